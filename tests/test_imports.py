@@ -1,0 +1,130 @@
+"""Imports point one way (design: parts and layers at the bottom, the command line on top). Checked from the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Whoever stands left may import what stands right, within bench; a folder stands for everything in it.
+ALLOWED = {
+    "parts": set(),
+    "layers": {"parts"},
+    "backbones": {"parts", "layers"},
+    "necks": {"parts", "layers"},
+    "heads": {"parts", "layers"},
+    "shape_streams": {"parts", "layers"},
+    "model": {"parts", "layers"},
+    "recipe": {"parts"},
+    "data": {"parts", "layers", "data"},
+    "losses": {"parts", "layers", "model", "data"},
+    "training": {"parts", "model", "data", "recipe"},
+    "inference": {"parts", "model", "data"},
+    "measure": {"parts", "layers", "model", "data", "inference", "measure"},
+    "identity": set(),
+    "records": {"parts"},
+    "stats": set(),
+    "report": {"parts", "records", "stats", "report"},
+    "environment": {"identity"},
+    "study": {"parts", "model", "recipe", "records"},
+    "check": {"parts", "layers", "model", "measure", "study", "training"},
+    "trial": {
+        "parts", "model", "data", "recipe", "records", "study", "training", "measure", "environment", "identity",
+    },
+    "plan": {"parts", "model", "records", "study", "training", "environment", "trial", "check"},
+    "execute": {"parts", "records", "study", "environment", "trial", "plan"},
+    "display": {"records", "study", "trial"},
+    "commands": {
+        "parts", "data", "records", "report", "study", "check", "trial", "plan", "execute", "display",
+    },
+    "cli": {"parts", "commands", "report"},
+}  # fmt: skip
+SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
+RAY_ONLY_IN = {"execute", "search"}
+WITHOUT_TORCH = {"parts", "records", "stats", "report", "cli", "identity", "recipe"}
+
+
+def imports_of(source: str, module: str) -> set[str]:
+    """Full names that a module's source imports, at any depth of its code."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = [module.rsplit(".", node.level)[0]] if node.level else []
+            base = ".".join([*package, *([node.module] if node.module else [])])
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+    return found
+
+
+def violations(source: str, module: str) -> list[str]:
+    """Every import of ``module`` that the direction of imports forbids."""
+    own = module.split(".")[1]
+    wrong = []
+    for name in sorted(imports_of(source, module)):
+        head, _, rest = name.partition(".")
+        if head == "bench" and rest:
+            other = rest.split(".")[0]
+            known_module = (ROOT / "bench" / f"{other}.py").exists() or (ROOT / "bench" / other).is_dir()
+            same_file = name.startswith(f"{module}.")
+            if known_module and other not in ALLOWED[own] and not same_file:
+                wrong.append(f"{module} imports bench.{other}")
+        elif head in ("ray", "optuna") and own not in RAY_ONLY_IN:
+            wrong.append(f"{module} imports {head}")
+        elif head == "torch" and own in WITHOUT_TORCH:
+            wrong.append(f"{module} imports torch")
+        elif head == "studies":
+            wrong.append(f"{module} imports {name}")
+    return wrong
+
+
+def modules() -> list[tuple[str, Path]]:
+    files = sorted(path for path in (ROOT / "bench").rglob("*.py") if path.name != "__init__.py")
+    return [(".".join(path.relative_to(ROOT).with_suffix("").parts), path) for path in files]
+
+
+@pytest.mark.parametrize(("module", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
+def test_imports_point_one_way(module: str, path: Path) -> None:
+    assert violations(path.read_text(encoding="utf-8"), module) == []
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert {name.split(".")[1] for name, _ in modules()} == set(ALLOWED)
+
+
+def test_packages_hold_no_code_so_that_importing_one_module_imports_no_other() -> None:
+    bodies = {path: ast.parse(path.read_text()).body for path in (ROOT / "bench").rglob("__init__.py")}
+    assert [path for path, body in bodies.items() if any(not isinstance(node, ast.Expr) for node in body)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "said"),
+    [
+        ("bench.heads.fcn", "from bench.necks.jpu import JPU", "bench.heads.fcn imports bench.necks"),
+        ("bench.necks.jpu", "import bench.study", "bench.necks.jpu imports bench.study"),
+        ("bench.model", "from bench import backbones", "bench.model imports bench.backbones"),
+        ("bench.report.page", "import torch\nfrom bench import trial", "bench.report.page imports bench.trial"),
+        ("bench.report.page", "import torch", "bench.report.page imports torch"),
+        ("bench.trial", "import ray", "bench.trial imports ray"),
+        ("bench.plan", "def f():\n    from ray import tune", "bench.plan imports ray"),
+        ("bench.training", "from . import study", "bench.training imports bench.study"),
+        ("bench.layers", "from studies.quickstart import STUDY", "bench.layers imports studies.quickstart.STUDY"),
+    ],
+)
+def test_a_forbidden_import_is_found(module: str, line: str, said: str) -> None:
+    assert said in violations(line, module)
+
+
+def test_siblings_are_not_allowed_each_other() -> None:
+    assert all(not ALLOWED[one] & set(SIBLINGS) for one in SIBLINGS)
+
+
+def test_the_command_line_starts_without_torch_and_ray() -> None:
+    script = "import sys, bench.cli; print(sorted({'torch', 'ray', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
