@@ -1,0 +1,385 @@
+"""Records: what one trial measured or how it failed, as one JSON file each. Plain Python and pandas; no torch, no ray.
+
+A record stores SI base units, raw: the confusion matrix, every latency sample, peak bytes, MACs a slot. mIoU, medians
+and totals are derived here, in one place, by :meth:`Results.frame`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bench.parts import BenchError
+
+VERSION = 1
+"""Of the record format. 1: first (2026-11)."""
+
+Status = Literal["done", "out_of_memory", "diverged", "excluded", "failed", "interrupted", "timed_out"]
+FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "excluded"})
+"""Outcomes that are results: such a trial is not run again unless it is asked for."""
+STATUSES: tuple[str, ...] = (*sorted(FINAL), "failed", "interrupted", "timed_out")
+
+
+class RecordError(BenchError, ValueError):
+    """Records that cannot be read, or that must not be put side by side."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measured quantity: how it is stored, shown and judged.
+
+    Attributes:
+        label: as an axis title or table head says it, without the unit.
+        unit: the stored unit, SI or a plain count.
+        shown_unit: the unit in reports.
+        scale: shown value = stored value times this.
+        digits: decimals in reports.
+        better: which way is good; ``None`` for neither. Gives the arrow and the sign of an improvement.
+        stage: which kind of trial measures it.
+        definition: one sentence for the caption.
+    """
+
+    label: str
+    unit: str
+    shown_unit: str
+    scale: float
+    digits: int
+    better: Literal["higher", "lower"] | None
+    stage: Literal["quality", "cost"]
+    definition: str
+
+    @property
+    def title(self) -> str:
+        """Label, unit and arrow: ``mIoU (%) ↑``."""
+        arrow = {"higher": " ↑", "lower": " ↓", None: ""}[self.better]
+        return f"{self.label} ({self.shown_unit}){arrow}" if self.shown_unit else f"{self.label}{arrow}"
+
+
+COLUMNS: dict[str, Column] = {
+    "miou": Column(
+        "mIoU", "fraction", "%", 100, 2, "higher", "quality",
+        "Mean over classes of intersection over union, from one confusion matrix over the split; void pixels "
+        "excluded, classes that occur in neither labels nor predictions left out.",
+    ),
+    "pixel_accuracy": Column(
+        "Pixel accuracy", "fraction", "%", 100, 2, "higher", "quality", "Share of labelled pixels that are right.",
+    ),
+    "final_loss": Column(
+        "Final loss", "", "", 1, 3, "lower", "quality", "Mean training loss over the last tenth of the iterations."
+    ),
+    "train_s": Column(
+        "Training time", "s", "s", 1, 1, None, "quality",
+        "Wall time of the training loop. Trials may have shared the machine: not a speed comparison.",
+    ),
+    "parameters": Column(
+        "Parameters", "count", "M", 1e-6, 2, "lower", "cost", "Parameters, frozen ones too, auxiliary head left out."
+    ),
+    "macs": Column(
+        "MACs", "count", "G", 1e-9, 2, "lower", "cost",
+        "Multiply-accumulates of one forward at the stated input size: convolutions, linear layers and matrix "
+        "products, attention included. FLOPs = 2 × MACs.",
+    ),
+    "latency_s": Column(
+        "Latency", "s", "ms", 1e3, 1, "lower", "cost",
+        "Median time of one synchronised forward at batch 1, after warm-up.",
+    ),
+    "peak_bytes": Column(
+        "Peak memory", "B", "MiB", 2**-20, 1, "lower", "cost",
+        "Peak memory of one forward at batch 1, weights included: allocator peak on CUDA, growth of the resident set "
+        "on CPU.",
+    ),
+}  # fmt: skip
+"""Every measured column of :meth:`Results.frame`, in the order in which tables show them."""
+
+META = ("key", "study", "variant", "stage", "seed", "status", "reason", "device", "host", "file")
+"""The other columns of :meth:`Results.frame`, besides one for each factor."""
+
+
+def column(name: str) -> Column:
+    """The definition of a measured column.
+
+    Raises:
+        RecordError: for an unknown one, naming the nearest.
+    """
+    if name not in COLUMNS:
+        close = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.4)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise RecordError(f"no column {name!r}{hint}; measured columns: {', '.join(COLUMNS)}")
+    return COLUMNS[name]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial's result. See the README of a results folder, or any file in one, for the keys.
+
+    Attributes:
+        key: identity of the trial; equal keys mean equal settings, source and data. A timing's key ends in ``-`` and a
+            digest of the hardware class that it was taken on.
+        trial: study, variant, levels (factor -> level), seed, stage, against, size, data.
+        choices: variant and recipe with every choice resolved.
+        environment: commit, versions, device, threads, a hash of the host's name.
+        outcome: status, reason, traceback, started_at, wall_s.
+        measured: raw measurements; empty unless the status is ``done``.
+    """
+
+    key: str
+    trial: Mapping[str, Any]
+    choices: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    outcome: Mapping[str, Any]
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    version: int = VERSION
+
+    @property
+    def cell_key(self) -> str:
+        """The key without the hardware class: the key of the planned cell."""
+        return self.key.partition("-")[0]
+
+    @property
+    def status(self) -> str:
+        return str(self.outcome["status"])
+
+    @property
+    def file_name(self) -> str:
+        """``<key>.<host tag>.json``: two machines' records lie side by side in one folder."""
+        return f"{self.key}.{self.environment.get('host', 'unknown')}.json"
+
+
+def write(record: Record, folder: Path) -> Path:
+    """Write a record into ``folder`` in one atomic step: a reader sees all of it or nothing."""
+    path = folder / record.file_name
+    write_json(asdict(record), path)
+    return path
+
+
+def write_json(data: Mapping[str, Any], path: Path) -> None:
+    """JSON into ``path`` by a rename, flushed to disk first, so that no crash leaves half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1, allow_nan=False, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> Record:
+    """One record.
+
+    Raises:
+        RecordError: for a file that is no record, or one of a newer format.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = data["version"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
+    if version != VERSION:
+        raise RecordError(
+            f"{path} has record format {version}, this bench reads {VERSION}; use the bench that wrote it"
+        )
+    try:
+        return Record(**data)
+    except TypeError as error:
+        raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
+
+
+def read_all(folder: Path) -> list[Record]:
+    """The records of a ``records`` folder, one a key, in file-name order.
+
+    An unfinished record gives way to a finished one of another machine.
+
+    Raises:
+        RecordError: for two finished records of one trial.
+    """
+    chosen: dict[str, tuple[Path, Record]] = {}
+    for path in sorted(folder.glob("*.json")):
+        record = read(path)
+        other = chosen.get(record.key)
+        if other is None or other[1].status not in FINAL:
+            chosen[record.key] = (path, record)
+        elif record.status in FINAL:
+            raise RecordError(
+                f"two finished records of one trial ({record.trial.get('variant')}, seed {record.trial.get('seed')}): "
+                f"{other[0].name} and {path.name}; keep one of them"
+            )
+    return [record for _, record in chosen.values()]
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder as read: what was planned and what came of it.
+
+    Attributes:
+        plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned cell.
+        records: the records of planned cells.
+        stale: records whose key no planned cell has: made by other source, data or settings.
+    """
+
+    plan: Mapping[str, Any]
+    records: Sequence[Record]
+    stale: Sequence[Record] = ()
+
+    @property
+    def factors(self) -> dict[str, list[str]]:
+        """Factor -> its levels, in the study's order."""
+        return {name: list(levels) for name, levels in self.plan["factors"].items()}
+
+    @property
+    def variants(self) -> list[str]:
+        """Names of the planned variants, in the study's order, excluded ones left out."""
+        return list(dict.fromkeys(cell["variant"] for cell in self.plan["cells"] if not cell.get("excluded")))
+
+    @property
+    def baseline(self) -> str:
+        return str(self.plan["baseline"])
+
+    def planned(self, stage: str) -> dict[str, int]:
+        """Variant -> how many trials of a stage are planned."""
+        counts: dict[str, int] = {}
+        for cell in self.plan["cells"]:
+            if cell["stage"] == stage and not cell.get("excluded"):
+                counts[cell["variant"]] = counts.get(cell["variant"], 0) + 1
+        return counts
+
+    def frame(self) -> pd.DataFrame:
+        """One row a planned trial: :data:`META`, one column a factor, and exactly :data:`COLUMNS`; unmeasured is NaN.
+
+        A trial without a record has the status ``missing``; one timed on two hardware classes has a row for each.
+        """
+        by_cell: dict[str, list[Record]] = {}
+        for record in self.records:
+            by_cell.setdefault(record.cell_key, []).append(record)
+        nothing: list[Record | None] = [None]
+        rows = [
+            _row(cell, record, self.plan["name"])
+            for cell in self.plan["cells"]
+            for record in by_cell.get(cell["key"], nothing)
+        ]
+        names = [*META, *self.factors, *COLUMNS]
+        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(COLUMNS, float))
+
+    def class_iou(self) -> pd.DataFrame:
+        """One row a (trial, class): variant, seed, class, iou; NaN for a class with an empty union."""
+        rows = [
+            {"variant": r.trial["variant"], "seed": r.trial["seed"], "class": name, "iou": value}
+            for r in self._done("quality")
+            for name, value in zip(r.measured["classes"], iou(r.measured["confusion"]), strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["variant", "seed", "class", "iou"])
+
+    def curves(self) -> pd.DataFrame:
+        """One row a (trial, recorded iteration): variant, seed, iteration, loss."""
+        rows = [
+            {"variant": r.trial["variant"], "seed": r.trial["seed"], "iteration": iteration, "loss": loss}
+            for r in self._done("quality")
+            for iteration, loss in zip(r.measured["history"]["iteration"], r.measured["history"]["loss"], strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["variant", "seed", "iteration", "loss"])
+
+    def _done(self, stage: str) -> Iterator[Record]:
+        return (r for r in self.records if r.trial["stage"] == stage and r.status == "done")
+
+
+def load(folder: str | Path) -> Results:
+    """The results in ``folder``: its ``study.json`` and everything under ``records/``.
+
+    Raises:
+        RecordError: for a folder without ``study.json``, unreadable records or two records of one trial.
+    """
+    folder = Path(folder)
+    try:
+        plan = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"{folder} has no study.json; make one with: bench plan STUDY") from None
+    except json.JSONDecodeError as error:
+        raise RecordError(
+            f"{folder / 'study.json'} is damaged ({error}); write it anew with: bench plan STUDY"
+        ) from error
+    planned = {cell["key"] for cell in plan["cells"]}
+    found = read_all(folder / "records")
+    return Results(
+        plan,
+        records=tuple(record for record in found if record.cell_key in planned),
+        stale=tuple(record for record in found if record.cell_key not in planned),
+    )
+
+
+def frame(folder: str | Path) -> pd.DataFrame:
+    """:meth:`Results.frame` of a results folder."""
+    return load(folder).frame()
+
+
+def iou(confusion: Sequence[Sequence[int]]) -> list[float]:
+    """Intersection over union a class, from a confusion matrix [label][prediction]; NaN where the union is empty."""
+    matrix = np.asarray(confusion, dtype=np.int64)
+    hits = matrix.diagonal()
+    union = matrix.sum(0) + matrix.sum(1) - hits
+    return [float(h / u) if u else float("nan") for h, u in zip(hits, union, strict=True)]
+
+
+def mean_iou(confusion: Sequence[Sequence[int]]) -> float:
+    """Mean IoU over the classes with a union; NaN if there is none."""
+    known = [value for value in iou(confusion) if not math.isnan(value)]
+    return statistics.fmean(known) if known else float("nan")
+
+
+def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> dict[str, Any]:
+    status = "excluded" if cell.get("excluded") else "missing" if record is None else record.status
+    row: dict[str, Any] = {
+        "key": cell["key"],
+        "study": study,
+        "variant": cell["variant"],
+        "stage": cell["stage"],
+        "seed": cell["seed"],
+        "status": status,
+        "reason": cell.get("excluded") or (record.outcome.get("reason") if record else None) or "",
+        "device": record.environment.get("device", "") if record else "",
+        "host": record.environment.get("host", "") if record else "",
+        "file": record.file_name if record else "",
+        **cell["levels"],
+    }
+    if record is not None and record.status == "done":
+        row.update(_derive[cell["stage"]](record.measured))
+    return row
+
+
+def _quality_columns(measured: Mapping[str, Any]) -> dict[str, float]:
+    confusion = np.asarray(measured["confusion"], dtype=np.int64)
+    losses = measured["history"]["loss"]
+    return {
+        "miou": mean_iou(measured["confusion"]),
+        "pixel_accuracy": float(confusion.trace() / confusion.sum()) if confusion.sum() else float("nan"),
+        "final_loss": statistics.fmean(losses[-max(1, len(losses) // 10) :]),
+        "train_s": measured["train_s"],
+    }
+
+
+def _cost_columns(measured: Mapping[str, Any]) -> dict[str, float]:
+    deployed = {slot: count for slot, count in measured["parameters"].items() if slot != "auxiliary"}
+    return {
+        "parameters": float(sum(deployed.values())),
+        "macs": float(sum(measured["macs"].values())),
+        "latency_s": statistics.median(measured["latency_s"]),
+        "peak_bytes": float(measured["peak_bytes"]),
+    }
+
+
+_derive = {"quality": _quality_columns, "cost": _cost_columns}

@@ -1,0 +1,401 @@
+"""Study: a question, factors, a design, a baseline, a recipe and seeds; and the cells and trials that follow from it.
+
+A study is a Python file that sets ``STUDY``, and ``SIZES`` where it has smaller or larger forms of itself:
+
+    STUDY = study(width=512, ...)
+    SIZES = {"small": study(width=64, ...)}
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from bench.model import VARIANT_FIELDS, Variant
+from bench.parts import BenchError, Part, nearest
+from bench.recipe import Recipe
+from bench.records import COLUMNS, META
+
+Stage = Literal["quality", "cost"]
+STAGES: tuple[Stage, ...] = ("quality", "cost")
+
+
+class StudyError(BenchError, ValueError):
+    """A study that contradicts itself; raised when its file is imported."""
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Choices to change in the Part (or recipe) that is there already. Make one with :func:`choose`."""
+
+    choices: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Adding:
+    """Loss terms to add to those that are there already. Make one with :func:`adding`."""
+
+    losses: tuple[Part[Any], ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one level of a factor does. Make one with :func:`change`."""
+
+    fields: tuple[tuple[str, Any], ...] = ()
+
+
+def choose(**choices: Any) -> Choose:
+    """Change choices of the Part in a slot, or fields of the recipe, and leave the rest as it is."""
+    return Choose(tuple(choices.items()))
+
+
+def adding(*losses: Part[Any]) -> Adding:
+    """Add loss terms."""
+    return Adding(losses)
+
+
+def change(**fields: Any) -> Change:
+    """What a level changes: fields of :class:`~bench.model.Variant`, and ``recipe``.
+
+    A slot takes a Part, ``None``, or :func:`choose`; ``losses`` takes a tuple of Parts or :func:`adding`; ``recipe``
+    takes :func:`choose`. ``change()`` changes nothing.
+
+    Raises:
+        StudyError: for an unknown field.
+    """
+    known = (*VARIANT_FIELDS, "recipe")
+    for name, value in fields.items():
+        if name not in known:
+            raise StudyError(f"a level cannot change {name!r}; it can change {', '.join(known)}{nearest(name, known)}")
+        if name == "recipe" and not isinstance(value, Choose):
+            raise StudyError(f"recipe={value!r}: write recipe=choose(learning_rate=…)")
+        if isinstance(value, Adding) and name != "losses":
+            raise StudyError(f"{name}=adding(…): adding() is for losses; a slot takes a Part, None or choose(…)")
+    return Change(tuple(fields.items()))
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A named axis of the ablation: level -> what it changes. At least two levels."""
+
+    name: str
+    levels: Mapping[str, Change]
+
+    def __post_init__(self) -> None:
+        taken = {*META, *COLUMNS}
+        if not self.name.isidentifier() or self.name in taken:
+            raise StudyError(
+                f"factor {self.name!r}: a name is a Python identifier and none of {', '.join(sorted(taken))}"
+            )
+        if len(self.levels) < 2:
+            raise StudyError(f"factor {self.name!r} has levels {list(self.levels)}; a comparison needs at least two")
+        for level, what in self.levels.items():
+            if not isinstance(what, Change):
+                raise StudyError(f"factor {self.name!r}, level {level!r}: expected change(…), got {what!r}")
+            if not level or set(level) & set("=,/ "):
+                raise StudyError(
+                    f"factor {self.name!r}, level {level!r}: a level is a word without '=', ',', '/', space"
+                )
+
+
+@dataclass(frozen=True)
+class Exclude:
+    """Cells that make no sense, by their levels, and why; they stay in the plan and are shown with the reason."""
+
+    when: Mapping[str, str]
+    reason: str
+
+    def covers(self, levels: Mapping[str, str]) -> bool:
+        return all(levels[factor] == level for factor, level in self.when.items())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of levels and the network and recipe that it stands for."""
+
+    levels: Mapping[str, str]
+    variant: Variant
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """``attention=on,upsampling=jpu,gate=off``."""
+        return cell_name(self.levels)
+
+
+@dataclass(frozen=True)
+class ExcludedCell:
+    """A combination of levels that is not run, and why. It need not even be a network."""
+
+    levels: Mapping[str, str]
+    reason: str
+
+    @property
+    def name(self) -> str:
+        return cell_name(self.levels)
+
+
+def cell_name(levels: Mapping[str, str]) -> str:
+    """The name of a variant: its levels in the study's order."""
+    return ",".join(f"{factor}={level}" for factor, level in levels.items())
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question and all that is needed to answer it.
+
+    Attributes:
+        name: of the results folder.
+        question: what the study is to find out, as a sentence.
+        base: the network before any factor changes it.
+        factors: what varies.
+        baseline: factor -> level of the cell that every other is compared with.
+        recipe: how each cell is trained and tested.
+        seeds: of weights and batches; every cell runs the same ones, so that differences are paired.
+        design: ``factorial`` runs every combination; ``one_at_a_time`` the baseline and each cell that differs from it
+            in one factor (with the full model as baseline: leave-one-out).
+        exclude: combinations that are not run, with reasons.
+        stages: what is measured.
+    """
+
+    name: str
+    question: str
+    base: Variant
+    factors: tuple[Factor, ...]
+    baseline: Mapping[str, str]
+    recipe: Recipe
+    seeds: tuple[int, ...] = (0, 1, 2)
+    design: Literal["factorial", "one_at_a_time"] = "factorial"
+    exclude: tuple[Exclude, ...] = ()
+    stages: tuple[Stage, ...] = STAGES
+    _cells: tuple[Cell, ...] = field(init=False, repr=False)
+    _excluded: tuple[ExcludedCell, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        names = [factor.name for factor in self.factors]
+        if not names or len(set(names)) != len(names):
+            raise StudyError(f"study {self.name!r} has factors {names}; expected at least one, each name once")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise StudyError(f"study {self.name!r} has seeds {self.seeds}; expected at least one, each once")
+        if not set(self.stages) <= set(STAGES) or not self.stages:
+            raise StudyError(f"study {self.name!r} has stages {self.stages}; allowed: {', '.join(STAGES)}")
+        self._check_levels("baseline", self.baseline, complete=True)
+        for rule in self.exclude:
+            self._check_levels("exclude", rule.when, complete=False)
+        levels = tuple(self._combinations())
+        reasons = {cell_name(each): self._reason(each) for each in levels}
+        excluded = tuple(ExcludedCell(each, why) for each in levels if (why := reasons[cell_name(each)]))
+        object.__setattr__(self, "_excluded", excluded)
+        if reasons[self.baseline_name]:
+            raise StudyError(f"study {self.name!r}: its baseline {self.baseline_name} is excluded")
+        cells = tuple(self._compose(each) for each in levels if not reasons[cell_name(each)])
+        object.__setattr__(self, "_cells", cells)
+        self._check_cells()
+
+    @property
+    def baseline_name(self) -> str:
+        return cell_name(self._in_order(self.baseline))
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell that is run, in factor order."""
+        return self._cells
+
+    def excluded(self) -> tuple[ExcludedCell, ...]:
+        """Every cell of the design that is not run, with the reason."""
+        return self._excluded
+
+    def cell(self, name: str) -> Cell:
+        """The cell of a variant's name; factors that are left out have their baseline level, as does ``baseline``.
+
+        Raises:
+            StudyError: for a name that is no planned cell.
+        """
+        levels = dict(self._in_order(self.baseline))
+        for term in [] if name == "baseline" else name.split(","):
+            factor, _, level = term.strip().partition("=")
+            self._check_levels("variant", {factor: level}, complete=False)
+            levels[factor] = level
+        for cell in self._cells:
+            if dict(cell.levels) == levels:
+                return cell
+        for left_out in self._excluded:
+            if dict(left_out.levels) == levels:
+                raise StudyError(f"{left_out.name} is excluded from study {self.name!r}: {left_out.reason}")
+        raise StudyError(f"{cell_name(levels)} is not in the {self.design} design of study {self.name!r}")
+
+    def having(self, **fields: Any) -> Study:
+        """The same study with some fields changed."""
+        return replace(self, **fields)
+
+    def _combinations(self) -> Iterator[dict[str, str]]:
+        base = self._in_order(self.baseline)
+        if self.design == "factorial":
+            for levels in itertools.product(*(factor.levels for factor in self.factors)):
+                yield dict(zip(base, levels, strict=True))
+        else:
+            yield base
+            for factor in self.factors:
+                yield from ({**base, factor.name: level} for level in factor.levels if level != base[factor.name])
+
+    def _compose(self, levels: dict[str, str]) -> Cell:
+        changes = [(factor.name, factor.levels[levels[factor.name]]) for factor in self.factors]
+        try:
+            variant, recipe = _apply(self.base, self.recipe, changes)
+        except (BenchError, TypeError) as error:
+            raise StudyError(f"study {self.name!r}, cell {cell_name(levels)}: {error}") from error
+        return Cell(levels, variant, recipe)
+
+    def _reason(self, levels: dict[str, str]) -> str | None:
+        return next((rule.reason for rule in self.exclude if rule.covers(levels)), None)
+
+    def _in_order(self, levels: Mapping[str, str]) -> dict[str, str]:
+        return {factor.name: levels[factor.name] for factor in self.factors}
+
+    def _check_levels(self, what: str, levels: Mapping[str, str], *, complete: bool) -> None:
+        known = {factor.name: factor for factor in self.factors}
+        for name, level in levels.items():
+            if name not in known:
+                raise StudyError(
+                    f"{what}: no factor {name!r}; study {self.name!r} has {', '.join(known)}{nearest(name, known)}"
+                )
+            if level not in known[name].levels:
+                allowed = list(known[name].levels)
+                raise StudyError(
+                    f"{what}: factor {name!r} has no level {level!r}; "
+                    f"it has {', '.join(allowed)}{nearest(level, allowed)}"
+                )
+        missing = [name for name in known if name not in levels]
+        if complete and missing:
+            raise StudyError(f"{what}: no level for {', '.join(missing)}; name one of each factor's levels")
+
+    def _check_cells(self) -> None:
+        seen: dict[tuple[Variant, Recipe], str] = {}
+        for cell in self._cells:
+            twin = seen.setdefault((cell.variant, cell.recipe), cell.name)
+            if twin != cell.name:
+                raise StudyError(f"study {self.name!r}: {twin} and {cell.name} are the same network and recipe")
+
+
+def _apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> tuple[Variant, Recipe]:
+    """Base with every factor's change: first Parts that are put in, then choices, then added losses.
+
+    In that order the result does not depend on the order of factors; two factors that set the same thing contradict.
+    """
+    steps = [(factor, name, value) for factor, each in changes for name, value in each.fields]
+    set_by: dict[str, str] = {}
+    fields: dict[str, Any] = {}
+    for factor, name, value in steps:
+        if isinstance(value, (Choose, Adding)):
+            continue
+        _claim(set_by, name, factor)
+        fields[name] = value
+    variant = replace(base, **fields)
+    for factor, name, value in steps:
+        if not isinstance(value, Choose):
+            continue
+        for choice, _ in value.choices:
+            _claim(set_by, f"{name}.{choice}", factor)
+        if name == "recipe":
+            recipe = recipe.having(**dict(value.choices))
+            continue
+        part = getattr(variant, name)
+        if not isinstance(part, Part):
+            raise StudyError(f"factor {factor!r} changes choices of {name}, which is {part!r} here; exclude that cell")
+        chosen: dict[str, Any] = {name: part.having(**dict(value.choices))}
+        variant = replace(variant, **chosen)
+    added = tuple(loss for _, _, value in steps if isinstance(value, Adding) for loss in value.losses)
+    return replace(variant, losses=variant.losses + added), recipe
+
+
+def _claim(set_by: dict[str, str], what: str, factor: str) -> None:
+    other = set_by.setdefault(what, factor)
+    if other != factor:
+        raise StudyError(f"factors {other!r} and {factor!r} both set {what}; make them one factor, or use choose(…)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a study comes from and which form of it is meant: plain values, so that a worker can load the same.
+
+    Attributes:
+        path: of the study's file.
+        size: one of the file's ``SIZES``, or ``None`` for its ``STUDY``.
+        data: the ``--data`` option.
+        seeds: instead of the study's own.
+        final: whether the test split is evaluated.
+    """
+
+    path: str
+    size: str | None = None
+    data: str | None = None
+    seeds: tuple[int, ...] | None = None
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of one cell: all that a worker is sent.
+
+    Attributes:
+        source: which study.
+        variant: the cell's name.
+        seed: of weights and batches; ``None`` for a stage that runs once a variant.
+        stage: what is measured.
+        key: what it must turn out to be on the worker; a mismatch means that source or data changed after planning.
+        against: the other side of a speed comparison.
+    """
+
+    source: Source
+    variant: str
+    seed: int | None
+    stage: Stage
+    key: str
+    against: str | None = None
+
+
+def load_study(path: str | Path, size: str | None = None) -> Study:
+    """The study in a Python file.
+
+    Raises:
+        StudyError: for a missing file, a file without ``STUDY``, or a size that it does not have.
+    """
+    module = _import_file(Path(path))
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        raise StudyError(f"{path} sets no STUDY; a study file ends with STUDY = Study(…)")
+    if size is None:
+        return study
+    sizes: Mapping[str, Study] = getattr(module, "SIZES", {})
+    if size not in sizes:
+        known = ", ".join(sizes) or "none"
+        raise StudyError(f"{path} has no size {size!r}; its SIZES: {known}{nearest(size, sizes)}")
+    return sizes[size]
+
+
+def _import_file(path: Path) -> ModuleType:
+    """A study file as a module named after it, so that its classes have the same names on every worker."""
+    if not path.is_file():
+        raise StudyError(f"no study file {path}; expected the path of a Python file such as studies/quickstart.py")
+    path = path.resolve()
+    name = f"studies.{path.stem}"
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise StudyError(f"{path} cannot be imported as Python; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
