@@ -1,0 +1,56 @@
+"""What a study's networks are, from shapes alone: built and counted on the meta device, nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from bench.layers import WiringError
+from bench.measure.cost import count_macs_on_meta, parameters
+from bench.model import SegModel
+from bench.study import Cell, Study, StudyError
+from bench.training import parameter_groups
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One variant as built.
+
+    Attributes:
+        cell: which.
+        parameters: slot -> count.
+        macs: multiply-accumulates of one forward at the stated size (:mod:`torch.utils.flop_counter`).
+        output_shape: ``1 K H W``.
+    """
+
+    cell: Cell
+    parameters: dict[str, int]
+    macs: int
+    output_shape: tuple[int, ...]
+
+
+def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iterator[Checked]:
+    """Every cell, in order, as built for an image of ``height`` x ``width``.
+
+    Raises:
+        StudyError: naming the cell, for neighbours that do not fit.
+        OptimiserError: for a trainable parameter that would not be trained exactly once.
+    """
+    for cell in study.cells():
+        try:
+            with torch.device("meta"):
+                model = SegModel(cell.variant, num_classes).eval()
+        except WiringError as error:
+            raise StudyError(f"study {study.name!r}, cell {cell.name}: {error}") from error
+        parameter_groups(model, cell.recipe)
+        macs = count_macs_on_meta(model, height, width)
+        with torch.no_grad(), torch.device("meta"):
+            shape = tuple(model(torch.zeros(1, 3, height, width), with_aux=False).logits.shape)
+        if shape != (1, num_classes, height, width):
+            raise StudyError(
+                f"study {study.name!r}, cell {cell.name}: logits of shape {shape}, "
+                f"expected {(1, num_classes, height, width)}"
+            )
+        yield Checked(cell, parameters(model), macs, shape)

@@ -1,0 +1,173 @@
+"""The ``bench`` command line: arguments and exit statuses. What the commands do is in :mod:`bench.commands`.
+
+Torch and ray are imported only by the commands that need them: ``bench report`` works where neither is installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bench.parts import BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="""Ablation studies and cost benchmarks for semantic segmentation.
+
+A study is a Python file that names a question, the factors to vary and a recipe. Look at it with check, see what a
+run would do with plan, run it with run, and find the report under results/.""",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+EXIT_OPEN = 1
+"""Some planned cell did not end as done."""
+EXIT_USAGE = 2
+"""The command, the study or the data cannot be used as they are; nothing was run."""
+EXIT_INTERRUPTED = 130
+"""Stopped by Ctrl-C or SIGTERM."""
+
+StudyFile = Annotated[Path, typer.Argument(help="A study file, such as studies/quickstart.py.", show_default=False)]
+Size = Annotated[str | None, typer.Option(help="One of the study's named sizes, such as 'small'.", show_default=False)]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the data is: FOLDER, NAME=FOLDER, or an embedded set's name ('synthetic').", show_default=False
+    ),
+]
+Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the study's: 0,1,2,3.", show_default=False)]
+Final = Annotated[bool, typer.Option("--final", help="Evaluate on the test split: for the last run of a study.")]
+ResultsRoot = Annotated[Path, typer.Option("--results", help="Folder that holds one folder a study.")]
+Cpus = Annotated[
+    int | None,
+    typer.Option(help="CPU threads of a training trial; by default 1, or a GPU's share.", show_default=False),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(
+        help="GPUs of a training trial: by default 1 if there is one; 0.5 lets two share. Timings get a whole one.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds = None, final: Final = False) -> None:
+    """Build every variant; print parameters, MACs and output shape. Takes seconds.
+
+    The data is read and checked too, where its folder is known. Nothing is trained or written.
+    """
+    from bench import commands
+
+    commands.check(commands.source(study, size, data, seeds, final), data_is_given=data is not None)
+
+
+@app.command()
+def plan(
+    study: StudyFile,
+    size: Size = None,
+    data: Data = None,
+    seeds: Seeds = None,
+    final: Final = False,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+) -> None:
+    """List all trials, what is done already, and the time that is left.
+
+    Runs nothing, unless there is no record to estimate from: then two small training steps of the baseline.
+    """
+    from bench import commands
+
+    commands.plan(commands.planned(commands.source(study, size, data, seeds, final), results, cpus, gpus), sys.argv)
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    size: Size = None,
+    data: Data = None,
+    seeds: Seeds = None,
+    final: Final = False,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster: 'auto' or host:port.", show_default=False)
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that one trial may take.", show_default=False)] = None,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(help="Also run trials with this final outcome again, such as out_of_memory.", show_default=False),
+    ] = None,
+) -> None:
+    """Run every trial that is not done yet, then write the report.
+
+    Stop it when you like (Ctrl-C) and run it again: what is finished stays, what was cut short starts anew. The exit
+    status is 0 only if every cell is done or excluded.
+    """
+    from bench import commands
+
+    source = commands.source(study, size, data, seeds, final)
+    made = commands.planned(source, results, cpus, gpus, address)
+    whole, stopped = commands.run(made, sys.argv, timeout_s=timeout, retry=retry or ())
+    if stopped:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if not whole:
+        raise typer.Exit(EXIT_OPEN)
+
+
+@app.command()
+def trial(
+    study: StudyFile,
+    variant: Annotated[str, typer.Argument(help="'baseline', or levels: attention=on,gate=off.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
+    stage: Annotated[str, typer.Option(help="quality or cost.")] = "quality",
+    size: Size = None,
+    data: Data = None,
+    final: Final = False,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+) -> None:
+    """Run one cell in this process, without Ray, so that a debugger works.
+
+    Its record counts like any other. Levels that VARIANT leaves out are the baseline's.
+    """
+    from bench import commands
+
+    made = commands.planned(commands.source(study, size, data, str(seed), final), results, cpus, gpus)
+    if not commands.trial(made, variant, stage):
+        raise typer.Exit(EXIT_OPEN)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
+) -> None:
+    """Build tables and page anew from a results folder.
+
+    Reads the records and study.json only; needs neither torch nor ray.
+    """
+    from bench.report.page import write_report
+
+    Console().print(f"Report: {write_report(folder).resolve()}", soft_wrap=True, highlight=False, markup=False)
+
+
+def main() -> None:
+    """Entry point: a mistake that explains itself is printed without a traceback, and ends with status 2."""
+    try:
+        app()
+    except BenchError as error:
+        Console(stderr=True).print(f"bench: {error}", soft_wrap=True, highlight=False, markup=False)
+        sys.exit(EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""What the commands that run or build networks do, apart from their arguments."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import signal
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.check import Checked, check_cells
+from bench.data.base import DataError
+from bench.display import Tally, display_for, spell_s
+from bench.execute import execute
+from bench.parts import nearest
+from bench.plan import Plan, here, make_plan, pilot_seconds
+from bench.records import STATUSES
+from bench.report.page import write_report
+from bench.study import STAGES, Source, Study, StudyError, load_study
+from bench.trial import load as load_source
+from bench.trial import run as run_trial
+
+FALLBACK_PX = (512, 512)
+"""Input size of ``check`` where neither the recipe nor the data gives one."""
+
+
+def source(study: Path, size: str | None, data: str | None, seeds: str | None, final: bool) -> Source:
+    """The options as plain values.
+
+    Raises:
+        StudyError: for seeds that are no numbers.
+    """
+    try:
+        chosen = tuple(int(seed) for seed in seeds.split(",")) if seeds else None
+    except ValueError:
+        raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
+    return Source(str(study.resolve()), size, data, chosen, final)
+
+
+def planned(what: Source, results: Path, cpus: int | None, gpus: float | None, address: str | None = None) -> Plan:
+    """The plan of a study, its data checked.
+
+    Raises:
+        BenchError: for the study, its data, or resources that this machine lacks.
+    """
+    loaded = load_source(what)
+    loaded.dataset.check()
+    return make_plan(loaded, results, here(cpus, gpus, address))
+
+
+def check(what: Source, *, data_is_given: bool) -> None:
+    """Print every variant as built."""
+    console = Console()
+    try:
+        loaded = load_source(what)
+        loaded.dataset.check()
+        split = loaded.dataset.split(loaded.study.recipe.split)
+        study, num_classes = loaded.study, len(loaded.dataset.classes)
+        image_px = tuple(split[0].image.shape[-2:])
+        console.print(f"Data: {loaded.dataset.name}, {num_classes} classes, checked.", highlight=False)
+    except DataError as error:
+        if data_is_given:
+            raise
+        study = load_study(what.path, what.size)
+        num_classes, image_px = len(study.recipe.data.cls.classes), FALLBACK_PX
+        console.print(f"Data not checked: {error}", markup=False, highlight=False, soft_wrap=True)
+    height, width = study.recipe.cost_px or image_px
+    rows = list(check_cells(study, num_classes, height, width))
+    console.print(_checked_table(rows))
+    _print_excluded(study, console)
+    console.print(
+        f"{len(rows)} variants at 1×3×{height}×{width}; MACs of convolutions, linear layers and matrix products.",
+        highlight=False,
+    )
+
+
+def plan(made: Plan, argv: Sequence[str]) -> None:
+    """Print the trials, and how long those that are left may take; write ``study.json``."""
+    console = Console()
+    made.write(_command(argv))
+    statuses = made.statuses()
+    table = _table("stage", "variant", "seed", "outcome", "key")
+    for each in made.trials:
+        seed = "" if each.seed is None else str(each.seed)
+        table.add_row(each.stage, each.variant, seed, statuses[each.key], each.key)
+    console.print(table)
+    _print_excluded(made.study, console)
+    todo = made.pending()
+    console.print(
+        f"{len(made.trials) - len(todo)} of {len(made.trials)} trials done, {len(todo)} to run.", highlight=False
+    )
+    if todo:
+        known = made.seconds(todo)
+        how = "from records" if known is not None else "rough, from two small training steps of the baseline"
+        seconds = known if known is not None else pilot_seconds(made, todo)
+        console.print(f"About {spell_s(seconds)} of trials one after the other ({how}).", highlight=False)
+
+
+def run(
+    made: Plan,
+    argv: Sequence[str],
+    *,
+    timeout_s: float | None = None,
+    retry: Collection[str] = (),
+) -> tuple[bool, bool]:
+    """Run what is not done, write the report; whether every cell is done or excluded, and whether it was stopped.
+
+    Raises:
+        BenchError: before any trial, for whatever makes the study impossible to run.
+    """
+    for status in retry:
+        if status not in STATUSES:
+            raise StudyError(f"--retry {status!r}: expected one of {', '.join(STATUSES)}{nearest(status, STATUSES)}")
+    console = Console()
+    with _only_run(made.folder), _stoppable():
+        _build_all(made)
+        made.write(_command(argv))
+        todo = made.pending(retry)
+        console.print(
+            f"{len(made.trials) - len(todo)} of {len(made.trials)} trials done, {len(todo)} to run.", highlight=False
+        )
+        stopped = False
+        tally = Tally(todo, {stage: made.resources.at_a_time(stage) for stage in STAGES})
+        try:
+            if todo:
+                with display_for(tally, console) as display:
+                    execute(todo, made.folder, made.resources, display, timeout_s=timeout_s)
+        except KeyboardInterrupt:
+            stopped = True
+        page = write_report(made.folder)
+    console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False, markup=False)
+    if stopped:
+        console.print("Stopped. Run the same command again to go on.")
+    return _say_open(made, console), stopped
+
+
+def trial(made: Plan, variant: str, stage: str) -> bool:
+    """Run one trial in this process; whether it is done.
+
+    Raises:
+        StudyError: for a variant or stage that the study does not have.
+    """
+    console = Console()
+    name = made.study.cell(variant).name
+    chosen = next((t for t in made.trials if (t.variant, t.stage) == (name, stage)), None)
+    if chosen is None:
+        raise StudyError(f"no {stage!r} trial of {name}: it is excluded, or the stage is none of {made.study.stages}")
+    with display_for(Tally([chosen], {stage: 1}), console) as display:
+        display.started(chosen)
+        record = run_trial(
+            chosen,
+            made.folder,
+            made.resources.machine(chosen.stage),
+            tell=lambda event: display.progress(chosen, event),
+        )
+        display.finished(chosen, record)
+    if record.outcome["traceback"]:
+        console.print(record.outcome["traceback"], markup=False, highlight=False)
+    path = made.folder / "records" / record.file_name
+    console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
+    return record.status == "done"
+
+
+def _print_excluded(study: Study, console: Console) -> None:
+    for cell in study.excluded():
+        console.print(f"excluded: {cell.name}: {cell.reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _build_all(made: Plan) -> None:
+    """Build every variant once from shapes alone, so that what cannot be built stops the run before any training."""
+    height, width = made.study.recipe.crop_px
+    for _ in check_cells(made.study, len(made.loaded.dataset.classes), height, width):
+        pass
+
+
+def _say_open(made: Plan, console: Console) -> bool:
+    """Name the trials that did not end as done, and say whether there are none."""
+    statuses = made.statuses()
+    unfinished = [(each, statuses[each.key]) for each in made.trials if statuses[each.key] != "done"]
+    for each, status in unfinished:
+        seed = "" if each.seed is None else f" seed {each.seed}"
+        console.print(f"{status}: {each.stage} {each.variant}{seed}", markup=False, highlight=False, soft_wrap=True)
+    return not unfinished
+
+
+def _command(argv: Sequence[str]) -> str:
+    """The command as it can be typed again, without the path of this installation."""
+    return shlex.join(["bench", *argv[1:]])
+
+
+@contextmanager
+def _only_run(folder: Path) -> Iterator[None]:
+    """Hold the results folder's lock; the kernel frees it when this process ends, however it ends.
+
+    Raises:
+        StudyError: if another run holds it.
+    """
+    path = folder / ".lock"
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise StudyError(
+                f"another run is at work in {folder} (process {file.read().strip() or 'unknown'}); "
+                "wait for it, or give this one another folder with --results"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does."""
+
+    def stop(signum: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _checked_table(rows: Sequence[Checked]) -> Table:
+    table = _table("variant", "parameters (M)", "MACs (G)", "output", numeric=("parameters (M)", "MACs (G)"))
+    for row in rows:
+        deployed = sum(count for slot, count in row.parameters.items() if slot != "auxiliary")
+        shape = "×".join(map(str, row.output_shape))
+        table.add_row(row.cell.name, f"{deployed / 1e6:.3f}", f"{row.macs / 1e9:.2f}", shape)
+    return table
+
+
+def _table(*columns: str, numeric: Collection[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in columns:
+        table.add_column(name, no_wrap=True, justify="right" if name in numeric else "left")
+    return table

@@ -1,0 +1,257 @@
+"""The plan of a study: its trials with their keys, which of them are done, and how long the rest may take."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import environment
+from bench.check import check_cells
+from bench.environment import Machine
+from bench.model import SegModel
+from bench.parts import BenchError
+from bench.records import FINAL, Record, read_all, write_json
+from bench.study import Cell, Stage, Study, Trial
+from bench.training import train
+from bench.trial import LABEL_DIGESTS, Loaded, identify, record_key
+
+
+class ResourceError(BenchError, ValueError):
+    """More CPUs or GPUs asked for than there are."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a quality trial takes of a node, and the node; a cost trial takes a whole node, one GPU at most.
+
+    Attributes:
+        cpus: CPU threads of a quality trial.
+        gpus: GPUs of a quality trial, a fraction to let trials share one; 0 trains on the CPU.
+        node_cpus: CPUs of this machine.
+        node_gpus: GPUs of this machine.
+        address: of a running Ray cluster; ``None`` runs on this machine.
+    """
+
+    cpus: int
+    gpus: float
+    node_cpus: int
+    node_gpus: int
+    address: str | None = None
+
+    def machine(self, stage: Stage) -> Machine:
+        """Device and threads of a trial on this machine."""
+        return Machine("cuda" if self.gpus else "cpu", self.cpus if stage == "quality" else self.node_cpus)
+
+    def at_a_time(self, stage: Stage) -> int:
+        """How many trials of a stage this machine runs side by side."""
+        if stage == "cost":
+            return 1
+        fit = self.node_cpus // self.cpus
+        return max(1, min(fit, int(self.node_gpus / self.gpus + 1e-9)) if self.gpus else fit)
+
+
+def here(cpus: int | None = None, gpus: float | None = None, address: str | None = None) -> Resources:
+    """What trials take, with this machine's defaults.
+
+    Args:
+        cpus: CPU threads of a quality trial; by default a GPU's share of them, or one on a machine without a GPU.
+        gpus: GPUs of a quality trial; by default one if there is one.
+        address: of a Ray cluster, whose nodes need not be like this machine.
+
+    Raises:
+        ResourceError: for more than this machine has, unless a cluster is to run it.
+    """
+    node_cpus, node_gpus = environment.cpu_count(), torch.cuda.device_count()
+    if gpus is None:
+        gpus = float(min(1, node_gpus))
+    if cpus is None:
+        cpus = max(1, node_cpus // max(1, node_gpus)) if gpus else 1
+    if gpus < 0 or cpus < 1:
+        raise ResourceError(f"--cpus {cpus} --gpus {gpus:g}: a trial needs at least one CPU and no fewer than 0 GPUs")
+    if address is None and (cpus > node_cpus or gpus > node_gpus):
+        raise ResourceError(
+            f"--cpus {cpus} --gpus {gpus:g}: this machine has {node_cpus} CPUs and {node_gpus} GPUs; ask for less"
+        )
+    return Resources(cpus, gpus, node_cpus, node_gpus, address)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every trial of a study and the folder that its results go to."""
+
+    loaded: Loaded
+    folder: Path
+    resources: Resources
+    trials: tuple[Trial, ...]
+
+    @property
+    def study(self) -> Study:
+        return self.loaded.study
+
+    def statuses(self) -> dict[str, str]:
+        """Key of each trial -> its outcome, ``missing`` where there is none."""
+        # Nodes of a cluster are not known before it is asked, so there a timing of any hardware class will do.
+        elsewhere = self.resources.address is not None
+        found = {record.cell_key if elsewhere else record.key: record.status for record in self._records()}
+        return {
+            trial.key: found.get(trial.key if elsewhere else self._record_key(trial), "missing")
+            for trial in self.trials
+        }
+
+    def _record_key(self, trial: Trial) -> str:
+        return record_key(trial, self.resources.machine(trial.stage))
+
+    def pending(self, retry: Collection[str] = ()) -> list[Trial]:
+        """The trials that a run would execute: those without a final outcome, or with one that is to be retried."""
+        statuses = self.statuses()
+        settled = FINAL - set(retry)
+        return [trial for trial in self.trials if statuses[trial.key] not in settled]
+
+    def seconds(self, trials: Iterable[Trial]) -> float | None:
+        """How long ``trials`` would take one after the other, from records; ``None`` if a stage has no record yet.
+
+        A variant's own records count; without any, the mean of its stage.
+        """
+        walls: dict[tuple[str, str | None], list[float]] = {}
+        for record in self._records():
+            if record.status == "done":
+                for variant in (record.trial["variant"], None):
+                    walls.setdefault((record.trial["stage"], variant), []).append(record.outcome["wall_s"])
+        total = 0.0
+        for trial in trials:
+            known = walls.get((trial.stage, trial.variant)) or walls.get((trial.stage, None))
+            if known is None:
+                return None
+            total += statistics.fmean(known)
+        return total
+
+    def document(self, command: str) -> dict[str, Any]:
+        """``study.json``: all that a report needs to know of the study, without importing it."""
+        study, data = self.study, self.loaded.dataset
+        return {
+            "version": 1,
+            "name": study.name,
+            "question": study.question,
+            "factors": {factor.name: list(factor.levels) for factor in study.factors},
+            "design": study.design,
+            "baseline": study.baseline_name,
+            "baseline_levels": {factor.name: study.baseline[factor.name] for factor in study.factors},
+            "seeds": list(study.seeds),
+            "stages": list(study.stages),
+            "recipe": study.recipe.describe(),
+            "data": {"name": data.name, "classes": list(data.classes), "fingerprint": self._fingerprint()},
+            "size": self.loaded.source.size,
+            "final": self.loaded.source.final,
+            "created": {
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                **environment.commit(Path(self.loaded.source.path).resolve().parent),
+            },
+            "command": command,
+            "cells": [self._cell_row(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
+            "audit": {},
+        }
+
+    def write(self, command: str) -> Path:
+        """Write ``study.json`` into the results folder."""
+        path = self.folder / "study.json"
+        write_json(self.document(command), path)
+        return path
+
+    def _cell_row(self, trial: Trial, cell: Cell) -> dict[str, Any]:
+        return {
+            "key": trial.key,
+            "variant": trial.variant,
+            "levels": dict(cell.levels),
+            "stage": trial.stage,
+            "seed": trial.seed,
+            "excluded": None,
+        }
+
+    def _excluded(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "key": f"excluded:{cell.name}",
+                "variant": cell.name,
+                "levels": dict(cell.levels),
+                "stage": stage,
+                "seed": None,
+                "excluded": cell.reason,
+            }
+            for cell in self.study.excluded()
+            for stage in self.study.stages
+        ]
+
+    def _fingerprint(self) -> str:
+        return self.loaded.dataset.fingerprint(self.folder / LABEL_DIGESTS)
+
+    def _records(self) -> list[Record]:
+        return read_all(self.folder / "records")
+
+
+def make_plan(loaded: Loaded, results: Path, resources: Resources) -> Plan:
+    """The plan of a study: cost trials first (they are short and show what does not fit), then quality seed by seed."""
+    folder = results / loaded.folder_name
+    folder.mkdir(parents=True, exist_ok=True)
+    fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
+    study = loaded.study
+    trials: list[Trial] = []
+    for stage in ("cost", "quality"):
+        if stage not in study.stages:
+            continue
+        for seed in study.seeds if stage == "quality" else (None,):
+            for cell in study.cells():
+                key = identify(cell, stage, seed, fingerprint)
+                trials.append(Trial(loaded.source, cell.name, seed, stage, key))
+    return Plan(loaded, folder, resources, tuple(trials))
+
+
+def pilot_seconds(plan: Plan, trials: Iterable[Trial]) -> float:
+    """A rough guess of how long quality trials take one after the other: two small training steps of the baseline.
+
+    Their time is scaled by iterations, batch and each variant's MACs. Evaluation counts as a third of a training step a
+    pixel. Cost trials count as their forwards.
+    """
+    study, dataset = plan.study, plan.loaded.dataset
+    cell = study.cell("baseline")
+    step_s = _step_seconds(plan, cell)
+    macs = _macs(plan)
+    eval_pixels = sum(split[0].label.numel() * len(split) for split in [dataset.split(study.recipe.split)])
+    total = 0.0
+    for trial in trials:
+        recipe = study.cell(trial.variant).recipe
+        ratio = macs[trial.variant] / macs[study.baseline_name]
+        crop_pixels = recipe.crop_px[0] * recipe.crop_px[1]
+        if trial.stage == "quality":
+            images = recipe.iterations * recipe.batch + eval_pixels / crop_pixels / 3
+        else:
+            images = recipe.latency_samples * eval_pixels / len(dataset.split(recipe.split)) / crop_pixels / 3
+        total += step_s * ratio * images
+    return total
+
+
+def _step_seconds(plan: Plan, cell: Cell) -> float:
+    """Seconds of a training step an image, from the second of two steps of batch 2."""
+    marks: list[float] = []
+    recipe = replace(cell.recipe, batch=2, iterations=2)
+    train(
+        SegModel(cell.variant, len(plan.loaded.dataset.classes)),
+        plan.loaded.dataset.split("train"),
+        recipe,
+        0,
+        device=plan.resources.machine("quality").torch_device,
+        progress=lambda done, total, loss: marks.append(time.perf_counter()),
+    )
+    return (marks[1] - marks[0]) / 2
+
+
+def _macs(plan: Plan) -> Mapping[str, int]:
+    dataset = plan.loaded.dataset
+    height, width = dataset.split(plan.study.recipe.split)[0].image.shape[-2:]
+    return {checked.cell.name: checked.macs for checked in check_cells(plan.study, len(dataset.classes), height, width)}

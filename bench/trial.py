@@ -1,0 +1,356 @@
+"""One trial in this process: load its cell, make sure it is the one that was planned, measure it, and say how it ended.
+
+The same function runs under ``bench trial`` (so that a debugger works), on a Ray worker and in tests.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import environment
+from bench.data.base import Dataset
+from bench.data.choose import parse_data
+from bench.environment import Machine
+from bench.identity import digest, source_digest
+from bench.measure.cost import count_macs, latency, parameters, peak_memory
+from bench.measure.quality import evaluate
+from bench.model import SegModel, Variant
+from bench.parts import Part
+from bench.recipe import Recipe
+from bench.records import Record, write
+from bench.study import Cell, Source, Stage, Study, Trial, load_study
+from bench.training import DivergedError, train
+
+log = logging.getLogger("bench.trial")
+
+LABEL_DIGESTS = ".label-digests.json"
+"""In a results folder: digests of label files, so that they are read once and not by every trial."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """How far a trial is.
+
+    Attributes:
+        phase: ``train``, ``evaluate``, ``count`` or ``time``.
+        done: steps of the phase that are done.
+        total: steps of the phase.
+        loss: of the last iteration, in training.
+    """
+
+    phase: str
+    done: int
+    total: int
+    loss: float | None = None
+
+
+Listener = Callable[[Event], None]
+
+
+class ChangedError(RuntimeError):
+    """Source, settings or data differ from what was planned."""
+
+
+class TimedOutError(RuntimeError):
+    """A trial that took longer than it was given."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A study with its data, as one ``--data``, ``--size``, ``--seeds`` and ``--final`` make it."""
+
+    source: Source
+    study: Study
+    dataset: Dataset
+
+    @property
+    def folder_name(self) -> str:
+        """``<name>[-size][-data][-final]``: forms of a study do not share a results folder."""
+        named = [self.study.name, self.source.size, self._other_data, "final" if self.source.final else None]
+        return "-".join(word for word in named if word)
+
+    @property
+    def _other_data(self) -> str | None:
+        own = load_study(self.source.path, self.source.size).recipe.data
+        chosen = self.study.recipe.data
+        return None if own == chosen else str(self.dataset.name)
+
+
+def load(source: Source) -> Loaded:
+    """The study that ``source`` means.
+
+    Raises:
+        StudyError: for the study; DataError: for its data.
+    """
+    study = load_study(source.path, source.size)
+    part, folder = parse_data(source.data, study.recipe.data)
+    changes: dict[str, Any] = {} if part == study.recipe.data else {"data": part}
+    if source.final:
+        changes["split"] = "test"
+    if changes:
+        study = study.having(recipe=study.recipe.having(**changes))
+    if source.seeds is not None:
+        study = study.having(seeds=source.seeds)
+    return Loaded(source, study, part.build(folder))
+
+
+def identify(cell: Cell, stage: Stage, seed: int | None, fingerprint: str) -> str:
+    """The key of a trial: settings, seed, data, and the source of everything that computes its numbers."""
+    recipe = {name: value for name, value in cell.recipe.describe().items() if name not in _IRRELEVANT[stage]}
+    parts = [*cell.variant.parts().values(), *cell.variant.losses, cell.recipe.data]
+    classes = {each.cls for part in parts for each in _nested(part)}
+    return digest(
+        {
+            "variant": cell.variant.describe(),
+            "recipe": recipe,
+            "seed": seed,
+            "stage": stage,
+            "data": fingerprint,
+            "source": _source_digest(frozenset({_STAGES[stage], *classes})),
+        }
+    )
+
+
+def measure_quality(
+    variant: Variant, recipe: Recipe, dataset: Dataset, seed: int | None, device: torch.device, tell: Listener
+) -> dict[str, Any]:
+    """Train from ``seed``, evaluate the last iteration on ``recipe.split``."""
+    assert seed is not None
+    model = SegModel(variant, len(dataset.classes), seed=seed)
+    history = train(
+        model,
+        dataset.split("train"),
+        recipe,
+        seed,
+        device=device,
+        progress=lambda done, total, loss: tell(Event("train", done, total, loss)),
+    )
+    split = dataset.split(recipe.split)
+    confusion = evaluate(
+        model,
+        split,
+        batch=recipe.eval_batch,
+        device=device,
+        progress=lambda done, total: tell(Event("evaluate", done, total)),
+    )
+    return {
+        "classes": list(dataset.classes),
+        "split": recipe.split,
+        "images": len(split),
+        "confusion": confusion.tolist(),
+        "iterations": recipe.iterations,
+        "train_s": history.train_s,
+        "history": history.thinned(),
+    }
+
+
+def measure_cost(
+    variant: Variant, recipe: Recipe, dataset: Dataset, seed: int | None, device: torch.device, tell: Listener
+) -> dict[str, Any]:
+    """Peak memory first, while the process is fresh; then counts; then latency."""
+    height, width = recipe.cost_px or tuple(dataset.split(recipe.split)[0].image.shape[-2:])
+    image = torch.zeros(1, 3, height, width, device=device)
+    memory = peak_memory(lambda: SegModel(variant, len(dataset.classes), seed=seed or 0), image)
+    model = SegModel(variant, len(dataset.classes), seed=seed or 0).to(device).eval()
+    tell(Event("count", 0, 1))
+    macs = count_macs(model, height, width)
+    samples = latency(
+        model, image, recipe.latency_samples, progress=lambda done, total: tell(Event("time", done, total))
+    )
+    with torch.inference_mode():
+        shape = list(model(image, with_aux=False).logits.shape)
+    return {
+        "input_px": [height, width],
+        "batch": 1,
+        "parameters": parameters(model),
+        "macs": macs.by_slot,
+        "macs_by_operator": macs.by_operator,
+        "uncounted_operators": macs.uncounted,
+        "latency_s": samples,
+        "peak_bytes": memory.peak_bytes,
+        "memory_kind": memory.kind,
+        "output_shape": shape,
+    }
+
+
+_STAGES: Mapping[Stage, Callable[..., dict[str, Any]]] = {"quality": measure_quality, "cost": measure_cost}
+_IRRELEVANT: Mapping[Stage, frozenset[str]] = {
+    "quality": frozenset({"cost_px", "latency_samples"}),
+    "cost": frozenset(Recipe.__dataclass_fields__) - {"data", "split", "cost_px", "latency_samples"},
+}
+"""Recipe fields that cannot change what a stage measures, so changing them repeats nothing."""
+
+
+def run(
+    trial: Trial,
+    folder: Path,
+    machine: Machine,
+    *,
+    tell: Listener | None = None,
+    timeout_s: float | None = None,
+) -> Record:
+    """Run a trial and write its record and log under ``folder``; a failure is a record too.
+
+    Args:
+        trial: what to run.
+        folder: the study's results folder.
+        machine: device and threads.
+        tell: hears how far it is.
+        timeout_s: after how long to give up, checked between iterations.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: after the record that says ``interrupted`` is written.
+    """
+    start, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    key = record_key(trial, machine)
+    log_path = folder / "logs" / f"{key}.{environment.host_tag()}.log"
+    choices: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
+    outcome: dict[str, Any] = {"status": "done", "reason": None, "traceback": None}
+    ending: BaseException | None = None
+    with _log_to(log_path):
+        log.info("%s, seed %s, %s on %s", trial.variant, trial.seed, trial.stage, machine.hardware)
+        try:
+            torch.set_num_threads(machine.threads)
+            listener = _Timed(tell, start + timeout_s if timeout_s else None)
+            measured = _measure(trial, folder, machine, listener, choices)
+        except (KeyboardInterrupt, SystemExit) as error:
+            outcome, ending = _outcome("interrupted", error), error
+        except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a record
+            outcome = _outcome(_status_of(error), error)
+            log.error("%s\n%s", outcome["reason"], outcome["traceback"])
+        log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)
+    outcome |= {"started_at": started_at, "wall_s": time.monotonic() - start}
+    record = make_record(trial, machine, outcome, choices=choices, measured=measured)
+    write(record, folder / "records")
+    if ending is not None:
+        raise ending
+    return record
+
+
+def make_record(
+    trial: Trial,
+    machine: Machine,
+    outcome: Mapping[str, Any],
+    *,
+    choices: Mapping[str, Any] | None = None,
+    measured: Mapping[str, Any] | None = None,
+) -> Record:
+    """A record of ``trial`` with this process's environment."""
+    described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key")}
+    described |= {"study": Path(trial.source.path).stem, "size": trial.source.size}
+    return Record(
+        key=record_key(trial, machine),
+        trial=described,
+        choices=choices or {},
+        environment=environment.describe(machine, Path(trial.source.path)),
+        outcome=outcome,
+        measured=measured or {},
+    )
+
+
+def record_key(trial: Trial, machine: Machine) -> str:
+    """The trial's key; for a timing with the hardware class behind a ``-``."""
+    return f"{trial.key}-{machine.hardware_key}" if trial.stage == "cost" else trial.key
+
+
+def _measure(trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any]) -> dict[str, Any]:
+    loaded = load(trial.source)
+    cell = loaded.study.cell(trial.variant)
+    choices |= {"variant": cell.variant.describe(), "recipe": cell.recipe.describe(), "levels": dict(cell.levels)}
+    key = identify(cell, trial.stage, trial.seed, loaded.dataset.fingerprint(folder / LABEL_DIGESTS))
+    choices["hash"] = key
+    if key != trial.key:
+        raise ChangedError(
+            f"planned as {trial.key}, is {key} now: the study, a component or the data changed after planning; "
+            "run again"
+        )
+    return _STAGES[trial.stage](cell.variant, cell.recipe, loaded.dataset, trial.seed, machine.torch_device, tell)
+
+
+class _Timed:
+    """Passes events on, logs a few of them, and raises when time is up."""
+
+    def __init__(self, tell: Listener | None, deadline: float | None) -> None:
+        self.tell, self.deadline, self.logged_at = tell, deadline, 0.0
+
+    def __call__(self, event: Event) -> None:
+        now = time.monotonic()
+        if now - self.logged_at > 5 or event.done == event.total:
+            self.logged_at = now
+            loss = "" if event.loss is None else f", loss {event.loss:.4f}"
+            log.info("%s %d/%d%s", event.phase, event.done, event.total, loss)
+        if self.tell is not None:
+            self.tell(event)
+        if self.deadline is not None and now > self.deadline:
+            raise TimedOutError(f"time was up in {event.phase} at {event.done}/{event.total}")
+
+
+def _outcome(status: str, error: BaseException) -> dict[str, Any]:
+    reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    text = "".join(traceback.format_exception(error)) if status == "failed" else None
+    return {"status": status, "reason": relative(reason), "traceback": text and relative(text)}
+
+
+def _status_of(error: Exception) -> str:
+    if isinstance(error, DivergedError):
+        return "diverged"
+    if isinstance(error, TimedOutError):
+        return "timed_out"
+    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's CPU allocator
+    return "out_of_memory" if refused or isinstance(error, (MemoryError, torch.OutOfMemoryError)) else "failed"
+
+
+def relative(text: str) -> str:
+    """Paths in a message or traceback without what is particular to this machine."""
+    for root in sorted({str(Path.cwd()), sys.prefix, str(Path(__file__).resolve().parents[1])}, key=len, reverse=True):
+        text = text.replace(f"{root}/", "")
+    return re.sub(r"/(?:[^\s/\"']+/)*(?=(?:site-packages|python3\.\d+)/)", "", text)
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """What is logged and warned of inside goes to ``path`` too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    loggers = [logging.getLogger("bench"), logging.getLogger("py.warnings")]
+    level = loggers[0].level
+    loggers[0].setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for each in loggers:
+        each.addHandler(handler)
+    try:
+        yield
+    finally:
+        for each in loggers:
+            each.removeHandler(handler)
+        logging.captureWarnings(False)
+        loggers[0].setLevel(level)
+        handler.close()
+
+
+def _nested(part: Part[Any]) -> Iterator[Part[Any]]:
+    yield part
+    for _, value in part.choices:
+        for inner in value if isinstance(value, tuple) else (value,):
+            if isinstance(inner, Part):
+                yield from _nested(inner)
+
+
+@functools.cache
+def _source_digest(objects: frozenset[Any]) -> str:
+    return source_digest(objects)
