@@ -1,0 +1,64 @@
+"""Which data set a command uses: the study's own, or the one that ``--data`` names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.data.base import DataError, Dataset
+from bench.data.camvid import CamVid
+from bench.data.synthetic import Synthetic
+from bench.parts import Part, nearest, part
+
+KNOWN: tuple[type[Dataset], ...] = (Synthetic, CamVid)
+"""The data sets that ``--data`` can name; a study may use any other class that keeps the contract."""
+
+
+def parse_data(
+    option: str | None, default: Part[Any], environment: Mapping[str, str] = os.environ
+) -> tuple[Part[Dataset], Path | None]:
+    """The data set and its folder.
+
+    Args:
+        option: ``None`` (the study's data set), a name (``synthetic``), a name and a folder (``camvid=/path``), or the
+            folder of the study's data set (``/path``, ``./path``).
+        default: the study's data set. Its choices hold whenever the option does not name another one.
+        environment: where a folder that the option does not give is looked up: ``BENCH_CAMVID`` for ``camvid``.
+
+    Raises:
+        DataError: for a name that is not known.
+    """
+    own = default.cls.name
+    name, folder = _split(option, own)
+    chosen = default if name == own else part(_class(name, own))
+    folder = folder or environment.get(f"BENCH_{name.upper()}") or None
+    return chosen, Path(folder).expanduser().resolve() if folder else None
+
+
+def _split(option: str | None, own: str) -> tuple[str, str | None]:
+    """Name and folder. An ``=`` inside a path belongs to the path."""
+    if option is None:
+        return own, None
+    if not option.strip() or option.endswith("="):
+        raise DataError(f"--data {option!r} names nothing; write a name, name=/path or /path")
+    name, equals, folder = option.partition("=")
+    if _is_path(name):
+        return own, option
+    return name, folder if equals else None
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith((".", "~")) or "/" in text or os.sep in text
+
+
+def _class(name: str, own: str) -> type[Dataset]:
+    by_name = {cls.name: cls for cls in KNOWN}
+    if name not in by_name:
+        known = sorted({*by_name, own})
+        raise DataError(
+            f"no data set is called {name!r}{nearest(name, known)}; known are {', '.join(known)}; "
+            f"for a folder named so write ./{name}"
+        )
+    return by_name[name]
