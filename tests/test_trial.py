@@ -1,0 +1,162 @@
+"""One trial in this process: its record, its log, and every way in which it can end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench import trial as trial_module
+from bench.environment import Machine
+from bench.plan import Plan, here, make_plan
+from bench.records import RecordError, read, read_all
+from bench.study import Source, Trial
+from bench.trial import Event, load, record_key, relative, run
+
+MACHINE = Machine("cpu", 1)
+
+
+@pytest.fixture
+def plan(tiny_study: Callable[..., Path], tmp_path: Path) -> Plan:
+    return make_plan(load(Source(str(tiny_study()))), tmp_path / "results", here())
+
+
+def of(plan: Plan, stage: str, variant: str = "neck=off") -> Trial:
+    return next(t for t in plan.trials if (t.stage, t.variant) == (stage, variant))
+
+
+def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Plan) -> None:
+    events: list[Event] = []
+    record = run(of(plan, "quality"), plan.folder, MACHINE, tell=events.append)
+    assert record.status == "done", record.outcome
+    assert read(plan.folder / "records" / record.file_name) == record
+    measured = record.measured
+    assert sum(map(sum, measured["confusion"])) == 4 * 30 * 30  # four images, a frame of one void pixel
+    assert measured["history"]["iteration"] == [1, 2, 3]
+    assert measured["split"] == "val"
+    assert {event.phase for event in events} == {"train", "evaluate"}
+    assert record.choices["variant"]["backbone"]["choices"]["width"] == 8
+    assert record.choices["recipe"]["momentum"] == 0.9
+    assert record.environment["threads"] == 1
+
+
+def test_a_cost_trial_leaves_every_sample_and_counts_by_slot(plan: Plan) -> None:
+    record = run(of(plan, "cost", "neck=on"), plan.folder, MACHINE)
+    assert record.status == "done", record.outcome
+    measured = record.measured
+    assert len(measured["latency_s"]) == 5
+    assert set(measured["macs"]) == {"backbone", "neck", "head"}
+    assert measured["input_px"] == [32, 32]
+    assert measured["output_shape"] == [1, 9, 32, 32]
+    assert measured["peak_bytes"] > 0
+    assert record.key == record_key(of(plan, "cost", "neck=on"), MACHINE)
+    assert record.key.endswith(MACHINE.hardware_key)
+
+
+def test_the_same_trial_twice_gives_the_same_numbers(plan: Plan) -> None:
+    one, two = (run(of(plan, "quality"), plan.folder, MACHINE) for _ in range(2))
+    assert one.measured["confusion"] == two.measured["confusion"]
+    assert one.measured["history"] == two.measured["history"]
+
+
+def test_the_log_tells_how_it_went_and_records_hold_no_absolute_path(plan: Plan, tmp_path: Path) -> None:
+    record = run(of(plan, "quality"), plan.folder, MACHINE)
+    log = (plan.folder / "logs" / record.file_name).with_suffix(".log").read_text()
+    assert "train 3/3, loss" in log
+    assert "done after" in log
+    assert str(tmp_path) not in (plan.folder / "records" / record.file_name).read_text()
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def stage(*_: Any) -> dict[str, Any]:
+        raise error
+
+    monkeypatch.setattr(trial_module, "_STAGES", {"quality": stage, "cost": stage})
+    monkeypatch.setattr(trial_module, "identify", lambda cell, stage, seed, data: "k")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB"), "out_of_memory", "GPU memory, at batch 4"),
+        (MemoryError(), "out_of_memory", "host memory, at batch 4"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory", "host memory"),
+        (trial_module.DivergedError("the loss is nan at iteration 3"), "diverged", "iteration 3"),
+        (ZeroDivisionError("oops"), "failed", "ZeroDivisionError: oops"),
+    ],
+)
+def test_whatever_goes_wrong_is_an_outcome(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str, reason: str
+) -> None:
+    failing(monkeypatch, error)
+    trial = Trial(**{**vars(of(plan, "quality")), "key": "k"})
+    record = run(trial, plan.folder, MACHINE)
+    assert record.status == status
+    assert reason in record.outcome["reason"]
+    assert record.measured == {}
+    assert ("Traceback" in (record.outcome["traceback"] or "")) == (status == "failed")
+    assert read_all(plan.folder / "records") == [record]
+
+
+def test_an_interrupt_is_recorded_and_passed_on(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, KeyboardInterrupt())
+    trial = Trial(**{**vars(of(plan, "quality")), "key": "k"})
+    with pytest.raises(KeyboardInterrupt):
+        run(trial, plan.folder, MACHINE)
+    assert [record.status for record in read_all(plan.folder / "records")] == ["interrupted"]
+
+
+def test_a_trial_that_takes_too_long_is_timed_out(plan: Plan) -> None:
+    record = run(of(plan, "quality"), plan.folder, MACHINE, timeout_s=1e-6)
+    assert record.status == "timed_out"
+    assert "time was up in train at 1/3" in record.outcome["reason"]
+
+
+def test_a_loss_that_explodes_is_diverged(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    source = Source(str(tiny_study(name="explosive", learning_rate="1e30")))
+    made = make_plan(load(source), tmp_path / "results", here())
+    assert run(of(made, "quality"), made.folder, MACHINE).status == "diverged"
+
+
+def test_a_trial_that_is_not_what_was_planned_is_refused(plan: Plan) -> None:
+    trial = Trial(**{**vars(of(plan, "quality")), "key": "0" * 16})
+    record = run(trial, plan.folder, MACHINE)
+    assert record.status == "failed"
+    assert "planned as 0000000000000000, is" in record.outcome["reason"]
+
+
+def test_final_evaluates_the_test_split_in_a_folder_of_its_own(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    source = Source(str(tiny_study()), final=True)
+    made = make_plan(load(source), tmp_path / "results", here())
+    assert made.folder.name == "tiny-final"
+    assert run(of(made, "quality"), made.folder, MACHINE).measured["split"] == "test"
+
+
+def test_other_data_is_chosen_with_an_option_and_has_a_folder_of_its_own(
+    tiny_study: Callable[..., Path], tmp_path: Path, camvid_like: Path
+) -> None:
+    made = make_plan(load(Source(str(tiny_study()), data=f"camvid={camvid_like}")), tmp_path, here())
+    assert made.folder.name == "tiny-camvid"
+    record = run(of(made, "quality"), made.folder, MACHINE)
+    assert len(record.measured["classes"]) == 11
+
+
+def test_tracebacks_lose_what_is_particular_to_a_machine() -> None:
+    home = Path.cwd()
+    text = f'File "{home}/bench/trial.py"\nFile "/opt/x/lib/python3.11/site-packages/torch/nn.py"'
+    assert relative(text) == 'File "bench/trial.py"\nFile "site-packages/torch/nn.py"'
+
+
+def test_a_record_file_that_is_rubbish_is_named(plan: Plan) -> None:
+    folder = plan.folder / "records"
+    folder.mkdir(parents=True)
+    (folder / "x.y.json").write_text("{half")
+    with pytest.raises(RecordError, match=r"x.y.json is not a record .*delete it"):
+        plan.statuses()
+    (folder / "x.y.json").write_text(json.dumps({"version": 99}))
+    with pytest.raises(RecordError, match="has record format 99"):
+        plan.statuses()
