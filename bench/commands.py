@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bench.check import Checked, check_cells
 from bench.data.base import DataError
-from bench.display import Tally, display_for, spell_s
+from bench.display import Tally, console_for_people, display_for, spell_s
 from bench.execute import execute
 from bench.parts import nearest
 from bench.plan import Plan, here, make_plan, pilot_seconds
@@ -57,7 +57,7 @@ def planned(what: Source, results: Path, cpus: int | None, gpus: float | None, a
 
 def check(what: Source, *, data_is_given: bool) -> None:
     """Print every variant as built."""
-    console = Console()
+    console = console_for_people()
     try:
         loaded = load_source(what)
         loaded.dataset.check()
@@ -83,7 +83,7 @@ def check(what: Source, *, data_is_given: bool) -> None:
 
 def plan(made: Plan, argv: Sequence[str]) -> None:
     """Print the trials, and how long those that are left may take; write ``study.json``."""
-    console = Console()
+    console = console_for_people()
     made.write(_command(argv))
     statuses = made.statuses()
     table = _table("stage", "variant", "seed", "outcome", "key")
@@ -118,7 +118,7 @@ def run(
     for status in retry:
         if status not in STATUSES:
             raise StudyError(f"--retry {status!r}: expected one of {', '.join(STATUSES)}{nearest(status, STATUSES)}")
-    console = Console()
+    console = console_for_people()
     with _only_run(made.folder), _stoppable():
         _build_all(made)
         made.write(_command(argv))
@@ -147,7 +147,7 @@ def trial(made: Plan, variant: str, stage: str) -> bool:
     Raises:
         StudyError: for a variant or stage that the study does not have.
     """
-    console = Console()
+    console = console_for_people()
     name = made.study.cell(variant).name
     chosen = next((t for t in made.trials if (t.variant, t.stage) == (name, stage)), None)
     if chosen is None:

@@ -169,6 +169,12 @@ class PlainLines:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def console_for_people() -> Console:
+    """The terminal; where there is none, lines as long as they need to be."""
+    console = Console()
+    return console if console.is_terminal else Console(width=250)
+
+
 def display_for(tally: Tally, console: Console) -> LiveTable | PlainLines:
     """The live table on a terminal, plain lines elsewhere."""
     return LiveTable(tally, console) if console.is_terminal else PlainLines(tally, console)

@@ -47,7 +47,7 @@ STUDY = Study(
     ),
     baseline={"attention": "off", "upsampling": "dilated", "gate": "off"},
     recipe=Recipe(
-        data=part(Synthetic, height_px=64, width_px=96, train_images=256, val_images=48),
+        data=part(Synthetic, height_px=64, width_px=96, val_images=48),
         crop_px=(64, 96),  # whole scenes: what is lit depends on the sky
         scale=(1.0, 1.0),
         iterations=150,

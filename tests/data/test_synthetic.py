@@ -101,7 +101,8 @@ def test_mirrored_scenes_keep_rows_and_columns_what_they_are() -> None:
     """The stripes of rows do not change along x, those of columns not along y, whichever way one looks."""
     data = Synthetic(None)
     for name, along in (("rows", 1), ("columns", 0)):
-        across, same = [], []
+        across: list[torch.Tensor] = []
+        same: list[torch.Tensor] = []
         for scene in _all(data):
             inside = scene.label == data.classes.index(name)
             for axis, found in ((along, same), (1 - along, across)):
