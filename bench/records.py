@@ -196,9 +196,11 @@ def read(path: Path) -> Record:
             f"{path} has record format {version}, this bench reads {VERSION}; use the bench that wrote it"
         )
     try:
-        return Record(**data)
-    except TypeError as error:
+        record = Record(**data)
+        _ = record.outcome["status"], record.trial["stage"], record.trial["variant"]
+    except (KeyError, TypeError) as error:
         raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
+    return record
 
 
 def read_all(folder: Path) -> list[Record]:
@@ -313,6 +315,10 @@ def load(folder: str | Path) -> Results:
         raise RecordError(
             f"{folder / 'study.json'} is damaged ({error}); write it anew with: bench plan STUDY"
         ) from error
+    if not isinstance(plan, dict) or plan.get("version") != VERSION or not {"cells", "factors", "name"} <= set(plan):
+        raise RecordError(
+            f"{folder / 'study.json'} is no plan of format {VERSION}; write it anew with: bench plan STUDY"
+        )
     planned = {cell["key"] for cell in plan["cells"]}
     found = read_all(folder / "records")
     return Results(

@@ -1,0 +1,196 @@
+"""Is the difference real? Paired differences over seeds: Student-t intervals, Holm correction, power, verdicts.
+
+The unit is the seed: two variants trained with the same seed share their initial weights and their batches, so their
+difference is one observation. With few seeds a percentile bootstrap is too narrow (it covers 74 % at n = 3), so none is
+used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import optimize, special
+
+ALPHA = 0.05
+"""Of verdicts and intervals: two-sided, so intervals cover 95 %."""
+
+POWER = 0.8
+"""The chance of resolving the smallest resolvable effect."""
+
+NO_SPREAD = 1e-12
+"""A standard deviation below this share of the largest value is rounding, not a spread between seeds."""
+
+NAN = float("nan")
+
+Word = Literal["better", "worse", "not resolved"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean difference over seeds, in the unit of the values compared; what n does not allow is NaN.
+
+    Attributes:
+        delta: mean of the differences.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        sd: sample standard deviation of the differences (n - 1 in the denominator).
+        n: number of seeds.
+        p: two-sided p-value of "no difference", not corrected for other comparisons.
+    """
+
+    delta: float
+    low: float
+    high: float
+    sd: float
+    n: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison says, and why when it says nothing."""
+
+    word: Word
+    reason: str = ""
+
+
+def effect(differences: Sequence[float], *, alpha: float = ALPHA) -> Effect:
+    """The mean of one difference a seed, with its Student-t interval: mean ± t(1 - alpha/2; n - 1) · sd / √n.
+
+    Equal differences have no spread to judge them by: their interval is a point, and p is 1 if they are all zero and
+    NaN otherwise.
+
+    Raises:
+        ValueError: for a value that is not finite; a missing seed is left out by the caller, on both sides.
+    """
+    values = np.asarray(differences, dtype=float)
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError(
+            f"differences must be a flat sequence of finite numbers, got {differences!r}; leave a missing seed out"
+        )
+    n = len(values)
+    if n == 0:
+        return Effect(NAN, NAN, NAN, NAN, 0, NAN)
+    delta = float(values.mean())
+    if n == 1:
+        return Effect(delta, NAN, NAN, NAN, 1, NAN)
+    sd = float(values.std(ddof=1))
+    if sd <= NO_SPREAD * float(np.abs(values).max()):
+        return Effect(delta, delta, delta, 0.0, n, 1.0 if delta == 0 else NAN)
+    error = sd / math.sqrt(n)
+    margin = _critical(n, alpha) * error
+    p = 2 * float(special.stdtr(n - 1, -abs(delta) / error))
+    return Effect(delta, delta - margin, delta + margin, sd, n, p)
+
+
+def paired(a: Sequence[float], b: Sequence[float], *, alpha: float = ALPHA) -> Effect:
+    """:func:`effect` of ``a - b``, seed by seed in the same order.
+
+    Raises:
+        ValueError: for sides of unequal length, or a value that is not finite.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"paired values need one partner each, got {len(a)} and {len(b)}; keep the common seeds only")
+    differences = [float(x) - float(y) for x, y in zip(a, b, strict=True)]
+    return effect(settled(differences, [*a, *b]), alpha=alpha)
+
+
+def settled(differences: Sequence[float], values: Sequence[float]) -> list[float]:
+    """Differences without the rounding that subtracting ``values`` left: zero or equal where only rounding says not.
+
+    Otherwise rounding would pass for a spread between seeds, and a tiny spread for strong evidence.
+    """
+    rounding = NO_SPREAD * max((abs(value) for value in values), default=0.0)
+    found = [0.0 if abs(each) <= rounding else float(each) for each in differences]
+    return [found[0]] * len(found) if found and max(found) - min(found) <= rounding else found
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment of p-values, in the order given; NaN stays NaN and does not count as a comparison.
+
+    The k-th smallest of m is multiplied by m - k + 1, capped at 1, and never falls below the one before it.
+
+    Raises:
+        ValueError: for a p-value outside 0 … 1.
+    """
+    for value in p:
+        if not (math.isnan(value) or 0 <= value <= 1):
+            raise ValueError(f"a p-value lies between 0 and 1, got {value!r}")
+    order = sorted((i for i, value in enumerate(p) if not math.isnan(value)), key=lambda i: p[i])
+    adjusted = [NAN] * len(p)
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def power(delta: float, sd: float, n: int, *, alpha: float = ALPHA) -> float:
+    """The chance that a true difference ``delta`` is resolved by n pairs whose differences spread by ``sd``.
+
+    P(|T| > t(1 - alpha/2; n - 1)) for T noncentral t with n - 1 degrees of freedom and noncentrality delta · √n / sd,
+    computed as the noncentral F of T². NaN for n < 2 or sd = 0.
+    """
+    if n < 2 or not sd > 0:
+        return NAN
+    return float(1 - special.ncfdtr(1, n - 1, n * (delta / sd) ** 2, _critical(n, alpha) ** 2))
+
+
+def resolvable(sd: float, n: int, *, alpha: float = ALPHA, chance: float = POWER) -> float:
+    """The smallest true difference that n pairs resolve with the given chance: the root of :func:`power` in delta.
+
+    Args:
+        sd: standard deviation of the paired differences.
+        n: number of pairs.
+        alpha: of the comparison; for the strictest step of Holm over m comparisons, ``ALPHA / m``.
+        chance: the power asked for.
+
+    Returns:
+        In the unit of ``sd``; NaN for n < 2 or sd = 0, where nothing can be said.
+    """
+    if n < 2 or not sd > 0:
+        return NAN
+    high = sd
+    while power(high, sd, n, alpha=alpha) < chance:
+        high *= 2
+    return float(optimize.brentq(lambda delta: power(delta, sd, n, alpha=alpha) - chance, 0.0, high))
+
+
+def pooled_sd(effects: Sequence[Effect]) -> float:
+    """One standard deviation for several comparisons: the root of their variances' mean, weighted by n - 1."""
+    known = [each for each in effects if each.n >= 2]
+    freedom = sum(each.n - 1 for each in known)
+    return math.sqrt(sum((each.n - 1) * each.sd**2 for each in known) / freedom) if freedom else NAN
+
+
+def verdict(
+    compared: Effect, adjusted_p: float, better: Literal["higher", "lower"], *, alpha: float = ALPHA
+) -> Verdict:
+    """Better, worse or not resolved.
+
+    Args:
+        compared: the difference to the other side.
+        adjusted_p: its p-value after :func:`holm` over everything that is judged beside it.
+        better: which way is good.
+        alpha: a verdict needs an adjusted p-value below it.
+    """
+    if compared.n == 0:
+        return Verdict("not resolved", "no seed in common")
+    if compared.n == 1:
+        return Verdict("not resolved", "one seed")
+    if compared.sd == 0:
+        same = compared.delta == 0
+        return Verdict("not resolved", "identical values" if same else "no spread between seeds to judge by")
+    if not adjusted_p < alpha:
+        inside = compared.low <= 0 <= compared.high
+        return Verdict("not resolved", "" if inside else "not after Holm")
+    return Verdict("better" if (compared.delta > 0) == (better == "higher") else "worse")
+
+
+def _critical(n: int, alpha: float) -> float:
+    """t(1 - alpha/2; n - 1), from the lower tail, which keeps its digits at a small alpha."""
+    return -float(special.stdtrit(n - 1, alpha / 2))

@@ -1,0 +1,120 @@
+"""Contrasts and effects against planted differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import stats
+from bench.records import RecordError, load
+from bench.report import compare
+
+Plant = Callable[..., Path]
+TOLERANCE = 2e-6
+"""Of a planted mIoU: pixels are whole."""
+
+A, B, C, D = (
+    "attention=off, upsampling=dilated",
+    "attention=off, upsampling=jpu",
+    "attention=on, upsampling=dilated",
+    "attention=on, upsampling=jpu",
+)
+
+
+def by_label(frame: object) -> dict[str, dict[str, object]]:
+    return {row["label"]: row for row in frame.to_dict("records")}  # type: ignore[attr-defined]
+
+
+def test_a_factorial_study_has_variant_main_and_interaction_effects_that_equal_the_hand_computation(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    scores = {A: [0.60, 0.61], B: [0.62, 0.64], C: [0.65, 0.67], D: [0.69, 0.72]}
+    rows = by_label(compare.effects(load(planted_results(tmp_path, scores=scores))))
+    found = {label: row["delta"] for label, row in rows.items()}
+    assert found == pytest.approx(
+        {
+            "upsampling=jpu": (0.02 + 0.03) / 2,
+            "attention=on": (0.05 + 0.06) / 2,
+            "attention=on + upsampling=jpu": (0.09 + 0.11) / 2,
+            "attention=on, on average": ((0.05 + 0.07) / 2 + (0.06 + 0.08) / 2) / 2,
+            "upsampling=jpu, on average": ((0.02 + 0.04) / 2 + (0.03 + 0.05) / 2) / 2,
+            # Seed 0: (69 − 62) − (65 − 60) = 2 points; seed 1: (72 − 64) − (67 − 61) = 2 points.
+            "attention=on × upsampling=jpu": 0.02,
+        },
+        abs=TOLERANCE,
+    )
+
+
+def test_an_effect_is_the_paired_interval_over_seeds(tmp_path: Path, planted_results: Plant) -> None:
+    rows = by_label(compare.effects(load(planted_results(tmp_path))))
+    wanted = stats.paired([0.650, 0.671, 0.659], [0.600, 0.620, 0.610])
+    found = rows["attention=on"]
+    assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high), abs=1e-5)
+    assert (found["n"], found["planned"]) == (3, 3)
+    assert found["verdict"] == "better"
+
+
+def test_holm_runs_over_every_comparison_of_the_page(tmp_path: Path, planted_results: Plant) -> None:
+    frame = compare.effects(load(planted_results(tmp_path)))
+    assert list(frame["p_holm"]) == pytest.approx(stats.holm(list(frame["p"])))
+    assert frame["p"].min() * len(frame) == pytest.approx(frame["p_holm"].min())
+
+
+def test_seeds_are_paired_and_one_without_a_partner_is_left_out(tmp_path: Path, planted_results: Plant) -> None:
+    factors = {"attention": ["off", "on"]}
+    scores = {"attention=off": [0.60, None, 0.70], "attention=on": ["failed", 0.9, 0.75]}
+    row = compare.effects(load(planted_results(tmp_path, factors=factors, scores=scores))).iloc[0]
+    assert (row["n"], row["planned"]) == (1, 3)
+    assert row["delta"] == pytest.approx(0.05, abs=TOLERANCE)
+    assert (row["verdict"], row["reason"]) == ("not resolved", "one seed")
+
+
+def test_one_factor_at_a_time_has_no_main_effect_beside_the_variants(tmp_path: Path, planted_results: Plant) -> None:
+    results = load(planted_results(tmp_path, excluded={D: "not asked"}))
+    assert [contrast.kind for contrast in compare.contrasts(results)] == ["variant", "variant"]
+
+
+def test_the_weights_of_every_contrast_add_up_to_zero(tmp_path: Path, planted_results: Plant) -> None:
+    factors = {"a": ["0", "1", "2"], "b": ["0", "1"], "c": ["0", "1"]}
+    names = [f"a={a}, b={b}, c={c}" for a in "012" for b in "01" for c in "01"]
+    results = load(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names}))
+    found = compare.contrasts(results)
+    assert len(found) == 11 + 4 + (2 + 2 + 1)
+    assert all(sum(contrast.weights.values()) == pytest.approx(0) for contrast in found)
+
+
+def test_what_the_study_could_have_resolved_uses_the_pooled_spread_and_the_strictest_step(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    frame = compare.effects(load(planted_results(tmp_path)))
+    smallest, n = compare.study_resolvable(frame)
+    variances = [row["sd"] ** 2 for row in frame.to_dict("records") if row["kind"] == "variant"]
+    assert n == 3
+    assert smallest == pytest.approx(stats.resolvable(math.sqrt(sum(variances) / 3), 3, alpha=0.05 / 6))
+
+
+def test_without_a_seed_nothing_is_resolvable(tmp_path: Path, planted_results: Plant) -> None:
+    frame = compare.effects(load(planted_results(tmp_path, scores={name: [None] for name in (A, B, C, D)})))
+    assert math.isnan(compare.study_resolvable(frame)[0])
+    assert set(frame["reason"]) == {"no seed in common"}
+
+
+def test_equal_scores_are_not_resolved_in_spite_of_rounding(tmp_path: Path, planted_results: Plant) -> None:
+    same = [0.611, 0.623, 0.637]
+    frame = compare.effects(load(planted_results(tmp_path, scores=dict.fromkeys((A, B, C, D), same))))
+    assert set(frame["delta"]) == {0.0}
+    assert set(frame["reason"]) == {"identical values"}
+
+
+@pytest.mark.parametrize("name", ["latency_s", "train_s"])
+def test_what_has_no_seeds_or_no_better_side_is_not_judged(tmp_path: Path, planted_results: Plant, name: str) -> None:
+    with pytest.raises(RecordError, match="cannot be judged over seeds"):
+        compare.effects(load(planted_results(tmp_path)), name)
+
+
+def test_an_unknown_column_is_refused(tmp_path: Path, planted_results: Plant) -> None:
+    with pytest.raises(RecordError, match="did you mean 'miou'"):
+        compare.effects(load(planted_results(tmp_path)), "mIou")

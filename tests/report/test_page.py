@@ -1,0 +1,142 @@
+"""The page and its files, read as text; :mod:`test_page_in_browser` opens it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.records import RecordError, read, write
+from bench.report.page import script_json, write_report
+
+Plant = Callable[..., Path]
+A, B, C, D = (
+    "attention=off, upsampling=dilated",
+    "attention=off, upsampling=jpu",
+    "attention=on, upsampling=dilated",
+    "attention=on, upsampling=jpu",
+)
+HOSTILE = "<script>alert('x')</script>"
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "ray", "optuna", "fvcore"):
+            raise ImportError("the report imported " + name)
+
+sys.meta_path.insert(0, Refuse())
+from bench.report.page import write_report
+write_report(Path(sys.argv[1]))
+"""
+
+
+def without_plotly(page: Path) -> str:
+    """The page less the one long script that is not ours."""
+    scripts = re.compile(r"<script>.*?</script>", re.DOTALL)
+    return scripts.sub(lambda match: "" if len(match[0]) > 10**6 else match[0], page.read_text())
+
+
+def test_a_report_is_a_page_and_its_tables(tmp_path: Path, planted_results: Plant) -> None:
+    page = write_report(planted_results(tmp_path))
+    assert page == tmp_path / "report" / "index.html"
+    files = {str(path.relative_to(page.parent)) for path in page.parent.rglob("*") if path.is_file()}
+    assert {"index.html", "ablation.md", "ablation.csv", "ablation.tex", "data/per-class.csv"} < files
+    rows = list(csv.DictReader((page.parent / "ablation.csv").read_text().splitlines()))
+    assert [row["variant"] for row in rows] == [A, B, C, D]
+    assert float(rows[2]["miou_delta"]) == pytest.approx(0.05, abs=1e-6)
+    assert len((page.parent / "data" / "learning-curves.csv").read_text().splitlines()) == 1 + 12 * 10
+
+
+def test_a_report_needs_neither_torch_nor_ray(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "report" / "index.html").stat().st_size > 10**6
+
+
+def test_text_from_a_study_is_shown_not_run(tmp_path: Path, planted_results: Plant) -> None:
+    factors = {HOSTILE: ["off", HOSTILE]}
+    scores = {f"{HOSTILE}=off": [0.6, "failed"], f"{HOSTILE}={HOSTILE}": [0.7, 0.7]}
+    folder = planted_results(
+        tmp_path, factors=factors, scores=scores, classes=[HOSTILE, "</script>"],
+        plan={"name": HOSTILE, "question": HOSTILE, "command": HOSTILE, "size": HOSTILE},
+    )  # fmt: skip
+    page = without_plotly(write_report(folder))
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    data = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert len(data) == 7
+    assert all("data" in json.loads(each) for each in data), "nothing in it ends the element early"
+
+
+def test_a_traceback_is_folded_and_escaped(tmp_path: Path, planted_results: Plant) -> None:
+    page = without_plotly(write_report(planted_results(tmp_path, scores={A: ["failed"], B: [0.6], C: [0.6], D: [0.6]})))
+    assert "<details><summary>Traceback of q0s0.aaaa1111.json</summary>" in page
+    assert "a line of &lt;code&gt;" in page
+
+
+def test_script_json_cannot_leave_its_element() -> None:
+    text = json.dumps({"a": "</script><!-- & \u2028"}, ensure_ascii=False)
+    escaped = script_json(text)
+    assert not set("<>&\u2028") & set(escaped)
+    assert json.loads(str(escaped)) == json.loads(text)
+
+
+def test_a_half_finished_study_shows_its_holes(tmp_path: Path, planted_results: Plant) -> None:
+    scores = {A: [0.6, None, 0.61], B: ["out_of_memory", None, None], C: [0.65, 0.67, None], D: [None] * 3}
+    page = without_plotly(write_report(planted_results(tmp_path, scores=scores)))
+    for text in ("2/3", "0/3", "1 out of memory", "(1 pair)", "7 missing", "8 of 16 done"):
+        assert text in page, text
+
+
+def test_a_study_without_records_says_so(tmp_path: Path, planted_results: Plant) -> None:
+    nothing = {name: [None] for name in (A, B, C)}
+    folder = planted_results(
+        tmp_path, scores=nothing, costs=dict.fromkeys(nothing), excluded={D: "JPU needs stride 32"}
+    )
+    page = without_plotly(write_report(folder))
+    assert "Nothing has been measured yet." in page
+    assert "attention=on + upsampling=jpu was left out: JPU needs stride 32" in page
+    assert 'type="application/json"' not in page
+    assert (folder / "report" / "index.html").stat().st_size < 10**5, "plotly is left out where nothing is drawn"
+
+
+def test_a_stale_record_is_named_and_left_out(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    write(replace(read(folder / "records" / "q0s0.aaaa1111.json"), key="gone"), folder / "records")
+    page = without_plotly(write_report(folder))
+    assert "1 stale record was left out" in page
+    assert "gone.aaaa1111.json" in page
+
+
+def test_the_page_says_where_the_numbers_come_from(tmp_path: Path, planted_results: Plant) -> None:
+    page = without_plotly(write_report(planted_results(tmp_path / "folder_name", plan={"size": "small"})))
+    for text in (
+        "c0ffee0c0ffe (with uncommitted changes)", "Run at size “small”", "bench run studies/planted.py",
+        "bench report results/folder_name", "the last iteration", "Planted CPU", "Multiply-accumulates",
+    ):  # fmt: skip
+        assert text in page, text
+
+
+def test_an_undeclared_difference_is_shown(tmp_path: Path, planted_results: Plant) -> None:
+    page = without_plotly(write_report(planted_results(tmp_path, plan={"audit": {C: ["neck: other width"]}})))
+    assert "in more than their factors say" in page
+    assert "neck: other width" in page
+
+
+def test_a_report_of_a_damaged_record_is_refused(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    (folder / "records" / "q0s0.aaaa1111.json").write_text("{")
+    with pytest.raises(RecordError, match="is not a record"):
+        write_report(folder)
+    assert not (folder / "report").exists()

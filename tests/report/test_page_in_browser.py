@@ -1,0 +1,174 @@
+"""The page as a reader has it: opened from disk in Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from bench.report.page import write_report
+
+Plant = Callable[..., Path]
+SWITCHES = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+LOCAL = ("file:", "data:", "blob:", "about:")
+HOSTILE = "<script>document.title = 'run'</script>"
+POINTS, LINES = ".scatterlayer path.point", ".scatterlayer path.js-line"
+
+
+@pytest.fixture
+def browser(skip_or_fail: Callable[[str], None]) -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("BENCH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        skip_or_fail("there is no Chromium: install one or name it in BENCH_CHROMIUM")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=SWITCHES)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Callable[..., Page]:
+    def show(path: Path, width: int = 1280, scheme: str = "light") -> Page:
+        """A drawn page; what goes wrong in it is collected on ``page.wrong``."""
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+        page, wrong = context.new_page(), list[str]()
+        page.on("console", lambda message: wrong.append(f"console {message.type}: {message.text}"))
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("request", lambda asked: None if asked.url.startswith(LOCAL) else wrong.append(f"request: {asked.url}"))
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-drawn=yes]", state="attached")
+        page.wrong = wrong  # type: ignore[attr-defined]
+        return page
+
+    return show
+
+
+def test_the_page_draws_a_mark_for_every_row_without_an_error_or_a_request(
+    tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(write_report(planted_results(tmp_path)))
+    drawings = page.query_selector_all("figure.drawing")
+    assert len(drawings) == 7
+    for drawing in drawings:
+        selector = LINES if drawing.get_attribute("data-mark") == "line" else POINTS
+        rows = len(drawing.query_selector_all("tbody tr"))
+        assert rows > 0
+        assert len(drawing.query_selector_all(selector)) == rows, drawing.get_attribute("id")
+    assert page.wrong == []  # type: ignore[attr-defined]
+
+
+def test_more_variants_and_classes_than_fit_are_all_drawn(
+    tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
+) -> None:
+    factors = {"a": list("012"), "b": list("0123")}
+    scores = {f"a={a}, b={b}": [0.5 + 0.01 * int(a), None, 0.52 + 0.02 * int(b)] for a in "012" for b in "0123"}
+    classes = [f"class {index}" for index in range(40)]
+    page = open_page(write_report(planted_results(tmp_path, factors=factors, scores=scores, classes=classes)), 390)
+    for drawing in page.query_selector_all("figure.drawing"):
+        selector = LINES if drawing.get_attribute("data-mark") == "line" else POINTS
+        drawn, rows = drawing.query_selector_all(selector), drawing.query_selector_all("tbody tr")
+        assert len(drawn) == len(rows), drawing.get_attribute("id")
+    assert len(page.query_selector_all("#class-iou .ytick text")) == 40, "no class loses its name"
+    assert page.wrong == []  # type: ignore[attr-defined]
+
+
+def column(page: Page, index: int) -> list[str]:
+    return [cell.inner_text() for cell in page.query_selector_all(f"#ablation tbody td:nth-child({index})")]
+
+
+def test_a_table_sorts_by_mouse_and_by_keyboard(
+    tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(write_report(planted_results(tmp_path)))
+    planned = column(page, 3)
+    heads = page.query_selector_all("#ablation th")
+    button = heads[2].query_selector("button")
+    assert button is not None
+    button.click()
+    assert heads[2].get_attribute("aria-sort") == "ascending"
+    assert column(page, 3) == sorted(planned)
+    button.press("Enter")
+    assert heads[2].get_attribute("aria-sort") == "descending"
+    assert column(page, 3) == sorted(planned, reverse=True)
+    button.press("Space")
+    assert heads[2].get_attribute("aria-sort") == "none"
+    assert column(page, 3) == planned, "the third press gives the study's order back"
+
+
+def test_numbers_sort_as_numbers_and_what_is_missing_comes_last(
+    tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
+) -> None:
+    costs = {
+        "attention=off, upsampling=jpu": {"latency_s": [0.1]},
+        "attention=on, upsampling=dilated": {"latency_s": [0.0095]},
+        "attention=on, upsampling=jpu": "out_of_memory",
+    }
+    page = open_page(write_report(planted_results(tmp_path, costs=costs)))
+    button = page.query_selector("#ablation th:nth-child(10) button")
+    assert button is not None
+    button.click()
+    assert [text.split()[0] for text in column(page, 10)] == ["9.5", "20.0", "100.0", "—"]
+    button.click()
+    assert [text.split()[0] for text in column(page, 10)] == ["100.0", "20.0", "9.5", "—"]
+    assert len(page.query_selector_all("#ablation th[aria-sort=descending]")) == 1
+
+
+@pytest.mark.parametrize("width", [360, 390, 768])
+def test_the_page_never_scrolls_sideways(
+    tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page], width: int
+) -> None:
+    page = open_page(write_report(planted_results(tmp_path, plan={"question": "Why?" * 60})), width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    box = page.evaluate("document.querySelector('#effects .plot svg').getBoundingClientRect().width")
+    assert 200 < box <= width
+
+
+def test_figures_take_the_colours_of_the_page_in_light_and_dark(
+    tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
+) -> None:
+    path = write_report(planted_results(tmp_path))
+    text = "getComputedStyle(document.querySelector('#effects .xtick text')).fill"
+    assert open_page(path).evaluate(text) == "rgb(27, 31, 36)"
+    dark = open_page(path, scheme="dark")
+    assert dark.evaluate(text) == "rgb(231, 233, 236)"
+    dark.emulate_media(color_scheme="light")
+    for _ in range(50):  # the page's policy forbids the evaluation of text that waiting in the page would take
+        if dark.evaluate(text) == "rgb(27, 31, 36)":
+            return
+        dark.wait_for_timeout(100)
+    pytest.fail(f"the figures kept the dark page's colours: {dark.evaluate(text)}")
+
+
+def test_text_from_a_study_is_read_not_run(
+    tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
+) -> None:
+    factors = {"neck": ["off", HOSTILE]}
+    scores = {"neck=off": [0.6, "failed"], f"neck={HOSTILE}": [0.7, 0.72]}
+    folder = planted_results(
+        tmp_path, factors=factors, scores=scores, classes=[HOSTILE, "<b>sky</b>"], plan={"question": HOSTILE}
+    )
+    page = open_page(write_report(folder))
+    assert page.title() == "planted"
+    assert page.inner_text(".question") == HOSTILE
+    ticks = {tick.text_content() for tick in page.query_selector_all("#class-iou .ytick text")}
+    assert ticks == {HOSTILE, "<b>sky</b>"}
+    assert page.wrong == []  # type: ignore[attr-defined]
+
+
+def test_a_page_without_records_opens_without_an_error(
+    tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
+) -> None:
+    nothing = {"attention=off": [None], "attention=on": [None]}
+    folder = planted_results(
+        tmp_path, factors={"attention": ["off", "on"]}, scores=nothing, costs=dict.fromkeys(nothing)
+    )
+    page = open_page(write_report(folder))
+    assert "Nothing has been measured yet." in page.inner_text("body")
+    assert page.wrong == []  # type: ignore[attr-defined]

@@ -1,0 +1,169 @@
+"""Records: what is read, what is derived, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.records import COLUMNS, Record, RecordError, column, iou, load, mean_iou, read, read_all, write, write_json
+
+Plant = Callable[..., Path]
+BASE = "attention=off, upsampling=dilated"
+
+
+def some_record(status: str = "done", host: str = "aaaa1111") -> Record:
+    return Record("k1", {"variant": "v", "seed": 0, "stage": "quality"}, {}, {"host": host}, {"status": status})
+
+
+def test_iou_equals_the_computation_by_hand() -> None:
+    # Class 0: 3 hits, 1 missed, 2 false. Class 1: 4 hits, 2 missed, 1 false.
+    assert iou([[3, 1], [2, 4]]) == [3 / 6, 4 / 7]
+    assert mean_iou([[3, 1], [2, 4]]) == pytest.approx((1 / 2 + 4 / 7) / 2)
+
+
+def test_a_class_that_never_occurs_is_left_out_of_the_mean() -> None:
+    assert math.isnan(iou([[2, 0, 2], [0, 0, 0], [0, 0, 4]])[1])
+    assert mean_iou([[2, 0, 2], [0, 0, 0], [0, 0, 4]]) == pytest.approx((2 / 4 + 4 / 6) / 2)
+    assert math.isnan(mean_iou([[0, 0], [0, 0]]))
+
+
+def test_the_frame_has_one_row_a_planned_trial_and_exactly_the_known_columns(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    frame = load(planted_results(tmp_path)).frame()
+    assert len(frame) == 4 * (3 + 1)
+    assert list(frame.columns[-len(COLUMNS) :]) == list(COLUMNS)
+    assert set(frame["status"]) == {"done"}
+    first = frame.iloc[0]
+    assert first["miou"] == pytest.approx(0.6, abs=1e-6)
+    # IoU q = h / (2n − h), so accuracy h / n = 2q / (1 + q).
+    assert first["pixel_accuracy"] == pytest.approx(1.2 / 1.6, abs=1e-6)
+    cost = frame[frame["stage"] == "cost"].iloc[1]
+    assert cost["parameters"] == 4_000_000, "the auxiliary head is not deployed"
+    assert cost["macs"] == 2 * 10**9
+    assert cost["latency_s"] == 0.025
+
+
+def test_a_trial_without_a_record_is_missing_not_absent(tmp_path: Path, planted_results: Plant) -> None:
+    scores = {BASE: [0.6, None], "attention=on, upsampling=dilated": ["out_of_memory", None]}
+    folder = planted_results(tmp_path, factors={"attention": ["off", "on"], "upsampling": ["dilated"]}, scores=scores)
+    quality = load(folder).frame().query("stage == 'quality'")
+    assert list(quality["status"]) == ["done", "missing", "out_of_memory", "missing"]
+    assert list(quality["miou"].isna()) == [False, True, True, True]
+    assert quality["reason"].iloc[2] == "planted reason"
+
+
+def test_zero_records_give_frames_of_the_right_columns(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(
+        tmp_path, factors={"attention": ["off"]}, scores={"attention=off": [None]}, stages=["quality"]
+    )
+    results = load(folder)
+    assert list(results.frame()["status"]) == ["missing"]
+    assert list(results.class_iou().columns) == ["variant", "seed", "class", "iou"]
+    assert list(results.curves().columns) == ["variant", "seed", "iteration", "loss"]
+    assert results.class_iou().empty
+    assert results.curves().empty
+
+
+def test_a_level_called_none_stays_text(tmp_path: Path, planted_results: Plant) -> None:
+    factors, scores = {"neck": ["none", "jpu"]}, {"neck=none": [0.5], "neck=jpu": [0.6]}
+    frame = load(planted_results(tmp_path, factors=factors, scores=scores, stages=["quality"])).frame()
+    assert list(frame["neck"]) == ["none", "jpu"]
+    assert frame.groupby("neck", dropna=False)["miou"].count().to_dict() == {"none": 1, "jpu": 1}
+
+
+def test_a_record_that_no_planned_cell_has_is_stale(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    write(replace(read(folder / "records" / "q0s0.aaaa1111.json"), key="gone"), folder / "records")
+    results = load(folder)
+    assert [record.key for record in results.stale] == ["gone"]
+    assert len(results.records) == 16
+
+
+def test_two_finished_records_of_one_trial_are_refused(tmp_path: Path) -> None:
+    write(some_record(), tmp_path)
+    write(some_record(host="bbbb2222"), tmp_path)
+    with pytest.raises(RecordError, match=r"k1\.aaaa1111\.json and k1\.bbbb2222\.json; keep one"):
+        read_all(tmp_path)
+
+
+@pytest.mark.parametrize("hosts", [("aaaa1111", "bbbb2222"), ("bbbb2222", "aaaa1111")])
+def test_an_unfinished_record_gives_way_to_a_finished_one_in_either_order(
+    tmp_path: Path, hosts: tuple[str, str]
+) -> None:
+    write(some_record("failed", hosts[0]), tmp_path)
+    write(some_record("done", hosts[1]), tmp_path)
+    assert [record.status for record in read_all(tmp_path)] == ["done"]
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[1]", '"text"', "{}", '{"version": 1}', '{"version": 1, "what": 2}', "\udcff"]
+)
+def test_a_damaged_record_is_named_with_the_remedy(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(RecordError, match=r"bad\.json is not a record .*delete it and run again"):
+        read(path)
+
+
+def test_a_record_of_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "new.json").write_text('{"version": 99}')
+    with pytest.raises(RecordError, match="has record format 99, this bench reads 1"):
+        read(tmp_path / "new.json")
+
+
+def test_a_folder_without_a_plan_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"no study\.json; make one with: bench plan"):
+        load(tmp_path)
+
+
+def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(RecordError, match=r"study\.json is damaged"):
+        load(tmp_path)
+
+
+def test_an_unknown_column_names_the_nearest() -> None:
+    with pytest.raises(RecordError, match=r"no column 'mio' \(did you mean 'miou'\?\)"):
+        column("mio")
+
+
+def test_a_record_survives_writing_and_reading(tmp_path: Path) -> None:
+    record = some_record()
+    path = write(record, tmp_path)
+    assert path.name == "k1.aaaa1111.json"
+    assert read(path) == record
+    assert [each.name for each in tmp_path.iterdir()] == [path.name], "no temporary file is left"
+
+
+def test_a_record_with_nan_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write(replace(some_record(), measured={"train_s": float("nan")}), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_written_record_is_plain_json(tmp_path: Path) -> None:
+    assert json.loads(write(some_record(), tmp_path).read_text())["outcome"] == {"status": "done"}
+
+
+@pytest.mark.parametrize("change", [{"outcome": {}}, {"trial": {"stage": "cost"}}, {"trial": None}, {"surplus": 1}])
+def test_a_file_that_lacks_what_every_record_has_is_named(
+    planted_results: Callable[..., Path], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    path = next((planted_results(tmp_path) / "records").glob("*.json"))
+    write_json({**json.loads(path.read_text()), **change}, path)
+    with pytest.raises(RecordError, match=rf"{path.name} is not a record"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("plan", [[], {"version": 2}, {"version": 1, "name": "x"}])
+def test_a_plan_of_another_format_is_named(planted_results: Callable[..., Path], tmp_path: Path, plan: Any) -> None:
+    (planted_results(tmp_path) / "study.json").write_text(json.dumps(plan))
+    with pytest.raises(RecordError, match=r"study.json is no plan of format 1"):
+        load(tmp_path)
