@@ -10,6 +10,7 @@ import torch
 from bench.layers import WiringError
 from bench.measure.cost import count_macs_on_meta, parameters
 from bench.model import SegModel
+from bench.parts import ChoiceError
 from bench.study import Cell, Study, StudyError
 from bench.training import parameter_groups
 
@@ -41,10 +42,11 @@ def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iter
     for cell in study.cells():
         try:
             with torch.device("meta"):
-                model = SegModel(cell.variant, num_classes).eval()
-        except WiringError as error:
+                model = SegModel(cell.variant, num_classes)
+                _lose(model, height, width)
+        except (ChoiceError, WiringError) as error:
             raise StudyError(f"study {study.name!r}, cell {cell.name}: {error}") from error
-        parameter_groups(model, cell.recipe)
+        parameter_groups(model.eval(), cell.recipe)
         macs = count_macs_on_meta(model, height, width)
         with torch.no_grad(), torch.device("meta"):
             shape = tuple(model(torch.zeros(1, 3, height, width), with_aux=False).logits.shape)
@@ -54,3 +56,11 @@ def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iter
                 f"expected {(1, num_classes, height, width)}"
             )
         yield Checked(cell, parameters(model), macs, shape)
+
+
+def _lose(model: SegModel, height: int, width: int) -> None:
+    """One training forward and every loss term, so that a term whose output the network lacks is found here."""
+    output = model.train()(torch.zeros(2, 3, height, width))
+    label = torch.zeros(2, height, width, dtype=torch.long)
+    for part in model.variant.losses:
+        part.build(model.num_classes)(output, label)
