@@ -92,6 +92,13 @@ def plan(made: Plan, argv: Sequence[str]) -> None:
         table.add_row(each.stage, each.variant, seed, statuses[each.key], each.key)
     console.print(table)
     _print_excluded(made.study, console)
+    stale = made.stale()
+    if stale:
+        console.print(
+            f"{stale} records belong to no planned cell: source, settings or data changed since. They are kept, and "
+            "left out of the report.",
+            highlight=False,
+        )
     todo = made.pending()
     console.print(
         f"{len(made.trials) - len(todo)} of {len(made.trials)} trials done, {len(todo)} to run.", highlight=False

@@ -106,6 +106,7 @@ class LiveTable:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.live.stop()
+        self.console.print(self.tally.summary(), markup=False, highlight=False)
 
     def started(self, trial: Trial) -> None:
         self.tally.started(trial)

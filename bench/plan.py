@@ -108,6 +108,11 @@ class Plan:
     def _record_key(self, trial: Trial) -> str:
         return record_key(trial, self.resources.machine(trial.stage))
 
+    def stale(self) -> int:
+        """How many records belong to no trial of this plan: made by other source, settings or data, or other seeds."""
+        planned = {trial.key for trial in self.trials}
+        return sum(record.cell_key not in planned for record in self._records())
+
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:
         """The trials that a run would execute: those without a final outcome, or with one that is to be retried."""
         statuses = self.statuses()

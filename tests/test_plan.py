@@ -65,6 +65,13 @@ def test_adding_a_seed_or_a_level_runs_only_what_is_missing(tiny_study: Callable
     assert {t.variant for t in grown.pending()} == {"neck=wide"}
 
 
+def test_records_of_other_settings_are_counted_as_stale(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    ended(plan, plan.trials[-1], "done")
+    assert plan.stale() == 0
+    assert planned(tiny_study(name="longer", iterations="4"), tmp_path).stale() == 1
+
+
 def test_what_a_stage_does_not_use_repeats_nothing(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     plan = planned(tiny_study(), tmp_path)
     longer = planned(tiny_study(name="longer", iterations="4"), tmp_path)
