@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
+from bench.factors import StudyError
 from bench.layers import WiringError
 from bench.measure.cost import count_macs_on_meta, parameters
 from bench.model import SegModel
 from bench.parts import ChoiceError
-from bench.study import Cell, Study, StudyError
+from bench.study import Cell, Study
 from bench.training import parameter_groups
 
 

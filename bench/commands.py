@@ -19,11 +19,12 @@ from bench.check import Checked, check_cells
 from bench.data.base import DataError
 from bench.display import Tally, console_for_people, display_for, spell_s
 from bench.execute import execute
+from bench.factors import StudyError
 from bench.parts import nearest
 from bench.plan import Plan, here, make_plan, pilot_seconds
 from bench.records import STATUSES
 from bench.report.page import write_report
-from bench.study import STAGES, Source, Study, StudyError, load_study
+from bench.study import STAGES, Source, Study, load_study
 from bench.trial import load as load_source
 from bench.trial import run as run_trial
 

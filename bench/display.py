@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.records import Record
+from bench.stages import Event
 from bench.study import Trial
-from bench.trial import Event
 
 PLAIN_EVERY_S = 30.0
 """How often a trial says how far it is where there is no terminal."""

@@ -53,11 +53,12 @@ def describe(machine: Machine, source: Path) -> dict[str, Any]:
 
     Args:
         machine: what the trial runs on.
-        source: a path in the repository whose commit is to be named.
+        source: the study's file.
     """
     cuda = machine.device == "cuda"
     return {
-        **commit(source.resolve().parent),
+        **commit(Path(__file__).resolve().parent),
+        "study_commit": commit(source.resolve().parent)["commit"],
         "bench": dict(_packages()),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -24,8 +24,9 @@ from ray import tune
 from bench.environment import Machine
 from bench.plan import ResourceError, Resources
 from bench.records import Record, write
+from bench.stages import Event
 from bench.study import Source, Stage, Trial
-from bench.trial import Event, make_record, run
+from bench.trial import make_record, run
 
 REPORT_EVERY_S = 0.5
 

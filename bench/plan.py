@@ -18,9 +18,10 @@ from bench.environment import Machine
 from bench.model import SegModel
 from bench.parts import BenchError
 from bench.records import FINAL, Record, read_all, write_json
+from bench.stages import identify
 from bench.study import Cell, Stage, Study, Trial
 from bench.training import train
-from bench.trial import LABEL_DIGESTS, Loaded, identify, record_key
+from bench.trial import LABEL_DIGESTS, Loaded, record_key
 
 
 class ResourceError(BenchError, ValueError):
@@ -156,7 +157,7 @@ class Plan:
             "final": self.loaded.source.final,
             "created": {
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                **environment.commit(Path(self.loaded.source.path).resolve().parent),
+                **environment.commit(Path(__file__).resolve().parent),
             },
             "command": command,
             "cells": [self._cell_row(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),

@@ -6,7 +6,6 @@ and totals are derived here, in one place, by :meth:`Results.frame`.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -15,17 +14,17 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench.columns import COLUMNS, META
 from bench.parts import BenchError
 
 VERSION = 1
 """Of the record format. 1: first (2026-11)."""
 
-Status = Literal["done", "out_of_memory", "diverged", "excluded", "failed", "interrupted", "timed_out"]
 FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "excluded"})
 """Outcomes that are results: such a trial is not run again unless it is asked for."""
 STATUSES: tuple[str, ...] = (*sorted(FINAL), "failed", "interrupted", "timed_out")
@@ -33,90 +32,6 @@ STATUSES: tuple[str, ...] = (*sorted(FINAL), "failed", "interrupted", "timed_out
 
 class RecordError(BenchError, ValueError):
     """Records that cannot be read, or that must not be put side by side."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A measured quantity: how it is stored, shown and judged.
-
-    Attributes:
-        label: as an axis title or table head says it, without the unit.
-        unit: the stored unit, SI or a plain count.
-        shown_unit: the unit in reports.
-        scale: shown value = stored value times this.
-        digits: decimals in reports.
-        better: which way is good; ``None`` for neither. Gives the arrow and the sign of an improvement.
-        stage: which kind of trial measures it.
-        definition: one sentence for the caption.
-    """
-
-    label: str
-    unit: str
-    shown_unit: str
-    scale: float
-    digits: int
-    better: Literal["higher", "lower"] | None
-    stage: Literal["quality", "cost"]
-    definition: str
-
-    @property
-    def title(self) -> str:
-        """Label, unit and arrow: ``mIoU (%) ↑``."""
-        arrow = {"higher": " ↑", "lower": " ↓", None: ""}[self.better]
-        return f"{self.label} ({self.shown_unit}){arrow}" if self.shown_unit else f"{self.label}{arrow}"
-
-
-COLUMNS: dict[str, Column] = {
-    "miou": Column(
-        "mIoU", "fraction", "%", 100, 2, "higher", "quality",
-        "Mean over classes of intersection over union, from one confusion matrix over the split; void pixels "
-        "excluded, classes that occur in neither labels nor predictions left out.",
-    ),
-    "pixel_accuracy": Column(
-        "Pixel accuracy", "fraction", "%", 100, 2, "higher", "quality", "Share of labelled pixels that are right.",
-    ),
-    "final_loss": Column(
-        "Final loss", "", "", 1, 3, "lower", "quality", "Mean training loss over the last tenth of the iterations."
-    ),
-    "train_s": Column(
-        "Training time", "s", "s", 1, 1, None, "quality",
-        "Wall time of the training loop. Trials may have shared the machine: not a speed comparison.",
-    ),
-    "parameters": Column(
-        "Parameters", "count", "M", 1e-6, 2, "lower", "cost", "Parameters, frozen ones too, auxiliary head left out."
-    ),
-    "macs": Column(
-        "MACs", "count", "G", 1e-9, 2, "lower", "cost",
-        "Multiply-accumulates of one forward at the stated input size: convolutions, linear layers and matrix "
-        "products, attention included. FLOPs = 2 × MACs.",
-    ),
-    "latency_s": Column(
-        "Latency", "s", "ms", 1e3, 1, "lower", "cost",
-        "Median time of one synchronised forward at batch 1, after warm-up.",
-    ),
-    "peak_bytes": Column(
-        "Peak memory", "B", "MiB", 2**-20, 1, "lower", "cost",
-        "Peak memory of one forward at batch 1, weights included: allocator peak on CUDA, growth of the resident set "
-        "on CPU.",
-    ),
-}  # fmt: skip
-"""Every measured column of :meth:`Results.frame`, in the order in which tables show them."""
-
-META = ("key", "study", "variant", "stage", "seed", "status", "reason", "device", "host", "file")
-"""The other columns of :meth:`Results.frame`, besides one for each factor."""
-
-
-def column(name: str) -> Column:
-    """The definition of a measured column.
-
-    Raises:
-        RecordError: for an unknown one, naming the nearest.
-    """
-    if name not in COLUMNS:
-        close = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.4)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise RecordError(f"no column {name!r}{hint}; measured columns: {', '.join(COLUMNS)}")
-    return COLUMNS[name]
 
 
 @dataclass(frozen=True)
@@ -262,7 +177,10 @@ class Results:
         return counts
 
     def frame(self) -> pd.DataFrame:
-        """One row a planned trial: :data:`META`, one column a factor, and exactly :data:`COLUMNS`; unmeasured is NaN.
+        """One row a planned trial.
+
+        Its columns are :data:`~bench.columns.META`, one a factor, and exactly :data:`~bench.columns.COLUMNS`, NaN where
+        nothing was measured.
 
         A trial without a record has the status ``missing``; one timed on two hardware classes has a row for each.
         """

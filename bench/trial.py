@@ -5,13 +5,12 @@ The same function runs under ``bench trial`` (so that a debugger works), on a Ra
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -24,40 +23,15 @@ from bench import environment
 from bench.data.base import Dataset
 from bench.data.choose import parse_data
 from bench.environment import Machine
-from bench.identity import digest, source_digest
-from bench.measure.cost import count_macs, latency, parameters, peak_memory
-from bench.measure.quality import evaluate
-from bench.model import SegModel, Variant
-from bench.parts import Part
-from bench.recipe import Recipe
 from bench.records import Record, write
-from bench.study import Cell, Source, Stage, Study, Trial, load_study
-from bench.training import DivergedError, train
+from bench.stages import STAGE_FUNCTIONS, Event, Listener, identify
+from bench.study import Source, Study, Trial, load_study
+from bench.training import DivergedError
 
 log = logging.getLogger("bench.trial")
 
 LABEL_DIGESTS = ".label-digests.json"
 """In a results folder: digests of label files, so that they are read once and not by every trial."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """How far a trial is.
-
-    Attributes:
-        phase: ``train``, ``evaluate``, ``count`` or ``time``.
-        done: steps of the phase that are done.
-        total: steps of the phase.
-        loss: of the last iteration, in training.
-    """
-
-    phase: str
-    done: int
-    total: int
-    loss: float | None = None
-
-
-Listener = Callable[[Event], None]
 
 
 class ChangedError(RuntimeError):
@@ -105,93 +79,6 @@ def load(source: Source) -> Loaded:
     if source.seeds is not None:
         study = study.having(seeds=source.seeds)
     return Loaded(source, study, part.build(folder))
-
-
-def identify(cell: Cell, stage: Stage, seed: int | None, fingerprint: str) -> str:
-    """The key of a trial: settings, seed, data, and the source of everything that computes its numbers."""
-    recipe = {name: value for name, value in cell.recipe.describe().items() if name not in _IRRELEVANT[stage]}
-    parts = [*cell.variant.parts().values(), *cell.variant.losses, cell.recipe.data]
-    classes = {each.cls for part in parts for each in _nested(part)}
-    return digest(
-        {
-            "variant": cell.variant.describe(),
-            "recipe": recipe,
-            "seed": seed,
-            "stage": stage,
-            "data": fingerprint,
-            "source": _source_digest(frozenset({_STAGES[stage], *classes})),
-        }
-    )
-
-
-def measure_quality(
-    variant: Variant, recipe: Recipe, dataset: Dataset, seed: int | None, device: torch.device, tell: Listener
-) -> dict[str, Any]:
-    """Train from ``seed``, evaluate the last iteration on ``recipe.split``."""
-    assert seed is not None
-    model = SegModel(variant, len(dataset.classes), seed=seed)
-    history = train(
-        model,
-        dataset.split("train"),
-        recipe,
-        seed,
-        device=device,
-        progress=lambda done, total, loss: tell(Event("train", done, total, loss)),
-    )
-    split = dataset.split(recipe.split)
-    confusion = evaluate(
-        model,
-        split,
-        batch=recipe.eval_batch,
-        device=device,
-        progress=lambda done, total: tell(Event("evaluate", done, total)),
-    )
-    return {
-        "classes": list(dataset.classes),
-        "split": recipe.split,
-        "images": len(split),
-        "confusion": confusion.tolist(),
-        "iterations": recipe.iterations,
-        "train_s": history.train_s,
-        "history": history.thinned(),
-    }
-
-
-def measure_cost(
-    variant: Variant, recipe: Recipe, dataset: Dataset, seed: int | None, device: torch.device, tell: Listener
-) -> dict[str, Any]:
-    """Peak memory first, while the process is fresh; then counts; then latency."""
-    height, width = recipe.cost_px or tuple(dataset.split(recipe.split)[0].image.shape[-2:])
-    image = torch.zeros(1, 3, height, width, device=device)
-    memory = peak_memory(lambda: SegModel(variant, len(dataset.classes), seed=seed or 0), image)
-    model = SegModel(variant, len(dataset.classes), seed=seed or 0).to(device).eval()
-    tell(Event("count", 0, 1))
-    macs = count_macs(model, height, width)
-    samples = latency(
-        model, image, recipe.latency_samples, progress=lambda done, total: tell(Event("time", done, total))
-    )
-    with torch.inference_mode():
-        shape = list(model(image, with_aux=False).logits.shape)
-    return {
-        "input_px": [height, width],
-        "batch": 1,
-        "parameters": parameters(model),
-        "macs": macs.by_slot,
-        "macs_by_operator": macs.by_operator,
-        "uncounted_operators": macs.uncounted,
-        "latency_s": samples,
-        "peak_bytes": memory.peak_bytes,
-        "memory_kind": memory.kind,
-        "output_shape": shape,
-    }
-
-
-_STAGES: Mapping[Stage, Callable[..., dict[str, Any]]] = {"quality": measure_quality, "cost": measure_cost}
-_IRRELEVANT: Mapping[Stage, frozenset[str]] = {
-    "quality": frozenset({"cost_px", "latency_samples"}),
-    "cost": frozenset(Recipe.__dataclass_fields__) - {"data", "split", "cost_px", "latency_samples"},
-}
-"""Recipe fields that cannot change what a stage measures, so changing them repeats nothing."""
 
 
 def run(
@@ -278,7 +165,9 @@ def _measure(trial: Trial, folder: Path, machine: Machine, tell: Listener, choic
             f"planned as {trial.key}, is {key} now: the study, a component or the data changed after planning; "
             "run again"
         )
-    return _STAGES[trial.stage](cell.variant, cell.recipe, loaded.dataset, trial.seed, machine.torch_device, tell)
+    return STAGE_FUNCTIONS[trial.stage](
+        cell.variant, cell.recipe, loaded.dataset, trial.seed, machine.torch_device, tell
+    )
 
 
 class _Timed:
@@ -344,16 +233,3 @@ def _log_to(path: Path) -> Iterator[None]:
         logging.captureWarnings(False)
         loggers[0].setLevel(level)
         handler.close()
-
-
-def _nested(part: Part[Any]) -> Iterator[Part[Any]]:
-    yield part
-    for _, value in part.choices:
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, Part):
-                yield from _nested(inner)
-
-
-@functools.cache
-def _source_digest(objects: frozenset[Any]) -> str:
-    return source_digest(objects)

@@ -12,6 +12,7 @@ runs and that networks learn, not which one is better.
 
 from bench.backbones.resnet import ResNet
 from bench.data.camvid import CamVid
+from bench.factors import Factor, adding, change, choose
 from bench.heads.dual_attention import DualAttentionHead
 from bench.heads.fcn import FCNHead
 from bench.losses import AuxiliaryLoss, BoundaryLoss, SegmentationLoss
@@ -20,7 +21,7 @@ from bench.necks.jpu import JPU
 from bench.parts import Part, part
 from bench.recipe import Recipe
 from bench.shape_streams.gated import GatedShapeStream
-from bench.study import Factor, Study, adding, change, choose
+from bench.study import Study
 
 
 def components(

@@ -7,6 +7,7 @@ Synthetic scenes, a narrow ResNet-18, 2×2×2 cells × 3 seeds. About 5 minutes 
 
 from bench.backbones.resnet import ResNet
 from bench.data.synthetic import Synthetic
+from bench.factors import Factor, adding, change, choose
 from bench.heads.dual_attention import DualAttentionHead
 from bench.heads.fcn import FCNHead
 from bench.losses import BoundaryLoss, SegmentationLoss
@@ -15,7 +16,7 @@ from bench.necks.jpu import JPU
 from bench.parts import part
 from bench.recipe import Recipe
 from bench.shape_streams.gated import GatedShapeStream
-from bench.study import Factor, Study, adding, change, choose
+from bench.study import Study
 
 STUDY = Study(
     name="quickstart",

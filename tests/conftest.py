@@ -224,13 +224,14 @@ TINY_STUDY = '''
 
 from bench.backbones.resnet import ResNet
 from bench.data.synthetic import Synthetic
+from bench.factors import Factor, change, choose
 from bench.heads.fcn import FCNHead
 from bench.losses import SegmentationLoss
 from bench.model import Variant
 from bench.necks.jpu import JPU
 from bench.parts import part
 from bench.recipe import Recipe
-from bench.study import Factor, Study, change, choose
+from bench.study import Study
 
 STUDY = Study(
     name="tiny",

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from bench.display import LiveTable, PlainLines, Tally, display_for, spell_s
 from bench.records import Record
+from bench.stages import Event
 from bench.study import Source, Stage, Trial
-from bench.trial import Event
 
 
 class Clock:
@@ -95,7 +95,7 @@ def test_the_live_table_shows_each_running_trial_and_keeps_what_ended_badly() ->
     for word in ("variant", "head=v0", "quality: train", "50/100", "0.250", "10 s"):
         assert word in text
     assert "out_of_memory quality head=v1 seed 1 (10 s): GPU memory" in text
-    assert text.splitlines()[-1].startswith("1/5 trials · 1 out_of_memory")
+    assert "1/5 trials · 1 out_of_memory · time left" in text.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, LiveTable), (False, PlainLines)])

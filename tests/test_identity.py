@@ -13,7 +13,7 @@ from bench.backbones.resnet import ResNet
 from bench.heads.fcn import FCNHead
 from bench.identity import definitions, digest, forget_sources, source_digest
 from bench.necks.jpu import JPU
-from bench.trial import measure_quality
+from bench.stages import measure_quality
 
 SOURCE = '''
 """Module docstring."""

@@ -28,26 +28,29 @@ ALLOWED = {
     "inference": {"parts", "model", "data"},
     "measure": {"parts", "layers", "model", "data", "inference", "measure"},
     "identity": set(),
-    "records": {"parts"},
+    "columns": {"parts"},
+    "records": {"parts", "columns"},
     "stats": set(),
-    "report": {"parts", "records", "stats", "report"},
+    "report": {"parts", "columns", "records", "stats", "report"},
     "environment": {"identity"},
-    "study": {"parts", "model", "recipe", "records"},
-    "check": {"parts", "layers", "model", "measure", "study", "training"},
+    "factors": {"parts", "model", "recipe", "columns"},
+    "study": {"parts", "model", "recipe", "factors"},
+    "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
+    "stages": {"parts", "model", "data", "recipe", "study", "training", "measure", "identity"},
     "trial": {
-        "parts", "model", "data", "recipe", "records", "study", "training", "measure", "environment", "identity",
+        "parts", "data", "records", "study", "training", "environment", "stages",
     },
-    "plan": {"parts", "model", "records", "study", "training", "environment", "trial", "check"},
-    "execute": {"parts", "records", "study", "environment", "trial", "plan"},
-    "display": {"records", "study", "trial"},
+    "plan": {"parts", "model", "records", "study", "training", "environment", "stages", "trial", "check"},
+    "execute": {"parts", "records", "study", "environment", "stages", "trial", "plan"},
+    "display": {"records", "study", "stages"},
     "commands": {
-        "parts", "data", "records", "report", "study", "check", "trial", "plan", "execute", "display",
+        "parts", "data", "records", "report", "factors", "study", "check", "trial", "plan", "execute", "display",
     },
     "cli": {"parts", "commands", "report"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
-WITHOUT_TORCH = {"parts", "records", "stats", "report", "cli", "identity", "recipe"}
+WITHOUT_TORCH = {"parts", "columns", "records", "stats", "report", "cli", "identity", "recipe"}
 
 
 def imports_of(source: str, module: str) -> set[str]:

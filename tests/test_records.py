@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bench.records import COLUMNS, Record, RecordError, column, iou, load, mean_iou, read, read_all, write, write_json
+from bench.columns import COLUMNS, ColumnError, column
+from bench.records import Record, RecordError, iou, load, mean_iou, read, read_all, write, write_json
 
 Plant = Callable[..., Path]
 BASE = "attention=off, upsampling=dilated"
@@ -130,7 +131,7 @@ def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_column_names_the_nearest() -> None:
-    with pytest.raises(RecordError, match=r"no column 'mio' \(did you mean 'miou'\?\)"):
+    with pytest.raises(ColumnError, match=r"no column 'mio' \(did you mean 'miou'\?\)"):
         column("mio")
 
 

@@ -9,10 +9,11 @@ import pytest
 from torch import nn
 
 from bench.data.synthetic import Synthetic
+from bench.factors import Factor, StudyError, adding, change, choose
 from bench.model import Variant
 from bench.parts import ChoiceError, Level, part
 from bench.recipe import Recipe
-from bench.study import Exclude, Factor, Study, StudyError, adding, change, choose, load_study
+from bench.study import Exclude, Study, load_study
 
 
 class Backbone(nn.Module):

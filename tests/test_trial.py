@@ -14,8 +14,9 @@ from bench import trial as trial_module
 from bench.environment import Machine
 from bench.plan import Plan, here, make_plan
 from bench.records import RecordError, read, read_all
+from bench.stages import Event
 from bench.study import Source, Trial
-from bench.trial import Event, load, record_key, relative, run
+from bench.trial import load, record_key, relative, run
 
 MACHINE = Machine("cpu", 1)
 
@@ -75,7 +76,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def stage(*_: Any) -> dict[str, Any]:
         raise error
 
-    monkeypatch.setattr(trial_module, "_STAGES", {"quality": stage, "cost": stage})
+    monkeypatch.setattr(trial_module, "STAGE_FUNCTIONS", {"quality": stage, "cost": stage})
     monkeypatch.setattr(trial_module, "identify", lambda cell, stage, seed, data: "k")
 
 

@@ -15,7 +15,8 @@ from typing import Literal
 import pandas as pd
 
 from bench import stats
-from bench.records import RecordError, Results, column
+from bench.columns import column
+from bench.records import RecordError, Results
 from bench.report.words import labels, levels_of
 
 Kind = Literal["variant", "main effect", "interaction"]

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
-from bench.records import Results, column
+from bench.columns import column
+from bench.records import Results
 from bench.report import compare
 from bench.report.words import difference_title, labels
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records import Results, column
+from bench.columns import column
+from bench.records import Results
 from bench.report import compare, tables
 from bench.report.words import difference_unit, interval, labels, plural, resolvable, signed, tally
 

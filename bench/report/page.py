@@ -17,7 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench.records import COLUMNS, Results, load
+from bench.columns import COLUMNS
+from bench.records import Results, load
 from bench.report import exports, protocol, tables
 from bench.report.figures import Figure, all_figures
 from bench.report.findings import findings

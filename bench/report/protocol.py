@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records import COLUMNS, Record, Results
+from bench.columns import COLUMNS
+from bench.records import Record, Results
 from bench.report.words import NOTHING, labels, plural, status
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records import COLUMNS, RecordError, Results, column
+from bench.columns import COLUMNS, column
+from bench.records import RecordError, Results
 from bench.report import compare
 from bench.report.words import (
     NOTHING,

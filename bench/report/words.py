@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.records import Results, column
+from bench.columns import column
+from bench.records import Results
 
 NOTHING = "—"
 """What a cell without a value shows."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import statistics
 
 import pytest
 import torch
@@ -118,22 +117,6 @@ def test_latency_gives_every_sample_after_a_warm_up(monkeypatch: pytest.MonkeyPa
     assert calls >= 7 + cost.WARM_UP
     assert all(sample > 0 for sample in samples)
     assert told[-1] == (7, 7)
-
-
-def test_a_network_that_does_ten_times_the_work_takes_longer() -> None:
-    class Wide(TwoLayers):
-        def __init__(self, num_classes: int) -> None:
-            super().__init__(num_classes)
-            self.conv = nn.Conv2d(3, 256, 7, padding=3)
-            self.norm = nn.BatchNorm2d(256)
-            self.classifier = nn.Conv2d(256, num_classes, 1)
-
-    image = torch.zeros(1, 3, 128, 128)
-    medians = [
-        statistics.median(latency(SegModel(Variant(whole=part(cls), losses=LOSSES), 5).eval(), image, 9))
-        for cls in (TwoLayers, Wide)
-    ]
-    assert medians[1] > 3 * medians[0]
 
 
 def test_peak_memory_sees_weights_and_the_largest_maps() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import stats
+from bench.columns import ColumnError
 from bench.records import RecordError, load
 from bench.report import compare
 
@@ -116,5 +117,5 @@ def test_what_has_no_seeds_or_no_better_side_is_not_judged(tmp_path: Path, plant
 
 
 def test_an_unknown_column_is_refused(tmp_path: Path, planted_results: Plant) -> None:
-    with pytest.raises(RecordError, match="did you mean 'miou'"):
+    with pytest.raises(ColumnError, match="did you mean 'miou'"):
         compare.effects(load(planted_results(tmp_path)), "mIou")
