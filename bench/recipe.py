@@ -43,6 +43,7 @@ class Recipe:
         flip: probability of a horizontal flip.
         precision: of forward and loss in training, by autocast on CUDA and CPU; weights stay float32.
         eval_batch: images a forward in evaluation, where sizes allow.
+        reported: which weights are evaluated: those after the last iteration, never the best of several.
         split: what is evaluated, whole images at native size. ``test`` is for a final study (``--final``).
         cost_px: height and width of the input that cost is measured at; ``None`` is the first evaluated image's.
         latency_samples: timed forwards.
@@ -62,6 +63,7 @@ class Recipe:
     flip: Fraction = 0.5
     precision: Precision = "float32"
     eval_batch: Count = 1
+    reported: Literal["last iteration"] = "last iteration"
     split: Literal["val", "test"] = "val"
     cost_px: tuple[Pixels, Pixels] | None = None
     latency_samples: Count = 50
