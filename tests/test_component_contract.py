@@ -11,8 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbones.resnet import ResNet
+from bench.heads.aspp import DeepLabV3Head, DeepLabV3PlusHead
 from bench.heads.dual_attention import DualAttentionHead
+from bench.heads.encoding import EncNetHead
 from bench.heads.fcn import FCNHead
+from bench.heads.psp import PSPHead
 from bench.necks.jpu import JPU
 from bench.parts import Level, Levels, Part, part
 from bench.shape_streams.gated import GatedShapeStream
@@ -80,6 +83,17 @@ CASES = [
         for channel in (True, False)
     ),
     Case("head", part(DualAttentionHead, width=8, branch_logits=False, channel_sign="paper"), DILATED),
+    *(
+        Case("head", each, DILATED, boundary)
+        for boundary in (None, EDGES)
+        for each in (
+            part(PSPHead, width=8),
+            part(DeepLabV3Head, width=8, rates=(2, 4)),
+            part(DeepLabV3PlusHead, width=8, rates=(2, 4), low_width=4),
+            part(EncNetHead, width=8, codes=4),
+        )
+    ),
+    Case("head", part(EncNetHead, width=8, codes=4, entry_kernel=1, lateral=True, presence=False), DILATED),
     Case("shape_stream", part(GatedShapeStream, widths=(6, 5, 4, 3)), PYRAMID),
     Case("shape_stream", part(GatedShapeStream, widths=(8, 5, 4, 3), image_gradient="none", stride=2), PYRAMID),
     Case("shape_stream", part(GatedShapeStream, widths=(6, 5, 4, 3), gates="open"), PYRAMID),
@@ -103,15 +117,16 @@ def tensors(given: Any) -> list[Tensor]:
 
 
 def expected_shapes(case: Case, module: nn.Module) -> list[tuple[int, ...]]:
-    """Shapes that the component announces: ``out_levels``, ``out_level``, or K classes on the last level's map."""
+    """Shapes that the component announces: ``out_levels``, ``out_level``, or K classes where a head ends."""
     if case.slot in ("backbone", "neck"):
         return [(2, level.channels, *level.size(HEIGHT, WIDTH)) for level in module.out_levels]
     if case.slot == "shape_stream":
         level = module.out_level
         return [(2, 1, HEIGHT, WIDTH), (2, level.channels, *level.size(HEIGHT, WIDTH))]
-    logits = (2, CLASSES, *case.levels[-1].size(HEIGHT, WIDTH))
-    aux = getattr(module, "branch_classifiers", ())
-    return [logits] * (1 + len(aux))
+    last = case.levels[-4 if isinstance(module, DeepLabV3PlusHead) else -1]
+    logits = (2, CLASSES, *last.size(HEIGHT, WIDTH))
+    presence = [(2, CLASSES)] if getattr(module, "presence", None) is not None else []
+    return [logits] * (1 + len(getattr(module, "branch_classifiers", ()))) + presence
 
 
 @every_case
@@ -182,4 +197,7 @@ def test_a_boundary_leaves_every_shared_initial_tensor_of_a_head_as_it_was(head:
     plain = Case(head.slot, head.part, head.levels).build().state_dict()
     with_boundary = head.build().state_dict()
     assert set(plain) < set(with_boundary)
-    assert all(torch.equal(plain[name], with_boundary[name]) for name in plain)
+    # ASPP concatenates the boundary's branch, so what projects all branches has more inputs.
+    resized = {name for name in plain if plain[name].shape != with_boundary[name].shape}
+    assert resized <= {"project.weight", "project.0.weight"}
+    assert all(torch.equal(plain[name], with_boundary[name]) for name in set(plain) - resized)
