@@ -1,0 +1,32 @@
+"""``python -m benchmarks NAME`` runs one side-by-side measurement; without a name, lists them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from benchmarks.attention import attention_memory, attention_time
+
+MEASUREMENTS: dict[str, Callable[[], None]] = {
+    "attention_memory": attention_memory,
+    "attention_time": attention_time,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs what is named; 2 for a name that is none."""
+    if not arguments:
+        for name, measure in MEASUREMENTS.items():
+            sys.stdout.write(f"{name}: {(measure.__doc__ or '').splitlines()[0]}\n")
+        return 0
+    unknown = [name for name in arguments if name not in MEASUREMENTS]
+    if unknown:
+        sys.stderr.write(f"no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}\n")
+        return 2
+    for name in arguments:
+        MEASUREMENTS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
