@@ -55,6 +55,13 @@ def quickstart(session: nox.Session) -> None:
 
 
 @nox.session(venv_location=SHARED)
+def parity(session: nox.Session) -> None:
+    """Every golden case of a folder (default: tests/golden) against our components."""
+    install(session)
+    session.run("python", "-m", "bench.parity", *session.posargs)
+
+
+@nox.session(venv_location=SHARED)
 def bench(session: nox.Session) -> None:
     """One side-by-side measurement by name, or a list of them without a name."""
     install(session)

@@ -1,15 +1,67 @@
 """Boundaries between the regions of a label map, on the device the labels are on.
 
 Shapes: label ``N H W`` with :data:`~bench.data.base.IGNORE` for void; a boundary map is boolean, ``N H W``.
+
+**Source**: Takikawa et al., Gated-SCNN, 2019, section 3.2, and a description of the targets in its release.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bench.data.base import IGNORE
+
+Form = Literal["as_intended", "as_published"]
+
+
+def boundary_target(label: Tensor, radius_px: int = 2, *, form: Form = "as_intended") -> Tensor:
+    """What a network's boundary logits are to say: ``N H W``, boolean.
+
+    Args:
+        label: ``N H W``.
+        radius_px: half the width of the band; Gated-SCNN has 2.
+        form: ``as_intended`` is :func:`boundary_band`. ``as_published`` is the release's: its one-hot map is off by
+            one, so that class 0 has no boundary of its own and shows only where it meets another class, not where it
+            meets void; and the outside of the image is void, so that every other class has one along the frame. Its
+            last plane is always empty, which from a radius of 3 on leaves a few pixels in the upper left corner
+            (:func:`_corner_of_an_empty_plane`).
+    """
+    if form == "as_intended":
+        return boundary_band(label, radius_px)
+    band = boundary_band(label.masked_fill(label == 0, IGNORE), radius_px, frame=True)
+    return band | _corner_of_an_empty_plane(label, radius_px)
+
+
+def class_boundaries(label: Tensor, num_classes: int, radius_px: int = 2, *, form: Form = "as_intended") -> Tensor:
+    """The boundaries of each class by itself, ``N K H W``, boolean; their union is :func:`boundary_target`.
+
+    In the published form plane ``k`` is that of class ``k + 1``.
+    """
+    published = form == "as_published"
+    corner = _corner_of_an_empty_plane(label, radius_px)
+    bands = []
+    for index in range(num_classes):
+        plane = label == index + published
+        band = boundary_band(torch.where(plane, 0, IGNORE), radius_px, frame=published)
+        if published:
+            band |= corner & ~plane.flatten(1).any(dim=1).view(-1, 1, 1)
+        bands.append(band)
+    return torch.stack(bands, dim=1)
+
+
+def _corner_of_an_empty_plane(label: Tensor, radius_px: int) -> Tensor:
+    """Where SciPy's distance transform sees something near in a plane without any pixel of its class, ``H W``.
+
+    Such a plane has no distance; SciPy measures that to the place above its first pixel, and the release pads by one.
+    """
+    height, width = label.shape[-2:]
+    down = torch.arange(2, height + 2, device=label.device).unsqueeze(1)
+    right = torch.arange(1, width + 1, device=label.device)
+    return down * down + right * right <= radius_px * radius_px
 
 
 def boundary_band(label: Tensor, radius_px: int, *, frame: bool = False) -> Tensor:

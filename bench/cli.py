@@ -148,6 +148,29 @@ def trial(
 
 
 @app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A state dict of an original implementation.", show_default=False)],
+    study: StudyFile,
+    variant: Annotated[str, typer.Argument(help="The variant that it is for.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Where our state dict is written.", show_default=False)],
+    classes: Annotated[
+        int | None, typer.Option(help="Number of classes, if not that of the study's data.", show_default=False)
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="danet, fastfcn, gscnn or mmseg; by default what fits.", show_default=False)
+    ] = None,
+    size: Size = None,
+) -> None:
+    """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation into ours.
+
+    Strict: every key is understood, or nothing is written. What is left out on purpose is listed.
+    """
+    from bench import commands
+
+    commands.convert(checkpoint, commands.source(study, size, None, None, False), variant, out, classes, layout)
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
 ) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.check import Checked, check_cells
+from bench.checkpoints import convert_file
 from bench.data.base import DataError
 from bench.display import Tally, console_for_people, display_for, spell_s
 from bench.execute import execute
@@ -174,6 +175,24 @@ def trial(made: Plan, variant: str, stage: str) -> bool:
     path = made.folder / "records" / record.file_name
     console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
     return record.status == "done"
+
+
+def convert(
+    checkpoint: Path, what: Source, variant: str, out: Path, num_classes: int | None, layout: str | None
+) -> None:
+    """Write ``checkpoint`` as a state dict of a study's variant, and print what was dropped and filled in.
+
+    Raises:
+        BenchError: for a variant that the study does not have, or a key that is not understood.
+    """
+    study = load_study(what.path, what.size)
+    classes = num_classes or len(study.recipe.data.cls.classes)
+    done = convert_file(checkpoint, study.cell(variant).variant, classes, out, layout)
+    console = console_for_people()
+    console.print(f"{len(done.state)} tensors written to {out}", markup=False, highlight=False)
+    for what_happened, names in (("dropped, never used in forward", done.dropped), ("filled with 0", done.filled)):
+        if names:
+            console.print(f"{what_happened}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_excluded(study: Study, console: Console) -> None:

@@ -2,7 +2,9 @@
 
 Shapes: logits and spatial side outputs ``N K H W``, boundary logits ``N 1 H W``, label ``N H W`` of class indices with
 :data:`~bench.data.base.IGNORE` for void; ``K`` classes. A term is 0-dimensional, in float32 at least. Void pixels have
-no part in any of them, and a batch of nothing but void has a loss of exactly 0, with a gradient of 0.
+no part in any of them, and a batch of nothing but void has a loss of exactly 0, with a gradient of 0; forms named
+``as_published`` may differ. The terms that only Gated-SCNN has are in :mod:`bench.gscnn_losses` and
+:mod:`bench.dual_task`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.boundaries import boundary_band
+from bench.boundaries import Form, boundary_target
 from bench.data.base import IGNORE
 from bench.layers import WiringError
 from bench.model import Output
@@ -96,23 +98,62 @@ class AuxiliaryLoss(nn.Module):
         return side
 
 
+class SemanticEncodingLoss(nn.Module):
+    """Binary cross-entropy of each class being somewhere in the image; EncNet's context supervision.
+
+    An image of nothing but void says nothing about presence and is left out of the mean.
+
+    Args:
+        num_classes: K.
+        weight: of the term; EncNet and FastFCN have 0.2.
+    """
+
+    def __init__(self, num_classes: int, *, weight: NonNegative = 0.2) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.weight = weight
+
+    def forward(self, output: Output, label: Tensor) -> Tensor:
+        """The weighted term.
+
+        Raises:
+            WiringError: for a network without the side output ``presence``.
+        """
+        if "presence" not in output.aux:
+            raise WiringError(
+                f"SemanticEncodingLoss reads the side output 'presence', but the network gave "
+                f"{sorted(output.aux) or 'none'}; take EncNetHead(presence=True) with auxiliaries on, or leave this "
+                "loss out"
+            )
+        logits = widened(output.aux["presence"])
+        counts = class_counts(label, self.num_classes)
+        target = counts.gt(0).to(logits.dtype)
+        seen = target.amax(1, keepdim=True)
+        total = F.binary_cross_entropy_with_logits(logits, target, seen.expand_as(logits), reduction="sum")
+        return self.weight * total / (seen.sum() * self.num_classes).clamp(min=1)
+
+
 class BoundaryLoss(nn.Module):
     """Class-balanced binary cross-entropy of the boundary logits against the band around the label's boundaries.
 
     With a share ``b`` of boundary among the pixels that are not void, a boundary pixel weighs ``1 - b``, any other
-    ``b``; the mean is over all of them, in the whole batch. This is Gated-SCNN's edge loss on logits; the release
-    applies a second sigmoid, counts void pixels, and takes the image's frame for a boundary.
+    ``b``; the mean is over all of them, in the whole batch. This is Gated-SCNN's edge loss on logits.
 
     Args:
         num_classes: K; the boundaries of all classes count alike.
         weight: of the term; Gated-SCNN has 20.
         radius_px: how far from a pixel with another label the band reaches, on each side; Gated-SCNN has 2.
+        form: ``as_published`` applies a second sigmoid, so that no probability is below 0.5 or above 0.73; counts void
+            pixels; and takes the release's targets, see :func:`~bench.boundaries.boundary_target`.
     """
 
-    def __init__(self, num_classes: int, *, weight: NonNegative = 20.0, radius_px: Count = 2) -> None:
+    def __init__(
+        self, num_classes: int, *, weight: NonNegative = 20.0, radius_px: Count = 2, form: Form = "as_intended"
+    ) -> None:
         super().__init__()
         self.weight = weight
         self.radius_px = radius_px
+        self.form: Form = form
 
     def forward(self, output: Output, label: Tensor) -> Tensor:
         """The weighted term.
@@ -120,18 +161,16 @@ class BoundaryLoss(nn.Module):
         Raises:
             WiringError: for a network without boundary logits.
         """
-        if output.boundary is None:
-            raise WiringError(
-                "BoundaryLoss reads boundary logits, but the network gave none; fill the shape_stream slot, or leave "
-                "this loss out"
-            )
-        band = boundary_band(label, self.radius_px)
-        return self.weight * balanced_cross_entropy(output.boundary.squeeze(1), band, label != IGNORE)
+        logits = boundary_logits(self, output)
+        target = boundary_target(label, self.radius_px, form=self.form)
+        if self.form == "as_intended":
+            return self.weight * balanced_cross_entropy(logits, target, label != IGNORE)
+        return self.weight * balanced_cross_entropy(torch.sigmoid(widened(logits)), target, torch.ones_like(target))
 
 
 def cross_entropy(logits: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy over the pixels that are not void, weighted by class; 0 if all are void."""
-    label, logits = label.long(), _wide(logits)
+    label, logits = label.long(), widened(logits)
     if class_weights is not None:
         class_weights = class_weights.to(logits.dtype)
     total = F.cross_entropy(logits, label, class_weights, ignore_index=IGNORE, reduction="sum")
@@ -143,24 +182,47 @@ def cross_entropy(logits: Tensor, label: Tensor, class_weights: Tensor | None = 
     return total / share.where(share > 0, 1)
 
 
-def balanced_cross_entropy(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
+def balanced_cross_entropy(logits: Tensor, target: Tensor, known: Tensor, *, over_all: bool = False) -> Tensor:
     """Binary cross-entropy in which either side of a boolean ``target`` has the other's share as weight.
 
     Args:
-        logits: ``N H W``.
+        logits: ``N H W``; the published form gives probabilities in their place.
         target: ``N H W``, boolean.
         known: ``N H W``, boolean; the pixels that count.
+        over_all: divide by the number of all pixels, as the published form does, not of the known ones.
 
     Returns:
         The mean over the known pixels; 0 if there are none.
     """
-    logits = _wide(logits)
+    logits = widened(logits)
     count = known.sum().clamp(min=1)
     share = (target & known).sum() / count
     weights = torch.where(target, 1 - share, share) * known
-    return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), weights, reduction="sum") / count
+    total = F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), weights, reduction="sum")
+    return total / (known.numel() if over_all else count)
 
 
-def _wide(logits: Tensor) -> Tensor:
+def boundary_logits(loss: nn.Module, output: Output) -> Tensor:
+    """The network's boundary logits, ``N H W``.
+
+    Raises:
+        WiringError: for a network without them.
+    """
+    if output.boundary is None:
+        raise WiringError(
+            f"{type(loss).__name__} reads boundary logits, but the network gave none; fill the shape_stream slot, or "
+            "leave this loss out"
+        )
+    return output.boundary.squeeze(1)
+
+
+def class_counts(label: Tensor, num_classes: int) -> Tensor:
+    """How many pixels of each class each image has, ``N K``; void is not counted."""
+    index = label.long().where(label != IGNORE, num_classes).flatten(1)
+    counts = torch.zeros(len(label), num_classes + 1, dtype=torch.long, device=label.device)
+    return counts.scatter_add(1, index, torch.ones_like(index))[:, :num_classes]
+
+
+def widened(logits: Tensor) -> Tensor:
     """Logits in float32 at least: a sum over all pixels is beyond half precision."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -1,26 +1,34 @@
-"""``nox -s bench -- NAME`` runs one measurement; without a name it lists them."""
+"""``python -m benchmarks NAME`` runs one side-by-side measurement; without a name, lists them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from benchmarks.attention import attention_memory, attention_time
 from benchmarks.upsampling import upsampling
 
-MEASUREMENTS: dict[str, Callable[[], None]] = {"upsampling": upsampling}
+MEASUREMENTS: dict[str, Callable[[], None]] = {
+    "attention_memory": attention_memory,
+    "attention_time": attention_time,
+    "upsampling": upsampling,
+}
 
 
-def main() -> int:
-    """Run what the command line names; exit status 2 for an unknown name."""
-    names = sys.argv[1:]
-    if len(names) == 1 and names[0] in MEASUREMENTS:
-        MEASUREMENTS[names[0]]()
+def main(arguments: Sequence[str]) -> int:
+    """Runs what is named; 2 for a name that is none."""
+    if not arguments:
+        for name, measure in MEASUREMENTS.items():
+            sys.stdout.write(f"{name}: {(measure.__doc__ or '').splitlines()[0]}\n")
         return 0
-    print("Name one measurement: nox -s bench -- NAME", file=sys.stderr)  # noqa: T201 - the output of this command
-    for name, measurement in MEASUREMENTS.items():
-        print(f"  {name}: {(measurement.__doc__ or '').splitlines()[0]}", file=sys.stderr)  # noqa: T201
-    return 2 if names else 0
+    unknown = [name for name in arguments if name not in MEASUREMENTS]
+    if unknown:
+        sys.stderr.write(f"no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}\n")
+        return 2
+    for name in arguments:
+        MEASUREMENTS[name]()
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -51,12 +51,12 @@ STUDY = Study(
         data=part(Synthetic, height_px=64, width_px=96, val_images=48),
         crop_px=(64, 96),  # whole scenes: what is lit depends on the sky
         scale=(1.0, 1.0),
-        iterations=150,
+        iterations=100,
         batch=8,
         learning_rate=0.1,
         head_lr_factor=1.0,
         eval_batch=8,
-        latency_samples=30,
+        latency_samples=20,
     ),
     seeds=(0, 1, 2),
 )

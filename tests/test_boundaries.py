@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from bench.boundaries import boundary_band
+from bench.boundaries import boundary_band, boundary_target, class_boundaries
 from bench.data.base import IGNORE
 
 
@@ -62,3 +62,46 @@ def test_images_of_a_batch_do_not_touch_and_a_map_smaller_than_the_radius_works(
     label[1, 0, 0] = 0
     assert boundary_band(label, 5)[1].all()
     assert not boundary_band(label, 5)[0].any()
+
+
+def published_by_distance(label: np.ndarray, classes: int, radius: int) -> np.ndarray:
+    """The release's targets from their description, ``classes H W``: plane k is class k + 1, padded by one."""
+    planes = [np.pad(label == index + 1, 1) for index in range(classes)]
+    distances = [distance_transform_edt(plane) + distance_transform_edt(~plane) for plane in planes]
+    return np.stack([(d > 0) & (d <= radius) for d in distances])[:, 1:-1, 1:-1]
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_published_targets_are_those_of_padded_distance_transforms_with_the_one_hot_off_by_one(
+    radius: int, seed: int
+) -> None:
+    coarse = np.random.default_rng(seed).choice([0, 1, 3, 4, IGNORE], size=(4, 5))
+    coarse[0, 0] = 0  # nothing else marks the corner
+    label = np.kron(coarse, np.ones((11, 13), dtype=np.uint8)).astype(np.uint8)
+    expected = published_by_distance(label, 5, radius)
+    given = torch.from_numpy(label)[None]
+    assert np.array_equal(class_boundaries(given, 5, radius, form="as_published")[0].numpy(), expected)
+    assert np.array_equal(boundary_target(given, radius, form="as_published")[0].numpy(), expected.any(axis=0))
+    assert expected[-1].any() == (radius > 2), "the corner of the empty plane"
+
+
+def test_the_published_form_loses_the_outline_of_class_zero_against_void_and_frames_every_other_class() -> None:
+    road = torch.zeros(1, 9, 12, dtype=torch.uint8)
+    road[..., 6:] = IGNORE
+    assert boundary_target(road)[0, 0].int().tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0]
+    assert not boundary_target(road, form="as_published").any()
+    other = torch.full_like(road, 4)
+    assert not boundary_target(other).any()
+    assert boundary_target(other, form="as_published").sum() == 9 * 12 - 5 * 8
+
+
+def test_the_boundaries_of_all_classes_together_are_the_target() -> None:
+    label = torch.tensor([[0, 0, 0, 1, 1, 1, 2, 2, 2, IGNORE, IGNORE, IGNORE]]).expand(1, 4, 12)
+    planes = class_boundaries(label, 3, 1)
+    assert planes[0, :, 0].int().tolist() == [
+        [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 1, 1, 0, 1, 1, 0, 0],
+    ]
+    assert torch.equal(planes.any(dim=1), boundary_target(label, 1))

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench import cli
+from bench.checkpoints import LAYOUTS
+from bench.model import SegModel
 from bench.records import load
 from bench.study import load_study
 
@@ -32,7 +35,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     return run
 
 
-@pytest.mark.parametrize("command", ["check", "plan", "run", "trial", "report"])
+@pytest.mark.parametrize("command", ["check", "plan", "run", "trial", "convert", "report"])
 def test_every_command_has_help_with_its_options_explained(
     bench: Callable[..., tuple[int, str, str]], command: str
 ) -> None:
@@ -44,7 +47,7 @@ def test_every_command_has_help_with_its_options_explained(
 
 def test_help_lists_the_commands(bench: Callable[..., tuple[int, str, str]]) -> None:
     out = bench("--help")[1]
-    assert all(f"  {name} " in out for name in ("check", "plan", "run", "trial", "report"))
+    assert all(f"  {name} " in out for name in ("check", "plan", "run", "trial", "convert", "report"))
 
 
 @pytest.mark.parametrize(
@@ -173,3 +176,26 @@ def test_a_report_needs_neither_torch_nor_ray(planted_results: Callable[..., Pat
     done = subprocess.run([sys.executable, "-c", BLOCKED, str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (folder / "report" / "index.html").exists()
+
+
+def test_convert_writes_our_tensors_and_names_what_it_dropped(
+    bench: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    study = Path(__file__).parents[1] / "studies" / "danet_attention.py"
+    variant = load_study(study).cell("attention=both,supervised=three").variant
+    ours = SegModel(variant, 11, seed=1).state_dict()
+    names = LAYOUTS["danet"]({"head.conv5a.0.weight"})
+    theirs = {str(names.source_name(name)): tensor for name, tensor in ours.items()}
+    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in theirs.items()}}, tmp_path / "danet.pth")
+    out = tmp_path / "ours.pth"
+    code, said, err = bench("convert", tmp_path / "danet.pth", study, "attention=both,supervised=three", out)
+    assert code == 0, err
+    written = torch.load(out, weights_only=True)
+    assert set(written) == set(ours)
+    assert all(torch.equal(written[name], ours[name]) for name in ours)
+
+    theirs["head.surplus.weight"] = torch.zeros(1)
+    torch.save(theirs, tmp_path / "danet.pth")
+    code, _, err = bench("convert", tmp_path / "danet.pth", study, "attention=both,supervised=three", out)
+    assert code == 2
+    assert "head.surplus.weight" in err

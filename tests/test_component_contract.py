@@ -11,9 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbones.resnet import ResNet
+from bench.backbones.wide_resnet import WideResNet38
+from bench.heads.aspp import DeepLabV3Head, DeepLabV3PlusHead
 from bench.heads.dual_attention import DualAttentionHead
+from bench.heads.encoding import EncNetHead
 from bench.heads.fcn import FCNHead
-from bench.necks.jpu import JPU
+from bench.heads.psp import PSPHead
+from bench.necks.bilinear import Bilinear
+from bench.necks.fpn import FPN
+from bench.necks.jpu import JPU, JPUX
+from bench.necks.path_aggregation import PathAggregation
 from bench.parts import Level, Levels, Part, part
 from bench.shape_streams.gated import GatedShapeStream
 
@@ -22,6 +29,7 @@ CLASSES = 5
 
 PYRAMID: Levels = (Level(6, 2), Level(8, 4), Level(12, 8), Level(16, 16), Level(24, 32))
 DILATED: Levels = (Level(6, 2), Level(8, 4), Level(12, 8), Level(16, 8), Level(24, 8))
+WIDE: Levels = (Level(6, 1), Level(8, 2), Level(12, 4), Level(16, 8), Level(24, 8))
 EDGES = Level(1, 1)
 
 
@@ -70,7 +78,14 @@ CASES = [
     *(Case("backbone", part(ResNet, depth=18, width=4, output_stride=stride)) for stride in (8, 16, 32)),
     Case("backbone", part(ResNet, depth=34, width=4, stem="deep")),
     Case("backbone", part(ResNet, depth=50, width=4, stem="deep", output_stride=8, multi_grid=(4, 8, 16))),
+    Case("backbone", part(ResNet, depth=50, width=4, stem="deep", stem_widths=(3, 4, 5), dilations=(1, 1, 2, 4))),
+    Case("backbone", part(WideResNet38, width=2)),
     Case("neck", part(JPU, width=6), PYRAMID),
+    *(Case("neck", part(JPU, width=6, depthwise_norm=norm), PYRAMID) for norm in ("local", "none")),
+    Case("neck", part(JPUX, width=8, groups=2), PYRAMID),
+    *(Case("neck", part(FPN, width=6, fusion=fusion), PYRAMID) for fusion in ("concat", "sum", "finest")),
+    *(Case("neck", part(PathAggregation, width=6, fusion=fusion), PYRAMID) for fusion in ("concat", "sum")),
+    Case("neck", part(Bilinear), PYRAMID),
     Case("neck", part(JPU, width=6, dilations=(1, 2), frozen=True), PYRAMID),
     *(Case("head", part(FCNHead, width=8), DILATED, boundary) for boundary in (None, EDGES)),
     *(
@@ -80,7 +95,23 @@ CASES = [
         for channel in (True, False)
     ),
     Case("head", part(DualAttentionHead, width=8, branch_logits=False, channel_sign="paper"), DILATED),
+    *(
+        Case("head", each, DILATED, boundary)
+        for boundary in (None, EDGES)
+        for each in (
+            part(PSPHead, width=8),
+            part(DeepLabV3Head, width=8, rates=(2, 4)),
+            part(DeepLabV3PlusHead, width=8, rates=(2, 4), low_width=4),
+            part(EncNetHead, width=8, codes=4),
+        )
+    ),
+    Case("head", part(EncNetHead, width=8, codes=4, entry_kernel=1, lateral=True, presence=False), DILATED),
     Case("shape_stream", part(GatedShapeStream, widths=(6, 5, 4, 3)), PYRAMID),
+    Case("shape_stream", part(GatedShapeStream, widths=(6, 5, 4, 3)), WIDE),
+    *(
+        Case("shape_stream", part(GatedShapeStream, widths=(6, 5, 4, 3), image_gradient=gradient), PYRAMID)
+        for gradient in ("canny", "released")
+    ),
     Case("shape_stream", part(GatedShapeStream, widths=(8, 5, 4, 3), image_gradient="none", stride=2), PYRAMID),
     Case("shape_stream", part(GatedShapeStream, widths=(6, 5, 4, 3), gates="open"), PYRAMID),
 ]
@@ -103,15 +134,16 @@ def tensors(given: Any) -> list[Tensor]:
 
 
 def expected_shapes(case: Case, module: nn.Module) -> list[tuple[int, ...]]:
-    """Shapes that the component announces: ``out_levels``, ``out_level``, or K classes on the last level's map."""
+    """Shapes that the component announces: ``out_levels``, ``out_level``, or K classes where a head ends."""
     if case.slot in ("backbone", "neck"):
         return [(2, level.channels, *level.size(HEIGHT, WIDTH)) for level in module.out_levels]
     if case.slot == "shape_stream":
         level = module.out_level
         return [(2, 1, HEIGHT, WIDTH), (2, level.channels, *level.size(HEIGHT, WIDTH))]
-    logits = (2, CLASSES, *case.levels[-1].size(HEIGHT, WIDTH))
-    aux = getattr(module, "branch_classifiers", ())
-    return [logits] * (1 + len(aux))
+    last = case.levels[-4 if isinstance(module, DeepLabV3PlusHead) else -1]
+    logits = (2, CLASSES, *last.size(HEIGHT, WIDTH))
+    presence = [(2, CLASSES)] if getattr(module, "presence", None) is not None else []
+    return [logits] * (1 + len(getattr(module, "branch_classifiers", ()))) + presence
 
 
 @every_case
@@ -126,7 +158,7 @@ def test_outputs_have_the_announced_shapes_at_odd_sizes_and_are_finite(case: Cas
 def test_the_same_seed_gives_the_same_tensors_and_another_seed_others(case: Case) -> None:
     first, again, other = (case.build(seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert any(not torch.equal(first[name], other[name]) for name in first)
+    assert not first or any(not torch.equal(first[name], other[name]) for name in first)
 
 
 @every_case
@@ -182,4 +214,7 @@ def test_a_boundary_leaves_every_shared_initial_tensor_of_a_head_as_it_was(head:
     plain = Case(head.slot, head.part, head.levels).build().state_dict()
     with_boundary = head.build().state_dict()
     assert set(plain) < set(with_boundary)
-    assert all(torch.equal(plain[name], with_boundary[name]) for name in plain)
+    # ASPP concatenates the boundary's branch, so what projects all branches has more inputs.
+    resized = {name for name in plain if plain[name].shape != with_boundary[name].shape}
+    assert resized <= {"project.weight", "project.0.weight"}
+    assert all(torch.equal(plain[name], with_boundary[name]) for name in set(plain) - resized)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.data.base import IGNORE
 from bench.layers import WiringError
-from bench.losses import AuxiliaryLoss, BoundaryLoss, SegmentationLoss
+from bench.losses import AuxiliaryLoss, BoundaryLoss, SegmentationLoss, SemanticEncodingLoss, class_counts
 from bench.model import Output
 from bench.parts import ChoiceError, part
 
@@ -88,6 +88,55 @@ def test_void_pixels_count_neither_as_boundary_nor_as_rest() -> None:
 
 def test_an_image_without_boundaries_has_no_boundary_loss() -> None:
     assert BoundaryLoss(2)(output(boundary=torch.randn(1, 1, 3, 5)), torch.zeros(1, 3, 5).byte()).item() == 0
+
+
+def test_as_published_boundaries_have_a_second_sigmoid_and_count_void_and_the_frame() -> None:
+    """Of 0 1 1 1 1 1 | void void, radius 1 and one row: class 0 is void, so 5 pixels touch the frame or another."""
+    label = labels(0, 1, 1, 1, 1, 1, IGNORE, IGNORE)
+    logits = torch.linspace(-4, 4, 8).view(1, 1, 1, 8)
+    loss = part(BoundaryLoss, weight=1, radius_px=1, form="as_published").build(2)(output(boundary=logits), label)
+    boundary = torch.tensor([1, 1, 1, 1, 1, 1, 1, 0])  # every pixel of one row touches the frame, void ones do not
+    probability = torch.sigmoid(torch.sigmoid(logits.flatten()))
+    share = boundary.float().mean()
+    terms = torch.where(boundary == 1, (1 - share) * probability.log(), share * (1 - probability).log())
+    assert loss.item() == pytest.approx(-terms.mean().item(), rel=1e-5)
+
+
+PRESENCE = torch.tensor([[0.0, math.log(3), 0.0], [0.0, math.log(3), 5.0]])
+
+
+def test_the_presence_of_each_class_in_each_image_is_a_binary_cross_entropy() -> None:
+    label = torch.tensor([[[0, 0, 1, IGNORE]], [[0, 0, 0, 0]]], dtype=torch.uint8)
+    assert class_counts(label, 3).tolist() == [[2, 1, 0], [4, 0, 0]]
+    loss = part(SemanticEncodingLoss).build(3)(output(presence=PRESENCE), label)
+    first, second = LOG2 + math.log(4 / 3) + LOG2, LOG2 + LOG4 + math.log1p(math.exp(5))
+    assert loss.item() == pytest.approx(0.2 * (first + second) / 6)
+
+
+def test_an_image_of_nothing_but_void_says_nothing_about_presence() -> None:
+    presence = PRESENCE.clone().requires_grad_()
+    label = torch.tensor([[[0, 0, 1, IGNORE]], [[IGNORE] * 4]], dtype=torch.uint8)
+    loss = SemanticEncodingLoss(3, weight=1.0)(output(presence=presence), label)
+    assert loss.item() == pytest.approx((2 * LOG2 + math.log(4 / 3)) / 3)
+    (grad,) = torch.autograd.grad(loss, presence)
+    assert grad.ne(0).any(1).tolist() == [True, False]
+    nothing = SemanticEncodingLoss(3)(output(presence=presence), torch.full_like(label, IGNORE))
+    assert nothing.item() == 0
+    assert torch.autograd.grad(nothing, presence)[0].eq(0).all()
+
+
+def test_presence_in_half_precision_and_without_values_on_the_host() -> None:
+    label = torch.tensor([[[0, 0, 1, IGNORE]], [[0, 0, 0, 0]]], dtype=torch.uint8)
+    term = SemanticEncodingLoss(3)
+    loss = term(output(presence=PRESENCE.bfloat16()), label)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(term(output(presence=PRESENCE), label).item(), rel=0.02)
+    assert term(output(presence=PRESENCE.to("meta")), label.to("meta")).shape == ()
+
+
+def test_a_head_without_presence_is_refused_with_the_remedy() -> None:
+    with pytest.raises(WiringError, match=r"'presence', but the network gave \['c4'\]; take EncNetHead\(presence=True"):
+        SemanticEncodingLoss(2)(output(c4=pixels((1, 1))), labels(0))
 
 
 TERMS = [
@@ -183,6 +232,6 @@ def test_a_number_of_class_weights_other_than_the_classes_is_refused() -> None:
 
 
 def test_a_negative_weight_is_refused_before_anything_is_built() -> None:
-    for loss in (SegmentationLoss, AuxiliaryLoss, BoundaryLoss):
+    for loss in (SegmentationLoss, AuxiliaryLoss, BoundaryLoss, SemanticEncodingLoss):
         with pytest.raises(ChoiceError, match="expected float ≥ 0"):
             part(loss, weight=-1.0)

@@ -1,15 +1,18 @@
-"""ResNet-18/34/50/101 that keeps resolution by dilation, with every level C1 … C5 as an output.
+"""ResNet-18/34/50/101/152 that keeps resolution by dilation, with every level C1 … C5 as an output.
 
 Shapes: image ``N 3 H W``; level at stride ``s``: ``N C ceil(H/s) ceil(W/s)``.
 
 **Source**: He et al., Deep Residual Learning for Image Recognition, 2016, table 1. Dilation and deep stem as in
-PyTorch-Encoding, on which DANet and FastFCN are built: the first block of a dilated stage has the dilation of the stage
-before ("contracted"), and multi-grid gives the absolute dilations of the last stage's blocks (4, 8, 16 in DANet).
+PyTorch-Encoding, on which DANet and FastFCN are built: the first block of a dilated stage has half its dilation
+("contracted"), and multi-grid gives the absolute dilations of the last stage's blocks (4, 8, 16 in DANet).
+mmsegmentation's FastFCN is ``dilations=(1, 1, 2, 4)`` at output stride 32, and its ResNet-V1c a deep stem with
+``stem_widths=(32, 32, 64)``.
 
 **Departures**:
 - No classifier.
 - In basic blocks the first convolution is contracted and the second is not; multi-grid sets both.
 - Multi-grid needs one dilation a block; PyTorch-Encoding repeats a short list.
+- Initial weights are drawn; the releases start from ImageNet weights, which the choice ``weights`` loads.
 """
 
 from __future__ import annotations
@@ -19,14 +22,15 @@ from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
-from bench.layers import own_draws
+from bench.backbones.initial import draw_by_name
+from bench.backbones.pretrained import check_weights_choice, load_weights
 from bench.parts import ChoiceError, Count, Level, Levels, Range
 
 Dilation = Annotated[int, Range(ge=1)]
 
 STAGE_NAMES = ("layer1", "layer2", "layer3", "layer4")
 
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Blocks a stage by depth (He et al., table 1)."""
 
 STAGES = {
@@ -34,7 +38,13 @@ STAGES = {
     16: ((1, 1), (2, 1), (2, 1), (1, 2)),
     32: ((1, 1), (2, 1), (2, 1), (2, 1)),
 }
-"""(stride, dilation) of each stage by output stride."""
+"""(stride, dilation) of each stage by output stride, unless they are given."""
+
+Stride = Literal[1, 2]
+Stages = tuple[tuple[int, int], ...]
+
+MMSEGMENTATION_STEM = {f"stem.{index}": f"conv1.{index}" for index in (0, 1, 3, 4, 6)} | {"stem.7": "bn1"}
+"""Modules of a deep stem there -> here; torchvision, PyTorch-Encoding and timm call all of them as we do."""
 
 
 class BasicBlock(nn.Module):
@@ -91,51 +101,70 @@ class ResNet(nn.Module):
     bit-identical under the same seed.
 
     Args:
-        depth: number of layers; 18 and 34 have basic blocks, 50 and 101 bottlenecks.
-        stem: one 7x7 convolution (``plain``), or three 3x3 and twice the channels (``deep``).
-        output_stride: of C4 and C5 at least: 32 is undilated, 16 dilates the last stage, 8 the last two.
+        depth: number of layers; 18 and 34 have basic blocks, the others bottlenecks.
+        stem: one 7x7 convolution (``plain``), or three 3x3 (``deep``).
+        output_stride: of C5: 32 is undilated, 16 dilates the last stage, 8 the last two.
         multi_grid: absolute dilations of the last stage's blocks, one each; ``()`` is the stage's own dilation.
         width: channels of the plain stem; 64 is the published network.
+        stem_widths: channels of the deep stem's convolutions; ``None`` is PyTorch-Encoding's width, width, 2 x width.
+        strides: of the four stages, in place of those of ``output_stride``, to which they must lead.
+        dilations: of the four stages, in place of those of ``output_stride``.
+        contracted: whether the first block of a dilated stage has half its dilation, or all of it.
+        weights: path or URL of a state dict to start from, in the names of torchvision, PyTorch-Encoding, timm or
+            mmsegmentation; a classifier ``fc`` in it is dropped. ``None`` keeps the initial draws.
+        weights_sha256: checksum of that file.
+
+    Attributes:
+        loaded: what became of the weights; ``None`` without any, or on the meta device, where they are not read.
 
     Raises:
-        ChoiceError: for a multi-grid without a dilated last stage or of another length than that stage.
+        ChoiceError: for strides, a multi-grid, widths of the stem or weights that do not go with the other choices.
+        WeightsError: for weights that cannot be had or do not fit.
     """
 
     def __init__(
         self,
         *,
-        depth: Literal[18, 34, 50, 101] = 50,
+        depth: Literal[18, 34, 50, 101, 152] = 50,
         stem: Literal["plain", "deep"] = "plain",
         output_stride: Literal[8, 16, 32] = 32,
         multi_grid: tuple[Dilation, ...] = (),
         width: Count = 64,
+        stem_widths: tuple[Count, Count, Count] | None = None,
+        strides: tuple[Stride, Stride, Stride, Stride] | None = None,
+        dilations: tuple[Dilation, Dilation, Dilation, Dilation] | None = None,
+        contracted: bool = True,
+        weights: str | None = None,
+        weights_sha256: str | None = None,
     ) -> None:
         super().__init__()
-        _check_multi_grid(multi_grid, depth, output_stride)
-        if stem == "plain":
-            channels = width
-            self.conv1: nn.Module = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
-        else:
-            channels = 2 * width
-            self.conv1 = _deep_stem(width)
+        check_weights_choice("ResNet", weights, weights_sha256)
+        stages = _stages(output_stride, strides, dilations)
+        _check_multi_grid(multi_grid, depth, stages[-1][1])
+        if stem == "plain" and stem_widths is not None:
+            raise ChoiceError(f"ResNet(stem='plain', stem_widths={stem_widths}): give stem='deep', or no stem_widths")
+        widths = (width, width, 2 * width) if stem_widths is None else stem_widths
+        channels = width if stem == "plain" else widths[-1]
+        self.conv1 = _plain_stem(width) if stem == "plain" else _deep_stem(widths)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        levels = [Level(channels, 2)]
+        levels, total_stride = [Level(channels, 2)], 4
         block: type[BasicBlock] | type[Bottleneck] = BasicBlock if depth < 50 else Bottleneck
-        total_stride, contracted = 4, 1
-        stages = zip(STAGE_NAMES, BLOCKS[depth], STAGES[output_stride], strict=True)
-        for index, (name, count, (stride, dilation)) in enumerate(stages):
-            dilations = [(contracted, dilation)] + [(dilation, dilation)] * (count - 1)
+        for index, (name, count, (stride, dilation)) in enumerate(zip(STAGE_NAMES, BLOCKS[depth], stages, strict=True)):
+            first = max(1, dilation // 2) if contracted else dilation
+            pairs = [(first, dilation)] + [(dilation, dilation)] * (count - 1)
             if multi_grid and index == 3:
-                dilations = [(each, each) for each in multi_grid]
-            stage = _stage(block, channels, width << index, stride, dilations)
-            self.add_module(name, stage)
-            channels, contracted = (width << index) * block.expansion, dilation
+                pairs = [(each, each) for each in multi_grid]
+            self.add_module(name, _stage(block, channels, width << index, stride, pairs))
+            channels = (width << index) * block.expansion
             total_stride *= stride
             levels.append(Level(channels, total_stride))
         self.out_levels: Levels = tuple(levels)
-        _initialise(self)
+        draw_by_name(self)
+        self.loaded = None
+        if weights is not None and weights_sha256 is not None:
+            self.loaded = load_weights(self, weights, weights_sha256, names=MMSEGMENTATION_STEM)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features = [self.relu(self.bn1(self.conv1(image)))]
@@ -146,12 +175,26 @@ class ResNet(nn.Module):
         return features
 
 
-def _check_multi_grid(multi_grid: tuple[int, ...], depth: int, output_stride: int) -> None:
+def _stages(output_stride: int, strides: tuple[int, ...] | None, dilations: tuple[int, ...] | None) -> Stages:
+    """(stride, dilation) of each stage."""
+    default = STAGES[output_stride]
+    if strides is not None:
+        if dilations is None:
+            raise ChoiceError(f"ResNet(strides={strides}): give the dilations of the four stages too")
+        if 4 * math.prod(strides) != output_stride:
+            raise ChoiceError(
+                f"ResNet(strides={strides}, output_stride={output_stride}): behind the stem's 4 these strides lead to "
+                f"{4 * math.prod(strides)}; give strides and output_stride that agree"
+            )
+    return tuple(zip(strides or [s for s, _ in default], dilations or [d for _, d in default], strict=True))
+
+
+def _check_multi_grid(multi_grid: tuple[int, ...], depth: int, dilation: int) -> None:
     blocks = BLOCKS[depth][3]
-    if multi_grid and output_stride == 32:
+    if multi_grid and dilation == 1:
         raise ChoiceError(
-            f"ResNet(multi_grid={multi_grid}, output_stride=32): multi-grid sets the dilations of the last stage, "
-            "which at output stride 32 has none; take output_stride=8 or 16, or multi_grid=()"
+            f"ResNet(multi_grid={multi_grid}): multi-grid sets the dilations of the last stage, which here has none, "
+            "as at output stride 32; take output_stride=8 or 16, or multi_grid=()"
         )
     if multi_grid and len(multi_grid) != blocks:
         raise ChoiceError(
@@ -160,16 +203,21 @@ def _check_multi_grid(multi_grid: tuple[int, ...], depth: int, output_stride: in
         )
 
 
-def _deep_stem(width: int) -> nn.Sequential:
+def _plain_stem(width: int) -> nn.Module:
+    return nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+
+
+def _deep_stem(widths: tuple[int, ...]) -> nn.Module:
     """Three 3x3 convolutions in place of the 7x7; the normalisation after the third is the stem's own."""
+    first, second, third = widths
     return nn.Sequential(
-        _conv3x3(3, width, 2, 1),
-        nn.BatchNorm2d(width),
+        _conv3x3(3, first, 2, 1),
+        nn.BatchNorm2d(first),
         nn.ReLU(inplace=True),
-        _conv3x3(width, width, 1, 1),
-        nn.BatchNorm2d(width),
+        _conv3x3(first, second, 1, 1),
+        nn.BatchNorm2d(second),
         nn.ReLU(inplace=True),
-        _conv3x3(width, 2 * width, 1, 1),
+        _conv3x3(second, third, 1, 1),
     )
 
 
@@ -196,12 +244,3 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
     )
-
-
-def _initialise(network: nn.Module) -> None:
-    """Normal convolutions, std sqrt(2 / (k * k * out)) as in PyTorch-Encoding; normalisation starts at 1 and 0."""
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d):
-            fan_out = module.out_channels * math.prod(module.kernel_size)
-            with own_draws(name):
-                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))

@@ -24,7 +24,7 @@ from torch.amp.autocast_mode import is_autocast_available
 from bench.layers import BoundaryFusion, conv_norm_relu, need_levels, need_stride, own_draws
 from bench.parts import ChoiceError, Count, Fraction, Level, Levels
 
-BLOCKS = 64
+BLOCKS = 24
 """Position attention goes over at least so many blocks of queries: few enough to keep the products large."""
 
 BLOCK_ELEMENTS = 2**24
@@ -148,8 +148,8 @@ class PositionAttention(nn.Module):
         self.gamma = _gamma(gamma)
 
     def forward(self, x: Tensor) -> Tensor:
-        attended = attend(self.query(x).flatten(2), self.key(x).flatten(2), self.value(x).flatten(2))
-        return self.gamma * attended.view_as(x) + x
+        attended = attend(self.query(x).flatten(2), self.key(x).flatten(2), self.value(x).flatten(2), self.gamma)
+        return attended.view_as(x) + x
 
 
 class ChannelAttention(nn.Module):
@@ -178,26 +178,28 @@ def _gamma(kind: Gamma) -> nn.Parameter:
     return nn.Parameter(torch.zeros(1), requires_grad=kind == "trainable")
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """``value @ softmax(queryᵀ @ key)ᵀ`` without ever holding all of the softmax.
+def attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
+    """``gamma * value @ softmax(queryᵀ @ key)ᵀ`` without ever holding all of the softmax.
 
     Args:
         query, key: ``N D T``.
         value: ``N C T``.
+        gamma: one element. It comes in here because its gradient is a by-product of the softmax's: the attended values
+            need not be kept for it.
 
     Returns:
         ``N C T``.
     """
     # A tracer sees into plain operations only, and without gradients nothing has to be recomputed.
     if torch.is_grad_enabled() and not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        attended: Tensor = _Attend.apply(query, key, value)  # type: ignore[no-untyped-call]
+        attended: Tensor = _Attend.apply(query, key, value, gamma)  # type: ignore[no-untyped-call]
         return attended
-    return _attend(query, key, value)
+    return _attend(query, key, value, gamma)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
     blocks = [value.bmm(_weights(each, key).transpose(1, 2)) for each in query.split(_block(query), dim=2)]
-    return torch.cat(blocks, dim=2)
+    return gamma * torch.cat(blocks, dim=2)
 
 
 def _weights(query: Tensor, key: Tensor) -> Tensor:
@@ -216,27 +218,31 @@ class _Attend(torch.autograd.Function):
     """:func:`_attend` whose backward pass computes each block of attention again instead of keeping it."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        ctx.save_for_backward(query, key, value)
-        return _attend(query, key, value)
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
+        ctx.save_for_backward(query, key, value, gamma)
+        return _attend(query, key, value, gamma)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        query, key, value, gamma = ctx.saved_tensors
         wide = torch.promote_types(query.dtype, torch.float32)
         grad_key, grad_value = torch.zeros_like(key, dtype=wide), torch.zeros_like(value, dtype=wide)
-        grad, grad_query, block = grad.to(value.dtype), [], _block(query)
+        grad_query, grad_gamma, block = [], torch.zeros_like(gamma), _block(query)
         for part, upstream in zip(query.split(block, dim=2), grad.split(block, dim=2), strict=True):
             weights = _weights(part, key)
-            _add_product(grad_value, upstream, weights)
-            energy = upstream.transpose(1, 2).bmm(value).to(wide).mul_(weights)
+            _add_product(grad_value, (gamma * upstream).to(value.dtype), weights)
+            energy = upstream.to(value.dtype).transpose(1, 2).bmm(value).to(wide).mul_(weights)
+            # A query's upstream gradient times what it has attended to.
+            share = energy.sum(-1, keepdim=True)
+            grad_gamma += share.sum()
             # Softmax: d energy = weights * (d weights - sum(weights * d weights)); in place, to hold two blocks.
-            energy = energy.addcmul_(weights.to(wide), energy.sum(-1, keepdim=True), value=-1).to(query.dtype)
+            energy = energy.addcmul_(weights.to(wide), share, value=-1).mul_(gamma).to(query.dtype)
             del weights
             grad_query.append(key.bmm(energy.transpose(1, 2)))
             _add_product(grad_key, part, energy)
-        return torch.cat(grad_query, dim=2), grad_key.to(key.dtype), grad_value.to(value.dtype)
+            del energy  # the next block makes two of its size
+        return torch.cat(grad_query, dim=2), grad_key.to(key.dtype), grad_value.to(value.dtype), grad_gamma
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

@@ -8,7 +8,9 @@ starts the stream and C3, C4, C5 gate it, as in PaddleSeg's port; with the paper
 mod4 and mod7. Written from the paper and a description; no code of the release is used.
 
 **Departures**:
-- Image gradients are Sobel magnitudes, computed on the device; the paper has Canny edges, computed on the host.
+- Image gradients are Sobel magnitudes by default. ``canny`` has the paper's Canny edges, 0 or 1, of the true image;
+  ``released`` those of the release, which takes the normalised image for bytes and gives 0 or 255. All are computed
+  on the device, the release's on the host.
 - A 1x1 convolution brings C1 to the first width where they differ (deep stem); at 64 channels there is none.
 - ``stride`` above 1 computes the whole stream at a smaller size; the paper has 1.
 """
@@ -23,17 +25,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.canny import canny, wrapped_bytes
 from bench.layers import Resize, need_levels, own_draws
 from bench.parts import Count, Level, Levels
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Share of red, green, blue (ITU-R BT.601)."""
 
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+"""What was subtracted from images of 0 … 1 to normalise them (ImageNet)."""
+
 IMAGE_STD = (0.229, 0.224, 0.225)
-"""What normalised images were divided by (ImageNet); their mean has no gradient."""
+"""What they were divided by then."""
 
 Gates = Literal["on", "open"]
-ImageGradient = Literal["sobel", "none"]
+ImageGradient = Literal["sobel", "canny", "released", "none"]
 
 
 class GatedShapeStream(nn.Module):
@@ -44,7 +50,8 @@ class GatedShapeStream(nn.Module):
         gates: ``on``: each gate's alpha is computed from stream and backbone; ``open``: alpha is 1 everywhere, the
             limit of its sigmoid, so features pass doubled and all alike. No deep level reaches the stream then, and
             the convolutions that would compute the gates are not built. No stream at all is an empty slot.
-        image_gradient: what joins the boundary probabilities in the map for the head; ``none`` leaves them alone.
+        image_gradient: what joins the boundary probabilities in the map for the head: Sobel magnitude, Canny edges
+            (``canny``, ``released``), or nothing.
         widths: channels of the three residual blocks and after the last of the three projections.
         stride: of the stream's own resolution.
 
@@ -81,7 +88,7 @@ class GatedShapeStream(nn.Module):
                 with own_draws(f"gate {index}"):
                     step.gate = Gate(widths[index + 1], level.channels)
         self.boundary = nn.Conv2d(widths[3], 1, 1, bias=False)
-        self.image_gradient = SobelMagnitude() if image_gradient == "sobel" else None
+        self.image_gradient = _image_gradient(image_gradient)
         with own_draws("fuse"):
             self.fuse = nn.Conv2d(1 if self.image_gradient is None else 2, 1, 1, bias=False)
 
@@ -96,6 +103,12 @@ class GatedShapeStream(nn.Module):
         if self.image_gradient is not None:
             edges.append(self.resize(self.image_gradient(image), size))
         return self.resize(logits, image.shape[-2:]), torch.sigmoid(self.fuse(torch.cat(edges, dim=1)))
+
+
+def _image_gradient(name: ImageGradient) -> nn.Module | None:
+    if name == "none":
+        return None
+    return SobelMagnitude() if name == "sobel" else CannyEdges(released=name == "released")
 
 
 class Step(nn.Module):
@@ -170,3 +183,27 @@ class SobelMagnitude(nn.Module):
         padded = F.pad(image.detach(), (1, 1, 1, 1), mode="replicate")
         magnitude: Tensor = torch.linalg.vector_norm(F.conv2d(padded, self.kernel), dim=1, keepdim=True)
         return magnitude
+
+
+class CannyEdges(nn.Module):
+    """Canny edges with Gated-SCNN's thresholds: normalised image ``N 3 H W`` -> ``N 1 H W``. No gradient flows back.
+
+    Args:
+        released: whether to take the normalised numbers, cut off and wrapped, for the image's bytes, and 255 for an
+            edge, as Gated-SCNN's code does; else the bytes are those before normalisation, and an edge is 1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, released: bool) -> None:
+        super().__init__()
+        self.released = released
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self.released:
+            return 255 * canny(wrapped_bytes(image)).to(image.dtype)
+        true = ((image.detach() * self.std + self.mean) * 255).round().clamp(0, 255)
+        return canny(true.to(torch.int32)).to(image.dtype)

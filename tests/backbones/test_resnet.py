@@ -33,7 +33,9 @@ def dilations(network: ResNet, stage: str) -> list[tuple[int, ...]]:
         ({"depth": 34}, 21_284_672),  # torchvision's 21,797,672 without the classifier's 513,000
         ({"depth": 50}, 23_508_032),
         ({"depth": 101}, 42_500_160),
+        ({"depth": 152}, 58_143_808),  # torchvision's 60,192,808 without the classifier's 2,049,000
         ({"depth": 50, "stem": "deep"}, 23_631_808),
+        ({"depth": 50, "stem": "deep", "stem_widths": (32, 32, 64)}, 23_508_032 - 9_408 + 28_512 + 128),
         ({"depth": 101, "stem": "deep"}, 42_623_936),
     ],
 )
@@ -57,6 +59,33 @@ def test_the_first_block_of_a_dilated_stage_has_the_dilation_of_the_stage_before
     assert {d for stage in range(1, 5) for each in dilations(built(), f"layer{stage}") for d in each} == {1}
 
 
+def test_without_contraction_the_first_block_of_a_dilated_stage_is_dilated_like_the_others() -> None:
+    network = built(output_stride=8, contracted=False)
+    assert dilations(network, "layer3")[0] == (2,)
+    assert dilations(network, "layer4") == [(4,), (4,), (4,)]
+
+
+def test_stage_dilations_may_be_given_apart_from_the_output_stride_as_in_mmsegmentations_fastfcn() -> None:
+    network = built(output_stride=32, dilations=(1, 1, 2, 4))
+    assert [level.stride for level in network.out_levels] == [2, 4, 8, 16, 32]
+    assert dilations(network, "layer3") == [(1,), (2,), (2,), (2,), (2,), (2,)]
+    assert dilations(network, "layer4") == [(2,), (4,), (4,)]
+
+
+def test_stage_strides_may_be_given_as_long_as_they_lead_to_the_output_stride() -> None:
+    network = built(strides=(2, 1, 2, 1), dilations=(1, 1, 1, 2), output_stride=16)
+    assert [level.stride for level in network.out_levels] == [2, 8, 8, 16, 16]
+    assert [tuple(x.shape[-2:]) for x in network(torch.zeros(1, 3, 65, 97, device="meta"))] == [
+        level.size(65, 97) for level in network.out_levels
+    ]
+
+
+def test_the_widths_of_a_deep_stem_are_a_choice() -> None:
+    convs = [m for m in built(stem="deep", stem_widths=(32, 32, 64)).conv1.modules() if isinstance(m, nn.Conv2d)]
+    assert [m.out_channels for m in convs] == [32, 32, 64]
+    assert built(stem="deep", stem_widths=(32, 32, 64)).out_levels[0] == Level(64, 2)
+
+
 def test_a_basic_block_contracts_its_first_convolution_alone() -> None:
     assert dilations(built(depth=18, output_stride=8), "layer4") == [(2, 4), (4, 4)]
 
@@ -72,16 +101,22 @@ def test_multi_grid_gives_the_absolute_dilations_of_the_last_stage_alone() -> No
     ("choices", "message"),
     [
         ({"output_stride": 32, "multi_grid": (4, 8, 16)}, "output_stride=8 or 16"),
+        ({"strides": (1, 2, 2, 2)}, "give the dilations of the four stages too"),
+        ({"strides": (1, 2, 1, 1), "dilations": (1, 1, 2, 4)}, "lead to 8; give strides and output_stride that agree"),
+        ({"stem_widths": (32, 32, 64)}, "give stem='deep', or no stem_widths"),
+        ({"weights": "a.pth"}, "without weights_sha256"),
+        ({"weights_sha256": "0" * 64}, "without weights:"),
+        ({"weights": "a.pth", "weights_sha256": "ABC"}, "64 lower-case hexadecimal digits"),
         ({"output_stride": 8, "multi_grid": (4, 8)}, "each of the 3 blocks .* got 2"),
         ({"output_stride": 8, "depth": 18, "multi_grid": (4, 8, 16)}, "each of the 2 blocks .* got 3"),
     ],
 )
-def test_a_multi_grid_that_makes_no_sense_is_refused(choices: dict[str, Any], message: str) -> None:
+def test_choices_that_do_not_go_together_are_refused(choices: dict[str, Any], message: str) -> None:
     with pytest.raises(ChoiceError, match=message):
         built(**choices)
 
 
-@pytest.mark.parametrize("choices", [{"output_stride": 64}, {"depth": 152}, {"multi_grid": (0,)}, {"width": 0}])
+@pytest.mark.parametrize("choices", [{"output_stride": 64}, {"depth": 20}, {"multi_grid": (0,)}, {"width": 0}])
 def test_a_value_outside_the_schema_is_refused_before_anything_is_built(choices: dict[str, Any]) -> None:
     with pytest.raises(ChoiceError, match="expected"):
         part(ResNet, **choices)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from bench.layers import WiringError
-from bench.necks.jpu import JPU
-from bench.parts import ChoiceError, Level, Levels
+from bench.necks.jpu import JPU, JPUX, LocalBatchNorm2d
+from bench.parts import ChoiceError, Level, Levels, part
 
 RESNET50: Levels = tuple(map(Level, (64, 256, 512, 1024, 2048), (2, 4, 8, 16, 32)))
 SMALL: Levels = tuple(map(Level, (3, 4, 6, 8), (4, 8, 16, 32)))
@@ -86,3 +86,58 @@ def test_fewer_than_three_levels_are_refused() -> None:
 def test_no_dilations_are_refused() -> None:
     with pytest.raises(ChoiceError, match="at least one dilation"):
         JPU(SMALL, dilations=())
+
+
+def test_jpu_x_has_the_published_parameter_count_and_size() -> None:
+    with torch.device("meta"):
+        neck = JPUX(RESNET50)
+    assert sum(p.numel() for p in neck.parameters()) == 19_719_168
+    assert neck.out_levels == (*RESNET50[:-1], Level(2048, 8))
+
+
+def test_jpu_x_joins_the_middle_level_first_and_passes_the_coarse_map_on() -> None:
+    neck = JPUX(SMALL, width=8, groups=2, dilations=((1, 2), (1,)))
+    seen: list[torch.Tensor] = []
+    neck.second.register_forward_pre_hook(lambda _module, given: seen.extend(given))
+    given = features()
+    out = neck(given)
+    assert seen[0] is given[-1]
+    assert tuple(seen[1].shape) == (2, 3 * 4, *SMALL[1].size(65, 97))
+    coarse = neck.second.resize(neck.second.eval().coarse(given[-1]), out[-1].shape[-2:])
+    assert torch.equal(neck.second(*seen)[:, :8], coarse)
+
+
+@pytest.mark.parametrize("choices", [{"width": 500}, {"dilations": ((1, 2), ())}])
+def test_a_jpu_x_that_cannot_be_built_is_refused(choices: dict[str, object]) -> None:
+    with pytest.raises(ChoiceError, match="JPUX"):
+        part(JPUX, **choices).build(RESNET50)
+
+
+def test_the_local_depthwise_normalisation_computes_like_the_other_in_training_and_evaluation() -> None:
+    necks = []
+    for norm in ("batch", "local"):
+        torch.manual_seed(0)
+        neck = part(JPU, width=4, depthwise_norm=norm).build(SMALL)
+        trained = neck(features())[-1]
+        necks.append((trained, neck.eval()(features())[-1], neck.state_dict()))
+    for one, other in zip(necks[0][:2], necks[1][:2], strict=True):
+        assert torch.equal(one, other)
+    assert list(necks[0][2]) == list(necks[1][2])
+    assert all(torch.equal(necks[0][2][name], necks[1][2][name]) for name in necks[0][2])
+
+
+@pytest.mark.parametrize(("norm", "kept"), [("batch", 0), ("local", 4)])
+def test_a_trainer_that_synchronises_batch_normalisation_leaves_only_the_local_one_alone(norm: str, kept: int) -> None:
+    neck = nn.SyncBatchNorm.convert_sync_batchnorm(part(JPU, width=4, depthwise_norm=norm).build(SMALL))
+    assert sum(isinstance(m, LocalBatchNorm2d) for m in neck.modules()) == kept
+    assert sum(isinstance(m, nn.SyncBatchNorm) for m in neck.modules()) == 11 - kept
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in neck.modules())
+
+
+def test_the_depthwise_normalisation_can_be_left_out() -> None:
+    with_norm, without = (part(JPU, width=4, depthwise_norm=norm).build(SMALL) for norm in ("batch", "none"))
+    assert count(with_norm) - count(without) == 4 * 2 * 12
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())

@@ -9,10 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.canny import canny
 from bench.data import augment
 from bench.layers import WiringError
 from bench.parts import Level, Levels, part
-from bench.shape_streams.gated import IMAGE_STD, LUMINANCE, GatedShapeStream, SobelMagnitude
+from bench.shape_streams.gated import (
+    IMAGE_MEAN,
+    IMAGE_STD,
+    LUMINANCE,
+    CannyEdges,
+    GatedShapeStream,
+    SobelMagnitude,
+)
 
 RESNET50: Levels = tuple(map(Level, (64, 256, 512, 1024, 2048), (2, 4, 8, 16, 32)))
 SMALL: Levels = tuple(map(Level, (6, 4, 5, 7, 8), (2, 4, 8, 16, 32)))
@@ -63,7 +71,10 @@ def test_deep_levels_reach_the_stream_through_the_gates_alone() -> None:
 
 
 def test_shared_tensors_start_out_identical_whatever_the_options() -> None:
-    states = [built(**choices).state_dict() for choices in ({}, {"gates": "open"}, {"image_gradient": "none"})]
+    states = [
+        built(**choices).state_dict()
+        for choices in ({}, {"gates": "open"}, {"image_gradient": "none"}, {"image_gradient": "canny"})
+    ]
     for other in states[1:]:
         shared = [name for name in states[0] if name in other and states[0][name].shape == other[name].shape]
         assert len(shared) >= 40
@@ -135,9 +146,39 @@ def test_the_frame_of_a_constant_image_is_no_edge() -> None:
 
 def test_the_normalisation_undone_is_the_one_that_images_get() -> None:
     assert IMAGE_STD == augment.STD
+    assert IMAGE_MEAN == augment.MEAN
     assert sum(LUMINANCE) == pytest.approx(1)
 
 
 def test_fewer_than_five_levels_are_refused() -> None:
     with pytest.raises(WiringError, match="GatedShapeStream needs the last 5 levels of a pyramid, got 3"):
         GatedShapeStream(SMALL[:3])
+
+
+def test_canny_reads_the_bytes_that_a_normalised_image_had() -> None:
+    """Every byte in every channel survives normalisation and its undoing."""
+    ramp = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(1, 3, 16, 16)
+    generator = torch.Generator().manual_seed(0)
+    texture = torch.randint(0, 256, (1, 3, 40, 50), generator=generator, dtype=torch.uint8)
+    for image in (ramp, texture):
+        edges = CannyEdges(released=False)(augment.normalise(image))
+        assert torch.equal(edges, canny(image).float())
+    assert edges.any()
+
+
+def test_the_released_form_wraps_the_normalised_numbers_and_gives_0_and_255() -> None:
+    """A jump from 0.5 to -0.5 is none after truncation, one from 0.5 to -1.5 is a jump to 255."""
+    image = torch.full((1, 3, 6, 12), 0.5)
+    image[..., 4:8] = -0.5
+    image[..., 8:] = -1.5
+    edges = CannyEdges(released=True)(image)
+    assert edges[0, 0].int().tolist() == [[0] * 7 + [255] + [0] * 4] * 6
+
+
+def test_the_released_map_for_the_head_is_made_of_probabilities_and_0_or_255() -> None:
+    stream = built(image_gradient="released").eval()
+    image, features = given()
+    logits, edges = stream(image, features)
+    probability, gradient = stream.fuse.weight.detach().flatten()
+    expected = torch.sigmoid(probability * logits.sigmoid() + gradient * CannyEdges(released=True)(image))
+    assert torch.allclose(edges, expected, atol=1e-6)

@@ -1,0 +1,112 @@
+"""``python -m bench.parity [DIR]``: every case of a golden folder against this harness, one line each.
+
+Exit status 0 if every case passes, 1 if one does not, 2 if the folder cannot be used.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from bench.parity.compare import Check, Verdict
+from bench.parity.counterparts import MODULES
+from bench.parity.counts import run_counts
+from bench.parity.forward import run_network
+from bench.parity.golden import Case, GoldenError, listed, read_folder
+from bench.parity.images import IMAGES
+from bench.parity.losses import LOSSES
+from bench.parity.modules import run_module
+from bench.parity.networks import NETWORKS
+from bench.parts import BenchError
+
+DEFAULT = Path("tests/golden")
+
+METRICS = ("encmetric", "gsmetric", "fboundary")
+"""Kinds that are about measuring quality, not about networks; they belong to the measurement issue."""
+
+RUNNERS: Mapping[str, Callable[[Case], Verdict]] = {
+    **dict.fromkeys(NETWORKS, run_network),
+    **dict.fromkeys(MODULES, run_module),
+    **LOSSES,
+    **IMAGES,
+}
+"""Kind, or class of the original -> what compares it."""
+
+FAILURES = (BenchError, ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What a case that does not fit raises, from a missing key to shapes that differ; the others still run."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints a line a case and a summary; returns the exit status."""
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+        sys.stderr.write("usage: python -m bench.parity [DIR]\n")
+        return 2
+    folder = Path(arguments[0]) if arguments else DEFAULT
+    torch.set_num_threads(2)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    tally: dict[str, int] = {}
+    started = time.monotonic()
+    try:
+        for verdict in verdicts(folder):
+            sys.stdout.write("\n".join(lines(verdict)) + "\n")
+            sys.stdout.flush()
+            tally[verdict.status] = tally.get(verdict.status, 0) + 1
+    except GoldenError as error:
+        sys.stderr.write(f"parity: {error}\n")
+        return 2
+    counted = ", ".join(f"{count} {status}" for status, count in sorted(tally.items()))
+    sys.stdout.write(f"{sum(tally.values())} in {folder}: {counted} ({time.monotonic() - started:.0f} s)\n")
+    return 0 if set(tally) <= {"pass", "not covered"} and "pass" in tally else 1
+
+
+def verdicts(folder: Path) -> Iterator[Verdict]:
+    """What came of each case, and of the parameter counts where the folder has them.
+
+    Raises:
+        GoldenError: for a folder that cannot be used.
+    """
+    cases = read_folder(folder)
+    for case in cases:
+        yield run_case(case)
+    yield from run_counts(folder)
+    for name in sorted(listed(folder) - {case.name for case in cases}):
+        yield Verdict(name, "fail", (Check("files", problem="in index.json, but not in the folder"),))
+
+
+def run_case(case: Case) -> Verdict:
+    """One case; whatever goes wrong in it is its failure."""
+    if case.kind in METRICS:
+        return Verdict(case.name, "not covered", notes=("measurement issue",))
+    if case.kind not in RUNNERS:
+        known = ", ".join(sorted(RUNNERS))
+        return Verdict(case.name, "fail", (Check("kind", problem=f"{case.kind!r} is none of {known}"),))
+    try:
+        return RUNNERS[case.kind](case)
+    except FAILURES as error:
+        return Verdict(case.name, "fail", (Check("run", problem=f"{type(error).__name__}: {error}"),))
+
+
+def lines(verdict: Verdict) -> list[str]:
+    """A line with the largest differences and the check nearest to its limit, then all that failed, then the notes."""
+    shown = f"{verdict.status:11}  {verdict.case}"
+    compared = [check for check in verdict.checks if not check.problem]
+    if compared:
+        relative = [check.relative for check in compared if not math.isnan(check.relative)]
+        worst = max(compared, key=lambda check: check.strain)
+        shown += f"  max abs {max(check.error for check in compared):.2e}  max rel {max(relative, default=0.0):.2e}"
+        shown += f"  {len(compared)} checks, nearest to its limit {worst.what}: {_numbers(worst)}"
+    failed = [f"    {check.what}: {check.problem or _numbers(check)}" for check in verdict.checks if not check.passed]
+    return [shown, *failed, *(f"    {note}" for note in verdict.notes)]
+
+
+def _numbers(check: Check) -> str:
+    return f"{check.error:.2e} of {check.tolerance:.2e}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,159 @@
+"""Position attention beside its plain form: C = 512, float32, 2 threads, forward and backward of the whole module."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from bench.heads.dual_attention import PositionAttention
+from benchmarks.plain import PlainPositionAttention
+
+CHANNELS, REDUCTION, THREADS = 512, 8, 2
+TOKENS = (96, 96)
+LARGE_TOKENS = (128, 256)
+ROUNDS = 7
+
+Side = Literal["ours", "plain"]
+
+
+def attention_memory() -> None:
+    """Bytes held at the peak of a step of position attention, beyond inputs, outputs and their gradients."""
+    peaks = {side: _peak_bytes(side, TOKENS, "cpu") for side in ("ours", "plain")}
+    # On the meta device bytes are counted without being there: the plain form might not fit.
+    large = {side: _peak_bytes(side, LARGE_TOKENS, "meta") for side in ("ours", "plain")}
+    _say(f"at {_size(LARGE_TOKENS)} tokens, MiB: ours {_mib(large['ours'])}, plain {_mib(large['plain'])} (counted)")
+    _say(f"at {_size(LARGE_TOKENS)} tokens, MiB: {_mib(_process_bytes())} resident in a process that runs ours")
+    what = f"storages alive at the peak beyond inputs, outputs and gradients, {_size(TOKENS)} tokens, MiB"
+    _conclude("attention_memory", _mib(peaks["ours"]), _mib(peaks["plain"]), peaks["plain"] / peaks["ours"], what)
+
+
+def attention_time() -> None:
+    """Seconds of a step of position attention, in turns; the fastest of some rounds, which others disturb least."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        steps: dict[Side, Callable[[], None]] = {side: _step(side, TOKENS, "cpu") for side in ("ours", "plain")}
+        seconds: dict[Side, list[float]] = {"ours": [], "plain": []}
+        for turn in range(ROUNDS):
+            for side in sorted(steps, reverse=bool(turn % 2)):
+                start = time.perf_counter()
+                steps[side]()
+                seconds[side].append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)
+    ours, other = (min(seconds[side]) for side in ("ours", "plain"))
+    what = f"forward and backward, {_size(TOKENS)} tokens, {THREADS} threads, fastest of {ROUNDS}, s"
+    _conclude("attention_time", f"{ours:.3f}", f"{other:.3f}", other / ours, what)
+
+
+class Storages(TorchDispatchMode):
+    """Records every storage that an operation inside makes, when it is made and when it goes.
+
+    Scratch memory within an operation is not seen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.events: list[tuple[int, int]] = []
+        self.alive: dict[int, int] = {}
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor):
+                self._see(leaf.untyped_storage())
+        return out
+
+    def _see(self, storage: torch.UntypedStorage) -> None:
+        address = storage._cdata
+        if address in self.alive:
+            return
+        self.count += 1
+        identity, size = self.count, storage.nbytes()
+        self.alive[address] = identity
+        self.events.append((identity, size))
+
+        def gone() -> None:
+            self.events.append((identity, -size))
+            del self.alive[address]
+
+        weakref.finalize(storage, gone)
+
+    def peak_bytes(self) -> int:
+        """Most bytes alive at once, those aside that are alive now: the results."""
+        kept = set(self.alive.values())
+        held = peak = 0
+        for identity, size in self.events:
+            held += size if identity not in kept else 0
+            peak = max(peak, held)
+        return peak
+
+
+def _step(side: Side, tokens: tuple[int, int], device: str) -> Callable[[], None]:
+    """One forward and backward pass, whose output and gradients live as long as it does."""
+    torch.manual_seed(0)
+    with torch.device(device):
+        module = (PositionAttention if side == "ours" else PlainPositionAttention)(CHANNELS, REDUCTION, "trainable")
+        nn.init.constant_(module.gamma, 0.5)
+        x = torch.randn(1, CHANNELS, *tokens).requires_grad_()
+        upstream = torch.randn(1, CHANNELS, *tokens)
+
+    def step() -> None:
+        x.grad = None
+        module.zero_grad()
+        out = module(x)
+        out.backward(upstream)
+        module.results = out.detach()
+
+    return step
+
+
+def _peak_bytes(side: Side, tokens: tuple[int, int], device: str) -> int:
+    storages = Storages()
+    with storages:
+        step = _step(side, tokens, device)
+        step()
+    return storages.peak_bytes()  # while the results are still held
+
+
+def _process_bytes() -> int:
+    """Peak resident bytes of a fresh process that runs ours once at the large size."""
+    code = "from benchmarks import attention; print(attention._large_step())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def _large_step() -> int:
+    torch.set_num_threads(THREADS)
+    _step("ours", LARGE_TOKENS, "cpu")()
+    # Linux: the peak of this process alone; getrusage's still has that of the parent in it.
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
+def _conclude(name: str, ours: str, other: str, ratio: float, what: str) -> None:
+    _say(f"bench {name}: ours={ours} other={other} ratio={ratio:.2f} ({what})")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:.1f}"
+
+
+def _size(tokens: tuple[int, int]) -> str:
+    return "x".join(map(str, tokens))

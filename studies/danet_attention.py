@@ -1,0 +1,68 @@
+"""What do position and channel attention add to a dilated FCN, and how much of it is the convolutions that come along?
+
+DANet's ablation (Fu et al., 2019, tables 1 and 2) with what it held back made explicit: the number of losses, which the
+paper changed together with the attention; multi-grid; and two controls, attention whose γ stays at 0 and an FCN of the
+same number of parameters.
+
+    bench run studies/danet_attention.py --data /path/to/CamVid
+"""
+
+from dataclasses import replace
+
+from bench.backbones.resnet import ResNet
+from bench.controls import matched_head
+from bench.data.camvid import CamVid
+from bench.factors import Factor, adding, change, choose
+from bench.heads.dual_attention import DualAttentionHead
+from bench.heads.fcn import FCNHead
+from bench.losses import AuxiliaryLoss, SegmentationLoss
+from bench.model import Variant
+from bench.parts import part
+from bench.recipe import Recipe
+from bench.study import Exclude, Study
+
+ONE_BRANCH = "one attention branch, or none, has no second and third output to supervise"
+BOTH = part(DualAttentionHead, branch_logits=False)
+
+BASE = Variant(
+    backbone=part(ResNet, depth=50, output_stride=8),
+    head=part(FCNHead),
+    losses=(part(SegmentationLoss),),
+)
+MATCHED = matched_head(part(FCNHead), replace(BASE, head=BOTH), len(CamVid.classes))
+
+STUDY = Study(
+    name="danet_attention",
+    question="What do position and channel attention add, beyond the convolutions, losses and dilation they came with?",
+    base=BASE,
+    factors=(
+        Factor(
+            "attention",
+            {
+                "none": change(),
+                "position": change(head=BOTH.having(channel=False)),
+                "channel": change(head=BOTH.having(position=False)),
+                "both": change(head=BOTH),
+                "both-frozen": change(head=BOTH.having(gamma="frozen")),
+                "none-matched": change(head=MATCHED),
+            },
+        ),
+        Factor("multi_grid", {"off": change(), "on": change(backbone=choose(multi_grid=(4, 8, 16)))}),
+        Factor(
+            "supervised",
+            {
+                "one": change(),
+                "three": change(
+                    head=choose(branch_logits=True),
+                    losses=adding(part(AuxiliaryLoss, outputs=("pam", "cam"), weight=1.0)),
+                ),
+            },
+        ),
+    ),
+    baseline={"attention": "none", "multi_grid": "off", "supervised": "one"},
+    exclude=tuple(
+        Exclude({"attention": level, "supervised": "three"}, ONE_BRANCH)
+        for level in ("none", "position", "channel", "none-matched")
+    ),
+    recipe=Recipe(data=part(CamVid), crop_px=(352, 480), iterations=20_000, batch=8, learning_rate=0.01, eval_batch=4),
+)

@@ -1,0 +1,66 @@
+"""Does joint pyramid upsampling keep what dilation gains, for every head, and what does it save?
+
+FastFCN's ablation (Wu et al., 2019) with the head held fixed on both sides: in the paper EncNet's entry convolution
+shrinks from 3×3 to 1×1 wherever JPU is on. A JPU frozen at its random weights is a control: the first public training
+script left JPU out of the optimiser.
+
+    bench run studies/fastfcn_jpu.py --data /path/to/CamVid
+"""
+
+from bench.backbones.resnet import ResNet
+from bench.data.camvid import CamVid
+from bench.factors import Factor, adding, change, choose
+from bench.heads.aspp import DeepLabV3Head
+from bench.heads.dual_attention import DualAttentionHead
+from bench.heads.encoding import EncNetHead
+from bench.heads.fcn import FCNHead
+from bench.heads.psp import PSPHead
+from bench.losses import AuxiliaryLoss, SegmentationLoss, SemanticEncodingLoss
+from bench.model import Variant
+from bench.necks.bilinear import Bilinear
+from bench.necks.fpn import FPN
+from bench.necks.jpu import JPU
+from bench.necks.path_aggregation import PathAggregation
+from bench.parts import part
+from bench.recipe import Recipe
+from bench.study import Study
+
+DILATED_16, UNDILATED = choose(output_stride=16), choose(output_stride=32)
+
+STUDY = Study(
+    name="fastfcn_jpu",
+    question="Does joint pyramid upsampling keep what dilation gains, for every head, and what does it save?",
+    base=Variant(
+        backbone=part(ResNet, depth=50, stem="deep", output_stride=8),
+        head=part(FCNHead),
+        auxiliary=part(FCNHead, width=256),
+        losses=(part(SegmentationLoss), part(AuxiliaryLoss, outputs=("c4",), weight=0.4)),
+    ),
+    factors=(
+        Factor(
+            "upsampling",
+            {
+                "dilated-8": change(),
+                "dilated-16": change(backbone=DILATED_16),
+                "none-32": change(backbone=UNDILATED),
+                "bilinear": change(backbone=UNDILATED, neck=part(Bilinear)),
+                "fpn": change(backbone=UNDILATED, neck=part(FPN, width=512)),
+                "path-aggregation": change(backbone=UNDILATED, neck=part(PathAggregation, width=512)),
+                "jpu": change(backbone=UNDILATED, neck=part(JPU)),
+                "jpu-frozen": change(backbone=UNDILATED, neck=part(JPU, frozen=True)),
+            },
+        ),
+        Factor(
+            "head",
+            {
+                "fcn": change(),
+                "psp": change(head=part(PSPHead)),
+                "aspp": change(head=part(DeepLabV3Head)),
+                "encnet": change(head=part(EncNetHead), losses=adding(part(SemanticEncodingLoss))),
+                "dual-attention": change(head=part(DualAttentionHead, branch_logits=False)),
+            },
+        ),
+    ),
+    baseline={"upsampling": "dilated-8", "head": "fcn"},
+    recipe=Recipe(data=part(CamVid), crop_px=(352, 480), iterations=20_000, batch=8, learning_rate=0.01, eval_batch=4),
+)

@@ -1,0 +1,50 @@
+"""What does each piece of Gated-SCNN add: the shape stream, its gates, the image gradients, the dual-task loss?
+
+Gated-SCNN's ablation (Takikawa et al., 2019, table 3), on a ResNet-50 and on the WiderResNet-38 of the paper, with gates
+forced open as a control between "no stream" and "gates".
+
+    bench run studies/gscnn_gates.py --data /path/to/CamVid
+"""
+
+from bench.backbones.resnet import ResNet
+from bench.backbones.wide_resnet import WideResNet38
+from bench.data.camvid import CamVid
+from bench.dual_task import DualTaskLoss
+from bench.factors import Factor, adding, change
+from bench.gscnn_losses import BoundaryRestrictedLoss, ClassWeightedLoss
+from bench.heads.aspp import DeepLabV3PlusHead
+from bench.losses import BoundaryLoss
+from bench.model import Variant
+from bench.parts import part
+from bench.recipe import Recipe
+from bench.shape_streams.gated import GatedShapeStream
+from bench.study import Study
+
+PLAIN = part(GatedShapeStream, image_gradient="none")
+SUPERVISED = adding(part(BoundaryLoss))
+DUAL_TASK = adding(part(BoundaryLoss), part(BoundaryRestrictedLoss), part(DualTaskLoss))
+
+STUDY = Study(
+    name="gscnn_gates",
+    question="What does each piece of Gated-SCNN add: stream, gates, image gradients, dual-task loss?",
+    base=Variant(
+        backbone=part(ResNet, depth=50, output_stride=8),
+        head=part(DeepLabV3PlusHead),
+        losses=(part(ClassWeightedLoss),),
+    ),
+    factors=(
+        Factor("trunk", {"resnet-50": change(), "wide-resnet-38": change(backbone=part(WideResNet38))}),
+        Factor(
+            "shape",
+            {
+                "none": change(),
+                "gates-open": change(shape_stream=PLAIN.having(gates="open"), losses=SUPERVISED),
+                "gates": change(shape_stream=PLAIN, losses=SUPERVISED),
+                "gates-gradients": change(shape_stream=PLAIN.having(image_gradient="sobel"), losses=SUPERVISED),
+                "gates-gradients-dual": change(shape_stream=PLAIN.having(image_gradient="sobel"), losses=DUAL_TASK),
+            },
+        ),
+    ),
+    baseline={"trunk": "resnet-50", "shape": "none"},
+    recipe=Recipe(data=part(CamVid), crop_px=(352, 480), iterations=20_000, batch=8, learning_rate=0.01, eval_batch=2),
+)

@@ -1,0 +1,83 @@
+"""Benchmarks: the plain form is the same function, storages are counted, the line that is printed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from bench.heads.dual_attention import PositionAttention
+from benchmarks import __main__ as command
+from benchmarks import attention
+from benchmarks.attention import Storages
+from benchmarks.plain import PlainPositionAttention
+
+LINE = r"bench {}: ours=[\d.]+ other=[\d.]+ ratio=([\d.]+) \(.+, (MiB|s)\)"
+
+
+def test_both_sides_compute_the_same_output_and_the_same_gradients() -> None:
+    results = []
+    for cls in (PositionAttention, PlainPositionAttention):
+        torch.manual_seed(0)
+        module = cls(16, 4, "trainable").double()
+        torch.nn.init.constant_(module.gamma, 0.5)
+        x = torch.randn(2, 16, 7, 9, dtype=torch.float64, requires_grad=True)
+        out = module(x)
+        results.append([out, *torch.autograd.grad((out * out.detach().cos()).sum(), [x, *module.parameters()])])
+    assert all(torch.allclose(ours, plain, rtol=1e-9, atol=1e-9) for ours, plain in zip(*results, strict=True))
+
+
+def test_the_peak_is_what_is_alive_at_once_without_what_is_kept() -> None:
+    storages = Storages()
+    with storages:
+        kept = torch.zeros(1000)  # 4000 bytes, alive at the end
+        first = torch.zeros(25)
+        del first
+        second, third = torch.zeros(50), torch.zeros(75)
+        view = third[:10]
+        del second, third
+        assert view is not None
+        del view
+    assert kept is not None
+    assert storages.peak_bytes() == 4 * (50 + 75)
+
+
+def test_ours_needs_a_twelfth_of_the_memory_of_the_plain_form_and_little_at_a_large_size() -> None:
+    """Counted on the meta device, so at full size in no time."""
+    ours, plain = (attention._peak_bytes(side, attention.TOKENS, "meta") for side in ("ours", "plain"))
+    assert plain / ours >= 12
+    ours, plain = (attention._peak_bytes(side, attention.LARGE_TOKENS, "meta") for side in ("ours", "plain"))
+    assert plain > 8e9
+    assert ours < 1e9
+
+
+def test_bytes_counted_on_the_meta_device_are_those_on_the_cpu() -> None:
+    for side in ("ours", "plain"):
+        assert attention._peak_bytes(side, (6, 7), "meta") == attention._peak_bytes(side, (6, 7), "cpu")
+
+
+@pytest.mark.parametrize(("name", "unit"), [("attention_time", "s"), ("attention_memory", "MiB")])
+def test_a_measurement_ends_with_its_line(
+    name: str, unit: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(attention, "TOKENS", (8, 10))
+    monkeypatch.setattr(attention, "LARGE_TOKENS", (12, 16))
+    monkeypatch.setattr(attention, "_process_bytes", lambda: 1)
+    threads = torch.get_num_threads()
+    assert command.main([name]) == 0
+    assert torch.get_num_threads() == threads
+    found = re.fullmatch(LINE.format(name), capsys.readouterr().out.splitlines()[-1])
+    assert found
+    assert found[2] == unit
+    assert float(found[1]) > 0
+
+
+def test_without_a_name_the_measurements_are_listed_and_an_unknown_one_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command.main([]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"{name}: " in listed for name in ("attention_memory", "attention_time"))
+    assert command.main(["attention_speed"]) == 2
+    assert "no measurement attention_speed; there are attention_memory, attention_time" in capsys.readouterr().err
