@@ -19,12 +19,10 @@ from bench.check import Checked, check_cells
 from bench.checkpoints import convert_file
 from bench.data.base import DataError
 from bench.display import Tally, console_for_people, display_for, spell_s
-from bench.execute import execute
 from bench.factors import StudyError
 from bench.parts import nearest
 from bench.plan import Plan, here, make_plan, pilot_seconds
 from bench.records import STATUSES
-from bench.report.page import write_report
 from bench.study import STAGES, Source, Study, load_study
 from bench.trial import load as load_source
 from bench.trial import run as run_trial
@@ -127,6 +125,10 @@ def run(
     for status in retry:
         if status not in STATUSES:
             raise StudyError(f"--retry {status!r}: expected one of {', '.join(STATUSES)}{nearest(status, STATUSES)}")
+    # Ray and plotly take two seconds to import, and only this command needs them.
+    from bench.execute import execute
+    from bench.report.page import write_report
+
     console = console_for_people()
     with _only_run(made.folder), _stoppable():
         _build_all(made)

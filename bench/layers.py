@@ -51,7 +51,8 @@ def own_draws(name: str) -> Iterator[None]:
     """
     outside = torch.get_rng_state()
     digest = hashlib.sha256(f"{torch.initial_seed()}/{name}".encode()).digest()
-    torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    # Weights are drawn on the CPU; torch.manual_seed would note down a stack trace for each GPU that might come.
+    torch.default_generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
     try:
         yield
     finally:

@@ -190,7 +190,7 @@ def _slot_generator(seed: int, slot: str) -> Iterator[None]:
     """Inside, torch draws from a stream that depends on (seed, slot) alone; outside, nothing has moved."""
     digest = hashlib.sha256(f"{seed}/{slot}".encode()).digest()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        torch.default_generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
         yield
 
 

@@ -1,7 +1,7 @@
 """What does each piece of Gated-SCNN add: the shape stream, its gates, the image gradients, the dual-task loss?
 
-Gated-SCNN's ablation (Takikawa et al., 2019, table 3), on a ResNet-50 and on the WiderResNet-38 of the paper, with gates
-forced open as a control between "no stream" and "gates".
+Gated-SCNN's ablation (Takikawa et al., 2019, table 3), on a ResNet-50 and on the WiderResNet-38 of the paper, with
+gates forced open as a control between "no stream" and "gates".
 
     bench run studies/gscnn_gates.py --data /path/to/CamVid
 """

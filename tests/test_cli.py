@@ -188,7 +188,7 @@ def test_convert_writes_our_tensors_and_names_what_it_dropped(
     theirs = {str(names.source_name(name)): tensor for name, tensor in ours.items()}
     torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in theirs.items()}}, tmp_path / "danet.pth")
     out = tmp_path / "ours.pth"
-    code, said, err = bench("convert", tmp_path / "danet.pth", study, "attention=both,supervised=three", out)
+    code, _, err = bench("convert", tmp_path / "danet.pth", study, "attention=both,supervised=three", out)
     assert code == 0, err
     written = torch.load(out, weights_only=True)
     assert set(written) == set(ours)

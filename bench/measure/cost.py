@@ -81,15 +81,18 @@ def count_macs(model: SegModel, height: int, width: int) -> Macs:
     return Macs(by_slot, {name: round(n) for name, n in by_module[""].items()}, uncounted)
 
 
-def count_macs_on_meta(model: SegModel, height: int, width: int) -> int:
-    """MACs of one image by torch's counter; from shapes alone, so ``model`` may be on the meta device."""
+def count_by_shape(model: SegModel, height: int, width: int) -> tuple[int, tuple[int, ...]]:
+    """MACs of one image by torch's counter, and the shape of the logits; ``model`` may be on the meta device.
+
+    The model is left as it is. A second counter beside :func:`count_macs`, and the one that needs no real tensors.
+    """
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, 3, height, width, device=device), with_aux=False)
+        logits = model(torch.zeros(1, 3, height, width, device=device), with_aux=False).logits
     model.train(was_training)
-    return int(counter.get_total_flops()) // 2
+    return int(counter.get_total_flops()) // 2, tuple(logits.shape)
 
 
 def _products(by_operator: Counter[str]) -> int:
