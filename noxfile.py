@@ -1,68 +1,68 @@
-"""Every check of the project. `nox -l` lists them; all share one environment, since torch alone takes 1.7 GB."""
+"""Every check of the project. `nox -l` lists them; all share one virtualenv, since torch alone takes 1.7 GB.
+
+Nox gives each session an environment of its own, so the sessions take none from it and use the one made here.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2024.10.9"
-nox.options.default_venv_backend = "virtualenv"
-nox.options.reuse_venv = "always"
+nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
 
-SHARED = ".nox/shared"
-STAMP = Path(SHARED) / "installed-from"
+SHARED = Path(".nox/shared").resolve()
+PROGRAMS = SHARED / ("Scripts" if os.name == "nt" else "bin")
+STAMP = SHARED / "installed-from"
 SOURCES = ("pyproject.toml", "constraints.txt")
 
 
-def install(session: nox.Session) -> None:
-    """The project with everything the sessions need, at the versions of constraints.txt; once until they change."""
-    wanted = "\n".join(Path(name).read_text() for name in SOURCES)
-    if not STAMP.exists() or STAMP.read_text() != wanted:
-        session.install("--constraint", "constraints.txt", "--editable", ".[dev]")
-        STAMP.write_text(wanted)
+def run(session: nox.Session, program: str, *arguments: str) -> None:
+    """Run a program of the shared environment, which is made first, and anew whenever what it is made from changes."""
+    wanted = "\n".join(Path(name).read_text(encoding="utf-8") for name in SOURCES)
+    if not STAMP.exists() or STAMP.read_text(encoding="utf-8") != wanted:
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(SHARED), external=True)
+        pip = (str(PROGRAMS / "pip"), "install", "--quiet", "--constraint", "constraints.txt")
+        session.run(*pip, "--editable", ".[dev]", external=True)
+        STAMP.write_text(wanted, encoding="utf-8")
+    session.run(str(PROGRAMS / program), *arguments, external=True)
 
 
-@nox.session(venv_location=SHARED)
+@nox.session
 def lint(session: nox.Session) -> None:
     """Formatting and lint rules."""
-    install(session)
-    session.run("ruff", "format", "--check", ".")
-    session.run("ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+    run(session, "ruff", "check", ".")
 
 
-@nox.session(venv_location=SHARED)
+@nox.session
 def types(session: nox.Session) -> None:
     """mypy, strict."""
-    install(session)
-    session.run("mypy")
+    run(session, "mypy")
 
 
-@nox.session(venv_location=SHARED)
+@nox.session
 def tests(session: nox.Session) -> None:
     """The test suite; arguments go to pytest."""
-    install(session)
-    session.run("pytest", *session.posargs)
+    run(session, "pytest", *session.posargs)
 
 
-@nox.session(venv_location=SHARED)
+@nox.session
 def quickstart(session: nox.Session) -> None:
     """The quickstart study from nothing to its report; arguments go to `bench run`."""
-    install(session)
-    session.run("bench", "run", "studies/quickstart.py", *session.posargs)
+    run(session, "bench", "run", "studies/quickstart.py", *session.posargs)
 
 
-@nox.session(venv_location=SHARED)
+@nox.session
 def parity(session: nox.Session) -> None:
     """Every golden case of a folder (default: tests/golden) against our components."""
-    install(session)
-    session.run("python", "-m", "bench.parity", *session.posargs)
+    run(session, "python", "-m", "bench.parity", *session.posargs)
 
 
-@nox.session(venv_location=SHARED)
+@nox.session
 def bench(session: nox.Session) -> None:
     """One side-by-side measurement by name, or a list of them without a name."""
-    install(session)
-    session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": os.getcwd()})
+    run(session, "python", "-m", "benchmarks", *session.posargs)
