@@ -114,7 +114,7 @@ def test_after_kill_9_of_the_driver_nothing_finished_is_repeated_or_lost(
 
 
 def test_ctrl_c_stops_quietly_and_a_second_run_goes_on(runner: Runner, tiny_study: Callable[..., Path]) -> None:
-    study = tiny_study(iterations="200")
+    study = tiny_study(iterations="20000")  # longer than this test
     first = runner.start("run", study)
     runner.wait_for_records("tiny", 2)
     time.sleep(6)  # into the quality trials, which take longer
@@ -128,7 +128,7 @@ def test_ctrl_c_stops_quietly_and_a_second_run_goes_on(runner: Runner, tiny_stud
     assert "Traceback" not in out + err
     statuses = [record.status for record in read_all(runner.results / "tiny" / "records")]
     assert "interrupted" in statuses
-    study.write_text(study.read_text().replace("iterations=200", "iterations=3"))
+    study.write_text(study.read_text().replace("iterations=20000", "iterations=3"))
     code, out, err = runner.run("run", study)
     assert code == 0, out + err
     assert "2 of 6 trials done, 4 to run" in out
@@ -139,14 +139,14 @@ BAD_HEADS = """
 
 class Crash(FCNHead):
     def forward(self, features, boundary=None, *, with_aux=False):
-        if self.training:
+        if self.training and features[-1].device.type != "meta":  # a check from shapes alone does not see it
             raise RuntimeError("<planted> crash")
         return super().forward(features, boundary, with_aux=with_aux)
 
 
 class Die(FCNHead):
     def forward(self, features, boundary=None, *, with_aux=False):
-        if self.training:
+        if self.training and features[-1].device.type != "meta":
             import os
 
             os.kill(os.getpid(), 9)
