@@ -17,6 +17,11 @@ from bench.records import load, read_all
 BENCH = (sys.executable, "-m", "bench.cli")
 
 
+def heed_ctrl_c() -> None:
+    """A shell that starts the tests in the background makes them, and so their children, ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Runner:
     """Starts ``bench`` commands with a home folder of their own and waits for them."""
 
@@ -34,6 +39,7 @@ class Runner:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # so that a signal to the group is what Ctrl-C in a terminal is
+            preexec_fn=heed_ctrl_c,
         )
         self.started.append(process)
         return process
