@@ -39,7 +39,7 @@ class Runner:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # so that a signal to the group is what Ctrl-C in a terminal is
-            preexec_fn=heed_ctrl_c,
+            preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - it only sets a signal, which a fork of a thread may
         )
         self.started.append(process)
         return process
