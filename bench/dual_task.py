@@ -80,14 +80,14 @@ def dual_task(
     noise = -torch.log(UNIFORM_OFFSET - torch.log(uniform + UNIFORM_OFFSET))
     sampled = torch.softmax((logits * known + noise) / tau, dim=1)
     if not exclude_void:
-        return (_relative(sampled, derivative) - _relative(target, derivative)).abs().mean()
+        return (relative_magnitude(sampled, derivative) - relative_magnitude(target, derivative)).abs().mean()
     # What a filter sees of void is the same on both sides, so it makes no difference of its own.
     sampled = sampled.where(known, target)
-    difference = (_relative(sampled, derivative, known) - _relative(target, derivative, known)).abs()
+    difference = (relative_magnitude(sampled, derivative, known) - relative_magnitude(target, derivative, known)).abs()
     return difference.sum() / (known.sum() * logits.shape[1]).clamp(min=1)
 
 
-def _relative(x: Tensor, derivative: bool, known: Tensor | None = None) -> Tensor:
+def relative_magnitude(x: Tensor, derivative: bool, known: Tensor | None = None) -> Tensor:
     """Magnitudes as a share of the largest, over the whole batch; 0 where not ``known``."""
     magnitude = gradient_magnitude(x) if derivative else torch.sqrt(2 * x.square() + OFFSET)
     if known is not None:
@@ -98,7 +98,7 @@ def _relative(x: Tensor, derivative: bool, known: Tensor | None = None) -> Tenso
 
 def gradient_magnitude(x: Tensor) -> Tensor:
     """Magnitude of the derivatives of smoothed maps, zero beyond the frame: ``N C H W`` -> ``N C H W``."""
-    across, down = central_differences(_smooth(x))
+    across, down = central_differences(smooth(x))
     return torch.sqrt(across.square() + down.square() + OFFSET)
 
 
@@ -109,15 +109,15 @@ def central_differences(x: Tensor) -> tuple[Tensor, Tensor]:
     return across, (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
 
 
-def _smooth(x: Tensor) -> Tensor:
+def smooth(x: Tensor) -> Tensor:
     """Triangle filter along both axes, mirrored at the frame with the outermost pixels repeated."""
     ramp = torch.arange(1, RADIUS_PX + 2, dtype=x.dtype, device=x.device)
     kernel = torch.cat([ramp, ramp[:-1].flip(0)]) / (RADIUS_PX + 1) ** 2
     for axis in (-1, -2):
         flat = _mirror(x, axis).transpose(axis, -1)
         rows = flat.reshape(-1, 1, flat.shape[-1])
-        smooth = F.conv1d(rows, kernel.view(1, 1, -1)).view(*flat.shape[:-1], -1)
-        x = smooth.transpose(axis, -1)
+        smoothed = F.conv1d(rows, kernel.view(1, 1, -1)).view(*flat.shape[:-1], -1)
+        x = smoothed.transpose(axis, -1)
     return x
 
 
