@@ -6,7 +6,6 @@ read from the variant itself, built on the meta device. So no component is named
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from bench.layouts.gscnn import gscnn
 from bench.layouts.mmseg import mmseg
 from bench.layouts.table import Layout
 from bench.model import SegModel, Variant
-from bench.parts import BenchError
+from bench.state_files import COUNTER, StateFileError, read_state, without_module_prefix
 
 LAYOUTS: dict[str, Callable[[Collection[str]], Layout]] = {
     "danet": danet,
@@ -37,16 +36,6 @@ MARKS = {
     "fastfcn": "pretrained.layer1.0.conv1.weight",
 }
 """A key by which a layout is known, the most particular first."""
-
-COUNTER = "num_batches_tracked"
-"""Buffer of a batch normalisation that files from before PyTorch 0.4.1 lack; evaluation does not read it."""
-
-CONTAINERS = ("state_dict", "model")
-"""Under which name a training script's file holds the state dict, if it is not the file itself."""
-
-
-class CheckpointError(BenchError, ValueError):
-    """A checkpoint that does not fit: keys nobody knows, tensors that are missing, shapes that differ."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +63,7 @@ def convert(state_dict: Mapping[str, Any], variant: Variant, num_classes: int, l
         layout: a name of :data:`LAYOUTS`; ``None`` recognises it by its keys.
 
     Raises:
-        CheckpointError: listing every key that is not understood, every tensor of the variant that is missing, and
+        StateFileError: listing every key that is not understood, every tensor of the variant that is missing, and
             every shape that differs.
     """
     source = without_module_prefix(state_dict)
@@ -93,7 +82,7 @@ def convert(state_dict: Mapping[str, Any], variant: Variant, num_classes: int, l
             problems.append(f"shape of {name}: got {got}, expected {want} (from {origin[name]})")
     if problems:
         listed = "\n  ".join(problems)
-        raise CheckpointError(
+        raise StateFileError(
             f"the checkpoint (layout {chosen.name!r}) does not fit the variant in {len(problems)} places; choose the "
             f"variant with the same components, widths and number of classes:\n  {listed}"
         )
@@ -106,49 +95,19 @@ def convert_file(source: Path, variant: Variant, num_classes: int, out: Path, la
     """:func:`convert` from a file to a file; only tensors and plain containers are unpickled.
 
     Raises:
-        CheckpointError: for a file that cannot be read that way or does not fit, or no folder to write to.
+        StateFileError: for a file that cannot be read that way or does not fit, or no folder to write to.
     """
     if not out.parent.is_dir():
-        raise CheckpointError(f"{out} cannot be written: there is no folder {out.parent}; make it first")
+        raise StateFileError(f"{out} cannot be written: there is no folder {out.parent}; make it first")
     converted = convert(read_state(source), variant, num_classes, layout)
     torch.save(converted.state, out)
     return converted
-
-
-def read_state(path: Path) -> Mapping[str, Any]:
-    """The state dict in a checkpoint file.
-
-    Raises:
-        CheckpointError: for a file that cannot be read without running code from it, or that holds no state dict.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error}; expected a file of torch.save with tensors and plain containers in it"
-        ) from error
-    for name in CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
-    if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(
-            f"{path} holds no state dict: expected names with tensors, by themselves or under one of "
-            f"{', '.join(map(repr, CONTAINERS))}"
-        )
-    return content
 
 
 def expected_tensors(variant: Variant, num_classes: int) -> dict[str, Tensor]:
     """Every tensor of a variant's state dict, on the meta device: names and shapes."""
     with torch.device("meta"):
         return dict(SegModel(variant, num_classes).state_dict())
-
-
-def without_module_prefix(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The state dict of what a data-parallel wrapper held; as it is without one."""
-    if state_dict and all(name.startswith("module.") for name in state_dict):
-        return {name.removeprefix("module."): value for name, value in state_dict.items()}
-    return dict(state_dict)
 
 
 def rename(source: Mapping[str, Any], layout: Layout) -> tuple[dict[str, Tensor], tuple[str, ...], list[str]]:
@@ -174,12 +133,12 @@ def layout_for(source: Collection[str], name: str | None = None) -> Layout:
     """The tables for a state dict; without a name, those of the layout whose mark is among the keys.
 
     Raises:
-        CheckpointError: for a layout that is not known.
+        StateFileError: for a layout that is not known.
     """
     if name is None:
         name = next((each for each, key in MARKS.items() if key in source), None)
     if name is None or name not in LAYOUTS:
         keys = ", ".join(list(source)[:5]) or "none"
         got = f"unknown layout {name!r}" if name else f"the keys are of no layout that is known ({keys}, …)"
-        raise CheckpointError(f"{got}; give one of {', '.join(LAYOUTS)}")
+        raise StateFileError(f"{got}; give one of {', '.join(LAYOUTS)}")
     return LAYOUTS[name](source)

@@ -16,7 +16,6 @@ from bench.backbones.resnet import ResNet
 from bench.backbones.wide_resnet import WideResNet38
 from bench.checkpoints import (
     LAYOUTS,
-    CheckpointError,
     Converted,
     convert,
     convert_file,
@@ -33,6 +32,7 @@ from bench.model import SegModel, Variant
 from bench.necks.jpu import JPU, JPUX
 from bench.parts import Part, part
 from bench.shape_streams.gated import GatedShapeStream
+from bench.state_files import StateFileError
 
 CLASSES = 5
 LOSSES = (part(SegmentationLoss),)
@@ -135,27 +135,23 @@ def test_the_prefix_of_a_data_parallel_network_is_taken_off(name: str) -> None:
 
 
 def test_a_key_that_nobody_knows_is_an_error_that_lists_it() -> None:
-    with pytest.raises(
-        CheckpointError, match=r"in 2 places(.|\n)*not understood: head\.extra(.|\n)*not underst.*other"
-    ):
+    with pytest.raises(StateFileError, match=r"in 2 places(.|\n)*not understood: head\.extra(.|\n)*not underst.*other"):
         converted("danet", {"head.extra": torch.zeros(1), "other.weight": torch.zeros(1)})
 
 
 def test_a_key_of_a_module_that_the_variant_lacks_is_an_error_with_both_names() -> None:
-    with pytest.raises(
-        CheckpointError, match=r"not in the variant: auxiliary\.classifier\.bias \(from auxlayer\.conv5"
-    ):
+    with pytest.raises(StateFileError, match=r"not in the variant: auxiliary\.classifier\.bias \(from auxlayer\.conv5"):
         converted("danet", {"auxlayer.conv5.4.bias": torch.zeros(5)})
 
 
 def test_a_missing_tensor_is_an_error_that_says_how_it_should_be_called() -> None:
-    with pytest.raises(CheckpointError, match=r"missing: head\.classifier\.bias \(expected as head\.conv8\.1\.bias\)"):
+    with pytest.raises(StateFileError, match=r"missing: head\.classifier\.bias \(expected as head\.conv8\.1\.bias\)"):
         converted("danet", without="head.conv8.1.bias")
 
 
 def test_a_shape_that_differs_is_an_error_with_both_shapes() -> None:
     said = r"shape of head\.classifier\.weight: got \(7, 8, 1, 1\), expected \(5, 8, 1, 1\) \(from head\.conv8\.1\.weig"
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(StateFileError, match=said):
         converted("danet", {"head.conv8.1.weight": torch.zeros(7, 8, 1, 1)})
 
 
@@ -163,7 +159,7 @@ def test_every_kind_of_problem_is_listed_at_once() -> None:
     network, state = originals("fastfcn-psp")
     del state["head.conv5.2.running_mean"]
     state |= {"jpu.conv9.0.weight": torch.zeros(1), "head.conv5.5.bias": torch.zeros(9), "epoch": 3}
-    with pytest.raises(CheckpointError) as error:
+    with pytest.raises(StateFileError) as error:
         convert(state, network, CLASSES)
     assert [line.partition(":")[0].strip() for line in str(error.value).splitlines()[1:]] == [
         "not understood",
@@ -174,7 +170,7 @@ def test_every_kind_of_problem_is_listed_at_once() -> None:
 
 
 def test_two_keys_for_one_tensor_are_an_error() -> None:
-    with pytest.raises(CheckpointError, match=r"twice: backbone\.stem\.7\.bias is backbone\.bn1\.bias"):
+    with pytest.raises(StateFileError, match=r"twice: backbone\.stem\.7\.bias is backbone\.bn1\.bias"):
         converted("mmseg-danet", {"backbone.stem.7.bias": torch.zeros(4)})
 
 
@@ -192,7 +188,7 @@ def test_what_the_original_never_uses_is_dropped_and_reported(name: str, unused:
 
 
 def test_what_one_release_never_uses_is_not_dropped_from_another() -> None:
-    with pytest.raises(CheckpointError, match=r"not understood: dsn1\.bias"):
+    with pytest.raises(StateFileError, match=r"not understood: dsn1\.bias"):
         converted("fastfcn-fcn", {"dsn1.bias": torch.zeros(1)})
 
 
@@ -264,11 +260,9 @@ def test_both_layouts_of_one_fastfcn_give_the_same_network() -> None:
 
 def test_keys_of_no_known_layout_and_unknown_names_of_layouts_are_errors() -> None:
     network, state = originals("danet")
-    with pytest.raises(
-        CheckpointError, match=r"no layout that is known \(layer1\.weight, …\); give one of danet, fast"
-    ):
+    with pytest.raises(StateFileError, match=r"no layout that is known \(layer1\.weight, …\); give one of danet, fast"):
         convert({"layer1.weight": torch.zeros(1)}, network, CLASSES)
-    with pytest.raises(CheckpointError, match="unknown layout 'torchvision'; give one of"):
+    with pytest.raises(StateFileError, match="unknown layout 'torchvision'; give one of"):
         convert(state, network, CLASSES, "torchvision")
 
 
@@ -303,12 +297,12 @@ def test_a_file_that_would_run_code_or_holds_no_state_is_refused(tmp_path: Path,
         source.write_bytes(b"not a checkpoint")
     else:
         torch.save(content, source)
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(StateFileError, match=said):
         convert_file(source, network, CLASSES, out)
     assert not out.exists()
 
 
 def test_nothing_is_written_where_there_is_no_folder(tmp_path: Path) -> None:
     network, _ = originals("danet")
-    with pytest.raises(CheckpointError, match="there is no folder"):
+    with pytest.raises(StateFileError, match="there is no folder"):
         convert_file(tmp_path / "source.pth", network, CLASSES, tmp_path / "missing" / "out.pth")

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "parts": set(),
     "layers": {"parts"},
-    "backbones": {"parts", "layers", "backbones"},
+    "state_files": {"parts"},
+    "backbones": {"parts", "layers", "state_files", "backbones"},
     "necks": {"parts", "layers", "necks"},
     "heads": {"parts", "layers"},
     "canny": set(),
@@ -29,10 +30,10 @@ ALLOWED = {
     "dual_task": {"parts", "layers", "model", "data", "boundaries", "losses", "gscnn_losses"},
     "controls": {"parts", "layers", "model"},
     "layouts": {"layouts"},
-    "checkpoints": {"parts", "model", "layouts"},
+    "checkpoints": {"parts", "model", "layouts", "state_files"},
     "parity": {
         "parts", "layers", "model", "data", "losses", "gscnn_losses", "dual_task", "boundaries", "canny", "checkpoints",
-        "layouts", "backbones", "necks", "heads", "shape_streams", "parity",
+        "layouts", "state_files", "backbones", "necks", "heads", "shape_streams", "parity",
     },
     "training": {"parts", "model", "data", "recipe"},
     "inference": {"parts", "model", "data"},

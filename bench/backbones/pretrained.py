@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import pickle
 import re
 import urllib.error
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.parts import BenchError, ChoiceError
+from bench.parts import ChoiceError
+from bench.state_files import COUNTER, StateFileError, read_state, without_module_prefix
 
 log = logging.getLogger("bench.backbones.pretrained")
-
-COUNTER = "num_batches_tracked"
-"""Buffer of a batch normalisation that files from before PyTorch 0.4.1 lack; it stays as it is, reported as filled."""
-
-CONTAINERS = ("state_dict", "model")
-"""Under which name a training script's file holds the state dict, if it is not the file itself."""
-
-
-class WeightsError(BenchError, ValueError):
-    """Weights that cannot be had, are not what their checksum says, or do not fit the network."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +73,15 @@ def load_weights(
         names: modules as the file may call them -> as the network does.
 
     Raises:
-        WeightsError: for a file that cannot be had or read, another checksum, or any key that is missing, unexpected
+        StateFileError: for a file that cannot be had or read, another checksum, or any key that is missing, unexpected
             or of another shape; all of them are listed.
     """
     if any(tensor.is_meta for tensor in network.state_dict().values()):
         return None
-    given = _without_wrapping(_read(_fetch(source, sha256), source), source)
+    given = without_module_prefix(read_state(_fetch(source, sha256), source))
+    strangers = [key for key, value in given.items() if not isinstance(value, Tensor)]
+    if strangers:
+        raise StateFileError(f"{source} holds no state dict: {', '.join(strangers[:5])} are no tensors")
     dropped = tuple(key for key in given if key.startswith(tuple(f"{module}." for module in drop)))
     state = {_renamed(key, names or {}): value for key, value in given.items() if key not in dropped}
     own = network.state_dict()
@@ -103,7 +95,7 @@ def load_weights(
     ]
     if problems:
         listed = "\n  ".join(problems)
-        raise WeightsError(
+        raise StateFileError(
             f"{source} does not fit {type(network).__name__} in {len(problems)} places; choose the depth, stem and "
             f"width that the weights are of:\n  {listed}"
         )
@@ -123,42 +115,19 @@ def _fetch(source: str, sha256: str) -> Path:
             try:
                 torch.hub.download_url_to_file(source, str(path), hash_prefix=sha256, progress=False)
             except (urllib.error.URLError, OSError, RuntimeError) as error:
-                raise WeightsError(f"cannot fetch {source}: {error}; check the address and weights_sha256") from error
+                raise StateFileError(f"cannot fetch {source}: {error}; check the address and weights_sha256") from error
     if not path.is_file():
-        raise WeightsError(
+        raise StateFileError(
             f"no weights at {source} (a relative path starts from the working folder); give a file or a URL"
         )
     with path.open("rb") as file:
         got = hashlib.file_digest(file, "sha256").hexdigest()
     if got != sha256:
-        raise WeightsError(
+        raise StateFileError(
             f"{source} has the SHA-256 {got}, expected {sha256}; it is another file: fetch it again, or choose its "
             "weights_sha256 if it is the one that you mean"
         )
     return path
-
-
-def _read(path: Path, source: str) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise WeightsError(
-            f"{source} cannot be read: {error}; expected a file of torch.save with tensors and plain containers in it"
-        ) from error
-
-
-def _without_wrapping(content: Any, source: str) -> dict[str, Tensor]:
-    """The state dict itself, whatever a training script has put around it."""
-    for name in CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
-    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise WeightsError(
-            f"{source} holds no state dict: expected names with tensors, by themselves or under one of "
-            f"{', '.join(map(repr, CONTAINERS))}"
-        )
-    parallel = all(key.startswith("module.") for key in content)
-    return {key.removeprefix("module.") if parallel else key: value for key, value in content.items()}
 
 
 def _renamed(key: str, names: Mapping[str, str]) -> str:

@@ -119,7 +119,7 @@ class ResNet(nn.Module):
 
     Raises:
         ChoiceError: for strides, a multi-grid, widths of the stem or weights that do not go with the other choices.
-        WeightsError: for weights that cannot be had or do not fit.
+        StateFileError: for weights that cannot be had or do not fit.
     """
 
     def __init__(

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.backbones.pretrained import Loaded, WeightsError
+from bench.backbones.pretrained import Loaded
 from bench.backbones.resnet import ResNet
 from bench.model import SegModel, Variant
 from bench.parts import part
+from bench.state_files import StateFileError
 
 State = dict[str, Tensor]
 
@@ -76,7 +77,7 @@ def test_every_key_that_does_not_fit_is_listed(tmp_path: Path) -> None:
     del state["layer2.0.conv1.weight"], state["bn1.running_mean"]
     state["layer5.0.conv1.weight"] = torch.zeros(1)
     state["layer1.0.conv1.weight"] = torch.zeros(2, 3)
-    with pytest.raises(WeightsError) as caught:
+    with pytest.raises(StateFileError) as caught:
         network(**saved(state, tmp_path))
     lines = str(caught.value).splitlines()
     assert "does not fit ResNet in 4 places" in lines[0]
@@ -89,29 +90,29 @@ def test_every_key_that_does_not_fit_is_listed(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_stem_are_refused_and_leave_nothing_half_loaded(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"unexpected: conv1\.0\.weight"):
+    with pytest.raises(StateFileError, match=r"unexpected: conv1\.0\.weight"):
         network(**saved(of(network(stem="deep")), tmp_path))
 
 
 def test_another_file_of_the_same_name_is_refused(tmp_path: Path) -> None:
     choices = saved(of(network()), tmp_path)
-    with pytest.raises(WeightsError, match=f"has the SHA-256 {choices['weights_sha256']}, expected 0000"):
+    with pytest.raises(StateFileError, match=f"has the SHA-256 {choices['weights_sha256']}, expected 0000"):
         network(**{**choices, "weights_sha256": "0" * 64})
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(StateFileError, match="cannot be read"):
         network(**saved({"state_dict": print}, tmp_path))
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"epoch": 3}])
 def test_a_file_without_a_state_dict_is_refused(content: object, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="holds no state dict"):
+    with pytest.raises(StateFileError, match="holds no state dict"):
         network(**saved(content, tmp_path))
 
 
 def test_a_missing_file_is_said_to_be_missing() -> None:
-    with pytest.raises(WeightsError, match="no weights at nowhere/a.pth"):
+    with pytest.raises(StateFileError, match="no weights at nowhere/a.pth"):
         network(weights="nowhere/a.pth", weights_sha256="0" * 64)
 
 
@@ -120,12 +121,12 @@ def test_a_url_is_fetched_once_and_verified(tmp_path: Path, monkeypatch: pytest.
     choices = saved(of(network()), tmp_path)
     path = Path(choices["weights"])
     url = path.as_uri()
-    with pytest.raises(WeightsError, match="cannot fetch .* invalid hash"):
+    with pytest.raises(StateFileError, match="cannot fetch .* invalid hash"):
         network(weights=url, weights_sha256="0" * 64)
     assert is_loaded(network(weights=url, weights_sha256=choices["weights_sha256"]))
     path.unlink()
     assert is_loaded(network(weights=url, weights_sha256=choices["weights_sha256"]))
-    with pytest.raises(WeightsError, match="cannot fetch"):
+    with pytest.raises(StateFileError, match="cannot fetch"):
         network(weights=(tmp_path / "gone.pth").as_uri(), weights_sha256="1" * 64)
 
 
