@@ -10,7 +10,7 @@ from torch import nn
 
 from bench.factors import StudyError
 from bench.layers import WiringError
-from bench.measure.cost import count_by_shape, parameters
+from bench.measure.counts import count_by_shape, parameters
 from bench.model import SegModel
 from bench.parts import ChoiceError
 from bench.study import Cell, Study

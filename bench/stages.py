@@ -11,7 +11,9 @@ import torch
 
 from bench.data.base import Dataset
 from bench.identity import digest, source_digest
-from bench.measure.cost import count_macs, latency, parameters, peak_memory
+from bench.measure.counts import count_macs, parameters
+from bench.measure.latency import latency
+from bench.measure.memory import peak_memory
 from bench.measure.quality import evaluate
 from bench.model import SegModel, Variant
 from bench.parts import Part

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from bench.backbones.resnet import ResNet
 from bench.heads.dual_attention import DualAttentionHead
 from bench.heads.fcn import FCNHead
-from bench.measure import cost
-from bench.measure.cost import UncountedError, count_by_shape, count_macs, latency, parameters, peak_memory
+from bench.measure.counts import UncountedError, count_by_shape, count_macs, parameters
+from bench.measure.latency import WARM_UP, latency
+from bench.measure.memory import peak_memory
 from bench.model import SegModel, Variant
 from bench.necks.jpu import JPU
 from bench.parts import part
@@ -114,7 +115,7 @@ def test_latency_gives_every_sample_after_a_warm_up(monkeypatch: pytest.MonkeyPa
     told: list[tuple[int, int]] = []
     samples = latency(model, torch.zeros(1, 3, 32, 32), 7, progress=lambda *at: told.append(at))
     assert len(samples) == 7
-    assert calls >= 7 + cost.WARM_UP
+    assert calls >= 7 + WARM_UP
     assert all(sample > 0 for sample in samples)
     assert told[-1] == (7, 7)
 
