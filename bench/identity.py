@@ -13,7 +13,7 @@ import hashlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,16 +53,31 @@ def definitions(objects: Iterable[Any]) -> dict[str, str]:
         label = f"{place.module}:{place.name}"
         if label in found:
             continue
-        tree = _tree(place.module)
-        nodes = [_stripped(node) for node in ([tree] if place.name == "*" else _defining(tree, place.name))]
-        if not nodes:
-            if place in starts:
-                raise ValueError(f"cannot find the source of {label}; define it in a file, at the top level")
-            continue
-        text = "\n".join(ast.dump(node, annotate_fields=False) for node in nodes)
-        found[label] = hashlib.sha256(text.encode()).hexdigest()[:16]
-        pending.extend(_named(nodes, place.module, tree, projects))
+        definition = _definition(place)
+        if definition is not None:
+            found[label] = definition.digest
+            pending.extend(used for used in definition.uses if used.module.partition(".")[0] in projects)
+        elif place in starts:
+            raise ValueError(f"cannot find the source of {label}; define it in a file, at the top level")
     return dict(sorted(found.items()))
+
+
+class _Definition(NamedTuple):
+    """The normalised source of a name, as a digest, and where the names that it uses are defined."""
+
+    digest: str
+    uses: frozenset[_Place]
+
+
+@functools.cache
+def _definition(place: _Place) -> _Definition | None:
+    """What a place holds; ``None`` if it binds no such name."""
+    tree = _tree(place.module)
+    nodes = [_stripped(node) for node in ([tree] if place.name == "*" else _defining(tree, place.name))]
+    if not nodes:
+        return None
+    text = "\n".join(ast.dump(node, annotate_fields=False) for node in nodes)
+    return _Definition(hashlib.sha256(text.encode()).hexdigest()[:16], frozenset(_named(nodes, place.module)))
 
 
 @functools.cache
@@ -79,40 +94,58 @@ def _tree(module: str) -> ast.Module:
 
 def forget_sources() -> None:
     """Read every source file anew at the next digest; for a process that outlives an edit."""
-    _tree.cache_clear()
+    for cached in (_tree, _definition, _imported, _bound):
+        cached.cache_clear()
+
+
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def _defining(tree: ast.Module, name: str) -> list[ast.AST]:
     """The top-level statements that bind ``name``."""
     nodes: list[ast.AST] = []
     for node in tree.body:
-        targets: list[ast.expr] = []
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.name == name:
-            nodes.append(node)
-        elif isinstance(node, ast.Assign):
-            targets = node.targets
-        elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
-            targets = [node.target]
-        if any(isinstance(leaf, ast.Name) and leaf.id == name for target in targets for leaf in ast.walk(target)):
+        leaves = (leaf for target in _targets(node) for leaf in ast.walk(target))
+        if (isinstance(node, _NAMED) and node.name == name) or any(
+            isinstance(leaf, ast.Name) and leaf.id == name for leaf in leaves
+        ):
             nodes.append(node)
     return nodes
 
 
-def _named(nodes: Iterable[ast.AST], module: str, tree: ast.Module, projects: set[str]) -> Iterator[_Place]:
-    """Where the names that ``nodes`` use are defined, within ``projects``."""
-    imports = dict(_imports(tree, module))
-    for leaf in (leaf for node in nodes for leaf in ast.walk(node)):
+def _targets(node: ast.stmt) -> list[ast.expr]:
+    """What a statement assigns to."""
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, (ast.AnnAssign, ast.AugAssign)) else []
+
+
+def _named(nodes: Iterable[ast.AST], module: str) -> Iterator[_Place]:
+    """Where the names that ``nodes`` use are defined, in whatever project."""
+    leaves = [leaf for node in nodes for leaf in ast.walk(node)]
+    imports = dict(_imported(module))
+    for leaf in leaves:
         if isinstance(leaf, (ast.Import, ast.ImportFrom)):  # an import inside a function
             imports.update(_imports(ast.Module([leaf], []), module))
-    for leaf in (leaf for node in nodes for leaf in ast.walk(node)):
-        if not isinstance(leaf, ast.Name):
-            continue
-        place = imports.get(leaf.id)
-        if place is None:
-            if _defining(tree, leaf.id):
-                yield _Place(module, leaf.id)
-        elif place.module.partition(".")[0] in projects:
-            yield place
+    for name in {leaf.id for leaf in leaves if isinstance(leaf, ast.Name)}:
+        if name in imports:
+            yield imports[name]
+        elif name in _bound(module):
+            yield _Place(module, name)
+
+
+@functools.cache
+def _imported(module: str) -> Mapping[str, _Place]:
+    """Every name that a module imports, at any depth of its code."""
+    return dict(_imports(_tree(module), module))
+
+
+@functools.cache
+def _bound(module: str) -> frozenset[str]:
+    """The names that a module binds at its top level."""
+    names = {node.name for node in _tree(module).body if isinstance(node, _NAMED)}
+    leaves = (leaf for node in _tree(module).body for target in _targets(node) for leaf in ast.walk(target))
+    return frozenset(names | {leaf.id for leaf in leaves if isinstance(leaf, ast.Name)})
 
 
 def _imports(tree: ast.Module, module: str) -> Iterator[tuple[str, _Place]]:

@@ -8,7 +8,7 @@ used.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -160,11 +160,14 @@ def resolvable(sd: float, n: int, *, alpha: float = ALPHA, chance: float = POWER
     return float(optimize.brentq(lambda delta: power(delta, sd, n, alpha=alpha) - chance, 0.0, high))
 
 
-def pooled_sd(effects: Sequence[Effect]) -> float:
-    """One standard deviation for several comparisons: the root of their variances' mean, weighted by n - 1."""
-    known = [each for each in effects if each.n >= 2]
-    freedom = sum(each.n - 1 for each in known)
-    return math.sqrt(sum((each.n - 1) * each.sd**2 for each in known) / freedom) if freedom else NAN
+def pooled_sd(spreads: Iterable[tuple[float, int]]) -> float:
+    """One standard deviation for several comparisons, each given as its own and its n.
+
+    The root of their variances' mean, weighted by n - 1; those with n < 2 have none.
+    """
+    known = [(sd, n) for sd, n in spreads if n >= 2]
+    freedom = sum(n - 1 for _, n in known)
+    return math.sqrt(sum((n - 1) * sd**2 for sd, n in known) / freedom) if freedom else NAN
 
 
 def verdict(

@@ -63,7 +63,7 @@ class Storages(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # untyped in torch
         self.events: list[tuple[int, int]] = []
         self.alive: dict[int, int] = {}
         self.count = 0

@@ -55,6 +55,14 @@ class Runner:
         """Record file -> time of its last change."""
         return {path.name: path.stat().st_mtime_ns for path in (self.results / name / "records").glob("*.json")}
 
+    def wait_for_log(self, name: str, word: str) -> None:
+        """Until a trial that is still running has logged ``word``."""
+        deadline = time.monotonic() + 120
+        folder = self.results / name / "logs"
+        while not any(word in path.read_text() for path in folder.glob("*.log")):
+            assert time.monotonic() < deadline, f"no log says {word!r} after two minutes"
+            time.sleep(0.1)  # polls another process; nothing to wait on
+
     def wait_for_records(self, name: str, count: int) -> None:
         deadline = time.monotonic() + 120
         while len(self.records(name)) < count:
@@ -123,7 +131,7 @@ def test_ctrl_c_stops_quietly_and_a_second_run_goes_on(runner: Runner, tiny_stud
     study = tiny_study(iterations="20000")  # longer than this test
     first = runner.start("run", study)
     runner.wait_for_records("tiny", 2)
-    time.sleep(6)  # into the quality trials, which take longer
+    runner.wait_for_log("tiny", "train")
     rival_code, _, rival_err = runner.run("run", study)
     assert rival_code == 2
     assert f"another run is at work in {runner.results / 'tiny'} (process {first.pid})" in rival_err

@@ -131,9 +131,9 @@ def test_the_interval_covers_the_truth_as_often_as_said_at_three_seeds() -> None
 
 
 def test_pooling_weighs_variances_by_their_degrees_of_freedom() -> None:
-    three, two = Effect(0, 0, 0, 2.0, 3, 0.5), Effect(0, 0, 0, 5.0, 2, 0.5)
-    assert pooled_sd([three, two, effect([1.0])]) == pytest.approx(math.sqrt((2 * 4 + 25) / 3))
-    assert math.isnan(pooled_sd([effect([1.0])]))
+    one = (float("nan"), 1)
+    assert pooled_sd([(2.0, 3), (5.0, 2), one]) == pytest.approx(math.sqrt((2 * 4 + 25) / 3))
+    assert math.isnan(pooled_sd([one]))
 
 
 @pytest.mark.parametrize(

@@ -191,8 +191,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
         ``N C T``.
     """
     # A tracer sees into plain operations only, and without gradients nothing has to be recomputed.
-    if torch.is_grad_enabled() and not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        attended: Tensor = _Attend.apply(query, key, value, gamma)  # type: ignore[no-untyped-call]
+    if torch.is_grad_enabled() and not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # untyped in torch
+        attended: Tensor = _Attend.apply(query, key, value, gamma)  # type: ignore[no-untyped-call]  # untyped in torch
         return attended
     return _attend(query, key, value, gamma)
 

@@ -57,6 +57,12 @@ def _neck(module: nn.Module, names: Names) -> Counterpart:
     return Counterpart(module, names, lambda inputs: {"out__feat": module(inputs)[-1]})
 
 
+def _leave_out(module: nn.Module, *names: str) -> None:
+    """Steps that the original's module does not have."""
+    for name in names:
+        setattr(module, name, nn.Identity())
+
+
 def _levels(case: Case, *strides: int) -> Levels:
     """The inputs' channels; their strides are the last ones given."""
     specs = case.facts["inputs"]
@@ -102,7 +108,7 @@ def _psp_head(case: Case) -> Counterpart:
 def _aspp_module(case: Case) -> Counterpart:
     """The head as far as its projection."""
     head = DeepLabV3Head(_levels(case, 8), 1, width=case.shape("b0.0.weight")[0], rates=_rates(case))
-    head.entry = head.classifier = nn.Identity()  # type: ignore[assignment]
+    _leave_out(head, "entry", "classifier")
     return Counterpart(head, encoding.ASPP_MODULE, lambda inputs: {"out__out": head.context(*inputs)})
 
 
@@ -126,7 +132,7 @@ def _encoding(case: Case) -> Counterpart:
     """The codewords alone."""
     codes, channels = case.shape("codewords")
     layer = ContextEncoding(channels, codes)
-    layer.entry = layer.norm = nn.Identity()  # type: ignore[assignment]
+    _leave_out(layer, "entry", "norm")
 
     def call(inputs: list[Tensor]) -> dict[str, Tensor]:
         return {"out__out": encode(inputs[0].flatten(2), layer.codewords, layer.scale)}
@@ -139,7 +145,7 @@ def _encoding_module(case: Case) -> Counterpart:
     codes, channels = case.shape("encoding.3.codewords")
     presence = bool(case.options["se_loss"])
     head = EncNetHead(_levels(case, 8), case.options["nclass"], width=channels, codes=codes, presence=presence)
-    head.entry = head.classifier = nn.Identity()  # type: ignore[assignment]
+    _leave_out(head, "entry", "classifier")
 
     def call(inputs: list[Tensor]) -> dict[str, Tensor]:
         features, context = head.gated(*inputs)
@@ -178,9 +184,9 @@ def _jpu_x(case: Case) -> Counterpart:
 def _gated_convolution(case: Case) -> Counterpart:
     channels = case.shape("weight")[0]
     step = Step(channels, channels)
-    step.residual = step.project = nn.Identity()  # type: ignore[assignment]
+    _leave_out(step, "residual", "project")
     step.gate = Gate(channels, 1)
-    step.gate.side = nn.Identity()  # type: ignore[assignment]
+    _leave_out(step.gate, "side")
     return _plain(step, gscnn.GATED_CONVOLUTION)
 
 

@@ -99,8 +99,7 @@ def study_resolvable(effects_frame: pd.DataFrame) -> tuple[float, int]:
     judged = effects_frame[(effects_frame["kind"] == "variant") & (effects_frame["n"] >= 2)]
     if judged.empty:
         return stats.NAN, 0
-    nan = stats.NAN
-    pooled = stats.pooled_sd([stats.Effect(nan, nan, nan, row.sd, int(row.n), nan) for row in judged.itertuples()])  # type: ignore[arg-type]
+    pooled = stats.pooled_sd(zip(judged["sd"], judged["n"], strict=True))
     n = int(judged["n"].mode().max())
     tests = int(effects_frame["p"].notna().sum())
     return stats.resolvable(pooled, n, alpha=stats.ALPHA / max(1, tests)), n
