@@ -135,6 +135,11 @@ class PositionAttention(nn.Module):
     The energies are not scaled, as in the paper.
     """
 
+    zero_gradient_at_first: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("query.weight", "query.bias", "key.weight", "value.weight", "value.bias"),
+        "while gamma is 0 nothing of the attended features reaches the output",
+    )
+
     def __init__(self, channels: int, reduction: int, gamma: Gamma) -> None:
         super().__init__()
         if channels % reduction:
