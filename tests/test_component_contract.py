@@ -101,6 +101,7 @@ CASES = [
         for each in (
             part(PSPHead, width=8),
             part(DeepLabV3Head, width=8, rates=(2, 4)),
+            part(DeepLabV3Head, width=8, rates=(2, 4), projection=False),
             part(DeepLabV3PlusHead, width=8, rates=(2, 4), low_width=4),
             part(EncNetHead, width=8, codes=4),
         )
@@ -214,7 +215,8 @@ def test_a_boundary_leaves_every_shared_initial_tensor_of_a_head_as_it_was(head:
     plain = Case(head.slot, head.part, head.levels).build().state_dict()
     with_boundary = head.build().state_dict()
     assert set(plain) < set(with_boundary)
-    # ASPP concatenates the boundary's branch, so what projects all branches has more inputs.
+    # ASPP concatenates the boundary's branch, so what joins all branches has more inputs.
     resized = {name for name in plain if plain[name].shape != with_boundary[name].shape}
-    assert resized <= {"project.weight", "project.0.weight"}
+    assert len(resized) <= 1
+    assert resized <= {"project.weight", "project.0.weight", "entry.0.weight"}
     assert all(torch.equal(plain[name], with_boundary[name]) for name in set(plain) - resized)
