@@ -31,6 +31,8 @@ PYRAMID: Levels = (Level(6, 2), Level(8, 4), Level(12, 8), Level(16, 16), Level(
 DILATED: Levels = (Level(6, 2), Level(8, 4), Level(12, 8), Level(16, 8), Level(24, 8))
 WIDE: Levels = (Level(6, 1), Level(8, 2), Level(12, 4), Level(16, 8), Level(24, 8))
 EDGES = Level(1, 1)
+LARGE = 100.0
+"""Standard deviation of large features: their squares, 10,000 and more, sum up beyond what float16 holds."""
 
 
 @dataclass(frozen=True)
@@ -200,13 +202,18 @@ def test_nothing_leaves_the_device_in_a_forward_pass(case: Case) -> None:
 
 
 @every_case
-def test_half_precision_under_autocast_gives_finite_outputs_and_gradients(case: Case) -> None:
-    module = case.build()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = torch.stack([output.float().square().mean() for output in run(module, case.inputs())]).sum()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_under_autocast_gives_finite_outputs_and_gradients_of_large_activations(
+    case: Case, dtype: torch.dtype
+) -> None:
+    module, inputs = case.build(), case.inputs()
+    inputs = {name: [LARGE * x for x in given] if name == "features" else given for name, given in inputs.items()}
+    with torch.autocast("cpu", dtype=dtype):
+        outputs = run(module, inputs)
+    assert all(output.isfinite().all() for output in outputs)
+    loss = torch.stack([output.float().square().mean() for output in outputs]).sum()
     if loss.requires_grad:
         loss.backward()
-    assert loss.isfinite()
     assert all(p.grad.isfinite().all() for p in module.parameters() if p.grad is not None)
 
 
