@@ -117,12 +117,16 @@ def evaluate(
     total: dict[str, Tensor] = {}
     pairs = torch.zeros(LABELS, classes + 1, dtype=torch.int64, device=device)
     for prediction, samples in predictions(model, split, batch=recipe.eval_batch, device=device):
-        label = torch.stack([sample.label for sample in samples]).to(device)
+        label_on_host = torch.stack([sample.label for sample in samples])
+        label = label_on_host.to(device)
         pair = pair_counts(prediction.classes, label, classes)
         pairs += pair.sum(0)
         kept.setdefault("confusion", []).append(pair[:, :classes, :classes].int())
-        for name, counts in _boundary_counts(prediction.classes, label, classes, recipe).items():
-            kept.setdefault(name, []).append(counts.int())
+        near = boundary_iou_counts(prediction.classes, label, classes, recipe.boundary_iou_share)
+        kept.setdefault("boundary_iou", []).append(near.int())
+        on_host = prediction.classes.cpu().numpy(), label_on_host.numpy()
+        for name, counts in match_boundaries(*on_host, classes, recipe.boundary_px)._asdict().items():
+            kept.setdefault(f"boundary_{name}", []).append(torch.from_numpy(counts).int())
         for name, counts in _sums(prediction, label, classes, recipe).items():
             total[name] = total[name] + counts if name in total else counts
         names += [sample.name for sample in samples]
@@ -135,13 +139,6 @@ def evaluate(
         {name: each.cpu().numpy() for name, each in total.items()},
         recipe,
     )
-
-
-def _boundary_counts(prediction: Tensor, label: Tensor, classes: int, recipe: Recipe) -> dict[str, Tensor]:
-    """What is kept of each image's boundaries, ``N …``."""
-    matches = match_boundaries(prediction, label, classes, recipe.boundary_px)
-    named = {f"boundary_{name}": counts for name, counts in matches._asdict().items()}
-    return {**named, "boundary_iou": boundary_iou_counts(prediction, label, classes, recipe.boundary_iou_share)}
 
 
 def _sums(prediction: Prediction, label: Tensor, classes: int, recipe: Recipe) -> dict[str, Tensor]:
