@@ -33,7 +33,7 @@ ALLOWED = {
     "checkpoints": {"parts", "model", "layouts", "state_files"},
     "parity": {
         "parts", "layers", "model", "data", "losses", "gscnn_losses", "dual_task", "boundaries", "canny", "checkpoints",
-        "layouts", "state_files", "backbones", "necks", "heads", "shape_streams", "parity",
+        "layouts", "state_files", "backbones", "necks", "heads", "shape_streams", "scores", "measure", "parity",
     },
     "training": {"parts", "model", "data", "recipe"},
     "inference": {"parts", "model", "data"},
