@@ -12,7 +12,7 @@ import torch
 
 from bench.data.base import IGNORE
 from bench.data.camvid import CamVid
-from bench.measure.quality import confusion
+from bench.measure.confusion import confusion
 from bench.records import load, mean_iou
 
 SHORTER = """
@@ -34,7 +34,7 @@ def prior_miou(folder: Path) -> float:
     labels = torch.stack([train[i].label for i in range(len(train))]).long()
     known = labels != IGNORE
     votes = torch.nn.functional.one_hot(labels.where(known, 0), len(data.classes)) * known[..., None]
-    guess = votes.sum(0).argmax(-1)
+    guess = votes.sum(0).argmax(-1).to(torch.uint8)
     total = sum(confusion(guess, val[i].label, len(data.classes)) for i in range(len(val)))
     assert isinstance(total, torch.Tensor)
     return mean_iou(total.tolist())

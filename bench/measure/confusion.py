@@ -46,8 +46,7 @@ def pair_counts(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
     bins = LABELS * columns
     narrow = torch.int16 if LANES * bins <= 2**15 else torch.int32  # what is written once and read once, at full size
     lanes = torch.arange(label.shape[-1], device=label.device).remainder(LANES).mul(bins).to(narrow)
-    guess = prediction.clamp(max=num_classes)
-    pairs = label.to(narrow).mul_(columns).add_(guess).add_(lanes)
+    pairs = torch.add(lanes, label, alpha=columns).add_(prediction.clamp(max=num_classes))
     counts = [histogram(image.flatten(), LANES * bins).view(LANES, bins).sum(0) for image in pairs]
     return torch.stack(counts).view(-1, LABELS, columns)
 
