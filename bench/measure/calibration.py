@@ -28,7 +28,7 @@ def calibration_counts(prediction: Tensor, confidence: Tensor, label: Tensor) ->
     """
     bins = (confidence * BINS).ceil_().sub_(1).clamp_(0, BINS - 1).to(torch.int16)
     bins.masked_fill_(label == IGNORE, BINS)
-    right = bins + (BINS + 1) * (prediction == label)
+    right = torch.add(bins, prediction == label, alpha=BINS + 1)
     counts = histogram(right.flatten(), 2 * (BINS + 1)).view(2, BINS + 1)
     units = (confidence.double() / UNIT).round_().long()
     total = histogram(bins.flatten(), BINS + 1, units.flatten())
