@@ -112,6 +112,6 @@ def _squared_distances(pixels: Numbers, others: Numbers, row: int, reach: int, e
             dx = np.minimum(others[after] - aim, aim - others[after - 1]).clip(max=reach + 1)
             np.minimum(nearest, dx * dx + dy * dy, out=nearest)
         result[left] = nearest
-        open_ = np.flatnonzero(nearest > max(dy + 1, enough) ** 2)  # no row further away is nearer to the others
-        left, pixels, nearest = left[open_], pixels[open_], nearest[open_]
+        undecided = np.flatnonzero(nearest > max(dy + 1, enough) ** 2)  # no row further away is nearer to the others
+        left, pixels, nearest = left[undecided], pixels[undecided], nearest[undecided]
     return result

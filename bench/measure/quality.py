@@ -19,7 +19,7 @@ from bench.inference import Prediction, predictions
 from bench.measure.bands import boundary_iou_counts, near_other_label
 from bench.measure.boundary import match_boundaries
 from bench.measure.calibration import UNIT, calibration_counts
-from bench.measure.confusion import LABELS, check_pairs, pair_counts
+from bench.measure.confusion import check_pairs, pair_counts
 from bench.model import SegModel
 from bench.recipe import Recipe
 from bench.scores import boundary_scores
@@ -115,30 +115,34 @@ def evaluate(
     names: list[str] = []
     kept: dict[str, list[Tensor]] = {}
     total: dict[str, Tensor] = {}
-    pairs = torch.zeros(LABELS, classes + 1, dtype=torch.int64, device=device)
     for prediction, samples in predictions(model, split, batch=recipe.eval_batch, device=device):
-        label_on_host = torch.stack([sample.label for sample in samples])
-        label = label_on_host.to(device)
-        pair = pair_counts(prediction.classes, label, classes)
-        pairs += pair.sum(0)
-        kept.setdefault("confusion", []).append(pair[:, :classes, :classes].int())
-        near = boundary_iou_counts(prediction.classes, label, classes, recipe.boundary_iou_share)
-        kept.setdefault("boundary_iou", []).append(near.int())
-        on_host = prediction.classes.cpu().numpy(), label_on_host.numpy()
-        for name, counts in match_boundaries(*on_host, classes, recipe.boundary_px)._asdict().items():
-            kept.setdefault(f"boundary_{name}", []).append(torch.from_numpy(counts).int())
-        for name, counts in _sums(prediction, label, classes, recipe).items():
+        label = torch.stack([sample.label for sample in samples])
+        there = label.to(device)
+        pairs = pair_counts(prediction.classes, there, classes)
+        sums = {"pairs": pairs.sum(0), **_sums(prediction, there, classes, recipe)}
+        for name, counts in sums.items():
             total[name] = total[name] + counts if name in total else counts
+        each = {"confusion": pairs[:, :classes, :classes], **_boundaries(prediction.classes, label, classes, recipe)}
+        for name, counts in each.items():
+            kept.setdefault(name, []).append(counts.int())
         names += [sample.name for sample in samples]
         if progress is not None:
             progress(len(names), len(split))
-    check_pairs(pairs)
+    check_pairs(total.pop("pairs"))
     return Quality(
         tuple(names),
         {name: torch.cat(each).cpu().numpy() for name, each in kept.items()},
         {name: each.cpu().numpy() for name, each in total.items()},
         recipe,
     )
+
+
+def _boundaries(prediction: Tensor, label: Tensor, classes: int, recipe: Recipe) -> dict[str, Tensor]:
+    """What is kept of each image's boundaries, ``N …``; ``label`` is on the host, where they are matched."""
+    near = boundary_iou_counts(prediction, label.to(prediction.device), classes, recipe.boundary_iou_share)
+    matches = match_boundaries(prediction.cpu().numpy(), label.numpy(), classes, recipe.boundary_px)
+    named = {f"boundary_{name}": torch.from_numpy(counts) for name, counts in matches._asdict().items()}
+    return {"boundary_iou": near, **named}
 
 
 def _sums(prediction: Prediction, label: Tensor, classes: int, recipe: Recipe) -> dict[str, Tensor]:

@@ -65,15 +65,16 @@ def numbers(results: Results) -> pd.DataFrame:
     timed = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
     isolated = {record.trial["variant"]: record.measured.get("isolated") for record in timed}
     rows: list[dict[str, Any]] = []
+    measured = [name for name, each in results.columns.items() if each.stage == "quality"]
     for variant in results.variants:
         own = frame[frame["variant"] == variant]
         row: dict[str, Any] = {"variant": variant, **levels[variant], "is_baseline": variant == results.baseline}
-        row |= _quality(own[own["stage"] == "quality"], _quality_columns(results))
+        row |= _quality(own[own["stage"] == "quality"], measured)
         compared = by_variant.get(variant, NOT_COMPARED)
         row |= {DELTA[name]: compared[name] for name in DELTA}
         row |= _cost(own[own["stage"] == "cost"])
         rows.append({**row, "isolated": isolated.get(variant)})
-    quality = [f"{name}_{part}" for name in _quality_columns(results) for part in ("mean", "sd")]
+    quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
     names = ["variant", *results.factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
     table = pd.DataFrame(rows, columns=[*names, "cost_outcome", "isolated", *COST])
     for name in COST:
@@ -161,10 +162,6 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
 """Column of :func:`bench.report.compare.effects` -> its name in :func:`numbers`."""
 NOT_COMPARED = dict.fromkeys(DELTA, float("nan")) | {"n": 0, "verdict": "", "reason": ""}
 """What the baseline has in these columns."""
-
-
-def _quality_columns(results: Results) -> list[str]:
-    return [name for name, each in results.columns.items() if each.stage == "quality"]
 
 
 def _quality(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
