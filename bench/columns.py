@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.parts import BenchError
@@ -44,14 +45,68 @@ class Column:
         return f"{self.label} ({self.shown_unit}){arrow}" if self.shown_unit else f"{self.label}{arrow}"
 
 
+def _share(label: str, better: Literal["higher", "lower"], definition: str) -> Column:
+    """A fraction that quality trials measure, shown in per cent."""
+    return Column(label, "fraction", "%", 100, 2, better, "quality", definition)
+
+
+FAMILIES: dict[str, Column] = {
+    "boundary_f": _share(
+        "Boundary F, {} px", "higher",
+        "F of the boundary pixels that lie within {} px of the other map's: mean over images, 1 where the class is in "
+        "neither map, then over classes (the convention of Gated-SCNN's release). Void pixels are outside every class.",
+    ),
+    "boundary_f_present": _share(
+        "Boundary F, {} px, present", "higher",
+        "F of the boundary pixels that lie within {} px of the other map's: mean over the images that have the class "
+        "in labels or prediction, then over classes that any image has.",
+    ),
+    "trimap_miou": _share(
+        "mIoU within {} px of a boundary", "higher",
+        "mIoU of the pixels that have another label, void included, at most {} px away along either axis.",
+    ),
+    "crop_miou": _share(
+        "mIoU, {} px cut off", "higher",
+        "mIoU of images cropped about the recipe's vanishing point, {} px less on each side: what is left is distant.",
+    ),
+}  # fmt: skip
+"""Columns with a number of pixels in their name, ``<family>_<n>px``, where their texts have a placeholder."""
+
+
+def _of_family(family: str, pixels: int) -> Column:
+    pattern = FAMILIES[family]
+    return replace(pattern, label=pattern.label.format(pixels), definition=pattern.definition.format(pixels))
+
+
 COLUMNS: dict[str, Column] = {
     "miou": Column(
         "mIoU", "fraction", "%", 100, 2, "higher", "quality",
         "Mean over classes of intersection over union, from one confusion matrix over the split; void pixels "
         "excluded, classes that occur in neither labels nor predictions left out.",
     ),
-    "pixel_accuracy": Column(
-        "Pixel accuracy", "fraction", "%", 100, 2, "higher", "quality", "Share of labelled pixels that are right.",
+    "miou_absent_zero": _share(
+        "mIoU, absent = 0", "higher",
+        "mIoU with 0 for a class that occurs in neither labels nor predictions (the convention of FastFCN's release).",
+    ),
+    "fwiou": _share("fwIoU", "higher", "IoU weighted with each class's share of labelled pixels."),
+    "pixel_accuracy": _share("Pixel accuracy", "higher", "Share of labelled pixels that are right."),
+    "mean_accuracy": _share(
+        "Mean accuracy", "higher", "Mean over classes that have labelled pixels of the share of these that is right.",
+    ),
+    **{
+        f"{family}_{pixels}px": _of_family(family, pixels)
+        for family in ("boundary_f", "boundary_f_present") for pixels in (3, 5, 9, 12)
+    },
+    "boundary_iou": _share(
+        "Boundary IoU", "higher",
+        "Mean over classes of the IoU of those pixels of a class that lie within a share of the image's diagonal (2 % "
+        "unless the recipe says otherwise) of its contour, summed over the split.",
+    ),
+    **{f"trimap_miou_{pixels}px": _of_family("trimap_miou", pixels) for pixels in (3, 9)},
+    "ece": _share(
+        "ECE", "lower",
+        "Expected calibration error: mean over labelled pixels of |accuracy − mean confidence| of their bin of "
+        "confidence, 15 bins of equal width.",
     ),
     "final_loss": Column(
         "Final loss", "", "", 1, 3, "lower", "quality", "Mean training loss over the last tenth of the iterations."
@@ -78,7 +133,8 @@ COLUMNS: dict[str, Column] = {
         "on CPU.",
     ),
 }  # fmt: skip
-"""Every measured column of :meth:`bench.records.Results.frame`, in the order in which tables show them."""
+"""The measured columns of :meth:`bench.records.Results.frame`, in the order in which tables show them; a recipe with
+other tolerances, bands or crops adds to them, from :data:`FAMILIES`."""
 
 META = ("key", "study", "variant", "stage", "seed", "status", "reason", "device", "host", "file")
 """The other columns of :meth:`bench.records.Results.frame`, besides one for each factor."""
@@ -90,6 +146,9 @@ def column(name: str) -> Column:
     Raises:
         ColumnError: for an unknown one, naming the nearest.
     """
+    match = re.fullmatch(r"(\w+)_([1-9]\d*)px", name)
+    if match and match[1] in FAMILIES:
+        return _of_family(match[1], int(match[2]))
     if name not in COLUMNS:
         close = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.4)
         hint = f" (did you mean {close[0]!r}?)" if close else ""

@@ -44,6 +44,12 @@ class Recipe:
         precision: of forward and loss in training, by autocast on CUDA and CPU; weights stay float32.
         eval_batch: images a forward in evaluation, where sizes allow.
         reported: which weights are evaluated: those after the last iteration, never the best of several.
+        boundary_px: tolerances of boundary F, ascending.
+        trimap_px: how far the band reaches, on both sides of a boundary, that a further mIoU is counted in; ascending.
+        boundary_iou_share: how far boundary IoU's band reaches into a region, as a share of the image's diagonal.
+        distance_crop_px: what is cut off each side for Gated-SCNN's distance-based evaluation; ascending, none by
+            default.
+        vanishing_point: centre of those crops, as shares of height and width.
         split: what is evaluated, whole images at native size. ``test`` is for a final study (``--final``).
         cost_px: height and width of the input that cost is measured at; ``None`` is the first evaluated image's.
         latency_samples: timed forwards.
@@ -64,6 +70,11 @@ class Recipe:
     precision: Precision = "float32"
     eval_batch: Count = 1
     reported: Literal["last iteration"] = "last iteration"
+    boundary_px: tuple[Count, ...] = (3, 5, 9, 12)  # Takikawa et al., Gated-SCNN, 2019, table 2
+    trimap_px: tuple[Count, ...] = (3, 9)
+    boundary_iou_share: Fraction = 0.02  # Cheng et al., Boundary IoU, 2021, section 4.3
+    distance_crop_px: tuple[Count, ...] = ()  # Gated-SCNN, 2019, figure 5: 100 to 400 of 1024x2048
+    vanishing_point: tuple[Fraction, Fraction] = (0.5, 0.5)
     split: Literal["val", "test"] = "val"
     cost_px: tuple[Pixels, Pixels] | None = None
     latency_samples: Count = 50
@@ -75,6 +86,10 @@ class Recipe:
                 raise ChoiceError(f"Recipe({name}={getattr(self, name)!r}): {problem}")
         if self.scale[0] > self.scale[1]:
             raise ChoiceError(f"Recipe(scale={self.scale}): expected (smallest, largest)")
+        for name in ("boundary_px", "trimap_px", "distance_crop_px"):
+            values = getattr(self, name)
+            if list(values) != sorted(set(values)):
+                raise ChoiceError(f"Recipe({name}={values}): expected different values in ascending order")
         if self.batch < 2:
             raise ChoiceError("Recipe(batch=1): batch normalisation of pooled features needs at least 2 images a step")
 

@@ -1,26 +1,29 @@
 """Records: what one trial measured or how it failed, as one JSON file each. Plain Python and pandas; no torch, no ray.
 
-A record stores SI base units, raw: the confusion matrix, every latency sample, peak bytes, MACs a slot. mIoU, medians
-and totals are derived here, in one place, by :meth:`Results.frame`.
+A record stores SI base units, raw: confusion matrices, boundary counts, every latency sample, peak bytes, MACs a slot.
+mIoU, medians and totals are derived here, in one place, by :meth:`Results.frame`. Counts of each image are arrays in an
+NPZ file under ``artifacts``, which the record names.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from bench.columns import COLUMNS, META
+from bench import scores
+from bench.columns import COLUMNS, META, Column, column
 from bench.parts import BenchError
+from bench.scores import iou, mean_iou
 
 VERSION = 1
 """Of the record format. 1: first (2026-11)."""
@@ -45,7 +48,8 @@ class Record:
         choices: variant and recipe with every choice resolved.
         environment: commit, versions, device, threads, a hash of the host's name.
         outcome: status, reason, traceback, started_at, wall_s.
-        measured: raw measurements; empty unless the status is ``done``.
+        measured: raw measurements; empty unless the status is ``done``. ``artifact`` is a path within the results
+            folder.
     """
 
     key: str
@@ -80,12 +84,21 @@ def write(record: Record, folder: Path) -> Path:
 
 def write_json(data: Mapping[str, Any], path: Path) -> None:
     """JSON into ``path`` by a rename, flushed to disk first, so that no crash leaves half a file."""
+    text = json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    _write_at_once(path, lambda file: file.write(text.encode()))
+
+
+def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+    """A compressed NPZ into ``path``, by a rename as :func:`write_json` does it."""
+    _write_at_once(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+
+
+def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1, allow_nan=False, ensure_ascii=False)
-            file.write("\n")
+        with os.fdopen(handle, "wb") as file:
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -168,6 +181,12 @@ class Results:
     def baseline(self) -> str:
         return str(self.plan["baseline"])
 
+    @property
+    def columns(self) -> dict[str, Column]:
+        """:data:`~bench.columns.COLUMNS`, and those of tolerances, bands and crops that a recipe has beside them."""
+        measured = [name for record in self._done("quality") for name in _quality_columns(record.measured)]
+        return {**COLUMNS, **{name: column(name) for name in measured if name not in COLUMNS}}
+
     def planned(self, stage: str) -> dict[str, int]:
         """Variant -> how many trials of a stage are planned."""
         counts: dict[str, int] = {}
@@ -179,8 +198,8 @@ class Results:
     def frame(self) -> pd.DataFrame:
         """One row a planned trial.
 
-        Its columns are :data:`~bench.columns.META`, one a factor, and exactly :data:`~bench.columns.COLUMNS`, NaN where
-        nothing was measured.
+        Its columns are :data:`~bench.columns.META`, one a factor, and exactly :attr:`columns`, NaN where nothing was
+        measured.
 
         A trial without a record has the status ``missing``; one timed on two hardware classes has a row for each.
         """
@@ -193,8 +212,9 @@ class Results:
             for cell in self.plan["cells"]
             for record in by_cell.get(cell["key"], nothing)
         ]
-        names = [*META, *self.factors, *COLUMNS]
-        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(COLUMNS, float))
+        measured = self.columns
+        names = [*META, *self.factors, *measured]
+        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(measured, float))
 
     def class_iou(self) -> pd.DataFrame:
         """One row a (trial, class): variant, seed, class, iou; NaN for a class with an empty union."""
@@ -251,20 +271,6 @@ def frame(folder: str | Path) -> pd.DataFrame:
     return load(folder).frame()
 
 
-def iou(confusion: Sequence[Sequence[int]]) -> list[float]:
-    """Intersection over union a class, from a confusion matrix [label][prediction]; NaN where the union is empty."""
-    matrix = np.asarray(confusion, dtype=np.int64)
-    hits = matrix.diagonal()
-    union = matrix.sum(0) + matrix.sum(1) - hits
-    return [float(h / u) if u else float("nan") for h, u in zip(hits, union, strict=True)]
-
-
-def mean_iou(confusion: Sequence[Sequence[int]]) -> float:
-    """Mean IoU over the classes with a union; NaN if there is none."""
-    known = [value for value in iou(confusion) if not math.isnan(value)]
-    return statistics.fmean(known) if known else float("nan")
-
-
 def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> dict[str, Any]:
     status = "excluded" if cell.get("excluded") else "missing" if record is None else record.status
     row: dict[str, Any] = {
@@ -286,14 +292,39 @@ def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> dict[str
 
 
 def _quality_columns(measured: Mapping[str, Any]) -> dict[str, float]:
-    confusion = np.asarray(measured["confusion"], dtype=np.int64)
-    losses = measured["history"]["loss"]
+    confusion, losses = measured["confusion"], measured["history"]["loss"]
     return {
-        "miou": mean_iou(measured["confusion"]),
-        "pixel_accuracy": float(confusion.trace() / confusion.sum()) if confusion.sum() else float("nan"),
+        "miou": mean_iou(confusion),
+        "miou_absent_zero": mean_iou(confusion, absent="zero"),
+        "fwiou": scores.frequency_weighted_iou(confusion),
+        "pixel_accuracy": scores.pixel_accuracy(confusion),
+        "mean_accuracy": scores.mean_accuracy(confusion),
+        **_boundary_columns(measured),
         "final_loss": statistics.fmean(losses[-max(1, len(losses) // 10) :]),
         "train_s": measured["train_s"],
     }
+
+
+def _boundary_columns(measured: Mapping[str, Any]) -> dict[str, float]:
+    """What a record has of boundaries and calibration; none of it is required."""
+    found: dict[str, float] = {}
+    if boundary := measured.get("boundary"):
+        images = [measured["images"]] * len(measured["classes"])
+        everywhere, present = boundary["sum_over_images"]["f"], boundary["sum_over_images_with_class"]["f"]
+        for index, tolerance in enumerate(boundary["tolerance_px"]):
+            found[f"boundary_f_{tolerance}px"] = scores.mean_over_images(everywhere[index], images)
+            found[f"boundary_f_present_{tolerance}px"] = scores.mean_over_images(
+                present[index], boundary["images_with_class"]
+            )
+    if near := measured.get("boundary_iou"):
+        found["boundary_iou"] = scores.mean_boundary_iou(near["intersection"], near["prediction"], near["label"])
+    for key, name, unit in (("trimap", "trimap_miou", "radius_px"), ("distance_crop", "crop_miou", "excluded_px")):
+        part = measured.get(key, {unit: [], "confusion": []})
+        for size, confusion in zip(part[unit], part["confusion"], strict=True):
+            found[f"{name}_{size}px"] = mean_iou(confusion)
+    if bins := measured.get("calibration"):
+        found["ece"] = scores.expected_calibration_error(bins["pixels"], bins["confidence"], bins["correct"])
+    return found
 
 
 def _cost_columns(measured: Mapping[str, Any]) -> dict[str, float]:

@@ -62,7 +62,10 @@ def identify(cell: Cell, stage: Stage, seed: int | None, fingerprint: str) -> st
 def measure_quality(
     variant: Variant, recipe: Recipe, dataset: Dataset, seed: int | None, device: torch.device, tell: Listener
 ) -> dict[str, Any]:
-    """Train from ``seed``, evaluate the last iteration on ``recipe.split``."""
+    """Train from ``seed``, evaluate the last iteration on ``recipe.split``.
+
+    Everything is JSON-ready but ``artifact``: arrays of counts an image, to be written beside the record.
+    """
     assert seed is not None
     model = SegModel(variant, len(dataset.classes), seed=seed)
     history = train(
@@ -74,10 +77,10 @@ def measure_quality(
         progress=lambda done, total, loss: tell(Event("train", done, total, loss)),
     )
     split = dataset.split(recipe.split)
-    confusion = evaluate(
+    quality = evaluate(
         model,
         split,
-        batch=recipe.eval_batch,
+        recipe,
         device=device,
         progress=lambda done, total: tell(Event("evaluate", done, total)),
     )
@@ -85,10 +88,11 @@ def measure_quality(
         "classes": list(dataset.classes),
         "split": recipe.split,
         "images": len(split),
-        "confusion": confusion.tolist(),
+        **quality.measured(),
         "iterations": recipe.iterations,
         "train_s": history.train_s,
         "history": history.thinned(),
+        "artifact": quality.arrays(),
     }
 
 

@@ -23,7 +23,7 @@ from bench import environment
 from bench.data.base import Dataset
 from bench.data.choose import parse_data
 from bench.environment import Machine
-from bench.records import Record, write
+from bench.records import Record, write, write_arrays
 from bench.stages import STAGE_FUNCTIONS, Event, Listener, identify
 from bench.study import Source, Study, Trial, load_study
 from bench.training import DivergedError
@@ -165,9 +165,14 @@ def _measure(trial: Trial, folder: Path, machine: Machine, tell: Listener, choic
             f"planned as {trial.key}, is {key} now: the study, a component or the data changed after planning; "
             "run again"
         )
-    return STAGE_FUNCTIONS[trial.stage](
+    measured = STAGE_FUNCTIONS[trial.stage](
         cell.variant, cell.recipe, loaded.dataset, trial.seed, machine.torch_device, tell
     )
+    if "artifact" in measured:
+        path = folder / "artifacts" / f"{record_key(trial, machine)}.{environment.host_tag()}.npz"
+        write_arrays(measured["artifact"], path)
+        measured["artifact"] = path.relative_to(folder).as_posix()
+    return measured
 
 
 class _Timed:

@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks.attention import attention_memory, attention_time
+from benchmarks.quality import boundary, confusion
 from benchmarks.upsampling import upsampling
 
 MEASUREMENTS: dict[str, Callable[[], None]] = {
     "attention_memory": attention_memory,
     "attention_time": attention_time,
+    "boundary": boundary,
+    "confusion": confusion,
     "upsampling": upsampling,
 }
 

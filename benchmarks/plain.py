@@ -1,11 +1,20 @@
-"""Components in the plain form of their equations: what the harness's own must equal, and is measured against."""
+"""Components and measures in the plain form of their equations: what ours must equal, and is measured against."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch import Tensor
 
+from bench.data.base import IGNORE
 from bench.heads.dual_attention import PositionAttention
+
+Map = npt.NDArray[np.uint8]
+Counts = npt.NDArray[np.int64]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -27,3 +36,29 @@ def encode(x: Tensor, codewords: Tensor, scale: Tensor) -> Tensor:
     differences = x.transpose(1, 2).unsqueeze(2) - codewords
     weights = torch.softmax(scale * differences.square().sum(-1), dim=-1)
     return (weights.unsqueeze(-1) * differences).sum(1)
+
+
+def boundary_counts(
+    prediction: Map, label: Map, num_classes: int, tolerances_px: Sequence[int]
+) -> tuple[Counts, Counts, Counts, Counts]:
+    """Boundary pixels of one ``H W`` pair, class by class and tolerance by tolerance, matched by a binary dilation with
+    a disk: matched of the prediction ``T K``, all of it ``K``, matched of the label ``T K``, all of it ``K``."""
+    void = label == IGNORE
+    matched = np.zeros((2, len(tolerances_px), num_classes), dtype=np.int64)
+    total = np.zeros((2, num_classes), dtype=np.int64)
+    for index in range(num_classes):
+        boundaries = [_boundary((maps == index) & ~void) for maps in (prediction, label)]
+        total[:, index] = [boundary.sum() for boundary in boundaries]
+        for place, radius in enumerate(tolerances_px):
+            y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+            disk = y * y + x * x <= radius * radius
+            for side in (0, 1):
+                near = ndimage.binary_dilation(boundaries[1 - side], disk)
+                matched[side, place, index] = (boundaries[side] & near).sum()
+    return matched[0], total[0], matched[1], total[1]
+
+
+def _boundary(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Where a mask differs from itself one pixel to the right, below, or below right, the frame repeated outwards."""
+    padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
+    return (mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def plant(
     stages: Sequence[str] = ("quality", "cost"),
     environment: Mapping[str, Any] | None = None,
     plan: Mapping[str, Any] | None = None,
+    boundary_px: Sequence[int] = (),
 ) -> Path:
     """Write ``study.json`` and records whose numbers are known.
 
@@ -63,6 +65,7 @@ def plant(
         scores: variant -> one entry a seed: the mIoU that its confusion matrix has, a status other than ``done``, or
             ``None`` for a trial without a record.
         costs: variant -> measured values that differ from the planted ones, a status, or ``None`` for no record.
+        boundary_px: tolerances that quality records have :func:`_boundary_measurements` of; none, and they have none.
         excluded: variant -> reason.
     """
     excluded, costs = excluded or {}, costs or {}
@@ -83,7 +86,11 @@ def plant(
             key = f"{stage[0]}{index}{'' if seed is None else f's{seed}'}"
             cells.append({"key": key, "stage": stage, "seed": seed, **shared})
             if result is not None:
-                write(_planted_record(cells[-1], result, index, classes, environment or {}), folder / "records")
+                record = _planted_record(cells[-1], result, index, classes, environment or {})
+                if boundary_px and stage == "quality" and record.status == "done":
+                    more = _boundary_measurements(boundary_px, len(classes))
+                    record = replace(record, measured={**record.measured, **more})
+                write(record, folder / "records")
     document = {
         "version": 1,
         "name": "planted",
@@ -146,6 +153,31 @@ def _quality(miou: float, classes: Sequence[str]) -> dict[str, Any]:
     return {
         "classes": list(classes), "split": "val", "confusion": confusion, "images": 20, "iterations": 100,
         "train_s": 12.5, "history": history,
+    }  # fmt: skip
+
+
+def _boundary_measurements(tolerances_px: Sequence[int], classes: int) -> dict[str, Any]:
+    """What a quality record has beside its confusion matrix: every class in 10 of the 20 images, with F = 0.8 there and
+    in all of them 0.9; bands and crops in which half of the pixels are right; confidence 0.1 too high."""
+    count = len(tolerances_px)
+    half = [[5 if label == guess else 0 for guess in range(classes)] for label in range(classes)]
+    half[0][1] = half[1][0] = 5
+    rows = {"all": [[18.0] * classes] * count, "present": [[8.0] * classes] * count}
+    return {
+        "boundary": {
+            "tolerance_px": list(tolerances_px), "matched_prediction": [[80] * classes] * count,
+            "prediction": [100] * classes, "matched_label": [[80] * classes] * count, "label": [100] * classes,
+            "sum_over_images": dict.fromkeys(("precision", "recall", "f"), rows["all"]),
+            "sum_over_images_with_class": dict.fromkeys(("precision", "recall", "f"), rows["present"]),
+            "images_with_class": [10] * classes,
+        },
+        "boundary_iou": {
+            "share_of_diagonal": 0.02,
+            "intersection": [3] * classes, "prediction": [4] * classes, "label": [5] * classes,
+        },
+        "trimap": {"radius_px": [3], "confusion": [half]},
+        "distance_crop": {"excluded_px": [200], "centre": [0.5, 0.5], "confusion": [half]},
+        "calibration": {"pixels": [0, 10], "correct": [0, 7], "confidence": [0.0, 8.0]},
     }  # fmt: skip
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
+from bench.data.base import IGNORE
 from bench.heads.dual_attention import PositionAttention
 from benchmarks import __main__ as command
-from benchmarks import attention
+from benchmarks import attention, quality
 from benchmarks.attention import Storages
 from benchmarks.plain import PlainPositionAttention
+from benchmarks.street import street
 
 LINE = r"bench {}: ours=[\d.]+ other=[\d.]+ ratio=([\d.]+) \(.+, (MiB|s)\)"
 
@@ -71,6 +74,27 @@ def test_a_measurement_ends_with_its_line(
     assert found
     assert found[2] == unit
     assert float(found[1]) > 0
+
+
+@pytest.mark.parametrize("name", ["boundary", "confusion"])
+def test_quality_measurements_compare_equal_counts_and_end_with_their_line(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps = np.random.default_rng(0).integers(0, quality.CLASSES, (2, 12, 16), dtype=np.uint8)
+    monkeypatch.setattr(quality, "street", lambda: tuple(maps))
+    assert command.main([name]) == 0
+    found = re.fullmatch(LINE.format(name), capsys.readouterr().out.splitlines()[-1])
+    assert found
+    assert found[2] == "s"
+
+
+def test_the_street_has_every_class_and_void_and_a_prediction_that_is_mostly_right() -> None:
+    prediction, label = street()
+    assert prediction.shape == label.shape == (1024, 2048)
+    assert set(np.unique(label)) == {*range(quality.CLASSES), IGNORE}
+    assert prediction.max() < quality.CLASSES
+    wrong = (prediction != label)[label != IGNORE].mean()
+    assert 0.03 < wrong < 0.15
 
 
 def test_without_a_name_the_measurements_are_listed_and_an_unknown_one_is_refused(

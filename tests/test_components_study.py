@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.data.camvid import CamVid
-from bench.measure.quality import confusion
+from bench.measure.confusion import confusion
 from bench.records import load, mean_iou
 
 SHORTER = """
@@ -31,7 +31,7 @@ def prior_miou(folder: Path) -> float:
     data = CamVid(folder)
     train, val = data.split("train"), data.split("val")
     labels = torch.stack([train[i].label for i in range(len(train))])
-    guess = torch.stack([(labels == each).sum(0) for each in range(len(data.classes))]).argmax(0)
+    guess = torch.stack([(labels == each).sum(0) for each in range(len(data.classes))]).argmax(0).to(torch.uint8)
     total = sum(confusion(guess, val[i].label, len(data.classes)) for i in range(len(val)))
     assert isinstance(total, torch.Tensor)
     return mean_iou(total.tolist())

@@ -103,7 +103,7 @@ def test_a_part_does_not_depend_on_another_parts_source() -> None:
 
 def test_a_quality_trial_depends_on_training_data_and_scoring_but_not_on_the_runner() -> None:
     found = set(definitions([measure_quality]))
-    assert {"bench.training:train", "bench.data.augment:batches", "bench.measure.quality:confusion"} <= found
+    assert {"bench.training:train", "bench.data.augment:batches", "bench.measure.confusion:pair_counts"} <= found
     assert "bench.model:SegModel" in found
     runner_and_cost = ("study", "plan", "measure.counts", "measure.memory", "measure.latency", "display")
     assert not any(name.startswith(tuple(f"bench.{module}:" for module in runner_and_cost)) for name in found)

@@ -33,14 +33,15 @@ ALLOWED = {
     "checkpoints": {"parts", "model", "layouts", "state_files"},
     "parity": {
         "parts", "layers", "model", "data", "losses", "gscnn_losses", "dual_task", "boundaries", "canny", "checkpoints",
-        "layouts", "state_files", "backbones", "necks", "heads", "shape_streams", "parity",
+        "layouts", "state_files", "backbones", "necks", "heads", "shape_streams", "scores", "measure", "parity",
     },
     "training": {"parts", "model", "data", "recipe"},
     "inference": {"parts", "model", "data"},
-    "measure": {"parts", "layers", "model", "data", "inference", "measure"},
+    "scores": set(),
+    "measure": {"parts", "layers", "model", "data", "recipe", "inference", "scores", "measure"},
     "identity": set(),
     "columns": {"parts"},
-    "records": {"parts", "columns"},
+    "records": {"parts", "columns", "scores"},
     "stats": set(),
     "report": {"parts", "columns", "records", "stats", "report"},
     "environment": {"identity"},
@@ -62,7 +63,7 @@ ALLOWED = {
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
-WITHOUT_TORCH = {"parts", "columns", "records", "stats", "report", "cli", "identity", "recipe"}
+WITHOUT_TORCH = {"parts", "columns", "scores", "records", "stats", "report", "cli", "identity", "recipe"}
 
 
 def imports_of(source: str, module: str) -> set[str]:

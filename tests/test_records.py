@@ -9,10 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.columns import COLUMNS, ColumnError, column
-from bench.records import Record, RecordError, iou, load, mean_iou, read, read_all, write, write_json
+from bench.data.synthetic import Synthetic
+from bench.parts import part
+from bench.recipe import Recipe
+from bench.records import Record, RecordError, iou, load, mean_iou, read, read_all, write, write_arrays, write_json
 
 Plant = Callable[..., Path]
 BASE = "attention=off, upsampling=dilated"
@@ -49,6 +53,36 @@ def test_the_frame_has_one_row_a_planned_trial_and_exactly_the_known_columns(
     assert cost["parameters"] == 4_000_000, "the auxiliary head is not deployed"
     assert cost["macs"] == 2 * 10**9
     assert cost["latency_s"] == 0.025
+
+
+def test_boundary_and_calibration_columns_are_derived_from_the_json_alone(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    first = load(planted_results(tmp_path, boundary_px=(3, 5))).frame().iloc[0]
+    assert first["boundary_f_3px"] == first["boundary_f_5px"] == pytest.approx(18 / 20)
+    assert first["boundary_f_present_3px"] == pytest.approx(8 / 10)
+    assert first["boundary_iou"] == pytest.approx(3 / (4 + 5 - 3))
+    assert first["trimap_miou_3px"] == pytest.approx((2 * 5 / 15 + 5 / 5) / 3)
+    assert first["ece"] == pytest.approx(0.1)
+    assert math.isnan(first["boundary_f_9px"])
+    assert math.isnan(first["trimap_miou_9px"])
+
+
+def test_a_record_without_boundary_measurements_has_nan_there(tmp_path: Path, planted_results: Plant) -> None:
+    frame = load(planted_results(tmp_path)).frame()
+    assert frame[["boundary_f_3px", "boundary_iou", "trimap_miou_3px", "ece"]].isna().all(axis=None)
+    assert frame["miou_absent_zero"].notna().any()
+
+
+def test_other_tolerances_and_crops_than_the_usual_ones_have_columns_of_their_own(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    results = load(planted_results(tmp_path, boundary_px=(1, 3)))
+    assert list(results.frame().columns[-4:]) == [
+        "peak_bytes", "boundary_f_1px", "boundary_f_present_1px", "crop_miou_200px",
+    ]  # fmt: skip
+    assert results.frame()["boundary_f_1px"].iloc[0] == pytest.approx(0.9)
+    assert results.columns["crop_miou_200px"].title == "mIoU, 200 px cut off (%) ↑"
 
 
 def test_a_trial_without_a_record_is_missing_not_absent(tmp_path: Path, planted_results: Plant) -> None:
@@ -133,6 +167,37 @@ def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
 def test_an_unknown_column_names_the_nearest() -> None:
     with pytest.raises(ColumnError, match=r"no column 'mio' \(did you mean 'miou'\?\)"):
         column("mio")
+
+
+@pytest.mark.parametrize("name", ["boundary_f_0px", "boundary_g_3px", "trimap_miou_px", "boundary_f_03px"])
+def test_a_name_that_only_looks_like_one_of_a_family_is_unknown(name: str) -> None:
+    with pytest.raises(ColumnError, match="no column"):
+        column(name)
+
+
+def test_the_usual_columns_are_those_of_the_default_recipe() -> None:
+    recipe = Recipe(data=part(Synthetic), crop_px=(16, 16), iterations=1, batch=2)
+    families = {"boundary_f": recipe.boundary_px, "boundary_f_present": recipe.boundary_px} | {
+        "trimap_miou": recipe.trimap_px
+    }
+    names = {f"{family}_{pixels}px" for family, sizes in families.items() for pixels in sizes}
+    assert {name for name in COLUMNS if name.endswith("px")} == names
+    assert all(column(name) == COLUMNS[name] for name in names)
+
+
+def test_arrays_survive_writing_and_leave_no_other_file(tmp_path: Path) -> None:
+    path = tmp_path / "artifacts" / "k1.npz"
+    write_arrays({"images": np.array(["a", "b"]), "counts": np.arange(6).reshape(2, 3)}, path)
+    with np.load(path, allow_pickle=False) as arrays:
+        assert arrays["images"].tolist() == ["a", "b"]
+        assert arrays["counts"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_arrays_that_would_need_pickle_are_refused_and_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="pickle"):
+        write_arrays({"objects": np.array([object()])}, tmp_path / "k1.npz")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_record_survives_writing_and_reading(tmp_path: Path) -> None:

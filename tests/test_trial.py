@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -39,6 +40,10 @@ def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Plan) -> None:
     assert sum(map(sum, measured["confusion"])) == 4 * 30 * 30  # four images, a frame of one void pixel
     assert measured["history"]["iteration"] == [1, 2, 3]
     assert measured["split"] == "val"
+    with np.load(plan.folder / measured["artifact"]) as arrays:
+        assert arrays["images"].tolist() == [f"val_{index:04d}" for index in range(4)]
+        assert arrays["confusion"].sum(0).tolist() == measured["confusion"]
+        assert arrays["boundary_matched_label"].sum(0).tolist() == measured["boundary"]["matched_label"]
     assert {event.phase for event in events} == {"train", "evaluate"}
     assert record.choices["variant"]["backbone"]["choices"]["width"] == 8
     assert record.choices["recipe"]["momentum"] == 0.9

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from bench.columns import COLUMNS
 from bench.records import Record, Results
 from bench.report.words import NOTHING, labels, plural, status
 
@@ -72,7 +71,7 @@ def provenance(results: Results) -> pd.DataFrame:
 
 def definitions(results: Results) -> pd.DataFrame:
     """The measured columns of the planned stages and what they mean."""
-    rows = [(each.title, each.definition) for each in COLUMNS.values() if each.stage in results.plan["stages"]]
+    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan["stages"]]
     return pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
 
 

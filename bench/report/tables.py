@@ -6,7 +6,7 @@ missing trial is never averaged away: n says so, and a cell without a value name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,11 @@ from bench.report.words import (
     tally,
 )
 
-QUALITY = tuple(name for name, each in COLUMNS.items() if each.stage == "quality")
 COST = tuple(name for name, each in COLUMNS.items() if each.stage == "cost")
 JUDGED = "miou"
 """The quantity that verdicts are about. One, so that Holm's correction does not pay for what nobody asked."""
+BOUNDARY = "boundary_f_3px"
+"""Shown beside it where it was measured: mIoU hardly sees a boundary that is three pixels off."""
 NOT_ISOLATED = "†"
 """Marks a timing or memory that was measured while other work may have shared the machine."""
 TIMED = ("latency_s", "peak_bytes")
@@ -64,15 +65,17 @@ def numbers(results: Results) -> pd.DataFrame:
     timed = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
     isolated = {record.trial["variant"]: record.measured.get("isolated") for record in timed}
     rows: list[dict[str, Any]] = []
+    measured = [name for name, each in results.columns.items() if each.stage == "quality"]
     for variant in results.variants:
         own = frame[frame["variant"] == variant]
         row: dict[str, Any] = {"variant": variant, **levels[variant], "is_baseline": variant == results.baseline}
-        row |= _quality(own[own["stage"] == "quality"])
+        row |= _quality(own[own["stage"] == "quality"], measured)
         compared = by_variant.get(variant, NOT_COMPARED)
         row |= {DELTA[name]: compared[name] for name in DELTA}
         row |= _cost(own[own["stage"] == "cost"])
         rows.append({**row, "isolated": isolated.get(variant)})
-    names = ["variant", *results.factors, "is_baseline", *QUALITY_NAMES, *DELTA.values()]
+    quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
+    names = ["variant", *results.factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
     table = pd.DataFrame(rows, columns=[*names, "cost_outcome", "isolated", *COST])
     for name in COST:
         table[f"{name}_ratio"] = _ratios(table, name)
@@ -82,21 +85,22 @@ def numbers(results: Results) -> pd.DataFrame:
 def ablation(results: Results) -> pd.DataFrame:
     """The ablation table as printed, one row a variant in the study's order. Quality and cost columns appear if the
     study plans that stage."""
-    rows = _rows(numbers(results))
-    return pd.DataFrame({each.head: [each.text(row) for row in rows] for each in _ablation_columns(results)})
+    values = numbers(results)
+    rows = _rows(values)
+    return pd.DataFrame({each.head: [each.text(row) for row in rows] for each in _ablation_columns(results, values)})
 
 
 def ablation_keys(results: Results) -> pd.DataFrame:
     """What each cell of :func:`ablation` sorts by: numbers where it prints a number."""
     values = numbers(results)
-    return pd.DataFrame({each.head: values[each.key] for each in _ablation_columns(results)})
+    return pd.DataFrame({each.head: values[each.key] for each in _ablation_columns(results, values)})
 
 
 def emphasis(results: Results) -> pd.DataFrame:
     """Which cells of :func:`ablation` stand out: the mIoU of a variant that is resolved better than the baseline."""
     values = numbers(results)
     better = values[f"{JUDGED}_verdict"] == "better"
-    heads = [each.head for each in _ablation_columns(results)]
+    heads = [each.head for each in _ablation_columns(results, values)]
     return pd.DataFrame({head: better & (head == column(JUDGED).title) for head in heads})
 
 
@@ -158,17 +162,16 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
 """Column of :func:`bench.report.compare.effects` -> its name in :func:`numbers`."""
 NOT_COMPARED = dict.fromkeys(DELTA, float("nan")) | {"n": 0, "verdict": "", "reason": ""}
 """What the baseline has in these columns."""
-QUALITY_NAMES = ("n", "planned", "outcomes", *(f"{name}_{part}" for name in QUALITY for part in ("mean", "sd")))
 
 
-def _quality(own: pd.DataFrame) -> dict[str, Any]:
+def _quality(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     planned = own[own["status"] != "excluded"]
     row: dict[str, Any] = {
         "n": int(planned[JUDGED].notna().sum()),
         "planned": len(planned),
         "outcomes": tally(planned["status"]),
     }
-    for name in QUALITY:
+    for name in names:
         row |= {f"{name}_mean": planned[name].mean(), f"{name}_sd": planned[name].std(ddof=1)}
     return row
 
@@ -190,7 +193,7 @@ def _ratios(table: pd.DataFrame, name: str) -> pd.Series[float]:
     return values / reference if reference else values * float("nan")
 
 
-def _ablation_columns(results: Results) -> list[Shown]:
+def _ablation_columns(results: Results, values: pd.DataFrame) -> list[Shown]:
     shown_columns = [Shown("Variant", "variant", lambda row: str(row["variant"]))] if not results.factors else []
     for factor, levels in results.factors.items():
         shown_columns.append(Shown(factor, factor, _level_text(factor, [str(each) for each in levels])))
@@ -202,6 +205,8 @@ def _ablation_columns(results: Results) -> list[Shown]:
             Shown("Verdict", f"{JUDGED}_verdict", _verdict_text),
             Shown(column("pixel_accuracy").title, "pixel_accuracy_mean", _mean_text("pixel_accuracy")),
         ]
+        if values[f"{BOUNDARY}_mean"].notna().any():
+            shown_columns.append(Shown(column(BOUNDARY).title, f"{BOUNDARY}_mean", _mean_text(BOUNDARY)))
     if "cost" in results.plan["stages"]:
         for name in ("parameters", "macs", "latency_s", "peak_bytes"):
             shown_columns.append(Shown(column(name).title, name, _cost_text(name)))

@@ -1,41 +1,23 @@
-"""Confusion matrix and whole-split evaluation, against hand-computed counts."""
+"""Evaluation of a whole split, against hand-computed counts and the measures themselves."""
 
 from __future__ import annotations
 
-import math
+import json
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.data.augment import normalise
 from bench.data.base import IGNORE, Sample
+from bench.data.synthetic import Synthetic
 from bench.inference import predict
-from bench.measure.quality import confusion, evaluate
+from bench.measure.boundary import match_boundaries
+from bench.measure.quality import Quality, evaluate
 from bench.model import SegModel, Variant
 from bench.parts import part
-from bench.records import iou, mean_iou
-
-
-def test_counts_are_label_by_prediction_and_void_is_left_out() -> None:
-    label = torch.tensor([[[0, 0, 1], [2, IGNORE, 1]]], dtype=torch.uint8)
-    guess = torch.tensor([[[0, 1, 1], [0, 2, 1]]])
-    assert confusion(guess, label, 3).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
-
-
-def test_iou_from_counts_by_hand() -> None:
-    # class 0: hit 1, union 2 + 2 - 1; class 1: hit 2, union 3; class 2: hit 0, union 1; class 3 occurs nowhere
-    matrix = [[1, 1, 0, 0], [0, 2, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
-    values = iou(matrix)
-    assert values[:3] == pytest.approx([1 / 3, 2 / 3, 0.0])
-    assert math.isnan(values[3])
-    assert mean_iou(matrix) == pytest.approx(1 / 3)
-    assert math.isnan(mean_iou([[0]]))
-
-
-@pytest.mark.parametrize(("label", "guess", "what"), [(3, 0, "label 3"), (0, 3, "prediction 3")])
-def test_a_value_outside_the_classes_is_refused(label: int, guess: int, what: str) -> None:
-    with pytest.raises(ValueError, match=f"{what} with 3 classes; allowed: 0 … 2"):
-        confusion(torch.tensor([guess]), torch.tensor([label]), 3)
+from bench.recipe import Recipe
 
 
 class Brightness(nn.Module):
@@ -75,12 +57,105 @@ class Pictures:
 MODEL = SegModel(Variant(whole=part(Brightness), losses=(part(Loss),)), 2)
 
 
+RECIPE = Recipe(data=part(Synthetic), crop_px=(16, 16), iterations=1, batch=2)
+CPU = torch.device("cpu")
+
+
+def scored(split: Pictures | None = None, recipe: Recipe = RECIPE) -> Quality:
+    return evaluate(MODEL, split or Pictures(), recipe, device=CPU)
+
+
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_a_whole_split_is_scored_at_native_size_whatever_the_batch(batch: int) -> None:
     told: list[tuple[int, int]] = []
-    counts = evaluate(MODEL, Pictures(), batch=batch, device=torch.device("cpu"), progress=lambda *at: told.append(at))
-    assert counts.tolist() == [[12 + 12 + 40, 0], [0, 11 + 11 + 39]]
+    recipe = RECIPE.having(eval_batch=batch)
+    quality = evaluate(MODEL, Pictures(), recipe, device=CPU, progress=lambda *at: told.append(at))
+    assert quality.measured() == scored().measured()
+    assert quality.measured()["confusion"] == [[12 + 12 + 40, 0], [0, 11 + 11 + 39]]
     assert told[-1] == (3, 3)
+
+
+def test_what_is_measured_is_plain_json() -> None:
+    measured = scored(recipe=RECIPE.having(distance_crop_px=(1,))).measured()
+    assert json.loads(json.dumps(measured, allow_nan=False)) == measured
+
+
+def test_counts_of_each_image_are_kept_in_the_order_of_the_split() -> None:
+    arrays = scored().arrays()
+    assert arrays["images"].tolist() == ["0", "1", "2"]
+    assert arrays["confusion"].tolist() == [[[12, 0], [0, 11]]] * 2 + [[[40, 0], [0, 39]]]
+    last = Pictures()[2].label.numpy()[None]
+    ours = match_boundaries(np.where(last == 1, last, 0), last, 2, (3, 5, 9, 12))
+    for name, counts in ours._asdict().items():
+        assert arrays[f"boundary_{name}"].dtype == np.int32
+        assert arrays[f"boundary_{name}"][2].tolist() == counts[0].tolist()
+
+
+class Lopsided(Pictures):
+    """The same images; in the labels of the last, class 0 is void and class 1 is everywhere else."""
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        return sample if index < 2 else sample._replace(label=torch.where(sample.label == 0, IGNORE, sample.label))
+
+
+def test_boundary_sums_are_of_all_images_and_of_those_that_have_the_class() -> None:
+    boundary = scored(Lopsided()).measured()["boundary"]
+    assert boundary["images_with_class"] == [2, 3]
+    # All predictions are right: F is 1 in every image, also where class 0 is absent from both maps.
+    assert boundary["sum_over_images"]["f"] == [[3.0, 3.0]] * 4
+    assert boundary["sum_over_images_with_class"]["f"] == [[2.0, 3.0]] * 4
+    assert boundary["tolerance_px"] == [3, 5, 9, 12]
+    assert boundary["matched_label"][0] == boundary["label"]
+
+
+def test_a_trimap_counts_only_what_is_near_a_boundary_of_the_label() -> None:
+    trimap = scored(recipe=RECIPE.having(trimap_px=(1, 2))).measured()["trimap"]
+    assert trimap["radius_px"] == [1, 2]
+    # One column of each region on either side, of 4, 4 and 8 rows; and (0, 1), (1, 0), (1, 1) beside the void corner.
+    assert trimap["confusion"][0] == [[4 + 4 + 8, 0], [0, (4 + 4 + 8) + 3 * 3]]
+
+
+def test_a_crop_leaves_out_each_side_and_may_lie_off_the_centre() -> None:
+    recipe = RECIPE.having(distance_crop_px=(1, 3), vanishing_point=(0.5, 0.0))
+    crops = scored(recipe=recipe).measured()["distance_crop"]
+    assert crops["excluded_px"] == [1, 3]
+    # 2 x 4 of the small images from the left edge: three bright columns and a dark one; 6 x 8: five and three.
+    assert crops["confusion"][0] == [[2 + 2 + 6 * 3, 0], [0, 6 + 6 + 6 * 5]]
+    # 4 x 6 has nothing left without 3 px on each side, 8 x 10 has 2 x 4.
+    assert crops["confusion"][1] == [[0, 0], [0, 8]]
+
+
+def test_confidence_is_the_softmax_probability_of_the_predicted_class() -> None:
+    image = torch.zeros(1, 3, 4, 6, dtype=torch.uint8)
+    image[..., :3] = 255
+    classes, confidence = predict(MODEL.eval(), image)
+    logits = MODEL(normalise(image), with_aux=False).logits
+    assert classes.dtype == torch.uint8
+    torch.testing.assert_close(confidence, logits.softmax(1).amax(1))
+    assert torch.equal(classes.long(), logits.argmax(1))
+
+
+def test_calibration_counts_every_labelled_pixel() -> None:
+    bins = scored().measured()["calibration"]
+    assert sum(bins["pixels"]) == sum(bins["correct"]) == 12 + 12 + 40 + 11 + 11 + 39
+    assert sum(bins["pixels"]) / 2 < sum(bins["confidence"]) <= sum(bins["pixels"])
+
+
+def test_nothing_but_totals_is_measured_of_a_recipe_without_tolerances() -> None:
+    measured = scored(recipe=RECIPE.having(boundary_px=(), trimap_px=())).measured()
+    assert measured["boundary"]["matched_label"] == measured["boundary"]["sum_over_images"]["f"] == []
+    assert measured["trimap"] == {"radius_px": [], "confusion": []}
+
+
+def test_a_label_outside_the_classes_is_refused_at_the_end_of_the_split() -> None:
+    class Wrong(Pictures):
+        def __getitem__(self, index: int) -> Sample:
+            sample = super().__getitem__(index)
+            return sample._replace(label=sample.label + 2)
+
+    with pytest.raises(ValueError, match="label 3 with 2 classes; allowed: 0 … 1"):
+        scored(Wrong())
 
 
 def test_prediction_in_training_mode_is_refused() -> None:

@@ -69,6 +69,19 @@ def test_a_timing_beside_other_work_is_marked_and_has_no_ratio(half: Path) -> No
     assert values["macs_ratio"][2] == 3
 
 
+def test_boundary_f_at_three_pixels_is_shown_where_it_was_measured(tmp_path: Path, planted_results: Plant) -> None:
+    head = "Boundary F, 3 px (%) ↑"
+    table = tables.ablation(load(planted_results(tmp_path / "with", boundary_px=(3,))))
+    assert list(table[head]) == ["90.00 ± 0.00"] * 4
+    assert head not in tables.ablation(load(planted_results(tmp_path / "without")))
+    assert head not in tables.ablation(load(planted_results(tmp_path / "other", boundary_px=(5,))))
+
+
+def test_tolerances_of_the_study_are_among_the_numbers(tmp_path: Path, planted_results: Plant) -> None:
+    values = tables.numbers(load(planted_results(tmp_path, boundary_px=(2,))))
+    assert values["boundary_f_2px_mean"].tolist() == pytest.approx([0.9] * 4)
+
+
 def test_numbers_are_unrounded_and_in_stored_units(tmp_path: Path, planted_results: Plant) -> None:
     row = tables.numbers(load(planted_results(tmp_path))).iloc[3]
     assert row["miou_mean"] == pytest.approx((0.640 + 0.665 + 0.662) / 3, abs=1e-6)
