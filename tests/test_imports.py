@@ -37,7 +37,7 @@ ALLOWED = {
     },
     "training": {"parts", "model", "data", "recipe"},
     "inference": {"parts", "model", "data"},
-    "measure": {"parts", "layers", "model", "data", "inference", "measure"},
+    "measure": {"parts", "layers", "model", "data", "inference", "recipe", "training", "measure"},
     "identity": set(),
     "columns": {"parts"},
     "records": {"parts", "columns"},

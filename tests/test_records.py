@@ -51,6 +51,18 @@ def test_the_frame_has_one_row_a_planned_trial_and_exactly_the_known_columns(
     assert cost["latency_s"] == 0.025
 
 
+def test_memory_of_training_is_derived_where_it_was_measured_and_nan_elsewhere(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    memory = {"peak_bytes": 5 * 2**20, "saved_bytes": {"backbone": 3 * 2**20, "outside": 2**20}}
+    costs = {"attention=on, upsampling=dilated": {"training_memory": memory}}
+    frame = load(planted_results(tmp_path, costs=costs)).frame()
+    cost = frame[frame["stage"] == "cost"].set_index("variant")
+    names = ["train_peak_bytes", "activation_bytes"]
+    assert cost.loc["attention=on, upsampling=dilated", names].tolist() == [5 * 2**20, 4 * 2**20]
+    assert cost.loc[BASE, names].isna().all()
+
+
 def test_a_trial_without_a_record_is_missing_not_absent(tmp_path: Path, planted_results: Plant) -> None:
     scores = {BASE: [0.6, None], "attention=on, upsampling=dilated": ["out_of_memory", None]}
     folder = planted_results(tmp_path, factors={"attention": ["off", "on"], "upsampling": ["dilated"]}, scores=scores)

@@ -53,6 +53,7 @@ class Macs:
         by_operator: slot -> operator -> fvcore's count, headline operators or not; ``outside`` is the last resize.
         uncounted: operators to which fvcore gives no count -> number of calls, in the largest image it was shown.
         counted_px: the images that fvcore was shown, height and width: the measured size alone, or small ones.
+        output_bytes: slot -> bytes of what it gives to the next; 0 for one that is not called.
     """
 
     by_slot: dict[str, int]
@@ -60,6 +61,7 @@ class Macs:
     by_operator: dict[str, Operators]
     uncounted: Operators
     counted_px: list[tuple[int, int]]
+    output_bytes: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def count_macs(model: SegModel, height: int, width: int) -> Macs:
         by_operator,
         uncounted,
         list(probes),
+        {slot: by_shape.output_bytes.get(slot, 0) for slot in slots},
     )
 
 
