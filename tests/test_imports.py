@@ -54,9 +54,10 @@ ALLOWED = {
     "plan": {"parts", "model", "records", "study", "training", "environment", "stages", "trial", "check"},
     "execute": {"parts", "records", "study", "environment", "stages", "trial", "plan"},
     "display": {"records", "study", "stages"},
+    "breakdown": {"parts", "model", "measure", "records", "study", "environment"},
     "commands": {
         "parts", "data", "records", "report", "factors", "study", "check", "checkpoints", "trial", "plan", "execute",
-        "display",
+        "display", "breakdown",
     },
     "cli": {"parts", "commands", "report"},
 }  # fmt: skip
