@@ -88,7 +88,7 @@ def attribute(
     forwards: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ModuleCost]:
-    """A row for the network and each module down to ``depth`` that has weights or work; in order of execution.
+    """A row for the network and each module down to ``depth`` that has weights or work, in the order in which they are built.
 
     Args:
         model: on the device of ``image``; left as it is.
