@@ -10,8 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.breakdown import Breakdown, SizeError, break_down
-from bench.commands import pixels
+from bench.breakdown import Breakdown, SizeError, break_down, pixels, smaller_sizes
 from bench.environment import Machine
 from bench.measure.attribution import QUANTITIES, Growth
 from bench.study import load_study
@@ -82,5 +81,7 @@ def test_a_size_that_is_none_is_refused_with_an_example(text: str) -> None:
         pixels(text)
 
 
-def test_a_size_is_height_by_width() -> None:
+def test_a_size_is_height_by_width_and_three_are_the_default() -> None:
     assert pixels("360x480") == (360, 480)
+    assert smaller_sizes((360, 480)) == [(180, 240), (270, 360), (360, 480)]
+    assert smaller_sizes((16, 24)) == [(16, 16), (16, 18), (16, 24)]
