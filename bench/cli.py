@@ -148,6 +148,43 @@ def trial(
 
 
 @app.command()
+def cost(
+    study: StudyFile,
+    variant: Annotated[str, typer.Argument(help="'baseline', or levels: attention=on,gate=off.", show_default=False)],
+    px: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Height x width, such as 360x480; once for each size. By default half, 3/4 and all of the study's.",
+            show_default=False,
+        ),
+    ] = None,
+    depth: Annotated[int, typer.Option(min=1, help="How deep to look into a slot; 1 is the slots alone.")] = 3,
+    forwards: Annotated[int, typer.Option(min=0, help="Timed forwards at each size; 0 counts only.")] = 5,
+    size: Size = None,
+    data: Data = None,
+    results: ResultsRoot = Path("results"),
+    gpus: Gpus = None,
+) -> None:
+    """Take one variant apart: parameters, MACs, memory and time of every module, and how they grow with the image.
+
+    Prints what has 1 % of anything and writes everything as JSON and CSV. Nothing is trained.
+    """
+    from bench import commands
+
+    source = commands.source(study, size, data, None, False)
+    commands.cost(
+        source,
+        variant,
+        px or (),
+        results,
+        depth=depth,
+        forwards=forwards,
+        gpus=gpus,
+        data_is_given=data is not None,
+    )
+
+
+@app.command()
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A state dict of an original implementation.", show_default=False)],
     study: StudyFile,

@@ -132,6 +132,16 @@ COLUMNS: dict[str, Column] = {
         "Peak memory of one forward at batch 1, weights included: allocator peak on CUDA, growth of the resident set "
         "on CPU.",
     ),
+    "train_peak_bytes": Column(
+        "Training memory", "B", "MiB", 2**-20, 1, "lower", "cost",
+        "Peak memory of one training step at the recipe's batch, crop and precision: weights, gradients, optimiser "
+        "state and activations; read as peak memory is.",
+    ),
+    "activation_bytes": Column(
+        "Saved activations", "B", "MiB", 2**-20, 1, "lower", "cost",
+        "Bytes that autograd keeps between forward and backward in that step, loss terms included; exact, and the same "
+        "for every allocator.",
+    ),
 }  # fmt: skip
 """The measured columns of :meth:`bench.records.Results.frame`, in the order in which tables show them; a recipe with
 other tolerances, bands or crops adds to them, from :data:`FAMILIES`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import shlex
 import signal
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -15,6 +17,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.table import Table
 
+from bench.breakdown import break_down, pixels, smaller_sizes
 from bench.check import Checked, check_cells
 from bench.checkpoints import convert_file
 from bench.data.base import DataError
@@ -28,7 +31,7 @@ from bench.trial import load as load_source
 from bench.trial import run as run_trial
 
 FALLBACK_PX = (512, 512)
-"""Input size of ``check`` where neither the recipe nor the data gives one."""
+"""Input size of ``check`` and ``cost`` where neither the recipe nor the data gives one."""
 
 
 def source(study: Path, size: str | None, data: str | None, seeds: str | None, final: bool) -> Source:
@@ -55,24 +58,44 @@ def planned(what: Source, results: Path, cpus: int | None, gpus: float | None, a
     return make_plan(loaded, results, here(cpus, gpus, address))
 
 
-def check(what: Source, *, data_is_given: bool) -> None:
-    """Print every variant as built."""
-    console = console_for_people()
+@dataclass(frozen=True)
+class Shaped:
+    """A study with what its networks are built for, as far as that is known without its data."""
+
+    study: Study
+    num_classes: int
+    input_px: tuple[int, int]
+    folder_name: str
+
+
+def shaped(what: Source, console: Console, *, data_is_given: bool) -> Shaped:
+    """The study with the classes and image size of its data, which is checked; of its recipe where it is not found.
+
+    Raises:
+        DataError: for data that was named and is not found.
+    """
     try:
         loaded = load_source(what)
         loaded.dataset.check()
-        split = loaded.dataset.split(loaded.study.recipe.split)
-        study, num_classes = loaded.study, len(loaded.dataset.classes)
-        image_px = tuple(split[0].image.shape[-2:])
-        console.print(f"Data: {loaded.dataset.name}, {num_classes} classes, checked.", highlight=False)
+        height, width = loaded.dataset.split(loaded.study.recipe.split)[0].image.shape[-2:]
+        console.print(f"Data: {loaded.dataset.name}, {len(loaded.dataset.classes)} classes, checked.", highlight=False)
+        px = loaded.study.recipe.cost_px or (height, width)
+        return Shaped(loaded.study, len(loaded.dataset.classes), px, loaded.folder_name)
     except DataError as error:
         if data_is_given:
             raise
         study = load_study(what.path, what.size)
-        num_classes, image_px = len(study.recipe.data.cls.classes), FALLBACK_PX
         console.print(f"Data not checked: {error}", markup=False, highlight=False, soft_wrap=True)
-    height, width = study.recipe.cost_px or image_px
-    rows = list(check_cells(study, num_classes, height, width))
+        name = f"{study.name}-{what.size}" if what.size else study.name
+        return Shaped(study, len(study.recipe.data.cls.classes), study.recipe.cost_px or FALLBACK_PX, name)
+
+
+def check(what: Source, *, data_is_given: bool) -> None:
+    """Print every variant as built."""
+    console = console_for_people()
+    known = shaped(what, console, data_is_given=data_is_given)
+    study, (height, width) = known.study, known.input_px
+    rows = list(check_cells(study, known.num_classes, height, width))
     console.print(_checked_table(rows))
     _print_excluded(study, console)
     console.print(
@@ -177,6 +200,48 @@ def trial(made: Plan, variant: str, stage: str) -> bool:
     path = made.folder / "records" / record.file_name
     console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
     return record.status == "done"
+
+
+def cost(
+    what: Source,
+    variant: str,
+    sizes: Sequence[str],
+    results: Path,
+    *,
+    depth: int,
+    forwards: int,
+    gpus: float | None,
+    data_is_given: bool,
+) -> None:
+    """Print where a variant's cost is and how it grows, and write both under ``attribution`` in the results folder.
+
+    Raises:
+        BenchError: for a variant that the study does not have, or sizes that cannot be measured.
+    """
+    console = console_for_people()
+    known = shaped(what, console, data_is_given=data_is_given)
+    chosen = [pixels(size) for size in sizes] or smaller_sizes(known.input_px)
+    with console.status("") as status:
+        made = break_down(
+            known.study.cell(variant),
+            known.num_classes,
+            chosen,
+            here(gpus=gpus).machine("cost"),
+            depth=depth,
+            forwards=forwards,
+            tell=status.update,
+        )
+    heads, rows = made.shown()
+    table = _table(*heads, numeric=heads[1:])
+    for row in rows:
+        table.add_row(*row)
+    height, width = max(chosen, key=math.prod)
+    console.print(table)
+    console.print(f"{made.cell.name} at 1×3×{height}×{width} on {made.machine.hardware}.", highlight=False)
+    if forwards:
+        console.print("Times are of modules one by one: what a hook makes wait is in them.", highlight=False)
+    for path in made.write(results / known.folder_name / "attribution", Path(what.path)):
+        console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def convert(

@@ -238,6 +238,7 @@ def pilot_seconds(plan: Plan, trials: Iterable[Trial]) -> float:
             images = recipe.iterations * recipe.batch + eval_pixels / crop_pixels / 3
         else:
             images = recipe.latency_samples * eval_pixels / len(dataset.split(recipe.split)) / crop_pixels / 3
+            images += recipe.batch if recipe.training_cost else 0
         total += step_s * ratio * images
     return total
 

@@ -53,6 +53,8 @@ class Recipe:
         split: what is evaluated, whole images at native size. ``test`` is for a final study (``--final``).
         cost_px: height and width of the input that cost is measured at; ``None`` is the first evaluated image's.
         latency_samples: timed forwards.
+        training_cost: whether cost includes the peak memory of a training step. The step needs what training needs, so
+            leave it out where a network is only measured.
     """
 
     data: Part[Any]
@@ -78,6 +80,7 @@ class Recipe:
     split: Literal["val", "test"] = "val"
     cost_px: tuple[Pixels, Pixels] | None = None
     latency_samples: Count = 50
+    training_cost: bool = True
 
     def __post_init__(self) -> None:
         for name, (annotation, _) in choices_of(Recipe).items():

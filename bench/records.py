@@ -334,6 +334,16 @@ def _cost_columns(measured: Mapping[str, Any]) -> dict[str, float]:
         "macs": float(sum(measured["macs"].values())),
         "latency_s": statistics.median(measured["latency_s"]),
         "peak_bytes": float(measured["peak_bytes"]),
+        **_training_columns(measured.get("training_memory")),
+    }
+
+
+def _training_columns(memory: Mapping[str, Any] | None) -> dict[str, float]:
+    if memory is None:
+        return {}
+    return {
+        "train_peak_bytes": float(memory["peak_bytes"]),
+        "activation_bytes": float(sum(memory["saved_bytes"].values())),
     }
 
 

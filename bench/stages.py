@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
 from bench.data.base import Dataset
 from bench.identity import digest, source_digest
-from bench.measure.counts import count_macs, parameters
+from bench.measure.counts import buffer_bytes, count_macs, parameters
 from bench.measure.latency import latency
-from bench.measure.memory import peak_memory
+from bench.measure.memory import inference_memory, training_memory
 from bench.measure.quality import evaluate
 from bench.model import SegModel, Variant
 from bench.parts import Part
@@ -102,8 +102,13 @@ def measure_cost(
     """Peak memory first, while the process is fresh; then counts; then latency."""
     height, width = recipe.cost_px or tuple(dataset.split(recipe.split)[0].image.shape[-2:])
     image = torch.zeros(1, 3, height, width, device=device)
-    memory = peak_memory(lambda: SegModel(variant, len(dataset.classes), seed=seed or 0), image)
-    model = SegModel(variant, len(dataset.classes), seed=seed or 0).to(device).eval()
+
+    def build() -> SegModel:
+        return SegModel(variant, len(dataset.classes), seed=seed or 0)
+
+    memory = inference_memory(build, image)
+    training = training_memory(build, recipe, device) if recipe.training_cost else None
+    model = build().to(device).eval()
     tell(Event("count", 0, 1))
     macs = count_macs(model, height, width)
     samples = latency(
@@ -115,20 +120,31 @@ def measure_cost(
         "input_px": [height, width],
         "batch": 1,
         "parameters": parameters(model),
+        "trainable_parameters": parameters(model, trainable=True),
+        "buffer_bytes": buffer_bytes(model),
         "macs": macs.by_slot,
+        "macs_torch": macs.by_slot_torch,
         "macs_by_operator": macs.by_operator,
+        "macs_counted_px": [list(px) for px in macs.counted_px],
         "uncounted_operators": macs.uncounted,
+        "output_bytes": macs.output_bytes,
         "latency_s": samples,
         "peak_bytes": memory.peak_bytes,
         "memory_kind": memory.kind,
+        "inference_memory": asdict(memory),
+        "training_memory": asdict(training) if training else None,
         "output_shape": shape,
     }
 
 
 STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {"quality": measure_quality, "cost": measure_cost}
+_COST_FIELDS = {
+    "data", "split", "cost_px", "latency_samples", "training_cost", "batch", "crop_px", "precision", "momentum",
+    "clip_norm",
+}  # fmt: skip
 IRRELEVANT: Mapping[Stage, frozenset[str]] = {
-    "quality": frozenset({"cost_px", "latency_samples"}),
-    "cost": frozenset(Recipe.__dataclass_fields__) - {"data", "split", "cost_px", "latency_samples"},
+    "quality": frozenset({"cost_px", "latency_samples", "training_cost"}),
+    "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
 }
 """Recipe fields that cannot change what a stage measures, so changing them repeats nothing."""
 

@@ -85,8 +85,66 @@ def train(
         OptimiserError: if a trainable parameter is not in exactly one group.
         DivergedError: if the loss is not finite.
     """
+    step = prepare(model, recipe, device)
+    schedule = torch.optim.lr_scheduler.PolynomialLR(step.optimiser, recipe.iterations, recipe.poly_power)
+    history = History()
+    start = time.perf_counter()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        stream = _stream(split, recipe, seed, device)
+        for iteration, (image, label) in zip(range(recipe.iterations), stream, strict=False):
+            loss = step.forward(image, label)
+            value = _finite(loss, iteration)
+            history.loss.append(value)
+            history.learning_rate.append(float(schedule.get_last_lr()[0]))
+            step.backward(loss)
+            step.update()
+            schedule.step()
+            if progress is not None:
+                progress(iteration + 1, recipe.iterations, value)
+    history.train_s = time.perf_counter() - start
+    return history
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step in its three parts, which come in this order. Make one with :func:`prepare`."""
+
+    model: SegModel
+    losses: nn.ModuleList
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    recipe: Recipe
+    device: torch.device
+
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        """The sum of all loss terms, in the recipe's precision; image ``N 3 H W``, label ``N H W``, on the device."""
+        with precision(self.recipe.precision, self.device):
+            output = self.model(image, with_aux=True)
+            return torch.stack([term(output, label) for term in self.losses]).sum()
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients anew."""
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+
+    def update(self) -> None:
+        """Weights by the optimiser, gradients clipped first if the recipe says so."""
+        if self.recipe.clip_norm is not None:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+
+
+def prepare(model: SegModel, recipe: Recipe, device: torch.device) -> Step:
+    """Everything of a training step but the batch; ``model`` is moved to the device and set to training mode.
+
+    Raises:
+        OptimiserError: if a trainable parameter is not in exactly one group.
+    """
     model.to(device).train()
-    model.to(memory_format=_layout(device))  # type: ignore[call-overload]  # torch's stub lacks this overload
+    model.to(memory_format=layout(device))  # type: ignore[call-overload]  # torch's stub lacks this overload
     losses = nn.ModuleList(part.build(model.num_classes) for part in model.variant.losses).to(device)
     optimiser = torch.optim.SGD(
         parameter_groups(model, recipe),
@@ -94,32 +152,8 @@ def train(
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
     )
-    schedule = torch.optim.lr_scheduler.PolynomialLR(optimiser, recipe.iterations, recipe.poly_power)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
-    history = History()
-    start = time.perf_counter()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        stream = _stream(split, recipe, seed, device)
-        for iteration, (image, label) in zip(range(recipe.iterations), stream, strict=False):
-            with precision(recipe.precision, device):
-                output = model(image, with_aux=True)
-                loss = torch.stack([term(output, label) for term in losses]).sum()
-            value = _finite(loss, iteration)
-            history.loss.append(value)
-            history.learning_rate.append(float(schedule.get_last_lr()[0]))
-            optimiser.zero_grad(set_to_none=True)
-            scaler.scale(loss).backward()
-            if recipe.clip_norm is not None:
-                scaler.unscale_(optimiser)
-                nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-            scaler.step(optimiser)
-            scaler.update()
-            schedule.step()
-            if progress is not None:
-                progress(iteration + 1, recipe.iterations, value)
-    history.train_s = time.perf_counter() - start
-    return history
+    return Step(model, losses, optimiser, scaler, recipe, device)
 
 
 def parameter_groups(model: SegModel, recipe: Recipe) -> list[dict[str, object]]:
@@ -172,14 +206,15 @@ def precision(name: str, device: torch.device) -> Iterator[None]:
 
 def _stream(split: Split, recipe: Recipe, seed: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches on the device, in the memory format that its convolutions like."""
-    layout = _layout(device)
+    memory_format = layout(device)
     for image, label in batches(
         split, batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=seed
     ):
-        yield image.to(device, memory_format=layout, non_blocking=True), label.to(device, non_blocking=True)
+        yield image.to(device, memory_format=memory_format, non_blocking=True), label.to(device, non_blocking=True)
 
 
-def _layout(device: torch.device) -> torch.memory_format:
+def layout(device: torch.device) -> torch.memory_format:
+    """The memory format that the device's convolutions like."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 

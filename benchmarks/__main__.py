@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks.attention import attention_memory, attention_time
+from benchmarks.counting import counting
 from benchmarks.quality import boundary, confusion
 from benchmarks.upsampling import upsampling
 
@@ -14,6 +15,7 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "attention_time": attention_time,
     "boundary": boundary,
     "confusion": confusion,
+    "counting": counting,
     "upsampling": upsampling,
 }
 

@@ -11,7 +11,7 @@ import torch
 from bench.data.base import IGNORE
 from bench.heads.dual_attention import PositionAttention
 from benchmarks import __main__ as command
-from benchmarks import attention, quality
+from benchmarks import attention, counting, quality
 from benchmarks.attention import Storages
 from benchmarks.plain import PlainPositionAttention
 from benchmarks.street import street
@@ -95,6 +95,14 @@ def test_the_street_has_every_class_and_void_and_a_prediction_that_is_mostly_rig
     assert prediction.max() < quality.CLASSES
     wrong = (prediction != label)[label != IGNORE].mean()
     assert 0.03 < wrong < 0.15
+
+
+def test_counting_is_compared_with_a_full_count_that_gives_the_same_number(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(counting, "SIZE_PX", (64, 96))
+    assert command.main(["counting"]) == 0
+    assert re.fullmatch(LINE.format("counting"), capsys.readouterr().out.splitlines()[-1])
 
 
 def test_without_a_name_the_measurements_are_listed_and_an_unknown_one_is_refused(

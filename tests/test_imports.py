@@ -38,7 +38,7 @@ ALLOWED = {
     "training": {"parts", "model", "data", "recipe"},
     "inference": {"parts", "model", "data"},
     "scores": set(),
-    "measure": {"parts", "layers", "model", "data", "recipe", "inference", "scores", "measure"},
+    "measure": {"parts", "layers", "model", "data", "recipe", "inference", "training", "scores", "measure"},
     "identity": set(),
     "columns": {"parts"},
     "records": {"parts", "columns", "scores"},
@@ -55,9 +55,10 @@ ALLOWED = {
     "plan": {"parts", "model", "records", "study", "training", "environment", "stages", "trial", "check"},
     "execute": {"parts", "records", "study", "environment", "stages", "trial", "plan"},
     "display": {"records", "study", "stages"},
+    "breakdown": {"parts", "model", "measure", "records", "study", "environment"},
     "commands": {
         "parts", "data", "records", "report", "factors", "study", "check", "checkpoints", "trial", "plan", "execute",
-        "display",
+        "display", "breakdown",
     },
     "cli": {"parts", "commands", "report"},
 }  # fmt: skip

@@ -81,6 +81,18 @@ def test_what_a_stage_does_not_use_repeats_nothing(tiny_study: Callable[..., Pat
     assert not quality[0] & quality[1]
 
 
+def test_what_a_training_step_holds_repeats_cost_trials_and_the_rest_of_the_recipe_does_not(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    def cost_keys(iterations: str, batch: str) -> set[str]:
+        path = tiny_study(name=f"after{iterations}of{batch}", iterations=iterations)
+        path.write_text(path.read_text().replace("batch=4", f"batch={batch}"))
+        return {t.key for t in planned(path, tmp_path).trials if t.stage == "cost"}
+
+    assert cost_keys("3", "4") == cost_keys("9", "4")
+    assert not cost_keys("3", "4") & cost_keys("3", "6")
+
+
 def test_a_timing_is_done_only_for_its_class_of_hardware(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     plan = planned(tiny_study(), tmp_path)
     for trial in plan.trials:

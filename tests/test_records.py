@@ -79,10 +79,22 @@ def test_other_tolerances_and_crops_than_the_usual_ones_have_columns_of_their_ow
 ) -> None:
     results = load(planted_results(tmp_path, boundary_px=(1, 3)))
     assert list(results.frame().columns[-4:]) == [
-        "peak_bytes", "boundary_f_1px", "boundary_f_present_1px", "crop_miou_200px",
+        "activation_bytes", "boundary_f_1px", "boundary_f_present_1px", "crop_miou_200px",
     ]  # fmt: skip
     assert results.frame()["boundary_f_1px"].iloc[0] == pytest.approx(0.9)
     assert results.columns["crop_miou_200px"].title == "mIoU, 200 px cut off (%) ↑"
+
+
+def test_memory_of_training_is_derived_where_it_was_measured_and_nan_elsewhere(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    memory = {"peak_bytes": 5 * 2**20, "saved_bytes": {"backbone": 3 * 2**20, "outside": 2**20}}
+    costs = {"attention=on, upsampling=dilated": {"training_memory": memory}}
+    frame = load(planted_results(tmp_path, costs=costs)).frame()
+    cost = frame[frame["stage"] == "cost"].set_index("variant")
+    names = ["train_peak_bytes", "activation_bytes"]
+    assert cost.loc["attention=on, upsampling=dilated", names].tolist() == [5 * 2**20, 4 * 2**20]
+    assert cost.loc[BASE, names].isna().all()
 
 
 def test_a_trial_without_a_record_is_missing_not_absent(tmp_path: Path, planted_results: Plant) -> None:

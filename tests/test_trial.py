@@ -58,7 +58,10 @@ def test_a_cost_trial_leaves_every_sample_and_counts_by_slot(plan: Plan) -> None
     assert set(measured["macs"]) == {"backbone", "neck", "head"}
     assert measured["input_px"] == [32, 32]
     assert measured["output_shape"] == [1, 9, 32, 32]
-    assert measured["peak_bytes"] > 0
+    assert measured["macs"] == measured["macs_torch"]
+    assert measured["peak_bytes"] == measured["inference_memory"]["peak_bytes"] > 0
+    assert (measured["training_memory"]["batch"], measured["training_memory"]["input_px"]) == (4, [32, 32])
+    assert set(measured["training_memory"]["saved_bytes"]) == {"backbone", "neck", "head", "outside"}
     assert record.key == record_key(of(plan, "cost", "neck=on"), MACHINE)
     assert record.key.endswith(MACHINE.hardware_key)
 

@@ -39,7 +39,7 @@ BOUNDARY = "boundary_f_3px"
 """Shown beside it where it was measured: mIoU hardly sees a boundary that is three pixels off."""
 NOT_ISOLATED = "†"
 """Marks a timing or memory that was measured while other work may have shared the machine."""
-TIMED = ("latency_s", "peak_bytes")
+TIMED = ("latency_s", "peak_bytes", "train_peak_bytes")
 
 
 @dataclass(frozen=True)

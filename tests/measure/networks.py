@@ -1,0 +1,48 @@
+"""Small networks that tests of cost share."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from bench.backbones.resnet import ResNet
+from bench.heads.dual_attention import DualAttentionHead
+from bench.heads.fcn import FCNHead
+from bench.losses import AuxiliaryLoss, BoundaryLoss, SegmentationLoss
+from bench.model import Variant
+from bench.necks.jpu import JPU
+from bench.parts import part
+from bench.shape_streams.gated import GatedShapeStream
+
+CLASSES = 5
+LOSSES = (part(SegmentationLoss),)
+SMALL = part(ResNet, depth=18, width=8, output_stride=32)
+FULL = Variant(
+    SMALL,
+    part(DualAttentionHead, width=16),
+    part(JPU, width=8),
+    part(FCNHead, width=8),
+    part(GatedShapeStream, widths=(8, 6, 5, 4)),
+    (
+        part(SegmentationLoss),
+        part(AuxiliaryLoss, outputs=("c4",), weight=0.4),
+        part(AuxiliaryLoss, outputs=("pam", "cam"), weight=1.0),
+        part(BoundaryLoss),
+    ),
+)
+
+
+class TwoLayers(nn.Module):
+    """Convolution of stride 2 to 8 channels, normalisation, classifier."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.classifier = nn.Conv2d(8, num_classes, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        out: Tensor = self.classifier(self.norm(self.conv(image)))
+        return out
+
+
+TWO_LAYERS = Variant(whole=part(TwoLayers), losses=LOSSES)
