@@ -49,6 +49,7 @@ STUDY = Study(
                 "jpu": change(backbone=UNDILATED, neck=part(JPU)),
                 "jpu-frozen": change(backbone=UNDILATED, neck=part(JPU, frozen=True)),
             },
+            about=("backbone", "neck"),
         ),
         Factor(
             "head",
@@ -59,6 +60,7 @@ STUDY = Study(
                 "encnet": change(head=part(EncNetHead), losses=adding(part(SemanticEncodingLoss))),
                 "dual-attention": change(head=part(DualAttentionHead, branch_logits=False)),
             },
+            about=("head",),  # EncNet's loss is not: the audit names it
         ),
     ),
     baseline={"upsampling": "dilated-8", "head": "fcn"},

@@ -42,10 +42,11 @@ ALLOWED = {
     "columns": {"parts"},
     "records": {"parts", "columns"},
     "stats": set(),
-    "report": {"parts", "columns", "records", "stats", "report"},
+    "report": {"parts", "columns", "records", "stats", "audit", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
     "study": {"parts", "model", "recipe", "factors"},
+    "audit": set(),
     "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
     "stages": {"parts", "model", "data", "recipe", "study", "training", "measure", "identity"},
     "trial": {
@@ -55,6 +56,7 @@ ALLOWED = {
     "execute": {"parts", "records", "study", "environment", "stages", "trial", "plan"},
     "display": {"records", "study", "stages"},
     "commands": {
+        "audit",
         "parts", "data", "records", "report", "factors", "study", "check", "checkpoints", "trial", "plan", "execute",
         "display",
     },
@@ -62,7 +64,7 @@ ALLOWED = {
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
-WITHOUT_TORCH = {"parts", "columns", "records", "stats", "report", "cli", "identity", "recipe"}
+WITHOUT_TORCH = {"audit", "parts", "columns", "records", "stats", "report", "cli", "identity", "recipe"}
 
 
 def imports_of(source: str, module: str) -> set[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.columns import column
 from bench.records import Results
-from bench.report import compare, tables
+from bench.report import compare, confounds, tables
 from bench.report.words import difference_unit, interval, labels, plural, resolvable, signed, tally
 
 IN_WORDS = {"macs": "MACs", "latency_s": "latency", "peak_bytes": "peak memory", "parameters": "parameters"}
@@ -30,7 +30,9 @@ def findings(results: Results) -> list[Finding]:
     costs = {row["variant"]: row for row in tables.numbers(results).to_dict("records")}
     effects = compare.effects(results, tables.JUDGED)
     found = [
-        _comparison(row, costs.get(row["variant"], {})) for row in effects.to_dict("records") if int(row["n"]) >= 1
+        _comparison(row, costs.get(row["variant"], {}), confounds.share_sentence(results, str(row["variant"])))
+        for row in effects.to_dict("records")
+        if int(row["n"]) >= 1
     ]
     if not found and "quality" in results.plan["stages"]:
         found = [Finding("No variant has been trained with a seed that the baseline has too: nothing to compare yet.")]
@@ -41,7 +43,7 @@ def findings(results: Results) -> list[Finding]:
     return [each for each in (*found, _resolution(effects), _holes(results)) if each is not None]
 
 
-def _comparison(row: Mapping[Any, Any], costs: Mapping[Any, Any]) -> Finding:
+def _comparison(row: Mapping[Any, Any], costs: Mapping[Any, Any], confound: str) -> Finding:
     unit, name = difference_unit(tables.JUDGED), column(tables.JUDGED).label
     bounds = interval(row["low"], row["high"], tables.JUDGED)
     against = {"variant": " against the baseline", "main effect": "", "interaction": " beyond the sum of both"}
@@ -51,7 +53,7 @@ def _comparison(row: Mapping[Any, Any], costs: Mapping[Any, Any]) -> Finding:
     sentence = f"{row['label']}: {name} {delta}{against[row['kind']]} ({n}): {said}."
     if row["kind"] == "variant" and _cost(costs):
         sentence += f" Cost against the baseline: {_cost(costs)}."
-    return Finding(sentence, str(row["verdict"]))
+    return Finding(" ".join(each for each in (sentence, confound) if each), str(row["verdict"]))
 
 
 def _interaction(row: Mapping[Any, Any]) -> str:
