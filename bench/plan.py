@@ -167,6 +167,7 @@ class Plan:
             "baseline_levels": {factor.name: study.baseline[factor.name] for factor in study.factors},
             "seeds": list(study.seeds),
             "stages": list(study.stages),
+            "margin": study.margin,
             "recipe": study.recipe.describe(),
             "data": {"name": data.name, "classes": list(data.classes), "fingerprint": self._fingerprint()},
             "size": self.loaded.source.size,

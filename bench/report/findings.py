@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench import stats
 from bench.columns import column
 from bench.records import Results
 from bench.report import compare, confounds, tables
@@ -30,7 +31,12 @@ def findings(results: Results) -> list[Finding]:
     costs = {row["variant"]: row for row in tables.numbers(results).to_dict("records")}
     effects = compare.effects(results, tables.JUDGED)
     found = [
-        _comparison(row, costs.get(row["variant"], {}), confounds.share_sentence(results, str(row["variant"])))
+        _comparison(
+            row,
+            costs.get(row["variant"], {}),
+            confounds.share_sentence(results, str(row["variant"])),
+            tables.equivalent(row, results) if row["p_equivalent"] < stats.ALPHA else "",
+        )
         for row in effects.to_dict("records")
         if int(row["n"]) >= 1
     ]
@@ -43,13 +49,15 @@ def findings(results: Results) -> list[Finding]:
     return [each for each in (*found, _resolution(effects), _holes(results)) if each is not None]
 
 
-def _comparison(row: Mapping[Any, Any], costs: Mapping[Any, Any], confound: str) -> Finding:
+def _comparison(row: Mapping[Any, Any], costs: Mapping[Any, Any], confound: str, equal: str) -> Finding:
     unit, name = difference_unit(tables.JUDGED), column(tables.JUDGED).label
     bounds = interval(row["low"], row["high"], tables.JUDGED)
     against = {"variant": " against the baseline", "main effect": "", "interaction": " beyond the sum of both"}
     n = f"n={row['n']}" if row["n"] == row["planned"] else f"n={row['n']} of {row['planned']}"
     said = tables.verdict(row) if row["kind"] != "interaction" else _interaction(row)
     delta = " ".join(each for each in (signed(row["delta"], tables.JUDGED), unit, bounds) if each)
+    if equal:
+        said += f", equivalent {equal}"
     sentence = f"{row['label']}: {name} {delta}{against[row['kind']]} ({n}): {said}."
     if row["kind"] == "variant" and _cost(costs):
         sentence += f" Cost against the baseline: {_cost(costs)}."
