@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,8 +12,8 @@ from torch import nn
 from bench.factors import StudyError
 from bench.layers import WiringError
 from bench.measure.counts import parameters
-from bench.measure.shapes import count_by_shape
-from bench.model import SegModel
+from bench.measure.shapes import count_shapes
+from bench.model import CONVENTIONS, SegModel
 from bench.parts import ChoiceError
 from bench.study import Cell, Study
 from bench.training import parameter_groups
@@ -25,13 +26,17 @@ class Checked:
     Attributes:
         cell: which.
         parameters: slot -> count.
-        macs: multiply-accumulates of one forward at the stated size (:mod:`torch.utils.flop_counter`).
+        trainable: slot -> count of those that are trained.
+        learning_rates: slot -> base rate of its optimiser group.
+        macs: slot -> multiply-accumulates of one forward at the stated size (:mod:`torch.utils.flop_counter`).
         output_shape: ``1 K H W``.
     """
 
     cell: Cell
     parameters: dict[str, int]
-    macs: int
+    trainable: dict[str, int]
+    learning_rates: dict[str, float]
+    macs: dict[str, int]
     output_shape: tuple[int, ...]
 
 
@@ -48,22 +53,49 @@ def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iter
         try:
             with torch.device("meta"):
                 model = SegModel(variant, num_classes)
-            counted = parameters(model)
-            parameter_groups(model, cell.recipe)
+            counted, trainable = parameters(model), parameters(model, trainable=True)
+            rates = {group["name"]: group["lr"] for group in parameter_groups(model, cell.recipe)}
             _leave_out_normalisation(model)
             outputs = variant.whole, variant.head, variant.auxiliary, variant.shape_stream, variant.losses
             if outputs not in wired:
                 _lose(model, height, width)
                 wired.add(outputs)
-            macs, shape = count_by_shape(model, height, width)
+            shapes = count_shapes(model, height, width)
         except (ChoiceError, WiringError) as error:
             raise StudyError(f"study {study.name!r}, cell {cell.name}: {error}") from error
-        if shape != (1, num_classes, height, width):
+        if shapes.output_shape != (1, num_classes, height, width):
             raise StudyError(
-                f"study {study.name!r}, cell {cell.name}: logits of shape {shape}, "
+                f"study {study.name!r}, cell {cell.name}: logits of shape {shapes.output_shape}, "
                 f"expected {(1, num_classes, height, width)}"
             )
-        yield Checked(cell, counted, macs, shape)
+        macs = {slot: shapes.macs(slot) for slot in counted}
+        yield Checked(cell, counted, trainable, rates, macs, shapes.output_shape)
+
+
+def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> dict[str, Any]:
+    """What :mod:`bench.audit` compares, as JSON-ready data: each variant as built, and what each factor is about."""
+    return {
+        "input_px": [height, width],
+        "about": {factor.name: list(factor.subject) for factor in study.factors},
+        "touched": {factor.name: list(factor.touched) for factor in study.factors},
+        "variants": {each.cell.name: _facts(each) for each in checked},
+    }
+
+
+def _facts(checked: Checked) -> dict[str, Any]:
+    variant = checked.cell.variant
+    counts = {"parameters": checked.parameters, "trainable": checked.trainable, "macs": checked.macs}
+    return {
+        "levels": dict(checked.cell.levels),
+        "slots": {
+            slot: {**part.describe(), **{name: count.get(slot, 0) for name, count in counts.items()}}
+            for slot, part in variant.parts().items()
+        },
+        "losses": [part.describe() for part in variant.losses],
+        "learning_rates": checked.learning_rates,
+        "recipe": checked.cell.recipe.describe(),
+        "conventions": {name: getattr(variant, name) for name in CONVENTIONS},
+    }
 
 
 def _leave_out_normalisation(model: nn.Module) -> None:

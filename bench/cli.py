@@ -223,7 +223,7 @@ def report(
 def main() -> None:
     """Entry point: a mistake that explains itself is printed without a traceback, and ends with status 2."""
     try:
-        app()
+        app(prog_name="bench")
     except BenchError as error:
         Console(stderr=True).print(f"bench: {error}", soft_wrap=True, highlight=False, markup=False)
         sys.exit(EXIT_USAGE)

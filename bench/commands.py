@@ -17,8 +17,9 @@ from typing import NoReturn
 from rich.console import Console
 from rich.table import Table
 
+from bench import audit
 from bench.breakdown import break_down, pixels, smaller_sizes
-from bench.check import Checked, check_cells
+from bench.check import Checked, check_cells, facts
 from bench.checkpoints import convert_file
 from bench.data.base import DataError
 from bench.display import Tally, console_for_people, display_for, spell_s
@@ -102,6 +103,8 @@ def check(what: Source, *, data_is_given: bool) -> None:
         f"{len(rows)} variants at 1×3×{height}×{width}; MACs of convolutions, linear layers and matrix products.",
         highlight=False,
     )
+    for line in audit.summary(facts(study, rows, height, width), study.baseline_name):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def plan(made: Plan, argv: Sequence[str]) -> None:
@@ -154,7 +157,6 @@ def run(
 
     console = console_for_people()
     with _only_run(made.folder), _stoppable():
-        _build_all(made)
         made.write(_command(argv))
         todo = made.pending(retry)
         console.print(
@@ -267,13 +269,6 @@ def _print_excluded(study: Study, console: Console) -> None:
         console.print(f"excluded: {cell.name}: {cell.reason}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _build_all(made: Plan) -> None:
-    """Build every variant once from shapes alone, so that what cannot be built stops the run before any training."""
-    height, width = made.study.recipe.crop_px
-    for _ in check_cells(made.study, len(made.loaded.dataset.classes), height, width):
-        pass
-
-
 def _say_open(made: Plan, console: Console) -> bool:
     """Name the trials that did not end as done, and say whether there are none."""
     statuses = made.statuses()
@@ -331,7 +326,7 @@ def _checked_table(rows: Sequence[Checked]) -> Table:
     for row in rows:
         deployed = sum(count for slot, count in row.parameters.items() if slot != "auxiliary")
         shape = "×".join(map(str, row.output_shape))
-        table.add_row(row.cell.name, f"{deployed / 1e6:.3f}", f"{row.macs / 1e9:.2f}", shape)
+        table.add_row(row.cell.name, f"{deployed / 1e6:.3f}", f"{sum(row.macs.values()) / 1e9:.2f}", shape)
     return table
 
 

@@ -69,10 +69,28 @@ def change(**fields: Any) -> Change:
 
 @dataclass(frozen=True)
 class Factor:
-    """A named axis of the ablation: level -> what it changes. At least two levels."""
+    """A named axis of the ablation.
+
+    Attributes:
+        name: of the factor.
+        levels: level -> what it changes; at least two.
+        about: what the factor is meant to change: slots, ``losses``, ``recipe``. Whatever else its levels change is a
+            confound, and reports say so. ``None`` is the one thing that they change; of several, name those meant.
+    """
 
     name: str
     levels: Mapping[str, Change]
+    about: tuple[str, ...] | None = None
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Everything that a level changes, in the order of the levels."""
+        return tuple(dict.fromkeys(name for each in self.levels.values() for name, _ in each.fields))
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """:attr:`about`, or the one thing that the levels change; empty where that is not said."""
+        return self.about if self.about is not None else self.touched if len(self.touched) == 1 else ()
 
     def __post_init__(self) -> None:
         taken = {*META, *COLUMNS}
@@ -88,6 +106,12 @@ class Factor:
             if not level or set(level) & set("=,/ "):
                 raise StudyError(
                     f"factor {self.name!r}, level {level!r}: a level is a word without '=', ',', '/', space"
+                )
+        for each in self.about or ():
+            if each not in self.touched:
+                raise StudyError(
+                    f"factor {self.name!r} is about {each!r}, which no level changes; "
+                    f"they change {', '.join(self.touched) or 'nothing'}{nearest(each, self.touched)}"
                 )
 
 

@@ -19,6 +19,7 @@ from bench.layers import Resize, WiringError, resize
 from bench.parts import Level, Levels, Part
 
 SLOTS = ("backbone", "neck", "head", "auxiliary", "shape_stream")
+CONVENTIONS = ("align_corners", "logits_align_corners")
 
 
 class Output(NamedTuple):
@@ -87,7 +88,7 @@ class Variant:
         """The Variant as JSON-ready data, every choice resolved."""
         described: dict[str, Any] = {slot: part.describe() for slot, part in self.parts().items()}
         described["losses"] = [loss.describe() for loss in self.losses]
-        for name in ("align_corners", "logits_align_corners"):
+        for name in CONVENTIONS:
             described[name] = getattr(self, name)
         return described
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 
 from bench import environment
-from bench.check import check_cells
+from bench.check import Checked, check_cells, facts
 from bench.environment import Machine
 from bench.model import SegModel
 from bench.parts import BenchError
@@ -138,6 +139,21 @@ class Plan:
             total += statistics.fmean(known)
         return total
 
+    @property
+    def input_px(self) -> tuple[int, int]:
+        """Height and width that networks are counted at: the recipe's, or the first evaluated image's."""
+        height, width = self.loaded.dataset.split(self.study.recipe.split)[0].image.shape[-2:]
+        return self.study.recipe.cost_px or (height, width)
+
+    @functools.cached_property
+    def checked(self) -> tuple[Checked, ...]:
+        """Every variant as built from shapes alone, so that what cannot be built stops a run before any training.
+
+        Raises:
+            StudyError: naming the cell, for neighbours that do not fit.
+        """
+        return tuple(check_cells(self.study, len(self.loaded.dataset.classes), *self.input_px))
+
     def document(self, command: str) -> dict[str, Any]:
         """``study.json``: all that a report needs to know of the study, without importing it."""
         study, data = self.study, self.loaded.dataset
@@ -151,6 +167,7 @@ class Plan:
             "baseline_levels": {factor.name: study.baseline[factor.name] for factor in study.factors},
             "seeds": list(study.seeds),
             "stages": list(study.stages),
+            "margin": study.margin,
             "recipe": study.recipe.describe(),
             "data": {"name": data.name, "classes": list(data.classes), "fingerprint": self._fingerprint()},
             "size": self.loaded.source.size,
@@ -161,7 +178,7 @@ class Plan:
             },
             "command": command,
             "cells": [self._cell_row(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
-            "audit": {},
+            "audit": facts(study, self.checked, *self.input_px),
         }
 
     def write(self, command: str) -> Path:
@@ -227,7 +244,7 @@ def pilot_seconds(plan: Plan, trials: Iterable[Trial]) -> float:
     study, dataset = plan.study, plan.loaded.dataset
     cell = study.cell("baseline")
     step_s = _step_seconds(plan, cell)
-    macs = _macs(plan)
+    macs = {each.cell.name: sum(each.macs.values()) for each in plan.checked}
     eval_pixels = sum(split[0].label.numel() * len(split) for split in [dataset.split(study.recipe.split)])
     total = 0.0
     for trial in trials:
@@ -256,9 +273,3 @@ def _step_seconds(plan: Plan, cell: Cell) -> float:
         progress=lambda done, total, loss: marks.append(time.perf_counter()),
     )
     return (marks[1] - marks[0]) / 2
-
-
-def _macs(plan: Plan) -> Mapping[str, int]:
-    dataset = plan.loaded.dataset
-    height, width = dataset.split(plan.study.recipe.split)[0].image.shape[-2:]
-    return {checked.cell.name: checked.macs for checked in check_cells(plan.study, len(dataset.classes), height, width)}

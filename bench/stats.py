@@ -160,6 +160,39 @@ def resolvable(sd: float, n: int, *, alpha: float = ALPHA, chance: float = POWER
     return float(optimize.brentq(lambda delta: power(delta, sd, n, alpha=alpha) - chance, 0.0, high))
 
 
+def seeds_needed(
+    delta: float, sd: float, *, alpha: float = ALPHA, chance: float = POWER, most: int = 1000
+) -> int | None:
+    """The smallest n whose :func:`power` for a true difference ``delta`` reaches ``chance``.
+
+    ``None`` for more than ``most``, and where nothing can be said: no difference, or no spread.
+    """
+    if delta == 0 or not sd > 0 or not power(delta, sd, most, alpha=alpha) >= chance:
+        return None
+    low, high = 1, most  # power grows with n
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(delta, sd, middle, alpha=alpha) >= chance else (middle, high)
+    return high
+
+
+def equivalence(compared: Effect, margin: float) -> float:
+    """p-value of "the true difference is ``margin`` or more, either way": two one-sided Student-t tests, the larger p.
+
+    Below alpha, the 1 - 2 alpha interval lies within ± ``margin`` and the two sides count as equal. NaN for n < 2 and
+    for differences without a spread. **Source**: Schuirmann, 1987.
+
+    Raises:
+        ValueError: for a margin that is not above zero.
+    """
+    if not margin > 0:
+        raise ValueError(f"a margin of equivalence is above zero, got {margin!r}")
+    if compared.n < 2 or not compared.sd > 0:
+        return NAN
+    error = compared.sd / math.sqrt(compared.n)
+    return float(special.stdtr(compared.n - 1, (abs(compared.delta) - margin) / error))
+
+
 def pooled_sd(spreads: Iterable[tuple[float, int]]) -> float:
     """One standard deviation for several comparisons, each given as its own and its n.
 

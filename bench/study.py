@@ -84,6 +84,8 @@ class Study:
             in one factor (with the full model as baseline: leave-one-out).
         exclude: combinations that are not run, with reasons.
         stages: what is measured.
+        margin: of equivalence: a difference in mIoU, as a fraction, below which two variants count as equal. To be
+            chosen before the results are seen; ``None`` makes no such claim.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Study:
     design: Literal["factorial", "one_at_a_time"] = "factorial"
     exclude: tuple[Exclude, ...] = ()
     stages: tuple[Stage, ...] = STAGES
+    margin: float | None = None
     _cells: tuple[Cell, ...] = field(init=False, repr=False)
     _excluded: tuple[ExcludedCell, ...] = field(init=False, repr=False)
 
@@ -107,6 +110,8 @@ class Study:
             raise StudyError(f"study {self.name!r} has seeds {self.seeds}; expected at least one, each once")
         if not set(self.stages) <= set(STAGES) or not self.stages:
             raise StudyError(f"study {self.name!r} has stages {self.stages}; allowed: {', '.join(STAGES)}")
+        if self.margin is not None and not 0 < self.margin < 1:
+            raise StudyError(f"study {self.name!r} has margin={self.margin!r}; expected a fraction, such as 0.005")
         self._check_levels("baseline", self.baseline, complete=True)
         for rule in self.exclude:
             self._check_levels("exclude", rule.when, complete=False)

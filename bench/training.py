@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -156,13 +157,13 @@ def prepare(model: SegModel, recipe: Recipe, device: torch.device) -> Step:
     return Step(model, losses, optimiser, scaler, recipe, device)
 
 
-def parameter_groups(model: SegModel, recipe: Recipe) -> list[dict[str, object]]:
+def parameter_groups(model: SegModel, recipe: Recipe) -> list[dict[str, Any]]:
     """One optimiser group a slot with trainable parameters: the backbone at the base rate, the rest at its multiple.
 
     Raises:
         OptimiserError: if a trainable parameter is not in exactly one group. (FastFCN's first release left JPU's out.)
     """
-    groups: list[dict[str, object]] = []
+    groups: list[dict[str, Any]] = []
     for slot, module in model.slots():
         trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
         factor = 1.0 if slot in ("backbone", "whole") else recipe.head_lr_factor
@@ -172,7 +173,7 @@ def parameter_groups(model: SegModel, recipe: Recipe) -> list[dict[str, object]]
     return groups
 
 
-def check_groups(model: nn.Module, groups: list[dict[str, object]]) -> None:
+def check_groups(model: nn.Module, groups: list[dict[str, Any]]) -> None:
     """Make sure that every trainable parameter is optimised once.
 
     Raises:
@@ -180,9 +181,7 @@ def check_groups(model: nn.Module, groups: list[dict[str, object]]) -> None:
     """
     count: dict[int, int] = {}
     for group in groups:
-        params = group["params"]
-        assert isinstance(params, list)
-        for parameter in params:
+        for parameter in group["params"]:
             count[id(parameter)] = count.get(id(parameter), 0) + 1
     trainable = {name: id(p) for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
     wrong = {name: count.get(identity, 0) for name, identity in trainable.items() if count.get(identity, 0) != 1}

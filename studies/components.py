@@ -47,10 +47,12 @@ def components(
             Factor(
                 "upsampling",
                 {"dilated": change(), "jpu": change(backbone=choose(output_stride=32), neck=part(JPU, width=width))},
+                about=("backbone", "neck"),
             ),
             Factor(
                 "gate",
                 {"off": change(), "on": change(shape_stream=stream, losses=adding(part(BoundaryLoss)))},
+                about=("shape_stream", "losses"),
             ),
         ),
         baseline={"attention": "off", "upsampling": "dilated", "gate": "off"},

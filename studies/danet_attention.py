@@ -57,6 +57,7 @@ STUDY = Study(
                     losses=adding(part(AuxiliaryLoss, outputs=("pam", "cam"), weight=1.0)),
                 ),
             },
+            about=("head", "losses"),
         ),
     ),
     baseline={"attention": "none", "multi_grid": "off", "supervised": "one"},

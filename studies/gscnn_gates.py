@@ -43,6 +43,7 @@ STUDY = Study(
                 "gates-gradients": change(shape_stream=PLAIN.having(image_gradient="sobel"), losses=SUPERVISED),
                 "gates-gradients-dual": change(shape_stream=PLAIN.having(image_gradient="sobel"), losses=DUAL_TASK),
             },
+            about=("shape_stream", "losses"),
         ),
     ),
     baseline={"trunk": "resnet-50", "shape": "none"},

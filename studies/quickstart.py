@@ -34,6 +34,7 @@ STUDY = Study(
         Factor(
             "upsampling",
             {"dilated": change(), "jpu": change(backbone=choose(output_stride=32), neck=part(JPU, width=32))},
+            about=("backbone", "neck"),
         ),
         Factor(
             "gate",
@@ -44,6 +45,7 @@ STUDY = Study(
                     losses=adding(part(BoundaryLoss, weight=1)),
                 ),
             },
+            about=("shape_stream", "losses"),
         ),
     ),
     baseline={"attention": "off", "upsampling": "dilated", "gate": "off"},

@@ -43,10 +43,11 @@ ALLOWED = {
     "columns": {"parts"},
     "records": {"parts", "columns", "scores"},
     "stats": set(),
-    "report": {"parts", "columns", "records", "stats", "report"},
+    "report": {"parts", "columns", "records", "stats", "audit", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
     "study": {"parts", "model", "recipe", "factors"},
+    "audit": set(),
     "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
     "stages": {"parts", "model", "data", "recipe", "study", "training", "measure", "identity"},
     "trial": {
@@ -57,6 +58,7 @@ ALLOWED = {
     "display": {"records", "study", "stages"},
     "breakdown": {"parts", "model", "measure", "records", "study", "environment"},
     "commands": {
+        "audit",
         "parts", "data", "records", "report", "factors", "study", "check", "checkpoints", "trial", "plan", "execute",
         "display", "breakdown",
     },
@@ -64,7 +66,7 @@ ALLOWED = {
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
-WITHOUT_TORCH = {"parts", "columns", "scores", "records", "stats", "report", "cli", "identity", "recipe"}
+WITHOUT_TORCH = {"parts", "columns", "scores", "records", "stats", "audit", "report", "cli", "identity", "recipe"}
 
 
 def imports_of(source: str, module: str) -> set[str]:

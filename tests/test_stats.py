@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.stats import Effect, effect, holm, paired, pooled_sd, power, resolvable, verdict
+from bench.stats import Effect, effect, equivalence, holm, paired, pooled_sd, power, resolvable, seeds_needed, verdict
 
 
 def test_a_paired_difference_of_three_seeds_equals_the_computation_by_hand() -> None:
@@ -128,6 +128,24 @@ def test_the_interval_covers_the_truth_as_often_as_said_at_three_seeds() -> None
     covered = np.mean([each.low <= truth <= each.high for each in found])
     # 4 standard errors of a share of .95 over 2000 draws.
     assert covered == pytest.approx(0.95, abs=0.02)
+
+
+def test_equivalence_is_the_larger_of_two_one_sided_tests_worked_by_hand() -> None:
+    # n = 3, mean 0.2, error 0.1: T = (1 - 0.2) / 0.1 = 8 and 12; P(T > 8; 2) = (1 - 8 / √66) / 2.
+    found = Effect(0.2, math.nan, math.nan, 0.1 * math.sqrt(3), 3, math.nan)
+    assert equivalence(found, 1.0) == pytest.approx((1 - 8 / math.sqrt(66)) / 2)
+    assert equivalence(found, 0.1) > 0.5
+    assert math.isnan(equivalence(effect([0.2]), 1.0))
+    assert math.isnan(equivalence(effect([0.2, 0.2]), 1.0))
+    with pytest.raises(ValueError, match="above zero, got 0"):
+        equivalence(found, 0)
+
+
+def test_no_number_of_seeds_is_named_for_nothing_to_resolve() -> None:
+    assert seeds_needed(0.0, 1.0) is None
+    assert seeds_needed(1.0, 0.0) is None
+    assert seeds_needed(0.001, 1.0) is None
+    assert seeds_needed(100.0, 1.0) == 2
 
 
 def test_pooling_weighs_variances_by_their_degrees_of_freedom() -> None:

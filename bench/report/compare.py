@@ -23,7 +23,7 @@ Kind = Literal["variant", "main effect", "interaction"]
 
 COLUMNS = (
     "label", "kind", "variant", "delta", "low", "high", "sd", "n", "planned", "p", "p_holm", "verdict", "reason",
-    "resolvable",
+    "resolvable", "needed", "p_equivalent",
 )  # fmt: skip
 """Of :func:`effects`. ``delta``, ``low``, ``high``, ``sd`` and ``resolvable`` are in the stored unit."""
 
@@ -61,7 +61,8 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     """One row a contrast, columns :data:`COLUMNS`; Holm's correction runs over all rows.
 
     ``resolvable`` is the smallest true difference that this comparison would have resolved with 80 % power at its n and
-    the spread seen, at the strictest of Holm's steps.
+    the spread seen, at the strictest of Holm's steps; ``needed`` the seeds that would resolve the difference seen.
+    ``p_equivalent`` tests, after Holm, that the difference is beyond the study's margin; NaN for a study without one.
 
     Raises:
         RecordError: for a column that does not exist, or that no quality trial measures and so has no seeds to pair.
@@ -74,8 +75,10 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     found = [stats.effect(_per_seed(contrast, scores)) for contrast in wanted]
     adjusted = stats.holm([each.p for each in found])
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
+    margin = results.plan.get("margin") if name == "miou" else None
+    equivalent = stats.holm([stats.equivalence(each, margin) if margin else stats.NAN for each in found])
     rows = []
-    for contrast, each, p_holm in zip(wanted, found, adjusted, strict=True):
+    for contrast, each, p_holm, p_equivalent in zip(wanted, found, adjusted, equivalent, strict=True):
         said = stats.verdict(each, p_holm, definition.better)
         rows.append(
             {
@@ -88,9 +91,11 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
                 "verdict": said.word,
                 "reason": said.reason,
                 "resolvable": stats.resolvable(each.sd, each.n, alpha=alpha),
+                "needed": stats.seeds_needed(each.delta, each.sd, alpha=alpha),
+                "p_equivalent": p_equivalent,
             }
         )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64"})
 
 
 def study_resolvable(effects_frame: pd.DataFrame) -> tuple[float, int]:

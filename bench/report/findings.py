@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from bench import stats
 from bench.columns import column
 from bench.records import Results
-from bench.report import compare, tables
+from bench.report import compare, confounds, tables
 from bench.report.words import difference_unit, interval, labels, plural, resolvable, signed, tally
 
 IN_WORDS = {"macs": "MACs", "latency_s": "latency", "peak_bytes": "peak memory", "parameters": "parameters"}
@@ -30,7 +31,14 @@ def findings(results: Results) -> list[Finding]:
     costs = {row["variant"]: row for row in tables.numbers(results).to_dict("records")}
     effects = compare.effects(results, tables.JUDGED)
     found = [
-        _comparison(row, costs.get(row["variant"], {})) for row in effects.to_dict("records") if int(row["n"]) >= 1
+        _comparison(
+            row,
+            costs.get(row["variant"], {}),
+            confounds.share_sentence(results, str(row["variant"])),
+            tables.equivalent(row, results) if row["p_equivalent"] < stats.ALPHA else "",
+        )
+        for row in effects.to_dict("records")
+        if int(row["n"]) >= 1
     ]
     if not found and "quality" in results.plan["stages"]:
         found = [Finding("No variant has been trained with a seed that the baseline has too: nothing to compare yet.")]
@@ -41,17 +49,19 @@ def findings(results: Results) -> list[Finding]:
     return [each for each in (*found, _resolution(effects), _holes(results)) if each is not None]
 
 
-def _comparison(row: Mapping[Any, Any], costs: Mapping[Any, Any]) -> Finding:
+def _comparison(row: Mapping[Any, Any], costs: Mapping[Any, Any], confound: str, equal: str) -> Finding:
     unit, name = difference_unit(tables.JUDGED), column(tables.JUDGED).label
     bounds = interval(row["low"], row["high"], tables.JUDGED)
     against = {"variant": " against the baseline", "main effect": "", "interaction": " beyond the sum of both"}
     n = f"n={row['n']}" if row["n"] == row["planned"] else f"n={row['n']} of {row['planned']}"
     said = tables.verdict(row) if row["kind"] != "interaction" else _interaction(row)
     delta = " ".join(each for each in (signed(row["delta"], tables.JUDGED), unit, bounds) if each)
+    if equal:
+        said += f", equivalent {equal}"
     sentence = f"{row['label']}: {name} {delta}{against[row['kind']]} ({n}): {said}."
     if row["kind"] == "variant" and _cost(costs):
         sentence += f" Cost against the baseline: {_cost(costs)}."
-    return Finding(sentence, str(row["verdict"]))
+    return Finding(" ".join(each for each in (sentence, confound) if each), str(row["verdict"]))
 
 
 def _interaction(row: Mapping[Any, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import numbers as number_types
 import re
@@ -19,7 +18,7 @@ from plotly.offline import get_plotlyjs
 
 from bench.columns import COLUMNS
 from bench.records import Results, load
-from bench.report import exports, protocol, tables
+from bench.report import confounds, exports, protocol, tables
 from bench.report.figures import Figure, all_figures
 from bench.report.findings import findings
 from bench.report.words import NOTHING, difference_title, labels, levels_of, plural, tally
@@ -95,7 +94,7 @@ def write_report(folder: Path) -> Path:
 
 def render(results: Results, figures: Sequence[Figure], folder_name: str) -> str:
     """The page as HTML."""
-    found = findings(results)
+    found, differing = findings(results), confounds.differences(results)
     environment = Environment(
         loader=PackageLoader("bench.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -119,7 +118,8 @@ def render(results: Results, figures: Sequence[Figure], folder_name: str) -> str
         protocol=view(protocol.protocol(results)),
         provenance=view(protocol.provenance(results)),
         definitions=view(protocol.definitions(results)),
-        audit=json.dumps(results.plan["audit"], indent=2, ensure_ascii=False) if results.plan.get("audit") else "",
+        differing=view(differing),
+        confounds=view(differing[differing["Kind"].isin(confounds.CONFOUNDS)]),
         commands=_commands(results, folder_name),
         files=TABLE_FILES,
         crowded=any(record.measured.get("isolated") is False for record in results.records),
@@ -199,8 +199,13 @@ def _notes(results: Results) -> list[str]:
             f"{plural(len(results.stale), 'stale record')} {'was' if len(results.stale) == 1 else 'were'} left out: "
             "made by other source, data or settings than the plan's."
         )
-    if plan.get("audit"):
-        notes.append("Variants differ from the baseline in more than their factors say: see the audit below.")
+    confounded = [names[each] for each in confounds.confounded(results)]
+    if confounded:
+        notes.append(
+            f"{plural(len(confounded), 'variant')} {'differs' if len(confounded) == 1 else 'differ'} from the baseline "
+            f"in more than the factors are about ({', '.join(confounded[:3])}{', …' if len(confounded) > 3 else ''}): "
+            "see “What else differs?”."
+        )
     return notes
 
 

@@ -6,12 +6,14 @@ missing trial is never averaged away: n says so, and a cell without a value name
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from bench import stats
 from bench.columns import COLUMNS, column
 from bench.records import RecordError, Results
 from bench.report import compare
@@ -37,6 +39,9 @@ JUDGED = "miou"
 """The quantity that verdicts are about. One, so that Holm's correction does not pay for what nobody asked."""
 BOUNDARY = "boundary_f_3px"
 """Shown beside it where it was measured: mIoU hardly sees a boundary that is three pixels off."""
+EQUIVALENT = "Equivalent"
+LEAST_P = 0.001
+"""Smaller p-values are only said to be below it."""
 NOT_ISOLATED = "†"
 """Marks a timing or memory that was measured while other work may have shared the machine."""
 TIMED = ("latency_s", "peak_bytes", "train_peak_bytes")
@@ -105,7 +110,10 @@ def emphasis(results: Results) -> pd.DataFrame:
 
 
 def effects(results: Results) -> pd.DataFrame:
-    """Every comparison as printed: label, n, Δ with interval, p-values, verdict, smallest resolvable difference."""
+    """Every comparison as printed: label, n, Δ with interval, p-values, verdict, smallest resolvable difference.
+
+    Then the seeds that the difference seen would need and, where the study states a margin, equivalence.
+    """
     unit = difference_title(JUDGED)
     rows = [
         {
@@ -118,11 +126,25 @@ def effects(results: Results) -> pd.DataFrame:
             "p (Holm)": _p(row["p_holm"]),
             "Verdict": verdict(row),
             "Resolvable": resolvable(row["resolvable"], JUDGED),
+            "Seeds needed": NOTHING if pd.isna(row["needed"]) else str(row["needed"]),
+            EQUIVALENT: equivalent(row, results),
         }
         for row in _rows(compare.effects(results, JUDGED))
     ]
-    heads = ["Effect of", "Kind", unit, "95 % interval", "Seeds", "p", "p (Holm)", "Verdict", "Resolvable"]
-    return pd.DataFrame(rows, columns=heads)
+    heads = [
+        "Effect of", "Kind", unit, "95 % interval", "Seeds", "p", "p (Holm)", "Verdict", "Resolvable", "Seeds needed",
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=heads + [EQUIVALENT] * bool(results.plan.get("margin")))
+
+
+def equivalent(row: Mapping[Any, Any], results: Results) -> str:
+    """Whether a row of effects shows a difference within the study's margin: ``within ±0.50 (p < 0.001)``."""
+    margin, p = results.plan.get("margin"), row["p_equivalent"]
+    if not margin or math.isnan(p):
+        return NOTHING
+    said = _p(p) if p < LEAST_P else f"= {_p(p)}"
+    bounds = f"±{shown(margin, JUDGED)}"
+    return f"within {bounds} (p {said})" if p < stats.ALPHA else f"not shown for {bounds}"
 
 
 def per_class(results: Results) -> pd.DataFrame:
@@ -263,7 +285,7 @@ def _cost_text(name: str) -> Callable[[Mapping[str, Any]], str]:
 def _p(value: float) -> str:
     if pd.isna(value):
         return NOTHING
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return f"< {LEAST_P}" if value < LEAST_P else f"{value:.3f}"
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

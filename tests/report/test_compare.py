@@ -11,7 +11,8 @@ import pytest
 from bench import stats
 from bench.columns import ColumnError
 from bench.records import RecordError, load
-from bench.report import compare
+from bench.report import compare, tables
+from bench.report.findings import findings
 
 Plant = Callable[..., Path]
 TOLERANCE = 2e-6
@@ -47,6 +48,24 @@ def test_a_factorial_study_has_variant_main_and_interaction_effects_that_equal_t
         },
         abs=TOLERANCE,
     )
+
+
+def test_a_study_with_a_margin_says_what_is_equivalent_and_one_without_does_not(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    scores = {A: [0.60, 0.61, 0.62], B: [0.601, 0.6098, 0.6205], C: [0.65, 0.66, 0.68], D: [0.65, 0.66, 0.68]}
+    results = load(planted_results(tmp_path / "with", scores=scores, plan={"margin": 0.01}))
+    rows = by_label(compare.effects(results))
+    assert rows["upsampling=jpu"]["p_equivalent"] < 0.05
+    assert rows["attention=on"]["p_equivalent"] > 0.5
+    shown = tables.effects(results).set_index("Effect of")["Equivalent"]
+    assert shown["upsampling=jpu"].startswith("within ±1.00 (p = 0.0")
+    assert shown["attention=on"] == "not shown for ±1.00"
+    said = [each.text for each in findings(results) if each.text.startswith("upsampling=jpu: ")]
+    assert "not resolved, equivalent within ±1.00" in said[0]
+    without = load(planted_results(tmp_path / "without", scores=scores))
+    assert compare.effects(without)["p_equivalent"].isna().all()
+    assert "Equivalent" not in tables.effects(without)
 
 
 def test_an_effect_is_the_paired_interval_over_seeds(tmp_path: Path, planted_results: Plant) -> None:

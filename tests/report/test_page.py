@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench.records import RecordError, read, write
+from bench.records import RecordError, load, read, read_all, write
+from bench.report import confounds
 from bench.report.page import script_json, write_report
 
 Plant = Callable[..., Path]
@@ -128,10 +130,42 @@ def test_the_page_says_where_the_numbers_come_from(tmp_path: Path, planted_resul
         assert text in page, text
 
 
-def test_an_undeclared_difference_is_shown(tmp_path: Path, planted_results: Plant) -> None:
-    page = without_plotly(write_report(planted_results(tmp_path, plan={"audit": {C: ["neck: other width"]}})))
-    assert "in more than their factors say" in page
-    assert "neck: other width" in page
+def facts(level: str, kernel: int, macs: int) -> dict[str, Any]:
+    """A network of one slot as an audit keeps it."""
+    head = {"class": "heads.<b>Head", "choices": {"kernel": kernel}, "parameters": 9, "trainable": 9, "macs": macs}
+    unset: dict[str, Any] = {"losses": [], "recipe": {}, "learning_rates": {}, "conventions": {}}
+    return {"levels": {"attention": level}, "slots": {"head": head}, **unset}
+
+
+def audit(about: str, one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a study whose factor changes the head."""
+    named = {"about": {"attention": [about]}, "touched": {"attention": ["head"]}, "input_px": [64, 64]}
+    return {"audit": {**named, "variants": {A: one, C: other}}}
+
+
+@pytest.mark.parametrize("about", ["neck", "head"])
+def test_a_difference_is_shown_and_flagged_only_where_no_factor_is_about_it(
+    tmp_path: Path, planted_results: Plant, about: str
+) -> None:
+    plan = audit(about, facts("off", 3, 5 * 10**9), facts("on", 1, 10**9))
+    page = without_plotly(write_report(planted_results(tmp_path, plan=plan)))
+    flagged = about == "neck"
+    assert ("in more than the factors are about" in page) == flagged
+    assert ("4.00 of 4.00 GMACs saved (100%) are undeclared" in page) == flagged
+    assert ("Differences that no factor declares" in page) == flagged
+    assert "&lt;b&gt;Head: kernel 3 → 1" in page
+    assert "<b>Head" not in page
+
+
+def test_trials_in_another_environment_than_the_baselines_are_flagged(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path, plan=audit("head", facts("off", 3, 5), facts("on", 1, 5)))
+    for record in read_all(folder / "records"):
+        if record.trial["variant"] == C and record.trial["stage"] == "quality":
+            write(replace(record, environment={**record.environment, "torch": "2.6.0"}), folder / "records")
+    table = confounds.differences(load(folder))
+    (row,) = table[table["Kind"] == "environment"].to_dict("records")
+    assert (row["Where"], row["Difference"]) == ("torch of quality trials", "2.13.0 → 2.6.0")
+    assert confounds.confounded(load(folder)) == [C]
 
 
 def test_a_report_of_a_damaged_record_is_refused(tmp_path: Path, planted_results: Plant) -> None:

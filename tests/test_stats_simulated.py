@@ -1,0 +1,92 @@
+"""Thousands of simulated studies: intervals cover, corrected verdicts err rarely, planted effects come back."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.records import load
+from bench.report import compare
+from bench.stats import ALPHA, effect, equivalence, holm, power, seeds_needed
+
+STUDIES = 10_000
+TRUTH = 0.7
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("varying", [0.0, 2.0], ids=["one effect", "an effect that varies by seed"])
+def test_intervals_of_a_difference_cover_the_truth_as_often_as_said(n: int, varying: float) -> None:
+    rng = np.random.default_rng(n)
+    seeds = rng.normal(0, 5, (STUDIES, n))  # what a seed does to both sides
+    effects = TRUTH + varying * rng.normal(0, 1, (STUDIES, n))
+    differences = (seeds + effects + rng.normal(0, 1, (STUDIES, n))) - (seeds + rng.normal(0, 1, (STUDIES, n)))
+    covered = sum(found.low <= TRUTH <= found.high for found in map(effect, differences))
+    assert 0.94 <= covered / STUDIES <= 0.96
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_intervals_of_a_main_effect_that_varies_by_seed_cover_its_mean(n: int) -> None:
+    """A 2 x 2 design, a contrast a seed: attention's mean over both levels of the other factor."""
+    rng = np.random.default_rng(100 + n)
+    attention = TRUTH + rng.normal(0, 1, (STUDIES, n, 1))
+    cells = rng.normal(0, 5, (STUDIES, n, 1, 1)) + rng.normal(0, 1, (STUDIES, n, 2, 2))
+    cells[:, :, 1, :] += attention
+    contrasts = cells[:, :, 1, :].mean(-1) - cells[:, :, 0, :].mean(-1)
+    covered = sum(found.low <= TRUTH <= found.high for found in map(effect, contrasts))
+    assert 0.94 <= covered / STUDIES <= 0.96
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_of_eight_null_factors_holm_lets_one_through_in_a_twentieth_of_the_studies_at_most(n: int) -> None:
+    rng = np.random.default_rng(200 + n)
+    variants = rng.normal(0, 1, (STUDIES, 8, n)) - rng.normal(0, 1, (STUDIES, 1, n))  # against one baseline
+    wrong = sum(min(holm([effect(each).p for each in study])) < ALPHA for study in variants)
+    error = math.sqrt(ALPHA * (1 - ALPHA) / STUDIES)
+    assert wrong / STUDIES <= ALPHA + 2 * error
+
+
+def test_equivalence_is_claimed_wrongly_in_a_twentieth_of_the_studies_at_the_margin() -> None:
+    rng = np.random.default_rng(300)
+    claims = [equivalence(effect(each), 1.0) < ALPHA for each in rng.normal(1.0, 0.2, (STUDIES, 5))]
+    assert np.mean(claims) == pytest.approx(ALPHA, abs=2 * math.sqrt(ALPHA * (1 - ALPHA) / STUDIES))
+
+
+def test_the_seeds_needed_resolve_as_often_as_asked() -> None:
+    n = seeds_needed(1.0, 1.5)
+    assert n is not None
+    assert power(1.0, 1.5, n - 1) < 0.8 <= power(1.0, 1.5, n)
+    rng = np.random.default_rng(400)
+    resolved = [effect(each).p < ALPHA for each in rng.normal(1.0, 1.5, (STUDIES, n))]
+    assert np.mean(resolved) == pytest.approx(power(1.0, 1.5, n), abs=0.01)
+
+
+def test_planted_effects_of_a_two_to_the_third_design_come_back_interactions_included(
+    tmp_path: Path, planted_results: Callable[..., Path]
+) -> None:
+    """Additive in mIoU: attention +5 points, upsampling 0, gate -3, attention x gate +4; noise of a tenth a seed."""
+    rng = np.random.default_rng(0)
+    factors = {"attention": ("off", "on"), "upsampling": ("dilated", "jpu"), "gate": ("off", "on")}
+    seeds, scores = rng.normal(0, 0.02, 5), {}
+    for levels in itertools.product(*factors.values()):
+        attention, _, gate = (factors[name].index(level) for name, level in zip(factors, levels, strict=True))
+        planted = 0.5 + 0.05 * attention - 0.03 * gate + 0.04 * attention * gate
+        name = ", ".join(f"{factor}={level}" for factor, level in zip(factors, levels, strict=True))
+        scores[name] = list(planted + seeds + rng.normal(0, 0.001, 5))
+    table = compare.effects(load(planted_results(tmp_path, factors=factors, scores=scores))).set_index("label")
+    expected = {
+        "attention=on, on average": 0.05 + 0.04 / 2,
+        "upsampling=jpu, on average": 0.0,
+        "gate=on, on average": -0.03 + 0.04 / 2,
+        "attention=on × gate=on": 0.04,
+        "attention=on × upsampling=jpu": 0.0,
+        "upsampling=jpu × gate=on": 0.0,
+    }
+    for label, truth in expected.items():
+        row = table.loc[label]
+        assert row["low"] <= truth <= row["high"], label
+        assert row["verdict"] == ("not resolved" if truth == 0 else "better" if truth > 0 else "worse"), label
