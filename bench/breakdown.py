@@ -27,6 +27,10 @@ SMALL_SHARE = 0.01
 """A module with less than this share of every quantity is left out of the printed table; the files have them all."""
 
 
+SMALLEST_PX = 16
+"""Height and width of the smallest image that is measured, as in a recipe."""
+
+
 class SizeError(BenchError, ValueError):
     """Image sizes that cannot be measured."""
 
@@ -142,6 +146,23 @@ def break_down(
             progress=lambda done, total, size=f"{height}×{width}": tell(f"{size}, forward {done}/{total}"),  # type: ignore[misc]
         )
     return Breakdown(cell, machine, forwards, rows, growth(rows) if len(sizes) > 1 else [])
+
+
+def pixels(size: str) -> tuple[int, int]:
+    """Height and width of ``360x480``.
+
+    Raises:
+        SizeError: for anything else.
+    """
+    height, _, width = size.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and min(int(height), int(width)) >= SMALLEST_PX):
+        raise SizeError(f"--px {size!r}: expected height x width of {SMALLEST_PX} pixels at least, such as 360x480")
+    return int(height), int(width)
+
+
+def smaller_sizes(px: tuple[int, int]) -> list[tuple[int, int]]:
+    """Half, three quarters and all of each side."""
+    return [(max(SMALLEST_PX, px[0] * part // 4), max(SMALLEST_PX, px[1] * part // 4)) for part in (2, 3, 4)]
 
 
 _WORDS: Mapping[str, str] = dict(zip(QUANTITIES, ("MACs", "outputs", "saved", "time"), strict=True))

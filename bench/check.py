@@ -10,7 +10,8 @@ from torch import nn
 
 from bench.factors import StudyError
 from bench.layers import WiringError
-from bench.measure.counts import count_by_shape, parameters
+from bench.measure.counts import parameters
+from bench.measure.shapes import count_by_shape
 from bench.model import SegModel
 from bench.parts import ChoiceError
 from bench.study import Cell, Study

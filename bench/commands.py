@@ -17,7 +17,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from bench.breakdown import SizeError, break_down
+from bench.breakdown import break_down, pixels, smaller_sizes
 from bench.check import Checked, check_cells
 from bench.checkpoints import convert_file
 from bench.data.base import DataError
@@ -32,8 +32,6 @@ from bench.trial import run as run_trial
 
 FALLBACK_PX = (512, 512)
 """Input size of ``check`` and ``cost`` where neither the recipe nor the data gives one."""
-SMALLEST_PX = 16
-"""Height and width of the smallest image that is measured, as in a recipe."""
 
 
 def source(study: Path, size: str | None, data: str | None, seeds: str | None, final: bool) -> Source:
@@ -222,7 +220,7 @@ def cost(
     """
     console = console_for_people()
     known = shaped(what, console, data_is_given=data_is_given)
-    chosen = [pixels(size) for size in sizes] or _smaller_sizes(known.input_px)
+    chosen = [pixels(size) for size in sizes] or smaller_sizes(known.input_px)
     with console.status("") as status:
         made = break_down(
             known.study.cell(variant),
@@ -246,18 +244,6 @@ def cost(
         console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def pixels(size: str) -> tuple[int, int]:
-    """Height and width of ``360x480``.
-
-    Raises:
-        SizeError: for anything else.
-    """
-    height, _, width = size.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal() and min(int(height), int(width)) >= SMALLEST_PX):
-        raise SizeError(f"--px {size!r}: expected height x width of {SMALLEST_PX} pixels at least, such as 360x480")
-    return int(height), int(width)
-
-
 def convert(
     checkpoint: Path, what: Source, variant: str, out: Path, num_classes: int | None, layout: str | None
 ) -> None:
@@ -274,11 +260,6 @@ def convert(
     for what_happened, names in (("dropped, never used in forward", done.dropped), ("filled with 0", done.filled)):
         if names:
             console.print(f"{what_happened}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _smaller_sizes(px: tuple[int, int]) -> list[tuple[int, int]]:
-    """Half, three quarters and all of each side."""
-    return [(max(SMALLEST_PX, px[0] * part // 4), max(SMALLEST_PX, px[1] * part // 4)) for part in (2, 3, 4)]
 
 
 def _print_excluded(study: Study, console: Console) -> None:

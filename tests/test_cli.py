@@ -199,3 +199,26 @@ def test_convert_writes_our_tensors_and_names_what_it_dropped(
     code, _, err = bench("convert", tmp_path / "danet.pth", study, "attention=both,supervised=three", out)
     assert code == 2
     assert "head.surplus.weight" in err
+
+
+def test_cost_takes_a_variant_apart_and_writes_what_it_prints(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    code, out, _ = bench(
+        "cost", tiny_study(), "neck=on", "--px", "32x32", "--px", "64x64", "--forwards", "1", "--results", tmp_path
+    )
+    assert code == 0
+    assert all(word in out for word in ("network", "backbone", "neck", "MACs ~ px^", "neck=on at 1×3×64×64"))
+    assert len(list((tmp_path / "tiny" / "attribution").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("neck=of",), "did you mean 'off'"), (("baseline", "--px", "64"), "expected height x width")],
+)
+def test_cost_explains_a_variant_or_size_that_is_none(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path], arguments: tuple[str, ...], said: str
+) -> None:
+    code, _, err = bench("cost", tiny_study(), *arguments)
+    assert code == 2
+    assert said in err

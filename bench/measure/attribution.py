@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.measure.activations import watched_saves, within
-from bench.measure.counts import ShapeCounts, count_shapes, deployed
+from bench.measure.shapes import ShapeCounts, count_shapes, deployed
 from bench.model import SegModel, Variant
 
 QUANTITIES = ("macs", "output_bytes", "saved_bytes", "time_s")
@@ -88,7 +88,7 @@ def attribute(
     forwards: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ModuleCost]:
-    """A row for the network and each module down to ``depth`` that has weights or work; in order of execution.
+    """A row for the network and each module down to ``depth`` that has weights or work, in the order of building.
 
     Args:
         model: on the device of ``image``; left as it is.

@@ -19,8 +19,9 @@ from bench.heads.dual_attention import DualAttentionHead
 from bench.heads.encoding import EncNetHead
 from bench.heads.fcn import FCNHead
 from bench.measure import counts
-from bench.measure.counts import buffer_bytes, count_by_shape, count_macs, count_shapes, parameters
+from bench.measure.counts import buffer_bytes, count_macs, parameters
 from bench.measure.operators import UncountedError, contraction_macs
+from bench.measure.shapes import count_by_shape, count_shapes
 from bench.model import SLOTS, SegModel, Variant
 from bench.necks.jpu import JPU
 from bench.parts import Part, part
