@@ -51,6 +51,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def contract(session: nox.Session) -> None:
+    """Every variant of every study at its full width: one step, finite gradients; arguments go to pytest."""
+    run(session, "pytest", "-m", "contract", *session.posargs)
+
+
+@nox.session
 def quickstart(session: nox.Session) -> None:
     """The quickstart study from nothing to its report; arguments go to `bench run`."""
     run(session, "bench", "run", "studies/quickstart.py", *session.posargs)

@@ -44,13 +44,18 @@ def class_boundaries(label: Tensor, num_classes: int, radius_px: int = 2, *, for
     published = form == "as_published"
     corner = _corner_of_an_empty_plane(label, radius_px)
     bands = []
-    for index in range(num_classes):
-        plane = label == index + published
+    for plane in class_planes(label, num_classes, form=form).unbind(1):
         band = boundary_band(torch.where(plane, 0, IGNORE), radius_px, frame=published)
         if published:
             band |= corner & ~plane.flatten(1).any(dim=1).view(-1, 1, 1)
         bands.append(band)
     return torch.stack(bands, dim=1)
+
+
+def class_planes(label: Tensor, num_classes: int, *, form: Form = "as_intended") -> Tensor:
+    """Where each class is, ``N K H W``, boolean. In the published form plane ``k`` is that of class ``k + 1``."""
+    classes = torch.arange(num_classes, device=label.device) + (form == "as_published")
+    return label.unsqueeze(1) == classes.view(-1, 1, 1)
 
 
 def _corner_of_an_empty_plane(label: Tensor, radius_px: int) -> Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.amp.autocast_mode import is_autocast_available
 
 from bench.parts import BenchError, Level, Levels
 
@@ -30,6 +31,20 @@ class Resize(nn.Module):
 
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
         return resize(x, size, self.align_corners)
+
+
+def widened(x: Tensor) -> Tensor:
+    """``x`` in float32, or as it is if it is that wide already."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def without_autocast(x: Tensor) -> torch.autocast:
+    """A context without casts on the device of ``x``, for sums of products that half precision cannot hold.
+
+    Under autocast a float32 operand alone is not enough: the product itself would be done in half precision.
+    """
+    device = x.device.type
+    return torch.autocast(device if is_autocast_available(device) else "cpu", enabled=False)
 
 
 def conv_norm_relu(in_channels: int, out_channels: int, kernel: int, *, dilation: int = 1) -> nn.Sequential:

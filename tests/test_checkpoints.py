@@ -71,6 +71,10 @@ NETWORKS = {
         "decode_head.psp_modules.0.1.conv.weight",
         variant(part(PSPHead, width=8), SHALLOW, neck=part(JPU, width=6), auxiliary=AUXILIARY),
     ),
+    "mmseg-deeplab": (
+        "decode_head.aspp_modules.0.conv.weight",
+        variant(part(DeepLabV3Head, width=8, projection=False), SHALLOW, neck=part(JPU, width=6), auxiliary=AUXILIARY),
+    ),
     "mmseg-encnet": (
         "decode_head.enc_module.fc.0.weight",
         variant(part(EncNetHead, width=8), SHALLOW, neck=part(JPU, width=6)),
@@ -120,7 +124,8 @@ def test_a_converted_state_fills_the_network_and_nothing_is_left_over(name: str)
     SegModel(network, CLASSES).load_state_dict(result.state)
     assert result.dropped == result.filled == ()
     layout = layout_for(state)
-    untouched = [key for key in state if not key.startswith("neck.dilation_layers")]
+    reordered = ("neck.dilation_layers", "decode_head.bottleneck.conv" if name == "mmseg-deeplab" else "neck.dilation")
+    untouched = [key for key in state if not key.startswith(reordered)]
     for key in untouched:
         assert torch.equal(result.state[layout.our_name(key)].squeeze(), state[key].squeeze())
 
@@ -201,22 +206,48 @@ def test_batch_counters_that_an_old_file_lacks_are_zero_and_reported() -> None:
     SegModel(network, CLASSES).load_state_dict(result.state)
 
 
+def conv_norm(state: Mapping[str, Tensor], name: str, x: Tensor, **options: Any) -> Tensor:
+    """One of mmcv's ConvModules in evaluation mode, without its ReLU."""
+    stats = (state[f"{name}.bn.{each}"] for each in ("running_mean", "running_var", "weight", "bias"))
+    return F.batch_norm(F.conv2d(x, state[f"{name}.conv.weight"], **options), *stats)
+
+
+def mmseg_aspp(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """mmsegmentation's DeepLabV3 head in functional form: the pooled image first, one 3x3 convolution on all."""
+    pooled = F.relu(conv_norm(state, "decode_head.image_pool.1", x.mean((2, 3), keepdim=True))).expand(
+        -1, -1, *x.shape[2:]
+    )
+    maps = [pooled, F.relu(conv_norm(state, "decode_head.aspp_modules.0", x))]
+    for index, rate in enumerate((12, 24, 36), start=1):
+        maps.append(F.relu(conv_norm(state, f"decode_head.aspp_modules.{index}", x, padding=rate, dilation=rate)))
+    joined = F.relu(conv_norm(state, "decode_head.bottleneck", torch.cat(maps, dim=1), padding=1))
+    return F.conv2d(joined, state["decode_head.conv_seg.weight"], state["decode_head.conv_seg.bias"])
+
+
+def test_a_pyramid_of_mmsegmentation_computes_the_same_with_the_image_last() -> None:
+    network, state = originals("mmseg-deeplab")
+    model = SegModel(network, CLASSES).eval()
+    model.load_state_dict(convert(state, network, CLASSES).state)
+    x = torch.randn(2, model.neck.out_levels[-1].channels, 13, 17, generator=torch.Generator().manual_seed(3))
+    logits, _ = model.head([x], with_aux=False)
+    torch.testing.assert_close(logits, mmseg_aspp(state, x))
+    unrolled = {**state, "decode_head.bottleneck.conv.weight": model.head.entry[0].weight}
+    assert not torch.allclose(logits, mmseg_aspp(unrolled, x), rtol=1e-2)
+
+
 def mmseg_jpu(state: Mapping[str, Tensor], features: list[Tensor]) -> Tensor:
     """mmsegmentation's JPU in functional form: its maps are joined shallow to deep."""
-
-    def conv(name: str, x: Tensor, **options: Any) -> Tensor:
-        stats = (state[f"{name}.bn.{each}"] for each in ("running_mean", "running_var", "weight", "bias"))
-        return F.batch_norm(F.conv2d(x, state[f"{name}.conv.weight"], **options), *stats)
-
-    laterals = [F.relu(conv(f"neck.conv_layers.{i}.0", x, padding=1)) for i, x in enumerate(features)]
+    laterals = [F.relu(conv_norm(state, f"neck.conv_layers.{i}.0", x, padding=1)) for i, x in enumerate(features)]
     size = laterals[0].shape[-2:]
     up = [torch.nn.functional.interpolate(x, size, mode="bilinear", align_corners=False) for x in laterals]  # noqa: TID251
     joint = torch.cat(up, dim=1)
     branches = []
     for index, dilation in enumerate((1, 2, 4, 8)):
         name = f"neck.dilation_layers.{index}.0"
-        x = conv(f"{name}.depthwise_conv", joint, padding=dilation, dilation=dilation, groups=joint.shape[1])
-        branches.append(F.relu(conv(f"{name}.pointwise_conv", x)))
+        x = conv_norm(
+            state, f"{name}.depthwise_conv", joint, padding=dilation, dilation=dilation, groups=joint.shape[1]
+        )
+        branches.append(F.relu(conv_norm(state, f"{name}.pointwise_conv", x)))
     return torch.cat(branches, dim=1)
 
 

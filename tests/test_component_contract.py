@@ -31,6 +31,8 @@ PYRAMID: Levels = (Level(6, 2), Level(8, 4), Level(12, 8), Level(16, 16), Level(
 DILATED: Levels = (Level(6, 2), Level(8, 4), Level(12, 8), Level(16, 8), Level(24, 8))
 WIDE: Levels = (Level(6, 1), Level(8, 2), Level(12, 4), Level(16, 8), Level(24, 8))
 EDGES = Level(1, 1)
+LARGE = 100.0
+"""Standard deviation of large features: their squares, 10,000 and more, sum up beyond what float16 holds."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ CASES = [
         for each in (
             part(PSPHead, width=8),
             part(DeepLabV3Head, width=8, rates=(2, 4)),
+            part(DeepLabV3Head, width=8, rates=(2, 4), projection=False),
             part(DeepLabV3PlusHead, width=8, rates=(2, 4), low_width=4),
             part(EncNetHead, width=8, codes=4),
         )
@@ -199,13 +202,18 @@ def test_nothing_leaves_the_device_in_a_forward_pass(case: Case) -> None:
 
 
 @every_case
-def test_half_precision_under_autocast_gives_finite_outputs_and_gradients(case: Case) -> None:
-    module = case.build()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = torch.stack([output.float().square().mean() for output in run(module, case.inputs())]).sum()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_under_autocast_gives_finite_outputs_and_gradients_of_large_activations(
+    case: Case, dtype: torch.dtype
+) -> None:
+    module, inputs = case.build(), case.inputs()
+    inputs = {name: [LARGE * x for x in given] if name == "features" else given for name, given in inputs.items()}
+    with torch.autocast("cpu", dtype=dtype):
+        outputs = run(module, inputs)
+    assert all(output.isfinite().all() for output in outputs)
+    loss = torch.stack([output.float().square().mean() for output in outputs]).sum()
     if loss.requires_grad:
         loss.backward()
-    assert loss.isfinite()
     assert all(p.grad.isfinite().all() for p in module.parameters() if p.grad is not None)
 
 
@@ -214,7 +222,8 @@ def test_a_boundary_leaves_every_shared_initial_tensor_of_a_head_as_it_was(head:
     plain = Case(head.slot, head.part, head.levels).build().state_dict()
     with_boundary = head.build().state_dict()
     assert set(plain) < set(with_boundary)
-    # ASPP concatenates the boundary's branch, so what projects all branches has more inputs.
+    # ASPP concatenates the boundary's branch, so what joins all branches has more inputs.
     resized = {name for name in plain if plain[name].shape != with_boundary[name].shape}
-    assert resized <= {"project.weight", "project.0.weight"}
+    assert len(resized) <= 1
+    assert resized <= {"project.weight", "project.0.weight", "entry.0.weight"}
     assert all(torch.equal(plain[name], with_boundary[name]) for name in set(plain) - resized)

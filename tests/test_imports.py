@@ -16,7 +16,8 @@ ALLOWED = {
     "parts": set(),
     "layers": {"parts"},
     "state_files": {"parts"},
-    "backbones": {"parts", "layers", "state_files", "backbones"},
+    "layouts": {"layouts"},
+    "backbones": {"parts", "layers", "state_files", "layouts", "backbones"},
     "necks": {"parts", "layers", "necks"},
     "heads": {"parts", "layers"},
     "canny": set(),
@@ -29,7 +30,6 @@ ALLOWED = {
     "gscnn_losses": {"parts", "layers", "model", "data", "boundaries", "losses"},
     "dual_task": {"parts", "layers", "model", "data", "boundaries", "losses", "gscnn_losses"},
     "controls": {"parts", "layers", "model"},
-    "layouts": {"layouts"},
     "checkpoints": {"parts", "model", "layouts", "state_files"},
     "parity": {
         "parts", "layers", "model", "data", "losses", "gscnn_losses", "dual_task", "boundaries", "canny", "checkpoints",

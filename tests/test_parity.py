@@ -22,7 +22,7 @@ from bench.parity.golden import GoldenError, draw_weight, generator_of, read_fol
 from bench.parity.networks import network_of
 
 GOLDEN = Path(__file__).parent / "golden"
-CASES = read_folder(GOLDEN)
+CASES = read_folder(GOLDEN).cases
 
 
 @pytest.fixture(autouse=True)
@@ -221,6 +221,20 @@ def test_a_case_that_the_index_lists_must_be_there(folder: Any, capsys: Any) -> 
     (path / "index.json").write_text(json.dumps({"cases": [{"case": "A_gscnn_basicblock"}, {"case": "A_lost"}]}))
     assert main([str(path)]) == 1
     assert "fail         A_lost" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["A_gscnn_gate8", "index", "param_counts"])
+@pytest.mark.parametrize("content", ["{", "[]", '{"models": 1, "cases": 2}'])
+def test_a_file_that_is_no_json_or_not_what_it_should_be_fails_by_itself(
+    folder: Any, capsys: pytest.CaptureFixture[str], name: str, content: str
+) -> None:
+    path = folder("A_gscnn_basicblock")
+    (path / "index.json").write_text(json.dumps({"cases": [{"case": "A_gscnn_gate8"}]}))
+    (path / f"{name}.json").write_text(content)
+    assert main([str(path)]) == 1
+    shown = capsys.readouterr().out
+    assert "pass         A_gscnn_basicblock" in shown
+    assert f"fail         {name}" in shown
 
 
 @pytest.mark.parametrize("arguments", [["missing"], ["."], ["a", "b"], ["--help"]])

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bench.layouts.table import translate
 from bench.parts import ChoiceError
 from bench.state_files import COUNTER, StateFileError, read_state, without_module_prefix
 
@@ -83,7 +84,7 @@ def load_weights(
     if strangers:
         raise StateFileError(f"{source} holds no state dict: {', '.join(strangers[:5])} are no tensors")
     dropped = tuple(key for key in given if key.startswith(tuple(f"{module}." for module in drop)))
-    state = {_renamed(key, names or {}): value for key, value in given.items() if key not in dropped}
+    state = {translate(key, names or {}) or key: value for key, value in given.items() if key not in dropped}
     own = network.state_dict()
     filled = tuple(name for name in own if name not in state and name.endswith(COUNTER))
     problems = [f"missing: {name}" for name in own if name not in state and name not in filled]
@@ -128,10 +129,3 @@ def _fetch(source: str, sha256: str) -> Path:
             "weights_sha256 if it is the one that you mean"
         )
     return path
-
-
-def _renamed(key: str, names: Mapping[str, str]) -> str:
-    for theirs, ours in names.items():
-        if key.startswith(f"{theirs}."):
-            return ours + key[len(theirs) :]
-    return key

@@ -8,8 +8,8 @@ the normalisation and activation that would end the network. Written from a desc
 
 **Departures**:
 - No classifier.
-- Convolutions start like :class:`~bench.backbones.resnet.ResNet`'s; the release leaves PyTorch's default, whose signal
-  fades with depth, and loads no weights.
+- Convolutions start like :class:`~bench.backbones.resnet.ResNet`'s; PyTorch's default, in the release, lets the signal
+  fade with depth. The choice ``weights`` loads ImageNet's.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from bench.backbones.initial import draw_by_name
+from bench.backbones.pretrained import check_weights_choice, load_weights
+from bench.layouts.gscnn import WIDE_RESNET
 from bench.parts import Count, Fraction, Level, Levels
 
 
@@ -42,6 +44,10 @@ STAGES = {
 """Two channels are a block of two 3x3 convolutions, three a bottleneck. mod2 and mod3 have a pooling ahead of them."""
 
 OUTPUTS = ("mod2", "mod3", "mod4", "mod7")
+
+
+RELEASED = WIDE_RESNET | {theirs.removesuffix(".0"): ours for theirs, ours in WIDE_RESNET.items()}
+"""Names of weights -> ours, of Gated-SCNN's trunk and of In-Place ABN, whose normalisation holds its activation."""
 
 
 class PreActivationBlock(nn.Module):
@@ -92,10 +98,28 @@ class WideResNet38(nn.Module):
     Args:
         width: channels of mod1; 64 is the published network, the others are 2, 4, 8 and 64 times as many.
         dropout: share of channels dropped ahead of the last convolution of mod6 and of mod7 in training.
+        weights: path or URL of a state dict to start from, in the names of Gated-SCNN's trunk or of In-Place ABN; the
+            classifier in it, and the normalisation ahead of that, are dropped. ``None`` keeps the initial draws.
+        weights_sha256: checksum of that file.
+
+    Attributes:
+        loaded: what became of the weights; ``None`` without any, or on the meta device, where they are not read.
+
+    Raises:
+        ChoiceError: for weights without a checksum, or the reverse.
+        StateFileError: for weights that cannot be had or do not fit.
     """
 
-    def __init__(self, *, width: Count = 64, dropout: tuple[Fraction, Fraction] = (0.3, 0.5)) -> None:
+    def __init__(
+        self,
+        *,
+        width: Count = 64,
+        dropout: tuple[Fraction, Fraction] = (0.3, 0.5),
+        weights: str | None = None,
+        weights_sha256: str | None = None,
+    ) -> None:
         super().__init__()
+        check_weights_choice("WideResNet38", weights, weights_sha256)
         self.mod1 = nn.Conv2d(3, width, 3, padding=1, bias=False)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
         drops = {"mod6": dropout[0], "mod7": dropout[1]}
@@ -115,6 +139,10 @@ class WideResNet38(nn.Module):
         outputs = [width * STAGES[name].channels[-1] for name in OUTPUTS]
         self.out_levels: Levels = tuple(map(Level, (width, *outputs), (1, 2, 4, 8, 8)))
         draw_by_name(self)
+        self.loaded = None
+        if weights is not None and weights_sha256 is not None:
+            drop = ("bn_out", "classifier")
+            self.loaded = load_weights(self, weights, weights_sha256, drop=drop, names=RELEASED)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = self.mod1(image)

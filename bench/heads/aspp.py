@@ -11,7 +11,7 @@ Gated-SCNN, 2019, section 3.1, written from the papers and a description.
 - The width is a choice of its own; FastFCN takes an eighth of the incoming channels (256 of 2048), mmsegmentation 512.
 - As in Gated-SCNN, DeepLabV3+ has plain convolutions, no normalisation or ReLU after either projection, no dropout and
   a classifier without bias.
-- With a boundary map the projection has more inputs, so its initial weights are not those that it has without.
+- With a boundary map what joins the branches has more inputs, so its initial weights are not those that it has without.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class DeepLabV3Head(nn.Module):
         boundary: level of the boundary map, if there is one; it becomes one more branch.
         width: channels of each branch, of their projection and ahead of the classifier.
         rates: dilations of the 3x3 branches; 12, 24, 36 at output stride 8, half of that at 16.
+        projection: whether a 1x1 convolution joins the branches ahead of the 3x3, as in FastFCN; in mmsegmentation the
+            3x3 joins them itself.
         pyramid_dropout: share of the projection's channels dropped in training.
         dropout: share of channels dropped in training ahead of the classifier.
     """
@@ -48,17 +50,20 @@ class DeepLabV3Head(nn.Module):
         *,
         width: Count = 256,
         rates: tuple[Count, ...] = (12, 24, 36),
+        projection: bool = True,
         pyramid_dropout: Fraction = 0.5,
         dropout: Fraction = 0.1,
     ) -> None:
         super().__init__()
         need_levels(self, levels, 1, "place it behind a backbone or a neck")
         self.aspp = ASPP(levels[-1].channels, width, rates, boundary)
-        with own_draws("project"):
-            self.project = conv_norm_relu(self.aspp.out_channels, width, 1)
-        self.pyramid_dropout = nn.Dropout2d(pyramid_dropout)
+        self.project: nn.Module = nn.Identity()
+        self.pyramid_dropout = nn.Dropout2d(pyramid_dropout if projection else 0.0)
+        if projection:
+            with own_draws("project"):
+                self.project = conv_norm_relu(self.aspp.out_channels, width, 1)
         with own_draws("entry"):
-            self.entry = conv_norm_relu(width, width, 3)
+            self.entry = conv_norm_relu(width if projection else self.aspp.out_channels, width, 3)
         self.dropout = nn.Dropout2d(dropout)
         with own_draws("classifier"):
             self.classifier = nn.Conv2d(width, num_classes, 1)
@@ -70,7 +75,7 @@ class DeepLabV3Head(nn.Module):
         return self.classifier(self.dropout(self.entry(x))), {}
 
     def context(self, x: Tensor, boundary: Tensor | None = None) -> Tensor:
-        """All branches in one map: ``N C h w`` -> ``N width h w``."""
+        """All branches in one map: ``N C h w`` -> ``N width h w``, or side by side without a projection."""
         image, *others = self.aspp(x, boundary)
         # The image comes last in FastFCN, which a converted checkpoint relies on.
         projected: Tensor = self.project(torch.cat([*others, image], dim=1))

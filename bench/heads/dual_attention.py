@@ -7,6 +7,7 @@ training release of September 2018.
 
 **Departures**:
 - Position attention goes over blocks of queries and recomputes them in the backward pass: no ``T x T`` map exists.
+- The energies of both attentions are computed in float32 at least, also under autocast: they are not scaled.
 - ``channel_sign="paper"`` is the printed equation; the released code attends to the least similar channels.
 - With one attention off, the other's features are the fused ones, and one classifier serves; with both off, this is the
   FCN head, tensor by tensor.
@@ -19,9 +20,16 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.amp.autocast_mode import is_autocast_available
 
-from bench.layers import BoundaryFusion, conv_norm_relu, need_levels, need_stride, own_draws
+from bench.layers import (
+    BoundaryFusion,
+    conv_norm_relu,
+    need_levels,
+    need_stride,
+    own_draws,
+    widened,
+    without_autocast,
+)
 from bench.parts import ChoiceError, Count, Fraction, Level, Levels
 
 BLOCKS = 24
@@ -135,6 +143,11 @@ class PositionAttention(nn.Module):
     The energies are not scaled, as in the paper.
     """
 
+    zero_gradient_at_first: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("query.weight", "query.bias", "key.weight", "value.weight", "value.bias"),
+        "while gamma is 0 nothing of the attended features reaches the output",
+    )
+
     def __init__(self, channels: int, reduction: int, gamma: Gamma) -> None:
         super().__init__()
         if channels % reduction:
@@ -165,10 +178,8 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.flatten(2)
-        # Under autocast a float32 operand alone is not enough: the product itself would be done in half precision.
-        device = x.device.type
-        with torch.autocast(device if is_autocast_available(device) else "cpu", enabled=False):
-            wide = flat.to(torch.promote_types(flat.dtype, torch.float32))
+        with without_autocast(x):
+            wide = widened(flat)
             attention = torch.softmax(self.sign * torch.bmm(wide, wide.transpose(1, 2)), dim=-1)
         attended = torch.bmm(attention.to(flat.dtype), flat)
         return self.gamma * attended.view_as(x) + x
@@ -203,9 +214,10 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
 
 
 def _weights(query: Tensor, key: Tensor) -> Tensor:
-    """Attention of a block of queries, ``N block T``; the softmax in float32 at least, as autocast has it."""
-    energy = query.transpose(1, 2).bmm(key)
-    return torch.softmax(energy, dim=-1, dtype=torch.promote_types(energy.dtype, torch.float32)).to(query.dtype)
+    """Attention of a block of queries, ``N block T``; energies and softmax in float32 at least."""
+    with without_autocast(query):
+        energy = widened(query).transpose(1, 2).bmm(widened(key))
+        return torch.softmax(energy, dim=-1).to(query.dtype)
 
 
 def _block(query: Tensor) -> int:

@@ -22,9 +22,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.amp.autocast_mode import is_autocast_available
 
-from bench.layers import BoundaryFusion, WiringError, conv_norm_relu, need_levels, own_draws
+from bench.layers import BoundaryFusion, WiringError, conv_norm_relu, need_levels, own_draws, widened, without_autocast
 from bench.parts import Count, Fraction, Level, Levels
 
 
@@ -126,10 +125,8 @@ class ContextEncoding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         flat = self.entry(x).flatten(2)
-        # Under autocast a float32 operand alone is not enough: the products themselves would be in half precision.
-        device = x.device.type
-        with torch.autocast(device if is_autocast_available(device) else "cpu", enabled=False):
-            wide = flat.to(torch.promote_types(flat.dtype, torch.float32))
+        with without_autocast(x):
+            wide = widened(flat)
             residuals = encode(wide, self.codewords.to(wide.dtype), self.scale.to(wide.dtype))
             context: Tensor = torch.relu(self.norm(residuals)).mean(1)
         return context.to(flat.dtype)

@@ -1,7 +1,7 @@
 """mmsegmentation's names of DANet and FastFCN.
 
 **Source**: state-dict keys of open-mmlab/mmsegmentation 0.x and 1.x; only names are taken from them. Its DeepLabV3
-head, one 3x3 convolution on the pyramid where FastFCN has a 1x1 and a 3x3, is another function and has no table.
+head is ``DeepLabV3Head(projection=False)``: one 3x3 convolution on the pyramid where FastFCN has a 1x1 and a 3x3.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ PSP_HEAD: Names = {
     **conv_modules({**numbered("psp_modules.{}.1", "pooling.branches.{}", 4), "bottleneck": "entry"}),
     "conv_seg": "classifier",
 }
+DEEPLAB_HEAD: Names = {
+    **conv_modules(
+        {"image_pool.1": "aspp.image", **numbered("aspp_modules.{}", "aspp.branches.{}", 4), "bottleneck": "entry"}
+    ),
+    "conv_seg": "classifier",
+}
 ENCNET_HEAD: Names = {
     **conv_modules({"bottleneck": "entry", "enc_module.encoding_project": "encoding.entry", "fusion": "laterals.fuse"}),
     **conv_modules(numbered("lateral_convs.{}", "laterals.project.{}", 2)),
@@ -59,6 +65,7 @@ JPU = _jpu()
 HEADS: dict[str, Names] = {
     "decode_head.pam_conv_seg.weight": DUAL_ATTENTION_HEAD,
     "decode_head.psp_modules.0.1.conv.weight": PSP_HEAD,
+    "decode_head.aspp_modules.0.conv.weight": DEEPLAB_HEAD,
     "decode_head.enc_module.fc.0.weight": ENCNET_HEAD,
     "decode_head.convs.0.conv.weight": FCN_HEAD,
 }
@@ -72,7 +79,8 @@ def mmseg(source: Collection[str]) -> Layout:
         **under("decode_head", "head", head_names(source, HEADS)),
         **under("auxiliary_head", "auxiliary", FCN_HEAD),
     }
-    return Layout("mmseg", names, change=_from_mmseg)
+    pyramid = "decode_head.aspp_modules.0.conv.weight" in source
+    return Layout("mmseg", names, change=_with_image_last if pyramid else _from_mmseg)
 
 
 def _from_mmseg(name: str, tensor: Tensor) -> Tensor:
@@ -82,6 +90,13 @@ def _from_mmseg(name: str, tensor: Tensor) -> Tensor:
     match = re.fullmatch(r"neck\.branches\.\d+\.(depthwise|depthwise_norm|pointwise\.0)\.\w+", name)
     dim = 1 if match and match[1] == "pointwise.0" else 0
     return shallow_last(tensor, dim) if match and tensor.ndim > dim else tensor
+
+
+def _with_image_last(name: str, tensor: Tensor) -> Tensor:
+    """Of a pyramid whose branches mmsegmentation joins with the pooled image first: that comes last here."""
+    if name == "head.entry.0.weight":
+        return tensor.roll(-tensor.shape[0], dims=1)  # a branch has as many channels as what joins them gives
+    return _from_mmseg(name, tensor)
 
 
 def shallow_last(tensor: Tensor, dim: int) -> Tensor:

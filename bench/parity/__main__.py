@@ -17,7 +17,7 @@ from bench.parity.compare import Check, Verdict
 from bench.parity.counterparts import MODULES
 from bench.parity.counts import run_counts
 from bench.parity.forward import run_network
-from bench.parity.golden import Case, GoldenError, listed, read_folder
+from bench.parity.golden import Case, Folder, GoldenError, listed, read_folder
 from bench.parity.images import IMAGES
 from bench.parity.losses import LOSSES
 from bench.parity.modules import run_module
@@ -70,12 +70,25 @@ def verdicts(folder: Path) -> Iterator[Verdict]:
     Raises:
         GoldenError: for a folder that cannot be used.
     """
-    cases = read_folder(folder)
-    for case in cases:
-        yield run_case(case)
-    yield from run_counts(folder)
-    for name in sorted(listed(folder) - {case.name for case in cases}):
-        yield Verdict(name, "fail", (Check("files", problem="in index.json, but not in the folder"),))
+    found = read_folder(folder)
+    yield from map(run_case, found.cases)
+    yield from (_failed(name, "file", problem) for name, problem in found.unreadable.items())
+    others = {"param_counts": lambda: run_counts(folder), "index": lambda: _missing(folder, found)}
+    for name in [each for each in others if each not in found.unreadable]:
+        try:
+            yield from others[name]()
+        except FAILURES as error:
+            yield _failed(name, "run", f"{type(error).__name__}: {error}")
+
+
+def _missing(folder: Path, found: Folder) -> Iterator[Verdict]:
+    """Cases that the folder's index promises and the folder lacks."""
+    for name in sorted(listed(folder) - {case.name for case in found.cases} - found.unreadable.keys()):
+        yield _failed(name, "files", "in index.json, but not in the folder")
+
+
+def _failed(name: str, what: str, problem: str) -> Verdict:
+    return Verdict(name, "fail", (Check(what, problem=problem),))
 
 
 def run_case(case: Case) -> Verdict:
@@ -84,11 +97,11 @@ def run_case(case: Case) -> Verdict:
         return Verdict(case.name, "not covered", notes=("measurement issue",))
     if case.kind not in RUNNERS:
         known = ", ".join(sorted(RUNNERS))
-        return Verdict(case.name, "fail", (Check("kind", problem=f"{case.kind!r} is none of {known}"),))
+        return _failed(case.name, "kind", f"{case.kind!r} is none of {known}")
     try:
         return RUNNERS[case.kind](case)
     except FAILURES as error:
-        return Verdict(case.name, "fail", (Check("run", problem=f"{type(error).__name__}: {error}"),))
+        return _failed(case.name, "run", f"{type(error).__name__}: {error}")
 
 
 def lines(verdict: Verdict) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -120,22 +120,38 @@ class Case:
         return drawn
 
 
-def read_folder(folder: Path) -> list[Case]:
-    """Every case of a folder, by name.
+class Folder(NamedTuple):
+    """What a folder holds.
+
+    Attributes:
+        cases: by name.
+        unreadable: name of a file that is no JSON -> why.
+    """
+
+    cases: list[Case]
+    unreadable: dict[str, str]
+
+
+def read_folder(folder: Path) -> Folder:
+    """Every case of a folder.
 
     Raises:
-        GoldenError: for no folder, a folder without cases, or JSON that cannot be read.
+        GoldenError: for no folder, or a folder without cases.
     """
     if not folder.is_dir():
         raise GoldenError(f"{folder} is no folder; give one with golden cases (NAME.json beside NAME.npz)")
-    cases = []
+    found = Folder([], {})
     for path in sorted(folder.glob("*.json")):
-        facts = read_json(path)
+        try:
+            facts = read_json(path)
+        except GoldenError as error:
+            found.unreadable[path.stem] = str(error)
+            continue
         if isinstance(facts, dict) and "case" in facts:
-            cases.append(Case(path, facts, {row[0]: tuple(row) for row in facts.get("entries", [])}))
-    if not cases:
+            found.cases.append(Case(path, facts, {row[0]: tuple(row) for row in facts.get("entries", [])}))
+    if not found.cases:
         raise GoldenError(f"{folder} holds no golden case (NAME.json with a 'case' in it, beside NAME.npz)")
-    return cases
+    return found
 
 
 def listed(folder: Path) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 
 from bench.backbones.pretrained import Loaded
 from bench.backbones.resnet import ResNet
+from bench.backbones.wide_resnet import WideResNet38
 from bench.model import SegModel, Variant
-from bench.parts import part
+from bench.parts import ChoiceError, part
 from bench.state_files import StateFileError
 
 State = dict[str, Tensor]
@@ -145,3 +147,23 @@ def test_weights_leave_the_draws_of_the_other_slots_as_they_were(tmp_path: Path)
         variant = Variant(choice, part(FCNHead, width=4), losses=(part(SegmentationLoss),))
         heads.append(SegModel(variant, 3, seed=1).head.state_dict())  # type: ignore[union-attr]
     assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
+
+
+@pytest.mark.parametrize("activation_apart", [True, False], ids=["gated-scnn", "in-place-abn"])
+def test_a_wide_resnet_takes_weights_in_the_names_of_both_releases(activation_apart: bool, tmp_path: Path) -> None:
+    state = {}
+    for name, tensor in WideResNet38(width=2).state_dict().items():
+        theirs = re.sub(r"^(mod\d)\.(\d)\.", lambda m: f"{m[1]}.block{int(m[2]) + 1}.", name)
+        theirs = re.sub(r"^mod1\.", "mod1.conv1.", theirs)
+        theirs = re.sub(r"\.(conv\d|bn[23])\.", r".convs.\1.", theirs) if ".block" in theirs else theirs
+        theirs = re.sub(r"(bn\d)\.", r"\1.0.", theirs) if activation_apart else theirs
+        state[f"module.{theirs.replace('projection', 'proj_conv')}"] = torch.full_like(tensor, 0.25)
+    last = {"module.bn_out.weight": torch.zeros(128), "module.classifier.fc.bias": torch.zeros(10)}
+    choices = saved({"state_dict": {**state, **last}}, tmp_path)
+    loaded = part(WideResNet38, width=2, **choices).build()
+    assert all(p.eq(0.25).all() for p in loaded.parameters())
+    assert loaded.loaded == Loaded(choices["weights"], ("bn_out.weight", "classifier.fc.bias"), ())
+    with pytest.raises(StateFileError, match=r"unexpected: mod8\.weight"):
+        WideResNet38(width=2, **saved({**state, "module.mod8.weight": torch.zeros(1)}, tmp_path))
+    with pytest.raises(ChoiceError, match="without weights_sha256"):
+        WideResNet38(width=2, weights="a.pth")

@@ -148,6 +148,23 @@ def test_channel_attention_computes_its_energies_in_float32_under_autocast() -> 
     assert products == [((1, 2, 2), torch.bfloat16), ((1, 4, 4), torch.float32), ((1, 4, 42), torch.bfloat16)]
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("recording", [True, False])
+def test_position_attention_to_large_activations_is_finite_under_autocast_and_nearly_that_in_float32(
+    dtype: torch.dtype, recording: bool
+) -> None:
+    torch.manual_seed(0)
+    attention = PositionAttention(64, 8, "trainable")
+    nn.init.constant_(attention.gamma, 0.5)
+    x = 500 * torch.rand(1, 64, 9, 11)  # energies of some 8 * 300 * 300, float16 ends at 65504
+    query, key = attention.query(x).flatten(2), attention.key(x).flatten(2)
+    assert query.transpose(1, 2).bmm(key).abs().max() > 65504
+    with torch.autocast("cpu", dtype=dtype), torch.set_grad_enabled(recording):
+        attended = attention(x)
+    assert attended.isfinite().all()
+    assert torch.allclose(attended, attention(x), atol=0.05 * float(x.max()))
+
+
 def test_channel_attention_survives_energies_beyond_half_precision() -> None:
     attention = ChannelAttention("trainable", "released")
     nn.init.constant_(attention.gamma, 0.5)
