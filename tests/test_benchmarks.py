@@ -9,7 +9,7 @@ import torch
 
 from bench.heads.dual_attention import PositionAttention
 from benchmarks import __main__ as command
-from benchmarks import attention
+from benchmarks import attention, counting
 from benchmarks.attention import Storages
 from benchmarks.plain import PlainPositionAttention
 
@@ -71,6 +71,14 @@ def test_a_measurement_ends_with_its_line(
     assert found
     assert found[2] == unit
     assert float(found[1]) > 0
+
+
+def test_counting_is_compared_with_a_full_count_that_gives_the_same_number(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(counting, "SIZE_PX", (64, 96))
+    assert command.main(["counting"]) == 0
+    assert re.fullmatch(LINE.format("counting"), capsys.readouterr().out.splitlines()[-1])
 
 
 def test_without_a_name_the_measurements_are_listed_and_an_unknown_one_is_refused(
