@@ -134,11 +134,13 @@ def measure_cost(
 
 
 STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {"quality": measure_quality, "cost": measure_cost}
+_COST_FIELDS = {
+    "data", "split", "cost_px", "latency_samples", "training_cost", "batch", "crop_px", "precision", "momentum",
+    "clip_norm",
+}  # fmt: skip
 IRRELEVANT: Mapping[Stage, frozenset[str]] = {
     "quality": frozenset({"cost_px", "latency_samples", "training_cost"}),
-    "cost": frozenset(Recipe.__dataclass_fields__)
-    - {"data", "split", "cost_px", "latency_samples"}
-    - {"training_cost", "batch", "crop_px", "precision", "momentum", "clip_norm"},
+    "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
 }
 """Recipe fields that cannot change what a stage measures, so changing them repeats nothing."""
 

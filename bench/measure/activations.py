@@ -26,7 +26,7 @@ def watched_saves(model: nn.Module, given: Iterable[Tensor]) -> Iterator[Counter
     were ``given`` are left out, since they are there anyway. What the network saves itself goes by ``""``; what is
     saved while it is not running, by :data:`OUTSIDE`.
     """
-    known = {id_of(tensor) for tensor in (*model.parameters(), *model.buffers(), *given)}
+    known = {_storage_id(tensor) for tensor in (*model.parameters(), *model.buffers(), *given)}
     alive: list[torch.UntypedStorage] = []  # an address is not used again while its storage lives
     saved: Counter[str] = Counter()
     running: list[str] = []
@@ -47,6 +47,7 @@ def watched_saves(model: nn.Module, given: Iterable[Tensor]) -> Iterator[Counter
         with saved_tensors_hooks(pack, lambda tensor: tensor):
             yield saved
     finally:
+        alive.clear()  # the graph holds on to pack, and must not hold on to what it has done with
         for handle in handles:
             handle.remove()
 
@@ -62,7 +63,7 @@ def within(saved: Mapping[str, int], module: str) -> int:
     return sum(count for name, count in saved.items() if name == module or name.startswith(f"{module}."))
 
 
-def id_of(tensor: Tensor) -> int:
+def _storage_id(tensor: Tensor) -> int:
     """What tells one storage from another while both live."""
     return int(tensor.untyped_storage()._cdata)
 

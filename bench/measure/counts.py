@@ -75,14 +75,16 @@ def count_macs(model: SegModel, height: int, width: int) -> Macs:
 
     fvcore is shown the image itself where that takes a second. Else its count follows from small images with the same
     remainders by the grid: areas of maps are linear in the tiles of height and width, and attention multiplies two
-    areas. Where a network does not follow that form (windows, for one), fvcore is shown the image after all.
+    areas. Where a network does not follow that form (windows, for one), fvcore is shown the image after all, and a
+    whole network of the user's is never shown other sizes than the one that is asked for.
 
     Raises:
         UncountedError: for an attention kernel or product that has no count, and for counters that disagree.
     """
     by_shape = count_shapes(model, height, width)
     clone = LogitsOnly(copy.deepcopy(model)).to("cpu", torch.float32).eval()
-    probes = _probes(height, width) if by_shape.macs() > DIRECT_MACS else {(height, width): Fraction(1)}
+    direct = model.whole is not None or by_shape.macs() <= DIRECT_MACS
+    probes = {(height, width): Fraction(1)} if direct else _probes(height, width)
     counted = _fitted(clone, probes)
     if len(probes) > 1 and (counted is None or _disagreement(counted[0], by_shape, model)):
         probes = {(height, width): Fraction(1)}
@@ -141,7 +143,6 @@ def _fitted(
     clone: LogitsOnly, probes: Mapping[tuple[int, int], Fraction]
 ) -> tuple[dict[str, Operators], Operators] | None:
     """fvcore's counts by module and operator, and what it gives no count to; ``None`` if they are no whole numbers."""
-    totals: dict[str, Counter[str]] = {}
     uncounted: Operators = {}
     sums: dict[tuple[str, str], Fraction] = {}
     for (height, width), weight in probes.items():

@@ -30,7 +30,9 @@ from bench.recipe import Recipe
 from bench.training import Step, layout, prepare
 
 WARM_UP_PX = 64
-"""Height and width of what the network sees first, so that what libraries load and keep is no part of its peak."""
+"""Height and width of what a network sees first, so that what libraries load and keep is no part of its peak.
+
+A whole network of the user's sees the real size instead: it promises nothing about others."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,15 @@ def inference_memory(build: Callable[[], SegModel], image: Tensor) -> Memory:
     """Peak memory of one forward of the network that ``build`` returns."""
     networks: list[SegModel] = []
 
-    def run(shown: Tensor) -> None:
+    def run(*, warm_up: bool = False) -> None:
         networks[:] = [build().to(image.device).eval()]
+        small = warm_up and networks[0].whole is None
         with torch.inference_mode():
-            networks[0](shown, with_aux=False)
+            networks[0](image[..., :WARM_UP_PX, :WARM_UP_PX] if small else image, with_aux=False)
 
-    run(image[..., :WARM_UP_PX, :WARM_UP_PX])
+    run(warm_up=True)
     networks.clear()
-    peak = peak_of(lambda: run(image), image.device)
+    peak = peak_of(run, image.device)
     return Memory(
         peak.kind,
         len(image),
@@ -103,27 +106,26 @@ def training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch
     The random stream of the process is left as it is.
     """
     steps: list[Step] = []
-    saved: dict[str, int] = {}
     input_bytes = 0
 
-    def run(shown: Recipe) -> None:
+    def run(*, warm_up: bool = False) -> None:
         nonlocal input_bytes
-        step = prepare(build(), shown, device)
+        model = build()
+        step = prepare(model, recipe, device)
         steps[:] = [step]
-        batch = made_up_batch(shown, step.model.num_classes, device)
+        batch = made_up_batch(small if warm_up and model.whole is None else recipe, model.num_classes, device)
         input_bytes = bytes_of(batch)
         _reach_steady_state(step)
-        with watched_saves(step.model, batch) as by_module:
-            loss = step.forward(*batch)
-        step.backward(loss)
+        step.backward(step.forward(*batch))
         step.update()
-        saved.update(by_slot(by_module, [slot for slot, _ in step.model.slots()]))
 
     height, width = (min(size, WARM_UP_PX) for size in recipe.crop_px)
+    small = recipe.having(batch=2, crop_px=(height, width))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        run(recipe.having(batch=2, crop_px=(height, width)))
+        run(warm_up=True)
         steps.clear()
-        peak = peak_of(lambda: run(recipe), device)
+        saved = saved_bytes(build(), recipe, device)
+        peak = peak_of(run, device)
     model, optimiser = steps[0].model, steps[0].optimiser
     state = (value for each in optimiser.state.values() for value in each.values() if isinstance(value, Tensor))
     return Memory(
@@ -139,6 +141,18 @@ def training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch
         bytes_of(state),
         saved,
     )
+
+
+def saved_bytes(model: SegModel, recipe: Recipe, device: torch.device) -> dict[str, int]:
+    """Slot -> bytes that autograd keeps of one forward of ``recipe``, :data:`~bench.measure.activations.OUTSIDE` too.
+
+    A forward of its own, since watching it changes what the CPU's allocator does.
+    """
+    step = prepare(model, recipe, device)
+    batch = made_up_batch(recipe, model.num_classes, device)
+    with watched_saves(model, batch) as by_module:
+        step.forward(*batch)
+    return by_slot(by_module, [slot for slot, _ in model.slots()])
 
 
 def made_up_batch(recipe: Recipe, num_classes: int, device: torch.device) -> tuple[Tensor, Tensor]:

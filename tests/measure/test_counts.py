@@ -24,7 +24,7 @@ from bench.measure.operators import UncountedError, contraction_macs
 from bench.measure.shapes import count_by_shape, count_shapes
 from bench.model import SLOTS, SegModel, Variant
 from bench.necks.jpu import JPU
-from bench.parts import Part, part
+from bench.parts import Level, Part, part
 from bench.shape_streams.gated import GatedShapeStream
 from bench.study import load_study
 from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers
@@ -221,16 +221,29 @@ def test_counts_from_small_images_equal_the_full_count_operator_by_operator(
     assert max(h * w for h, w in fitted.counted_px) < height * width
 
 
-def test_a_network_that_small_images_do_not_foretell_is_counted_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Windowed(TwoLayers):
-        def forward(self, image: Tensor) -> Tensor:
-            height, width = ((int(size) + 27) // 28 * 28 for size in image.shape[-2:])
-            return super().forward(F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2])))
+class Windowed(nn.Module):
+    """A backbone that pads its image to windows of 28 pixels."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.out_levels = (Level(8, 2),)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        height, width = (-int(size) % 28 for size in image.shape[-2:])
+        return [self.conv(F.pad(image, (0, width, 0, height)))]
+
+
+def test_a_network_that_small_images_do_not_foretell_is_counted_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "DIRECT_MACS", 0)
-    macs = count_macs(model_of(Windowed), 160, 192)
+    macs = count_macs(SegModel(Variant(part(Windowed), part(FCNHead, width=8), losses=LOSSES), CLASSES), 160, 192)
     assert macs.counted_px == [(160, 192)]
-    assert macs.by_slot["whole"] == 84 * 98 * (8 * 27 + 8 * CLASSES)
+    assert macs.by_slot["backbone"] == 84 * 98 * 8 * 27
+
+
+def test_a_whole_network_is_shown_no_size_but_the_one_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "DIRECT_MACS", 0)
+    assert count_macs(SegModel(TWO_LAYERS, CLASSES), 64, 96).counted_px == [(64, 96)]
 
 
 def test_counting_changes_neither_tensors_nor_the_mode_of_any_module() -> None:
