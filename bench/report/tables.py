@@ -38,7 +38,7 @@ JUDGED = "miou"
 """The quantity that verdicts are about. One, so that Holm's correction does not pay for what nobody asked."""
 NOT_ISOLATED = "†"
 """Marks a timing or memory that was measured while other work may have shared the machine."""
-TIMED = ("latency_s", "peak_bytes", "train_peak_bytes")
+TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
 
 
 @dataclass(frozen=True)
