@@ -137,6 +137,15 @@ COLUMNS: dict[str, Column] = {
         "Peak memory of one training step at the recipe's batch, crop and precision: weights, gradients, optimiser "
         "state and activations; read as peak memory is.",
     ),
+    "train_state_bytes": Column(
+        "Training state", "B", "MiB", 2**-20, 1, "lower", "cost",
+        "What a training step holds whatever its batch: weights, statistics of normalisation, gradients and optimiser "
+        "state; exact.",
+    ),
+    "train_rest_bytes": Column(
+        "Training activations", "B", "MiB", 2**-20, 1, "lower", "cost",
+        "Training memory without training state and the batch itself: activations, their gradients and scratch.",
+    ),
     "activation_bytes": Column(
         "Saved activations", "B", "MiB", 2**-20, 1, "lower", "cost",
         "Bytes that autograd keeps between forward and backward in that step, loss terms included; exact, and the same "

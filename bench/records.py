@@ -341,8 +341,11 @@ def _cost_columns(measured: Mapping[str, Any]) -> dict[str, float]:
 def _training_columns(memory: Mapping[str, Any] | None) -> dict[str, float]:
     if memory is None:
         return {}
+    state = sum(memory[f"{what}_bytes"] for what in ("weight", "buffer", "gradient", "optimiser"))
     return {
         "train_peak_bytes": float(memory["peak_bytes"]),
+        "train_state_bytes": float(state),
+        "train_rest_bytes": float(memory["peak_bytes"] - state - memory["input_bytes"]),
         "activation_bytes": float(sum(memory["saved_bytes"].values())),
     }
 

@@ -88,13 +88,17 @@ def test_other_tolerances_and_crops_than_the_usual_ones_have_columns_of_their_ow
 def test_memory_of_training_is_derived_where_it_was_measured_and_nan_elsewhere(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    memory = {"peak_bytes": 5 * 2**20, "saved_bytes": {"backbone": 3 * 2**20, "outside": 2**20}}
-    costs = {"attention=on, upsampling=dilated": {"training_memory": memory}}
+    memory = {
+        "peak_bytes": 900, "weight_bytes": 100, "buffer_bytes": 20, "gradient_bytes": 90, "optimiser_bytes": 80,
+        "input_bytes": 10, "saved_bytes": {"backbone": 300, "outside": 200},
+    }  # fmt: skip
+    costs = {"attention=on, upsampling=dilated": {"training_memory": memory}, BASE: {"training_memory": None}}
     frame = load(planted_results(tmp_path, costs=costs)).frame()
     cost = frame[frame["stage"] == "cost"].set_index("variant")
-    names = ["train_peak_bytes", "activation_bytes"]
-    assert cost.loc["attention=on, upsampling=dilated", names].tolist() == [5 * 2**20, 4 * 2**20]
+    names = ["train_peak_bytes", "train_state_bytes", "train_rest_bytes", "activation_bytes"]
+    assert cost.loc["attention=on, upsampling=dilated", names].tolist() == [900, 290, 600, 500]
     assert cost.loc[BASE, names].isna().all()
+    assert cost.loc["attention=off, upsampling=jpu", names].isna().all(), "a record without the key"
 
 
 def test_a_trial_without_a_record_is_missing_not_absent(tmp_path: Path, planted_results: Plant) -> None:

@@ -44,7 +44,8 @@ class Macs:
         by_slot: slot -> convolutions, linear layers and matrix products, by fvcore: the headline number.
         by_slot_torch: the same by torch's counter; equal, or :func:`count_macs` raises.
         by_operator: slot -> operator -> fvcore's count, headline operators or not; ``outside`` is the last resize.
-        uncounted: operators to which fvcore gives no count -> number of calls, in the largest image it was shown.
+        uncounted: operators to which fvcore gives no count -> number of calls, in the largest image it was shown; those
+            aside that only move or select (views, concatenation, ReLU), which fvcore does not report.
         counted_px: the images that fvcore was shown, height and width: the measured size alone, or small ones.
         output_bytes: slot -> bytes of what it gives to the next; 0 for one that is not called.
     """

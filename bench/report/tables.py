@@ -44,7 +44,7 @@ LEAST_P = 0.001
 """Smaller p-values are only said to be below it."""
 NOT_ISOLATED = "†"
 """Marks a timing or memory that was measured while other work may have shared the machine."""
-TIMED = ("latency_s", "peak_bytes", "train_peak_bytes")
+TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
 
 
 @dataclass(frozen=True)
