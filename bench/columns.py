@@ -70,7 +70,21 @@ COLUMNS: dict[str, Column] = {
     ),
     "latency_s": Column(
         "Latency", "s", "ms", 1e3, 1, "lower", "cost",
-        "Median time of one synchronised forward at batch 1, after warm-up.",
+        "Median time of one synchronised forward at batch 1, after warm-up. Left out if other work shared the machine.",
+    ),
+    "latency_iqr_s": Column(
+        "Latency IQR", "s", "ms", 1e3, 1, None, "cost",
+        "Distance between the quartiles of the latency samples. Over 10 % of the median the timing is noisy.",
+    ),
+    "latency_p90_s": Column(
+        "Latency p90", "s", "ms", 1e3, 1, "lower", "cost", "90th percentile of the latency; needs 64 samples."
+    ),
+    "latency_p99_s": Column(
+        "Latency p99", "s", "ms", 1e3, 1, "lower", "cost", "99th percentile of the latency; needs 662 samples."
+    ),
+    "energy_j": Column(
+        "Energy", "J", "J", 1, 2, "lower", "cost",
+        "Energy of the GPU for one image, from its own counter over all timed forwards; empty without NVML.",
     ),
     "peak_bytes": Column(
         "Peak memory", "B", "MiB", 2**-20, 1, "lower", "cost",

@@ -46,7 +46,8 @@ class Recipe:
         reported: which weights are evaluated: those after the last iteration, never the best of several.
         split: what is evaluated, whole images at native size. ``test`` is for a final study (``--final``).
         cost_px: height and width of the input that cost is measured at; ``None`` is the first evaluated image's.
-        latency_samples: timed forwards.
+        latency_samples: timed forwards, at least.
+        latency_least_s: for how long, at least, forwards are timed.
     """
 
     data: Part[Any]
@@ -67,6 +68,7 @@ class Recipe:
     split: Literal["val", "test"] = "val"
     cost_px: tuple[Pixels, Pixels] | None = None
     latency_samples: Count = 50
+    latency_least_s: NonNegative = 1.0
 
     def __post_init__(self) -> None:
         for name, (annotation, _) in choices_of(Recipe).items():

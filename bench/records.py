@@ -282,6 +282,7 @@ def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> dict[str
     }
     if record is not None and record.status == "done":
         row.update(_derive[cell["stage"]](record.measured))
+        row["reason"] = "; ".join(record.measured.get("isolation", {}).get("reasons", []))
     return row
 
 
@@ -301,9 +302,34 @@ def _cost_columns(measured: Mapping[str, Any]) -> dict[str, float]:
     return {
         "parameters": float(sum(deployed.values())),
         "macs": float(sum(measured["macs"].values())),
-        "latency_s": statistics.median(measured["latency_s"]),
         "peak_bytes": float(measured["peak_bytes"]),
+        **({} if measured.get("isolated") is False else latency_columns(measured)),
     }
+
+
+LEAST_SAMPLES = {0.90: 64, 0.99: 662}
+"""How many samples a percentile needs."""
+
+
+def latency_columns(measured: Mapping[str, Any]) -> dict[str, float]:
+    """Median, distance of the quartiles, percentiles that the number of samples supports, energy an image."""
+    samples = measured["latency_s"]
+    quartiles = [percentile(samples, share) for share in (0.25, 0.75)]
+    energy_j = measured.get("isolation", {}).get("gpu_energy_j")
+    return {
+        "latency_s": statistics.median(samples),
+        "latency_iqr_s": quartiles[1] - quartiles[0],
+        "latency_p90_s": percentile(samples, 0.90),
+        "latency_p99_s": percentile(samples, 0.99),
+        "energy_j": float("nan") if energy_j is None else energy_j / len(samples) / measured["batch"],
+    }
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """The value that ``share`` of the samples do not exceed, between neighbours by rank; NaN for too few samples."""
+    if len(samples) < LEAST_SAMPLES.get(share, 1):
+        return float("nan")
+    return float(np.quantile(np.asarray(samples, dtype=float), share))
 
 
 _derive = {"quality": _quality_columns, "cost": _cost_columns}

@@ -12,12 +12,14 @@ import torch
 from bench.data.base import Dataset
 from bench.identity import digest, source_digest
 from bench.measure.counts import count_macs, parameters
-from bench.measure.latency import latency
+from bench.measure.execution import forward_call
+from bench.measure.latency import Protocol, latency
 from bench.measure.memory import peak_memory
 from bench.measure.quality import evaluate
 from bench.model import SegModel, Variant
 from bench.parts import Part
 from bench.recipe import Recipe
+from bench.setting import Setting
 from bench.study import Cell, Stage
 from bench.training import train
 
@@ -102,8 +104,11 @@ def measure_cost(
     model = SegModel(variant, len(dataset.classes), seed=seed or 0).to(device).eval()
     tell(Event("count", 0, 1))
     macs = count_macs(model, height, width)
-    samples = latency(
-        model, image, recipe.latency_samples, progress=lambda done, total: tell(Event("time", done, total))
+    timing = latency(
+        forward_call(model, Setting(height=height, width=width), device),
+        device,
+        Protocol(min_samples=recipe.latency_samples, min_duration_s=recipe.latency_least_s),
+        progress=lambda done, total: tell(Event("time", done, total)),
     )
     with torch.inference_mode():
         shape = list(model(image, with_aux=False).logits.shape)
@@ -114,7 +119,10 @@ def measure_cost(
         "macs": macs.by_slot,
         "macs_by_operator": macs.by_operator,
         "uncounted_operators": macs.uncounted,
-        "latency_s": samples,
+        "latency_s": timing.samples_s,
+        "latency_protocol": timing.described(),
+        "isolation": timing.watch.measured(),
+        "isolated": timing.watch.isolated,
         "peak_bytes": memory.peak_bytes,
         "memory_kind": memory.kind,
         "output_shape": shape,
@@ -123,8 +131,8 @@ def measure_cost(
 
 STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {"quality": measure_quality, "cost": measure_cost}
 IRRELEVANT: Mapping[Stage, frozenset[str]] = {
-    "quality": frozenset({"cost_px", "latency_samples"}),
-    "cost": frozenset(Recipe.__dataclass_fields__) - {"data", "split", "cost_px", "latency_samples"},
+    "quality": frozenset({"cost_px", "latency_samples", "latency_least_s"}),
+    "cost": frozenset(Recipe.__dataclass_fields__) - {"data", "split", "cost_px", "latency_samples", "latency_least_s"},
 }
 """Recipe fields that cannot change what a stage measures, so changing them repeats nothing."""
 

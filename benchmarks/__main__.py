@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks.attention import attention_memory, attention_time
+from benchmarks.null import null
 from benchmarks.upsampling import upsampling
 
 MEASUREMENTS: dict[str, Callable[[], None]] = {
     "attention_memory": attention_memory,
     "attention_time": attention_time,
+    "null": null,
     "upsampling": upsampling,
 }
 

@@ -24,6 +24,7 @@ ALLOWED = {
     "shape_streams": {"parts", "layers", "canny"},
     "model": {"parts", "layers"},
     "recipe": {"parts"},
+    "setting": {"parts", "recipe"},
     "data": {"parts", "layers", "data"},
     "boundaries": {"data"},
     "losses": {"parts", "layers", "model", "data", "boundaries"},
@@ -37,7 +38,7 @@ ALLOWED = {
     },
     "training": {"parts", "model", "data", "recipe"},
     "inference": {"parts", "model", "data"},
-    "measure": {"parts", "layers", "model", "data", "inference", "measure"},
+    "measure": {"parts", "layers", "model", "data", "recipe", "setting", "training", "inference", "measure"},
     "identity": set(),
     "columns": {"parts"},
     "records": {"parts", "columns"},
@@ -45,9 +46,9 @@ ALLOWED = {
     "report": {"parts", "columns", "records", "stats", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
-    "study": {"parts", "model", "recipe", "factors"},
+    "study": {"parts", "model", "recipe", "setting", "factors"},
     "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
-    "stages": {"parts", "model", "data", "recipe", "study", "training", "measure", "identity"},
+    "stages": {"parts", "model", "data", "recipe", "setting", "study", "training", "measure", "identity"},
     "trial": {
         "parts", "data", "records", "study", "training", "environment", "stages",
     },
@@ -62,7 +63,7 @@ ALLOWED = {
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
-WITHOUT_TORCH = {"parts", "columns", "records", "stats", "report", "cli", "identity", "recipe"}
+WITHOUT_TORCH = {"parts", "columns", "records", "stats", "report", "cli", "identity", "recipe", "setting"}
 
 
 def imports_of(source: str, module: str) -> set[str]:

@@ -13,7 +13,6 @@ from bench.backbones.resnet import ResNet
 from bench.heads.dual_attention import DualAttentionHead
 from bench.heads.fcn import FCNHead
 from bench.measure.counts import UncountedError, count_by_shape, count_macs, parameters
-from bench.measure.latency import WARM_UP, latency
 from bench.measure.memory import peak_memory
 from bench.model import SegModel, Variant
 from bench.necks.jpu import JPU
@@ -102,22 +101,6 @@ def test_parameters_are_counted_by_slot_frozen_ones_included() -> None:
     counts = parameters(model)
     assert set(counts) == {"backbone", "neck", "head"}
     assert sum(counts.values()) == sum(p.numel() for p in model.parameters())
-
-
-def test_latency_gives_every_sample_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, calls = SegModel(Variant(whole=part(TwoLayers), losses=LOSSES), 5).eval(), 0
-
-    def counted(*_: object) -> None:
-        nonlocal calls
-        calls += 1
-
-    model.register_forward_hook(counted)
-    told: list[tuple[int, int]] = []
-    samples = latency(model, torch.zeros(1, 3, 32, 32), 7, progress=lambda *at: told.append(at))
-    assert len(samples) == 7
-    assert calls >= 7 + WARM_UP
-    assert all(sample > 0 for sample in samples)
-    assert told[-1] == (7, 7)
 
 
 def test_peak_memory_sees_weights_and_the_largest_maps() -> None:

@@ -1,0 +1,100 @@
+"""Two networks timed in turns in one process, so that whatever the machine does weighs on both alike."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from bench.measure.isolation import Watch, watched
+from bench.measure.latency import Call, Progress, Protocol, stopwatch, warm_up
+
+MIN_BLOCKS = 6
+"""The fewest blocks that give a 95 % interval (:func:`bench.stats.ratio_interval`)."""
+MAX_BLOCKS = 200
+LETTER_S = 0.02
+"""A letter repeats the call until it lasts so long; the clock's own noise is then far below a per cent."""
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What the blocks gave.
+
+    Attributes:
+        ours_s: seconds a call, one value a letter, in the order in which they ran; two letters a block.
+        other_s: the same of the other side.
+        calls: calls a letter.
+        steady: whether both warm-ups ended because the call had become steady.
+        watch: what else went on meanwhile.
+    """
+
+    ours_s: list[float]
+    other_s: list[float]
+    calls: int
+    steady: bool
+    watch: Watch
+
+    @property
+    def log_ratios(self) -> list[float]:
+        """log(other ÷ ours) of each block: above 0 where ours is the faster."""
+        return [
+            math.log((self.other_s[i] + self.other_s[i + 1]) / (self.ours_s[i] + self.ours_s[i + 1]))
+            for i in range(0, len(self.ours_s), 2)
+        ]
+
+
+def take_turns(
+    ours: Call,
+    other: Call,
+    device: torch.device,
+    *,
+    least_s: float,
+    protocol: Protocol | None = None,
+    letter_s: float = LETTER_S,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Turns:
+    """Time both in blocks of four letters, A B B A: a drift that is linear within a block cancels.
+
+    Which side is A is drawn for each block. Of two equal sides each block's log-ratio is then positive or negative by
+    the toss of a coin, whatever correlation there is between blocks: what the interval assumes is made true.
+
+    Args:
+        ours: a call of the first side.
+        other: a call of the second side.
+        device: where both run.
+        least_s: no block is begun after so many seconds, but for the first :data:`MIN_BLOCKS`.
+        protocol: of the warm-up of each side.
+        letter_s: seconds of a letter, at least.
+        seed: of the order.
+        progress: told after every block how many of :data:`MIN_BLOCKS` there are.
+    """
+    protocol = protocol or Protocol()
+    steady = [warm_up(stopwatch(side, device), protocol)[1] for side in (ours, other)]
+    calls = max(1, math.ceil(letter_s / min(stopwatch(side, device)() for side in (ours, other))))
+    letters = [stopwatch(_repeated(side, calls), device) for side in (ours, other)]
+    order = random.Random(seed)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    with watched(device) as watch:
+        start = time.perf_counter()
+        for block in range(MAX_BLOCKS):
+            if block >= MIN_BLOCKS and time.perf_counter() - start >= least_s:
+                break
+            first = order.randrange(2)
+            for side in (first, 1 - first, 1 - first, first):
+                seconds[side].append(letters[side]() / calls)
+            if progress is not None:
+                progress(min(block + 1, MIN_BLOCKS), MIN_BLOCKS)
+    return Turns(*seconds, calls, all(steady), watch)
+
+
+def _repeated(call: Call, times: int) -> Callable[[], None]:
+    def repeat() -> None:
+        for _ in range(times):
+            call()
+
+    return repeat
