@@ -177,7 +177,7 @@ class Results:
         return counts
 
     def frame(self) -> pd.DataFrame:
-        """One row a planned trial.
+        """One row a planned quality or cost trial; speed comparisons are in :func:`bench.speedups.frame`.
 
         Its columns are :data:`~bench.columns.META`, one a factor, and exactly :data:`~bench.columns.COLUMNS`, NaN where
         nothing was measured.
@@ -191,6 +191,7 @@ class Results:
         rows = [
             _row(cell, record, self.plan["name"])
             for cell in self.plan["cells"]
+            if cell["stage"] != "speed"
             for record in by_cell.get(cell["key"], nothing)
         ]
         names = [*META, *self.factors, *COLUMNS]

@@ -43,6 +43,7 @@ ALLOWED = {
     "columns": {"parts"},
     "records": {"parts", "columns"},
     "stats": set(),
+    "speedups": {"records", "stats"},
     "report": {"parts", "columns", "records", "stats", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
@@ -52,18 +53,23 @@ ALLOWED = {
     "trial": {
         "parts", "data", "records", "study", "training", "environment", "stages",
     },
-    "plan": {"parts", "model", "records", "study", "training", "environment", "stages", "trial", "check"},
-    "execute": {"parts", "records", "study", "environment", "stages", "trial", "plan"},
+    "plan": {
+        "parts", "model", "records", "study", "training", "environment", "stages", "trial", "check", "measure",
+    },
+    "execute": {"parts", "records", "setting", "study", "environment", "stages", "trial", "plan"},
     "display": {"records", "study", "stages"},
     "commands": {
         "parts", "data", "records", "report", "factors", "study", "check", "checkpoints", "trial", "plan", "execute",
         "display",
     },
-    "cli": {"parts", "commands", "report"},
+    "timing_commands": {
+        "parts", "records", "recipe", "setting", "factors", "study", "trial", "plan", "display", "speedups", "commands",
+    },
+    "cli": {"parts", "commands", "timing_commands", "report"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
-WITHOUT_TORCH = {"parts", "columns", "records", "stats", "report", "cli", "identity", "recipe", "setting"}
+WITHOUT_TORCH = {"parts", "columns", "records", "stats", "report", "cli", "identity", "recipe", "setting", "speedups"}
 
 
 def imports_of(source: str, module: str) -> set[str]:

@@ -177,7 +177,9 @@ def test_a_percentile_needs_as_many_samples_as_it_takes_to_be_one() -> None:
     assert few["latency_iqr_s"] == 47.5 - 16.5
     assert math.isnan(few["latency_p90_s"])
     assert math.isnan(few["energy_j"])
-    more = latency_columns({**measured, "latency_s": [float(v) for v in range(661)], "isolation": {"gpu_energy_j": 6.61}})
+    more = latency_columns(
+        {**measured, "latency_s": [float(v) for v in range(661)], "isolation": {"gpu_energy_j": 6.61}}
+    )
     assert more["latency_p90_s"] == 594.0
     assert math.isnan(more["latency_p99_s"])
     assert more["energy_j"] == pytest.approx(0.005)

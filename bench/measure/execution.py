@@ -5,18 +5,22 @@ Image ``N 3 H W``, label ``N H W``; both synthetic, since no operator's time dep
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from bench.measure.latency import Call, stopwatch
 from bench.model import LogitsOnly, SegModel
 from bench.recipe import Recipe
 from bench.setting import Setting
 from bench.training import parameter_groups
 
-Call = Callable[[], object]
+MakeCall = Callable[[], Call]
+STEPS_APART = 10
 CAPTURE_WARM_UP = 3
 """Forwards on a side stream before a graph is captured, as torch's notes on CUDA graphs advise."""
 
@@ -39,6 +43,25 @@ def forward_call(model: SegModel, setting: Setting, device: torch.device) -> Cal
             return run(image)
 
     return forward
+
+
+def placed_anew(call: Call, model: SegModel, setting: Setting, device: torch.device) -> MakeCall:
+    """Returns ``call``, each time with the tensors of its ``model`` elsewhere in memory, on the CPU.
+
+    A compiled network holds on to its tensors, and CUDA's allocator aligns alike wherever it is.
+    """
+    if device.type != "cpu" or setting.mode == "compile":
+        return lambda: call
+    sizes = random.Random(0)
+
+    def anew() -> Call:
+        gap = [torch.empty(sizes.randrange(2**18), dtype=torch.uint8) for _ in range(8)]
+        for tensor in itertools.chain(model.parameters(), model.buffers()):
+            tensor.data = tensor.data.clone()
+        del gap
+        return call
+
+    return anew
 
 
 class TrainingStep:
@@ -83,6 +106,15 @@ class TrainingStep:
         self.forward()
         self.backward()
         self.update()
+
+    def parts(self) -> dict[str, list[float]]:
+        """Seconds of the three parts of :data:`STEPS_APART` steps, told apart."""
+        timed = {part.__name__: stopwatch(part, self.device) for part in (self.forward, self.backward, self.update)}
+        seconds: dict[str, list[float]] = {name: [] for name in timed}
+        for _ in range(STEPS_APART):
+            for name, measure in timed.items():
+                seconds[name].append(measure())
+        return seconds
 
 
 def _placed(model: SegModel, setting: Setting, device: torch.device) -> SegModel:

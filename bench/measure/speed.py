@@ -1,4 +1,9 @@
-"""Two networks timed in turns in one process, so that whatever the machine does weighs on both alike."""
+"""Two networks timed in turns in one process, so that whatever the machine does weighs on both alike.
+
+Where a network lies in memory changes its speed on a CPU, by up to a per cent, and it would lie there for a whole
+process (Mytkowicz et al., Producing Wrong Data Without Doing Anything Obviously Wrong!, 2009). So it is placed anew for
+every block, and what that changes is in the interval.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +21,14 @@ from bench.measure.latency import Call, Progress, Protocol, stopwatch, warm_up
 MIN_BLOCKS = 6
 """The fewest blocks that give a 95 % interval (:func:`bench.stats.ratio_interval`)."""
 MAX_BLOCKS = 200
-LETTER_S = 0.02
-"""A letter repeats the call until it lasts so long; the clock's own noise is then far below a per cent."""
+LETTER_S = 0.005
+"""A letter repeats the call until it lasts so long: the clock's noise is then far below a per cent, and a block is
+short against what a neighbour does."""
+COLD_S = 0.1
+"""A faster call is made once, untimed, after its network was placed anew; a slower one does not feel cold caches."""
+
+Placed = Callable[[], Call]
+"""Makes the call of one side, placed anew where that is possible."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +59,8 @@ class Turns:
 
 
 def take_turns(
-    ours: Call,
-    other: Call,
+    ours: Placed,
+    other: Placed,
     device: torch.device,
     *,
     least_s: float,
@@ -64,8 +75,8 @@ def take_turns(
     the toss of a coin, whatever correlation there is between blocks: what the interval assumes is made true.
 
     Args:
-        ours: a call of the first side.
-        other: a call of the second side.
+        ours: makes a call of the first side, once a block.
+        other: makes a call of the second side.
         device: where both run.
         least_s: no block is begun after so many seconds, but for the first :data:`MIN_BLOCKS`.
         protocol: of the warm-up of each side.
@@ -74,9 +85,12 @@ def take_turns(
         progress: told after every block how many of :data:`MIN_BLOCKS` there are.
     """
     protocol = protocol or Protocol()
-    steady = [warm_up(stopwatch(side, device), protocol)[1] for side in (ours, other)]
-    calls = max(1, math.ceil(letter_s / min(stopwatch(side, device)() for side in (ours, other))))
-    letters = [stopwatch(_repeated(side, calls), device) for side in (ours, other)]
+    sides = ours, other
+    warm = [stopwatch(side(), device) for side in sides]
+    steady = [warm_up(timed, protocol)[1] for timed in warm]
+    call_s = min(timed() for timed in warm)
+    calls = max(1, math.ceil(letter_s / call_s))
+    del warm
     order = random.Random(seed)
     seconds: tuple[list[float], list[float]] = ([], [])
     with watched(device) as watch:
@@ -84,6 +98,7 @@ def take_turns(
         for block in range(MAX_BLOCKS):
             if block >= MIN_BLOCKS and time.perf_counter() - start >= least_s:
                 break
+            letters = [_letter(side(), calls, device, cold=call_s < COLD_S) for side in sides]
             first = order.randrange(2)
             for side in (first, 1 - first, 1 - first, first):
                 seconds[side].append(letters[side]() / calls)
@@ -92,9 +107,13 @@ def take_turns(
     return Turns(*seconds, calls, all(steady), watch)
 
 
-def _repeated(call: Call, times: int) -> Callable[[], None]:
+def _letter(call: Call, calls: int, device: torch.device, *, cold: bool) -> Callable[[], float]:
+    """``calls`` calls as one that returns its seconds."""
+    if cold:
+        call()
+
     def repeat() -> None:
-        for _ in range(times):
+        for _ in range(calls):
             call()
 
-    return repeat
+    return stopwatch(repeat, device)
