@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ class Protocol:
         min_duration_s: seconds timed at least; both minima hold, unless ``max_duration_s`` ends the timing.
         max_duration_s: no sample is begun after so many seconds, ``min_samples`` of them or not; two are always taken.
         window: calls of one warm-up window; the warm-up is over when the medians of two windows in a row agree.
+        window_s: a window ends after so many seconds too, after one call at least.
         tolerance: by which share they may differ.
         max_windows: the warm-up ends after so many, steady or not.
         max_warm_up_s: and after so many seconds.
@@ -34,6 +36,7 @@ class Protocol:
     min_duration_s: float = 1.0
     max_duration_s: float = 120.0
     window: int = 5
+    window_s: float = 1.0
     tolerance: float = 0.05
     max_windows: int = 10
     max_warm_up_s: float = 30.0
@@ -65,7 +68,7 @@ class Timing:
 def latency(call: Call, device: torch.device, protocol: Protocol, *, progress: Progress | None = None) -> Timing:
     """Time ``call`` on ``device`` again and again; each sample ends when the device has done its work."""
     timed = stopwatch(call, device)
-    warm_up_calls, steady = warm_up(timed, protocol)
+    warm = warm_up(timed, protocol)
     samples: list[float] = []
     with watched(device) as watch:
         start = time.perf_counter()
@@ -75,20 +78,37 @@ def latency(call: Call, device: torch.device, protocol: Protocol, *, progress: P
                 progress(min(len(samples), protocol.min_samples), protocol.min_samples)
     drifted = drift(samples)
     watch.reasons += [drifted] if drifted else []
-    return Timing(samples, "cuda events" if device.type == "cuda" else "synchronised", warm_up_calls, steady, watch)
+    return Timing(samples, "cuda events" if device.type == "cuda" else "synchronised", warm.calls, warm.steady, watch)
 
 
-def warm_up(timed: Callable[[], float], protocol: Protocol) -> tuple[int, bool]:
-    """Call until the medians of two windows in a row agree: how many calls that took, and whether they did agree."""
+@dataclass(frozen=True)
+class WarmUp:
+    """How many calls a warm-up took, whether it ended because the call was steady, and a call's seconds at its end."""
+
+    calls: int
+    steady: bool
+    call_s: float
+
+
+def warm_up(timed: Callable[[], float], protocol: Protocol) -> WarmUp:
+    """Call until the medians of two windows in a row agree, or the protocol's patience ends."""
     start = time.perf_counter()
-    medians: list[float] = []
-    while len(medians) < protocol.max_windows:
-        medians.append(statistics.median(timed() for _ in range(protocol.window)))
-        if len(medians) > 1 and abs(medians[-1] / medians[-2] - 1) <= protocol.tolerance:
-            return len(medians) * protocol.window, True
+    calls, last_s = 0, math.inf
+    for _ in range(protocol.max_windows):
+        window = _window(timed, protocol)
+        calls, before_s, last_s = calls + len(window), last_s, statistics.median(window)
+        if abs(last_s - before_s) <= protocol.tolerance * before_s < math.inf:
+            return WarmUp(calls, True, last_s)
         if time.perf_counter() - start > protocol.max_warm_up_s:
             break
-    return len(medians) * protocol.window, False
+    return WarmUp(calls, False, last_s)
+
+
+def _window(timed: Callable[[], float], protocol: Protocol) -> list[float]:
+    samples: list[float] = []
+    while len(samples) < protocol.window and sum(samples) < protocol.window_s:
+        samples.append(timed())
+    return samples
 
 
 def stopwatch(call: Call, device: torch.device) -> Callable[[], float]:

@@ -86,11 +86,9 @@ def take_turns(
     """
     protocol = protocol or Protocol()
     sides = ours, other
-    warm = [stopwatch(side(), device) for side in sides]
-    steady = [warm_up(timed, protocol)[1] for timed in warm]
-    call_s = min(timed() for timed in warm)
+    warm = [warm_up(stopwatch(side(), device), protocol) for side in sides]
+    call_s = min(each.call_s for each in warm)
     calls = max(1, math.ceil(letter_s / call_s))
-    del warm
     order = random.Random(seed)
     seconds: tuple[list[float], list[float]] = ([], [])
     with watched(device) as watch:
@@ -104,7 +102,7 @@ def take_turns(
                 seconds[side].append(letters[side]() / calls)
             if progress is not None:
                 progress(min(block + 1, MIN_BLOCKS), MIN_BLOCKS)
-    return Turns(*seconds, calls, all(steady), watch)
+    return Turns(*seconds, calls, all(each.steady for each in warm), watch)
 
 
 def _letter(call: Call, calls: int, device: torch.device, *, cold: bool) -> Callable[[], float]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.measure import latency as module
-from bench.measure.latency import Protocol, latency, stopwatch, warm_up
+from bench.measure.latency import Protocol, WarmUp, latency, stopwatch, warm_up
 
 CPU = torch.device("cpu")
 
@@ -37,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_the_warm_up_ends_when_two_windows_agree(clock: Clock) -> None:
     clock.durations_s = iter([0.4] * 3 + [0.2] * 3 + [0.1] * 3 + [0.102] * 3)
-    assert warm_up(stopwatch(clock.call, CPU), Protocol(window=3)) == (12, True)
+    assert warm_up(stopwatch(clock.call, CPU), Protocol(window=3)) == WarmUp(12, True, pytest.approx(0.102))
 
 
 def test_a_call_that_does_not_become_steady_is_timed_all_the_same_and_said_not_to_be(clock: Clock) -> None:
@@ -50,7 +50,13 @@ def test_a_call_that_does_not_become_steady_is_timed_all_the_same_and_said_not_t
 
 def test_a_slow_warm_up_is_cut_short(clock: Clock) -> None:
     clock.durations_s = itertools.count(10.0, 10.0)
-    assert warm_up(stopwatch(clock.call, CPU), Protocol(window=2, max_warm_up_s=25)) == (2, False)
+    protocol = Protocol(window=2, window_s=100, max_warm_up_s=25)
+    assert warm_up(stopwatch(clock.call, CPU), protocol) == WarmUp(2, False, pytest.approx(15.0))
+
+
+def test_a_window_of_slow_calls_is_as_short_as_it_can_be(clock: Clock) -> None:
+    clock.durations_s = iter([3.0, 2.0, 2.0])
+    assert warm_up(stopwatch(clock.call, CPU), Protocol()) == WarmUp(3, True, pytest.approx(2.0))
 
 
 @pytest.mark.parametrize(

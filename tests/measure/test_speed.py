@@ -49,9 +49,9 @@ def test_blocks_are_abba_in_drawn_order_and_a_drift_within_them_cancels() -> Non
     letters: list[str] = []
     drifting = taker(lambda: 1.0 + 0.001 * CLOCK[0], letters, "a"), taker(lambda: 2.0 + 0.002 * CLOCK[0], letters, "b")
     turns = take_turns(*drifting, CPU, least_s=1.0, protocol=SHORT)
-    blocks = ["".join(letters[4 + at : 8 + at]) for at in range(0, 4 * MIN_BLOCKS, 4)]
+    blocks = ["".join(letters[2 + at : 6 + at]) for at in range(0, 4 * MIN_BLOCKS, 4)]
     assert set(blocks) == {"abba", "baab"}
-    assert len(letters) == 4 + 4 * MIN_BLOCKS, "a window and a probe each, then the letters"
+    assert len(letters) == 2 + 4 * MIN_BLOCKS, "a warm-up of one call each, then the letters"
     found = ratio_interval(turns.log_ratios)
     assert found.n == MIN_BLOCKS
     assert found.ratio == pytest.approx(2.0, rel=0.001)
