@@ -191,6 +191,34 @@ def speed(
 
 
 @app.command()
+def limits(
+    study: StudyFile,
+    variant: Annotated[str, typer.Argument(help="'baseline', or levels: attention=on,gate=off.", show_default=False)],
+    largest: Annotated[str, typer.Option(help="What is searched: batch or input.")] = "batch",
+    memory_limit: Annotated[
+        str | None, typer.Option(help="Memory that it may take, such as 4GiB; needed on a CPU.", show_default=False)
+    ] = None,
+    px: Annotated[str, typer.Option(help="Input HEIGHTxWIDTH while the batch is searched.")] = "512x512",
+    batch: Annotated[int, typer.Option(help="Images while the input is searched.")] = 1,
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    training: Annotated[bool, typer.Option("--training", help="Fit training steps instead of forwards.")] = False,
+    size: Size = None,
+    data: Data = None,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+) -> None:
+    """Search the largest batch or square input that fits into memory, each attempt in a process of its own."""
+    from bench import commands, timing_commands
+
+    source = commands.source(study, size, data, None, False)
+    question = timing_commands.question(
+        source, variant, largest, memory_limit, px, batch, precision, training, cpus, gpus
+    )
+    timing_commands.limits(question, results)
+
+
+@app.command()
 def trial(
     study: StudyFile,
     variant: Annotated[str, typer.Argument(help="'baseline', or levels: attention=on,gate=off.", show_default=False)],

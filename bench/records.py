@@ -304,7 +304,20 @@ def _cost_columns(measured: Mapping[str, Any]) -> dict[str, float]:
         "parameters": float(sum(deployed.values())),
         "macs": float(sum(measured["macs"].values())),
         "peak_bytes": float(measured["peak_bytes"]),
-        **({} if measured.get("isolated") is False else latency_columns(measured)),
+        **({} if measured.get("isolated") is False else latency_columns(measured) | _achieved(measured)),
+    }
+
+
+def _achieved(measured: Mapping[str, Any]) -> dict[str, float]:
+    """What a forward achieves of the device's own peaks."""
+    seconds = statistics.median(measured["latency_s"])
+    flops_per_s = 2 * float(sum(measured["macs"].values())) / seconds
+    peaks = measured.get("peaks", {})
+    nan = float("nan")
+    return {
+        "flops_per_s": flops_per_s,
+        "flops_share": flops_per_s / peaks.get("product_flops_per_s", nan),
+        "bytes_share": measured.get("traffic_bytes", nan) / seconds / peaks.get("copy_bytes_per_s", nan),
     }
 
 

@@ -15,6 +15,7 @@ from bench.measure.counts import count_macs, parameters
 from bench.measure.execution import TrainingStep, forward_call, placed_anew
 from bench.measure.latency import Call, Protocol, latency
 from bench.measure.memory import peak_memory
+from bench.measure.peaks import peaks, traffic_bytes
 from bench.measure.quality import evaluate
 from bench.measure.speed import take_turns
 from bench.model import SegModel, Variant
@@ -135,6 +136,8 @@ def measure_cost(
         "macs": macs.by_slot,
         "macs_by_operator": macs.by_operator,
         "uncounted_operators": macs.uncounted,
+        "peaks": peaks(device),
+        "traffic_bytes": traffic_bytes(model, height, width),
         "latency_s": timing.samples_s,
         "latency_protocol": timing.described(),
         "isolation": timing.watch.measured(),

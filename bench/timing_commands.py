@@ -1,19 +1,20 @@
-"""What ``bench speed`` does, apart from its arguments."""
+"""What ``bench speed`` and ``bench limits`` do, apart from their arguments."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pandas as pd
 from rich.console import Console
 
-from bench import commands, records, speedups
+from bench import commands, environment, records, speedups
 from bench.display import console_for_people
 from bench.factors import StudyError
+from bench.limits import Attempt, Question, in_child, search
 from bench.plan import Plan, here, make_plan
 from bench.recipe import Precision
 from bench.setting import Mode, Setting, Speed
@@ -125,6 +126,91 @@ def speed(
         ratios.to_csv(made.folder / "published-speed.csv", index=False)
         _print_frame(ratios.drop(columns=["unit", "protocol"]).rename(columns={"value": "jpu, images/s"}), console)
     return ended
+
+
+UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of ``4GiB``.
+
+    Raises:
+        StudyError: for anything else.
+    """
+    number, unit = text[:-3], text[-3:]
+    if unit not in UNITS or not number.replace(".", "", 1).isdigit():
+        raise StudyError(f"{text!r}: expected a number and one of {', '.join(UNITS)}, such as 4GiB")
+    return round(float(number) * UNITS[unit])
+
+
+def question(
+    source: Source,
+    variant: str,
+    searched: str,
+    memory_limit: str | None,
+    px: str,
+    batch: int,
+    precision: str,
+    training: bool,
+    cpus: int | None,
+    gpus: float | None,
+) -> Question:
+    """The options of ``bench limits`` as plain values.
+
+    Raises:
+        BenchError: for options that cannot be read, or a CPU without a memory limit.
+    """
+    if searched not in ("batch", "input"):
+        raise StudyError(f"--largest {searched!r}: expected batch or input")
+    height, width = parse_px(px)
+    least = 2 if training and searched == "batch" else batch
+    setting = Setting(
+        height=height,
+        width=width,
+        batch=least,
+        precision=cast(Precision, precision),
+        phase="training" if training else "inference",
+    )
+    limit = None if memory_limit is None else parse_bytes(memory_limit)
+    machine = here(cpus, gpus).machine("cost")
+    return Question(source, variant, setting, cast(Literal["batch", "input"], searched), machine, limit)
+
+
+def limits(question: Question, results: Path) -> None:
+    """Search the largest batch or input, print every attempt, and keep them in the study's results folder.
+
+    Raises:
+        BenchError: for a variant that the study does not have, or an attempt that fails for another reason.
+    """
+    loaded = load(question.source)
+    variant = loaded.study.cell(question.variant).name
+    question.setting.check(question.machine.device)
+    console = console_for_people()
+    attempts: list[Attempt] = []
+
+    def attempt(size: int) -> Attempt:
+        attempts.append(in_child(question, size))
+        now = attempts[-1]
+        peak = "does not fit" if now.peak_bytes is None else f"fits, {now.peak_bytes / 2**20:.0f} MiB"
+        console.print(f"{question.at(size).name}: {peak}", highlight=False)
+        return now
+
+    search(attempt, question.smallest)
+    found = max((each.size for each in attempts if each.fits), default=None)
+    said = "none fits" if found is None else f"the largest that fits is {question.at(found).name}"
+    path = results / loaded.folder_name / f"limits-{question.searched}-{variant}.json"
+    records.write_json(
+        {
+            "variant": variant,
+            "searched": question.searched,
+            "largest": None if found is None else asdict(question.at(found)),
+            "memory_limit_bytes": question.memory_limit_bytes,
+            "attempts": [asdict(each) for each in attempts],
+            "environment": environment.describe(question.machine, Path(question.source.path)),
+        },
+        path,
+    )
+    console.print(f"{variant}: {said}. Attempts: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _shown(comparisons: pd.DataFrame) -> pd.DataFrame:

@@ -210,8 +210,13 @@ def _status_of(error: Exception) -> str:
         return "diverged"
     if isinstance(error, TimedOutError):
         return "timed_out"
+    return "out_of_memory" if ran_out(error) else "failed"
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory was not enough."""
     refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's CPU allocator
-    return "out_of_memory" if refused or isinstance(error, (MemoryError, torch.OutOfMemoryError)) else "failed"
+    return refused or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def relative(text: str) -> str:

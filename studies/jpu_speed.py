@@ -9,13 +9,13 @@ when you like and run it again. What was published is printed beside it.
 
 from bench.backbones.resnet import ResNet
 from bench.data.synthetic import Synthetic
-from bench.factors import Factor, change, choose
+from bench.factors import Factor, adding, change, choose
 from bench.heads.aspp import DeepLabV3Head
 from bench.heads.dual_attention import DualAttentionHead
 from bench.heads.encoding import EncNetHead
 from bench.heads.fcn import FCNHead
 from bench.heads.psp import PSPHead
-from bench.losses import SegmentationLoss
+from bench.losses import SegmentationLoss, SemanticEncodingLoss
 from bench.model import Variant
 from bench.necks.jpu import JPU
 from bench.parts import part
@@ -32,7 +32,7 @@ HEADS = Factor(
         "fcn": change(),
         "psp": change(head=part(PSPHead)),
         "aspp": change(head=part(DeepLabV3Head)),
-        "encnet": change(head=part(EncNetHead)),
+        "encnet": change(head=part(EncNetHead), losses=adding(part(SemanticEncodingLoss))),
         "dual-attention": change(head=part(DualAttentionHead, branch_logits=False)),
     },
 )

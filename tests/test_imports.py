@@ -62,8 +62,10 @@ ALLOWED = {
         "parts", "data", "records", "report", "factors", "study", "check", "checkpoints", "trial", "plan", "execute",
         "display",
     },
+    "limits": {"parts", "model", "setting", "measure", "study", "environment", "trial"},
     "timing_commands": {
-        "parts", "records", "recipe", "setting", "factors", "study", "trial", "plan", "display", "speedups", "commands",
+        "parts", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
+        "speedups", "limits", "commands",
     },
     "cli": {"parts", "commands", "timing_commands", "report"},
 }  # fmt: skip
