@@ -125,7 +125,33 @@ COLUMNS: dict[str, Column] = {
     ),
     "latency_s": Column(
         "Latency", "s", "ms", 1e3, 1, "lower", "cost",
-        "Median time of one synchronised forward at batch 1, after warm-up.",
+        "Median time of one synchronised forward at batch 1, after warm-up. Left out if other work shared the machine.",
+    ),
+    "latency_iqr_s": Column(
+        "Latency IQR", "s", "ms", 1e3, 1, None, "cost",
+        "Distance between the quartiles of the latency samples. Over 10 % of the median the timing is noisy.",
+    ),
+    "latency_p90_s": Column(
+        "Latency p90", "s", "ms", 1e3, 1, "lower", "cost", "90th percentile of the latency; needs 64 samples."
+    ),
+    "latency_p99_s": Column(
+        "Latency p99", "s", "ms", 1e3, 1, "lower", "cost", "99th percentile of the latency; needs 662 samples."
+    ),
+    "flops_per_s": Column(
+        "Achieved FLOP/s", "1/s", "GFLOP/s", 1e-9, 1, "higher", "cost", "2 × MACs over the median latency."
+    ),
+    "flops_share": Column(
+        "Share of peak FLOP/s", "fraction", "%", 100, 1, "higher", "cost",
+        "Achieved FLOP/s over those of a large float32 matrix product, measured in the same process.",
+    ),
+    "bytes_share": Column(
+        "Share of peak bytes/s", "fraction", "%", 100, 1, "higher", "cost",
+        "What a forward moves if every operator reads its inputs and writes its outputs once, over its median latency "
+        "and over the bytes/s of a large copy, measured in the same process. Over 100 % where caches hold maps.",
+    ),
+    "energy_j": Column(
+        "Energy", "J", "J", 1, 2, "lower", "cost",
+        "Energy of the GPU for one image, from its own counter over all timed forwards; empty without NVML.",
     ),
     "peak_bytes": Column(
         "Peak memory", "B", "MiB", 2**-20, 1, "lower", "cost",

@@ -27,7 +27,7 @@ from bench.factors import StudyError
 from bench.parts import nearest
 from bench.plan import Plan, here, make_plan, pilot_seconds
 from bench.records import STATUSES
-from bench.study import STAGES, Source, Study, load_study
+from bench.study import STAGES, Source, Study, Trial, load_study
 from bench.trial import load as load_source
 from bench.trial import run as run_trial
 
@@ -115,7 +115,8 @@ def plan(made: Plan, argv: Sequence[str]) -> None:
     table = _table("stage", "variant", "seed", "outcome", "key")
     for each in made.trials:
         seed = "" if each.seed is None else str(each.seed)
-        table.add_row(each.stage, each.variant, seed, statuses[each.key], each.key)
+        setting = "" if each.setting is None else f" at {each.setting.name}"
+        table.add_row(each.stage, each.variant + setting, seed, statuses[each.key], each.key)
     console.print(table)
     _print_excluded(made.study, console)
     stale = made.stale()
@@ -142,8 +143,11 @@ def run(
     *,
     timeout_s: float | None = None,
     retry: Collection[str] = (),
+    trials: Sequence[Trial] | None = None,
 ) -> tuple[bool, bool]:
     """Run what is not done, write the report; whether every cell is done or excluded, and whether it was stopped.
+
+    ``trials`` names those of the plan to look at, instead of all.
 
     Raises:
         BenchError: before any trial, for whatever makes the study impossible to run.
@@ -158,10 +162,9 @@ def run(
     console = console_for_people()
     with _only_run(made.folder), _stoppable():
         made.write(_command(argv))
-        todo = made.pending(retry)
-        console.print(
-            f"{len(made.trials) - len(todo)} of {len(made.trials)} trials done, {len(todo)} to run.", highlight=False
-        )
+        chosen = made.trials if trials is None else trials
+        todo = [each for each in made.pending(retry) if each in chosen]
+        console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials done, {len(todo)} to run.", highlight=False)
         stopped = False
         tally = Tally(todo, {stage: made.resources.at_a_time(stage) for stage in STAGES})
         try:
@@ -174,7 +177,7 @@ def run(
     console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False, markup=False)
     if stopped:
         console.print("Stopped. Run the same command again to go on.")
-    return _say_open(made, console), stopped
+    return _say_open(made, chosen, console), stopped
 
 
 def trial(made: Plan, variant: str, stage: str) -> bool:
@@ -269,13 +272,15 @@ def _print_excluded(study: Study, console: Console) -> None:
         console.print(f"excluded: {cell.name}: {cell.reason}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _say_open(made: Plan, console: Console) -> bool:
+def _say_open(made: Plan, trials: Sequence[Trial], console: Console) -> bool:
     """Name the trials that did not end as done, and say whether there are none."""
     statuses = made.statuses()
-    unfinished = [(each, statuses[each.key]) for each in made.trials if statuses[each.key] != "done"]
+    unfinished = [(each, statuses[each.key]) for each in trials if statuses[each.key] != "done"]
     for each, status in unfinished:
         seed = "" if each.seed is None else f" seed {each.seed}"
-        console.print(f"{status}: {each.stage} {each.variant}{seed}", markup=False, highlight=False, soft_wrap=True)
+        setting = "" if each.setting is None else f" at {each.setting.name}"
+        name = f"{each.stage} {each.variant}{setting}{seed}"
+        console.print(f"{status}: {name}", markup=False, highlight=False, soft_wrap=True)
     return not unfinished
 
 

@@ -197,7 +197,8 @@ def _whole_s(spent: float, event: Event | None) -> float | None:
 
 
 def _name(trial: Trial) -> str:
-    return f"{trial.stage} {trial.variant}" + ("" if trial.seed is None else f" seed {trial.seed}")
+    setting = "" if trial.setting is None else f" at {trial.setting.name}"
+    return f"{trial.stage} {trial.variant}{setting}" + ("" if trial.seed is None else f" seed {trial.seed}")
 
 
 def _ending(trial: Trial, record: Record) -> str:

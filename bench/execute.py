@@ -1,7 +1,8 @@
 """Runs trials on Ray Tune: the only module that imports ray (``search`` will be the other).
 
 Tune executes what is missing and nothing else; the store is the results folder (Tune's own restore cannot extend a
-study). Cost trials get a whole node, one at a time, each in a fresh process; quality trials share the machine.
+study). Cost and speed trials get a whole node, one at a time, each in a fresh process; quality trials share the
+machine.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ray import tune
 from bench.environment import Machine
 from bench.plan import ResourceError, Resources
 from bench.records import Record, write
+from bench.setting import Setting
 from bench.stages import Event
 from bench.study import Source, Stage, Trial
 from bench.trial import make_record, run
@@ -56,7 +58,7 @@ def execute(
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after the running trials are recorded as interrupted.
     """
     with _cluster(resources) as scratch:
-        for stage in ("cost", "quality"):
+        for stage in ("cost", "speed", "quality"):
             batch = [trial for trial in trials if trial.stage == stage]
             if batch:
                 request = _request(stage, resources)
@@ -103,8 +105,12 @@ def _work(config: dict[str, Any]) -> None:
     """One trial on a worker. Its record goes to the results folder, and to the driver in case that is another disk."""
     spec = dict(config["trial"])
     source = dict(spec.pop("source"))
-    seeds = source.pop("seeds")
-    trial = Trial(source=Source(**source, seeds=tuple(seeds) if seeds is not None else None), **spec)
+    seeds, setting = source.pop("seeds"), spec.pop("setting")
+    trial = Trial(
+        source=Source(**source, seeds=tuple(seeds) if seeds is not None else None),
+        setting=None if setting is None else Setting(**setting),
+        **spec,
+    )
     reported_at = 0.0
 
     def tell(event: Event) -> None:

@@ -6,7 +6,7 @@ import functools
 import statistics
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from bench import environment
 from bench.check import Checked, check_cells, facts
 from bench.environment import Machine
+from bench.measure.speed import MIN_BLOCKS
 from bench.model import SegModel
 from bench.parts import BenchError
 from bench.records import FINAL, Record, read_all, write_json
@@ -31,7 +32,7 @@ class ResourceError(BenchError, ValueError):
 
 @dataclass(frozen=True)
 class Resources:
-    """What a quality trial takes of a node, and the node; a cost trial takes a whole node, one GPU at most.
+    """What a quality trial takes of a node, and the node; every other takes a whole node, one GPU at most.
 
     Attributes:
         cpus: CPU threads of a quality trial.
@@ -53,7 +54,7 @@ class Resources:
 
     def at_a_time(self, stage: Stage) -> int:
         """How many trials of a stage this machine runs side by side."""
-        if stage == "cost":
+        if stage != "quality":
             return 1
         fit = self.node_cpus // self.cpus
         return max(1, min(fit, int(self.node_gpus / self.gpus + 1e-9)) if self.gpus else fit)
@@ -124,16 +125,18 @@ class Plan:
     def seconds(self, trials: Iterable[Trial]) -> float | None:
         """How long ``trials`` would take one after the other, from records; ``None`` if a stage has no record yet.
 
-        A variant's own records count; without any, the mean of its stage.
+        A variant's own records count; without any, the mean of its stage. Speed settings count apart.
         """
-        walls: dict[tuple[str, str | None], list[float]] = {}
+        walls: dict[tuple[str, str, str | None], list[float]] = {}
         for record in self._records():
             if record.status == "done":
+                stage, setting = record.trial["stage"], str(record.trial.get("setting"))
                 for variant in (record.trial["variant"], None):
-                    walls.setdefault((record.trial["stage"], variant), []).append(record.outcome["wall_s"])
+                    walls.setdefault((stage, setting, variant), []).append(record.outcome["wall_s"])
         total = 0.0
         for trial in trials:
-            known = walls.get((trial.stage, trial.variant)) or walls.get((trial.stage, None))
+            setting = str(trial.setting and asdict(trial.setting))
+            known = walls.get((trial.stage, setting, trial.variant)) or walls.get((trial.stage, setting, None))
             if known is None:
                 return None
             total += statistics.fmean(known)
@@ -195,6 +198,7 @@ class Plan:
             "stage": trial.stage,
             "seed": trial.seed,
             "excluded": None,
+            **({"against": trial.against, "setting": asdict(trial.setting)} if trial.setting else {}),
         }
 
     def _excluded(self) -> list[dict[str, Any]]:
@@ -219,27 +223,42 @@ class Plan:
 
 
 def make_plan(loaded: Loaded, results: Path, resources: Resources) -> Plan:
-    """The plan of a study: cost trials first (they are short and show what does not fit), then quality seed by seed."""
+    """The plan of a study: cost trials first (they are short and show what does not fit), speed comparisons, then
+    quality seed by seed.
+
+    Raises:
+        BenchError: for a speed setting that this machine's device does not have.
+    """
     folder = results / loaded.folder_name
     folder.mkdir(parents=True, exist_ok=True)
     fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
     study = loaded.study
     trials: list[Trial] = []
     for stage in ("cost", "quality"):
-        if stage not in study.stages:
-            continue
+        planned = study.cells() if stage in study.stages else ()
         for seed in study.seeds if stage == "quality" else (None,):
-            for cell in study.cells():
+            for cell in planned:
                 key = identify(cell, stage, seed, fingerprint)
                 trials.append(Trial(loaded.source, cell.name, seed, stage, key))
+        if stage == "cost":
+            trials += _comparisons(loaded, fingerprint, resources)
     return Plan(loaded, folder, resources, tuple(trials))
+
+
+def _comparisons(loaded: Loaded, fingerprint: str, resources: Resources) -> list[Trial]:
+    trials = []
+    for cell, other, setting in loaded.study.pairs():
+        setting.check(resources.machine("speed").device)
+        key = identify(cell, "speed", None, fingerprint, against=other, setting=setting)
+        trials.append(Trial(loaded.source, cell.name, None, "speed", key, other.name, setting))
+    return trials
 
 
 def pilot_seconds(plan: Plan, trials: Iterable[Trial]) -> float:
     """A rough guess of how long quality trials take one after the other: two small training steps of the baseline.
 
     Their time is scaled by iterations, batch and each variant's MACs. Evaluation counts as a third of a training step a
-    pixel. Cost trials count as their forwards.
+    pixel. Cost and speed trials count as their forwards.
     """
     study, dataset = plan.study, plan.loaded.dataset
     cell = study.cell("baseline")
@@ -253,6 +272,10 @@ def pilot_seconds(plan: Plan, trials: Iterable[Trial]) -> float:
         crop_pixels = recipe.crop_px[0] * recipe.crop_px[1]
         if trial.stage == "quality":
             images = recipe.iterations * recipe.batch + eval_pixels / crop_pixels / 3
+        elif trial.setting is not None:
+            pixels = trial.setting.batch * trial.setting.height * trial.setting.width
+            images = 4 * MIN_BLOCKS * pixels / crop_pixels / 3
+            total += trial.setting.least_s
         else:
             images = recipe.latency_samples * eval_pixels / len(dataset.split(recipe.split)) / crop_pixels / 3
             images += recipe.batch if recipe.training_cost else 0

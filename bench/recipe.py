@@ -52,7 +52,8 @@ class Recipe:
         vanishing_point: centre of those crops, as shares of height and width.
         split: what is evaluated, whole images at native size. ``test`` is for a final study (``--final``).
         cost_px: height and width of the input that cost is measured at; ``None`` is the first evaluated image's.
-        latency_samples: timed forwards.
+        latency_samples: timed forwards, at least.
+        latency_least_s: for how long, at least, forwards are timed.
         training_cost: whether cost includes the peak memory of a training step. The step needs what training needs, so
             leave it out where a network is only measured.
     """
@@ -81,6 +82,7 @@ class Recipe:
     cost_px: tuple[Pixels, Pixels] | None = None
     latency_samples: Count = 50
     training_cost: bool = True
+    latency_least_s: NonNegative = 1.0
 
     def __post_init__(self) -> None:
         for name, (annotation, _) in choices_of(Recipe).items():

@@ -196,7 +196,7 @@ class Results:
         return counts
 
     def frame(self) -> pd.DataFrame:
-        """One row a planned trial.
+        """One row a planned quality or cost trial; speed comparisons are in :func:`bench.speedups.frame`.
 
         Its columns are :data:`~bench.columns.META`, one a factor, and exactly :attr:`columns`, NaN where nothing was
         measured.
@@ -210,6 +210,7 @@ class Results:
         rows = [
             _row(cell, record, self.plan["name"])
             for cell in self.plan["cells"]
+            if cell["stage"] != "speed"
             for record in by_cell.get(cell["key"], nothing)
         ]
         measured = self.columns
@@ -288,6 +289,7 @@ def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> dict[str
     }
     if record is not None and record.status == "done":
         row.update(_derive[cell["stage"]](record.measured))
+        row["reason"] = "; ".join(record.measured.get("isolation", {}).get("reasons", []))
     return row
 
 
@@ -332,9 +334,9 @@ def _cost_columns(measured: Mapping[str, Any]) -> dict[str, float]:
     return {
         "parameters": float(sum(deployed.values())),
         "macs": float(sum(measured["macs"].values())),
-        "latency_s": statistics.median(measured["latency_s"]),
         "peak_bytes": float(measured["peak_bytes"]),
         **_training_columns(measured.get("training_memory")),
+        **({} if measured.get("isolated") is False else latency_columns(measured) | _achieved(measured)),
     }
 
 
@@ -348,6 +350,44 @@ def _training_columns(memory: Mapping[str, Any] | None) -> dict[str, float]:
         "train_rest_bytes": float(memory["peak_bytes"] - state - memory["input_bytes"]),
         "activation_bytes": float(sum(memory["saved_bytes"].values())),
     }
+
+
+def _achieved(measured: Mapping[str, Any]) -> dict[str, float]:
+    """What a forward achieves of the device's own peaks."""
+    seconds = statistics.median(measured["latency_s"])
+    flops_per_s = 2 * float(sum(measured["macs"].values())) / seconds
+    peaks = measured.get("peaks", {})
+    nan = float("nan")
+    return {
+        "flops_per_s": flops_per_s,
+        "flops_share": flops_per_s / peaks.get("product_flops_per_s", nan),
+        "bytes_share": measured.get("traffic_bytes", nan) / seconds / peaks.get("copy_bytes_per_s", nan),
+    }
+
+
+LEAST_SAMPLES = {0.90: 64, 0.99: 662}
+"""How many samples a percentile needs."""
+
+
+def latency_columns(measured: Mapping[str, Any]) -> dict[str, float]:
+    """Median, distance of the quartiles, percentiles that the number of samples supports, energy an image."""
+    samples = measured["latency_s"]
+    quartiles = [percentile(samples, share) for share in (0.25, 0.75)]
+    energy_j = measured.get("isolation", {}).get("gpu_energy_j")
+    return {
+        "latency_s": statistics.median(samples),
+        "latency_iqr_s": quartiles[1] - quartiles[0],
+        "latency_p90_s": percentile(samples, 0.90),
+        "latency_p99_s": percentile(samples, 0.99),
+        "energy_j": float("nan") if energy_j is None else energy_j / len(samples) / measured["batch"],
+    }
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """The value that ``share`` of the samples do not exceed, between neighbours by rank; NaN for too few samples."""
+    if len(samples) < LEAST_SAMPLES.get(share, 1):
+        return float("nan")
+    return float(np.quantile(np.asarray(samples, dtype=float), share))
 
 
 _derive = {"quality": _quality_columns, "cost": _cost_columns}

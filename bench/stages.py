@@ -1,4 +1,4 @@
-"""What the two kinds of trial measure, and what identifies one: functions of a variant, a recipe and data."""
+"""What the three kinds of trial measure, and what identifies one: functions of a variant, a recipe and data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ import torch
 from bench.data.base import Dataset
 from bench.identity import digest, source_digest
 from bench.measure.counts import buffer_bytes, count_macs, parameters
-from bench.measure.latency import latency
+from bench.measure.execution import TrainingStep, forward_call, placed_anew
+from bench.measure.latency import Call, Protocol, latency
 from bench.measure.memory import inference_memory, training_memory
+from bench.measure.peaks import peaks, traffic_bytes
 from bench.measure.quality import evaluate
+from bench.measure.speed import take_turns
 from bench.model import SegModel, Variant
 from bench.parts import Part
 from bench.recipe import Recipe
+from bench.setting import Setting
 from bench.study import Cell, Stage
 from bench.training import train
 
@@ -42,10 +46,24 @@ class Event:
 Listener = Callable[[Event], None]
 
 
-def identify(cell: Cell, stage: Stage, seed: int | None, fingerprint: str) -> str:
-    """The key of a trial: settings, seed, data, and the source of everything that computes its numbers."""
+def identify(
+    cell: Cell,
+    stage: Stage,
+    seed: int | None,
+    fingerprint: str,
+    *,
+    against: Cell | None = None,
+    setting: Setting | None = None,
+) -> str:
+    """The key of a trial: settings, seed, data, and the source of everything that computes its numbers.
+
+    A speed comparison is of two cells in a setting, and all three are in its key.
+    """
+    cells = [cell] if against is None else [cell, against]
     recipe = {name: value for name, value in cell.recipe.describe().items() if name not in IRRELEVANT[stage]}
-    parts = [*cell.variant.parts().values(), *cell.variant.losses, cell.recipe.data]
+    variants = [each.variant for each in cells]
+    parts = [part for each in variants for part in (*each.parts().values(), *each.losses)] + [cell.recipe.data]
+    compared = {} if setting is None else {"against": variants[-1].describe(), "setting": asdict(setting)}
     classes = {each.cls for part in parts for each in _nested(part)}
     return digest(
         {
@@ -55,6 +73,7 @@ def identify(cell: Cell, stage: Stage, seed: int | None, fingerprint: str) -> st
             "stage": stage,
             "data": fingerprint,
             "source": _source_digest(frozenset({STAGE_FUNCTIONS[stage], *classes})),
+            **compared,
         }
     )
 
@@ -111,8 +130,11 @@ def measure_cost(
     model = build().to(device).eval()
     tell(Event("count", 0, 1))
     macs = count_macs(model, height, width)
-    samples = latency(
-        model, image, recipe.latency_samples, progress=lambda done, total: tell(Event("time", done, total))
+    timing = latency(
+        forward_call(model, Setting(height=height, width=width), device),
+        device,
+        Protocol(min_samples=recipe.latency_samples, min_duration_s=recipe.latency_least_s),
+        progress=lambda done, total: tell(Event("time", done, total)),
     )
     with torch.inference_mode():
         shape = list(model(image, with_aux=False).logits.shape)
@@ -128,7 +150,12 @@ def measure_cost(
         "macs_counted_px": [list(px) for px in macs.counted_px],
         "uncounted_operators": macs.uncounted,
         "output_bytes": macs.output_bytes,
-        "latency_s": samples,
+        "peaks": peaks(device),
+        "traffic_bytes": traffic_bytes(model, height, width),
+        "latency_s": timing.samples_s,
+        "latency_protocol": timing.described(),
+        "isolation": timing.watch.measured(),
+        "isolated": timing.watch.isolated,
         "peak_bytes": memory.peak_bytes,
         "memory_kind": memory.kind,
         "inference_memory": asdict(memory),
@@ -137,14 +164,52 @@ def measure_cost(
     }
 
 
-STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {"quality": measure_quality, "cost": measure_cost}
+def measure_speed(
+    variant: Variant,
+    against: Variant,
+    recipe: Recipe,
+    setting: Setting,
+    dataset: Dataset,
+    device: torch.device,
+    tell: Listener,
+) -> dict[str, Any]:
+    """Two networks in turns in one setting: every letter's seconds a call, on both sides."""
+    models = [SegModel(side, len(dataset.classes)) for side in (variant, against)]
+    training = setting.phase == "training"
+    calls: list[Call] = [
+        TrainingStep(model, recipe, setting, device) if training else forward_call(model, setting, device)
+        for model in models
+    ]
+    ours, other = (placed_anew(call, model, setting, device) for call, model in zip(calls, models, strict=True))
+    turns = take_turns(
+        ours, other, device, least_s=setting.least_s, progress=lambda done, total: tell(Event("time", done, total))
+    )
+    steps = [call.parts() for call in calls if isinstance(call, TrainingStep)]
+    return {
+        "latency_s": turns.ours_s,
+        "against_s": turns.other_s,
+        "log_ratios": turns.log_ratios,
+        "calls": turns.calls,
+        "steady": turns.steady,
+        "step_s": dict(zip(("ours", "against"), steps, strict=True)) if steps else {},
+        "isolation": turns.watch.measured(),
+        "isolated": turns.watch.isolated,
+    }
+
+
+STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {
+    "quality": measure_quality,
+    "cost": measure_cost,
+    "speed": measure_speed,
+}
 _COST_FIELDS = {
-    "data", "split", "cost_px", "latency_samples", "training_cost", "batch", "crop_px", "precision", "momentum",
-    "clip_norm",
+    "data", "split", "cost_px", "latency_samples", "latency_least_s", "training_cost", "batch", "crop_px", "precision",
+    "momentum", "clip_norm",
 }  # fmt: skip
 IRRELEVANT: Mapping[Stage, frozenset[str]] = {
-    "quality": frozenset({"cost_px", "latency_samples", "training_cost"}),
+    "quality": frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"}),
     "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
+    "speed": frozenset(Recipe.__dataclass_fields__) - {"data"},
 }
 """Recipe fields that cannot change what a stage measures, so changing them repeats nothing."""
 

@@ -230,3 +230,60 @@ def verdict(
 def _critical(n: int, alpha: float) -> float:
     """t(1 - alpha/2; n - 1), from the lower tail, which keeps its digits at a small alpha."""
     return -float(special.stdtrit(n - 1, alpha / 2))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio with its 95 % interval; NaN where n does not allow one.
+
+    Attributes:
+        ratio: the estimate.
+        low: lower end.
+        high: upper end.
+        n: number of blocks.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval's width, as a share of the ratio."""
+        return (self.high - self.low) / 2 / self.ratio
+
+
+def ratio_interval(log_ratios: Sequence[float], *, alpha: float = ALPHA) -> Ratio:
+    """The ratio from one log-ratio a block: Hodges–Lehmann estimate, and the interval that inverts Wilcoxon's
+    signed-rank test (Hollander, Wolfe & Chicken, Nonparametric Statistical Methods, 3.2 and 3.3).
+
+    The blocks' log-ratios need not be normal, only symmetric about the truth, so that a neighbour's burst in a few
+    blocks neither moves the estimate far nor widens the interval. Six blocks are the fewest with 95 %.
+
+    Raises:
+        ValueError: for a value that is not finite.
+    """
+    values = np.asarray(log_ratios, dtype=float)
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError(f"log-ratios must be a flat sequence of finite numbers, got {log_ratios!r}")
+    n = len(values)
+    if n == 0:
+        return Ratio(NAN, NAN, NAN, 0)
+    first, second = np.triu_indices(n)
+    means = np.sort((values[first] + values[second]) / 2)
+    ratio = float(np.exp(np.median(means)))
+    rank = _signed_rank(n, alpha)
+    if rank == 0:
+        return Ratio(ratio, NAN, NAN, n)
+    return Ratio(ratio, float(np.exp(means[rank - 1])), float(np.exp(means[-rank])), n)
+
+
+def _signed_rank(n: int, alpha: float) -> int:
+    """The largest c with P(T < c) <= alpha / 2, T the sum of the positive ranks of n values; 0 if there is none."""
+    chances = np.ones(1)
+    for rank in range(1, n + 1):
+        with_it = np.concatenate([np.zeros(rank), chances])
+        without = np.concatenate([chances, np.zeros(rank)])
+        chances = (with_it + without) / 2
+    return int(np.searchsorted(np.cumsum(chances), alpha / 2, side="right"))

@@ -21,9 +21,10 @@ from bench.factors import Factor, StudyError, apply
 from bench.model import Variant
 from bench.parts import BenchError, nearest
 from bench.recipe import Recipe
+from bench.setting import Setting, Speed
 
-Stage = Literal["quality", "cost"]
-STAGES: tuple[Stage, ...] = ("quality", "cost")
+Stage = Literal["quality", "cost", "speed"]
+STAGES: tuple[Stage, ...] = ("quality", "cost", "speed")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Study:
         stages: what is measured.
         margin: of equivalence: a difference in mIoU, as a fraction, below which two variants count as equal. To be
             chosen before the results are seen; ``None`` makes no such claim.
+        speed: which cells are timed against which, if ``speed`` is a stage.
     """
 
     name: str
@@ -97,8 +99,9 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2)
     design: Literal["factorial", "one_at_a_time"] = "factorial"
     exclude: tuple[Exclude, ...] = ()
-    stages: tuple[Stage, ...] = STAGES
+    stages: tuple[Stage, ...] = ("quality", "cost")
     margin: float | None = None
+    speed: Speed | None = None
     _cells: tuple[Cell, ...] = field(init=False, repr=False)
     _excluded: tuple[ExcludedCell, ...] = field(init=False, repr=False)
 
@@ -112,16 +115,20 @@ class Study:
             raise StudyError(f"study {self.name!r} has stages {self.stages}; allowed: {', '.join(STAGES)}")
         if self.margin is not None and not 0 < self.margin < 1:
             raise StudyError(f"study {self.name!r} has margin={self.margin!r}; expected a fraction, such as 0.005")
+        if ("speed" in self.stages) != (self.speed is not None):
+            raise StudyError(f"study {self.name!r}: the stage 'speed' and speed=Speed(…) go together")
+        for levels in [self.speed.against, *(self.speed.only or {}).values()] if self.speed else []:
+            self._check_levels("speed", levels, complete=False)
         self._check_levels("baseline", self.baseline, complete=True)
         for rule in self.exclude:
             self._check_levels("exclude", rule.when, complete=False)
-        levels = tuple(self._combinations())
-        reasons = {cell_name(each): self._reason(each) for each in levels}
-        excluded = tuple(ExcludedCell(each, why) for each in levels if (why := reasons[cell_name(each)]))
+        planned = tuple(self._combinations())
+        reasons = {cell_name(each): self._reason(each) for each in planned}
+        excluded = tuple(ExcludedCell(each, why) for each in planned if (why := reasons[cell_name(each)]))
         object.__setattr__(self, "_excluded", excluded)
         if reasons[self.baseline_name]:
             raise StudyError(f"study {self.name!r}: its baseline {self.baseline_name} is excluded")
-        cells = tuple(self._compose(each) for each in levels if not reasons[cell_name(each)])
+        cells = tuple(self._compose(each) for each in planned if not reasons[cell_name(each)])
         object.__setattr__(self, "_cells", cells)
         self._check_cells()
 
@@ -155,6 +162,19 @@ class Study:
             if dict(left_out.levels) == levels:
                 raise StudyError(f"{left_out.name} is excluded from study {self.name!r}: {left_out.reason}")
         raise StudyError(f"{cell_name(levels)} is not in the {self.design} design of study {self.name!r}")
+
+    def pairs(self) -> Iterator[tuple[Cell, Cell, Setting]]:
+        """Every speed comparison: a cell, the one with the other side's levels, and a setting.
+
+        Raises:
+            StudyError: for another side that is no cell of this study.
+        """
+        if self.speed is None:
+            return
+        for setting in self.speed.settings:
+            for cell in self._cells:
+                if setting in self.speed.pairs(cell.levels):
+                    yield cell, self.cell(cell_name({**cell.levels, **self.speed.against})), setting
 
     def having(self, **fields: Any) -> Study:
         """The same study with some fields changed."""
@@ -239,6 +259,7 @@ class Trial:
         stage: what is measured.
         key: what it must turn out to be on the worker; a mismatch means that source or data changed after planning.
         against: the other side of a speed comparison.
+        setting: what both sides are timed in.
     """
 
     source: Source
@@ -247,6 +268,7 @@ class Trial:
     stage: Stage
     key: str
     against: str | None = None
+    setting: Setting | None = None
 
 
 def load_study(path: str | Path, size: str | None = None) -> Study:

@@ -24,7 +24,7 @@ from bench.data.base import Dataset
 from bench.data.choose import parse_data
 from bench.environment import Machine
 from bench.records import Record, write, write_arrays
-from bench.stages import STAGE_FUNCTIONS, Event, Listener, identify
+from bench.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed
 from bench.study import Source, Study, Trial, load_study
 from bench.training import DivergedError
 
@@ -151,19 +151,27 @@ def make_record(
 
 def record_key(trial: Trial, machine: Machine) -> str:
     """The trial's key; for a timing with the hardware class behind a ``-``."""
-    return f"{trial.key}-{machine.hardware_key}" if trial.stage == "cost" else trial.key
+    return trial.key if trial.stage == "quality" else f"{trial.key}-{machine.hardware_key}"
 
 
 def _measure(trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any]) -> dict[str, Any]:
     loaded = load(trial.source)
     cell = loaded.study.cell(trial.variant)
     choices |= {"variant": cell.variant.describe(), "recipe": cell.recipe.describe(), "levels": dict(cell.levels)}
-    key = identify(cell, trial.stage, trial.seed, loaded.dataset.fingerprint(folder / LABEL_DIGESTS))
+    against = None if trial.against is None else loaded.study.cell(trial.against)
+    if against is not None and trial.setting is not None:
+        choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
+    fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
+    key = identify(cell, trial.stage, trial.seed, fingerprint, against=against, setting=trial.setting)
     choices["hash"] = key
     if key != trial.key:
         raise ChangedError(
             f"planned as {trial.key}, is {key} now: the study, a component or the data changed after planning; "
             "run again"
+        )
+    if against is not None and trial.setting is not None:
+        return measure_speed(
+            cell.variant, against.variant, cell.recipe, trial.setting, loaded.dataset, machine.torch_device, tell
         )
     measured = STAGE_FUNCTIONS[trial.stage](
         cell.variant, cell.recipe, loaded.dataset, trial.seed, machine.torch_device, tell
@@ -197,7 +205,7 @@ def _outcome(status: str, error: BaseException, choices: Mapping[str, Any]) -> d
     reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if status == "out_of_memory":
         kind = "GPU" if isinstance(error, torch.OutOfMemoryError) else "host"
-        reason = f"{kind} memory, at batch {choices['recipe']['batch']}: {reason}"
+        reason = f"{kind} memory, at batch {choices.get('setting', choices['recipe'])['batch']}: {reason}"
     text = "".join(traceback.format_exception(error)) if status == "failed" else None
     return {"status": status, "reason": relative(reason), "traceback": text and relative(text)}
 
@@ -207,8 +215,13 @@ def _status_of(error: Exception) -> str:
         return "diverged"
     if isinstance(error, TimedOutError):
         return "timed_out"
+    return "out_of_memory" if ran_out(error) else "failed"
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory was not enough."""
     refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's CPU allocator
-    return "out_of_memory" if refused or isinstance(error, (MemoryError, torch.OutOfMemoryError)) else "failed"
+    return refused or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def relative(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.attention import attention_memory, attention_time
 from benchmarks.counting import counting
+from benchmarks.null import null
 from benchmarks.quality import boundary, confusion
 from benchmarks.upsampling import upsampling
 
@@ -16,6 +17,7 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "boundary": boundary,
     "confusion": confusion,
     "counting": counting,
+    "null": null,
     "upsampling": upsampling,
 }
 

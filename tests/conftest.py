@@ -282,6 +282,7 @@ STUDY = Study(
         batch=4,
         learning_rate={learning_rate},
         latency_samples=5,
+        latency_least_s=0.01,
     ),
     seeds=(0, 1),
 )

@@ -35,7 +35,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     return run
 
 
-@pytest.mark.parametrize("command", ["check", "plan", "run", "trial", "cost", "convert", "report"])
+@pytest.mark.parametrize("command", ["check", "plan", "run", "trial", "cost", "speed", "limits", "convert", "report"])
 def test_every_command_has_help_with_its_options_explained(
     bench: Callable[..., tuple[int, str, str]], command: str
 ) -> None:

@@ -24,6 +24,7 @@ ALLOWED = {
     "shape_streams": {"parts", "layers", "canny"},
     "model": {"parts", "layers"},
     "recipe": {"parts"},
+    "setting": {"parts", "recipe"},
     "data": {"parts", "layers", "data"},
     "boundaries": {"data"},
     "losses": {"parts", "layers", "model", "data", "boundaries"},
@@ -38,23 +39,28 @@ ALLOWED = {
     "training": {"parts", "model", "data", "recipe"},
     "inference": {"parts", "model", "data"},
     "scores": set(),
-    "measure": {"parts", "layers", "model", "data", "recipe", "inference", "training", "scores", "measure"},
+    "measure": {
+        "parts", "layers", "model", "data", "recipe", "setting", "inference", "training", "scores", "measure",
+    },
     "identity": set(),
     "columns": {"parts"},
     "records": {"parts", "columns", "scores"},
     "stats": set(),
+    "speedups": {"records", "stats"},
+    "audit": set(),
     "report": {"parts", "columns", "records", "stats", "audit", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
-    "study": {"parts", "model", "recipe", "factors"},
-    "audit": set(),
+    "study": {"parts", "model", "recipe", "setting", "factors"},
     "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
-    "stages": {"parts", "model", "data", "recipe", "study", "training", "measure", "identity"},
+    "stages": {"parts", "model", "data", "recipe", "setting", "study", "training", "measure", "identity"},
     "trial": {
         "parts", "data", "records", "study", "training", "environment", "stages",
     },
-    "plan": {"parts", "model", "records", "study", "training", "environment", "stages", "trial", "check"},
-    "execute": {"parts", "records", "study", "environment", "stages", "trial", "plan"},
+    "plan": {
+        "parts", "model", "records", "study", "training", "environment", "stages", "trial", "check", "measure",
+    },
+    "execute": {"parts", "records", "setting", "study", "environment", "stages", "trial", "plan"},
     "display": {"records", "study", "stages"},
     "breakdown": {"parts", "model", "measure", "records", "study", "environment"},
     "commands": {
@@ -62,11 +68,19 @@ ALLOWED = {
         "parts", "data", "records", "report", "factors", "study", "check", "checkpoints", "trial", "plan", "execute",
         "display", "breakdown",
     },
-    "cli": {"parts", "commands", "report"},
+    "limits": {"parts", "model", "setting", "measure", "study", "environment", "trial"},
+    "timing_commands": {
+        "parts", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
+        "speedups", "limits", "commands",
+    },
+    "cli": {"parts", "commands", "timing_commands", "report"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
-WITHOUT_TORCH = {"parts", "columns", "scores", "records", "stats", "audit", "report", "cli", "identity", "recipe"}
+WITHOUT_TORCH = {
+    "parts", "columns", "scores", "records", "stats", "audit", "speedups", "report", "cli", "identity", "recipe",
+    "setting",
+}  # fmt: skip
 
 
 def imports_of(source: str, module: str) -> set[str]:

@@ -16,7 +16,19 @@ from bench.columns import COLUMNS, ColumnError, column
 from bench.data.synthetic import Synthetic
 from bench.parts import part
 from bench.recipe import Recipe
-from bench.records import Record, RecordError, iou, load, mean_iou, read, read_all, write, write_arrays, write_json
+from bench.records import (
+    Record,
+    RecordError,
+    iou,
+    latency_columns,
+    load,
+    mean_iou,
+    read,
+    read_all,
+    write,
+    write_arrays,
+    write_json,
+)
 
 Plant = Callable[..., Path]
 BASE = "attention=off, upsampling=dilated"
@@ -249,3 +261,28 @@ def test_a_plan_of_another_format_is_named(planted_results: Callable[..., Path],
     (planted_results(tmp_path) / "study.json").write_text(json.dumps(plan))
     with pytest.raises(RecordError, match=r"study.json is no plan of format 1"):
         load(tmp_path)
+
+
+def test_a_percentile_needs_as_many_samples_as_it_takes_to_be_one() -> None:
+    measured = {"latency_s": [float(value) for value in range(1, 64)], "batch": 2}
+    few = latency_columns(measured)
+    assert few["latency_s"] == 32.0
+    assert few["latency_iqr_s"] == 47.5 - 16.5
+    assert math.isnan(few["latency_p90_s"])
+    assert math.isnan(few["energy_j"])
+    more = latency_columns(
+        {**measured, "latency_s": [float(v) for v in range(661)], "isolation": {"gpu_energy_j": 6.61}}
+    )
+    assert more["latency_p90_s"] == 594.0
+    assert math.isnan(more["latency_p99_s"])
+    assert more["energy_j"] == pytest.approx(0.005)
+    assert latency_columns({**measured, "latency_s": [float(v) for v in range(701)]})["latency_p99_s"] == 693.0
+
+
+def test_a_timing_that_was_not_alone_is_left_out_with_the_reason(tmp_path: Path, planted_results: Plant) -> None:
+    crowded = {"isolated": False, "isolation": {"reasons": ["other processes used 0.90 CPUs"]}}
+    frame = load(planted_results(tmp_path, costs={BASE: crowded})).frame().query("stage == 'cost'")
+    assert list(frame["latency_s"].isna()) == [True, False, False, False]
+    assert frame["reason"].iloc[0] == "other processes used 0.90 CPUs"
+    assert frame["macs"].notna().all()
+    assert list(frame["status"]) == ["done"] * 4

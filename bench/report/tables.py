@@ -271,11 +271,11 @@ def _verdict_text(row: Mapping[str, Any]) -> str:
 def _cost_text(name: str) -> Callable[[Mapping[str, Any]], str]:
     def text(row: Mapping[str, Any]) -> str:
         value = shown(row[name], name)
+        if name in TIMED and row["isolated"] is False:
+            return f"{value} {NOT_ISOLATED}"
         if value == NOTHING:
             said = row["cost_outcome"].removeprefix("1 ")
             return f"{NOTHING} ({said})" if said not in ("", "done", status("missing")) else NOTHING
-        if name in TIMED and row["isolated"] is False:
-            return f"{value} {NOT_ISOLATED}"
         times = ratio(row[f"{name}_ratio"])
         return value if row["is_baseline"] or times == NOTHING else f"{value} ({times})"
 

@@ -1,0 +1,105 @@
+"""Under what conditions a network is timed, as plain values: input, precision, execution mode, phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.parts import ChoiceError, Count, Positive, choices_of, mismatch
+from bench.recipe import Pixels, Precision
+
+Mode = Literal["eager", "channels_last", "compile", "cuda_graph"]
+"""``eager`` as it is; ``channels_last`` weights and input in that memory format; ``compile`` by torch.compile;
+``cuda_graph`` one captured graph, replayed."""
+Phase = Literal["inference", "training"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One point of a sweep.
+
+    Attributes:
+        height: of the input, in pixels.
+        width: of the input, in pixels.
+        batch: images a call.
+        precision: by autocast; weights stay float32.
+        mode: how the network is executed.
+        phase: a forward without auxiliaries, or a training step.
+        least_s: for how long, at least, is measured.
+    """
+
+    height: Pixels
+    width: Pixels
+    batch: Count = 1
+    precision: Precision = "float32"
+    mode: Mode = "eager"
+    phase: Phase = "inference"
+    least_s: Positive = 10.0
+
+    def __post_init__(self) -> None:
+        for name, (annotation, _) in choices_of(Setting).items():
+            problem = mismatch(getattr(self, name), annotation)
+            if problem:
+                raise ChoiceError(f"Setting({name}={getattr(self, name)!r}): {problem}")
+        if self.phase == "training" and self.batch < 2:
+            raise ChoiceError(
+                "Setting(batch=1, phase='training'): batch normalisation of pooled features needs 2 images"
+            )
+        if self.phase == "training" and self.mode == "cuda_graph":
+            raise ChoiceError("Setting(mode='cuda_graph', phase='training'): a graph holds a forward; use another mode")
+
+    @property
+    def name(self) -> str:
+        """``256x512``, and what differs from a float32 eager forward of one image: ``256x512 batch 8 bfloat16``."""
+        words = [f"{self.height}x{self.width}", f"batch {self.batch}" if self.batch > 1 else ""]
+        words += [each for each in (self.precision, self.mode, self.phase) if each not in USUAL]
+        return " ".join(word for word in words if word)
+
+    def check(self, device_type: str) -> None:
+        """Refuse what the device cannot do, before anything runs.
+
+        Raises:
+            ChoiceError: for a CUDA graph on another device.
+        """
+        if self.mode == "cuda_graph" and device_type != "cuda":
+            raise ChoiceError(f"mode 'cuda_graph' needs a CUDA device, this is {device_type!r}; use eager or compile")
+
+
+USUAL = ("float32", "eager", "inference")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The speed comparisons of a study: every cell against the one with some of its levels replaced.
+
+    Attributes:
+        against: factor -> level of the other side. A cell that has these levels itself is compared with nothing.
+        settings: each pair is timed in every one of them.
+        only: setting's name -> levels that a cell must have to be timed there; for what is too dear for all cells.
+    """
+
+    against: Mapping[str, str]
+    settings: tuple[Setting, ...]
+    only: Mapping[str, Mapping[str, str]] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.against or not self.settings:
+            raise ChoiceError("Speed needs levels to compare against and at least one setting")
+        names = [setting.name for setting in self.settings]
+        if len(set(names)) != len(names):
+            raise ChoiceError(f"Speed has settings {', '.join(names)}; each may be there once")
+        unknown = [name for name in self.only or {} if name not in names]
+        if unknown:
+            raise ChoiceError(f"Speed(only=…) names {', '.join(unknown)}; settings are {', '.join(names)}")
+
+    def pairs(self, levels: Mapping[str, str]) -> list[Setting]:
+        """The settings in which a cell with these levels is timed; none for the other side itself."""
+        if all(levels[factor] == level for factor, level in self.against.items()):
+            return []
+        only = self.only or {}
+        return [
+            setting
+            for setting in self.settings
+            if all(levels[factor] == level for factor, level in only.get(setting.name, {}).items())
+        ]

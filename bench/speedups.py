@@ -1,0 +1,166 @@
+"""Speed-ups from records: one row a comparison, where the ratio crosses 1, and published numbers. No torch, no ray."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.records import Record, Results, percentile
+from bench.stats import Ratio, ratio_interval
+
+NAN = float("nan")
+NOISY = 0.10
+"""A timing whose quartiles lie further apart than this share of its median is kept, and marked."""
+SETTING = ("height", "width", "batch", "precision", "mode", "phase")
+MEASURED = (
+    "ratio", "low", "high", "blocks", "latency_s", "against_s", "images_per_s", "against_images_per_s",
+    "forward_s", "backward_s", "update_s", "noisy", "isolated", "steady",
+)  # fmt: skip
+PUBLISHED = Path(__file__).parent / "published" / "speed.csv"
+
+
+def frame(results: Results) -> pd.DataFrame:
+    """One row a planned comparison: variant, against, factors, setting, status, reason, and what was measured.
+
+    ``ratio`` is the other side's time over the variant's: above 1 where the variant is faster. Its interval is of 95 %.
+    NaN where nothing was measured, or where the timing was not alone; then ``reason`` says so.
+    """
+    by_cell: dict[str, list[Record | None]] = {}
+    for record in results.records:
+        by_cell.setdefault(record.cell_key, []).append(record)
+    rows = [
+        _row(cell, record)
+        for cell in results.plan["cells"]
+        if cell["stage"] == "speed" and not cell.get("excluded")
+        for record in by_cell.get(cell["key"], [None])
+    ]
+    names = ["variant", "against", *results.factors, *SETTING, "status", "reason", "device", *MEASURED]
+    return pd.DataFrame(rows, columns=names)
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where a ratio crosses 1 as inputs grow, in pixels of the input; an end outside the range measured is NaN.
+
+    Attributes:
+        pixels: where the ratio itself does.
+        low: where one end of its interval does, below.
+        high: where the other end does, above.
+    """
+
+    pixels: float
+    low: float
+    high: float
+
+
+def crossings(points: Sequence[tuple[int, Ratio]]) -> list[Crossing]:
+    """Every crossing of 1, by the logarithm of the ratio as a straight line over that of the pixels between neighbours.
+
+    Args:
+        points: pixels of the input and the ratio there.
+    """
+    ordered = sorted(points, key=lambda point: point[0])
+    pixels = [math.log(each) for each, _ in ordered]
+
+    def zeros(side: str) -> list[float]:
+        return _zeros(pixels, [math.log(getattr(ratio, side)) for _, ratio in ordered])
+
+    ends = sorted(zeros("low") + zeros("high"))
+    return [
+        Crossing(
+            math.exp(zero),
+            math.exp(max((end for end in ends if end <= zero), default=NAN)),
+            math.exp(min((end for end in ends if end >= zero), default=NAN)),
+        )
+        for zero in zeros("ratio")
+    ]
+
+
+def crossing_table(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """One row a variant and kind of setting that was timed at two sizes or more: its crossings in words."""
+    rows = []
+    kinds = ["variant", "against", "batch", "precision", "mode", "phase"]
+    for kind, group in comparisons.dropna(subset=["low", "high"]).groupby(kinds, sort=False):
+        points = [
+            (int(row["height"] * row["width"]), Ratio(row["ratio"], row["low"], row["high"], int(row["blocks"])))
+            for row in group.to_dict("records")
+        ]
+        if len(points) > 1:
+            said = "; ".join(_spell(each) for each in crossings(points)) or "none in the range"
+            rows.append({**dict(zip(kinds, kind, strict=True)), "ratio crosses 1": said})
+    return pd.DataFrame(rows, columns=[*kinds, "ratio crosses 1"])
+
+
+def published() -> pd.DataFrame:
+    """Published speeds: value with unit, input, data, protocol, hardware, source and what is known to be wrong."""
+    return pd.read_csv(PUBLISHED)
+
+
+def published_ratios(against: str, upsampling: str = "jpu") -> pd.DataFrame:
+    """Published speed-ups of one upsampling over another: pairs of one system, backbone, head, data and hardware."""
+    pair = ["system", "backbone", "head", "data", "input", "hardware", "protocol", "unit"]
+    rows = published()
+    ours, other = (rows[rows["upsampling"] == name] for name in (upsampling, against))
+    both = ours.merge(other, on=pair, suffixes=("", "_against"))
+    both["ratio"] = both["value"] / both["value_against"]
+    return both[[*pair, "value", "value_against", "ratio", "source", "flaw"]]
+
+
+def _row(cell: Mapping[str, Any], record: Record | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "variant": cell["variant"],
+        "against": cell["against"],
+        **cell["levels"],
+        **{name: cell["setting"][name] for name in SETTING},
+        "status": "missing" if record is None else record.status,
+        "reason": (record.outcome.get("reason") if record else None) or "",
+        "device": record.environment.get("hardware", "") if record else "",
+    }
+    if record is None or record.status != "done":
+        return row
+    measured = record.measured
+    row |= {"isolated": measured["isolated"], "steady": measured["steady"], "blocks": len(measured["log_ratios"])}
+    if not measured["isolated"]:
+        return {**row, "reason": "; ".join(measured["isolation"]["reasons"])}
+    found = ratio_interval(measured["log_ratios"])
+    seconds = {side: statistics.median(measured[side]) for side in ("latency_s", "against_s")}
+    steps = {f"{name}_s": statistics.median(all_s) for name, all_s in measured["step_s"].get("ours", {}).items()}
+    return {
+        **row,
+        **seconds,
+        **steps,
+        "ratio": found.ratio,
+        "low": found.low,
+        "high": found.high,
+        "images_per_s": cell["setting"]["batch"] / seconds["latency_s"],
+        "against_images_per_s": cell["setting"]["batch"] / seconds["against_s"],
+        "noisy": max(spread(measured[side]) for side in seconds) > NOISY,
+    }
+
+
+def spread(samples: Sequence[float]) -> float:
+    """Distance of the quartiles as a share of the median."""
+    return (percentile(samples, 0.75) - percentile(samples, 0.25)) / statistics.median(samples)
+
+
+def _zeros(x: Sequence[float], y: Sequence[float]) -> list[float]:
+    """Where the polyline through (x, y) crosses 0; a point that lies on it counts once."""
+    found = []
+    for (x0, y0), (x1, y1) in pairwise(zip(x, y, strict=True)):
+        if (y0 > 0) != (y1 > 0):
+            found.append(x0 + (x1 - x0) * y0 / (y0 - y1))
+    return found
+
+
+def _spell(crossing: Crossing) -> str:
+    def side(pixels: float) -> str:
+        return "outside the range" if math.isnan(pixels) else f"{math.sqrt(pixels):.0f}²"
+
+    return f"at {side(crossing.pixels)} px ({side(crossing.low)} to {side(crossing.high)})"

@@ -1,0 +1,248 @@
+"""What ``bench speed`` and ``bench limits`` do, apart from their arguments."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pandas as pd
+from rich.console import Console
+
+from bench import commands, environment, records, speedups
+from bench.display import console_for_people
+from bench.factors import StudyError
+from bench.limits import Attempt, Question, in_child, search
+from bench.plan import Plan, here, make_plan
+from bench.recipe import Precision
+from bench.setting import Mode, Setting, Speed
+from bench.study import Source
+from bench.trial import load
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The options of ``bench speed`` that make a :class:`~bench.setting.Speed`; the settings are their product."""
+
+    against: str
+    px: Sequence[str]
+    batch: Sequence[int]
+    precision: Sequence[str]
+    mode: Sequence[str]
+    training: bool
+    least_s: float
+
+    def speed(self) -> Speed:
+        """As a study would write it.
+
+        Raises:
+            StudyError: for options that cannot be read; ChoiceError: for values that are not allowed.
+        """
+        settings = tuple(
+            Setting(
+                height=height,
+                width=width,
+                batch=batch,
+                precision=cast(Precision, precision),
+                mode=cast(Mode, mode),
+                phase="training" if self.training else "inference",
+                least_s=self.least_s,
+            )
+            for (height, width), batch, precision, mode in itertools.product(
+                map(parse_px, self.px), self.batch, self.precision, self.mode
+            )
+        )
+        return Speed(parse_levels(self.against), settings)
+
+
+def parse_px(text: str) -> tuple[int, int]:
+    """Height and width of ``512x1024``.
+
+    Raises:
+        StudyError: for anything else.
+    """
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise StudyError(f"--px {text!r}: expected HEIGHTxWIDTH in pixels, such as 512x1024")
+    return int(height), int(width)
+
+
+def parse_levels(text: str) -> dict[str, str]:
+    """Factor -> level of ``upsampling=dilated-8,head=fcn``.
+
+    Raises:
+        StudyError: for anything else.
+    """
+    terms = [term.strip().partition("=") for term in text.split(",")]
+    if not all(factor and level for factor, _, level in terms):
+        raise StudyError(f"{text!r}: expected FACTOR=LEVEL, several with commas, such as upsampling=dilated-8")
+    return {factor: level for factor, _, level in terms}
+
+
+def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Plan:
+    """The plan with the study's own comparisons, or with those of ``sweep`` in a results folder of their own.
+
+    Raises:
+        StudyError: for a study without comparisons where none are given.
+    """
+    loaded = load(what)
+    loaded.dataset.check()
+    study = loaded.study
+    if sweep is not None:
+        study = study.having(name=f"{study.name}-speed", stages=("speed",), speed=sweep.speed())
+    elif study.speed is None:
+        raise StudyError(
+            f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
+        )
+    return make_plan(replace(loaded, study=study), results, here(cpus, gpus))
+
+
+def speed(
+    made: Plan, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
+) -> tuple[bool, bool]:
+    """Run the comparisons of a plan and print them; whether all are done, and whether it was stopped.
+
+    Raises:
+        BenchError: for a variant that is no cell, or whatever makes the study impossible to run.
+    """
+    wanted = {made.study.cell(name).name for name in variants}
+    trials = [each for each in made.trials if each.stage == "speed" and (not wanted or each.variant in wanted)]
+    if not trials:
+        raise StudyError(f"nothing to compare: {', '.join(sorted(wanted))} is the other side itself")
+    ended = commands.run(made, argv, timeout_s=timeout_s, retry=retry, trials=trials)
+    comparisons = speedups.frame(records.load(made.folder))
+    comparisons.to_csv(made.folder / "speed.csv", index=False)
+    console = console_for_people()
+    _print_frame(_shown(comparisons), console)
+    left_out = comparisons[comparisons["isolated"].eq(False).astype(bool)]
+    for reason in dict.fromkeys(left_out["reason"]):
+        console.print(f"left out, not alone: {reason}; measure again with --retry done", highlight=False)
+    _print_frame(speedups.crossing_table(comparisons), console)
+    against = made.study.speed.against.get("upsampling") if made.study.speed else None
+    if against is not None:
+        ratios = speedups.published_ratios(against)
+        ratios.to_csv(made.folder / "published-speed.csv", index=False)
+        _print_frame(ratios.drop(columns=["unit", "protocol"]).rename(columns={"value": "jpu, images/s"}), console)
+    return ended
+
+
+UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of ``4GiB``.
+
+    Raises:
+        StudyError: for anything else.
+    """
+    number, unit = text[:-3], text[-3:]
+    if unit not in UNITS or not number.replace(".", "", 1).isdigit():
+        raise StudyError(f"{text!r}: expected a number and one of {', '.join(UNITS)}, such as 4GiB")
+    return round(float(number) * UNITS[unit])
+
+
+def question(
+    source: Source,
+    variant: str,
+    searched: str,
+    memory_limit: str | None,
+    px: str,
+    batch: int,
+    precision: str,
+    training: bool,
+    cpus: int | None,
+    gpus: float | None,
+) -> Question:
+    """The options of ``bench limits`` as plain values.
+
+    Raises:
+        BenchError: for options that cannot be read, or a CPU without a memory limit.
+    """
+    if searched not in ("batch", "input"):
+        raise StudyError(f"--largest {searched!r}: expected batch or input")
+    height, width = parse_px(px)
+    least = 2 if training and searched == "batch" else batch
+    setting = Setting(
+        height=height,
+        width=width,
+        batch=least,
+        precision=cast(Precision, precision),
+        phase="training" if training else "inference",
+    )
+    limit = None if memory_limit is None else parse_bytes(memory_limit)
+    machine = here(cpus, gpus).machine("cost")
+    return Question(source, variant, setting, cast(Literal["batch", "input"], searched), machine, limit)
+
+
+def limits(question: Question, results: Path) -> None:
+    """Search the largest batch or input, print every attempt, and keep them in the study's results folder.
+
+    Raises:
+        BenchError: for a variant that the study does not have, or an attempt that fails for another reason.
+    """
+    loaded = load(question.source)
+    variant = loaded.study.cell(question.variant).name
+    question.setting.check(question.machine.device)
+    console = console_for_people()
+    attempts: list[Attempt] = []
+
+    def attempt(size: int) -> Attempt:
+        attempts.append(in_child(question, size))
+        now = attempts[-1]
+        peak = "does not fit" if now.peak_bytes is None else f"fits, {now.peak_bytes / 2**20:.0f} MiB"
+        console.print(f"{question.at(size).name}: {peak}", highlight=False)
+        return now
+
+    search(attempt, question.smallest)
+    found = max((each.size for each in attempts if each.fits), default=None)
+    said = "none fits" if found is None else f"the largest that fits is {question.at(found).name}"
+    path = results / loaded.folder_name / f"limits-{question.searched}-{variant}.json"
+    records.write_json(
+        {
+            "variant": variant,
+            "searched": question.searched,
+            "largest": None if found is None else asdict(question.at(found)),
+            "memory_limit_bytes": question.memory_limit_bytes,
+            "attempts": [asdict(each) for each in attempts],
+            "environment": environment.describe(question.machine, Path(question.source.path)),
+        },
+        path,
+    )
+    console.print(f"{variant}: {said}. Attempts: {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _shown(comparisons: pd.DataFrame) -> pd.DataFrame:
+    rows = [_shown_row(row) for row in comparisons.to_dict("records")]
+    return pd.DataFrame(rows)
+
+
+def _shown_row(row: dict[Any, Any]) -> dict[str, str]:
+    setting = Setting(**{name: row[name] for name in speedups.SETTING})
+    known = pd.notna(row["ratio"])
+    return {
+        "variant": str(row["variant"]),
+        "against": str(row["against"]),
+        "setting": setting.name,
+        "times as fast": f"{row['ratio']:.3f}" if known else "—",
+        "95 % interval": f"{row['low']:.3f} to {row['high']:.3f}" if known else "",
+        "blocks": f"{row['blocks']:.0f}" if known else "",
+        "ms": f"{row['latency_s'] * 1e3:.1f}" if known else "",
+        "ms, against": f"{row['against_s'] * 1e3:.1f}" if known else "",
+        "": _remark(row),
+    }
+
+
+def _remark(row: dict[Any, Any]) -> str:
+    if row["status"] != "done":
+        return str(row["status"])
+    if row["isolated"] is False:
+        return "not alone"
+    return "noisy" if row["noisy"] is True else ""
+
+
+def _print_frame(table: pd.DataFrame, console: Console) -> None:
+    if not table.empty:
+        console.print(table.to_string(index=False), markup=False, highlight=False, soft_wrap=True)
+        console.print()

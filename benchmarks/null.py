@@ -1,0 +1,59 @@
+"""A network against itself: does the interval of a speed ratio cover 1 as often as it says?"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+
+import torch
+
+from bench.backbones.resnet import ResNet
+from bench.heads.fcn import FCNHead
+from bench.losses import SegmentationLoss
+from bench.measure.execution import forward_call, placed_anew
+from bench.measure.latency import Protocol
+from bench.measure.speed import take_turns
+from bench.model import SegModel, Variant
+from bench.parts import part
+from bench.setting import Setting
+from bench.stats import Ratio, ratio_interval
+
+REPETITIONS = 400
+BLOCK_S = 1.2
+THREADS = 1
+SETTING = Setting(height=64, width=64)
+PROTOCOL = Protocol(window=3, max_windows=2)
+"""The network runs all the time, so only a new pair's first calls are cold."""
+
+
+def null() -> None:
+    """Speed ratio of two builds of one ResNet-18: repetitions whose 95 % interval covers 1."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        intervals = [_compare(seed) for seed in range(REPETITIONS)]
+    finally:
+        torch.set_num_threads(threads)
+    covered = sum(each.low <= 1 <= each.high for each in intervals)
+    half_width = statistics.median(each.half_width for each in intervals)
+    blocks = statistics.median(each.n for each in intervals)
+    error = statistics.stdev(math.log(each.ratio) for each in intervals)
+    what = (
+        f"repetitions whose interval covers 1, 370 to 392 wanted; median half-width {half_width:.2%}, at most 3 % "
+        f"wanted; sd of the ratio {error:.2%}, median of {blocks:g} blocks, {THREADS} thread"
+    )
+    sys.stdout.write(
+        f"bench null: ours={covered} other={REPETITIONS} ratio={covered / REPETITIONS:.4f} ({what}, count)\n"
+    )
+
+
+def _compare(seed: int) -> Ratio:
+    variant = Variant(
+        part(ResNet, depth=18, width=32, output_stride=32), part(FCNHead, width=64), losses=(part(SegmentationLoss),)
+    )
+    device = torch.device("cpu")
+    models = [SegModel(variant, 19) for _ in range(2)]
+    ours, other = (placed_anew(forward_call(model, SETTING, device), model, SETTING, device) for model in models)
+    turns = take_turns(ours, other, device, least_s=BLOCK_S, protocol=PROTOCOL, seed=seed)
+    return ratio_interval(turns.log_ratios)

@@ -1,0 +1,69 @@
+"""How much faster is joint pyramid upsampling than dilation, head by head, and from which input size on?
+
+Both sides have the same head: in FastFCN's release EncNet's entry convolution shrinks from 3×3 to 1×1 with JPU. The
+data set gives the number of classes (9) and nothing else. The CPU subset takes some ten minutes on two cores; stop it
+when you like and run it again. What was published is printed beside it.
+
+    bench speed studies/jpu_speed.py --size cpu
+"""
+
+from bench.backbones.resnet import ResNet
+from bench.data.synthetic import Synthetic
+from bench.factors import Factor, adding, change, choose
+from bench.heads.aspp import DeepLabV3Head
+from bench.heads.dual_attention import DualAttentionHead
+from bench.heads.encoding import EncNetHead
+from bench.heads.fcn import FCNHead
+from bench.heads.psp import PSPHead
+from bench.losses import SegmentationLoss, SemanticEncodingLoss
+from bench.model import Variant
+from bench.necks.jpu import JPU
+from bench.parts import part
+from bench.recipe import Recipe
+from bench.setting import Setting, Speed
+from bench.study import Study
+
+SIDES = ((256, 256), (384, 384), (512, 512), (768, 768), (512, 1024), (1024, 2048))
+LARGE = Setting(height=1024, width=2048)
+
+HEADS = Factor(
+    "head",
+    {
+        "fcn": change(),
+        "psp": change(head=part(PSPHead)),
+        "aspp": change(head=part(DeepLabV3Head)),
+        "encnet": change(head=part(EncNetHead), losses=adding(part(SemanticEncodingLoss))),
+        "dual-attention": change(head=part(DualAttentionHead, branch_logits=False)),
+    },
+)
+UPSAMPLING = Factor(
+    "upsampling", {"dilated-8": change(), "jpu": change(backbone=choose(output_stride=32), neck=part(JPU))}
+)
+BACKBONE = Factor("backbone", {"resnet50": change(), "resnet101": change(backbone=choose(depth=101))})
+
+STUDY = Study(
+    name="jpu_speed",
+    question="How much faster is joint pyramid upsampling than dilation, head by head, and from which input size on?",
+    base=Variant(
+        backbone=part(ResNet, depth=50, stem="deep", output_stride=8),
+        head=part(FCNHead),
+        losses=(part(SegmentationLoss),),
+    ),
+    factors=(BACKBONE, HEADS, UPSAMPLING),
+    baseline={"backbone": "resnet50", "head": "fcn", "upsampling": "dilated-8"},
+    recipe=Recipe(data=part(Synthetic), crop_px=(256, 256), iterations=1, batch=2),
+    stages=("speed",),
+    speed=Speed({"upsampling": "dilated-8"}, tuple(Setting(height=height, width=width) for height, width in SIDES)),
+)
+
+SIZES = {
+    "cpu": STUDY.having(
+        factors=(HEADS, UPSAMPLING),
+        baseline={"head": "fcn", "upsampling": "dilated-8"},
+        speed=Speed(
+            {"upsampling": "dilated-8"},
+            (Setting(height=256, width=256), Setting(height=512, width=512), LARGE),
+            only={LARGE.name: {"head": "fcn"}},
+        ),
+    )
+}

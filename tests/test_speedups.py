@@ -1,0 +1,116 @@
+"""Speed-ups from records: derived numbers, what is left out and marked, where a ratio crosses 1, published pairs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.records import Record, load, write, write_json
+from bench.setting import Setting
+from bench.speedups import Crossing, crossing_table, crossings, frame, published, published_ratios
+from bench.stats import Ratio
+
+ALONE = {"isolated": True, "reasons": []}
+CROWDED = {"isolated": False, "reasons": ["other processes used 0.90 CPUs (allowed: 0.15)"]}
+
+
+def measured(ours_s: list[float], against_s: list[float], **fields: Any) -> dict[str, Any]:
+    logs = [math.log(sum(against_s[i : i + 2]) / sum(ours_s[i : i + 2])) for i in range(0, len(ours_s), 2)]
+    sides = {"latency_s": ours_s, "against_s": against_s, "log_ratios": logs}
+    return {**sides, "calls": 1, "steady": True, "step_s": {}, "isolation": ALONE, "isolated": True, **fields}
+
+
+def planted(folder: Path, results: dict[int, dict[str, Any] | None]) -> Path:
+    """A results folder with one comparison a side length: what was measured, or ``None`` for no record."""
+    cells = []
+    for side, values in results.items():
+        setting = asdict(Setting(height=side, width=side, batch=2))
+        cell = {
+            "key": f"k{side}",
+            "variant": "neck=jpu",
+            "against": "neck=off",
+            "levels": {"neck": "jpu"},
+            "seed": None,
+        }
+        cells.append({**cell, "stage": "speed", "excluded": None, "setting": setting})
+        if values is not None:
+            trial = {"variant": "neck=jpu", "stage": "speed", "seed": None, "setting": setting}
+            environment = {"hardware": "Planted CPU, 2 threads", "host": "aaaa1111"}
+            write(Record(f"k{side}-hw", trial, {}, environment, {"status": "done"}, values), folder / "records")
+    write_json(
+        {"version": 1, "name": "planted", "factors": {"neck": ["off", "jpu"]}, "cells": cells}, folder / "study.json"
+    )
+    return folder
+
+
+def test_a_comparison_gives_ratio_interval_and_throughput_of_both_sides(tmp_path: Path) -> None:
+    steps = {"ours": {"forward": [0.1, 0.3, 0.2], "backward": [0.4], "update": [0.01]}, "against": {}}
+    row = frame(load(planted(tmp_path, {64: measured([0.5] * 12, [0.75] * 12, step_s=steps)}))).iloc[0]
+    assert (row["ratio"], row["low"], row["high"]) == pytest.approx((1.5, 1.5, 1.5))
+    assert (row["blocks"], row["images_per_s"], row["noisy"], row["isolated"]) == (6, 4.0, False, True)
+    assert row["against_images_per_s"] == pytest.approx(2 / 0.75)
+    assert (row["forward_s"], row["backward_s"], row["update_s"]) == (0.2, 0.4, 0.01)
+    assert (row["neck"], row["against"], row["height"], row["device"]) == (
+        "jpu",
+        "neck=off",
+        64,
+        "Planted CPU, 2 threads",
+    )
+
+
+def test_a_noisy_timing_is_kept_and_marked_and_a_crowded_one_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    noisy = measured([1.0, 1.2] * 6, [2.0] * 12)
+    crowded = measured([1.0] * 12, [2.0] * 12, isolation=CROWDED, isolated=False)
+    rows = frame(load(planted(tmp_path, {64: noisy, 128: crowded, 256: None})))
+    assert list(rows["noisy"].eq(True)) == [True, False, False]
+    assert list(rows["ratio"].isna()) == [False, True, True]
+    assert list(rows["reason"]) == ["", "other processes used 0.90 CPUs (allowed: 0.15)", ""]
+    assert list(rows["status"]) == ["done", "done", "missing"]
+
+
+def test_speed_comparisons_are_not_in_the_frame_of_quality_and_cost(tmp_path: Path) -> None:
+    assert load(planted(tmp_path, {64: measured([1.0] * 12, [2.0] * 12)})).frame().empty
+
+
+def test_a_ratio_crosses_1_where_its_logarithm_is_zero_over_the_logarithm_of_the_pixels() -> None:
+    points = [(4**4, Ratio(0.5, 0.25, 0.5, 6)), (4**6, Ratio(2.0, 2.0, 4.0, 6))]
+    [found] = crossings(points[::-1])
+    assert found.pixels == pytest.approx(4**5)
+    # the lower end goes from 1/4 to 2: two thirds of the way; the upper from 1/2 to 4: one third
+    assert (found.low, found.high) == pytest.approx((4 ** (4 + 2 / 3), 4 ** (4 + 4 / 3)))
+
+
+def test_an_end_outside_the_range_is_nan_and_no_crossing_is_none() -> None:
+    [found] = crossings([(100, Ratio(0.9, 0.5, 1.2, 6)), (400, Ratio(1.1, 1.05, 1.3, 6))])
+    assert isinstance(found, Crossing)
+    assert math.isnan(found.low)
+    assert found.pixels < found.high < 400
+    assert crossings([(100, Ratio(1.2, 1.1, 1.3, 6)), (400, Ratio(1.5, 1.4, 1.6, 6))]) == []
+
+
+def test_crossings_are_told_a_variant_and_kind_of_setting(tmp_path: Path) -> None:
+    slower, faster = measured([2.0] * 12, [1.0] * 12), measured([1.0] * 12, [2.0] * 12)
+    table = crossing_table(frame(load(planted(tmp_path, {64: slower, 256: faster, 512: faster}))))
+    assert list(table["ratio crosses 1"]) == ["at 128² px (128² to 128²)"]
+    assert list(crossing_table(frame(load(planted(tmp_path, {256: faster, 512: faster}))))["ratio crosses 1"]) == [
+        "none in the range"
+    ]
+
+
+def test_published_rows_say_how_they_were_measured_and_what_is_wrong_with_them() -> None:
+    rows = published()
+    assert rows.notna().all().all()
+    assert not rows.duplicated(["system", "backbone", "head", "upsampling", "data", "input"]).any()
+    assert (rows["value"] > 0).all()
+
+
+def test_published_pairs_are_of_one_protocol() -> None:
+    """FastFCN's README: 37.56 / 18.77 for EncNet on ResNet-50. mmsegmentation on ADE20K: 17.23 / 22.81, slower."""
+    rows = published_ratios("dilated-8").set_index(["system", "backbone", "head", "data"])["ratio"]
+    assert rows["FastFCN", "resnet50", "encnet", "PASCAL Context, 59 classes"] == pytest.approx(2.0011, abs=1e-4)
+    assert rows["mmsegmentation", "resnet50", "encnet", "ADE20K"] == pytest.approx(0.7554, abs=1e-4)
+    assert len(rows) == 9
