@@ -35,9 +35,12 @@ HEADS = Factor(
         "encnet": change(head=part(EncNetHead), losses=adding(part(SemanticEncodingLoss))),
         "dual-attention": change(head=part(DualAttentionHead, branch_logits=False)),
     },
+    about=("head",),
 )
 UPSAMPLING = Factor(
-    "upsampling", {"dilated-8": change(), "jpu": change(backbone=choose(output_stride=32), neck=part(JPU))}
+    "upsampling",
+    {"dilated-8": change(), "jpu": change(backbone=choose(output_stride=32), neck=part(JPU))},
+    about=("backbone", "neck"),
 )
 BACKBONE = Factor("backbone", {"resnet50": change(), "resnet101": change(backbone=choose(depth=101))})
 
