@@ -289,8 +289,19 @@ def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> dict[str
     }
     if record is not None and record.status == "done":
         row.update(_derive[cell["stage"]](record.measured))
-        row["reason"] = "; ".join(record.measured.get("isolation", {}).get("reasons", []))
+        row["reason"] = "; ".join(_doubts(record.measured, row))
     return row
+
+
+NOISY = 0.10
+"""A timing whose quartiles lie further apart than this share of its median is kept, and marked."""
+
+
+def _doubts(measured: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """Why a timing was left out, or that it is noisy."""
+    spread = row.get("latency_iqr_s", 0.0) / row.get("latency_s", 1.0)
+    noisy = [f"noisy: the latency's quartiles are {spread:.0%} of its median apart"] if spread > NOISY else []
+    return [*measured.get("isolation", {}).get("reasons", []), *noisy]
 
 
 def _quality_columns(measured: Mapping[str, Any]) -> dict[str, float]:

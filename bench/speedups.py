@@ -12,12 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records import Record, Results, percentile
+from bench.records import NOISY, Record, Results, percentile
 from bench.stats import Ratio, ratio_interval
 
 NAN = float("nan")
-NOISY = 0.10
-"""A timing whose quartiles lie further apart than this share of its median is kept, and marked."""
 SETTING = ("height", "width", "batch", "precision", "mode", "phase")
 MEASURED = (
     "ratio", "low", "high", "blocks", "latency_s", "against_s", "images_per_s", "against_images_per_s",

@@ -279,6 +279,13 @@ def test_a_percentile_needs_as_many_samples_as_it_takes_to_be_one() -> None:
     assert latency_columns({**measured, "latency_s": [float(v) for v in range(701)]})["latency_p99_s"] == 693.0
 
 
+def test_a_noisy_timing_is_kept_and_marked(tmp_path: Path, planted_results: Plant) -> None:
+    samples = [0.020, 0.021, 0.0233, 0.024, 0.025]
+    frame = load(planted_results(tmp_path, costs={BASE: {"latency_s": samples}})).frame().query("stage == 'cost'")
+    assert frame["latency_s"].iloc[0] == 0.0233
+    assert frame["reason"].iloc[0] == "noisy: the latency's quartiles are 13% of its median apart"
+
+
 def test_a_timing_that_was_not_alone_is_left_out_with_the_reason(tmp_path: Path, planted_results: Plant) -> None:
     crowded = {"isolated": False, "isolation": {"reasons": ["other processes used 0.90 CPUs"]}}
     frame = load(planted_results(tmp_path, costs={BASE: crowded})).frame().query("stage == 'cost'")
