@@ -83,7 +83,7 @@ def summary(audit: Mapping[str, Any], baseline: str) -> list[str]:
 
 
 def share_in_words(found: Sequence[Difference]) -> str:
-    """`` 34.00 of 83.00 GMACs saved (41 %) are undeclared.``, or nothing where MACs have no part in it."""
+    """`` 34.4 of 82.7 GMACs saved (42%) are undeclared.``, or nothing where MACs have no part in it."""
     share, total = undeclared_share(found), sum(each.macs for each in found)
     if not share:
         return ""
@@ -91,8 +91,8 @@ def share_in_words(found: Sequence[Difference]) -> str:
     verb = "saved" if total < 0 else "added"
     if not 0 < share <= 1:
         sign = "more" if share * total > 0 else "fewer"
-        return f" {part:.2f} GMACs {sign} are undeclared, beside {abs(total) / 1e9:.2f} {verb} in all."
-    return f" {part:.2f} of {abs(total) / 1e9:.2f} GMACs {verb} ({share:.0%}) are undeclared."
+        return f" {part:.3g} GMACs {sign} are undeclared, beside {abs(total) / 1e9:.3g} {verb} in all."
+    return f" {part:.3g} of {abs(total) / 1e9:.3g} GMACs {verb} ({share:.0%}) are undeclared."
 
 
 def _and(names: Sequence[str]) -> str:

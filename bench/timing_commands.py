@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import pandas as pd
 from rich.console import Console
@@ -107,24 +107,19 @@ def speed(
     Raises:
         BenchError: for a variant that is no cell, or whatever makes the study impossible to run.
     """
+    from bench.report import speed as report  # plotly takes a second to import, and only this command needs it
+
     wanted = {made.study.cell(name).name for name in variants}
     trials = [each for each in made.trials if each.stage == "speed" and (not wanted or each.variant in wanted)]
     if not trials:
         raise StudyError(f"nothing to compare: {', '.join(sorted(wanted))} is the other side itself")
     ended = commands.run(made, argv, timeout_s=timeout_s, retry=retry, trials=trials)
-    comparisons = speedups.frame(records.load(made.folder))
-    comparisons.to_csv(made.folder / "speed.csv", index=False)
+    results = records.load(made.folder)
     console = console_for_people()
-    _print_frame(_shown(comparisons), console)
-    left_out = comparisons[comparisons["isolated"].eq(False).astype(bool)]
-    for reason in dict.fromkeys(left_out["reason"]):
-        console.print(f"left out, not alone: {reason}; measure again with --retry done", highlight=False)
-    _print_frame(speedups.crossing_table(comparisons), console)
-    against = made.study.speed.against.get("upsampling") if made.study.speed else None
-    if against is not None:
-        ratios = speedups.published_ratios(against)
-        ratios.to_csv(made.folder / "published-speed.csv", index=False)
-        _print_frame(ratios.drop(columns=["unit", "protocol"]).rename(columns={"value": "jpu, images/s"}), console)
+    for table in (report.comparisons(results), report.crossings(results), report.published(results)):
+        _print_frame(table.drop(columns=["Protocol", "Source", "Known flaw"], errors="ignore"), console)
+    if speedups.frame(results)["isolated"].eq(False).any():
+        console.print("What was left out is measured again with --retry done.", highlight=False)
     return ended
 
 
@@ -211,35 +206,6 @@ def limits(question: Question, results: Path) -> None:
         path,
     )
     console.print(f"{variant}: {said}. Attempts: {path}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _shown(comparisons: pd.DataFrame) -> pd.DataFrame:
-    rows = [_shown_row(row) for row in comparisons.to_dict("records")]
-    return pd.DataFrame(rows)
-
-
-def _shown_row(row: dict[Any, Any]) -> dict[str, str]:
-    setting = Setting(**{name: row[name] for name in speedups.SETTING})
-    known = pd.notna(row["ratio"])
-    return {
-        "variant": str(row["variant"]),
-        "against": str(row["against"]),
-        "setting": setting.name,
-        "times as fast": f"{row['ratio']:.3f}" if known else "—",
-        "95 % interval": f"{row['low']:.3f} to {row['high']:.3f}" if known else "",
-        "blocks": f"{row['blocks']:.0f}" if known else "",
-        "ms": f"{row['latency_s'] * 1e3:.1f}" if known else "",
-        "ms, against": f"{row['against_s'] * 1e3:.1f}" if known else "",
-        "": _remark(row),
-    }
-
-
-def _remark(row: dict[Any, Any]) -> str:
-    if row["status"] != "done":
-        return str(row["status"])
-    if row["isolated"] is False:
-        return "not alone"
-    return "noisy" if row["noisy"] is True else ""
 
 
 def _print_frame(table: pd.DataFrame, console: Console) -> None:

@@ -48,7 +48,7 @@ ALLOWED = {
     "stats": set(),
     "speedups": {"records", "stats"},
     "audit": set(),
-    "report": {"parts", "columns", "records", "stats", "audit", "report"},
+    "report": {"parts", "columns", "records", "setting", "stats", "speedups", "audit", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
     "study": {"parts", "model", "recipe", "setting", "factors"},
@@ -71,7 +71,7 @@ ALLOWED = {
     "limits": {"parts", "model", "setting", "measure", "study", "environment", "trial"},
     "timing_commands": {
         "parts", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
-        "speedups", "limits", "commands",
+        "speedups", "limits", "commands", "report",
     },
     "cli": {"parts", "commands", "timing_commands", "report"},
 }  # fmt: skip

@@ -83,9 +83,9 @@ def test_a_finished_comparison_is_printed_and_not_run_again(
     assert (whole, stopped) == (True, False)
     out = capsys.readouterr().out
     assert "2 of 2 trials done, 0 to run." in out
-    assert out.count("2.000 to 2.000") == 2
+    assert out.count("2.000 [2.000, 2.000]") == 2
     assert "none in the range" in out
-    assert (made.folder / "speed.csv").read_text().count("\n") == 3
+    assert (made.folder / "report" / "data" / "speed.csv").read_text().count("\n") == 3
 
 
 def test_a_cuda_graph_on_a_cpu_is_refused_when_the_plan_is_made(

@@ -102,7 +102,7 @@ def forest(results: Results) -> Figure:
     known = effects[effects["n"] >= 1]
     seen = looks(results)
     lines = max((_wrapped(label).count("<br>") + 1 for label in known["label"]), default=1)
-    figure = _figure(unit, None, height=100 + (20 + 16 * lines) * max(1, len(known)))
+    figure = blank(unit, None, height=100 + (20 + 16 * lines) * max(1, len(known)))
     rows = []
     for row in known.to_dict("records"):
         name, look = text(row["label"]), seen.get(str(row["variant"]))
@@ -126,7 +126,7 @@ def forest(results: Results) -> Figure:
         "Mean difference over paired seeds with its Student-t 95 % interval; filled: resolved after Holm's correction "
         "over all rows, hollow: not resolved. A mark without a bar rests on one seed."
     )
-    return _done("effects", "Differences and their uncertainty", caption, figure, table, "point")
+    return finished("effects", "Differences and their uncertainty", caption, figure, table, "point")
 
 
 def accuracy_against(results: Results, cost: str) -> Figure:
@@ -138,7 +138,7 @@ def accuracy_against(results: Results, cost: str) -> Figure:
     ]
     costs = dict(zip(comparable["variant"], comparable[cost] * x.scale, strict=True))
     scores = frame[(frame["stage"] == "quality") & frame["miou"].notna() & frame["variant"].isin(list(costs))]
-    figure, rows = _figure(x.title, y.title, height=400), []
+    figure, rows = blank(x.title, y.title, height=400), []
     for variant in (each for each in results.variants if each in set(scores["variant"])):
         own, look, at = scores[scores["variant"] == variant], seen[variant], costs[variant]
         values = [float(value) * y.scale for value in own["miou"]]
@@ -159,7 +159,9 @@ def accuracy_against(results: Results, cost: str) -> Figure:
     table = pd.DataFrame(rows, columns=["Variant", "Seed", x.title, y.title])
     caption = f"Dots: one seed each. Bars: their mean. {x.definition}"
     title = f"mIoU against {_in_sentence(x.label)}"
-    return _done(f"miou-against-{cost.replace('_', '-')}", title, caption, figure, table, "point", _drawn(seen, scores))
+    return finished(
+        f"miou-against-{cost.replace('_', '-')}", title, caption, figure, table, "point", _drawn(seen, scores)
+    )
 
 
 def class_iou(results: Results) -> Figure:
@@ -168,7 +170,7 @@ def class_iou(results: Results) -> Figure:
     known = results.class_iou().dropna(subset=["iou"])
     classes = [str(name) for name in results.plan["data"]["classes"]]
     head = "IoU (%) ↑"
-    figure, rows = _figure(head, None, height=150 + 26 * len(classes)), []
+    figure, rows = blank(head, None, height=150 + 26 * len(classes)), []
     for variant in (each for each in results.variants if each in set(known["variant"])):
         own, look = known[known["variant"] == variant], seen[variant]
         groups = own.groupby("class", dropna=False)["iou"]
@@ -185,13 +187,13 @@ def class_iou(results: Results) -> Figure:
     )
     table = pd.DataFrame(rows, columns=["Class", "Variant", head, "n"])
     caption = "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
-    return _done("class-iou", "IoU by class", caption, figure, table, "point", _drawn(seen, known))
+    return finished("class-iou", "IoU by class", caption, figure, table, "point", _drawn(seen, known))
 
 
 def learning_curves(results: Results) -> Figure:
     """Training loss over iterations, one line a trial."""
     curves, seen = results.curves(), looks(results)
-    figure, rows = _figure("Iteration", "Training loss", height=400), []
+    figure, rows = blank("Iteration", "Training loss", height=400), []
     for _, own in curves.groupby(["variant", "seed"], sort=False, dropna=False):
         variant, seed = str(own["variant"].iloc[0]), int(own["seed"].iloc[0])
         look = seen[variant]
@@ -205,7 +207,7 @@ def learning_curves(results: Results) -> Figure:
     heads = ["Variant", "Seed", "Iterations", "First loss", column("final_loss").title]
     table = pd.DataFrame(rows, columns=heads)
     caption = "One thin line a seed. The loss that a variant is trained with may have other terms than the baseline's."
-    return _done("learning-curves", "Learning curves", caption, figure, table, "line", _drawn(seen, curves), curves)
+    return finished("learning-curves", "Learning curves", caption, figure, table, "line", _drawn(seen, curves), curves)
 
 
 def all_figures(results: Results) -> list[Figure]:
@@ -231,7 +233,7 @@ def _crowded(results: Results, cost: str) -> list[str]:
     return [record.trial["variant"] for record in cost_records if record.measured.get("isolated") is False]
 
 
-def _figure(x_title: str, y_title: str | None, *, height: int) -> go.Figure:
+def blank(x_title: str, y_title: str | None, *, height: int) -> go.Figure:
     """An empty figure; colours of paper, text and grid are the page's, which knows light from dark."""
     figure = go.Figure()
     figure.update_layout(
@@ -245,7 +247,7 @@ def _figure(x_title: str, y_title: str | None, *, height: int) -> go.Figure:
     return figure
 
 
-def _done(
+def finished(
     name: str,
     title: str,
     caption: str,

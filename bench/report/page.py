@@ -16,9 +16,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from bench import speedups
 from bench.columns import COLUMNS
 from bench.records import Results, load
-from bench.report import confounds, exports, protocol, tables
+from bench.report import confounds, exports, protocol, speed, tables
 from bench.report.figures import Figure, all_figures
 from bench.report.findings import findings
 from bench.report.words import NOTHING, difference_title, labels, levels_of, plural, tally
@@ -74,7 +75,7 @@ def write_report(folder: Path) -> Path:
         RecordError: for records that cannot be read or must not be compared.
     """
     results = load(folder)
-    figures = all_figures(results)
+    figures = [*all_figures(results), *([speed.figure(results)] if "speed" in results.plan["stages"] else [])]
     page = render(results, figures, folder.name)
     target = folder / "report"
     (target / "data").mkdir(parents=True, exist_ok=True)
@@ -84,6 +85,9 @@ def write_report(folder: Path) -> Path:
         "ablation.tex": exports.latex(printed, bold, results.plan["question"]),
         "ablation.csv": tables.numbers(results).to_csv(index=False),
         "data/per-class.csv": tables.per_class(results).to_csv(),
+        **(
+            {"data/speed.csv": speedups.frame(results).to_csv(index=False)} if "speed" in results.plan["stages"] else {}
+        ),
         **{f"data/{each.name}.csv": _data(each).to_csv(index=False) for each in figures},
         "index.html": page,
     }
@@ -118,6 +122,7 @@ def render(results: Results, figures: Sequence[Figure], folder_name: str) -> str
         protocol=view(protocol.protocol(results)),
         provenance=view(protocol.provenance(results)),
         definitions=view(protocol.definitions(results)),
+        speed={name: view(table) for name, table in _speed(results).items()},
         differing=view(differing),
         confounds=view(differing[differing["Kind"].isin(confounds.CONFOUNDS)]),
         commands=_commands(results, folder_name),
@@ -149,6 +154,14 @@ def script_json(text: str) -> Markup:
     """JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
     escaped = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
     return Markup("".join(escaped.get(character, character) for character in text))
+
+
+def _speed(results: Results) -> dict[str, pd.DataFrame]:
+    return {
+        "comparisons": speed.comparisons(results),
+        "crossings": speed.crossings(results),
+        "published": speed.published(results),
+    }
 
 
 def _drawing(figure: Figure) -> Drawing:
