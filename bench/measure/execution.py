@@ -32,31 +32,36 @@ def forward_call(model: SegModel, setting: Setting, device: torch.device) -> Cal
         ChoiceError: for a mode that the device does not have.
     """
     setting.check(device.type)
-    network = LogitsOnly(_placed(model, setting, device).eval())
-    image, _ = _batch(setting, device, model.num_classes)
-    if setting.mode == "cuda_graph":
-        return _captured(network, image, setting)
-    run = cast(nn.Module, torch.compile(network)) if setting.mode == "compile" else network
+    forward = Forward(model, setting, device)
+    return _captured(forward.network, forward.image, setting) if setting.mode == "cuda_graph" else forward
 
-    def forward() -> object:
-        with torch.inference_mode(), _autocast(setting, device):
-            return run(image)
 
-    return forward
+class Forward:
+    """A forward in evaluation mode that gives the logits."""
+
+    def __init__(self, model: SegModel, setting: Setting, device: torch.device) -> None:
+        self.network = LogitsOnly(_placed(model, setting, device).eval())
+        self.image, _ = _batch(setting, device, model.num_classes)
+        self.setting, self.device = setting, device
+        self.run = cast(nn.Module, torch.compile(self.network)) if setting.mode == "compile" else self.network
+
+    def __call__(self) -> Tensor:
+        with torch.inference_mode(), _autocast(self.setting, self.device):
+            return cast(Tensor, self.run(self.image))
 
 
 def placed_anew(call: Call, model: SegModel, setting: Setting, device: torch.device) -> MakeCall:
-    """Returns ``call``, each time with the tensors of its ``model`` elsewhere in memory, on the CPU.
+    """Returns ``call``, each time with its image and the tensors of its ``model`` elsewhere in memory, on the CPU.
 
     A compiled network holds on to its tensors, and CUDA's allocator aligns alike wherever it is.
     """
     if device.type != "cpu" or setting.mode == "compile":
         return lambda: call
-    sizes = random.Random(0)
+    images = [call.image] if isinstance(call, (Forward, TrainingStep)) else []
 
     def anew() -> Call:
-        gap = [torch.empty(sizes.randrange(2**18), dtype=torch.uint8) for _ in range(8)]
-        for tensor in itertools.chain(model.parameters(), model.buffers()):
+        gap = [torch.empty(random.randrange(2**18), dtype=torch.uint8) for _ in range(8)]
+        for tensor in itertools.chain(images, model.parameters(), model.buffers()):
             tensor.data = tensor.data.clone()
         del gap
         return call
