@@ -75,7 +75,8 @@ def write_report(folder: Path) -> Path:
         RecordError: for records that cannot be read or must not be compared.
     """
     results = load(folder)
-    figures = [*all_figures(results), *([speed.figure(results)] if "speed" in results.plan["stages"] else [])]
+    timed = "speed" in results.plan["stages"]
+    figures = [*all_figures(results), *([speed.figure(results)] if timed else [])]
     page = render(results, figures, folder.name)
     target = folder / "report"
     (target / "data").mkdir(parents=True, exist_ok=True)
@@ -85,9 +86,7 @@ def write_report(folder: Path) -> Path:
         "ablation.tex": exports.latex(printed, bold, results.plan["question"]),
         "ablation.csv": tables.numbers(results).to_csv(index=False),
         "data/per-class.csv": tables.per_class(results).to_csv(),
-        **(
-            {"data/speed.csv": speedups.frame(results).to_csv(index=False)} if "speed" in results.plan["stages"] else {}
-        ),
+        **({"data/speed.csv": speedups.frame(results).to_csv(index=False)} if timed else {}),
         **{f"data/{each.name}.csv": _data(each).to_csv(index=False) for each in figures},
         "index.html": page,
     }

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.records import RecordError, load, read, read_all, write
-from bench.report import confounds
+from bench.report import confounds, speed
 from bench.report.page import script_json, write_report
 
 Plant = Callable[..., Path]
@@ -174,3 +174,34 @@ def test_a_report_of_a_damaged_record_is_refused(tmp_path: Path, planted_results
     with pytest.raises(RecordError, match="is not a record"):
         write_report(folder)
     assert not (folder / "report").exists()
+
+
+def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    folder = planted_results(tmp_path, stages=("quality", "cost"))
+    plan = json.loads((folder / "study.json").read_text())
+    levels = next(cell["levels"] for cell in plan["cells"] if cell["variant"] == B)
+    template = read_all(folder / "records")[0]
+    for side, isolated in ((256, True), (512, True), (1024, False)):
+        setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
+        setting |= {"phase": "inference", "least_s": 1.0}
+        cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
+        plan["cells"].append({**cell, "levels": levels, "setting": setting})
+        measured = {
+            "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.69, 0.7] * 3, "steady": True,
+            "isolated": isolated, "isolation": {"reasons": [] if isolated else ["<b>neighbour</b>"]}, "step_s": {},
+        }  # fmt: skip
+        trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
+        write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")
+    plan["stages"] = ["quality", "cost", "speed"]
+    (folder / "study.json").write_text(json.dumps(plan))
+    page = without_plotly(write_report(folder))
+    drawn = speed.figure(load(folder))
+    assert drawn.figure.layout.meta["marks"] == len(drawn.table) == 2
+    assert "left out: &lt;b&gt;neighbour" in page
+    assert "<b>neighbour" not in page
+    assert "Published beside it" not in page  # nothing is known of a level that is called "dilated"
+    table = speed.comparisons(load(folder))
+    assert table["Times as fast"].tolist()[:2] == ["2.004", "2.004"]
+    assert (folder / "report" / "data" / "speed.csv").read_text().count("\n") == 4
