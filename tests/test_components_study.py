@@ -14,6 +14,8 @@ from bench.data.camvid import CamVid
 from bench.measure.confusion import confusion
 from bench.records import load, mean_iou
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time: each takes every core
+
 SHORTER = """
 from studies.components import SIZES
 

@@ -238,8 +238,8 @@ def test_a_file_that_is_no_json_or_not_what_it_should_be_fails_by_itself(
     (path / f"{name}.json").write_text(content)
     assert main([str(path)]) == 1
     shown = capsys.readouterr().out
-    assert "pass         A_gscnn_basicblock" in shown
-    assert f"fail         {name}" in shown
+    assert "pass  A_gscnn_basicblock" in shown
+    assert f"fail  {name}" in shown
 
 
 @pytest.mark.parametrize("arguments", [["missing"], ["."], ["a", "b"], ["--help"]])

@@ -145,7 +145,10 @@ class NoReads(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("read", [*READS, lambda x: x.to("cpu"), lambda x: 1 if x else 0], ids=str)
+OTHER_READS: dict[str, Callable[[Tensor], object]] = {"to": lambda x: x.to("cpu"), "if": lambda x: 1 if x else 0}
+
+
+@pytest.mark.parametrize("read", [*READS, *OTHER_READS.values()], ids=[*(r.__name__ for r in READS), *OTHER_READS])
 def test_a_read_is_seen(read: Callable[[Tensor], object]) -> None:
     with NoReads(), pytest.raises(AssertionError, match="waits for the device"):
         read(torch.zeros((), dtype=torch.long))
