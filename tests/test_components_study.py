@@ -14,8 +14,6 @@ from bench.data.camvid import CamVid
 from bench.measure.confusion import confusion
 from bench.records import load, mean_iou
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time: each takes every core
-
 SHORTER = """
 from studies.components import SIZES
 
@@ -39,6 +37,7 @@ def prior_miou(folder: Path) -> float:
     return mean_iou(total.tolist())
 
 
+@pytest.mark.xdist_group("ray")  # one cluster at a time: each takes every core
 def test_every_cell_learns_more_than_the_class_prior(camvid_like: Path, tmp_path: Path) -> None:
     study = tmp_path / "shorter.py"
     study.write_text(SHORTER)

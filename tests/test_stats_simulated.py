@@ -41,10 +41,9 @@ def test_intervals_of_a_main_effect_that_varies_by_seed_cover_its_mean(n: int) -
     assert 0.94 <= covered / STUDIES <= 0.96
 
 
-@pytest.mark.parametrize("n", [3, 5])
-def test_of_eight_null_factors_holm_lets_one_through_in_a_twentieth_of_the_studies_at_most(n: int) -> None:
-    rng = np.random.default_rng(200 + n)
-    variants = rng.normal(0, 1, (STUDIES, 8, n)) - rng.normal(0, 1, (STUDIES, 1, n))  # against one baseline
+def test_of_eight_null_factors_holm_lets_one_through_in_a_twentieth_of_the_studies_at_most() -> None:
+    rng = np.random.default_rng(200)
+    variants = rng.normal(0, 1, (STUDIES, 8, 3)) - rng.normal(0, 1, (STUDIES, 1, 3))  # against one baseline
     wrong = sum(min(holm([effect(each).p for each in study])) < ALPHA for study in variants)
     error = math.sqrt(ALPHA * (1 - ALPHA) / STUDIES)
     assert wrong / STUDIES <= ALPHA + 2 * error
