@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bench.data.base import IGNORE, SplitName
 from bench.data.synthetic import Synthetic
 from bench.records import Record, write, write_json
+
+
+@pytest.fixture(autouse=True)
+def own_threads() -> Iterator[None]:
+    """One thread in each of the processes that share the tests: theirs would wait for each other's, and busily."""
+    threads = torch.get_num_threads()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
