@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench import report_cli
 from bench.parts import BenchError
 
 app = typer.Typer(
@@ -302,17 +303,7 @@ def convert(
     commands.convert(checkpoint, commands.source(study, size, None, None, False), variant, out, classes, layout)
 
 
-@app.command()
-def report(
-    folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
-) -> None:
-    """Build tables and page anew from a results folder.
-
-    Reads the records and study.json only; needs neither torch nor ray.
-    """
-    from bench.report.page import write_report
-
-    Console().print(f"Report: {write_report(folder).resolve()}", soft_wrap=True, highlight=False, markup=False)
+app.command()(report_cli.report)
 
 
 def main() -> None:

@@ -1,15 +1,14 @@
 """Records: what one trial measured or how it failed, as one JSON file each. Plain Python and pandas; no torch, no ray.
 
 A record stores SI base units, raw: confusion matrices, boundary counts, every latency sample, peak bytes, MACs a slot.
-mIoU, medians and totals are derived here, in one place, by :meth:`Results.frame`. Counts of each image are arrays in an
-NPZ file under ``artifacts``, which the record names.
+mIoU, medians and totals are derived by :meth:`Results.frame`, in :mod:`bench.derived`. Counts of each
+image are arrays in an NPZ file under ``artifacts``, which the record names.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench import scores
 from bench.columns import COLUMNS, META, Column, column
+from bench.derived import COLUMNS_OF, doubts, quality_columns
 from bench.parts import BenchError
-from bench.scores import iou, mean_iou
+from bench.scores import iou
 
 VERSION = 1
 """Of the record format. 1: first (2026-11)."""
@@ -184,7 +183,7 @@ class Results:
     @property
     def columns(self) -> dict[str, Column]:
         """:data:`~bench.columns.COLUMNS`, and those of tolerances, bands and crops that a recipe has beside them."""
-        measured = [name for record in self._done("quality") for name in _quality_columns(record.measured)]
+        measured = [name for record in self._done("quality") for name in quality_columns(record.measured)]
         return {**COLUMNS, **{name: column(name) for name in measured if name not in COLUMNS}}
 
     def planned(self, stage: str) -> dict[str, int]:
@@ -288,117 +287,6 @@ def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> dict[str
         **cell["levels"],
     }
     if record is not None and record.status == "done":
-        row.update(_derive[cell["stage"]](record.measured))
-        row["reason"] = "; ".join(_doubts(record.measured, row))
+        row.update(COLUMNS_OF[cell["stage"]](record.measured))
+        row["reason"] = "; ".join(doubts(record.measured, row))
     return row
-
-
-NOISY = 0.10
-"""A timing whose quartiles lie further apart than this share of its median is kept, and marked."""
-
-
-def _doubts(measured: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    """Why a timing was left out, or that it is noisy."""
-    spread = row.get("latency_iqr_s", 0.0) / row.get("latency_s", 1.0)
-    noisy = [f"noisy: the latency's quartiles are {spread:.0%} of its median apart"] if spread > NOISY else []
-    return [*measured.get("isolation", {}).get("reasons", []), *noisy]
-
-
-def _quality_columns(measured: Mapping[str, Any]) -> dict[str, float]:
-    confusion, losses = measured["confusion"], measured["history"]["loss"]
-    return {
-        "miou": mean_iou(confusion),
-        "miou_absent_zero": mean_iou(confusion, absent="zero"),
-        "fwiou": scores.frequency_weighted_iou(confusion),
-        "pixel_accuracy": scores.pixel_accuracy(confusion),
-        "mean_accuracy": scores.mean_accuracy(confusion),
-        **_boundary_columns(measured),
-        "final_loss": statistics.fmean(losses[-max(1, len(losses) // 10) :]),
-        "train_s": measured["train_s"],
-    }
-
-
-def _boundary_columns(measured: Mapping[str, Any]) -> dict[str, float]:
-    """What a record has of boundaries and calibration; none of it is required."""
-    found: dict[str, float] = {}
-    if boundary := measured.get("boundary"):
-        images = [measured["images"]] * len(measured["classes"])
-        everywhere, present = boundary["sum_over_images"]["f"], boundary["sum_over_images_with_class"]["f"]
-        for index, tolerance in enumerate(boundary["tolerance_px"]):
-            found[f"boundary_f_{tolerance}px"] = scores.mean_over_images(everywhere[index], images)
-            found[f"boundary_f_present_{tolerance}px"] = scores.mean_over_images(
-                present[index], boundary["images_with_class"]
-            )
-    if near := measured.get("boundary_iou"):
-        found["boundary_iou"] = scores.mean_boundary_iou(near["intersection"], near["prediction"], near["label"])
-    for key, name, unit in (("trimap", "trimap_miou", "radius_px"), ("distance_crop", "crop_miou", "excluded_px")):
-        part = measured.get(key, {unit: [], "confusion": []})
-        for size, confusion in zip(part[unit], part["confusion"], strict=True):
-            found[f"{name}_{size}px"] = mean_iou(confusion)
-    if bins := measured.get("calibration"):
-        found["ece"] = scores.expected_calibration_error(bins["pixels"], bins["confidence"], bins["correct"])
-    return found
-
-
-def _cost_columns(measured: Mapping[str, Any]) -> dict[str, float]:
-    deployed = {slot: count for slot, count in measured["parameters"].items() if slot != "auxiliary"}
-    return {
-        "parameters": float(sum(deployed.values())),
-        "macs": float(sum(measured["macs"].values())),
-        "peak_bytes": float(measured["peak_bytes"]),
-        **_training_columns(measured.get("training_memory")),
-        **({} if measured.get("isolated") is False else latency_columns(measured) | _achieved(measured)),
-    }
-
-
-def _training_columns(memory: Mapping[str, Any] | None) -> dict[str, float]:
-    if memory is None:
-        return {}
-    state = sum(memory[f"{what}_bytes"] for what in ("weight", "buffer", "gradient", "optimiser"))
-    return {
-        "train_peak_bytes": float(memory["peak_bytes"]),
-        "train_state_bytes": float(state),
-        "train_rest_bytes": float(memory["peak_bytes"] - state - memory["input_bytes"]),
-        "activation_bytes": float(sum(memory["saved_bytes"].values())),
-    }
-
-
-def _achieved(measured: Mapping[str, Any]) -> dict[str, float]:
-    """What a forward achieves of the device's own peaks."""
-    seconds = statistics.median(measured["latency_s"])
-    flops_per_s = 2 * float(sum(measured["macs"].values())) / seconds
-    peaks = measured.get("peaks", {})
-    nan = float("nan")
-    return {
-        "flops_per_s": flops_per_s,
-        "flops_share": flops_per_s / peaks.get("product_flops_per_s", nan),
-        "bytes_share": measured.get("traffic_bytes", nan) / seconds / peaks.get("copy_bytes_per_s", nan),
-    }
-
-
-LEAST_SAMPLES = {0.90: 64, 0.99: 662}
-"""How many samples a percentile needs."""
-
-
-def latency_columns(measured: Mapping[str, Any]) -> dict[str, float]:
-    """Median, distance of the quartiles, percentiles that the number of samples supports, energy an image."""
-    samples = measured["latency_s"]
-    quartiles = [percentile(samples, share) for share in (0.25, 0.75)]
-    energy_j = measured.get("isolation", {}).get("gpu_energy_j")
-    return {
-        "latency_s": statistics.median(samples),
-        "latency_iqr_s": quartiles[1] - quartiles[0],
-        "latency_p90_s": percentile(samples, 0.90),
-        "latency_p99_s": percentile(samples, 0.99),
-        "energy_j": float("nan") if energy_j is None else energy_j / len(samples) / measured["batch"],
-    }
-
-
-def percentile(samples: Sequence[float], share: float) -> float:
-    """The value that ``share`` of the samples do not exceed, between neighbours by rank; NaN for too few samples."""
-    if len(samples) < LEAST_SAMPLES.get(share, 1):
-        return float("nan")
-    return float(np.quantile(np.asarray(samples, dtype=float), share))
-
-
-_derive = {"quality": _quality_columns, "cost": _cost_columns}

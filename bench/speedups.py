@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records import NOISY, Record, Results, percentile
+from bench.derived import NOISY, percentile
+from bench.records import Record, Results
 from bench.stats import Ratio, ratio_interval
 
 NAN = float("nan")

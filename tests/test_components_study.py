@@ -12,7 +12,8 @@ import torch
 
 from bench.data.camvid import CamVid
 from bench.measure.confusion import confusion
-from bench.records import load, mean_iou
+from bench.records import load
+from bench.scores import mean_iou
 
 SHORTER = """
 from studies.components import SIZES

@@ -44,9 +44,10 @@ ALLOWED = {
     },
     "identity": set(),
     "columns": {"parts"},
-    "records": {"parts", "columns", "scores"},
+    "derived": {"scores"},
+    "records": {"parts", "columns", "scores", "derived"},
     "stats": set(),
-    "speedups": {"records", "stats"},
+    "speedups": {"derived", "records", "stats"},
     "audit": set(),
     "report": {"parts", "columns", "records", "setting", "stats", "speedups", "audit", "report"},
     "environment": {"identity"},
@@ -73,13 +74,14 @@ ALLOWED = {
         "parts", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
         "speedups", "limits", "commands", "report",
     },
-    "cli": {"parts", "commands", "timing_commands", "report"},
+    "report_cli": {"parts", "report"},
+    "cli": {"parts", "commands", "timing_commands", "report_cli"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
-    "parts", "columns", "scores", "records", "stats", "audit", "speedups", "report", "cli", "identity", "recipe",
-    "setting",
+    "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "report", "report_cli", "cli",
+    "identity", "recipe", "setting",
 }  # fmt: skip
 
 

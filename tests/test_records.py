@@ -19,10 +19,7 @@ from bench.recipe import Recipe
 from bench.records import (
     Record,
     RecordError,
-    iou,
-    latency_columns,
     load,
-    mean_iou,
     read,
     read_all,
     write,
@@ -36,18 +33,6 @@ BASE = "attention=off, upsampling=dilated"
 
 def some_record(status: str = "done", host: str = "aaaa1111") -> Record:
     return Record("k1", {"variant": "v", "seed": 0, "stage": "quality"}, {}, {"host": host}, {"status": status})
-
-
-def test_iou_equals_the_computation_by_hand() -> None:
-    # Class 0: 3 hits, 1 missed, 2 false. Class 1: 4 hits, 2 missed, 1 false.
-    assert iou([[3, 1], [2, 4]]) == [3 / 6, 4 / 7]
-    assert mean_iou([[3, 1], [2, 4]]) == pytest.approx((1 / 2 + 4 / 7) / 2)
-
-
-def test_a_class_that_never_occurs_is_left_out_of_the_mean() -> None:
-    assert math.isnan(iou([[2, 0, 2], [0, 0, 0], [0, 0, 4]])[1])
-    assert mean_iou([[2, 0, 2], [0, 0, 0], [0, 0, 4]]) == pytest.approx((2 / 4 + 4 / 6) / 2)
-    assert math.isnan(mean_iou([[0, 0], [0, 0]]))
 
 
 def test_the_frame_has_one_row_a_planned_trial_and_exactly_the_known_columns(
@@ -261,22 +246,6 @@ def test_a_plan_of_another_format_is_named(planted_results: Callable[..., Path],
     (planted_results(tmp_path) / "study.json").write_text(json.dumps(plan))
     with pytest.raises(RecordError, match=r"study.json is no plan of format 1"):
         load(tmp_path)
-
-
-def test_a_percentile_needs_as_many_samples_as_it_takes_to_be_one() -> None:
-    measured = {"latency_s": [float(value) for value in range(1, 64)], "batch": 2}
-    few = latency_columns(measured)
-    assert few["latency_s"] == 32.0
-    assert few["latency_iqr_s"] == 47.5 - 16.5
-    assert math.isnan(few["latency_p90_s"])
-    assert math.isnan(few["energy_j"])
-    more = latency_columns(
-        {**measured, "latency_s": [float(v) for v in range(661)], "isolation": {"gpu_energy_j": 6.61}}
-    )
-    assert more["latency_p90_s"] == 594.0
-    assert math.isnan(more["latency_p99_s"])
-    assert more["energy_j"] == pytest.approx(0.005)
-    assert latency_columns({**measured, "latency_s": [float(v) for v in range(701)]})["latency_p99_s"] == 693.0
 
 
 def test_a_noisy_timing_is_kept_and_marked(tmp_path: Path, planted_results: Plant) -> None:

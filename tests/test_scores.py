@@ -64,3 +64,15 @@ def test_a_class_without_images_is_left_out_of_the_mean_over_classes() -> None:
 
 def test_boundary_iou_is_the_mean_over_classes_with_a_union() -> None:
     assert scores.mean_boundary_iou([2, 0, 0], [4, 0, 3], [2, 0, 0]) == pytest.approx((2 / 4 + 0) / 2)
+
+
+def test_iou_equals_the_computation_by_hand() -> None:
+    # Class 0: 3 hits, 1 missed, 2 false. Class 1: 4 hits, 2 missed, 1 false.
+    assert scores.iou([[3, 1], [2, 4]]) == [3 / 6, 4 / 7]
+    assert scores.mean_iou([[3, 1], [2, 4]]) == pytest.approx((1 / 2 + 4 / 7) / 2)
+
+
+def test_a_class_that_never_occurs_is_left_out_of_the_mean() -> None:
+    assert math.isnan(scores.iou([[2, 0, 2], [0, 0, 0], [0, 0, 4]])[1])
+    assert scores.mean_iou([[2, 0, 2], [0, 0, 0], [0, 0, 4]]) == pytest.approx((2 / 4 + 4 / 6) / 2)
+    assert math.isnan(scores.mean_iou([[0, 0], [0, 0]]))
