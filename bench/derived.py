@@ -26,7 +26,7 @@ def doubts(measured: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
 
 
 def quality_columns(measured: Mapping[str, Any]) -> dict[str, float]:
-    confusion, losses = measured["confusion"], measured["history"]["loss"]
+    confusion, losses = np.asarray(measured["confusion"], dtype=np.int64), measured["history"]["loss"]
     return {
         "miou": mean_iou(confusion),
         "miou_absent_zero": mean_iou(confusion, absent="zero"),
