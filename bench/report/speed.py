@@ -77,7 +77,7 @@ def _against(results: Results) -> dict[str, str]:
     """The levels that all comparisons' other sides have and their variants have not."""
     cells = [cell for cell in results.plan["cells"] if cell["stage"] == "speed" and not cell.get("excluded")]
     pairs = {(name, level) for cell in cells for term in cell["against"].split(",") for name, level in [_split(term)]}
-    return {name: level for name, level in pairs if all(cell["levels"][name] != level for cell in cells)}
+    return {name: level for name, level in pairs if all(cell["levels"].get(name, level) != level for cell in cells)}
 
 
 def _split(term: str) -> tuple[str, str]:
