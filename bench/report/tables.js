@@ -44,16 +44,31 @@
     line.hidden = false;
   }
 
+  // An edge fades where a table goes on behind it.
+  function edges(region) {
+    region.classList.toggle("more-right", region.scrollWidth - region.clientWidth - region.scrollLeft > 1);
+    region.classList.toggle("more-below", region.scrollHeight - region.clientHeight - region.scrollTop > 1);
+  }
+
   // A region that scrolls must be reachable by keyboard; one that does not would only be a stop without a purpose.
-  const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => {
-    const scrolls = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
-    const wanted = { role: "region", tabindex: "0", "aria-labelledby": target.dataset.label };
+  function region(each) {
+    const scrolls = each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight;
+    const wanted = { role: "region", tabindex: "0", "aria-labelledby": each.dataset.label };
     Object.entries(wanted).forEach(([name, value]) => {
-      if (scrolls) target.setAttribute(name, value); else target.removeAttribute(name);
+      if (scrolls) each.setAttribute(name, value); else each.removeAttribute(name);
     });
+    edges(each);
+  }
+
+  const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => {
+    region(target.closest(".scroll"));
   }));
 
   document.querySelectorAll("table").forEach(sortable);
   document.querySelectorAll(".filter").forEach(filterable);
-  document.querySelectorAll(".scroll").forEach((each) => sizes.observe(each));
+  document.querySelectorAll(".scroll").forEach((each) => {
+    sizes.observe(each);
+    sizes.observe(each.firstElementChild); // a filter changes the table, not the region
+    each.addEventListener("scroll", () => edges(each), { passive: true });
+  });
 })();
