@@ -11,33 +11,35 @@
     return found;
   }
 
-  function colours() {
-    const rule = colour("rule"), strong = colour("strong-rule"), ink = colour("ink");
-    const axis = (letter) => ({
-      [`${letter}axis.gridcolor`]: rule, [`${letter}axis.zerolinecolor`]: strong,
-      [`${letter}axis.tickcolor`]: rule, [`${letter}axis.linecolor`]: rule,
-    });
+  // The layout's parts that have the page's colours, each with its other settings as they are.
+  function colours(layout) {
+    const rule = colour("rule"), bordercolor = colour("strong-rule"), color = colour("ink");
+    const lines = { gridcolor: rule, zerolinecolor: bordercolor, tickcolor: rule, linecolor: rule };
+    const axes = Object.keys(layout).filter((name) => /^[xy]axis\d*$/.test(name));
     return {
-      "font.color": ink, "hoverlabel.bgcolor": colour("raised"), "hoverlabel.font.color": ink,
-      "hoverlabel.bordercolor": strong, ...axis("x"), ...axis("y"),
+      font: { ...layout.font, color },
+      hoverlabel: { ...layout.hoverlabel, bgcolor: colour("raised"), bordercolor, font: { color } },
+      ...Object.fromEntries(axes.map((name) => [name, { ...layout[name], ...lines }])),
     };
   }
 
   function draw(figure) {
     const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
     const target = figure.querySelector(".plot");
-    layout.font.family = getComputedStyle(document.body).fontFamily;
+    layout.font = { ...layout.font, family: getComputedStyle(document.body).fontFamily };
     const config = { responsive: true, displaylogo: false, displayModeBar: false };
     plots.push(target);
-    return Plotly.newPlot(target, data, layout, config).then(() => Plotly.relayout(target, colours()));
+    return Plotly.newPlot(target, data, { ...layout, ...colours(layout) }, config);
   }
 
   function recolour() {
-    plots.forEach((plot) => Plotly.relayout(plot, colours()));
+    plots.forEach((plot) => Plotly.relayout(plot, colours(plot.layout)));
   }
 
   function resize(width) {
-    plots.forEach((plot) => Plotly.relayout(plot, { ...colours(), width: width(plot), autosize: !width(plot) }));
+    plots.forEach((plot) => {
+      Plotly.relayout(plot, { ...colours(plot.layout), width: width(plot), autosize: !width(plot) });
+    });
   }
 
   // What an address names may be folded away or filtered out.
