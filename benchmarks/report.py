@@ -63,7 +63,9 @@ def plant(folder: Path) -> int:
             cells.append(cell)
             on = combination.count("on")
             measured = _quality(generator, on) if cell["stage"] == "quality" else _cost(generator, on)
-            (folder / "records" / f"{cell['key']}.planted0.json").write_text(json.dumps(_record(cell, measured), indent=1))
+            (folder / "records" / f"{cell['key']}.planted0.json").write_text(
+                json.dumps(_record(cell, measured), indent=1)
+            )
     (folder / "study.json").write_text(json.dumps(_plan(cells)))
     return len(cells)
 

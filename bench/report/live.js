@@ -2,9 +2,11 @@
 // In the page that `bench report --watch` serves: loads it anew when there is a newer one, and keeps the reader's place.
 (() => {
   const version = document.currentScript.dataset.version, place = "bench-report-place", every_ms = 1000;
+  const live = "Live: follows the run as records come in.";
   const said = document.createElement("p");
   said.className = "live";
   said.setAttribute("role", "status");
+  said.textContent = live;
   (document.querySelector("header") ?? document.body).append(said);
 
   function say(text) {
@@ -45,7 +47,7 @@
       location.reload();
       return;
     }
-    say("Live: follows the run as records come in.");
+    say(live);
     setTimeout(look, every_ms);
   }
 

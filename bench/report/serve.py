@@ -35,7 +35,9 @@ MESSAGE = Markup(
 State = frozenset[tuple[str, int, int]]
 
 
-def watch(folder: Path, *, port: int, say: Callable[[str], None], poll_s: float = POLL_S, rest_s: float = REST_S) -> None:
+def watch(
+    folder: Path, *, port: int, say: Callable[[str], None], poll_s: float = POLL_S, rest_s: float = REST_S
+) -> None:
     """Serve a folder's report until Ctrl-C, and build it anew whenever its records or its plan change.
 
     Args:

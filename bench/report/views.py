@@ -93,10 +93,7 @@ def view(
         Row(
             places[index],
             called[index],
-            [
-                _cell(head, value, key, mark)
-                for head, value, key, mark in zip(heads, values, sort, marks, strict=True)
-            ],
+            [_cell(head, value, key, mark) for head, value, key, mark in zip(heads, values, sort, marks, strict=True)],
         )
         for index, values, sort, marks in zip(
             chosen, _cells(table.iloc[chosen]), _cells(keys.iloc[chosen]), strong, strict=True

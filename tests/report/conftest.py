@@ -126,7 +126,9 @@ def hostile_report(
         outcome = dict(record.outcome)
         if record.status == "failed":
             outcome |= {"reason": SCRIPT, "traceback": f"Traceback\n{SCRIPT}\n{END}\n{IMAGE}\n{COMMENT}"}
-        write(replace(record, outcome=outcome, environment={**record.environment, "device": SCRIPT}), folder / "records")
+        write(
+            replace(record, outcome=outcome, environment={**record.environment, "device": SCRIPT}), folder / "records"
+        )
     write(replace(read_all(folder / "records")[0], key=f"stale{IMAGE.replace('/', '')}"), folder / "records")
     plant_speed(folder, wide, f"{neck}={END}", {256: True, 512: True, 1024: False}, IMAGE)
     return write_report(folder)
@@ -134,6 +136,12 @@ def hostile_report(
 
 def _facts(level: str, kernel: int) -> dict[str, Any]:
     """A network of one slot as an audit keeps it."""
-    head = {"class": f"heads.{SCRIPT}Head", "choices": {"kernel": kernel}, "parameters": 9, "trainable": 9, "macs": kernel}
+    head = {
+        "class": f"heads.{SCRIPT}Head",
+        "choices": {"kernel": kernel},
+        "parameters": 9,
+        "trainable": 9,
+        "macs": kernel,
+    }
     unset: dict[str, Any] = {"losses": [], "recipe": {}, "learning_rates": {}, "conventions": {}}
     return {"levels": {f"head{IMAGE}": level}, "slots": {"head": head}, **unset}
