@@ -29,7 +29,7 @@ MB = 10**6
 
 
 def report() -> None:
-    """Frame and all tables, page and its size, of 10,016 records (ours), against the limits 5 s, 15 s, 15 MB (other)."""
+    """Frame and all tables, page and its size of 10,016 records (ours), against the limits 5 s, 15 s, 15 MB (other)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "planted"
         count = plant(folder)

@@ -124,7 +124,8 @@ def _resolution(effects: pd.DataFrame) -> Finding | None:
     able = f"{lead} {plural(n, 'seed')} and the spread seen, this study could have resolved"
     if limit == "none":
         return _one(f"{able} not even the largest possible difference four times out of five.", EFFECTS, "effects")
-    said = f"{able} differences {limit} {difference_unit(tables.JUDGED)} four times out of five, and smaller ones less often."
+    unit = difference_unit(tables.JUDGED)
+    said = f"{able} differences {limit} {unit} four times out of five, and smaller ones less often."
     return _one(said, EFFECTS, "effects")
 
 

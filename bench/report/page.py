@@ -48,8 +48,8 @@ class Drawing:
 def write_report(folder: Path) -> Path:
     """Write ``report/`` in a results folder.
 
-    It holds ``index.html``, the ablation table as Markdown, CSV and LaTeX, and the data of every figure and table of the
-    page as CSV in ``data/``.
+    It holds ``index.html``, the ablation table as Markdown, CSV and LaTeX, and every figure's and every other table's
+    data as CSV in ``data/``.
 
     Returns:
         The path of ``index.html``.
@@ -101,7 +101,13 @@ def page_tables(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def render(results: Results, figures: Sequence[Figure], shown: Mapping[str, pd.DataFrame], folder_name: str) -> str:
-    """The page as HTML."""
+    """The page as HTML.
+
+    Raises:
+        ValueError: for a figure with the name of a table: their addresses and files would be the same.
+    """
+    if clashes := sorted({figure.name for figure in figures} & {ABLATION, *shown}):
+        raise ValueError(f"both a figure and a table are called {', '.join(clashes)}; rename the figure")
     found, drawings = findings(results), _drawings(figures)
     drawn = any(drawings.values())
     scripts = [*([Markup(get_plotlyjs())] if drawn else []), asset("tables.js"), asset("page.js")]
@@ -134,7 +140,13 @@ def render(results: Results, figures: Sequence[Figure], shown: Mapping[str, pd.D
 
 def script_json(text: str) -> Markup:
     """JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
-    escaped = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+    escaped: dict[str, str | int | None] = {
+        "<": "\\u003c",
+        ">": "\\u003e",
+        "&": "\\u0026",
+        "\u2028": "\\u2028",
+        "\u2029": "\\u2029",
+    }
     return Markup(text.translate(str.maketrans(escaped)))
 
 

@@ -27,8 +27,9 @@ REST_S = 3.0
 MESSAGE = Markup(
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src ; style-src 'unsafe-inline'; "
-    'img-src data:"><link rel="icon" href="data:,"><title>{title}</title><style>{style}</style></head>'
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; script-src ; style-src 'unsafe-inline'; img-src data:\">"
+    '<link rel="icon" href="data:,"><title>{title}</title><style>{style}</style></head>'
     '<body><div class="page"><header><h1>{title}</h1><p class="question">{text}</p></header></div></body></html>'
 )
 
@@ -107,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Site
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         html, version = self.server.page
         if self.headers.get("Host") not in self._names():

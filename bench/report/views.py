@@ -30,8 +30,11 @@ DIGITS = {each.title: each.digits for each in COLUMNS.values()} | {
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell of an HTML table shows and sorts by; ``key`` is empty where nothing was measured, and ``None`` where the
-    text says the same. ``tone`` is a class of its style."""
+    """What a cell of an HTML table shows and sorts by.
+
+    ``key`` is empty where nothing was measured, ``None`` where the text says the same.
+    ``tone`` is a class of its style.
+    """
 
     text: str
     key: str | None
@@ -74,8 +77,8 @@ def view(
 ) -> View:
     """A DataFrame as the page shows it.
 
-    At most :data:`MOST_ROWS` rows, in their order; if there are more and the table has outcomes, then every failure, before
-    what is missing, before what is done.
+    At most :data:`MOST_ROWS` rows, in their order. If there are more, and the table has outcomes: every failure, then
+    what is missing, then what is done.
 
     Args:
         keys: what cells sort by; otherwise the number that a cell opens with.

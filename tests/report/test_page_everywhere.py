@@ -68,7 +68,8 @@ def test_text_from_a_study_is_shown_and_nothing_in_it_runs_even_without_the_poli
         "h1": [f"study {script}"], ".question": [f"Why {image}?"], ".summary": [end, script], ".notes": [comment],
         ".findings": [image, comment], "#ablation": [image], "#per-class": [script, end, image, comment],
         "#outcomes": [script], "#traceback-1": [script, end, image, comment], "#recipe": [script, end, image, comment],
-        "#differences": ["</script>Head"], "#speed": [end, image], "#stale": [image.replace("/", "")], "#class-iou": [script, end],
+        "#differences": ["</script>Head"], "#speed": [end, image], "#stale": [image.replace("/", "")],
+        "#class-iou": [script, end],
     }.items():  # fmt: skip
         shown = page.text_content(place) or ""
         assert [text for text in texts if text not in shown] == [], place

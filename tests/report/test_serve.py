@@ -1,4 +1,4 @@
-"""The report that is served while a run goes on: new records come in, mistakes are shown, nothing else is given away."""
+"""The report that is served while a run goes on: new records come in, mistakes are shown, nothing else is served."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def test_only_what_lies_in_the_report_is_served(site: serve.Site, tmp_path: Path
     assert get(port, "/data/effects.csv")[0] == 200
     outside = (
         "/../study.json", "/..%2fstudy.json", "/%2e%2e/study.json", "/data/../../study.json", "//../../secret.txt",
-        f"/{tmp_path}/secret.txt", f"//{tmp_path}/secret.txt", "/link.txt", "/..\\study.json", "/data", "/a%00b", "/none",
+        f"/{tmp_path}/secret.txt", f"//{tmp_path}/secret.txt", "/link.txt", "/..\\study.json", "/data",
+        "/a%00b", "/none",
     )  # fmt: skip
     assert {path: get(port, path)[0] for path in outside} == dict.fromkeys(outside, 404)
     assert get(port, "/", "HEAD") == (200, "")
