@@ -43,6 +43,7 @@ class Figure:
         key: the looks that are drawn, for a legend.
         data: the numbers for the CSV; the table itself if ``None``.
         section: of the page.
+        group: figures of one group are small and stand side by side; those with equal keys share a legend.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Figure:
     key: tuple[Look, ...] = ()
     data: pd.DataFrame | None = None
     section: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ def all_figures(results: Results) -> list[Figure]:
     against = [accuracy_against(results, cost) for cost in costs]
     return [
         replace(forest(results), section="effects"),
-        *(replace(figure, section="cost") for figure in against),
+        *(replace(figure, section="cost", group="miou-against") for figure in against),
         replace(class_iou(results), section="classes"),
         replace(learning_curves(results), section="training"),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -28,8 +29,6 @@ MOST_FINDINGS = 9
 """With more, those that were not resolved are folded away."""
 SECTIONS = ("speed", "effects", "cost", "classes", "training", "outcomes")
 """The sections of the page that figures may name."""
-TWO_IN_A_ROW = "miou-against-"
-"""Figures whose name opens with it are small, share a legend and stand side by side."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,20 @@ class Drawing:
     json: Markup
     table: View
 
+
+@dataclass(frozen=True)
+class Group:
+    """Figures that stand together, of which one alone has the whole width."""
+
+    drawings: Sequence[Drawing]
+
     @property
     def small(self) -> bool:
-        return self.figure.name.startswith(TWO_IN_A_ROW)
+        return self.drawings[0].figure.group != ""
+
+    @property
+    def share_a_key(self) -> bool:
+        return self.small and len({each.figure.key for each in self.drawings}) == 1
 
 
 def write_report(folder: Path) -> Path:
@@ -165,8 +175,8 @@ def _views(shown: Mapping[str, pd.DataFrame]) -> dict[str, View]:
     return {name: view(name, table, names=names.get(name)) for name, table in shown.items()}
 
 
-def _drawings(figures: Sequence[Figure]) -> dict[str, list[Drawing]]:
-    """Section -> its figures that draw something, in their order.
+def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
+    """Section -> its figures that draw something, in their order; neighbours of one group together.
 
     Raises:
         ValueError: for a figure in a section that the page does not have.
@@ -174,14 +184,15 @@ def _drawings(figures: Sequence[Figure]) -> dict[str, list[Drawing]]:
     unknown = [f"{each.name} in {each.section!r}" for each in figures if each.section not in SECTIONS]
     if unknown:
         raise ValueError(f"figures in sections that the page does not have: {', '.join(unknown)}; it has {SECTIONS}")
-    return {
-        section: [
-            Drawing(each, script_json(each.figure.to_json()), view(f"{each.name}-table", each.table))
-            for each in figures
-            if each.section == section and len(each.table)
-        ]
-        for section in SECTIONS
-    }
+    drawn = [
+        Drawing(each, script_json(each.figure.to_json()), view(f"{each.name}-table", each.table))
+        for each in figures
+        if len(each.table)
+    ]
+    found: dict[str, list[Group]] = {section: [] for section in SECTIONS}
+    for (section, name), drawings in itertools.groupby(drawn, lambda each: (each.figure.section, each.figure.group)):
+        found[section] += [Group(list(drawings))] if name else [Group([each]) for each in drawings]
+    return found
 
 
 def _ablation_view(results: Results) -> View:
