@@ -190,8 +190,9 @@ def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
         if len(each.table)
     ]
     found: dict[str, list[Group]] = {section: [] for section in SECTIONS}
-    for (section, name), drawings in itertools.groupby(drawn, lambda each: (each.figure.section, each.figure.group)):
-        found[section] += [Group(list(drawings))] if name else [Group([each]) for each in drawings]
+    for (section, name), neighbours in itertools.groupby(drawn, lambda each: (each.figure.section, each.figure.group)):
+        together = list(neighbours)
+        found[section] += [Group(together)] if name else [Group([each]) for each in together]
     return found
 
 
