@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -42,6 +42,8 @@ class Figure:
         table: one row a mark, in shown units.
         key: the looks that are drawn, for a legend.
         data: the numbers for the CSV; the table itself if ``None``.
+        section: of the page.
+        group: figures of one group are small and stand side by side; those with equal keys share a legend.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Figure:
     table: pd.DataFrame
     key: tuple[Look, ...] = ()
     data: pd.DataFrame | None = None
+    section: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,12 @@ def all_figures(results: Results) -> list[Figure]:
         return []
     costs = ("latency_s", "macs", "parameters", "peak_bytes") if "cost" in stages else ()
     against = [accuracy_against(results, cost) for cost in costs]
-    return [forest(results), *against, class_iou(results), learning_curves(results)]
+    return [
+        replace(forest(results), section="effects"),
+        *(replace(figure, section="cost", group="miou-against") for figure in against),
+        replace(class_iou(results), section="classes"),
+        replace(learning_curves(results), section="training"),
+    ]
 
 
 def _drawn(seen: Mapping[str, Look], rows: pd.DataFrame) -> list[Look]:

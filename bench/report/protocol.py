@@ -63,9 +63,9 @@ def protocol(results: Results) -> pd.DataFrame:
 def provenance(results: Results) -> pd.DataFrame:
     """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
     stages = [stage for stage in ("quality", "cost") if stage in results.plan["stages"]]
-    records = {stage: [r for r in results.records if r.trial["stage"] == stage] for stage in stages}
-    facts = list(dict.fromkeys(key for group in records.values() for r in group for key in _facts(r)))
-    rows = [[fact, *(_seen(_facts(r).get(fact) for r in records[stage]) for stage in stages)] for fact in facts]
+    found = {stage: [_facts(r) for r in results.records if r.trial["stage"] == stage] for stage in stages}
+    names = list(dict.fromkeys(name for group in found.values() for facts in group for name in facts))
+    rows = [[name, *(_seen(facts.get(name) for facts in found[stage]) for stage in stages)] for name in names]
     return pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)
 
 

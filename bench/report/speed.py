@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,8 @@ from bench.setting import Setting
 
 def comparisons(results: Results) -> pd.DataFrame:
     """Every planned comparison as printed; a timing that was not alone has a remark and no ratio."""
-    rows = [_row(row, labels(results)) for row in speedups.frame(results).to_dict("records")]
+    names = labels(results)
+    rows = [_row(row, names) for row in speedups.frame(results).to_dict("records")]
     heads = ["Variant", "Against", "Setting", "Times as fast", "95 % interval", "Blocks", "ms", "ms, against", "Remark"]
     return pd.DataFrame(rows, columns=heads, dtype=object)
 
@@ -67,14 +69,15 @@ def figure(results: Results) -> Figure:
         "(signed ranks). Above 1 the variant is the faster."
     )
     drawn = [look for variant, look in seen.items() if variant in set(known["variant"])]
-    return finished("speed-ups", "Speed-up by input size", caption, drawing, table, "point", drawn)
+    made = finished("speed-ups", "Speed-up by input size", caption, drawing, table, "point", drawn)
+    return replace(made, section="speed")
 
 
 def _against(results: Results) -> dict[str, str]:
     """The levels that all comparisons' other sides have and their variants have not."""
     cells = [cell for cell in results.plan["cells"] if cell["stage"] == "speed" and not cell.get("excluded")]
     pairs = {(name, level) for cell in cells for term in cell["against"].split(",") for name, level in [_split(term)]}
-    return {name: level for name, level in pairs if all(cell["levels"][name] != level for cell in cells)}
+    return {name: level for name, level in pairs if all(cell["levels"].get(name, level) != level for cell in cells)}
 
 
 def _split(term: str) -> tuple[str, str]:

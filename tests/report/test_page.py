@@ -83,7 +83,7 @@ def test_text_from_a_study_is_shown_not_run(tmp_path: Path, planted_results: Pla
 
 def test_a_traceback_is_folded_and_escaped(tmp_path: Path, planted_results: Plant) -> None:
     page = without_plotly(write_report(planted_results(tmp_path, scores={A: ["failed"], B: [0.6], C: [0.6], D: [0.6]})))
-    assert "<details><summary>Traceback of q0s0.aaaa1111.json</summary>" in page
+    assert '<details id="traceback-1"><summary>Traceback of q0s0.aaaa1111.json</summary>' in page
     assert "a line of &lt;code&gt;" in page
 
 

@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from bench.report.page import write_report
 
 Plant = Callable[..., Path]
-SWITCHES = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-LOCAL = ("file:", "data:", "blob:", "about:")
 HOSTILE = "<script>document.title = 'run'</script>"
 POINTS, LINES = ".scatterlayer path.point", ".scatterlayer path.js-line"
-
-
-@pytest.fixture
-def browser(skip_or_fail: Callable[[str], None]) -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("BENCH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        skip_or_fail("there is no Chromium: install one or name it in BENCH_CHROMIUM")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=SWITCHES)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Callable[..., Page]:
-    def show(path: Path, width: int = 1280, scheme: str = "light") -> Page:
-        """A drawn page; what goes wrong in it is collected on ``page.wrong``."""
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-        page, wrong = context.new_page(), list[str]()
-        page.on("console", lambda message: wrong.append(f"console {message.type}: {message.text}"))
-        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("request", lambda asked: None if asked.url.startswith(LOCAL) else wrong.append(f"request: {asked.url}"))
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-drawn=yes]", state="attached")
-        page.wrong = wrong  # type: ignore[attr-defined]
-        return page
-
-    return show
 
 
 def test_the_page_draws_a_mark_for_every_row_without_an_error_or_a_request(
