@@ -45,7 +45,7 @@ ALLOWED = {
     "identity": set(),
     "columns": {"parts"},
     "derived": {"scores"},
-    "records": {"parts", "columns", "scores", "derived"},
+    "records": {"parts", "columns", "scores", "derived", "setting"},
     "stats": set(),
     "speedups": {"derived", "records", "stats"},
     "audit": set(),
