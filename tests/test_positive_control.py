@@ -1,0 +1,87 @@
+"""The positive control: its cue lies beyond what each network sees, and its report gives the answers that are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.backbones.shallow import STRIDES, ShallowBackbone
+from bench.data.control import DISTANCE_PX, HEIGHT_PX, LAMPS_PX, SKY_PX, WIDTH_PX
+from bench.model import SegModel
+from bench.records import load
+from bench.report import compare
+from bench.study import load_study
+
+ROOT = Path(__file__).parents[1]
+STUDY = load_study(ROOT / "studies" / "positive_control.py")
+RESULTS = ROOT / "results" / "positive_control"
+
+
+def sees_the_sky(name: str) -> bool:
+    """Whether a lamp's logits depend on the sky, in a network with random weights and attention switched on."""
+    torch.manual_seed(0)
+    model = SegModel(STUDY.cell(name).variant, 7).eval()
+    for parameter_name, parameter in model.named_parameters():
+        if parameter_name.endswith("gamma"):
+            torch.nn.init.constant_(parameter, 0.5)
+    image = torch.rand(1, 3, HEIGHT_PX, WIDTH_PX, requires_grad=True)
+    model(image).logits[:, :, LAMPS_PX:].square().sum().backward()
+    assert image.grad is not None
+    assert image.grad[:, :, LAMPS_PX:].abs().sum() > 0
+    return bool((image.grad[:, :, :SKY_PX] != 0).any())
+
+
+def test_a_value_of_the_backbone_depends_on_one_block_of_pixels() -> None:
+    """Its windows never overlap: the theoretical receptive field of C5 is its stride."""
+    backbone = ShallowBackbone().eval()
+    image = torch.rand(1, 3, 64, 64, requires_grad=True)
+    backbone(image)[-1][0, :, 2, 1].sum().backward()
+    assert image.grad is not None
+    seen = image.grad.abs().sum((0, 1)) > 0
+    stride = STRIDES[-1]
+    assert seen[2 * stride : 3 * stride, stride : 2 * stride].any()
+    seen[2 * stride : 3 * stride, stride : 2 * stride] = False
+    assert not seen.any()
+
+
+def test_the_theoretical_receptive_field_ends_before_the_cue() -> None:
+    """Above a pixel of the output, each term at its largest: what bilinear resizing, laterals, branches and the entry
+    convolution add to a block of C5 (stride 16), the map being at stride 8."""
+    block, fused = STRIDES[-1], STRIDES[1]
+    resized_to_image = fused
+    entry, branch = fused, 2 * fused  # 3×3; dilation 2
+    resized, lateral = block, block
+    assert resized_to_image + entry + branch + resized + lateral + block < DISTANCE_PX
+
+
+@pytest.mark.parametrize("name", [cell.name for cell in STUDY.cells()])
+def test_a_lamp_is_told_of_the_sky_by_attention_alone(name: str) -> None:
+    assert sees_the_sky(name) == ("attention=on" in name)
+
+
+def test_the_recipe_was_chosen_with_other_seeds_than_are_reported() -> None:
+    assert max(STUDY.seeds) < 100
+
+
+def test_the_committed_records_give_the_known_answers() -> None:
+    results = load(RESULTS)
+    effects = compare.effects(results).set_index("label")
+    assert effects["verdict"].to_dict() == {
+        "attention=on": "better",
+        "upsampling=none": "worse",
+        "gate=on": "better",
+        "draw=second": "not resolved",
+    }
+    assert (effects["n"] == len(STUDY.seeds)).all()
+    assert not any(record.environment["dirty"] for record in results.records)
+
+
+def test_the_committed_records_show_each_effect_in_the_class_that_needs_it() -> None:
+    ious = load(RESULTS).class_iou().groupby(["variant", "class"])["iou"].mean().unstack()
+    gain = ious - ious.loc[STUDY.baseline_name]
+    rows = {name: gain.loc[STUDY.cell(name).name] for name in ("attention=on", "gate=on", "upsampling=none")}
+    assert set(rows["attention=on"].nlargest(2).index) == {"lit", "unlit"}
+    assert rows["gate=on"].idxmax() == "fence"
+    assert set(rows["upsampling=none"].nsmallest(2).index) == {"red", "blue"}
