@@ -230,12 +230,10 @@ class Results:
 
     def curves(self) -> pd.DataFrame:
         """One row a (trial, recorded iteration): variant, seed, iteration, loss."""
-        rows = [
-            (r.trial["variant"], r.trial["seed"], iteration, loss)
-            for r in self._done("quality")
-            for iteration, loss in zip(r.measured["history"]["iteration"], r.measured["history"]["loss"], strict=True)
-        ]
-        return pd.DataFrame(rows, columns=["variant", "seed", "iteration", "loss"])
+        histories = [(record, record.measured["history"]) for record in self._done("quality")]
+        return _long(
+            ("iteration", int), "loss", [(r, history["iteration"], history["loss"]) for r, history in histories]
+        )
 
     @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
@@ -261,15 +259,28 @@ class Results:
 
     @cached_property
     def _class_iou(self) -> pd.DataFrame:
-        rows = [
-            (r.trial["variant"], r.trial["seed"], name, value)
-            for r in self._done("quality")
-            for name, value in zip(r.measured["classes"], iou(r.measured["confusion"]), strict=True)
-        ]
-        return pd.DataFrame(rows, columns=["variant", "seed", "class", "iou"])
+        done = self._done("quality")
+        return _long(("class", object), "iou", [(r, r.measured["classes"], iou(r.measured["confusion"])) for r in done])
 
     def _done(self, stage: str) -> Iterator[Record]:
         return (r for r in self.records if r.trial["stage"] == stage and r.status == "done")
+
+
+def _long(
+    name: tuple[str, type], value: str, trials: Sequence[tuple[Record, Sequence[Any], Sequence[float]]]
+) -> pd.DataFrame:
+    """One row a (trial, entry): variant, seed, the entry's name and its value. Text is Python's own: there may be
+    millions of rows, and to go through Arrow's takes ten times as long."""
+    rows = [len(values) for _, _, values in trials]
+    names = [each for _, names, values in trials for each, _ in zip(names, values, strict=True)]
+    variants = np.array([record.trial["variant"] for record, _, _ in trials], dtype=object)
+    columns = {
+        "variant": pd.Series(np.repeat(variants, rows), dtype=object),
+        "seed": np.repeat(np.array([record.trial["seed"] for record, _, _ in trials], dtype=int), rows),
+        name[0]: pd.Series(names, dtype=name[1]),
+        value: np.array([each for _, _, values in trials for each in values], dtype=float),
+    }
+    return pd.DataFrame(columns)
 
 
 def load(folder: str | Path) -> Results:

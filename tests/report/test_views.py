@@ -102,7 +102,7 @@ def test_a_figure_in_a_section_that_the_page_has_not_is_refused(tmp_path: Path, 
     results = load(planted_results(tmp_path))
     figures = [replace(figure, section="nowhere") for figure in all_figures(results)[:1]]
     with pytest.raises(ValueError, match="effects in 'nowhere'"):
-        page.render(results, figures, page_tables(results), "planted")
+        page.render(results, figures, page_tables(results), tables.emphasis(results), "planted")
     figures = [replace(figure, name="outcomes") for figure in all_figures(results)[:1]]
     with pytest.raises(ValueError, match="both a figure and a table are called outcomes"):
-        page.render(results, figures, page_tables(results), "planted")
+        page.render(results, figures, page_tables(results), tables.emphasis(results), "planted")
