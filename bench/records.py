@@ -26,6 +26,7 @@ from bench.columns import COLUMNS, META, Column, column
 from bench.derived import COLUMNS_OF, doubts
 from bench.parts import BenchError
 from bench.scores import iou
+from bench.setting import Setting
 
 VERSION = 1
 """Of the record format. 1: first (2026-11)."""
@@ -224,6 +225,11 @@ class Results:
         """
         return self._frame.copy()
 
+    def trials(self) -> pd.DataFrame:
+        """One row a planned trial of any stage: :data:`~bench.columns.META`, and ``setting``, empty but for a speed
+        comparison."""
+        return pd.DataFrame([meta for meta, _ in self._rows], columns=[*META, "setting"])
+
     def class_iou(self) -> pd.DataFrame:
         """One row a (trial, class): variant, seed, class, iou; NaN for a class with an empty union."""
         return self._class_iou.copy()
@@ -237,7 +243,7 @@ class Results:
 
     @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
-        """What :meth:`frame` has of each trial: meta and levels, and the measured columns."""
+        """Of each trial: meta and levels, and the measured columns of one of quality or cost."""
         by_cell: dict[str, list[Record]] = {}
         for record in self.records:
             by_cell.setdefault(record.cell_key, []).append(record)
@@ -246,14 +252,13 @@ class Results:
             return [
                 _row(cell, record, self.plan["name"])
                 for cell in self.plan["cells"]
-                if cell["stage"] != "speed"
                 for record in by_cell.get(cell["key"], nothing)
             ]
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
         measured = self.columns
-        rows = [{**meta, **derived} for meta, derived in self._rows]
+        rows = [{**meta, **derived} for meta, derived in self._rows if meta["stage"] != "speed"]
         names = [*META, *self.factors, *measured]
         return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(measured, float))
 
@@ -329,9 +334,10 @@ def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> tuple[di
         "device": record.environment.get("device", "") if record else "",
         "host": record.environment.get("host", "") if record else "",
         "file": record.file_name if record else "",
+        "setting": Setting(**cell["setting"]).name if cell.get("setting") else "",
         **cell["levels"],
     }
     if record is None or record.status != "done":
         return meta, {}
-    derived = COLUMNS_OF[cell["stage"]](record.measured)
+    derived = {} if cell["stage"] == "speed" else COLUMNS_OF[cell["stage"]](record.measured)
     return {**meta, "reason": "; ".join(doubts(record.measured, derived))}, derived

@@ -130,7 +130,7 @@ def _resolution(effects: pd.DataFrame) -> Finding | None:
 
 
 def _holes(results: Results) -> Finding | None:
-    statuses = [status for status in results.frame()["status"] if status != "excluded"]
+    statuses = [status for status in results.trials()["status"] if status != "excluded"]
     holes = [status for status in statuses if status != "done"]
     if not holes:
         return None

@@ -21,6 +21,7 @@ from bench.records import Results, load, write_text
 from bench.report import confounds, exports, protocol, speed, summary, tables
 from bench.report.figures import Figure, all_figures
 from bench.report.findings import ABLATION, EFFECTS, OUTCOMES, findings
+from bench.report.speed_findings import speed_findings
 from bench.report.views import View, view
 from bench.report.words import labels, tally
 
@@ -128,7 +129,7 @@ def render(
     """
     if clashes := sorted({figure.name for figure in figures} & set(shown)):
         raise ValueError(f"both a figure and a table are called {', '.join(clashes)}; rename the figure")
-    found, drawings = findings(results), _drawings(figures)
+    found, drawings = [*speed_findings(results), *findings(results)], _drawings(figures)
     drawn = any(drawings.values())
     scripts = [*([Markup(get_plotlyjs())] if drawn else []), asset("tables.js"), asset("page.js")]
     environment = Environment(
@@ -143,7 +144,7 @@ def render(
         unresolved=[each for each in found if each.verdict == "not resolved"] if len(found) > MOST_FINDINGS else [],
         views=_views(results, shown, bold),
         drawings=drawings,
-        tally=tally(results.frame()["status"]),
+        tally=tally(results.trials()["status"]),
         tracebacks=summary.tracebacks(results),
         most_tracebacks=summary.MOST_TRACEBACKS,
         stale=[record.file_name for record in results.stale],

@@ -35,7 +35,7 @@ class Traceback:
 
 def facts(results: Results) -> list[tuple[str, str]]:
     """Name and value of what a reader wants to know first."""
-    plan, statuses = results.plan, results.frame()["status"]
+    plan, statuses = results.plan, results.trials()["status"]
     levels = levels_of(results).get(results.baseline, {})
     baseline = ", ".join(f"{factor}={level}" for factor, level in levels.items()) or results.baseline
     timed = {str(record.environment.get("device")) for record in results.records if record.status == "done"}
@@ -43,7 +43,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("Trials", f"{int((statuses == 'done').sum())} of {int((statuses != 'excluded').sum())} done"),
         ("Baseline", baseline),
         ("Data", str(plan["data"]["name"])),
-        ("Seeds", str(len(plan["seeds"]))),
+        *([("Seeds", str(len(plan["seeds"])))] if "quality" in plan["stages"] else []),
         ("Device", ", ".join(sorted(timed)) or NOTHING),
         ("Source", ", ".join(protocol.commits(results))),
     ]
@@ -56,7 +56,7 @@ def notes(results: Results) -> list[str]:
     found = [f"{names[variant]} was left out: {reason}" for variant, reason in left_out.items()]
     if not results.records:
         found.append("Nothing has been measured yet.")
-    if plan.get("size"):
+    if plan.get("size") and "quality" in plan["stages"]:
         found.append(f"Run at size “{plan['size']}”: it shows that the study works, not what its answer is.")
     if any(record.environment.get("dirty") for record in results.records):
         found.append("Some records come from source with uncommitted changes: their commit does not reproduce them.")

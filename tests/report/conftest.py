@@ -86,7 +86,7 @@ def plant_speed() -> Callable[..., None]:
             plan["cells"].append({**cell, "excluded": None, "levels": levels, "setting": setting})
             measured = {
                 "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.69, 0.7] * 3, "steady": True,
-                "isolated": isolated, "isolation": {"reasons": [] if isolated else [reason]}, "step_s": {},
+                "isolated": isolated, "isolation": {"reasons": [] if isolated else [reason]}, "step_s": {}, "calls": 1,
             }  # fmt: skip
             trial = {"variant": variant, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
             write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")

@@ -191,6 +191,7 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
         measured = {
             "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.69, 0.7] * 3, "steady": True,
             "isolated": isolated, "isolation": {"reasons": [] if isolated else ["<b>neighbour</b>"]}, "step_s": {},
+            "calls": 1,
         }  # fmt: skip
         trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
         write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")
