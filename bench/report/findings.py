@@ -32,10 +32,17 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of one comparison, and its verdict: better, worse, not resolved, or empty for none."""
+    """What is known of one comparison.
+
+    Attributes:
+        sentences: what is said.
+        verdict: better, worse, not resolved, or empty for none.
+        kind: of the comparison: variant, main effect, interaction; empty for none.
+    """
 
     sentences: Sequence[Sentence]
     verdict: str = ""
+    kind: str = ""
 
     @property
     def text(self) -> str:
@@ -84,7 +91,7 @@ def _comparison(
         sentences.append(Sentence(said, f"#{places[variant]}", "cost"))
     if confound := confounds.share_sentence(results, variant):
         sentences.append(Sentence(confound, f"#{AUDIT}", "audit"))
-    return Finding(sentences, str(row["verdict"]))
+    return Finding(sentences, str(row["verdict"]), str(row["kind"]))
 
 
 def _effect(row: Mapping[Any, Any], results: Results) -> str:
