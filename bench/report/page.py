@@ -20,14 +20,12 @@ from bench.columns import COLUMNS
 from bench.records import Results, load, write_text
 from bench.report import confounds, exports, protocol, speed, summary, tables
 from bench.report.figures import Figure, all_figures
-from bench.report.findings import ABLATION, EFFECTS, OUTCOMES, Finding, findings
+from bench.report.findings import ABLATION, EFFECTS, OUTCOMES, findings, fold
 from bench.report.speed_findings import speed_findings
 from bench.report.views import View, view
 from bench.report.words import labels, tally
 
 TABLE_FILES = ("ablation.md", "ablation.csv", "ablation.tex")
-MOST_FINDINGS = 9
-"""With more, the rest is folded away: first what was not resolved, then variants rather than effects on average."""
 SECTIONS = ("speed", "effects", "cost", "classes", "training", "outcomes")
 """The sections of the page that figures may name."""
 
@@ -157,21 +155,6 @@ def render(
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],
     )
-
-
-def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
-    """The findings that are read at once, and the others by what they are; each in the order given."""
-    if len(found) <= MOST_FINDINGS:
-        return list(found), {}
-    resolved = [each for each in found if each.verdict not in ("", "not resolved")]
-    kinds = ["main effect", "interaction", "variant", ""]
-    first = sorted(resolved, key=lambda each: kinds.index(each.kind))[:MOST_FINDINGS]
-    more = [each for each in resolved if each not in first]
-    unresolved = [each for each in found if each.verdict == "not resolved"]
-    rest = {"more differences were resolved": more, "differences were not resolved": unresolved}
-    return [each for each in found if not each.verdict or each in first], {
-        what: few for what, few in rest.items() if few
-    }
 
 
 def script_json(text: str) -> Markup:

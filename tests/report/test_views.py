@@ -12,7 +12,7 @@ import pytest
 from bench.records import load, read, write
 from bench.report import page, summary, tables, views
 from bench.report.figures import all_figures
-from bench.report.findings import Finding, Sentence, findings
+from bench.report.findings import MOST_FINDINGS, Finding, Sentence, findings, fold
 from bench.report.page import page_tables, write_report
 from bench.report.views import addresses, view
 
@@ -112,11 +112,11 @@ def test_of_many_findings_effects_on_average_are_read_first_and_the_rest_is_fold
     def finding(verdict: str, kind: str, text: str) -> Finding:
         return Finding([Sentence(text, "#x", "effect")], verdict, kind)
 
-    few = [finding("not resolved", "variant", "a")] * page.MOST_FINDINGS
-    assert page.fold(few) == (few, {})
-    variants = [finding("better", "variant", f"v{index}") for index in range(page.MOST_FINDINGS)]
+    few = [finding("not resolved", "variant", "a")] * MOST_FINDINGS
+    assert fold(few) == (few, {})
+    variants = [finding("better", "variant", f"v{index}") for index in range(MOST_FINDINGS)]
     unresolved, average = finding("not resolved", "variant", "u"), finding("worse", "main effect", "m")
     last = finding("", "", "holes")
-    first, folded = page.fold([*variants, unresolved, average, last])
+    first, folded = fold([*variants, unresolved, average, last])
     assert first == [*variants[:-1], average, last]
     assert folded == {"more differences were resolved": variants[-1:], "differences were not resolved": [unresolved]}
