@@ -36,6 +36,10 @@ FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "exclude
 STATUSES: tuple[str, ...] = (*sorted(FINAL), "failed", "interrupted", "timed_out")
 
 
+MANY = 1000
+"""Records whose reading is worth a word with the garbage collector."""
+
+
 class RecordError(BenchError, ValueError):
     """Records that cannot be read, or that must not be put side by side."""
 
@@ -149,6 +153,8 @@ def read_all(folder: Path) -> list[Record]:
     chosen: dict[str, tuple[Path, Record]] = {}
     with _no_collection():
         read_files = [(path, read(path)) for path in sorted(folder.glob("*.json"))]
+    if len(read_files) > MANY:
+        gc.collect()  # once now: by itself, Python would go through what was read three times before it is old to it
     for path, record in read_files:
         other = chosen.get(record.key)
         if other is None or other[1].status not in FINAL:
@@ -201,7 +207,7 @@ class Results:
     def baseline(self) -> str:
         return str(self.plan["baseline"])
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, Column]:
         """:data:`~bench.columns.COLUMNS`, and those of tolerances, bands and crops that a recipe has beside them."""
         names = dict.fromkeys(name for _, derived in self._rows for name in derived)
