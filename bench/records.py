@@ -36,6 +36,10 @@ FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "exclude
 STATUSES: tuple[str, ...] = (*sorted(FINAL), "failed", "interrupted", "timed_out")
 
 
+MANY = 1000
+"""Records whose reading is worth a word with the garbage collector."""
+
+
 class RecordError(BenchError, ValueError):
     """Records that cannot be read, or that must not be put side by side."""
 
@@ -149,6 +153,8 @@ def read_all(folder: Path) -> list[Record]:
     chosen: dict[str, tuple[Path, Record]] = {}
     with _no_collection():
         read_files = [(path, read(path)) for path in sorted(folder.glob("*.json"))]
+    if len(read_files) > MANY:
+        gc.collect()  # once now: by itself, Python would go through what was read three times before it is old to it
     for path, record in read_files:
         other = chosen.get(record.key)
         if other is None or other[1].status not in FINAL:
@@ -201,7 +207,7 @@ class Results:
     def baseline(self) -> str:
         return str(self.plan["baseline"])
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, Column]:
         """:data:`~bench.columns.COLUMNS`, and those of tolerances, bands and crops that a recipe has beside them."""
         names = dict.fromkeys(name for _, derived in self._rows for name in derived)
@@ -236,12 +242,10 @@ class Results:
 
     def curves(self) -> pd.DataFrame:
         """One row a (trial, recorded iteration): variant, seed, iteration, loss."""
-        rows = [
-            (r.trial["variant"], r.trial["seed"], iteration, loss)
-            for r in self._done("quality")
-            for iteration, loss in zip(r.measured["history"]["iteration"], r.measured["history"]["loss"], strict=True)
-        ]
-        return pd.DataFrame(rows, columns=["variant", "seed", "iteration", "loss"])
+        histories = [(record, record.measured["history"]) for record in self._done("quality")]
+        return _long(
+            ("iteration", int), "loss", [(r, history["iteration"], history["loss"]) for r, history in histories]
+        )
 
     @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
@@ -266,15 +270,28 @@ class Results:
 
     @cached_property
     def _class_iou(self) -> pd.DataFrame:
-        rows = [
-            (r.trial["variant"], r.trial["seed"], name, value)
-            for r in self._done("quality")
-            for name, value in zip(r.measured["classes"], iou(r.measured["confusion"]), strict=True)
-        ]
-        return pd.DataFrame(rows, columns=["variant", "seed", "class", "iou"])
+        done = self._done("quality")
+        return _long(("class", object), "iou", [(r, r.measured["classes"], iou(r.measured["confusion"])) for r in done])
 
     def _done(self, stage: str) -> Iterator[Record]:
         return (r for r in self.records if r.trial["stage"] == stage and r.status == "done")
+
+
+def _long(
+    name: tuple[str, type], value: str, trials: Sequence[tuple[Record, Sequence[Any], Sequence[float]]]
+) -> pd.DataFrame:
+    """One row a (trial, entry): variant, seed, the entry's name and its value. Text is Python's own: there may be
+    millions of rows, and to go through Arrow's takes ten times as long."""
+    rows = [len(values) for _, _, values in trials]
+    names = [each for _, names, values in trials for each, _ in zip(names, values, strict=True)]
+    variants = np.array([record.trial["variant"] for record, _, _ in trials], dtype=object)
+    columns = {
+        "variant": pd.Series(np.repeat(variants, rows), dtype=object),
+        "seed": np.repeat(np.array([record.trial["seed"] for record, _, _ in trials], dtype=int), rows),
+        name[0]: pd.Series(names, dtype=name[1]),
+        value: np.array([each for _, _, values in trials for each in values], dtype=float),
+    }
+    return pd.DataFrame(columns)
 
 
 def load(folder: str | Path) -> Results:

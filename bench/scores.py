@@ -30,7 +30,8 @@ def iou(confusion: Counts) -> list[float]:
     """Intersection over union a class; NaN where the union is empty."""
     matrix = np.asarray(confusion, dtype=np.int64)
     hits = matrix.diagonal()
-    return [float(value) for value in _shares(hits, matrix.sum(0) + matrix.sum(1) - hits)]
+    values: list[float] = _shares(hits, matrix.sum(0) + matrix.sum(1) - hits).tolist()
+    return values
 
 
 def mean_iou(confusion: Counts, absent: Absent = "left out") -> float:

@@ -119,7 +119,7 @@ def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> 
 
 
 def _scores(results: Results, name: str) -> dict[str, dict[int, float]]:
-    frame = results.frame()
+    frame = results.frame()[["stage", "variant", "seed", name]]
     known = frame[(frame["stage"] == "quality") & frame[name].notna()]
     scores: dict[str, dict[int, float]] = {}
     for variant, seed, value in zip(known["variant"], known["seed"], known[name], strict=True):

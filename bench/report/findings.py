@@ -18,6 +18,8 @@ from bench.report.words import difference_unit, interval, labels, plural, resolv
 
 ABLATION, EFFECTS, OUTCOMES, AUDIT = "ablation", "effects-full", "outcomes", "audit-section"
 """Tables and a section of the page that hold the evidence."""
+MOST_FINDINGS = 9
+"""With more, the rest is folded away: first what was not resolved, then variants rather than effects on average."""
 IN_WORDS = {"macs": "MACs", "latency_s": "latency", "peak_bytes": "peak memory", "parameters": "parameters"}
 
 
@@ -32,10 +34,17 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of one comparison, and its verdict: better, worse, not resolved, or empty for none."""
+    """What is known of one comparison.
+
+    Attributes:
+        sentences: what is said.
+        verdict: better, worse, not resolved, or empty for none.
+        kind: of the comparison: variant, main effect, interaction; empty for none.
+    """
 
     sentences: Sequence[Sentence]
     verdict: str = ""
+    kind: str = ""
 
     @property
     def text(self) -> str:
@@ -66,6 +75,21 @@ def findings(results: Results) -> list[Finding]:
     return [each for each in (*found, _resolution(effects), _holes(results)) if each is not None]
 
 
+def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
+    """The findings that are read at once, and the others by what they are; each in the order given."""
+    if len(found) <= MOST_FINDINGS:
+        return list(found), {}
+    resolved = [each for each in found if each.verdict not in ("", "not resolved")]
+    kinds = ["main effect", "interaction", "variant", ""]
+    first = sorted(resolved, key=lambda each: kinds.index(each.kind))[:MOST_FINDINGS]
+    more = [each for each in resolved if each not in first]
+    unresolved = [each for each in found if each.verdict == "not resolved"]
+    rest = {"more differences were resolved": more, "differences were not resolved": unresolved}
+    return [each for each in found if not each.verdict or each in first], {
+        what: few for what, few in rest.items() if few
+    }
+
+
 def _one(text: str, place: str, evidence: str) -> Finding:
     return Finding([Sentence(text, f"#{place}", evidence)])
 
@@ -84,7 +108,7 @@ def _comparison(
         sentences.append(Sentence(said, f"#{places[variant]}", "cost"))
     if confound := confounds.share_sentence(results, variant):
         sentences.append(Sentence(confound, f"#{AUDIT}", "audit"))
-    return Finding(sentences, str(row["verdict"]))
+    return Finding(sentences, str(row["verdict"]), str(row["kind"]))
 
 
 def _effect(row: Mapping[Any, Any], results: Results) -> str:

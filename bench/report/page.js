@@ -58,11 +58,12 @@
   function contents() {
     const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
     const sections = [...document.querySelectorAll("main > section")], seen = new Set();
+    let current = sections[0];
     const watching = new IntersectionObserver((entries) => {
       entries.forEach(({ target, isIntersecting }) => seen[isIntersecting ? "add" : "delete"](target));
-      const current = sections.find((section) => seen.has(section));
+      current = sections.find((section) => seen.has(section)) ?? current; // none while a gap goes by
       links.forEach((link, id) => {
-        if (current?.id === id) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+        if (current.id === id) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
       });
     }, { rootMargin: "-10% 0px -60% 0px" });
     sections.forEach((section) => watching.observe(section));

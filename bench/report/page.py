@@ -20,14 +20,12 @@ from bench.columns import COLUMNS
 from bench.records import Results, load, write_text
 from bench.report import confounds, exports, protocol, speed, summary, tables
 from bench.report.figures import Figure, all_figures
-from bench.report.findings import ABLATION, EFFECTS, OUTCOMES, findings
+from bench.report.findings import ABLATION, EFFECTS, OUTCOMES, findings, fold
 from bench.report.speed_findings import speed_findings
 from bench.report.views import View, view
 from bench.report.words import labels, tally
 
 TABLE_FILES = ("ablation.md", "ablation.csv", "ablation.tex")
-MOST_FINDINGS = 9
-"""With more, those that were not resolved are folded away."""
 SECTIONS = ("speed", "effects", "cost", "classes", "training", "outcomes")
 """The sections of the page that figures may name."""
 
@@ -71,16 +69,19 @@ def write_report(folder: Path) -> Path:
     results = load(folder)
     timed = "speed" in results.plan["stages"]
     figures = [*all_figures(results), *([speed.figure(results)] if timed else [])]
-    shown = page_tables(results)
-    page = render(results, figures, shown, folder.name)
+    shown, bold = page_tables(results), tables.emphasis(results)
+    page = render(results, figures, shown, bold, folder.name)
     target = folder / "report"
     (target / "data").mkdir(parents=True, exist_ok=True)
-    printed, bold = tables.ablation(results), tables.emphasis(results)
     contents = {
-        "ablation.md": exports.markdown(printed, bold),
-        "ablation.tex": exports.latex(printed, bold, results.plan["question"]),
+        "ablation.md": exports.markdown(shown[ABLATION], bold),
+        "ablation.tex": exports.latex(shown[ABLATION], bold, results.plan["question"]),
         "ablation.csv": tables.numbers(results).to_csv(index=False),
-        **{f"data/{name}.csv": table.to_csv(index=False) for name, table in shown.items() if len(table)},
+        **{
+            f"data/{name}.csv": table.to_csv(index=False)
+            for name, table in shown.items()
+            if len(table) and name != ABLATION
+        },
         "data/per-class.csv": tables.per_class(results).to_csv(),
         **({"data/speed.csv": speedups.frame(results).to_csv(index=False)} if timed else {}),
         **{f"data/{each.name}.csv": _data(each).to_csv(index=False) for each in figures},
@@ -92,10 +93,11 @@ def write_report(folder: Path) -> Path:
 
 
 def page_tables(results: Results) -> dict[str, pd.DataFrame]:
-    """Every printed table of the page but the ablation table, by its id; one that has nothing to say is empty."""
+    """Every printed table of the page by its id; one that has nothing to say is empty."""
     differing = confounds.differences(results)
     timed = "speed" in results.plan["stages"]
     return {
+        ABLATION: tables.ablation(results),
         EFFECTS: tables.effects(results),
         "per-class": _per_class(results),
         OUTCOMES: protocol.outcomes(results),
@@ -111,15 +113,22 @@ def page_tables(results: Results) -> dict[str, pd.DataFrame]:
     }
 
 
-def render(results: Results, figures: Sequence[Figure], shown: Mapping[str, pd.DataFrame], folder_name: str) -> str:
+def render(
+    results: Results,
+    figures: Sequence[Figure],
+    shown: Mapping[str, pd.DataFrame],
+    bold: pd.DataFrame,
+    folder_name: str,
+) -> str:
     """The page as HTML.
 
     Raises:
         ValueError: for a figure with the name of a table: their addresses and files would be the same.
     """
-    if clashes := sorted({figure.name for figure in figures} & {ABLATION, *shown}):
+    if clashes := sorted({figure.name for figure in figures} & set(shown)):
         raise ValueError(f"both a figure and a table are called {', '.join(clashes)}; rename the figure")
     found, drawings = [*speed_findings(results), *findings(results)], _drawings(figures)
+    shown_first, folded = fold(found)
     drawn = any(drawings.values())
     scripts = [*([Markup(get_plotlyjs())] if drawn else []), asset("tables.js"), asset("page.js")]
     environment = Environment(
@@ -130,10 +139,9 @@ def render(results: Results, figures: Sequence[Figure], shown: Mapping[str, pd.D
         plan=results.plan,
         facts=summary.facts(results),
         notes=summary.notes(results),
-        findings=found,
-        unresolved=[each for each in found if each.verdict == "not resolved"] if len(found) > MOST_FINDINGS else [],
-        ablation=_ablation_view(results),
-        views=_views(shown),
+        findings=shown_first,
+        folded=folded,
+        views=_views(results, shown, bold),
         drawings=drawings,
         tally=tally(results.trials()["status"]),
         tracebacks=summary.tracebacks(results),
@@ -171,9 +179,13 @@ def asset(name: str) -> Markup:
     return Markup((resources.files("bench.report") / name).read_text(encoding="utf-8"))
 
 
-def _views(shown: Mapping[str, pd.DataFrame]) -> dict[str, View]:
-    names = {EFFECTS: shown[EFFECTS]["Effect of"]}  # findings address its rows by them
-    return {name: view(name, table, names=names.get(name)) for name, table in shown.items()}
+def _views(results: Results, shown: Mapping[str, pd.DataFrame], bold: pd.DataFrame) -> dict[str, View]:
+    variants = map(labels(results).__getitem__, results.variants)
+    return {
+        **{name: view(name, table) for name, table in shown.items()},
+        ABLATION: view(ABLATION, shown[ABLATION], tables.ablation_keys(results), bold, variants),
+        EFFECTS: view(EFFECTS, shown[EFFECTS], names=shown[EFFECTS]["Effect of"]),  # as findings address its rows
+    }
 
 
 def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
@@ -195,11 +207,6 @@ def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
         together = list(neighbours)
         found[section] += [Group(together)] if name else [Group([each]) for each in together]
     return found
-
-
-def _ablation_view(results: Results) -> View:
-    names = map(labels(results).__getitem__, results.variants)
-    return view(ABLATION, tables.ablation(results), tables.ablation_keys(results), tables.emphasis(results), names)
 
 
 def _data(figure: Figure) -> pd.DataFrame:

@@ -71,8 +71,9 @@ def numbers(results: Results) -> pd.DataFrame:
     isolated = {record.trial["variant"]: record.measured.get("isolated") for record in timed}
     rows: list[dict[str, Any]] = []
     measured = [name for name, each in results.columns.items() if each.stage == "quality"]
+    trials = dict(list(frame.groupby("variant", sort=False)))
     for variant in results.variants:
-        own = frame[frame["variant"] == variant]
+        own = trials.get(variant, frame.iloc[:0])
         row: dict[str, Any] = {"variant": variant, **levels[variant], "is_baseline": variant == results.baseline}
         row |= _quality(own[own["stage"] == "quality"], measured)
         compared = by_variant.get(variant, NOT_COMPARED)
@@ -193,8 +194,9 @@ def _quality(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
         "planned": len(planned),
         "outcomes": tally(planned["status"]),
     }
+    means, deviations = planned[list(names)].mean(), planned[list(names)].std(ddof=1)
     for name in names:
-        row |= {f"{name}_mean": planned[name].mean(), f"{name}_sd": planned[name].std(ddof=1)}
+        row |= {f"{name}_mean": float(means[name]), f"{name}_sd": float(deviations[name])}
     return row
 
 

@@ -37,7 +37,7 @@ def browser(skip_or_fail: Callable[[str], None]) -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts = []
 

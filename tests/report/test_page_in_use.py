@@ -24,6 +24,14 @@ IN_VIEW = """(id) => {
   const box = document.getElementById(id).getBoundingClientRect();
   return box.top >= 0 && box.bottom <= innerHeight && box.height > 0;
 }"""
+AS_OPENED = """(() => {
+  document.querySelectorAll("main details").forEach((each) => { each.open = false; });
+  document.body.tabIndex = -1; // the next Tab goes to the first element
+  document.body.focus();
+  document.body.removeAttribute("tabindex");
+  location.hash = "";
+  scrollTo(0, 0);
+})()"""
 ROW = "outcomes-attention-on-quality-1"
 
 
@@ -32,11 +40,24 @@ def report(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> 
     return write_report(planted_results(tmp_path_factory.mktemp("planted")))
 
 
+@pytest.fixture(scope="module")
+def opened(report: Path, open_page: Callable[..., Page]) -> Page:
+    return open_page(report)
+
+
+@pytest.fixture
+def page(opened: Page) -> Page:
+    """The page as it is when it has just been opened; to open it for every test would take most of their time."""
+    opened.emulate_media(media="screen")
+    opened.set_viewport_size({"width": 1280, "height": 900})
+    opened.evaluate(AS_OPENED)
+    return opened
+
+
 @pytest.mark.parametrize("width", [1280, 390])
-def test_tab_goes_through_everything_in_order_and_one_sees_where_it_is(
-    report: Path, open_page: Callable[..., Page], width: int
-) -> None:
-    page = open_page(report, width)
+def test_tab_goes_through_everything_in_order_and_one_sees_where_it_is(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_selector("#contents[open]" if width == 1280 else "#contents:not([open])", state="attached")
     count = page.evaluate(REACHABLE)
     assert count > 60
     for index in range(count):
@@ -53,8 +74,7 @@ def test_a_link_opens_what_it_leads_to_and_marks_it(report: Path, open_page: Cal
     assert (page.text_content(f"#{ROW}") or "").startswith("attention=onquality1done")
 
 
-def test_every_finding_leads_to_its_evidence(report: Path, open_page: Callable[..., Page]) -> None:
-    page = open_page(report)
+def test_every_finding_leads_to_its_evidence(page: Page) -> None:
     links = page.query_selector_all(".findings .evidence")
     assert len(links) > 8
     for link in links:
@@ -82,10 +102,8 @@ def test_every_address_is_there_once_and_every_link_to_one_leads_somewhere(repor
     assert [name for name in files if not (report.parent / name).exists()] == []
 
 
-def test_a_filter_keeps_rows_that_have_every_word_and_escape_clears_it(
-    report: Path, open_page: Callable[..., Page]
-) -> None:
-    page = open_page(f"{report.as_uri()}#outcomes")
+def test_a_filter_keeps_rows_that_have_every_word_and_escape_clears_it(page: Page) -> None:
+    page.evaluate("location.hash = 'outcomes'")
     field = page.get_by_label("Filter rows of: Every planned trial and what came of it.")
     said = page.locator("output[for=outcomes-filter]")
     assert said.inner_text() == "16 rows"
@@ -112,10 +130,7 @@ def test_only_a_table_with_many_rows_has_a_filter(report: Path) -> None:
     assert 'id="outcomes-filter"' in html
 
 
-def test_on_paper_everything_is_open_but_data_of_figures_and_then_as_before(
-    report: Path, open_page: Callable[..., Page]
-) -> None:
-    page = open_page(report)
+def test_on_paper_everything_is_open_but_data_of_figures_and_then_as_before(page: Page) -> None:
     opened = "[...document.querySelectorAll('main details[open]')].map((each) => each.id)"
     before = page.evaluate(opened)
     page.evaluate(f"addEventListener('beforeprint', () => {{ document.title = {opened}.join(); }})")

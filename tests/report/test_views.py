@@ -12,7 +12,7 @@ import pytest
 from bench.records import load, read, write
 from bench.report import page, summary, tables, views
 from bench.report.figures import all_figures
-from bench.report.findings import findings
+from bench.report.findings import MOST_FINDINGS, Finding, Sentence, findings, fold
 from bench.report.page import page_tables, write_report
 from bench.report.views import addresses, view
 
@@ -102,7 +102,21 @@ def test_a_figure_in_a_section_that_the_page_has_not_is_refused(tmp_path: Path, 
     results = load(planted_results(tmp_path))
     figures = [replace(figure, section="nowhere") for figure in all_figures(results)[:1]]
     with pytest.raises(ValueError, match="effects in 'nowhere'"):
-        page.render(results, figures, page_tables(results), "planted")
+        page.render(results, figures, page_tables(results), tables.emphasis(results), "planted")
     figures = [replace(figure, name="outcomes") for figure in all_figures(results)[:1]]
     with pytest.raises(ValueError, match="both a figure and a table are called outcomes"):
-        page.render(results, figures, page_tables(results), "planted")
+        page.render(results, figures, page_tables(results), tables.emphasis(results), "planted")
+
+
+def test_of_many_findings_effects_on_average_are_read_first_and_the_rest_is_folded_away() -> None:
+    def finding(verdict: str, kind: str, text: str) -> Finding:
+        return Finding([Sentence(text, "#x", "effect")], verdict, kind)
+
+    few = [finding("not resolved", "variant", "a")] * MOST_FINDINGS
+    assert fold(few) == (few, {})
+    variants = [finding("better", "variant", f"v{index}") for index in range(MOST_FINDINGS)]
+    unresolved, average = finding("not resolved", "variant", "u"), finding("worse", "main effect", "m")
+    last = finding("", "", "holes")
+    first, folded = fold([*variants, unresolved, average, last])
+    assert first == [*variants[:-1], average, last]
+    assert folded == {"more differences were resolved": variants[-1:], "differences were not resolved": [unresolved]}
