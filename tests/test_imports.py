@@ -47,12 +47,13 @@ ALLOWED = {
     "derived": {"scores"},
     "records": {"parts", "columns", "scores", "derived"},
     "stats": set(),
+    "published": {"parts"},
     "speedups": {"derived", "records", "stats"},
     "audit": set(),
-    "report": {"parts", "columns", "records", "setting", "stats", "speedups", "audit", "report"},
+    "report": {"parts", "columns", "records", "setting", "stats", "speedups", "audit", "published", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
-    "study": {"parts", "model", "recipe", "setting", "factors"},
+    "study": {"parts", "model", "recipe", "setting", "factors", "published"},
     "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
     "stages": {"parts", "model", "data", "recipe", "setting", "study", "training", "measure", "identity"},
     "trial": {
@@ -81,7 +82,7 @@ SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "report", "report_cli", "cli",
-    "identity", "recipe", "setting",
+    "identity", "recipe", "setting", "published", "comparison", "bundle",
 }  # fmt: skip
 
 
