@@ -238,13 +238,12 @@ class Results:
         return (r for r in self.records if r.trial["stage"] == stage and r.status == "done")
 
 
-def load(folder: str | Path) -> Results:
-    """The results in ``folder``: its ``study.json`` and everything under ``records/``.
+def read_plan(folder: Path) -> dict[str, Any]:
+    """The content of a results folder's ``study.json``.
 
     Raises:
-        RecordError: for a folder without ``study.json``, unreadable records or two records of one trial.
+        RecordError: for a folder without one, or one that cannot be read.
     """
-    folder = Path(folder)
     try:
         plan = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -257,6 +256,17 @@ def load(folder: str | Path) -> Results:
         raise RecordError(
             f"{folder / 'study.json'} is no plan of format {VERSION}; write it anew with: bench plan STUDY"
         )
+    return plan
+
+
+def load(folder: str | Path) -> Results:
+    """The results in ``folder``: its ``study.json`` and everything under ``records/``.
+
+    Raises:
+        RecordError: for a folder without ``study.json``, unreadable records or two records of one trial.
+    """
+    folder = Path(folder)
+    plan = read_plan(folder)
     planned = {cell["key"] for cell in plan["cells"]}
     found = read_all(folder / "records")
     return Results(

@@ -50,7 +50,14 @@ ALLOWED = {
     "published": {"parts"},
     "speedups": {"derived", "records", "stats"},
     "audit": set(),
-    "report": {"parts", "columns", "records", "setting", "stats", "speedups", "audit", "published", "report"},
+    "sides": {"records"},
+    "changes": {"records", "sides"},
+    "comparison": {"columns", "derived", "records", "stats", "sides", "changes"},
+    "report": {
+        "parts", "columns", "records", "setting", "stats", "speedups", "audit", "published", "comparison", "report",
+    },
+    "comparison_commands": {"parts", "sides", "comparison", "report"},
+    "bundle": {"parts", "records", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
     "study": {"parts", "model", "recipe", "setting", "factors", "published"},
@@ -75,14 +82,15 @@ ALLOWED = {
         "parts", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
         "speedups", "limits", "commands", "report",
     },
-    "report_cli": {"parts", "report"},
+    "report_cli": {"parts", "report", "comparison_commands", "bundle"},
     "cli": {"parts", "commands", "timing_commands", "report_cli"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "report", "report_cli", "cli",
-    "identity", "recipe", "setting", "published", "comparison", "bundle",
+    "identity", "recipe", "setting", "published", "sides", "changes",
+    "comparison", "comparison_commands", "bundle",
 }  # fmt: skip
 
 

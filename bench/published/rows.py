@@ -1,4 +1,4 @@
-"""Published numbers as tables: one row a value, each with its protocol, its source and what is known to be wrong with it.
+"""Published numbers as tables: one row a value with its protocol, its source and what is known to be wrong with it.
 
 ``accuracy.csv`` has qualities in per cent, ``cost.csv`` training memory, ``speed.csv`` images per second. Every row was
 read at its source; nothing is quoted from memory, so what a paper reports may be missing.

@@ -125,8 +125,8 @@ def _row(
         "mean": sum(ours.values()) / len(ours) if ours else NAN, "n": len(ours),
         "our_delta": effect.delta, "low": effect.low, "high": effect.high,
         "agreement": _agreement(compared, delta, effect),
-        "differs": "; ".join(f"{what}: {theirs}, here {here}" for what, theirs, here in compared if theirs != NOT_STATED),
-        "not_stated": ", ".join(what for what, theirs, _ in compared if theirs == NOT_STATED),
+        "differs": "; ".join(f"{what}: {there}, here {here}" for what, there, here in compared if there != NOT_STATED),
+        "not_stated": ", ".join(what for what, there, _ in compared if there == NOT_STATED),
         "flaw": row["flaw"], "source": row["source"],
     }  # fmt: skip
 
