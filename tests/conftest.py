@@ -41,7 +41,7 @@ def skip_or_fail() -> Callable[[str], None]:
     return leave
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def planted_results() -> Callable[..., Path]:
     """:func:`plant`, for tests of what reads a results folder."""
     return plant

@@ -57,7 +57,9 @@ ALLOWED = {
         "parts", "columns", "records", "setting", "stats", "speedups", "audit", "published", "comparison", "report",
     },
     "comparison_commands": {"parts", "sides", "comparison", "report"},
-    "bundle": {"parts", "records", "report"},
+    "redaction": set(),
+    "bundle_texts": {"records"},
+    "bundle": {"records", "redaction", "bundle_texts", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
     "study": {"parts", "model", "recipe", "setting", "factors", "published"},
@@ -90,7 +92,7 @@ RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "report", "report_cli", "cli",
     "identity", "recipe", "setting", "published", "sides", "changes",
-    "comparison", "comparison_commands", "bundle",
+    "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
 }  # fmt: skip
 
 
@@ -144,7 +146,23 @@ def test_every_module_has_its_place_in_the_order() -> None:
 
 def test_packages_hold_no_code_so_that_importing_one_module_imports_no_other() -> None:
     bodies = {path: ast.parse(path.read_text()).body for path in (ROOT / "bench").rglob("__init__.py")}
+    own = bodies.pop(ROOT / "bench" / "__init__.py")
     assert [path for path, body in bodies.items() if any(not isinstance(node, ast.Expr) for node in body)] == []
+    code = [ast.unparse(node).partition("\n")[0] for node in own if not isinstance(node, ast.Expr)]
+    assert code == [
+        "from __future__ import annotations",
+        "from typing import TYPE_CHECKING",
+        "if TYPE_CHECKING:",
+        "def results(*folders: str | Path) -> pd.DataFrame:",
+    ]
+
+
+def test_importing_bench_imports_nothing_of_it() -> None:
+    script = "import sys; known = set(sys.modules); import bench; print(sorted(set(sys.modules) - known - {'bench'}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert [
+        name for name in ast.literal_eval(done.stdout) if name.partition(".")[0] in ("bench", "pandas", "torch")
+    ] == []
 
 
 @pytest.mark.parametrize(
