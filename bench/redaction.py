@@ -70,7 +70,8 @@ class Command:
 
 def command(typed: str) -> Command:
     """A ``bench`` command without what is particular to this machine."""
-    words, shown, known = shlex.split(typed), [], {}
+    words, shown = shlex.split(typed), []
+    known: dict[str, str] = {}
     study = next((word for word in words if word.endswith(".py")), "")
     option = ""
     for word in words:

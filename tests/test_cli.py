@@ -36,7 +36,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(
-    "command", ["check", "plan", "run", "trial", "cost", "speed", "limits", "convert", "report", "compare"]
+    "command", ["check", "plan", "run", "trial", "cost", "speed", "limits", "convert", "report", "compare", "export"]
 )
 def test_every_command_has_help_with_its_options_explained(
     bench: Callable[..., tuple[int, str, str]], command: str
