@@ -52,7 +52,8 @@ ALLOWED = {
     "audit": set(),
     "sides": {"records"},
     "changes": {"records", "sides"},
-    "comparison": {"columns", "derived", "records", "stats", "sides", "changes"},
+    "two_samples": {"stats"},
+    "comparison": {"columns", "derived", "records", "stats", "sides", "changes", "two_samples"},
     "report": {
         "parts", "columns", "records", "setting", "stats", "speedups", "audit", "published", "comparison", "report",
     },
@@ -91,7 +92,7 @@ SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "report", "report_cli", "cli",
-    "identity", "recipe", "setting", "published", "sides", "changes",
+    "identity", "recipe", "setting", "published", "sides", "changes", "two_samples",
     "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
 }  # fmt: skip
 

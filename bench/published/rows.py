@@ -20,11 +20,13 @@ NOT_STATED = "not stated"
 """What a row says where its source says nothing."""
 
 SETTINGS = ("backbone", "output_stride", "head", "upsampling", "attention", "shape", "multi_grid", "losses")
-"""Columns of ``accuracy.csv`` that say which network it was."""
+"""Columns of ``accuracy.csv`` and ``cost.csv`` that say which network it was."""
 TRAINING = ("crop_px", "schedule", "batch", "initial_weights")
 """Columns that say how it was trained."""
 TESTING = ("metric", "class", "data", "classes", "split", "test", "scales", "flip")
 """Columns that say what was measured, and how."""
+MEMORY = ("metric", "unit", "data", "crop_px", "batch_per_gpu")
+"""Columns of ``cost.csv`` that say what its memory was measured of."""
 
 
 class PublishedError(BenchError, ValueError):
@@ -78,24 +80,25 @@ class Published:
                 )
 
 
-def matching(system: str, settings: Mapping[str, str]) -> pd.DataFrame:
-    """The rows of ``accuracy.csv`` of one system that have these settings, whatever their other columns."""
-    found = _read("accuracy")
+def matching(system: str, settings: Mapping[str, str], name: str = "accuracy") -> pd.DataFrame:
+    """The rows of ``accuracy.csv`` or ``cost.csv`` of one system with these settings, whatever their other columns."""
+    found = _read(name)
     wanted = (found["system"] == system).astype(bool)
-    for name, value in settings.items():
-        wanted &= found[name] == value
+    for setting, value in settings.items():
+        wanted &= found[setting] == value
     return found[wanted]
 
 
-def other_side(row: Mapping[str, str], others: pd.DataFrame) -> Mapping[str, str] | None:
-    """The row that a published difference is taken to: tested alike, and trained alike as far as both say.
+def other_side(row: Mapping[str, str], others: pd.DataFrame, name: str = "accuracy") -> Mapping[str, str] | None:
+    """The row that a published difference is taken to: measured alike, and trained alike as far as both say.
 
     ``None`` where there is none, and where there are several to choose from.
     """
+    same, alike = (TESTING, TRAINING) if name == "accuracy" else (MEMORY, ())
     found = [
-        {str(name): str(value) for name, value in other.items()}
+        {str(column): str(value) for column, value in other.items()}
         for other in others.to_dict("records")
-        if all(other[name] == row[name] for name in TESTING)
-        and all(other[name] == row[name] or NOT_STATED in (other[name], row[name]) for name in TRAINING)
+        if all(other[column] == row[column] for column in same)
+        and all(other[column] == row[column] or NOT_STATED in (other[column], row[column]) for column in alike)
     ]
     return found[0] if len(found) == 1 else None

@@ -13,9 +13,10 @@ import pandas as pd
 
 from bench import stats
 from bench.columns import ColumnError, column
-from bench.published.rows import NOT_STATED, matching, other_side
+from bench.published.rows import NOT_STATED
 from bench.records import Results
-from bench.report.words import NOTHING, interval, labels, levels_of, shown, signed
+from bench.report.counterparts import counterparts
+from bench.report.words import NOTHING, interval, labels, shown, signed
 
 OURS_TEST = {"test": "whole image", "scales": "single", "flip": "no"}
 """What :func:`bench.inference.predict` does, whatever the recipe."""
@@ -67,39 +68,10 @@ def matched(results: Results) -> pd.DataFrame:
     rows = [
         _row(results, each["system"], variant, other, row, other_row, scores)
         for each in results.plan.get("published", [])
-        for variant, other, row, other_row in _pairs(results, each)
+        for variant, other, row, other_row in counterparts(results, each, "accuracy")
+        if row["class"] == "all" and _is_ours(row["metric"])
     ]
     return pd.DataFrame(rows, columns=list(MATCHED))
-
-
-def _pairs(
-    results: Results, declared: Mapping[str, Any]
-) -> Iterator[tuple[str, str, Mapping[str, str], Mapping[str, str] | None]]:
-    """Variant, the variant on its other side (empty for none), published row, published row of the other side."""
-    levels = levels_of(results)
-    by_levels = {tuple(sorted(levels[variant].items())): variant for variant in results.variants}
-    for variant in results.variants:
-        settings = _settings(declared, levels[variant])
-        if settings is None:
-            continue
-        other_levels = {**levels[variant], **declared["against"]}
-        other_settings = None if other_levels == levels[variant] else _settings(declared, other_levels)
-        others = None if other_settings is None else matching(declared["system"], other_settings)
-        other = "" if other_settings is None else by_levels.get(tuple(sorted(other_levels.items())), "")
-        for found in matching(declared["system"], settings).to_dict("records"):
-            row = {str(name): str(value) for name, value in found.items()}
-            if row["class"] == "all" and _is_ours(row["metric"]):
-                yield variant, other, row, None if others is None else other_side(row, others)
-
-
-def _settings(declared: Mapping[str, Any], levels: Mapping[str, str]) -> dict[str, str] | None:
-    """What published rows of a variant have; ``None`` where one of its levels has no counterpart."""
-    found: dict[str, str] = dict(declared["settings"])
-    for factor, level in levels.items():
-        if f"{factor}={level}" not in declared["levels"]:
-            return None
-        found |= declared["levels"][f"{factor}={level}"]
-    return found
 
 
 def _is_ours(metric: str) -> bool:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.records import load
-from bench.report import published
+from bench.report import counterparts, published
 
 Plant = Callable[..., Path]
 FACTORS = {"upsampling": ["dilated-8", "jpu", "fpn"], "head": ["encnet"]}
@@ -103,3 +103,25 @@ def test_a_study_without_published_numbers_has_an_empty_table(tmp_path: Path, pl
     found = published.accuracy(load(planted_results(tmp_path)))
     assert found.empty
     assert "Agreement" in found.columns
+
+
+def test_published_training_memory_stands_beside_ours_as_ratios(tmp_path: Path, planted_results: Plant) -> None:
+    toolbox = {**DECLARED, "system": "mmsegmentation"}
+    scores = {f"upsampling={level}, head=encnet": [0.5] for level in FACTORS["upsampling"]}
+    memory = {"weight_bytes": 0, "buffer_bytes": 0, "gradient_bytes": 0, "optimiser_bytes": 0, "input_bytes": 0}
+    peaks = {"dilated-8": 400, "jpu": 300}
+    costs = {
+        f"upsampling={level}, head=encnet": {
+            "training_memory": {**memory, "peak_bytes": mib * 2**20, "saved_bytes": {}}
+        }
+        for level, mib in peaks.items()
+    }
+    planted_results(tmp_path, factors=FACTORS, scores=scores, costs=costs, plan={"published": [toolbox]})
+    found = counterparts.memory(load(tmp_path))
+    rows = found[found["Variant"] == "upsampling=jpu"].set_index("Published (GB)")
+    assert rows.loc["8.15", "Published ratio"] == "×0.95"  # over 8.6
+    assert rows.loc["15.45", "Published ratio"] == "—"  # four images a GPU: nobody published the other side
+    assert set(rows["Our ratio"]) == {"×0.75"}
+    assert set(rows["Ours (MiB)"]) == {"300.0"}
+    assert rows.loc["9.67", "Measured there"].startswith("crop 512x512, 4 images a GPU, V100; largest of")
+    assert counterparts.memory(load(planted_results(tmp_path / "none"))).empty
