@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from bench.sides import side
 FORMATS = {"markdown": side_by_side.markdown, "csv": side_by_side.csv, "json": side_by_side.as_json}
 WIDTH = 200
 """Of a terminal's tables that go to a file or a pipe."""
+_BREAK = re.compile(r",(?=[A-Za-z_])")
+"""Where a long name of a variant may be broken: a space after it lets a terminal do so."""
 
 
 class ComparisonError(BenchError, ValueError):
@@ -56,7 +59,7 @@ def _show(found: comparison.Comparison, form: str, console: Console) -> None:
         for head in rows.columns:
             table.add_column(Text(str(head)), overflow="fold")
         for row in rows.itertuples(index=False, name=None):
-            table.add_row(*(Text(str(cell)) for cell in row))
+            table.add_row(*(Text(_BREAK.sub(", ", str(cell))) for cell in row))
         console.print()
         console.print(table)
     console.print()

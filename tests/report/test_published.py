@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bench.plan import here, make_plan
 from bench.records import load
 from bench.report import counterparts, published
+from bench.study import Source
+from bench.trial import load as load_source
 
 Plant = Callable[..., Path]
 FACTORS = {"upsampling": ["dilated-8", "jpu", "fpn"], "head": ["encnet"]}
@@ -125,3 +129,35 @@ def test_published_training_memory_stands_beside_ours_as_ratios(tmp_path: Path, 
     assert set(rows["Ours (MiB)"]) == {"300.0"}
     assert rows.loc["9.67", "Measured there"].startswith("crop 512x512, 4 images a GPU, V100; largest of")
     assert counterparts.memory(load(planted_results(tmp_path / "none"))).empty
+
+
+def test_a_planned_study_carries_what_its_report_needs(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    study = tiny_study()
+    declared = """
+    published=(
+        Published(
+            "FastFCN",
+            {"neck": "off"},
+            {"neck=off": {"upsampling": "dilated-8"}, "neck=on": {"upsampling": "jpu"}},
+            {"head": "aspp"},
+        ),
+    ),
+    seeds=(0, 1),"""
+    text = study.read_text().replace("    seeds=(0, 1),", declared)
+    study.write_text("from bench.published.rows import Published\n" + text)
+    plan = make_plan(load_source(Source(str(study))), tmp_path / "results", here())
+    before = [trial.key for trial in plan.trials]
+    plan.write("bench plan tiny.py")
+    found = published.accuracy(load(plan.folder))
+    row = on(found, "neck=on", "50.07")
+    assert (row["Against"], row["Δ published"], row["Agreement"]) == (
+        "baseline", "+0.88", "not comparable: another data set",
+    )  # fmt: skip
+    assert row["Differs in"].startswith(
+        "data set: PASCAL Context, here synthetic; classes: 59, here 9; backbone: resnet50"
+    )
+    assert "backbone: resnet50, here resnet18 of width 8; initial weights: ImageNet, here random" in row["Differs in"]
+    study.write_text(text.replace(declared, "    seeds=(0, 1),"))
+    sys.modules.pop("studies.tiny")
+    plain = make_plan(load_source(Source(str(study))), tmp_path / "plain", here())
+    assert [trial.key for trial in plain.trials] == before  # no published number changes a trial's identity
