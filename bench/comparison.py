@@ -22,6 +22,7 @@ from bench.columns import column
 from bench.derived import COLUMNS_OF
 from bench.records import Record, RecordError
 from bench.sides import Side
+from bench.speed_comparison import speed
 from bench.two_samples import ratio_of_samples, welch
 
 NAN = float("nan")
@@ -53,6 +54,7 @@ class Comparison:
         changed: one row a fact that is not the same: kind, what, a, b.
         quality: one row a variant of both and quantity, columns :data:`QUALITY`.
         cost: one row a variant of both, quantity and hardware class, columns :data:`COST`.
+        speed: one row a speed comparison of both, columns :data:`~bench.speed_comparison.SPEED`.
         only: one row a variant that one side has: variant, side.
     """
 
@@ -61,6 +63,7 @@ class Comparison:
     changed: pd.DataFrame
     quality: pd.DataFrame
     cost: pd.DataFrame
+    speed: pd.DataFrame
     only: pd.DataFrame
 
     @property
@@ -92,6 +95,7 @@ def compare(a: Side, b: Side, quantities: Sequence[str] = JUDGED) -> Comparison:
         changed=changes(a, b, both),
         quality=_judged([row for each in both for row in _quality(a, b, each, quantities)]),
         cost=pd.DataFrame([row for each in both for row in _cost(a, b, each)], columns=list(COST)),
+        speed=speed(a, b),
         only=pd.DataFrame(only, columns=["variant", "side"], dtype=object),
     )
 

@@ -53,7 +53,10 @@ ALLOWED = {
     "sides": {"records"},
     "changes": {"records", "sides"},
     "two_samples": {"stats"},
-    "comparison": {"columns", "derived", "records", "stats", "sides", "changes", "two_samples"},
+    "speed_comparison": {"records", "setting", "stats", "sides", "two_samples"},
+    "comparison": {
+        "columns", "derived", "records", "stats", "sides", "changes", "two_samples", "speed_comparison",
+    },
     "report": {
         "parts", "columns", "records", "setting", "stats", "speedups", "audit", "published", "comparison", "report",
     },
@@ -92,7 +95,7 @@ SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "report", "report_cli", "cli",
-    "identity", "recipe", "setting", "published", "sides", "changes", "two_samples",
+    "identity", "recipe", "setting", "published", "sides", "changes", "two_samples", "speed_comparison",
     "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
 }  # fmt: skip
 

@@ -18,6 +18,7 @@ TITLES = {
     "changed": "What changed",
     "quality": "Quality, B − A",
     "cost": "Cost, B over A",
+    "speed": "Speed-ups, times as fast as the other side of each comparison",
     "only": "In one of them only",
 }
 
@@ -28,6 +29,7 @@ def printed(found: Comparison) -> dict[str, pd.DataFrame]:
         "changed": found.changed.rename(columns={"kind": "Kind", "what": "What", "a": "A", "b": "B"}),
         "quality": pd.DataFrame([_quality(row) for row in found.quality.to_dict("records")], dtype=object),
         "cost": pd.DataFrame([_cost(row) for row in found.cost.to_dict("records")], dtype=object),
+        "speed": pd.DataFrame([_speed(row) for row in found.speed.to_dict("records")], dtype=object),
         "only": found.only.rename(columns={"variant": "Variant", "side": "Side"}),
     }
     return {name: table for name, table in parts.items() if len(table)}
@@ -54,7 +56,7 @@ def markdown(found: Comparison) -> str:
 
 
 def csv(found: Comparison) -> str:
-    """One tidy table, unrounded in stored units; ``part`` says which of the four a row is of."""
+    """One tidy table, unrounded in stored units; ``part`` says which part a row is of."""
     tables = [each.assign(part=name) for name, each in _parts(found).items() if len(each)]
     names = dict.fromkeys(["part", *(name for table in tables for name in table.columns)])
     rows = [row for table in tables for row in table.to_dict("records")]
@@ -72,7 +74,7 @@ def as_json(found: Comparison) -> str:
 
 
 def _parts(found: Comparison) -> dict[str, pd.DataFrame]:
-    return {"changed": found.changed, "quality": found.quality, "cost": found.cost, "only": found.only}
+    return {name: getattr(found, name) for name in TITLES}
 
 
 def _quality(row: Mapping[Any, Any]) -> dict[str, str]:
@@ -94,7 +96,6 @@ def _quality(row: Mapping[Any, Any]) -> dict[str, str]:
 def _cost(row: Mapping[Any, Any]) -> dict[str, str]:
     name = row["quantity"]
     exact = name in COUNTED
-    within = "" if math.isnan(row["low"]) else f"[{row['low']:.3f}, {row['high']:.3f}]"
     return {
         "Variant": str(row["variant"]),
         "Quantity": column(name).label if exact else column(name).title,
@@ -102,10 +103,31 @@ def _cost(row: Mapping[Any, Any]) -> dict[str, str]:
         "A": _count(row["a"]) if exact else shown(row["a"], name),
         "B": _count(row["b"]) if exact else shown(row["b"], name),
         "Ratio": ratio(row["ratio"]),
-        "95 % interval": within or NOTHING,
+        "95 % interval": _within(row["low"], row["high"]),
         "Verdict": str(row["verdict"]) or NOTHING,
         "Remark": str(row["remark"]) or NOTHING,
     }
+
+
+def _speed(row: Mapping[Any, Any]) -> dict[str, str]:
+    return {
+        "Variant": str(row["variant"]),
+        "Against": str(row["against"]),
+        "Setting": str(row["setting"]),
+        "Hardware": str(row["hardware"]),
+        "A": f"{_times(row['a'])} {_within(row['a_low'], row['a_high'])}",
+        "B": f"{_times(row['b'])} {_within(row['b_low'], row['b_high'])}",
+        "B over A": f"{_times(row['ratio'])} {_within(row['low'], row['high'])}",
+        "Remark": str(row["remark"]) or NOTHING,
+    }
+
+
+def _times(value: float) -> str:
+    return NOTHING if math.isnan(value) else f"{value:.3f}"
+
+
+def _within(low: float, high: float) -> str:
+    return NOTHING if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
 
 
 def _count(value: float) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from bench import cli
+from bench.report.side_by_side import TITLES
 
 Plant = Callable[..., Path]
 Command = Callable[..., tuple[int, str, str]]
@@ -71,8 +72,8 @@ def test_csv_and_json_hold_the_same_numbers_unrounded(
     assert (code, out) == (0, "")
     table = pd.read_csv(tmp_path / "deep" / "x.csv")
     document = json.loads(bench("compare", *folders, "--format", "json")[1])
-    assert {part: len(document[part]) for part in ("changed", "quality", "cost", "only")} == {
-        **dict.fromkeys(("changed", "quality", "cost", "only"), 0), **table["part"].value_counts().to_dict(),
+    assert {part: len(document[part]) for part in TITLES} == {
+        **dict.fromkeys(TITLES, 0), **table["part"].value_counts().to_dict(),
     }  # fmt: skip
     [row] = [each for each in document["quality"] if each["variant"] == ON]
     assert row["delta"] == pytest.approx(-0.02, abs=1e-5)
