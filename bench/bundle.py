@@ -67,9 +67,10 @@ def export(folder: Path, output: Path | None = None, *, artifacts: bool = False)
 
 
 def _copy(folder: Path, root: Path, command: Command, *, artifacts: bool) -> Redaction:
-    """Plan, records, cost attribution and, if wanted, artifacts, without paths of this machine."""
+    """Plan, records, cost attribution, limits and, if wanted, artifacts, without paths of this machine."""
     cleaned = Redaction(command.known)
-    names = ["study.json", "records", "attribution", *(["artifacts"] if artifacts else [])]
+    limits = sorted(path.name for path in folder.glob("limits-*.json"))
+    names = ["study.json", "records", "attribution", *limits, *(["artifacts"] if artifacts else [])]
     found = [path for name in names for path in [folder / name, *sorted((folder / name).rglob("*"))]]
     for path in found:
         if not path.is_file() or path.name.startswith("."):
@@ -101,12 +102,11 @@ def _cleaned(text: str, file: str, cleaned: Redaction, command: Command) -> str:
 
 def _source(root: Path, results: Results, command: Command) -> tuple[str, ...]:
     """Write the study's file as it is at the recorded commit; a note where that cannot be had."""
-    commits = Counter(record.environment.get("study_commit") for record in results.records)
-    commits.pop(None, None)
-    created = results.plan["created"].get("commit")
-    if not command.study or not (commits or created):
+    recorded = [str(record.environment.get("study_commit")) for record in results.records]
+    counts = Counter(each for each in (*recorded, str(results.plan["created"].get("commit"))) if texts.is_commit(each))
+    if not command.study or not counts:
         return ("The study's source is not included: no commit of it was recorded.",)
-    commit = str(commits.most_common(1)[0][0] if commits else created)
+    [(commit, _)] = counts.most_common(1)
     path = Path(command.study).expanduser()
     try:
         shown = subprocess.run(

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from fnmatch import filter as filter_names
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ FILES = {
     "records/": "one JSON file a trial: settings, environment, outcome, raw measurements in SI units",
     "report/": "the report: open index.html; its tables and the data of its figures lie beside it",
     "attribution/": "where costs are, module by module (bench cost)",
+    "limits-*.json": "the largest batches and inputs that fit (bench limits)",
     "artifacts/": "one NPZ file a quality trial: counts of every image",
     "study/": "the study's file as it is at the recorded commit",
     "environment.txt": "versions, device and commit of every set of records",
@@ -24,7 +26,7 @@ FILES = {
     "CITATION.txt": "what to cite",
     "MANIFEST": "SHA-256 of every other file; check with `sha256sum -c MANIFEST`",
 }
-OPTIONAL = ("attribution/", "artifacts/", "study/")
+OPTIONAL = ("attribution/", "limits-*.json", "artifacts/", "study/")
 
 
 def readme(results: Results, name: str, present: Collection[str], notes: Sequence[str]) -> str:
@@ -36,7 +38,9 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
         present: the files and folders that it has, besides those that every bundle has.
         notes: what a reader must know.
     """
-    files = {file: what for file, what in FILES.items() if file not in OPTIONAL or file.rstrip("/") in present}
+    files = {
+        file: what for file, what in FILES.items() if file not in OPTIONAL or filter_names(present, file.rstrip("/"))
+    }
     lines = [
         f"# {_markdown(results.plan['name'])}",
         "",
@@ -135,11 +139,18 @@ def citation(results: Results) -> str:
     )
 
 
+def is_commit(text: str) -> bool:
+    """Whether a text is the name of a commit: git must not take it for an option."""
+    return re.fullmatch(r"[0-9a-f]{7,64}", text) is not None
+
+
 def _commits(results: Results) -> tuple[str, list[str]]:
     """The commit of most records, or else of the plan, and the other ones."""
-    counts = Counter(str(r.environment["commit"]) for r in results.records if r.environment.get("commit"))
+    counts = Counter(str(r.environment.get("commit")) for r in results.records)
+    counts = Counter({commit: count for commit, count in counts.items() if is_commit(commit)})
     if not counts:
-        return str(results.plan["created"].get("commit") or ""), []
+        created = str(results.plan["created"].get("commit"))
+        return created if is_commit(created) else "", []
     first, *others = [commit for commit, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
     return first, others
 

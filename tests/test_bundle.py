@@ -149,6 +149,21 @@ def test_the_commands_are_a_script_from_clone_to_report(made: Exported, tmp_path
 
 
 @pytest.mark.usefixtures("without_page")
+def test_what_bench_cost_and_bench_limits_left_goes_along_without_paths(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path / "own" / "x")
+    (folder / "attribution").mkdir()
+    (folder / "attribution" / "baseline.csv").write_text("module,of\nhead,/home/mallory/x/head.py\n")
+    (folder / "limits-batch-baseline.json").write_text('{"study": "/home/mallory/x/study.py", "largest": 8}')
+    root = unpacked(export(folder).path, tmp_path / "elsewhere")
+    assert (root / "attribution" / "baseline.csv").read_text() == "module,of\nhead,…/head.py\n"
+    assert json.loads((root / "limits-batch-baseline.json").read_text()) == {"study": "…/study.py", "largest": 8}
+    readme = (root / "README.md").read_text()
+    assert "`limits-*.json`" in readme
+    assert "`attribution/`" in readme
+    assert "`study/`" not in readme
+
+
+@pytest.mark.usefixtures("without_page")
 def test_a_hostile_study_is_text_in_readme_and_script(tmp_path: Path, planted_results: Plant) -> None:
     hostile = "x\n# Big\n<script>alert(1)</script>\nrm -rf ~"
     more = {"name": hostile, "question": hostile, "command": "bench run studies/x.py '$(touch gone)'"}
@@ -181,7 +196,12 @@ def test_the_studys_source_is_that_of_the_recorded_commit(tmp_path: Path, plante
 
 @pytest.mark.usefixtures("without_page")
 @pytest.mark.parametrize(
-    ("commit", "said"), [("dead" * 10, "git has no planted.py of commit deaddeaddead"), (None, "no commit of it")]
+    ("commit", "said"),
+    [
+        ("dead" * 10, "git has no planted.py of commit deaddeaddead"),
+        (None, "no commit of it"),
+        ("--output=gone", "no commit of it"),
+    ],
 )
 def test_a_source_that_cannot_be_had_is_told(
     tmp_path: Path, planted_results: Plant, commit: str | None, said: str
