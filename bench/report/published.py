@@ -22,8 +22,8 @@ OURS_TEST = {"test": "whole image", "scales": "single", "flip": "no"}
 """What :func:`bench.inference.predict` does, whatever the recipe."""
 NAN = float("nan")
 MATCHED = (
-    "system", "variant", "against", "metric", "value", "delta", "mean", "n", "our_delta", "low", "high", "agreement",
-    "differs", "not_stated", "flaw", "source",
+    "system", "variant", "against", "metric", "on", "value", "delta", "mean", "n", "our_delta", "low", "high",
+    "agreement", "differs", "not_stated", "flaw", "source",
 )  # fmt: skip
 """Columns of :func:`matched`."""
 
@@ -37,6 +37,7 @@ def accuracy(results: Results) -> pd.DataFrame:
             "Variant": names[row["variant"]],
             "Against": names.get(row["against"], NOTHING),
             "Quantity": column(row["metric"]).title,
+            "On": row["on"],
             "Published": row["value"],
             "Δ published": signed(row["delta"], row["metric"]),
             "Ours": shown(row["mean"], row["metric"]),
@@ -52,7 +53,7 @@ def accuracy(results: Results) -> pd.DataFrame:
         for row in matched(results).to_dict("records")
     ]
     heads = [
-        "System", "Variant", "Against", "Quantity", "Published", "Δ published", "Ours", "Seeds", "Δ ours",
+        "System", "Variant", "Against", "Quantity", "On", "Published", "Δ published", "Ours", "Seeds", "Δ ours",
         "95 % interval", "Agreement", "Differs in", "Not stated there", "Known flaw", "Source",
     ]  # fmt: skip
     return pd.DataFrame(printed, columns=heads, dtype=object)
@@ -93,7 +94,8 @@ def _row(
     effect = stats.paired([ours[seed] for seed in common], [theirs[seed] for seed in common])
     compared = list(_compared(results, variant, row))
     return {
-        "system": system, "variant": variant, "against": other, "metric": metric, "value": row["value"], "delta": delta,
+        "system": system, "variant": variant, "against": other, "metric": metric, "on": _on(row),
+        "value": row["value"], "delta": delta,
         "mean": sum(ours.values()) / len(ours) if ours else NAN, "n": len(ours),
         "our_delta": effect.delta, "low": effect.low, "high": effect.high,
         "agreement": _agreement(compared, delta, effect),
@@ -101,6 +103,13 @@ def _row(
         "not_stated": ", ".join(what for what, there, _ in compared if there == NOT_STATED),
         "flaw": row["flaw"], "source": row["source"],
     }  # fmt: skip
+
+
+def _on(row: Mapping[str, str]) -> str:
+    """Data and protocol of a published row in short: ``Cityscapes val, single scale, 80000 iterations``."""
+    scales = {"single": "single scale", "multi": "multi-scale"}.get(row["scales"], "")
+    split, schedule = ("" if row[name] == NOT_STATED else row[name] for name in ("split", "schedule"))
+    return ", ".join(each for each in (f"{row['data']} {split}".rstrip(), scales, schedule) if each)
 
 
 def _agreement(compared: list[tuple[str, str, str]], delta: float, effect: stats.Effect) -> str:

@@ -59,6 +59,7 @@ def test_a_published_difference_stands_beside_ours_with_its_interval(tmp_path: P
     # differences of 1.0, 1.2 and 0.9 points: mean 1.03, sd 0.153, t(0.975; 2) = 4.303
     assert (row["Ours"], row["Δ ours"], row["95 % interval"]) == ("49.53", "+1.03", "[+0.65, +1.41]")
     assert row["Agreement"] == "published Δ inside our interval"
+    assert row["On"] == "PASCAL Context val, single scale, 80 epochs"
     baseline = on(found, "baseline", "49.91")
     assert (baseline["Δ published"], baseline["Δ ours"]) == ("—", "—")
     assert set(found["Variant"]) == {"baseline", "upsampling=jpu"}
