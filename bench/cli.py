@@ -304,6 +304,8 @@ def convert(
 
 
 app.command()(report_cli.report)
+app.command()(report_cli.compare)
+app.command()(report_cli.export)
 
 
 def main() -> None:

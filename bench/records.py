@@ -21,6 +21,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.types import is_float_dtype
 
 from bench.columns import COLUMNS, META, Column, column
 from bench.derived import COLUMNS_OF, doubts
@@ -294,13 +295,12 @@ def _long(
     return pd.DataFrame(columns)
 
 
-def load(folder: str | Path) -> Results:
-    """The results in ``folder``: its ``study.json`` and everything under ``records/``.
+def read_plan(folder: Path) -> dict[str, Any]:
+    """The content of a results folder's ``study.json``.
 
     Raises:
-        RecordError: for a folder without ``study.json``, unreadable records or two records of one trial.
+        RecordError: for a folder without one, or one that cannot be read.
     """
-    folder = Path(folder)
     try:
         plan = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -313,6 +313,17 @@ def load(folder: str | Path) -> Results:
         raise RecordError(
             f"{folder / 'study.json'} is no plan of format {VERSION}; write it anew with: bench plan STUDY"
         )
+    return plan
+
+
+def load(folder: str | Path) -> Results:
+    """The results in ``folder``: its ``study.json`` and everything under ``records/``.
+
+    Raises:
+        RecordError: for a folder without ``study.json``, unreadable records or two records of one trial.
+    """
+    folder = Path(folder)
+    plan = read_plan(folder)
     planned = {cell["key"] for cell in plan["cells"]}
     found = read_all(folder / "records")
     return Results(
@@ -325,6 +336,27 @@ def load(folder: str | Path) -> Results:
 def frame(folder: str | Path) -> pd.DataFrame:
     """:meth:`Results.frame` of a results folder."""
     return load(folder).frame()
+
+
+def frames(*folders: str | Path) -> pd.DataFrame:
+    """:func:`frame` of one folder; of several, one below the other with the column ``folder`` in front.
+
+    Raises:
+        RecordError: for no folder at all.
+    """
+    if not folders:
+        raise RecordError("no results folder was named; give one or more, such as results/quickstart")
+    tables = [frame(folder) for folder in folders]
+    if len(tables) == 1:
+        return tables[0]
+    names = dict.fromkeys(["folder", *(name for table in tables for name in table.columns)])
+    rows = [
+        {"folder": str(folder), **row}
+        for folder, table in zip(folders, tables, strict=True)
+        for row in table.to_dict("records")
+    ]
+    measured = [name for name in names if any(name in table and is_float_dtype(table[name]) for table in tables)]
+    return pd.DataFrame(rows, columns=list(names)).astype(dict.fromkeys(measured, float))
 
 
 def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> tuple[dict[str, Any], dict[str, float]]:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from bench.factors import Factor, StudyError, apply
 from bench.model import Variant
 from bench.parts import BenchError, nearest
+from bench.published.rows import Published
 from bench.recipe import Recipe
 from bench.setting import Setting, Speed
 
@@ -88,6 +89,7 @@ class Study:
         margin: of equivalence: a difference in mIoU, as a fraction, below which two variants count as equal. To be
             chosen before the results are seen; ``None`` makes no such claim.
         speed: which cells are timed against which, if ``speed`` is a stage.
+        published: published numbers that reports place beside this study's.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Study:
     stages: tuple[Stage, ...] = ("quality", "cost")
     margin: float | None = None
     speed: Speed | None = None
+    published: tuple[Published, ...] = ()
     _cells: tuple[Cell, ...] = field(init=False, repr=False)
     _excluded: tuple[ExcludedCell, ...] = field(init=False, repr=False)
 
@@ -119,6 +122,9 @@ class Study:
             raise StudyError(f"study {self.name!r}: the stage 'speed' and speed=Speed(…) go together")
         for levels in [self.speed.against, *(self.speed.only or {}).values()] if self.speed else []:
             self._check_levels("speed", levels, complete=False)
+        for each in self.published:
+            for levels in [each.against, *(dict([term.split("=", 1)]) for term in each.levels)]:
+                self._check_levels("published", levels, complete=False)
         self._check_levels("baseline", self.baseline, complete=True)
         for rule in self.exclude:
             self._check_levels("exclude", rule.when, complete=False)

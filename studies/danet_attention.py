@@ -18,6 +18,7 @@ from bench.heads.fcn import FCNHead
 from bench.losses import AuxiliaryLoss, SegmentationLoss
 from bench.model import Variant
 from bench.parts import part
+from bench.published.rows import Published
 from bench.recipe import Recipe
 from bench.study import Exclude, Study
 
@@ -30,6 +31,20 @@ BASE = Variant(
     losses=(part(SegmentationLoss),),
 )
 MATCHED = matched_head(part(FCNHead), replace(BASE, head=BOTH), len(CamVid.classes))
+PAPER = {
+    "attention=none": {"attention": "none"},
+    "attention=both": {"attention": "both"},
+    "multi_grid=off": {"multi_grid": "off"},
+    "multi_grid=on": {"multi_grid": "on"},
+    "supervised=one": {"losses": "one cross-entropy"},
+    "supervised=three": {"losses": "three cross-entropies"},
+}
+TOOLBOX = {
+    "attention=both": {"attention": "both"},
+    "multi_grid=off": {"multi_grid": "off"},
+    "supervised=three": {"losses": "three cross-entropies, auxiliary on C4"},
+}
+PLAIN = {"attention": "none", "supervised": "one"}
 
 STUDY = Study(
     name="danet_attention",
@@ -66,4 +81,8 @@ STUDY = Study(
         for level in ("none", "position", "channel", "none-matched")
     ),
     recipe=Recipe(data=part(CamVid), crop_px=(352, 480), iterations=20_000, batch=8, learning_rate=0.01, eval_batch=4),
+    published=(
+        Published("DANet", PLAIN, PAPER, {"backbone": "resnet50"}),
+        Published("mmsegmentation", PLAIN, TOOLBOX, {"backbone": "resnet50"}),
+    ),
 )

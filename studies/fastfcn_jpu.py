@@ -22,10 +22,19 @@ from bench.necks.fpn import FPN
 from bench.necks.jpu import JPU
 from bench.necks.path_aggregation import PathAggregation
 from bench.parts import part
+from bench.published.rows import Published
 from bench.recipe import Recipe
 from bench.study import Study
 
 DILATED_16, UNDILATED = choose(output_stride=16), choose(output_stride=32)
+RELEASED = {
+    "upsampling=dilated-8": {"upsampling": "dilated-8"},
+    "upsampling=jpu": {"upsampling": "jpu"},
+    "head=psp": {"head": "psp"},
+    "head=aspp": {"head": "aspp"},
+    "head=encnet": {"head": "encnet"},
+}
+TOOLBOX = {**RELEASED, "upsampling=none-32": {"upsampling": "none-32"}}
 
 STUDY = Study(
     name="fastfcn_jpu",
@@ -66,4 +75,8 @@ STUDY = Study(
     baseline={"upsampling": "dilated-8", "head": "fcn"},
     margin=0.005,  # "loses nothing": within half a point of mIoU
     recipe=Recipe(data=part(CamVid), crop_px=(352, 480), iterations=20_000, batch=8, learning_rate=0.01, eval_batch=4),
+    published=(
+        Published("FastFCN", {"upsampling": "dilated-8"}, RELEASED, {"backbone": "resnet50"}),
+        Published("mmsegmentation", {"upsampling": "dilated-8"}, TOOLBOX, {"backbone": "resnet50"}),
+    ),
 )

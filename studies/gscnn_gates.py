@@ -16,6 +16,7 @@ from bench.heads.aspp import DeepLabV3PlusHead
 from bench.losses import BoundaryLoss
 from bench.model import Variant
 from bench.parts import part
+from bench.published.rows import Published
 from bench.recipe import Recipe
 from bench.shape_streams.gated import GatedShapeStream
 from bench.study import Study
@@ -23,6 +24,15 @@ from bench.study import Study
 PLAIN = part(GatedShapeStream, image_gradient="none")
 SUPERVISED = adding(part(BoundaryLoss))
 DUAL_TASK = adding(part(BoundaryLoss), part(BoundaryRestrictedLoss), part(DualTaskLoss))
+PAPER = {
+    "trunk=wide-resnet-38": {"backbone": "wideresnet38"},
+    "shape=none": {"shape": "none"},
+    "shape=gates-gradients-dual": {"shape": "gates-gradients-dual"},
+}
+TOOLBOX = {
+    "trunk=resnet-50": {"backbone": "resnet50"},
+    "shape=gates-gradients-dual": {"shape": "gates-gradients-dual"},
+}
 
 STUDY = Study(
     name="gscnn_gates",
@@ -48,4 +58,8 @@ STUDY = Study(
     ),
     baseline={"trunk": "resnet-50", "shape": "none"},
     recipe=Recipe(data=part(CamVid), crop_px=(352, 480), iterations=20_000, batch=8, learning_rate=0.01, eval_batch=2),
+    published=(
+        Published("Gated-SCNN", {"shape": "none"}, PAPER, {"head": "deeplabv3plus"}),
+        Published("PaddleSeg", {"shape": "none"}, TOOLBOX, {"head": "deeplabv3plus"}),
+    ),
 )

@@ -35,7 +35,9 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     return run
 
 
-@pytest.mark.parametrize("command", ["check", "plan", "run", "trial", "cost", "speed", "limits", "convert", "report"])
+@pytest.mark.parametrize(
+    "command", ["check", "plan", "run", "trial", "cost", "speed", "limits", "convert", "report", "compare", "export"]
+)
 def test_every_command_has_help_with_its_options_explained(
     bench: Callable[..., tuple[int, str, str]], command: str
 ) -> None:
@@ -47,7 +49,9 @@ def test_every_command_has_help_with_its_options_explained(
 
 def test_help_lists_the_commands(bench: Callable[..., tuple[int, str, str]]) -> None:
     out = bench("--help")[1]
-    assert all(f"  {name} " in out for name in ("check", "plan", "run", "trial", "cost", "convert", "report"))
+    assert all(
+        f"  {name} " in out for name in ("check", "plan", "run", "trial", "cost", "convert", "report", "compare")
+    )
 
 
 @pytest.mark.parametrize(

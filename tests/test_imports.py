@@ -47,12 +47,26 @@ ALLOWED = {
     "derived": {"scores"},
     "records": {"parts", "columns", "scores", "derived", "setting"},
     "stats": set(),
+    "published": {"parts"},
     "speedups": {"derived", "records", "stats"},
     "audit": set(),
-    "report": {"parts", "columns", "records", "setting", "stats", "speedups", "audit", "report"},
+    "sides": {"records"},
+    "changes": {"records", "sides"},
+    "two_samples": {"stats"},
+    "speed_comparison": {"records", "setting", "stats", "sides", "two_samples"},
+    "comparison": {
+        "columns", "derived", "records", "stats", "sides", "changes", "two_samples", "speed_comparison",
+    },
+    "report": {
+        "parts", "columns", "records", "setting", "stats", "speedups", "audit", "published", "comparison", "report",
+    },
+    "comparison_commands": {"parts", "sides", "comparison", "report"},
+    "redaction": set(),
+    "bundle_texts": {"records"},
+    "bundle": {"records", "redaction", "bundle_texts", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
-    "study": {"parts", "model", "recipe", "setting", "factors"},
+    "study": {"parts", "model", "recipe", "setting", "factors", "published"},
     "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
     "stages": {"parts", "model", "data", "recipe", "setting", "study", "training", "measure", "identity"},
     "trial": {
@@ -75,14 +89,15 @@ ALLOWED = {
         "parts", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
         "speedups", "limits", "commands", "report",
     },
-    "report_cli": {"parts", "report"},
+    "report_cli": {"parts", "report", "comparison_commands", "bundle"},
     "cli": {"parts", "commands", "timing_commands", "report_cli"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "report", "report_cli", "cli",
-    "identity", "recipe", "setting",
+    "identity", "recipe", "setting", "published", "sides", "changes", "two_samples", "speed_comparison",
+    "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
 }  # fmt: skip
 
 
@@ -136,7 +151,23 @@ def test_every_module_has_its_place_in_the_order() -> None:
 
 def test_packages_hold_no_code_so_that_importing_one_module_imports_no_other() -> None:
     bodies = {path: ast.parse(path.read_text()).body for path in (ROOT / "bench").rglob("__init__.py")}
+    own = bodies.pop(ROOT / "bench" / "__init__.py")
     assert [path for path, body in bodies.items() if any(not isinstance(node, ast.Expr) for node in body)] == []
+    code = [ast.unparse(node).partition("\n")[0] for node in own if not isinstance(node, ast.Expr)]
+    assert code == [
+        "from __future__ import annotations",
+        "from typing import TYPE_CHECKING",
+        "if TYPE_CHECKING:",
+        "def results(*folders: str | Path) -> pd.DataFrame:",
+    ]
+
+
+def test_importing_bench_imports_nothing_of_it() -> None:
+    script = "import sys; known = set(sys.modules); import bench; print(sorted(set(sys.modules) - known - {'bench'}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert [
+        name for name in ast.literal_eval(done.stdout) if name.partition(".")[0] in ("bench", "pandas", "torch")
+    ] == []
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from bench.check import check_cells
 from bench.environment import Machine
 from bench.plan import here, make_plan
+from bench.published.rows import Published, matching, rows
 from bench.report.page import write_report
 from bench.study import Source, load_study
 from bench.trial import load, run
@@ -81,3 +83,25 @@ def test_the_readmes_study_is_one(tmp_path: Path) -> None:
     path.write_text(imports + study)
     widths = [cell.variant.neck["width"] for cell in load_study(path).cells() if cell.variant.neck]
     assert widths == [512, 256, 128]
+
+
+def test_the_readmes_published_numbers_are_counted_and_its_example_names_some(tmp_path: Path) -> None:
+    told = re.search(r"(\d+) accuracies, (\d+) of training\s+memory, (\d+) speeds", README)
+    assert told is not None
+    assert [int(count) for count in told.groups()] == [len(rows(name)) for name in ("accuracy", "cost", "speed")]
+    example = next(block for block in blocks("python") if block.startswith("published=("))
+    names: dict[str, object] = {"Published": Published}
+    exec(example, names)
+    [declared] = names["published"]  # type: ignore[misc]  # from text
+    jpu = {**declared.settings, **declared.levels["upsampling=jpu"]}
+    assert set(matching(declared.system, jpu)["value"]) == {"51.05", "42.75"}
+
+
+def test_the_readmes_line_for_a_notebook_gives_the_table(
+    tmp_path: Path, planted_results: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted_results(tmp_path / "results" / "quickstart")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, pd.DataFrame] = {}
+    exec(next(block for block in blocks("python") if block.startswith("import bench;")), names)
+    assert names["table"]["miou"].notna().sum() == 12

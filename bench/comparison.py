@@ -1,0 +1,225 @@
+"""Two sets of results side by side: what changed between them, and which differences are resolved.
+
+Quality is paired by seed where both sides have one recipe and one data set, so that a seed means the same draws;
+otherwise it is Welch's test of two samples, and the row says so. Counts are exact. Timings of two separate runs are
+never judged: whatever drifted between the runs is in their ratio, and only ``bench speed`` takes turns.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench import stats
+from bench.changes import changes
+from bench.columns import column
+from bench.derived import COLUMNS_OF
+from bench.records import Record, RecordError
+from bench.sides import Side
+from bench.speed_comparison import speed
+from bench.two_samples import ratio_of_samples, welch
+
+NAN = float("nan")
+JUDGED = ("miou",)
+COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
+"""Recipe fields that have no part in training and evaluation."""
+COUNTED = ("parameters", "macs", "train_state_bytes", "activation_bytes")
+MEASURED = ("latency_s", "peak_bytes", "train_peak_bytes")
+ONE_STEP = ("activation_bytes", "train_peak_bytes")
+"""What depends on the recipe's batch and crop."""
+DRIFT = "separate runs, not interleaved"
+
+QUALITY = (
+    "variant", "quantity", "a", "b", "n_a", "n_b", "delta", "low", "high", "n", "method", "p", "p_holm", "verdict",
+    "reason",
+)  # fmt: skip
+"""Columns of :attr:`Comparison.quality`; values in stored units, differences B - A."""
+COST = ("variant", "quantity", "hardware", "a", "b", "ratio", "low", "high", "verdict", "remark")
+"""Columns of :attr:`Comparison.cost`; ratios B / A."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides and what differs.
+
+    Attributes:
+        a: name of the one side.
+        b: name of the other; differences are B - A.
+        changed: one row a fact that is not the same: kind, what, a, b.
+        quality: one row a variant of both and quantity, columns :data:`QUALITY`.
+        cost: one row a variant of both, quantity and hardware class, columns :data:`COST`.
+        speed: one row a speed comparison of both, columns :data:`~bench.speed_comparison.SPEED`.
+        only: one row a variant that one side has: variant, side.
+    """
+
+    a: str
+    b: str
+    changed: pd.DataFrame
+    quality: pd.DataFrame
+    cost: pd.DataFrame
+    speed: pd.DataFrame
+    only: pd.DataFrame
+
+    @property
+    def worse(self) -> list[str]:
+        """What is resolved to be worse in B: qualities after Holm, counts exactly; timings never are."""
+        tables = (self.quality, self.cost)
+        return [
+            f"{row['variant']}: {column(row['quantity']).label}"
+            for table in tables
+            for row in table[table["verdict"] == "worse"].to_dict("records")
+        ]
+
+
+def compare(a: Side, b: Side, quantities: Sequence[str] = JUDGED) -> Comparison:
+    """Compare B with A; Holm's correction runs over all rows of ``quality``.
+
+    Raises:
+        RecordError: for a quantity that is not one of quality with a better direction.
+    """
+    for name in quantities:
+        if column(name).stage != "quality" or column(name).better is None:
+            raise RecordError(f"{name!r} cannot be judged over seeds: choose a quality column with a better direction")
+    both = [variant for variant in a.variants if variant in b.variants]
+    only = [(variant, "A") for variant in a.variants if variant not in both]
+    only += [(variant, "B") for variant in b.variants if variant not in both]
+    return Comparison(
+        a.name,
+        b.name,
+        changed=changes(a, b, both),
+        quality=_judged([row for each in both for row in _quality(a, b, each, quantities)]),
+        cost=pd.DataFrame([row for each in both for row in _cost(a, b, each)], columns=list(COST)),
+        speed=speed(a, b),
+        only=pd.DataFrame(only, columns=["variant", "side"], dtype=object),
+    )
+
+
+def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Iterator[dict[str, Any]]:
+    ones, others = ({int(r.trial["seed"]): r for r in each.done("quality", variant)} for each in (a, b))
+    if not ones or not others:
+        return
+    method, seeds = _method(a, b, ones, others)
+    for name in quantities:
+        x, y = (_values(records, name) for records in (ones, others))
+        if not x or not y:
+            continue
+        common = [seed for seed in seeds if seed in x and seed in y]
+        if method == "paired":
+            found = stats.paired([y[seed] for seed in common], [x[seed] for seed in common])
+        elif method.startswith("Welch"):
+            found = welch(list(x.values()), list(y.values()))
+        else:
+            found = stats.Effect(NAN, NAN, NAN, NAN, 0, NAN)
+        effect = asdict(found)
+        means = {"a": float(np.mean(list(x.values()))), "b": float(np.mean(list(y.values())))}
+        yield {
+            "variant": variant, "quantity": name, **means, "n_a": len(x), "n_b": len(y), **effect, "method": method,
+        }  # fmt: skip
+
+
+def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    for row, p_holm in zip(rows, stats.holm([row["p"] for row in rows]), strict=True):
+        effect = stats.Effect(**{name: row[name] for name in ("delta", "low", "high", "sd", "n", "p")})
+        better = column(row["quantity"]).better
+        assert better is not None  # compare() refuses such quantities
+        said = stats.verdict(effect, p_holm, better)
+        judged = row["method"] == "paired" or row["method"].startswith("Welch")
+        row |= {"p_holm": p_holm, "verdict": said.word, "reason": said.reason if judged else row["method"]}
+    return pd.DataFrame(rows, columns=list(QUALITY))
+
+
+def _method(a: Side, b: Side, ones: Mapping[int, Record], others: Mapping[int, Record]) -> tuple[str, list[int]]:
+    """How one variant's qualities are compared, and the seeds that both sides have."""
+    records, seeds = [*ones.values(), *others.values()], sorted(set(ones) & set(others))
+    if len({tuple(record.measured["classes"]) for record in records}) > 1:
+        return "not compared: other classes", seeds
+    prints = [each.plan["data"].get("fingerprint") for each in (a, b)]
+    labels = {tuple(np.sum(record.measured["confusion"], axis=1).tolist()) for record in records}
+    if len(labels) > 1 or prints[0] != prints[1]:
+        return "Welch: other data", seeds
+    recipes = {json.dumps(_trained_by(record), sort_keys=True) for record in records}
+    if len(recipes) > 1:
+        return "Welch: other recipe", seeds
+    if len(seeds) < 2 <= min(len(ones), len(others)):
+        return "Welch: seeds not in common", seeds
+    return "paired", seeds
+
+
+def _trained_by(record: Record) -> dict[str, Any]:
+    return {name: value for name, value in record.choices.get("recipe", {}).items() if name not in COST_FIELDS}
+
+
+def _values(records: Mapping[int, Record], name: str) -> dict[int, float]:
+    derived = {seed: COLUMNS_OF["quality"](record.measured).get(name, NAN) for seed, record in records.items()}
+    return {seed: value for seed, value in derived.items() if math.isfinite(value)}
+
+
+def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
+    ones, others = ({str(r.environment.get("hardware")): r for r in each.done("cost", variant)} for each in (a, b))
+    if not ones or not others:
+        return
+    shared = [name for name in ones if name in others]
+    first, second = (records[shared[0]] if shared else next(iter(records.values())) for records in (ones, others))
+    for name in COUNTED:
+        yield from _counted(variant, name, first, second)
+    for hardware in shared:
+        for name in MEASURED:
+            yield from _measured(variant, name, hardware, ones[hardware], others[hardware])
+    if not shared:
+        hardware = " | ".join("; ".join(records) for records in (ones, others))
+        for name in MEASURED:
+            yield from _listed(variant, name, hardware, first, second, "not compared: other hardware")
+
+
+def _counted(variant: str, name: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
+    for row in _listed(variant, name, "", one, other, _other_input(name, one, other)):
+        less = "same" if row["a"] == row["b"] else "worse" if row["b"] > row["a"] else "better"
+        yield row if row["remark"] else {**row, "ratio": row["b"] / row["a"] if row["a"] else NAN, "verdict": less}
+
+
+def _measured(variant: str, name: str, hardware: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
+    unlike = _other_input(name, one, other)
+    kinds = {record.measured.get("memory_kind") for record in (one, other)}
+    if not unlike and name != "latency_s" and len(kinds) > 1:
+        unlike = "not compared: another way to read memory"
+    for row in _listed(variant, name, hardware, one, other, unlike):
+        if row["remark"]:
+            yield row
+        elif name == "latency_s":
+            found = ratio_of_samples(one.measured["latency_s"], other.measured["latency_s"])
+            yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "remark": DRIFT}
+        else:
+            yield {**row, "ratio": row["b"] / row["a"], "remark": "one reading on each side"}
+
+
+def _listed(
+    variant: str, name: str, hardware: str, one: Record, other: Record, remark: str
+) -> Iterator[dict[str, Any]]:
+    """Both values without a comparison; nothing where neither side has one."""
+    a, b = (COLUMNS_OF["cost"](record.measured).get(name, NAN) for record in (one, other))
+    if math.isnan(a) or math.isnan(b):
+        left_out = name == "latency_s" and not all(r.measured.get("isolated", True) for r in (one, other))
+        if math.isnan(a) and math.isnan(b) and not left_out:
+            return
+        remark = "not compared: a timing was not alone" if left_out else "not compared: one side has none"
+    values = {"a": a, "b": b, "ratio": NAN, "low": NAN, "high": NAN}
+    yield {
+        "variant": variant, "quantity": name, "hardware": hardware, **values, "verdict": "", "remark": remark,
+    }  # fmt: skip
+
+
+def _other_input(name: str, one: Record, other: Record) -> str:
+    """Why two costs are not of the same computation; empty if they are."""
+    if name in ("parameters", "train_state_bytes"):
+        return ""
+    if name in ONE_STEP:
+        steps = [[r.choices.get("recipe", {}).get(field) for field in ("batch", "crop_px")] for r in (one, other)]
+        return "" if steps[0] == steps[1] else "not compared: another batch or crop"
+    inputs = [(tuple(r.measured.get("input_px", ())), r.measured.get("batch")) for r in (one, other)]
+    return "" if inputs[0] == inputs[1] else "not compared: another input"

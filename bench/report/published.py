@@ -1,0 +1,182 @@
+"""Published accuracies beside ours: value, difference to its own other side, and what differs in protocol.
+
+Agreement is claimed only where data set, classes and split are the same: whether the published difference lies in the
+95 % interval of ours. What differs otherwise is found by comparing the row's columns with the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench import stats
+from bench.columns import ColumnError, column
+from bench.published.rows import NOT_STATED
+from bench.records import Results
+from bench.report.counterparts import counterparts
+from bench.report.words import NOTHING, interval, labels, shown, signed
+
+OURS_TEST = {"test": "whole image", "scales": "single", "flip": "no"}
+"""What :func:`bench.inference.predict` does, whatever the recipe."""
+NAN = float("nan")
+MATCHED = (
+    "system", "variant", "against", "metric", "on", "value", "delta", "mean", "n", "our_delta", "low", "high",
+    "agreement", "differs", "not_stated", "flaw", "source",
+)  # fmt: skip
+"""Columns of :func:`matched`."""
+
+
+def accuracy(results: Results) -> pd.DataFrame:
+    """Every published row of the study's variants as printed; empty for a study that names none."""
+    names = labels(results)
+    printed = [
+        {
+            "System": row["system"],
+            "Variant": names[row["variant"]],
+            "Against": names.get(row["against"], NOTHING),
+            "Quantity": column(row["metric"]).title,
+            "On": row["on"],
+            "Published": row["value"],
+            "Δ published": signed(row["delta"], row["metric"]),
+            "Ours": shown(row["mean"], row["metric"]),
+            "Seeds": str(row["n"]),
+            "Δ ours": signed(row["our_delta"], row["metric"]),
+            "95 % interval": interval(row["low"], row["high"], row["metric"]) or NOTHING,
+            "Agreement": row["agreement"],
+            "Differs in": row["differs"] or NOTHING,
+            "Not stated there": row["not_stated"] or NOTHING,
+            "Known flaw": row["flaw"],
+            "Source": row["source"],
+        }
+        for row in matched(results).to_dict("records")
+    ]
+    heads = [
+        "System", "Variant", "Against", "Quantity", "On", "Published", "Δ published", "Ours", "Seeds", "Δ ours",
+        "95 % interval", "Agreement", "Differs in", "Not stated there", "Known flaw", "Source",
+    ]  # fmt: skip
+    return pd.DataFrame(printed, columns=heads, dtype=object)
+
+
+def matched(results: Results) -> pd.DataFrame:
+    """One row a published value that belongs to a variant, columns :data:`MATCHED`.
+
+    ``value`` is as published (per cent, as text); ``delta``, ``mean``, ``our_delta``, ``low`` and ``high`` are in the
+    stored unit, NaN where one of the sides is missing.
+    """
+    scores = _scores(results)
+    rows = [
+        _row(results, each["system"], variant, other, row, other_row, scores)
+        for each in results.plan.get("published", [])
+        for variant, other, row, other_row in counterparts(results, each, "accuracy")
+        if row["class"] == "all" and _is_ours(row["metric"])
+    ]
+    return pd.DataFrame(rows, columns=list(MATCHED))
+
+
+def _is_ours(metric: str) -> bool:
+    try:
+        return column(metric).stage == "quality"
+    except ColumnError:  # the score of a challenge, say
+        return False
+
+
+def _row(
+    results: Results, system: str, variant: str, other: str, row: Mapping[str, str],
+    other_row: Mapping[str, str] | None, scores: pd.DataFrame,
+) -> dict[str, Any]:  # fmt: skip
+    metric = row["metric"]
+    scale = column(metric).scale
+    delta = NAN if other_row is None else (float(row["value"]) - float(other_row["value"])) / scale
+    ours, theirs = (_by_seed(scores, each, metric) for each in (variant, other))
+    common = sorted(set(ours) & set(theirs))
+    effect = stats.paired([ours[seed] for seed in common], [theirs[seed] for seed in common])
+    compared = list(_compared(results, variant, row))
+    return {
+        "system": system, "variant": variant, "against": other, "metric": metric, "on": _on(row),
+        "value": row["value"], "delta": delta,
+        "mean": sum(ours.values()) / len(ours) if ours else NAN, "n": len(ours),
+        "our_delta": effect.delta, "low": effect.low, "high": effect.high,
+        "agreement": _agreement(compared, delta, effect),
+        "differs": "; ".join(f"{what}: {there}, here {here}" for what, there, here in compared if there != NOT_STATED),
+        "not_stated": ", ".join(what for what, there, _ in compared if there == NOT_STATED),
+        "flaw": row["flaw"], "source": row["source"],
+    }  # fmt: skip
+
+
+def _on(row: Mapping[str, str]) -> str:
+    """Data and protocol of a published row in short: ``Cityscapes val, single scale, 80000 iterations``."""
+    scales = {"single": "single scale", "multi": "multi-scale"}.get(row["scales"], "")
+    split, schedule = ("" if row[name] == NOT_STATED else row[name] for name in ("split", "schedule"))
+    return ", ".join(each for each in (f"{row['data']} {split}".rstrip(), scales, schedule) if each)
+
+
+def _agreement(compared: list[tuple[str, str, str]], delta: float, effect: stats.Effect) -> str:
+    for what in ("data set", "classes", "split"):
+        if any(name == what for name, _, _ in compared):
+            return f"not comparable: another {what}" if what != "classes" else "not comparable: other classes"
+    if pd.isna(delta):
+        return "no published difference"
+    if pd.isna(effect.low):
+        return "not measured"
+    inside = effect.low <= delta <= effect.high
+    return f"published Δ {'inside' if inside else 'outside'} our interval"
+
+
+def _compared(results: Results, variant: str, row: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """What of the protocol differs, or is not stated: its name, the published value, ours."""
+    plan = results.plan
+    facts = plan.get("audit", {}).get("variants", {}).get(variant, {})
+    recipe = {**plan["recipe"], **facts.get("recipe", {})}
+    here = {
+        "data set": ("data", str(plan["data"]["name"])),
+        "classes": ("classes", str(len(plan["data"]["classes"]))),
+        "split": ("split", str(recipe.get("split", NOT_STATED))),
+        "backbone": ("backbone", _backbone(facts)),
+        "initial weights": ("initial_weights", _initial_weights(facts)),
+        "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", [])) or NOT_STATED),
+        "schedule": ("schedule", f"{recipe['iterations']} iterations" if "iterations" in recipe else NOT_STATED),
+        "batch": ("batch", str(recipe.get("batch", NOT_STATED))),
+        "test": ("test", OURS_TEST["test"]),
+        "scales": ("scales", OURS_TEST["scales"]),
+        "flip": ("flip", OURS_TEST["flip"]),
+    }
+    for what, (name, ours) in here.items():
+        if _plain(row[name]) != _plain(ours) and ours != NOT_STATED:
+            yield what, row[name], ours
+
+
+def _backbone(facts: Mapping[str, Any]) -> str:
+    """``resnet50``, with its width where that is not the usual 64."""
+    part = facts.get("slots", {}).get("backbone")
+    if part is None:
+        return NOT_STATED
+    choices = part.get("choices", {})
+    width = choices.get("width", 64)
+    name = f"{part['class'].rpartition('.')[2].lower()}{choices.get('depth', '')}"
+    return name if width == 64 else f"{name} of width {width}"
+
+
+def _initial_weights(facts: Mapping[str, Any]) -> str:
+    part = facts.get("slots", {}).get("backbone")
+    if part is None or "weights" not in part.get("choices", {}):
+        return NOT_STATED
+    return "random" if part["choices"]["weights"] is None else "from a file"
+
+
+def _plain(text: str) -> str:
+    """Without case and punctuation: a data set's name is written in several ways."""
+    return "".join(letter for letter in text.lower() if letter.isalnum())
+
+
+def _scores(results: Results) -> pd.DataFrame:
+    frame = results.frame()
+    return frame[(frame["stage"] == "quality") & (frame["status"] == "done")]
+
+
+def _by_seed(scores: pd.DataFrame, variant: str, metric: str) -> dict[int, float]:
+    if metric not in scores:
+        return {}
+    own = scores[(scores["variant"] == variant) & scores[metric].notna()]
+    return {int(seed): float(value) for seed, value in zip(own["seed"], own[metric], strict=True)}

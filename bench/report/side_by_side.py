@@ -1,0 +1,148 @@
+"""A comparison of two sets of results as printed: tables in a terminal, Markdown, CSV or JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.columns import column
+from bench.comparison import COUNTED, DRIFT, Comparison
+from bench.report.exports import markdown as markdown_table
+from bench.report.words import NOTHING, difference_unit, interval, ratio, shown, signed
+
+TITLES = {
+    "changed": "What changed",
+    "quality": "Quality, B − A",
+    "cost": "Cost, B over A",
+    "speed": "Speed-ups, times as fast as the other side of each comparison",
+    "only": "In one of them only",
+}
+
+
+def printed(found: Comparison) -> dict[str, pd.DataFrame]:
+    """Part -> its table with printed cells, empty ones left out."""
+    parts = {
+        "changed": found.changed.rename(columns={"kind": "Kind", "what": "What", "a": "A", "b": "B"}),
+        "quality": pd.DataFrame([_quality(row) for row in found.quality.to_dict("records")], dtype=object),
+        "cost": pd.DataFrame([_cost(row) for row in found.cost.to_dict("records")], dtype=object),
+        "speed": pd.DataFrame([_speed(row) for row in found.speed.to_dict("records")], dtype=object),
+        "only": found.only.rename(columns={"variant": "Variant", "side": "Side"}),
+    }
+    return {name: table for name, table in parts.items() if len(table)}
+
+
+def conclusion(found: Comparison) -> str:
+    """In sentences: how many comparisons there are, what is resolved, and how far timings can be trusted."""
+    words = found.quality["verdict"].value_counts()
+    counts = ", ".join(f"{words.get(word, 0)} {word}" for word in ("better", "worse", "not resolved"))
+    more = f" Worse in B: {'; '.join(found.worse)}." if found.worse else ""
+    timed = (found.cost["remark"] == DRIFT).any()
+    drift = " Timings are of separate runs: a drift between these is in their ratios; bench speed takes turns."
+    return f"{len(found.quality)} comparisons of quality: {counts} (after Holm).{more}{drift if timed else ''}"
+
+
+def markdown(found: Comparison) -> str:
+    """Headings and GitHub tables."""
+    tables = printed(found)
+    parts = [f"A: {_code(found.a)}  \nB: {_code(found.b)}", conclusion(found)]
+    for name, table in tables.items():
+        plain = pd.DataFrame(False, index=table.index, columns=table.columns)
+        parts.append(f"## {TITLES[name]}\n\n{markdown_table(table, plain).rstrip()}")
+    return "\n\n".join(parts) + "\n"
+
+
+def csv(found: Comparison) -> str:
+    """One tidy table, unrounded in stored units; ``part`` says which part a row is of."""
+    tables = [each.assign(part=name) for name, each in _parts(found).items() if len(each)]
+    names = dict.fromkeys(["part", *(name for table in tables for name in table.columns)])
+    rows = [row for table in tables for row in table.to_dict("records")]
+    return pd.DataFrame(rows, columns=list(names), dtype=object).to_csv(index=False)
+
+
+def as_json(found: Comparison) -> str:
+    """Everything, unrounded in stored units; what is not known is null."""
+    parts = {
+        name: [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
+        for name, table in _parts(found).items()
+    }
+    document = {"a": found.a, "b": found.b, "worse": found.worse, **parts}
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _parts(found: Comparison) -> dict[str, pd.DataFrame]:
+    return {name: getattr(found, name) for name in TITLES}
+
+
+def _quality(row: Mapping[Any, Any]) -> dict[str, str]:
+    name = row["quantity"]
+    return {
+        "Variant": str(row["variant"]),
+        "Quantity": column(name).title,
+        "A": f"{shown(row['a'], name)} (n={row['n_a']})",
+        "B": f"{shown(row['b'], name)} (n={row['n_b']})",
+        "Δ": f"{signed(row['delta'], name)} {difference_unit(name)}".rstrip(),
+        "95 % interval": interval(row["low"], row["high"], name) or NOTHING,
+        "Method": f"paired, n={row['n']}" if row["method"] == "paired" else str(row["method"]),
+        "p": _p(row["p"]),
+        "p (Holm)": _p(row["p_holm"]),
+        "Verdict": f"{row['verdict']} ({row['reason']})" if row["reason"] else str(row["verdict"]),
+    }
+
+
+def _cost(row: Mapping[Any, Any]) -> dict[str, str]:
+    name = row["quantity"]
+    exact = name in COUNTED
+    return {
+        "Variant": str(row["variant"]),
+        "Quantity": column(name).label if exact else column(name).title,
+        "Hardware": str(row["hardware"]) or NOTHING,
+        "A": _count(row["a"]) if exact else shown(row["a"], name),
+        "B": _count(row["b"]) if exact else shown(row["b"], name),
+        "Ratio": ratio(row["ratio"]),
+        "95 % interval": _within(row["low"], row["high"]),
+        "Verdict": str(row["verdict"]) or NOTHING,
+        "Remark": str(row["remark"]) or NOTHING,
+    }
+
+
+def _speed(row: Mapping[Any, Any]) -> dict[str, str]:
+    return {
+        "Variant": str(row["variant"]),
+        "Against": str(row["against"]),
+        "Setting": str(row["setting"]),
+        "Hardware": str(row["hardware"]),
+        "A": f"{_times(row['a'])} {_within(row['a_low'], row['a_high'])}",
+        "B": f"{_times(row['b'])} {_within(row['b_low'], row['b_high'])}",
+        "B over A": f"{_times(row['ratio'])} {_within(row['low'], row['high'])}",
+        "Remark": str(row["remark"]) or NOTHING,
+    }
+
+
+def _times(value: float) -> str:
+    return NOTHING if math.isnan(value) else f"{value:.3f}"
+
+
+def _within(low: float, high: float) -> str:
+    return NOTHING if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+
+
+def _count(value: float) -> str:
+    """Every digit: a count is exact."""
+    return NOTHING if math.isnan(value) else f"{value:,.0f}"
+
+
+def _p(value: float) -> str:
+    return NOTHING if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _code(text: str) -> str:
+    return f"`{text.replace('`', '')}`"

@@ -1,0 +1,50 @@
+"""Speed-ups of two sets of results side by side. Each was measured in turns, so a slower session cancels in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.records import Record
+from bench.setting import Setting
+from bench.sides import Side
+from bench.stats import NAN, Ratio, ratio_interval
+from bench.two_samples import ratio_of_samples
+
+SPEED = (
+    "variant", "against", "setting", "hardware", "a", "a_low", "a_high", "b", "b_low", "b_high", "ratio", "low", "high",
+    "remark",
+)  # fmt: skip
+"""Columns of :func:`speed`: times as fast on each side with 95 % intervals, and B's over A's."""
+
+
+def speed(a: Side, b: Side) -> pd.DataFrame:
+    """One row a comparison that both sides have on one hardware class, columns :data:`SPEED`."""
+    ones, others = (dict(_timed(each)) for each in (a, b))
+    rows = [_row(key, ones[key], others[key]) for key in ones if key in others]
+    return pd.DataFrame(rows, columns=list(SPEED))
+
+
+def _timed(side: Side) -> Iterator[tuple[tuple[str, str, str, str], Record]]:
+    for variant in side.variants:
+        for record in side.done("speed", variant):
+            trial = record.trial
+            against, setting = str(trial.get("against")), Setting(**trial["setting"]).name
+            yield (variant, against, setting, str(record.environment.get("hardware"))), record
+
+
+def _row(key: tuple[str, str, str, str], one: Record, other: Record) -> Mapping[str, Any]:
+    x, y = ([*record.measured["log_ratios"]] for record in (one, other))
+    alone = one.measured["isolated"] and other.measured["isolated"]
+    first, second = (ratio_interval(logs) if alone else Ratio(NAN, NAN, NAN, 0) for logs in (x, y))
+    both = ratio_of_samples(np.exp(x).tolist(), np.exp(y).tolist()) if alone else first
+    return {
+        **dict(zip(("variant", "against", "setting", "hardware"), key, strict=True)),
+        "a": first.ratio, "a_low": first.low, "a_high": first.high,
+        "b": second.ratio, "b_low": second.low, "b_high": second.high,
+        "ratio": both.ratio, "low": both.low, "high": both.high,
+        "remark": "" if alone else "not compared: a timing was not alone",
+    }  # fmt: skip

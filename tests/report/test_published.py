@@ -1,0 +1,164 @@
+"""Published accuracies beside ours: differences, what differs in protocol, and no agreement across data sets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bench.plan import here, make_plan
+from bench.records import load
+from bench.report import counterparts, published
+from bench.study import Source
+from bench.trial import load as load_source
+
+Plant = Callable[..., Path]
+FACTORS = {"upsampling": ["dilated-8", "jpu", "fpn"], "head": ["encnet"]}
+DECLARED = {
+    "system": "FastFCN",
+    "against": {"upsampling": "dilated-8"},
+    "levels": {
+        "upsampling=dilated-8": {"upsampling": "dilated-8"},
+        "upsampling=jpu": {"upsampling": "jpu"},
+        "head=encnet": {"head": "encnet"},
+    },
+    "settings": {"backbone": "resnet50"},
+}
+RECIPE = {"crop_px": [480, 480], "iterations": 20000, "batch": 16, "split": "val"}
+PCONTEXT = {"name": "pascal-context", "classes": [f"class {index}" for index in range(59)], "fingerprint": "f"}
+SLOT = {"class": "bench.backbones.resnet.ResNet", "choices": {"depth": 50, "width": 64, "weights": None}}
+
+
+def table(
+    folder: Path, plant: Plant, data: Mapping[str, Any] = PCONTEXT, jpu: list[Any] | None = None, **recipe: Any
+) -> pd.DataFrame:
+    scores = {
+        "upsampling=dilated-8, head=encnet": [0.480, 0.485, 0.490],
+        "upsampling=jpu, head=encnet": jpu or [0.490, 0.497, 0.499],
+        "upsampling=fpn, head=encnet": [0.5, 0.5, 0.5],
+    }
+    facts = {name: {"slots": {"backbone": SLOT}, "recipe": {}} for name in scores}
+    more = {"published": [DECLARED], "recipe": RECIPE | recipe, "data": data, "audit": {"variants": facts}}
+    plant(folder, factors=FACTORS, scores=scores, plan=more)
+    return published.accuracy(load(folder))
+
+
+def on(table: pd.DataFrame, variant: str, value: str) -> Mapping[str, str]:
+    [row] = table[(table["Variant"] == variant) & (table["Published"] == value)].to_dict("records")
+    return {str(name): text for name, text in row.items()}
+
+
+def test_a_published_difference_stands_beside_ours_with_its_interval(tmp_path: Path, planted_results: Plant) -> None:
+    found = table(tmp_path, planted_results)
+    row = on(found, "upsampling=jpu", "51.05")
+    assert (row["Against"], row["Δ published"]) == ("baseline", "+1.14")
+    # differences of 1.0, 1.2 and 0.9 points: mean 1.03, sd 0.153, t(0.975; 2) = 4.303
+    assert (row["Ours"], row["Δ ours"], row["95 % interval"]) == ("49.53", "+1.03", "[+0.65, +1.41]")
+    assert row["Agreement"] == "published Δ inside our interval"
+    assert row["On"] == "PASCAL Context val, single scale, 80 epochs"
+    baseline = on(found, "baseline", "49.91")
+    assert (baseline["Δ published"], baseline["Δ ours"]) == ("—", "—")
+    assert set(found["Variant"]) == {"baseline", "upsampling=jpu"}
+
+
+def test_a_difference_outside_our_interval_is_said_to_be(tmp_path: Path, planted_results: Plant) -> None:
+    found = table(tmp_path, planted_results, jpu=[0.500, 0.5051, 0.5099])
+    assert on(found, "upsampling=jpu", "51.05")["Agreement"] == "published Δ outside our interval"
+
+
+def test_what_differs_comes_from_the_rows_columns_and_the_recipe(tmp_path: Path, planted_results: Plant) -> None:
+    row = on(table(tmp_path, planted_results, crop_px=[352, 480]), "upsampling=jpu", "51.05")
+    assert row["Differs in"] == (
+        "initial weights: ImageNet, here random; crop: 480x480, here 352x480; schedule: 80 epochs, here 20000 "
+        "iterations; test: sliding 480x480, stride 2/3, here whole image"
+    )
+    assert "entry convolution" in row["Known flaw"]
+    assert row["Source"] == "github.com/wuhuikai/FastFCN README.md"
+
+
+@pytest.mark.parametrize(
+    ("data", "recipe", "said"),
+    [
+        ({**PCONTEXT, "name": "camvid"}, {}, "not comparable: another data set"),
+        ({**PCONTEXT, "classes": ["road", "sky"]}, {}, "not comparable: other classes"),
+        (PCONTEXT, {"split": "test"}, "not comparable: another split"),
+    ],
+)
+def test_no_agreement_is_claimed_over_other_data(
+    tmp_path: Path, planted_results: Plant, data: Mapping[str, Any], recipe: Mapping[str, Any], said: str
+) -> None:
+    found = table(tmp_path, planted_results, data=data, **recipe)
+    assert on(found, "upsampling=jpu", "51.05")["Agreement"] == said
+    assert set(found[found["Variant"] == "upsampling=jpu"]["Agreement"]) == {
+        said, "not comparable: another data set"  # ADE20K's row
+    }  # fmt: skip
+
+
+def test_a_variant_that_was_not_measured_has_the_published_side_alone(tmp_path: Path, planted_results: Plant) -> None:
+    row = on(table(tmp_path, planted_results, jpu=["failed", None, 0.5]), "upsampling=jpu", "51.05")
+    assert (row["Seeds"], row["Δ published"], row["95 % interval"]) == ("1", "+1.14", "—")
+    assert row["Agreement"] == "not measured"
+
+
+def test_a_study_without_published_numbers_has_an_empty_table(tmp_path: Path, planted_results: Plant) -> None:
+    found = published.accuracy(load(planted_results(tmp_path)))
+    assert found.empty
+    assert "Agreement" in found.columns
+
+
+def test_published_training_memory_stands_beside_ours_as_ratios(tmp_path: Path, planted_results: Plant) -> None:
+    toolbox = {**DECLARED, "system": "mmsegmentation"}
+    scores = {f"upsampling={level}, head=encnet": [0.5] for level in FACTORS["upsampling"]}
+    memory = {"weight_bytes": 0, "buffer_bytes": 0, "gradient_bytes": 0, "optimiser_bytes": 0, "input_bytes": 0}
+    peaks = {"dilated-8": 400, "jpu": 300}
+    costs = {
+        f"upsampling={level}, head=encnet": {
+            "training_memory": {**memory, "peak_bytes": mib * 2**20, "saved_bytes": {}}
+        }
+        for level, mib in peaks.items()
+    }
+    planted_results(tmp_path, factors=FACTORS, scores=scores, costs=costs, plan={"published": [toolbox]})
+    found = counterparts.memory(load(tmp_path))
+    rows = found[found["Variant"] == "upsampling=jpu"].set_index("Published (GB)")
+    assert rows.loc["8.15", "Published ratio"] == "×0.95"  # over 8.6
+    assert rows.loc["15.45", "Published ratio"] == "—"  # four images a GPU: nobody published the other side
+    assert set(rows["Our ratio"]) == {"×0.75"}
+    assert set(rows["Ours (MiB)"]) == {"300.0"}
+    assert rows.loc["9.67", "Measured there"].startswith("crop 512x512, 4 images a GPU, V100; largest of")
+    assert counterparts.memory(load(planted_results(tmp_path / "none"))).empty
+
+
+def test_a_planned_study_carries_what_its_report_needs(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    study = tiny_study()
+    declared = """
+    published=(
+        Published(
+            "FastFCN",
+            {"neck": "off"},
+            {"neck=off": {"upsampling": "dilated-8"}, "neck=on": {"upsampling": "jpu"}},
+            {"head": "aspp"},
+        ),
+    ),
+    seeds=(0, 1),"""
+    text = study.read_text().replace("    seeds=(0, 1),", declared)
+    study.write_text("from bench.published.rows import Published\n" + text)
+    plan = make_plan(load_source(Source(str(study))), tmp_path / "results", here())
+    before = [trial.key for trial in plan.trials]
+    plan.write("bench plan tiny.py")
+    found = published.accuracy(load(plan.folder))
+    row = on(found, "neck=on", "50.07")
+    assert (row["Against"], row["Δ published"], row["Agreement"]) == (
+        "baseline", "+0.88", "not comparable: another data set",
+    )  # fmt: skip
+    assert row["Differs in"].startswith(
+        "data set: PASCAL Context, here synthetic; classes: 59, here 9; backbone: resnet50"
+    )
+    assert "backbone: resnet50, here resnet18 of width 8; initial weights: ImageNet, here random" in row["Differs in"]
+    study.write_text(text.replace(declared, "    seeds=(0, 1),"))
+    sys.modules.pop("studies.tiny")
+    plain = make_plan(load_source(Source(str(study))), tmp_path / "plain", here())
+    assert [trial.key for trial in plain.trials] == before  # no published number changes a trial's identity

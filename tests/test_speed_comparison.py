@@ -1,0 +1,57 @@
+"""Speed-ups of two folders: each with its interval, one over the other, and none of a timing that was not alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.comparison import compare
+from bench.records import Record, write, write_json
+from bench.report.side_by_side import printed
+from bench.setting import Setting
+from bench.sides import side
+from bench.speed_comparison import speed
+
+SETTING = asdict(Setting(height=64, width=96))
+
+
+def folder(root: Path, ratios: Sequence[float], hardware: str = "CPU, 2 threads", isolated: bool = True) -> str:
+    """A results folder with one comparison, of these ratios a block."""
+    trial: dict[str, Any] = {"variant": "neck=jpu", "against": "neck=off", "seed": None, "setting": SETTING}
+    cell = {"key": "k", "levels": {"neck": "jpu"}, "stage": "speed", "excluded": None, **trial}
+    measured = {"log_ratios": [math.log(each) for each in ratios], "isolated": isolated}
+    environment = {"hardware": hardware, "host": "aaaa1111"}
+    record = Record("k-hw", {**trial, "stage": "speed"}, {}, environment, {"status": "done"}, measured)
+    write(record, root / "records")
+    plan = {"version": 1, "name": "x", "factors": {"neck": ["off", "jpu"]}, "cells": [cell]}
+    write_json(plan, root / "study.json")
+    return str(root)
+
+
+def test_speed_ups_have_an_interval_each_and_one_over_the_other(tmp_path: Path) -> None:
+    before = folder(tmp_path / "a", [1.40, 1.45, 1.50, 1.55, 1.60, 1.65])
+    after = folder(tmp_path / "b", [2.80, 2.90, 3.00, 3.10, 3.20, 3.30])
+    [row] = speed(side(before), side(after)).to_dict("records")
+    assert (row["variant"], row["against"], row["setting"]) == ("neck=jpu", "neck=off", "64x96")
+    assert row["ratio"] == pytest.approx(2)
+    assert row["low"] < 2 < row["high"]
+    assert (row["a_low"], row["b_high"]) == pytest.approx((1.40, 3.30))
+    [shown] = printed(compare(side(before), side(after)))["speed"].to_dict("records")
+    assert shown["B over A"].startswith("2.000 [1.")
+
+
+def test_a_timing_that_was_not_alone_has_no_ratio(tmp_path: Path) -> None:
+    one, other = folder(tmp_path / "a", [1.4] * 6), folder(tmp_path / "b", [2.8] * 6, isolated=False)
+    [row] = speed(side(one), side(other)).to_dict("records")
+    assert all(math.isnan(row[name]) for name in ("a", "b", "ratio", "low"))
+    assert row["remark"] == "not compared: a timing was not alone"
+
+
+def test_speed_ups_of_other_hardware_are_no_pair(tmp_path: Path) -> None:
+    one, other = folder(tmp_path / "a", [1.4] * 6), folder(tmp_path / "b", [2.8] * 6, hardware="GPU, 8 threads")
+    assert speed(side(one), side(other)).empty

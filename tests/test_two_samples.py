@@ -1,0 +1,63 @@
+"""Welch's test and a ratio of two independent samples, against scipy, a textbook's ranks and simulated coverage."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from bench import stats
+from bench.two_samples import ratio_of_samples, welch
+
+
+def test_welch_is_scipys() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, 7).tolist(), rng.normal(0.5, 3, 4).tolist()
+    expected = scipy_stats.ttest_ind(b, a, equal_var=False)
+    found = welch(a, b)
+    interval = expected.confidence_interval()
+    assert (found.delta, found.p) == pytest.approx((np.mean(b) - np.mean(a), expected.pvalue))
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.n == 4
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "n", "p"),
+    [
+        ([], [1.0], 0, math.nan),
+        ([1.0], [2.0, 3.0], 1, math.nan),
+        ([0.3] * 3, [0.3] * 2, 2, 1.0),
+        ([1.0] * 2, [2.0] * 2, 2, math.nan),
+    ],
+)
+def test_welch_says_what_too_few_values_or_no_spread_allow(a: list[float], b: list[float], n: int, p: float) -> None:
+    found = welch(a, b)
+    assert found.n == n
+    assert found.p == pytest.approx(p, nan_ok=True)
+
+
+def test_a_ratio_of_samples_has_the_textbooks_interval() -> None:
+    """Five values each: P(U <= 2) = 4/252 and P(U <= 3) = 7/252, so the third smallest and largest of 25 shifts."""
+    a, b = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), np.array([3.0, 5.0, 9.0, 17.0, 33.0])
+    ratios = np.sort((b[:, None] / a[None, :]).ravel())
+    found = ratio_of_samples(a.tolist(), b.tolist())
+    assert found.ratio == pytest.approx(ratios[12])
+    assert (found.low, found.high) == pytest.approx((ratios[2], ratios[-3]))
+    few = ratio_of_samples([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+    assert few.ratio == pytest.approx(2)
+    assert math.isnan(few.low)
+
+
+@pytest.mark.parametrize(("n", "m"), [(8, 12), (30, 25)])
+def test_a_ratio_of_samples_covers_the_truth(n: int, m: int) -> None:
+    """Exact below 400 pairs, approximate above: 95 % of 600 intervals, give or take 4 standard errors."""
+    generator, covered = np.random.default_rng(n), 0
+    for _ in range(600):
+        found = ratio_of_samples(
+            np.exp(generator.normal(0, 0.1, n)).tolist(), np.exp(generator.normal(0.2, 0.1, m)).tolist()
+        )
+        covered += found.low <= math.exp(0.2) <= found.high
+    assert covered / 600 == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 600))
+    assert stats.ALPHA == 0.05
