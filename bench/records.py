@@ -48,7 +48,7 @@ class Record:
         environment: commit, versions, device, threads, a hash of the host's name.
         outcome: status, reason, traceback, started_at, wall_s.
         measured: raw measurements; empty unless the status is ``done``. ``artifact`` is a path within the results
-            folder.
+            folder, ``pictures`` are two, if they were kept: ``predictions`` and ``images``.
     """
 
     key: str

@@ -46,17 +46,18 @@ ALLOWED = {
     "columns": {"parts"},
     "derived": {"scores"},
     "records": {"parts", "columns", "scores", "derived"},
+    "pictures": {"records"},
     "stats": set(),
     "speedups": {"derived", "records", "stats"},
     "audit": set(),
-    "report": {"parts", "columns", "records", "setting", "stats", "speedups", "audit", "report"},
+    "report": {"parts", "columns", "records", "setting", "stats", "speedups", "audit", "scores", "pictures", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
     "study": {"parts", "model", "recipe", "setting", "factors"},
     "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
     "stages": {"parts", "model", "data", "recipe", "setting", "study", "training", "measure", "identity"},
     "trial": {
-        "parts", "data", "records", "study", "training", "environment", "stages",
+        "parts", "data", "records", "pictures", "study", "training", "environment", "stages",
     },
     "plan": {
         "parts", "model", "records", "study", "training", "environment", "stages", "trial", "check", "measure",
@@ -80,8 +81,8 @@ ALLOWED = {
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
-    "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "report", "report_cli", "cli",
-    "identity", "recipe", "setting",
+    "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "pictures", "report",
+    "report_cli", "cli", "identity", "recipe", "setting",
 }  # fmt: skip
 
 
