@@ -87,9 +87,10 @@ def write_json(data: Mapping[str, Any], path: Path) -> None:
     _write_at_once(path, lambda file: file.write(text.encode()))
 
 
-def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
-    """A compressed NPZ into ``path``, by a rename as :func:`write_json` does it."""
-    _write_at_once(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress: bool = True) -> None:
+    """An NPZ into ``path``, by a rename as :func:`write_json` does it."""
+    save = np.savez_compressed if compress else np.savez
+    _write_at_once(path, lambda file: save(file, allow_pickle=False, **arrays))
 
 
 def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:

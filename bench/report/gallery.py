@@ -137,8 +137,8 @@ def _chosen(ranked: Ranked, found: Sequence[Entry]) -> str:
         f"The mIoU of single images is higher on {better}, lower on {worse} and the same on "
         f"{mean.size - better - worse}"
     )
-    middle = f"; half of the images change by {signed(float(np.median(mean)), tables.JUDGED)} or more"
-    text += f"{middle} {difference_unit(tables.JUDGED)}."
+    median = f"{signed(float(np.median(mean)), tables.JUDGED)} {difference_unit(tables.JUDGED)}"
+    text += f"; the median change is {median}."
     return f"{text} The last one shown is the median image." if extremes < len(found) else text
 
 

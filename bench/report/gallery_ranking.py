@@ -96,9 +96,11 @@ class Ranked:
         return found + [(index, "worse") for index in worse[1:]]
 
     def seed_of(self, index: int) -> int:
-        """The seed that shows an image: of those with pictures, the one whose difference is nearest to the mean."""
-        deltas = (self.mine - self.base)[:, index]
-        return min(self.pictured, key=lambda seed: abs(deltas[self.seeds.index(seed)] - deltas.mean()))
+        """The seed that shows an image: of those with pictures, that whose difference is most like the mean, first in
+        sign and then in size."""
+        deltas = dict(zip(self.seeds, (self.mine - self.base)[:, index], strict=True))
+        mean = self.mean_delta[index]
+        return min(self.pictured, key=lambda seed: (deltas[seed] * mean < 0, abs(deltas[seed] - mean)))
 
 
 def sides(folder: Path, results: Results) -> dict[str, dict[int, Side]]:
