@@ -11,17 +11,16 @@ stream of their bytes. Of CamVid's frames of 480x360 a map takes 4.5 kB and 2.4 
 from __future__ import annotations
 
 import io
-import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bench.records import RecordError, write_arrays
+from bench.records import RecordError, read_arrays, write_arrays
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -103,7 +102,7 @@ def read_names(path: Path) -> list[str]:
     Raises:
         RecordError: for a file that is none.
     """
-    return [str(name) for name in _read(path, ["names"])["names"]]
+    return [str(name) for name in read_arrays(path, ["names"])["names"]]
 
 
 def read_predictions(path: Path, indices: Collection[int]) -> dict[int, Bytes]:
@@ -112,7 +111,7 @@ def read_predictions(path: Path, indices: Collection[int]) -> dict[int, Bytes]:
     Raises:
         RecordError: for a file that is none, or that lacks one of them.
     """
-    found = _read(path, [f"prediction_{index}" for index in indices])
+    found = read_arrays(path, [f"prediction_{index}" for index in indices])
     return {index: _unpacked(found[f"prediction_{index}"], path) for index in indices}
 
 
@@ -122,7 +121,7 @@ def read_pictures(path: Path, indices: Collection[int]) -> dict[int, Picture]:
     Raises:
         RecordError: for a file that is none, or that lacks one of them.
     """
-    found = _read(path, [f"{kind}_{index}" for index in indices for kind in ("image", "label", "stride")])
+    found = read_arrays(path, [f"{kind}_{index}" for index in indices for kind in ("image", "label", "stride")])
     return {
         index: Picture(
             found[f"image_{index}"].tobytes(), _unpacked(found[f"label_{index}"], path), int(found[f"stride_{index}"])
@@ -152,16 +151,4 @@ def _unpacked(content: Bytes, path: Path) -> Bytes:
         height, width = np.frombuffer(data[: 2 * SIZE.itemsize], dtype=SIZE)
         return np.frombuffer(zlib.decompress(data[2 * SIZE.itemsize :]), dtype=np.uint8).reshape(height, width)
     except (ValueError, zlib.error) as error:
-        raise _damaged(path, error) from error
-
-
-def _read(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> RecordError:
-    return RecordError(f"{path} is damaged or no archive of pictures ({error}); delete it")
+        raise RecordError(f"{path} holds a map that cannot be read ({error}); delete it") from error

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -91,6 +93,19 @@ def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress
     """An NPZ into ``path``, by a rename as :func:`write_json` does it."""
     save = np.savez_compressed if compress else np.savez
     _write_at_once(path, lambda file: save(file, allow_pickle=False, **arrays))
+
+
+def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+    """Some arrays of an NPZ.
+
+    Raises:
+        RecordError: for a file that is none, or that lacks one of them.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RecordError(f"{path} cannot be read ({error}); delete it, and its trial counts without it") from error
 
 
 def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bench.records import Results
@@ -129,17 +128,16 @@ def _pair(effect: Mapping[Any, Any], shown: Shown, found: Sequence[Entry]) -> Pa
 
 
 def _chosen(ranked: Ranked, found: Sequence[Entry]) -> str:
-    mean = ranked.mean_delta[ranked.order()]
+    mean, middle = ranked.mean_delta[ranked.order()], ranked.middle()
     better, worse = int((mean > 0).sum()), int((mean < 0).sum())
     extremes = sum(each.kind != "median" for each in found)
+    median = "" if middle is None else signed(float(ranked.mean_delta[middle]), tables.JUDGED)
     text = (
         f"{plural(extremes, 'image')} of {mean.size}, chosen because the two differ most there: extremes, not typical. "
         f"The mIoU of single images is higher on {better}, lower on {worse} and the same on "
-        f"{mean.size - better - worse}"
+        f"{mean.size - better - worse}; the median image changes by {median} {difference_unit(tables.JUDGED)}"
     )
-    median = f"{signed(float(np.median(mean)), tables.JUDGED)} {difference_unit(tables.JUDGED)}"
-    text += f"; the median change is {median}."
-    return f"{text} The last one shown is the median image." if extremes < len(found) else text
+    return f"{text} and is shown last." if extremes < len(found) else f"{text}."
 
 
 def _row(effect: Mapping[Any, Any], results: Results, shown: Shown, entry: Entry) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 FIRST = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-NEUTRAL = "#808080"
+NEUTRAL = "#404040"
 """Of void, and so of no class."""
 LEVELS = range(0, 256, 17)
 LIGHTNESS = 0.3, 0.95

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.pictures import read_names
-from bench.records import Record, RecordError, Results
+from bench.records import Record, Results, read_arrays
 from bench.scores import mean_iou
 
 Floats = npt.NDArray[np.float64]
@@ -83,6 +81,11 @@ class Ranked:
         mean = self.mean_delta
         return [int(index) for index in np.argsort(-mean, kind="stable") if not np.isnan(mean[index])]
 
+    def middle(self) -> int | None:
+        """The image in the middle of :meth:`order`; ``None`` if no image has a score."""
+        order = self.order()
+        return order[len(order) // 2] if order else None
+
     def chosen(self) -> list[tuple[int, Kind]]:
         """The images to show, most telling first: extremes and the median one, none twice."""
         mean, order = self.mean_delta, self.order()
@@ -90,7 +93,8 @@ class Ranked:
         worse = [index for index in order[: -WORSE - 1 : -1] if mean[index] < 0]
         found: list[tuple[int, Kind]] = [(index, "better") for index in better[:1]]
         found += [(index, "worse") for index in worse[:1]]
-        if order and (middle := order[len(order) // 2]) not in (*better, *worse):
+        middle = self.middle()
+        if middle is not None and middle not in (*better, *worse):
             found.append((middle, "median"))
         found += [(index, "better") for index in better[1:]]
         return found + [(index, "worse") for index in worse[1:]]
@@ -153,15 +157,9 @@ def _side(folder: Path, record: Record) -> Side | None:
     path = folder / measured["artifact"]
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names, confusion = arrays["images"], arrays["confusion"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RecordError(
-            f"{path} is damaged ({error}); delete it, and the images of {record.file_name} are not ranked"
-        ) from error
+    arrays = read_arrays(path, ["images", "confusion"])
     kept = {name: folder / where for name, where in measured.get("pictures", {}).items()}
     there = {"predictions", "images"} <= set(kept) and all(each.is_file() for each in kept.values())
-    scores = np.array([mean_iou(each) for each in confusion], dtype=np.float64)
+    scores = np.array([mean_iou(each) for each in arrays["confusion"]], dtype=np.float64)
     pictures = Kept(kept["predictions"], kept["images"]) if there else None
-    return Side(tuple(str(name) for name in names), scores, pictures)
+    return Side(tuple(str(name) for name in arrays["images"]), scores, pictures)
