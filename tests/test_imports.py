@@ -57,7 +57,7 @@ ALLOWED = {
     "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
     "stages": {"parts", "model", "data", "recipe", "setting", "study", "training", "measure", "identity"},
     "trial": {
-        "parts", "data", "records", "pictures", "study", "training", "environment", "stages",
+        "parts", "data", "records", "pictures", "study", "training", "environment", "stages", "measure",
     },
     "plan": {
         "parts", "model", "records", "study", "training", "environment", "stages", "trial", "check", "measure",

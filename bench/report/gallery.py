@@ -87,15 +87,15 @@ def pictures(folder: Path, results: Results) -> Gallery | None:
         classes=[*zip(names, class_colours(len(names)), strict=True), ("void, not scored", NEUTRAL)],
         errors=list(zip(("wrong on this side alone", "wrong on both"), gallery_layers.ERROR_COLOURS[1:], strict=True)),
         boundaries=[
-            ("of the label", gallery_layers.LABEL_COLOUR),
-            ("of the prediction", gallery_layers.PREDICTION_COLOUR),
+            ("boundary of the label", gallery_layers.LABEL_COLOUR),
+            ("boundary of the prediction", gallery_layers.PREDICTION_COLOUR),
         ],
         note=_note({stride for _, stride in rows}),
         table=pd.DataFrame([row for row, _ in rows], columns=list(CSV)),
     )
 
 
-def _compared(folder: Path, results: Results) -> list[tuple[dict[str, Any], Shown]]:
+def _compared(folder: Path, results: Results) -> Sequence[tuple[Mapping[Any, Any], Shown]]:
     """Variants against the baseline that have pictures: what was resolved first, then by the size of the difference."""
     if "quality" not in results.plan["stages"]:
         return []
@@ -151,6 +151,6 @@ def _note(strides: set[int]) -> str:
     thinned = f" Pictures show one pixel of up to {most}×{most}; scores count every pixel." if most > 1 else ""
     return (
         "The mIoU of one image leaves out classes that are in neither its label nor its prediction, so a small object "
-        f"can move it a lot; its mean over images is not the split’s mIoU.{thinned} The images are the data set’s: its "
-        "licence goes with this page."
+        "can move it a lot; its mean over images is not the split’s mIoU. No boundary is drawn towards void."
+        f"{thinned} The images are the data set’s: its licence goes with this page."
     )

@@ -54,5 +54,5 @@ def _png(values: Bytes, colours: Sequence[str], clear: int | None = None) -> byt
     image = Image.fromarray(values)
     image.putpalette(bytes.fromhex("".join(colour[1:] for colour in colours)))
     file = io.BytesIO()
-    image.save(file, "PNG", optimize=True, **({} if clear is None else {"transparency": clear}))
+    image.save(file, "PNG", **({} if clear is None else {"transparency": clear}))
     return file.getvalue()

@@ -28,7 +28,7 @@ PAGE = """{% from "gallery.html.jinja" import gallery %}<!doctype html>
  content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
 <title>gallery</title><style>{{ asset("page.css") }}{{ asset("gallery.css") }}</style></head>
 <body><main><section>{{ gallery(view) }}</section></main><script>{{ asset("gallery.js") }}</script></body></html>"""
-PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="
 
 
 def panel(title: str) -> Panel:
