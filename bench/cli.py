@@ -56,6 +56,13 @@ Gpus = Annotated[
         show_default=False,
     ),
 ]
+Pictures = Annotated[
+    bool,
+    typer.Option(
+        help="Keep predictions, and thumbnails of the evaluated images and labels, for the report's gallery. "
+        "Thumbnails are copies of the data: mind its licence before you pass them or the page on."
+    ),
+]
 
 
 @app.command()
@@ -107,6 +114,7 @@ def run(
         list[str] | None,
         typer.Option(help="Also run trials with this final outcome again, such as out_of_memory.", show_default=False),
     ] = None,
+    pictures: Pictures = True,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
@@ -117,7 +125,7 @@ def run(
 
     source = commands.source(study, size, data, seeds, final)
     made = commands.planned(source, results, cpus, gpus, address)
-    whole, stopped = commands.run(made, sys.argv, timeout_s=timeout, retry=retry or ())
+    whole, stopped = commands.run(made, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures)
     if stopped:
         raise typer.Exit(EXIT_INTERRUPTED)
     if not whole:
@@ -231,6 +239,7 @@ def trial(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
+    pictures: Pictures = True,
 ) -> None:
     """Run one cell in this process, without Ray, so that a debugger works.
 
@@ -239,7 +248,7 @@ def trial(
     from bench import commands
 
     made = commands.planned(commands.source(study, size, data, str(seed), final), results, cpus, gpus)
-    if not commands.trial(made, variant, stage):
+    if not commands.trial(made, variant, stage, pictures=pictures):
         raise typer.Exit(EXIT_OPEN)
 
 

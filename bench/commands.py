@@ -145,10 +145,11 @@ def run(
     timeout_s: float | None = None,
     retry: Collection[str] = (),
     trials: Sequence[Trial] | None = None,
+    pictures: bool = True,
 ) -> tuple[bool, bool]:
     """Run what is not done, write the report; whether every cell is done or excluded, and whether it was stopped.
 
-    ``trials`` names those of the plan to look at, instead of all.
+    ``trials`` names those of the plan to look at, instead of all; ``pictures`` is whether they are kept.
 
     Raises:
         BenchError: before any trial, for whatever makes the study impossible to run.
@@ -171,7 +172,7 @@ def run(
         try:
             if todo:
                 with display_for(tally, console) as display:
-                    execute(todo, made.folder, made.resources, display, timeout_s=timeout_s)
+                    execute(todo, made.folder, made.resources, display, timeout_s=timeout_s, pictures=pictures)
         except KeyboardInterrupt:
             stopped = True
         page = write_report(made.folder)
@@ -181,8 +182,8 @@ def run(
     return _say_open(made, chosen, console), stopped
 
 
-def trial(made: Plan, variant: str, stage: str) -> bool:
-    """Run one trial in this process; whether it is done.
+def trial(made: Plan, variant: str, stage: str, *, pictures: bool = True) -> bool:
+    """Run one trial in this process, with or without keeping pictures; whether it is done.
 
     Raises:
         StudyError: for a variant or stage that the study does not have.
@@ -199,6 +200,7 @@ def trial(made: Plan, variant: str, stage: str) -> bool:
             made.folder,
             made.resources.machine(chosen.stage),
             tell=lambda event: display.progress(chosen, event),
+            pictures=pictures,
         )
         display.finished(chosen, record)
     if record.outcome["traceback"]:

@@ -50,6 +50,7 @@ def execute(
     display: Display,
     *,
     timeout_s: float | None = None,
+    pictures: bool = True,
 ) -> None:
     """Run ``trials``; each leaves a record in ``folder``, whatever happens to it.
 
@@ -64,7 +65,7 @@ def execute(
                 request = _request(stage, resources)
                 machine = Machine(resources.machine(stage).device, int(request["cpu"]))
                 watch = _Watch(batch, folder, machine, display)
-                _fit(batch, folder, machine, request, watch, scratch, timeout_s)
+                _fit(batch, folder, machine, request, watch, scratch, timeout_s, pictures)
 
 
 def _fit(
@@ -75,6 +76,7 @@ def _fit(
     watch: _Watch,
     scratch: Path,
     timeout_s: float | None,
+    pictures: bool,
 ) -> None:
     tuner = tune.Tuner(
         tune.with_resources(_work, dict(request)),
@@ -83,6 +85,7 @@ def _fit(
             "folder": str(folder.resolve()),
             "machine": asdict(machine),
             "timeout_s": timeout_s,
+            "pictures": pictures,
         },
         tune_config=tune.TuneConfig(
             # A reused process spares seconds of start-up. A timing needs a process of its own.
@@ -119,7 +122,14 @@ def _work(config: dict[str, Any]) -> None:
             reported_at = time.monotonic()
             tune.report({"event": asdict(event)})
 
-    record = run(trial, Path(config["folder"]), Machine(**config["machine"]), tell=tell, timeout_s=config["timeout_s"])
+    record = run(
+        trial,
+        Path(config["folder"]),
+        Machine(**config["machine"]),
+        tell=tell,
+        timeout_s=config["timeout_s"],
+        pictures=config["pictures"],
+    )
     tune.report({"record": asdict(record)})
 
 

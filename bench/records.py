@@ -11,7 +11,9 @@ import gc
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -57,7 +59,7 @@ class Record:
         environment: commit, versions, device, threads, a hash of the host's name.
         outcome: status, reason, traceback, started_at, wall_s.
         measured: raw measurements; empty unless the status is ``done``. ``artifact`` is a path within the results
-            folder.
+            folder, ``pictures`` are two, if they were kept: ``predictions`` and ``images``.
     """
 
     key: str
@@ -100,9 +102,23 @@ def write_text(text: str, path: Path) -> None:
     _write_at_once(path, lambda file: file.write(text.encode()))
 
 
-def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
-    """A compressed NPZ into ``path``, by a rename as :func:`write_json` does it."""
-    _write_at_once(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress: bool = True) -> None:
+    """An NPZ into ``path``, by a rename as :func:`write_json` does it."""
+    save = np.savez_compressed if compress else np.savez
+    _write_at_once(path, lambda file: save(file, allow_pickle=False, **arrays))
+
+
+def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+    """Some arrays of an NPZ.
+
+    Raises:
+        RecordError: for a file that is none, or that lacks one of them.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RecordError(f"{path} cannot be read ({error}); delete it, and its trial counts without it") from error
 
 
 def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:

@@ -16,7 +16,7 @@ from bench.measure.execution import TrainingStep, forward_call, placed_anew
 from bench.measure.latency import Call, Protocol, latency
 from bench.measure.memory import inference_memory, training_memory
 from bench.measure.peaks import peaks, traffic_bytes
-from bench.measure.quality import evaluate
+from bench.measure.quality import Viewer, evaluate
 from bench.measure.speed import take_turns
 from bench.model import SegModel, Variant
 from bench.parts import Part
@@ -79,9 +79,15 @@ def identify(
 
 
 def measure_quality(
-    variant: Variant, recipe: Recipe, dataset: Dataset, seed: int | None, device: torch.device, tell: Listener
+    variant: Variant,
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int | None,
+    device: torch.device,
+    tell: Listener,
+    show: Viewer | None = None,
 ) -> dict[str, Any]:
-    """Train from ``seed``, evaluate the last iteration on ``recipe.split``.
+    """Train from ``seed``, evaluate the last iteration on ``recipe.split`` and ``show`` its predictions.
 
     Everything is JSON-ready but ``artifact``: arrays of counts an image, to be written beside the record.
     """
@@ -102,6 +108,7 @@ def measure_quality(
         recipe,
         device=device,
         progress=lambda done, total: tell(Event("evaluate", done, total)),
+        show=show,
     )
     return {
         "classes": list(dataset.classes),

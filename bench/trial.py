@@ -10,7 +10,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench import environment
-from bench.data.base import Dataset
+from bench.data.base import Dataset, Sample
 from bench.data.choose import parse_data
 from bench.environment import Machine
+from bench.measure.quality import Viewer
+from bench.pictures import Album
 from bench.records import Record, write, write_arrays
 from bench.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed
 from bench.study import Source, Study, Trial, load_study
@@ -88,6 +91,7 @@ def run(
     *,
     tell: Listener | None = None,
     timeout_s: float | None = None,
+    pictures: bool = True,
 ) -> Record:
     """Run a trial and write its record and log under ``folder``; a failure is a record too.
 
@@ -97,6 +101,7 @@ def run(
         machine: device and threads.
         tell: hears how far it is.
         timeout_s: after how long to give up, checked between iterations.
+        pictures: whether a quality trial leaves its predictions, and thumbnails of the images, for the gallery.
 
     Raises:
         KeyboardInterrupt, SystemExit: after the record that says ``interrupted`` is written.
@@ -113,7 +118,7 @@ def run(
         try:
             torch.set_num_threads(machine.threads)
             listener = _Timed(tell, start + timeout_s if timeout_s else None)
-            measured = _measure(trial, folder, machine, listener, choices)
+            measured = _measure(trial, folder, machine, listener, choices, pictures=pictures)
         except (KeyboardInterrupt, SystemExit) as error:
             outcome, ending = _outcome("interrupted", error, choices), error
         except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a record
@@ -154,7 +159,9 @@ def record_key(trial: Trial, machine: Machine) -> str:
     return trial.key if trial.stage == "quality" else f"{trial.key}-{machine.hardware_key}"
 
 
-def _measure(trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any]) -> dict[str, Any]:
+def _measure(
+    trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any], *, pictures: bool
+) -> dict[str, Any]:
     loaded = load(trial.source)
     cell = loaded.study.cell(trial.variant)
     choices |= {"variant": cell.variant.describe(), "recipe": cell.recipe.describe(), "levels": dict(cell.levels)}
@@ -173,14 +180,30 @@ def _measure(trial: Trial, folder: Path, machine: Machine, tell: Listener, choic
         return measure_speed(
             cell.variant, against.variant, cell.recipe, trial.setting, loaded.dataset, machine.torch_device, tell
         )
-    measured = STAGE_FUNCTIONS[trial.stage](
-        cell.variant, cell.recipe, loaded.dataset, trial.seed, machine.torch_device, tell
-    )
-    if "artifact" in measured:
-        path = folder / "artifacts" / f"{record_key(trial, machine)}.{environment.host_tag()}.npz"
-        write_arrays(measured["artifact"], path)
-        measured["artifact"] = path.relative_to(folder).as_posix()
+    stage, inputs = STAGE_FUNCTIONS[trial.stage], (cell.variant, cell.recipe, loaded.dataset, trial.seed)
+    if trial.stage != "quality":
+        return stage(*inputs, machine.torch_device, tell)
+    artifact = f"artifacts/{record_key(trial, machine)}.{environment.host_tag()}"
+    kept = {
+        "predictions": f"{artifact}.predictions.npz",
+        "images": f"pictures/{fingerprint[:16]}-{cell.recipe.split}.npz",
+    }
+    album = Album(*(folder / path for path in kept.values())) if pictures else None
+    measured = stage(*inputs, machine.torch_device, tell, album and _viewer(album))
+    write_arrays(measured["artifact"], folder / f"{artifact}.npz")
+    measured["artifact"] = f"{artifact}.npz"
+    if album is not None:
+        album.write()
+        measured["pictures"] = kept
     return measured
+
+
+def _viewer(album: Album) -> Viewer:
+    def show(prediction: Tensor, samples: Sequence[Sample]) -> None:
+        for classes, sample in zip(prediction.cpu().numpy(), samples, strict=True):
+            album.add(sample.name, sample.image.numpy(), sample.label.numpy(), classes)
+
+    return show
 
 
 class _Timed:

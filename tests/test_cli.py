@@ -149,12 +149,15 @@ def test_one_trial_runs_in_this_process_and_counts_like_any_other(
     study, results = tiny_study(), tmp_path / "results"
     assert bench("trial", study, "neck=on", "--seed", "1", "--results", results)[0] == 0
     assert bench("trial", study, "baseline", "--stage", "cost", "--results", results)[0] == 0
+    assert bench("trial", study, "baseline", "--no-pictures", "--results", results)[0] == 0
+    assert len(list((results / "tiny" / "artifacts").glob("*.predictions.npz"))) == 1
+    assert len(list((results / "tiny" / "pictures").iterdir())) == 1
     out = bench("plan", study, "--results", results)[1]
-    assert "2 of 6 trials done" in out
+    assert "3 of 6 trials done" in out
     code, out, _ = bench("report", results / "tiny")
     assert code == 0
     assert "index.html" in out
-    assert list(load(results / "tiny").frame()["status"]).count("done") == 2
+    assert list(load(results / "tiny").frame()["status"]).count("done") == 3
 
 
 BLOCKED = """

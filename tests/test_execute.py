@@ -108,6 +108,8 @@ def test_after_kill_9_of_the_driver_a_second_run_repeats_and_loses_nothing_and_l
     assert f"{len(before)} of 6 trials done, {6 - len(before)} to run" in out
     assert list(load(runner.results / "tiny").frame()["status"]) == ["done"] * 6
     assert (runner.results / "tiny" / "report" / "index.html").stat().st_size > 10**6
+    assert len(list((runner.results / "tiny" / "artifacts").glob("*.predictions.npz"))) == 4
+    assert len(list((runner.results / "tiny" / "pictures").glob("*.npz"))) == 1
     assert {path.stem for path in (runner.results / "tiny" / "logs").iterdir()} == {Path(name).stem for name in after}
     assert list(runner.home.iterdir()) == []
     assert list(Path("/tmp").glob(f"bench-{first.pid}-*")) == []
@@ -179,8 +181,9 @@ def test_a_cell_that_fails_or_whose_process_dies_is_named_and_the_others_run(
 ) -> None:
     study = tiny_study()
     study.write_text(study.read_text() + BAD_HEADS)
-    code, out, _ = runner.run("run", study)
+    code, out, _ = runner.run("run", study, "--no-pictures")
     assert code == 1
+    assert not (runner.results / "tiny" / "pictures").exists()
     frame = load(runner.results / "tiny").frame().set_index("variant")
     assert dict(frame["status"]) == {"head=good": "done", "head=crash": "failed", "head=die": "failed"}
     assert "<planted> crash" in frame.loc["head=crash", "reason"]

@@ -46,6 +46,7 @@ ALLOWED = {
     "columns": {"parts"},
     "derived": {"scores"},
     "records": {"parts", "columns", "scores", "derived", "setting"},
+    "pictures": {"records"},
     "stats": set(),
     "published": {"parts"},
     "speedups": {"derived", "records", "stats"},
@@ -58,7 +59,8 @@ ALLOWED = {
         "columns", "derived", "records", "stats", "sides", "changes", "two_samples", "speed_comparison",
     },
     "report": {
-        "parts", "columns", "records", "setting", "stats", "speedups", "audit", "published", "comparison", "report",
+        "parts", "columns", "records", "setting", "stats", "speedups", "audit", "published", "comparison", "scores",
+        "pictures", "report",
     },
     "comparison_commands": {"parts", "sides", "comparison", "report"},
     "redaction": set(),
@@ -70,7 +72,7 @@ ALLOWED = {
     "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
     "stages": {"parts", "model", "data", "recipe", "setting", "study", "training", "measure", "identity"},
     "trial": {
-        "parts", "data", "records", "study", "training", "environment", "stages",
+        "parts", "data", "records", "pictures", "study", "training", "environment", "stages", "measure",
     },
     "plan": {
         "parts", "model", "records", "study", "training", "environment", "stages", "trial", "check", "measure",
@@ -95,7 +97,7 @@ ALLOWED = {
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
-    "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "report", "report_cli", "cli",
+    "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "pictures", "report", "report_cli", "cli",
     "identity", "recipe", "setting", "published", "sides", "changes", "two_samples", "speed_comparison",
     "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
 }  # fmt: skip

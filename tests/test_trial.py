@@ -13,6 +13,7 @@ import torch
 
 from bench import trial as trial_module
 from bench.environment import Machine
+from bench.pictures import VOID, read_names, read_pictures, read_predictions
 from bench.plan import Plan, here, make_plan
 from bench.records import RecordError, read, read_all
 from bench.stages import Event
@@ -48,6 +49,40 @@ def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Plan) -> None:
     assert record.choices["variant"]["backbone"]["choices"]["width"] == 8
     assert record.choices["recipe"]["momentum"] == 0.9
     assert record.environment["threads"] == 1
+
+
+def test_kept_predictions_give_the_recorded_counts_again(plan: Plan) -> None:
+    measured = run(of(plan, "quality"), plan.folder, MACHINE).measured
+    paths = {name: plan.folder / path for name, path in measured["pictures"].items()}
+    names = [f"val_{index:04d}" for index in range(4)]
+    assert read_names(paths["predictions"]) == read_names(paths["images"]) == names
+    guesses, pictures = read_predictions(paths["predictions"], range(4)), read_pictures(paths["images"], range(4))
+    counts = np.zeros((256, 9), dtype=int)
+    for index in range(4):
+        np.add.at(counts, (pictures[index].label, guesses[index]), 1)
+    assert counts[:9].tolist() == measured["confusion"]
+    assert counts[VOID].sum() == 4 * (32 * 32 - 30 * 30)
+
+
+def test_the_second_trial_leaves_the_images_of_the_first_alone(plan: Plan) -> None:
+    one, two = (run(of(plan, "quality", variant), plan.folder, MACHINE) for variant in ("neck=off", "neck=on"))
+    shared = one.measured["pictures"]["images"]
+    assert two.measured["pictures"]["images"] == shared
+    images, later = plan.folder / shared, plan.folder / two.measured["pictures"]["predictions"]
+    assert [path.name for path in (plan.folder / "pictures").iterdir()] == [images.name]
+    assert images.stat().st_mtime_ns < (plan.folder / one.measured["pictures"]["predictions"]).stat().st_mtime_ns
+    assert later != plan.folder / one.measured["pictures"]["predictions"]
+    assert read_names(later) == read_names(images)
+
+
+def test_a_trial_may_keep_no_pictures_and_is_the_same_trial(plan: Plan) -> None:
+    record = run(of(plan, "quality"), plan.folder, MACHINE, pictures=False)
+    assert "pictures" not in record.measured
+    assert not (plan.folder / "pictures").exists()
+    assert [path.name for path in (plan.folder / "artifacts").iterdir()] == [Path(record.measured["artifact"]).name]
+    with_them = run(of(plan, "quality"), plan.folder, MACHINE)
+    assert with_them.key == record.key
+    assert with_them.measured["confusion"] == record.measured["confusion"]
 
 
 def test_a_cost_trial_leaves_every_sample_and_counts_by_slot(plan: Plan) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bench.data.base import IGNORE, Split
+from bench.data.base import IGNORE, Sample, Split
 from bench.inference import Prediction, predictions
 from bench.measure.bands import boundary_iou_counts, near_other_label
 from bench.measure.boundary import match_boundaries
@@ -25,6 +25,8 @@ from bench.recipe import Recipe
 from bench.scores import boundary_scores
 
 Array = npt.NDArray[np.signedinteger[Any]]
+Viewer = Callable[[Tensor, Sequence[Sample]], None]
+"""Is shown each batch of predictions, ``N H W`` uint8, with the samples they are of."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,11 @@ def evaluate(
     *,
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
+    show: Viewer | None = None,
 ) -> Quality:
     """Count ``model``'s predictions over a whole split at native size, in one pass.
+
+    ``progress`` hears of (done, total) images after each batch, and ``show`` gets it; neither changes a count.
 
     Raises:
         ValueError: for a label outside the classes.
@@ -126,6 +131,8 @@ def evaluate(
         for name, counts in each.items():
             kept.setdefault(name, []).append(counts.int())
         names += [sample.name for sample in samples]
+        if show is not None:
+            show(prediction.classes, samples)
         if progress is not None:
             progress(len(names), len(split))
     check_pairs(total.pop("pairs"))
