@@ -75,7 +75,7 @@ ALLOWED = {
         "parts", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
         "speedups", "limits", "commands", "report",
     },
-    "report_cli": {"parts", "report"},
+    "report_cli": {"parts", "records", "report"},
     "cli": {"parts", "commands", "timing_commands", "report_cli"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")

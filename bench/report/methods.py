@@ -146,8 +146,8 @@ def _statistics(results: Results) -> Iterable[str]:
     if not tests:
         return
     yield (
-        f"Differences in mIoU are paired by seed; intervals are Student-t intervals of {100 * (1 - stats.ALPHA):.0f} %, "
-        f"two-sided. Verdicts need a p-value below {stats.ALPHA} after Holm's correction over "
+        f"Differences in mIoU are paired by seed; intervals are two-sided Student-t intervals of "
+        f"{100 * (1 - stats.ALPHA):.0f} %. Verdicts need a p-value below {stats.ALPHA} after Holm's correction over "
         f"{plural(tests, 'comparison')}."
     )
     if margin := results.plan.get("margin"):
