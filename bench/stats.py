@@ -309,7 +309,8 @@ def ratio_interval(log_ratios: Sequence[float], *, alpha: float = ALPHA) -> Rati
         ValueError: for a value that is not finite.
     """
     found = shift_interval(log_ratios, alpha=alpha)
-    return Ratio(*(float(np.exp(end)) for end in (found.shift, found.low, found.high)), n=found.n)
+    ratio, low, high = (float(np.exp(end)) for end in (found.shift, found.low, found.high))
+    return Ratio(ratio, low, high, found.n)
 
 
 @functools.cache

@@ -235,7 +235,7 @@ def test_a_shift_is_the_median_of_the_pairs_means_with_the_ends_of_the_signed_ra
     # n = 6: P(T = 0) = 1/64 ≤ 0.025 < P(T ≤ 1) = 2/64, so the interval runs from the least to the largest mean.
     found = shift_interval([1.0, 2.0, 3.0, 4.0, 5.0, 60.0])
     assert (found.low, found.high, found.n) == (1.0, 60.0, 6)
-    assert found.shift == 4.0  # of the 21 means, 10 lie below: 1, 1.5, 2, 2.5, 2.5, 3, 3, 3, 3.5, 3.5
+    assert found.shift == 3.5  # the 11th of 21 means: 1, 1.5, 2, 2, 2.5, 2.5, 3, 3, 3, 3.5, 3.5
 
 
 def test_beyond_the_exact_distribution_the_interval_of_a_shift_goes_on_smoothly(

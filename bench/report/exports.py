@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as html_text
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -108,7 +109,8 @@ def _as_csv(table: Table) -> str:
 
 
 def _as_json(table: Table) -> str:
-    return str(table.unrounded().to_json(orient="records", double_precision=15, force_ascii=False, indent=1)) + "\n"
+    rows = table.unrounded().astype(object)
+    return json.dumps(rows.where(rows.notna(), None).to_dict("records"), ensure_ascii=False, indent=1) + "\n"
 
 
 FORMATS: Mapping[str, Callable[[Table], str]] = {
@@ -133,9 +135,9 @@ def _latex_character(character: str) -> str:
         return _LATEX[character]
     if character.isascii() and character.isprintable():
         return character
-    base, *marks = unicodedata.normalize("NFD", character)
-    if base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in _ACCENTS:
-        return rf"\{_ACCENTS[marks[0]]}{{{base}}}"
+    parts = unicodedata.normalize("NFD", character)
+    if len(parts) == 2 and parts[0].isascii() and parts[0].isalpha() and parts[1] in _ACCENTS:
+        return rf"\{_ACCENTS[parts[1]]}{{{parts[0]}}}"
     return f"[U+{ord(character):04X}]"
 
 

@@ -91,7 +91,7 @@ def _file(record: Record, folder: Path | None) -> Path | None:
 def _mean_iou(path: Path) -> pd.Series[float]:
     """mIoU of every image by its name, over the classes that its labels or its prediction have; NaN if all is void."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names, confusion = arrays["images"], arrays["confusion"].astype(np.int64)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RecordError(

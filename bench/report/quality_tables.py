@@ -193,4 +193,4 @@ def _class_text(key: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def _share_text(name: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda row: shown(row[name], "pixel_accuracy").rpartition(".")[0] or NOTHING
+    return lambda row: shown(row[name], "pixel_accuracy")  # shares of pixels and of images are written alike

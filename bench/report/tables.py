@@ -65,25 +65,32 @@ def numbers(results: Results) -> pd.DataFrame:
     measured = [name for name, each in results.columns.items() if each.stage == "quality"]
     for variant in results.variants:
         own = frame[frame["variant"] == variant]
-        row: dict[str, Any] = {"variant": variant, **levels[variant], "is_baseline": variant == results.baseline}
+        own_levels = {level_key(factor): each for factor, each in levels[variant].items()}
+        row: dict[str, Any] = {"variant": variant, **own_levels, "is_baseline": variant == results.baseline}
         row |= _quality(own[own["stage"] == "quality"], measured)
         compared = by_variant.get(variant, NOT_COMPARED)
         row |= {DELTA[name]: compared[name] for name in DELTA}
         row |= _cost(own[own["stage"] == "cost"])
         rows.append({**row, "isolated": isolated.get(variant)})
     quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
-    names = ["variant", *results.factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
+    factors = map(level_key, results.factors)
+    names = ["variant", *factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
     table = pd.DataFrame(rows, columns=[*names, "cost_outcome", "isolated", *COST])
     for name in COST:
         table[f"{name}_ratio"] = _ratios(table, name)
     return table
 
 
+def level_key(factor: str) -> str:
+    """The column that holds a factor's levels: its name, unless that is another column's (``factor n``)."""
+    return f"factor {factor}" if factor in OWN else factor
+
+
 def ablation_table(results: Results) -> Table:
     """One row a variant in the study's order. Quality and cost columns appear if the study plans that stage."""
     values = numbers(results)
     columns = variant_columns(results, values)
-    names = [*(results.factors or ["variant"])]
+    names = [*map(level_key, results.factors)] or ["variant"]
     if "quality" in results.plan["stages"]:
         boundary = [BOUNDARY] * bool(values[f"{BOUNDARY}_mean"].notna().any())
         names += [JUDGED, "n", "delta", "verdict", "pixel_accuracy", *boundary]
@@ -200,6 +207,8 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
     name: f"{JUDGED}_{name}" for name in ("delta", "low", "high", "p", "p_holm", "verdict", "reason", "resolvable")
 }
 """Column of :func:`bench.report.compare.effects` -> its name in :func:`numbers`."""
+OWN = frozenset({"variant", "is_baseline", "n", "planned", "outcomes", "cost_outcome", "isolated", "delta", "verdict"})
+"""Names of columns that a factor could have too."""
 DELTA_KEYS = ("delta", "low", "high", "n")
 NOT_COMPARED = dict.fromkeys(DELTA, float("nan")) | {"n": 0, "verdict": "", "reason": ""}
 """What the baseline has in these columns."""
@@ -251,14 +260,16 @@ def variant_columns(results: Results, values: pd.DataFrame) -> dict[str, Shown]:
         "verdict": Shown("Verdict", (f"{JUDGED}_verdict", f"{JUDGED}_reason"), _verdict_text),
     }
     levels = {
-        factor: Shown(factor, (factor,), _level_text(factor, [str(each) for each in levels]))
+        level_key(factor): Shown(
+            factor, (level_key(factor),), _level_text(level_key(factor), [str(each) for each in levels])
+        )
         for factor, levels in results.factors.items()
     }
-    return {**found, **levels}
+    return found | levels
 
 
-def _level_text(factor: str, levels: list[str]) -> Callable[[Mapping[str, Any]], str]:
-    return lambda row: level(row[factor], levels) if isinstance(row[factor], str) else NOTHING
+def _level_text(key: str, levels: list[str]) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: level(row[key], levels) if isinstance(row[key], str) else NOTHING
 
 
 def _mean_text(name: str) -> Callable[[Mapping[str, Any]], str]:

@@ -53,7 +53,7 @@ def test_images_are_paired_by_name_and_averaged_over_the_common_seeds(planted: P
     assert row["median"] == pytest.approx(gain)
     assert (row["low"], row["high"]) == pytest.approx((loss, gain))  # n = 6: the least and the largest mean of pairs
     printed = catalogue.table(load(planted), "images").printed().iloc[0]
-    assert (printed["Better (%)"], printed["Worse (%)"], printed["Seeds"]) == ("67", "17", "2/2")
+    assert (printed["Better (%)"], printed["Worse (%)"], printed["Seeds"]) == ("66.67", "16.67", "2/2")
 
 
 def test_a_seed_that_one_side_lacks_and_an_image_of_void_are_left_out(planted: Path) -> None:
