@@ -31,6 +31,8 @@ _ACCENTS = {
     "\u0306": "u", "\u030c": "v", "\u030b": "H", "\u030a": "r", "\u0327": "c",
 }  # fmt: skip
 """Combining character -> LaTeX's accent."""
+_PLAIN = re.compile(r"[A-Za-z0-9 .,;:=+()/]*")
+"""What LaTeX acts on in no way: most cells of a long table."""
 _LIGATURE = re.compile("-(?=-)")
 """Two hyphens would be set as a dash."""
 _NUMBER = re.compile(r"[\[≥< ×+−-]*\d")
@@ -126,6 +128,8 @@ def markdown_text(text: str) -> str:
 
 def latex_text(text: str) -> str:
     """Text as LaTeX shows it, in one line and in ASCII; what pdfLaTeX has no letter for is named ``[U+65E5]``."""
+    if _PLAIN.fullmatch(text):
+        return text
     written = "".join(map(_latex_character, _one_line(text)))
     return _LIGATURE.sub("-{}", written)
 

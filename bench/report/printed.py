@@ -42,7 +42,7 @@ class Table:
         columns: every column that it can have, by the name it is asked for by.
         chosen: names of the columns that it has, in order.
         caption: what it shows, and what bold means.
-        bold: column -> which of its rows stand out.
+        bold: column -> says which of its rows stand out.
         required: columns that it never goes without: the number of seeds where some are missing.
         absent: why it has no rows, if it has none.
     """
@@ -52,7 +52,7 @@ class Table:
     columns: Mapping[str, Shown]
     chosen: tuple[str, ...]
     caption: str
-    bold: Mapping[str, Sequence[bool]] = field(default_factory=dict)
+    bold: Mapping[str, Callable[[], Sequence[bool]]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     absent: str = ""
 
@@ -82,7 +82,7 @@ class Table:
     def emphasis(self) -> pd.DataFrame:
         """Which printed cells stand out."""
         nowhere = [False] * len(self.rows)
-        marks = [list(self.bold.get(name, nowhere)) for name in self.chosen]
+        marks = [list(self.bold[name]()) if name in self.bold else nowhere for name in self.chosen]
         return pd.DataFrame(dict(enumerate(marks)), index=range(len(self.rows)), dtype=bool).set_axis(
             self.heads, axis="columns"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -160,9 +161,13 @@ def _of_variants(
 ) -> Table:
     """A table of variants by quality, the best of each column bold where that is resolved."""
     judged = [each for each, what in results.columns.items() if _is_measured(each, what, values)]
-    bold = {each: (values["variant"] == best(results, each)).tolist() for each in judged}
+    bold = {each: partial(_is_best, results, each, values) for each in judged}
     columns, required = tables.variant_columns(results, values), tables.required_of(values)
     return Table(name, values, columns, chosen, caption, bold, required, absent)
+
+
+def _is_best(results: Results, name: str, values: pd.DataFrame) -> list[bool]:
+    return (values["variant"] == best(results, name)).tolist()
 
 
 def _is_measured(name: str, each: Column, values: pd.DataFrame) -> bool:

@@ -63,14 +63,14 @@ def numbers(results: Results) -> pd.DataFrame:
     isolated = {record.trial["variant"]: record.measured.get("isolated") for record in timed}
     rows: list[dict[str, Any]] = []
     measured = [name for name, each in results.columns.items() if each.stage == "quality"]
+    trials = dict(list(frame[frame["status"] != "excluded"].groupby(["variant", "stage"], sort=False)))
     for variant in results.variants:
-        own = frame[frame["variant"] == variant]
         own_levels = {level_key(factor): each for factor, each in levels[variant].items()}
         row: dict[str, Any] = {"variant": variant, **own_levels, "is_baseline": variant == results.baseline}
-        row |= _quality(own[own["stage"] == "quality"], measured)
+        row |= _quality(trials.get((variant, "quality"), frame[:0]), measured)
         compared = by_variant.get(variant, NOT_COMPARED)
         row |= {DELTA[name]: compared[name] for name in DELTA}
-        row |= _cost(own[own["stage"] == "cost"])
+        row |= _cost(trials.get((variant, "cost"), frame[:0]))
         rows.append({**row, "isolated": isolated.get(variant)})
     quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
     factors = map(level_key, results.factors)
@@ -96,12 +96,12 @@ def ablation_table(results: Results) -> Table:
         names += [JUDGED, "n", "delta", "verdict", "pixel_accuracy", *boundary]
     if "cost" in results.plan["stages"]:
         names += ["parameters", "macs", "latency_s", "peak_bytes"]
-    bold = {JUDGED: (values[f"{JUDGED}_verdict"] == "better").tolist()}
+    better = (values[f"{JUDGED}_verdict"] == "better").tolist()
     caption = (
         f"{results.plan['question']} Mean ± standard deviation over seeds; bold: {column(JUDGED).label} that is "
         f"resolved to be better than the baseline's{HOW_JUDGED}."
     )
-    return Table("ablation", values, columns, tuple(names), caption, bold, required_of(values))
+    return Table("ablation", values, columns, tuple(names), caption, {JUDGED: lambda: better}, required_of(values))
 
 
 def ablation(results: Results) -> pd.DataFrame:
@@ -214,20 +214,20 @@ NOT_COMPARED = dict.fromkeys(DELTA, float("nan")) | {"n": 0, "verdict": "", "rea
 """What the baseline has in these columns."""
 
 
-def _quality(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
-    planned = own[own["status"] != "excluded"]
+def _quality(planned: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "n": int(planned[JUDGED].notna().sum()),
         "planned": len(planned),
         "outcomes": tally(planned["status"]),
     }
+    values = planned[list(names)]
+    means, sds = values.mean(), values.std(ddof=1)
     for name in names:
-        row |= {f"{name}_mean": planned[name].mean(), f"{name}_sd": planned[name].std(ddof=1)}
+        row |= {f"{name}_mean": means[name], f"{name}_sd": sds[name]}
     return row
 
 
-def _cost(own: pd.DataFrame) -> dict[str, Any]:
-    planned = own[own["status"] != "excluded"]
+def _cost(planned: pd.DataFrame) -> dict[str, Any]:
     done = planned[planned["status"] == "done"]
     costs = {name: float(done[name].iloc[0]) if len(done) else float("nan") for name in COST}
     return {"cost_outcome": tally(planned["status"]), **costs}
