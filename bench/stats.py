@@ -109,9 +109,12 @@ def settled(differences: Sequence[float], values: Sequence[float]) -> list[float
 
     Otherwise rounding would pass for a spread between seeds, and a tiny spread for strong evidence.
     """
-    rounding = NO_SPREAD * max((abs(value) for value in values), default=0.0)
-    found = [0.0 if abs(each) <= rounding else float(each) for each in differences]
-    return [found[0]] * len(found) if found and max(found) - min(found) <= rounding else found
+    found = np.asarray(differences, dtype=float)
+    rounding = NO_SPREAD * float(np.abs(np.asarray(values, dtype=float)).max(initial=0.0))
+    found = np.where(np.abs(found) <= rounding, 0.0, found)
+    if found.size and found.max() - found.min() <= rounding:
+        found = np.full(found.shape, found[0])
+    return [float(each) for each in found]
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -70,9 +71,7 @@ class Table:
 
     def printed(self) -> pd.DataFrame:
         """Cells as text."""
-        rows = records(self.rows)
-        cells = [[shown.text(row) for shown in self._shown] for row in rows]
-        return pd.DataFrame(cells, columns=self.heads, dtype=object)
+        return self._printed.copy()
 
     def keys(self) -> pd.DataFrame:
         """What each printed cell sorts by: numbers where it prints a number."""
@@ -81,6 +80,16 @@ class Table:
 
     def emphasis(self) -> pd.DataFrame:
         """Which printed cells stand out."""
+        return self._emphasis.copy()
+
+    @cached_property
+    def _printed(self) -> pd.DataFrame:
+        rows = records(self.rows)
+        cells = [[shown.text(row) for shown in self._shown] for row in rows]
+        return pd.DataFrame(cells, columns=self.heads, dtype=object)
+
+    @cached_property
+    def _emphasis(self) -> pd.DataFrame:
         nowhere = [False] * len(self.rows)
         marks = [list(self.bold[name]()) if name in self.bold else nowhere for name in self.chosen]
         return pd.DataFrame(dict(enumerate(marks)), index=range(len(self.rows)), dtype=bool).set_axis(
