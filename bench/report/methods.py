@@ -45,7 +45,9 @@ def _data(results: Results) -> Iterable[str]:
     yield f"Data set: {data['name']}, {classes}{fingerprint}."
     for split, images in Counter((each["split"], each["images"]) for each in quality):
         yield f"Quality was measured on the {plural(images, 'image')} of its {split} split."
-    yield from _recipe_sentence(results, {"reported": "Reported is the {}."})
+    reported = results.plan["recipe"].get("reported")
+    if reported and _trains(results):
+        yield f"Reported is the {reported}."
 
 
 TRAINING = {
@@ -66,6 +68,8 @@ TRAINING = {
 
 
 def _training(results: Results) -> Iterable[str]:
+    if not _trains(results):
+        return
     recipe = results.plan["recipe"]
     said = [text.format(_value(name, recipe[name])) for name, text in TRAINING.items() if recipe.get(name) is not None]
     if said:
@@ -91,17 +95,17 @@ def _recipe_of_variants(results: Results) -> Iterable[str]:
 
 
 def _design(results: Results) -> Iterable[str]:
-    plan, statuses = results.plan, results.frame()
+    plan, trials = results.plan, results.trials()
     factors = "; ".join(f"{name} ({', '.join(map(str, levels))})" for name, levels in results.factors.items())
     design = f"{str(plan['design']).replace('_', ' ')} design" if plan.get("design") else "design"
     over = f" over {factors}" if factors else ""
     yield f"Design: {design}{over}, {plural(len(results.variants), 'variant')}, baseline {results.baseline}."
-    if plan["seeds"]:
+    if plan["seeds"] and _trains(results):
         yield f"Seeds: {', '.join(map(str, plan['seeds']))}."
     if plan.get("size"):
         yield f"The study was run at its size “{plan['size']}”."
-    for stage in ("quality", "cost"):
-        own = statuses[(statuses["stage"] == stage) & (statuses["status"] != "excluded")]["status"]
+    for stage in plan["stages"]:
+        own = trials[(trials["stage"] == stage) & (trials["status"] != "excluded")]["status"]
         if len(own):
             yield f"Of {plural(len(own), f'planned {stage} trial')}: {tally(own)}."
     for variant, reason in {c["variant"]: c["excluded"] for c in plan["cells"] if c.get("excluded")}.items():
@@ -163,8 +167,7 @@ def _cost_protocol(results: Results) -> Iterable[str]:
         yield f"Cost of {plural(count, 'network')} was measured on an input of {size} pixels at batch {batch}."
     samples = [len(each["latency_s"]) for each in cost if each.get("latency_s")]
     if samples:
-        counts = str(samples[0]) if min(samples) == max(samples) else f"{min(samples)} to {max(samples)}"
-        yield f"Latency is the median of {counts} forwards, each timed until the device was done."
+        yield f"Latency is the median of {_range(samples)} forwards, each timed until the device was done."
         yield from _timing(cost)
     for kind in Counter(each["memory_kind"] for each in cost if each.get("memory_kind")):
         yield f"Peak memory: {kind}."
@@ -178,7 +181,7 @@ def _timing(cost: Sequence[Mapping[str, Any]]) -> Iterable[str]:
         yield f"Clock: {clock}."
     warm = [int(each["latency_protocol"]["warm_up_calls"]) for each in cost if each.get("latency_protocol")]
     if warm:
-        yield f"Before it, {min(warm)} to {max(warm)} forwards warmed up."
+        yield f"Before it, {_range(warm)} forwards warmed up."
     alone = [each["isolated"] for each in cost if each.get("isolated") is not None]
     if alone:
         yield f"Of {plural(len(alone), 'timing')}, {sum(alone)} had the machine alone; any other is left out."
@@ -189,15 +192,14 @@ def _speed_protocol(results: Results) -> Iterable[str]:
     if speed:
         blocks = [len(each["log_ratios"]) for each in speed]
         yield (
-            f"Speed-ups: {plural(len(speed), 'comparison')}, both sides in turns in one process, {min(blocks)} to "
-            f"{max(blocks)} blocks each; the ratio is the Hodges–Lehmann estimate over blocks, its 95 % interval that "
-            "of Wilcoxon's signed ranks."
+            f"Speed-ups: {plural(len(speed), 'comparison')}, both sides in turns in one process, "
+            f"{_range(blocks)} blocks each; the ratio is the Hodges–Lehmann estimate over blocks, its 95 % interval "
+            "that of Wilcoxon's signed ranks."
         )
 
 
-def _recipe_sentence(results: Results, sentences: Mapping[str, str]) -> Iterable[str]:
-    recipe = results.plan["recipe"]
-    return (text.format(recipe[name]) for name, text in sentences.items() if recipe.get(name) is not None)
+def _trains(results: Results) -> bool:
+    return "quality" in results.plan["stages"]
 
 
 def _done(results: Results, stage: str) -> list[Mapping[str, Any]]:
@@ -230,6 +232,11 @@ def _value(name: str, value: Any) -> str:
 
 def _size(pixels: Iterable[int]) -> str:
     return " × ".join(str(side) for side in pixels)
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _hours(hours: float) -> str:

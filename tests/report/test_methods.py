@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.records import load, read, write
-from bench.report import methods
+from bench.report import catalogue, methods
 
 Plant = Callable[..., Path]
 A, B, C, D = (
@@ -90,3 +90,24 @@ def test_an_old_record_without_times_or_versions_is_no_error(tmp_path: Path, pla
     assert "12 quality trials ran on an unknown device: 0.0 seconds of device time." in said
     assert "Source: no repository." in said
     assert "Software" not in said
+
+
+def test_a_study_that_trains_nothing_says_nothing_of_training(tmp_path: Path, planted_results: Plant) -> None:
+    said = methods.methods(load(planted_results(tmp_path, stages=["cost"], plan={"recipe": RECIPE})))
+    assert "Of 4 planned cost trials: 4 done." in said
+    for word in ("Training", "Seeds", "Reported", "paired"):
+        assert word not in said
+
+
+def test_comparisons_of_speed_have_their_protocol_and_table(
+    tmp_path: Path, planted_results: Plant, plant_speed: Callable[..., None]
+) -> None:
+    folder = planted_results(tmp_path, stages=["cost"])
+    plant_speed(folder, B, A, {256: True, 512: False})
+    results = load(folder)
+    assert "Speed-ups: 2 comparisons, both sides in turns in one process," in methods.methods(results)
+    table = catalogue.table(results, "speed")
+    raw, printed = table.unrounded(), table.printed()
+    assert list(raw["ratio"].notna()) == [True, False]
+    assert printed["Times as fast"][0] == f"{raw['ratio'][0]:.3f}"
+    assert printed["Remark"][1].startswith("left out: ")
