@@ -29,11 +29,46 @@ def report(
     port: Annotated[
         int | None, typer.Option(help="For --watch; by default any that is free.", min=0, max=65535, show_default=False)
     ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(help="Print one table instead, such as ablation, main, cost or classes.", show_default=False),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="For --table: its columns in order, with commas: variant,miou,boundary_f_3px,latency_s,delta,verdict.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="For --table: markdown (default), latex, html, or csv and json with unrounded numbers in stored "
+            "units. For --methods: markdown or latex.",
+            show_default=False,
+        ),
+    ] = None,
+    methods: Annotated[
+        bool, typer.Option("--methods", help="Print how the study was made instead, in sentences for a supplement.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="For --table and --methods: a file instead of the terminal.", show_default=False)
+    ] = None,
 ) -> None:
-    """Build tables and page anew from a results folder.
+    """Build tables and page anew from a results folder, or print one table.
 
     Reads the records and study.json only; needs neither torch nor ray.
     """
+    if table is not None or methods:
+        if watch or port is not None or (table is not None and methods):
+            raise BenchError("--table, --methods and --watch exclude each other; choose one")
+        if methods and columns is not None:
+            raise BenchError("--columns is for --table; leave it out")
+        _give(_table(folder, table, columns, form) if table is not None else _methods(folder, form), output)
+        return
+    if columns is not None or form is not None or output is not None:
+        raise BenchError("--columns, --format and --output are for --table or --methods; add one of them")
     console = Console()
 
     def say(text: str) -> None:
@@ -98,3 +133,29 @@ def export(
     for note in made.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Written: {made.path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(folder: Path, name: str, columns: str | None, form: str | None) -> str:
+    from bench.records import load
+    from bench.report import catalogue
+
+    names = [each.strip() for each in columns.split(",")] if columns is not None else []
+    return catalogue.written(catalogue.table(load(folder), name, names), form or "markdown")
+
+
+def _methods(folder: Path, form: str | None) -> str:
+    from bench.records import load
+    from bench.report import methods
+
+    if form not in (None, "markdown", "latex"):
+        raise BenchError(f"--methods is written as markdown or latex, not as {form!r}")
+    said = methods.methods(load(folder))
+    return methods.as_latex(said) if form == "latex" else methods.as_markdown(said)
+
+
+def _give(text: str, output: Path | None) -> None:
+    """To standard output, which holds nothing else, or into a file."""
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")

@@ -91,14 +91,14 @@ ALLOWED = {
         "parts", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
         "speedups", "limits", "commands", "report",
     },
-    "report_cli": {"parts", "report", "comparison_commands", "bundle"},
+    "report_cli": {"parts", "records", "report", "comparison_commands", "bundle"},
     "cli": {"parts", "commands", "timing_commands", "report_cli"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
-    "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "pictures", "report", "report_cli", "cli",
-    "identity", "recipe", "setting", "published", "sides", "changes", "two_samples", "speed_comparison",
+    "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "pictures", "report",
+    "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes", "two_samples", "speed_comparison",
     "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from bench import stats
 from bench.stats import (
     Effect,
     _signed_rank,
@@ -17,6 +18,7 @@ from bench.stats import (
     ratio_interval,
     resolvable,
     seeds_needed,
+    shift_interval,
     verdict,
 )
 
@@ -227,3 +229,22 @@ def test_the_interval_of_a_ratio_covers_the_truth_with_outliers_and_correlated_b
         found = ratio_interval(list(bursts * generator.choice([-1, 1], 20) + math.log(1.3)))
         covered += found.low <= 1.3 <= found.high
     assert 370 <= covered <= 392
+
+
+def test_a_shift_is_the_median_of_the_pairs_means_with_the_ends_of_the_signed_ranks() -> None:
+    # n = 6: P(T = 0) = 1/64 ≤ 0.025 < P(T ≤ 1) = 2/64, so the interval runs from the least to the largest mean.
+    found = shift_interval([1.0, 2.0, 3.0, 4.0, 5.0, 60.0])
+    assert (found.low, found.high, found.n) == (1.0, 60.0, 6)
+    assert found.shift == 3.5  # the 11th of 21 means: 1, 1.5, 2, 2, 2.5, 2.5, 3, 3, 3, 3.5, 3.5
+
+
+def test_beyond_the_exact_distribution_the_interval_of_a_shift_goes_on_smoothly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = np.random.default_rng(0).normal(0.1, 1, 400)
+    exact = shift_interval(values)
+    monkeypatch.setattr(stats, "MOST_EXACT", 399)
+    stats._signed_rank.cache_clear()
+    approximate = shift_interval(values)
+    assert (approximate.low, approximate.high) == pytest.approx((exact.low, exact.high), abs=1e-4)
+    stats._signed_rank.cache_clear()

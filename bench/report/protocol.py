@@ -12,6 +12,9 @@ import pandas as pd
 from bench.records import Record, Results
 from bench.report.words import NOTHING, labels, plural, status
 
+NO_REPOSITORY = "no repository"
+"""Where a commit is unknown."""
+
 
 def outcomes(results: Results) -> pd.DataFrame:
     """One row a planned cell in the plan's order: variant, stage, seed, outcome, reason, record file."""
@@ -61,7 +64,7 @@ def protocol(results: Results) -> pd.DataFrame:
             ("Cost input", _seen(f"{_size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
             ("Latency samples", _seen(len(each["latency_s"]) for each in cost)),
             ("Memory", _seen(each["memory_kind"] for each in cost)),
-            ("Not counted in MACs", _uncounted(cost)),
+            ("Not counted in MACs", uncounted(cost)),
         ],
         "speed": [
             ("Speed comparisons", "both sides in turns in one process, blocks of A B B A in an order drawn anew"),
@@ -104,7 +107,7 @@ def _facts(record: Record) -> dict[str, Any]:
 
 def _commit(source: Mapping[str, Any]) -> str:
     if not source.get("commit"):
-        return "no repository"
+        return NO_REPOSITORY
     return str(source["commit"])[:12] + (" (with uncommitted changes)" if source.get("dirty") else "")
 
 
@@ -115,7 +118,7 @@ def _seen(values: Iterable[Any]) -> str:
     return "; ".join(f"{value} ({plural(count, 'trial')})" for value, count in counts.items())
 
 
-def _uncounted(cost: Sequence[Mapping[str, Any]]) -> str:
+def uncounted(cost: Sequence[Mapping[str, Any]]) -> str:
     """The operators that the count left out, in any variant."""
     names = sorted({name.removeprefix("aten::") for each in cost for name in each["uncounted_operators"]})
     return ", ".join(names) or ("nothing" if cost else NOTHING)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -17,6 +16,7 @@ from bench import stats
 from bench.columns import COLUMNS, column
 from bench.records import RecordError, Results
 from bench.report import compare
+from bench.report.printed import Shown, Table, records
 from bench.report.words import (
     NOTHING,
     difference_title,
@@ -40,20 +40,12 @@ JUDGED = "miou"
 BOUNDARY = "boundary_f_3px"
 """Shown beside it where it was measured: mIoU hardly sees a boundary that is three pixels off."""
 EQUIVALENT = "Equivalent"
+HOW_JUDGED = f" (paired Student-t over common seeds, Holm, α = {stats.ALPHA})"
 LEAST_P = 0.001
 """Smaller p-values are only said to be below it."""
 NOT_ISOLATED = "†"
 """Marks a timing or memory that was measured while other work may have shared the machine."""
 TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One printed column: its head, the column of :func:`numbers` that it sorts by, and how a row is written."""
-
-    head: str
-    key: str
-    text: Callable[[Mapping[str, Any]], str]
 
 
 def numbers(results: Results) -> pd.DataFrame:
@@ -66,76 +58,108 @@ def numbers(results: Results) -> pd.DataFrame:
     need_one_device(results)
     frame, levels = results.frame(), levels_of(results)
     effects = compare.effects(results, JUDGED)
-    by_variant = {str(row["variant"]): row for row in _rows(effects) if row["kind"] == "variant"}
+    by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
     timed = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
     isolated = {record.trial["variant"]: record.measured.get("isolated") for record in timed}
     rows: list[dict[str, Any]] = []
     measured = [name for name, each in results.columns.items() if each.stage == "quality"]
-    trials = dict(list(frame.groupby("variant", sort=False)))
+    trials = dict(list(frame[frame["status"] != "excluded"].groupby(["variant", "stage"], sort=False)))
     for variant in results.variants:
-        own = trials.get(variant, frame.iloc[:0])
-        row: dict[str, Any] = {"variant": variant, **levels[variant], "is_baseline": variant == results.baseline}
-        row |= _quality(own[own["stage"] == "quality"], measured)
+        own_levels = {level_key(factor): each for factor, each in levels[variant].items()}
+        row: dict[str, Any] = {"variant": variant, **own_levels, "is_baseline": variant == results.baseline}
+        row |= _quality(trials.get((variant, "quality"), frame[:0]), measured)
         compared = by_variant.get(variant, NOT_COMPARED)
         row |= {DELTA[name]: compared[name] for name in DELTA}
-        row |= _cost(own[own["stage"] == "cost"])
+        row |= _cost(trials.get((variant, "cost"), frame[:0]))
         rows.append({**row, "isolated": isolated.get(variant)})
     quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
-    names = ["variant", *results.factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
+    factors = map(level_key, results.factors)
+    names = ["variant", *factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
     table = pd.DataFrame(rows, columns=[*names, "cost_outcome", "isolated", *COST])
     for name in COST:
         table[f"{name}_ratio"] = _ratios(table, name)
     return table
 
 
-def ablation(results: Results) -> pd.DataFrame:
-    """The ablation table as printed, one row a variant in the study's order. Quality and cost columns appear if the
-    study plans that stage."""
+def level_key(factor: str) -> str:
+    """The column that holds a factor's levels: its name, unless that is another column's (``factor n``)."""
+    return f"factor {factor}" if factor in OWN else factor
+
+
+def ablation_table(results: Results) -> Table:
+    """One row a variant in the study's order. Quality and cost columns appear if the study plans that stage."""
     values = numbers(results)
-    rows = _rows(values)
-    return pd.DataFrame({each.head: [each.text(row) for row in rows] for each in _ablation_columns(results, values)})
+    columns = variant_columns(results, values)
+    names = [*map(level_key, results.factors)] or ["variant"]
+    if "quality" in results.plan["stages"]:
+        boundary = [BOUNDARY] * bool(values[f"{BOUNDARY}_mean"].notna().any())
+        names += [JUDGED, "n", "delta", "verdict", "pixel_accuracy", *boundary]
+    if "cost" in results.plan["stages"]:
+        names += ["parameters", "macs", "latency_s", "peak_bytes"]
+    better = (values[f"{JUDGED}_verdict"] == "better").tolist()
+    caption = (
+        f"{results.plan['question']} Mean ± standard deviation over seeds; bold: {column(JUDGED).label} that is "
+        f"resolved to be better than the baseline's{HOW_JUDGED}."
+    )
+    return Table("ablation", values, columns, tuple(names), caption, {JUDGED: lambda: better}, required_of(values))
+
+
+def ablation(results: Results) -> pd.DataFrame:
+    """:func:`ablation_table` as it is printed."""
+    return ablation_table(results).printed()
 
 
 def ablation_keys(results: Results) -> pd.DataFrame:
     """What each cell of :func:`ablation` sorts by: numbers where it prints a number."""
-    values = numbers(results)
-    return pd.DataFrame({each.head: values[each.key] for each in _ablation_columns(results, values)})
+    return ablation_table(results).keys()
 
 
 def emphasis(results: Results) -> pd.DataFrame:
     """Which cells of :func:`ablation` stand out: the mIoU of a variant that is resolved better than the baseline."""
-    values = numbers(results)
-    better = values[f"{JUDGED}_verdict"] == "better"
-    heads = [each.head for each in _ablation_columns(results, values)]
-    return pd.DataFrame({head: better & (head == column(JUDGED).title) for head in heads})
+    return ablation_table(results).emphasis()
 
 
-def effects(results: Results) -> pd.DataFrame:
-    """Every comparison as printed: label, n, Δ with interval, p-values, verdict, smallest resolvable difference.
+def required_of(values: pd.DataFrame) -> tuple[str, ...]:
+    """The number of seeds, where a planned one is missing: no choice of columns may hide it."""
+    return ("n",) if (values["n"] < values["planned"]).any() else ()
+
+
+def effects_table(results: Results) -> Table:
+    """Every comparison: label, n, Δ with interval, p-values, verdict, smallest resolvable difference.
 
     Then the seeds that the difference seen would need and, where the study states a margin, equivalence.
     """
-    unit = difference_title(JUDGED)
-    rows = [
-        {
-            "Effect of": row["label"],
-            "Kind": row["kind"],
-            unit: signed(row["delta"], JUDGED),
-            "95 % interval": interval(row["low"], row["high"], JUDGED) or NOTHING,
-            "Seeds": f"{row['n']}/{row['planned']}",
-            "p": _p(row["p"]),
-            "p (Holm)": _p(row["p_holm"]),
-            "Verdict": verdict(row),
-            "Resolvable": resolvable(row["resolvable"], JUDGED),
-            "Seeds needed": NOTHING if pd.isna(row["needed"]) else str(row["needed"]),
-            EQUIVALENT: equivalent(row, results),
-        }
-        for row in _rows(compare.effects(results, JUDGED))
-    ]
-    heads = [
-        "Effect of", "Kind", unit, "95 % interval", "Seeds", "p", "p (Holm)", "Verdict", "Resolvable", "Seeds needed",
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=heads + [EQUIVALENT] * bool(results.plan.get("margin")))
+    columns = {
+        "effect": Shown("Effect of", ("label",), lambda row: str(row["label"])),
+        "kind": Shown("Kind", ("kind",), lambda row: str(row["kind"])),
+        "delta": Shown(difference_title(JUDGED), ("delta",), lambda row: signed(row["delta"], JUDGED)),
+        "interval": Shown(
+            "95 % interval", ("low", "high"), lambda row: interval(row["low"], row["high"], JUDGED) or NOTHING
+        ),
+        "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
+        "p": Shown("p", ("p",), lambda row: p_value(row["p"])),
+        "p_holm": Shown("p (Holm)", ("p_holm",), lambda row: p_value(row["p_holm"])),
+        "verdict": Shown("Verdict", ("verdict", "reason"), verdict),
+        "resolvable": Shown("Resolvable", ("resolvable",), lambda row: resolvable(row["resolvable"], JUDGED)),
+        "needed": Shown(
+            "Seeds needed", ("needed",), lambda row: NOTHING if pd.isna(row["needed"]) else str(row["needed"])
+        ),
+        "equivalent": Shown(EQUIVALENT, ("p_equivalent",), lambda row: equivalent(row, results)),
+    }
+    rows = compare.effects(results, JUDGED)
+    names = tuple(name for name in columns if name != "equivalent" or results.plan.get("margin"))
+    caption = (
+        f"Differences in {column(JUDGED).label}, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
+        f"over the {plural(int(rows['p'].notna().sum()), 'comparison')} of this table that can be tested. Resolvable: "
+        f"the smallest true difference that would have been resolved with {100 * stats.POWER:.0f} % power."
+    )
+    absent = "" if len(rows) else "the study plans no two variants to compare"
+    return Table("effects", rows, columns, names, caption, required=required_of(rows), absent=absent)
+
+
+def effects(results: Results) -> pd.DataFrame:
+    """:func:`effects_table` as it is printed."""
+    return effects_table(results).printed()
 
 
 def equivalent(row: Mapping[Any, Any], results: Results) -> str:
@@ -143,7 +167,7 @@ def equivalent(row: Mapping[Any, Any], results: Results) -> str:
     margin, p = results.plan.get("margin"), row["p_equivalent"]
     if not margin or math.isnan(p):
         return NOTHING
-    said = _p(p) if p < LEAST_P else f"= {_p(p)}"
+    said = p_value(p) if p < LEAST_P else f"= {p_value(p)}"
     bounds = f"±{shown(margin, JUDGED)}"
     return f"within {bounds} (p {said})" if p < stats.ALPHA else f"not shown for {bounds}"
 
@@ -183,25 +207,27 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
     name: f"{JUDGED}_{name}" for name in ("delta", "low", "high", "p", "p_holm", "verdict", "reason", "resolvable")
 }
 """Column of :func:`bench.report.compare.effects` -> its name in :func:`numbers`."""
+OWN = frozenset({"variant", "is_baseline", "n", "planned", "outcomes", "cost_outcome", "isolated", "delta", "verdict"})
+"""Names of columns that a factor could have too."""
+DELTA_KEYS = ("delta", "low", "high", "n")
 NOT_COMPARED = dict.fromkeys(DELTA, float("nan")) | {"n": 0, "verdict": "", "reason": ""}
 """What the baseline has in these columns."""
 
 
-def _quality(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
-    planned = own[own["status"] != "excluded"]
+def _quality(planned: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "n": int(planned[JUDGED].notna().sum()),
         "planned": len(planned),
         "outcomes": tally(planned["status"]),
     }
-    means, deviations = planned[list(names)].mean(), planned[list(names)].std(ddof=1)
+    values = planned[list(names)]
+    means, sds = values.mean(), values.std(ddof=1)
     for name in names:
-        row |= {f"{name}_mean": float(means[name]), f"{name}_sd": float(deviations[name])}
+        row |= {f"{name}_mean": means[name], f"{name}_sd": sds[name]}
     return row
 
 
-def _cost(own: pd.DataFrame) -> dict[str, Any]:
-    planned = own[own["status"] != "excluded"]
+def _cost(planned: pd.DataFrame) -> dict[str, Any]:
     done = planned[planned["status"] == "done"]
     costs = {name: float(done[name].iloc[0]) if len(done) else float("nan") for name in COST}
     return {"cost_outcome": tally(planned["status"]), **costs}
@@ -217,28 +243,33 @@ def _ratios(table: pd.DataFrame, name: str) -> pd.Series[float]:
     return values / reference if reference else values * float("nan")
 
 
-def _ablation_columns(results: Results, values: pd.DataFrame) -> list[Shown]:
-    shown_columns = [Shown("Variant", "variant", lambda row: str(row["variant"]))] if not results.factors else []
-    for factor, levels in results.factors.items():
-        shown_columns.append(Shown(factor, factor, _level_text(factor, [str(each) for each in levels])))
-    if "quality" in results.plan["stages"]:
-        shown_columns += [
-            Shown(column(JUDGED).title, f"{JUDGED}_mean", _mean_text(JUDGED)),
-            Shown("Seeds", "n", lambda row: f"{row['n']}/{row['planned']}"),
-            Shown(difference_title(JUDGED), f"{JUDGED}_delta", _delta_text),
-            Shown("Verdict", f"{JUDGED}_verdict", _verdict_text),
-            Shown(column("pixel_accuracy").title, "pixel_accuracy_mean", _mean_text("pixel_accuracy")),
-        ]
-        if values[f"{BOUNDARY}_mean"].notna().any():
-            shown_columns.append(Shown(column(BOUNDARY).title, f"{BOUNDARY}_mean", _mean_text(BOUNDARY)))
-    if "cost" in results.plan["stages"]:
-        for name in ("parameters", "macs", "latency_s", "peak_bytes"):
-            shown_columns.append(Shown(column(name).title, name, _cost_text(name)))
-    return shown_columns
+def variant_columns(results: Results, values: pd.DataFrame) -> dict[str, Shown]:
+    """Every column that a table of variants can have, by name; ``values`` is :func:`numbers`."""
+    names = labels(results)
+    found = {"variant": Shown("Variant", ("variant",), lambda row: names[row["variant"]])}
+    if not results.factors:
+        found["variant"] = Shown("Variant", ("variant",), lambda row: str(row["variant"]))
+    for name, each in results.columns.items():
+        if each.stage == "quality":
+            found[name] = Shown(each.title, (f"{name}_mean", f"{name}_sd"), _mean_text(name))
+        else:
+            found[name] = Shown(each.title, (name, f"{name}_ratio"), _cost_text(name))
+    found |= {
+        "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
+        "delta": Shown(difference_title(JUDGED), tuple(DELTA[name] for name in DELTA_KEYS), _delta_text),
+        "verdict": Shown("Verdict", (f"{JUDGED}_verdict", f"{JUDGED}_reason"), _verdict_text),
+    }
+    levels = {
+        level_key(factor): Shown(
+            factor, (level_key(factor),), _level_text(level_key(factor), [str(each) for each in levels])
+        )
+        for factor, levels in results.factors.items()
+    }
+    return found | levels
 
 
-def _level_text(factor: str, levels: list[str]) -> Callable[[Mapping[str, Any]], str]:
-    return lambda row: level(row[factor], levels) if isinstance(row[factor], str) else NOTHING
+def _level_text(key: str, levels: list[str]) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: level(row[key], levels) if isinstance(row[key], str) else NOTHING
 
 
 def _mean_text(name: str) -> Callable[[Mapping[str, Any]], str]:
@@ -284,11 +315,7 @@ def _cost_text(name: str) -> Callable[[Mapping[str, Any]], str]:
     return text
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
     if pd.isna(value):
         return NOTHING
     return f"< {LEAST_P}" if value < LEAST_P else f"{value:.3f}"
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)]

@@ -1,0 +1,122 @@
+"""Every table that a report has, by the name that ``bench report --table`` asks for it by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+from bench import speedups
+from bench.records import Results
+from bench.report import confounds, methods, protocol, quality_tables, speed, tables
+from bench.report.exports import FORMATS
+from bench.report.printed import Shown, Table, TableError, cell, of_text, unknown
+
+SPEED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "variant": ("Variant", ("variant",)),
+    "against": ("Against", ("against",)),
+    "setting": ("Setting", speedups.SETTING),
+    "ratio": ("Times as fast", ("ratio",)),
+    "interval": ("95 % interval", ("low", "high")),
+    "blocks": ("Blocks", ("blocks",)),
+    "latency_s": ("ms", ("latency_s",)),
+    "against_s": ("ms, against", ("against_s",)),
+    "remark": ("Remark", ("status", "reason", "noisy", "isolated")),
+}
+"""Column of the table of speed-ups -> its head there, and the columns of :func:`bench.speedups.frame` that it tells."""
+SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
+
+
+def table(results: Results, name: str, columns: Sequence[str] = ()) -> Table:
+    """A table by name, with the columns asked for or those that it has by itself.
+
+    Raises:
+        TableError: for an unknown table or column, naming the nearest.
+        RecordError: for records that must not be compared.
+    """
+    if name not in TABLES:
+        raise TableError(unknown("no table", name, TABLES))
+    made = TABLES[name](results)
+    return made.with_columns(columns) if columns else made
+
+
+def written(made: Table, form: str = "markdown") -> str:
+    """A table in a format of :data:`bench.report.exports.FORMATS`.
+
+    Raises:
+        TableError: for an unknown format, naming the nearest.
+    """
+    if form not in FORMATS:
+        raise TableError(unknown("no format", form, FORMATS))
+    return FORMATS[form](made)
+
+
+def tables_of(results: Results) -> dict[str, str]:
+    """Path below ``report/`` -> content: every table that has rows as Markdown, LaTeX and CSV, and the methods."""
+    files = {
+        f"tables/{name}.{suffix}": written(made, form)
+        for name, make in TABLES.items()
+        if len((made := make(results)).rows)
+        for form, suffix in SUFFIXES.items()
+    }
+    said = methods.methods(results)
+    return files | {"methods.md": methods.as_markdown(said), "methods.tex": methods.as_latex(said)}
+
+
+def _speed(results: Results) -> Table:
+    absent = "" if "speed" in results.plan["stages"] else "the study plans no comparisons of speed"
+    numbers = speedups.frame(results)
+    rows = pd.concat([numbers, speed.comparisons(results)], axis="columns")
+    columns = {name: Shown(head, keys, cell(head)) for name, (head, keys) in SPEED.items()}
+    caption = (
+        "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks "
+        "(signed ranks); above 1 the variant is the faster."
+    )
+    return Table("speed", rows, columns, tuple(columns), caption, absent=absent)
+
+
+def _recipe(results: Results) -> Table:
+    return of_text("recipe", protocol.recipe(results), "How variants are trained and tested, unless a factor says so.")
+
+
+def _protocol(results: Results) -> Table:
+    return of_text("protocol", protocol.protocol(results), "How quality and cost were measured, as the records say.")
+
+
+def _provenance(results: Results) -> Table:
+    return of_text("provenance", protocol.provenance(results), "What made the records.")
+
+
+def _outcomes(results: Results) -> Table:
+    return of_text("outcomes", protocol.outcomes(results), "What came of every planned trial.")
+
+
+def _confounds(results: Results) -> Table:
+    found = confounds.differences(results)
+    known = found[found["Kind"].isin(confounds.CONFOUNDS)].reset_index(drop=True)
+    caption = "What differs between a variant and the baseline beyond the factors."
+    return of_text("confounds", known, caption, "" if len(known) else "nothing that is known differs")
+
+
+def _definitions(results: Results) -> Table:
+    return of_text("definitions", protocol.definitions(results), "What the measured columns mean.")
+
+
+TABLES: Mapping[str, Callable[[Results], Table]] = {
+    "ablation": tables.ablation_table,
+    "main": quality_tables.main,
+    "boundary": quality_tables.boundary,
+    "classes": quality_tables.classes,
+    "class-effects": quality_tables.class_effects,
+    "images": quality_tables.images,
+    "effects": tables.effects_table,
+    "cost": quality_tables.cost,
+    "speed": _speed,
+    "recipe": _recipe,
+    "protocol": _protocol,
+    "provenance": _provenance,
+    "outcomes": _outcomes,
+    "confounds": _confounds,
+    "definitions": _definitions,
+}
+"""In the order in which they are listed."""

@@ -1,0 +1,116 @@
+"""Formats: what each language would act on is text, and every LaTeX table compiles."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.records import load
+from bench.report import catalogue, exports, methods
+
+Plant = Callable[..., Path]
+HOSTILE = "[x] \\input{/etc/passwd} & 50 % $^_# ~{}|<>\"'`\n\n\t\x07\x00 é Ł 日本 — “-- ---” \\end{tabular} %"
+SCRIPT = "</td><script>alert('1')</script> | **b** ]] $x$ &lt;"
+PREAMBLE = r"\documentclass{article}\usepackage{booktabs,amssymb,textcomp,longtable}\begin{document}"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, planted_results: Plant) -> Path:
+    """A study whose names, levels, classes and reasons are all hostile."""
+    factors = {HOSTILE: [SCRIPT, HOSTILE], "n": ["off", "on"]}
+    names = [f"{HOSTILE}={level}, n={other}" for level in factors[HOSTILE] for other in factors["n"]]
+    scores = {name: [0.6 + 0.05 * index, 0.61 + 0.05 * index, 0.63 + 0.05 * index] for index, name in enumerate(names)}
+    return planted_results(
+        tmp_path / "study", factors=factors, scores=scores, classes=(HOSTILE, SCRIPT, "[sky"), boundary_px=(3,),
+        plan={"question": f"✓ {HOSTILE}?", "name": HOSTILE, "command": HOSTILE}, costs={names[1]: "failed"},
+        environment={"device": HOSTILE},
+    )  # fmt: skip
+
+
+def test_every_latex_table_of_a_hostile_study_compiles(
+    tmp_path: Path, hostile: Path, skip_or_fail: Callable[[str], None]
+) -> None:
+    if not shutil.which("pdflatex"):
+        skip_or_fail("there is no pdflatex: install texlive-latex-base and texlive-latex-recommended")
+    files = catalogue.tables_of(load(hostile))
+    sources = {name: text for name, text in files.items() if name.endswith(".tex")}
+    assert len(sources) == 13
+    body = "\n\\clearpage\n".join(sources.values())
+    (tmp_path / "all.tex").write_text(f"{PREAMBLE}\n{body}\n\\end{{document}}\n", encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    log = (tmp_path / "all.log").read_text(errors="replace")
+    assert "passwd" not in re.sub(r"[^\n]*(Overfull|Underfull|T1|OT1)[^\n]*", "", log)
+    assert (tmp_path / "all.pdf").stat().st_size > 10_000
+
+
+def test_latex_text_is_ascii_without_a_command_of_its_own() -> None:
+    assert exports.latex_text("a_b{c}\\d") == r"a\_b\{c\}\textbackslash{}d"
+    assert exports.latex_text("é Å ß 日 \x07") == r"\'{e} \r{A} \ss{} [U+65E5] [U+0007]"
+    assert exports.latex_text("one\n\ntwo\tthree") == "one  two three"
+    assert exports.latex_text("--x---") == "-{}-x-{}-{}-"
+    assert exports.latex_text(HOSTILE).isascii()
+
+
+def test_a_long_latex_table_breaks_over_pages_and_long_text_over_lines() -> None:
+    table = pd.DataFrame({"Name": [f"row {n}" for n in range(46)], "Value": ["+1.5"] * 46, "Text": ["word " * 20] * 46})
+    lines = exports.latex(table, table != table, "many").splitlines()
+    assert lines[1] == r"\begin{longtable}{lrp{0.45\linewidth}}"
+    assert sum(line.startswith("    {}row") for line in lines) == 46
+    short = exports.latex(table[:45], table[:45] != table[:45], "few").splitlines()
+    assert short[1] == r"\begin{table}"
+
+
+def test_ticks_stand_in_the_middle_and_numbers_to_the_right() -> None:
+    table = pd.DataFrame({"a": ["✓", "✗"], "b": ["[+0.1, +0.2]", "—"], "c": ["×1.20", "−3"], "d": ["x 1", "2"]})
+    assert r"\begin{tabular}{crrl}" in exports.latex(table, table != table, "")
+
+
+def test_markdown_of_a_hostile_study_has_as_many_cells_a_row_as_heads(hostile: Path) -> None:
+    for name, text in catalogue.tables_of(load(hostile)).items():
+        if name.endswith(".md") and name.startswith("tables/"):
+            rows = [line for line in text.splitlines() if line.startswith("|")]
+            counts = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
+            assert len(counts) == 1, name
+            assert "<script>" not in text.replace(r"\<", "")
+
+
+class Texts(HTMLParser):
+    """Elements and texts of a piece of HTML."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.texts: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_html_is_one_table_in_which_hostile_text_is_text(hostile: Path) -> None:
+    table = catalogue.table(load(hostile), "ablation")
+    read = Texts(catalogue.written(table, "html"))
+    assert set(read.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td", "strong"}
+    assert read.tags.count("tr") == 1 + 4
+    assert any(SCRIPT in text for text in read.texts)
+    assert read.tags.count("strong") == int(table.emphasis().to_numpy().sum()) > 0
+
+
+def test_methods_are_escaped_in_both_languages(hostile: Path) -> None:
+    said = methods.methods(load(hostile))
+    assert "<script>" in said
+    assert "<script>" not in methods.as_markdown(said)
+    assert methods.as_latex(said).isascii()
+    assert r"\input" not in methods.as_latex(said)
