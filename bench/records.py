@@ -160,11 +160,13 @@ class Results:
         plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned cell.
         records: the records of planned cells.
         stale: records whose key no planned cell has: made by other source, data or settings.
+        folder: where they were read from, if they were.
     """
 
     plan: Mapping[str, Any]
     records: Sequence[Record]
     stale: Sequence[Record] = ()
+    folder: Path | None = None
 
     @property
     def factors(self) -> dict[str, list[str]]:
@@ -263,6 +265,7 @@ def load(folder: str | Path) -> Results:
         plan,
         records=tuple(record for record in found if record.cell_key in planned),
         stale=tuple(record for record in found if record.cell_key not in planned),
+        folder=folder,
     )
 
 

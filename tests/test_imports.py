@@ -49,7 +49,7 @@ ALLOWED = {
     "stats": set(),
     "speedups": {"derived", "records", "stats"},
     "audit": set(),
-    "report": {"parts", "columns", "records", "setting", "stats", "speedups", "audit", "report"},
+    "report": {"parts", "columns", "derived", "records", "setting", "stats", "speedups", "audit", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
     "study": {"parts", "model", "recipe", "setting", "factors"},
@@ -74,7 +74,7 @@ ALLOWED = {
         "parts", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
         "speedups", "limits", "commands", "report",
     },
-    "report_cli": {"parts", "report"},
+    "report_cli": {"parts", "records", "report"},
     "cli": {"parts", "commands", "timing_commands", "report_cli"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")

@@ -20,7 +20,8 @@ from bench import speedups
 from bench.columns import COLUMNS
 from bench.records import Results, load
 from bench.report import confounds, exports, protocol, speed, tables
-from bench.report.figures import Figure, all_figures
+from bench.report.drawn import all_figures
+from bench.report.figures import Figure
 from bench.report.findings import findings
 from bench.report.words import NOTHING, difference_title, labels, levels_of, plural, tally
 
@@ -76,7 +77,7 @@ def write_report(folder: Path) -> Path:
     """
     results = load(folder)
     timed = "speed" in results.plan["stages"]
-    figures = [*all_figures(results), *([speed.figure(results)] if timed else [])]
+    figures = all_figures(results)
     page = render(results, figures, folder.name)
     target = folder / "report"
     (target / "data").mkdir(parents=True, exist_ok=True)
