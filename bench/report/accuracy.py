@@ -17,6 +17,7 @@ from bench.report.figures import (
     bars,
     blank,
     finished,
+    focus,
     in_sentence,
     looks,
     mean_interval,
@@ -63,14 +64,17 @@ def accuracy_against(results: Results, cost: str) -> Figure:
         )  # fmt: skip
         means[variant] = (at, mean)
         rows.append((look.label, what, at, mean, low, high, place[variant]))
+    values = [row[3] for row in rows]
+    limits, cut = focus(values, *([end for row in rows if (end := row[at]) is not None] for at in (4, 5)))
+    figure.update_yaxes(range=limits)
     _add_front(figure, [means[variant] for variant in means if place[variant] in (ON, MAYBE_ON)])
     data = pd.DataFrame(rows, columns=["Variant", "Seed", x.title, y.title, "low", "high", "Pareto front"])
     data = data.astype({"low": float, "high": float})
     table = data if dots else data[data["Pareto front"] != ""].reset_index(drop=True)
     return finished(
         f"miou-against-{cost.replace('_', '-')}", f"mIoU against {in_sentence(x.label)}",
-        _caption(results, cost, place, dots), figure, table, "point", section="cost", key=seen.values(), data=data,
-        group="miou-against",
+        _caption(results, cost, place, dots) + cut, figure, table, "point", section="cost", key=seen.values(),
+        data=data, group="miou-against",
     )  # fmt: skip
 
 

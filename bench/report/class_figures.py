@@ -13,8 +13,8 @@ from bench import stats
 from bench.columns import column
 from bench.records import Results
 from bench.report import compare
-from bench.report.figures import Figure, bars, blank, drawn, finished, looks, seed_values, text
-from bench.report.words import difference_unit, labels
+from bench.report.figures import Figure, bars, blank, drawn, finished, focus, looks, seed_values, text
+from bench.report.words import difference_unit, labels, plural
 
 MOST_DIFFERENCES = 6
 """Variants whose differences are drawn."""
@@ -23,8 +23,8 @@ MOST_MATRICES = 4
 MOST_CLASSES_WITH_TEXT = 12
 """Of a matrix; in a larger one a cell is too small for its number."""
 Counts = npt.NDArray[np.int64]
-BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,1)"]]
-"""From the page's own paper, light or dark, to blue."""
+BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
+"""From the page's own paper, light or dark, to a blue on which its ink has a contrast of 5 to 1."""
 
 
 def class_iou(results: Results) -> Figure:
@@ -46,7 +46,11 @@ def class_iou(results: Results) -> Figure:
         )  # fmt: skip
         rows += [(name, look.label, float(means[name]), int(counts[name])) for name in there]
     figure.update_yaxes(
-        categoryorder="array", categoryarray=[text(name) for name in classes], autorange="reversed", dtick=1
+        type="category",
+        categoryorder="array",
+        categoryarray=[text(name) for name in classes],
+        autorange="reversed",
+        dtick=1,
     )
     table = pd.DataFrame(rows, columns=["Class", "Variant", head, "n"])
     caption = "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
@@ -91,7 +95,8 @@ def differences(results: Results) -> Figure:
             (name, look.label, *values)
             for name, *values in zip(own["class"], ends["delta"], ends["low"], ends["high"], own["n"], strict=True)
         ]
-    figure.update_xaxes(zeroline=True, zerolinewidth=2, rangemode="tozero")
+    limits, cut = focus([0.0, *known["delta"] * scale], *([*known[end] * scale] for end in ("low", "high")))
+    figure.update_xaxes(zeroline=True, zerolinewidth=2, range=limits if len(known) else None)
     figure.update_yaxes(
         tickvals=list(range(len(classes))), ticktext=[text(name) for name in classes], showgrid=False,
         range=[len(classes) - 0.5, -0.5], ticks="",
@@ -99,10 +104,10 @@ def differences(results: Results) -> Figure:
     for edge in range(1, len(classes)):
         figure.add_hline(y=edge - 0.5, line_width=1, line_color="rgba(128,128,128,0.25)")
     left_out = data["variant"].nunique() - len(variants)
-    some = f" {left_out} other variants are in the file alone." if left_out > 0 else ""
+    some = f" The file alone has {plural(left_out, 'other variant')}." if left_out > 0 else ""
     caption = (
         "Mean over seeds of a class's IoU minus the baseline's in the same seed, with its Student-t 95 % interval, "
-        f"each for itself: with many classes, some leave 0 out by chance.{some}"
+        f"each for itself: with many classes, some leave 0 out by chance.{cut}{some}"
     )
     table = pd.DataFrame(rows, columns=["Class", "Variant", head, "low", "high", "n"])
     return finished(
@@ -142,10 +147,17 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
         z=[share[index].tolist() if index in known else [None] * len(classes) for index in range(len(classes))],
         x=ticks, y=ticks, colorscale=BLUES, zmin=0, zmax=100, showscale=False, xgap=1, ygap=1, hoverongaps=False,
         hovertemplate="%{y} taken for %{x}: %{z:.2f} %<extra></extra>",
-        **({"texttemplate": "%{z:.0f}", "textfont": {"size": 11}} if few else {}),
     )  # fmt: skip
-    figure.update_yaxes(autorange="reversed", dtick=1, showgrid=False, ticks="")
-    figure.update_xaxes(dtick=1, showgrid=False, ticks="", tickangle=-90 if len(classes) > 5 else 0)
+    if few:
+        # In a trace of its own the numbers have the page's ink; a heat map's own text takes no notice of transparency.
+        figure.add_scatter(
+            x=[ticks[col] for _ in known for col in range(len(classes))],
+            y=[ticks[row] for row in known for _ in classes], mode="text", hoverinfo="skip", textfont={"size": 11},
+            text=[f"{share[row, col]:.0f}" for row in known for col in range(len(classes))],
+        )  # fmt: skip
+    axis = {"type": "category", "dtick": 1, "showgrid": False, "ticks": "", "categoryarray": ticks}
+    figure.update_yaxes(range=[len(classes) - 0.5, -0.5], **axis)
+    figure.update_xaxes(range=[-0.5, len(classes) - 0.5], tickangle=-90 if len(classes) > 5 else 0, **axis)
     rows = [
         (variant, classes[row], classes[col], int(counts[row, col]), float(share[row, col]))
         for row in known for col in range(len(classes))
@@ -154,7 +166,7 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
     table = data.drop(columns="variant").set_axis(["Label", "Prediction", "Pixels", "Share of the label (%)"], axis=1)
     caption = (
         "Share in per cent of the pixels of each label (row) that were taken for each class (column), of the pixels "
-        f"of {len(confusions)} seed(s) together; void pixels left out. The diagonal is what was right."
+        f"of {plural(len(confusions), 'seed')} together; void pixels left out. The diagonal is what was right."
     )
     return finished(
         f"confusion-{number}", f"Confusion: {label}", caption, figure, table, "cell", section="classes", data=data,

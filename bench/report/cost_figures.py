@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ def _stacked(results: Results, name: str, parts: Mapping[str, Mapping[str, float
             rows += [(names[variant], slot, value) for variant, value in zip(having, values, strict=True)]
     figure.update_layout(barmode="stack", bargap=0.35)
     order = [wrapped(text(names[variant])) for variant in variants]
-    figure.update_yaxes(categoryorder="array", categoryarray=order, autorange="reversed", showgrid=False, ticks="")
+    figure.update_yaxes(
+        type="category", categoryorder="array", categoryarray=order, autorange="reversed", showgrid=False, ticks=""
+    )
     caption = f"Stacked: what each part has of the whole. {measured.definition}"
     if len(parts) > len(variants):
         caption += f" The first {len(variants)} of {len(parts)} variants."
@@ -85,7 +88,7 @@ def _stacked(results: Results, name: str, parts: Mapping[str, Mapping[str, float
     )
     return finished(
         f"{name.replace('_', '-')}-by-part", f"{measured.label} by part", caption, figure, table, "bar", section="cost",
-        key=seen.values(), data=data, group="by-part",
+        key=[replace(look, symbol="square") for look in seen.values()], data=data, group="by-part",
     )  # fmt: skip
 
 
@@ -126,7 +129,7 @@ def _growth(results: Results, name: str, found: Sequence[Grown], variants: Seque
     (axis, scale, called), names = GROWN[name], labels(results)
     drawn = variants[:MOST_GROWN]
     keys = {
-        (each.variant, each.slot): f"{each.slot} ∝ px^{each.exponent:.2f}"
+        (each.variant, each.slot): (each.slot if math.isnan(each.exponent) else f"{each.slot} ∝ px^{each.exponent:.2f}")
         + (f", {names[each.variant]}" if len(drawn) > 1 else "")
         for each in found
         if each.variant in drawn
@@ -148,7 +151,7 @@ def _growth(results: Results, name: str, found: Sequence[Grown], variants: Seque
     caption = (
         "Both axes logarithmic; the exponent is the slope, fitted over all sizes: 1 grows as the image does, 2 as its "
         "square."
-        + (" Times are of one forward in parts, each with its own clock." if name == "time_s" else "")
+        + (" Times: medians of the timed forwards." if name == "time_s" else "")
         + (f" The first {len(drawn)} of {len(variants)} variants." if len(variants) > len(drawn) else "")
     )
     return finished(
@@ -172,7 +175,7 @@ def _grown(document: Mapping[str, Any], name: str) -> list[Grown]:
             points.setdefault(row["module"], []).append((int(height) * int(width), float(row[name])))
     variant = str(document["variant"])
     return [
-        Grown(variant, module, float("nan") if exponents.get(module) is None else exponents[module], sorted(own))
+        Grown(variant, module, math.nan if exponents.get(module) is None else exponents[module], sorted(own))
         for module, own in points.items()
         if len(own) > 1
     ]

@@ -16,6 +16,7 @@ from bench.report.figures import (
     bars,
     blank,
     finished,
+    focus,
     looks,
     mean_interval,
     most_lines,
@@ -24,7 +25,7 @@ from bench.report.figures import (
     text,
     wrapped,
 )  # fmt: skip
-from bench.report.words import difference_title, levels_of
+from bench.report.words import difference_title, levels_of, plural
 
 
 def forest(results: Results) -> Figure:
@@ -50,7 +51,7 @@ def forest(results: Results) -> Figure:
         )  # fmt: skip
         rows.append((row["label"], row["kind"], delta, low, high, row["n"], row["verdict"]))
     figure.update_xaxes(zeroline=True, zerolinewidth=2, rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     table = pd.DataFrame(rows, columns=["Effect of", "Kind", unit, "low", "high", "n", "Verdict"])
     caption = (
         "Mean difference over paired seeds with its Student-t 95 % interval; filled: resolved after Holm's correction "
@@ -106,17 +107,19 @@ def _interaction(
             hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
         rows += [(each[1], level, *each[2:]) for each in own]
+    limits, cut = focus(*([row[at] for row in rows] for at in (2, 3, 4)))
+    figure.update_yaxes(range=limits)
     ticks = [text(level) for level in results.factors[first]]
     figure.update_xaxes(
         tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.4, len(ticks) - 0.6], showgrid=False
     )
     table = pd.DataFrame(rows, columns=[first, second, measured.title, "low", "high", "n"])
     caption = (
-        f"Mean over seeds and over {len(next(iter(squares.values())))} setting(s) of the other factors, with its "
-        "Student-t 95 % interval over seeds. Parallel lines: the two act independently. An interval here is of a mean; "
-        "a difference, paired over seeds, is known better."
+        f"Mean over seeds and over {plural(len(next(iter(squares.values()))), 'setting')} of the other factors, with "
+        "its Student-t 95 % interval over seeds. Parallel lines: the two act independently. An interval here is of a "
+        "mean; a difference, paired over seeds, is known better." + cut
     )
-    title = f"{first} beside {second}"
+    title = f"{first} × {second}"
     return finished(
         f"interaction-{number}", title, caption, figure, table, "point", section="effects", key=seen.values(),
         group="interactions",

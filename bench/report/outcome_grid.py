@@ -18,8 +18,10 @@ LOOKS = {
     "interrupted": ("I", "#4466DD"),
 }  # fmt: skip
 """Outcome -> its letter and colour."""
-WIDEST = 14
-"""Columns that have room for letters on a phone."""
+MOST_LETTERED = 24
+"""Columns whose cells all have room for a letter; of more, what is not done has one."""
+QUIET, LOUD = 0.2, 0.6
+"""Opacity of what is done, and of the rest, on which the page's ink keeps a contrast of 4.5 to 1."""
 
 
 def outcome_grid(results: Results) -> Figure:
@@ -34,18 +36,24 @@ def outcome_grid(results: Results) -> Figure:
     cells = {(row[0], row[1]): row[2] for row in shown[["variant", "trial", "outcome"]].itertuples(index=False)}
     grid = [[cells.get((variant, name)) for name in columns] for variant in variants]
     lines = most_lines(names[variant] for variant in variants)
-    figure = blank("", None, height=110 + max(24, 18 * lines + 4) * len(variants))
+    figure = blank("", None, height=110 + max(26, 16 * lines + 8) * len(variants))
+    x, y = [text(name) for name in columns], [wrapped(text(names[variant])) for variant in variants]
     figure.add_heatmap(
-        z=[[None if each is None else codes.index(each) for each in row] for row in grid],
-        x=[text(name) for name in columns], y=[wrapped(text(names[variant])) for variant in variants],
-        text=[["" if each is None else LOOKS[each][0] for each in row] for row in grid],
+        z=[[None if each is None else codes.index(each) for each in row] for row in grid], x=x, y=y,
         customdata=[["" if each is None else status(each) for each in row] for row in grid],
         colorscale=_scale(codes), zmin=-0.5, zmax=len(codes) - 0.5, showscale=False, xgap=1.5, ygap=1.5,
-        hoverongaps=False, hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>", texttemplate="%{text}",
-        textfont={"size": 13 if len(columns) <= WIDEST else 9},
+        hoverongaps=False, hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
     )  # fmt: skip
-    figure.update_yaxes(autorange="reversed", showgrid=False, dtick=1, ticks="")
-    figure.update_xaxes(showgrid=False, ticks="", side="top", title=None)
+    lettered = [
+        (col, row, code) for row in range(len(y)) for col in range(len(x))
+        if (code := grid[row][col]) is not None and (code != "done" or len(x) <= MOST_LETTERED)
+    ]  # fmt: skip
+    figure.add_scatter(
+        x=[x[col] for col, _, _ in lettered], y=[y[row] for _, row, _ in lettered], mode="text", hoverinfo="skip",
+        text=[LOOKS[code][0] for _, _, code in lettered], textfont={"size": 12},
+    )  # fmt: skip
+    figure.update_yaxes(type="category", range=[len(y) - 0.5, -0.5], showgrid=False, dtick=1, ticks="")
+    figure.update_xaxes(type="category", range=[-0.5, len(x) - 0.5], showgrid=False, ticks="", side="top", title=None)
     table = shown.assign(variant=shown["variant"].map(names), outcome=shown["outcome"].map(status))
     seen = [code for code in codes if code in set(shown["outcome"])]
     key = [Look(f"{LOOKS[code][0]} {status(code)}", LOOKS[code][1], "square", "solid") for code in seen]
@@ -79,4 +87,10 @@ def trials(results: Results) -> pd.DataFrame:
 def _scale(codes: list[str]) -> list[list[float | str]]:
     """A step of colour a code."""
     edges = [(index / len(codes), (index + 1) / len(codes)) for index in range(len(codes))]
-    return [[edge, LOOKS[code][1]] for code, both in zip(codes, edges, strict=True) for edge in both]
+    return [[edge, _faint(code)] for code, both in zip(codes, edges, strict=True) for edge in both]
+
+
+def _faint(code: str) -> str:
+    colour = LOOKS[code][1]
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{QUIET if code == 'done' else LOUD})"
