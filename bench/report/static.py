@@ -18,7 +18,7 @@ from bench.report.figures import Figure, Look, text
 FORMATS = ("svg", "pdf", "png")
 WIDTH = 800
 INK, GRID = "#1b1f24", "#dfe3e8"
-TITLE_PX, LEGEND_ROW_PX, LEGEND_CHARACTERS = 50, 22, 90
+TITLE_PX, AXIS_PX, LEGEND_ROW_PX, LEGEND_ENTRY_PX, CHARACTER_PX = 46, 24, 20, 50, 7
 PNG_SCALE = 3
 """Pixels of a PNG for each of the figure's: 300 an inch at 8 inches."""
 WITHOUT = (
@@ -66,14 +66,21 @@ def for_paper(figure: Figure) -> go.Figure:
     made.update_traces(showlegend=False)
     for look in figure.key:
         made.add_trace(_legend_entry(look, str(made.layout.meta["mark"])))
-    rows = sum(len(look.label) + 6 for look in figure.key) // LEGEND_CHARACTERS + 1 if figure.key else 0
-    height = int(made.layout.height) + TITLE_PX + rows * LEGEND_ROW_PX
+    columns = max(
+        1, WIDTH // (LEGEND_ENTRY_PX + CHARACTER_PX * max((len(look.label) for look in figure.key), default=0))
+    )
+    rows = -(-len(figure.key) // columns)
+    top = TITLE_PX + LEGEND_ROW_PX * rows + (AXIS_PX if made.layout.xaxis.side == "top" else 0)
+    height = int(made.layout.height) + top
     made.update_layout(
         template="none", width=WIDTH, height=height, showlegend=bool(figure.key),
         paper_bgcolor="white", plot_bgcolor="white", font={"family": "Helvetica, Arial, sans-serif", "color": INK},
-        margin={"l": 20, "r": 20, "t": TITLE_PX + rows * LEGEND_ROW_PX, "b": 20},
-        title={"text": text(figure.title), "x": 0.01, "xanchor": "left", "yref": "container", "y": 1 - 26 / height},
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "yref": "paper"},
+        margin={"l": 20, "r": 20, "t": top, "b": 20},
+        title={"text": text(figure.title), "x": 0.01, "xanchor": "left", "yref": "container", "y": 1 - 24 / height},
+        legend={
+            "orientation": "h", "traceorder": "normal", "xref": "container", "yref": "container", "x": 0.01,
+            "y": 1 - (TITLE_PX - 4) / height, "xanchor": "left", "yanchor": "top",
+        },
     )  # fmt: skip
     made.update_xaxes(gridcolor=GRID, tickcolor=GRID, zerolinecolor=INK)
     made.update_yaxes(gridcolor=GRID, tickcolor=GRID, zerolinecolor=INK)
