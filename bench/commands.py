@@ -23,9 +23,10 @@ from bench.check import Checked, check_cells, facts
 from bench.checkpoints import convert_file
 from bench.data.base import DataError
 from bench.display import Tally, console_for_people, display_for, spell_s
+from bench.estimate import pilot_seconds
 from bench.factors import StudyError
 from bench.parts import nearest
-from bench.plan import Plan, here, make_plan, pilot_seconds
+from bench.plan import Plan, here, make_plan
 from bench.records import STATUSES
 from bench.study import STAGES, Source, Study, Trial, load_study
 from bench.trial import load as load_source

@@ -26,10 +26,11 @@ def doubts(measured: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
 
 
 def quality_columns(measured: Mapping[str, Any]) -> dict[str, float]:
-    confusion, losses = measured["confusion"], measured["history"]["loss"]
+    confusion, losses = np.asarray(measured["confusion"], dtype=np.int64), measured["history"]["loss"]
+    ious = scores.iou(confusion)
     return {
-        "miou": mean_iou(confusion),
-        "miou_absent_zero": mean_iou(confusion, absent="zero"),
+        "miou": scores.mean_over_classes(ious),
+        "miou_absent_zero": scores.mean_over_classes(ious, absent="zero"),
         "fwiou": scores.frequency_weighted_iou(confusion),
         "pixel_accuracy": scores.pixel_accuracy(confusion),
         "mean_accuracy": scores.mean_accuracy(confusion),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import statistics
-import time
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,10 @@ import torch
 from bench import environment
 from bench.check import Checked, check_cells, facts
 from bench.environment import Machine
-from bench.measure.speed import MIN_BLOCKS
-from bench.model import SegModel
 from bench.parts import BenchError
 from bench.records import FINAL, Record, read_all, write_json
 from bench.stages import identify
 from bench.study import Cell, Stage, Study, Trial
-from bench.training import train
 from bench.trial import LABEL_DIGESTS, Loaded, record_key
 
 
@@ -252,47 +248,3 @@ def _comparisons(loaded: Loaded, fingerprint: str, resources: Resources) -> list
         key = identify(cell, "speed", None, fingerprint, against=other, setting=setting)
         trials.append(Trial(loaded.source, cell.name, None, "speed", key, other.name, setting))
     return trials
-
-
-def pilot_seconds(plan: Plan, trials: Iterable[Trial]) -> float:
-    """A rough guess of how long quality trials take one after the other: two small training steps of the baseline.
-
-    Their time is scaled by iterations, batch and each variant's MACs. Evaluation counts as a third of a training step a
-    pixel. Cost and speed trials count as their forwards.
-    """
-    study, dataset = plan.study, plan.loaded.dataset
-    cell = study.cell("baseline")
-    step_s = _step_seconds(plan, cell)
-    macs = {each.cell.name: sum(each.macs.values()) for each in plan.checked}
-    eval_pixels = sum(split[0].label.numel() * len(split) for split in [dataset.split(study.recipe.split)])
-    total = 0.0
-    for trial in trials:
-        recipe = study.cell(trial.variant).recipe
-        ratio = macs[trial.variant] / macs[study.baseline_name]
-        crop_pixels = recipe.crop_px[0] * recipe.crop_px[1]
-        if trial.stage == "quality":
-            images = recipe.iterations * recipe.batch + eval_pixels / crop_pixels / 3
-        elif trial.setting is not None:
-            pixels = trial.setting.batch * trial.setting.height * trial.setting.width
-            images = 4 * MIN_BLOCKS * pixels / crop_pixels / 3
-            total += trial.setting.least_s
-        else:
-            images = recipe.latency_samples * eval_pixels / len(dataset.split(recipe.split)) / crop_pixels / 3
-            images += recipe.batch if recipe.training_cost else 0
-        total += step_s * ratio * images
-    return total
-
-
-def _step_seconds(plan: Plan, cell: Cell) -> float:
-    """Seconds of a training step an image, from the second of two steps of batch 2."""
-    marks: list[float] = []
-    recipe = replace(cell.recipe, batch=2, iterations=2)
-    train(
-        SegModel(cell.variant, len(plan.loaded.dataset.classes)),
-        plan.loaded.dataset.split("train"),
-        recipe,
-        0,
-        device=plan.resources.machine("quality").torch_device,
-        progress=lambda done, total, loss: marks.append(time.perf_counter()),
-    )
-    return (marks[1] - marks[0]) / 2

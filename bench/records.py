@@ -7,11 +7,14 @@ image are arrays in an NPZ file under ``artifacts``, which the record names.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,9 +23,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.columns import COLUMNS, META, Column, column
-from bench.derived import COLUMNS_OF, doubts, quality_columns
+from bench.derived import COLUMNS_OF, doubts
 from bench.parts import BenchError
 from bench.scores import iou
+from bench.setting import Setting
 
 VERSION = 1
 """Of the record format. 1: first (2026-11)."""
@@ -83,7 +87,11 @@ def write(record: Record, folder: Path) -> Path:
 
 def write_json(data: Mapping[str, Any], path: Path) -> None:
     """JSON into ``path`` by a rename, flushed to disk first, so that no crash leaves half a file."""
-    text = json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    write_text(json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """UTF-8 text into ``path``, by a rename as :func:`write_json` does it."""
     _write_at_once(path, lambda file: file.write(text.encode()))
 
 
@@ -114,7 +122,7 @@ def read(path: Path) -> Record:
         RecordError: for a file that is no record, or one of a newer format.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_bytes().decode())
         version = data["version"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
@@ -139,8 +147,9 @@ def read_all(folder: Path) -> list[Record]:
         RecordError: for two finished records of one trial.
     """
     chosen: dict[str, tuple[Path, Record]] = {}
-    for path in sorted(folder.glob("*.json")):
-        record = read(path)
+    with _no_collection():
+        read_files = [(path, read(path)) for path in sorted(folder.glob("*.json"))]
+    for path, record in read_files:
         other = chosen.get(record.key)
         if other is None or other[1].status not in FINAL:
             chosen[record.key] = (path, record)
@@ -152,9 +161,21 @@ def read_all(folder: Path) -> list[Record]:
     return [record for _, record in chosen.values()]
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the search for cycles: records have none, and with 10,000 of them it takes a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 @dataclass(frozen=True)
 class Results:
-    """A results folder as read: what was planned and what came of it.
+    """A results folder as read: what was planned and what came of it. What is derived from records is derived once.
 
     Attributes:
         plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned cell.
@@ -185,8 +206,8 @@ class Results:
     @property
     def columns(self) -> dict[str, Column]:
         """:data:`~bench.columns.COLUMNS`, and those of tolerances, bands and crops that a recipe has beside them."""
-        measured = [name for record in self._done("quality") for name in quality_columns(record.measured)]
-        return {**COLUMNS, **{name: column(name) for name in measured if name not in COLUMNS}}
+        names = dict.fromkeys(name for _, derived in self._rows for name in derived)
+        return {**COLUMNS, **{name: column(name) for name in names if name not in COLUMNS}}
 
     def planned(self, stage: str) -> dict[str, int]:
         """Variant -> how many trials of a stage are planned."""
@@ -204,37 +225,55 @@ class Results:
 
         A trial without a record has the status ``missing``; one timed on two hardware classes has a row for each.
         """
-        by_cell: dict[str, list[Record]] = {}
-        for record in self.records:
-            by_cell.setdefault(record.cell_key, []).append(record)
-        nothing: list[Record | None] = [None]
-        rows = [
-            _row(cell, record, self.plan["name"])
-            for cell in self.plan["cells"]
-            if cell["stage"] != "speed"
-            for record in by_cell.get(cell["key"], nothing)
-        ]
-        measured = self.columns
-        names = [*META, *self.factors, *measured]
-        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(measured, float))
+        return self._frame.copy()
+
+    def trials(self) -> pd.DataFrame:
+        """One row a planned trial of any stage: :data:`~bench.columns.META`, and ``setting``, empty but for a speed
+        comparison."""
+        return pd.DataFrame([meta for meta, _ in self._rows], columns=[*META, "setting"])
 
     def class_iou(self) -> pd.DataFrame:
         """One row a (trial, class): variant, seed, class, iou; NaN for a class with an empty union."""
-        rows = [
-            {"variant": r.trial["variant"], "seed": r.trial["seed"], "class": name, "iou": value}
-            for r in self._done("quality")
-            for name, value in zip(r.measured["classes"], iou(r.measured["confusion"]), strict=True)
-        ]
-        return pd.DataFrame(rows, columns=["variant", "seed", "class", "iou"])
+        return self._class_iou.copy()
 
     def curves(self) -> pd.DataFrame:
         """One row a (trial, recorded iteration): variant, seed, iteration, loss."""
         rows = [
-            {"variant": r.trial["variant"], "seed": r.trial["seed"], "iteration": iteration, "loss": loss}
+            (r.trial["variant"], r.trial["seed"], iteration, loss)
             for r in self._done("quality")
             for iteration, loss in zip(r.measured["history"]["iteration"], r.measured["history"]["loss"], strict=True)
         ]
         return pd.DataFrame(rows, columns=["variant", "seed", "iteration", "loss"])
+
+    @cached_property
+    def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
+        """Of each trial: meta and levels, and the measured columns of one of quality or cost."""
+        by_cell: dict[str, list[Record]] = {}
+        for record in self.records:
+            by_cell.setdefault(record.cell_key, []).append(record)
+        nothing: list[Record | None] = [None]
+        with _no_collection():
+            return [
+                _row(cell, record, self.plan["name"])
+                for cell in self.plan["cells"]
+                for record in by_cell.get(cell["key"], nothing)
+            ]
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        measured = self.columns
+        rows = [{**meta, **derived} for meta, derived in self._rows if meta["stage"] != "speed"]
+        names = [*META, *self.factors, *measured]
+        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(measured, float))
+
+    @cached_property
+    def _class_iou(self) -> pd.DataFrame:
+        rows = [
+            (r.trial["variant"], r.trial["seed"], name, value)
+            for r in self._done("quality")
+            for name, value in zip(r.measured["classes"], iou(r.measured["confusion"]), strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["variant", "seed", "class", "iou"])
 
     def _done(self, stage: str) -> Iterator[Record]:
         return (r for r in self.records if r.trial["stage"] == stage and r.status == "done")
@@ -274,9 +313,9 @@ def frame(folder: str | Path) -> pd.DataFrame:
     return load(folder).frame()
 
 
-def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> dict[str, Any]:
+def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> tuple[dict[str, Any], dict[str, float]]:
     status = "excluded" if cell.get("excluded") else "missing" if record is None else record.status
-    row: dict[str, Any] = {
+    meta: dict[str, Any] = {
         "key": cell["key"],
         "study": study,
         "variant": cell["variant"],
@@ -287,9 +326,10 @@ def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> dict[str
         "device": record.environment.get("device", "") if record else "",
         "host": record.environment.get("host", "") if record else "",
         "file": record.file_name if record else "",
+        "setting": Setting(**cell["setting"]).name if cell.get("setting") else "",
         **cell["levels"],
     }
-    if record is not None and record.status == "done":
-        row.update(COLUMNS_OF[cell["stage"]](record.measured))
-        row["reason"] = "; ".join(doubts(record.measured, row))
-    return row
+    if record is None or record.status != "done":
+        return meta, {}
+    derived = {} if cell["stage"] == "speed" else COLUMNS_OF[cell["stage"]](record.measured)
+    return {**meta, "reason": "; ".join(doubts(record.measured, derived))}, derived

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench.parts import BenchError
+
 Folder = Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)]
 
 
@@ -20,22 +22,42 @@ def report(
             show_default=False,
         ),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Serve the page on this machine, and build it anew as records come in, until Ctrl-C. Building takes a "
+            "core for some seconds, which a timing that is taken at that moment may notice.",
+        ),
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(help="For --watch; by default any that is free.", min=0, max=65535, show_default=False)
+    ] = None,
 ) -> None:
     """Build tables and page anew from a results folder.
 
     Reads the records and study.json only; needs neither torch nor ray.
     """
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    if watch:
+        from bench.report import serve
+
+        serve.watch(folder, port=port or 0, say=say)
+        return
+    if port is not None:
+        raise BenchError("--port is for --watch; add --watch, or leave it out")
     from bench.report.page import write_report
 
-    console = Console()
     page = write_report(folder)
-    console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False, markup=False)
+    say(f"Report: {page.resolve()}")
     if figures is not None:
         from bench.records import load
         from bench.report.drawn import all_figures
         from bench.report.static import write_figures
 
         written = write_figures(all_figures(load(folder)), page.parent / "figures", figures)
-        console.print(
-            f"Figures: {len(written)} in {page.parent / 'figures'}", soft_wrap=True, highlight=False, markup=False
-        )
+        say(f"Figures: {len(written)} in {page.parent / 'figures'}")

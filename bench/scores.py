@@ -35,15 +35,20 @@ def iou(confusion: Counts) -> list[float]:
 
 def mean_iou(confusion: Counts, absent: Absent = "left out") -> float:
     """Mean IoU over the classes; NaN if all of them are left out."""
-    values = np.asarray(iou(confusion))
-    return _mean(np.nan_to_num(values, nan=0.0) if absent == "zero" else values)
+    return mean_over_classes(iou(confusion), absent)
+
+
+def mean_over_classes(values: Sequence[float], absent: Absent = "left out") -> float:
+    """Mean of a score over the classes; NaN, that of a class with an empty union, is left out or 0."""
+    scores = np.asarray(values, dtype=np.float64)
+    return _mean(_or_zero(scores) if absent == "zero" else scores)
 
 
 def frequency_weighted_iou(confusion: Counts) -> float:
     """IoU weighted with the share of labelled pixels that a class has (Long et al., FCN, 2015); NaN without pixels."""
     matrix = np.asarray(confusion, dtype=np.int64)
     frequency = _shares(matrix.sum(1), matrix.sum())
-    return float((frequency * np.nan_to_num(iou(matrix), nan=0.0)).sum())
+    return float((frequency * _or_zero(np.asarray(iou(matrix)))).sum())
 
 
 def pixel_accuracy(confusion: Counts) -> float:
@@ -108,6 +113,10 @@ def _shares(part: Any, whole: Any) -> Floats:
     """Part over whole; NaN where the whole is 0."""
     whole = np.asarray(whole, dtype=np.float64)
     return np.asarray(part, dtype=np.float64) / np.where(whole == 0, np.nan, whole)
+
+
+def _or_zero(values: Floats) -> Floats:
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def _mean(values: Floats) -> float:

@@ -9,6 +9,7 @@ from benchmarks.attention import attention_memory, attention_time
 from benchmarks.counting import counting
 from benchmarks.null import null
 from benchmarks.quality import boundary, confusion
+from benchmarks.report import report
 from benchmarks.upsampling import upsampling
 
 MEASUREMENTS: dict[str, Callable[[], None]] = {
@@ -18,6 +19,7 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "confusion": confusion,
     "counting": counting,
     "null": null,
+    "report": report,
     "upsampling": upsampling,
 }
 

@@ -29,7 +29,7 @@ def own_threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def skip_or_fail() -> Callable[[str], None]:
     """Skips a test that needs what this machine lacks; fails it where BENCH_REQUIRE_ALL=1 allows no skip."""
 
@@ -41,7 +41,7 @@ def skip_or_fail() -> Callable[[str], None]:
     return leave
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def planted_results() -> Callable[..., Path]:
     """:func:`plant`, for tests of what reads a results folder."""
     return plant

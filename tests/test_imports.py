@@ -45,7 +45,7 @@ ALLOWED = {
     "identity": set(),
     "columns": {"parts"},
     "derived": {"scores"},
-    "records": {"parts", "columns", "scores", "derived"},
+    "records": {"parts", "columns", "scores", "derived", "setting"},
     "stats": set(),
     "speedups": {"derived", "records", "stats"},
     "audit": set(),
@@ -61,13 +61,14 @@ ALLOWED = {
     "plan": {
         "parts", "model", "records", "study", "training", "environment", "stages", "trial", "check", "measure",
     },
+    "estimate": {"parts", "model", "setting", "study", "training", "plan", "measure"},
     "execute": {"parts", "records", "setting", "study", "environment", "stages", "trial", "plan"},
     "display": {"records", "study", "stages"},
     "breakdown": {"parts", "model", "measure", "records", "study", "environment"},
     "commands": {
         "audit",
         "parts", "data", "records", "report", "factors", "study", "check", "checkpoints", "trial", "plan", "execute",
-        "display", "breakdown",
+        "display", "breakdown", "estimate",
     },
     "limits": {"parts", "model", "setting", "measure", "study", "environment", "trial"},
     "timing_commands": {

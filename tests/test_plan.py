@@ -11,8 +11,10 @@ import pytest
 
 from bench import plan as plan_module
 from bench.environment import Machine
-from bench.plan import Plan, ResourceError, Resources, here, make_plan, pilot_seconds
+from bench.estimate import START_S, comparison_s, pilot_seconds
+from bench.plan import Plan, ResourceError, Resources, here, make_plan
 from bench.records import Record, write
+from bench.setting import Setting
 from bench.study import Source, Trial
 from bench.trial import load, make_record
 
@@ -154,3 +156,9 @@ def test_by_default_a_trial_takes_a_gpu_and_its_share_of_cpus(monkeypatch: pytes
     assert here() == Resources(cpus=4, gpus=1.0, node_cpus=16, node_gpus=4)
     monkeypatch.setattr(plan_module.torch.cuda, "device_count", lambda: 0)
     assert here() == Resources(cpus=1, gpus=0.0, node_cpus=16, node_gpus=0)
+
+
+def test_a_comparison_of_slow_calls_lasts_two_warm_ups_and_the_fewest_blocks() -> None:
+    slow, fast = Setting(height=64, width=64), Setting(height=64, width=64, least_s=30.0)
+    assert comparison_s(10.0, slow) == START_S + 2 * 2 * 10 + 6 * 4 * 10
+    assert comparison_s(0.01, fast) == pytest.approx(START_S + 2 * 2 * 0.05 + 30)

@@ -14,6 +14,7 @@ from bench.records import Results
 from bench.report.figures import (
     BASELINE_COLOUR,
     Figure,
+    Look,
     bars,
     blank,
     finished,
@@ -73,7 +74,7 @@ def accuracy_against(results: Results, cost: str) -> Figure:
     table = data if dots else data[data["Pareto front"] != ""].reset_index(drop=True)
     return finished(
         f"miou-against-{cost.replace('_', '-')}", f"mIoU against {in_sentence(x.label)}",
-        _caption(results, cost, place, dots) + cut, figure, table, "point", section="cost", key=seen.values(),
+        _caption(results, cost, place, dots) + cut, figure, table, "point", section="cost", key=_key(results),
         data=data, group="miou-against",
     )  # fmt: skip
 
@@ -155,6 +156,14 @@ def _scores(results: Results, cost: str) -> tuple[dict[str, dict[int, float]], d
     costs = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
     scores = {variant: own for variant, own in seed_values(results, "miou").items() if variant in costs}
     return scores, costs
+
+
+def _key(results: Results) -> list[Look]:
+    """Of variants that any of these figures may draw: the same for all, so that they share a legend."""
+    frame = results.frame()
+    costed = set(frame.loc[frame["stage"].eq("cost") & frame["status"].eq("done"), "variant"])
+    scored = seed_values(results, "miou")
+    return [look for variant, look in looks(results).items() if variant in costed and variant in scored]
 
 
 def _quartiles(results: Results) -> dict[str, tuple[float, float]]:

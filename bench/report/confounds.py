@@ -1,4 +1,4 @@
-"""What differs between each variant and the baseline beyond the factors, from ``study.json`` and the records."""
+"""What differs between each two variants that are compared, beyond the factors; from ``study.json`` and the records."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ ENVIRONMENT = ("commit", "dirty", "torch", "cuda", "device", "threads", "host")
 
 
 def differences(results: Results) -> pd.DataFrame:
-    """One row a difference between a variant and the baseline, undeclared ones first; empty without facts."""
-    rows = [row for variant in _variants(results) for row in _of(results, variant)]
+    """One row a difference between a variant and what it is compared with, undeclared ones first; empty without facts.
+
+    Trained variants are compared with the baseline, timed ones with the other side of their comparison.
+    """
+    rows = [row for variant, other in _pairs(results) for row in _of(results, variant, other)]
     order = {"undeclared": 0, "environment": 1, "declared": 2, "follows": 3}
     rows.sort(key=lambda row: order[row["Kind"]])
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
@@ -29,25 +32,30 @@ def differences(results: Results) -> pd.DataFrame:
 
 def share_sentence(results: Results, variant: str) -> str:
     """How much of a variant's difference in MACs no factor is about; empty for nothing."""
-    if variant not in _variants(results):
+    if (variant, results.baseline) not in _pairs(results):
         return ""
     return audit.share_in_words(audit.differences(results.plan["audit"], variant, results.baseline)).strip()
 
 
 def confounded(results: Results) -> list[str]:
     """The variants with a difference that no factor is about, or measured in another environment."""
-    rows = {variant: list(_of(results, variant)) for variant in _variants(results)}
-    return [variant for variant, found in rows.items() if any(row["Kind"] in CONFOUNDS for row in found)]
+    rows = {pair: list(_of(results, *pair)) for pair in _pairs(results)}
+    found = [pair[0] for pair, each in rows.items() if any(row["Kind"] in CONFOUNDS for row in each)]
+    return list(dict.fromkeys(found))
 
 
-def _variants(results: Results) -> list[str]:
+def _pairs(results: Results) -> list[tuple[str, str]]:
+    """Variants that are compared, each with its other side, where the audit knows both."""
     known = results.plan.get("audit", {}).get("variants", {})
-    return [variant for variant in known if variant != results.baseline] if results.baseline in known else []
+    cells = [cell for cell in results.plan["cells"] if not cell.get("excluded")]
+    pairs = [(str(cell["variant"]), str(cell.get("against", results.baseline))) for cell in cells]
+    return [pair for pair in dict.fromkeys(pairs) if len(set(pair) & set(known)) == 2]
 
 
-def _of(results: Results, variant: str) -> Iterator[dict[str, Any]]:
-    name = labels(results)[variant]
-    found = audit.differences(results.plan["audit"], variant, results.baseline)
+def _of(results: Results, variant: str, other: str) -> Iterator[dict[str, Any]]:
+    names = labels(results)
+    name = names[variant] if other == results.baseline else f"{names[variant]} against {names.get(other, other)}"
+    found = audit.differences(results.plan["audit"], variant, other)
     total = sum(each.macs for each in found)
     for each in found:
         counted = each.parameters or each.macs
@@ -61,7 +69,7 @@ def _of(results: Results, variant: str) -> Iterator[dict[str, Any]]:
             "Share of Δ MACs (%)": f"{100 * each.macs / total:.0f}" if counted and total else NOTHING,
         }
     for stage in results.plan["stages"]:
-        ours, theirs = (_environments(results, each, stage) for each in (variant, results.baseline))
+        ours, theirs = (_environments(results, each, stage) for each in (variant, other))
         for fact in ENVIRONMENT:
             if ours and theirs and ours[fact] != theirs[fact]:
                 yield dict.fromkeys(COLUMNS, NOTHING) | {

@@ -1,9 +1,9 @@
-"""What a study found, in plain sentences."""
+"""What a study found, in plain sentences, each with the place on the page where its evidence is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,55 +13,90 @@ from bench import stats
 from bench.columns import column
 from bench.records import Results
 from bench.report import compare, confounds, tables
+from bench.report.views import addresses
 from bench.report.words import difference_unit, interval, labels, plural, resolvable, signed, tally
 
+ABLATION, EFFECTS, OUTCOMES, AUDIT = "ablation", "effects-full", "outcomes", "audit-section"
+"""Tables and a section of the page that hold the evidence."""
 IN_WORDS = {"macs": "MACs", "latency_s": "latency", "peak_bytes": "peak memory", "parameters": "parameters"}
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A sentence and its verdict: better, worse, not resolved, or empty for one that judges nothing."""
+class Sentence:
+    """What is said, and its evidence: an address on the page and the word that the link to it has."""
 
     text: str
+    href: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of one comparison, and its verdict: better, worse, not resolved, or empty for none."""
+
+    sentences: Sequence[Sentence]
     verdict: str = ""
+
+    @property
+    def text(self) -> str:
+        return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def href(self) -> str:
+        """Where the evidence of its first sentence is."""
+        return self.sentences[0].href
 
 
 def findings(results: Results) -> list[Finding]:
-    """One sentence a comparison that has a seed, then what the study could have resolved, then what is missing."""
+    """One a comparison that has a seed, then what the study could have resolved, then what is missing."""
     costs = {row["variant"]: row for row in tables.numbers(results).to_dict("records")}
+    places = dict(zip(costs, addresses(ABLATION, map(labels(results).__getitem__, costs)), strict=True))
     effects = compare.effects(results, tables.JUDGED)
-    found = [
-        _comparison(
-            row,
-            costs.get(row["variant"], {}),
-            confounds.share_sentence(results, str(row["variant"])),
-            tables.equivalent(row, results) if row["p_equivalent"] < stats.ALPHA else "",
-        )
-        for row in effects.to_dict("records")
-        if int(row["n"]) >= 1
-    ]
+    rows = zip(effects.to_dict("records"), addresses(EFFECTS, effects["label"]), strict=True)
+    found = [_comparison(row, place, costs, places, results) for row, place in rows if int(row["n"]) >= 1]
     if not found and "quality" in results.plan["stages"]:
-        found = [Finding("No variant has been trained with a seed that the baseline has too: nothing to compare yet.")]
+        said = "No variant has been trained with a seed that the baseline has too: nothing to compare yet."
+        found = [_one(said, OUTCOMES, "outcomes")]
     if "quality" not in results.plan["stages"]:
         names = labels(results)
-        others = [row for row in costs.values() if not row["is_baseline"] and _cost(row)]
-        found = [Finding(f"{names[row['variant']]}: {_cost(row)} against the baseline.") for row in others]
+        others = [variant for variant, row in costs.items() if not row["is_baseline"] and _cost(row)]
+        found = [
+            _one(f"{names[each]}: {_cost(costs[each])} against the baseline.", places[each], "cost") for each in others
+        ]
     return [each for each in (*found, _resolution(effects), _holes(results)) if each is not None]
 
 
-def _comparison(row: Mapping[Any, Any], costs: Mapping[Any, Any], confound: str, equal: str) -> Finding:
+def _one(text: str, place: str, evidence: str) -> Finding:
+    return Finding([Sentence(text, f"#{place}", evidence)])
+
+
+def _comparison(
+    row: Mapping[Any, Any],
+    place: str,
+    costs: Mapping[str, Mapping[Any, Any]],
+    places: Mapping[str, str],
+    results: Results,
+) -> Finding:
+    sentences = [Sentence(_effect(row, results), f"#{place}", "effect")]
+    variant = str(row["variant"])
+    if row["kind"] == "variant" and _cost(costs[variant]):
+        said = f"Cost against the baseline: {_cost(costs[variant])}."
+        sentences.append(Sentence(said, f"#{places[variant]}", "cost"))
+    if confound := confounds.share_sentence(results, variant):
+        sentences.append(Sentence(confound, f"#{AUDIT}", "audit"))
+    return Finding(sentences, str(row["verdict"]))
+
+
+def _effect(row: Mapping[Any, Any], results: Results) -> str:
     unit, name = difference_unit(tables.JUDGED), column(tables.JUDGED).label
     bounds = interval(row["low"], row["high"], tables.JUDGED)
     against = {"variant": " against the baseline", "main effect": "", "interaction": " beyond the sum of both"}
     n = f"n={row['n']}" if row["n"] == row["planned"] else f"n={row['n']} of {row['planned']}"
     said = tables.verdict(row) if row["kind"] != "interaction" else _interaction(row)
     delta = " ".join(each for each in (signed(row["delta"], tables.JUDGED), unit, bounds) if each)
-    if equal:
-        said += f", equivalent {equal}"
-    sentence = f"{row['label']}: {name} {delta}{against[row['kind']]} ({n}): {said}."
-    if row["kind"] == "variant" and _cost(costs):
-        sentence += f" Cost against the baseline: {_cost(costs)}."
-    return Finding(" ".join(each for each in (sentence, confound) if each), str(row["verdict"]))
+    if row["p_equivalent"] < stats.ALPHA:
+        said += f", equivalent {tables.equivalent(row, results)}"
+    return f"{row['label']}: {name} {delta}{against[row['kind']]} ({n}): {said}."
 
 
 def _interaction(row: Mapping[Any, Any]) -> str:
@@ -88,14 +123,16 @@ def _resolution(effects: pd.DataFrame) -> Finding | None:
     limit = resolvable(smallest, tables.JUDGED)
     able = f"{lead} {plural(n, 'seed')} and the spread seen, this study could have resolved"
     if limit == "none":
-        return Finding(f"{able} not even the largest possible difference four times out of five.")
+        return _one(f"{able} not even the largest possible difference four times out of five.", EFFECTS, "effects")
     unit = difference_unit(tables.JUDGED)
-    return Finding(f"{able} differences {limit} {unit} four times out of five, and smaller ones less often.")
+    said = f"{able} differences {limit} {unit} four times out of five, and smaller ones less often."
+    return _one(said, EFFECTS, "effects")
 
 
 def _holes(results: Results) -> Finding | None:
-    statuses = [status for status in results.frame()["status"] if status != "excluded"]
+    statuses = [status for status in results.trials()["status"] if status != "excluded"]
     holes = [status for status in statuses if status != "done"]
     if not holes:
         return None
-    return Finding(f"{len(holes)} of {plural(len(statuses), 'trial')} gave no measurement: {tally(holes)}.")
+    said = f"{len(holes)} of {plural(len(statuses), 'trial')} gave no measurement: {tally(holes)}."
+    return _one(said, OUTCOMES, "outcomes")

@@ -1,78 +1,100 @@
 "use strict";
-// Tables that sort by click and keyboard, figures in the page's colours. No request leaves the page.
+// Figures in the page's colours, links that open what they lead to, the contents, print. No request leaves the page.
 (() => {
-  const next = { none: "ascending", ascending: "descending", descending: "none" };
+  const root = document.documentElement, plots = [];
 
-  function compare(a, b) {
-    if (a === "" || b === "") return (a === "") - (b === ""); // what is missing goes last, whichever way
-    const x = Number(a), y = Number(b);
-    return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, undefined, { numeric: true }) : x - y;
+  // A colour of the style sheet as rgb(…): plotly knows neither variables nor the system's colour names.
+  function colour(name) {
+    root.style.outlineColor = `var(--${name})`;
+    const found = getComputedStyle(root).outlineColor;
+    root.style.outlineColor = "";
+    return found;
   }
 
-  function sortable(table) {
-    const body = table.tBodies[0], original = [...body.rows], heads = [...table.tHead.rows[0].cells];
-    heads.forEach((head, index) => head.querySelector("button").addEventListener("click", () => {
-      const way = next[head.getAttribute("aria-sort")];
-      heads.forEach((each) => each.setAttribute("aria-sort", each === head ? way : "none"));
-      const key = (row) => row.cells[index].dataset.key;
-      const sign = way === "descending" ? -1 : 1;
-      const rows = way === "none" ? original : [...original].sort((a, b) => {
-        const missing = key(a) === "" || key(b) === "";
-        return (missing ? 1 : sign) * compare(key(a), key(b));
-      });
-      body.append(...rows);
-    }));
-  }
-
-  function colours() {
-    const style = getComputedStyle(document.documentElement);
-    const value = (name) => style.getPropertyValue(name).trim();
-    const axis = (letter) => ({
-      [`${letter}axis.gridcolor`]: value("--rule"), [`${letter}axis.zerolinecolor`]: value("--strong-rule"),
-      [`${letter}axis.tickcolor`]: value("--rule"), [`${letter}axis.linecolor`]: value("--rule"),
-    });
+  // The layout's parts that have the page's colours, each with its other settings as they are.
+  function colours(layout) {
+    const rule = colour("rule"), bordercolor = colour("strong-rule"), color = colour("ink");
+    const lines = { gridcolor: rule, zerolinecolor: bordercolor, tickcolor: rule, linecolor: rule };
+    const axes = Object.keys(layout).filter((name) => /^[xy]axis\d*$/.test(name));
     return {
-      "font.color": value("--ink"), "hoverlabel.bgcolor": value("--raised"), "hoverlabel.font.color": value("--ink"),
-      "hoverlabel.bordercolor": value("--strong-rule"), ...axis("x"), ...axis("y"),
+      font: { ...layout.font, color },
+      hoverlabel: { ...layout.hoverlabel, bgcolor: colour("raised"), bordercolor, font: { color } },
+      ...Object.fromEntries(axes.map((name) => [name, { ...layout[name], ...lines }])),
     };
   }
-
-  const plots = [];
 
   function draw(figure) {
     const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
     const target = figure.querySelector(".plot");
-    layout.font.family = getComputedStyle(document.body).fontFamily;
-    target.style.height = `${layout.height}px`;
+    layout.font = { ...layout.font, family: getComputedStyle(document.body).fontFamily };
     const config = { responsive: true, displaylogo: false, displayModeBar: false };
     plots.push(target);
-    return Plotly.newPlot(target, data, layout, config).then(() => Plotly.relayout(target, colours()));
+    return Plotly.newPlot(target, data, { ...layout, ...colours(layout) }, config);
   }
 
   function recolour() {
-    plots.forEach((plot) => Plotly.relayout(plot, colours()));
+    plots.forEach((plot) => Plotly.relayout(plot, colours(plot.layout)));
   }
 
   function resize(width) {
-    plots.forEach((plot) => Plotly.relayout(plot, { ...colours(), width: width(plot), autosize: !width(plot) }));
+    plots.forEach((plot) => {
+      Plotly.relayout(plot, { ...colours(plot.layout), width: width(plot), autosize: !width(plot) });
+    });
   }
 
-  document.querySelectorAll("table").forEach(sortable);
-  Promise.all([...document.querySelectorAll("figure.drawing")].map(draw)).then(() => {
-    document.documentElement.dataset.drawn = "yes";
+  // What an address names may be folded away or filtered out.
+  function reveal() {
+    const target = document.getElementById(location.hash.slice(1));
+    if (!target) return;
+    for (let each = target.closest("details"); each; each = each.parentElement.closest("details")) each.open = true;
+    if (target.hidden) {
+      const filter = target.closest(".table").querySelector("input");
+      filter.value = "";
+      filter.dispatchEvent(new Event("input"));
+    }
+    target.scrollIntoView({ block: target.matches("tr") ? "center" : "start" });
+  }
+
+  function contents() {
+    const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+    const sections = [...document.querySelectorAll("main > section")], seen = new Set();
+    const watching = new IntersectionObserver((entries) => {
+      entries.forEach(({ target, isIntersecting }) => seen[isIntersecting ? "add" : "delete"](target));
+      const current = sections.find((section) => seen.has(section));
+      links.forEach((link, id) => {
+        if (current?.id === id) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+      });
+    }, { rootMargin: "-10% 0px -60% 0px" });
+    sections.forEach((section) => watching.observe(section));
+    const wide = matchMedia("(min-width: 70rem)"), list = document.getElementById("contents");
+    const fold = () => { list.open = wide.matches; };
+    wide.addEventListener("change", fold);
+    fold();
+  }
+
+  contents();
+  addEventListener("hashchange", reveal);
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='#']");
+    if (link && link.hash === location.hash) reveal(); // no change of the address, so no event
   });
+  Promise.all([...document.querySelectorAll("figure.drawing")].map(draw)).then(() => {
+    root.dataset.drawn = "yes";
+  });
+  reveal();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+  matchMedia("(forced-colors: active)").addEventListener("change", recolour);
   let closed = [];
   addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open])")].filter((each) => !each.closest("figure"));
+    closed = [...document.querySelectorAll("main details:not([open])")].filter((each) => !each.closest("figure"));
     closed.forEach((each) => { each.open = true; });
-    document.documentElement.classList.add("print");
+    root.classList.add("print");
     // A plot keeps the width that it was drawn at; on paper that of a landscape page, two in a row in a grid.
     resize((plot) => (plot.closest(".grid") ? 450 : 940));
   });
   addEventListener("afterprint", () => {
     closed.forEach((each) => { each.open = false; });
-    document.documentElement.classList.remove("print");
+    root.classList.remove("print");
     resize(() => undefined);
   });
 })();

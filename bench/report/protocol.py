@@ -16,11 +16,12 @@ from bench.report.words import NOTHING, labels, plural, status
 def outcomes(results: Results) -> pd.DataFrame:
     """One row a planned cell in the plan's order: variant, stage, seed, outcome, reason, record file."""
     names = labels(results)
-    frame = results.frame()
+    frame = results.trials()
+    stages = [f"{stage} at {at}" if at else stage for stage, at in zip(frame["stage"], frame["setting"], strict=True)]
     return pd.DataFrame(
         {
             "Variant": [names[variant] for variant in frame["variant"]],
-            "Stage": frame["stage"],
+            "Stage": stages,
             "Seed": [NOTHING if pd.isna(seed) else str(int(seed)) for seed in frame["seed"]],
             "Outcome": [status(name) for name in frame["status"]],
             "Reason": frame["reason"],
@@ -40,32 +41,44 @@ def recipe(results: Results) -> pd.DataFrame:
 
 
 def protocol(results: Results) -> pd.DataFrame:
-    """How quality and cost were measured, as the records state it."""
+    """How each planned stage was measured, as the records state it."""
     plan = results.plan
-    quality = [r.measured for r in results.records if r.status == "done" and r.trial["stage"] == "quality"]
-    cost = [r.measured for r in results.records if r.status == "done" and r.trial["stage"] == "cost"]
+    quality, cost, speed = (
+        [r.measured for r in results.records if r.status == "done" and r.trial["stage"] == stage]
+        for stage in ("quality", "cost", "speed")
+    )
     classes = plural(len(plan["data"]["classes"]), "class").replace("classs", "classes")
-    rows = [
-        ("Data", f"{plan['data']['name']}, {classes}, fingerprint {str(plan['data'].get('fingerprint'))[:12]}"),
-        ("Split", _seen(each["split"] for each in quality)),
-        ("Images scored", _seen(each["images"] for each in quality)),
-        ("Iterations", _seen(each["iterations"] for each in quality)),
-        ("Reported", "the last iteration; no best checkpoint is picked"),
-        ("Seeds", ", ".join(str(seed) for seed in plan["seeds"])),
-        ("Cost input", _seen(f"{_size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
-        ("Latency samples", _seen(len(each["latency_s"]) for each in cost)),
-        ("Memory", _seen(each["memory_kind"] for each in cost)),
-        ("Not counted in MACs", _uncounted(cost)),
-    ]
-    return _pairs(rows, "Protocol")
+    data = f"{plan['data']['name']}, {classes}, fingerprint {str(plan['data'].get('fingerprint'))[:12]}"
+    rows = {
+        "quality": [
+            ("Split", _seen(each["split"] for each in quality)),
+            ("Images scored", _seen(each["images"] for each in quality)),
+            ("Iterations", _seen(each["iterations"] for each in quality)),
+            ("Reported", "the last iteration; no best checkpoint is picked"),
+            ("Seeds", ", ".join(str(seed) for seed in plan["seeds"])),
+        ],
+        "cost": [
+            ("Cost input", _seen(f"{_size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
+            ("Latency samples", _seen(len(each["latency_s"]) for each in cost)),
+            ("Memory", _seen(each["memory_kind"] for each in cost)),
+            ("Not counted in MACs", _uncounted(cost)),
+        ],
+        "speed": [
+            ("Speed comparisons", "both sides in turns in one process, blocks of A B B A in an order drawn anew"),
+            ("Blocks", _seen(len(each["log_ratios"]) for each in speed)),
+            ("Calls at a time", _seen(each["calls"] for each in speed)),
+        ],
+    }
+    planned = [row for stage, own in rows.items() if stage in plan["stages"] for row in own]
+    return _pairs([("Data", data), *planned], "Protocol")
 
 
 def provenance(results: Results) -> pd.DataFrame:
     """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
-    stages = [stage for stage in ("quality", "cost") if stage in results.plan["stages"]]
-    records = {stage: [r for r in results.records if r.trial["stage"] == stage] for stage in stages}
-    facts = list(dict.fromkeys(key for group in records.values() for r in group for key in _facts(r)))
-    rows = [[fact, *(_seen(_facts(r).get(fact) for r in records[stage]) for stage in stages)] for fact in facts]
+    stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan["stages"]]
+    found = {stage: [_facts(r) for r in results.records if r.trial["stage"] == stage] for stage in stages}
+    names = list(dict.fromkeys(name for group in found.values() for facts in group for name in facts))
+    rows = [[name, *(_seen(facts.get(name) for facts in found[stage]) for stage in stages)] for name in names]
     return pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)
 
 

@@ -18,7 +18,8 @@ from bench.stats import Ratio
 
 def comparisons(results: Results) -> pd.DataFrame:
     """Every planned comparison as printed; a timing that was not alone has a remark and no ratio."""
-    rows = [_row(row, labels(results)) for row in speedups.frame(results).to_dict("records")]
+    names = labels(results)
+    rows = [_row(row, names) for row in speedups.frame(results).to_dict("records")]
     heads = ["Variant", "Against", "Setting", "Times as fast", "95 % interval", "Blocks", "ms", "ms, against", "Remark"]
     return pd.DataFrame(rows, columns=heads, dtype=object)
 
@@ -105,7 +106,7 @@ def _against(results: Results) -> dict[str, str]:
     """The levels that all comparisons' other sides have and their variants have not."""
     cells = [cell for cell in results.plan["cells"] if cell["stage"] == "speed" and not cell.get("excluded")]
     pairs = {(name, level) for cell in cells for term in cell["against"].split(",") for name, level in [_split(term)]}
-    return {name: level for name, level in pairs if all(cell["levels"][name] != level for cell in cells)}
+    return {name: level for name, level in pairs if all(cell["levels"].get(name, level) != level for cell in cells)}
 
 
 def _split(term: str) -> tuple[str, str]:

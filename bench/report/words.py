@@ -83,7 +83,8 @@ def levels_of(results: Results) -> dict[str, dict[str, str]]:
     """Variant -> its level of every factor."""
     found: dict[str, dict[str, str]] = {}
     for cell in results.plan["cells"]:
-        found.setdefault(cell["variant"], {factor: str(each) for factor, each in cell["levels"].items()})
+        if cell["variant"] not in found:
+            found[cell["variant"]] = {factor: str(each) for factor, each in cell["levels"].items()}
     return found
 
 

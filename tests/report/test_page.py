@@ -77,13 +77,13 @@ def test_text_from_a_study_is_shown_not_run(tmp_path: Path, planted_results: Pla
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     data = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
-    assert len(data) == 7
+    assert len(data) == 14
     assert all("data" in json.loads(each) for each in data), "nothing in it ends the element early"
 
 
 def test_a_traceback_is_folded_and_escaped(tmp_path: Path, planted_results: Plant) -> None:
     page = without_plotly(write_report(planted_results(tmp_path, scores={A: ["failed"], B: [0.6], C: [0.6], D: [0.6]})))
-    assert "<details><summary>Traceback of q0s0.aaaa1111.json</summary>" in page
+    assert '<details id="traceback-1"><summary>Traceback of q0s0.aaaa1111.json</summary>' in page
     assert "a line of &lt;code&gt;" in page
 
 
@@ -191,6 +191,7 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
         measured = {
             "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.69, 0.7] * 3, "steady": True,
             "isolated": isolated, "isolation": {"reasons": [] if isolated else ["<b>neighbour</b>"]}, "step_s": {},
+            "calls": 1,
         }  # fmt: skip
         trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
         write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")

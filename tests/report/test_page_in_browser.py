@@ -2,65 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from bench.report.page import write_report
 
 Plant = Callable[..., Path]
-SWITCHES = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-LOCAL = ("file:", "data:", "blob:", "about:")
 HOSTILE = "<script>document.title = 'run'</script>"
-POINTS, LINES = ".scatterlayer path.point", ".scatterlayer path.js-line"
-
-
-@pytest.fixture
-def browser(skip_or_fail: Callable[[str], None]) -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("BENCH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        skip_or_fail("there is no Chromium: install one or name it in BENCH_CHROMIUM")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=SWITCHES)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Callable[..., Page]:
-    def show(path: Path, width: int = 1280, scheme: str = "light") -> Page:
-        """A drawn page; what goes wrong in it is collected on ``page.wrong``."""
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-        page, wrong = context.new_page(), list[str]()
-        page.on("console", lambda message: wrong.append(f"console {message.type}: {message.text}"))
-        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("request", lambda asked: None if asked.url.startswith(LOCAL) else wrong.append(f"request: {asked.url}"))
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-drawn=yes]", state="attached")
-        page.wrong = wrong  # type: ignore[attr-defined]
-        return page
-
-    return show
+DRAWN = """() => Object.fromEntries([...document.querySelectorAll("figure.drawing")].map((drawing) => {
+  const plot = drawing.querySelector(".plot"), count = (marks) => plot.querySelectorAll(marks).length;
+  const cells = () => plot.calcdata.flat().flatMap((each) => (each.z ?? []).flat()).filter(Number.isFinite).length;
+  const kinds = {
+    point: () => count(".scatterlayer path.point"), line: () => count(".scatterlayer path.js-line"),
+    bar: () => count(".barlayer .point path"), cell: cells,
+  };
+  return [drawing.id, [drawing.dataset.mark, kinds[drawing.dataset.mark](), Number(drawing.dataset.rows)]];
+}))"""
+"""Figure -> kind of its marks, how many are drawn, rows of its table. A heat map is one image: its cells are counted in
+what plotly drew it from."""
 
 
 def test_the_page_draws_a_mark_for_every_row_without_an_error_or_a_request(
     tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
 ) -> None:
-    page = open_page(write_report(planted_results(tmp_path)))
-    drawings = page.query_selector_all("figure.drawing")
-    assert len(drawings) == 7
-    for drawing in drawings:
-        selector = LINES if drawing.get_attribute("data-mark") == "line" else POINTS
-        rows = len(drawing.query_selector_all("tbody tr"))
-        assert rows > 0
-        assert len(drawing.query_selector_all(selector)) == rows, drawing.get_attribute("id")
+    page = open_page(write_report(planted_results(tmp_path, boundary_px=(3, 9))))
+    drawn = page.evaluate(DRAWN)
+    assert len(drawn) == 18
+    assert {kind for kind, _, _ in drawn.values()} == {"point", "line", "bar", "cell"}
+    assert {name: marks for name, (_, marks, rows) in drawn.items() if marks != rows or rows == 0} == {}
     assert page.wrong == []  # type: ignore[attr-defined]
 
 
@@ -71,10 +43,9 @@ def test_more_variants_and_classes_than_fit_are_all_drawn(
     scores = {f"a={a}, b={b}": [0.5 + 0.01 * int(a), None, 0.52 + 0.02 * int(b)] for a in "012" for b in "0123"}
     classes = [f"class {index}" for index in range(40)]
     page = open_page(write_report(planted_results(tmp_path, factors=factors, scores=scores, classes=classes)), 390)
-    for drawing in page.query_selector_all("figure.drawing"):
-        selector = LINES if drawing.get_attribute("data-mark") == "line" else POINTS
-        drawn, rows = drawing.query_selector_all(selector), drawing.query_selector_all("tbody tr")
-        assert len(drawn) == len(rows), drawing.get_attribute("id")
+    drawn = page.evaluate(DRAWN)
+    assert {name: marks for name, (_, marks, rows) in drawn.items() if marks != rows} == {}
+    assert drawn["confusion-1"] == ["cell", 40 * 40, 40 * 40]
     assert len(page.query_selector_all("#class-iou .ytick text")) == 40, "no class loses its name"
     assert page.wrong == []  # type: ignore[attr-defined]
 

@@ -1,0 +1,95 @@
+"""What stands around a report's tables and figures: the facts under its title, notes, tracebacks, commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.records import Results
+from bench.report import confounds, protocol
+from bench.report.words import NOTHING, labels, levels_of, plural
+
+MOST_TRACEBACKS = 50
+"""Different ones that a page shows."""
+MOST_NAMES = 20
+"""Records that a page names beside a traceback that they share."""
+
+
+@dataclass(frozen=True)
+class Traceback:
+    """One traceback and the files of the records that have it."""
+
+    text: str
+    files: list[str]
+
+    @property
+    def title(self) -> str:
+        more = len(self.files) - 1
+        return f"Traceback of {self.files[0]}" + (f" and {plural(more, 'more record')}" if more else "")
+
+    @property
+    def named(self) -> str:
+        """The records that share it, as many as a page has room for; empty for one alone."""
+        more = "" if len(self.files) <= MOST_NAMES else f" and {len(self.files) - MOST_NAMES} more"
+        return ", ".join(self.files[:MOST_NAMES]) + more if len(self.files) > 1 else ""
+
+
+def facts(results: Results) -> list[tuple[str, str]]:
+    """Name and value of what a reader wants to know first."""
+    plan, statuses = results.plan, results.trials()["status"]
+    levels = levels_of(results).get(results.baseline, {})
+    baseline = ", ".join(f"{factor}={level}" for factor, level in levels.items()) or results.baseline
+    timed = {str(record.environment.get("device")) for record in results.records if record.status == "done"}
+    return [
+        ("Trials", f"{int((statuses == 'done').sum())} of {int((statuses != 'excluded').sum())} done"),
+        ("Baseline", baseline),
+        ("Data", str(plan["data"]["name"])),
+        *([("Seeds", str(len(plan["seeds"])))] if "quality" in plan["stages"] else []),
+        ("Device", ", ".join(sorted(timed)) or NOTHING),
+        ("Source", ", ".join(protocol.commits(results))),
+    ]
+
+
+def notes(results: Results) -> list[str]:
+    """What a reader must know before believing the numbers."""
+    names, plan = labels(results), results.plan
+    left_out = {cell["variant"]: cell["excluded"] for cell in plan["cells"] if cell.get("excluded")}
+    found = [f"{names[variant]} was left out: {reason}" for variant, reason in left_out.items()]
+    if not results.records:
+        found.append("Nothing has been measured yet.")
+    if plan.get("size") and "quality" in plan["stages"]:
+        found.append(f"Run at size “{plan['size']}”: it shows that the study works, not what its answer is.")
+    if any(record.environment.get("dirty") for record in results.records):
+        found.append("Some records come from source with uncommitted changes: their commit does not reproduce them.")
+    if len(protocol.commits(results)) > 1:
+        found.append(f"The records come from several states of the source: {', '.join(protocol.commits(results))}.")
+    if results.stale:
+        found.append(
+            f"{plural(len(results.stale), 'stale record')} {'was' if len(results.stale) == 1 else 'were'} left out: "
+            "made by other source, data or settings than the plan's."
+        )
+    confounded = [names[each] for each in confounds.confounded(results)]
+    if confounded:
+        found.append(
+            f"{plural(len(confounded), 'variant')} {'differs' if len(confounded) == 1 else 'differ'} from the baseline "
+            f"in more than the factors are about ({', '.join(confounded[:3])}{', …' if len(confounded) > 3 else ''}): "
+            "see “What else differs?”."
+        )
+    return found
+
+
+def tracebacks(results: Results) -> list[Traceback]:
+    """Every different traceback once, in the order of the records."""
+    files: dict[str, list[str]] = {}
+    for file, text in protocol.tracebacks(results).items():
+        files.setdefault(text, []).append(file)
+    return [Traceback(text, names) for text, names in files.items()]
+
+
+def commands(results: Results, folder_name: str) -> list[str]:
+    """What makes the records and the report again."""
+    commits = [each.split()[0] for each in protocol.commits(results) if each != "no repository"]
+    return [
+        *(f"git checkout {commit}" for commit in commits[:1]),
+        str(results.plan["command"]),
+        f"bench report results/{folder_name}",
+    ]

@@ -1,0 +1,126 @@
+"""The report of 10,000 planted records: a factorial of five factors, 312 seeds, 19 classes, histories of 100 points."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.records import load
+from bench.report import exports, tables
+from bench.report.page import page_tables, write_report
+
+FACTORS = {name: ["off", "on"] for name in ("attention", "gate", "jpu", "auxiliary", "pretrained")}
+SEEDS = 312
+"""312 x 32 quality records and 32 of cost: 10,016."""
+CLASSES = tuple(f"class {index}" for index in range(19))
+POINTS = 100
+EFFECT = 0.004
+"""Of a factor on mIoU, in units of the share of right pixels; the spread over seeds is as large."""
+LIMIT_S, PAGE_LIMIT_S, PAGE_LIMIT_MB = 5.0, 15.0, 15.0
+MB = 10**6
+
+
+def report() -> None:
+    """Frame and all tables, page and its size of 10,016 records (ours), against the limits 5 s, 15 s, 15 MB (other)."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "planted"
+        count = plant(folder)
+        start = time.perf_counter()
+        results = load(folder)
+        loaded = time.perf_counter()
+        results.frame()
+        framed = time.perf_counter()
+        page_tables(results)
+        exports.markdown(tables.ablation(results), tables.emphasis(results))
+        tables.numbers(results)
+        tabled = time.perf_counter()
+        page = write_report(folder)
+        written = time.perf_counter()
+        size = page.stat().st_size / MB
+    parts = f"load {loaded - start:.2f} s, frame {framed - loaded:.2f} s, tables {tabled - framed:.2f} s"
+    _line("report_tables", tabled - start, LIMIT_S, f"{parts}; {count} records, limit ÷ ours, s")
+    _line("report_page", written - tabled, PAGE_LIMIT_S, f"from records to page, {count} records, limit ÷ ours, s")
+    _line("report_size", size, PAGE_LIMIT_MB, f"index.html of {count} records, limit ÷ ours, MB")
+
+
+def plant(folder: Path) -> int:
+    """Write ``study.json`` and records whose mIoU grows with every factor that is on; how many."""
+    generator = np.random.default_rng(0)
+    (folder / "records").mkdir(parents=True)
+    cells: list[dict[str, Any]] = []
+    for index, combination in enumerate(itertools.product(*FACTORS.values())):
+        levels = dict(zip(FACTORS, combination, strict=True))
+        variant = ", ".join(f"{factor}={level}" for factor, level in levels.items())
+        for cell in _cells(index, {"variant": variant, "levels": levels, "excluded": None}):
+            cells.append(cell)
+            on = combination.count("on")
+            measured = _quality(generator, on) if cell["stage"] == "quality" else _cost(generator, on)
+            (folder / "records" / f"{cell['key']}.planted0.json").write_text(
+                json.dumps(_record(cell, measured), indent=1)
+            )
+    (folder / "study.json").write_text(json.dumps(_plan(cells)))
+    return len(cells)
+
+
+def _cells(index: int, shared: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for seed in range(SEEDS):
+        yield {"key": f"q{index:02}s{seed:03}", "stage": "quality", "seed": seed, **shared}
+    yield {"key": f"c{index:02}", "stage": "cost", "seed": None, **shared}
+
+
+def _plan(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "version": 1, "name": "planted", "question": "What do ten thousand records take?", "factors": FACTORS,
+        "baseline": cells[0]["variant"], "baseline_levels": cells[0]["levels"], "seeds": list(range(SEEDS)),
+        "stages": ["quality", "cost"], "recipe": {"iterations": 1000}, "final": False, "size": None,
+        "data": {"name": "planted", "classes": list(CLASSES), "fingerprint": "0" * 16},
+        "created": {"commit": "c0ffee", "dirty": False}, "command": "python -m benchmarks report", "cells": cells,
+        "audit": {},
+    }  # fmt: skip
+
+
+def _record(cell: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
+    environment = {"commit": "c0ffee", "dirty": False, "device": "planted", "threads": 1, "host": "planted0"}
+    return {
+        "key": cell["key"], "choices": {}, "environment": environment, "measured": measured, "version": 1,
+        "trial": {key: cell[key] for key in ("variant", "levels", "stage", "seed")} | {"study": "planted"},
+        "outcome": {"status": "done", "reason": None, "traceback": None, "wall_s": 1.0},
+    }  # fmt: skip
+
+
+def _quality(generator: np.random.Generator, on: int) -> dict[str, Any]:
+    count = len(CLASSES)
+    right = generator.normal(0.7 + EFFECT * on, EFFECT, count)
+    confusion = generator.integers(0, 2000, (count, count))
+    np.fill_diagonal(confusion, 0)
+    wrong = confusion.sum(1)
+    np.fill_diagonal(confusion, (wrong * right / (1 - right)).astype(int))
+    steps = np.arange(10, 10 * POINTS + 1, 10)
+    loss = 2.5 * np.exp(-steps / 400) + generator.normal(0.5, 0.05, POINTS)
+    history = {"iteration": steps.tolist(), "loss": loss.tolist(), "lr": [0.01] * POINTS}
+    return {
+        "classes": list(CLASSES), "split": "val", "confusion": confusion.tolist(), "images": 500, "iterations": 1000,
+        "train_s": 60.0, "history": history,
+    }  # fmt: skip
+
+
+def _cost(generator: np.random.Generator, on: int) -> dict[str, Any]:
+    return {
+        "input_px": [512, 512], "batch": 1, "memory_kind": "planted", "isolated": True,
+        "parameters": {"backbone": 11_000_000, "head": 10**6 * (on + 1)},
+        "macs": {"backbone": 10**10, "head": 10**9 * (on + 1)}, "macs_by_operator": {}, "uncounted_operators": {},
+        "latency_s": generator.normal(0.05 + 0.01 * on, 0.001, 100).tolist(), "peak_bytes": 2**20 * (200 + 20 * on),
+        "output_shape": [1, len(CLASSES), 512, 512],
+    }  # fmt: skip
+
+
+def _line(name: str, ours: float, limit: float, what: str) -> None:
+    sys.stdout.write(f"bench {name}: ours={ours:.2f} other={limit:.0f} ratio={limit / ours:.2f} ({what})\n")

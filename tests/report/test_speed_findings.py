@@ -1,0 +1,41 @@
+"""Sentences on speed-ups, from records with planted timings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.records import load
+from bench.report import protocol
+from bench.report.findings import findings
+from bench.report.speed_findings import speed_findings
+from bench.report.summary import facts
+from tests.test_speedups import CROWDED, measured, planted
+
+
+def test_a_side_is_faster_only_if_its_interval_is_above_1_at_every_size(tmp_path: Path) -> None:
+    faster, slower = measured([1.0] * 12, [2.0] * 12), measured([2.0] * 12, [1.0] * 12)
+    (found,) = speed_findings(load(planted(tmp_path / "a", {64: faster, 128: faster})))
+    assert (found.verdict, found.href) == ("better", "#speed")
+    assert "is faster than" in found.text
+    assert "2.00 × [2.00, 2.00] at 64x64 batch 2, 2.00 × [2.00, 2.00] at 128x128 batch 2." in found.text
+    (found,) = speed_findings(load(planted(tmp_path / "b", {64: slower})))
+    assert (found.verdict, "is slower than" in found.text) == ("worse", True)
+    (found,) = speed_findings(load(planted(tmp_path / "c", {64: slower, 128: faster})))
+    assert (found.verdict, "is not faster or slower throughout than" in found.text) == ("not resolved", True)
+
+
+def test_a_timing_that_was_not_alone_is_in_no_sentence_and_a_missing_one_is_counted(tmp_path: Path) -> None:
+    crowded = measured([1.0] * 12, [2.0] * 12, isolation=CROWDED, isolated=False)
+    results = load(planted(tmp_path, {64: crowded, 128: None}))
+    assert speed_findings(results) == []
+    assert [each.text for each in findings(results)] == ["1 of 2 trials gave no measurement: 1 missing."]
+    assert dict(facts(results))["Trials"] == "1 of 2 done"
+    outcomes = protocol.outcomes(results)
+    assert list(outcomes["Stage"]) == ["speed at 64x64 batch 2", "speed at 128x128 batch 2"]
+    assert "0.90 CPUs" in outcomes["Reason"][0]
+
+
+def test_the_protocol_of_a_study_of_speed_is_about_comparisons_alone(tmp_path: Path) -> None:
+    results = load(planted(tmp_path, {64: measured([1.0] * 12, [2.0] * 12)}))
+    assert list(protocol.protocol(results)["Protocol"]) == ["Data", "Speed comparisons", "Blocks", "Calls at a time"]
+    assert list(protocol.provenance(results).columns) == ["Fact", "speed trials"]
