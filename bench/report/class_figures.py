@@ -13,7 +13,7 @@ from bench import stats
 from bench.columns import column
 from bench.records import Results
 from bench.report import compare
-from bench.report.figures import Figure, bars, blank, drawn, finished, focus, looks, seed_values, text
+from bench.report.figures import Figure, bars, blank, drawn, finished, focus, looks, seed_values, text, tick
 from bench.report.words import difference_unit, labels, plural
 
 MOST_DIFFERENCES = 6
@@ -155,9 +155,12 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
             y=[ticks[row] for row in known for _ in classes], mode="text", hoverinfo="skip", textfont={"size": 11},
             text=[f"{share[row, col]:.0f}" for row in known for col in range(len(classes))],
         )  # fmt: skip
-    axis = {"type": "category", "dtick": 1, "showgrid": False, "ticks": "", "categoryarray": ticks}
-    figure.update_yaxes(range=[len(classes) - 0.5, -0.5], **axis)
-    figure.update_xaxes(range=[-0.5, len(classes) - 0.5], tickangle=-90 if len(classes) > 5 else 0, **axis)
+    axis = {"type": "category", "showgrid": False, "ticks": "", "categoryarray": ticks}
+    figure.update_yaxes(range=[len(classes) - 0.5, -0.5], dtick=1, **axis)
+    figure.update_xaxes(
+        range=[-0.5, len(classes) - 0.5], tickangle=-90 if len(classes) > 5 else 0, tickvals=ticks,
+        ticktext=[tick(name) for name in classes], **axis,
+    )  # fmt: skip
     rows = [
         (variant, classes[row], classes[col], int(counts[row, col]), float(share[row, col]))
         for row in known for col in range(len(classes))

@@ -23,6 +23,7 @@ from bench.report.figures import (
     part_looks,
     seed_values,
     text,
+    tick,
     wrapped,
 )  # fmt: skip
 from bench.report.words import difference_title, levels_of, plural
@@ -109,7 +110,7 @@ def _interaction(
         rows += [(each[1], level, *each[2:]) for each in own]
     limits, cut = focus(*([row[at] for row in rows] for at in (2, 3, 4)))
     figure.update_yaxes(range=limits)
-    ticks = [text(level) for level in results.factors[first]]
+    ticks = [tick(level) for level in results.factors[first]]
     figure.update_xaxes(
         tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.4, len(ticks) - 0.6], showgrid=False
     )

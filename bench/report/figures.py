@@ -231,6 +231,16 @@ def wrapped(name: str) -> str:
     return name.replace(" + ", "<br>+ ").replace(" × ", "<br>× ").replace(", on average", "<br>on average")
 
 
+LONGEST_TICK = 24
+"""Characters of a label along the x axis."""
+
+
+def tick(name: object) -> str:
+    """Text from outside as a label along the x axis: a longer one would leave no height to the plot."""
+    label = str(name)
+    return text(label if len(label) <= LONGEST_TICK else f"{label[: LONGEST_TICK - 1]}…")
+
+
 def most_lines(names: Iterable[str]) -> int:
     """Lines of the longest :func:`wrapped` label."""
     return max((wrapped(name).count("<br>") + 1 for name in names), default=1)

@@ -161,3 +161,8 @@ def test_numbers_are_drawn_with_six_digits_and_kept_with_all(tmp_path: Path, pla
     figure = named(load(planted_results(tmp_path)))["class-iou"]
     value = figure.table["IoU (%) ↑"].iloc[0]
     assert figure.figure.data[0].x[0] == float(f"{value:.6g}") != value
+
+
+def test_a_long_label_along_the_axis_is_cut_before_it_is_escaped() -> None:
+    assert figures.tick("dilated") == "dilated"
+    assert figures.tick("<" * 30) == "&lt;" * 23 + "…"

@@ -77,7 +77,7 @@ def test_text_from_a_study_is_shown_not_run(tmp_path: Path, planted_results: Pla
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     data = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
-    assert len(data) == 14
+    assert len(data) == 13
     assert all("data" in json.loads(each) for each in data), "nothing in it ends the element early"
 
 
