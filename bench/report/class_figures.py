@@ -34,17 +34,18 @@ def class_iou(results: Results) -> Figure:
     classes = _classes(results)
     head = "IoU (%) ↑"
     figure, rows = blank(head, None, height=150 + 26 * len(classes)), []
-    for variant in (each for each in results.variants if each in set(known["variant"])):
-        own, look = known[known["variant"] == variant], seen[variant]
-        groups = own.groupby("class", dropna=False)["iou"]
-        means, counts = groups.mean() * scale, groups.count()
-        there = [name for name in classes if name in means.index]
-        figure.add_scatter(
-            x=[float(means[name]) for name in there], y=[text(name) for name in there], mode="markers",
-            marker=look.marker(10, opacity=0.85), name=look.name, text=[f"n = {counts[name]}" for name in there],
-            hovertemplate="%{y}: %{x:.2f} (%{text})<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
-        rows += [(name, look.label, float(means[name]), int(counts[name])) for name in there]
+    groups = known.groupby(["variant", "class"], sort=False)["iou"]
+    means, counts = (groups.mean() * scale).to_dict(), groups.count().to_dict()
+    for variant, look in seen.items():
+        there = [name for name in classes if (variant, name) in means]
+        own = [(name, look.label, means[variant, name], counts[variant, name]) for name in there]
+        if own:
+            figure.add_scatter(
+                x=[row[2] for row in own], y=[text(name) for name in there], mode="markers",
+                marker=look.marker(10, opacity=0.85), name=look.name, text=[f"n = {row[3]}" for row in own],
+                hovertemplate="%{y}: %{x:.2f} (%{text})<extra>%{fullData.name}</extra>",
+            )  # fmt: skip
+            rows += own
     figure.update_yaxes(
         type="category",
         categoryorder="array",
@@ -62,14 +63,17 @@ def class_differences(results: Results) -> pd.DataFrame:
     """One row a variant but the baseline and a class: variant, class and the fields of :class:`bench.stats.Effect`, of
     IoU minus the baseline's in the same seed; as fractions. Pairs without a seed in common are left out."""
     known = results.class_iou().dropna(subset=["iou"])
-    wide = known.pivot_table(index="seed", columns=["variant", "class"], values="iou", sort=False)
+    values: dict[tuple[str, str], dict[int, float]] = {}
+    for variant, name, seed, value in known[["variant", "class", "seed", "iou"]].itertuples(index=False):
+        values.setdefault((variant, name), {})[seed] = value
     rows = []
     for variant in results.variants:
         for name in _classes(results):
-            if variant != results.baseline and {(variant, name), (results.baseline, name)} <= set(wide.columns):
-                both = wide[[(variant, name), (results.baseline, name)]].dropna().to_numpy()
-                if len(both):
-                    rows.append({"variant": variant, "class": name, **asdict(stats.paired(both[:, 0], both[:, 1]))})
+            own, base = values.get((variant, name), {}), values.get((results.baseline, name), {})
+            common = sorted(own.keys() & base.keys())
+            if variant != results.baseline and common:
+                effect = stats.paired([own[seed] for seed in common], [base[seed] for seed in common])
+                rows.append({"variant": variant, "class": name, **asdict(effect)})
     return pd.DataFrame(rows, columns=["variant", "class", "delta", "low", "high", "sd", "n", "p"])
 
 

@@ -115,7 +115,8 @@ def _look(label: str, colour: str, index: int) -> Look:
 
 def drawn(seen: Mapping[str, Look], rows: pd.DataFrame) -> list[Look]:
     """The looks of the variants that a figure has rows of, in the study's order."""
-    return [look for variant, look in seen.items() if variant in set(rows["variant"])]
+    there = set(rows["variant"].unique())
+    return [look for variant, look in seen.items() if variant in there]
 
 
 def seed_values(results: Results, name: str) -> dict[str, dict[int, float]]:
