@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,12 +44,16 @@ def accuracy_against(results: Results, cost: str) -> Figure:
     quartiles = _quartiles(results) if cost == "latency_s" else {}
     place = places(costs, scores)
     dots = sum(map(len, scores.values())) <= MOST_DOTS
-    figure, rows, means = blank(x.title, y.title, height=400), [], {}
+    figure, means = blank(x.title, y.title, height=400), {}
+    rows: list[tuple[str, str, float, float, float, float, str]] = []
     seen = {variant: look for variant, look in looks(results).items() if variant in scores}
     for variant, look in seen.items():
         at, own = costs[variant] * x.scale, scores[variant]
         seeds, values = list(own), [value * y.scale for value in own.values()]
-        rows += [(look.label, str(seed), at, value, None, None, "") for seed, value in zip(seeds, values, strict=True)]
+        rows += [
+            (look.label, str(seed), at, value, math.nan, math.nan, "")
+            for seed, value in zip(seeds, values, strict=True)
+        ]
         if dots:
             figure.add_scatter(
                 x=[at] * len(values), y=values, mode="markers", marker=look.marker(6, opacity=0.45), name=look.name,
@@ -65,13 +70,11 @@ def accuracy_against(results: Results, cost: str) -> Figure:
         )  # fmt: skip
         means[variant] = (at, mean)
         rows.append((look.label, what, at, mean, low, high, place[variant]))
-    values = [row[3] for row in rows]
-    limits, cut = focus(values, *([end for row in rows if (end := row[at]) is not None] for at in (4, 5)))
-    figure.update_yaxes(range=limits)
     _add_front(figure, [means[variant] for variant in means if place[variant] in (ON, MAYBE_ON)])
     data = pd.DataFrame(rows, columns=["Variant", "Seed", x.title, y.title, "low", "high", "Pareto front"])
-    data = data.astype({"low": float, "high": float})
     table = data if dots else data[data["Pareto front"] != ""].reset_index(drop=True)
+    limits, cut = focus(*(table[name].tolist() for name in (y.title, "low", "high")))
+    figure.update_yaxes(range=limits)
     return finished(
         f"miou-against-{cost.replace('_', '-')}", f"mIoU against {in_sentence(x.label)}",
         _caption(results, cost, place, dots) + cut, figure, table, "point", section="cost", key=_key(results),

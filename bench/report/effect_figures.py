@@ -108,13 +108,13 @@ def _interaction(
             hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
         rows += [(each[1], level, *each[2:]) for each in own]
-    limits, cut = focus(*([row[at] for row in rows] for at in (2, 3, 4)))
-    figure.update_yaxes(range=limits)
     ticks = [tick(level) for level in results.factors[first]]
     figure.update_xaxes(
         tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.4, len(ticks) - 0.6], showgrid=False
     )
     table = pd.DataFrame(rows, columns=[first, second, measured.title, "low", "high", "n"])
+    limits, cut = focus(*(table.iloc[:, at].tolist() for at in (2, 3, 4)))
+    figure.update_yaxes(range=limits)
     caption = (
         f"Mean over seeds and over {plural(len(next(iter(squares.values()))), 'setting')} of the other factors, with "
         "its Student-t 95 % interval over seeds. Parallel lines: the two act independently. An interval here is of a "

@@ -59,7 +59,8 @@ def figure(results: Results) -> Figure:
             line=look.line(), text=[text(name) for name in names], error_y=bars(ratios, lows, highs, look.colour),
             hovertemplate="%{text}: %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
-        for crossing in speedups.crossings([(row.pixels, _ratio(row)) for row in own.itertuples()]):
+        points = [(int(row["pixels"]), _ratio(row)) for row in own.to_dict("records")]
+        for crossing in speedups.crossings(points):
             _mark_crossing(drawing, crossing, look)
         rows += [(look.label, *values) for values in zip(names, ratios, lows, highs, strict=True)]
     sizes = known.drop_duplicates("pixels")
@@ -84,8 +85,8 @@ KIND = ("batch", "precision", "mode", "phase")
 """What one line of the figure has in common."""
 
 
-def _ratio(row: Any) -> Ratio:
-    return Ratio(row.ratio, row.low, row.high, int(row.blocks))
+def _ratio(row: Mapping[Any, Any]) -> Ratio:
+    return Ratio(row["ratio"], row["low"], row["high"], int(row["blocks"]))
 
 
 def _mark_crossing(drawing: Any, crossing: speedups.Crossing, look: Look) -> None:
