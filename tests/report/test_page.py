@@ -113,6 +113,13 @@ def test_a_study_without_records_says_so(tmp_path: Path, planted_results: Plant)
     assert (folder / "report" / "index.html").stat().st_size < 10**5, "plotly is left out where nothing is drawn"
 
 
+def test_a_study_of_costs_alone_shows_where_they_are(tmp_path: Path, planted_results: Plant) -> None:
+    page = without_plotly(write_report(planted_results(tmp_path, stages=["cost"])))
+    assert 'id="cost-section"' in page
+    assert 'id="macs-by-part"' in page
+    assert 'id="classes-section"' not in page
+
+
 def test_a_stale_record_is_named_and_left_out(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
     write(replace(read(folder / "records" / "q0s0.aaaa1111.json"), key="gone"), folder / "records")
