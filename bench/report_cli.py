@@ -18,6 +18,13 @@ Folder = Annotated[Path, typer.Argument(help="A results folder, such as results/
 
 def report(
     folder: Folder,
+    figures: Annotated[
+        str | None,
+        typer.Option(
+            help="svg, pdf or png: write every figure to report/figures too. Needs kaleido and Chrome or Chromium.",
+            show_default=False,
+        ),
+    ] = None,
     watch: Annotated[
         bool,
         typer.Option(
@@ -83,7 +90,15 @@ def report(
         raise BenchError("--port is for --watch; add --watch, or leave it out")
     from bench.report.page import write_report
 
-    say(f"Report: {write_report(folder).resolve()}")
+    page = write_report(folder)
+    say(f"Report: {page.resolve()}")
+    if figures is not None:
+        from bench.records import load
+        from bench.report.drawn import all_figures
+        from bench.report.static import write_figures
+
+        written = write_figures(all_figures(load(folder)), page.parent / "figures", figures)
+        say(f"Figures: {len(written)} in {page.parent / 'figures'}")
 
 
 def compare(

@@ -59,8 +59,8 @@ ALLOWED = {
         "columns", "derived", "records", "stats", "sides", "changes", "two_samples", "speed_comparison",
     },
     "report": {
-        "parts", "columns", "records", "setting", "stats", "speedups", "audit", "published", "comparison", "scores",
-        "pictures", "report",
+        "parts", "columns", "derived", "records", "setting", "stats", "speedups", "audit", "published", "comparison",
+        "scores", "pictures", "report",
     },
     "comparison_commands": {"parts", "sides", "comparison", "report"},
     "redaction": set(),
@@ -98,8 +98,8 @@ SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "records", "stats", "audit", "speedups", "pictures", "report",
-    "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes", "two_samples", "speed_comparison",
-    "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
+    "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes", "two_samples",
+    "speed_comparison", "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
 }  # fmt: skip
 
 

@@ -1,33 +1,42 @@
-"""Figures: functions of results that return a :class:`Figure`, a plotly figure with the table of what it draws.
+"""What all figures share: a plotly figure with the table of what it draws, the looks of variants, intervals, marks.
 
-One colour a variant across a whole page. Text from a study is escaped, for plotly reads labels as HTML.
+One colour a variant across a whole page. Text from a study is escaped, for plotly reads labels as HTML. Figures are
+drawn for light and dark pages alike: every colour has a contrast of 3 to 1 at least with both.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from bench.columns import column
+from bench import stats
 from bench.records import Results
-from bench.report import compare
-from bench.report.words import difference_title, labels
+from bench.report.words import labels
 
-BASELINE_COLOUR = "#7f7f7f"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A800")
-"""Okabe and Ito's palette for the colour-blind, its black left to text and its yellow darkened for a white page."""
+BASELINE_COLOUR = "#777777"
+COLOURS = ("#4466DD", "#DD7700", "#449955", "#AA3399", "#3399DD", "#CC0022", "#8811FF")
+"""Of variants: the seven that, with the baseline's grey, lie furthest apart (24 in CIELAB) as deuteranopes and
+protanopes see them (Machado et al., 2009), of those with a contrast of 3 to 1 on white and on the page's dark paper."""
+SLOT_COLOURS = ("#5588FF", "#DD7700", "#0099CC", "#CC1133", "#885577", "#889977", "#5544FF")
+"""Of parts of a network and of levels: chosen as :data:`COLOURS` are, and never in one figure with them."""
+RULE = "rgba(128,128,128,0.3)"
+"""Of grids and guides, on either paper."""
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "hexagon")
 GLYPHS = dict(zip(SYMBOLS, "●◆■▲✚✖★⬢", strict=True))
 """The symbols in text, for a legend beside the figure: plotly's own would take a small figure's place."""
 DASHES = {"solid": "", "dash": "9", "dot": "3", "dashdot": "9 3 3 3", "longdash": "15", "longdashdot": "15 3 3 3"}
 """Of lines: plotly's name -> SVG's pattern."""
 
-Mark = Literal["point", "line"]
+Mark = Literal["point", "line", "bar", "cell"]
+Section = Literal["", "speed", "effects", "cost", "classes", "training", "outcomes"]
+DIGITS = 6
+"""Significant ones of what is drawn; tables and files have all."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Figure:
     table: pd.DataFrame
     key: tuple[Look, ...] = ()
     data: pd.DataFrame | None = None
-    section: str = ""
+    section: Section = ""
     group: str = ""
 
 
@@ -81,17 +90,61 @@ class Look:
     def marker(self, size: int = 9, **extra: Any) -> dict[str, Any]:
         return {"color": self.colour, "symbol": self.symbol, "size": size, **extra}
 
+    def line(self, width: float = 1.6) -> dict[str, Any]:
+        return {"color": self.colour, "width": width, "dash": self.dash}
+
 
 def looks(results: Results) -> dict[str, Look]:
-    """Variant -> its look; past seven variants the symbol and the dash tell colours that repeat apart."""
+    """Variant -> its look: neighbours differ in colour, symbol and dash, and no two among 42 are alike in all."""
     others = [variant for variant in results.variants if variant != results.baseline]
     names = labels(results)
     found = {results.baseline: Look(names.get(results.baseline, "baseline"), BASELINE_COLOUR, "circle", "solid")}
-    for index, variant in enumerate(others):
-        round_, colour = divmod(index, len(COLOURS))
-        symbol, dash = SYMBOLS[round_ % len(SYMBOLS)], list(DASHES)[round_ % len(DASHES)]
-        found[variant] = Look(names[variant], COLOURS[colour], symbol, dash)
+    for index, variant in enumerate(others, start=1):
+        found[variant] = _look(names[variant], COLOURS[(index - 1) % len(COLOURS)], index)
     return found
+
+
+def part_looks(names: Iterable[str]) -> dict[str, Look]:
+    """Name of a slot or a level -> its look."""
+    return {name: _look(name, SLOT_COLOURS[index % len(SLOT_COLOURS)], index) for index, name in enumerate(names)}
+
+
+def _look(label: str, colour: str, index: int) -> Look:
+    return Look(label, colour, SYMBOLS[index % len(SYMBOLS)], list(DASHES)[index % len(DASHES)])
+
+
+def drawn(seen: Mapping[str, Look], rows: pd.DataFrame) -> list[Look]:
+    """The looks of the variants that a figure has rows of, in the study's order."""
+    there = set(rows["variant"].unique())
+    return [look for variant, look in seen.items() if variant in there]
+
+
+def seed_values(results: Results, name: str) -> dict[str, dict[int, float]]:
+    """Variant -> seed -> a quality column, of what was measured."""
+    frame = results.frame()
+    known = frame[(frame["stage"] == "quality") & frame[name].notna()]
+    found: dict[str, dict[int, float]] = {}
+    for variant, seed, value in zip(known["variant"], known["seed"], known[name], strict=True):
+        found.setdefault(str(variant), {})[int(seed)] = float(value)
+    return found
+
+
+def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
+    """Mean and its Student-t 95 % interval; NaN where there are too few."""
+    found = stats.effect(list(values))
+    return found.delta, found.low, found.high
+
+
+def bars(middle: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> dict[str, Any] | None:
+    """Error bars of intervals around what is drawn, or ``None`` where none is known."""
+    if all(math.isnan(value) for value in low):
+        return None
+    up = [end - value for value, end in zip(middle, high, strict=True)]
+    down = [value - end for value, end in zip(middle, low, strict=True)]
+    return {
+        "type": "data", "symmetric": False, "array": up, "arrayminus": down, "width": 4, "thickness": 1.6,
+        "color": colour,
+    }  # fmt: skip
 
 
 def text(value: object) -> str:
@@ -99,147 +152,25 @@ def text(value: object) -> str:
     return html.escape(str(value), quote=False)
 
 
-def forest(results: Results) -> Figure:
-    """Δ mIoU of every comparison with its interval; one mark a comparison that has a seed."""
-    scale, unit = column("miou").scale, difference_title("miou")
-    effects = compare.effects(results, "miou")
-    known = effects[effects["n"] >= 1]
-    seen = looks(results)
-    lines = max((_wrapped(label).count("<br>") + 1 for label in known["label"]), default=1)
-    figure = blank(unit, None, height=100 + (20 + 16 * lines) * max(1, len(known)))
-    rows = []
-    for row in known.to_dict("records"):
-        name, look = text(row["label"]), seen.get(str(row["variant"]))
-        resolved = row["verdict"] != "not resolved"
-        colour = look.colour if look else BASELINE_COLOUR
-        marker = {"color": colour, "size": 11, "symbol": (look.symbol if look else "diamond")}
-        # A hollow mark says at a glance that a difference was not resolved.
-        marker |= {} if resolved else {"symbol": f"{marker['symbol']}-open", "line": {"width": 2}}
-        delta, low, high = (float(value) * scale for value in (row["delta"], row["low"], row["high"]))
-        bars = {"type": "data", "symmetric": False, "array": [high - delta], "arrayminus": [delta - low], "width": 5}
-        figure.add_scatter(
-            x=[delta], y=[_wrapped(name)], mode="markers", marker=marker, name=name,
-            error_x={**bars, "color": colour, "thickness": 2} if low == low else None,
-            hovertemplate="%{y}: %{x:+.2f}<extra>%{text}</extra>", text=[f"n = {row['n']}: {row['verdict']}"],
-        )  # fmt: skip
-        rows.append((row["label"], row["kind"], delta, low, high, row["n"], row["verdict"]))
-    figure.update_xaxes(zeroline=True, zerolinewidth=2, rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    table = pd.DataFrame(rows, columns=["Effect of", "Kind", unit, "low", "high", "n", "Verdict"])
-    caption = (
-        "Mean difference over paired seeds with its Student-t 95 % interval; filled: resolved after Holm's correction "
-        "over all rows, hollow: not resolved. A mark without a bar rests on one seed."
-    )
-    return finished("effects", "Differences and their uncertainty", caption, figure, table, "point")
+CUT = " An interval that reaches the edge goes on beyond it."
 
 
-def accuracy_against(results: Results, cost: str) -> Figure:
-    """mIoU against a cost; one dot a seed and one bar at a variant's mean."""
-    x, y = column(cost), column("miou")
-    frame, seen = results.frame(), looks(results)
-    comparable = frame[
-        (frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(_crowded(results, cost))
-    ]
-    costs = dict(zip(comparable["variant"], comparable[cost] * x.scale, strict=True))
-    scores = frame[(frame["stage"] == "quality") & frame["miou"].notna() & frame["variant"].isin(list(costs))]
-    figure, rows = blank(x.title, y.title, height=400), []
-    for variant in (each for each in results.variants if each in set(scores["variant"])):
-        own, look, at = scores[scores["variant"] == variant], seen[variant], costs[variant]
-        values = [float(value) * y.scale for value in own["miou"]]
-        mean = sum(values) / len(values)
-        seeds = [str(int(seed)) for seed in own["seed"]]
-        hover = {"hovertemplate": "%{text}<br>%{x:.4g}, %{y:.2f}<extra></extra>", "name": look.name}
-        figure.add_scatter(
-            x=[at] * len(values), y=values, mode="markers", marker=look.marker(9, opacity=0.75),
-            legendgroup=look.name, text=[f"{look.name}, seed {seed}" for seed in seeds], **hover,
-        )  # fmt: skip
-        what = f"mean of {len(values)}"
-        bar = {"symbol": "line-ew-open", "size": 24, "color": look.colour, "line": {"width": 3}}
-        figure.add_scatter(
-            x=[at], y=[mean], mode="markers", marker=bar, legendgroup=look.name,
-            text=[f"{look.name}, {what}"], **hover,
-        )  # fmt: skip
-        rows += [(look.label, seed, at, value) for seed, value in zip((*seeds, what), (*values, mean), strict=True)]
-    table = pd.DataFrame(rows, columns=["Variant", "Seed", x.title, y.title])
-    caption = f"Dots: one seed each. Bars: their mean. {x.definition}"
-    title = f"mIoU against {_in_sentence(x.label)}"
-    return finished(
-        f"miou-against-{cost.replace('_', '-')}", title, caption, figure, table, "point", _drawn(seen, scores)
-    )
+def focus(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> tuple[list[float] | None, str]:
+    """The range of an axis that shows what is drawn, and what a caption says of it.
 
-
-def class_iou(results: Results) -> Figure:
-    """Mean IoU of every class and variant, one mark each."""
-    seen, scale = looks(results), column("miou").scale
-    known = results.class_iou().dropna(subset=["iou"])
-    classes = [str(name) for name in results.plan["data"]["classes"]]
-    head = "IoU (%) ↑"
-    figure, rows = blank(head, None, height=150 + 26 * len(classes)), []
-    for variant in (each for each in results.variants if each in set(known["variant"])):
-        own, look = known[known["variant"] == variant], seen[variant]
-        groups = own.groupby("class", dropna=False)["iou"]
-        means, counts = groups.mean() * scale, groups.count()
-        there = [name for name in classes if name in means.index]
-        figure.add_scatter(
-            x=[float(means[name]) for name in there], y=[text(name) for name in there], mode="markers",
-            marker=look.marker(10, opacity=0.85), name=look.name, text=[f"n = {counts[name]}" for name in there],
-            hovertemplate="%{y}: %{x:.2f} (%{text})<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
-        rows += [(name, look.label, float(means[name]), int(counts[name])) for name in there]
-    figure.update_yaxes(
-        categoryorder="array", categoryarray=[text(name) for name in classes], autorange="reversed", dtick=1
-    )
-    table = pd.DataFrame(rows, columns=["Class", "Variant", head, "n"])
-    caption = "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
-    return finished("class-iou", "IoU by class", caption, figure, table, "point", _drawn(seen, known))
-
-
-def learning_curves(results: Results) -> Figure:
-    """Training loss over iterations, one line a trial."""
-    curves, seen = results.curves(), looks(results)
-    figure, rows = blank("Iteration", "Training loss", height=400), []
-    for _, own in curves.groupby(["variant", "seed"], sort=False, dropna=False):
-        variant, seed = str(own["variant"].iloc[0]), int(own["seed"].iloc[0])
-        look = seen[variant]
-        figure.add_scatter(
-            x=own["iteration"].tolist(), y=own["loss"].tolist(), mode="lines", name=look.name, legendgroup=look.name,
-            line={"color": look.colour, "width": 1.4, "dash": look.dash}, opacity=0.8,
-            hovertemplate="%{x}: %{y:.3f}<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
-        last = own["loss"].tail(max(1, len(own) // 10)).mean()
-        rows.append((look.label, str(seed), int(own["iteration"].max()), float(own["loss"].iloc[0]), float(last)))
-    heads = ["Variant", "Seed", "Iterations", "First loss", column("final_loss").title]
-    table = pd.DataFrame(rows, columns=heads)
-    caption = "One thin line a seed. The loss that a variant is trained with may have other terms than the baseline's."
-    return finished("learning-curves", "Learning curves", caption, figure, table, "line", _drawn(seen, curves), curves)
-
-
-def all_figures(results: Results) -> list[Figure]:
-    """Every figure that the planned stages allow, in the order of the page; one without data has no marks."""
-    stages = results.plan["stages"]
-    if "quality" not in stages:
-        return []
-    costs = ("latency_s", "macs", "parameters", "peak_bytes") if "cost" in stages else ()
-    against = [accuracy_against(results, cost) for cost in costs]
-    return [
-        replace(forest(results), section="effects"),
-        *(replace(figure, section="cost", group="miou-against") for figure in against),
-        replace(class_iou(results), section="classes"),
-        replace(learning_curves(results), section="training"),
-    ]
-
-
-def _drawn(seen: Mapping[str, Look], rows: pd.DataFrame) -> list[Look]:
-    """The looks of the variants that a figure has rows of, in the study's order."""
-    return [look for variant, look in seen.items() if variant in set(rows["variant"])]
-
-
-def _crowded(results: Results, cost: str) -> list[str]:
-    """Variants whose timing or memory is not comparable, for other work may have shared the machine."""
-    if cost not in ("latency_s", "peak_bytes"):
-        return []
-    cost_records = (record for record in results.records if record.trial["stage"] == "cost")
-    return [record.trial["variant"] for record in cost_records if record.measured.get("isolated") is False]
+    All values and their intervals, but no more on either side than the values span: two seeds can have an interval that
+    is a hundred times as wide as all differences, and would flatten them.
+    """
+    if len(values) == 0:
+        return None, ""
+    least, most = min(values), max(values)
+    room = max(most - least, 1e-3 * abs(most))
+    low = min(end for end in (*values, *lows) if not math.isnan(end))
+    high = max(end for end in (*values, *highs) if not math.isnan(end))
+    cut = low < least - room or high > most + room
+    low, high = max(low, least - room), min(high, most + room)
+    edge = 0.05 * (high - low)
+    return [low - edge, high + edge], CUT if cut else ""
 
 
 def blank(x_title: str, y_title: str | None, *, height: int) -> go.Figure:
@@ -250,7 +181,10 @@ def blank(x_title: str, y_title: str | None, *, height: int) -> go.Figure:
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"family": "inherit", "size": 13},
         showlegend=False,
     )  # fmt: skip
-    axis = {"automargin": True, "zeroline": False, "showline": False, "ticks": "outside", "ticklen": 4}
+    axis = {
+        "automargin": True, "zeroline": False, "showline": False, "ticks": "outside", "ticklen": 4, "gridcolor": RULE,
+        "tickcolor": RULE, "zerolinecolor": RULE,
+    }  # fmt: skip
     figure.update_xaxes(title={"text": x_title, "standoff": 8}, **axis)
     figure.update_yaxes(title={"text": y_title, "standoff": 8} if y_title else None, **axis)
     return figure
@@ -263,23 +197,66 @@ def finished(
     figure: go.Figure,
     table: pd.DataFrame,
     mark: Mark,
+    *,
+    section: Section,
     key: Iterable[Look] = (),
     data: pd.DataFrame | None = None,
+    group: str = "",
 ) -> Figure:
+    for trace in figure.data:
+        _round(trace)
     figure.update_layout(meta={"mark": mark, "marks": marks(figure, mark), "rows": len(table)})
-    return Figure(name, title, caption, figure, table, tuple(key), data)
+    return Figure(name, title, caption, figure, table, tuple(key), data, section, group)
 
 
 def marks(figure: go.Figure, mark: Mark) -> int:
-    """How many points or lines a figure draws."""
-    return len(figure.data) if mark == "line" else sum(len(trace.x) for trace in figure.data)
+    """How many points, lines, bars or cells a figure draws; guides, such as lines among points, are none of them."""
+    return sum(_MARKS[mark](trace) for trace in figure.data)
 
 
-def _in_sentence(label: str) -> str:
+_MARKS = {
+    "point": lambda trace: len(trace.x) if trace.type == "scatter" and "markers" in trace.mode else 0,
+    "line": lambda trace: int(trace.type == "scatter" and "lines" in trace.mode),
+    "bar": lambda trace: len(trace.x) if trace.type == "bar" else 0,
+    "cell": lambda trace: sum(value is not None for row in trace.z for value in row) if trace.type == "heatmap" else 0,
+}
+
+
+def in_sentence(label: str) -> str:
     """``latency``, but ``MACs``."""
     return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
-def _wrapped(name: str) -> str:
+def wrapped(name: str) -> str:
     """A long label on several lines, so that the plot keeps its width on a phone."""
     return name.replace(" + ", "<br>+ ").replace(" × ", "<br>× ").replace(", on average", "<br>on average")
+
+
+LONGEST_TICK = 24
+"""Characters of a label along the x axis."""
+
+
+def tick(name: object) -> str:
+    """Text from outside as a label along the x axis: a longer one would leave no height to the plot."""
+    label = str(name)
+    return text(label if len(label) <= LONGEST_TICK else f"{label[: LONGEST_TICK - 1]}…")
+
+
+def most_lines(names: Iterable[str]) -> int:
+    """Lines of the longest :func:`wrapped` label."""
+    return max((wrapped(name).count("<br>") + 1 for name in names), default=1)
+
+
+def _round(trace: Any) -> None:
+    """Numbers of a trace to :data:`DIGITS`: they are drawn, and a page holds thousands."""
+    owners = [trace, trace.error_x, trace.error_y] if trace.type == "scatter" else [trace]
+    for owner in owners:
+        for name in ("x", "y", "z", "array", "arrayminus"):
+            if name in owner and owner[name] is not None:
+                owner[name] = [_short(value) for value in owner[name]]
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    return [_short(each) for each in value] if isinstance(value, list | tuple) else value

@@ -19,7 +19,8 @@ from bench import speedups
 from bench.columns import COLUMNS
 from bench.records import Results, load, write_text
 from bench.report import confounds, exports, protocol, speed, summary, tables
-from bench.report.figures import Figure, all_figures
+from bench.report.drawn import all_figures
+from bench.report.figures import Figure
 from bench.report.findings import ABLATION, EFFECTS, OUTCOMES, findings, fold
 from bench.report.speed_findings import speed_findings
 from bench.report.views import View, view
@@ -68,7 +69,7 @@ def write_report(folder: Path) -> Path:
     """
     results = load(folder)
     timed = "speed" in results.plan["stages"]
-    figures = [*all_figures(results), *([speed.figure(results)] if timed else [])]
+    figures = all_figures(results)
     shown, bold = page_tables(results), tables.emphasis(results)
     page = render(results, figures, shown, bold, folder.name)
     target = folder / "report"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from bench import speedups
 from bench.records import Results
-from bench.report.figures import Figure, blank, finished, looks, text
+from bench.report.figures import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
 from bench.report.words import NOTHING, labels
 from bench.setting import Setting
+from bench.stats import Ratio
 
 
 def comparisons(results: Results) -> pd.DataFrame:
@@ -45,32 +46,61 @@ def published(results: Results) -> pd.DataFrame:
 
 
 def figure(results: Results) -> Figure:
-    """The ratio against the pixels of the input, with its interval; one mark a comparison that was measured."""
+    """The ratio against the pixels of the input, with its interval, and where it crosses 1."""
     known, seen = speedups.frame(results).dropna(subset=["low", "high"]), looks(results)
+    known = known.assign(pixels=(known["height"] * known["width"]).astype(int))
     drawing, rows = blank("Input (pixels)", "Times as fast", height=420), []
-    for (variant, *_), own in known.groupby(["variant", "batch", "precision", "mode", "phase"], sort=False):
-        look, ordered = seen[str(variant)], own.sort_values("height", key=lambda _: own["height"] * own["width"])
-        pixels = (ordered["height"] * ordered["width"]).astype(int).tolist()
-        names = [_setting(row).name for row in ordered.to_dict("records")]
-        up, down = ordered["high"] - ordered["ratio"], ordered["ratio"] - ordered["low"]
+    for (variant, *_), group in known.groupby(["variant", *KIND], sort=False):
+        look, own = seen[str(variant)], group.sort_values("pixels")
+        names = [_setting(row).name for row in own.to_dict("records")]
+        ratios, lows, highs = (own[name].tolist() for name in ("ratio", "low", "high"))
         drawing.add_scatter(
-            x=pixels, y=ordered["ratio"].tolist(), mode="lines+markers", name=look.name, marker=look.marker(8),
-            line={"color": look.colour, "width": 1.4, "dash": look.dash}, text=[text(name) for name in names],
-            error_y={"type": "data", "symmetric": False, "array": up.tolist(), "arrayminus": down.tolist(), "width": 4},
+            x=own["pixels"].tolist(), y=ratios, mode="lines+markers", name=look.name, marker=look.marker(9),
+            line=look.line(), text=[text(name) for name in names], error_y=bars(ratios, lows, highs, look.colour),
             hovertemplate="%{text}: %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
-        values = ordered[["ratio", "low", "high"]].to_numpy().tolist()
-        rows += [(look.label, name, *value) for name, value in zip(names, values, strict=True)]
-    drawing.update_xaxes(type="log")
-    drawing.add_hline(y=1, line_width=1, line_color="#7f7f7f")
+        points = [(int(row["pixels"]), _ratio(row)) for row in own.to_dict("records")]
+        for crossing in speedups.crossings(points):
+            _mark_crossing(drawing, crossing, look)
+        rows += [(look.label, *values) for values in zip(names, ratios, lows, highs, strict=True)]
+    sizes = known.drop_duplicates("pixels")
+    drawing.update_xaxes(
+        type="log",
+        tickvals=sizes["pixels"].tolist(),
+        ticktext=[f"{row.height}×{row.width}" for row in sizes.itertuples()],
+    )
+    drawing.add_hline(y=1, line_width=1, line_color=BASELINE_COLOUR)
     table = pd.DataFrame(rows, columns=["Variant", "Setting", "Times as fast", "low", "high"])
     caption = (
         "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks "
-        "(signed ranks). Above 1 the variant is the faster."
+        "(signed ranks). Above 1 the variant is the faster. Dotted: where a ratio crosses 1 between the sizes "
+        "measured, and on the line at 1 the interval of that place, as far as it was measured."
     )
-    drawn = [look for variant, look in seen.items() if variant in set(known["variant"])]
-    made = finished("speed-ups", "Speed-up by input size", caption, drawing, table, "point", drawn)
-    return replace(made, section="speed")
+    return finished(
+        "speed-ups", "Speed-up by input size", caption, drawing, table, "point", section="speed", key=drawn(seen, known)
+    )
+
+
+KIND = ("batch", "precision", "mode", "phase")
+"""What one line of the figure has in common."""
+
+
+def _ratio(row: Mapping[Any, Any]) -> Ratio:
+    return Ratio(row["ratio"], row["low"], row["high"], int(row["blocks"]))
+
+
+def _mark_crossing(drawing: Any, crossing: speedups.Crossing, look: Look) -> None:
+    """A dotted line up from 1 with the size beside it, and a bar along 1 from one end of the interval to the other."""
+    ends = [crossing.pixels if math.isnan(end) else end for end in (crossing.low, crossing.high)]
+    drawing.add_scatter(
+        x=ends, y=[1, 1], mode="lines", line={"color": look.colour, "width": 5}, opacity=0.5, hoverinfo="skip",
+        name=look.name,
+    )  # fmt: skip
+    drawing.add_vline(x=crossing.pixels, line={"color": look.colour, "width": 1.4, "dash": "dot"})
+    drawing.add_annotation(
+        x=math.log10(crossing.pixels), xref="x", y=0, yref="paper", yanchor="bottom", xanchor="left", showarrow=False,
+        text=f"{math.sqrt(crossing.pixels):.0f}²",
+    )  # fmt: skip
 
 
 def _against(results: Results) -> dict[str, str]:

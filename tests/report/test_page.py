@@ -77,7 +77,7 @@ def test_text_from_a_study_is_shown_not_run(tmp_path: Path, planted_results: Pla
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     data = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
-    assert len(data) == 7
+    assert len(data) == 13
     assert all("data" in json.loads(each) for each in data), "nothing in it ends the element early"
 
 
@@ -111,6 +111,13 @@ def test_a_study_without_records_says_so(tmp_path: Path, planted_results: Plant)
     assert "attention=on + upsampling=jpu was left out: JPU needs stride 32" in page
     assert 'type="application/json"' not in page
     assert (folder / "report" / "index.html").stat().st_size < 10**5, "plotly is left out where nothing is drawn"
+
+
+def test_a_study_of_costs_alone_shows_where_they_are(tmp_path: Path, planted_results: Plant) -> None:
+    page = without_plotly(write_report(planted_results(tmp_path, stages=["cost"])))
+    assert 'id="cost-section"' in page
+    assert 'id="macs-by-part"' in page
+    assert 'id="classes-section"' not in page
 
 
 def test_a_stale_record_is_named_and_left_out(tmp_path: Path, planted_results: Plant) -> None:

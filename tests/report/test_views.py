@@ -11,7 +11,7 @@ import pytest
 
 from bench.records import load, read, write
 from bench.report import page, summary, tables, views
-from bench.report.figures import all_figures
+from bench.report.drawn import all_figures
 from bench.report.findings import MOST_FINDINGS, Finding, Sentence, findings, fold
 from bench.report.page import page_tables, write_report
 from bench.report.views import addresses, view

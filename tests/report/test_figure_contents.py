@@ -1,0 +1,266 @@
+"""What figures of effects, classes, costs, training and outcomes draw, against numbers known beforehand."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bench.records import RecordError, load, read, read_all, write
+from bench.report import cost_figures, curves, speed
+from bench.report.class_figures import class_differences, confusion, differences, notable
+from bench.report.cost_figures import attribution, growth
+from bench.report.curves import boundary_by_tolerance, learning_curves
+from bench.report.effect_figures import interactions
+from bench.report.outcome_grid import outcome_grid
+
+Plant = Callable[..., Path]
+A, B, C, D = (
+    "attention=off, upsampling=dilated",
+    "attention=off, upsampling=jpu",
+    "attention=on, upsampling=dilated",
+    "attention=on, upsampling=jpu",
+)
+
+
+def test_an_interaction_has_the_mean_of_every_pair_of_levels(tmp_path: Path, planted_results: Plant) -> None:
+    (figure,) = interactions(load(planted_results(tmp_path)))
+    table = figure.table.set_index(["attention", "upsampling"])
+    assert table["mIoU (%) ↑"].to_dict() == pytest.approx(
+        {("off", "dilated"): 61.0, ("on", "dilated"): 66.0, ("off", "jpu"): 61.1667, ("on", "jpu"): 65.5667}, abs=1e-3
+    )
+    assert table.loc[("off", "dilated"), "high"] == pytest.approx(61 + 2.48414, abs=1e-3)
+    assert set(table["n"]) == {3}
+    assert [look.label for look in figure.key] == ["upsampling=dilated", "upsampling=jpu"]
+
+
+def test_an_interaction_is_over_the_settings_of_the_other_factors(tmp_path: Path, planted_results: Plant) -> None:
+    factors = {name: ["off", "on"] for name in "abc"}
+    scores = {
+        f"a={a}, b={b}, c={c}": [0.4 + 0.1 * (a == "on") + 0.2 * (b == "on") + 0.02 * (c == "on")]
+        for a in ("off", "on") for b in ("off", "on") for c in ("off", "on")
+    }  # fmt: skip
+    figures = interactions(load(planted_results(tmp_path, factors=factors, scores=scores)))
+    assert [figure.title for figure in figures] == ["a × b", "a × c", "b × c"]
+    first = figures[0].table
+    assert first["mIoU (%) ↑"].tolist() == pytest.approx([41, 51, 61, 71], abs=1e-3), "half with c, half without"
+
+
+def test_an_incomplete_design_has_no_interaction_to_draw(tmp_path: Path, planted_results: Plant) -> None:
+    assert interactions(load(planted_results(tmp_path, excluded={D: "does not fit"}))) == []
+
+
+def test_differences_by_class_are_paired_over_seeds(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    record = read(folder / "records" / "q2s0.aaaa1111.json")
+    matrix = record.measured["confusion"]
+    without_sky = [[*matrix[0][:2], 0], [matrix[1][0], matrix[1][1] + matrix[1][2], 0], [0, 0, 0]]
+    write(replace(record, measured={**record.measured, "confusion": without_sky}), folder / "records")
+    table = class_differences(load(folder)).set_index(["variant", "class"])
+    road = table.loc[(B, "road")]
+    # 0.5, −0.8 and 0.8 points: mean 0.1667, sd 0.8505; Student-t: 4.302653 · sd / √3.
+    assert (road["delta"], road["low"], road["high"]) == pytest.approx((0.001667, -0.01946, 0.02279), abs=1e-5)
+    assert table.loc[(C, "sky"), "n"] == 2, "in one seed that class is neither there nor found"
+    assert table.loc[(B, "sky"), "n"] == 3
+    assert A not in set(table.index.get_level_values("variant"))
+    drawn = differences(load(folder))
+    assert drawn.table[drawn.table["Variant"] == "upsampling=jpu"]["Δ IoU (points)"].iloc[0] == pytest.approx(
+        0.1667, abs=1e-3
+    )
+
+
+def test_the_matrix_is_summed_over_seeds_and_normalised_by_label(tmp_path: Path, planted_results: Plant) -> None:
+    figure = confusion(load(planted_results(tmp_path)))[0]
+    assert figure.title == "Confusion: baseline"
+    table = figure.table.set_index(["Label", "Prediction"])
+    hits = 750_000 + 765_432 + 757_764  # h of IoU = h / (2·10⁶ − h) at 60, 62 and 61 %
+    assert table.loc[("road", "road"), "Pixels"] == hits
+    assert table.loc[("road", "pole"), "Share of the label (%)"] == pytest.approx(100 - hits / 3e4)
+    assert figure.figure.data[0].z[0][0] == pytest.approx(hits / 3e4, abs=1e-3)
+
+
+def test_a_class_without_a_pixel_has_no_cells(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path, scores={A: [0.6], B: [None], C: [None], D: [None]})
+    record = read(folder / "records" / "q0s0.aaaa1111.json")
+    write(
+        replace(record, measured={**record.measured, "confusion": [[5, 1, 0], [0, 3, 1], [0, 0, 0]]}),
+        folder / "records",
+    )
+    (figure,) = confusion(load(folder))
+    assert figure.figure.layout.meta["marks"] == len(figure.table) == 6
+
+
+def test_the_notable_variants_are_the_baseline_the_resolved_and_the_best(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    scores = {A: [0.60, 0.62, 0.61], B: [0.75, 0.60, 0.63], C: [0.650, 0.671, 0.659], D: [0.62, 0.60, 0.61]}
+    assert notable(load(planted_results(tmp_path, scores=scores)), 3) == [A, C, B]
+
+
+def test_boundary_f_is_drawn_for_each_tolerance_in_both_conventions(tmp_path: Path, planted_results: Plant) -> None:
+    both = boundary_by_tolerance(load(planted_results(tmp_path, boundary_px=(9, 3))))
+    every, present = (figure.table for figure in both)
+    assert every["Tolerance (px)"].tolist() == [3, 9] * 4
+    assert set(every["Boundary F (%) ↑"]) == {90.0}
+    assert present["Boundary F, present (%) ↑"].tolist() == pytest.approx([80.0] * 8)
+
+
+def test_parts_add_up_to_the_column_and_what_is_not_deployed_is_left_out(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    state = {f"{what}_bytes": 1 for what in ("weight", "buffer", "gradient", "optimiser", "input", "peak")}
+    memory = {**state, "saved_bytes": {"backbone": 3 * 2**20, "outside": 2**20}}
+    results = load(planted_results(tmp_path, costs={D: {"training_memory": memory}}))
+    parameters, macs, saved = attribution(results)
+    assert parameters.table.groupby("Variant")["Parameters (M) ↓"].sum()["attention=on"] == 5.0
+    assert set(parameters.table["Part"]) == {"backbone", "head"}, "not the auxiliary head"
+    assert macs.table.groupby("Variant")["MACs (G) ↓"].sum()["baseline"] == 1.0
+    assert saved.table.to_numpy().tolist() == [
+        ["attention=on + upsampling=jpu", "backbone", 3.0], ["attention=on + upsampling=jpu", "outside", 1.0],
+    ]  # fmt: skip
+
+
+def write_attribution(folder: Path, variant: str, exponent: float | None = 2.0) -> Path:
+    """A file as ``bench cost`` writes it: a head that grows with the square of the pixels, and something inside it."""
+    sides = (32, 64)
+    rows = [
+        {"module": name, "kind": "Module", "depth": depth, "input_px": [side, side], "parameters": 9,
+         "macs": 1000 * side**4, "output_bytes": 8, "saved_bytes": 0, "time_s": None}
+        for side in sides for name, depth in (("network", 0), ("head", 1), ("head.conv", 2))
+    ]  # fmt: skip
+    grown = [
+        {"module": name, "quantity": "macs", "exponent": exponent, "last_exponent": 2.0} for name in ("network", "head")
+    ]
+    path = folder / "attribution" / "variant.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"variant": variant, "modules": rows, "growth": grown}))
+    return path
+
+
+def test_growth_is_drawn_for_slots_with_its_exponent(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    write_attribution(folder, A)
+    (figure,) = growth(load(folder))
+    assert figure.figure.layout.meta["marks"] == len(figure.table) == 2 * 2, "what was not timed has no figure"
+    assert [look.label for look in figure.key] == ["network ∝ px^2.00", "head ∝ px^2.00"]
+    assert figure.table["MACs (G)"].tolist() == pytest.approx([1.048576, 16.777216] * 2)
+    write_attribution(folder, A, exponent=None)
+    assert [look.label for look in growth(load(folder))[0].key] == ["network", "head"]
+
+
+def test_growth_of_what_the_plan_does_not_have_is_not_drawn(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    assert growth(load(folder)) == []
+    write_attribution(folder, "attention=gone")
+    assert growth(load(folder)) == []
+
+
+@pytest.mark.parametrize("content", ["{", '{"variant": "x"}', '{"variant": "x", "modules": [1], "growth": []}'])
+def test_a_damaged_file_of_bench_cost_is_refused(tmp_path: Path, planted_results: Plant, content: str) -> None:
+    folder = planted_results(tmp_path)
+    write_attribution(folder, A).write_text(content)
+    with pytest.raises(RecordError, match=r"variant\.json is no file of bench cost"):
+        growth(load(folder))
+
+
+def test_a_long_curve_is_thinned_and_its_last_point_kept(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path, scores={A: [0.6], B: [None], C: [None], D: [None]})
+    record = read(folder / "records" / "q0s0.aaaa1111.json")
+    steps = list(range(1, 501))
+    history = {"iteration": steps, "loss": [1 / step for step in steps], "lr": [0.1] * 500}
+    write(replace(record, measured={**record.measured, "history": history}), folder / "records")
+    figure = learning_curves(load(folder))
+    (line,) = figure.figure.data
+    assert len(line.x) == 167  # every third of 500
+    assert (line.x[-1], line.y[-1]) == (500, 0.002)
+    assert figure.data is not None
+    assert len(figure.data) == 500
+
+
+def test_more_trials_than_can_be_told_apart_are_drawn_as_means(
+    tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "MOST_LINES", 11)
+    figure = learning_curves(load(planted_results(tmp_path)))
+    assert figure.figure.layout.meta["marks"] == len(figure.table) == 4
+    assert figure.table["Seed"].tolist() == ["mean of 3"] * 4
+    assert figure.figure.data[0].y[0] == pytest.approx(2 - 0.61 - 0.1)
+    assert "12 trials" in figure.caption
+
+
+def test_the_grid_has_a_letter_for_every_outcome(tmp_path: Path, planted_results: Plant) -> None:
+    scores = {A: [0.6, "failed", None], B: ["diverged", "timed_out", "interrupted"], C: [0.6] * 3}
+    folder = planted_results(tmp_path, scores=scores, costs={B: "out_of_memory"}, excluded={D: "does not fit"})
+    figure = outcome_grid(load(folder))
+    letters = next(trace for trace in figure.figure.data if trace.type == "scatter")
+    rows = {name: "".join(t for t, y in zip(letters.text, letters.y, strict=True) if y == name) for name in letters.y}
+    assert list(rows.values()) == ["✓F–✓", "VTIM", "✓✓✓✓", "EEEE"]
+    assert len(figure.table) == figure.figure.layout.meta["marks"] == 16
+    assert {look.label for look in figure.key} >= {"✓ done", "E excluded", "M out of memory"}
+
+
+def test_of_many_variants_the_grid_shows_those_with_most_to_see(
+    tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.report.outcome_grid.MOST_VARIANTS", 2)
+    scores = {A: [0.6, 0.6], B: [0.6, "failed"], C: [0.6, 0.6], D: ["failed", "failed"]}
+    figure = outcome_grid(load(planted_results(tmp_path, scores=scores)))
+    assert list(dict.fromkeys(figure.table["Variant"])) == ["upsampling=jpu", "attention=on + upsampling=jpu"]
+    assert figure.data is not None
+    assert len(figure.data) == 12
+    assert "2 of 4 variants" in figure.caption
+
+
+def test_only_the_first_variants_have_their_parts_drawn(
+    tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost_figures, "MOST_VARIANTS", 2)
+    figure = attribution(load(planted_results(tmp_path)))[0]
+    assert list(dict.fromkeys(figure.table["Variant"])) == ["baseline", "upsampling=jpu"]
+    assert "first 2 of 4" in figure.caption
+
+
+def timed(folder: Path, ratios: dict[int, float]) -> None:
+    """Comparisons of B with A, one a side of a square input, in whose blocks the ratio is the given one ± 1 %."""
+    plan = json.loads((folder / "study.json").read_text())
+    levels = next(cell["levels"] for cell in plan["cells"] if cell["variant"] == B)
+    template = read_all(folder / "records")[0]
+    for side, ratio in ratios.items():
+        setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
+        setting |= {"phase": "inference", "least_s": 1.0}
+        cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
+        plan["cells"].append({**cell, "levels": levels, "setting": setting})
+        logs = pd.Series([ratio * 0.99, ratio, ratio * 1.01] * 4).map(math.log).tolist()
+        measured: dict[str, Any] = {
+            "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": logs, "steady": True, "isolated": True,
+            "isolation": {"reasons": []}, "step_s": {},
+        }  # fmt: skip
+        trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
+        write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")
+    plan["stages"] = [*plan["stages"], "speed"]
+    (folder / "study.json").write_text(json.dumps(plan))
+
+
+def test_the_size_at_which_a_ratio_crosses_1_is_marked(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    timed(folder, {256: 0.5, 1024: 2.0})
+    figure = speed.figure(load(folder))
+    assert figure.figure.layout.meta["marks"] == len(figure.table) == 2, "a crossing is no mark"
+    (line,) = [shape for shape in figure.figure.layout.shapes if shape.x0 == shape.x1]
+    assert line.x0 == pytest.approx(512**2, rel=0.01), "half way on logarithmic axes"
+    (interval,) = [trace for trace in figure.figure.data if trace.mode == "lines"]
+    assert interval.x[0] < line.x0 < interval.x[1]
+    assert "512²" in {note.text for note in figure.figure.layout.annotations}
+
+
+def test_speed_ups_have_a_column_a_setting_in_the_grid_of_outcomes(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    timed(folder, {256: 0.5, 1024: 2.0})
+    table = outcome_grid(load(folder)).table
+    assert set(table[table["Variant"] == "upsampling=jpu"]["Trial"]) >= {"speed 256x256", "speed 1024x1024"}
