@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from bench.records import load
-from bench.report import exports, tables
-from bench.report.page import page_tables, write_report
+from bench.report import catalogue
+from bench.report.page import write_report
 
 FACTORS = {name: ["off", "on"] for name in ("attention", "gate", "jpu", "auxiliary", "pretrained")}
 SEEDS = 312
@@ -38,8 +38,7 @@ def report() -> None:
         loaded = time.perf_counter()
         results.frame()
         framed = time.perf_counter()
-        exports.markdown(page_tables(results)["ablation"], tables.emphasis(results))
-        tables.numbers(results)
+        catalogue.files(results, catalogue.all_tables(results).values())
         tabled = time.perf_counter()
         page = write_report(folder)
         written = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -51,16 +51,21 @@ def written(made: Table, form: str = "markdown") -> str:
     return FORMATS[form](made)
 
 
-def tables_of(results: Results) -> dict[str, str]:
+def all_tables(results: Results) -> dict[str, Table]:
+    """Every table by its name; one that has nothing to say has no rows."""
+    return {name: make(results) for name, make in TABLES.items()}
+
+
+def files(results: Results, tables_made: Iterable[Table]) -> dict[str, str]:
     """Path below ``report/`` -> content: every table that has rows as Markdown, LaTeX and CSV, and the methods."""
-    files = {
-        f"tables/{name}.{suffix}": written(made, form)
-        for name, make in TABLES.items()
-        if len((made := make(results)).rows)
+    found = {
+        f"tables/{made.name}.{suffix}": written(made, form)
+        for made in tables_made
+        if len(made.rows)
         for form, suffix in SUFFIXES.items()
     }
     said = methods.methods(results)
-    return files | {"methods.md": methods.as_markdown(said), "methods.tex": methods.as_latex(said)}
+    return found | {"methods.md": methods.as_markdown(said), "methods.tex": methods.as_latex(said)}
 
 
 def _speed(results: Results) -> Table:

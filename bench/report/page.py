@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,16 +16,19 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from bench import speedups
-from bench.columns import COLUMNS
 from bench.records import Results, load, write_text
-from bench.report import confounds, exports, protocol, speed, summary, tables
+from bench.report import catalogue, confounds, counterparts, gallery, methods, published, speed, summary
 from bench.report.drawn import all_figures
 from bench.report.figures import Figure
-from bench.report.findings import ABLATION, EFFECTS, OUTCOMES, findings, fold
+from bench.report.findings import ABLATION, EFFECTS, findings, fold
+from bench.report.gallery import Gallery
+from bench.report.printed import Table
 from bench.report.speed_findings import speed_findings
 from bench.report.views import View, view
 from bench.report.words import labels, tally
 
+IDS = {"effects": EFFECTS}
+"""Of tables whose name in the catalogue is a figure's."""
 TABLE_FILES = ("ablation.md", "ablation.csv", "ablation.tex")
 SECTIONS = ("speed", "effects", "cost", "classes", "training", "outcomes")
 """The sections of the page that figures may name."""
@@ -55,11 +58,44 @@ class Group:
         return self.small and len({each.figure.key for each in self.drawings}) == 1
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a page is made of.
+
+    Attributes:
+        folder_name: of the results.
+        figures: in the order in which they are shown.
+        catalogued: tables of the catalogue by their ids on the page; they are files below ``tables/``.
+        tables: printed tables that only the page has, by their ids; they are files below ``data/``.
+        pictures: the gallery, where trials kept pictures.
+    """
+
+    folder_name: str
+    figures: Sequence[Figure]
+    catalogued: Mapping[str, Table]
+    tables: Mapping[str, pd.DataFrame]
+    pictures: Gallery | None
+
+
+def content(folder: Path, results: Results) -> Content:
+    """Everything that the page of a results folder shows.
+
+    Raises:
+        RecordError: for records or artifacts that cannot be read or must not be compared.
+        ValueError: for a figure with the name of a table: their addresses and files would be the same.
+    """
+    figures, found = all_figures(results), _page_tables(results)
+    made = {IDS.get(name, name): table for name, table in catalogue.all_tables(results).items()}
+    if clashes := sorted({figure.name for figure in figures} & {*made, *found}):
+        raise ValueError(f"both a figure and a table are called {', '.join(clashes)}; rename the figure")
+    return Content(folder.resolve().name, figures, made, found, gallery.pictures(folder, results))
+
+
 def write_report(folder: Path) -> Path:
     """Write ``report/`` in a results folder.
 
-    It holds ``index.html``, the ablation table as Markdown, CSV and LaTeX, and every figure's and every other table's
-    data as CSV in ``data/``.
+    It holds ``index.html``, the ablation table as Markdown, CSV and LaTeX, every table of the catalogue in ``tables/``,
+    the methods, and every figure's and every other table's data as CSV in ``data/``.
 
     Returns:
         The path of ``index.html``.
@@ -68,70 +104,55 @@ def write_report(folder: Path) -> Path:
         RecordError: for records that cannot be read or must not be compared.
     """
     results = load(folder)
-    timed = "speed" in results.plan["stages"]
-    figures = all_figures(results)
-    shown, bold = page_tables(results), tables.emphasis(results)
-    page = render(results, figures, shown, bold, folder.name)
+    made = content(folder, results)
+    page = render(results, made)
     target = folder / "report"
-    (target / "data").mkdir(parents=True, exist_ok=True)
-    contents = {
-        "ablation.md": exports.markdown(shown[ABLATION], bold),
-        "ablation.tex": exports.latex(shown[ABLATION], bold, results.plan["question"]),
-        "ablation.csv": tables.numbers(results).to_csv(index=False),
-        **{
-            f"data/{name}.csv": table.to_csv(index=False)
-            for name, table in shown.items()
-            if len(table) and name != ABLATION
-        },
-        "data/per-class.csv": tables.per_class(results).to_csv(),
-        **({"data/speed.csv": speedups.frame(results).to_csv(index=False)} if timed else {}),
-        **{f"data/{each.name}.csv": _data(each).to_csv(index=False) for each in figures},
-    }
-    for name, content in contents.items():
-        (target / name).write_text(content, encoding="utf-8")
+    for name in ("data", "tables"):
+        (target / name).mkdir(parents=True, exist_ok=True)
+    files = catalogue.files(results, made.catalogued.values())
+    for name in TABLE_FILES:
+        files[name] = files.get(f"tables/{name}", "")
+    for name, text in (files | _data_files(results, made)).items():
+        (target / name).write_text(text, encoding="utf-8")
     write_text(page, target / "index.html")
     return target / "index.html"
 
 
-def page_tables(results: Results) -> dict[str, pd.DataFrame]:
-    """Every printed table of the page by its id; one that has nothing to say is empty."""
+def _data_files(results: Results, made: Content) -> dict[str, str]:
+    tables_made = {name: table for name, table in made.tables.items() if len(table)}
+    if results.plan.get("published"):
+        tables_made["published"] = published.matched(results)
+    if "speed" in results.plan["stages"]:
+        tables_made["speed"] = speedups.frame(results)
+    tables_made |= {each.name: each.table if each.data is None else each.data for each in made.figures}
+    return {f"data/{name}.csv": table.to_csv(index=False) for name, table in tables_made.items()} | (
+        {"data/gallery.csv": made.pictures.table.to_csv(index=False)} if made.pictures else {}
+    )
+
+
+def _page_tables(results: Results) -> dict[str, pd.DataFrame]:
     differing = confounds.differences(results)
     timed = "speed" in results.plan["stages"]
     return {
-        ABLATION: tables.ablation(results),
-        EFFECTS: tables.effects(results),
-        "per-class": _per_class(results),
-        OUTCOMES: protocol.outcomes(results),
-        "recipe": protocol.recipe(results),
-        "protocol": protocol.protocol(results),
-        "provenance": protocol.provenance(results),
-        "definitions": protocol.definitions(results),
         "differences": differing,
-        "confounds": differing[differing["Kind"].isin(confounds.CONFOUNDS)],
-        "speed": speed.comparisons(results) if timed else pd.DataFrame(),
         "crossings": speed.crossings(results) if timed else pd.DataFrame(),
         "published-speed": speed.published(results) if timed else pd.DataFrame(),
+        "published": published.accuracy(results),
+        "published-memory": counterparts.memory(results),
     }
 
 
-def render(
-    results: Results,
-    figures: Sequence[Figure],
-    shown: Mapping[str, pd.DataFrame],
-    bold: pd.DataFrame,
-    folder_name: str,
-) -> str:
-    """The page as HTML.
-
-    Raises:
-        ValueError: for a figure with the name of a table: their addresses and files would be the same.
-    """
-    if clashes := sorted({figure.name for figure in figures} & set(shown)):
-        raise ValueError(f"both a figure and a table are called {', '.join(clashes)}; rename the figure")
-    found, drawings = [*speed_findings(results), *findings(results)], _drawings(figures)
+def render(results: Results, made: Content) -> str:
+    """The page as HTML."""
+    found, drawings = [*speed_findings(results), *findings(results)], _drawings(made.figures)
     shown_first, folded = fold(found)
     drawn = any(drawings.values())
-    scripts = [*([Markup(get_plotlyjs())] if drawn else []), asset("tables.js"), asset("page.js")]
+    scripts = [
+        *([Markup(get_plotlyjs())] if drawn else []),
+        asset("tables.js"),
+        asset("page.js"),
+        *([asset("gallery.js")] if made.pictures else []),
+    ]
     environment = Environment(
         loader=PackageLoader("bench.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -142,17 +163,21 @@ def render(
         notes=summary.notes(results),
         findings=shown_first,
         folded=folded,
-        views=_views(results, shown, bold),
+        views=_views(results, made),
+        captions={name: table.caption for name, table in made.catalogued.items()},
+        absent={name: table.absent for name, table in made.catalogued.items()},
         drawings=drawings,
+        pictures=made.pictures,
         tally=tally(results.trials()["status"]),
         tracebacks=summary.tracebacks(results),
         most_tracebacks=summary.MOST_TRACEBACKS,
         stale=[record.file_name for record in results.stale],
-        commands=summary.commands(results, folder_name),
+        commands=summary.commands(results, made.folder_name),
+        methods=methods.methods(results).split("\n\n"),
         files=TABLE_FILES,
         crowded=any(record.measured.get("isolated") is False for record in results.records),
         contents=list[tuple[str, str]](),  # the template's sections put themselves in
-        style=asset("page.css"),
+        style=asset("page.css") + (asset("gallery.css") if made.pictures else ""),
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],
     )
@@ -180,13 +205,15 @@ def asset(name: str) -> Markup:
     return Markup((resources.files("bench.report") / name).read_text(encoding="utf-8"))
 
 
-def _views(results: Results, shown: Mapping[str, pd.DataFrame], bold: pd.DataFrame) -> dict[str, View]:
-    variants = map(labels(results).__getitem__, results.variants)
-    return {
-        **{name: view(name, table) for name, table in shown.items()},
-        ABLATION: view(ABLATION, shown[ABLATION], tables.ablation_keys(results), bold, variants),
-        EFFECTS: view(EFFECTS, shown[EFFECTS], names=shown[EFFECTS]["Effect of"]),  # as findings address its rows
+def _views(results: Results, made: Content) -> dict[str, View]:
+    """Every table as the page shows it; rows that findings point to are named as they name them."""
+    variants = list(map(labels(results).__getitem__, results.variants))
+    names: dict[str, Iterable[object]] = {ABLATION: variants, EFFECTS: made.catalogued[EFFECTS].rows["label"]}
+    found = {
+        name: view(name, table.printed(), table.keys(), table.emphasis(), names.get(name), f"tables/{table.name}.csv")
+        for name, table in made.catalogued.items()
     }
+    return found | {name: view(name, table) for name, table in made.tables.items()}
 
 
 def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
@@ -199,7 +226,11 @@ def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
     if unknown:
         raise ValueError(f"figures in sections that the page does not have: {', '.join(unknown)}; it has {SECTIONS}")
     drawn = [
-        Drawing(each, script_json(each.figure.to_json()), view(f"{each.name}-table", each.table))
+        Drawing(
+            each,
+            script_json(each.figure.to_json()),
+            view(f"{each.name}-table", each.table, file=f"data/{each.name}.csv"),
+        )
         for each in figures
         if len(each.table)
     ]
@@ -208,12 +239,3 @@ def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
         together = list(neighbours)
         found[section] += [Group(together)] if name else [Group([each]) for each in together]
     return found
-
-
-def _data(figure: Figure) -> pd.DataFrame:
-    return figure.table if figure.data is None else figure.data
-
-
-def _per_class(results: Results) -> pd.DataFrame:
-    means = tables.per_class(results).dropna(axis="columns", how="all").dropna(axis="index", how="all")
-    return (means * COLUMNS["miou"].scale).T.rename_axis("Class").reset_index()

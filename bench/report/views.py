@@ -60,12 +60,14 @@ class View:
         heads: with whether their columns are numeric.
         rows: those that are shown.
         total: how many there are.
+        file: that holds them all, below ``report/``.
     """
 
     id: str
     heads: Sequence[tuple[str, bool]]
     rows: Sequence[Row]
     total: int
+    file: str
 
 
 def view(
@@ -74,6 +76,7 @@ def view(
     keys: pd.DataFrame | None = None,
     bold: pd.DataFrame | None = None,
     names: Iterable[object] | None = None,
+    file: str = "",
 ) -> View:
     """A DataFrame as the page shows it.
 
@@ -84,6 +87,7 @@ def view(
         keys: what cells sort by; otherwise the number that a cell opens with.
         bold: the cells that stand out.
         names: what rows are called and addressed by; otherwise as many of their first cells as tell them apart.
+        file: that holds all rows; by default ``data/<table_id>.csv``.
     """
     keys = _keys_of(table) if keys is None else keys.reset_index(drop=True)
     heads = [str(head) for head in table.columns]
@@ -102,7 +106,7 @@ def view(
             chosen, _cells(table.iloc[chosen]), _cells(keys.iloc[chosen]), strong, strict=True
         )
     ]
-    return View(table_id, list(zip(heads, numeric, strict=True)), rows, len(table))
+    return View(table_id, list(zip(heads, numeric, strict=True)), rows, len(table), file or f"data/{table_id}.csv")
 
 
 def addresses(prefix: str, names: Iterable[object]) -> list[str]:

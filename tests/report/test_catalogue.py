@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from bench import cli, stats
-from bench.records import RecordError, load, read, write
+from bench.records import RecordError, Results, load, read, write
 from bench.report import catalogue, per_class, quality_tables, tables
 from bench.report.printed import TableError
 
@@ -27,6 +27,10 @@ A, B, C, D = (
 )
 ONE = {"neck": ["off", "on", "big"]}
 BEST = {"neck=off": [0.60, 0.61, 0.62], "neck=on": [0.65, 0.6602, 0.67], "neck=big": [0.70, 0.71, 0.7201]}
+
+
+def files_of(results: Results) -> dict[str, str]:
+    return catalogue.files(results, catalogue.all_tables(results).values())
 
 
 @pytest.fixture
@@ -214,7 +218,7 @@ def test_speed_without_comparisons_is_empty_with_a_reason(tmp_path: Path, plante
 def test_the_files_of_a_report_are_every_table_with_rows_in_three_formats(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    files = catalogue.tables_of(load(planted_results(tmp_path)))
+    files = files_of(load(planted_results(tmp_path)))
     kinds = {name.partition(".")[2] for name in files}
     assert kinds == {"md", "tex", "csv"}
     assert {"tables/main.tex", "tables/class-effects.csv", "tables/outcomes.md", "methods.md", "methods.tex"} < set(

@@ -12,13 +12,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.records import load
+from bench.records import Results, load
 from bench.report import catalogue, exports, methods
 
 Plant = Callable[..., Path]
 HOSTILE = "[x] \\input{/etc/passwd} & 50 % $^_# ~{}|<>\"'`\n\n\t\x07\x00 é Ł 日本 — “-- ---” \\end{tabular} %"
 SCRIPT = "</td><script>alert('1')</script> | **b** ]] $x$ &lt;"
 PREAMBLE = r"\documentclass{article}\usepackage{booktabs,amssymb,textcomp,longtable}\begin{document}"
+
+
+def files_of(results: Results) -> dict[str, str]:
+    return catalogue.files(results, catalogue.all_tables(results).values())
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def test_every_latex_table_of_a_hostile_study_compiles(
 ) -> None:
     if not shutil.which("pdflatex"):
         skip_or_fail("there is no pdflatex: install texlive-latex-base and texlive-latex-recommended")
-    files = catalogue.tables_of(load(hostile))
+    files = files_of(load(hostile))
     sources = {name: text for name, text in files.items() if name.endswith(".tex")}
     assert len(sources) == 13
     body = "\n\\clearpage\n".join(sources.values())
@@ -75,7 +79,7 @@ def test_ticks_stand_in_the_middle_and_numbers_to_the_right() -> None:
 
 
 def test_markdown_of_a_hostile_study_has_as_many_cells_a_row_as_heads(hostile: Path) -> None:
-    for name, text in catalogue.tables_of(load(hostile)).items():
+    for name, text in files_of(load(hostile)).items():
         if name.endswith(".md") and name.startswith("tables/"):
             rows = [line for line in text.splitlines() if line.startswith("|")]
             counts = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}

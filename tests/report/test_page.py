@@ -51,7 +51,7 @@ def test_a_report_is_a_page_and_its_tables(tmp_path: Path, planted_results: Plan
     page = write_report(planted_results(tmp_path))
     assert page == tmp_path / "report" / "index.html"
     files = {str(path.relative_to(page.parent)) for path in page.parent.rglob("*") if path.is_file()}
-    assert {"index.html", "ablation.md", "ablation.csv", "ablation.tex", "data/per-class.csv"} < files
+    assert {"index.html", "ablation.md", "ablation.csv", "ablation.tex", "tables/classes.csv", "methods.md"} < files
     rows = list(csv.DictReader((page.parent / "ablation.csv").read_text().splitlines()))
     assert [row["variant"] for row in rows] == [A, B, C, D]
     assert float(rows[2]["miou_delta"]) == pytest.approx(0.05, abs=1e-6)

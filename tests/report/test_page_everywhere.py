@@ -50,7 +50,7 @@ def test_at_both_widths_and_in_both_schemes_the_page_is_whole_and_accessible(
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
     assert faults(page, runOnly=["color-contrast"]) == []
     assert page.wrong == []  # type: ignore[attr-defined]
-    page.evaluate("document.querySelector('label[for=per-class-filter]').remove()")
+    page.evaluate("document.querySelector('label[for=class-effects-filter]').remove()")
     assert faults(page, runOnly=["label"])[0].startswith("label (critical)"), "a fault that is there is found"
 
 
@@ -66,7 +66,7 @@ def test_text_from_a_study_is_shown_and_nothing_in_it_runs_even_without_the_poli
     script, image = "<script>window.hacked = 1</script>", "<img src=x onerror='window.hacked = 1'>"
     for place, texts in {
         "h1": [f"study {script}"], ".question": [f"Why {image}?"], ".summary": [end, script], ".notes": [comment],
-        ".findings": [image, comment], "#ablation": [image], "#per-class": [script, end, image, comment],
+        ".findings": [image, comment], "#ablation": [image], "#classes": [script, end, image, comment],
         "#outcomes": [script], "#traceback-1": [script, end, image, comment], "#recipe": [script, end, image, comment],
         "#differences": ["</script>Head"], "#speed": [end, image], "#stale": [image.replace("/", "")],
         "#class-iou": [script, end],

@@ -11,9 +11,8 @@ import pytest
 
 from bench.records import load, read, write
 from bench.report import page, summary, tables, views
-from bench.report.drawn import all_figures
 from bench.report.findings import MOST_FINDINGS, Finding, Sentence, findings, fold
-from bench.report.page import page_tables, write_report
+from bench.report.page import write_report
 from bench.report.views import addresses, view
 
 Plant = Callable[..., Path]
@@ -98,14 +97,16 @@ def test_tracebacks_that_are_alike_are_shown_once(tmp_path: Path, planted_result
     assert summary.tracebacks(load(tmp_path))[1].named == ""
 
 
-def test_a_figure_in_a_section_that_the_page_has_not_is_refused(tmp_path: Path, planted_results: Plant) -> None:
+def test_a_figure_in_a_section_that_the_page_has_not_is_refused(
+    tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     results = load(planted_results(tmp_path))
-    figures = [replace(figure, section="nowhere") for figure in all_figures(results)[:1]]
+    made = page.content(tmp_path, results)
     with pytest.raises(ValueError, match="effects in 'nowhere'"):
-        page.render(results, figures, page_tables(results), tables.emphasis(results), "planted")
-    figures = [replace(figure, name="outcomes") for figure in all_figures(results)[:1]]
+        page.render(results, replace(made, figures=[replace(made.figures[0], section="nowhere")]))
+    monkeypatch.setattr(page, "all_figures", lambda results: [replace(made.figures[0], name="outcomes")])
     with pytest.raises(ValueError, match="both a figure and a table are called outcomes"):
-        page.render(results, figures, page_tables(results), tables.emphasis(results), "planted")
+        page.content(tmp_path, results)
 
 
 def test_of_many_findings_effects_on_average_are_read_first_and_the_rest_is_folded_away() -> None:
