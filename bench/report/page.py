@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from bench import speedups
 from bench.records import Results, load, write_text
-from bench.report import catalogue, confounds, counterparts, gallery, methods, published, speed, summary
+from bench.report import catalogue, confounds, counterparts, gallery, methods, published, speed, summary, tables
 from bench.report.drawn import all_figures
 from bench.report.figures import Figure
 from bench.report.findings import ABLATION, EFFECTS, findings, fold
@@ -110,8 +110,8 @@ def write_report(folder: Path) -> Path:
     for name in ("data", "tables"):
         (target / name).mkdir(parents=True, exist_ok=True)
     files = catalogue.files(results, made.catalogued.values())
-    for name in TABLE_FILES:
-        files[name] = files.get(f"tables/{name}", "")
+    files |= {name: files.get(f"tables/{name}", "") for name in TABLE_FILES}
+    files["ablation.csv"] = tables.numbers(results).to_csv(index=False)
     for name, text in (files | _data_files(results, made)).items():
         (target / name).write_text(text, encoding="utf-8")
     write_text(page, target / "index.html")

@@ -65,8 +65,8 @@ def test_the_page_says_which_file_has_the_rows_that_it_leaves_out(
 ) -> None:
     monkeypatch.setattr(views, "MOST_ROWS", 5)
     text = write_report(planted_results(tmp_path)).read_text()
-    assert '5 of 16 rows, failures first where there are any; <a href="data/outcomes.csv">' in text
-    assert len((tmp_path / "report" / "data" / "outcomes.csv").read_text().splitlines()) == 17
+    assert '5 of 16 rows, failures first where there are any; <a href="tables/outcomes.csv">' in text
+    assert len((tmp_path / "report" / "tables" / "outcomes.csv").read_text().splitlines()) == 17
     assert '7 rows, failures first where there are any; <a href="data/effects-full.csv">' not in text
 
 
