@@ -19,13 +19,19 @@ STUDY = load_study(ROOT / "studies" / "positive_control.py")
 RESULTS = ROOT / "results" / "positive_control"
 
 
-def sees_the_sky(name: str) -> bool:
-    """Whether a lamp's logits depend on the sky, in a network with random weights and attention switched on."""
+def attentive(name: str) -> SegModel:
+    """A variant's network with random weights and, if it has attention, with that switched on."""
     torch.manual_seed(0)
     model = SegModel(STUDY.cell(name).variant, 7).eval()
     for parameter_name, parameter in model.named_parameters():
         if parameter_name.endswith("gamma"):
             torch.nn.init.constant_(parameter, 0.5)
+    return model
+
+
+def sees_the_sky(name: str) -> bool:
+    """Whether a lamp's logits have a gradient with respect to the sky."""
+    model = attentive(name)
     image = torch.rand(1, 3, HEIGHT_PX, WIDTH_PX, requires_grad=True)
     model(image).logits[:, :, LAMPS_PX:].square().sum().backward()
     assert image.grad is not None
@@ -61,6 +67,18 @@ def test_a_lamp_is_told_of_the_sky_by_attention_alone(name: str) -> None:
     assert sees_the_sky(name) == ("attention=on" in name)
 
 
+@pytest.mark.parametrize("name", [cell.name for cell in STUDY.cells()])
+def test_another_sky_changes_the_logits_of_lamps_with_attention_alone(name: str) -> None:
+    """Unlike a gradient, this would also find what is not differentiated, such as edges of the image."""
+    model = attentive(name)
+    light = torch.rand(1, 3, HEIGHT_PX, WIDTH_PX)
+    dark = light.clone()
+    dark[:, :, :SKY_PX] -= 1
+    with torch.no_grad():
+        lamps = [model(image).logits[:, :, LAMPS_PX:] for image in (light, dark)]
+    assert torch.equal(*lamps) != ("attention=on" in name)
+
+
 def test_the_recipe_was_chosen_with_other_seeds_than_are_reported() -> None:
     assert max(STUDY.seeds) < 100
 
@@ -85,3 +103,14 @@ def test_the_committed_records_show_each_effect_in_the_class_that_needs_it() -> 
     assert set(rows["attention=on"].nlargest(2).index) == {"lit", "unlit"}
     assert rows["gate=on"].idxmax() == "fence"
     assert set(rows["upsampling=none"].nsmallest(2).index) == {"red", "blue"}
+
+
+def test_without_attention_lamps_are_guessed_and_with_it_they_are_known() -> None:
+    """Two classes with as many pixels each: by the toss of a coin both have an IoU of 1/3, less if one is preferred."""
+    ious = load(RESULTS).class_iou()
+    lamps = ious[ious["class"].isin(["lit", "unlit"])].groupby(["variant", "seed"])["iou"].mean()
+    for variant, each in lamps.groupby("variant"):
+        if "attention=on" in str(variant):
+            assert each.median() > 0.8
+        else:
+            assert each.max() < 0.35

@@ -12,6 +12,7 @@ import pytest
 
 from bench.records import load
 from bench.report import compare
+from bench.report.findings import findings
 from bench.stats import ALPHA, effect, equivalence, holm, power, seeds_needed
 
 STUDIES = 10_000
@@ -89,3 +90,51 @@ def test_planted_effects_of_a_two_to_the_third_design_come_back_interactions_inc
         row = table.loc[label]
         assert row["low"] <= truth <= row["high"], label
         assert row["verdict"] == ("not resolved" if truth == 0 else "better" if truth > 0 else "worse"), label
+
+
+CONTROL = {
+    "attention": ("off", "on"),
+    "upsampling": ("jpu", "none"),
+    "gate": ("off", "on"),
+    "draw": ("first", "second"),
+}
+
+
+def planted_control(rng: np.random.Generator) -> dict[str, list[float]]:
+    """Five seeds of a 2 x 2 x 2 x 2 design in mIoU: attention +20 points, none for jpu -15, gate +5, another draw 0."""
+    seeds, scores = rng.normal(0, 0.02, 5), {}
+    for levels in itertools.product(*CONTROL.values()):
+        attention, none, gate, _ = (CONTROL[name].index(level) for name, level in zip(CONTROL, levels, strict=True))
+        name = ", ".join(f"{factor}={level}" for factor, level in zip(CONTROL, levels, strict=True))
+        truth = 0.5 + 0.20 * attention - 0.15 * none + 0.05 * gate
+        scores[name] = list(truth + seeds + rng.normal(0, 0.004, 5))
+    return scores
+
+
+def test_the_findings_say_what_was_planted_in_a_control_and_nothing_of_its_null_factor(
+    tmp_path: Path, planted_results: Callable[..., Path]
+) -> None:
+    results = load(planted_results(tmp_path, factors=CONTROL, scores=planted_control(np.random.default_rng(1))))
+    found = {each.text.split(":")[0]: each for each in findings(results) if each.kind == "main effect"}
+    assert {label: each.verdict for label, each in found.items()} == {
+        "attention=on, on average": "better",
+        "upsampling=none, on average": "worse",
+        "gate=on, on average": "better",
+        "draw=second, on average": "not resolved",
+    }
+    assert "not resolved" in found["draw=second, on average"].text
+    interactions = [each.verdict for each in findings(results) if each.kind == "interaction"]
+    assert interactions == ["not resolved"] * 6
+
+
+def test_a_null_factor_is_resolved_in_a_twentieth_of_the_controls_at_most_and_each_effect_in_nearly_all() -> None:
+    rng = np.random.default_rng(500)
+    names, n = ("attention", "upsampling", "gate", "draw"), 2000
+    grid = np.array(list(itertools.product((0, 1), repeat=4)))
+    truth = 0.5 + grid @ [0.20, -0.15, 0.05, 0.0]
+    scores = truth + rng.normal(0, 0.02, (n, 5, 1)) + rng.normal(0, 0.004, (n, 5, 16))
+    contrasts = scores @ ((2 * grid - 1) / 8)
+    resolved = np.array([[p < ALPHA for p in holm([effect(each).p for each in study.T])] for study in contrasts])
+    rate = dict(zip(names, resolved.mean(0), strict=True))
+    assert min(rate["attention"], rate["upsampling"], rate["gate"]) > 0.99
+    assert rate["draw"] <= ALPHA + 2 * math.sqrt(ALPHA * (1 - ALPHA) / n)
