@@ -89,7 +89,7 @@ def test_the_readmes_published_numbers_are_counted_and_its_example_names_some(tm
     told = re.search(r"(\d+) accuracies, (\d+) of training\s+memory, (\d+) speeds", README)
     assert told is not None
     assert [int(count) for count in told.groups()] == [len(rows(name)) for name in ("accuracy", "cost", "speed")]
-    example = next(block for block in blocks("python") if block.startswith("published=("))
+    example = next(block for block in blocks("python") if block.startswith("published = ("))
     names: dict[str, object] = {"Published": Published}
     exec(example, names)
     [declared] = names["published"]  # type: ignore[misc]  # from text
@@ -103,5 +103,5 @@ def test_the_readmes_line_for_a_notebook_gives_the_table(
     planted_results(tmp_path / "results" / "quickstart")
     monkeypatch.chdir(tmp_path)
     names: dict[str, pd.DataFrame] = {}
-    exec(next(block for block in blocks("python") if block.startswith("import bench;")), names)
+    exec(next(block for block in blocks("python") if block.startswith("import bench\n")), names)
     assert names["table"]["miou"].notna().sum() == 12

@@ -135,7 +135,7 @@ def test_on_paper_everything_is_open_but_data_of_figures_and_then_as_before(page
     before = page.evaluate(opened)
     page.evaluate(f"addEventListener('beforeprint', () => {{ document.title = {opened}.join(); }})")
     pdf = page.pdf(prefer_css_page_size=True)
-    assert page.title() == "outcomes-more,definitions-more"
+    assert page.title() == "main-more,class-effects-more,outcomes-more,definitions-more,methods"
     assert 8 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 20
     assert page.evaluate(opened) == before == []
     page.emulate_media(media="print")
