@@ -4,7 +4,8 @@ Its scenes have classes that need context beyond the receptive field (attention)
 resolution (joint upsampling against none); the backbone is shallow, so that nothing else can help. The fourth factor
 is which of two equally distributed initial draws the backbone starts from: it cannot matter but by chance.
 
-Recipe and scenes were chosen with seeds 100 and above; reported are seeds 0 to 7. About 6 minutes on two CPU cores.
+Recipe and scenes were chosen with seeds 100 and above. Seeds 0 to 7 were run once with half the iterations, in which three
+of them did not learn the lamps; reported are seeds 8 to 15. Ten minutes on two CPU cores.
 
     bench run studies/positive_control.py
 """
@@ -55,7 +56,7 @@ STUDY = Study(
         data=part(ControlScenes),
         crop_px=(HEIGHT_PX, WIDTH_PX),
         scale=(1.0, 1.0),
-        iterations=400,
+        iterations=800,
         batch=8,
         learning_rate=0.1,
         head_lr_factor=1.0,
@@ -64,7 +65,8 @@ STUDY = Study(
         trimap_px=(3,),
         latency_samples=20,
     ),
-    seeds=tuple(range(8)),
+    seeds=tuple(range(8, 16)),
+    margin=0.01,
     design="one_at_a_time",
     stages=("quality",),
 )
