@@ -4,8 +4,8 @@ Its scenes have classes that need context beyond the receptive field (attention)
 resolution (joint upsampling against none); the backbone is shallow, so that nothing else can help. The fourth factor
 is which of two equally distributed initial draws the backbone starts from: it cannot matter but by chance.
 
-Recipe and scenes were chosen with seeds 100 and above. Seeds 0 to 7 were run once with half the iterations, in which three
-of them did not learn the lamps; reported are seeds 8 to 15. Ten minutes on two CPU cores.
+Recipe and scenes were chosen with seeds 100 and above. Seeds 0 to 7 were run once with half the iterations, in which
+three of them did not learn the lamps; reported are seeds 8 to 15. Ten minutes on two CPU cores.
 
     bench run studies/positive_control.py
 """

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench import stats
 from bench.columns import column
 from bench.records import Results
-from bench.report import compare
+from bench.report import compare, per_class
 from bench.report.figures import Figure, bars, blank, drawn, finished, focus, looks, seed_values, text, tick
 from bench.report.words import difference_unit, labels, plural
 
@@ -59,27 +57,10 @@ def class_iou(results: Results) -> Figure:
     return finished("class-iou", "IoU by class", caption, figure, table, "point", section="classes", key=key)
 
 
-def class_differences(results: Results) -> pd.DataFrame:
-    """One row a variant but the baseline and a class: variant, class and the fields of :class:`bench.stats.Effect`, of
-    IoU minus the baseline's in the same seed; as fractions. Pairs without a seed in common are left out."""
-    known = results.class_iou().dropna(subset=["iou"])
-    values: dict[tuple[str, str], dict[int, float]] = {}
-    for variant, name, seed, value in known[["variant", "class", "seed", "iou"]].itertuples(index=False):
-        values.setdefault((variant, name), {})[seed] = value
-    rows = []
-    for variant in results.variants:
-        for name in _classes(results):
-            own, base = values.get((variant, name), {}), values.get((results.baseline, name), {})
-            common = sorted(own.keys() & base.keys())
-            if variant != results.baseline and common:
-                effect = stats.paired([own[seed] for seed in common], [base[seed] for seed in common])
-                rows.append({"variant": variant, "class": name, **asdict(effect)})
-    return pd.DataFrame(rows, columns=["variant", "class", "delta", "low", "high", "sd", "n", "p"])
-
-
 def differences(results: Results) -> Figure:
     """Δ IoU of every class with its interval, variants one below the other."""
-    data, seen, scale = class_differences(results), looks(results), column("miou").scale
+    compared, seen, scale = per_class.differences(results), looks(results), column("miou").scale
+    data = compared[compared["n"] > 0]
     variants = [each for each in notable(results, MOST_DIFFERENCES + 1) if each in set(data["variant"])]
     known = data[data["variant"].isin(variants)]
     classes = [name for name in _classes(results) if name in set(known["class"])]

@@ -17,6 +17,7 @@ import pandas as pd
 from bench import stats
 from bench.columns import column
 from bench.records import RecordError, Results
+from bench.report.once import once
 from bench.report.words import labels, levels_of
 
 Kind = Literal["variant", "main effect", "interaction"]
@@ -57,6 +58,7 @@ def contrasts(results: Results) -> list[Contrast]:
     return [*against, *_main_effects(results), *_interactions(results)]
 
 
+@once
 def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     """One row a contrast, columns :data:`COLUMNS`; Holm's correction runs over all rows.
 

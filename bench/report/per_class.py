@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench import stats
 from bench.records import Results
+from bench.report.once import once
 from bench.report.words import labels
 
 SCORES = ("variant", "class", "mean", "sd", "n", "planned")
@@ -33,6 +34,7 @@ def scores(results: Results) -> pd.DataFrame:
     return rows[list(SCORES)]
 
 
+@once
 def differences(results: Results) -> pd.DataFrame:
     """One row a variant but the baseline and a class: IoU minus the baseline's, paired over seeds, Student-t.
 

@@ -16,6 +16,7 @@ from bench import stats
 from bench.columns import COLUMNS, column
 from bench.records import RecordError, Results
 from bench.report import compare
+from bench.report.once import once
 from bench.report.printed import Shown, Table, records
 from bench.report.words import (
     NOTHING,
@@ -48,6 +49,7 @@ NOT_ISOLATED = "†"
 TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
 
 
+@once
 def numbers(results: Results) -> pd.DataFrame:
     """One row a variant in the study's order: levels, n, means, standard deviations, Δ, costs and their ratios to the
     baseline; unrounded and in stored units, NaN where nothing was measured. What the CSV holds.

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from bench.records import RecordError, load, read, read_all, write
-from bench.report import cost_figures, curves, speed
-from bench.report.class_figures import class_differences, confusion, differences, notable
+from bench.report import cost_figures, curves, per_class, speed
+from bench.report.class_figures import confusion, differences, notable
 from bench.report.cost_figures import attribution, growth
 from bench.report.curves import boundary_by_tolerance, learning_curves
 from bench.report.effect_figures import interactions
@@ -62,7 +62,7 @@ def test_differences_by_class_are_paired_over_seeds(tmp_path: Path, planted_resu
     matrix = record.measured["confusion"]
     without_sky = [[*matrix[0][:2], 0], [matrix[1][0], matrix[1][1] + matrix[1][2], 0], [0, 0, 0]]
     write(replace(record, measured={**record.measured, "confusion": without_sky}), folder / "records")
-    table = class_differences(load(folder)).set_index(["variant", "class"])
+    table = per_class.differences(load(folder)).set_index(["variant", "class"])
     road = table.loc[(B, "road")]
     # 0.5, −0.8 and 0.8 points: mean 0.1667, sd 0.8505; Student-t: 4.302653 · sd / √3.
     assert (road["delta"], road["low"], road["high"]) == pytest.approx((0.001667, -0.01946, 0.02279), abs=1e-5)
