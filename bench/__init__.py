@@ -17,7 +17,7 @@ def results(*folders: str | Path) -> pd.DataFrame:
         folders: results folders such as ``results/quickstart``; of several, ``folder`` is the first column.
 
     Raises:
-        bench.records.RecordError: for a folder without a study, or records that cannot be read.
+        bench.store.RecordError: for a folder without a study, or records that cannot be read.
     """
     from bench.records import frames
 

@@ -19,7 +19,7 @@ from bench.environment import Machine
 from bench.measure.attribution import NETWORK, QUANTITIES, Growth, ModuleCost, attribute, growth
 from bench.model import SegModel
 from bench.parts import BenchError
-from bench.records import write_json
+from bench.store import write_json
 from bench.study import Cell
 
 SHARES = ("parameters", "macs", "saved_bytes", "time_s")

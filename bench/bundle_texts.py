@@ -11,7 +11,8 @@ from fnmatch import filter as filter_names
 from itertools import pairwise
 from typing import Any
 
-from bench.records import Record, Results
+from bench.records import Results
+from bench.store import Record
 
 FILES = {
     "study.json": "question, factors, recipe and every planned trial with its key",

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records import Record
 from bench.sides import Side
+from bench.store import Record
 
 NOTHING = "—"
 DEFINITION = ("name", "question", "factors", "design", "baseline", "seeds", "stages", "margin", "size", "final", "data")

@@ -27,7 +27,7 @@ from bench.estimate import pilot_seconds
 from bench.factors import StudyError
 from bench.parts import nearest
 from bench.plan import Plan, here, make_plan
-from bench.records import STATUSES
+from bench.store import STATUSES
 from bench.study import STAGES, Source, Study, Trial, load_study
 from bench.trial import load as load_source
 from bench.trial import run as run_trial

@@ -20,9 +20,9 @@ from bench import stats
 from bench.changes import changes
 from bench.columns import column
 from bench.derived import COLUMNS_OF
-from bench.records import Record, RecordError
 from bench.sides import Side
 from bench.speed_comparison import speed
+from bench.store import Record, RecordError
 from bench.two_samples import ratio_of_samples, welch
 
 NAN = float("nan")

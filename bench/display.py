@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bench.records import Record
 from bench.stages import Event
+from bench.store import Record
 from bench.study import Trial
 
 PLAIN_EVERY_S = 30.0

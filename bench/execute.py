@@ -24,9 +24,9 @@ from ray import tune
 
 from bench.environment import Machine
 from bench.plan import ResourceError, Resources
-from bench.records import Record, write
 from bench.setting import Setting
 from bench.stages import Event
+from bench.store import Record, write
 from bench.study import Source, Stage, Trial
 from bench.trial import make_record, run
 

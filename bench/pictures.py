@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bench.records import RecordError, read_arrays, write_arrays
+from bench.store import RecordError, read_arrays, write_arrays
 
 Bytes = npt.NDArray[np.uint8]
 

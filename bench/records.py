@@ -1,199 +1,26 @@
-"""Records: what one trial measured or how it failed, as one JSON file each. Plain Python and pandas; no torch, no ray.
+"""Results: a folder of records as DataFrames, one row a trial. Plain Python and pandas; no torch, no ray.
 
-A record stores SI base units, raw: confusion matrices, boundary counts, every latency sample, peak bytes, MACs a slot.
-mIoU, medians and totals are derived by :meth:`Results.frame`, in :mod:`bench.derived`. Counts of each
-image are arrays in an NPZ file under ``artifacts``, which the record names.
+mIoU, medians and totals are derived by :meth:`Results.frame`, in :mod:`bench.derived`.
 """
 
 from __future__ import annotations
 
-import gc
 import json
-import os
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_float_dtype
 
 from bench.columns import COLUMNS, META, Column, column
 from bench.derived import COLUMNS_OF, doubts
-from bench.parts import BenchError
 from bench.scores import iou
 from bench.setting import Setting
-
-VERSION = 1
-"""Of the record format. 1: first (2026-11)."""
-
-FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "excluded"})
-"""Outcomes that are results: such a trial is not run again unless it is asked for."""
-STATUSES: tuple[str, ...] = (*sorted(FINAL), "failed", "interrupted", "timed_out")
-
-
-MANY = 1000
-"""Records whose reading is worth a word with the garbage collector."""
-
-
-class RecordError(BenchError, ValueError):
-    """Records that cannot be read, or that must not be put side by side."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One trial's result. See the README of a results folder, or any file in one, for the keys.
-
-    Attributes:
-        key: identity of the trial; equal keys mean equal settings, source and data. A timing's key ends in ``-`` and a
-            digest of the hardware class that it was taken on.
-        trial: study, variant, levels (factor -> level), seed, stage, against, size, data.
-        choices: variant and recipe with every choice resolved.
-        environment: commit, versions, device, threads, a hash of the host's name.
-        outcome: status, reason, traceback, started_at, wall_s.
-        measured: raw measurements; empty unless the status is ``done``. ``artifact`` is a path within the results
-            folder, ``pictures`` are two, if they were kept: ``predictions`` and ``images``.
-    """
-
-    key: str
-    trial: Mapping[str, Any]
-    choices: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    outcome: Mapping[str, Any]
-    measured: Mapping[str, Any] = field(default_factory=dict)
-    version: int = VERSION
-
-    @property
-    def cell_key(self) -> str:
-        """The key without the hardware class: the key of the planned cell."""
-        return self.key.partition("-")[0]
-
-    @property
-    def status(self) -> str:
-        return str(self.outcome["status"])
-
-    @property
-    def file_name(self) -> str:
-        """``<key>.<host tag>.json``: two machines' records lie side by side in one folder."""
-        return f"{self.key}.{self.environment.get('host', 'unknown')}.json"
-
-
-def write(record: Record, folder: Path) -> Path:
-    """Write a record into ``folder`` in one atomic step: a reader sees all of it or nothing."""
-    path = folder / record.file_name
-    write_json(asdict(record), path)
-    return path
-
-
-def write_json(data: Mapping[str, Any], path: Path) -> None:
-    """JSON into ``path`` by a rename, flushed to disk first, so that no crash leaves half a file."""
-    write_text(json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n", path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """UTF-8 text into ``path``, by a rename as :func:`write_json` does it."""
-    _write_at_once(path, lambda file: file.write(text.encode()))
-
-
-def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress: bool = True) -> None:
-    """An NPZ into ``path``, by a rename as :func:`write_json` does it."""
-    save = np.savez_compressed if compress else np.savez
-    _write_at_once(path, lambda file: save(file, allow_pickle=False, **arrays))
-
-
-def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
-    """Some arrays of an NPZ.
-
-    Raises:
-        RecordError: for a file that is none, or that lacks one of them.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RecordError(f"{path} cannot be read ({error}); delete it, and its trial counts without it") from error
-
-
-def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def read(path: Path) -> Record:
-    """One record.
-
-    Raises:
-        RecordError: for a file that is no record, or one of a newer format.
-    """
-    try:
-        data = json.loads(path.read_bytes().decode())
-        version = data["version"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
-    if version != VERSION:
-        raise RecordError(
-            f"{path} has record format {version}, this bench reads {VERSION}; use the bench that wrote it"
-        )
-    try:
-        record = Record(**data)
-        _ = record.outcome["status"], record.trial["stage"], record.trial["variant"]
-    except (KeyError, TypeError) as error:
-        raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
-    return record
-
-
-def read_all(folder: Path) -> list[Record]:
-    """The records of a ``records`` folder, one a key, in file-name order.
-
-    An unfinished record gives way to a finished one of another machine.
-
-    Raises:
-        RecordError: for two finished records of one trial.
-    """
-    chosen: dict[str, tuple[Path, Record]] = {}
-    with _no_collection():
-        read_files = [(path, read(path)) for path in sorted(folder.glob("*.json"))]
-    if len(read_files) > MANY:
-        gc.collect()  # once now: by itself, Python would go through what was read three times before it is old to it
-    for path, record in read_files:
-        other = chosen.get(record.key)
-        if other is None or other[1].status not in FINAL:
-            chosen[record.key] = (path, record)
-        elif record.status in FINAL:
-            raise RecordError(
-                f"two finished records of one trial ({record.trial.get('variant')}, seed {record.trial.get('seed')}): "
-                f"{other[0].name} and {path.name}; keep one of them"
-            )
-    return [record for _, record in chosen.values()]
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without the search for cycles: records have none, and with 10,000 of them it takes a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+from bench.store import VERSION, Record, RecordError, no_collection, read_all
 
 
 @dataclass(frozen=True)
@@ -278,7 +105,7 @@ class Results:
         for record in self.records:
             by_cell.setdefault(record.cell_key, []).append(record)
         nothing: list[Record | None] = [None]
-        with _no_collection():
+        with no_collection():
             return [
                 _row(cell, record, self.plan["name"])
                 for cell in self.plan["cells"]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.records import FINAL, Record, RecordError, load, read, read_plan
+from bench.records import load, read_plan
+from bench.store import FINAL, Record, RecordError, read
 
 _SIDE = re.compile(r"(?P<folder>.+?)(?:@(?P<commit>[0-9a-f]{4,40}))?(?:#(?P<host>[0-9a-f]{4,8}))?")
 

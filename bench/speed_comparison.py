@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.records import Record
 from bench.setting import Setting
 from bench.sides import Side
 from bench.stats import NAN, Ratio, ratio_interval
+from bench.store import Record
 from bench.two_samples import ratio_of_samples
 
 SPEED = (

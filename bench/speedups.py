@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from bench.derived import NOISY, percentile
-from bench.records import Record, Results
+from bench.records import Results
 from bench.stats import Ratio, ratio_interval
+from bench.store import Record
 
 NAN = float("nan")
 SETTING = ("height", "width", "batch", "precision", "mode", "phase")

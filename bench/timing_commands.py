@@ -11,7 +11,7 @@ from typing import Literal, cast
 import pandas as pd
 from rich.console import Console
 
-from bench import commands, environment, records, speedups
+from bench import commands, environment, records, speedups, store
 from bench.display import console_for_people
 from bench.factors import StudyError
 from bench.limits import Attempt, Question, in_child, search
@@ -194,7 +194,7 @@ def limits(question: Question, results: Path) -> None:
     found = max((each.size for each in attempts if each.fits), default=None)
     said = "none fits" if found is None else f"the largest that fits is {question.at(found).name}"
     path = results / loaded.folder_name / f"limits-{question.searched}-{variant}.json"
-    records.write_json(
+    store.write_json(
         {
             "variant": variant,
             "searched": question.searched,

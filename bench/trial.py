@@ -26,8 +26,8 @@ from bench.data.choose import parse_data
 from bench.environment import Machine
 from bench.measure.quality import Viewer
 from bench.pictures import Album
-from bench.records import Record, write, write_arrays
 from bench.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed
+from bench.store import Record, write, write_arrays
 from bench.study import Source, Study, Trial, load_study
 from bench.training import DivergedError
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench.data.base import IGNORE, SplitName
 from bench.data.synthetic import Synthetic
-from bench.records import Record, write, write_json
+from bench.store import Record, write, write_json
 
 
 @pytest.fixture(autouse=True)

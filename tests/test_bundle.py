@@ -17,8 +17,9 @@ import pytest
 import bench
 from bench import bundle, cli
 from bench.bundle import Exported, export
-from bench.records import RecordError, frame, load, read, write
+from bench.records import frame, load
 from bench.report.page import write_report
+from bench.store import RecordError, read, write
 
 Plant = Callable[..., Path]
 FACTORS = {"attention": ["off", "on"]}

@@ -14,9 +14,9 @@ import pytest
 from scipy import stats as scipy_stats
 
 from bench.comparison import COST_FIELDS, DRIFT, Comparison, compare
-from bench.records import RecordError, read, write
 from bench.sides import Side, side
 from bench.stages import IRRELEVANT
+from bench.store import RecordError, read, write
 
 Plant = Callable[..., Path]
 FACTORS = {"attention": ["off", "on"]}

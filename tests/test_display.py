@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from bench.display import LiveTable, PlainLines, Tally, display_for, spell_s
-from bench.records import Record
 from bench.stages import Event
+from bench.store import Record
 from bench.study import Source, Stage, Trial
 
 

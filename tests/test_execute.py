@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import load, read_all
+from bench.records import load
+from bench.store import read_all
 
 BENCH = (sys.executable, "-m", "bench.cli")
 

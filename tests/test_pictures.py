@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.data.base import IGNORE
 from bench.pictures import VOID, Album, read_names, read_pictures, read_predictions, stride, thinned
-from bench.records import RecordError
+from bench.store import RecordError
 
 
 def album(folder: Path, trial: str = "one", names: tuple[str, ...] = ("a", "b")) -> Album:

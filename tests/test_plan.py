@@ -13,8 +13,8 @@ from bench import plan as plan_module
 from bench.environment import Machine
 from bench.estimate import START_S, comparison_s, pilot_seconds
 from bench.plan import Plan, ResourceError, Resources, here, make_plan
-from bench.records import Record, write
 from bench.setting import Setting
+from bench.store import Record, write
 from bench.study import Source, Trial
 from bench.trial import load, make_record
 

@@ -16,16 +16,8 @@ from bench.columns import COLUMNS, ColumnError, column
 from bench.data.synthetic import Synthetic
 from bench.parts import part
 from bench.recipe import Recipe
-from bench.records import (
-    Record,
-    RecordError,
-    load,
-    read,
-    read_all,
-    write,
-    write_arrays,
-    write_json,
-)
+from bench.records import load
+from bench.store import Record, RecordError, read, read_all, write, write_arrays, write_json
 
 Plant = Callable[..., Path]
 BASE = "attention=off, upsampling=dilated"

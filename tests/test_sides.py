@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.records import Record, RecordError, read, write
 from bench.sides import side
+from bench.store import Record, RecordError, read, write
 
 Plant = Callable[..., Path]
 OLD, NEW = "a" * 40, "b" * 40

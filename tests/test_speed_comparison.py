@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from bench.comparison import compare
-from bench.records import Record, write, write_json
 from bench.report.side_by_side import printed
 from bench.setting import Setting
 from bench.sides import side
 from bench.speed_comparison import speed
+from bench.store import Record, write, write_json
 
 SETTING = asdict(Setting(height=64, width=96))
 

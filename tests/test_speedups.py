@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from bench.records import Record, load, write, write_json
+from bench.records import load
 from bench.setting import Setting
 from bench.speedups import Crossing, crossing_table, crossings, frame, published, published_ratios
 from bench.stats import Ratio
+from bench.store import Record, write, write_json
 
 ALONE = {"isolated": True, "reasons": []}
 CROWDED = {"isolated": False, "reasons": ["other processes used 0.90 CPUs (allowed: 0.15)"]}

@@ -15,8 +15,8 @@ from bench import trial as trial_module
 from bench.environment import Machine
 from bench.pictures import VOID, read_names, read_pictures, read_predictions
 from bench.plan import Plan, here, make_plan
-from bench.records import RecordError, read, read_all
 from bench.stages import Event
+from bench.store import RecordError, read, read_all
 from bench.study import Source, Trial
 from bench.trial import load, record_key, relative, run
 

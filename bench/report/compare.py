@@ -16,9 +16,10 @@ import pandas as pd
 
 from bench import stats
 from bench.columns import column
-from bench.records import RecordError, Results
+from bench.records import Results
 from bench.report.once import once
 from bench.report.words import labels, levels_of
+from bench.store import RecordError
 
 Kind = Literal["variant", "main effect", "interaction"]
 

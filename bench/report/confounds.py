@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from bench import audit
-from bench.records import Record, Results
+from bench.records import Results
 from bench.report.words import NOTHING, labels
+from bench.store import Record
 
 COLUMNS = ("Variant", "Where", "Difference", "Kind", "Parameters (M)", "MACs (G)", "Share of Δ MACs (%)")
 

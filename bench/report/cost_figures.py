@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 
 from bench.columns import column
-from bench.records import RecordError, Results
+from bench.records import Results
 from bench.report.figures import Figure, Look, blank, finished, most_lines, part_looks, text, wrapped
 from bench.report.words import labels
+from bench.store import RecordError
 
 SLOTS = ("backbone", "neck", "head", "shape_stream", "auxiliary", "outside")
 """In this order wherever they occur; ``outside`` is what belongs to no slot, such as the last resize."""

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.pictures import read_names
-from bench.records import Record, Results, read_arrays
+from bench.records import Results
 from bench.scores import mean_iou
+from bench.store import Record, read_arrays
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["better", "worse", "median"]

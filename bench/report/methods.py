@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench import stats
-from bench.records import Record, Results
+from bench.records import Results
 from bench.report import compare, protocol
 from bench.report.exports import latex_text, markdown_text
 from bench.report.tables import JUDGED
 from bench.report.words import labels, plural, shown, tally
+from bench.store import Record
 
 HOUR_S = 3600
 MOST_NAMES = 5

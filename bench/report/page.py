@@ -16,7 +16,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from bench import speedups
-from bench.records import Results, load, write_text
+from bench.records import Results, load
 from bench.report import catalogue, confounds, counterparts, gallery, methods, published, speed, summary, tables
 from bench.report.drawn import all_figures
 from bench.report.figures import Figure
@@ -26,6 +26,7 @@ from bench.report.printed import Table
 from bench.report.speed_findings import speed_findings
 from bench.report.views import View, view
 from bench.report.words import labels, tally
+from bench.store import write_text
 
 IDS = {"effects": EFFECTS}
 """Of tables whose name in the catalogue is a figure's."""

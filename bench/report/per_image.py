@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from bench import stats
-from bench.records import Record, RecordError, Results
+from bench.records import Results
 from bench.report.words import labels
+from bench.store import Record, RecordError
 
 COLUMNS = ("variant", "label", "images", "n", "planned", "better", "worse", "median", "shift", "low", "high")
 """Of :func:`comparisons`: ``n`` seeds in common, shares of images, and differences of mIoU as fractions."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records import Record, Results
+from bench.records import Results
 from bench.report.words import NOTHING, labels, plural, status
+from bench.store import Record
 
 NO_REPOSITORY = "no repository"
 """Where a commit is unknown."""

@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 from markupsafe import Markup
 
 from bench.parts import BenchError
-from bench.records import RecordError
 from bench.report.page import asset, script_hash, write_report
+from bench.store import RecordError
 
 ADDRESS = "127.0.0.1"
 POLL_S = 1.0

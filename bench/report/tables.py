@@ -1,4 +1,4 @@
-"""Tables as DataFrames. Units, arrows, digits and directions come from :data:`bench.records.COLUMNS` alone.
+"""Tables as DataFrames. Units, arrows, digits and directions come from :data:`bench.columns.COLUMNS` alone.
 
 :func:`numbers` holds every value unrounded in stored units; :func:`ablation` is the same content as it is printed. A
 missing trial is never averaged away: n says so, and a cell without a value names the outcome.
@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench import stats
 from bench.columns import COLUMNS, column
-from bench.records import RecordError, Results
+from bench.records import Results
 from bench.report import compare
 from bench.report.once import once
 from bench.report.printed import Shown, Table, records
@@ -34,6 +34,7 @@ from bench.report.words import (
     status,
     tally,
 )
+from bench.store import RecordError
 
 COST = tuple(name for name, each in COLUMNS.items() if each.stage == "cost")
 JUDGED = "miou"

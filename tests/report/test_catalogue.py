@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 
 from bench import cli, stats
-from bench.records import RecordError, Results, load, read, write
+from bench.records import Results, load
 from bench.report import catalogue, per_class, quality_tables, tables
 from bench.report.printed import TableError
+from bench.store import RecordError, read, write
 
 Plant = Callable[..., Path]
 A, B, C, D = (

@@ -10,9 +10,10 @@ import pytest
 
 from bench import stats
 from bench.columns import ColumnError
-from bench.records import RecordError, load
+from bench.records import load
 from bench.report import compare, tables
 from bench.report.findings import findings
+from bench.store import RecordError
 
 Plant = Callable[..., Path]
 TOLERANCE = 2e-6

@@ -12,13 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bench.records import RecordError, load, read, read_all, write
+from bench.records import load
 from bench.report import cost_figures, curves, per_class, speed
 from bench.report.class_figures import confusion, differences, notable
 from bench.report.cost_figures import attribution, growth
 from bench.report.curves import boundary_by_tolerance, learning_curves
 from bench.report.effect_figures import interactions
 from bench.report.outcome_grid import outcome_grid
+from bench.store import RecordError, read, read_all, write
 
 Plant = Callable[..., Path]
 A, B, C, D = (

@@ -16,13 +16,14 @@ import pytest
 from PIL import Image
 
 from bench.pictures import VOID, Album
-from bench.records import RecordError, load, read_all, write
+from bench.records import load
 from bench.report import gallery as gallery_module
 from bench.report import gallery_layers
 from bench.report.gallery import CSV, Gallery, pictures
 from bench.report.gallery_entries import Panel, Pool
 from bench.report.gallery_palette import FIRST, NEUTRAL, SIGHTS, class_colours, oklab
 from bench.report.gallery_ranking import sides
+from bench.store import RecordError, read_all, write
 
 Plant = Callable[..., Path]
 Wrong = Mapping[str, Sequence[Sequence[int] | None]]

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench.records import load, read, write
+from bench.records import load
 from bench.report import catalogue, methods
+from bench.store import read, write
 
 Plant = Callable[..., Path]
 A, B, C, D = (

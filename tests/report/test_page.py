@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from bench.records import RecordError, load, read, read_all, write
+from bench.records import load
 from bench.report import confounds, speed
 from bench.report.page import script_json, write_report
+from bench.store import RecordError, read, read_all, write
 
 Plant = Callable[..., Path]
 A, B, C, D = (

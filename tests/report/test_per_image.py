@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.records import RecordError, load, read, write, write_arrays
+from bench.records import load
 from bench.report import catalogue, per_image
+from bench.store import RecordError, read, write, write_arrays
 
 Plant = Callable[..., Path]
 FACTORS = {"neck": ["off", "on"]}

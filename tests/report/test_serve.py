@@ -18,9 +18,9 @@ import pytest
 from playwright.sync_api import Page
 
 from bench.parts import BenchError
-from bench.records import RecordError, read, write
 from bench.report import serve
 from bench.report.page import asset
+from bench.store import RecordError, read, write
 
 Plant = Callable[..., Path]
 ONE, OTHER = "attention=off", "attention=on"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import RecordError, load, read, write, write_json
+from bench.records import load
 from bench.report import exports, protocol, tables, words
+from bench.store import RecordError, read, write, write_json
 
 Plant = Callable[..., Path]
 A, B, C, D = (

@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.records import load, read, write
+from bench.records import load
 from bench.report import page, summary, tables, views
 from bench.report.findings import MOST_FINDINGS, Finding, Sentence, findings, fold
 from bench.report.page import write_report
 from bench.report.views import addresses, view
+from bench.store import read, write
 
 Plant = Callable[..., Path]
 
