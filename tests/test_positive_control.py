@@ -96,6 +96,19 @@ def test_the_committed_records_give_the_known_answers() -> None:
     assert not any(record.environment["dirty"] for record in results.records)
 
 
+def test_three_effects_come_back_over_other_seeds_and_a_null_factor_may_be_resolved_by_chance() -> None:
+    effects = compare.effects(load(RESULTS.with_name("positive_control-seeds-8-15"))).set_index("label")
+    assert effects["verdict"].to_dict() == {
+        "attention=on": "better",
+        "upsampling=none": "worse",
+        "gate=on": "better",
+        "draw=second": "better",
+    }
+    by_chance = effects.loc["draw=second"]
+    assert 0.01 < by_chance["p_holm"] < 0.05
+    assert abs(by_chance["delta"]) < 0.01 < effects.drop("draw=second")["delta"].abs().min()
+
+
 def test_the_committed_records_show_each_effect_in_the_class_that_needs_it() -> None:
     ious = load(RESULTS).class_iou().groupby(["variant", "class"])["iou"].mean().unstack()
     gain = ious - ious.loc[STUDY.baseline_name]
@@ -111,6 +124,6 @@ def test_without_attention_lamps_are_guessed_and_with_it_they_are_known() -> Non
     lamps = ious[ious["class"].isin(["lit", "unlit"])].groupby(["variant", "seed"])["iou"].mean()
     for variant, each in lamps.groupby("variant"):
         if "attention=on" in str(variant):
-            assert each.median() > 0.8
+            assert each.min() > 0.9
         else:
             assert each.max() < 0.35
