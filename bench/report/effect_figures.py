@@ -110,8 +110,9 @@ def _interaction(
         rows += [(each[1], level, *each[2:]) for each in own]
     ticks = [tick(level) for level in results.factors[first]]
     figure.update_xaxes(
-        tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.4, len(ticks) - 0.6], showgrid=False
-    )
+        tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.4, len(ticks) - 0.6], showgrid=False,
+        ticklabeloverflow="allow",  # with every label hidden, plotly cannot place the title
+    )  # fmt: skip
     table = pd.DataFrame(rows, columns=[first, second, measured.title, "low", "high", "n"])
     limits, cut = focus(*(table.iloc[:, at].tolist() for at in (2, 3, 4)))
     figure.update_yaxes(range=limits)

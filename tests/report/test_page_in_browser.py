@@ -9,20 +9,10 @@ import pytest
 from playwright.sync_api import Page
 
 from bench.report.page import write_report
+from tests.report.marks import DRAWN
 
 Plant = Callable[..., Path]
 HOSTILE = "<script>document.title = 'run'</script>"
-DRAWN = """() => Object.fromEntries([...document.querySelectorAll("figure.drawing")].map((drawing) => {
-  const plot = drawing.querySelector(".plot"), count = (marks) => plot.querySelectorAll(marks).length;
-  const cells = () => plot.calcdata.flat().flatMap((each) => (each.z ?? []).flat()).filter(Number.isFinite).length;
-  const kinds = {
-    point: () => count(".scatterlayer path.point"), line: () => count(".scatterlayer path.js-line"),
-    bar: () => count(".barlayer .point path"), cell: cells,
-  };
-  return [drawing.id, [drawing.dataset.mark, kinds[drawing.dataset.mark](), Number(drawing.dataset.rows)]];
-}))"""
-"""Figure -> kind of its marks, how many are drawn, rows of its table. A heat map is one image: its cells are counted in
-what plotly drew it from."""
 
 
 def test_the_page_draws_a_mark_for_every_row_without_an_error_or_a_request(
