@@ -25,6 +25,8 @@ SPEED: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Column of the table of speed-ups -> its head there, and the columns of :func:`bench.speedups.frame` that it tells."""
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
+MOST_PRINTED = 1000
+"""Rows of a table that is written as Markdown and LaTeX; nobody prints one of more, and CSV has them all."""
 
 
 def table(results: Results, name: str, columns: Sequence[str] = ()) -> Table:
@@ -57,12 +59,16 @@ def all_tables(results: Results) -> dict[str, Table]:
 
 
 def files(results: Results, tables_made: Iterable[Table]) -> dict[str, str]:
-    """Path below ``report/`` -> content: every table that has rows as Markdown, LaTeX and CSV, and the methods."""
+    """Path below ``report/`` -> content: every table that has rows as Markdown, LaTeX and CSV, and the methods.
+
+    One of more than :data:`MOST_PRINTED` rows is CSV alone.
+    """
     found = {
         f"tables/{made.name}.{suffix}": written(made, form)
         for made in tables_made
         if len(made.rows)
         for form, suffix in SUFFIXES.items()
+        if form == "csv" or len(made.rows) <= MOST_PRINTED
     }
     said = methods.methods(results)
     return found | {"methods.md": methods.as_markdown(said), "methods.tex": methods.as_latex(said)}

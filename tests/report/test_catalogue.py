@@ -228,6 +228,16 @@ def test_the_files_of_a_report_are_every_table_with_rows_in_three_formats(
     assert "tables/speed.md" not in files
 
 
+def test_a_table_of_many_rows_is_written_as_csv_alone(
+    tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "MOST_PRINTED", 15)
+    files = files_of(load(planted_results(tmp_path)))
+    assert files["tables/outcomes.csv"].count("\n") == 1 + 16
+    assert "tables/outcomes.md" not in files
+    assert "tables/main.md" in files
+
+
 def test_the_command_prints_the_table_and_nothing_else(
     tmp_path: Path, planted_results: Plant, bench: Callable[..., tuple[int, str, str]]
 ) -> None:
