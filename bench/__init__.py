@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def results(*folders: str | Path) -> pd.DataFrame:
-    """One row a planned trial: factors, outcome and every measured column, in stored units.
+    """One row a planned quality or cost trial: factors, outcome and every measured column, in stored units.
+
+    Speed comparisons are in :func:`bench.speedups.frame`.
 
     Args:
         folders: results folders such as ``results/quickstart``; of several, ``folder`` is the first column.

@@ -20,7 +20,7 @@ FILES = {
     "report/": "the report: open index.html; its tables and the data of its figures lie beside it",
     "attribution/": "where costs are, module by module (bench cost)",
     "limits-*.json": "the largest batches and inputs that fit (bench limits)",
-    "artifacts/": "one NPZ file a quality trial: counts of every image",
+    "artifacts/": "two NPZ files a quality trial: counts of every image, and predictions",
     "study/": "the study's file as it is at the recorded commit",
     "environment.txt": "versions, device and commit of every set of records",
     "commands.sh": "the commands that made this, in order",

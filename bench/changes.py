@@ -65,7 +65,7 @@ def _chosen(side: Side, variant: str) -> dict[str, Any]:
 def _environments(a: Side, b: Side) -> list[Row]:
     """Facts of the environment; several values of one side are listed, and what differs in one stage names it."""
     found: dict[tuple[str, str, str], list[str]] = {}
-    for stage in ("quality", "cost"):
+    for stage in ("quality", "cost", "speed"):
         seen = [_facts([r for r in each.records if r.trial["stage"] == stage]) for each in (a, b)]
         for _, *fact in _differing("environment", *seen) if all(seen) else []:
             found.setdefault((fact[0], fact[1], fact[2]), []).append(stage)

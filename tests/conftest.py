@@ -198,7 +198,7 @@ def _cost(index: int) -> dict[str, Any]:
         "input_px": [64, 96], "batch": 1, "memory_kind": "cpu resident set", "isolated": True,
         "parameters": {"backbone": 2_000_000, "head": 1_000_000 * (index + 1), "auxiliary": 500_000},
         "macs": {"backbone": 10**9, "head": 10**9 * index}, "macs_by_operator": {}, "uncounted_operators": {},
-        "latency_s": [seconds * 0.9, seconds, seconds * 1.5], "peak_bytes": 2**20 * (100 + 10 * index),
+        "latency_s": [seconds * 0.98, seconds, seconds * 1.03], "peak_bytes": 2**20 * (100 + 10 * index),
         "output_shape": [1, 3, 64, 96],
     }  # fmt: skip
 

@@ -105,8 +105,10 @@ def _outcomes(results: Results) -> Table:
 def _confounds(results: Results) -> Table:
     found = confounds.differences(results)
     known = found[found["Kind"].isin(confounds.CONFOUNDS)].reset_index(drop=True)
-    caption = "What differs between a variant and the baseline beyond the factors."
-    return of_text("confounds", known, caption, "" if len(known) else "nothing that is known differs")
+    caption = "What differs beyond the factors between a variant and what it is compared with."
+    audited = bool(results.plan.get("audit", {}).get("variants"))
+    nothing = "nothing that is known differs" if audited else "the plan holds no facts of the networks to compare"
+    return of_text("confounds", known, caption, "" if len(known) else nothing)
 
 
 def _definitions(results: Results) -> Table:

@@ -141,8 +141,7 @@ def _resolution(effects: pd.DataFrame) -> Finding | None:
     smallest, n = compare.study_resolvable(effects)
     if math.isnan(smallest):
         return None
-    judged = effects[effects["kind"] == "variant"]
-    nothing = (judged["verdict"] == "not resolved").all()
+    nothing = (effects["verdict"] == "not resolved").all()
     lead = f"No difference in {column(tables.JUDGED).label} could be resolved: with" if nothing else "With"
     limit = resolvable(smallest, tables.JUDGED)
     able = f"{lead} {plural(n, 'seed')} and the spread seen, this study could have resolved"

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from bench import speedups
+from bench.derived import NOISY
 from bench.records import Results, load
 from bench.report import catalogue, confounds, counterparts, gallery, methods, published, speed, summary, tables
 from bench.report.drawn import all_figures
@@ -147,7 +148,7 @@ def render(results: Results, made: Content) -> str:
     """The page as HTML."""
     found, drawings = [*speed_findings(results), *findings(results)], _drawings(made.figures)
     shown_first, folded = fold(found)
-    drawn = any(drawings.values())
+    drawn, frame = any(drawings.values()), results.frame()
     scripts = [
         *([Markup(get_plotlyjs())] if drawn else []),
         asset("tables.js"),
@@ -177,6 +178,7 @@ def render(results: Results, made: Content) -> str:
         methods=methods.methods(results).split("\n\n"),
         files=TABLE_FILES,
         crowded=any(record.measured.get("isolated") is False for record in results.records),
+        noisy=bool((frame["latency_iqr_s"] > NOISY * frame["latency_s"]).any()),
         contents=list[tuple[str, str]](),  # the template's sections put themselves in
         style=asset("page.css") + (asset("gallery.css") if made.pictures else ""),
         scripts=scripts,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench import stats
 from bench.columns import Column, column
+from bench.derived import NOISY
 from bench.records import Results
 from bench.report import per_class, per_image, tables
 from bench.report.printed import Shown, Table
@@ -57,6 +58,8 @@ def cost(results: Results) -> Table:
     if values["isolated"].eq(False).any():
         caption += f" {tables.NOT_ISOLATED}: other work may have shared the machine."
     absent = "" if measured else "no cost trial is done"
+    if (values["latency_iqr_s"] > NOISY * values["latency_s"]).any():
+        caption += f" {tables.SPREAD}: noisy, the quartiles are over 10 % of it apart."
     rows = values if measured else values[:0]
     columns = tables.variant_columns(results, values)
     return Table("cost", rows, columns, ("variant", *measured), caption, absent=absent)

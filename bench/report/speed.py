@@ -140,4 +140,6 @@ def remark(row: Mapping[Any, Any]) -> str:
         return str(row["status"])
     if row["isolated"] is False:
         return f"left out: {row['reason']}"
-    return "noisy: quartiles over 10 % apart" if row["noisy"] is True else ""
+    noisy = ["noisy: quartiles over 10 % apart"] if row["noisy"] is True else []
+    unsteady = ["not steady after warm-up"] if row["steady"] is False else []
+    return "; ".join([*noisy, *unsteady])

@@ -14,6 +14,7 @@ import pandas as pd
 
 from bench import stats
 from bench.columns import COLUMNS, column
+from bench.derived import NOISY
 from bench.records import Results
 from bench.report import compare
 from bench.report.once import once
@@ -45,6 +46,8 @@ EQUIVALENT = "Equivalent"
 HOW_JUDGED = f" (paired Student-t over common seeds, Holm, α = {stats.ALPHA})"
 LEAST_P = 0.001
 """Smaller p-values are only said to be below it."""
+SPREAD = "‡"
+"""Marks a latency that is kept although its quartiles lie more than :data:`~bench.derived.NOISY` of it apart."""
 NOT_ISOLATED = "†"
 """Marks a timing or memory that was measured while other work may have shared the machine."""
 TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
@@ -197,13 +200,14 @@ def need_one_device(results: Results) -> None:
     Raises:
         RecordError: naming them.
     """
-    timed = [r.environment for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
-    found = sorted({str(each.get("hardware") or each.get("device")) for each in timed})
-    if len(found) > 1:
-        raise RecordError(
-            f"{results.plan['name']}: latencies of different devices in one comparison: {'; '.join(found)}; keep the "
-            "cost records of one of them in this folder and run the missing cost trials there"
-        )
+    for stage in ("cost", "speed"):
+        timed = [r.environment for r in results.records if r.trial["stage"] == stage and r.status == "done"]
+        found = sorted({str(each.get("hardware") or each.get("device")) for each in timed})
+        if len(found) > 1:
+            raise RecordError(
+                f"{results.plan['name']}: latencies of different devices in one comparison: {'; '.join(found)}; keep "
+                f"the {stage} records of one of them in this folder and run the missing {stage} trials there"
+            )
 
 
 DELTA = {"n": f"{JUDGED}_pairs"} | {
@@ -312,6 +316,8 @@ def _cost_text(name: str) -> Callable[[Mapping[str, Any]], str]:
         if value == NOTHING:
             said = row["cost_outcome"].removeprefix("1 ")
             return f"{NOTHING} ({said})" if said not in ("", "done", status("missing")) else NOTHING
+        if name == "latency_s" and row["latency_iqr_s"] > NOISY * row["latency_s"]:
+            value = f"{value} {SPREAD}"
         times = ratio(row[f"{name}_ratio"])
         return value if row["is_baseline"] or times == NOTHING else f"{value} ({times})"
 

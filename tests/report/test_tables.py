@@ -252,3 +252,12 @@ def test_latex_of_ticks_and_bold_compiles_to_known_symbols(tmp_path: Path, plant
         r"    {}$\checkmark$ & dilated & \textbf{66.00 $\pm$ 1.05} & 3/3 & +5.00 [+4.75, +5.25]"
     )
     assert sum(line.endswith(r"\\") for line in lines) == 5
+
+
+def test_a_noisy_latency_is_kept_and_marked(tmp_path: Path, planted_results: Plant) -> None:
+    steady, noisy = [0.010] * 40, [0.010] * 20 + [0.014] * 20
+    folder = planted_results(tmp_path, costs={A: {"latency_s": steady}, B: {"latency_s": noisy}})
+    table = tables.ablation(load(folder))
+    latencies = next(table[head] for head in table.columns if head.startswith("Latency"))
+    assert latencies[0] == "10.0"
+    assert latencies[1] == "12.0 ‡ (×1.20)"
