@@ -10,7 +10,8 @@ import pandas as pd
 
 from bench.setting import Setting
 from bench.sides import Side
-from bench.stats import NAN, Ratio, ratio_interval
+from bench.signed_ranks import Ratio, ratio_interval
+from bench.stats import NAN
 from bench.store import Record
 from bench.two_samples import ratio_of_samples
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,14 +14,16 @@ import pandas as pd
 
 from bench.derived import NOISY, percentile
 from bench.records import Results
-from bench.stats import Ratio, ratio_interval
+from bench.signed_ranks import Ratio, ratio_interval, verdict
+from bench.stats import holm
 from bench.store import Record
 
 NAN = float("nan")
 SETTING = ("height", "width", "batch", "precision", "mode", "phase")
 MEASURED = (
-    "ratio", "low", "high", "blocks", "latency_s", "against_s", "images_per_s", "against_images_per_s",
-    "forward_s", "backward_s", "update_s", "noisy", "isolated", "steady",
+    "ratio", "low", "high", "p", "p_holm", "verdict", "verdict_reason", "blocks",
+    "latency_s", "against_s", "images_per_s", "against_images_per_s", "forward_s", "backward_s", "update_s",
+    "noisy", "isolated", "steady",
 )  # fmt: skip
 PUBLISHED = Path(__file__).parent / "published" / "speed.csv"
 
@@ -29,7 +31,8 @@ PUBLISHED = Path(__file__).parent / "published" / "speed.csv"
 def frame(results: Results) -> pd.DataFrame:
     """One row a planned comparison: variant, against, factors, setting, status, reason, and what was measured.
 
-    ``ratio`` is the other side's time over the variant's: above 1 where the variant is faster. Its interval is of 95 %.
+    ``ratio`` is the other side's time over the variant's: above 1 where the variant is faster. Its interval is of 95 %;
+    the verdict is better or worse where its p-value passes Holm's correction over all rows, else not resolved.
     NaN where nothing was measured, or where the timing was not alone; then ``reason`` says so.
     """
     by_cell: dict[str, list[Record | None]] = {}
@@ -42,7 +45,20 @@ def frame(results: Results) -> pd.DataFrame:
         for record in by_cell.get(cell["key"], [None])
     ]
     names = ["variant", "against", *results.factors, *SETTING, "status", "reason", "device", *MEASURED]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame([*_judged(rows)], columns=names)
+
+
+def _judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    adjusted = holm([row["found"].p if "found" in row else NAN for row in rows])
+    compared = sum(not math.isnan(p) for p in adjusted)
+    for row, p_holm in zip(rows, adjusted, strict=True):
+        if "found" not in row:
+            yield row
+            continue
+        found: Ratio = row["found"]
+        said = verdict(found, p_holm, compared)
+        values = {name: getattr(found, name) for name in ("ratio", "low", "high", "p")}
+        yield {**row, **values, "p_holm": p_holm, "verdict": said.word, "verdict_reason": said.reason}
 
 
 @dataclass(frozen=True)
@@ -129,16 +145,13 @@ def _row(cell: Mapping[str, Any], record: Record | None) -> dict[str, Any]:
     row |= {"isolated": measured["isolated"], "steady": measured["steady"], "blocks": len(measured["log_ratios"])}
     if not measured["isolated"]:
         return {**row, "reason": "; ".join(measured["isolation"]["reasons"])}
-    found = ratio_interval(measured["log_ratios"])
     seconds = {side: statistics.median(measured[side]) for side in ("latency_s", "against_s")}
     steps = {f"{name}_s": statistics.median(all_s) for name, all_s in measured["step_s"].get("ours", {}).items()}
     return {
         **row,
         **seconds,
         **steps,
-        "ratio": found.ratio,
-        "low": found.low,
-        "high": found.high,
+        "found": ratio_interval(measured["log_ratios"]),
         "images_per_s": cell["setting"]["batch"] / seconds["latency_s"],
         "against_images_per_s": cell["setting"]["batch"] / seconds["against_s"],
         "noisy": max(spread(measured[side]) for side in seconds) > NOISY,

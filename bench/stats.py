@@ -7,14 +7,12 @@ used.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy import optimize, special
 
 ALPHA = 0.05
@@ -25,9 +23,6 @@ POWER = 0.8
 
 NO_SPREAD = 1e-12
 """A standard deviation below this share of the largest value is rounding, not a spread between seeds."""
-
-MOST_EXACT = 500
-"""Values up to which signed ranks have their exact distribution; beyond, the normal one is within a rank or two."""
 
 NAN = float("nan")
 
@@ -238,96 +233,3 @@ def verdict(
 def _critical(n: int, alpha: float) -> float:
     """t(1 - alpha/2; n - 1), from the lower tail, which keeps its digits at a small alpha."""
     return -float(special.stdtrit(n - 1, alpha / 2))
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio with its 95 % interval; NaN where n does not allow one.
-
-    Attributes:
-        ratio: the estimate.
-        low: lower end.
-        high: upper end.
-        n: number of blocks.
-    """
-
-    ratio: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def half_width(self) -> float:
-        """Half the interval's width, as a share of the ratio."""
-        return (self.high - self.low) / 2 / self.ratio
-
-
-@dataclass(frozen=True)
-class Shift:
-    """A typical difference with its 95 % interval, in the unit of the values; NaN where n does not allow one.
-
-    Attributes:
-        shift: the estimate.
-        low: lower end.
-        high: upper end.
-        n: number of values.
-    """
-
-    shift: float
-    low: float
-    high: float
-    n: int
-
-
-def shift_interval(values: Sequence[float] | npt.NDArray[np.float64], *, alpha: float = ALPHA) -> Shift:
-    """The centre of values: Hodges–Lehmann estimate, and the interval that inverts Wilcoxon's signed-rank test
-    (Hollander, Wolfe & Chicken, Nonparametric Statistical Methods, 3.2 and 3.3).
-
-    The values need not be normal, only symmetric about the truth, so that a few far ones neither move the estimate far
-    nor widen the interval. Six are the fewest with 95 %. Memory grows with n²: 100 MB for 5,000.
-
-    Raises:
-        ValueError: for a value that is not finite.
-    """
-    known = np.asarray(values, dtype=float)
-    if known.ndim != 1 or not np.isfinite(known).all():
-        raise ValueError(f"values must be a flat sequence of finite numbers, got {values!r}")
-    n = len(known)
-    if n == 0:
-        return Shift(NAN, NAN, NAN, 0)
-    means = np.sort(np.concatenate([known[index:] + known[index] for index in range(n)]) / 2)
-    centre = float(np.median(means))
-    rank = _signed_rank(n, alpha)
-    if rank == 0:
-        return Shift(centre, NAN, NAN, n)
-    return Shift(centre, float(means[rank - 1]), float(means[-rank]), n)
-
-
-def ratio_interval(log_ratios: Sequence[float], *, alpha: float = ALPHA) -> Ratio:
-    """The ratio from one log-ratio a block, by :func:`shift_interval`.
-
-    A neighbour's burst in a few blocks neither moves the estimate far nor widens the interval.
-
-    Raises:
-        ValueError: for a value that is not finite.
-    """
-    found = shift_interval(log_ratios, alpha=alpha)
-    ratio, low, high = (float(np.exp(end)) for end in (found.shift, found.low, found.high))
-    return Ratio(ratio, low, high, found.n)
-
-
-@functools.cache
-def _signed_rank(n: int, alpha: float) -> int:
-    """The largest c with P(T < c) <= alpha / 2, T the sum of the positive ranks of n values; 0 if there is none.
-
-    By T's normal approximation with continuity correction beyond :data:`MOST_EXACT` values.
-    """
-    if n > MOST_EXACT:
-        mean, sd = n * (n + 1) / 4, math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
-        return math.floor(mean + sd * float(special.ndtri(alpha / 2)) + 0.5)
-    chances = np.ones(1)
-    for rank in range(1, n + 1):
-        with_it = np.concatenate([np.zeros(rank), chances])
-        without = np.concatenate([chances, np.zeros(rank)])
-        chances = (with_it + without) / 2
-    return int(np.searchsorted(np.cumsum(chances), alpha / 2, side="right"))

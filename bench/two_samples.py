@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from bench import stats
+from bench import signed_ranks, stats
 from bench.stats import NAN
 
 
@@ -36,7 +36,7 @@ def welch(a: Sequence[float], b: Sequence[float], *, alpha: float = stats.ALPHA)
     return stats.Effect(delta, delta - margin, delta + margin, math.sqrt(sum(spreads)), n, p)
 
 
-def ratio_of_samples(a: Sequence[float], b: Sequence[float], *, alpha: float = stats.ALPHA) -> stats.Ratio:
+def ratio_of_samples(a: Sequence[float], b: Sequence[float], *, alpha: float = stats.ALPHA) -> signed_ranks.Ratio:
     """How many times ``a`` ``b`` is: Hodges–Lehmann's estimate of two samples' shift, of logarithms, and the interval
     that inverts the rank-sum test (Hollander, Wolfe & Chicken, Nonparametric Statistical Methods, 4.2 and 4.3).
 
@@ -45,8 +45,8 @@ def ratio_of_samples(a: Sequence[float], b: Sequence[float], *, alpha: float = s
     shifts = np.sort(np.subtract.outer(np.log(b), np.log(a)).ravel())
     ratio, rank = float(np.exp(np.median(shifts))), _rank_sum(len(a), len(b), alpha)
     if rank == 0:
-        return stats.Ratio(ratio, NAN, NAN, min(len(a), len(b)))
-    return stats.Ratio(ratio, float(np.exp(shifts[rank - 1])), float(np.exp(shifts[-rank])), min(len(a), len(b)))
+        return signed_ranks.Ratio(ratio, NAN, NAN, min(len(a), len(b)))
+    return signed_ranks.Ratio(ratio, float(np.exp(shifts[rank - 1])), float(np.exp(shifts[-rank])), min(len(a), len(b)))
 
 
 def _rank_sum(n: int, m: int, alpha: float) -> int:

@@ -17,7 +17,7 @@ from bench.measure.speed import take_turns
 from bench.model import SegModel, Variant
 from bench.parts import part
 from bench.setting import Setting
-from bench.stats import Ratio, ratio_interval
+from bench.signed_ranks import Ratio, ratio_interval
 
 REPETITIONS = 400
 BLOCK_S = 1.2

@@ -49,19 +49,20 @@ ALLOWED = {
     "records": {"columns", "scores", "derived", "setting", "store"},
     "pictures": {"store"},
     "stats": set(),
+    "signed_ranks": {"stats"},
     "published": {"parts"},
-    "speedups": {"derived", "store", "records", "stats"},
+    "speedups": {"derived", "store", "records", "stats", "signed_ranks"},
     "audit": set(),
     "sides": {"store", "records"},
     "changes": {"store", "sides"},
-    "two_samples": {"stats"},
-    "speed_comparison": {"store", "setting", "stats", "sides", "two_samples"},
+    "two_samples": {"stats", "signed_ranks"},
+    "speed_comparison": {"store", "setting", "stats", "signed_ranks", "sides", "two_samples"},
     "comparison": {
         "columns", "derived", "store", "stats", "sides", "changes", "two_samples", "speed_comparison",
     },
     "report": {
-        "parts", "columns", "derived", "store", "records", "setting", "stats", "speedups", "audit", "published",
-        "comparison", "scores", "pictures", "report",
+        "parts", "columns", "derived", "store", "records", "setting", "stats", "signed_ranks", "speedups", "audit",
+        "published", "comparison", "scores", "pictures", "report",
     },
     "comparison_commands": {"parts", "sides", "comparison", "report"},
     "redaction": set(),
@@ -98,9 +99,9 @@ ALLOWED = {
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
-    "parts", "columns", "scores", "derived", "store", "records", "stats", "audit", "speedups", "pictures", "report",
-    "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes", "two_samples",
-    "speed_comparison", "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
+    "parts", "columns", "scores", "derived", "store", "records", "stats", "signed_ranks", "audit", "speedups",
+    "pictures", "report", "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes",
+    "two_samples", "speed_comparison", "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
 }  # fmt: skip
 
 

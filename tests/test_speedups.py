@@ -11,8 +11,8 @@ import pytest
 
 from bench.records import load
 from bench.setting import Setting
+from bench.signed_ranks import Ratio
 from bench.speedups import Crossing, crossing_table, crossings, frame, published, published_ratios
-from bench.stats import Ratio
 from bench.store import Record, write, write_json
 
 ALONE = {"isolated": True, "reasons": []}

@@ -5,20 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from bench import stats
 from bench.stats import (
     Effect,
-    _signed_rank,
     effect,
     equivalence,
     holm,
     paired,
     pooled_sd,
     power,
-    ratio_interval,
     resolvable,
     seeds_needed,
-    shift_interval,
     verdict,
 )
 
@@ -184,67 +180,3 @@ def test_a_verdict_goes_by_the_corrected_p_value() -> None:
     assert verdict(found, found.p, "higher").word == "better"
     said = verdict(found, 2 * found.p, "higher")
     assert (said.word, said.reason) == ("not resolved", "not after Holm")
-
-
-def test_the_interval_of_a_ratio_equals_the_signed_rank_tables() -> None:
-    """c of the exact two-sided 5 % test: n = 6: 1, 10: 9, 20: 53 (Hollander, Wolfe & Chicken, table A.4)."""
-    assert [_signed_rank(n, 0.05) for n in (5, 6, 10, 20)] == [0, 1, 9, 53]
-
-
-def test_the_ratio_is_the_median_of_pairwise_means_and_six_blocks_span_their_range() -> None:
-    logs = [math.log(value) for value in (1.0, 1.1, 1.2, 1.3, 1.4, 4.0)]
-    found = ratio_interval(logs)
-    means = sorted((a + b) / 2 for index, a in enumerate(logs) for b in logs[index:])
-    assert found.ratio == pytest.approx(math.exp(means[10]))
-    assert (found.low, found.high, found.n) == (pytest.approx(1.0), pytest.approx(4.0), 6)
-    assert found.half_width == pytest.approx(1.5 / found.ratio)
-
-
-def test_an_outlier_hardly_moves_a_ratio() -> None:
-    calm = [0.01 * (index - 10) for index in range(21)]
-    shaken = [*calm[:-1], 5.0]
-    assert ratio_interval(shaken).ratio == pytest.approx(ratio_interval(calm).ratio, rel=0.01)
-    assert ratio_interval(shaken).high < 1.06
-
-
-def test_too_few_blocks_give_a_ratio_without_an_interval() -> None:
-    found = ratio_interval([0.0] * 5)
-    assert (found.ratio, found.n) == (1.0, 5)
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
-    assert math.isnan(ratio_interval([]).ratio)
-
-
-def test_a_log_ratio_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(ValueError, match="finite"):
-        ratio_interval([0.0, float("nan")])
-
-
-def test_the_interval_of_a_ratio_covers_the_truth_with_outliers_and_correlated_blocks() -> None:
-    """Signs are drawn, as the order within a block is; sizes come in bursts, as a neighbour's work does."""
-    generator = np.random.default_rng(0)
-    covered = 0
-    for _ in range(400):
-        bursts = np.repeat(generator.exponential(size=5) ** 3, 4) * generator.uniform(0.5, 1, 20)
-        found = ratio_interval(list(bursts * generator.choice([-1, 1], 20) + math.log(1.3)))
-        covered += found.low <= 1.3 <= found.high
-    assert 370 <= covered <= 392
-
-
-def test_a_shift_is_the_median_of_the_pairs_means_with_the_ends_of_the_signed_ranks() -> None:
-    # n = 6: P(T = 0) = 1/64 ≤ 0.025 < P(T ≤ 1) = 2/64, so the interval runs from the least to the largest mean.
-    found = shift_interval([1.0, 2.0, 3.0, 4.0, 5.0, 60.0])
-    assert (found.low, found.high, found.n) == (1.0, 60.0, 6)
-    assert found.shift == 3.5  # the 11th of 21 means: 1, 1.5, 2, 2, 2.5, 2.5, 3, 3, 3, 3.5, 3.5
-
-
-def test_beyond_the_exact_distribution_the_interval_of_a_shift_goes_on_smoothly(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    values = np.random.default_rng(0).normal(0.1, 1, 400)
-    exact = shift_interval(values)
-    monkeypatch.setattr(stats, "MOST_EXACT", 399)
-    stats._signed_rank.cache_clear()
-    approximate = shift_interval(values)
-    assert (approximate.low, approximate.high) == pytest.approx((exact.low, exact.high), abs=1e-4)
-    stats._signed_rank.cache_clear()

@@ -18,8 +18,8 @@ import torch
 from bench.measure.isolation import Watch, watched
 from bench.measure.latency import Call, Progress, Protocol, stopwatch, warm_up
 
-MIN_BLOCKS = 6
-"""The fewest blocks that give a 95 % interval (:func:`bench.stats.ratio_interval`)."""
+MIN_BLOCKS = 10
+"""Six give a 95 % interval; ten can be resolved among 25 comparisons (:func:`bench.signed_ranks.blocks_needed`)."""
 MAX_BLOCKS = 200
 LETTER_S = 0.005
 """A letter repeats the call until it lasts so long: the clock's noise is then far below a per cent, and a block is

@@ -19,6 +19,8 @@ SPEED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ratio": ("Times as fast", ("ratio",)),
     "interval": ("95 % interval", ("low", "high")),
     "blocks": ("Blocks", ("blocks",)),
+    "p_holm": ("p (Holm)", ("p_holm",)),
+    "verdict": ("Verdict", ("verdict", "verdict_reason")),
     "latency_s": ("ms", ("latency_s",)),
     "against_s": ("ms, against", ("against_s",)),
     "remark": ("Remark", ("status", "reason", "noisy", "isolated")),
@@ -79,11 +81,7 @@ def _speed(results: Results) -> Table:
     numbers = speedups.frame(results)
     rows = pd.concat([numbers, speed.comparisons(results)], axis="columns")
     columns = {name: Shown(head, keys, cell(head)) for name, (head, keys) in SPEED.items()}
-    caption = (
-        "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks "
-        "(signed ranks); above 1 the variant is the faster."
-    )
-    return Table("speed", rows, columns, tuple(columns), caption, absent=absent)
+    return Table("speed", rows, columns, tuple(columns), speed.CAPTION, absent=absent)
 
 
 def _recipe(results: Results) -> Table:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench import stats
+from bench import signed_ranks, stats
 from bench.records import Results
 from bench.report.words import labels
 from bench.store import Record, RecordError
@@ -40,7 +40,7 @@ def comparisons(results: Results) -> pd.DataFrame:
             continue
         each = [_mean_iou(files[variant][seed]) - base[seed] for seed in common]
         mean = pd.concat(each, axis="columns").mean(axis="columns", skipna=False).dropna().to_numpy()
-        found = stats.shift_interval(mean)
+        found = signed_ranks.shift_interval(mean)
         rows.append(
             {
                 "variant": variant, "label": names[variant], "images": len(mean), "n": len(common),

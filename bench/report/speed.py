@@ -11,17 +11,27 @@ import pandas as pd
 from bench import speedups
 from bench.records import Results
 from bench.report.figures import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
+from bench.report.tables import p_value, verdict
 from bench.report.words import NOTHING, labels
 from bench.setting import Setting
-from bench.stats import Ratio
+from bench.signed_ranks import Ratio
+
+HEADS = (
+    "Variant", "Against", "Setting", "Times as fast", "95 % interval", "Blocks", "p (Holm)", "Verdict", "ms",
+    "ms, against", "Remark",
+)  # fmt: skip
+CAPTION = (
+    "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks (signed "
+    "ranks); above 1 the variant is the faster, better or worse after Holm's correction over the comparisons of this "
+    "table."
+)
 
 
 def comparisons(results: Results) -> pd.DataFrame:
     """Every planned comparison as printed; a timing that was not alone has a remark and no ratio."""
     names = labels(results)
     rows = [_row(row, names) for row in speedups.frame(results).to_dict("records")]
-    heads = ["Variant", "Against", "Setting", "Times as fast", "95 % interval", "Blocks", "ms", "ms, against", "Remark"]
-    return pd.DataFrame(rows, columns=heads, dtype=object)
+    return pd.DataFrame(rows, columns=list(HEADS), dtype=object)
 
 
 def crossings(results: Results) -> pd.DataFrame:
@@ -128,6 +138,8 @@ def _row(row: Mapping[Any, Any], names: Mapping[str, str]) -> dict[str, str]:
         "Times as fast": f"{row['ratio']:.3f}" if known else NOTHING,
         "95 % interval": f"[{row['low']:.3f}, {row['high']:.3f}]" if known else NOTHING,
         "Blocks": f"{row['blocks']:.0f}" if known else NOTHING,
+        "p (Holm)": p_value(row["p_holm"]),
+        "Verdict": verdict({"verdict": row["verdict"], "reason": row["verdict_reason"]}) if known else NOTHING,
         "ms": f"{row['latency_s'] * 1e3:.1f}" if known else NOTHING,
         "ms, against": f"{row['against_s'] * 1e3:.1f}" if known else NOTHING,
         "Remark": remark(row),
@@ -140,6 +152,11 @@ def remark(row: Mapping[Any, Any]) -> str:
         return str(row["status"])
     if row["isolated"] is False:
         return f"left out: {row['reason']}"
+    return "; ".join(doubts(row))
+
+
+def doubts(row: Mapping[Any, Any]) -> list[str]:
+    """What makes a comparison that counts less certain than others."""
     noisy = ["noisy: quartiles over 10 % apart"] if row["noisy"] is True else []
     unsteady = ["not steady after warm-up"] if row["steady"] is False else []
-    return "; ".join([*noisy, *unsteady])
+    return [*noisy, *unsteady]

@@ -18,7 +18,7 @@ from bench.measure.speed import MIN_BLOCKS, take_turns
 from bench.model import SegModel, Variant
 from bench.parts import part
 from bench.setting import Setting
-from bench.stats import ratio_interval
+from bench.signed_ranks import ratio_interval
 
 CPU = torch.device("cpu")
 SHORT = Protocol(window=1, max_windows=1)

@@ -12,16 +12,34 @@ from bench.report.summary import facts
 from tests.test_speedups import CROWDED, measured, planted
 
 
-def test_a_side_is_faster_only_if_its_interval_is_above_1_at_every_size(tmp_path: Path) -> None:
-    faster, slower = measured([1.0] * 12, [2.0] * 12), measured([2.0] * 12, [1.0] * 12)
+def test_a_side_is_faster_only_if_that_is_resolved_at_every_size(tmp_path: Path) -> None:
+    faster, slower = measured([1.0] * 20, [2.0] * 20), measured([2.0] * 20, [1.0] * 20)
     (found,) = speed_findings(load(planted(tmp_path / "a", {64: faster, 128: faster})))
     assert (found.verdict, found.href) == ("better", "#speed")
-    assert "is faster than" in found.text
-    assert "2.00 × [2.00, 2.00] at 64x64 batch 2, 2.00 × [2.00, 2.00] at 128x128 batch 2." in found.text
+    assert found.text.endswith(
+        ": faster at 64x64 batch 2 (2.00 × [2.00, 2.00]) and at 128x128 batch 2 (2.00 × [2.00, 2.00])."
+    )
     (found,) = speed_findings(load(planted(tmp_path / "b", {64: slower})))
-    assert (found.verdict, "is slower than" in found.text) == ("worse", True)
+    assert (found.verdict, "slower at 64x64" in found.text) == ("worse", True)
     (found,) = speed_findings(load(planted(tmp_path / "c", {64: slower, 128: faster})))
-    assert (found.verdict, "is not faster or slower throughout than" in found.text) == ("not resolved", True)
+    assert found.verdict == "not resolved"
+    assert ": faster at 128x128 batch 2 (2.00 × [2.00, 2.00]); slower at 64x64 batch 2 (0.50 ×" in found.text
+
+
+def test_blocks_that_cannot_pass_holms_correction_resolve_nothing_and_say_so(tmp_path: Path) -> None:
+    # Six blocks of one sign: p = 2 / 2⁶ = 0.031, twice that for the smaller of two comparisons.
+    few = measured([1.0] * 12, [2.0] * 12)
+    (found,) = speed_findings(load(planted(tmp_path / "two", {64: few, 128: few})))
+    assert found.verdict == "not resolved"
+    assert found.text.endswith("and at 128x128 batch 2 (2.00 × [2.00, 2.00]): 6 blocks; 2 comparisons need 7 each.")
+    (found,) = speed_findings(load(planted(tmp_path / "one", {64: few})))
+    assert found.verdict == "better"
+
+
+def test_a_noisy_comparison_says_so_beside_its_ratio(tmp_path: Path) -> None:
+    noisy = measured([1.0, 1.5] * 10, [3.0] * 20, steady=False)
+    (found,) = speed_findings(load(planted(tmp_path, {64: noisy})))
+    assert "noisy: quartiles over 10 % apart, not steady after warm-up)." in found.text
 
 
 def test_a_timing_that_was_not_alone_is_in_no_sentence_and_a_missing_one_is_counted(tmp_path: Path) -> None:
