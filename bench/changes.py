@@ -12,7 +12,10 @@ from bench.sides import Side
 from bench.store import Record
 
 NOTHING = "—"
-DEFINITION = ("name", "question", "factors", "design", "baseline", "seeds", "stages", "margin", "size", "final", "data")
+DEFINITION = (
+    "name", "question", "factors", "design", "baseline", "seeds", "stages", "margin", "focus", "size", "final",
+    "data",
+)  # fmt: skip
 
 
 def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:

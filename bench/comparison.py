@@ -1,8 +1,8 @@
 """Two sets of results side by side: what changed between them, and which differences are resolved.
 
 Quality is paired by seed where both sides have one recipe and one data set, so that a seed means the same draws;
-otherwise it is Welch's test of two samples, and the row says so. Counts are exact. Timings of two separate runs are
-never judged: whatever drifted between the runs is in their ratio, and only ``bench speed`` takes turns.
+otherwise it is Welch's test of two samples, and the row says so. Counts are exact. Latencies of two separate runs are
+never judged: whatever drifted between the runs is in their ratio. Speed-ups are, for their two sides took turns.
 """
 
 from __future__ import annotations
@@ -68,13 +68,14 @@ class Comparison:
 
     @property
     def worse(self) -> list[str]:
-        """What is resolved to be worse in B: qualities after Holm, counts exactly; timings never are."""
+        """What is resolved to be worse in B: quality and speed-ups after Holm, counts exactly; latencies never are."""
         tables = (self.quality, self.cost)
+        slower = self.speed[self.speed["verdict"] == "worse"].to_dict("records")
         return [
             f"{row['variant']}: {column(row['quantity']).label}"
             for table in tables
             for row in table[table["verdict"] == "worse"].to_dict("records")
-        ]
+        ] + [f"{row['variant']} against {row['against']} at {row['setting']}: speed-up" for row in slower]
 
 
 def compare(a: Side, b: Side, quantities: Sequence[str] = JUDGED) -> Comparison:

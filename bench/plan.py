@@ -167,6 +167,7 @@ class Plan:
             "seeds": list(study.seeds),
             "stages": list(study.stages),
             "margin": study.margin,
+            "focus": study.focus,
             "published": [asdict(each) for each in study.published],
             "recipe": study.recipe.describe(),
             "data": {"name": data.name, "classes": list(data.classes), "fingerprint": self._fingerprint()},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,27 @@ import pandas as pd
 from bench.setting import Setting
 from bench.sides import Side
 from bench.signed_ranks import Ratio, ratio_interval
-from bench.stats import NAN
+from bench.stats import ALPHA, NAN, holm
 from bench.store import Record
 from bench.two_samples import ratio_of_samples
 
 SPEED = (
     "variant", "against", "setting", "hardware", "a", "a_low", "a_high", "b", "b_low", "b_high", "ratio", "low", "high",
-    "remark",
+    "p", "p_holm", "verdict", "remark",
 )  # fmt: skip
 """Columns of :func:`speed`: times as fast on each side with 95 % intervals, and B's over A's."""
 
 
 def speed(a: Side, b: Side) -> pd.DataFrame:
-    """One row a comparison that both sides have on one hardware class, columns :data:`SPEED`."""
+    """One row a comparison that both sides have on one hardware class, columns :data:`SPEED`.
+
+    B is better where its speed-up is larger, after Holm over all rows. Each side is one session: what differed between
+    the sessions, and not only within one, is in no interval.
+    """
     ones, others = (dict(_timed(each)) for each in (a, b))
     rows = [_row(key, ones[key], others[key]) for key in ones if key in others]
+    for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row |= {"p_holm": p_holm, "verdict": _verdict(row["ratio"], p_holm)}
     return pd.DataFrame(rows, columns=list(SPEED))
 
 
@@ -37,7 +44,7 @@ def _timed(side: Side) -> Iterator[tuple[tuple[str, str, str, str], Record]]:
             yield (variant, against, setting, str(record.environment.get("hardware"))), record
 
 
-def _row(key: tuple[str, str, str, str], one: Record, other: Record) -> Mapping[str, Any]:
+def _row(key: tuple[str, str, str, str], one: Record, other: Record) -> dict[str, Any]:
     x, y = ([*record.measured["log_ratios"]] for record in (one, other))
     alone = one.measured["isolated"] and other.measured["isolated"]
     first, second = (ratio_interval(logs) if alone else Ratio(NAN, NAN, NAN, 0) for logs in (x, y))
@@ -46,6 +53,12 @@ def _row(key: tuple[str, str, str, str], one: Record, other: Record) -> Mapping[
         **dict(zip(("variant", "against", "setting", "hardware"), key, strict=True)),
         "a": first.ratio, "a_low": first.low, "a_high": first.high,
         "b": second.ratio, "b_low": second.low, "b_high": second.high,
-        "ratio": both.ratio, "low": both.low, "high": both.high,
+        "ratio": both.ratio, "low": both.low, "high": both.high, "p": both.p,
         "remark": "" if alone else "not compared: a timing was not alone",
     }  # fmt: skip
+
+
+def _verdict(ratio: float, p_holm: float) -> str:
+    if math.isnan(ratio):
+        return ""
+    return "not resolved" if not p_holm < ALPHA else "better" if ratio > 1 else "worse"

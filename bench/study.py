@@ -88,6 +88,8 @@ class Study:
         stages: what is measured.
         margin: of equivalence: a difference in mIoU, as a fraction, below which two variants count as equal. To be
             chosen before the results are seen; ``None`` makes no such claim.
+        focus: the factor that the question is about: its levels are also compared at every setting of the others, and
+            equivalence is claimed of it alone.
         speed: which cells are timed against which, if ``speed`` is a stage.
         published: published numbers that reports place beside this study's.
     """
@@ -103,6 +105,7 @@ class Study:
     exclude: tuple[Exclude, ...] = ()
     stages: tuple[Stage, ...] = ("quality", "cost")
     margin: float | None = None
+    focus: str | None = None
     speed: Speed | None = None
     published: tuple[Published, ...] = ()
     _cells: tuple[Cell, ...] = field(init=False, repr=False)
@@ -118,6 +121,9 @@ class Study:
             raise StudyError(f"study {self.name!r} has stages {self.stages}; allowed: {', '.join(STAGES)}")
         if self.margin is not None and not 0 < self.margin < 1:
             raise StudyError(f"study {self.name!r} has margin={self.margin!r}; expected a fraction, such as 0.005")
+        if self.focus is not None and self.focus not in names:
+            known = ", ".join(names) + nearest(self.focus, names)
+            raise StudyError(f"focus: no factor {self.focus!r}; study {self.name!r} has {known}")
         if ("speed" in self.stages) != (self.speed is not None):
             raise StudyError(f"study {self.name!r}: the stage 'speed' and speed=Speed(…) go together")
         for levels in [self.speed.against, *(self.speed.only or {}).values()] if self.speed else []:

@@ -12,6 +12,7 @@ import pytest
 from bench import plan as plan_module
 from bench.environment import Machine
 from bench.estimate import START_S, comparison_s, pilot_seconds
+from bench.measure.speed import MIN_BLOCKS
 from bench.plan import Plan, ResourceError, Resources, here, make_plan
 from bench.setting import Setting
 from bench.store import Record, write
@@ -160,5 +161,5 @@ def test_by_default_a_trial_takes_a_gpu_and_its_share_of_cpus(monkeypatch: pytes
 
 def test_a_comparison_of_slow_calls_lasts_two_warm_ups_and_the_fewest_blocks() -> None:
     slow, fast = Setting(height=64, width=64), Setting(height=64, width=64, least_s=30.0)
-    assert comparison_s(10.0, slow) == START_S + 2 * 2 * 10 + 6 * 4 * 10
+    assert comparison_s(10.0, slow) == START_S + 2 * 2 * 10 + MIN_BLOCKS * 4 * 10
     assert comparison_s(0.01, fast) == pytest.approx(START_S + 2 * 2 * 0.05 + 30)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.comparison import compare
-from bench.report.side_by_side import printed
+from bench.report.side_by_side import conclusion, printed
 from bench.setting import Setting
 from bench.sides import side
 from bench.speed_comparison import speed
@@ -43,13 +43,27 @@ def test_speed_ups_have_an_interval_each_and_one_over_the_other(tmp_path: Path) 
     assert (row["a_low"], row["b_high"]) == pytest.approx((1.40, 3.30))
     [shown] = printed(compare(side(before), side(after)))["speed"].to_dict("records")
     assert shown["B over A"].startswith("2.000 [1.")
+    # All 36 pairs agree: p = 2 / C(12, 6).
+    assert (row["p"], row["p_holm"], row["verdict"]) == (pytest.approx(2 / 924), pytest.approx(2 / 924), "better")
+    assert "1 of speed-ups, one session a side: 1 better, 0 worse, 0 not resolved" in conclusion(
+        compare(side(before), side(after))
+    )
+
+
+def test_a_smaller_speed_up_is_worse_and_says_where(tmp_path: Path) -> None:
+    before = folder(tmp_path / "a", [2.80, 2.90, 3.00, 3.10, 3.20, 3.30])
+    after = folder(tmp_path / "b", [1.40, 1.45, 1.50, 1.55, 1.60, 1.65])
+    found = compare(side(before), side(after))
+    assert found.worse == ["neck=jpu against neck=off at 64x96: speed-up"]
+    alike = compare(side(before), side(folder(tmp_path / "c", [2.81, 2.89, 3.01, 3.09, 3.21, 3.29])))
+    assert (alike.worse, alike.speed["verdict"].iloc[0]) == ([], "not resolved")
 
 
 def test_a_timing_that_was_not_alone_has_no_ratio(tmp_path: Path) -> None:
     one, other = folder(tmp_path / "a", [1.4] * 6), folder(tmp_path / "b", [2.8] * 6, isolated=False)
     [row] = speed(side(one), side(other)).to_dict("records")
     assert all(math.isnan(row[name]) for name in ("a", "b", "ratio", "low"))
-    assert row["remark"] == "not compared: a timing was not alone"
+    assert (row["remark"], row["verdict"]) == ("not compared: a timing was not alone", "")
 
 
 def test_speed_ups_of_other_hardware_are_no_pair(tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def test_a_cell_is_found_by_the_levels_that_differ_from_the_baseline() -> None:
         (lambda: study(seeds=(1, 1)), "at least one, each once"),
         (lambda: study(stages=("latency",)), "allowed: quality, cost, speed"),
         (lambda: study(stages=("speed",)), "the stage 'speed' and speed=Speed"),
+        (lambda: study(focus="upsamplin"), "focus: no factor 'upsamplin'.*did you mean 'upsampling'"),
         (lambda: study(exclude=(Exclude({"attenton": "on"}, "x"),)), r"no factor 'attenton'.*did you mean 'attention'"),
         (lambda: study(exclude=(Exclude({"attention": "off"}, "x"),)), r"baseline .* is excluded"),
         (lambda: study().cell("attention=maybe"), "no level 'maybe'; it has off, on"),

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from bench import stats
-from bench.two_samples import ratio_of_samples, welch
+from bench.two_samples import MOST_EXACT, ratio_of_samples, welch
 
 
 def test_welch_is_scipys() -> None:
@@ -61,3 +61,12 @@ def test_a_ratio_of_samples_covers_the_truth(n: int, m: int) -> None:
         covered += found.low <= math.exp(0.2) <= found.high
     assert covered / 600 == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 600))
     assert stats.ALPHA == 0.05
+
+
+@pytest.mark.parametrize(("n", "m"), [(6, 6), (8, 5), (30, 25)])
+def test_the_p_value_of_a_ratio_equals_the_rank_sum_test(n: int, m: int) -> None:
+    generator = np.random.default_rng(n)
+    a, b = (np.exp(generator.normal(at, 0.3, size)).tolist() for at, size in ((0.0, n), (0.25, m)))
+    method = "exact" if n * m <= MOST_EXACT else "asymptotic"
+    expected = scipy_stats.mannwhitneyu(a, b, method=method).pvalue
+    assert ratio_of_samples(a, b).p == pytest.approx(expected, rel=1e-9 if method == "exact" else 0.05)

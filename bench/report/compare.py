@@ -7,56 +7,24 @@ blocks would give too narrow an interval for an effect that varies from seed to 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import combinations, product
-from typing import Literal
 
 import pandas as pd
 
 from bench import stats
 from bench.columns import column
 from bench.records import Results
+from bench.report.contrasts import Contrast, contrasts
 from bench.report.once import once
-from bench.report.words import labels, levels_of
 from bench.store import RecordError
 
-Kind = Literal["variant", "main effect", "interaction"]
-
 COLUMNS = (
-    "label", "kind", "variant", "delta", "low", "high", "sd", "n", "planned", "p", "p_holm", "verdict", "reason",
-    "resolvable", "needed", "p_equivalent",
+    "label", "kind", "factors", "variant", "delta", "low", "high", "sd", "n", "planned", "p", "p_holm", "verdict",
+    "reason", "resolvable", "needed", "p_equivalent",
 )  # fmt: skip
-"""Of :func:`effects`. ``delta``, ``low``, ``high``, ``sd`` and ``resolvable`` are in the stored unit."""
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A difference to estimate: variant -> weight, weights adding up to 0.
-
-    Attributes:
-        label: what it is the effect of.
-        kind: a variant against the baseline, or a factor's effect over the other factors' levels.
-        variant: the variant that is compared; empty for a factor's effect.
-        weights: variant -> weight.
-    """
-
-    label: str
-    kind: Kind
-    variant: str
-    weights: Mapping[str, float]
-
-
-def contrasts(results: Results) -> list[Contrast]:
-    """Every comparison that the plan allows, in the study's order: variants, main effects, two-way interactions."""
-    names, base = labels(results), results.baseline
-    planned = results.planned("quality")
-    against = [
-        Contrast(names[variant], "variant", variant, {variant: 1.0, base: -1.0})
-        for variant in planned
-        if variant != base and base in planned
-    ]
-    return [*against, *_main_effects(results), *_interactions(results)]
+"""Of :func:`effects`. ``factors``: in how many the two sides differ.
+``delta``, ``low``, ``high``, ``sd`` and ``resolvable`` are in the stored unit."""
 
 
 @once
@@ -65,7 +33,8 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
 
     ``resolvable`` is the smallest true difference that this comparison would have resolved with 80 % power at its n and
     the spread seen, at the strictest of Holm's steps; ``needed`` the seeds that would resolve the difference seen.
-    ``p_equivalent`` tests, after Holm, that the difference is beyond the study's margin; NaN for a study without one.
+    ``p_equivalent`` tests that the difference is beyond the study's margin, after Holm over the rows that such a claim
+    can be about: all but interactions or, where the study has a factor in focus, that factor's. NaN for other rows.
 
     Raises:
         RecordError: for a column that does not exist, or that no quality trial measures and so has no seeds to pair.
@@ -79,7 +48,10 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     adjusted = stats.holm([each.p for each in found])
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
     margin = results.plan.get("margin") if name == "miou" else None
-    equivalent = stats.holm([stats.equivalence(each, margin) if margin else stats.NAN for each in found])
+    claimed = [margin and _is_claimed(contrast, results.plan.get("focus")) for contrast in wanted]
+    equivalent = stats.holm(
+        [stats.equivalence(each, margin) if asked else stats.NAN for each, asked in zip(found, claimed, strict=True)]
+    )
     rows = []
     for contrast, each, p_holm, p_equivalent in zip(wanted, found, adjusted, equivalent, strict=True):
         said = stats.verdict(each, p_holm, definition.better)
@@ -87,6 +59,7 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
             {
                 "label": contrast.label,
                 "kind": contrast.kind,
+                "factors": len(contrast.factors),
                 "variant": contrast.variant,
                 **asdict(each),
                 "planned": len(set.intersection(*(seeds[variant] for variant in contrast.weights))),
@@ -101,16 +74,38 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64"})
 
 
-def study_resolvable(effects_frame: pd.DataFrame) -> tuple[float, int]:
-    """The smallest difference between a variant and the baseline that the study could have resolved, and with how many
-    seeds: from the variants' pooled spread, the most common n and the strictest of Holm's steps."""
+def _is_claimed(contrast: Contrast, focus: str | None) -> bool:
+    """Whether "it loses nothing" could be said of the contrast."""
+    return contrast.kind != "interaction" and (focus is None or contrast.factors == (focus,))
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Which differences between a variant and the baseline could have been resolved, at the strictest of Holm's steps.
+
+    Attributes:
+        pooled: the smallest, from the variants' pooled spread.
+        low: the smallest of the smallest, each from its own spread.
+        high: the largest of them.
+        n: the most common number of seeds.
+    """
+
+    pooled: float
+    low: float
+    high: float
+    n: int
+
+
+def resolution(effects_frame: pd.DataFrame) -> Resolution | None:
+    """Of a study's :func:`effects`; ``None`` where no variant has two seeds in common with the baseline."""
     judged = effects_frame[(effects_frame["kind"] == "variant") & (effects_frame["n"] >= 2)]
-    if judged.empty:
-        return stats.NAN, 0
+    if judged["resolvable"].isna().all():
+        return None
     pooled = stats.pooled_sd(zip(judged["sd"], judged["n"], strict=True))
     n = int(judged["n"].mode().max())
     tests = int(effects_frame["p"].notna().sum())
-    return stats.resolvable(pooled, n, alpha=stats.ALPHA / max(1, tests)), n
+    smallest = stats.resolvable(pooled, n, alpha=stats.ALPHA / max(1, tests))
+    return Resolution(smallest, float(judged["resolvable"].min()), float(judged["resolvable"].max()), n)
 
 
 def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> list[float]:
@@ -136,69 +131,3 @@ def _planned_seeds(results: Results) -> dict[str, set[int]]:
         if cell["stage"] == "quality" and not cell.get("excluded"):
             seeds.setdefault(cell["variant"], set()).add(int(cell["seed"]))
     return seeds
-
-
-def _main_effects(results: Results) -> Iterator[Contrast]:
-    """A level against the baseline's level of its factor, over every setting of the other factors.
-
-    Where there is one setting only, the comparison is one of two variants and listed as that.
-    """
-    grid = _grid(results)
-    for factor, levels in results.factors.items():
-        base = str(results.plan["baseline_levels"].get(factor))
-        for level in map(str, levels):
-            pairs = [
-                (variant, other)
-                for setting, variant in grid.items()
-                if dict(setting).get(factor) == level != base
-                and (other := grid.get(_changed(setting, {factor: base}))) is not None
-            ]
-            if len(pairs) > 1:
-                signs = [(variant, sign) for pair in pairs for variant, sign in zip(pair, (1, -1), strict=True)]
-                yield Contrast(f"{factor}={level}, on average", "main effect", "", _weights(signs, len(pairs)))
-
-
-def _interactions(results: Results) -> Iterator[Contrast]:
-    """How much more one level does beside another than beside the baseline's: (ab − b) − (a − neither)."""
-    grid, base = _grid(results), {f: str(level) for f, level in results.plan["baseline_levels"].items()}
-    for first, second in combinations(results.factors, 2):
-        for a, b in product(map(str, results.factors[first]), map(str, results.factors[second])):
-            if a == base.get(first) or b == base.get(second):
-                continue
-            squares = list(_squares(grid, {first: a, second: b}, base))
-            signs = [
-                (variant, sign) for square in squares for variant, sign in zip(square, (1, -1, -1, 1), strict=True)
-            ]
-            if squares:
-                yield Contrast(f"{first}={a} × {second}={b}", "interaction", "", _weights(signs, len(squares)))
-
-
-def _squares(grid: Mapping[Setting, str], levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
-    """The variants with both levels, the second alone, the first alone and neither, for every setting that has all."""
-    first, second = levels
-    for setting in grid:
-        if all(dict(setting).get(factor) == level for factor, level in levels.items()):
-            changes: list[tuple[str, ...]] = [(), (first,), (second,), (first, second)]
-            corners = [grid.get(_changed(setting, {factor: base[factor] for factor in change})) for change in changes]
-            if None not in corners:
-                yield [str(corner) for corner in corners]
-
-
-Setting = tuple[tuple[str, str], ...]
-
-
-def _grid(results: Results) -> dict[Setting, str]:
-    """Levels -> variant, of the variants that are trained."""
-    levels, planned = levels_of(results), results.planned("quality")
-    return {tuple(sorted(levels[variant].items())): variant for variant in planned}
-
-
-def _changed(setting: Setting, change: Mapping[str, str]) -> Setting:
-    return tuple(sorted({**dict(setting), **change}.items()))
-
-
-def _weights(signs: list[tuple[str, int]], count: int) -> dict[str, float]:
-    weights: dict[str, float] = {}
-    for variant, sign in signs:
-        weights[variant] = weights.get(variant, 0.0) + sign / count
-    return weights

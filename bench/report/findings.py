@@ -39,7 +39,7 @@ class Finding:
     Attributes:
         sentences: what is said.
         verdict: better, worse, not resolved, or empty for none.
-        kind: of the comparison: variant, main effect, interaction; empty for none.
+        kind: of the comparison: variant, simple effect, main effect, interaction; empty for none.
     """
 
     sentences: Sequence[Sentence]
@@ -57,7 +57,7 @@ class Finding:
 
 
 def findings(results: Results) -> list[Finding]:
-    """One a comparison that has a seed, then what the study could have resolved, then what is missing."""
+    """One a comparison that has a seed, then how far costs and differences can be told apart, then what is missing."""
     costs = {row["variant"]: row for row in tables.numbers(results).to_dict("records")}
     places = dict(zip(costs, addresses(ABLATION, map(labels(results).__getitem__, costs)), strict=True))
     effects = compare.effects(results, tables.JUDGED)
@@ -70,9 +70,14 @@ def findings(results: Results) -> list[Finding]:
         names = labels(results)
         others = [variant for variant, row in costs.items() if not row["is_baseline"] and _cost(row)]
         found = [
-            _one(f"{names[each]}: {_cost(costs[each])} against the baseline.", places[each], "cost") for each in others
+            _one(
+                f"{names[each]}: {_cost(costs[each])} against the baseline.",
+                places[each],
+                "cost",
+            )
+            for each in others
         ]
-    return [each for each in (*found, _resolution(effects), _holes(results)) if each is not None]
+    return [each for each in (*found, _runs(costs), _resolution(effects), _holes(results)) if each is not None]
 
 
 def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
@@ -80,7 +85,7 @@ def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Findin
     if len(found) <= MOST_FINDINGS:
         return list(found), {}
     resolved = [each for each in found if each.verdict not in ("", "not resolved")]
-    kinds = ["main effect", "interaction", "variant", ""]
+    kinds = ["main effect", "simple effect", "interaction", "variant", ""]
     first = sorted(resolved, key=lambda each: kinds.index(each.kind))[:MOST_FINDINGS]
     more = [each for each in resolved if each not in first]
     unresolved = [each for each in found if each.verdict == "not resolved"]
@@ -114,17 +119,19 @@ def _comparison(
 def _effect(row: Mapping[Any, Any], results: Results) -> str:
     unit, name = difference_unit(tables.JUDGED), column(tables.JUDGED).label
     bounds = interval(row["low"], row["high"], tables.JUDGED)
-    against = {"variant": " against the baseline", "main effect": "", "interaction": " beyond the sum of both"}
+    parts = "the sum of both" if row["factors"] == 2 else "what they do in pairs"
+    against = {"variant": " against the baseline", "interaction": f" beyond {parts}"}
     n = f"n={row['n']}" if row["n"] == row["planned"] else f"n={row['n']} of {row['planned']}"
     said = tables.verdict(row) if row["kind"] != "interaction" else _interaction(row)
     delta = " ".join(each for each in (signed(row["delta"], tables.JUDGED), unit, bounds) if each)
     if row["p_equivalent"] < stats.ALPHA:
         said += f", equivalent {tables.equivalent(row, results)}"
-    return f"{row['label']}: {name} {delta}{against[row['kind']]} ({n}): {said}."
+    return f"{row['label']}: {name} {delta}{against.get(row['kind'], '')} ({n}): {said}."
 
 
 def _interaction(row: Mapping[Any, Any]) -> str:
-    more = {"better": "together they do better than their sum", "worse": "together they do worse than their sum"}
+    than = "their sum" if row["factors"] == 2 else "in pairs"
+    more = {word: f"together they do {word} than {than}" for word in ("better", "worse")}
     return more.get(row["verdict"]) or tables.verdict(row)
 
 
@@ -137,18 +144,28 @@ def _cost(row: Mapping[Any, Any]) -> str:
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else ""
 
 
+def _runs(costs: Mapping[str, Mapping[Any, Any]]) -> Finding | None:
+    """What a ratio of latencies is worth, where one is said."""
+    said = [row["latency_s_ratio"] for row in costs.values() if not row["is_baseline"]]
+    if all(math.isnan(each) for each in said):
+        return None
+    text = "Latencies and memory are of one run a variant: their ratios have no interval; bench speed takes turns."
+    return _one(text, ABLATION, "cost")
+
+
 def _resolution(effects: pd.DataFrame) -> Finding | None:
-    smallest, n = compare.study_resolvable(effects)
-    if math.isnan(smallest):
+    able_to = compare.resolution(effects)
+    if able_to is None:
         return None
     nothing = (effects["verdict"] == "not resolved").all()
     lead = f"No difference in {column(tables.JUDGED).label} could be resolved: with" if nothing else "With"
-    limit = resolvable(smallest, tables.JUDGED)
-    able = f"{lead} {plural(n, 'seed')} and the spread seen, this study could have resolved"
+    limit, least, most = (resolvable(each, tables.JUDGED) for each in (able_to.pooled, able_to.low, able_to.high))
+    able = f"{lead} {plural(able_to.n, 'seed')} and the spread seen, this study could have resolved"
     if limit == "none":
         return _one(f"{able} not even the largest possible difference four times out of five.", EFFECTS, "effects")
     unit = difference_unit(tables.JUDGED)
-    said = f"{able} differences {limit} {unit} four times out of five, and smaller ones less often."
+    each = f" (by comparison {least} to {most})" if least != most else ""
+    said = f"{able} differences {limit} {unit} four times out of five{each}, and smaller ones less often."
     return _one(said, EFFECTS, "effects")
 
 

@@ -158,7 +158,8 @@ def _statistics(results: Results) -> Iterable[str]:
     if margin := results.plan.get("margin"):
         yield (
             f"Equivalence is tested by two one-sided Student-t tests against a margin of ±{shown(margin, JUDGED)} "
-            "points, with Holm's correction."
+            f"points, with Holm's correction over {plural(int(rows['p_equivalent'].notna().sum()), 'comparison')}"
+            f"{' of ' + focus if (focus := results.plan.get('focus')) else ''}."
         )
 
 

@@ -37,12 +37,18 @@ def printed(found: Comparison) -> dict[str, pd.DataFrame]:
 
 def conclusion(found: Comparison) -> str:
     """In sentences: how many comparisons there are, what is resolved, and how far timings can be trusted."""
-    words = found.quality["verdict"].value_counts()
-    counts = ", ".join(f"{words.get(word, 0)} {word}" for word in ("better", "worse", "not resolved"))
+    counted = [f"{len(found.quality)} comparisons of quality: {_counts(found.quality)} (after Holm)."]
+    if len(found.speed):
+        counted.append(f"{len(found.speed)} of speed-ups, one session a side: {_counts(found.speed)} (after Holm).")
     more = f" Worse in B: {'; '.join(found.worse)}." if found.worse else ""
     timed = (found.cost["remark"] == DRIFT).any()
     drift = " Timings are of separate runs: a drift between these is in their ratios; bench speed takes turns."
-    return f"{len(found.quality)} comparisons of quality: {counts} (after Holm).{more}{drift if timed else ''}"
+    return f"{' '.join(counted)}{more}{drift if timed else ''}"
+
+
+def _counts(table: pd.DataFrame) -> str:
+    words = table["verdict"].value_counts()
+    return ", ".join(f"{words.get(word, 0)} {word}" for word in ("better", "worse", "not resolved"))
 
 
 def markdown(found: Comparison) -> str:
@@ -118,6 +124,8 @@ def _speed(row: Mapping[Any, Any]) -> dict[str, str]:
         "A": f"{_times(row['a'])} {_within(row['a_low'], row['a_high'])}",
         "B": f"{_times(row['b'])} {_within(row['b_low'], row['b_high'])}",
         "B over A": f"{_times(row['ratio'])} {_within(row['low'], row['high'])}",
+        "p (Holm)": _p(row["p_holm"]),
+        "Verdict": str(row["verdict"]) or NOTHING,
         "Remark": str(row["remark"]) or NOTHING,
     }
 

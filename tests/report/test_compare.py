@@ -69,6 +69,40 @@ def test_a_study_with_a_margin_says_what_is_equivalent_and_one_without_does_not(
     assert "Equivalent" not in tables.effects(without)
 
 
+def test_a_three_way_interaction_is_how_much_more_a_pair_does_together_beside_a_third(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    factors = {"a": ["0", "1"], "b": ["0", "1"], "c": ["0", "1"]}
+    planted = {"000": 0.50, "001": 0.51, "010": 0.52, "011": 0.55, "100": 0.54, "101": 0.56, "110": 0.58, "111": 0.69}
+    scores = {f"a={name[0]}, b={name[1]}, c={name[2]}": [value] for name, value in planted.items()}
+    rows = by_label(compare.effects(load(planted_results(tmp_path, factors=factors, scores=scores))))
+    # a × b with c: (69 − 55) − (56 − 51) = 9 points, without: (58 − 52) − (54 − 50) = 2.
+    assert rows["a=1 × b=1 × c=1"]["delta"] == pytest.approx(0.07, abs=TOLERANCE)
+    assert rows["a=1 × b=1"]["delta"] == pytest.approx((0.09 + 0.02) / 2, abs=TOLERANCE)
+    assert (rows["a=1 × b=1 × c=1"]["factors"], rows["a=1 × b=1"]["factors"]) == (3, 2)
+
+
+def test_the_factor_in_focus_is_compared_at_every_setting_and_equivalence_claimed_of_it_alone(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    scores = {A: [0.60, 0.61, 0.62], B: [0.601, 0.6098, 0.6205], C: [0.65, 0.66, 0.68], D: [0.651, 0.66, 0.681]}
+    plan = {"margin": 0.01, "focus": "upsampling"}
+    results = load(planted_results(tmp_path, scores=scores, plan=plan))
+    frame = compare.effects(results)
+    simple = by_label(frame[frame["kind"] == "simple effect"])
+    assert list(simple) == ["upsampling=jpu at attention=on"]
+    assert simple["upsampling=jpu at attention=on"]["delta"] == pytest.approx(0.002 / 3, abs=TOLERANCE)
+    asked = frame[frame["p_equivalent"].notna()]
+    assert set(asked["label"]) == {
+        "upsampling=jpu", "upsampling=jpu at attention=on", "upsampling=jpu, on average",
+    }  # fmt: skip
+    alone = [
+        stats.equivalence(stats.Effect(*row), 0.01)
+        for row in asked[["delta", "low", "high", "sd", "n", "p"]].to_numpy()
+    ]
+    assert list(asked["p_equivalent"]) == pytest.approx(stats.holm(alone))
+
+
 def test_an_effect_is_the_paired_interval_over_seeds(tmp_path: Path, planted_results: Plant) -> None:
     rows = by_label(compare.effects(load(planted_results(tmp_path))))
     wanted = stats.paired([0.650, 0.671, 0.659], [0.600, 0.620, 0.610])
@@ -103,7 +137,7 @@ def test_the_weights_of_every_contrast_add_up_to_zero(tmp_path: Path, planted_re
     names = [f"a={a}, b={b}, c={c}" for a in "012" for b in "01" for c in "01"]
     results = load(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names}))
     found = compare.contrasts(results)
-    assert len(found) == 11 + 4 + (2 + 2 + 1)
+    assert len(found) == 11 + 4 + (2 + 2 + 1) + 2
     assert all(sum(contrast.weights.values()) == pytest.approx(0) for contrast in found)
 
 
@@ -111,15 +145,19 @@ def test_what_the_study_could_have_resolved_uses_the_pooled_spread_and_the_stric
     tmp_path: Path, planted_results: Plant
 ) -> None:
     frame = compare.effects(load(planted_results(tmp_path)))
-    smallest, n = compare.study_resolvable(frame)
+    found = compare.resolution(frame)
     variances = [row["sd"] ** 2 for row in frame.to_dict("records") if row["kind"] == "variant"]
-    assert n == 3
-    assert smallest == pytest.approx(stats.resolvable(math.sqrt(sum(variances) / 3), 3, alpha=0.05 / 6))
+    assert found is not None
+    assert found.n == 3
+    assert found.pooled == pytest.approx(stats.resolvable(math.sqrt(sum(variances) / 3), 3, alpha=0.05 / 6))
+    each = [row["resolvable"] for row in frame.to_dict("records") if row["kind"] == "variant"]
+    assert (found.low, found.high) == (min(each), max(each))
+    assert found.low < found.pooled < found.high
 
 
 def test_without_a_seed_nothing_is_resolvable(tmp_path: Path, planted_results: Plant) -> None:
     frame = compare.effects(load(planted_results(tmp_path, scores={name: [None] for name in (A, B, C, D)})))
-    assert math.isnan(compare.study_resolvable(frame)[0])
+    assert compare.resolution(frame) is None
     assert set(frame["reason"]) == {"no seed in common"}
 
 

@@ -58,6 +58,7 @@ def test_a_study_of_costs_says_costs(tmp_path: Path, planted_results: Plant) -> 
         "upsampling=jpu: 2.00 × MACs, 1.25 × latency and 1.10 × peak memory against the baseline.",
         "attention=on: 3.00 × MACs, 1.50 × latency and 1.20 × peak memory against the baseline.",
         "attention=on + upsampling=jpu: 4.00 × MACs, 1.75 × latency and 1.30 × peak memory against the baseline.",
+        "Latencies and memory are of one run a variant: their ratios have no interval; bench speed takes turns.",
     ]
 
 

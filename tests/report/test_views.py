@@ -76,7 +76,7 @@ def test_findings_lead_to_rows_that_the_page_has(tmp_path: Path, planted_results
     results = load(planted_results(tmp_path, factors={"a": ["x", "x!", "X?"]}, scores=scores))
     found = findings(results)
     assert [finding.href for finding in found] == [
-        "#effects-full-a-x", "#effects-full-a-x-2", "#effects-full", "#outcomes",
+        "#effects-full-a-x", "#effects-full-a-x-2", "#ablation", "#effects-full", "#outcomes",
     ]  # fmt: skip
     assert [sentence.href for sentence in found[1].sentences] == ["#effects-full-a-x-2", "#ablation-a-x-2"]
     rows = view("effects-full", tables.effects(results), names=tables.effects(results)["Effect of"]).rows

@@ -1,0 +1,146 @@
+"""The comparisons that a plan allows: variants with the baseline and, in a factorial design, effects of factors.
+
+Each is a weighted sum of variants' scores, taken seed by seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations, product
+from typing import Literal
+
+from bench.records import Results
+from bench.report.words import labels, levels_of
+
+Kind = Literal["variant", "simple effect", "main effect", "interaction"]
+MOST_TOGETHER = 3
+"""Factors of one interaction; of more, nobody can say in words what it means."""
+
+Setting = tuple[tuple[str, str], ...]
+"""A level of every factor, in order of their names."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference to estimate: variant -> weight, weights adding up to 0.
+
+    Attributes:
+        label: what it is the effect of.
+        kind: a variant against the baseline; a factor's effect at one setting of the others, or on average over them;
+            what factors do together beyond what they do in smaller numbers.
+        variant: the variant that is compared; empty for a factor's effect.
+        weights: variant -> weight.
+        factors: those in which the two sides differ.
+    """
+
+    label: str
+    kind: Kind
+    variant: str
+    weights: Mapping[str, float]
+    factors: tuple[str, ...]
+
+
+def contrasts(results: Results) -> list[Contrast]:
+    """Variants, simple effects of the factor in focus, main effects, interactions of two factors and of three."""
+    grid, base = _grid(results), {name: str(level) for name, level in results.plan["baseline_levels"].items()}
+    return [
+        *_variants(results),
+        *_simple_effects(results, grid, base),
+        *_main_effects(results, grid, base),
+        *_interactions(results, grid, base),
+    ]
+
+
+def _variants(results: Results) -> Iterator[Contrast]:
+    names, levels, base = labels(results), levels_of(results), results.baseline
+    planned = results.planned("quality")
+    for variant in planned:
+        if variant != base and base in planned:
+            factors = tuple(name for name, level in levels[variant].items() if level != levels[base].get(name))
+            yield Contrast(names[variant], "variant", variant, {variant: 1.0, base: -1.0}, factors)
+
+
+def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+    """The levels of the factor in focus against the baseline's, at every other setting of the other factors.
+
+    At the baseline's own setting they are variants against the baseline.
+    """
+    focus = results.plan.get("focus")
+    if focus is None:
+        return
+    for setting, variant in grid.items():
+        levels = dict(setting)
+        other = grid.get(_changed(setting, {focus: base[focus]}))
+        if levels[focus] != base[focus] and other not in (None, results.baseline):
+            place = ", ".join(f"{name}={levels[name]}" for name in results.factors if name != focus)
+            yield Contrast(
+                f"{focus}={levels[focus]} at {place}", "simple effect", "", {variant: 1.0, str(other): -1.0}, (focus,)
+            )
+
+
+def _main_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+    """A level against the baseline's level of its factor, averaged over the settings of the others that have both.
+
+    Where there is one such setting only, the comparison is one of two variants and listed as that.
+    """
+    for factor, levels in results.factors.items():
+        for level in map(str, levels):
+            pairs = list(_corners(grid, {factor: level}, base)) if level != base.get(factor) else []
+            if len(pairs) > 1:
+                yield Contrast(f"{factor}={level}, on average", "main effect", "", _weights(pairs, 1), (factor,))
+
+
+def _interactions(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+    """How much more levels do together than their smaller sets: of two, (ab − b) − (a − neither).
+
+    Averaged over the settings of the other factors that have all these levels and the baseline's.
+    """
+    sets = (combinations(results.factors, count) for count in range(2, MOST_TOGETHER + 1))
+    for factors in chain.from_iterable(sets):
+        for levels in product(*(map(str, results.factors[factor]) for factor in factors)):
+            chosen = dict(zip(factors, levels, strict=True))
+            if any(level == base.get(factor) for factor, level in chosen.items()):
+                continue
+            if corners := list(_corners(grid, chosen, base)):
+                label = " × ".join(f"{factor}={level}" for factor, level in chosen.items())
+                yield Contrast(label, "interaction", "", _weights(corners, len(factors)), factors)
+
+
+def _corners(grid: Mapping[Setting, str], levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
+    """The variants with all of these levels, then with each choice of them put back to the baseline's.
+
+    One list for every setting of the other factors that has all of them, in the order of :func:`_signs`.
+    """
+    choices = list(chain.from_iterable(combinations(levels, count) for count in range(len(levels) + 1)))
+    for setting in grid:
+        if all(dict(setting).get(factor) == level for factor, level in levels.items()):
+            corners = [grid.get(_changed(setting, {factor: base[factor] for factor in choice})) for choice in choices]
+            if None not in corners:
+                yield [str(corner) for corner in corners]
+
+
+def _signs(count: int) -> list[int]:
+    """+ where an even number of ``count`` levels is put back."""
+    return [
+        (-1) ** len(choice)
+        for choice in chain.from_iterable(combinations(range(count), size) for size in range(count + 1))
+    ]
+
+
+def _weights(corners: Sequence[Sequence[str]], count: int) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for each in corners:
+        for variant, sign in zip(each, _signs(count), strict=True):
+            weights[variant] = weights.get(variant, 0.0) + sign / len(corners)
+    return weights
+
+
+def _grid(results: Results) -> dict[Setting, str]:
+    """Levels -> variant, of the variants that are trained."""
+    levels, planned = levels_of(results), results.planned("quality")
+    return {tuple(sorted(levels[variant].items())): variant for variant in planned}
+
+
+def _changed(setting: Setting, change: Mapping[str, str]) -> Setting:
+    return tuple(sorted({**dict(setting), **change}.items()))
