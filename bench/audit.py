@@ -49,6 +49,84 @@ def differences(audit: Mapping[str, Any], variant: str, baseline: str) -> list[D
     return sorted(found, key=lambda each: ("undeclared", "declared", "follows").index(each.kind))
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """A difference that no factor is about in pairs that a factor's average effect, or an interaction, is made of.
+
+    Against the baseline it may pass for declared: EncNet's entry convolution is part of the head, and the head is
+    another factor's.
+
+    Attributes:
+        factor: whose effect.
+        level: against the baseline's level.
+        where: as in :class:`Difference`.
+        what: likewise.
+        others: the other factors' levels in the pairs that have it, a text a pair.
+        pairs: how many pairs there are.
+        parameters: the smallest and the largest difference in these pairs.
+        macs: likewise.
+    """
+
+    factor: str
+    level: str
+    where: str
+    what: str
+    others: tuple[str, ...]
+    pairs: int
+    parameters: tuple[int, int]
+    macs: tuple[int, int]
+
+    @property
+    def places(self) -> str:
+        """``in 1 of 5 pairs (head=encnet)``, the pairs named where they are few."""
+        named = f" ({'; '.join(self.others)})" if len(self.others) < min(self.pairs, MOST_NAMED + 1) else ""
+        return f"in {len(self.others)} of {self.pairs} pairs{named}"
+
+
+MOST_NAMED = 3
+"""Pairs that are named."""
+
+
+def pairs_of_factors(
+    levels: Mapping[str, Mapping[str, str]], base: Mapping[str, str]
+) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """Factor and level -> every two variants that differ in that factor alone, one at the level, one at the baseline's.
+
+    Args:
+        levels: variant -> its level of every factor.
+        base: the baseline's.
+    """
+    variants = {tuple(sorted(own.items())): variant for variant, own in levels.items()}
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for variant, own in levels.items():
+        for factor, level in own.items():
+            other = variants.get(tuple(sorted({**own, factor: base[factor]}.items())))
+            if level != base[factor] and other is not None:
+                found.setdefault((factor, level), []).append((variant, other))
+    return found
+
+
+def hidden(audit: Mapping[str, Any], baseline: str) -> list[Hidden]:
+    """What no factor is about in the pairs behind main effects and interactions, in the order of the factors."""
+    levels = {variant: facts["levels"] for variant, facts in audit["variants"].items()}
+    found = []
+    for (factor, level), pairs in pairs_of_factors(levels, levels[baseline]).items():
+        if len(pairs) == 1:
+            continue  # one of two variants, and listed as that
+        seen: dict[tuple[str, str], list[tuple[str, Difference]]] = {}
+        for variant, other in pairs:
+            rest = ", ".join(f"{name}={at}" for name, at in levels[variant].items() if name != factor)
+            for each in differences(audit, variant, other):
+                if each.kind == "undeclared":
+                    seen.setdefault((each.where, each.what), []).append((rest, each))
+        for (where, what), having in seen.items():
+            counts = [[getattr(each, name) for _, each in having] for name in ("parameters", "macs")]
+            ranges = [(min(values), max(values)) for values in counts]
+            others = tuple(rest for rest, _ in having)
+            found.append(Hidden(factor, level, where, what, others, len(pairs), *ranges))
+    return found
+
+
 def undeclared_share(found: Iterable[Difference]) -> float | None:
     """Share of the difference in MACs that undeclared differences make; ``None`` where MACs do not differ."""
     listed = list(found)
@@ -62,7 +140,7 @@ def unnamed(audit: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def summary(audit: Mapping[str, Any], baseline: str) -> list[str]:
-    """What is undeclared, in sentences: one for each variant that it concerns, one for each factor that leaves it open.
+    """What is undeclared, in sentences: for factors that leave it open, variants, and averages over other factors.
 
     Args:
         audit: the facts.
@@ -79,7 +157,12 @@ def summary(audit: Mapping[str, Any], baseline: str) -> list[str]:
         if undeclared:
             told = "; ".join(f"{each.where}: {each.what}" for each in undeclared)
             lines.append(f"{variant} differs beyond its factors: {told}.{share_in_words(found)}")
-    return lines
+    by_level: dict[str, list[str]] = {}
+    for each in hidden(audit, baseline):
+        by_level.setdefault(f"{each.factor}={each.level}", []).append(f"{each.where}: {each.what}, {each.places}")
+    return lines + [
+        f"{level}, on average, differs beyond its factor: {'; '.join(told)}." for level, told in by_level.items()
+    ]
 
 
 def share_in_words(found: Sequence[Difference]) -> str:

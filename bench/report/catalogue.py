@@ -103,7 +103,10 @@ def _outcomes(results: Results) -> Table:
 def _confounds(results: Results) -> Table:
     found = confounds.differences(results)
     known = found[found["Kind"].isin(confounds.CONFOUNDS)].reset_index(drop=True)
-    caption = "What differs beyond the factors between a variant and what it is compared with."
+    caption = (
+        "What differs beyond the factors between the two sides of a comparison, and timings that were not alone, noisy "
+        "or not steady. A factor's average is made of pairs of variants that differ in it alone."
+    )
     audited = bool(results.plan.get("audit", {}).get("variants"))
     nothing = "nothing that is known differs" if audited else "the plan holds no facts of the networks to compare"
     return of_text("confounds", known, caption, "" if len(known) else nothing)

@@ -2,90 +2,184 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from bench import audit
+from bench.derived import NOISY
 from bench.records import Results
-from bench.report.words import NOTHING, labels
+from bench.report.once import once
+from bench.report.words import NOTHING, labels, levels_of
+from bench.setting import Setting
+from bench.speedups import spread
 from bench.store import Record
 
-COLUMNS = ("Variant", "Where", "Difference", "Kind", "Parameters (M)", "MACs (G)", "Share of Δ MACs (%)")
+COLUMNS = ("Compared", "Where", "Difference", "Kind", "Parameters (M)", "MACs (G)", "Share of Δ MACs (%)")
+CONFOUNDS = ("undeclared", "environment", "timing")
+"""Kinds that no factor is about; timings are those that were not alone, noisy or not steady, of either side."""
+KINDS = (*CONFOUNDS, "declared", "follows")
+ENVIRONMENT = (
+    "commit", "dirty", "study_commit", "python", "torch", "cuda", "cudnn", "driver", "device", "threads", "host",
+)  # fmt: skip
+"""What trials of two variants should have in common; the versions of packages, too."""
+Pair = tuple[str, str]
 
-CONFOUNDS = ("undeclared", "environment")
 
-ENVIRONMENT = ("commit", "dirty", "torch", "cuda", "device", "threads", "host")
-"""What trials of two variants should have in common."""
-
-
+@once
 def differences(results: Results) -> pd.DataFrame:
-    """One row a difference between a variant and what it is compared with, undeclared ones first; empty without facts.
+    """One row a difference between two that are compared, those that no factor declares first.
 
-    Trained variants are compared with the baseline, timed ones with the other side of their comparison.
+    Trained variants are compared with the baseline, timed ones with the other side of their comparison, and a factor's
+    average effect is made of every two variants that differ in it alone. What networks differ in is known where the
+    plan has the audit's facts.
     """
-    rows = [row for variant, other in _pairs(results) for row in _of(results, variant, other)]
-    order = {"undeclared": 0, "environment": 1, "declared": 2, "follows": 3}
-    rows.sort(key=lambda row: order[row["Kind"]])
+    names, facts = labels(results), _environments(results.records)
+    known = _audited(results)
+    rows = []
+    for variant, other in _pairs(results):
+        name = names[variant] if other == results.baseline else f"{names[variant]} against {names.get(other, other)}"
+        if variant in known and other in known:
+            rows += _networks(results, name, variant, other)
+        rows += _environment(results, name, facts, variant, other)
+    rows += [*_effects(results, facts), *_timings(results)]
+    rows.sort(key=lambda row: KINDS.index(row["Kind"]))
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
 
 def share_sentence(results: Results, variant: str) -> str:
     """How much of a variant's difference in MACs no factor is about; empty for nothing."""
-    if (variant, results.baseline) not in _pairs(results):
+    if not {variant, results.baseline} <= _audited(results):
         return ""
     return audit.share_in_words(audit.differences(results.plan["audit"], variant, results.baseline)).strip()
 
 
 def confounded(results: Results) -> list[str]:
-    """The variants with a difference that no factor is about, or measured in another environment."""
-    rows = {pair: list(_of(results, *pair)) for pair in _pairs(results)}
-    found = [pair[0] for pair, each in rows.items() if any(row["Kind"] in CONFOUNDS for row in each)]
-    return list(dict.fromkeys(found))
+    """What is compared although it differs in something that no factor is about, or was measured elsewhere."""
+    table = differences(results)
+    return list(dict.fromkeys(table.loc[table["Kind"].isin(("undeclared", "environment")), "Compared"]))
 
 
-def _pairs(results: Results) -> list[tuple[str, str]]:
-    """Variants that are compared, each with its other side, where the audit knows both."""
-    known = results.plan.get("audit", {}).get("variants", {})
+def in_doubt(results: Results) -> list[str]:
+    """Whose timings were not alone, noisy or not steady."""
+    table = differences(results)
+    return list(dict.fromkeys(table.loc[table["Kind"] == "timing", "Compared"]))
+
+
+def _audited(results: Results) -> set[str]:
+    return set(results.plan.get("audit", {}).get("variants", {}))
+
+
+def _pairs(results: Results) -> list[Pair]:
+    """Variants that are compared, each with its other side."""
     cells = [cell for cell in results.plan["cells"] if not cell.get("excluded")]
-    pairs = [(str(cell["variant"]), str(cell.get("against", results.baseline))) for cell in cells]
-    return [pair for pair in dict.fromkeys(pairs) if len(set(pair) & set(known)) == 2]
+    pairs = [(str(cell["variant"]), str(cell.get("against") or results.baseline)) for cell in cells]
+    return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
 
 
-def _of(results: Results, variant: str, other: str) -> Iterator[dict[str, Any]]:
-    names = labels(results)
-    name = names[variant] if other == results.baseline else f"{names[variant]} against {names.get(other, other)}"
+def _row(compared: str, where: str, difference: str, kind: str, **counts: str) -> dict[str, str]:
+    row = {"Compared": compared, "Where": where, "Difference": difference, "Kind": kind}
+    return dict.fromkeys(COLUMNS, NOTHING) | row | counts
+
+
+def _networks(results: Results, name: str, variant: str, other: str) -> Iterator[dict[str, str]]:
     found = audit.differences(results.plan["audit"], variant, other)
     total = sum(each.macs for each in found)
     for each in found:
-        counted = each.parameters or each.macs
-        yield {
-            "Variant": name,
-            "Where": each.where.replace("_", " "),
-            "Difference": each.what,
-            "Kind": each.kind,
-            "Parameters (M)": f"{each.parameters / 1e6:+.2f}" if counted else NOTHING,
-            "MACs (G)": f"{each.macs / 1e9:+.2f}" if counted else NOTHING,
-            "Share of Δ MACs (%)": f"{100 * each.macs / total:.0f}" if counted and total else NOTHING,
-        }
+        counts = _counts((each.parameters, each.parameters), (each.macs, each.macs))
+        if counts and total:
+            counts["Share of Δ MACs (%)"] = f"{100 * each.macs / total:.0f}"
+        yield _row(name, each.where.replace("_", " "), each.what, each.kind, **counts)
+
+
+def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, str]:
+    """Both counts as printed, a range where pairs differ; nothing where there is neither."""
+    if not any((*parameters, *macs)):
+        return {}
+    shown = {"Parameters (M)": (parameters, 1e6), "MACs (G)": (macs, 1e9)}
+    return {
+        head: " to ".join(dict.fromkeys(f"{value / unit:+.2f}" for value in both))
+        for head, (both, unit) in shown.items()
+    }
+
+
+Facts = Mapping[tuple[str, str], Mapping[str, str]]
+"""Variant and stage -> fact -> every value that its trials had."""
+
+
+def _environments(records: Iterable[Record]) -> Facts:
+    values: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for record in records:
+        environment = record.environment
+        facts = {fact: environment[fact] for fact in ENVIRONMENT if fact in environment} | environment.get("bench", {})
+        own = values.setdefault((record.trial["variant"], record.trial["stage"]), {})
+        for fact, value in facts.items():
+            own.setdefault(fact, set()).add(str(value)[:12])
+    return {key: {fact: ", ".join(sorted(each)) for fact, each in own.items()} for key, own in values.items()}
+
+
+def _differing(results: Results, facts: Facts, variant: str, other: str) -> Iterator[tuple[str, str]]:
+    """Where and how the trials of two variants were made in different environments."""
     for stage in results.plan["stages"]:
-        ours, theirs = (_environments(results, each, stage) for each in (variant, other))
-        for fact in ENVIRONMENT:
-            if ours and theirs and ours[fact] != theirs[fact]:
-                yield dict.fromkeys(COLUMNS, NOTHING) | {
-                    "Variant": name,
-                    "Where": f"{fact} of {stage} trials",
-                    "Difference": f"{theirs[fact]} → {ours[fact]}",
-                    "Kind": "environment",
-                }
+        ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
+        for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
+            before, now = (side.get(fact, "not known") for side in (theirs, ours))
+            if before != now:
+                yield f"{fact.replace('_', ' ')} of {stage} trials", f"{before} → {now}"
 
 
-def _environments(results: Results, variant: str, stage: str) -> Mapping[str, str]:
-    """Every value that a variant's trials of a stage had of each fact; empty without trials."""
-    records = [r for r in results.records if r.trial["variant"] == variant and r.trial["stage"] == stage]
-    return {fact: _values(records, fact) for fact in ENVIRONMENT} if records else {}
+def _environment(results: Results, name: str, facts: Facts, variant: str, other: str) -> Iterator[dict[str, str]]:
+    for where, what in _differing(results, facts, variant, other):
+        yield _row(name, where, what, "environment")
 
 
-def _values(records: list[Record], fact: str) -> str:
-    return ", ".join(sorted({str(record.environment.get(fact))[:12] for record in records}))
+def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
+    """What is not declared in the pairs that main effects and interactions are made of."""
+    if "quality" not in results.plan["stages"]:
+        return
+    if results.baseline in _audited(results):
+        for each in audit.hidden(results.plan["audit"], results.baseline):
+            counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
+            yield _row(_average(each.factor, each.level), where, f"{each.what}, {each.places}", "undeclared", **counts)
+    levels = {variant: own for variant, own in levels_of(results).items() if variant in results.planned("quality")}
+    base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
+    for (factor, level), pairs in audit.pairs_of_factors(levels, base).items():
+        if len(pairs) > 1:
+            where = [place for pair in pairs for place, _ in _differing(results, facts, *pair)]
+            for place in dict.fromkeys(where):
+                said = f"differs in {where.count(place)} of {len(pairs)} pairs"
+                yield _row(_average(factor, level), place, said, "environment")
+
+
+def _average(factor: str, level: str) -> str:
+    return f"{factor}={level}, on average"
+
+
+def _timings(results: Results) -> Iterator[dict[str, str]]:
+    """Timings that were not alone, noisy or not steady: of a variant, or of either side of a comparison."""
+    names = labels(results)
+    sides = {cell["key"]: str(cell["against"]) for cell in results.plan["cells"] if cell.get("against")}
+    for record in results.records:
+        trial, measured = record.trial, record.measured
+        if record.status != "done" or trial["stage"] == "quality":
+            continue
+        name, where = names[trial["variant"]], "latency"
+        if trial["stage"] == "speed":
+            against = sides[record.cell_key]
+            name, where = (
+                f"{name} against {names.get(against, against)}",
+                f"times at {Setting(**trial['setting']).name}",
+            )
+        if measured.get("isolated") is False:
+            reasons = "; ".join(measured.get("isolation", {}).get("reasons", [])) or "no reason is known"
+            yield _row(name, where, f"not alone, so left out: {reasons}", "timing")
+        elif said := _unsure(measured):
+            yield _row(name, where, "; ".join(said), "timing")
+
+
+def _unsure(measured: Mapping[str, Any]) -> list[str]:
+    spreads = [spread(measured[side]) for side in ("latency_s", "against_s") if measured.get(side)]
+    steady = measured.get("steady", measured.get("latency_protocol", {}).get("steady"))
+    noisy = [f"noisy: quartiles {max(spreads):.0%} of the median apart"] if max(spreads, default=0.0) > NOISY else []
+    return [*noisy, *(["not steady after warm-up"] if steady is False else [])]

@@ -124,7 +124,8 @@ def _machines(results: Results) -> Iterable[str]:
             hours.setdefault(_hardware(record), []).append(float(record.outcome.get("wall_s") or 0) / HOUR_S)
         for machine, each in hours.items():
             trials = plural(len(each), f"{stage} trial")
-            yield f"{trials} ran on {machine}: {_hours(sum(each))} of device time."
+            shared = ", as the sum of trials that may have shared a device" if stage == "quality" else ""
+            yield f"{trials} ran on {machine}: {_hours(sum(each))} of device time{shared}."
     versions = [_versions(record) for record in results.records]
     for said, count in Counter(each for each in versions if each).items():
         yield f"Software: {said}." if count == len(versions) else f"Software of {plural(count, 'trial')}: {said}."

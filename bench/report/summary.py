@@ -10,6 +10,8 @@ from bench.report.words import NOTHING, labels, levels_of, plural
 
 MOST_TRACEBACKS = 50
 """Different ones that a page shows."""
+MOST_SAID = 3
+"""Names in one note."""
 MOST_NAMES = 20
 """Records that a page names beside a traceback that they share."""
 
@@ -67,14 +69,18 @@ def notes(results: Results) -> list[str]:
             f"{plural(len(results.stale), 'stale record')} {'was' if len(results.stale) == 1 else 'were'} left out: "
             "made by other source, data or settings than the plan's."
         )
-    confounded = [names[each] for each in confounds.confounded(results)]
-    if confounded:
+    if confounded := confounds.confounded(results):
         found.append(
-            f"{plural(len(confounded), 'variant')} {'differs' if len(confounded) == 1 else 'differ'} from the baseline "
-            f"in more than the factors are about ({', '.join(confounded[:3])}{', …' if len(confounded) > 3 else ''}): "
-            "see “What else differs?”."
+            f"{plural(len(confounded), 'comparison')} {'differs' if len(confounded) == 1 else 'differ'} in more than "
+            f"the factors are about ({_few(confounded)}): see “What else differs?”."
         )
+    if doubted := confounds.in_doubt(results):
+        found.append(f"Timings of {_few(doubted)} were not alone, noisy or not steady: see “What else differs?”.")
     return found
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:MOST_SAID]) + (f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else "")
 
 
 def tracebacks(results: Results) -> list[Traceback]:
@@ -87,9 +93,17 @@ def tracebacks(results: Results) -> list[Traceback]:
 
 def commands(results: Results, folder_name: str) -> list[str]:
     """What makes the records and the report again."""
-    commits = [each.split()[0] for each in protocol.commits(results) if each != "no repository"]
+    commits = [each for each in protocol.commits(results) if each != protocol.NO_REPOSITORY]
+    mixed = len(commits) > 1
     return [
-        *(f"git checkout {commit}" for commit in commits[:1]),
+        *(["# the records come from several states of the source; each makes its own:"] if mixed else []),
+        *(f"git checkout {each.split()[0]}{_uncommitted(each)}" for each in commits),
         str(results.plan["command"]),
         f"bench report results/{folder_name}",
     ]
+
+
+def _uncommitted(commit: str) -> str:
+    """That checking a state out does not bring its uncommitted changes back."""
+    _, _, more = commit.partition(" ")
+    return f"  # {more}" if more else ""

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.audit import summary
 from bench.records import load
 from bench.report import confounds
+from bench.report.summary import commands, notes
+from tests.test_speedups import CROWDED, measured, planted
 
 Plant = Callable[..., Path]
 PLAIN = "attention=off, upsampling=dilated"
@@ -45,5 +48,86 @@ def test_a_timed_variant_is_compared_with_the_other_side_of_its_comparison_plann
     table = confounds.differences(load(folder)).set_index("Where")
     assert list(table["Kind"].sort_index()) == ["follows", "declared"]
     assert table.loc["head", "MACs (G)"] == "+2.00"
-    assert set(table["Variant"]) == {f"attention=on + upsampling=jpu against {ATTENDED}"}
+    assert set(table["Compared"]) == {f"attention=on + upsampling=jpu against {ATTENDED}"}
     assert confounds.confounded(load(folder)) == []
+
+
+def audited(folder: Path, networks: dict[str, dict[str, Any]], about: dict[str, list[str]]) -> Path:
+    plan = json.loads((folder / "study.json").read_text())
+    plan["audit"] = {"about": about, "touched": about, "input_px": [64, 64], "variants": networks}
+    (folder / "study.json").write_text(json.dumps(plan))
+    return folder
+
+
+def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_is_made_of(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    """With attention on, jpu changes the head; against the baseline that passes for attention's own change."""
+    networks = {
+        PLAIN: facts("off", "dilated", "Plain", 10**9),
+        PLAIN.replace("dilated", "jpu"): facts("off", "jpu", "Plain", 10**9),
+        ATTENDED: facts("on", "dilated", "Attending", 3 * 10**9),
+        BOTH: facts("on", "jpu", "AttendingLess", 10**9),
+    }
+    about = {"attention": ["head"], "upsampling": ["neck"]}
+    results = load(audited(planted_results(tmp_path), networks, about))
+    table = confounds.differences(results)
+    (row,) = table[table["Kind"] == "undeclared"].to_dict("records")
+    assert row == {
+        "Compared": "upsampling=jpu, on average",
+        "Where": "head",
+        "Difference": "Attending() → AttendingLess(), in 1 of 2 pairs (attention=on)",
+        "Kind": "undeclared",
+        "Parameters (M)": "+0.00",
+        "MACs (G)": "-2.00",
+        "Share of Δ MACs (%)": "—",
+    }
+    assert confounds.confounded(results) == ["upsampling=jpu, on average"]
+    assert any("1 comparison differs in more than the factors are about" in note for note in notes(results))
+    assert summary(results.plan["audit"], PLAIN) == [
+        "upsampling=jpu, on average, differs beyond its factor: head: Attending() → AttendingLess(), in 1 of 2 pairs "
+        "(attention=on)."
+    ]
+
+
+def test_environments_are_compared_without_any_facts_of_networks(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    for file in sorted((folder / "records").glob("*.json")):
+        record = json.loads(file.read_text())
+        if record["trial"]["variant"] == BOTH and record["trial"]["stage"] == "quality":
+            record["environment"] |= {"torch": "2.6.0", "bench": {"numpy": "1.26.4"}}
+            file.write_text(json.dumps(record))
+    table = confounds.differences(load(folder))
+    assert set(table["Kind"]) == {"environment"}
+    rows = {(row["Compared"], row["Where"]): row["Difference"] for row in table.to_dict("records")}
+    assert rows["attention=on + upsampling=jpu", "torch of quality trials"].endswith("→ 2.6.0")
+    assert rows["attention=on + upsampling=jpu", "numpy of quality trials"].endswith("→ 1.26.4")
+    assert rows["attention=on, on average", "torch of quality trials"] == "differs in 1 of 2 pairs"
+    assert len(rows) == 2 + 2 * 2
+
+
+def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path) -> None:
+    crowded = measured([1.0] * 20, [2.0] * 20, isolation=CROWDED, isolated=False)
+    noisy = measured([1.0, 1.2] * 10, [2.0] * 20, steady=False)
+    results = load(planted(tmp_path, {64: crowded, 128: noisy, 256: measured([1.0] * 20, [2.0] * 20)}))
+    rows = {row["Where"]: (row["Kind"], row["Difference"]) for row in confounds.differences(results).to_dict("records")}
+    assert rows == {
+        "times at 64x64 batch 2": ("timing", "not alone, so left out: other processes used 0.90 CPUs (allowed: 0.15)"),
+        "times at 128x128 batch 2": ("timing", "noisy: quartiles 18% of the median apart; not steady after warm-up"),
+    }
+    assert confounds.confounded(results) == []
+    assert any("were not alone, noisy or not steady" in note for note in notes(results))
+
+
+def test_records_of_several_commits_are_each_checked_out_by_the_commands(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    folder = planted_results(tmp_path)
+    for file in sorted((folder / "records").glob("*.json"))[:3]:
+        record = json.loads(file.read_text())
+        record["environment"] |= {"commit": "a" * 40, "dirty": True}
+        file.write_text(json.dumps(record))
+    said = commands(load(folder), "planted")
+    assert "several states of the source" in said[0]
+    assert f"git checkout {'a' * 12}  # (with uncommitted changes)" in said
+    assert len([line for line in said if line.startswith("git checkout")]) == 2

@@ -62,8 +62,8 @@ def test_hours_are_summed_by_stage_and_device(tmp_path: Path, planted_results: P
         other = {**record.environment, "device": "Other GPU"}
         write(replace(record, environment=other, outcome={**record.outcome, "wall_s": wall_s}), folder / "records")
     said = methods.methods(load(folder))
-    assert "2 quality trials ran on Other GPU (1 thread): 1.50 hours of device time." in said
-    assert "10 quality trials ran on Planted CPU (1 thread): 15.0 seconds of device time." in said
+    assert "2 quality trials ran on Other GPU (1 thread): 1.50 hours of device time, as the sum of" in said
+    assert "10 quality trials ran on Planted CPU (1 thread): 15.0 seconds of device time, as the sum of" in said
     assert "4 cost trials ran on Planted CPU (2 threads): 6.0 seconds of device time." in said
 
 
@@ -88,7 +88,7 @@ def test_an_old_record_without_times_or_versions_is_no_error(tmp_path: Path, pla
         record = read(path)
         write(replace(record, environment={"host": "aaaa1111"}, outcome={"status": record.status}), folder / "records")
     said = methods.methods(load(folder))
-    assert "12 quality trials ran on an unknown device: 0.0 seconds of device time." in said
+    assert "12 quality trials ran on an unknown device: 0.0 seconds of device time, as the sum of" in said
     assert "Source: no repository." in said
     assert "Software" not in said
 
