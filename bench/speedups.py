@@ -1,4 +1,4 @@
-"""Speed-ups from records: one row a comparison, where the ratio crosses 1, and published numbers. No torch, no ray."""
+"""Speed-ups from records: one row a comparison, and where the ratio crosses 1. No torch, no ray."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -25,7 +24,6 @@ MEASURED = (
     "latency_s", "against_s", "images_per_s", "against_images_per_s", "forward_s", "backward_s", "update_s",
     "noisy", "isolated", "steady",
 )  # fmt: skip
-PUBLISHED = Path(__file__).parent / "published" / "speed.csv"
 
 
 def frame(results: Results) -> pd.DataFrame:
@@ -112,21 +110,6 @@ def crossing_table(comparisons: pd.DataFrame) -> pd.DataFrame:
             said = "; ".join(_spell(each) for each in crossings(points)) or "none in the range"
             rows.append({**dict(zip(kinds, kind, strict=True)), "ratio crosses 1": said})
     return pd.DataFrame(rows, columns=[*kinds, "ratio crosses 1"])
-
-
-def published() -> pd.DataFrame:
-    """Published speeds: value with unit, input, data, protocol, hardware, source and what is known to be wrong."""
-    return pd.read_csv(PUBLISHED)
-
-
-def published_ratios(against: str, upsampling: str = "jpu") -> pd.DataFrame:
-    """Published speed-ups of one upsampling over another: pairs of one system, backbone, head, data and hardware."""
-    pair = ["system", "backbone", "head", "data", "input", "hardware", "protocol", "unit"]
-    rows = published()
-    ours, other = (rows[rows["upsampling"] == name] for name in (upsampling, against))
-    both = ours.merge(other, on=pair, suffixes=("", "_against"))
-    both["ratio"] = both["value"] / both["value_against"]
-    return both[[*pair, "value", "value_against", "ratio", "source", "flaw"]]
 
 
 def _row(cell: Mapping[str, Any], record: Record | None) -> dict[str, Any]:

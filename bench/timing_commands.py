@@ -107,6 +107,7 @@ def speed(
     Raises:
         BenchError: for a variant that is no cell, or whatever makes the study impossible to run.
     """
+    from bench.report import published_speed
     from bench.report import speed as report  # plotly takes a second to import, and only this command needs it
 
     wanted = {made.study.cell(name).name for name in variants}
@@ -116,8 +117,8 @@ def speed(
     ended = commands.run(made, argv, timeout_s=timeout_s, retry=retry, trials=trials)
     results = records.load(made.folder)
     console = console_for_people()
-    for table in (report.comparisons(results), report.crossings(results), report.published(results)):
-        _print_frame(table.drop(columns=["Protocol", "Source", "Known flaw"], errors="ignore"), console)
+    for table in (report.comparisons(results), report.crossings(results), published_speed.speeds(results)):
+        _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)
     if speedups.frame(results)["isolated"].eq(False).any():
         console.print("What was left out is measured again with --retry done.", highlight=False)
     return ended

@@ -19,6 +19,7 @@ from bench.losses import SegmentationLoss, SemanticEncodingLoss
 from bench.model import Variant
 from bench.necks.jpu import JPU
 from bench.parts import part
+from bench.published.rows import Published
 from bench.recipe import Recipe
 from bench.setting import Setting, Speed
 from bench.study import Study
@@ -44,6 +45,12 @@ UPSAMPLING = Factor(
 )
 BACKBONE = Factor("backbone", {"resnet50": change(), "resnet101": change(backbone=choose(depth=101))})
 
+HEAD_ROWS = {f"head={head}": {"head": head} for head in ("psp", "aspp", "encnet")}
+ROWS = {f"upsampling={level}": {"upsampling": level} for level in ("dilated-8", "jpu")} | HEAD_ROWS
+TOOLBOX = ROWS | {"head=dual-attention": {"head": "dual-attention"}}
+DEPTHS = {f"backbone={name}": {"backbone": name} for name in ("resnet50", "resnet101")}
+AGAINST = {"upsampling": "dilated-8"}
+
 STUDY = Study(
     name="jpu_speed",
     question="How much faster is joint pyramid upsampling than dilation, head by head, and from which input size on?",
@@ -56,15 +63,23 @@ STUDY = Study(
     baseline={"backbone": "resnet50", "head": "fcn", "upsampling": "dilated-8"},
     recipe=Recipe(data=part(Synthetic), crop_px=(256, 256), iterations=1, batch=2),
     stages=("speed",),
-    speed=Speed({"upsampling": "dilated-8"}, tuple(Setting(height=height, width=width) for height, width in SIDES)),
+    speed=Speed(AGAINST, tuple(Setting(height=height, width=width) for height, width in SIDES)),
+    published=(
+        Published("FastFCN", AGAINST, ROWS | DEPTHS),
+        Published("mmsegmentation", AGAINST, TOOLBOX | DEPTHS),
+    ),
 )
 
 SIZES = {
     "cpu": STUDY.having(
         factors=(HEADS, UPSAMPLING),
         baseline={"head": "fcn", "upsampling": "dilated-8"},
+        published=(
+            Published("FastFCN", AGAINST, ROWS, {"backbone": "resnet50"}),
+            Published("mmsegmentation", AGAINST, TOOLBOX, {"backbone": "resnet50"}),
+        ),
         speed=Speed(
-            {"upsampling": "dilated-8"},
+            AGAINST,
             (Setting(height=256, width=256), Setting(height=512, width=512), LARGE),
             only={LARGE.name: {"head": "fcn"}},
         ),

@@ -12,7 +12,7 @@ import pytest
 from bench.records import load
 from bench.setting import Setting
 from bench.signed_ranks import Ratio
-from bench.speedups import Crossing, crossing_table, crossings, frame, published, published_ratios
+from bench.speedups import Crossing, crossing_table, crossings, frame
 from bench.store import Record, write, write_json
 
 ALONE = {"isolated": True, "reasons": []}
@@ -101,18 +101,3 @@ def test_crossings_are_told_a_variant_and_kind_of_setting(tmp_path: Path) -> Non
     assert list(crossing_table(frame(load(planted(tmp_path, {256: faster, 512: faster}))))["ratio crosses 1"]) == [
         "none in the range"
     ]
-
-
-def test_published_rows_say_how_they_were_measured_and_what_is_wrong_with_them() -> None:
-    rows = published()
-    assert rows.notna().all().all()
-    assert not rows.duplicated(["system", "backbone", "head", "upsampling", "data", "input"]).any()
-    assert (rows["value"] > 0).all()
-
-
-def test_published_pairs_are_of_one_protocol() -> None:
-    """FastFCN's README: 37.56 / 18.77 for EncNet on ResNet-50. mmsegmentation on ADE20K: 17.23 / 22.81, slower."""
-    rows = published_ratios("dilated-8").set_index(["system", "backbone", "head", "data"])["ratio"]
-    assert rows["FastFCN", "resnet50", "encnet", "PASCAL Context, 59 classes"] == pytest.approx(2.0011, abs=1e-4)
-    assert rows["mmsegmentation", "resnet50", "encnet", "ADE20K"] == pytest.approx(0.7554, abs=1e-4)
-    assert len(rows) == 9

@@ -1,7 +1,7 @@
 """Published numbers as tables: one row a value with its protocol, its source and what is known to be wrong with it.
 
-``accuracy.csv`` has qualities in per cent, ``cost.csv`` training memory, ``speed.csv`` images per second. Every row was
-read at its source; nothing is quoted from memory, so what a paper reports may be missing.
+``accuracy.csv`` has qualities in per cent, ``cost.csv`` training memory, ``speed.csv`` images per second and
+milliseconds. Every row was read at its source; nothing is quoted from memory, so what a paper reports may be missing.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ NOT_STATED = "not stated"
 """What a row says where its source says nothing."""
 
 SETTINGS = ("backbone", "output_stride", "head", "upsampling", "attention", "shape", "multi_grid", "losses")
-"""Columns of ``accuracy.csv`` and ``cost.csv`` that say which network it was."""
+"""Columns of every table that say which network it was."""
 TRAINING = ("crop_px", "schedule", "batch", "initial_weights")
 """Columns that say how it was trained."""
 TESTING = ("metric", "class", "data", "classes", "split", "test", "scales", "flip")
 """Columns that say what was measured, and how."""
 MEMORY = ("metric", "unit", "data", "crop_px", "batch_per_gpu")
 """Columns of ``cost.csv`` that say what its memory was measured of."""
+TIMING = ("unit", "input", "data", "protocol", "hardware")
+"""Columns of ``speed.csv`` that say what was timed, and how."""
+ALIKE = {"accuracy": (TESTING, TRAINING), "cost": (MEMORY, ()), "speed": (TIMING, ())}
+"""Table -> what both sides of a published difference have in common, and what they have as far as both say it."""
 
 
 class PublishedError(BenchError, ValueError):
@@ -81,7 +85,7 @@ class Published:
 
 
 def matching(system: str, settings: Mapping[str, str], name: str = "accuracy") -> pd.DataFrame:
-    """The rows of ``accuracy.csv`` or ``cost.csv`` of one system with these settings, whatever their other columns."""
+    """The rows of ``accuracy``, ``cost`` or ``speed`` of one system with these settings, whatever else they have."""
     found = _read(name)
     wanted = (found["system"] == system).astype(bool)
     for setting, value in settings.items():
@@ -94,7 +98,7 @@ def other_side(row: Mapping[str, str], others: pd.DataFrame, name: str = "accura
 
     ``None`` where there is none, and where there are several to choose from.
     """
-    same, alike = (TESTING, TRAINING) if name == "accuracy" else (MEMORY, ())
+    same, alike = ALIKE[name]
     found = [
         {str(column): str(value) for column, value in other.items()}
         for other in others.to_dict("records")

@@ -33,10 +33,10 @@ class Counterpart(NamedTuple):
 
 
 def counterparts(results: Results, declared: Mapping[str, Any], name: str) -> Iterator[Counterpart]:
-    """The rows of a published table (``accuracy`` or ``cost``) that one declaration gives the study's variants."""
-    levels = levels_of(results)
-    by_levels = {tuple(sorted(levels[variant].items())): variant for variant in results.variants}
-    for variant in results.variants:
+    """The rows of ``accuracy``, ``cost`` or ``speed`` that one declaration gives the study's variants."""
+    levels = _sides(results)
+    by_levels = {tuple(sorted(own.items())): variant for variant, own in levels.items()}
+    for variant in levels:
         settings = _settings(declared, levels[variant])
         if settings is None:
             continue
@@ -49,13 +49,23 @@ def counterparts(results: Results, declared: Mapping[str, Any], name: str) -> It
             yield Counterpart(variant, other, row, None if others is None else other_side(row, others, name))
 
 
+def _sides(results: Results) -> dict[str, dict[str, str]]:
+    """Variant -> its levels, of every variant and of every other side that it is timed against."""
+    found = levels_of(results)
+    for cell in results.plan["cells"]:
+        if against := cell.get("against"):
+            terms = dict(term.strip().split("=", 1) for term in against.split(",") if "=" in term)
+            found.setdefault(against, {**{name: str(level) for name, level in cell["levels"].items()}, **terms})
+    return found
+
+
 def memory(results: Results) -> pd.DataFrame:
     """Published training memory beside ours as printed: both values, and both over their own other side."""
     ours, names = _train_bytes(results), labels(results)
     rows = [
         {
             "System": each["system"],
-            "Variant": names[found.variant],
+            "Variant": names.get(found.variant, found.variant),
             "Against": names.get(found.other, NOTHING),
             "Published (GB)": found.row["value"],
             "Published ratio": ratio(_over(found.row, found.other_row)),
@@ -63,15 +73,18 @@ def memory(results: Results) -> pd.DataFrame:
             "Our ratio": ratio(ours.get(found.variant, NAN) / ours.get(found.other, NAN)),
             "Measured there": f"crop {found.row['crop_px']}, {found.row['batch_per_gpu']} images a GPU, "
             f"{found.row['hardware']}; {found.row['protocol']}",
+            "Differs in": "; ".join(_differs(results, found.row)) or NOTHING,
             "Known flaw": found.row["flaw"],
             "Source": found.row["source"],
         }
         for each in results.plan.get("published", [])
         for found in counterparts(results, each, "cost")
+        if "cost" in results.plan["stages"]
     ]
     heads = [
         "System", "Variant", "Against", "Published (GB)", "Published ratio",
-        f"Ours ({column('train_peak_bytes').shown_unit})", "Our ratio", "Measured there", "Known flaw", "Source",
+        f"Ours ({column('train_peak_bytes').shown_unit})", "Our ratio", "Measured there", "Differs in",
+        "Known flaw", "Source",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=heads, dtype=object)
 
@@ -82,6 +95,21 @@ def _train_bytes(results: Results) -> dict[str, float]:
     known = frame[(frame["stage"] == "cost") & frame["train_peak_bytes"].notna()]
     single = known.drop_duplicates("variant", keep=False)
     return {str(v): float(value) for v, value in zip(single["variant"], single["train_peak_bytes"], strict=True)}
+
+
+def _differs(results: Results, row: Mapping[str, str]) -> Iterator[str]:
+    recipe, data = results.plan["recipe"], results.plan["data"]
+    done = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
+    here = {
+        "data set": ("data", f"{data['name']}, {len(data['classes'])} classes"),
+        "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", []))),
+        "images a step": ("batch_per_gpu", str(recipe.get("batch", ""))),
+        "hardware": ("hardware", ", ".join(sorted({str(r.environment.get("device")) for r in done}))),
+        "memory": ("protocol", ", ".join(sorted({str(r.measured.get("memory_kind")) for r in done}))),
+    }
+    for what, (name, ours) in here.items():
+        if ours and ours != row[name]:
+            yield f"{what}: {row[name]}, here {ours}"
 
 
 def _over(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:

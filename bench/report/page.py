@@ -18,7 +18,19 @@ from plotly.offline import get_plotlyjs
 from bench import speedups
 from bench.derived import NOISY
 from bench.records import Results, load
-from bench.report import catalogue, confounds, counterparts, gallery, methods, published, speed, summary, tables
+from bench.report import (
+    catalogue,
+    confounds,
+    counterparts,
+    gallery,
+    methods,
+    published,
+    published_classes,
+    published_speed,
+    speed,
+    summary,
+    tables,
+)
 from bench.report.drawn import all_figures
 from bench.report.figures import Figure
 from bench.report.findings import ABLATION, EFFECTS, findings, fold
@@ -138,7 +150,8 @@ def _page_tables(results: Results) -> dict[str, pd.DataFrame]:
     return {
         "differences": differing,
         "crossings": speed.crossings(results) if timed else pd.DataFrame(),
-        "published-speed": speed.published(results) if timed else pd.DataFrame(),
+        "published-speed": published_speed.speeds(results),
+        "published-classes": published_classes.classes(results),
         "published": published.accuracy(results),
         "published-memory": counterparts.memory(results),
     }

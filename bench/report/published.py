@@ -7,6 +7,7 @@ Agreement is claimed only where data set, classes and split are the same: whethe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -70,7 +71,7 @@ def matched(results: Results) -> pd.DataFrame:
         _row(results, each["system"], variant, other, row, other_row, scores)
         for each in results.plan.get("published", [])
         for variant, other, row, other_row in counterparts(results, each, "accuracy")
-        if row["class"] == "all" and _is_ours(row["metric"])
+        if row["class"] == "all" and _is_ours(row["metric"]) and "quality" in results.plan["stages"]
     ]
     return pd.DataFrame(rows, columns=list(MATCHED))
 
@@ -92,29 +93,48 @@ def _row(
     ours, theirs = (_by_seed(scores, each, metric) for each in (variant, other))
     common = sorted(set(ours) & set(theirs))
     effect = stats.paired([ours[seed] for seed in common], [theirs[seed] for seed in common])
-    compared = list(_compared(results, variant, row))
+    differing = compared(results, variant, row)
     return {
-        "system": system, "variant": variant, "against": other, "metric": metric, "on": _on(row),
+        "system": system, "variant": variant, "against": other, "metric": metric, "on": on(row),
         "value": row["value"], "delta": delta,
         "mean": sum(ours.values()) / len(ours) if ours else NAN, "n": len(ours),
         "our_delta": effect.delta, "low": effect.low, "high": effect.high,
-        "agreement": _agreement(compared, delta, effect),
-        "differs": "; ".join(f"{what}: {there}, here {here}" for what, there, here in compared if there != NOT_STATED),
-        "not_stated": ", ".join(what for what, there, _ in compared if there == NOT_STATED),
+        "agreement": _agreement(differing, delta, effect),
+        "differs": differing.differs, "not_stated": differing.not_stated,
         "flaw": row["flaw"], "source": row["source"],
     }  # fmt: skip
 
 
-def _on(row: Mapping[str, str]) -> str:
+def on(row: Mapping[str, str]) -> str:
     """Data and protocol of a published row in short: ``Cityscapes val, single scale, 80000 iterations``."""
     scales = {"single": "single scale", "multi": "multi-scale"}.get(row["scales"], "")
     split, schedule = ("" if row[name] == NOT_STATED else row[name] for name in ("split", "schedule"))
     return ", ".join(each for each in (f"{row['data']} {split}".rstrip(), scales, schedule) if each)
 
 
-def _agreement(compared: list[tuple[str, str, str]], delta: float, effect: stats.Effect) -> str:
+@dataclass(frozen=True)
+class Differing:
+    """In what a published row's protocol is not ours: its name, the published value, ours."""
+
+    found: tuple[tuple[str, str, str], ...]
+
+    @property
+    def differs(self) -> str:
+        return "; ".join(f"{what}: {there}, here {here}" for what, there, here in self.found if there != NOT_STATED)
+
+    @property
+    def not_stated(self) -> str:
+        return ", ".join(what for what, there, _ in self.found if there == NOT_STATED)
+
+
+def compared(results: Results, variant: str, row: Mapping[str, str]) -> Differing:
+    """A published row's protocol against the recipe and the network of a variant."""
+    return Differing(tuple(_compared(results, variant, row)))
+
+
+def _agreement(differing: Differing, delta: float, effect: stats.Effect) -> str:
     for what in ("data set", "classes", "split"):
-        if any(name == what for name, _, _ in compared):
+        if any(name == what for name, _, _ in differing.found):
             return f"not comparable: another {what}" if what != "classes" else "not comparable: other classes"
     if pd.isna(delta):
         return "no published difference"
@@ -143,7 +163,7 @@ def _compared(results: Results, variant: str, row: Mapping[str, str]) -> Iterato
         "flip": ("flip", OURS_TEST["flip"]),
     }
     for what, (name, ours) in here.items():
-        if _plain(row[name]) != _plain(ours) and ours != NOT_STATED:
+        if plain(row[name]) != plain(ours) and ours != NOT_STATED:
             yield what, row[name], ours
 
 
@@ -165,7 +185,7 @@ def _initial_weights(facts: Mapping[str, Any]) -> str:
     return "random" if part["choices"]["weights"] is None else "from a file"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without case and punctuation: a data set's name is written in several ways."""
     return "".join(letter for letter in text.lower() if letter.isalnum())
 

@@ -1,4 +1,4 @@
-"""Speed-ups as reports show them: comparisons, where they cross 1, what was published, a figure over input sizes."""
+"""Speed-ups as reports show them: comparisons, where they cross 1, a figure over input sizes."""
 
 from __future__ import annotations
 
@@ -39,20 +39,6 @@ def crossings(results: Results) -> pd.DataFrame:
     table = speedups.crossing_table(speedups.frame(results))
     named = table.assign(variant=table["variant"].map(labels(results)))
     return named[["variant", "ratio crosses 1"]].rename(columns={"variant": "Variant", "ratio crosses 1": "Crosses 1"})
-
-
-def published(results: Results) -> pd.DataFrame:
-    """Published speed-ups over the same other side, each with its protocol and what is known to be wrong with it."""
-    against = _against(results).get("upsampling")
-    if against is None:
-        return pd.DataFrame()
-    table = speedups.published_ratios(against)
-    heads = {
-        "system": "System", "backbone": "Backbone", "head": "Head", "ratio": "Times as fast", "value": "images/s",
-        "value_against": "images/s, against", "input": "Input", "protocol": "Protocol", "hardware": "Hardware",
-        "flaw": "Known flaw", "source": "Source",
-    }  # fmt: skip
-    return table[list(heads)].rename(columns=heads).fillna(NOTHING)
 
 
 def figure(results: Results) -> Figure:
@@ -111,18 +97,6 @@ def _mark_crossing(drawing: Any, crossing: speedups.Crossing, look: Look) -> Non
         x=math.log10(crossing.pixels), xref="x", y=0, yref="paper", yanchor="bottom", xanchor="left", showarrow=False,
         text=f"{math.sqrt(crossing.pixels):.0f}²",
     )  # fmt: skip
-
-
-def _against(results: Results) -> dict[str, str]:
-    """The levels that all comparisons' other sides have and their variants have not."""
-    cells = [cell for cell in results.plan["cells"] if cell["stage"] == "speed" and not cell.get("excluded")]
-    pairs = {(name, level) for cell in cells for term in cell["against"].split(",") for name, level in [_split(term)]}
-    return {name: level for name, level in pairs if all(cell["levels"].get(name, level) != level for cell in cells)}
-
-
-def _split(term: str) -> tuple[str, str]:
-    name, _, level = term.partition("=")
-    return name.strip(), level
 
 
 def _setting(row: Mapping[Any, Any]) -> Setting:

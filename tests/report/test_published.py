@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,10 +12,12 @@ import pandas as pd
 import pytest
 
 from bench.plan import here, make_plan
+from bench.published.rows import rows
 from bench.records import load
-from bench.report import counterparts, published
+from bench.report import counterparts, published, published_classes, published_speed
 from bench.study import Source
 from bench.trial import load as load_source
+from tests.test_speedups import measured, planted
 
 Plant = Callable[..., Path]
 FACTORS = {"upsampling": ["dilated-8", "jpu", "fpn"], "head": ["encnet"]}
@@ -162,3 +165,65 @@ def test_a_planned_study_carries_what_its_report_needs(tiny_study: Callable[...,
     sys.modules.pop("studies.tiny")
     plain = make_plan(load_source(Source(str(study))), tmp_path / "plain", here())
     assert [trial.key for trial in plain.trials] == before  # no published number changes a trial's identity
+
+
+def test_published_speeds_stand_beside_ours_with_what_differs(tmp_path: Path) -> None:
+    declared = {
+        "system": "FastFCN", "against": {"neck": "off"}, "settings": {"backbone": "resnet50", "head": "encnet"},
+        "levels": {"neck=off": {"upsampling": "dilated-8"}, "neck=jpu": {"upsampling": "jpu"}},
+    }  # fmt: skip
+    times = {side: measured([0.5] * 20, [0.75] * 20) for side in (256, 512)}
+    folder = planted(tmp_path, times)
+    plan = json.loads((folder / "study.json").read_text()) | {"published": [declared]}
+    (folder / "study.json").write_text(json.dumps(plan))
+    faster, slower = published_speed.speeds(load(folder)).to_dict("records")
+    assert (faster["Published"], faster["Times as fast, published"]) == ("37.56 images/s", "×2.00")  # over 18.77
+    assert (faster["Times as fast, ours"], faster["95 % interval"]) == ("×1.50", "[1.500, 1.500]")
+    assert (faster["Images/s, ours"], faster["Setting, ours"]) == ("4", "512x512 batch 2")
+    assert faster["Differs in"].startswith(
+        "data: PASCAL Context, 59 classes, here planted, 2 classes; hardware: Titan Xp (of the training machine; not "
+        "stated beside the table), here Planted CPU, 2 threads; protocol: eval, batch 1"
+    )
+    assert "no cuda.synchronize" in faster["Known flaw"]
+    # The other side has no pair of its own; ours is timed as the other side, two images in 0.75 s.
+    assert (slower["Variant"], slower["Published"], slower["Against"]) == ("baseline", "18.77 images/s", "—")
+    assert (slower["Images/s, ours"], slower["Times as fast, ours"]) == ("2.67", "—")
+    (folder / "study.json").write_text(json.dumps(plan | {"stages": ["speed"], "cells": plan["cells"][:1]}))
+    (faster, _) = published_speed.speeds(load(folder)).to_dict("records")
+    assert "input: 512x512, here 256x256" in faster["Differs in"]
+
+
+def test_a_study_that_times_nothing_says_so_beside_published_speeds(tmp_path: Path, planted_results: Plant) -> None:
+    table(tmp_path, planted_results)
+    found = published_speed.speeds(load(tmp_path))
+    assert set(found["Variant"]) == {"baseline", "upsampling=jpu"}
+    assert set(found["Setting, ours"]) == {"—"}
+    assert found["Differs in"].str.endswith("not timed here").all()
+
+
+def test_the_toolboxs_latencies_are_the_reciprocals_of_its_images_per_second() -> None:
+    found = rows("speed")
+    found = found[found["head"].eq("dual-attention") & found["data"].eq("Cityscapes")]
+    by_unit = {unit: own.set_index(["backbone", "input"])["value"].astype(float) for unit, own in found.groupby("unit")}
+    assert sorted(by_unit["ms"]) == [375.94, 502.51, 641.03, 934.58]
+    assert list(1000 / by_unit["images/s"]) == pytest.approx(
+        list(by_unit["ms"].loc[by_unit["images/s"].index]), abs=0.01
+    )
+
+
+def test_published_ious_of_classes_stand_beside_ours_by_the_classes_names(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    declared = {
+        "system": "Gated-SCNN", "against": {}, "settings": {},
+        "levels": {"attention=off": {"shape": "none"}, "attention=on": {"shape": "gates-gradients-dual"}},
+    }  # fmt: skip
+    scores = {"attention=off": [0.6, 0.62], "attention=on": [0.65, 0.67]}
+    plan = {"published": [declared]}
+    folder = planted_results(tmp_path, factors={"attention": ["off", "on"]}, scores=scores, plan=plan)
+    found = published_classes.classes(load(folder))
+    assert set(found["Class"]) == {"road", "pole", "sky"}
+    row = found[(found["Class"] == "pole") & (found["Variant"] == "attention=on")].iloc[0]
+    assert row["Published (%)"] == "70.8"
+    assert (row["Seeds"], row["Ours (%)"]) == ("2/2", "66.00 ± 1.41")
+    assert "data set: Cityscapes, here synthetic" in row["Differs in"]
