@@ -82,5 +82,14 @@ def _by_seed(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype
     return found
 
 
+def by_seed(results: Results) -> dict[str, pd.DataFrame]:
+    """Class -> its IoU, seeds x variants with a trial done; NaN where it has no union."""
+    wide = _by_seed(results)
+    return {
+        name: pd.DataFrame({variant: own[:, index] for variant, own in wide.items()})
+        for index, name in enumerate(_classes(results))
+    }
+
+
 def _classes(results: Results) -> list[str]:
     return [str(name) for name in results.plan["data"]["classes"]]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from bench import stats
 from bench.columns import Column, column
+from bench.comparison import COUNTED
 from bench.derived import NOISY
 from bench.records import Results
 from bench.report import per_class, per_image, tables
@@ -54,7 +56,10 @@ def cost(results: Results) -> Table:
     """Variants by everything that cost trials measured, each with its ratio to the baseline."""
     values = tables.numbers(results)
     measured = [name for name in tables.COST if values[name].notna().any()]
-    caption = "Costs, in brackets as a ratio to the baseline's."
+    caption = (
+        "Costs, in brackets as a ratio to the baseline's. Bold: the smallest count; what is timed or read off the "
+    )
+    caption += "machine is one run a variant, and never bold."
     if values["isolated"].eq(False).any():
         caption += f" {tables.NOT_ISOLATED}: other work may have shared the machine."
     absent = "" if measured else "no cost trial is done"
@@ -62,7 +67,8 @@ def cost(results: Results) -> Table:
         caption += f" {tables.SPREAD}: noisy, the quartiles are over 10 % of it apart."
     rows = values if measured else values[:0]
     columns = tables.variant_columns(results, values)
-    return Table("cost", rows, columns, ("variant", *measured), caption, absent=absent)
+    bold = {name: partial(_is_smallest, rows[name].tolist()) for name in COUNTED if name in measured}
+    return Table("cost", rows, columns, ("variant", *measured), caption, bold, absent=absent)
 
 
 def classes(results: Results) -> Table:
@@ -79,13 +85,16 @@ def classes(results: Results) -> Table:
             values = pd.concat([values, pd.DataFrame(parts, index=values.index)], axis="columns")
             columns[key] = Shown(str(name), tuple(parts), _class_text(key))
             names.append(key)
+    first = _best(per_class.by_seed(results), "higher")
+    bold = {key: partial(_is_variant, values, first.get(key.removeprefix("iou_"), "")) for key in names}
     caption = (
         f"IoU (%) of each class, mean ± standard deviation over the seeds in which it occurs; {column(IOU).label} is "
-        "their mean in each seed. Where a class occurs in fewer seeds than are done, their number is in brackets."
+        "their mean in each seed. Where a class occurs in fewer seeds than are done, their number is in brackets. "
+        f"{BEST.replace('over these comparisons', 'over those of all classes')}"
     )
     rows, absent = (values, "") if names else (values[:0], "no quality trial is done")
     chosen = ("variant", *names, IOU, "n")
-    return Table("classes", rows, columns, chosen, caption, required=tables.required_of(values), absent=absent)
+    return Table("classes", rows, columns, chosen, caption, bold, tables.required_of(values), absent)
 
 
 def class_effects(results: Results) -> Table:
@@ -140,16 +149,34 @@ def best(results: Results, name: str) -> str:
     Holm's correction runs over these comparisons. A variant without a value is no comparison, one without a common
     seed is a comparison that is not resolved.
     """
-    better, seeds = column(name).better, _by_seed(results, name)
-    if better is None or len(seeds.columns) < 2:
-        return ""
-    means = seeds.mean()
-    first = str(means.idxmax() if better == "higher" else means.idxmin())
-    pairs = [seeds[[first, other]].dropna() for other in seeds.columns if other != first]
-    found = [stats.paired(pair.iloc[:, 0].tolist(), pair.iloc[:, 1].tolist()) for pair in pairs]
-    adjusted = stats.holm([each.p for each in found])
-    said = [stats.verdict(each, p, better).word for each, p in zip(found, adjusted, strict=True)]
-    return first if set(said) == {"better"} else ""
+    better = column(name).better
+    return _best({name: _by_seed(results, name)}, better)[name] if better is not None else ""
+
+
+def _best(columns: Mapping[str, pd.DataFrame], better: Literal["higher", "lower"]) -> dict[str, str]:
+    """Column -> its best variant, if it is resolved to be so; Holm's correction runs over all columns' comparisons.
+
+    Args:
+        columns: name -> seeds x variants.
+        better: which way is good.
+    """
+    first: dict[str, str] = {}
+    found: list[tuple[str, stats.Effect]] = []
+    for name, each in columns.items():
+        seeds = each.dropna(axis="columns", how="all")
+        means = seeds.mean()
+        if len(means) < 2:
+            continue
+        first[name] = str(means.idxmax() if better == "higher" else means.idxmin())
+        pairs = [seeds[[first[name], other]].dropna() for other in seeds.columns if other != first[name]]
+        found += [(name, stats.paired(pair.iloc[:, 0].tolist(), pair.iloc[:, 1].tolist())) for pair in pairs]
+    adjusted = stats.holm([effect.p for _, effect in found])
+    beaten = {
+        name
+        for (name, effect), p in zip(found, adjusted, strict=True)
+        if stats.verdict(effect, p, better).word != "better"
+    }
+    return {name: first[name] if name in first and name not in beaten else "" for name in columns}
 
 
 def _by_seed(results: Results, name: str) -> pd.DataFrame:
@@ -170,7 +197,18 @@ def _of_variants(
 
 
 def _is_best(results: Results, name: str, values: pd.DataFrame) -> list[bool]:
-    return (values["variant"] == best(results, name)).tolist()
+    return _is_variant(values, best(results, name))
+
+
+def _is_variant(values: pd.DataFrame, variant: str) -> list[bool]:
+    return (values["variant"] == variant).tolist()
+
+
+def _is_smallest(counts: Sequence[float]) -> list[bool]:
+    """Which count is smaller than every other; none where the smallest is shared, or there is one alone."""
+    known = [each for each in counts if not math.isnan(each)]
+    unique = len(known) > 1 and known.count(min(known)) == 1
+    return [unique and each == min(known) for each in counts]
 
 
 def _is_measured(name: str, each: Column, values: pd.DataFrame) -> bool:

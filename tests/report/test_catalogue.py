@@ -146,6 +146,36 @@ def test_the_classes_table_is_mean_and_spread_over_seeds(tmp_path: Path, planted
     assert list(table.unrounded())[:4] == ["variant", "iou_road_mean", "iou_road_sd", "iou_road_n"]
 
 
+def test_a_class_is_bold_where_the_best_is_resolved_after_holm_over_all_classes(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    factors = {"neck": ["off", "big"]}
+    clear = {"neck=off": [0.60, 0.61, 0.62], "neck=big": [0.650, 0.661, 0.671]}
+    table = catalogue.table(load(planted_results(tmp_path / "clear", factors=factors, scores=clear)), "classes")
+    for head in ("road", "pole", "sky"):
+        assert bold_of(table.printed(), table.emphasis(), head) == ["neck=big"]
+    # Differences of 1.0, 1.2 and 0.6 points: p = 0.034 for one class, 0.10 for each of three that are alike.
+    close = {"neck=off": [0.60, 0.61, 0.62], "neck=big": [0.610, 0.622, 0.626]}
+    results = load(planted_results(tmp_path / "close", factors=factors, scores=close))
+    (p,) = set(per_class.differences(results)["p"].round(6))
+    assert 0.05 / 3 < p < 0.05
+    assert not catalogue.table(results, "classes").emphasis().to_numpy().any()
+
+
+def test_the_smallest_count_is_bold_and_no_timing_ever_is(tmp_path: Path, planted_results: Plant) -> None:
+    table = catalogue.table(load(planted_results(tmp_path)), "cost")
+    bold = table.emphasis()
+    assert bold_of(table.printed(), bold, "MACs (G) ↓") == ["baseline"]
+    assert bold_of(table.printed(), bold, "Parameters (M) ↓") == ["baseline"]
+    assert not bold[["Latency (ms) ↓", "Peak memory (MiB) ↓"]].to_numpy().any()
+
+
+def test_a_smallest_count_that_is_shared_is_not_bold(tmp_path: Path, planted_results: Plant) -> None:
+    same = {name: {"parameters": {"backbone": 7}} for name in (A, B, C, D)}
+    table = catalogue.table(load(planted_results(tmp_path, costs=same)), "cost")
+    assert not table.emphasis()["Parameters (M) ↓"].any()
+
+
 def test_a_class_that_is_absent_in_a_seed_is_counted(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
     record = read(folder / "records" / "q0s1.aaaa1111.json")
