@@ -157,6 +157,6 @@ def _zeros(x: Sequence[float], y: Sequence[float]) -> list[float]:
 
 def _spell(crossing: Crossing) -> str:
     def side(pixels: float) -> str:
-        return "outside the range" if math.isnan(pixels) else f"{math.sqrt(pixels):.0f}²"
+        return "beyond the range" if math.isnan(pixels) else f"{math.sqrt(pixels):.0f}²"
 
     return f"at {side(crossing.pixels)} px ({side(crossing.low)} to {side(crossing.high)})"

@@ -20,7 +20,7 @@ def all_figures(results: Results) -> list[Figure]:
         RecordError: for results that must not be put side by side.
     """
     stages = results.plan["stages"]
-    found: list[Figure] = [speed.figure(results)] if "speed" in stages else []
+    found = speed.figures(results) if "speed" in stages else []
     if "quality" in stages:
         found += [forest(results), *interactions(results)]
     if "quality" in stages and "cost" in stages:

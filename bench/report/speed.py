@@ -13,7 +13,7 @@ from bench.records import Results
 from bench.report.figures import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
 from bench.report.tables import p_value, verdict
 from bench.report.words import NOTHING, labels
-from bench.setting import Setting
+from bench.setting import USUAL, Setting
 from bench.signed_ranks import Ratio
 
 HEADS = (
@@ -35,31 +35,53 @@ def comparisons(results: Results) -> pd.DataFrame:
 
 
 def crossings(results: Results) -> pd.DataFrame:
-    """Where each ratio crosses 1 as inputs grow, in words."""
-    table = speedups.crossing_table(speedups.frame(results))
-    named = table.assign(variant=table["variant"].map(labels(results)))
-    return named[["variant", "ratio crosses 1"]].rename(columns={"variant": "Variant", "ratio crosses 1": "Crosses 1"})
+    """Where each ratio crosses 1 as inputs grow, in words; with the kind of setting where there are several."""
+    table, names = speedups.crossing_table(speedups.frame(results)), labels(results)
+    kinds = [_kind(row) for row in table.to_dict("records")]
+    found = pd.DataFrame({"Variant": table["variant"].map(names), "Timed at": kinds, "Crosses 1": table[CROSSES]})
+    return found if len(set(kinds)) > 1 else found.drop(columns="Timed at")
 
 
-def figure(results: Results) -> Figure:
-    """The ratio against the pixels of the input, with its interval, and where it crosses 1."""
-    known, seen = speedups.frame(results).dropna(subset=["low", "high"]), looks(results)
+CROSSES = "ratio crosses 1"
+KIND = ("batch", "precision", "mode", "phase")
+"""What the lines of one figure have in common."""
+
+
+def _kind(row: Mapping[Any, Any]) -> str:
+    """``batch 8, bfloat16``; of what is usual, ``batch 1``."""
+    usual = [name for name in ("precision", "mode", "phase") if row[name] not in USUAL]
+    return ", ".join([f"batch {row['batch']}", *(str(row[name]) for name in usual)])
+
+
+def figures(results: Results) -> list[Figure]:
+    """The ratio against the pixels of the input, with its interval, and where it crosses 1: one a kind of setting."""
+    known = speedups.frame(results).dropna(subset=["low", "high"])
     known = known.assign(pixels=(known["height"] * known["width"]).astype(int))
-    drawing, rows = blank("Input (pixels)", "Times as fast", height=420), []
-    for (variant, *_), group in known.groupby(["variant", *KIND], sort=False):
-        look, own = seen[str(variant)], group.sort_values("pixels")
+    kinds = [own for _, own in known.groupby(list(KIND), sort=False)]
+    if len(kinds) <= 1:
+        return [_figure(results, known, "speed-ups", "Speed-up by input size")]
+    return [
+        _figure(results, own, f"speed-ups-{number}", f"Speed-up by input size: {_kind(own.iloc[0])}", group="speed-ups")
+        for number, own in enumerate(kinds, start=1)
+    ]
+
+
+def _figure(results: Results, known: pd.DataFrame, name: str, title: str, group: str = "") -> Figure:
+    drawing, rows, seen = blank("Input (pixels)", "Times as fast", height=420), [], looks(results)
+    for variant, own in known.sort_values("pixels").groupby("variant", sort=False):
+        look = seen[str(variant)]
         names = [_setting(row).name for row in own.to_dict("records")]
-        ratios, lows, highs = (own[name].tolist() for name in ("ratio", "low", "high"))
+        ratios, lows, highs = (own[column].tolist() for column in ("ratio", "low", "high"))
         drawing.add_scatter(
             x=own["pixels"].tolist(), y=ratios, mode="lines+markers", name=look.name, marker=look.marker(9),
-            line=look.line(), text=[text(name) for name in names], error_y=bars(ratios, lows, highs, look.colour),
+            line=look.line(), text=[text(each) for each in names], error_y=bars(ratios, lows, highs, look.colour),
             hovertemplate="%{text}: %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
         points = [(int(row["pixels"]), _ratio(row)) for row in own.to_dict("records")]
         for crossing in speedups.crossings(points):
-            _mark_crossing(drawing, crossing, look)
+            _mark_crossing(drawing, crossing, look, edges=(points[0][0], points[-1][0]))
         rows += [(look.label, *values) for values in zip(names, ratios, lows, highs, strict=True)]
-    sizes = known.drop_duplicates("pixels")
+    sizes = known.sort_values("pixels").drop_duplicates("pixels")
     drawing.update_xaxes(
         type="log",
         tickvals=sizes["pixels"].tolist(),
@@ -69,29 +91,26 @@ def figure(results: Results) -> Figure:
     table = pd.DataFrame(rows, columns=["Variant", "Setting", "Times as fast", "low", "high"])
     caption = (
         "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks "
-        "(signed ranks). Above 1 the variant is the faster. Dotted: where a ratio crosses 1 between the sizes "
-        "measured, and on the line at 1 the interval of that place, as far as it was measured."
+        "(signed ranks), each for itself. Above 1 the variant is the faster. Dotted upright: where a ratio crosses 1, "
+        "by straight lines between the sizes measured; along the line at 1 the interval of that place, dotted where it "
+        "goes on beyond these sizes."
     )
-    return finished(
-        "speed-ups", "Speed-up by input size", caption, drawing, table, "point", section="speed", key=drawn(seen, known)
-    )
-
-
-KIND = ("batch", "precision", "mode", "phase")
-"""What one line of the figure has in common."""
+    key = drawn(seen, known)
+    return finished(name, title, caption, drawing, table, "point", section="speed", key=key, group=group)
 
 
 def _ratio(row: Mapping[Any, Any]) -> Ratio:
     return Ratio(row["ratio"], row["low"], row["high"], int(row["blocks"]))
 
 
-def _mark_crossing(drawing: Any, crossing: speedups.Crossing, look: Look) -> None:
-    """A dotted line up from 1 with the size beside it, and a bar along 1 from one end of the interval to the other."""
-    ends = [crossing.pixels if math.isnan(end) else end for end in (crossing.low, crossing.high)]
-    drawing.add_scatter(
-        x=ends, y=[1, 1], mode="lines", line={"color": look.colour, "width": 5}, opacity=0.5, hoverinfo="skip",
-        name=look.name,
-    )  # fmt: skip
+def _mark_crossing(drawing: Any, crossing: speedups.Crossing, look: Look, edges: tuple[int, int]) -> None:
+    """A dotted line up from 1 with the size beside it, and a bar along 1 to both ends of the interval."""
+    for end, edge in zip((crossing.low, crossing.high), edges, strict=True):
+        beyond = math.isnan(end)
+        drawing.add_scatter(
+            x=[crossing.pixels, edge if beyond else end], y=[1, 1], mode="lines", opacity=0.5, hoverinfo="skip",
+            name=look.name, line={"color": look.colour, "width": 5, "dash": "dot" if beyond else "solid"},
+        )  # fmt: skip
     drawing.add_vline(x=crossing.pixels, line={"color": look.colour, "width": 1.4, "dash": "dot"})
     drawing.add_annotation(
         x=math.log10(crossing.pixels), xref="x", y=0, yref="paper", yanchor="bottom", xanchor="left", showarrow=False,

@@ -17,9 +17,11 @@ from bench.report import cost_figures, curves, per_class, speed
 from bench.report.class_figures import confusion, differences, notable
 from bench.report.cost_figures import attribution, growth
 from bench.report.curves import boundary_by_tolerance, learning_curves
+from bench.report.drawn import all_figures
 from bench.report.effect_figures import interactions
 from bench.report.outcome_grid import outcome_grid
 from bench.store import RecordError, read, read_all, write
+from tests.test_speedups import measured, planted
 
 Plant = Callable[..., Path]
 A, B, C, D = (
@@ -251,13 +253,49 @@ def timed(folder: Path, ratios: dict[int, float]) -> None:
 def test_the_size_at_which_a_ratio_crosses_1_is_marked(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
     timed(folder, {256: 0.5, 1024: 2.0})
-    figure = speed.figure(load(folder))
+    (figure,) = speed.figures(load(folder))
     assert figure.figure.layout.meta["marks"] == len(figure.table) == 2, "a crossing is no mark"
     (line,) = [shape for shape in figure.figure.layout.shapes if shape.x0 == shape.x1]
     assert line.x0 == pytest.approx(512**2, rel=0.01), "half way on logarithmic axes"
-    (interval,) = [trace for trace in figure.figure.data if trace.mode == "lines"]
-    assert interval.x[0] < line.x0 < interval.x[1]
+    down, up = [trace for trace in figure.figure.data if trace.mode == "lines"]
+    assert down.x[0] == up.x[0] == pytest.approx(line.x0, rel=1e-4)
+    assert down.x[1] < line.x0 < up.x[1]
+    assert (down.line.dash, up.line.dash) == ("solid", "solid")
     assert "512²" in {note.text for note in figure.figure.layout.annotations}
+
+
+def test_an_interval_of_a_crossing_that_goes_on_beyond_the_sizes_is_drawn_to_the_edge_and_dotted(
+    tmp_path: Path,
+) -> None:
+    # At 64² from 1/2 to 1.1: the upper end is above 1 everywhere, so where it crosses is not known.
+    unclear = measured([1.0] * 20, [0.5] * 8 + [1.1] * 12)
+    (figure,) = speed.figures(load(planted(tmp_path, {64: unclear, 256: measured([1.0] * 20, [2.0] * 20)})))
+    (line,) = [shape for shape in figure.figure.layout.shapes if shape.x0 == shape.x1]
+    down, up = [trace for trace in figure.figure.data if trace.mode == "lines"]
+    assert (down.x[1], down.line.dash) == (64 * 64, "dot")
+    assert (up.x[1] > line.x0, up.line.dash) == (True, "solid")
+    assert speed.crossings(load(tmp_path))["Crosses 1"][0].count("(beyond the range to") == 1
+
+
+def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: Path) -> None:
+    folder = planted(tmp_path, {64: measured([1.0] * 20, [2.0] * 20), 128: measured([1.0] * 20, [3.0] * 20)})
+    plan = json.loads((folder / "study.json").read_text())
+    for side in (64, 128):
+        cell = next(each for each in plan["cells"] if each["key"] == f"k{side}")
+        setting = {**cell["setting"], "batch": 1, "precision": "bfloat16"}
+        plan["cells"].append({**cell, "key": f"b{side}", "setting": setting})
+        record = read(folder / "records" / f"k{side}-hw.aaaa1111.json")
+        write(replace(record, key=f"b{side}-hw", trial={**record.trial, "setting": setting}), folder / "records")
+    (folder / "study.json").write_text(json.dumps(plan))
+    results = load(folder)
+    first, second = speed.figures(results)
+    assert (first.title, second.title) == (
+        "Speed-up by input size: batch 2", "Speed-up by input size: batch 1, bfloat16",
+    )  # fmt: skip
+    assert first.name != second.name
+    assert [len(each.table) for each in (first, second)] == [2, 2]
+    assert speed.crossings(results)["Timed at"].tolist() == ["batch 2", "batch 1, bfloat16"]
+    assert len([each for each in all_figures(results) if each.section == "speed"]) == 2
 
 
 def test_speed_ups_have_a_column_a_setting_in_the_grid_of_outcomes(tmp_path: Path, planted_results: Plant) -> None:

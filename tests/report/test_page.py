@@ -211,11 +211,11 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
     plan["stages"] = ["quality", "cost", "speed"]
     (folder / "study.json").write_text(json.dumps(plan))
     page = without_plotly(write_report(folder))
-    drawn = speed.figure(load(folder))
+    (drawn,) = speed.figures(load(folder))
     assert drawn.figure.layout.meta["marks"] == len(drawn.table) == 2
     assert "left out: &lt;b&gt;neighbour" in page
     assert "<b>neighbour" not in page
-    assert "Published beside it" not in page  # nothing is known of a level that is called "dilated"
+    assert "Published speeds" not in page, "the study names none"
     table = speed.comparisons(load(folder))
     assert table["Times as fast"].tolist()[:2] == ["2.004", "2.004"]
     assert (folder / "report" / "data" / "speed.csv").read_text().count("\n") == 4
