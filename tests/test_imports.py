@@ -45,8 +45,9 @@ ALLOWED = {
     "identity": set(),
     "columns": {"parts"},
     "derived": {"scores"},
-    "store": {"parts"},
-    "records": {"columns", "scores", "derived", "setting", "store"},
+    "schema": {"columns", "setting", "schema"},
+    "store": {"parts", "schema"},
+    "records": {"columns", "scores", "derived", "setting", "schema", "store"},
     "pictures": {"store"},
     "stats": set(),
     "published": {"parts"},
@@ -98,8 +99,8 @@ ALLOWED = {
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
-    "parts", "columns", "scores", "derived", "store", "records", "stats", "audit", "speedups", "pictures", "report",
-    "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes", "two_samples",
+    "parts", "columns", "scores", "derived", "schema", "store", "records", "stats", "audit", "speedups", "pictures",
+    "report", "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes", "two_samples",
     "speed_comparison", "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
 }  # fmt: skip
 
