@@ -152,6 +152,10 @@ def read_plan(folder: Path) -> dict[str, Any]:
     Raises:
         RecordError: for a folder without one, or one that cannot be read.
     """
+    if not folder.is_dir():
+        raise RecordError(
+            f"{folder} has no study.json: it is no folder; name one of results, or make it with: bench plan STUDY"
+        )
     path = folder / "study.json"
     remedy = "write it anew with: bench plan STUDY"
     try:

@@ -62,9 +62,10 @@ ALLOWED = {
     },
     "report": {
         "parts", "columns", "derived", "store", "records", "setting", "stats", "speedups", "audit", "published",
-        "comparison", "scores", "pictures", "report",
+        "comparison", "scores", "pictures", "terminal", "report",
     },
-    "comparison_commands": {"parts", "sides", "comparison", "report"},
+    "terminal": set(),
+    "comparison_commands": {"parts", "store", "sides", "comparison", "report", "terminal"},
     "redaction": set(),
     "bundle_texts": {"store", "records"},
     "bundle": {"records", "redaction", "bundle_texts", "report"},
@@ -93,8 +94,8 @@ ALLOWED = {
         "parts", "store", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
         "speedups", "limits", "commands", "report",
     },
-    "report_cli": {"parts", "records", "report", "comparison_commands", "bundle"},
-    "cli": {"parts", "commands", "timing_commands", "report_cli"},
+    "report_cli": {"parts", "store", "records", "report", "comparison_commands", "bundle", "terminal"},
+    "cli": {"parts", "commands", "timing_commands", "report_cli", "terminal"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
@@ -102,6 +103,7 @@ WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "schema", "store", "records", "stats", "audit", "speedups", "pictures",
     "report", "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes", "two_samples",
     "speed_comparison", "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
+    "terminal",
 }  # fmt: skip
 
 
