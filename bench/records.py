@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_float_dtype
 
 from bench.columns import COLUMNS, META, Column, column
 from bench.derived import COLUMNS_OF, doubts
@@ -205,27 +204,6 @@ def _check_planned(record: Record, cell: Mapping[str, Any], classes: Sequence[st
 def frame(folder: str | Path) -> pd.DataFrame:
     """:meth:`Results.frame` of a results folder."""
     return load(folder).frame()
-
-
-def frames(*folders: str | Path) -> pd.DataFrame:
-    """:func:`frame` of one folder; of several, one below the other with the column ``folder`` in front.
-
-    Raises:
-        RecordError: for no folder at all.
-    """
-    if not folders:
-        raise RecordError("no results folder was named; give one or more, such as results/quickstart")
-    tables = [frame(folder) for folder in folders]
-    if len(tables) == 1:
-        return tables[0]
-    names = dict.fromkeys(["folder", *(name for table in tables for name in table.columns)])
-    rows = [
-        {"folder": str(folder), **row}
-        for folder, table in zip(folders, tables, strict=True)
-        for row in table.to_dict("records")
-    ]
-    measured = [name for name in names if any(name in table and is_float_dtype(table[name]) for table in tables)]
-    return pd.DataFrame(rows, columns=list(names)).astype(dict.fromkeys(measured, float))
 
 
 def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> tuple[dict[str, Any], dict[str, float]]:

@@ -120,7 +120,12 @@ def export(
     output: Annotated[
         Path | None, typer.Option(help="The zip file; by default NAME.zip beside the folder.", show_default=False)
     ] = None,
-    artifacts: Annotated[bool, typer.Option("--artifacts", help="Also what trials left under artifacts/.")] = False,
+    artifacts: Annotated[
+        bool,
+        typer.Option(
+            "--artifacts", help="Also counts and predictions of every image, and pictures: the gallery needs them."
+        ),
+    ] = False,
 ) -> None:
     """Bundle records, report, environment and commands as a zip file for a supplement.
 

@@ -52,6 +52,7 @@ ALLOWED = {
     "stats": set(),
     "published": {"parts"},
     "speedups": {"derived", "store", "records", "stats"},
+    "frames": {"parts", "schema", "store", "records", "speedups"},
     "audit": set(),
     "sides": {"store", "records"},
     "changes": {"store", "sides"},
@@ -68,7 +69,7 @@ ALLOWED = {
     "comparison_commands": {"parts", "store", "sides", "comparison", "report", "terminal"},
     "redaction": set(),
     "bundle_texts": {"store", "records"},
-    "bundle": {"records", "redaction", "bundle_texts", "report"},
+    "bundle": {"parts", "store", "records", "redaction", "bundle_texts", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
     "study": {"parts", "model", "recipe", "setting", "factors", "published"},
@@ -100,9 +101,9 @@ ALLOWED = {
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
-    "parts", "columns", "scores", "derived", "schema", "store", "records", "stats", "audit", "speedups", "pictures",
-    "report", "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes", "two_samples",
-    "speed_comparison", "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
+    "parts", "columns", "scores", "derived", "frames", "schema", "store", "records", "stats", "audit", "speedups",
+    "pictures", "report", "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes",
+    "two_samples", "speed_comparison", "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
     "terminal",
 }  # fmt: skip
 
@@ -164,7 +165,7 @@ def test_packages_hold_no_code_so_that_importing_one_module_imports_no_other() -
         "from __future__ import annotations",
         "from typing import TYPE_CHECKING",
         "if TYPE_CHECKING:",
-        "def results(*folders: str | Path) -> pd.DataFrame:",
+        "def results(*folders: str | Path, stage: str | None=None) -> pd.DataFrame:",
     ]
 
 

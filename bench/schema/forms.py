@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +22,7 @@ Finite = Annotated[float, Field(ge=-1e300, le=1e300)]
 Names = Annotated[list[str], Field(min_length=1)]
 Size = Annotated[list[Whole], Field(min_length=2, max_length=2)]
 Stage = Literal["quality", "cost", "speed"]
+STAGES: tuple[str, ...] = get_args(Stage)
 
 
 class Form(BaseModel):
