@@ -20,6 +20,7 @@ from typing import IO, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.npyio import NpzFile
 
 from bench.parts import BenchError
 from bench.schema.forms import problem
@@ -108,7 +109,10 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]
         RecordError: for a file that is none, or that lacks one of them.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if not isinstance(arrays, NpzFile):
+                raise ValueError("it is one array, not an archive of arrays")
             return {name: arrays[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RecordError(f"{path} cannot be read ({error}); delete it, and its trial counts without it") from error

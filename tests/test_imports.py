@@ -49,6 +49,7 @@ ALLOWED = {
     "store": {"parts", "schema"},
     "records": {"columns", "scores", "derived", "setting", "schema", "store"},
     "pictures": {"store"},
+    "image_scores": {"store"},
     "stats": set(),
     "published": {"parts"},
     "speedups": {"derived", "store", "records", "stats"},
@@ -63,7 +64,7 @@ ALLOWED = {
     },
     "report": {
         "parts", "columns", "derived", "store", "records", "setting", "stats", "speedups", "audit", "published",
-        "comparison", "scores", "pictures", "terminal", "report",
+        "comparison", "scores", "pictures", "image_scores", "terminal", "report",
     },
     "terminal": set(),
     "comparison_commands": {"parts", "store", "sides", "comparison", "report", "terminal"},
@@ -102,9 +103,9 @@ SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "frames", "schema", "store", "records", "stats", "audit", "speedups",
-    "pictures", "report", "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes",
-    "two_samples", "speed_comparison", "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
-    "terminal",
+    "pictures", "image_scores", "report", "report_cli", "cli", "identity", "recipe", "setting", "published",
+    "sides", "changes", "two_samples", "speed_comparison", "comparison", "comparison_commands", "redaction",
+    "bundle_texts", "bundle", "terminal",
 }  # fmt: skip
 
 

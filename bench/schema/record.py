@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bench.schema.forms import Amount, Finite, Form, Names, Samples, Seconds, Seed, Size, Stage, Whole, check_setting
 
@@ -16,6 +18,16 @@ Status = Literal["diverged", "done", "excluded", "out_of_memory", "failed", "int
 Matrix = list[list[Whole]]
 LogRatio = Annotated[float, Field(ge=-50, le=50)]
 """Of two times: e to the power of 50 is the largest."""
+
+
+def _inside(path: str) -> str:
+    if PurePath(path).is_absolute() or ".." in PurePath(path).parts or "\0" in path:
+        raise ValueError(f"it names a file outside its results folder: {reprlib.repr(path)}")
+    return path
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+"""A file below the results folder."""
 
 
 class Trial(Form):
@@ -130,8 +142,8 @@ class Quality(Form):
     trimap: Bands | None = None
     distance_crop: Crops | None = None
     calibration: Calibration | None = None
-    artifact: str = ""
-    pictures: dict[str, str] = Field(default_factory=dict)
+    artifact: Inside = ""
+    pictures: dict[str, Inside] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _of_all_classes(self) -> Self:
