@@ -191,8 +191,10 @@ def read_all(folder: Path) -> list[Record]:
     An unfinished record gives way to a finished one of another machine.
 
     Raises:
-        RecordError: for two finished records of one trial.
+        RecordError: for two finished records of one trial, or a file in place of the folder.
     """
+    if folder.exists() and not folder.is_dir():
+        raise RecordError(f"{folder} is no folder, so no record can be in it; move it away")
     chosen: dict[str, tuple[Path, Record]] = {}
     with no_collection():
         read_files = [(path, read(path)) for path in sorted(folder.glob("*.json"))]

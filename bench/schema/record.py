@@ -12,10 +12,24 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bench.schema.forms import Amount, Finite, Form, Names, Samples, Seconds, Seed, Size, Stage, Whole, check_setting
+from bench.schema.forms import (
+    LARGEST,
+    Amount,
+    Finite,
+    Form,
+    Names,
+    Samples,
+    Seconds,
+    Seed,
+    Size,
+    Stage,
+    Whole,
+    check_setting,
+)
 
 Status = Literal["diverged", "done", "excluded", "out_of_memory", "failed", "interrupted", "timed_out"]
 Matrix = list[list[Whole]]
+Step = Annotated[float, Field(ge=0, le=LARGEST, multiple_of=1)]
 LogRatio = Annotated[float, Field(ge=-50, le=50)]
 """Of two times: e to the power of 50 is the largest."""
 
@@ -76,7 +90,7 @@ class RecordForm(Form):
 
 
 class History(Form):
-    iteration: Annotated[list[Amount], Field(min_length=1)]
+    iteration: Annotated[list[Step], Field(min_length=1)]
     loss: list[Finite]
 
     @model_validator(mode="after")
