@@ -65,7 +65,8 @@ def report(
 ) -> None:
     """Build tables and page anew from a results folder, or print one table.
 
-    Reads the records and study.json only; needs neither torch nor ray.
+    Reads study.json and records/ and, where they are, artifacts/ and pictures/ (table of images, gallery) and
+    attribution/ (growth of costs). Writes report/ alone. Needs neither torch nor ray.
     """
     if (table is not None) + methods + watch + (figures is not None) > 1:
         raise BenchError("--table, --methods, --watch and --figures exclude each other; choose one")
@@ -107,7 +108,7 @@ def compare(
 ) -> None:
     """Compare two sets of results: what changed between them, and which differences are resolved.
 
-    A side is a results folder, or the records of one commit or host in it. Reads records and study.json only.
+    A side is a results folder, or the records of one commit or host in it. Reads study.json and records/ alone.
     """
     from bench import comparison_commands
 
@@ -129,7 +130,8 @@ def export(
 ) -> None:
     """Bundle records, report, environment and commands as a zip file for a supplement.
 
-    Paths of this machine are left out. The same results give the same bytes.
+    Takes study.json, records/, attribution/ and limits along, with --artifacts also artifacts/ and pictures/; logs/
+    stay here. Paths of this machine are replaced. The same results give the same bytes.
     """
     from bench import bundle
 
