@@ -10,18 +10,29 @@ import subprocess
 import tempfile
 import zipfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import bundle_texts as texts
 from bench import redaction
+from bench.parts import BenchError
 from bench.records import Results, load
 from bench.redaction import Command, Redaction
 from bench.report.page import write_report
+from bench.store import RecordError, read_json
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Of every file in the zip: the earliest time that the format knows."""
 TEXT = (".json", ".csv", ".txt", ".md", ".tex")
+PARTS = ("study.json", "records", "attribution", "limits-*.json")
+"""What goes along of a results folder."""
+LARGE = ("artifacts", "pictures")
+"""What goes along where it is asked for."""
+
+
+class BundleError(BenchError, ValueError):
+    """A place that no bundle can be written to."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +49,23 @@ def export(folder: Path, output: Path | None = None, *, artifacts: bool = False)
     Args:
         folder: a results folder.
         output: the zip file; by default ``<name>.zip`` beside the folder.
-        artifacts: whether what trials left under ``artifacts`` goes with it.
+        artifacts: whether what trials left under ``artifacts`` and ``pictures`` goes with it.
 
     Raises:
         RecordError: for records that cannot be read or must not be compared.
+        BundleError: for an output in the results folder itself, or one that is there and no zip file.
     """
     name = folder.resolve().name
     results = load(folder)
-    command = redaction.command(str(results.plan["command"]))
-    target = output or folder.resolve().parent / f"{name}.zip"
+    target, command = _target(folder, output), _command(folder, results)
+    wanted = (*PARTS, *LARGE) if artifacts else PARTS
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / name
-        cleaned = _copy(folder, root, command, artifacts=artifacts)
+        cleaned = _copy(folder, root, command, wanted)
         write_report(root)
         exported = load(root)
-        notes = (*_source(root, results, command), *texts.notes(exported, cleaned.counts))
+        left_out = texts.left_out({part: _sizes(folder / part) for part in LARGE if part not in wanted})
+        notes = (*_source(root, results, command), *left_out, *texts.notes(exported, cleaned.counts))
         contents = {
             "environment.txt": texts.environment(exported),
             "commands.sh": texts.commands(exported, command.shown, name),
@@ -66,30 +79,55 @@ def export(folder: Path, output: Path | None = None, *, artifacts: bool = False)
     return Exported(target, notes)
 
 
-def _copy(folder: Path, root: Path, command: Command, *, artifacts: bool) -> Redaction:
-    """Plan, records, cost attribution, limits and, if wanted, artifacts, without paths of this machine."""
+def _command(folder: Path, results: Results) -> Command:
+    try:
+        return redaction.command(str(results.plan["command"]))
+    except ValueError as error:
+        raise RecordError(f"{folder / 'study.json'} has a command that no shell reads ({error}); correct it") from error
+
+
+def _target(folder: Path, output: Path | None) -> Path:
+    """Where the zip file goes."""
+    target = (folder.resolve().parent / f"{folder.resolve().name}.zip" if output is None else output).absolute()
+    if target.is_dir():
+        raise BundleError(f"--output {target} is a folder; name a zip file")
+    if target.exists() and not zipfile.is_zipfile(target):
+        raise BundleError(f"{target} is there already and is no zip file; name another with --output")
+    if target.resolve().is_relative_to(folder.resolve()):
+        raise BundleError(f"{target} lies in the results folder itself; name a place outside of it with --output")
+    return target
+
+
+def _copy(folder: Path, root: Path, command: Command, parts: Sequence[str]) -> Redaction:
+    """Some parts of a results folder, without paths of this machine."""
     cleaned = Redaction(command.known)
-    limits = sorted(path.name for path in folder.glob("limits-*.json"))
-    names = ["study.json", "records", "attribution", *limits, *(["artifacts"] if artifacts else [])]
-    found = [path for name in names for path in [folder / name, *sorted((folder / name).rglob("*"))]]
-    for path in found:
-        if not path.is_file() or path.name.startswith("."):
+    top = [path for part in parts for path in sorted(folder.glob(part))]
+    for path in [each for one in top for each in [one, *sorted(one.rglob("*"))]]:
+        file = path.relative_to(folder)
+        if not path.is_file() or any(step.startswith(".") for step in file.parts):
             continue
-        file = path.relative_to(folder).as_posix()
         target = root / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix not in TEXT:
+        if path.suffix in TEXT:
+            target.write_text(_cleaned(path, file.as_posix(), cleaned, command), encoding="utf-8")
+        else:
             shutil.copyfile(path, target)
-            continue
-        text = path.read_text(encoding="utf-8")
-        target.write_text(_cleaned(text, file, cleaned, command), encoding="utf-8")
     return cleaned
 
 
-def _cleaned(text: str, file: str, cleaned: Redaction, command: Command) -> str:
-    if not file.endswith(".json"):
-        return cleaned.text(text, file)
-    before = json.loads(text)
+def _sizes(folder: Path) -> list[int]:
+    """Bytes of each file in a folder."""
+    return [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+
+
+def _cleaned(path: Path, file: str, cleaned: Redaction, command: Command) -> str:
+    try:
+        text = path.read_bytes().decode()
+        if path.suffix != ".json":
+            return cleaned.text(text, file)
+        before = read_json(path)
+    except ValueError as error:
+        raise RecordError(f"{path} cannot be read ({error}); delete it, or move it out of the folder") from error
     if file == "study.json":
         typed = before.pop("command")
         after = {**cleaned.tree(before, file), "command": command.shown}
@@ -121,7 +159,10 @@ def _source(root: Path, results: Results, command: Command) -> tuple[str, ...]:
 
 
 def _write_manifest(root: Path) -> None:
-    lines = [f"{hashlib.sha256((root / file).read_bytes()).hexdigest()}  {file}\n" for file in _files(root)]
+    lines = []
+    for name in _files(root):
+        with (root / name).open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
     (root / "MANIFEST").write_text("".join(lines), encoding="utf-8")
 
 
@@ -134,6 +175,7 @@ def _write_zip(root: Path, target: Path) -> None:
             for name in _files(root):
                 entry = zipfile.ZipInfo(f"{root.name}/{name}", EPOCH)
                 entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
+                entry.file_size = (root / name).stat().st_size  # beyond 2 GiB it needs the larger format
                 entry.external_attr = (0o755 if name.endswith(".sh") else 0o644) << 16
                 with archive.open(entry, "w") as into, (root / name).open("rb") as source:
                     shutil.copyfileobj(source, into)

@@ -21,13 +21,14 @@ FILES = {
     "attribution/": "where costs are, module by module (bench cost)",
     "limits-*.json": "the largest batches and inputs that fit (bench limits)",
     "artifacts/": "two NPZ files a quality trial: counts of every image, and predictions",
+    "pictures/": "thumbnails of the evaluated images and labels; the licence of the data set holds for them",
     "study/": "the study's file as it is at the recorded commit",
     "environment.txt": "versions, device and commit of every set of records",
     "commands.sh": "the commands that made this, in order",
     "CITATION.txt": "what to cite",
     "MANIFEST": "SHA-256 of every other file; check with `sha256sum -c MANIFEST`",
 }
-OPTIONAL = ("attribution/", "limits-*.json", "artifacts/", "study/")
+OPTIONAL = ("attribution/", "limits-*.json", "artifacts/", "pictures/", "study/")
 
 
 def readme(results: Results, name: str, present: Collection[str], notes: Sequence[str]) -> str:
@@ -64,6 +65,20 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
         *(f"- {_markdown(note)}" for note in notes or ["Every planned trial is done, and nothing was replaced."]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def left_out(parts: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    """What of a results folder is not in the bundle, from the bytes of its files."""
+    said = [f"{name}/ ({_files(sizes)}, {sum(sizes) / 1e6:.1f} MB)" for name, sizes in parts.items() if sizes]
+    if said:
+        yield (
+            f"Left out: {' and '.join(said)}. Without {'them' if len(said) > 1 else 'it'} the report here has no table "
+            "of images and no gallery; bench export --artifacts adds what is there."
+        )
+
+
+def _files(sizes: Sequence[int]) -> str:
+    return f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}"
 
 
 def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:

@@ -6,14 +6,15 @@ Torch and ray are imported only by the commands that need them: ``bench report``
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from bench import report_cli
 from bench.parts import BenchError
+from bench.terminal import plain
 
 app = typer.Typer(
     name="bench",
@@ -318,12 +319,26 @@ app.command()(report_cli.export)
 
 
 def main() -> None:
-    """Entry point: a mistake that explains itself is printed without a traceback, and ends with status 2."""
+    """Entry point: a mistake that explains itself is printed as one line without a traceback, and ends with status 2.
+
+    What the output's encoding lacks is printed as an escape.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="bench")
     except BenchError as error:
-        Console(stderr=True).print(f"bench: {error}", soft_wrap=True, highlight=False, markup=False)
-        sys.exit(EXIT_USAGE)
+        _leave(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _leave(f"{error.filename2 or error.filename}: {error.strerror}; choose another path, or change what is there")
+
+
+def _leave(mistake: str) -> NoReturn:
+    typer.echo(plain(f"bench: {mistake}"), err=True)
+    sys.exit(EXIT_USAGE)
 
 
 if __name__ == "__main__":

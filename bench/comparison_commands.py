@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from bench import comparison
 from bench.parts import BenchError, nearest
 from bench.report import side_by_side
 from bench.sides import side
+from bench.store import write_text
+from bench.terminal import plain
 
 FORMATS = {"markdown": side_by_side.markdown, "csv": side_by_side.csv, "json": side_by_side.as_json}
 WIDTH = 200
@@ -41,9 +44,9 @@ def compare(a: str, b: str, quantities: Sequence[str], form: str, output: Path |
     if output is None:
         _show(found, form, Console())
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with output.open("w", encoding="utf-8") as file:
-            _show(found, form, Console(file=file, width=WIDTH))
+        file = io.StringIO()
+        _show(found, form, Console(file=file, width=WIDTH))
+        write_text(file.getvalue(), output)
     return fail_on == "worse" and bool(found.worse)
 
 
@@ -51,16 +54,16 @@ def _show(found: comparison.Comparison, form: str, console: Console) -> None:
     if form != "terminal":
         console.file.write(FORMATS[form](found))
         return
-    console.print(Text(f"A: {found.a}\nB: {found.b}"), soft_wrap=True)
+    console.print(Text(f"A: {plain(found.a)}\nB: {plain(found.b)}"), soft_wrap=True)
     for name, rows in side_by_side.printed(found).items():
         table = Table(
             box=None, pad_edge=False, header_style="dim", title=side_by_side.TITLES[name], title_justify="left"
         )
         for head in rows.columns:
-            table.add_column(Text(str(head)), overflow="fold")
+            table.add_column(Text(plain(str(head))), overflow="fold")
         for row in rows.itertuples(index=False, name=None):
-            table.add_row(*(Text(_BREAK.sub(", ", str(cell))) for cell in row))
+            table.add_row(*(Text(_BREAK.sub(", ", plain(str(cell)))) for cell in row))
         console.print()
         console.print(table)
     console.print()
-    console.print(Text(side_by_side.conclusion(found)), soft_wrap=True)
+    console.print(Text(plain(side_by_side.conclusion(found))), soft_wrap=True)

@@ -54,7 +54,7 @@ def _boundary_columns(measured: Mapping[str, Any]) -> dict[str, float]:
     if near := measured.get("boundary_iou"):
         found["boundary_iou"] = scores.mean_boundary_iou(near["intersection"], near["prediction"], near["label"])
     for key, name, unit in (("trimap", "trimap_miou", "radius_px"), ("distance_crop", "crop_miou", "excluded_px")):
-        part = measured.get(key, {unit: [], "confusion": []})
+        part = measured.get(key) or {unit: [], "confusion": []}
         for size, confusion in zip(part[unit], part["confusion"], strict=True):
             found[f"{name}_{size}px"] = mean_iou(confusion)
     if bins := measured.get("calibration"):
@@ -89,7 +89,7 @@ def _achieved(measured: Mapping[str, Any]) -> dict[str, float]:
     """What a forward achieves of the device's own peaks."""
     seconds = statistics.median(measured["latency_s"])
     flops_per_s = 2 * float(sum(measured["macs"].values())) / seconds
-    peaks = measured.get("peaks", {})
+    peaks = measured.get("peaks") or {}
     nan = float("nan")
     return {
         "flops_per_s": flops_per_s,

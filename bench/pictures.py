@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from bench.store import RecordError, read_arrays, write_arrays
 
@@ -102,7 +102,10 @@ def read_names(path: Path) -> list[str]:
     Raises:
         RecordError: for a file that is none.
     """
-    return [str(name) for name in read_arrays(path, ["names"])["names"]]
+    names = read_arrays(path, ["names"])["names"]
+    if names.ndim != 1:
+        raise RecordError(f"{path} has no list of names; delete it")
+    return [str(name) for name in names]
 
 
 def read_predictions(path: Path, indices: Collection[int]) -> dict[int, Bytes]:
@@ -123,11 +126,22 @@ def read_pictures(path: Path, indices: Collection[int]) -> dict[int, Picture]:
     """
     found = read_arrays(path, [f"{kind}_{index}" for index in indices for kind in ("image", "label", "stride")])
     return {
-        index: Picture(
-            found[f"image_{index}"].tobytes(), _unpacked(found[f"label_{index}"], path), int(found[f"stride_{index}"])
-        )
-        for index in indices
+        index: _picture(*(found[f"{kind}_{index}"] for kind in ("image", "label", "stride")), path) for index in indices
     }
+
+
+def _picture(image: Bytes, label: Bytes, step: Bytes, path: Path) -> Picture:
+    made = Picture(
+        image.tobytes(), _unpacked(label, path), int(step) if step.ndim == 0 and step.dtype.kind in "iu" else 0
+    )
+    try:
+        with Image.open(io.BytesIO(made.jpeg), formats=["JPEG"]) as opened:
+            size = opened.size
+    except UnidentifiedImageError:
+        size = (0, 0)
+    if size != made.label.shape[::-1] or made.stride < 1:
+        raise RecordError(f"{path} holds a picture that is no JPEG of its label's size, or no stride of it; delete it")
+    return made
 
 
 def _packed(values: Bytes) -> Bytes:
@@ -148,7 +162,8 @@ def _jpeg(image: Bytes) -> Bytes:
 def _unpacked(content: Bytes, path: Path) -> Bytes:
     data = content.tobytes()
     try:
-        height, width = np.frombuffer(data[: 2 * SIZE.itemsize], dtype=SIZE)
-        return np.frombuffer(zlib.decompress(data[2 * SIZE.itemsize :]), dtype=np.uint8).reshape(height, width)
+        height, width = (int(side) for side in np.frombuffer(data[: 2 * SIZE.itemsize], dtype=SIZE))
+        values = zlib.decompressobj().decompress(data[2 * SIZE.itemsize :], height * width + 1)
+        return np.frombuffer(values, dtype=np.uint8).reshape(height, width)
     except (ValueError, zlib.error) as error:
         raise RecordError(f"{path} holds a map that cannot be read ({error}); delete it") from error

@@ -5,7 +5,6 @@ mIoU, medians and totals are derived by :meth:`Results.frame`, in :mod:`bench.de
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_float_dtype
 
 from bench.columns import COLUMNS, META, Column, column
 from bench.derived import COLUMNS_OF, doubts
+from bench.schema.forms import problem
+from bench.schema.plan import PlanForm
 from bench.scores import iou
 from bench.setting import Setting
-from bench.store import VERSION, Record, RecordError, no_collection, read_all
+from bench.store import VERSION, Record, RecordError, no_collection, read_all, read_json
 
 
 @dataclass(frozen=True)
@@ -151,19 +151,21 @@ def read_plan(folder: Path) -> dict[str, Any]:
     Raises:
         RecordError: for a folder without one, or one that cannot be read.
     """
+    if not folder.is_dir():
+        raise RecordError(
+            f"{folder} has no study.json: it is no folder; name one of results, or make it with: bench plan STUDY"
+        )
+    path = folder / "study.json"
+    remedy = "write it anew with: bench plan STUDY"
     try:
-        plan = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        plan = read_json(path)
     except FileNotFoundError:
         raise RecordError(f"{folder} has no study.json; make one with: bench plan STUDY") from None
-    except json.JSONDecodeError as error:
-        raise RecordError(
-            f"{folder / 'study.json'} is damaged ({error}); write it anew with: bench plan STUDY"
-        ) from error
-    if not isinstance(plan, dict) or plan.get("version") != VERSION or not {"cells", "factors", "name"} <= set(plan):
-        raise RecordError(
-            f"{folder / 'study.json'} is no plan of format {VERSION}; write it anew with: bench plan STUDY"
-        )
-    return plan
+    except ValueError as error:
+        raise RecordError(f"{path} is damaged ({error}); {remedy}") from error
+    if wrong := problem(PlanForm, plan):
+        raise RecordError(f"{path} is no plan of format {VERSION} ({wrong}); {remedy}")
+    return dict(plan)
 
 
 def load(folder: str | Path) -> Results:
@@ -174,40 +176,34 @@ def load(folder: str | Path) -> Results:
     """
     folder = Path(folder)
     plan = read_plan(folder)
-    planned = {cell["key"] for cell in plan["cells"]}
+    cells = {cell["key"]: cell for cell in plan["cells"]}
     found = read_all(folder / "records")
+    records = tuple(record for record in found if record.cell_key in cells)
+    for record in records:
+        _check_planned(record, cells[record.cell_key], plan["data"]["classes"])
     return Results(
-        plan,
-        records=tuple(record for record in found if record.cell_key in planned),
-        stale=tuple(record for record in found if record.cell_key not in planned),
-        folder=folder,
+        plan, records, stale=tuple(record for record in found if record.cell_key not in cells), folder=folder
     )
+
+
+def _check_planned(record: Record, cell: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Raises RecordError for a record of another trial or of other classes than the cell of its key."""
+    for name in ("variant", "stage", "seed"):
+        if record.trial.get(name) != cell[name]:
+            raise RecordError(
+                f"{record.file_name} has the key of a planned trial with {name} {cell[name]!r}, but says "
+                f"{record.trial.get(name)!r}; delete it and run again"
+            )
+    if record.status == "done" and cell["stage"] == "quality" and record.measured["classes"] != classes:
+        raise RecordError(
+            f"{record.file_name} was measured on other classes than the plan's ({len(record.measured['classes'])} and "
+            f"{len(classes)}); delete it and run again"
+        )
 
 
 def frame(folder: str | Path) -> pd.DataFrame:
     """:meth:`Results.frame` of a results folder."""
     return load(folder).frame()
-
-
-def frames(*folders: str | Path) -> pd.DataFrame:
-    """:func:`frame` of one folder; of several, one below the other with the column ``folder`` in front.
-
-    Raises:
-        RecordError: for no folder at all.
-    """
-    if not folders:
-        raise RecordError("no results folder was named; give one or more, such as results/quickstart")
-    tables = [frame(folder) for folder in folders]
-    if len(tables) == 1:
-        return tables[0]
-    names = dict.fromkeys(["folder", *(name for table in tables for name in table.columns)])
-    rows = [
-        {"folder": str(folder), **row}
-        for folder, table in zip(folders, tables, strict=True)
-        for row in table.to_dict("records")
-    ]
-    measured = [name for name in names if any(name in table and is_float_dtype(table[name]) for table in tables)]
-    return pd.DataFrame(rows, columns=list(names)).astype(dict.fromkeys(measured, float))
 
 
 def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> tuple[dict[str, Any], dict[str, float]]:

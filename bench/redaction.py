@@ -14,6 +14,8 @@ RESULTS = "results"
 """The root that results have in an exported command."""
 
 _NAME = r"[^\s/\\'\"<>|:;,()\[\]{}`]+"
+_LOGIN = re.compile(r"(?<=://)[^\s/@'\"<>]+@")
+"""A user, and what may be a password, in front of the host of an address."""
 _PATH = re.compile(rf"(?<![\w/.])(?:~[\w.-]*(?:/{_NAME})+|(?:/{_NAME}){{2,}})/?|\b[A-Za-z]:\\(?:{_NAME}\\?)+")
 """An absolute path of two components or more, one below a home folder, or one of Windows. Not ``images/s`` or a URL."""
 
@@ -36,8 +38,9 @@ class Redaction:
             whole, stands = rf"(?<![\w/.]){re.escape(path)}(?![\w.-])", self.known[path]
             text, found = re.subn(whole, lambda match, stands=stands: stands, text)  # type: ignore[misc]
             self._count(file, found)
-        text, found = _PATH.subn(_shortened, text)
-        self._count(file, found)
+        for pattern, stands in ((_LOGIN, "…@"), (_PATH, _shortened)):
+            text, found = pattern.subn(stands, text)
+            self._count(file, found)
         return text
 
     def tree(self, value: Any, file: str) -> Any:
@@ -69,7 +72,11 @@ class Command:
 
 
 def command(typed: str) -> Command:
-    """A ``bench`` command without what is particular to this machine."""
+    """A ``bench`` command without what is particular to this machine.
+
+    Raises:
+        ValueError: for a quotation that does not end.
+    """
     words, shown = shlex.split(typed), []
     known: dict[str, str] = {}
     study = next((word for word in words if word.endswith(".py")), "")
@@ -81,7 +88,8 @@ def command(typed: str) -> Command:
             text = shlex.quote(in_repository(study))
             _remember(study, in_repository(study), known)
         if text is None:
-            text = shlex.quote(word)
+            text = shlex.quote(_LOGIN.sub("…@", word))
+            known |= {word: _LOGIN.sub("…@", word)} if _LOGIN.search(word) else {}
         elif equals:
             text = f"{name}={text}"
         shown.append(text)

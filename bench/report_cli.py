@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from bench.parts import BenchError
+from bench.terminal import plain
 
 SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST is what one commit or host left in it."
 EXIT_WORSE = 1
@@ -65,40 +65,26 @@ def report(
 ) -> None:
     """Build tables and page anew from a results folder, or print one table.
 
-    Reads the records and study.json only; needs neither torch nor ray.
+    Reads study.json and records/ and, where they are, artifacts/ and pictures/ (table of images, gallery) and
+    attribution/ (growth of costs). Writes report/ alone. Needs neither torch nor ray.
     """
+    if (table is not None) + methods + watch + (figures is not None) > 1:
+        raise BenchError("--table, --methods, --watch and --figures exclude each other; choose one")
+    if port is not None and not watch:
+        raise BenchError("--port is for --watch; add --watch, or leave it out")
+    if columns is not None and table is None:
+        raise BenchError("--columns is for --table; add --table NAME, or leave it out")
     if table is not None or methods:
-        if watch or port is not None or (table is not None and methods):
-            raise BenchError("--table, --methods and --watch exclude each other; choose one")
-        if methods and columns is not None:
-            raise BenchError("--columns is for --table; leave it out")
         _give(_table(folder, table, columns, form) if table is not None else _methods(folder, form), output)
         return
-    if columns is not None or form is not None or output is not None:
-        raise BenchError("--columns, --format and --output are for --table or --methods; add one of them")
-    console = Console()
-
-    def say(text: str) -> None:
-        console.print(text, soft_wrap=True, highlight=False, markup=False)
-
+    if form is not None or output is not None:
+        raise BenchError("--format and --output are for --table or --methods; add one of them")
     if watch:
         from bench.report import serve
 
-        serve.watch(folder, port=port or 0, say=say)
+        serve.watch(folder, port=port or 0, say=_say)
         return
-    if port is not None:
-        raise BenchError("--port is for --watch; add --watch, or leave it out")
-    from bench.report.page import write_report
-
-    page = write_report(folder)
-    say(f"Report: {page.resolve()}")
-    if figures is not None:
-        from bench.records import load
-        from bench.report.drawn import all_figures
-        from bench.report.static import write_figures
-
-        written = write_figures(all_figures(load(folder)), page.parent / "figures", figures)
-        say(f"Figures: {len(written)} in {page.parent / 'figures'}")
+    _write(folder, figures)
 
 
 def compare(
@@ -122,7 +108,7 @@ def compare(
 ) -> None:
     """Compare two sets of results: what changed between them, and which differences are resolved.
 
-    A side is a results folder, or the records of one commit or host in it. Reads records and study.json only.
+    A side is a results folder, or the records of one commit or host in it. Reads study.json and records/ alone.
     """
     from bench import comparison_commands
 
@@ -135,19 +121,43 @@ def export(
     output: Annotated[
         Path | None, typer.Option(help="The zip file; by default NAME.zip beside the folder.", show_default=False)
     ] = None,
-    artifacts: Annotated[bool, typer.Option("--artifacts", help="Also what trials left under artifacts/.")] = False,
+    artifacts: Annotated[
+        bool,
+        typer.Option(
+            "--artifacts", help="Also counts and predictions of every image, and pictures: the gallery needs them."
+        ),
+    ] = False,
 ) -> None:
     """Bundle records, report, environment and commands as a zip file for a supplement.
 
-    Paths of this machine are left out. The same results give the same bytes.
+    Takes study.json, records/, attribution/ and limits along, with --artifacts also artifacts/ and pictures/; logs/
+    stay here. Paths of this machine are replaced. The same results give the same bytes.
     """
     from bench import bundle
 
     made = bundle.export(folder, output, artifacts=artifacts)
-    console = Console()
     for note in made.notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Written: {made.path}", markup=False, highlight=False, soft_wrap=True)
+        _say(note)
+    _say(f"Written: {made.path}")
+
+
+def _write(folder: Path, form: str | None) -> None:
+    """Write the report, and with a format its figures as files."""
+    from bench.records import load
+    from bench.report.page import write_report
+
+    if form is not None:
+        from bench.report.static import check
+
+        check(form)
+    page = write_report(folder)
+    _say(f"Report: {page.resolve()}")
+    if form is not None:
+        from bench.report.drawn import all_figures
+        from bench.report.static import write_figures
+
+        written = write_figures(all_figures(load(folder)), page.parent / "figures", form)
+        _say(f"Figures: {len(written)} in {page.parent / 'figures'}")
 
 
 def _table(folder: Path, name: str, columns: str | None, form: str | None) -> str:
@@ -155,7 +165,7 @@ def _table(folder: Path, name: str, columns: str | None, form: str | None) -> st
     from bench.report import catalogue
 
     names = [each.strip() for each in columns.split(",")] if columns is not None else []
-    return catalogue.written(catalogue.table(load(folder), name, names), form or "markdown")
+    return catalogue.written(catalogue.table(load(folder), name, names), "markdown" if form is None else form)
 
 
 def _methods(folder: Path, form: str | None) -> str:
@@ -169,8 +179,14 @@ def _methods(folder: Path, form: str | None) -> str:
 
 
 def _give(text: str, output: Path | None) -> None:
-    """To standard output, which holds nothing else, or into a file."""
+    """To standard output, which holds nothing else, or into a file, in one step."""
     if output is None:
         typer.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
+        return
+    from bench.store import write_text
+
+    write_text(text, output)
+
+
+def _say(text: str) -> None:
+    typer.echo(plain(text))

@@ -14,22 +14,24 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.npyio import NpzFile
 
 from bench.parts import BenchError
+from bench.schema.forms import problem
+from bench.schema.record import MEASURED, RecordForm, Status
 
 VERSION = 1
 """Of the record format. 1: first (2026-11)."""
 
 FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "excluded"})
 """Outcomes that are results: such a trial is not run again unless it is asked for."""
-STATUSES: tuple[str, ...] = (*sorted(FINAL), "failed", "interrupted", "timed_out")
-
+STATUSES: tuple[str, ...] = get_args(Status)
 
 MANY = 1000
 """Records whose reading is worth a word with the garbage collector."""
@@ -107,7 +109,10 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]
         RecordError: for a file that is none, or that lacks one of them.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if not isinstance(arrays, NpzFile):
+                raise ValueError("it is one array, not an archive of arrays")
             return {name: arrays[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RecordError(f"{path} cannot be read ({error}); delete it, and its trial counts without it") from error
@@ -128,6 +133,26 @@ def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
+def read_json(path: Path) -> Any:
+    """What a file of JSON holds.
+
+    Raises:
+        ValueError: for a file that is none, that is not UTF-8 or nested too deep, or holds NaN or half of a character.
+    """
+    content = path.read_bytes()
+    try:
+        data = json.loads(content.decode(), parse_constant=_refuse)
+        if b"\\ud" in content.lower():
+            json.dumps(data, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    return data
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
 def read(path: Path) -> Record:
     """One record.
 
@@ -135,20 +160,29 @@ def read(path: Path) -> Record:
         RecordError: for a file that is no record, or one of a newer format.
     """
     try:
-        data = json.loads(path.read_bytes().decode())
-        version = data["version"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        data = read_json(path)
+    except ValueError as error:
         raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
-    if version != VERSION:
+    version = data.get("version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version != VERSION:
         raise RecordError(
             f"{path} has record format {version}, this bench reads {VERSION}; use the bench that wrote it"
         )
-    try:
-        record = Record(**data)
-        _ = record.outcome["status"], record.trial["stage"], record.trial["variant"]
-    except (KeyError, TypeError) as error:
-        raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
-    return record
+    if wrong := _problem(data):
+        raise RecordError(f"{path} is not a record ({wrong}); delete it and run again")
+    return Record(**data)
+
+
+def _problem(data: Any) -> str:
+    """What is wrong with the content of a record's file; empty for nothing."""
+    if wrong := problem(RecordForm, data):
+        return wrong
+    if surplus := sorted(set(data) - {each.name for each in fields(Record)}):
+        return f"it has {', '.join(surplus)}, which no record has"
+    if data["outcome"]["status"] != "done":
+        return ""
+    wrong = problem(MEASURED[data["trial"]["stage"]], data["measured"])
+    return wrong and f"measured.{wrong}"
 
 
 def read_all(folder: Path) -> list[Record]:
@@ -157,8 +191,10 @@ def read_all(folder: Path) -> list[Record]:
     An unfinished record gives way to a finished one of another machine.
 
     Raises:
-        RecordError: for two finished records of one trial.
+        RecordError: for two finished records of one trial, or a file in place of the folder.
     """
+    if folder.exists() and not folder.is_dir():
+        raise RecordError(f"{folder} is no folder, so no record can be in it; move it away")
     chosen: dict[str, tuple[Path, Record]] = {}
     with no_collection():
         read_files = [(path, read(path)) for path in sorted(folder.glob("*.json"))]

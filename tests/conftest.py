@@ -76,10 +76,12 @@ def plant(
         scores: variant -> one entry a seed: the mIoU that its confusion matrix has, a status other than ``done``, or
             ``None`` for a trial without a record.
         costs: variant -> measured values that differ from the planted ones, a status, or ``None`` for no record.
+        plan: what ``study.json`` has otherwise; classes of its ``data`` are those of the records too.
         boundary_px: tolerances that quality records have :func:`_boundary_measurements` of; none, and they have none.
         excluded: variant -> reason.
     """
-    excluded, costs = excluded or {}, costs or {}
+    excluded, costs, plan = excluded or {}, costs or {}, plan or {}
+    classes = plan.get("data", {}).get("classes", classes)
     cells: list[dict[str, Any]] = []
     for index, combination in enumerate(itertools.product(*factors.values())):
         levels = dict(zip(factors, combination, strict=True))
@@ -120,7 +122,7 @@ def plant(
         "cells": cells,
         "audit": {},
     }
-    write_json({**document, **(plan or {})}, folder / "study.json")
+    write_json({**document, **plan}, folder / "study.json")
     return folder
 
 

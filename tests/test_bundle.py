@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import bench
 from bench import bundle, cli
-from bench.bundle import Exported, export
+from bench.bundle import BundleError, Exported, export
+from bench.pictures import Album
 from bench.records import frame, load
 from bench.report.page import write_report
-from bench.store import RecordError, read, write
+from bench.store import Record, RecordError, read, read_all, write, write_arrays
 
 Plant = Callable[..., Path]
 FACTORS = {"attention": ["off", "on"]}
@@ -124,6 +125,57 @@ def test_artifacts_go_along_when_asked_for(folder: Path, tmp_path: Path) -> None
     root = unpacked(export(folder, tmp_path / "x.zip", artifacts=True).path, tmp_path / "elsewhere")
     assert (root / "artifacts" / "q0s0.npz").read_bytes() == (folder / "artifacts" / "q0s0.npz").read_bytes()
     assert "`artifacts/`" in (root / "README.md").read_text()
+
+
+def test_without_artifacts_a_reader_is_told_what_is_left_out(made: Exported, folder: Path) -> None:
+    size = (folder / "artifacts" / "q0s0.npz").stat().st_size / 1e6
+    assert (
+        f"Left out: artifacts/ (1 file, {size:.1f} MB). Without it the report here has no table of images and no "
+        "gallery; bench export --artifacts adds what is there." in made.notes
+    )
+
+
+def test_a_page_from_the_bundle_has_the_originals_gallery(tmp_path: Path, planted_results: Plant) -> None:
+    scores: dict[str, list[float | str | None]] = {"attention=off": [0.60, 0.62], "attention=on": [0.65, 0.66]}
+    folder = planted_results(
+        tmp_path / "own" / "x", factors=FACTORS, scores=scores, classes=("road", "sky"), stages=("quality",)
+    )
+    for record in read_all(folder / "records"):
+        keep_pictures(folder, record, right=5 + record.trial["seed"] + 3 * ("on" in record.trial["variant"]))
+    write_report(folder)
+    whole = unpacked(export(folder, tmp_path / "whole.zip", artifacts=True).path, tmp_path / "whole")
+    assert (whole / "pictures" / "split.npz").read_bytes() == (folder / "pictures" / "split.npz").read_bytes()
+    gallery = (folder / "report" / "data" / "gallery.csv").read_bytes()
+    assert gallery.count(b"attention=on,") == 1
+    assert (whole / "report" / "data" / "gallery.csv").read_bytes() == gallery
+    page = (whole / "report" / "index.html").read_bytes()  # built from what is in the bundle
+    assert page == (folder / "report" / "index.html").read_bytes()
+    assert "`pictures/`" in (whole / "README.md").read_text()
+
+
+@pytest.mark.usefixtures("without_page")
+def test_pictures_that_are_left_out_are_told(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path / "own" / "x", factors=FACTORS, scores=SCORES, classes=("road", "sky"))
+    keep_pictures(folder, read(folder / "records" / "q0s0.aaaa1111.json"), right=5)
+    bare = export(folder, tmp_path / "bare.zip")
+    assert any(
+        note.startswith("Left out: artifacts/ (2 files, ") and "pictures/ (1 file, " in note for note in bare.notes
+    )
+    assert not (unpacked(bare.path, tmp_path / "bare") / "pictures").exists()
+
+
+def keep_pictures(folder: Path, record: Record, right: int) -> None:
+    """Give a record the counts and pictures of one image of 4x6 pixels, all of class 0, ``right`` of them right."""
+    kept = {"predictions": f"artifacts/{record.key}.predictions.npz", "images": "pictures/split.npz"}
+    guess, label = np.ones(24, dtype=np.uint8), np.zeros((4, 6), dtype=np.uint8)
+    guess[:right] = 0
+    album = Album(folder / kept["predictions"], folder / kept["images"])
+    album.add("frame", np.zeros((3, 4, 6), dtype=np.uint8), label, guess.reshape(4, 6))
+    album.write()
+    counts = {"images": np.array(["frame"]), "confusion": np.array([[[right, 24 - right], [0, 0]]])}
+    write_arrays(counts, folder / "artifacts" / f"{record.key}.npz")
+    measured = {**record.measured, "artifact": f"artifacts/{record.key}.npz", "pictures": kept}
+    write(replace(record, measured=measured), folder / "records")
 
 
 def test_the_commands_are_a_script_from_clone_to_report(made: Exported, tmp_path: Path) -> None:
@@ -234,19 +286,64 @@ def test_the_command_prints_what_a_reader_must_know(
     assert zipfile.is_zipfile(target)
 
 
-def test_results_are_one_line_in_a_notebook(folder: Path) -> None:
-    table = bench.results(folder)
-    assert table.equals(frame(folder))
-    assert table[table["stage"] == "quality"]["miou"].count() == 4
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("x/new.zip", "lies in the results folder itself"),
+        ("x/records/new.zip", "lies in the results folder itself"),
+        ("x/study.json", "is there already and is no zip file"),
+        ("notes.txt", "is there already and is no zip file"),
+        (".", "is a folder; name a zip file"),
+    ],
+)
+def test_an_export_overwrites_nothing_but_a_zip_file_outside_of_the_results(
+    tmp_path: Path, planted_results: Plant, name: str, said: str
+) -> None:
+    folder = planted_results(tmp_path / "x")
+    (tmp_path / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(BundleError, match=said):
+        export(folder, tmp_path / name)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_several_folders_are_one_table(folder: Path, tmp_path: Path, planted_results: Plant) -> None:
-    other = planted_results(tmp_path / "other")
-    table = bench.results(folder, str(other))
-    assert list(table.columns[:2]) == ["folder", "key"]
-    assert table["folder"].value_counts().to_dict() == {str(folder): 8, str(other): 16}
-    assert table[table["folder"] == str(folder)]["upsampling"].isna().all()
-    assert table["miou"].dtype == float
-    assert table.groupby("folder")["miou"].mean()[str(other)] == pytest.approx(frame(other)["miou"].mean())
-    with pytest.raises(RecordError, match="no results folder was named"):
-        bench.results()
+@pytest.mark.usefixtures("without_page")
+def test_an_older_export_is_replaced(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path / "x")
+    first = export(folder).path.read_bytes()
+    assert export(folder).path.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("limits-x.json", b"{"), ("limits-x.json", b"[" * 100_000), ("attribution/x.csv", b"of \xff")],
+)
+def test_a_damaged_file_is_named_and_nothing_is_written(
+    tmp_path: Path, planted_results: Plant, file: str, content: bytes
+) -> None:
+    folder = planted_results(tmp_path / "x")
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_bytes(content)
+    with pytest.raises(RecordError, match=f"{Path(file).name} cannot be read .*; delete it, or move it out"):
+        export(folder)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_command_that_no_shell_reads_is_refused(tmp_path: Path, planted_results: Plant) -> None:
+    with pytest.raises(RecordError, match=r"study\.json has a command that no shell reads \(No closing quotation\)"):
+        export(planted_results(tmp_path / "x", plan={"command": "bench run 'x.py"}))
+
+
+@pytest.mark.usefixtures("without_page")
+def test_an_export_that_is_stopped_leaves_nothing(
+    tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = planted_results(tmp_path / "x")
+
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfileobj", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export(folder)
+    assert list(tmp_path.iterdir()) == [folder]

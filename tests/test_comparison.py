@@ -209,7 +209,9 @@ def test_old_records_without_optional_keys_are_compared_all_the_same(
     sides(WORSE)
     for name in ("a", "b"):
         plan = json.loads((tmp_path / name / "study.json").read_text())
-        (tmp_path / name / "study.json").write_text(json.dumps({**plan, "recipe": {}, "data": {"name": "s"}}))
+        (tmp_path / name / "study.json").write_text(
+            json.dumps({**plan, "recipe": {}, "data": {"name": "s", "classes": plan["data"]["classes"]}})
+        )
     found = compare(side(str(tmp_path / "a")), side(str(tmp_path / "b")))
     assert of(found, ON)["method"] == "paired"
     assert set(found.cost["quantity"]) == {"parameters", "macs", "latency_s", "peak_bytes"}

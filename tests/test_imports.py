@@ -45,13 +45,16 @@ ALLOWED = {
     "identity": set(),
     "columns": {"parts"},
     "derived": {"scores"},
-    "store": {"parts"},
-    "records": {"columns", "scores", "derived", "setting", "store"},
+    "schema": {"columns", "setting", "schema"},
+    "store": {"parts", "schema"},
+    "records": {"columns", "scores", "derived", "setting", "schema", "store"},
     "pictures": {"store"},
+    "image_scores": {"store"},
     "stats": set(),
     "signed_ranks": {"stats"},
     "published": {"parts"},
     "speedups": {"derived", "store", "records", "stats", "signed_ranks"},
+    "frames": {"parts", "schema", "store", "records", "speedups"},
     "audit": set(),
     "sides": {"store", "records"},
     "changes": {"store", "sides"},
@@ -62,12 +65,13 @@ ALLOWED = {
     },
     "report": {
         "parts", "columns", "derived", "store", "records", "setting", "stats", "signed_ranks", "speedups", "audit",
-        "published", "comparison", "scores", "pictures", "report",
+        "published", "comparison", "scores", "pictures", "image_scores", "terminal", "report",
     },
-    "comparison_commands": {"parts", "sides", "comparison", "report"},
+    "terminal": set(),
+    "comparison_commands": {"parts", "store", "sides", "comparison", "report", "terminal"},
     "redaction": set(),
     "bundle_texts": {"store", "records"},
-    "bundle": {"records", "redaction", "bundle_texts", "report"},
+    "bundle": {"parts", "store", "records", "redaction", "bundle_texts", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
     "study": {"parts", "model", "recipe", "setting", "factors", "published"},
@@ -93,15 +97,16 @@ ALLOWED = {
         "parts", "store", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
         "speedups", "limits", "commands", "report",
     },
-    "report_cli": {"parts", "records", "report", "comparison_commands", "bundle"},
-    "cli": {"parts", "commands", "timing_commands", "report_cli"},
+    "report_cli": {"parts", "store", "records", "report", "comparison_commands", "bundle", "terminal"},
+    "cli": {"parts", "commands", "timing_commands", "report_cli", "terminal"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
-    "parts", "columns", "scores", "derived", "store", "records", "stats", "signed_ranks", "audit", "speedups",
-    "pictures", "report", "report_cli", "cli", "identity", "recipe", "setting", "published", "sides", "changes",
-    "two_samples", "speed_comparison", "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle",
+    "parts", "columns", "scores", "derived", "frames", "schema", "store", "records", "stats", "audit",
+    "signed_ranks", "speedups", "pictures", "image_scores", "report", "report_cli", "cli", "identity", "recipe",
+    "setting", "published", "sides", "changes", "two_samples", "speed_comparison", "comparison",
+    "comparison_commands", "redaction", "bundle_texts", "bundle", "terminal",
 }  # fmt: skip
 
 
@@ -162,7 +167,7 @@ def test_packages_hold_no_code_so_that_importing_one_module_imports_no_other() -
         "from __future__ import annotations",
         "from typing import TYPE_CHECKING",
         "if TYPE_CHECKING:",
-        "def results(*folders: str | Path) -> pd.DataFrame:",
+        "def results(*folders: str | Path, stage: str | None=None) -> pd.DataFrame:",
     ]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,6 +101,32 @@ def test_a_damaged_archive_is_refused_by_name(tmp_path: Path) -> None:
     np.savez(path, names=np.array(["a"]), prediction_0=np.zeros(20, dtype=np.uint8))
     with pytest.raises(RecordError, match=r"one\.npz holds a map that cannot be read .*delete it"):
         read_predictions(path, [0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_0": np.zeros(9, dtype=np.uint8)},
+        {"stride_0": np.array(0)},
+        {"stride_0": np.array([1, 2])},
+        {"stride_0": np.array(0.5)},
+        {"label_0": np.frombuffer(np.array([2, 3], "<u4").tobytes() + zlib.compress(bytes(6)), dtype=np.uint8)},
+    ],
+)
+def test_a_picture_that_is_no_jpeg_of_its_labels_size_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    album(tmp_path).write()
+    path = tmp_path / "pictures" / "images.npz"
+    with np.load(path) as arrays:
+        content = dict(arrays)
+    np.savez(path, **{**content, **change})
+    with pytest.raises(RecordError, match=r"images\.npz holds a picture that is no JPEG of its label's size"):
+        read_pictures(path, [0])
+
+
+def test_names_that_are_no_list_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", names=np.array("a"))
+    with pytest.raises(RecordError, match=r"x\.npz has no list of names"):
+        read_names(tmp_path / "x.npz")
 
 
 def test_void_is_what_data_sets_call_ignore() -> None:

@@ -23,8 +23,15 @@ Plant = Callable[..., Path]
 BASE = "attention=off, upsampling=dilated"
 
 
+MEASURED = {
+    "classes": ["road"], "split": "val", "images": 1, "iterations": 1, "confusion": [[9]], "train_s": 0.5,
+    "history": {"iteration": [1], "loss": [0.7]},
+}  # fmt: skip
+
+
 def some_record(status: str = "done", host: str = "aaaa1111") -> Record:
-    return Record("k1", {"variant": "v", "seed": 0, "stage": "quality"}, {}, {"host": host}, {"status": status})
+    trial, measured = {"variant": "v", "seed": 0, "stage": "quality"}, MEASURED if status == "done" else {}
+    return Record("k1", trial, {}, {"host": host}, {"status": status}, measured)
 
 
 def test_the_frame_has_one_row_a_planned_trial_and_exactly_the_known_columns(

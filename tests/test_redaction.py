@@ -22,6 +22,7 @@ from bench.redaction import Redaction, command
         ("bench run studies/x.py --address head.alice.net:6379", 'bench run studies/x.py --address "$RAY_ADDRESS"'),
         ("bench run studies/x.py --address auto --cpus 8", "bench run studies/x.py --address auto --cpus 8"),
         ("bench run 'studies/a b.py' --seeds 0,1", "bench run 'studies/a b.py' --seeds 0,1"),
+        ("bench run studies/x.py --results s3://alice:pw@host/a", "bench run studies/x.py --results 's3://…@host/a'"),
         ("bench run studies/x.py '; touch gone' '$(id)'", "bench run studies/x.py '; touch gone' '$(id)'"),
     ],
 )  # fmt: skip
@@ -41,6 +42,8 @@ def test_a_command_keeps_its_meaning_and_loses_its_paths(typed: str, shown: str)
         ("below ~alice/data and ~/data/x.npz", "below … and …/x.npz"),
         ("at C:\\Users\\alice\\data now", "at … now"),
         ("error:/home/alice/x.py:3", "error:…/x.py:3"),
+        ("HTTP 401 at https://alice:pass%20word@host.net/x/y", "HTTP 401 at https://…@host.net/x/y"),
+        ("write to a@b.org, see https://github.com/a/b?x=@y", None),
         ("12 images/s, 1/8, and/or ~5 points, https://github.com/a/b, bench/data/base.py", None),
         ("a / b, x=/y, aten::add, ✓/✗", None),
     ],

@@ -24,11 +24,15 @@ def folder(root: Path, ratios: Sequence[float], hardware: str = "CPU, 2 threads"
     """A results folder with one comparison, of these ratios a block."""
     trial: dict[str, Any] = {"variant": "neck=jpu", "against": "neck=off", "seed": None, "setting": SETTING}
     cell = {"key": "k", "levels": {"neck": "jpu"}, "stage": "speed", "excluded": None, **trial}
-    measured = {"log_ratios": [math.log(each) for each in ratios], "isolated": isolated}
+    measured = {"log_ratios": [math.log(each) for each in ratios], "isolated": isolated, "steady": True, "calls": 1}
+    measured |= {"latency_s": [1.0] * 12, "against_s": [2.0] * 12, "step_s": {}}
     environment = {"hardware": hardware, "host": "aaaa1111"}
     record = Record("k-hw", {**trial, "stage": "speed"}, {}, environment, {"status": "done"}, measured)
     write(record, root / "records")
     plan = {"version": 1, "name": "x", "factors": {"neck": ["off", "jpu"]}, "cells": [cell]}
+    plan |= {"question": "Which is faster?", "baseline": "neck=off", "baseline_levels": {"neck": "off"}, "recipe": {}}
+    plan |= {"seeds": [0], "stages": ["speed"], "command": "bench speed x.py", "created": {}}
+    plan |= {"data": {"name": "planted", "classes": ["a", "b"]}}
     write_json(plan, root / "study.json")
     return str(root)
 

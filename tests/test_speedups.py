@@ -45,6 +45,7 @@ def planted(folder: Path, results: dict[int, dict[str, Any] | None]) -> Path:
     plan = {"version": 1, "name": "planted", "factors": {"neck": ["off", "jpu"]}, "stages": ["speed"], "cells": cells}
     plan |= {"baseline": "neck=off", "baseline_levels": {"neck": "off"}, "seeds": [0], "recipe": {}}
     plan |= {"data": {"name": "planted", "classes": ["a", "b"], "fingerprint": "f"}, "created": {"commit": "c0ffee"}}
+    plan |= {"question": "Which is faster?", "command": "bench speed x.py"}
     write_json(plan, folder / "study.json")
     return folder
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from bench.columns import column
 from bench.records import Results
 from bench.report.figures import Figure, Look, blank, finished, most_lines, part_looks, text, wrapped
 from bench.report.words import labels
-from bench.store import RecordError
+from bench.store import RecordError, read_json
 
 SLOTS = ("backbone", "neck", "head", "shape_stream", "auxiliary", "outside")
 """In this order wherever they occur; ``outside`` is what belongs to no slot, such as the last resize."""
@@ -184,11 +183,11 @@ def _grown(document: Mapping[str, Any], name: str) -> list[Grown]:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if not isinstance(document["modules"], list) or not isinstance(document["growth"], list):
             raise TypeError("modules and growth are lists")
         _ = document["variant"], [_grown(document, name) for name in GROWN]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise RecordError(f"{path} is no file of bench cost ({error}); delete it, or measure again") from error
     return dict(document)
 

@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from bench.report.printed import Table
 from bench.report.words import NOTHING
+from bench.terminal import plain
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&$])")
 _LATEX = {
@@ -146,7 +147,7 @@ def _latex_character(character: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.splitlines()).replace("\t", " ").replace("\u00a0", " ")
+    return plain(text.replace("\t", " ").replace("\u00a0", " "))
 
 
 def _texts(table: pd.DataFrame) -> list[list[str]]:

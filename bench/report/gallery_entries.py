@@ -15,6 +15,7 @@ from bench.report import gallery_layers
 from bench.report.gallery_ranking import Kind, Ranked
 from bench.report.tables import JUDGED
 from bench.report.words import difference_unit, plural, shown, signed
+from bench.store import RecordError
 
 DISPLAYED: Sequence[Kind] = ("better", "worse", "median")
 
@@ -154,6 +155,9 @@ def _drawn(pair: Shown, index: int, seed: int, picture: Picture) -> Iterator[tup
         side: read_predictions(path, [index])[index]
         for side, path in (("baseline", archives.base), ("variant", archives.mine))
     }
+    for path, guess in ((archives.base, guesses["baseline"]), (archives.mine, guesses["variant"])):
+        if guess.shape != label.shape:
+            raise RecordError(f"{path} holds a prediction of another size than its label; delete it")
     yield "input", "jpeg", picture.jpeg
     yield "label", "png", gallery_layers.classes(label, label, count)
     yield "truth", "png", gallery_layers.boundaries(label, gallery_layers.LABEL_COLOUR)

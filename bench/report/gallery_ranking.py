@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bench.image_scores import read_image_scores
 from bench.pictures import read_names
 from bench.records import Results
-from bench.scores import mean_iou
-from bench.store import Record, read_arrays
+from bench.store import Record
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["better", "worse", "median"]
@@ -116,7 +116,7 @@ def sides(folder: Path, results: Results) -> dict[str, dict[int, Side]]:
     """
     found: dict[str, dict[int, Side]] = {}
     for record in results.records:
-        side = _side(folder, record)
+        side = _side(folder, record, len(results.plan["data"]["classes"]))
         if side is not None:
             found.setdefault(str(record.trial["variant"]), {})[int(record.trial["seed"])] = side
     return found
@@ -151,16 +151,14 @@ def _archives(one: Side, other: Side) -> Archives | None:
     return found if all(tuple(read_names(path)) == one.names for path in found) else None
 
 
-def _side(folder: Path, record: Record) -> Side | None:
+def _side(folder: Path, record: Record, classes: int) -> Side | None:
     measured = record.measured
     if record.trial["stage"] != "quality" or "artifact" not in measured:
         return None
     path = folder / measured["artifact"]
     if not path.is_file():
         return None
-    arrays = read_arrays(path, ["images", "confusion"])
+    scores = read_image_scores(path, classes)
     kept = {name: folder / where for name, where in measured.get("pictures", {}).items()}
     there = {"predictions", "images"} <= set(kept) and all(each.is_file() for each in kept.values())
-    scores = np.array([mean_iou(each) for each in arrays["confusion"]], dtype=np.float64)
-    pictures = Kept(kept["predictions"], kept["images"]) if there else None
-    return Side(tuple(str(name) for name in arrays["images"]), scores, pictures)
+    return Side(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)

@@ -121,13 +121,11 @@ def write_report(folder: Path) -> Path:
     made = content(folder, results)
     page = render(results, made)
     target = folder / "report"
-    for name in ("data", "tables"):
-        (target / name).mkdir(parents=True, exist_ok=True)
     files = catalogue.files(results, made.catalogued.values())
     files |= {name: files.get(f"tables/{name}", "") for name in TABLE_FILES}
     files["ablation.csv"] = tables.numbers(results).to_csv(index=False)
     for name, text in (files | _data_files(results, made)).items():
-        (target / name).write_text(text, encoding="utf-8")
+        write_text(text, target / name)
     write_text(page, target / "index.html")
     return target / "index.html"
 

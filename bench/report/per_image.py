@@ -6,16 +6,16 @@ nothing about networks trained from other seeds.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from bench import signed_ranks, stats
+from bench.image_scores import read_image_scores
 from bench.records import Results
 from bench.report.words import labels
-from bench.store import Record, RecordError
+from bench.store import Record
 
 COLUMNS = ("variant", "label", "images", "n", "planned", "better", "worse", "median", "shift", "low", "high")
 """Of :func:`comparisons`: ``n`` seeds in common, shares of images, and differences of mIoU as fractions."""
@@ -29,16 +29,16 @@ def comparisons(results: Results) -> pd.DataFrame:
     ``shift`` is their Hodges–Lehmann centre, with the interval that inverts Wilcoxon's signed-rank test.
 
     Raises:
-        RecordError: for an artifact that cannot be read, or lies outside the results folder.
+        RecordError: for an artifact that cannot be read.
     """
     files, names, planned = artifacts(results), labels(results), results.planned("quality")
-    base = {seed: _mean_iou(path) for seed, path in files.get(results.baseline, {}).items()}
+    base = {seed: _mean_iou(path, results) for seed, path in files.get(results.baseline, {}).items()}
     rows = []
     for variant in planned:
         common = [seed for seed in files.get(variant, {}) if seed in base]
         if variant == results.baseline or not common:
             continue
-        each = [_mean_iou(files[variant][seed]) - base[seed] for seed in common]
+        each = [_mean_iou(files[variant][seed], results) - base[seed] for seed in common]
         mean = pd.concat(each, axis="columns").mean(axis="columns", skipna=False).dropna().to_numpy()
         found = signed_ranks.shift_interval(mean)
         rows.append(
@@ -66,11 +66,7 @@ def absent(results: Results) -> str:
 
 
 def artifacts(results: Results) -> dict[str, dict[int, Path]]:
-    """Variant -> seed -> the file of its images' counts, of the quality trials whose file is there.
-
-    Raises:
-        RecordError: for a path that leads out of the results folder.
-    """
+    """Variant -> seed -> the file of its images' counts, of the quality trials whose file is there."""
     found: dict[str, dict[int, Path]] = {}
     for record in results.records:
         path = _file(record, results.folder)
@@ -81,29 +77,13 @@ def artifacts(results: Results) -> dict[str, dict[int, Path]]:
 
 def _file(record: Record, folder: Path | None) -> Path | None:
     named = record.measured.get("artifact") if record.trial["stage"] == "quality" else None
-    if folder is None or named is None:
-        return None
-    path = folder / str(named)
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise RecordError(f"{record.file_name} names an artifact outside its results folder: {named}")
-    return path
+    return None if folder is None or named is None else folder / str(named)
 
 
-def _mean_iou(path: Path) -> pd.Series[float]:
-    """mIoU of every image by its name, over the classes that its labels or its prediction have; NaN if all is void."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names, confusion = arrays["images"], arrays["confusion"].astype(np.int64)
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RecordError(
-            f"{path.name} holds no confusion matrices of images ({error}); delete it and its record and run again"
-        ) from error
-    hits = confusion.diagonal(axis1=1, axis2=2)
-    union = confusion.sum(1) + confusion.sum(2) - hits
-    there = union > 0
-    classes = there.sum(1)
-    total = np.where(there, hits / np.where(there, union, 1), 0.0).sum(1)
-    return pd.Series(np.where(classes > 0, total / np.where(classes > 0, classes, 1), np.nan), index=names)
+def _mean_iou(path: Path, results: Results) -> pd.Series[float]:
+    """mIoU of every image by its name; NaN if all is void."""
+    scores = read_image_scores(path, len(results.plan["data"]["classes"]))
+    return pd.Series(scores.miou, index=scores.names)
 
 
 def _share(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:

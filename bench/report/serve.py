@@ -85,7 +85,7 @@ class Site(ThreadingHTTPServer):
         """Write the report and show it, or what is wrong with the records."""
         try:
             self.show(write_report(self.folder).read_text(encoding="utf-8"))
-        except (BenchError, FileNotFoundError) as error:  # a file that was moved away while it was read
+        except (BenchError, OSError) as error:  # such as a file that was moved away while it was read
             self.show(message(f"{self.folder.name}: no report", str(error)))
 
     def show(self, html: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from bench.parts import BenchError
+from bench.parts import BenchError, nearest
 from bench.report.figures import Figure, Look, text
 
 FORMATS = ("svg", "pdf", "png")
@@ -31,16 +31,25 @@ class ExportError(BenchError, RuntimeError):
     """Figures that cannot be written as files."""
 
 
+def check(form: str) -> None:
+    """Refuse what cannot be written, before anything is computed.
+
+    Raises:
+        ExportError: for an unknown format, or without kaleido.
+    """
+    if form not in FORMATS:
+        raise ExportError(f"--figures {form!r}: expected one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
+    if importlib.util.find_spec("kaleido") is None:
+        raise ExportError(f"kaleido is not installed: {WITHOUT}")
+
+
 def write_figures(figures: Sequence[Figure], folder: Path, form: str) -> list[Path]:
     """Write every figure that draws something as ``<folder>/<name>.<form>``; where to.
 
     Raises:
         ExportError: for an unknown format, or without kaleido or a browser that it can start.
     """
-    if form not in FORMATS:
-        raise ExportError(f"--figures {form!r}: expected {', '.join(FORMATS)}")
-    if importlib.util.find_spec("kaleido") is None:
-        raise ExportError(f"kaleido is not installed: {WITHOUT}")
+    check(form)
     import kaleido
     from choreographer.errors import BrowserDepsError, BrowserFailedError, ChromeNotFoundError
 

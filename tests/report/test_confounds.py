@@ -35,7 +35,7 @@ def test_a_timed_variant_is_compared_with_the_other_side_of_its_comparison_plann
     plan = json.loads((folder / "study.json").read_text())
     attended = {"attention": "on", "upsampling": "jpu"}
     cell = {"key": "s0", "stage": "speed", "seed": None, "excluded": None, "levels": attended}
-    plan["cells"] = [{**cell, "variant": BOTH, "against": ATTENDED}]
+    plan["cells"] = [{**cell, "variant": BOTH, "against": ATTENDED, "setting": {"height": 64, "width": 64}}]
     plan["stages"] = ["speed"]
     sides = {
         PLAIN: facts("off", "dilated", "Plain", 10**9),

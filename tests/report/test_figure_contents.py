@@ -242,7 +242,7 @@ def timed(folder: Path, ratios: dict[int, float]) -> None:
         logs = pd.Series([ratio * 0.99, ratio, ratio * 1.01] * 4).map(math.log).tolist()
         measured: dict[str, Any] = {
             "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": logs, "steady": True, "isolated": True,
-            "isolation": {"reasons": []}, "step_s": {},
+            "isolation": {"reasons": []}, "step_s": {}, "calls": 1,
         }  # fmt: skip
         trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
         write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")

@@ -259,6 +259,16 @@ def test_a_damaged_artifact_is_named(planted: Callable[..., Path]) -> None:
         pictures(folder, load(folder))
 
 
+def test_a_prediction_of_another_size_than_its_label_is_named(planted: Callable[..., Path]) -> None:
+    folder = planted()
+    album = Album(folder / "artifacts" / "q1s0.predictions.npz", folder / "pictures" / "planted.npz")
+    for index in range(10):
+        album.add(f"frame {index}", np.zeros((3, 5, 7), dtype=np.uint8), LABEL, np.zeros((5, 7), dtype=np.uint8))
+    album.write()
+    with pytest.raises(RecordError, match=r"q1s0\.predictions\.npz holds a prediction of another size than its label"):
+        pictures(folder, load(folder))
+
+
 def test_what_was_resolved_stands_first_and_no_more_than_four_pairs_are_shown(
     planted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,7 +44,8 @@ def table(
         "upsampling=jpu, head=encnet": jpu or [0.490, 0.497, 0.499],
         "upsampling=fpn, head=encnet": [0.5, 0.5, 0.5],
     }
-    facts = {name: {"slots": {"backbone": SLOT}, "recipe": {}} for name in scores}
+    unset: dict[str, Any] = {"levels": {}, "losses": [], "learning_rates": {}, "recipe": {}, "conventions": {}}
+    facts = {name: {**unset, "slots": {"backbone": SLOT}} for name in scores}
     more = {"published": [DECLARED], "recipe": RECIPE | recipe, "data": data, "audit": {"variants": facts}}
     plant(folder, factors=FACTORS, scores=scores, plan=more)
     return published.accuracy(load(folder))

@@ -1,0 +1,131 @@
+"""What ``study.json`` holds for a report to read; what no type names is free and may be missing."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from bench.columns import COLUMNS, META
+from bench.schema.forms import Amount, Finite, Form, Names, Seed, Stage, check_setting
+
+
+class Data(Form):
+    name: str
+    classes: Names
+    fingerprint: str | None = None
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class is there twice")
+        return self
+
+
+class Cell(Form):
+    """A planned trial."""
+
+    key: Annotated[str, Field(min_length=1)]
+    variant: str
+    levels: dict[str, str]
+    stage: Stage
+    seed: Seed | None
+    excluded: str | None = None
+    against: str | None = None
+    setting: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.excluded and self.stage == "quality" and self.seed is None:
+            raise ValueError("a quality trial has a seed")
+        if not self.excluded and self.stage == "speed":
+            check_setting(self.setting)
+            if self.against is None:
+                raise ValueError("a speed trial has another side: against")
+        return self
+
+
+class Described(Form):
+    """A Part with its choices."""
+
+    class_name: Annotated[str, Field(alias="class")]
+    choices: dict[str, Any]
+
+
+class Slot(Described):
+    parameters: Amount = 0
+    trainable: Amount = 0
+    macs: Amount = 0
+
+
+class Facts(Form):
+    """A network as built, for the audit."""
+
+    levels: dict[str, str]
+    slots: dict[str, Slot]
+    losses: list[Described]
+    learning_rates: dict[str, Finite | None]
+    recipe: dict[str, Any]
+    conventions: dict[str, Any]
+
+
+class Audit(Form):
+    about: dict[str, list[str]] = Field(default_factory=dict)
+    touched: dict[str, list[str]] = Field(default_factory=dict)
+    variants: dict[str, Facts] = Field(default_factory=dict)
+
+
+class PublishedRows(Form):
+    system: str
+    against: dict[str, str]
+    levels: dict[str, dict[str, str]]
+    settings: dict[str, str] = Field(default_factory=dict)
+
+
+class PlanForm(Form):
+    """``study.json``."""
+
+    version: Literal[1]
+    name: str
+    question: str
+    factors: dict[str, list[str]]
+    baseline: str
+    baseline_levels: dict[str, str]
+    seeds: list[Seed]
+    stages: Annotated[list[Stage], Field(min_length=1)]
+    recipe: dict[str, Any]
+    data: Data
+    created: dict[str, Any]
+    command: str
+    cells: list[Cell]
+    design: str | None = None
+    size: str | None = None
+    final: bool = False
+    margin: Annotated[float, Field(gt=0, lt=1)] | None = None
+    focus: str | None = None
+    published: list[PublishedRows] = Field(default_factory=list)
+    audit: Audit = Audit()
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if taken := sorted({*self.factors} & {*META, *COLUMNS, "setting"}):
+            raise ValueError(f"a factor is called as a column is: {', '.join(taken)}")
+        if self.focus is not None and self.focus not in self.factors:
+            raise ValueError(f"focus is {reprlib.repr(self.focus)}, which factors lacks")
+        self._check_levels("baseline_levels", self.baseline_levels)
+        keys = set()
+        for index, cell in enumerate(self.cells):
+            self._check_levels(f"cells.{index}", cell.levels)
+            if cell.stage not in self.stages:
+                raise ValueError(f"cells.{index} is of the stage {cell.stage}, which stages lacks")
+            if not cell.excluded and cell.key in keys:
+                raise ValueError(f"two cells have the key {reprlib.repr(cell.key)}")
+            keys.add(cell.key)
+        return self
+
+    def _check_levels(self, where: str, levels: Mapping[str, str]) -> None:
+        for factor in {**self.factors, **levels}:
+            if levels.get(factor) not in self.factors.get(factor, ()):
+                raise ValueError(f"{where} has a level of {reprlib.repr(factor)} that factors lacks")
