@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,12 +127,13 @@ def read_pictures(path: Path, indices: Collection[int]) -> dict[int, Picture]:
         RecordError: for a file that is none, or that lacks one of them.
     """
     found = read_arrays(path, [f"{kind}_{index}" for index in indices for kind in KINDS])
-    return {index: _picture(*(found[f"{kind}_{index}"] for kind in KINDS), path=path) for index in indices}
+    return {index: _picture({kind: found[f"{kind}_{index}"] for kind in KINDS}, path) for index in indices}
 
 
-def _picture(image: Bytes, label: Bytes, step: Bytes, path: Path) -> Picture:
+def _picture(found: Mapping[str, Bytes], path: Path) -> Picture:
+    step = found["stride"]
     steps = int(step) if step.ndim == 0 and step.dtype.kind in "iu" else 0
-    made = Picture(image.tobytes(), _unpacked(label, path), steps)
+    made = Picture(found["image"].tobytes(), _unpacked(found["label"], path), steps)
     try:
         with Image.open(io.BytesIO(made.jpeg), formats=["JPEG"]) as opened:
             size = opened.size
