@@ -15,12 +15,12 @@ import pandas as pd
 import torch
 
 from bench import environment
+from bench.cells import Cell
 from bench.environment import Machine
 from bench.measure.attribution import NETWORK, QUANTITIES, Growth, ModuleCost, attribute, growth
 from bench.model import SegModel
 from bench.parts import BenchError
 from bench.store import write_json
-from bench.study import Cell
 
 SHARES = ("parameters", "macs", "saved_bytes", "time_s")
 SMALL_SHARE = 0.01

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from bench.cells import Cell
 from bench.factors import StudyError
 from bench.layers import WiringError
 from bench.measure.counts import parameters
 from bench.measure.shapes import count_shapes
 from bench.model import CONVENTIONS, SegModel
 from bench.parts import ChoiceError
-from bench.study import Cell, Study
+from bench.study import Study
 from bench.training import parameter_groups
 
 

@@ -1,10 +1,10 @@
-"""How a run looks while it goes on: one calm live table on a terminal, plain lines elsewhere."""
+"""How commands look: a run as one calm live table on a terminal and plain lines elsewhere, and tables without lines."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -209,3 +209,11 @@ def _ending(trial: Trial, record: Record) -> str:
         + (f" ({spell_s(wall)})" if wall else "")
         + (f": {reason}" if reason else "")
     )
+
+
+def table_of(*columns: str, numeric: Collection[str] = ()) -> Table:
+    """A table without lines; ``numeric`` columns stand to the right."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in columns:
+        table.add_column(name, no_wrap=True, justify="right" if name in numeric else "left")
+    return table

@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
+from bench.cells import Cell
 from bench.measure.latency import Protocol
 from bench.measure.speed import MIN_BLOCKS
 from bench.model import SegModel
 from bench.plan import Plan
 from bench.setting import Setting
-from bench.study import Cell, Trial
+from bench.study import Trial
 from bench.training import train
 
 FORWARD = 1 / 3

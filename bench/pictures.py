@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ LONGEST_PX = 512
 """No side of a picture is longer: two of them fill a page's width, and 500 frames of Cityscapes stay under 3 MB."""
 JPEG_QUALITY = 80
 SIZE = np.dtype("<u4")
+KINDS = ("image", "label", "stride")
+"""Of what an archive of a split has of each image."""
 
 
 def stride(height: int, width: int) -> int:
@@ -124,22 +126,20 @@ def read_pictures(path: Path, indices: Collection[int]) -> dict[int, Picture]:
     Raises:
         RecordError: for a file that is none, or that lacks one of them.
     """
-    found = read_arrays(path, [f"{kind}_{index}" for index in indices for kind in ("image", "label", "stride")])
-    return {
-        index: _picture(*(found[f"{kind}_{index}"] for kind in ("image", "label", "stride")), path) for index in indices
-    }
+    found = read_arrays(path, [f"{kind}_{index}" for index in indices for kind in KINDS])
+    return {index: _picture({kind: found[f"{kind}_{index}"] for kind in KINDS}, path) for index in indices}
 
 
-def _picture(image: Bytes, label: Bytes, step: Bytes, path: Path) -> Picture:
-    made = Picture(
-        image.tobytes(), _unpacked(label, path), int(step) if step.ndim == 0 and step.dtype.kind in "iu" else 0
-    )
+def _picture(found: Mapping[str, Bytes], path: Path) -> Picture:
+    step = found["stride"]
+    steps = int(step) if step.ndim == 0 and step.dtype.kind in "iu" else 0
+    made = Picture(found["image"].tobytes(), _unpacked(found["label"], path), steps)
     try:
         with Image.open(io.BytesIO(made.jpeg), formats=["JPEG"]) as opened:
             size = opened.size
     except UnidentifiedImageError:
         size = (0, 0)
-    if size != made.label.shape[::-1] or made.stride < 1:
+    if size != made.label.shape[::-1] or steps < 1:
         raise RecordError(f"{path} holds a picture that is no JPEG of its label's size, or no stride of it; delete it")
     return made
 

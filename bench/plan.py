@@ -13,12 +13,13 @@ from typing import Any
 import torch
 
 from bench import environment
+from bench.cells import Cell
 from bench.check import Checked, check_cells, facts
 from bench.environment import Machine
 from bench.parts import BenchError
 from bench.stages import identify
 from bench.store import FINAL, Record, read_all, write_json
-from bench.study import Cell, Stage, Study, Trial
+from bench.study import Stage, Study, Trial
 from bench.trial import LABEL_DIGESTS, Loaded, record_key
 
 

@@ -38,9 +38,9 @@ class Redaction:
             whole, stands = rf"(?<![\w/.]){re.escape(path)}(?![\w.-])", self.known[path]
             text, found = re.subn(whole, lambda match, stands=stands: stands, text)  # type: ignore[misc]
             self._count(file, found)
-        for pattern, stands in ((_LOGIN, "…@"), (_PATH, _shortened)):
-            text, found = pattern.subn(stands, text)
-            self._count(file, found)
+        text, logins = _LOGIN.subn("…@", text)
+        text, paths = _PATH.subn(_shortened, text)
+        self._count(file, logins + paths)
         return text
 
     def tree(self, value: Any, file: str) -> Any:

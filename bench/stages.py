@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bench.cells import Cell
 from bench.data.base import Dataset
 from bench.identity import digest, source_digest
 from bench.measure.counts import buffer_bytes, count_macs, parameters
@@ -22,7 +23,7 @@ from bench.model import SegModel, Variant
 from bench.parts import Part
 from bench.recipe import Recipe
 from bench.setting import Setting
-from bench.study import Cell, Stage
+from bench.study import Stage
 from bench.training import train
 
 

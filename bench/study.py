@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from bench.cells import Cell, ExcludedCell, cell_name
 from bench.factors import Factor, StudyError, apply
 from bench.model import Variant
 from bench.parts import BenchError, nearest
@@ -37,37 +38,6 @@ class Exclude:
 
     def covers(self, levels: Mapping[str, str]) -> bool:
         return all(levels[factor] == level for factor, level in self.when.items())
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One combination of levels and the network and recipe that it stands for."""
-
-    levels: Mapping[str, str]
-    variant: Variant
-    recipe: Recipe
-
-    @property
-    def name(self) -> str:
-        """``attention=on,upsampling=jpu,gate=off``."""
-        return cell_name(self.levels)
-
-
-@dataclass(frozen=True)
-class ExcludedCell:
-    """A combination of levels that is not run, and why. It need not even be a network."""
-
-    levels: Mapping[str, str]
-    reason: str
-
-    @property
-    def name(self) -> str:
-        return cell_name(self.levels)
-
-
-def cell_name(levels: Mapping[str, str]) -> str:
-    """The name of a variant: its levels in the study's order."""
-    return ",".join(f"{factor}={level}" for factor, level in levels.items())
 
 
 @dataclass(frozen=True)

@@ -74,23 +74,25 @@ ALLOWED = {
     "bundle": {"parts", "store", "records", "redaction", "bundle_texts", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
-    "study": {"parts", "model", "recipe", "setting", "factors", "published"},
-    "check": {"parts", "layers", "model", "measure", "factors", "study", "training"},
-    "stages": {"parts", "model", "data", "recipe", "setting", "study", "training", "measure", "identity"},
+    "cells": {"model", "recipe"},
+    "study": {"parts", "model", "recipe", "setting", "cells", "factors", "published"},
+    "check": {"parts", "layers", "model", "measure", "factors", "cells", "study", "training"},
+    "stages": {"parts", "model", "data", "recipe", "setting", "cells", "study", "training", "measure", "identity"},
     "trial": {
         "parts", "data", "store", "pictures", "study", "training", "environment", "stages", "measure",
     },
     "plan": {
-        "parts", "model", "store", "study", "training", "environment", "stages", "trial", "check", "measure",
+        "parts", "model", "store", "cells", "study", "training", "environment", "stages", "trial", "check", "measure",
     },
-    "estimate": {"parts", "model", "setting", "study", "training", "plan", "measure"},
+    "estimate": {"parts", "model", "setting", "cells", "study", "training", "plan", "measure"},
     "execute": {"parts", "store", "setting", "study", "environment", "stages", "trial", "plan"},
     "display": {"store", "study", "stages"},
-    "breakdown": {"parts", "model", "measure", "store", "study", "environment"},
+    "breakdown": {"parts", "model", "measure", "store", "cells", "study", "environment"},
     "commands": {
-        "audit",
-        "parts", "data", "store", "report", "factors", "study", "check", "checkpoints", "trial", "plan", "execute",
-        "display", "breakdown", "estimate",
+        "parts", "store", "report", "factors", "study", "trial", "plan", "execute", "display", "estimate",
+    },
+    "network_commands": {
+        "audit", "data", "study", "check", "checkpoints", "trial", "plan", "display", "breakdown", "commands",
     },
     "limits": {"parts", "model", "setting", "measure", "study", "environment", "trial"},
     "timing_commands": {
@@ -98,13 +100,16 @@ ALLOWED = {
         "speedups", "limits", "commands", "report",
     },
     "report_cli": {"parts", "store", "records", "report", "comparison_commands", "bundle", "terminal"},
-    "cli": {"parts", "commands", "timing_commands", "report_cli", "terminal"},
+    "options": set(),
+    "timing_cli": {"options", "commands", "network_commands", "timing_commands"},
+    "cli": {"parts", "options", "commands", "network_commands", "timing_cli", "report_cli", "terminal"},
 }  # fmt: skip
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
 RAY_ONLY_IN = {"execute", "search"}
 WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "frames", "schema", "store", "records", "stats", "audit",
-    "signed_ranks", "speedups", "pictures", "image_scores", "report", "report_cli", "cli", "identity", "recipe",
+    "signed_ranks", "speedups",
+    "pictures", "image_scores", "report", "report_cli", "options", "timing_cli", "cli", "identity", "recipe",
     "setting", "published", "sides", "changes", "two_samples", "speed_comparison", "comparison",
     "comparison_commands", "redaction", "bundle_texts", "bundle", "terminal",
 }  # fmt: skip

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,16 @@ from bench.study import Source, Trial
 from bench.trial import load, make_record
 
 RESOURCES = Resources(cpus=1, gpus=0, node_cpus=2, node_gpus=0)
+MEASURED: dict[str, dict[str, Any]] = {
+    "quality": {
+        "classes": ["road"], "split": "val", "images": 1, "iterations": 1, "confusion": [[9]], "train_s": 0.5,
+        "history": {"iteration": [1], "loss": [0.7]},
+    },
+    "cost": {
+        "input_px": [32, 32], "batch": 1, "parameters": {}, "macs": {}, "uncounted_operators": {}, "latency_s": [0.1],
+        "peak_bytes": 1, "memory_kind": "cpu resident set",
+    },
+}  # fmt: skip
 
 
 def planned(path: Path, results: Path, **source: object) -> Plan:
@@ -28,7 +39,8 @@ def planned(path: Path, results: Path, **source: object) -> Plan:
 
 def ended(plan: Plan, trial: Trial, status: str, wall_s: float = 2.0) -> Record:
     outcome = {"status": status, "reason": None, "traceback": None, "started_at": None, "wall_s": wall_s}
-    record = make_record(trial, plan.resources.machine(trial.stage), outcome)
+    measured = MEASURED[trial.stage] if status == "done" else {}
+    record = make_record(trial, plan.resources.machine(trial.stage), outcome, measured=measured)
     write(record, plan.folder / "records")
     return record
 

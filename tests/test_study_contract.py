@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from bench.cells import Cell
 from bench.data.base import IGNORE
 from bench.model import SLOTS, Output, SegModel, Variant
 from bench.parts import Part
-from bench.study import Cell, load_study
+from bench.study import load_study
 
 HEIGHT, WIDTH = 65, 97
 CLASSES = 5
