@@ -19,13 +19,13 @@ RUNS = "window.hacked = 1"
 SCRIPT, END = f"<script>{RUNS}</script>", f"</script><script>{RUNS}</script>"
 IMAGE, COMMENT = f"<img src=x onerror='{RUNS}'>", "<!-- \"both\" 'quotes' & <b>bold</b>"
 BREAK = f"</script><img src=x onerror='{RUNS}'>"
-HEAD = f"head{IMAGE}{SCRIPT}"
+NECK, HEAD = f"neck{SCRIPT}", f"head{IMAGE}"
 NAMES = (SCRIPT, BREAK, f"</style>{IMAGE}", COMMENT)
 """Of images."""
 
 
-def variant(upsampling: str, head: str) -> str:
-    return f"upsampling={upsampling}, {HEAD}={head}"
+def variant(neck: str, head: str) -> str:
+    return f"{NECK}={neck}, {HEAD}={head}"
 
 
 OFF, ON = variant(END, "off"), variant(END, COMMENT)
@@ -36,9 +36,10 @@ SEEDS: dict[str, list[float | str | None]] = {
 WRONG = {OFF: [10, 10, 10, 10], ON: [4, 12, 9, 10], WIDE: [11, 8, 10, 13], BOTH: [2, 12, 10, 7]}
 """Wrong pixels of each image, in every seed."""
 LEVELS = {
-    f"upsampling={END}": {"upsampling": END}, f"upsampling={IMAGE}": {"upsampling": "jpu"},
+    f"{NECK}={END}": {"upsampling": "dilated-8"}, f"{NECK}={IMAGE}": {"upsampling": "jpu"},
     f"{HEAD}=off": {}, f"{HEAD}={COMMENT}": {},
 }  # fmt: skip
+PUBLISHED = {"system": SCRIPT, "against": {NECK: END}, "levels": LEVELS, "settings": {"head": "dual-attention"}}
 MEMORY: dict[str, Any] = dict.fromkeys(
     [f"{what}_bytes" for what in ("weight", "buffer", "gradient", "optimiser", "input", "peak")], 2**20
 )
@@ -50,7 +51,7 @@ def plant(folder: Path, planted_results: Callable[..., Path], plant_speed: Calla
     one, other = (_facts(level, kernel) for level, kernel in (("off", 3), (COMMENT, 1)))
     planted_results(
         folder,
-        factors={"upsampling": [END, IMAGE], HEAD: ["off", COMMENT]},
+        factors={NECK: [END, IMAGE], HEAD: ["off", COMMENT]},
         scores=SEEDS,
         costs={BOTH: "out_of_memory", OFF: {"training_memory": MEMORY}},
         classes=[SCRIPT, END, IMAGE, COMMENT, "road", "pole", "sky"],
@@ -60,7 +61,7 @@ def plant(folder: Path, planted_results: Callable[..., Path], plant_speed: Calla
             "recipe": {SCRIPT: END, "optimiser": {IMAGE: COMMENT}, "crop_px": [64, 64]}, "margin": 0.005,
             "audit": {"about": {HEAD: ["neck"]}, "touched": {HEAD: ["head"]}, "input_px": [64, 64],
                       "variants": {OFF: one, ON: other}},
-            "published": [{"system": SCRIPT, "against": {"upsampling": END}, "levels": LEVELS, "settings": {}}],
+            "published": [PUBLISHED],
         },
     )  # fmt: skip
     for record in read_all(folder / "records"):
@@ -73,16 +74,14 @@ def plant(folder: Path, planted_results: Callable[..., Path], plant_speed: Calla
     plant_pictures(folder, {name: [counts] * len(SEEDS[name]) for name, counts in WRONG.items()}, NAMES)
     _attribute(folder)
     write(replace(read_all(folder / "records")[0], key=f"stale{IMAGE.replace('/', '')}"), folder / "records")
-    plant_speed(folder, WIDE, f"upsampling={END}", {256: True, 512: True, 1024: False}, IMAGE)
+    plant_speed(folder, WIDE, OFF, {256: True, 512: True, 1024: False}, IMAGE)
 
 
 def published(genuine: Callable[[str], pd.DataFrame]) -> Callable[[str], pd.DataFrame]:
-    """Reads published tables whose text is hostile, with rows of this study's levels."""
+    """Reads published tables whose text is hostile."""
 
     def read(name: str) -> pd.DataFrame:
-        table = genuine(name)
-        table = table.assign(system=SCRIPT, flaw=IMAGE, source=f"{BREAK} {COMMENT}", hardware=END)
-        return table.assign(upsampling=table["upsampling"].replace("dilated-8", END))
+        return genuine(name).assign(system=SCRIPT, flaw=IMAGE, source=f"{BREAK} {COMMENT}", hardware=END)
 
     return read
 
