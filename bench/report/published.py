@@ -35,7 +35,7 @@ def accuracy(results: Results) -> pd.DataFrame:
     printed = [
         {
             "System": row["system"],
-            "Variant": names[row["variant"]],
+            "Variant": names.get(row["variant"], row["variant"]),
             "Against": names.get(row["against"], NOTHING),
             "Quantity": column(row["metric"]).title,
             "On": row["on"],

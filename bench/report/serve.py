@@ -24,6 +24,8 @@ ADDRESS = "127.0.0.1"
 POLL_S = 1.0
 REST_S = 3.0
 """Between two builds at least, and as long as the last one took: a run shares the cores."""
+READ = ("records", "attribution", "artifacts", "pictures")
+"""Folders of the results that the report reads; a file whose name begins with a dot is still being written."""
 MESSAGE = Markup(
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -39,7 +41,7 @@ State = frozenset[tuple[str, int, int]]
 def watch(
     folder: Path, *, port: int, say: Callable[[str], None], poll_s: float = POLL_S, rest_s: float = REST_S
 ) -> None:
-    """Serve a folder's report until Ctrl-C, and build it anew whenever its records or its plan change.
+    """Serve a folder's report until Ctrl-C, and build it anew whenever its plan or its files change.
 
     Args:
         port: on this machine alone; 0 for any that is free.
@@ -156,14 +158,15 @@ def message(title: str, text: str) -> str:
 
 
 def state(folder: Path) -> State:
-    """Name, time of change and size of the plan and of every record."""
+    """Name, time of change and size of the plan and of all that lies in the folders which the report reads."""
+    paths = [folder / "study.json", *(path for name in READ for path in (folder / name).glob("[!.]*"))]
     found = set()
-    for path in (folder / "study.json", *(folder / "records").glob("*.json")):
+    for path in paths:
         try:
             status = path.stat()
         except FileNotFoundError:  # gone since it was listed
             continue
-        found.add((path.name, status.st_mtime_ns, status.st_size))
+        found.add((f"{path.parent.name}/{path.name}", status.st_mtime_ns, status.st_size))
     return frozenset(found)
 
 

@@ -1,4 +1,4 @@
-"""A browser for tests that open a report, a report with hostile text everywhere, planted comparisons of speed."""
+"""A browser for tests that open a report, the report with hostile text everywhere, planted comparisons of speed."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bench.published import rows
 from bench.report.page import write_report
 from bench.store import read_all, write
+from tests.report import hostile
 
 SWITCHES = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 LOCAL = ("file:", "data:", "blob:", "about:")
-RUNS = "window.hacked = 1"
-SCRIPT, END = f"<script>{RUNS}</script>", f"</script><script>{RUNS}</script>"
-IMAGE, COMMENT = f"<img src=x onerror='{RUNS}'>", "<!-- \"both\" 'quotes' & <b>bold</b>"
 
 
 @pytest.fixture(scope="module")
@@ -100,48 +98,9 @@ def plant_speed() -> Callable[..., None]:
 def hostile_report(
     tmp_path_factory: pytest.TempPathFactory, planted_results: Callable[..., Path], plant_speed: Callable[..., None]
 ) -> Path:
-    """The page of a study with everything in it: every kind of finding, note, table and figure, and text that would run
-    if it were not escaped wherever text comes from outside."""
-    neck, head = f"neck{SCRIPT}", f"head{IMAGE}"
-    off, on = [f"{neck}={END}, {head}={level}" for level in ("off", COMMENT)]
-    wide, both = [f"{neck}={IMAGE}, {head}={level}" for level in ("off", COMMENT)]
-    one, other = (_facts(level, kernel) for level, kernel in (("off", 3), (COMMENT, 1)))
-    folder = planted_results(
-        tmp_path_factory.mktemp("hostile"),
-        factors={neck: [END, IMAGE], head: ["off", COMMENT]},
-        scores={
-            off: [0.60, 0.62, 0.61], on: [0.65, 0.671, 0.659], wide: [0.605, 0.612, "failed"], both: [0.64, None, 0.66],
-        },
-        costs={both: "out_of_memory"},
-        classes=[SCRIPT, END, IMAGE, COMMENT, "road", "pole", "sky"],
-        boundary_px=(3,),
-        plan={
-            "name": f"study {SCRIPT}", "question": f"Why {IMAGE}?", "command": f"bench run {END}", "size": COMMENT,
-            "recipe": {SCRIPT: END, "optimiser": {IMAGE: COMMENT}, "crop_px": [64, 64]}, "margin": 0.005,
-            "audit": {"about": {head: ["neck"]}, "touched": {head: ["head"]}, "input_px": [64, 64],
-                      "variants": {off: one, on: other}},
-        },
-    )  # fmt: skip
-    for record in read_all(folder / "records"):
-        outcome = dict(record.outcome)
-        if record.status == "failed":
-            outcome |= {"reason": SCRIPT, "traceback": f"Traceback\n{SCRIPT}\n{END}\n{IMAGE}\n{COMMENT}"}
-        write(
-            replace(record, outcome=outcome, environment={**record.environment, "device": SCRIPT}), folder / "records"
-        )
-    write(replace(read_all(folder / "records")[0], key=f"stale{IMAGE.replace('/', '')}"), folder / "records")
-    plant_speed(folder, wide, f"{neck}={END}", {256: True, 512: True, 1024: False}, IMAGE)
-    return write_report(folder)
-
-
-def _facts(level: str, kernel: int) -> dict[str, Any]:
-    """A network of one slot as an audit keeps it."""
-    head = {
-        "class": f"heads.{SCRIPT}Head",
-        "choices": {"kernel": kernel},
-        "parameters": 9,
-        "trainable": 9,
-        "macs": kernel,
-    }
-    unset: dict[str, Any] = {"losses": [], "recipe": {}, "learning_rates": {}, "conventions": {}}
-    return {"levels": {f"head{IMAGE}": level}, "slots": {"head": head}, **unset}
+    """The page of :func:`tests.report.hostile.plant`."""
+    folder = tmp_path_factory.mktemp("hostile")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "_read", hostile.published(rows._read))
+        hostile.plant(folder, planted_results, plant_speed)
+        return write_report(folder)

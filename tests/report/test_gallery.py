@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.pictures import VOID, Album
+from bench.pictures import VOID
 from bench.records import load
 from bench.report import gallery as gallery_module
 from bench.report import gallery_layers
@@ -24,6 +24,7 @@ from bench.report.gallery_entries import Panel, Pool
 from bench.report.gallery_palette import FIRST, NEUTRAL, SIGHTS, class_colours, oklab
 from bench.report.gallery_ranking import sides
 from bench.store import RecordError, read_all, write
+from tests.report.planted_pictures import LABEL, guess, plant_pictures
 
 Plant = Callable[..., Path]
 Wrong = Mapping[str, Sequence[Sequence[int] | None]]
@@ -34,15 +35,6 @@ WRONG: Wrong = {
 }
 """Wrong pixels of each image, by variant and seed. The differences in 46ths of mIoU, mean over both seeds, are 7, 0,
 -2, 1, 2, -5, 0, 3, -1 and 4."""
-LABEL = np.zeros((4, 6), dtype=np.uint8)
-LABEL[0, 0] = VOID
-
-
-def guess(wrong: int) -> np.ndarray:
-    """Class 0 but for the first ``wrong`` of the 23 labelled pixels, which are class 1: mIoU is (23 - wrong) / 46."""
-    found = np.zeros(24, dtype=np.uint8)
-    found[1 : 1 + wrong] = 1
-    return found.reshape(4, 6)
 
 
 @pytest.fixture
@@ -52,26 +44,10 @@ def planted(tmp_path: Path, planted_results: Plant) -> Callable[..., Path]:
         factors = {"attention": [variant.partition("=")[2] for variant in wrong]}
         scores = {variant: [0.6 + 0.01 * i for i in range(len(seeds))] for variant, seeds in wrong.items()}
         folder = planted_results(tmp_path, factors=factors, scores=scores, stages=("quality",), **more)
-        for record in read_all(folder / "records"):
-            counts = wrong[record.trial["variant"]][record.trial["seed"]]
-            if counts is not None:
-                kept = {"predictions": f"artifacts/{record.key}.predictions.npz", "images": "pictures/planted.npz"}
-                keep(folder, kept, names, counts)
-                confusion = np.zeros((len(counts), 3, 3), dtype=np.int32)
-                confusion[:, 0, 0], confusion[:, 0, 1] = 23 - np.array(counts), counts
-                np.savez(folder / "artifacts" / f"{record.key}.npz", images=np.array(names), confusion=confusion)
-                measured = {**record.measured, "artifact": f"artifacts/{record.key}.npz", "pictures": kept}
-                write(replace(record, measured=measured), folder / "records")
+        plant_pictures(folder, wrong, names)
         return folder
 
     return plant
-
-
-def keep(folder: Path, kept: Mapping[str, str], names: Sequence[str], wrong: Sequence[int]) -> None:
-    album = Album(folder / kept["predictions"], folder / kept["images"])
-    for name, count in zip(names, wrong, strict=True):
-        album.add(name, np.zeros((3, 4, 6), dtype=np.uint8), LABEL, guess(count))
-    album.write()
 
 
 def gallery(folder: Path) -> Gallery:

@@ -135,17 +135,24 @@ def test_a_record_that_cannot_be_read_is_said_on_the_page_and_the_next_good_one_
     assert "3 of 4 done" in page_text(site.server_port)
 
 
-def test_the_state_of_a_folder_changes_with_every_record_and_with_the_plan(tmp_path: Path) -> None:
+def test_the_state_of_a_folder_changes_with_the_plan_and_with_every_file_that_the_report_reads(tmp_path: Path) -> None:
+    names = [
+        "study.json", "records/a.json", "records/b.json", "attribution/a.json", "artifacts/a.npz", "pictures/a.npz",
+    ]  # fmt: skip
     states = [serve.state(tmp_path)]
-    for name in ("study.json", "records/a.json", "records/b.json"):
+    for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}")
         states.append(serve.state(tmp_path))
     (tmp_path / "records" / "a.json").write_text("{ }")
     states.append(serve.state(tmp_path))
-    assert len(set(states)) == 5
-    (tmp_path / "records" / ".c.json.x.part").write_text("{")
-    assert serve.state(tmp_path) == states[-1], "a record that is being written is none yet"
+    (tmp_path / "attribution" / "a.json").unlink()
+    states.append(serve.state(tmp_path))
+    assert len(set(states)) == len(names) + 3
+    for beside in ("records/.c.json.x.part", "notes.txt", "report/index.html"):
+        (tmp_path / beside).parent.mkdir(exist_ok=True)
+        (tmp_path / beside).write_text("{")
+    assert serve.state(tmp_path) == states[-1], "what is being written, and what the report does not read"
 
 
 def test_a_message_is_text() -> None:
