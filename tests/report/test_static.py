@@ -81,5 +81,5 @@ def test_without_a_browser_the_command_says_what_is_needed_and_the_page_is_there
 
 
 def test_an_unknown_format_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="--figures 'gif': expected svg, pdf, png"):
+    with pytest.raises(ExportError, match="--figures 'gif': expected one of svg, pdf, png"):
         write_figures([], tmp_path, "gif")
