@@ -180,9 +180,10 @@ def main() -> None:
     except BenchError as error:
         _leave(str(error))
     except OSError as error:
-        if error.filename is None:
+        if error.strerror is None:
             raise
-        _leave(f"{error.filename2 or error.filename}: {error.strerror}; choose another path, or change what is there")
+        where = error.filename2 or error.filename
+        _leave(f"{f'{where}: ' if where else ''}{error.strerror}; choose another path, or change what is there")
 
 
 def _leave(mistake: str) -> NoReturn:

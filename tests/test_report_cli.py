@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -112,6 +113,19 @@ def test_what_is_in_the_way_is_named_in_one_line(
     assert str(tmp_path / path) in refused(bench("report", tmp_path))
     assert not (tmp_path / "report" / "index.html").exists()
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(
+    bench: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    target = tmp_path / "main.csv"
+    line = refused(bench("report", folder, "--table", "main", "--format", "csv", "--output", target))
+    assert f"{target}: No space left on device" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["report", "compare", "export"])

@@ -123,8 +123,8 @@ FORMATS: Mapping[str, Callable[[Table], str]] = {
 
 
 def markdown_text(text: str) -> str:
-    """Text as Markdown shows it, in one line."""
-    return _MARKDOWN.sub(r"\\\1", _one_line(text))
+    """Text as Markdown shows it, in one line; it is read on terminals too."""
+    return _MARKDOWN.sub(r"\\\1", plain(_one_line(text)))
 
 
 def latex_text(text: str) -> str:
@@ -147,7 +147,7 @@ def _latex_character(character: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return plain(text.replace("\t", " ").replace("\u00a0", " "))
+    return " ".join(text.splitlines()).replace("\t", " ").replace("\u00a0", " ")
 
 
 def _texts(table: pd.DataFrame) -> list[list[str]]:

@@ -56,6 +56,10 @@ def test_every_latex_table_of_a_hostile_study_compiles(
     assert (tmp_path / "all.pdf").stat().st_size > 10_000
 
 
+def test_markdown_text_has_nothing_that_a_terminal_acts_on() -> None:
+    assert exports.markdown_text("a\nb\tc \x1b[31m\u202e é 😀") == "a b c \\\\x1b\\[31m\\\\u202e é 😀"
+
+
 def test_latex_text_is_ascii_without_a_command_of_its_own() -> None:
     assert exports.latex_text("a_b{c}\\d") == r"a\_b\{c\}\textbackslash{}d"
     assert exports.latex_text("é Å ß 日 \x07") == r"\'{e} \r{A} \ss{} [U+65E5] \textbackslash{}x07"
