@@ -1,4 +1,8 @@
-"""The report of 10,000 planted records: a factorial of five factors, 312 seeds, 19 classes, histories of 100 points."""
+"""The report of 10,000 planted records: a factorial of five factors, 312 seeds, 19 classes, histories of 100 points.
+
+Quality records hold boundaries at four tolerances, bands, crops and calibration as real ones do, and the plan the facts
+that an audit compares.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,9 @@ SEEDS = 312
 """312 x 32 quality records and 32 of cost: 10,016."""
 CLASSES = tuple(f"class {index}" for index in range(19))
 POINTS = 100
+TOLERANCES_PX = (3, 5, 9, 12)
+BINS = 15
+"""Of confidence."""
 EFFECT = 0.004
 """Of a factor on mIoU, in units of the share of right pixels; the spread over seeds is as large."""
 LIMIT_S, PAGE_LIMIT_S, PAGE_LIMIT_MB = 5.0, 15.0, 15.0
@@ -81,12 +88,34 @@ def _plan(cells: list[dict[str, Any]]) -> dict[str, Any]:
         "stages": ["quality", "cost"], "recipe": {"iterations": 1000}, "final": False, "size": None,
         "data": {"name": "planted", "classes": list(CLASSES), "fingerprint": "0" * 16},
         "created": {"commit": "c0ffee", "dirty": False}, "command": "python -m benchmarks report", "cells": cells,
-        "audit": {},
+        "audit": _audit({cell["variant"]: cell["levels"] for cell in cells}),
     }  # fmt: skip
 
 
+def _audit(variants: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Every factor changes a slot of its own; the gate brings a loss along that it is not about."""
+    about = {factor: [f"slot {factor}"] for factor in FACTORS}
+    facts = {}
+    for variant, levels in variants.items():
+        slots = {
+            f"slot {factor}": {
+                "class": f"bench.{factor}", "choices": {"on": level == "on"},
+                "parameters": 10**6, "trainable": 10**6, "macs": 10**9 * (1 + (level == "on")),
+            }
+            for factor, level in levels.items()
+        }  # fmt: skip
+        losses = [{"class": "bench.Loss", "choices": {}}] * (1 + (levels["gate"] == "on"))
+        more: dict[str, Any] = {"recipe": {}, "learning_rates": {"head": 0.01}, "conventions": {}}
+        facts[variant] = {"levels": levels, "slots": slots, "losses": losses, **more}
+    return {"about": about, "touched": about, "input_px": [512, 512], "variants": facts}
+
+
 def _record(cell: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
-    environment = {"commit": "c0ffee", "dirty": False, "device": "planted", "threads": 1, "host": "planted0"}
+    environment = {
+        "commit": "c0ffee", "dirty": False, "study_commit": "c0ffee", "bench": {"numpy": "2.4.6", "ray": "2.60.0"},
+        "python": "3.11.7", "torch": "2.13.0", "cuda": None, "cudnn": None, "driver": None, "device": "planted",
+        "hardware": "planted, 1 threads", "threads": 1, "host": "planted0",
+    }  # fmt: skip
     return {
         "key": cell["key"], "choices": {}, "environment": environment, "measured": measured, "version": 1,
         "trial": {key: cell[key] for key in ("variant", "levels", "stage", "seed")} | {"study": "planted"},
@@ -106,7 +135,38 @@ def _quality(generator: np.random.Generator, on: int) -> dict[str, Any]:
     history = {"iteration": steps.tolist(), "loss": loss.tolist(), "lr": [0.01] * POINTS}
     return {
         "classes": list(CLASSES), "split": "val", "confusion": confusion.tolist(), "images": 500, "iterations": 1000,
-        "train_s": 60.0, "history": history,
+        "train_s": 60.0, "history": history, **_near_boundaries(generator, confusion),
+    }  # fmt: skip
+
+
+def _near_boundaries(generator: np.random.Generator, confusion: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Boundary counts by tolerance and class, bands around them, crops, and confidences."""
+    count, half = len(CLASSES), (confusion // 2).tolist()
+
+    def counts(rows: int) -> list[list[int]]:
+        return [generator.integers(50, 99, count).tolist() for _ in range(rows)]
+
+    def scores(images: float) -> dict[str, list[list[float]]]:
+        return {
+            name: [(images * generator.uniform(0.6, 0.9, count)).tolist() for _ in TOLERANCES_PX]
+            for name in ("precision", "recall", "f")
+        }
+
+    boundary = {
+        "tolerance_px": list(TOLERANCES_PX), "prediction": [100] * count, "label": [100] * count,
+        "matched_prediction": counts(len(TOLERANCES_PX)), "matched_label": counts(len(TOLERANCES_PX)),
+        "sum_over_images": scores(500), "sum_over_images_with_class": scores(300), "images_with_class": [300] * count,
+    }  # fmt: skip
+    near = {"share_of_diagonal": 0.02, "intersection": [3] * count, "prediction": [4] * count, "label": [5] * count}
+    pixels = generator.integers(1000, 2000, BINS)
+    return {
+        "boundary": boundary,
+        "boundary_iou": near,
+        "trimap": {"radius_px": [3, 9], "confusion": [half, half]},
+        "distance_crop": {"excluded_px": [200], "centre": [0.5, 0.5], "confusion": [half]},
+        "calibration": {
+            "pixels": pixels.tolist(), "correct": (pixels // 2).tolist(), "confidence": (pixels * 0.6).tolist(),
+        },
     }  # fmt: skip
 
 
