@@ -54,7 +54,7 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
         "",
         "With segbench installed, in the folder that holds this one, this builds the report anew from the records:",
         "",
-        f"    bench report {shlex.quote(name)}",
+        f"    bench report {shlex.quote(f'./{name}' if name.startswith('-') else name)}",
         "",
         "and in Python this is the whole table as a pandas DataFrame:",
         "",

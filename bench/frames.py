@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,11 +25,13 @@ def frames(folders: Sequence[str | Path], stage: str | None = None) -> pd.DataFr
             speed where the studies plan nothing else.
 
     Raises:
-        RecordError: for no folder at all, an unknown stage or one that a study does not plan, or where only some of
-            the studies plan comparisons of speed alone.
+        RecordError: for no folder at all or one named twice, an unknown stage or one that a study does not plan, or
+            where only some of the studies plan comparisons of speed alone.
     """
     if not folders:
         raise RecordError("no results folder was named; give one or more, such as results/quickstart")
+    if twice := [str(folder) for folder, count in Counter(map(str, folders)).items() if count > 1]:
+        raise RecordError(f"{', '.join(twice)} was named more than once; its rows would be there as often")
     if stage is not None and stage not in STAGES:
         raise RecordError(f"no stage {stage!r}{nearest(stage, STAGES)}; there are {', '.join(STAGES)}")
     loaded = {str(folder): load(folder) for folder in folders}

@@ -308,6 +308,12 @@ def test_an_export_overwrites_nothing_but_a_zip_file_outside_of_the_results(
 
 
 @pytest.mark.usefixtures("without_page")
+def test_a_folder_that_is_called_as_an_option_is_none_in_the_readme(tmp_path: Path, planted_results: Plant) -> None:
+    made = export(planted_results(tmp_path / "own" / "-rf"))
+    assert "    bench report ./-rf\n" in (unpacked(made.path, tmp_path / "elsewhere") / "README.md").read_text()
+
+
+@pytest.mark.usefixtures("without_page")
 def test_an_older_export_is_replaced(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path / "x")
     first = export(folder).path.read_bytes()

@@ -57,6 +57,8 @@ def test_several_folders_are_one_table(folder: Path, tmp_path: Path, planted_res
     assert table.groupby("folder")["miou"].mean()[str(other)] == pytest.approx(frame(other)["miou"].mean())
     with pytest.raises(RecordError, match="no results folder was named"):
         bench.results()
+    with pytest.raises(RecordError, match="was named more than once"):
+        bench.results(folder, str(folder))
 
 
 def test_a_study_of_speed_alone_gives_its_comparisons(tmp_path: Path, planted_results: Plant) -> None:
