@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from bench import scores
-from bench.scores import mean_iou
 
 NOISY = 0.10
 """A timing whose quartiles lie further apart than this share of its median is kept, and marked."""
@@ -46,17 +45,19 @@ def _boundary_columns(measured: Mapping[str, Any]) -> dict[str, float]:
     if boundary := measured.get("boundary"):
         images = [measured["images"]] * len(measured["classes"])
         everywhere, present = boundary["sum_over_images"]["f"], boundary["sum_over_images_with_class"]["f"]
-        for index, tolerance in enumerate(boundary["tolerance_px"]):
-            found[f"boundary_f_{tolerance}px"] = scores.mean_over_images(everywhere[index], images)
-            found[f"boundary_f_present_{tolerance}px"] = scores.mean_over_images(
-                present[index], boundary["images_with_class"]
-            )
+        means = (
+            scores.means_over_images(everywhere, images),
+            scores.means_over_images(present, boundary["images_with_class"]),
+        )
+        for tolerance, mean, mean_present in zip(boundary["tolerance_px"], *means, strict=True):
+            found[f"boundary_f_{tolerance}px"] = mean
+            found[f"boundary_f_present_{tolerance}px"] = mean_present
     if near := measured.get("boundary_iou"):
         found["boundary_iou"] = scores.mean_boundary_iou(near["intersection"], near["prediction"], near["label"])
     for key, name, unit in (("trimap", "trimap_miou", "radius_px"), ("distance_crop", "crop_miou", "excluded_px")):
         part = measured.get(key) or {unit: [], "confusion": []}
-        for size, confusion in zip(part[unit], part["confusion"], strict=True):
-            found[f"{name}_{size}px"] = mean_iou(confusion)
+        for size, mean in zip(part[unit], scores.mean_ious(part["confusion"]), strict=True):
+            found[f"{name}_{size}px"] = mean
     if bins := measured.get("calibration"):
         found["ece"] = scores.expected_calibration_error(bins["pixels"], bins["confidence"], bins["correct"])
     return found

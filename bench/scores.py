@@ -39,6 +39,15 @@ def mean_iou(confusion: Counts, absent: Absent = "left out") -> float:
     return mean_over_classes(iou(confusion), absent)
 
 
+def mean_ious(confusions: Sequence[Counts]) -> list[float]:
+    """:func:`mean_iou` of each of several matrices, ``T K K``."""
+    matrices = np.asarray(confusions, dtype=np.int64)
+    if not matrices.size:
+        return [float("nan")] * len(matrices)
+    hits = matrices.diagonal(axis1=1, axis2=2)
+    return [_mean(row) for row in _shares(hits, matrices.sum(1) + matrices.sum(2) - hits)]
+
+
 def mean_over_classes(values: Sequence[float], absent: Absent = "left out") -> float:
     """Mean of a score over the classes; NaN, that of a class with an empty union, is left out or 0."""
     scores = np.asarray(values, dtype=np.float64)
@@ -90,6 +99,11 @@ def mean_over_images(total: Counts, images: Counts) -> float:
     A class without an image is left out.
     """
     return _mean(_shares(total, np.asarray(images)))
+
+
+def means_over_images(totals: Sequence[Counts], images: Counts) -> list[float]:
+    """:func:`mean_over_images` of each of several scores, ``T K``, over the same images."""
+    return [_mean(row) for row in _shares(totals, np.asarray(images))]
 
 
 def mean_boundary_iou(intersection: Counts, prediction: Counts, label: Counts) -> float:

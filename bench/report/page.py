@@ -39,7 +39,7 @@ from bench.report.printed import Table
 from bench.report.speed_findings import speed_findings
 from bench.report.views import View, view
 from bench.report.words import labels, tally
-from bench.store import write_text
+from bench.store import no_collection, write_text
 
 IDS = {"effects": EFFECTS}
 """Of tables whose name in the catalogue is a figure's."""
@@ -117,6 +117,11 @@ def write_report(folder: Path) -> Path:
     Raises:
         RecordError: for records that cannot be read or must not be compared.
     """
+    with no_collection():
+        return _write_report(folder)
+
+
+def _write_report(folder: Path) -> Path:
     results = load(folder)
     made = content(folder, results)
     page = render(results, made)

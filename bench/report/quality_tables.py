@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from bench import stats
@@ -163,13 +164,16 @@ def _best(columns: Mapping[str, pd.DataFrame], better: Literal["higher", "lower"
     first: dict[str, str] = {}
     found: list[tuple[str, stats.Effect]] = []
     for name, each in columns.items():
-        seeds = each.dropna(axis="columns", how="all")
-        means = seeds.mean()
-        if len(means) < 2:
+        values = {str(variant): own for variant, own in each.items() if own.notna().any()}
+        if len(values) < 2:
             continue
-        first[name] = str(means.idxmax() if better == "higher" else means.idxmin())
-        pairs = [seeds[[first[name], other]].dropna() for other in seeds.columns if other != first[name]]
-        found += [(name, stats.paired(pair.iloc[:, 0].tolist(), pair.iloc[:, 1].tolist())) for pair in pairs]
+        means = {variant: float(own.mean()) for variant, own in values.items()}
+        first[name] = (max if better == "higher" else min)(means, key=means.__getitem__)
+        ours = values.pop(first[name]).to_numpy(dtype=float)
+        for other in values.values():
+            theirs = other.to_numpy(dtype=float)
+            both = ~np.isnan(ours) & ~np.isnan(theirs)
+            found.append((name, stats.paired(ours[both].tolist(), theirs[both].tolist())))
     adjusted = stats.holm([effect.p for _, effect in found])
     beaten = {
         name
