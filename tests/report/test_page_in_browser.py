@@ -40,6 +40,13 @@ def test_more_variants_and_classes_than_fit_are_all_drawn(
     assert len(page.query_selector_all("#class-iou .ytick text")) == 40, "no class loses its name"
     assert page.locator("#class-iou .key + p").inner_text() == "Colours repeat: symbols tell those of one colour apart."
     assert page.locator("#learning-curves .key + p").inner_text().startswith("Colours repeat: dashes tell")
+    size = "(({ width, height }) => [width, height])(document.querySelector('#effects .plot').getBoundingClientRect())"
+    before = page.evaluate(size)
+    assert before[1] > 600
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(size)[1] == pytest.approx(600), "higher than a page, and whole on one"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(size) == before
     assert page.wrong == []  # type: ignore[attr-defined]
 
 
