@@ -84,7 +84,7 @@ def differences(results: Results) -> Figure:
     figure.update_xaxes(zeroline=True, zerolinewidth=2, range=limits if len(known) else None)
     figure.update_yaxes(
         tickvals=list(range(len(classes))), ticktext=[text(name) for name in classes], showgrid=False,
-        range=[len(classes) - 0.5, -0.5], ticks="",
+        range=[len(classes) - 0.5, -0.5], ticks="", ticklabelstandoff=5,
     )  # fmt: skip
     for edge in range(1, len(classes)):
         figure.add_hline(y=edge - 0.5, line_width=1, line_color="rgba(128,128,128,0.25)")
@@ -140,7 +140,7 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
             y=[ticks[row] for row in known for _ in classes], mode="text", hoverinfo="skip", textfont={"size": 11},
             text=[f"{share[row, col]:.0f}" for row in known for col in range(len(classes))],
         )  # fmt: skip
-    axis = {"type": "category", "showgrid": False, "ticks": "", "categoryarray": ticks}
+    axis = {"type": "category", "showgrid": False, "ticks": "", "ticklabelstandoff": 4, "categoryarray": ticks}
     figure.update_yaxes(range=[len(classes) - 0.5, -0.5], dtick=1, **axis)
     figure.update_xaxes(
         range=[-0.5, len(classes) - 0.5], tickangle=-90 if len(classes) > 5 else 0, tickvals=ticks,

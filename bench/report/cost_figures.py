@@ -76,7 +76,13 @@ def _stacked(results: Results, name: str, parts: Mapping[str, Mapping[str, float
     figure.update_layout(barmode="stack", bargap=0.35)
     order = [wrapped(text(names[variant])) for variant in variants]
     figure.update_yaxes(
-        type="category", categoryorder="array", categoryarray=order, autorange="reversed", showgrid=False, ticks=""
+        type="category",
+        categoryorder="array",
+        categoryarray=order,
+        autorange="reversed",
+        showgrid=False,
+        ticks="",
+        ticklabelstandoff=5,
     )
     caption = f"Stacked: what each part has of the whole. {measured.definition}"
     if len(parts) > len(variants):

@@ -30,8 +30,8 @@ RULE = "rgba(128,128,128,0.3)"
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "hexagon")
 GLYPHS = dict(zip(SYMBOLS, "●◆■▲✚✖★⬢", strict=True))
 """The symbols in text, for a legend beside the figure: plotly's own would take a small figure's place."""
-DASHES = {"solid": "", "dash": "9", "dot": "3", "dashdot": "9 3 3 3", "longdash": "15", "longdashdot": "15 3 3 3"}
-"""Of lines: plotly's name -> SVG's pattern."""
+DASHES = {"solid": "", "dash": "9", "dot": "3", "dashdot": "9 3 3 3", "longdash": "15", "longdashdot": "15 6 3 6"}
+"""Of lines: plotly's name -> SVG's pattern, as plotly draws it on lines of up to 3 pixels."""
 
 Mark = Literal["point", "line", "bar", "cell"]
 Section = Literal["", "speed", "effects", "cost", "classes", "training", "outcomes"]
@@ -177,7 +177,7 @@ def blank(x_title: str, y_title: str | None, *, height: int) -> go.Figure:
     """An empty figure; colours of paper, text and grid are the page's, which knows light from dark."""
     figure = go.Figure()
     figure.update_layout(
-        template="none", height=height, margin={"l": 10, "r": 10, "t": 10, "b": 10}, hovermode="closest",
+        template="none", height=height, margin={"l": 10, "r": 18, "t": 10, "b": 10}, hovermode="closest",
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"family": "inherit", "size": 13},
         showlegend=False,
     )  # fmt: skip

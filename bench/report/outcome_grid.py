@@ -52,8 +52,18 @@ def outcome_grid(results: Results) -> Figure:
         x=[x[col] for col, _, _ in lettered], y=[y[row] for _, row, _ in lettered], mode="text", hoverinfo="skip",
         text=[LOOKS[code][0] for _, _, code in lettered], textfont={"size": 12},
     )  # fmt: skip
-    figure.update_yaxes(type="category", range=[len(y) - 0.5, -0.5], showgrid=False, dtick=1, ticks="")
-    figure.update_xaxes(type="category", range=[-0.5, len(x) - 0.5], showgrid=False, ticks="", side="top", title=None)
+    figure.update_yaxes(
+        type="category", range=[len(y) - 0.5, -0.5], showgrid=False, dtick=1, ticks="", ticklabelstandoff=5
+    )
+    figure.update_xaxes(
+        type="category",
+        range=[-0.5, len(x) - 0.5],
+        showgrid=False,
+        ticks="",
+        ticklabelstandoff=3,
+        side="top",
+        title=None,
+    )
     table = shown.assign(variant=shown["variant"].map(names), outcome=shown["outcome"].map(status))
     seen = [code for code in codes if code in set(shown["outcome"])]
     key = [Look(f"{LOOKS[code][0]} {status(code)}", LOOKS[code][1], "square", "solid") for code in seen]

@@ -36,9 +36,14 @@
     plots.forEach((plot) => Plotly.relayout(plot, colours(plot.layout)));
   }
 
-  function resize(width) {
+  // Every plot at a width, undefined for that of its place; one that is higher than `highest` is made smaller as a whole,
+  // unless no one could read it then.
+  function resize(width, highest) {
     plots.forEach((plot) => {
-      Plotly.relayout(plot, { ...colours(plot.layout), width: width(plot), autosize: !width(plot) });
+      const scale = Math.min(1, highest / plot.clientHeight), zoom = scale < 0.4 ? 1 : scale;
+      const wanted = width(plot) && width(plot) / zoom;
+      plot.style.zoom = zoom;
+      Plotly.relayout(plot, { ...colours(plot.layout), width: wanted, autosize: !wanted });
     });
   }
 
@@ -90,12 +95,12 @@
     closed = [...document.querySelectorAll("main details:not([open])")].filter((each) => !each.closest("figure"));
     closed.forEach((each) => { each.open = true; });
     root.classList.add("print");
-    // A plot keeps the width that it was drawn at; on paper that of a landscape page, two in a row in a grid.
-    resize((plot) => (plot.closest(".grid") ? 450 : 940));
+    // On paper a plot has the width of a landscape page, two in a row in a grid, and no more than its height.
+    resize((plot) => (plot.closest(".grid") ? 450 : 940), 600);
   });
   addEventListener("afterprint", () => {
     closed.forEach((each) => { each.open = false; });
     root.classList.remove("print");
-    resize(() => undefined);
+    resize(() => undefined, Infinity);
   });
 })();

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.pictures import VOID
+from bench.pictures import VOID, Album
 from bench.records import load
 from bench.report import gallery as gallery_module
 from bench.report import gallery_layers

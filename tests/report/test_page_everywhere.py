@@ -93,7 +93,8 @@ def test_text_from_outside_is_shown_and_nothing_in_it_runs_even_without_the_poli
         "#stale": [IMAGE.replace("/", "")], "#class-iou": [SCRIPT, END], "#growth-macs": [BREAK],
         "#activation-bytes-by-part": [END], ".gallery": [*NAMES, HEAD], "#images": [HEAD, COMMENT],
         "#published": [SCRIPT, IMAGE, BREAK, COMMENT], "#published-memory": [SCRIPT, IMAGE, BREAK, END],
-        "#published-classes": [SCRIPT, BREAK], "#published-speed": [SCRIPT, IMAGE, BREAK], "#provenance": [SCRIPT], "#reproduce + pre": [END],
+        "#published-classes": [SCRIPT, BREAK], "#published-speed": [SCRIPT, IMAGE, BREAK],
+        "#provenance": [SCRIPT], "#reproduce + pre": [END],
     }.items():  # fmt: skip
         shown = page.text_content(place) or ""
         assert [text for text in texts if text not in shown] == [], place

@@ -21,6 +21,7 @@ def test_the_page_draws_a_mark_for_every_row_without_an_error_or_a_request(
     page = open_page(write_report(planted_results(tmp_path, boundary_px=(3, 9))))
     drawn = page.evaluate(DRAWN)
     assert len(drawn) == 18
+    assert "Colours repeat" not in page.inner_text("main")
     assert {kind for kind, _, _ in drawn.values()} == {"point", "line", "bar", "cell"}
     assert {name: marks for name, (_, marks, rows) in drawn.items() if marks != rows or rows == 0} == {}
     assert page.wrong == []  # type: ignore[attr-defined]
@@ -37,6 +38,15 @@ def test_more_variants_and_classes_than_fit_are_all_drawn(
     assert {name: marks for name, (_, marks, rows) in drawn.items() if marks != rows} == {}
     assert drawn["confusion-1"] == ["cell", 40 * 40, 40 * 40]
     assert len(page.query_selector_all("#class-iou .ytick text")) == 40, "no class loses its name"
+    assert page.locator("#class-iou .key + p").inner_text() == "Colours repeat: symbols tell those of one colour apart."
+    assert page.locator("#learning-curves .key + p").inner_text().startswith("Colours repeat: dashes tell")
+    size = "(({ width, height }) => [width, height])(document.querySelector('#effects .plot').getBoundingClientRect())"
+    before = page.evaluate(size)
+    assert before[1] > 600
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(size)[1] == pytest.approx(600), "higher than a page, and whole on one"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(size) == before
     assert page.wrong == []  # type: ignore[attr-defined]
 
 

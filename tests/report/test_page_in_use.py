@@ -10,12 +10,16 @@ import pytest
 from playwright.sync_api import Page
 
 from bench.report.page import write_report
+from tests.conftest import SCORES
+from tests.report.planted_pictures import plant_pictures
 
 Plant = Callable[..., Path]
-FOCUSABLE = "a[href], button, input, summary, [tabindex='0']"
+FOCUSABLE = "a[href], button, input:not([type=radio]:not(:checked)), summary, [tabindex='0']"
 REACHABLE = f"""[...document.querySelectorAll("{FOCUSABLE}")].filter((each) => each.checkVisibility()).length"""
 FOCUS = f"""(() => {{
-  const each = document.activeElement, style = getComputedStyle(each);
+  const each = document.activeElement; // a divider's line is lit in its place
+  const lit = each.closest(".rail") ? [each.nextElementSibling, "::after"] : [each];
+  const style = getComputedStyle(...lit);
   const all = [...document.querySelectorAll("{FOCUSABLE}")].filter((one) => one.checkVisibility());
   const seen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0 && style.opacity === "1";
   return [all.indexOf(each), seen, each.outerHTML.slice(0, 200)];
@@ -37,7 +41,10 @@ ROW = "outcomes-attention-on-quality-1"
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> Path:
-    return write_report(planted_results(tmp_path_factory.mktemp("planted")))
+    folder = planted_results(tmp_path_factory.mktemp("planted"))
+    wrong = {name: [[wrong, 10, 20 - wrong]] * 3 for name, wrong in zip(SCORES, (10, 8, 4, 2), strict=True)}
+    plant_pictures(folder, wrong, ["one", "two", "three"])
+    return write_report(folder)
 
 
 @pytest.fixture(scope="module")
@@ -48,21 +55,26 @@ def opened(report: Path, open_page: Callable[..., Page]) -> Page:
 @pytest.fixture
 def page(opened: Page) -> Page:
     """The page as it is when it has just been opened; to open it for every test would take most of their time."""
-    opened.emulate_media(media="screen")
+    opened.emulate_media(media="screen", color_scheme="light")
     opened.set_viewport_size({"width": 1280, "height": 900})
     opened.evaluate(AS_OPENED)
     return opened
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_tab_goes_through_everything_in_order_and_one_sees_where_it_is(page: Page, width: int) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_tab_goes_through_everything_in_order_and_one_sees_where_it_is(page: Page, width: int, scheme: str) -> None:
     page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.wait_for_selector("#contents[open]" if width == 1280 else "#contents:not([open])", state="attached")
+    page.evaluate("document.getElementById('gallery-1').open = true")
     count = page.evaluate(REACHABLE)
     assert count > 60
+    dividers = 0
     for index in range(count):
         page.keyboard.press("Tab")
         assert page.evaluate(FOCUS)[:2] == [index, True], page.evaluate(FOCUS)
+        dividers += page.evaluate("document.activeElement.matches('.rail input')")
+    assert dividers == page.locator("#gallery-1 .entry").count() == 3
 
 
 def test_a_link_opens_what_it_leads_to_and_marks_it(report: Path, open_page: Callable[..., Page]) -> None:
@@ -135,8 +147,9 @@ def test_on_paper_everything_is_open_but_data_of_figures_and_then_as_before(page
     before = page.evaluate(opened)
     page.evaluate(f"addEventListener('beforeprint', () => {{ document.title = {opened}.join(); }})")
     pdf = page.pdf(prefer_css_page_size=True)
-    assert page.title() == "main-more,class-effects-more,outcomes-more,definitions-more,methods"
-    assert 8 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 20
+    tables, pairs = "main-more,class-effects-more,images-more", "gallery-1,gallery-2,gallery-3"
+    assert page.title() == f"{tables},{pairs},outcomes-more,definitions-more,methods"
+    assert 8 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 32
     assert page.evaluate(opened) == before == []
     page.emulate_media(media="print")
     for hidden in ("nav", ".filter", ".anchor"):
