@@ -84,4 +84,5 @@ def _distribution(n: int, m: int) -> npt.NDArray[np.float64]:
     for rank in range(1, n + m + 1):
         ways[1:, rank:] += ways[:-1, :-rank].copy()
     of_u = ways[n, n * (n + 1) // 2 :]
-    return np.cumsum(of_u) / of_u.sum()
+    shares: npt.NDArray[np.float64] = np.cumsum(of_u) / of_u.sum()
+    return shares

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.backbones.shallow import STRIDES, ShallowBackbone
-from bench.data.control import DISTANCE_PX, HEIGHT_PX, LAMPS_PX, SKY_PX, WIDTH_PX
+from bench.data.control import HEIGHT_PX, LAMPS_PX, SKY_PX, WIDTH_PX
 from bench.model import SegModel
 from bench.records import load
 from bench.report import compare
@@ -39,6 +39,22 @@ def sees_the_sky(name: str) -> bool:
     return bool((image.grad[:, :, :SKY_PX] != 0).any())
 
 
+def receptive_rows(name: str) -> range:
+    """The theoretical receptive field of the first row of lamps: rows of the image that it depends on.
+
+    By the gradient of a network without a negative weight, in which no two paths can cancel and no unit is dead.
+    """
+    model = attentive(name).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.abs_()
+    image = torch.rand(1, 3, HEIGHT_PX, WIDTH_PX, dtype=torch.float64, requires_grad=True)
+    model(image).logits[:, :, LAMPS_PX].sum().backward()
+    assert image.grad is not None
+    rows = image.grad.abs().sum((0, 1, 3)).nonzero().flatten().tolist()
+    return range(min(rows), max(rows) + 1)
+
+
 def test_a_value_of_the_backbone_depends_on_one_block_of_pixels() -> None:
     """Its windows never overlap: the theoretical receptive field of C5 is its stride."""
     backbone = ShallowBackbone().eval()
@@ -52,14 +68,14 @@ def test_a_value_of_the_backbone_depends_on_one_block_of_pixels() -> None:
     assert not seen.any()
 
 
-def test_the_theoretical_receptive_field_ends_before_the_cue() -> None:
-    """Above a pixel of the output, each term at its largest: what bilinear resizing, laterals, branches and the entry
-    convolution add to a block of C5 (stride 16), the map being at stride 8."""
-    block, fused = STRIDES[-1], STRIDES[1]
-    resized_to_image = fused
-    entry, branch = fused, 2 * fused  # 3×3; dilation 2
-    resized, lateral = block, block
-    assert resized_to_image + entry + branch + resized + lateral + block < DISTANCE_PX
+@pytest.mark.parametrize("name", [cell.name for cell in STUDY.cells()])
+def test_the_theoretical_receptive_field_of_a_lamp_reaches_the_sky_with_attention_alone(name: str) -> None:
+    rows = receptive_rows(name)
+    assert LAMPS_PX in rows
+    if "attention=on" in name:
+        assert rows.start == 0
+    else:
+        assert rows.start > SKY_PX
 
 
 @pytest.mark.parametrize("name", [cell.name for cell in STUDY.cells()])
@@ -94,6 +110,12 @@ def test_the_committed_records_give_the_known_answers() -> None:
     }
     assert (effects["n"] == len(STUDY.seeds)).all()
     assert not any(record.environment["dirty"] for record in results.records)
+
+
+def test_the_committed_records_say_that_the_gate_sharpens_boundaries() -> None:
+    row = compare.effects(load(RESULTS), "boundary_f_3px").set_index("label").loc["gate=on"]
+    assert row["verdict"] == "better"
+    assert row["low"] > 0.05
 
 
 def test_three_effects_come_back_over_other_seeds_and_a_null_factor_may_be_resolved_by_chance() -> None:

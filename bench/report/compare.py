@@ -48,9 +48,12 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     adjusted = stats.holm([each.p for each in found])
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
     margin = results.plan.get("margin") if name == "miou" else None
-    claimed = [margin and _is_claimed(contrast, results.plan.get("focus")) for contrast in wanted]
+    focus = results.plan.get("focus")
     equivalent = stats.holm(
-        [stats.equivalence(each, margin) if asked else stats.NAN for each, asked in zip(found, claimed, strict=True)]
+        [
+            stats.equivalence(each, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
+            for contrast, each in zip(wanted, found, strict=True)
+        ]
     )
     rows = []
     for contrast, each, p_holm, p_equivalent in zip(wanted, found, adjusted, equivalent, strict=True):

@@ -37,7 +37,7 @@ def differences(results: Results) -> pd.DataFrame:
     """
     names, facts = labels(results), _environments(results.records)
     known = _audited(results)
-    rows = []
+    rows: list[dict[str, str]] = []
     for variant, other in _pairs(results):
         name = names[variant] if other == results.baseline else f"{names[variant]} against {names.get(other, other)}"
         if variant in known and other in known:
@@ -146,9 +146,9 @@ def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
     base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
     for (factor, level), pairs in audit.pairs_of_factors(levels, base).items():
         if len(pairs) > 1:
-            where = [place for pair in pairs for place, _ in _differing(results, facts, *pair)]
-            for place in dict.fromkeys(where):
-                said = f"differs in {where.count(place)} of {len(pairs)} pairs"
+            places = [place for pair in pairs for place, _ in _differing(results, facts, *pair)]
+            for place in dict.fromkeys(places):
+                said = f"differs in {places.count(place)} of {len(pairs)} pairs"
                 yield _row(_average(factor, level), place, said, "environment")
 
 

@@ -61,7 +61,13 @@ def figures(results: Results) -> list[Figure]:
     if len(kinds) <= 1:
         return [_figure(results, known, "speed-ups", "Speed-up by input size")]
     return [
-        _figure(results, own, f"speed-ups-{number}", f"Speed-up by input size: {_kind(own.iloc[0])}", group="speed-ups")
+        _figure(
+            results,
+            own,
+            f"speed-ups-{number}",
+            f"Speed-up by input size: {_kind(own.iloc[0].to_dict())}",
+            group="speed-ups",
+        )
         for number, own in enumerate(kinds, start=1)
     ]
 

@@ -32,8 +32,8 @@ def speed_findings(results: Results) -> list[Finding]:
 def _finding(name: str, against: str, own: pd.DataFrame) -> Finding:
     """One sentence over all sizes; its verdict is better or worse only if every size has that one."""
     rows = own.sort_values(["height", "width"]).to_dict("records")
-    found = {word: own for word in WORDS if (own := [row for row in rows if row["verdict"] == word])}
-    said = "; ".join(f"{WORDS[word]} {_at(own)}" for word, own in found.items())
+    found = {word: these for word in WORDS if (these := [row for row in rows if row["verdict"] == word])}
+    said = "; ".join(f"{WORDS[word]} {_at(these)}" for word, these in found.items())
     sentence = Sentence(f"{name} against {against}: {said}.", f"#{SPEED}", "comparisons")
     return Finding([sentence], next(iter(found)) if len(found) == 1 else "not resolved")
 

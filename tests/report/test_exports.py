@@ -62,7 +62,7 @@ def test_markdown_text_has_nothing_that_a_terminal_acts_on() -> None:
 
 def test_latex_text_is_ascii_without_a_command_of_its_own() -> None:
     assert exports.latex_text("a_b{c}\\d") == r"a\_b\{c\}\textbackslash{}d"
-    assert exports.latex_text("é Å ß 日 \x07") == r"\'{e} \r{A} \ss{} [U+65E5] \textbackslash{}x07"
+    assert exports.latex_text("é Å ß 日 \x07") == r"\'{e} \r{A} \ss{} [U+65E5] [U+0007]"
     assert exports.latex_text("one\n\ntwo\tthree") == "one  two three"
     assert exports.latex_text("--x---") == "-{}-x-{}-{}-"
     assert exports.latex_text(HOSTILE).isascii()
