@@ -73,7 +73,7 @@ def _boundary(results: Results, family: str) -> Figure:
                 hovertemplate="%{x} px: %{y:.2f} (%{text})<extra>%{fullData.name}</extra>",
             )  # fmt: skip
             rows += own
-    figure.update_xaxes(tickvals=pixels, rangemode="tozero")
+    figure.update_xaxes(tickvals=pixels, rangemode="tozero" if len(pixels) > 1 else "normal")
     table = pd.DataFrame(rows, columns=["Variant", "Tolerance (px)", head, "low", "high", "n"])
     definition = FAMILIES[family].definition.replace("{} px", "the tolerance")
     caption = f"Mean over seeds with its Student-t 95 % interval. {definition}"

@@ -15,13 +15,14 @@ import pandas as pd
 from bench.records import Results
 from bench.report import compare, gallery_layers, tables
 from bench.report.gallery_entries import Entry, Pool, Shown, entries
-from bench.report.gallery_palette import NEUTRAL, class_colours
+from bench.report.gallery_palette import LIGHT_NEUTRAL, NEUTRAL, class_colours
 from bench.report.gallery_ranking import Ranked, rank, sides
 from bench.report.words import difference_unit, interval, labels, plural, signed
 
 MOST_PAIRS = 4
 MOST_BYTES = 3_800_000
 """Of all pictures together, as the page holds them: with what is around them, the gallery stays under 4 MB."""
+HATCHED = f"repeating-linear-gradient(135deg, {NEUTRAL} 0 3px, {LIGHT_NEUTRAL} 3px 6px)"
 CSV = ("variant", "baseline", "image", "chosen", "seed", "miou", "miou_baseline", "delta", "mean_delta", "seeds")
 """Columns of the gallery's table, fractions: ``delta`` in the seed that is shown, ``mean_delta`` over the seeds."""
 
@@ -48,7 +49,7 @@ class Gallery:
 
     Attributes:
         pictures: name -> data URI; a picture that several entries show is there once.
-        classes: name and colour of each class, and of void.
+        classes: name and colour of each class, and of void, as CSS has backgrounds.
         errors: what is wrong, and its colour.
         boundaries: of what, and their colour.
         note: how the pictures were made.
@@ -84,7 +85,7 @@ def pictures(folder: Path, results: Results) -> Gallery | None:
     return Gallery(
         pairs=pairs,
         pictures=pool.uris,
-        classes=[*zip(names, class_colours(len(names)), strict=True), ("void, not scored", NEUTRAL)],
+        classes=[*zip(names, class_colours(len(names)), strict=True), ("void, not scored", HATCHED)],
         errors=list(zip(("wrong on this side alone", "wrong on both"), gallery_layers.ERROR_COLOURS[1:], strict=True)),
         boundaries=[
             ("boundary of the label", gallery_layers.LABEL_COLOUR),

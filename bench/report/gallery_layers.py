@@ -13,19 +13,23 @@ import numpy.typing as npt
 from PIL import Image
 
 from bench.pictures import VOID, Bytes
-from bench.report.gallery_palette import NEUTRAL, class_colours
+from bench.report.gallery_palette import LIGHT_NEUTRAL, NEUTRAL, class_colours
 
 WRONG_HERE, WRONG_ON_BOTH = 1, 2
 ERROR_COLOURS = ("#000000", "#D55E00", "#56B4E9")
 """Of nothing, of what is wrong on this side alone, of what is wrong on both."""
 LABEL_COLOUR, PREDICTION_COLOUR = "#56B4E9", "#E69F00"
 """Of boundaries."""
+HATCH, HATCH_PX = VOID - 1, 8
+"""The index of the lighter stripes over void, in place of a 255th class, and from one of them to the next."""
 
 
 def classes(values: Bytes, label: Bytes, count: int) -> bytes:
-    """A map in the colours of ``count`` classes, opaque; where the label is void, grey."""
-    colours = [*class_colours(count), *["#000000"] * (VOID - count), NEUTRAL]
-    return _png(np.where(label == VOID, VOID, values).astype(np.uint8), colours)
+    """A map in the colours of ``count`` classes, opaque; where the label is void, hatched in greys: no class is."""
+    colours = [*class_colours(min(count, HATCH)), *["#000000"] * (HATCH - count), LIGHT_NEUTRAL, NEUTRAL]
+    row, column = np.indices(values.shape, sparse=True)
+    void = np.where((row + column) % HATCH_PX < HATCH_PX // 2, VOID, HATCH)
+    return _png(np.where(label == VOID, void, values).astype(np.uint8), colours)
 
 
 def errors(side: Bytes, other: Bytes, label: Bytes) -> bytes:

@@ -19,8 +19,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 FIRST = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-NEUTRAL = "#404040"
-"""Of void, and so of no class."""
+NEUTRAL, LIGHT_NEUTRAL = "#404040", "#A0A0A0"
+"""Of the stripes over void; no class has the first."""
 LEVELS = range(0, 256, 17)
 LIGHTNESS = 0.3, 0.95
 """Oklab lightness of a class's colour: neither black nor white, which a picture under it has much of."""

@@ -21,7 +21,7 @@ from bench.report import gallery as gallery_module
 from bench.report import gallery_layers
 from bench.report.gallery import CSV, Gallery, pictures
 from bench.report.gallery_entries import Panel, Pool
-from bench.report.gallery_palette import FIRST, NEUTRAL, SIGHTS, class_colours, oklab
+from bench.report.gallery_palette import FIRST, LIGHT_NEUTRAL, NEUTRAL, SIGHTS, class_colours, oklab
 from bench.report.gallery_ranking import sides
 from bench.store import RecordError, read_all, write
 from tests.report.planted_pictures import LABEL, guess, plant_pictures
@@ -126,6 +126,21 @@ def test_predictions_are_the_planted_ones_and_void_is_grey(planted: Callable[...
         assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((5, 3))) == FIRST[0]
         with picture(view, panel.layers[0].picture) as image:
             assert (image.format, image.size) == ("JPEG", (6, 4))
+
+
+def test_void_is_hatched_and_a_class_is_not() -> None:
+    label = np.full((8, 16), VOID, dtype=np.uint8)
+    label[:, 8:] = 1
+    picture = Image.open(io.BytesIO(gallery_layers.classes(np.ones_like(label), label, 2))).convert("RGB")
+    seen = [["#{:02X}{:02X}{:02X}".format(*picture.getpixel((x, y))) for x in range(16)] for y in (0, 4)]
+    dark, light = [NEUTRAL] * 4, [LIGHT_NEUTRAL] * 4
+    assert seen == [[*dark, *light, *[FIRST[1]] * 8], [*light, *dark, *[FIRST[1]] * 8]]
+
+
+def test_as_many_classes_as_labels_can_hold_have_a_picture() -> None:
+    label = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    picture = np.array(Image.open(io.BytesIO(gallery_layers.classes(label, label, 255))))
+    assert picture.ravel()[:255].tolist() == list(range(255))
 
 
 def test_errors_tell_what_is_wrong_on_one_side_from_what_is_wrong_on_both(planted: Callable[..., Path]) -> None:

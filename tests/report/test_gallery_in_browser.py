@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -12,14 +10,11 @@ import pandas as pd
 import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from bench.report.gallery import Gallery, Pair
 from bench.report.gallery_entries import Entry, Layer, Panel
 
-SWITCHES = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 HOSTILE = "</style><script>document.title = 'run'</script><b onclick=\"'x'\">"
 KINDS = ("classes", "errors", "truth", "boundaries")
 PAGE = """{% from "gallery.html.jinja" import gallery %}<!doctype html>
@@ -64,24 +59,12 @@ def page_of(gallery: Gallery) -> str:
 
 
 @pytest.fixture
-def chromium(skip_or_fail: Callable[[str], None]) -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("BENCH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        skip_or_fail("there is no Chromium: install one or name it in BENCH_CHROMIUM")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=SWITCHES)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def show(chromium: Browser, tmp_path: Path) -> Callable[..., Page]:
+def show(browser: Browser, tmp_path: Path) -> Callable[..., Page]:
     def open_page(gallery: Gallery, width: int = 1280, *, script: bool = True) -> Page:
         """What goes wrong in the page is collected on ``page.wrong``."""
         path = tmp_path / "index.html"
         path.write_text(page_of(gallery), encoding="utf-8")
-        context = chromium.new_context(viewport={"width": width, "height": 900}, java_script_enabled=script)
+        context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=script)
         page, wrong = context.new_page(), list[str]()
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
