@@ -27,8 +27,8 @@ HATCH, HATCH_PX = VOID - 1, 8
 def classes(values: Bytes, label: Bytes, count: int) -> bytes:
     """A map in the colours of ``count`` classes, opaque; where the label is void, hatched in greys: no class is."""
     colours = [*class_colours(min(count, HATCH)), *["#000000"] * (HATCH - count), LIGHT_NEUTRAL, NEUTRAL]
-    row, column = np.indices(values.shape, sparse=True)
-    void = np.where((row + column) % HATCH_PX < HATCH_PX // 2, VOID, HATCH)
+    diagonal = np.add.outer(np.arange(values.shape[0]), np.arange(values.shape[1]))
+    void = np.where(diagonal % HATCH_PX < HATCH_PX // 2, VOID, HATCH)
     return _png(np.where(label == VOID, void, values).astype(np.uint8), colours)
 
 
