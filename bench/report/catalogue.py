@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench import speedups
 from bench.records import Results
-from bench.report import confounds, methods, protocol, quality_tables, speed, tables
+from bench.report import confounds, effects_table, methods, protocol, quality_tables, speed, tables
 from bench.report.exports import FORMATS
 from bench.report.printed import Shown, Table, TableError, cell, of_text, unknown
 
@@ -123,7 +123,7 @@ TABLES: Mapping[str, Callable[[Results], Table]] = {
     "classes": quality_tables.classes,
     "class-effects": quality_tables.class_effects,
     "images": quality_tables.images,
-    "effects": tables.effects_table,
+    "effects": effects_table.effects_table,
     "cost": quality_tables.cost,
     "speed": _speed,
     "recipe": _recipe,

@@ -13,8 +13,9 @@ from bench import stats
 from bench.columns import column
 from bench.records import Results
 from bench.report import compare, confounds, tables
+from bench.report.effects_table import equivalent
 from bench.report.views import addresses
-from bench.report.words import difference_unit, interval, labels, plural, resolvable, signed, tally
+from bench.report.words import difference_unit, interval, labels, plural, resolvable, signed, tally, verdict
 
 ABLATION, EFFECTS, OUTCOMES, AUDIT = "ablation", "effects-full", "outcomes", "audit-section"
 """Tables and a section of the page that hold the evidence."""
@@ -122,17 +123,17 @@ def _effect(row: Mapping[Any, Any], results: Results) -> str:
     parts = "the sum of both" if row["factors"] == 2 else "what they do in pairs"
     against = {"variant": " against the baseline", "interaction": f" beyond {parts}"}
     n = f"n={row['n']}" if row["n"] == row["planned"] else f"n={row['n']} of {row['planned']}"
-    said = tables.verdict(row) if row["kind"] != "interaction" else _interaction(row)
+    said = verdict(row) if row["kind"] != "interaction" else _interaction(row)
     delta = " ".join(each for each in (signed(row["delta"], tables.JUDGED), unit, bounds) if each)
     if row["p_equivalent"] < stats.ALPHA:
-        said += f", equivalent {tables.equivalent(row, results)}"
+        said += f", equivalent {equivalent(row, results)}"
     return f"{row['label']}: {name} {delta}{against.get(row['kind'], '')} ({n}): {said}."
 
 
 def _interaction(row: Mapping[Any, Any]) -> str:
     than = "their sum" if row["factors"] == 2 else "in pairs"
     more = {word: f"together they do {word} than {than}" for word in ("better", "worse")}
-    return more.get(row["verdict"]) or tables.verdict(row)
+    return more.get(row["verdict"]) or verdict(row)
 
 
 def _cost(row: Mapping[Any, Any]) -> str:

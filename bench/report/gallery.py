@@ -17,7 +17,7 @@ from bench.report import compare, gallery_layers, tables
 from bench.report.gallery_entries import Entry, Pool, Shown, entries
 from bench.report.gallery_palette import LIGHT_NEUTRAL, NEUTRAL, class_colours
 from bench.report.gallery_ranking import Ranked, rank, sides
-from bench.report.words import difference_unit, interval, labels, plural, signed
+from bench.report.words import difference_unit, interval, labels, plural, signed, verdict
 
 MOST_PAIRS = 4
 MOST_BYTES = 3_800_000
@@ -118,7 +118,7 @@ def _pair(effect: Mapping[Any, Any], shown: Shown, found: Sequence[Entry]) -> Pa
     """A pair with its texts."""
     bounds = interval(effect["low"], effect["high"], tables.JUDGED)
     delta = f"{signed(effect['delta'], tables.JUDGED)} {difference_unit(tables.JUDGED)}"
-    over = f"{delta} {bounds}".strip() + f" (n={effect['n']}): {tables.verdict(effect)}"
+    over = f"{delta} {bounds}".strip() + f" (n={effect['n']}): {verdict(effect)}"
     return Pair(
         shown.variant,
         shown.baseline,

@@ -17,7 +17,7 @@ from bench.derived import NOISY
 from bench.records import Results
 from bench.report import per_class, per_image, tables
 from bench.report.printed import Shown, Table
-from bench.report.words import NOTHING, difference_unit, interval, shown, signed, spread
+from bench.report.words import NOTHING, difference_unit, interval, p_value, shown, signed, spread, verdict
 
 MAIN = (tables.JUDGED, "pixel_accuracy", "mean_accuracy", "fwiou", "boundary_iou", tables.BOUNDARY, "ece")
 """Quality columns of the main table, those of them that were measured; ``--columns`` gives any others."""
@@ -106,9 +106,9 @@ def class_effects(results: Results) -> Table:
         "class": Shown("Class", ("class",), lambda row: str(row["class"])),
         **_effect_columns(("delta", "low", "high")),
         "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
-        "p": Shown("p", ("p",), lambda row: tables.p_value(row["p"])),
-        "p_holm": Shown("p (Holm)", ("p_holm",), lambda row: tables.p_value(row["p_holm"])),
-        "verdict": Shown("Verdict", ("verdict", "reason"), tables.verdict),
+        "p": Shown("p", ("p",), lambda row: p_value(row["p"])),
+        "p_holm": Shown("p (Holm)", ("p_holm",), lambda row: p_value(row["p_holm"])),
+        "verdict": Shown("Verdict", ("verdict", "reason"), verdict),
     }
     tested = int(rows["p"].notna().sum())
     caption = (

@@ -11,8 +11,7 @@ import pandas as pd
 from bench import speedups
 from bench.records import Results
 from bench.report.figures import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
-from bench.report.tables import p_value, verdict
-from bench.report.words import NOTHING, labels
+from bench.report.words import NOTHING, labels, p_value, verdict
 from bench.setting import USUAL, Setting
 from bench.signed_ranks import Ratio
 

@@ -6,7 +6,6 @@ missing trial is never averaged away: n says so, and a cell without a value name
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,12 +27,12 @@ from bench.report.words import (
     levels_of,
     plural,
     ratio,
-    resolvable,
     shown,
     signed,
     spread,
     status,
     tally,
+    verdict,
 )
 from bench.store import RecordError
 
@@ -42,10 +41,7 @@ JUDGED = "miou"
 """The quantity that verdicts are about. One, so that Holm's correction does not pay for what nobody asked."""
 BOUNDARY = "boundary_f_3px"
 """Shown beside it where it was measured: mIoU hardly sees a boundary that is three pixels off."""
-EQUIVALENT = "Equivalent"
 HOW_JUDGED = f" (paired Student-t over common seeds, Holm, α = {stats.ALPHA})"
-LEAST_P = 0.001
-"""Smaller p-values are only said to be below it."""
 SPREAD = "‡"
 """Marks a latency that is kept although its quartiles lie more than :data:`~bench.derived.NOISY` of it apart."""
 NOT_ISOLATED = "†"
@@ -130,54 +126,6 @@ def required_of(values: pd.DataFrame) -> tuple[str, ...]:
     return ("n",) if (values["n"] < values["planned"]).any() else ()
 
 
-def effects_table(results: Results) -> Table:
-    """Every comparison: label, n, Δ with interval, p-values, verdict, smallest resolvable difference.
-
-    Then the seeds that the difference seen would need and, where the study states a margin, equivalence.
-    """
-    columns = {
-        "effect": Shown("Effect of", ("label",), lambda row: str(row["label"])),
-        "kind": Shown("Kind", ("kind",), lambda row: str(row["kind"])),
-        "delta": Shown(difference_title(JUDGED), ("delta",), lambda row: signed(row["delta"], JUDGED)),
-        "interval": Shown(
-            "95 % interval", ("low", "high"), lambda row: interval(row["low"], row["high"], JUDGED) or NOTHING
-        ),
-        "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
-        "p": Shown("p", ("p",), lambda row: p_value(row["p"])),
-        "p_holm": Shown("p (Holm)", ("p_holm",), lambda row: p_value(row["p_holm"])),
-        "verdict": Shown("Verdict", ("verdict", "reason"), verdict),
-        "resolvable": Shown("Resolvable", ("resolvable",), lambda row: resolvable(row["resolvable"], JUDGED)),
-        "needed": Shown(
-            "Seeds needed", ("needed",), lambda row: NOTHING if pd.isna(row["needed"]) else str(row["needed"])
-        ),
-        "equivalent": Shown(EQUIVALENT, ("p_equivalent",), lambda row: equivalent(row, results)),
-    }
-    rows = compare.effects(results, JUDGED)
-    names = tuple(name for name in columns if name != "equivalent" or results.plan.get("margin"))
-    caption = (
-        f"Differences in {column(JUDGED).label}, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
-        f"over the {plural(int(rows['p'].notna().sum()), 'comparison')} of this table that can be tested. Resolvable: "
-        f"the smallest true difference that would have been resolved with {100 * stats.POWER:.0f} % power."
-    )
-    absent = "" if len(rows) else "the study plans no two variants to compare"
-    return Table("effects", rows, columns, names, caption, required=required_of(rows), absent=absent)
-
-
-def effects(results: Results) -> pd.DataFrame:
-    """:func:`effects_table` as it is printed."""
-    return effects_table(results).printed()
-
-
-def equivalent(row: Mapping[Any, Any], results: Results) -> str:
-    """Whether a row of effects shows a difference within the study's margin: ``within ±0.50 (p < 0.001)``."""
-    margin, p = results.plan.get("margin"), row["p_equivalent"]
-    if not margin or math.isnan(p):
-        return NOTHING
-    said = p_value(p) if p < LEAST_P else f"= {p_value(p)}"
-    bounds = f"±{shown(margin, JUDGED)}"
-    return f"within {bounds} (p {said})" if p < stats.ALPHA else f"not shown for {bounds}"
-
-
 def per_class(results: Results) -> pd.DataFrame:
     """Mean IoU over the seeds done, variants x classes in the study's and data's order; a fraction, NaN where a class
     never occurred."""
@@ -187,11 +135,6 @@ def per_class(results: Results) -> pd.DataFrame:
     rows = [[float(means.get((variant, name), float("nan"))) for name in classes] for variant in results.variants]
     index = pd.Index([names[variant] for variant in results.variants], name="variant", dtype=object)
     return pd.DataFrame(rows, index=index, columns=pd.Index(classes, name="class", dtype=object), dtype=float)
-
-
-def verdict(row: Mapping[str, Any]) -> str:
-    """A row of effects' verdict with its reason."""
-    return f"{row['verdict']} ({row['reason']})" if row["reason"] else str(row["verdict"])
 
 
 def need_one_device(results: Results) -> None:
@@ -322,9 +265,3 @@ def _cost_text(name: str) -> Callable[[Mapping[str, Any]], str]:
         return value if row["is_baseline"] or times == NOTHING else f"{value} ({times})"
 
     return text
-
-
-def p_value(value: float) -> str:
-    if pd.isna(value):
-        return NOTHING
-    return f"< {LEAST_P}" if value < LEAST_P else f"{value:.3f}"

@@ -13,6 +13,8 @@ from bench.records import Results
 NOTHING = "—"
 """What a cell without a value shows."""
 
+LEAST_P = 0.001
+"""Smaller p-values are only said to be below it."""
 OFF = frozenset({"off", "none", "no", "false", "absent"})
 """Levels that mean "without it"."""
 
@@ -106,6 +108,18 @@ def labels(results: Results) -> dict[str, str]:
 def plural(count: int, noun: str) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """A row of effects' verdict with its reason."""
+    return f"{row['verdict']} ({row['reason']})" if row["reason"] else str(row["verdict"])
+
+
+def p_value(value: float) -> str:
+    """``0.012``, ``< 0.001``; a dash for NaN."""
+    if math.isnan(value):
+        return NOTHING
+    return f"< {LEAST_P}" if value < LEAST_P else f"{value:.3f}"
 
 
 def _number(value: float, digits: int, sign: str = "") -> str:

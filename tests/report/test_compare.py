@@ -11,7 +11,7 @@ import pytest
 from bench import stats
 from bench.columns import ColumnError
 from bench.records import load
-from bench.report import compare, tables
+from bench.report import compare, effects_table
 from bench.report.findings import findings
 from bench.store import RecordError
 
@@ -59,14 +59,14 @@ def test_a_study_with_a_margin_says_what_is_equivalent_and_one_without_does_not(
     rows = by_label(compare.effects(results))
     assert rows["upsampling=jpu"]["p_equivalent"] < 0.05
     assert rows["attention=on"]["p_equivalent"] > 0.5
-    shown = tables.effects(results).set_index("Effect of")["Equivalent"]
+    shown = effects_table.effects(results).set_index("Effect of")["Equivalent"]
     assert shown["upsampling=jpu"].startswith("within ±1.00 (p = 0.0")
     assert shown["attention=on"] == "not shown for ±1.00"
     said = [each.text for each in findings(results) if each.text.startswith("upsampling=jpu: ")]
     assert "not resolved, equivalent within ±1.00" in said[0]
     without = load(planted_results(tmp_path / "without", scores=scores))
     assert compare.effects(without)["p_equivalent"].isna().all()
-    assert "Equivalent" not in tables.effects(without)
+    assert "Equivalent" not in effects_table.effects(without)
 
 
 def test_a_three_way_interaction_is_how_much_more_a_pair_does_together_beside_a_third(

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.records import load
-from bench.report import page, summary, tables, views
+from bench.report import effects_table, page, summary, views
 from bench.report.findings import MOST_FINDINGS, Finding, Sentence, findings, fold
 from bench.report.page import write_report
 from bench.report.views import addresses, view
@@ -79,7 +79,7 @@ def test_findings_lead_to_rows_that_the_page_has(tmp_path: Path, planted_results
         "#effects-full-a-x", "#effects-full-a-x-2", "#ablation", "#effects-full", "#outcomes",
     ]  # fmt: skip
     assert [sentence.href for sentence in found[1].sentences] == ["#effects-full-a-x-2", "#ablation-a-x-2"]
-    rows = view("effects-full", tables.effects(results), names=tables.effects(results)["Effect of"]).rows
+    rows = view("effects-full", effects_table.effects(results), names=effects_table.effects(results)["Effect of"]).rows
     assert [row.address for row in rows] == ["effects-full-a-x", "effects-full-a-x-2"]
 
 
