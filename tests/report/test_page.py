@@ -219,3 +219,17 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
     table = speed.comparisons(load(folder))
     assert table["Times as fast"].tolist()[:2] == ["2.004", "2.004"]
     assert (folder / "report" / "data" / "speed.csv").read_text().count("\n") == 4
+
+
+def test_a_study_of_speed_alone_is_called_one_and_shows_no_table_without_rows(
+    tmp_path: Path, planted_results: Plant, plant_speed: Callable[..., None]
+) -> None:
+    folder = planted_results(tmp_path)
+    plant_speed(folder, B, A, {256: True})
+    plan = json.loads((folder / "study.json").read_text())
+    plan |= {"stages": ["speed"], "cells": [cell for cell in plan["cells"] if cell["stage"] == "speed"]}
+    (folder / "study.json").write_text(json.dumps(plan))
+    page = without_plotly(write_report(folder))
+    assert '<p class="kicker">Comparison of speed</p>' in page
+    assert "Every timed comparison." in page
+    assert "<tbody>\n</tbody>" not in page
