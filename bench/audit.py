@@ -206,7 +206,7 @@ def _losses(one: Mapping[str, Any], other: Mapping[str, Any], about: set[str]) -
 def _settings(one: Mapping[str, Any], other: Mapping[str, Any], about: set[str]) -> Iterator[Difference]:
     """Recipe fields, learning rates of slots that both have, resize conventions."""
     for name, (before, now) in _changed(other["recipe"], one["recipe"]):
-        yield Difference(f"recipe.{name}", "declared" if "recipe" in about else "undeclared", f"{before} → {now}")
+        yield Difference(f"recipe.{name}", "declared" if "recipe" in about else "undeclared", _change(before, now))
     for slot, (before, now) in _changed(other["learning_rates"], one["learning_rates"]):
         if before is not None and now is not None:
             kind: Kind = "declared" if "recipe" in about else "undeclared"
@@ -229,6 +229,13 @@ def _part_change(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None
     return f"{_short(now)}: {', '.join(choices)}" if choices else None
 
 
+def _change(before: Any, now: Any) -> str:
+    """As :func:`_part_change` where both are Parts of one class."""
+    parts = [side for side in (before, now) if isinstance(side, Mapping) and "class" in side]
+    change = _part_change(before, now) if len(parts) == 2 else None
+    return change or f"{_value(before)} → {_value(now)}"
+
+
 def _short(part: Mapping[str, Any] | None) -> str:
     return "none" if part is None else str(part["class"]).rpartition(".")[2]
 
@@ -240,7 +247,7 @@ def _long(part: Mapping[str, Any] | None) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and "class" in value:
         return _long(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"({', '.join(map(_value, value))})"

@@ -126,3 +126,9 @@ def test_a_part_that_is_frozen_differs_in_what_is_trained() -> None:
 
 def test_a_variant_does_not_differ_from_itself() -> None:
     assert differences(audited(as_published()), "upsampling=jpu", "upsampling=jpu") == []
+
+
+def test_a_part_of_the_recipe_is_told_by_what_was_chosen_for_it() -> None:
+    levels = {"large": change(), "small": change(recipe=choose(data=part(Synthetic, train_images=8)))}
+    (found,) = differences(audited(study(Factor("data", levels, about=("recipe",)))), "data=small", "data=large")
+    assert (found.where, found.kind, found.what) == ("recipe.data", "declared", "Synthetic: train_images 512 → 8")

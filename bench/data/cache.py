@@ -104,7 +104,7 @@ def _remembered_digest(path: Path, size: int, mtime_ns: int) -> str:
 def _read(cache: Path) -> dict[str, dict[str, str]]:
     try:
         content = json.loads(cache.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}  # a cache can always be made anew
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         return {}

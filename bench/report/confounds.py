@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -21,9 +22,11 @@ CONFOUNDS = ("undeclared", "environment", "timing")
 """Kinds that no factor is about; timings are those that were not alone, noisy or not steady, of either side."""
 KINDS = (*CONFOUNDS, "declared", "follows")
 ENVIRONMENT = (
-    "commit", "dirty", "study_commit", "python", "torch", "cuda", "cudnn", "driver", "device", "threads", "host",
+    "commit", "dirty", "study_commit", "python", "torch", "cuda", "cudnn", "driver", "device", "threads", "platform", "host",
 )  # fmt: skip
 """What trials of two variants should have in common; the versions of packages, too."""
+COMMIT_DIGITS = 12
+"""Printed of a commit."""
 Pair = tuple[str, str]
 
 
@@ -104,29 +107,43 @@ def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, str
     }
 
 
-Facts = Mapping[tuple[str, str], Mapping[str, str]]
-"""Variant and stage -> fact -> every value that its trials had."""
+Facts = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
+"""Variant and stage -> fact -> seed or setting -> what its trial had; several attempts are joined."""
 
 
 def _environments(records: Iterable[Record]) -> Facts:
-    values: dict[tuple[str, str], dict[str, set[str]]] = {}
+    found: dict[tuple[str, str], dict[str, dict[Any, str]]] = {}
     for record in records:
-        environment = record.environment
+        trial, environment = record.trial, record.environment
         facts = {fact: environment[fact] for fact in ENVIRONMENT if fact in environment} | environment.get("bench", {})
-        own = values.setdefault((record.trial["variant"], record.trial["stage"]), {})
+        own = found.setdefault((trial["variant"], trial["stage"]), {})
+        at = (trial.get("seed"), str(trial.get("setting")))
         for fact, value in facts.items():
-            own.setdefault(fact, set()).add(str(value)[:12])
-    return {key: {fact: ", ".join(sorted(each)) for fact, each in own.items()} for key, own in values.items()}
+            text = str(value)[:COMMIT_DIGITS] if fact in ("commit", "study_commit") else str(value)
+            texts = own.setdefault(fact, {}).get(at, "").split(", ")
+            own[fact][at] = ", ".join(dict.fromkeys(filter(None, [*texts, text])))
+    return found
 
 
 def _differing(results: Results, facts: Facts, variant: str, other: str) -> Iterator[tuple[str, str]]:
-    """Where and how the trials of two variants were made in different environments."""
+    """Where and how the trials of two variants were made in different environments, those of one seed compared."""
     for stage in results.plan["stages"]:
         ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
-            before, now = (side.get(fact, "not known") for side in (theirs, ours))
-            if before != now:
-                yield f"{fact.replace('_', ' ')} of {stage} trials", f"{before} → {now}"
+            if changes := _changes(theirs.get(fact, {}), ours.get(fact, {})):
+                yield f"{fact.replace('_', ' ')} of {stage} trials", changes
+
+
+def _changes(before: Mapping[Any, str], now: Mapping[Any, str]) -> str:
+    """``a → b``, and in how many trials where it is not in all that both have; empty for no difference."""
+    both = [at for at in before if at in now]
+    if not both:
+        sides = [", ".join(sorted(set(side.values()))) or "not known" for side in (before, now)]
+        return "" if sides[0] == sides[1] else " → ".join(sides)
+    found = Counter(f"{before[at]} → {now[at]}" for at in both if before[at] != now[at])
+    return "; ".join(
+        each if count == len(both) else f"{each} in {count} of {len(both)} trials" for each, count in found.items()
+    )
 
 
 def _environment(results: Results, name: str, facts: Facts, variant: str, other: str) -> Iterator[dict[str, str]]:

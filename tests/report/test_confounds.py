@@ -106,6 +106,22 @@ def test_environments_are_compared_without_any_facts_of_networks(tmp_path: Path,
     assert len(rows) == 2 + 2 * 2
 
 
+def test_environments_are_compared_seed_by_seed(tmp_path: Path, planted_results: Plant) -> None:
+    """Both variants ran on the same two hosts, but no seed of one on the host of the other's."""
+    folder = planted_results(tmp_path)
+    for file in sorted((folder / "records").glob("*.json")):
+        record = json.loads(file.read_text())
+        if record["trial"]["stage"] == "quality" and record["trial"]["variant"] in (PLAIN, ATTENDED):
+            odd = (record["trial"]["seed"] + (record["trial"]["variant"] == PLAIN)) % 2
+            record["environment"] |= {"host": f"host{odd}", "platform": "a name that is longer than a commit's digits"}
+            file.write_text(json.dumps(record))
+    rows = confounds.differences(load(folder)).to_dict("records")
+    changes = {row["Where"]: row["Difference"] for row in rows if row["Compared"] == "attention=on"}
+    assert changes == {
+        "host of quality trials": "host1 → host0 in 2 of 3 trials; host0 → host1 in 1 of 3 trials",
+    }
+
+
 def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path) -> None:
     crowded = measured([1.0] * 20, [2.0] * 20, isolation=CROWDED, isolated=False)
     noisy = measured([1.0, 1.2] * 10, [2.0] * 20, steady=False)
