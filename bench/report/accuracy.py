@@ -138,12 +138,14 @@ def _caption(results: Results, cost: str, place: Mapping[str, str], dots: bool) 
     more = f" and {plural(len(unsure) - MOST_NAMED, 'other')}" if len(unsure) > MOST_NAMED else ""
     seeds = "small dots: one seed each." if dots else "seeds are in the file alone, they are too many to draw."
     across = " Across: the quartiles of its samples." if cost == "latency_s" else ""
+    exact = "medians count" if cost == "latency_s" else "costs count"
+    asked = f" (paired 95 % intervals, each pair for itself; {exact} as exact)"
     if len(place) > MOST_JUDGED:
         certainty = "How certain a place on it is was not asked of so many variants."
     elif unsure:
-        certainty = f"Not settled by the seeds (paired 95 % intervals): {', '.join(unsure[:MOST_NAMED])}{more}."
+        certainty = f"Not settled by the seeds{asked}: {', '.join(unsure[:MOST_NAMED])}{more}."
     else:
-        certainty = "The seeds settle every place on it (paired 95 % intervals)."
+        certainty = f"The seeds settle every place on it{asked}."
     return (
         f"Marks: means over seeds, with a Student-t 95 % interval; {seeds}{across} Dotted: the Pareto front of the "
         f"means. {certainty} {column(cost).definition}"

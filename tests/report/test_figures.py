@@ -125,11 +125,11 @@ def test_a_colour_is_seen_on_light_and_dark_paper(colour: str) -> None:
 
 
 def test_more_variants_than_colours_differ_by_symbol_and_dash(tmp_path: Path, planted_results: Plant) -> None:
-    factors = {"a": list("01234"), "b": list("0123")}
+    factors = {"a": list("0123456"), "b": list("012345")}
     names = [f"a={a}, b={b}" for a, b in itertools.product(*factors.values())]
     looks = figures.looks(load(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names})))
-    assert len({(look.colour, look.symbol) for look in looks.values()}) == 20
-    assert len({(look.colour, look.dash) for look in looks.values()}) == 20
+    assert len({(look.colour, look.symbol) for look in looks.values()}) == 42
+    assert len({(look.colour, look.dash) for look in looks.values()}) == 42
 
 
 def test_labels_of_a_study_are_text_to_plotly(tmp_path: Path, planted_results: Plant) -> None:
