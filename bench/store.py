@@ -21,6 +21,7 @@ from typing import IO, Any, get_args
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.npyio import NpzFile
+from pydantic_core import from_json
 
 from bench.parts import BenchError
 from bench.schema.forms import problem
@@ -142,6 +143,14 @@ def read_json(path: Path) -> Any:
         ValueError: for a file that is none, that is not UTF-8 or nested too deep, or holds NaN or half of a character.
     """
     content = path.read_bytes()
+    try:
+        return from_json(content, allow_inf_nan=False)  # in less than half of the time, but says less of what is wrong
+    except ValueError:
+        return _read_slowly(content)
+
+
+def _read_slowly(content: bytes) -> Any:
+    """The same by Python's own parser."""
     try:
         data = json.loads(content.decode(), parse_constant=_refuse)
         if b"\\ud" in content.lower():
