@@ -91,7 +91,10 @@ def run(
     timeout: Annotated[float | None, typer.Option(help="Seconds that one trial may take.", show_default=False)] = None,
     retry: Annotated[
         list[str] | None,
-        typer.Option(help="Also run trials with this final outcome again, such as out_of_memory.", show_default=False),
+        typer.Option(
+            help="Also run trials with this final outcome again, such as out_of_memory; not_alone: timings left out.",
+            show_default=False,
+        ),
     ] = None,
     pictures: Pictures = True,
 ) -> None:

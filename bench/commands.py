@@ -18,8 +18,7 @@ from bench.display import Tally, console_for_people, display_for, spell_s, table
 from bench.estimate import pilot_seconds
 from bench.factors import StudyError
 from bench.parts import nearest
-from bench.plan import Plan, here, make_plan
-from bench.store import STATUSES
+from bench.plan import RETRIES, Plan, here, make_plan
 from bench.study import STAGES, Source, Study, Trial
 from bench.trial import load as load_source
 from bench.trial import run as run_trial
@@ -95,9 +94,9 @@ def run(
     Raises:
         BenchError: before any trial, for whatever makes the study impossible to run.
     """
-    for status in retry:
-        if status not in STATUSES:
-            raise StudyError(f"--retry {status!r}: expected one of {', '.join(STATUSES)}{nearest(status, STATUSES)}")
+    for each in retry:
+        if each not in RETRIES:
+            raise StudyError(f"--retry {each!r}: expected one of {', '.join(RETRIES)}{nearest(each, RETRIES)}")
     # Ray and plotly take two seconds to import, and only this command needs them.
     from bench.execute import execute
     from bench.report.page import write_report

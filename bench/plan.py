@@ -18,9 +18,13 @@ from bench.check import Checked, check_cells, facts
 from bench.environment import Machine
 from bench.parts import BenchError
 from bench.stages import identify
-from bench.store import FINAL, Record, read_all, write_json
+from bench.store import FINAL, STATUSES, Record, read_all, write_json
 from bench.study import Stage, Study, Trial
 from bench.trial import LABEL_DIGESTS, Loaded, record_key
+
+NOT_ALONE = "not_alone"
+"""To retry: timings that are done, but during which the machine had other work."""
+RETRIES = (*STATUSES, NOT_ALONE)
 
 
 class ResourceError(BenchError, ValueError):
@@ -97,13 +101,16 @@ class Plan:
 
     def statuses(self) -> dict[str, str]:
         """Key of each trial -> its outcome, ``missing`` where there is none."""
+        found = self._found()
+        return {trial.key: found[trial.key].status if trial.key in found else "missing" for trial in self.trials}
+
+    def _found(self) -> dict[str, Record]:
+        """Key of each trial that has a record -> the record."""
         # Nodes of a cluster are not known before it is asked, so there a timing of any hardware class will do.
         elsewhere = self.resources.address is not None
-        found = {record.cell_key if elsewhere else record.key: record.status for record in self._records()}
-        return {
-            trial.key: found.get(trial.key if elsewhere else self._record_key(trial), "missing")
-            for trial in self.trials
-        }
+        records = {record.cell_key if elsewhere else record.key: record for record in self._records()}
+        keys = {trial.key: trial.key if elsewhere else self._record_key(trial) for trial in self.trials}
+        return {key: records[own] for key, own in keys.items() if own in records}
 
     def _record_key(self, trial: Trial) -> str:
         return record_key(trial, self.resources.machine(trial.stage))
@@ -114,10 +121,17 @@ class Plan:
         return sum(record.cell_key not in planned for record in self._records())
 
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:
-        """The trials that a run would execute: those without a final outcome, or with one that is to be retried."""
-        statuses = self.statuses()
+        """The trials that a run would execute: those without a final outcome, or with one that is to be retried.
+
+        Args:
+            retry: of :data:`RETRIES`.
+        """
         settled = FINAL - set(retry)
-        return [trial for trial in self.trials if statuses[trial.key] not in settled]
+        done = {
+            key for key, record in self._found().items()
+            if record.status in settled and not (NOT_ALONE in retry and record.measured.get("isolated") is False)
+        }  # fmt: skip
+        return [trial for trial in self.trials if trial.key not in done]
 
     def seconds(self, trials: Iterable[Trial]) -> float | None:
         """How long ``trials`` would take one after the other, from records; ``None`` if a stage has no record yet.

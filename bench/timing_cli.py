@@ -49,7 +49,10 @@ def speed(
     gpus: Gpus = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that one trial may take.", show_default=False)] = None,
     retry: Annotated[
-        list[str] | None, typer.Option(help="Also repeat trials with this outcome, such as done.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            help="Also repeat trials with this outcome, such as done; not_alone: those left out.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Time each variant against the same one with other levels, in turns, and print the ratios with intervals.

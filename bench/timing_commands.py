@@ -120,7 +120,7 @@ def speed(
     for table in (report.comparisons(results), report.crossings(results), published_speed.speeds(results)):
         _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)
     if speedups.frame(results)["isolated"].eq(False).any():
-        console.print("What was left out is measured again with --retry done.", highlight=False)
+        console.print("What was left out is measured again with --retry not_alone.", highlight=False)
     return ended
 
 

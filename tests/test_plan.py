@@ -14,7 +14,7 @@ from bench import plan as plan_module
 from bench.environment import Machine
 from bench.estimate import START_S, comparison_s, pilot_seconds
 from bench.measure.speed import MIN_BLOCKS
-from bench.plan import Plan, ResourceError, Resources, here, make_plan
+from bench.plan import NOT_ALONE, Plan, ResourceError, Resources, here, make_plan
 from bench.setting import Setting
 from bench.store import Record, write
 from bench.study import Source, Trial
@@ -65,6 +65,21 @@ def test_a_finished_trial_is_not_run_again_and_a_failed_one_is(tiny_study: Calla
         ended(plan, trial, status)
     assert plan.pending() == [plan.trials[2], plan.trials[3], plan.trials[4]]
     assert plan.pending({"out_of_memory"}) == [plan.trials[i] for i in (1, 2, 3, 4)]
+
+
+def test_a_timing_that_was_not_alone_is_repeated_if_asked_and_no_other(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    for trial in plan.trials:
+        ended(plan, trial, "done")
+    assert plan.pending({NOT_ALONE}) == []
+    crowded = next(trial for trial in plan.trials if trial.stage == "cost")
+    (file,) = (plan.folder / "records").glob(f"{crowded.key}*")
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps(record | {"measured": record["measured"] | {"isolated": False}}))
+    assert plan.pending() == []
+    assert plan.pending({NOT_ALONE}) == [crowded]
 
 
 def test_adding_a_seed_or_a_level_runs_only_what_is_missing(tiny_study: Callable[..., Path], tmp_path: Path) -> None:

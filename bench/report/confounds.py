@@ -22,7 +22,8 @@ CONFOUNDS = ("undeclared", "environment", "timing")
 """Kinds that no factor is about; timings are those that were not alone, noisy or not steady, of either side."""
 KINDS = (*CONFOUNDS, "declared", "follows")
 ENVIRONMENT = (
-    "commit", "dirty", "study_commit", "python", "torch", "cuda", "cudnn", "driver", "device", "threads", "platform", "host",
+    "commit", "dirty", "study_commit", "python", "torch", "cuda", "cudnn", "driver", "device", "threads", "platform",
+    "host",
 )  # fmt: skip
 """What trials of two variants should have in common; the versions of packages, too."""
 COMMIT_DIGITS = 12
