@@ -45,7 +45,7 @@ def mean_ious(confusions: Sequence[Counts]) -> list[float]:
     if not matrices.size:
         return [float("nan")] * len(matrices)
     hits = matrices.diagonal(axis1=1, axis2=2)
-    return [_mean(row) for row in _shares(hits, matrices.sum(1) + matrices.sum(2) - hits)]
+    return _means(_shares(hits, matrices.sum(1) + matrices.sum(2) - hits))
 
 
 def mean_over_classes(values: Sequence[float], absent: Absent = "left out") -> float:
@@ -103,7 +103,7 @@ def mean_over_images(total: Counts, images: Counts) -> float:
 
 def means_over_images(totals: Sequence[Counts], images: Counts) -> list[float]:
     """:func:`mean_over_images` of each of several scores, ``T K``, over the same images."""
-    return [_mean(row) for row in _shares(totals, np.asarray(images))]
+    return _means(_shares(totals, np.asarray(images)))
 
 
 def mean_boundary_iou(intersection: Counts, prediction: Counts, label: Counts) -> float:
@@ -132,6 +132,13 @@ def _shares(part: Any, whole: Any) -> Floats:
 
 def _or_zero(values: Floats) -> Floats:
     return np.where(np.isnan(values), 0.0, values)
+
+
+def _means(rows: Floats) -> list[float]:
+    if rows.size and not np.isnan(rows).any():
+        means: list[float] = rows.mean(axis=1).tolist()
+        return means
+    return [_mean(row) for row in rows]
 
 
 def _mean(values: Floats) -> float:
