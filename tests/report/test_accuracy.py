@@ -69,7 +69,9 @@ def test_marks_have_the_interval_over_seeds_and_the_quartiles_of_the_latency(
 def test_the_caption_names_the_places_that_seeds_do_not_settle(tmp_path: Path, planted_results: Plant) -> None:
     figure = accuracy_against(load(planted_results(tmp_path)), "macs")
     assert "front of the means" in figure.caption
-    assert "each pair for itself; costs count as exact): upsampling=jpu, attention=on + upsampling=jpu." in figure.caption
+    assert (
+        "each pair for itself; costs count as exact): upsampling=jpu, attention=on + upsampling=jpu." in figure.caption
+    )
     (front,) = [trace for trace in figure.figure.data if trace.name == "Pareto front"]
     assert list(front.x) == [1.0, 2.0, 3.0], "what adds upsampling to attention costs more and has less"
 
