@@ -68,13 +68,13 @@ def _stacked(results: Results, name: str, parts: Mapping[str, Mapping[str, float
         if having:
             values = [parts[variant][slot] * measured.scale for variant in having]
             figure.add_bar(
-                x=values, y=[wrapped(text(names[variant])) for variant in having], orientation="h", name=look.name,
+                x=values, y=[wrapped(names[variant]) for variant in having], orientation="h", name=look.name,
                 marker={"color": look.colour, "line": {"color": "rgba(255,255,255,0.8)", "width": 1}},
                 hovertemplate="%{y}: %{x:.4g}<extra>%{fullData.name}</extra>",
             )  # fmt: skip
             rows += [(names[variant], slot, value) for variant, value in zip(having, values, strict=True)]
     figure.update_layout(barmode="stack", bargap=0.35)
-    order = [wrapped(text(names[variant])) for variant in variants]
+    order = [wrapped(names[variant]) for variant in variants]
     figure.update_yaxes(
         type="category",
         categoryorder="array",

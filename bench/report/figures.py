@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -227,9 +228,22 @@ def in_sentence(label: str) -> str:
     return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
-def wrapped(name: str) -> str:
-    """A long label on several lines, so that the plot keeps its width on a phone."""
-    return name.replace(" + ", "<br>+ ").replace(" × ", "<br>× ").replace(", on average", "<br>on average")
+LONGEST_LINE = 26
+"""Characters of a line of a label beside a plot."""
+
+
+def lines_of(name: object) -> list[str]:
+    """A label from outside on lines short enough to leave a plot its width on a phone; signs go with what follows."""
+    bound = str(name)
+    for sign in (" +", " ×", ", on"):
+        bound = bound.replace(f"{sign} ", f"{sign}\N{NO-BREAK SPACE}")
+    lines = textwrap.wrap(bound, LONGEST_LINE) or [""]
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+
+
+def wrapped(name: object) -> str:
+    """:func:`lines_of` as plotly shows them."""
+    return "<br>".join(map(text, lines_of(name)))
 
 
 LONGEST_TICK = 24
@@ -244,7 +258,7 @@ def tick(name: object) -> str:
 
 def most_lines(names: Iterable[str]) -> int:
     """Lines of the longest :func:`wrapped` label."""
-    return max((wrapped(name).count("<br>") + 1 for name in names), default=1)
+    return max((len(lines_of(name)) for name in names), default=1)
 
 
 def _round(trace: Any) -> None:

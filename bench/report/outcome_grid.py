@@ -37,7 +37,7 @@ def outcome_grid(results: Results) -> Figure:
     grid = [[cells.get((variant, name)) for name in columns] for variant in variants]
     lines = most_lines(names[variant] for variant in variants)
     figure = blank("", None, height=110 + max(26, 16 * lines + 8) * len(variants))
-    x, y = [text(name) for name in columns], [wrapped(text(names[variant])) for variant in variants]
+    x, y = [text(name) for name in columns], [wrapped(names[variant]) for variant in variants]
     figure.add_heatmap(
         z=[[None if each is None else codes.index(each) for each in row] for row in grid], x=x, y=y,
         customdata=[["" if each is None else status(each) for each in row] for row in grid],
