@@ -12,7 +12,14 @@ import pandas as pd
 
 from bench.columns import column
 from bench.records import Results
-from bench.report.figures import Figure, Look, blank, finished, most_lines, part_looks, text, wrapped
+from bench.report.axes import log_axis, most_lines, wrapped
+from bench.report.figures import (
+    Figure,
+    Look,
+    blank,
+    finished,
+    part_looks,
+)
 from bench.report.words import labels
 from bench.store import RecordError, read_json
 
@@ -169,7 +176,7 @@ def _growth(results: Results, name: str, found: Sequence[Grown], variants: Seque
 def _log_axes(figure: Any, pixels: Sequence[int], values: Sequence[float]) -> None:
     sizes = sorted(set(pixels))
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes])
-    figure.update_yaxes(type="log", dtick=1 if max(values) > 20 * min(values) else "D2")
+    figure.update_yaxes(**log_axis(values))
 
 
 def _grown(document: Mapping[str, Any], name: str) -> list[Grown]:

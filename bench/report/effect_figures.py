@@ -11,6 +11,7 @@ import pandas as pd
 from bench.columns import column
 from bench.records import Results
 from bench.report import compare
+from bench.report.axes import focus, lines_of, tick, wrapped
 from bench.report.figures import (
     BASELINE_COLOUR,
     Figure,
@@ -18,18 +19,13 @@ from bench.report.figures import (
     bars,
     blank,
     finished,
-    focus,
-    lines_of,
     looks,
     mean_interval,
     part_looks,
     seed_values,
     text,
-    tick,
-    wrapped,
-)  # fmt: skip
+)
 from bench.report.words import difference_title, levels_of, plural
-
 
 MOST_DOTS = 400
 """Of seeds in the forest; with more, means alone are drawn."""
@@ -53,8 +49,8 @@ def forest(results: Results) -> Figure:
             values = [value * scale for value in row["seeds"].values()]
             figure.add_scatter(
                 x=values, y=[place + DOTS_PX] * len(values), mode="markers", name=text(row["label"]),
-                marker={"color": look.colour, "size": 5, "opacity": 0.6}, text=[f"seed {seed}" for seed in row["seeds"]],
-                hovertemplate=_HOVER,
+                marker={"color": look.colour, "size": 5, "opacity": 0.6}, hovertemplate=_HOVER,
+                text=[f"seed {seed}" for seed in row["seeds"]],
             )  # fmt: skip
         # A hollow mark says at a glance that a difference was not resolved.
         hollow = row["verdict"] == "not resolved"

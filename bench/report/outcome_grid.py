@@ -6,7 +6,14 @@ import pandas as pd
 
 from bench import speedups
 from bench.records import Results
-from bench.report.figures import Figure, Look, blank, finished, most_lines, text, wrapped
+from bench.report.axes import most_lines, wrapped
+from bench.report.figures import (
+    Figure,
+    Look,
+    blank,
+    finished,
+    text,
+)
 from bench.report.words import labels, status
 from bench.setting import Setting
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.records import Results, load
-from bench.report import figures
+from bench.report import axes, figures
 from bench.report.drawn import all_figures
 
 Plant = Callable[..., Path]
@@ -110,13 +110,6 @@ def test_the_forest_says_how_many_comparisons_have_no_seed(tmp_path: Path, plant
     assert figure.caption.endswith("4 more comparisons of the table below: no seed in common yet.")
 
 
-def test_a_long_label_breaks_where_a_sign_begins_and_keeps_its_text_as_text() -> None:
-    assert figures.wrapped("attention=on + gate=on") == "attention=on + gate=on"
-    assert figures.wrapped("upsampling=jpu + head=encnet, on average") == "upsampling=jpu<br>+ head=encnet, on average"
-    assert figures.wrapped("joint-pyramid-upsampling-with-<b>") == "joint-pyramid-upsampling-<br>with-&lt;b&gt;"
-    assert max(map(len, figures.lines_of("x" * 100))) == 26
-
-
 def test_a_single_seed_is_drawn_without_an_interval(tmp_path: Path, planted_results: Plant) -> None:
     scores = {name: [0.6 + 0.01 * index] for index, name in enumerate((A, B, C, D))}
     drawn = named(load(planted_results(tmp_path, scores=scores)))["effects"].figure
@@ -175,11 +168,11 @@ def test_labels_of_a_study_are_text_to_plotly(tmp_path: Path, planted_results: P
 
 
 def test_a_range_shows_every_value_and_cuts_only_what_would_flatten_them() -> None:
-    assert figures.focus([1.0, 3.0], [0.0, 2.0], [2.0, 4.0]) == ([-0.2, 4.2], "")
-    limits, said = figures.focus([1.0, 3.0], [-50.0, 2.0], [60.0, float("nan")])
+    assert axes.focus([1.0, 3.0], [0.0, 2.0], [2.0, 4.0]) == ([-0.2, 4.2], "")
+    limits, said = axes.focus([1.0, 3.0], [-50.0, 2.0], [60.0, float("nan")])
     assert limits == pytest.approx([-1.3, 5.3])
-    assert said == figures.CUT
-    assert figures.focus([], [], []) == (None, "")
+    assert said == axes.CUT
+    assert axes.focus([], [], []) == (None, "")
 
 
 def test_numbers_are_drawn_with_six_digits_and_kept_with_all(tmp_path: Path, planted_results: Plant) -> None:
@@ -189,5 +182,5 @@ def test_numbers_are_drawn_with_six_digits_and_kept_with_all(tmp_path: Path, pla
 
 
 def test_a_long_label_along_the_axis_is_cut_before_it_is_escaped() -> None:
-    assert figures.tick("dilated") == "dilated"
-    assert figures.tick("<" * 30) == "&lt;" * 23 + "…"
+    assert axes.tick("dilated") == "dilated"
+    assert axes.tick("<" * 30) == "&lt;" * 23 + "…"
