@@ -94,7 +94,8 @@ def _figure(results: Results, known: pd.DataFrame, name: str, title: str, group:
         ratios, lows, highs = (own[column].tolist() for column in ("ratio", "low", "high"))
         drawing.add_scatter(
             x=[pixels * aside for pixels in own["pixels"]], y=ratios, mode="lines+markers", name=look.name,
-            marker=look.marker(9), line=look.line(), text=[text(each) for each in names], error_y=bars(ratios, lows, highs, look.colour),
+            marker=look.marker(9), line=look.line(), text=[text(each) for each in names],
+            error_y=bars(ratios, lows, highs, look.colour),
             hovertemplate="%{text}: %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
         points = [(int(row["pixels"]), _ratio(row)) for row in own.to_dict("records")]
