@@ -25,7 +25,7 @@ from bench.store import RecordError, read_json
 
 SLOTS = ("backbone", "neck", "head", "shape_stream", "auxiliary", "outside")
 """In this order wherever they occur; ``outside`` is what belongs to no slot, such as the last resize."""
-MOST_VARIANTS = 40
+MOST_VARIANTS = 20
 """That are drawn; of more, the first."""
 MOST_GROWN = 3
 """Variants whose growth is drawn."""

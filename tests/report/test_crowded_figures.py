@@ -85,3 +85,24 @@ def test_intervals_of_one_input_size_stand_side_by_side(tmp_path: Path) -> None:
 
 def _marked(folder: Path) -> list[Any]:
     return [trace for trace in speed.figures(load(folder))[0].figure.data if "markers" in trace.mode]
+
+
+def test_a_forest_of_many_comparisons_draws_the_most_telling_ones(tmp_path: Path, planted_results: Plant) -> None:
+    levels = [f"n{index}" for index in range(44)]
+    steady, unsteady = [0.0, 0.0001, -0.0001], [0.02, -0.03, 0.01]
+    scores = {"neck=n0": [0.5, 0.5, 0.5], "neck=n1": [0.51 + each for each in steady]}
+    scores |= {f"neck=n{index}": [0.5 + 0.01 * index + each for each in unsteady] for index in range(2, 44)}
+    figure = next(
+        each
+        for each in all_figures(load(planted_results(tmp_path, factors={"neck": levels}, scores=scores)))
+        if each.name == "effects"
+    )
+    means = figure.table[figure.table["Of"] == "mean of 3"]
+    left_out = {f"neck=n{index}" for index in range(1, 44)} - set(means["Effect of"])
+    verdicts = dict(zip(means["Effect of"], means["Verdict"], strict=True))
+    assert verdicts["neck=n1"] == "better", "small, but resolved"
+    assert left_out == {"neck=n2", "neck=n3", "neck=n4"}, "the smallest of the others"
+    assert len(means) == 40
+    assert figure.data is not None
+    assert len(figure.data) == 43 * (1 + 3)
+    assert "40 of 43 comparisons" in figure.caption

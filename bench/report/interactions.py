@@ -1,8 +1,7 @@
-"""Figures of differences: every comparison with its interval, and how factors act together."""
+"""Figures of how factors act together."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from itertools import combinations, product
 
@@ -10,85 +9,18 @@ import pandas as pd
 
 from bench.columns import column
 from bench.records import Results
-from bench.report import compare
-from bench.report.axes import focus, lines_of, tick, wrapped
+from bench.report.axes import focus, tick
 from bench.report.figures import (
-    BASELINE_COLOUR,
     Figure,
-    Look,
     bars,
     blank,
     finished,
-    looks,
     mean_interval,
     part_looks,
     seed_values,
     text,
 )
-from bench.report.words import difference_title, levels_of, plural
-
-MOST_DOTS = 400
-"""Of seeds in the forest; with more, means alone are drawn."""
-LINE_PX, ROOM_PX, DOTS_PX = 16, 24, 9
-"""Of a label's line, of the room between two rows of the forest, and from a mean down to its seeds."""
-
-
-def forest(results: Results) -> Figure:
-    """Δ mIoU of every comparison that has a seed, with its interval and a dot a seed; one mark each."""
-    scale, unit = column("miou").scale, difference_title("miou")
-    effects = compare.effects(results, "miou").assign(seeds=compare.by_seed(results, "miou"))
-    known = effects[effects["n"] >= 1]
-    seen, dots = looks(results), int(known["n"].sum()) <= MOST_DOTS
-    heights = [ROOM_PX + LINE_PX * len(lines_of(label)) for label in known["label"]]
-    places = [sum(heights[:index]) + height / 2 for index, height in enumerate(heights)]
-    figure, rows = blank(unit, None, height=80 + max(40, sum(heights))), []
-    for row, place in zip(known.to_dict("records"), places, strict=True):
-        look = seen.get(str(row["variant"]), AVERAGE)
-        delta, low, high = (float(value) * scale for value in (row["delta"], row["low"], row["high"]))
-        if dots:
-            values = [value * scale for value in row["seeds"].values()]
-            figure.add_scatter(
-                x=values, y=[place + DOTS_PX] * len(values), mode="markers", name=text(row["label"]),
-                marker={"color": look.colour, "size": 5, "opacity": 0.6}, hovertemplate=_HOVER,
-                text=[f"seed {seed}" for seed in row["seeds"]],
-            )  # fmt: skip
-        # A hollow mark says at a glance that a difference was not resolved.
-        hollow = row["verdict"] == "not resolved"
-        open_mark = {"symbol": f"{look.symbol}-open", "line": {"width": 2}} if hollow else {}
-        figure.add_scatter(
-            x=[delta], y=[place], mode="markers", marker=look.marker(11) | open_mark, name=text(row["label"]),
-            error_x=bars([delta], [low], [high], look.colour), hovertemplate=_HOVER,
-            text=[f"n = {row['n']}: {row['verdict']}"],
-        )  # fmt: skip
-        mean = (f"mean of {row['n']}", delta, low, high, row["n"], row["verdict"])
-        rows += [(row["label"], row["kind"], *mean)]
-        each_seed = [(f"seed {seed}", value * scale, math.nan, math.nan, 1, "") for seed, value in row["seeds"].items()]
-        rows += [(row["label"], row["kind"], *own) for own in each_seed if dots]
-    figure.update_xaxes(zeroline=True, zerolinewidth=2, rangemode="tozero")
-    figure.update_yaxes(
-        tickvals=places, ticktext=[wrapped(label) for label in known["label"]], range=[sum(heights), 0], showgrid=False,
-        ticks="", ticklabelstandoff=5,
-    )  # fmt: skip
-    table = pd.DataFrame(rows, columns=["Effect of", "Kind", "Of", unit, "low", "high", "n", "Verdict"])
-    return finished(
-        "effects", "Differences and their uncertainty", _forest_caption(dots, len(effects) - len(known)), figure, table,
-        "point", section="effects",
-    )  # fmt: skip
-
-
-_HOVER = "%{fullData.name}: %{x:+.2f}<extra>%{text}</extra>"
-AVERAGE = Look("", BASELINE_COLOUR, "diamond", "solid")
-"""What is no single variant's difference."""
-
-
-def _forest_caption(dots: bool, without: int) -> str:
-    """What is drawn, and how many comparisons have no seed and so no mark."""
-    seeds = "small dots: one seed each" if dots else "seeds are too many to draw"
-    missing = f" {plural(without, 'more comparison')} of the table below: no seed in common yet." if without else ""
-    return (
-        f"Mean difference over paired seeds with its Student-t 95 % interval; {seeds}. Filled: resolved after Holm's "
-        f"correction over all rows, hollow: not resolved. A mark without a bar rests on one seed.{missing}"
-    )
+from bench.report.words import levels_of, plural
 
 
 def interactions(results: Results, name: str = "miou") -> list[Figure]:
