@@ -53,7 +53,8 @@ def class_iou(results: Results) -> Figure:
     head = "IoU (%) ↑"
     figure, rows = blank(head, None, height=110 + (8 * len(variants) + 14) * max(1, len(classes))), []
     groups = every.groupby(["variant", "class"], sort=False)["iou"]
-    means, counts = (groups.mean() * scale).to_dict(), groups.count().to_dict()
+    means: dict[Any, float] = (groups.mean() * scale).to_dict()
+    counts: dict[Any, int] = groups.count().to_dict()
     for index, variant in enumerate(variants):
         look, there = seen[variant], [name for name in classes if (variant, name) in means]
         own = [(name, look.label, means[variant, name], counts[variant, name]) for name in there]

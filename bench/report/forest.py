@@ -24,7 +24,8 @@ LINE_PX, ROOM_PX, DOTS_PX = 16, 24, 9
 def forest(results: Results) -> Figure:
     """Δ mIoU of every comparison that has a seed, with its interval and a dot a seed; one mark each."""
     scale, seen = column("miou").scale, looks(results)
-    effects = compare.effects(results, "miou").assign(seeds=compare.by_seed(results, "miou"))
+    effects = compare.effects(results, "miou")
+    effects["seeds"] = pd.Series(compare.by_seed(results, "miou"), index=effects.index, dtype=object)
     known = effects[effects["n"] >= 1]
     shown = _most_telling(known)
     dots = int(shown["n"].sum()) <= MOST_DOTS
