@@ -12,6 +12,7 @@ from bench import stats
 from bench.columns import column
 from bench.derived import percentile
 from bench.records import Results
+from bench.report.axes import focus
 from bench.report.figures import (
     BASELINE_COLOUR,
     Figure,
@@ -19,12 +20,11 @@ from bench.report.figures import (
     bars,
     blank,
     finished,
-    focus,
     in_sentence,
     looks,
     mean_interval,
     seed_values,
-)  # fmt: skip
+)
 from bench.report.words import labels, plural
 
 COSTS = ("latency_s", "macs", "parameters", "peak_bytes")

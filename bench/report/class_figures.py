@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,50 +12,70 @@ import pandas as pd
 from bench.columns import column
 from bench.records import Results
 from bench.report import compare, per_class
-from bench.report.figures import Figure, bars, blank, drawn, finished, focus, looks, seed_values, text, tick
+from bench.report.axes import apart, focus, tick, wrapped
+from bench.report.figures import (
+    Figure,
+    bars,
+    blank,
+    drawn,
+    finished,
+    looks,
+    seed_values,
+    text,
+)
 from bench.report.words import difference_unit, labels, plural
 
+MOST_VARIANTS = 8
+"""Whose values are drawn side by side."""
+ROOM = 0.85
+"""Of a class's row, for its marks."""
 MOST_DIFFERENCES = 6
 """Variants whose differences are drawn."""
 MOST_MATRICES = 4
 """Variants whose confusion matrix is drawn."""
 MOST_CLASSES_WITH_TEXT = 12
 """Of a matrix; in a larger one a cell is too small for its number."""
+MOST_CHARACTERS = 30
+"""Of a matrix's labels side by side; longer ones stand upright."""
 Counts = npt.NDArray[np.int64]
 BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
 """From the page's own paper, light or dark, to a blue on which its ink has a contrast of 5 to 1."""
 
 
 def class_iou(results: Results) -> Figure:
-    """Mean IoU of every class and variant, one mark each."""
-    seen, scale = looks(results), column("miou").scale
-    known = results.class_iou().dropna(subset=["iou"])
-    classes = _classes(results)
+    """Mean IoU of every class, one mark each for :data:`MOST_VARIANTS` variants, one below the other."""
+    seen, scale, names = looks(results), column("miou").scale, _classes(results)
+    every = results.class_iou().dropna(subset=["iou"])
+    chosen = set(notable(results, MOST_VARIANTS))
+    known = every[every["variant"].isin(chosen)]
+    variants = [variant for variant in seen if variant in set(known["variant"])]
+    classes = [name for name in names if name in set(known["class"])]
     head = "IoU (%) ↑"
-    figure, rows = blank(head, None, height=150 + 26 * len(classes)), []
-    groups = known.groupby(["variant", "class"], sort=False)["iou"]
-    means, counts = (groups.mean() * scale).to_dict(), groups.count().to_dict()
-    for variant, look in seen.items():
-        there = [name for name in classes if (variant, name) in means]
+    figure, rows = blank(head, None, height=110 + (8 * len(variants) + 14) * max(1, len(classes))), []
+    groups = every.groupby(["variant", "class"], sort=False)["iou"]
+    means: dict[Any, float] = (groups.mean() * scale).to_dict()
+    counts: dict[Any, int] = groups.count().to_dict()
+    for index, variant in enumerate(variants):
+        look, there = seen[variant], [name for name in classes if (variant, name) in means]
         own = [(name, look.label, means[variant, name], counts[variant, name]) for name in there]
-        if own:
-            figure.add_scatter(
-                x=[row[2] for row in own], y=[text(name) for name in there], mode="markers",
-                marker=look.marker(10, opacity=0.85), name=look.name, text=[f"n = {row[3]}" for row in own],
-                hovertemplate="%{y}: %{x:.2f} (%{text})<extra>%{fullData.name}</extra>",
-            )  # fmt: skip
-            rows += own
-    figure.update_yaxes(
-        type="category",
-        categoryorder="array",
-        categoryarray=[text(name) for name in classes],
-        autorange="reversed",
-        dtick=1,
+        figure.add_scatter(
+            x=[row[2] for row in own],
+            y=[classes.index(name) + apart(index, len(variants), ROOM) for name in there], mode="markers",
+            marker=look.marker(9), name=look.name, text=[f"{text(row[0])}, n = {row[3]}" for row in own],
+            hovertemplate="%{text}: %{x:.2f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+        rows += own
+    _class_axis(figure, classes)
+    heads = ["Class", "Variant", head, "n"]
+    data = [(name, seen[variant].label, mean, counts[variant, name]) for (variant, name), mean in means.items()]
+    caption = (
+        "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
+        f"{others(every['variant'].nunique() - len(variants))}"
     )
-    table = pd.DataFrame(rows, columns=["Class", "Variant", head, "n"])
-    caption = "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
-    key = drawn(seen, known)
-    return finished("class-iou", "IoU by class", caption, figure, table, "point", section="classes", key=key)
+    return finished(
+        "class-iou", "IoU by class", caption, figure, pd.DataFrame(rows, columns=heads), "point", section="classes",
+        key=drawn(seen, known), data=pd.DataFrame(data, columns=heads),
+    )  # fmt: skip
 
 
 def differences(results: Results) -> Figure:
@@ -64,13 +85,13 @@ def differences(results: Results) -> Figure:
     variants = [each for each in notable(results, MOST_DIFFERENCES + 1) if each in set(data["variant"])]
     known = data[data["variant"].isin(variants)]
     classes = [name for name in _classes(results) if name in set(known["class"])]
-    head, step = f"Δ IoU ({difference_unit('miou')})", 1 / (len(variants) + 1)
+    head = f"Δ IoU ({difference_unit('miou')})"
     figure, rows = blank(head, None, height=110 + (14 * len(variants) + 14) * max(1, len(classes))), []
     for index, variant in enumerate(variants):
         own, look = known[known["variant"] == variant], seen[variant]
         ends = {end: [float(value) * scale for value in own[end]] for end in ("delta", "low", "high")}
         figure.add_scatter(
-            x=ends["delta"], y=[classes.index(name) + step * (index + 1) - 0.5 for name in own["class"]],
+            x=ends["delta"], y=[classes.index(name) + apart(index, len(variants), ROOM) for name in own["class"]],
             mode="markers", marker=look.marker(8), name=look.name,
             error_x=bars(ends["delta"], ends["low"], ends["high"], look.colour),
             text=[f"{text(name)}, n = {n}" for name, n in zip(own["class"], own["n"], strict=True)],
@@ -82,14 +103,8 @@ def differences(results: Results) -> Figure:
         ]
     limits, cut = focus([0.0, *known["delta"] * scale], *([*known[end] * scale] for end in ("low", "high")))
     figure.update_xaxes(zeroline=True, zerolinewidth=2, range=limits if len(known) else None)
-    figure.update_yaxes(
-        tickvals=list(range(len(classes))), ticktext=[text(name) for name in classes], showgrid=False,
-        range=[len(classes) - 0.5, -0.5], ticks="", ticklabelstandoff=5,
-    )  # fmt: skip
-    for edge in range(1, len(classes)):
-        figure.add_hline(y=edge - 0.5, line_width=1, line_color="rgba(128,128,128,0.25)")
-    left_out = data["variant"].nunique() - len(variants)
-    some = f" The file alone has {plural(left_out, 'other variant')}." if left_out > 0 else ""
+    _class_axis(figure, classes)
+    some = others(data["variant"].nunique() - len(variants))
     caption = (
         "Mean over seeds of a class's IoU minus the baseline's in the same seed, with its Student-t 95 % interval, "
         f"each for itself: with many classes, some leave 0 out by chance.{cut}{some}"
@@ -99,6 +114,21 @@ def differences(results: Results) -> Figure:
         "class-differences", "Difference by class", caption, figure, table, "point", section="classes",
         key=drawn(seen, known), data=data,
     )  # fmt: skip
+
+
+def others(count: int) -> str:
+    """What a caption says of variants that are not drawn."""
+    return f" The file alone has {plural(count, 'other variant')}." if count > 0 else ""
+
+
+def _class_axis(figure: Any, classes: Sequence[str]) -> None:
+    """A row a class, the first on top, with a line between two."""
+    figure.update_yaxes(
+        tickvals=list(range(len(classes))), ticktext=[wrapped(name) for name in classes], showgrid=False,
+        range=[len(classes) - 0.5, -0.5], ticks="", ticklabelstandoff=5,
+    )  # fmt: skip
+    for edge in range(1, len(classes)):
+        figure.add_hline(y=edge - 0.5, line_width=1, line_color="rgba(128,128,128,0.25)")
 
 
 def confusion(results: Results) -> list[Figure]:
@@ -127,6 +157,7 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
     share = 100 * counts / np.where(total == 0, 1, total)
     known = [index for index in range(len(classes)) if total[index, 0] > 0]
     ticks, few = [text(name) for name in classes], len(classes) <= MOST_CLASSES_WITH_TEXT
+    upright = len(classes) * max(map(len, classes)) > MOST_CHARACTERS
     figure = blank("Prediction", "Label", height=180 + max(18 if not few else 30, 320 // len(classes)) * len(classes))
     figure.add_heatmap(
         z=[share[index].tolist() if index in known else [None] * len(classes) for index in range(len(classes))],
@@ -141,9 +172,11 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
             text=[f"{share[row, col]:.0f}" for row in known for col in range(len(classes))],
         )  # fmt: skip
     axis = {"type": "category", "showgrid": False, "ticks": "", "ticklabelstandoff": 4, "categoryarray": ticks}
-    figure.update_yaxes(range=[len(classes) - 0.5, -0.5], dtick=1, **axis)
+    figure.update_yaxes(
+        range=[len(classes) - 0.5, -0.5], tickvals=ticks, ticktext=[tick(name) for name in classes], **axis
+    )
     figure.update_xaxes(
-        range=[-0.5, len(classes) - 0.5], tickangle=-90 if len(classes) > 5 else 0, tickvals=ticks,
+        range=[-0.5, len(classes) - 0.5], tickangle=-90 if upright else 0, tickvals=ticks,
         ticktext=[tick(name) for name in classes], **axis,
     )  # fmt: skip
     rows = [

@@ -42,9 +42,8 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     definition = column(name)
     if definition.stage != "quality" or definition.better is None:
         raise RecordError(f"{name!r} cannot be judged over seeds: choose a quality column with a better direction")
-    scores, seeds = _scores(results, name), _planned_seeds(results)
-    wanted = contrasts(results)
-    found = [stats.effect(_per_seed(contrast, scores)) for contrast in wanted]
+    seeds, wanted = _planned_seeds(results), contrasts(results)
+    found = [stats.effect(list(values.values())) for values in by_seed(results, name)]
     adjusted = stats.holm([each.p for each in found])
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
     margin = results.plan.get("margin") if name == "miou" else None
@@ -75,6 +74,12 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64"})
+
+
+def by_seed(results: Results, name: str = "miou") -> list[dict[int, float]]:
+    """Of every row of :func:`effects` its differences in the stored unit, seed -> difference."""
+    scores = _scores(results, name)
+    return [_per_seed(contrast, scores) for contrast in contrasts(results)]
 
 
 def _is_claimed(contrast: Contrast, focus: str | None) -> bool:
@@ -111,12 +116,13 @@ def resolution(effects_frame: pd.DataFrame) -> Resolution | None:
     return Resolution(smallest, float(judged["resolvable"].min()), float(judged["resolvable"].max()), n)
 
 
-def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> list[float]:
+def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
     """The contrast in every seed that all its variants have, in order of seed."""
     sides = [scores.get(variant, {}) for variant in contrast.weights]
     common = sorted(set.intersection(*(set(side) for side in sides)))
     differences = [math.fsum(w * scores[variant][seed] for variant, w in contrast.weights.items()) for seed in common]
-    return stats.settled(differences, [side[seed] for side in sides for seed in common])
+    settled = stats.settled(differences, [side[seed] for side in sides for seed in common])
+    return dict(zip(common, settled, strict=True))
 
 
 def _scores(results: Results, name: str) -> dict[str, dict[int, float]]:

@@ -12,13 +12,20 @@ import pandas as pd
 
 from bench.columns import column
 from bench.records import Results
-from bench.report.figures import Figure, Look, blank, finished, most_lines, part_looks, text, wrapped
+from bench.report.axes import log_axis, most_lines, wrapped
+from bench.report.figures import (
+    Figure,
+    Look,
+    blank,
+    finished,
+    part_looks,
+)
 from bench.report.words import labels
 from bench.store import RecordError, read_json
 
 SLOTS = ("backbone", "neck", "head", "shape_stream", "auxiliary", "outside")
 """In this order wherever they occur; ``outside`` is what belongs to no slot, such as the last resize."""
-MOST_VARIANTS = 40
+MOST_VARIANTS = 20
 """That are drawn; of more, the first."""
 MOST_GROWN = 3
 """Variants whose growth is drawn."""
@@ -68,13 +75,13 @@ def _stacked(results: Results, name: str, parts: Mapping[str, Mapping[str, float
         if having:
             values = [parts[variant][slot] * measured.scale for variant in having]
             figure.add_bar(
-                x=values, y=[wrapped(text(names[variant])) for variant in having], orientation="h", name=look.name,
+                x=values, y=[wrapped(names[variant]) for variant in having], orientation="h", name=look.name,
                 marker={"color": look.colour, "line": {"color": "rgba(255,255,255,0.8)", "width": 1}},
                 hovertemplate="%{y}: %{x:.4g}<extra>%{fullData.name}</extra>",
             )  # fmt: skip
             rows += [(names[variant], slot, value) for variant, value in zip(having, values, strict=True)]
     figure.update_layout(barmode="stack", bargap=0.35)
-    order = [wrapped(text(names[variant])) for variant in variants]
+    order = [wrapped(names[variant]) for variant in variants]
     figure.update_yaxes(
         type="category",
         categoryorder="array",
@@ -169,7 +176,7 @@ def _growth(results: Results, name: str, found: Sequence[Grown], variants: Seque
 def _log_axes(figure: Any, pixels: Sequence[int], values: Sequence[float]) -> None:
     sizes = sorted(set(pixels))
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes])
-    figure.update_yaxes(type="log", dtick=1 if max(values) > 20 * min(values) else "D2")
+    figure.update_yaxes(**log_axis(values))
 
 
 def _grown(document: Mapping[str, Any], name: str) -> list[Grown]:

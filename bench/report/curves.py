@@ -8,12 +8,26 @@ import pandas as pd
 
 from bench.columns import FAMILIES, column
 from bench.records import Results
-from bench.report.figures import Figure, bars, blank, drawn, finished, looks, mean_interval, seed_values
+from bench.report.axes import apart, log_axis
+from bench.report.class_figures import MOST_VARIANTS, notable, others
+from bench.report.figures import (
+    Figure,
+    bars,
+    blank,
+    drawn,
+    finished,
+    looks,
+    mean_interval,
+    seed_values,
+)
+from bench.report.words import labels
 
 MOST_LINES = 60
 """Trials that are drawn one by one; of more, a mean a variant."""
 MOST_POINTS = 200
 """Of a line."""
+ROOM = 0.08
+"""Of the largest tolerance, for the marks at one."""
 
 
 def learning_curves(results: Results) -> Figure:
@@ -34,6 +48,9 @@ def learning_curves(results: Results) -> Figure:
         )  # fmt: skip
         last = own["loss"].tail(max(1, len(own) // 10)).mean()
         rows.append((look.label, seed, int(own["iteration"].max()), float(own["loss"].iloc[0]), float(last)))
+    losses = [loss for trace in figure.data for loss in trace.y]
+    if losses and min(losses) > 0:
+        figure.update_yaxes(**log_axis(losses))
     heads = ["Variant", "Seed", "Iterations", "First loss", column("final_loss").title]
     table = pd.DataFrame(rows, columns=heads)
     caption = (
@@ -53,39 +70,52 @@ def boundary_by_tolerance(results: Results) -> list[Figure]:
 
 
 def _boundary(results: Results, family: str) -> Figure:
-    measured = set(results.frame().dropna(axis="columns", how="all").columns)
-    pixels = sorted(int(name[len(family) + 1 : -2]) for name in measured if re.fullmatch(rf"{family}_[1-9]\d*px", name))
-    values = {tolerance: seed_values(results, f"{family}_{tolerance}px") for tolerance in pixels}
     head = FAMILIES[family].title.replace(", {} px", "")
-    figure, rows, seen = blank("Tolerance (px)", head, height=380), [], looks(results)
-    for variant, look in seen.items():
-        own = []
-        for tolerance, by_variant in values.items():
-            if variant in by_variant:
-                scale = column(f"{family}_{tolerance}px").scale
-                ends = mean_interval(value * scale for value in by_variant[variant].values())
-                own.append((look.label, tolerance, *ends, len(by_variant[variant])))
-        if own:
-            _, x, means, lows, highs, counts = map(list, zip(*own, strict=True))
-            figure.add_scatter(
-                x=x, y=means, mode="lines+markers", name=look.name, marker=look.marker(8), line=look.line(),
-                error_y=bars(means, lows, highs, look.colour), text=[f"n = {n}" for n in counts],
-                hovertemplate="%{x} px: %{y:.2f} (%{text})<extra>%{fullData.name}</extra>",
-            )  # fmt: skip
-            rows += own
-    figure.update_xaxes(tickvals=pixels, rangemode="tozero" if len(pixels) > 1 else "normal")
-    table = pd.DataFrame(rows, columns=["Variant", "Tolerance (px)", head, "low", "high", "n"])
+    found, chosen = _by_tolerance(results, family), set(notable(results, MOST_VARIANTS))
+    seen = {variant: look for variant, look in looks(results).items() if variant in found and variant in chosen}
+    pixels = sorted({row[1] for own in found.values() for row in own})
+    room = ROOM * max(pixels) if len(pixels) > 1 else 2 * ROOM
+    figure = blank("Tolerance (px)", head, height=380)
+    for index, (variant, look) in enumerate(seen.items()):
+        _, x, means, lows, highs, counts = map(list, zip(*found[variant], strict=True))
+        aside = apart(index, len(seen), room)
+        figure.add_scatter(
+            x=[each + aside for each in x], y=means, mode="lines+markers", name=look.name, marker=look.marker(8),
+            line=look.line(), error_y=bars(means, lows, highs, look.colour),
+            text=[f"{px} px (n = {n})" for px, n in zip(x, counts, strict=True)],
+            hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+    alone = [pixels[0] - 1, pixels[0] + 1] if len(pixels) == 1 else None
+    figure.update_xaxes(tickvals=pixels, rangemode="tozero", range=alone)
+    heads = ["Variant", "Tolerance (px)", head, "low", "high", "n"]
+    drawn_rows, every_row = ([row for v in names for row in found[v]] for names in (seen, found))
     definition = FAMILIES[family].definition.replace("{} px", "the tolerance")
-    caption = f"Mean over seeds with its Student-t 95 % interval. {definition}"
+    caption = (
+        "Mean over seeds with its Student-t 95 % interval, variants side by side at every tolerance. "
+        f"{definition}{others(len(found) - len(seen))}"
+    )
     convention = "images with the class" if family.endswith("present") else "all images"
     return finished(
-        family.replace("_", "-"), f"Boundary F by tolerance, {convention}", caption, figure, table, "point",
-        section="classes", key=drawn(seen, pd.DataFrame({"variant": _drawn_variants(values)})), group="boundary",
+        family.replace("_", "-"), f"Boundary F by tolerance, {convention}", caption, figure,
+        pd.DataFrame(drawn_rows, columns=heads), "point", section="classes", key=seen.values(),
+        data=pd.DataFrame(every_row, columns=heads), group="boundary",
     )  # fmt: skip
 
 
-def _drawn_variants(values: dict[int, dict[str, dict[int, float]]]) -> list[str]:
-    return [variant for by_variant in values.values() for variant in by_variant]
+Row = tuple[str, int, float, float, float, int]
+
+
+def _by_tolerance(results: Results, family: str) -> dict[str, list[Row]]:
+    """Variant -> label, tolerance, mean over seeds, low and high end of its interval, number of seeds."""
+    measured = set(results.frame().dropna(axis="columns", how="all").columns)
+    pixels = sorted(int(name[len(family) + 1 : -2]) for name in measured if re.fullmatch(rf"{family}_[1-9]\d*px", name))
+    names, found = labels(results), {variant: list[Row]() for variant in results.variants}
+    for tolerance in pixels:
+        name = f"{family}_{tolerance}px"
+        for variant, own in seed_values(results, name).items():
+            mean, low, high = mean_interval(value * column(name).scale for value in own.values())
+            found[variant].append((names[variant], tolerance, mean, low, high, len(own)))
+    return {variant: rows for variant, rows in found.items() if rows}
 
 
 def _means(curves: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,9 @@ from bench.report.accuracy import COSTS, accuracy_against
 from bench.report.class_figures import class_iou, confusion, differences
 from bench.report.cost_figures import attribution, growth
 from bench.report.curves import boundary_by_tolerance, learning_curves
-from bench.report.effect_figures import forest, interactions
 from bench.report.figures import Figure
+from bench.report.forest import forest
+from bench.report.interactions import interactions
 from bench.report.outcome_grid import outcome_grid
 
 

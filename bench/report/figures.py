@@ -152,27 +152,6 @@ def text(value: object) -> str:
     return html.escape(str(value), quote=False)
 
 
-CUT = " An interval that reaches the edge goes on beyond it."
-
-
-def focus(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> tuple[list[float] | None, str]:
-    """The range of an axis that shows what is drawn, and what a caption says of it.
-
-    All values and their intervals, but no more on either side than the values span: two seeds can have an interval that
-    is a hundred times as wide as all differences, and would flatten them.
-    """
-    if len(values) == 0:
-        return None, ""
-    least, most = min(values), max(values)
-    room = max(most - least, 1e-3 * abs(most))
-    low = min(end for end in (*values, *lows) if not math.isnan(end))
-    high = max(end for end in (*values, *highs) if not math.isnan(end))
-    cut = low < least - room or high > most + room
-    low, high = max(low, least - room), min(high, most + room)
-    edge = 0.05 * (high - low)
-    return [low - edge, high + edge], CUT if cut else ""
-
-
 def blank(x_title: str, y_title: str | None, *, height: int) -> go.Figure:
     """An empty figure; colours of paper, text and grid are the page's, which knows light from dark."""
     figure = go.Figure()
@@ -225,26 +204,6 @@ _MARKS = {
 def in_sentence(label: str) -> str:
     """``latency``, but ``MACs``."""
     return label if label[:2].isupper() else label[:1].lower() + label[1:]
-
-
-def wrapped(name: str) -> str:
-    """A long label on several lines, so that the plot keeps its width on a phone."""
-    return name.replace(" + ", "<br>+ ").replace(" × ", "<br>× ").replace(", on average", "<br>on average")
-
-
-LONGEST_TICK = 24
-"""Characters of a label along the x axis."""
-
-
-def tick(name: object) -> str:
-    """Text from outside as a label along the x axis: a longer one would leave no height to the plot."""
-    label = str(name)
-    return text(label if len(label) <= LONGEST_TICK else f"{label[: LONGEST_TICK - 1]}…")
-
-
-def most_lines(names: Iterable[str]) -> int:
-    """Lines of the longest :func:`wrapped` label."""
-    return max((wrapped(name).count("<br>") + 1 for name in names), default=1)
 
 
 def _round(trace: Any) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from bench import stats
 from bench.records import Results
 from bench.report import compare, protocol
-from bench.report.exports import latex_text, markdown_text
+from bench.report.exports import markdown_text
+from bench.report.latex import latex_text
 from bench.report.tables import JUDGED
 from bench.report.words import labels, plural, shown, tally
 from bench.store import Record

@@ -6,7 +6,14 @@ import pandas as pd
 
 from bench import speedups
 from bench.records import Results
-from bench.report.figures import Figure, Look, blank, finished, most_lines, text, wrapped
+from bench.report.axes import most_lines, wrapped
+from bench.report.figures import (
+    Figure,
+    Look,
+    blank,
+    finished,
+    text,
+)
 from bench.report.words import labels, status
 from bench.setting import Setting
 
@@ -37,7 +44,7 @@ def outcome_grid(results: Results) -> Figure:
     grid = [[cells.get((variant, name)) for name in columns] for variant in variants]
     lines = most_lines(names[variant] for variant in variants)
     figure = blank("", None, height=110 + max(26, 16 * lines + 8) * len(variants))
-    x, y = [text(name) for name in columns], [wrapped(text(names[variant])) for variant in variants]
+    x, y = [text(name) for name in columns], [wrapped(names[variant]) for variant in variants]
     figure.add_heatmap(
         z=[[None if each is None else codes.index(each) for each in row] for row in grid], x=x, y=y,
         customdata=[["" if each is None else status(each) for each in row] for row in grid],

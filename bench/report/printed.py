@@ -138,5 +138,15 @@ def cell(head: str) -> Callable[[Mapping[str, Any]], str]:
     return lambda row: str(row[head])
 
 
+def texts(table: pd.DataFrame) -> list[list[str]]:
+    """The cells of a printed table, row by row."""
+    return [[str(each) for each in row] for row in table.to_numpy().tolist()]
+
+
+def one_line(text: str) -> str:
+    """Text without what breaks or stretches a line."""
+    return " ".join(text.splitlines()).replace("\t", " ").replace("\u00a0", " ")
+
+
 def _slug(head: str) -> str:
     return re.sub(r"\W+", "_", head.lower()).strip("_")

@@ -10,7 +10,18 @@ import pandas as pd
 
 from bench import speedups
 from bench.records import Results
-from bench.report.figures import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
+from bench.report.axes import apart
+from bench.report.figures import (
+    BASELINE_COLOUR,
+    Figure,
+    Look,
+    bars,
+    blank,
+    drawn,
+    finished,
+    looks,
+    text,
+)
 from bench.report.words import NOTHING, labels, p_value, verdict
 from bench.setting import USUAL, Setting
 from bench.signed_ranks import Ratio
@@ -42,6 +53,8 @@ def crossings(results: Results) -> pd.DataFrame:
 
 
 CROSSES = "ratio crosses 1"
+ROOM = 0.06
+"""Of a figure's width, for the marks of one size."""
 KIND = ("batch", "precision", "mode", "phase")
 """What the lines of one figure have in common."""
 
@@ -73,13 +86,16 @@ def figures(results: Results) -> list[Figure]:
 
 def _figure(results: Results, known: pd.DataFrame, name: str, title: str, group: str = "") -> Figure:
     drawing, rows, seen = blank("Input (pixels)", "Times as fast", height=420), [], looks(results)
-    for variant, own in known.sort_values("pixels").groupby("variant", sort=False):
-        look = seen[str(variant)]
+    lines = list(known.sort_values("pixels").groupby("variant", sort=False))
+    room = ROOM * math.log(known["pixels"].max() / known["pixels"].min()) if len(known) else 0.0
+    for index, (variant, own) in enumerate(lines):
+        look, aside = seen[str(variant)], math.exp(apart(index, len(lines), room))
         names = [_setting(row).name for row in own.to_dict("records")]
         ratios, lows, highs = (own[column].tolist() for column in ("ratio", "low", "high"))
         drawing.add_scatter(
-            x=own["pixels"].tolist(), y=ratios, mode="lines+markers", name=look.name, marker=look.marker(9),
-            line=look.line(), text=[text(each) for each in names], error_y=bars(ratios, lows, highs, look.colour),
+            x=[pixels * aside for pixels in own["pixels"]], y=ratios, mode="lines+markers", name=look.name,
+            marker=look.marker(9), line=look.line(), text=[text(each) for each in names],
+            error_y=bars(ratios, lows, highs, look.colour),
             hovertemplate="%{text}: %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
         points = [(int(row["pixels"]), _ratio(row)) for row in own.to_dict("records")]
@@ -98,7 +114,7 @@ def _figure(results: Results, known: pd.DataFrame, name: str, title: str, group:
         "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks "
         "(signed ranks), each for itself. Above 1 the variant is the faster. Dotted upright: where a ratio crosses 1, "
         "by straight lines between the sizes measured; along the line at 1 the interval of that place, dotted where it "
-        "goes on beyond these sizes."
+        "goes on beyond these sizes. Marks of one size stand side by side."
     )
     key = drawn(seen, known)
     return finished(name, title, caption, drawing, table, "point", section="speed", key=key, group=group)

@@ -89,6 +89,7 @@ def for_paper(figure: Figure) -> go.Figure:
         legend={
             "orientation": "h", "traceorder": "normal", "xref": "container", "yref": "container", "x": 0.01,
             "y": 1 - (TITLE_PX - 4) / height, "xanchor": "left", "yanchor": "top",
+            "maxheight": LEGEND_ROW_PX * (rows + 1),  # plotly's own cuts a long legend off: nobody can scroll on paper
         },
     )  # fmt: skip
     made.update_xaxes(gridcolor=GRID, tickcolor=GRID, zerolinecolor=INK)

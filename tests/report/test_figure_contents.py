@@ -18,7 +18,7 @@ from bench.report.class_figures import confusion, differences, notable
 from bench.report.cost_figures import attribution, growth
 from bench.report.curves import boundary_by_tolerance, learning_curves
 from bench.report.drawn import all_figures
-from bench.report.effect_figures import interactions
+from bench.report.interactions import interactions
 from bench.report.outcome_grid import outcome_grid
 from bench.store import RecordError, read, read_all, write
 from tests.test_speedups import measured, planted

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.records import Results, load
-from bench.report import figures
+from bench.report import axes, figures
 from bench.report.drawn import all_figures
 
 Plant = Callable[..., Path]
@@ -29,7 +29,7 @@ def test_every_figure_draws_a_mark_for_each_row_of_its_table(tmp_path: Path, pla
     found = named(load(planted_results(tmp_path, boundary_px=(3, 9))))
     rows = {name: len(figure.table) for name, figure in found.items()}
     assert rows == {
-        "effects": 3 + 2 + 1,
+        "effects": (3 + 2 + 1) * (3 + 1),
         "interaction-1": 2 * 2,
         "miou-against-latency-s": 4 * (3 + 1),
         "miou-against-macs": 4 * (3 + 1),
@@ -54,7 +54,7 @@ def test_holes_are_in_neither_the_figure_nor_its_table(tmp_path: Path, planted_r
     scores = {A: [0.6, 0.61, None], B: ["failed", None, None], C: [0.65, None, None], D: [0.7, 0.7, None]}
     found = named(load(planted_results(tmp_path, scores=scores, costs={C: "out_of_memory", D: {"isolated": False}})))
     counts = {name: (figure.figure.layout.meta["marks"], len(figure.table)) for name, figure in found.items()}
-    assert counts["effects"] == (2, 2), "what needs the variant without a seed is left out"
+    assert counts["effects"] == (2 + 3, 2 + 3), "what needs the variant without a seed is left out"
     assert counts["miou-against-latency-s"] == (3, 3), "the baseline alone is timed and comparable"
     assert counts["miou-against-macs"] == (6, 6)
     assert counts["class-iou"] == (9, 9)
@@ -90,6 +90,24 @@ def test_the_forest_says_what_is_resolved_by_its_marks(tmp_path: Path, planted_r
     assert hollow["upsampling=jpu"] is True
     bar = {trace.name: trace.error_x for trace in drawn.data}["attention=on"]
     assert bar.array[0] == pytest.approx(0.2485, abs=1e-3)
+
+
+def test_the_forest_has_every_seed_below_its_mean(tmp_path: Path, planted_results: Plant) -> None:
+    figure = named(load(planted_results(tmp_path)))["effects"]
+    seeds, mean = [trace for trace in figure.figure.data if trace.name == "attention=on"]
+    assert seeds.x == pytest.approx((5.0, 5.1, 4.9), abs=1e-3)
+    assert list(seeds.text) == ["seed 0", "seed 1", "seed 2"]
+    assert mean.x == pytest.approx((5.0,), abs=1e-3)
+    assert set(seeds.y) == {mean.y[0] + 9}
+    own = figure.table[figure.table["Effect of"] == "attention=on"]
+    assert own["Of"].tolist() == ["mean of 3", "seed 0", "seed 1", "seed 2"]
+    assert "no seed in common" not in figure.caption
+
+
+def test_the_forest_says_how_many_comparisons_have_no_seed(tmp_path: Path, planted_results: Plant) -> None:
+    scores = {A: [0.6, 0.61], B: ["failed", None], C: [0.65, 0.66], D: [0.7, 0.7]}
+    figure = named(load(planted_results(tmp_path, scores=scores)))["effects"]
+    assert figure.caption.endswith("4 more comparisons of the table below: no seed in common yet.")
 
 
 def test_a_single_seed_is_drawn_without_an_interval(tmp_path: Path, planted_results: Plant) -> None:
@@ -150,11 +168,11 @@ def test_labels_of_a_study_are_text_to_plotly(tmp_path: Path, planted_results: P
 
 
 def test_a_range_shows_every_value_and_cuts_only_what_would_flatten_them() -> None:
-    assert figures.focus([1.0, 3.0], [0.0, 2.0], [2.0, 4.0]) == ([-0.2, 4.2], "")
-    limits, said = figures.focus([1.0, 3.0], [-50.0, 2.0], [60.0, float("nan")])
+    assert axes.focus([1.0, 3.0], [0.0, 2.0], [2.0, 4.0]) == ([-0.2, 4.2], "")
+    limits, said = axes.focus([1.0, 3.0], [-50.0, 2.0], [60.0, float("nan")])
     assert limits == pytest.approx([-1.3, 5.3])
-    assert said == figures.CUT
-    assert figures.focus([], [], []) == (None, "")
+    assert said == axes.CUT
+    assert axes.focus([], [], []) == (None, "")
 
 
 def test_numbers_are_drawn_with_six_digits_and_kept_with_all(tmp_path: Path, planted_results: Plant) -> None:
@@ -164,5 +182,5 @@ def test_numbers_are_drawn_with_six_digits_and_kept_with_all(tmp_path: Path, pla
 
 
 def test_a_long_label_along_the_axis_is_cut_before_it_is_escaped() -> None:
-    assert figures.tick("dilated") == "dilated"
-    assert figures.tick("<" * 30) == "&lt;" * 23 + "…"
+    assert axes.tick("dilated") == "dilated"
+    assert axes.tick("<" * 30) == "&lt;" * 23 + "…"

@@ -95,6 +95,15 @@ def test_script_json_cannot_leave_its_element() -> None:
     assert json.loads(str(escaped)) == json.loads(text)
 
 
+def test_the_findings_say_what_brackets_and_verdicts_are_where_there_are_some(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    said = "after Holm’s correction over"
+    assert said in write_report(planted_results(tmp_path / "whole")).read_text(encoding="utf-8")
+    costs = planted_results(tmp_path / "costs", stages=["cost"])
+    assert said not in write_report(costs).read_text(encoding="utf-8")
+
+
 def test_a_half_finished_study_shows_its_holes(tmp_path: Path, planted_results: Plant) -> None:
     scores = {A: [0.6, None, 0.61], B: ["out_of_memory", None, None], C: [0.65, 0.67, None], D: [None] * 3}
     page = without_plotly(write_report(planted_results(tmp_path, scores=scores)))

@@ -142,6 +142,14 @@ def test_only_a_table_with_many_rows_has_a_filter(report: Path) -> None:
     assert 'id="outcomes-filter"' in html
 
 
+def test_on_paper_two_figures_stand_in_a_row_however_narrow_the_window_is(page: Page) -> None:
+    columns = "getComputedStyle(document.querySelector('#cost-section .grid')).gridTemplateColumns.split(' ').length"
+    page.set_viewport_size({"width": 700, "height": 900})
+    assert page.evaluate(columns) == 1
+    page.emulate_media(media="print")
+    assert page.evaluate(columns) == 2
+
+
 def test_on_paper_everything_is_open_but_data_of_figures_and_then_as_before(page: Page) -> None:
     opened = "[...document.querySelectorAll('main details[open]')].map((each) => each.id)"
     before = page.evaluate(opened)

@@ -49,6 +49,16 @@ def test_a_figure_for_paper_has_a_legend_and_no_more_marks(tmp_path: Path, plant
     assert figure.figure.layout.paper_bgcolor == "rgba(0,0,0,0)", "the page's own is as it was"
 
 
+def test_a_long_legend_on_paper_has_room_for_every_entry(tmp_path: Path, planted_results: Plant) -> None:
+    levels = [f"a level with a long name, number {index} of thirty" for index in range(30)]
+    scores = {f"neck={level}": [0.5 + 0.01 * index] for index, level in enumerate(levels)}
+    figure = accuracy_against(load(planted_results(tmp_path, factors={"neck": levels}, scores=scores)), "macs")
+    made = for_paper(figure)
+    assert len(figure.key) == 30
+    assert made.layout.legend.maxheight >= 30 * static.LEGEND_ROW_PX / 2, "two entries a line at most"
+    assert made.layout.margin.t > made.layout.legend.maxheight, "above the plot"
+
+
 def test_without_kaleido_the_message_says_how_to_get_it(
     tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:

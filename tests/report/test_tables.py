@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.records import load
-from bench.report import exports, protocol, tables, words
+from bench.report import exports, latex, protocol, tables, words
 from bench.store import RecordError, read, write, write_json
 
 Plant = Callable[..., Path]
@@ -237,7 +237,7 @@ def test_latex_escapes_every_special_character(tmp_path: Path, planted_results: 
     factors = {"neck": ["x", level]}
     scores = {"neck=x": [0.6], f"neck={level}": [0.7]}
     results = load(planted_results(tmp_path, factors=factors, scores=scores))
-    text = exports.latex(tables.ablation(results), tables.emphasis(results), "50 % & more")
+    text = latex.latex(tables.ablation(results), tables.emphasis(results), "50 % & more")
     escaped = r"a\&b\%c\$d\#e\_f\{g\}h\textasciitilde{}i\textasciicircum{}j\textbackslash{}k\textless{}l"
     assert escaped in text
     assert r"\caption{50 \% \& more}" in text
@@ -247,11 +247,11 @@ def test_latex_escapes_every_special_character(tmp_path: Path, planted_results: 
 
 def test_latex_of_ticks_and_bold_compiles_to_known_symbols(tmp_path: Path, planted_results: Plant) -> None:
     results = load(planted_results(tmp_path))
-    lines = exports.latex(tables.ablation(results), tables.emphasis(results), "x").splitlines()
-    assert lines[10].startswith(
+    lines = latex.latex(tables.ablation(results), tables.emphasis(results), "x").splitlines()
+    assert lines[11].startswith(
         r"    {}$\checkmark$ & dilated & \textbf{66.00 $\pm$ 1.05} & 3/3 & +5.00 [+4.75, +5.25]"
     )
-    assert sum(line.endswith(r"\\") for line in lines) == 5
+    assert sum(line.endswith(r" \\") for line in lines) == 5
 
 
 def test_a_noisy_latency_is_kept_and_marked(tmp_path: Path, planted_results: Plant) -> None:

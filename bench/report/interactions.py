@@ -1,4 +1,4 @@
-"""Figures of differences: every comparison with its interval, and how factors act together."""
+"""Figures of how factors act together."""
 
 from __future__ import annotations
 
@@ -9,57 +9,18 @@ import pandas as pd
 
 from bench.columns import column
 from bench.records import Results
-from bench.report import compare
+from bench.report.axes import focus, tick
 from bench.report.figures import (
-    BASELINE_COLOUR,
     Figure,
     bars,
     blank,
     finished,
-    focus,
-    looks,
     mean_interval,
-    most_lines,
     part_looks,
     seed_values,
     text,
-    tick,
-    wrapped,
-)  # fmt: skip
-from bench.report.words import difference_title, levels_of, plural
-
-
-def forest(results: Results) -> Figure:
-    """Δ mIoU of every comparison with its interval; one mark a comparison that has a seed."""
-    scale, unit = column("miou").scale, difference_title("miou")
-    effects = compare.effects(results, "miou")
-    known = effects[effects["n"] >= 1]
-    seen = looks(results)
-    figure = blank(unit, None, height=100 + (20 + 16 * most_lines(known["label"])) * max(1, len(known)))
-    rows = []
-    for row in known.to_dict("records"):
-        name, look = text(row["label"]), seen.get(str(row["variant"]))
-        resolved = row["verdict"] != "not resolved"
-        colour = look.colour if look else BASELINE_COLOUR
-        marker = {"color": colour, "size": 11, "symbol": (look.symbol if look else "diamond")}
-        # A hollow mark says at a glance that a difference was not resolved.
-        marker |= {} if resolved else {"symbol": f"{marker['symbol']}-open", "line": {"width": 2}}
-        delta, low, high = (float(value) * scale for value in (row["delta"], row["low"], row["high"]))
-        figure.add_scatter(
-            x=[delta], y=[wrapped(name)], mode="markers", marker=marker, name=name,
-            error_x=bars([delta], [low], [high], colour),
-            hovertemplate="%{y}: %{x:+.2f}<extra>%{text}</extra>", text=[f"n = {row['n']}: {row['verdict']}"],
-        )  # fmt: skip
-        rows.append((row["label"], row["kind"], delta, low, high, row["n"], row["verdict"]))
-    figure.update_xaxes(zeroline=True, zerolinewidth=2, rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    table = pd.DataFrame(rows, columns=["Effect of", "Kind", unit, "low", "high", "n", "Verdict"])
-    caption = (
-        "Mean difference over paired seeds with its Student-t 95 % interval; filled: resolved after Holm's correction "
-        "over all rows, hollow: not resolved. A mark without a bar rests on one seed."
-    )
-    title = "Differences and their uncertainty"
-    return finished("effects", title, caption, figure, table, "point", section="effects")
+)
+from bench.report.words import levels_of, plural
 
 
 def interactions(results: Results, name: str = "miou") -> list[Figure]:
