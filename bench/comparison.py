@@ -19,7 +19,7 @@ import pandas as pd
 from bench import stats
 from bench.changes import changes
 from bench.columns import column
-from bench.derived import COLUMNS_OF
+from bench.derived import columns_of
 from bench.sides import Side
 from bench.speed_comparison import speed
 from bench.store import Record, RecordError
@@ -157,8 +157,9 @@ def _trained_by(record: Record) -> dict[str, Any]:
 
 
 def _values(records: Mapping[int, Record], name: str) -> dict[int, float]:
-    derived = {seed: COLUMNS_OF["quality"](record.measured).get(name, NAN) for seed, record in records.items()}
-    return {seed: value for seed, value in derived.items() if math.isfinite(value)}
+    derived = columns_of("quality", [record.measured for record in records.values()])
+    values = {seed: own.get(name, NAN) for seed, own in zip(records, derived, strict=True)}
+    return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
 
 def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
@@ -203,7 +204,7 @@ def _listed(
     variant: str, name: str, hardware: str, one: Record, other: Record, remark: str
 ) -> Iterator[dict[str, Any]]:
     """Both values without a comparison; nothing where neither side has one."""
-    a, b = (COLUMNS_OF["cost"](record.measured).get(name, NAN) for record in (one, other))
+    a, b = (own.get(name, NAN) for own in columns_of("cost", [one.measured, other.measured]))
     if math.isnan(a) or math.isnan(b):
         left_out = name == "latency_s" and not all(r.measured.get("isolated", True) for r in (one, other))
         if math.isnan(a) and math.isnan(b) and not left_out:

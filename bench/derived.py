@@ -6,64 +6,107 @@ A record stores raw counts and samples; every aggregation of them is here, so th
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from bench import scores
+from bench.scores import Floats
+
+Measured = Mapping[str, Any]
+"""What one trial measured, as its record has it."""
+Cells = tuple[str, list[int], Floats]
+"""A column, some trials' rows and their values in it."""
 
 NOISY = 0.10
 """A timing whose quartiles lie further apart than this share of its median is kept, and marked."""
 
 
-def doubts(measured: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+def doubts(measured: Measured, row: Mapping[str, Any]) -> list[str]:
     """Why a timing was left out, or that it is noisy."""
     spread = row.get("latency_iqr_s", 0.0) / row.get("latency_s", 1.0)
     noisy = [f"noisy: the latency's quartiles are {spread:.0%} of its median apart"] if spread > NOISY else []
     return [*measured.get("isolation", {}).get("reasons", []), *noisy]
 
 
-def quality_columns(measured: Mapping[str, Any]) -> dict[str, float]:
-    confusion, losses = np.asarray(measured["confusion"], dtype=np.int64), measured["history"]["loss"]
-    ious = scores.iou(confusion)
-    return {
+def quality_columns(trials: Sequence[Measured]) -> list[dict[str, float]]:
+    """The columns of each of several trials on the same classes; NaN for what one lacks and another has."""
+    confusions = np.asarray([trial["confusion"] for trial in trials], dtype=np.int64)
+    ious = scores.iou(confusions)
+    found = {
         "miou": scores.mean_over_classes(ious),
         "miou_absent_zero": scores.mean_over_classes(ious, absent="zero"),
-        "fwiou": scores.frequency_weighted_iou(confusion),
-        "pixel_accuracy": scores.pixel_accuracy(confusion),
-        "mean_accuracy": scores.mean_accuracy(confusion),
-        **_boundary_columns(measured),
-        "final_loss": statistics.fmean(losses[-max(1, len(losses) // 10) :]),
-        "train_s": measured["train_s"],
+        "fwiou": scores.frequency_weighted_iou(confusions),
+        "pixel_accuracy": scores.pixel_accuracy(confusions),
+        "mean_accuracy": scores.mean_accuracy(confusions),
+        **_optional_columns(trials),
+        "final_loss": np.array([_final_loss(trial["history"]["loss"]) for trial in trials]),
+        "train_s": np.array([trial["train_s"] for trial in trials], dtype=np.float64),
     }
+    rows = zip(*(values.tolist() for values in found.values()), strict=True)
+    return [dict(zip(found, row, strict=True)) for row in rows]
 
 
-def _boundary_columns(measured: Mapping[str, Any]) -> dict[str, float]:
-    """What a record has of boundaries and calibration; none of it is required."""
-    found: dict[str, float] = {}
-    if boundary := measured.get("boundary"):
-        images = [measured["images"]] * len(measured["classes"])
-        everywhere, present = boundary["sum_over_images"]["f"], boundary["sum_over_images_with_class"]["f"]
-        means = (
-            scores.means_over_images(everywhere, images),
-            scores.means_over_images(present, boundary["images_with_class"]),
-        )
-        for tolerance, mean, mean_present in zip(boundary["tolerance_px"], *means, strict=True):
-            found[f"boundary_f_{tolerance}px"] = mean
-            found[f"boundary_f_present_{tolerance}px"] = mean_present
-    if near := measured.get("boundary_iou"):
-        found["boundary_iou"] = scores.mean_boundary_iou(near["intersection"], near["prediction"], near["label"])
-    for key, name, unit in (("trimap", "trimap_miou", "radius_px"), ("distance_crop", "crop_miou", "excluded_px")):
-        part = measured.get(key) or {unit: [], "confusion": []}
-        for size, mean in zip(part[unit], scores.mean_ious(part["confusion"]), strict=True):
-            found[f"{name}_{size}px"] = mean
-    if bins := measured.get("calibration"):
-        found["ece"] = scores.expected_calibration_error(bins["pixels"], bins["confidence"], bins["correct"])
+def _final_loss(losses: Sequence[float]) -> float:
+    return statistics.fmean(losses[-max(1, len(losses) // 10) :])
+
+
+def _optional_columns(trials: Sequence[Measured]) -> dict[str, Floats]:
+    """What records have of boundaries and calibration, a value a trial; none of it is required."""
+    found: dict[str, Floats] = defaultdict(lambda: np.full(len(trials), np.nan))
+    for measured in (_boundary_f(trials), _near_boundaries(trials), _calibration(trials)):
+        for name, rows, values in measured:
+            found[name][rows] = values
     return found
 
 
-def cost_columns(measured: Mapping[str, Any]) -> dict[str, float]:
+def _boundary_f(trials: Sequence[Measured]) -> Iterator[Cells]:
+    for tolerances, rows, parts in _alike(trials, "boundary", lambda part: part["tolerance_px"]):
+        images = [[[trials[row]["images"]]] for row in rows]
+        with_class = [[part["images_with_class"]] for part in parts]
+        for family, sums, count in (
+            ("boundary_f", "sum_over_images", images),
+            ("boundary_f_present", "sum_over_images_with_class", with_class),
+        ):
+            means = scores.mean_over_images([part[sums]["f"] for part in parts], count)
+            for tolerance, mean in zip(tolerances, means.T, strict=True):
+                yield f"{family}_{tolerance}px", rows, mean
+
+
+def _near_boundaries(trials: Sequence[Measured]) -> Iterator[Cells]:
+    for _, rows, parts in _alike(trials, "boundary_iou", lambda part: [len(part["label"])]):
+        counts = ([part[name] for part in parts] for name in ("intersection", "prediction", "label"))
+        yield "boundary_iou", rows, scores.mean_boundary_iou(*counts)
+    for key, family, unit in (("trimap", "trimap_miou", "radius_px"), ("distance_crop", "crop_miou", "excluded_px")):
+        for sizes, rows, parts in _alike(trials, key, itemgetter(unit)):
+            means = scores.mean_iou([part["confusion"] for part in parts])
+            for size, mean in zip(sizes, means.T, strict=True):
+                yield f"{family}_{size}px", rows, mean
+
+
+def _calibration(trials: Sequence[Measured]) -> Iterator[Cells]:
+    for _, rows, parts in _alike(trials, "calibration", lambda part: [len(part["pixels"])]):
+        bins = ([part[name] for part in parts] for name in ("pixels", "confidence", "correct"))
+        yield "ece", rows, scores.expected_calibration_error(*bins)
+
+
+def _alike(
+    trials: Sequence[Measured], key: str, form: Callable[[Any], Sequence[int]]
+) -> Iterator[tuple[Sequence[int], list[int], list[Any]]]:
+    """Each form that a part of what trials measured has: which, the trials' rows, and their parts."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for row, trial in enumerate(trials):
+        if part := trial.get(key):
+            groups.setdefault(tuple(form(part)), []).append(row)
+    for found, rows in groups.items():
+        if found:
+            yield found, rows, [trials[row][key] for row in rows]
+
+
+def cost_columns(measured: Measured) -> dict[str, float]:
     deployed = {slot: count for slot, count in measured["parameters"].items() if slot != "auxiliary"}
     return {
         "parameters": float(sum(deployed.values())),
@@ -86,7 +129,7 @@ def _training_columns(memory: Mapping[str, Any] | None) -> dict[str, float]:
     }
 
 
-def _achieved(measured: Mapping[str, Any]) -> dict[str, float]:
+def _achieved(measured: Measured) -> dict[str, float]:
     """What a forward achieves of the device's own peaks."""
     seconds = statistics.median(measured["latency_s"])
     flops_per_s = 2 * float(sum(measured["macs"].values())) / seconds
@@ -103,7 +146,7 @@ LEAST_SAMPLES = {0.90: 64, 0.99: 662}
 """How many samples a percentile needs."""
 
 
-def latency_columns(measured: Mapping[str, Any]) -> dict[str, float]:
+def latency_columns(measured: Measured) -> dict[str, float]:
     """Median, distance of the quartiles, percentiles that the number of samples supports, energy an image."""
     samples = measured["latency_s"]
     quartiles = [percentile(samples, share) for share in (0.25, 0.75)]
@@ -124,5 +167,8 @@ def percentile(samples: Sequence[float], share: float) -> float:
     return float(np.quantile(np.asarray(samples, dtype=float), share))
 
 
-COLUMNS_OF = {"quality": quality_columns, "cost": cost_columns}
-"""Stage -> its columns, from what one of its trials measured."""
+def columns_of(stage: str, trials: Sequence[Measured]) -> list[dict[str, float]]:
+    """The columns of each of several trials of a stage, those of quality on the same classes."""
+    if stage == "quality":
+        return quality_columns(trials) if trials else []
+    return [cost_columns(trial) if stage == "cost" else {} for trial in trials]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bench.columns import COLUMNS, META, Column, column
-from bench.derived import COLUMNS_OF, doubts
+from bench.derived import columns_of, doubts
 from bench.schema.forms import problem
 from bench.schema.plan import PlanForm
 from bench.scores import iou
@@ -106,11 +106,21 @@ class Results:
             by_cell.setdefault(record.cell_key, []).append(record)
         nothing: list[Record | None] = [None]
         with no_collection():
+            derived = self._derived()
             return [
-                _row(cell, record, self.plan["name"])
+                _row(cell, record, derived.get(record.key, {}) if record else {}, self.plan["name"])
                 for cell in self.plan["cells"]
                 for record in by_cell.get(cell["key"], nothing)
             ]
+
+    def _derived(self) -> dict[str, dict[str, float]]:
+        """Key of a quality or cost record that is done -> its columns."""
+        found: dict[str, dict[str, float]] = {}
+        for stage in ("quality", "cost"):
+            done = list(self._done(stage))
+            derived = columns_of(stage, [record.measured for record in done])
+            found |= zip((record.key for record in done), derived, strict=True)
+        return found
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -122,7 +132,8 @@ class Results:
     @cached_property
     def _class_iou(self) -> pd.DataFrame:
         done = self._done("quality")
-        return _long(("class", object), "iou", [(r, r.measured["classes"], iou(r.measured["confusion"])) for r in done])
+        rows = [(record, record.measured["classes"], iou(record.measured["confusion"]).tolist()) for record in done]
+        return _long(("class", object), "iou", rows)
 
     def _done(self, stage: str) -> Iterator[Record]:
         return (r for r in self.records if r.trial["stage"] == stage and r.status == "done")
@@ -206,7 +217,9 @@ def frame(folder: str | Path) -> pd.DataFrame:
     return load(folder).frame()
 
 
-def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> tuple[dict[str, Any], dict[str, float]]:
+def _row(
+    cell: Mapping[str, Any], record: Record | None, derived: dict[str, float], study: str
+) -> tuple[dict[str, Any], dict[str, float]]:
     status = "excluded" if cell.get("excluded") else "missing" if record is None else record.status
     meta: dict[str, Any] = {
         "key": cell["key"],
@@ -224,5 +237,4 @@ def _row(cell: Mapping[str, Any], record: Record | None, study: str) -> tuple[di
     }
     if record is None or record.status != "done":
         return meta, {}
-    derived = {} if cell["stage"] == "speed" else COLUMNS_OF[cell["stage"]](record.measured)
     return {**meta, "reason": "; ".join(doubts(record.measured, derived))}, derived

@@ -1,6 +1,7 @@
 """Scores from counts: confusion matrices, boundary pixels and calibration bins. Plain numpy, no torch.
 
-``K`` classes, ``T`` tolerances; a confusion matrix is [label][prediction], void pixels left out.
+``K`` classes, ``T`` tolerances; a confusion matrix is [label][prediction], void pixels left out. Scores can be taken of
+many at once: ``…`` stands for what they are many of.
 """
 
 from __future__ import annotations
@@ -26,51 +27,41 @@ class BoundaryScores(NamedTuple):
     f: Floats
 
 
-def iou(confusion: Counts) -> list[float]:
-    """Intersection over union a class; NaN where the union is empty."""
+def iou(confusion: Counts) -> Floats:
+    """Intersection over union a class, ``… K`` of ``… K K``; NaN where the union is empty."""
     matrix = np.asarray(confusion, dtype=np.int64)
-    hits = matrix.diagonal()
-    values: list[float] = _shares(hits, matrix.sum(0) + matrix.sum(1) - hits).tolist()
-    return values
+    hits = _hits(matrix)
+    return _shares(hits, matrix.sum(-2) + matrix.sum(-1) - hits)
 
 
-def mean_iou(confusion: Counts, absent: Absent = "left out") -> float:
-    """Mean IoU over the classes; NaN if all of them are left out."""
+def mean_iou(confusion: Counts, absent: Absent = "left out") -> Floats:
+    """Mean IoU over the classes, ``…`` of ``… K K``; NaN if all of them are left out."""
     return mean_over_classes(iou(confusion), absent)
 
 
-def mean_ious(confusions: Sequence[Counts]) -> list[float]:
-    """:func:`mean_iou` of each of several matrices, ``T K K``."""
-    matrices = np.asarray(confusions, dtype=np.int64)
-    if not matrices.size:
-        return [float("nan")] * len(matrices)
-    hits = matrices.diagonal(axis1=1, axis2=2)
-    return _means(_shares(hits, matrices.sum(1) + matrices.sum(2) - hits))
-
-
-def mean_over_classes(values: Sequence[float], absent: Absent = "left out") -> float:
-    """Mean of a score over the classes; NaN, that of a class with an empty union, is left out or 0."""
+def mean_over_classes(values: Counts | Floats, absent: Absent = "left out") -> Floats:
+    """Mean of a score over the classes, ``…`` of ``… K``; NaN, a class with an empty union's, is left out or 0."""
     scores = np.asarray(values, dtype=np.float64)
-    return _mean(_or_zero(scores) if absent == "zero" else scores)
+    known = ~np.isnan(scores)
+    return _shares(np.where(known, scores, 0).sum(-1), scores.shape[-1] if absent == "zero" else known.sum(-1))
 
 
-def frequency_weighted_iou(confusion: Counts) -> float:
+def frequency_weighted_iou(confusion: Counts) -> Floats:
     """IoU weighted with the share of labelled pixels that a class has (Long et al., FCN, 2015); NaN without pixels."""
     matrix = np.asarray(confusion, dtype=np.int64)
-    frequency = _shares(matrix.sum(1), matrix.sum())
-    return float((frequency * _or_zero(np.asarray(iou(matrix)))).sum())
+    return _shares((matrix.sum(-1) * np.nan_to_num(iou(matrix), nan=0.0)).sum(-1), matrix.sum((-2, -1)))
 
 
-def pixel_accuracy(confusion: Counts) -> float:
+def pixel_accuracy(confusion: Counts) -> Floats:
     """Share of labelled pixels that are right; NaN without pixels."""
     matrix = np.asarray(confusion, dtype=np.int64)
-    return float(_shares(matrix.trace(), matrix.sum()))
+    return _shares(_hits(matrix).sum(-1), matrix.sum((-2, -1)))
 
 
-def mean_accuracy(confusion: Counts) -> float:
+def mean_accuracy(confusion: Counts) -> Floats:
     """Mean over classes of the share of their pixels that are right; classes without a labelled pixel left out."""
     matrix = np.asarray(confusion, dtype=np.int64)
-    return _mean(_shares(matrix.diagonal(), matrix.sum(1)))
+    return mean_over_classes(_shares(_hits(matrix), matrix.sum(-1)))
 
 
 def boundary_scores(
@@ -93,27 +84,24 @@ def boundary_scores(
     return BoundaryScores(precision, recall, np.nan_to_num(_shares(2 * precision * recall, precision + recall)))
 
 
-def mean_over_images(total: Counts, images: Counts) -> float:
+def mean_over_images(total: Counts, images: Counts) -> Floats:
     """Mean over classes of a score's mean over images, from its sum and the number of images a class; NaN if none.
 
-    A class without an image is left out.
+    A class without an image is left out; ``…`` of two ``… K``.
     """
-    return _mean(_shares(total, np.asarray(images)))
+    return mean_over_classes(_shares(total, np.asarray(images)))
 
 
-def means_over_images(totals: Sequence[Counts], images: Counts) -> list[float]:
-    """:func:`mean_over_images` of each of several scores, ``T K``, over the same images."""
-    return _means(_shares(totals, np.asarray(images)))
-
-
-def mean_boundary_iou(intersection: Counts, prediction: Counts, label: Counts) -> float:
+def mean_boundary_iou(intersection: Counts, prediction: Counts, label: Counts) -> Floats:
     """Mean over classes of boundary IoU from pixels near the boundary; classes with an empty union left out."""
     union = np.asarray(prediction) + np.asarray(label) - np.asarray(intersection)
-    return _mean(_shares(intersection, union))
+    return mean_over_classes(_shares(intersection, union))
 
 
-def expected_calibration_error(pixels: Counts, confidence: Counts, correct: Counts) -> float:
+def expected_calibration_error(pixels: Counts, confidence: Counts, correct: Counts) -> Floats:
     """Mean over pixels of |accuracy − mean confidence| of their bin (Guo et al., 2017, eq. 3); NaN without pixels.
+
+    All of them are by bin, the last axis.
 
     Args:
         pixels: pixels a bin.
@@ -121,26 +109,14 @@ def expected_calibration_error(pixels: Counts, confidence: Counts, correct: Coun
         correct: how many of them are right.
     """
     gaps = np.abs(np.asarray(correct, dtype=np.float64) - np.asarray(confidence, dtype=np.float64))
-    return float(_shares(gaps.sum(), np.sum(pixels)))
+    return _shares(gaps.sum(-1), np.sum(pixels, axis=-1))
+
+
+def _hits(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return matrix.diagonal(axis1=-2, axis2=-1)
 
 
 def _shares(part: Any, whole: Any) -> Floats:
     """Part over whole; NaN where the whole is 0."""
     whole = np.asarray(whole, dtype=np.float64)
     return np.asarray(part, dtype=np.float64) / np.where(whole == 0, np.nan, whole)
-
-
-def _or_zero(values: Floats) -> Floats:
-    return np.where(np.isnan(values), 0.0, values)
-
-
-def _means(rows: Floats) -> list[float]:
-    if rows.size and not np.isnan(rows).any():
-        means: list[float] = rows.mean(axis=1).tolist()
-        return means
-    return [_mean(row) for row in rows]
-
-
-def _mean(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")

@@ -68,7 +68,7 @@ def test_boundary_iou_is_the_mean_over_classes_with_a_union() -> None:
 
 def test_iou_equals_the_computation_by_hand() -> None:
     # Class 0: 3 hits, 1 missed, 2 false. Class 1: 4 hits, 2 missed, 1 false.
-    assert scores.iou([[3, 1], [2, 4]]) == [3 / 6, 4 / 7]
+    assert scores.iou([[3, 1], [2, 4]]).tolist() == [3 / 6, 4 / 7]
     assert scores.mean_iou([[3, 1], [2, 4]]) == pytest.approx((1 / 2 + 4 / 7) / 2)
 
 

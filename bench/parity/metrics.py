@@ -45,7 +45,7 @@ def run_accuracy(case: Case) -> Verdict:
         stated = [result["correct"], result["labeled"], case.arrays[f"inter__{name}"], case.arrays[f"union__{name}"]]
         checks += _accuracy_counts(name, total, stated)
         ious = np.nan_to_num(scores.iou(total.numpy())[:classes], nan=0.0)
-        checks.append(_check_score(f"{name} pixAcc", scores.pixel_accuracy(total.numpy()), result["pixAcc"]))
+        checks.append(_check_score(f"{name} pixAcc", float(scores.pixel_accuracy(total.numpy())), result["pixAcc"]))
         checks.append(_check_score(f"{name} mIoU", ious.mean(), result["mIoU"]))
     return judge(case, checks)
 
@@ -71,14 +71,14 @@ def run_histogram(case: Case) -> Verdict:
         counts = confusion(guess.to(torch.uint8), label, classes)
         checks.append(check_equal(f"hist__{name}", counts, case.array(f"hist__{name}")))
         matrix = counts.numpy()
-        checks.append(_check_scores(f"iu__{name}", np.array(scores.iou(matrix)), case.arrays[f"iu__{name}"]))
+        checks.append(_check_scores(f"iu__{name}", scores.iou(matrix), case.arrays[f"iu__{name}"]))
         ours = {
             "acc": scores.pixel_accuracy(matrix),
             "acc_cls": scores.mean_accuracy(matrix),
             "mean_iu": scores.mean_iou(matrix),
             "fwavacc": scores.frequency_weighted_iou(matrix),
         }
-        checks += [_check_score(f"{name} {key}", ours[key], stated) for key, stated in result.items()]
+        checks += [_check_score(f"{name} {key}", float(ours[key]), stated) for key, stated in result.items()]
     return judge(case, checks)
 
 

@@ -26,6 +26,7 @@ MOST_LINES = 60
 """Trials that are drawn one by one; of more, a mean a variant."""
 MOST_POINTS = 200
 """Of a line."""
+TOO_MANY = "The mean of each variant's seeds: {} trials are too many; every seed's curve is in its record."
 ROOM = 0.08
 """Of the largest tolerance, for the marks at one."""
 
@@ -54,13 +55,13 @@ def learning_curves(results: Results) -> Figure:
     heads = ["Variant", "Seed", "Iterations", "First loss", column("final_loss").title]
     table = pd.DataFrame(rows, columns=heads)
     caption = (
-        ("One thin line a seed." if each_seed else f"The mean of each variant's seeds: {trials} trials are too many.")
+        ("One thin line a seed." if each_seed else TOO_MANY.format(trials))
         + (f" At most {MOST_POINTS} points of it are drawn, the file has all." if _long(curves) else "")
         + " The loss that a variant is trained with may have other terms than the baseline's."
     )
     return finished(
         "learning-curves", "Learning curves", caption, figure, table, "line", section="training",
-        key=drawn(seen, curves), data=data,
+        key=drawn(seen, curves), data=curves[["variant", "seed", "iteration", "loss"]],
     )  # fmt: skip
 
 

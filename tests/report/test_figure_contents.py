@@ -195,6 +195,9 @@ def test_more_trials_than_can_be_told_apart_are_drawn_as_means(
     assert figure.table["Seed"].tolist() == ["mean of 3"] * 4
     assert figure.figure.data[0].y[0] == pytest.approx(2 - 0.61 - 0.1)
     assert "12 trials" in figure.caption
+    assert figure.data is not None
+    assert figure.data.columns.tolist() == ["variant", "seed", "iteration", "loss"]
+    assert len(figure.data) == 4 * 10
 
 
 def test_the_grid_has_a_letter_for_every_outcome(tmp_path: Path, planted_results: Plant) -> None:
