@@ -36,7 +36,10 @@ MB = 10**6
 
 
 def report() -> None:
-    """Frame and all tables, page and its size of 10,016 records (ours), against the limits 5 s, 15 s, 15 MB (other)."""
+    """Frame and all tables of 10,016 records in memory, page from their files, its size; the limits 5 s, 15 s, 15 MB.
+
+    ``ours`` is what was measured, ``other`` the limit.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "planted"
         count = plant(folder)
@@ -50,10 +53,11 @@ def report() -> None:
         page = write_report(folder)
         written = time.perf_counter()
         size = page.stat().st_size / MB
-    parts = f"load {loaded - start:.2f} s, frame {framed - loaded:.2f} s, tables {tabled - framed:.2f} s"
-    _line("report_tables", tabled - start, LIMIT_S, f"{parts}; {count} records, limit ÷ ours, s")
-    _line("report_page", written - tabled, PAGE_LIMIT_S, f"from records to page, {count} records, limit ÷ ours, s")
-    _line("report_size", size, PAGE_LIMIT_MB, f"index.html of {count} records, limit ÷ ours, MB")
+    parts = f"frame {framed - loaded:.2f} s, tables {tabled - framed:.2f} s"
+    of = f"of {count} records, limit ÷ ours"
+    _line("report_tables", tabled - loaded, LIMIT_S, f"{parts}; reading them took {loaded - start:.2f} s; {of}, s")
+    _line("report_page", written - tabled, PAGE_LIMIT_S, f"index.html from the files {of}, s")
+    _line("report_size", size, PAGE_LIMIT_MB, f"index.html {of}, MB")
 
 
 def plant(folder: Path) -> int:
