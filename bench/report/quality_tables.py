@@ -88,13 +88,13 @@ def classes(results: Results) -> Table:
             names.append(key)
     first = _best(per_class.by_seed(results), "higher")
     bold = {key: partial(_is_variant, values, first.get(key.removeprefix("iou_"), "")) for key in names}
-    bold[IOU] = partial(_is_best, results, IOU, values)
     caption = (
         f"IoU (%) of each class, mean ± standard deviation over the seeds in which it occurs; {column(IOU).label} is "
         "their mean in each seed. Where a class occurs in fewer seeds than are done, their number is in brackets. "
         f"{BEST.replace('over these comparisons', f'over those of all classes, and of {column(IOU).label} by itself')}"
     )
     rows, absent = (values, "") if names else (values[:0], "no quality trial is done")
+    bold[IOU] = partial(_is_best, results, IOU, rows)
     chosen = ("variant", *names, IOU, "n")
     return Table("classes", rows, columns, chosen, caption, bold, tables.required_of(values), absent)
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -176,7 +177,12 @@ def test_the_command_follows_a_folder_from_before_its_first_record_and_ends_well
     records, aside = folder / "records", tmp_path / "aside"
     records.rename(aside)
     command = [sys.executable, "-m", "bench.cli", "report", str(folder), "--watch"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    # A shell that starts the tests in the background makes them, and so their children, ignore SIGINT.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=heeding,  # noqa: PLW1509 - it only sets a signal, which a fork of a thread may
+    ) as process:  # fmt: skip
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         port = int(url.rpartition(":")[2].strip("/"))
