@@ -183,6 +183,7 @@ class Plan:
             "stages": list(study.stages),
             "margin": study.margin,
             "focus": study.focus,
+            "against": study.against,
             "published": [asdict(each) for each in study.published],
             "recipe": study.recipe.describe(),
             "data": {"name": data.name, "classes": list(data.classes), "fingerprint": self._fingerprint()},

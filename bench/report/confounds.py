@@ -156,22 +156,18 @@ def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
     """What is not declared in the pairs that main effects and interactions are made of."""
     if "quality" not in results.plan["stages"]:
         return
+    against = results.plan.get("against", {})
     if results.baseline in _audited(results):
-        for each in audit.hidden(results.plan["audit"], results.baseline):
+        for each in audit.hidden(results.plan["audit"], results.baseline, against):
             counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
-            yield _row(_average(each.factor, each.level), where, f"{each.what}, {each.places}", "undeclared", **counts)
+            yield _row(each.compared, where, each.told, "undeclared", **counts)
     levels = {variant: own for variant, own in levels_of(results).items() if variant in results.planned("quality")}
     base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
-    for (factor, level), pairs in audit.pairs_of_factors(levels, base).items():
-        if len(pairs) > 1:
-            places = [place for pair in pairs for place, _ in _differing(results, facts, *pair)]
-            for place in dict.fromkeys(places):
-                said = f"differs in {places.count(place)} of {len(pairs)} pairs"
-                yield _row(_average(factor, level), place, said, "environment")
-
-
-def _average(factor: str, level: str) -> str:
-    return f"{factor}={level}, on average"
+    for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
+        places = [place for pair in pairs for place, _ in _differing(results, facts, *pair)]
+        for place in dict.fromkeys(places):
+            said = f"differs in {places.count(place)} of {len(pairs)} pairs"
+            yield _row(audit.compared(factor, level, len(pairs)), place, said, "environment")
 
 
 def _timings(results: Results) -> Iterator[dict[str, str]]:

@@ -40,7 +40,7 @@ class Finding:
     Attributes:
         sentences: what is said.
         verdict: better, worse, not resolved, or empty for none.
-        kind: of the comparison: variant, simple effect, main effect, interaction; empty for none.
+        kind: of the comparison: variant, between levels, simple effect, main effect, interaction; empty for none.
     """
 
     sentences: Sequence[Sentence]
@@ -86,7 +86,7 @@ def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Findin
     if len(found) <= MOST_FINDINGS:
         return list(found), {}
     resolved = [each for each in found if each.verdict not in ("", "not resolved")]
-    kinds = ["main effect", "simple effect", "interaction", "variant", ""]
+    kinds = ["main effect", "between levels", "simple effect", "interaction", "variant", ""]
     first = sorted(resolved, key=lambda each: kinds.index(each.kind))[:MOST_FINDINGS]
     more = [each for each in resolved if each not in first]
     unresolved = [each for each in found if each.verdict == "not resolved"]
