@@ -34,6 +34,7 @@ class Contrast:
         variant: the variant that is compared; empty for a factor's effect.
         weights: variant -> weight.
         factors: those in which the two sides differ.
+        pairs: the variants that it sets against each other, one on each side; none of an interaction.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Contrast:
     variant: str
     weights: Mapping[str, float]
     factors: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 def contrasts(results: Results) -> list[Contrast]:
@@ -61,7 +63,8 @@ def _variants(results: Results) -> Iterator[Contrast]:
     for variant in planned:
         if variant != base and base in planned:
             factors = tuple(name for name, level in levels[variant].items() if level != levels[base].get(name))
-            yield Contrast(names[variant], "variant", variant, {variant: 1.0, base: -1.0}, factors)
+            weights = {variant: 1.0, base: -1.0}
+            yield Contrast(names[variant], "variant", variant, weights, factors, ((variant, base),))
 
 
 def _between_levels(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
@@ -70,7 +73,7 @@ def _between_levels(results: Results, grid: Mapping[Setting, str], base: Mapping
         for level, other in others.items():
             if pairs := list(_corners(grid, {factor: level}, {factor: other})):
                 label = f"{factor}={level} against {other}{_where(results, grid, base, factor, pairs)}"
-                yield Contrast(label, "between levels", "", _weights(pairs, 1), (factor,))
+                yield Contrast(label, "between levels", "", _weights(pairs, 1), (factor,), _sides(pairs))
 
 
 def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
@@ -85,7 +88,8 @@ def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping
         for variant, other in _corners(grid, {focus: level}, base):
             if other != results.baseline:
                 label = f"{focus}={level} at {_place(results, focus, _levels(grid, variant))}"
-                yield Contrast(label, "simple effect", "", {variant: 1.0, other: -1.0}, (focus,))
+                weights = {variant: 1.0, other: -1.0}
+                yield Contrast(label, "simple effect", "", weights, (focus,), ((variant, other),))
 
 
 def _main_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
@@ -100,7 +104,11 @@ def _main_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[s
             if pairs and not listed:
                 label = f"{factor}={level}{_where(results, grid, base, factor, pairs)}"
                 kind: Kind = "main effect" if len(pairs) > 1 else "simple effect"
-                yield Contrast(label, kind, "", _weights(pairs, 1), (factor,))
+                yield Contrast(label, kind, "", _weights(pairs, 1), (factor,), _sides(pairs))
+
+
+def _sides(corners: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((variant, other) for variant, other in corners)
 
 
 def _where(
