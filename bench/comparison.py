@@ -56,6 +56,7 @@ class Comparison:
         cost: one row a variant of both, quantity and hardware class, columns :data:`COST`.
         speed: one row a speed comparison of both, columns :data:`~bench.speed_comparison.SPEED`.
         only: one row a variant that one side has: variant, side.
+        plans: the content of both ``study.json``.
     """
 
     a: str
@@ -65,6 +66,13 @@ class Comparison:
     cost: pd.DataFrame
     speed: pd.DataFrame
     only: pd.DataFrame
+    plans: tuple[Mapping[str, Any], Mapping[str, Any]]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that could be judged is on both sides: then nothing can be worse."""
+        judged = (self.quality["p"].notna(), self.cost["verdict"] != "", self.speed["p"].notna())
+        return not any(each.any() for each in judged)
 
     @property
     def worse(self) -> list[str]:
@@ -98,6 +106,7 @@ def compare(a: Side, b: Side, quantities: Sequence[str] = JUDGED) -> Comparison:
         cost=pd.DataFrame([row for each in both for row in _cost(a, b, each)], columns=list(COST)),
         speed=speed(a, b),
         only=pd.DataFrame(only, columns=["variant", "side"], dtype=object),
+        plans=(a.plan, b.plan),
     )
 
 

@@ -174,6 +174,7 @@ class Plan:
         return {
             "version": 1,
             "name": study.name,
+            "folder": self.folder.name,
             "question": study.question,
             "factors": {factor.name: list(factor.levels) for factor in study.factors},
             "design": study.design,

@@ -100,6 +100,7 @@ class PlanForm(Form):
     created: dict[str, Any]
     command: str
     cells: list[Cell]
+    folder: str | None = None
     design: str | None = None
     size: str | None = None
     final: bool = False
