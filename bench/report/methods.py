@@ -161,8 +161,8 @@ def _statistics(results: Results) -> Iterable[str]:
     said = [name for kind, name in kinds.items() if (rows["kind"] == kind).any()]
     if said:
         yield (
-            f"Besides variants against the baseline: {', '.join(said)}, each a weighted sum of variants' mIoU, taken in "
-            "every seed that all of them have."
+            f"Besides variants against the baseline: {', '.join(said)}, each a weighted sum of variants' mIoU, "
+            "taken in every seed that all of them have."
         )
     if margin := results.plan.get("margin"):
         yield (
