@@ -101,7 +101,7 @@ def compare(
     fail_on: Annotated[
         str | None,
         typer.Option(
-            help="'worse': exit status 1 if a quality or a speed-up is resolved to be worse in B, a count has grown, or "
+            help="'worse': exit status 1 if a quality or a speed-up is resolved to be worse in B, a count grew, or "
             "a variant that A trained fails in B; 2 if nothing could be judged.",
             show_default=False,
         ),
