@@ -15,6 +15,8 @@ from bench.records import Results
 from bench.report.words import labels, levels_of
 
 Kind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
+ASKED: tuple[Kind, ...] = ("main effect", "between levels")
+"""Kinds that say what a factor does: they are read first, resolved or not."""
 MOST_TOGETHER = 3
 """Factors of one interaction; of more, nobody can say in words what it means."""
 

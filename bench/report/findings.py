@@ -13,7 +13,7 @@ from bench import stats
 from bench.columns import column
 from bench.records import Results
 from bench.report import compare, confounds, tables
-from bench.report.contrasts import Contrast, contrasts
+from bench.report.contrasts import ASKED, Contrast, contrasts
 from bench.report.effects_table import equivalent
 from bench.report.views import addresses
 from bench.report.words import difference_unit, interval, labels, plural, resolvable, signed, tally, verdict
@@ -21,7 +21,8 @@ from bench.report.words import difference_unit, interval, labels, plural, resolv
 ABLATION, EFFECTS, OUTCOMES, AUDIT = "ablation", "effects-full", "outcomes", "audit-section"
 """Tables and a section of the page that hold the evidence."""
 MOST_FINDINGS = 9
-"""With more, the rest is folded away: first what was not resolved, then variants rather than effects on average."""
+"""With more, the rest is folded away: variants rather than :data:`ASKED`, and what was not resolved rather than what
+was."""
 MOST_NAMED = 5
 """Comparisons without a seed that are named."""
 IN_WORDS = {"macs": "MACs", "latency_s": "latency", "peak_bytes": "peak memory", "parameters": "parameters"}
@@ -92,10 +93,11 @@ def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Findin
     if len(found) <= MOST_FINDINGS:
         return list(found), {}
     resolved = [each for each in found if each.verdict not in ("", "not resolved")]
-    kinds = ["main effect", "between levels", "simple effect", "interaction", "variant", ""]
-    first = sorted(resolved, key=lambda each: kinds.index(each.kind))[:MOST_FINDINGS]
+    kinds = [*ASKED, "simple effect", "interaction", "variant", ""]
+    told = [each for each in found if each in resolved or (each.verdict and each.kind in ASKED)]
+    first = sorted(told, key=lambda each: kinds.index(each.kind))[:MOST_FINDINGS]
     more = [each for each in resolved if each not in first]
-    unresolved = [each for each in found if each.verdict == "not resolved"]
+    unresolved = [each for each in found if each.verdict == "not resolved" and each not in first]
     rest = {"more differences were resolved": more, "differences were not resolved": unresolved}
     return [each for each in found if not each.verdict or each in first], {
         what: few for what, few in rest.items() if few
