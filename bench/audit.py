@@ -58,7 +58,7 @@ class Hidden:
 
     Attributes:
         factor: whose effect.
-        level: against the baseline's level.
+        level: against the baseline's level, or the one that it says: ``gates against gates-open``.
         where: as in :class:`Difference`.
         what: likewise.
         others: the other factors' levels in the pairs that have it, a text a pair.
@@ -77,10 +77,22 @@ class Hidden:
     macs: tuple[int, int]
 
     @property
-    def places(self) -> str:
-        """``in 1 of 5 pairs (head=encnet)``, the pairs named where they are few."""
+    def compared(self) -> str:
+        """``head=encnet, on average``, as :func:`compared` says it."""
+        return compared(self.factor, self.level, self.pairs)
+
+    @property
+    def told(self) -> str:
+        """What, and ``in 1 of 5 pairs (head=encnet)``, the pairs named where they are few."""
+        if self.pairs == 1:
+            return self.what
         named = f" ({'; '.join(self.others)})" if len(self.others) < min(self.pairs, MOST_NAMED + 1) else ""
-        return f"in {len(self.others)} of {self.pairs} pairs{named}"
+        return f"{self.what}, in {len(self.others)} of {self.pairs} pairs{named}"
+
+
+def compared(factor: str, level: str, pairs: int) -> str:
+    """What a factor's effect is called that is made of so many pairs."""
+    return f"{factor}={level}" + (", on average" if pairs > 1 else "")
 
 
 MOST_NAMED = 3
@@ -88,31 +100,36 @@ MOST_NAMED = 3
 
 
 def pairs_of_factors(
-    levels: Mapping[str, Mapping[str, str]], base: Mapping[str, str]
+    levels: Mapping[str, Mapping[str, str]], base: Mapping[str, str], against: Mapping[str, Mapping[str, str]]
 ) -> dict[tuple[str, str], list[tuple[str, str]]]:
     """Factor and level -> every two variants that differ in that factor alone, one at the level, one at the baseline's.
+
+    Those of one pair only are left out where the baseline is the other side: it is one of two variants, and listed so.
 
     Args:
         levels: variant -> its level of every factor.
         base: the baseline's.
+        against: factor -> level -> another level that the study compares it with; ``level against other`` here.
     """
     variants = {tuple(sorted(own.items())): variant for variant, own in levels.items()}
     found: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for variant, own in levels.items():
         for factor, level in own.items():
-            other = variants.get(tuple(sorted({**own, factor: base[factor]}.items())))
-            if level != base[factor] and other is not None:
-                found.setdefault((factor, level), []).append((variant, other))
-    return found
+            sides = {level: base[factor]} if level != base[factor] else {}
+            if (named := against.get(factor, {}).get(level)) is not None:
+                sides[f"{level} against {named}"] = named
+            for name, side in sides.items():
+                if (other := variants.get(tuple(sorted({**own, factor: side}.items())))) is not None:
+                    found.setdefault((factor, name), []).append((variant, other))
+    of_base = variants.get(tuple(sorted(base.items())))
+    return {name: pairs for name, pairs in found.items() if len(pairs) > 1 or pairs[0][1] != of_base}
 
 
-def hidden(audit: Mapping[str, Any], baseline: str) -> list[Hidden]:
-    """What no factor is about in the pairs behind main effects and interactions, in the order of the factors."""
+def hidden(audit: Mapping[str, Any], baseline: str, against: Mapping[str, Mapping[str, str]]) -> list[Hidden]:
+    """What no factor is about in the pairs behind effects of factors and interactions, in the order of the factors."""
     levels = {variant: facts["levels"] for variant, facts in audit["variants"].items()}
     found = []
-    for (factor, level), pairs in pairs_of_factors(levels, levels[baseline]).items():
-        if len(pairs) == 1:
-            continue  # one of two variants, and listed as that
+    for (factor, level), pairs in pairs_of_factors(levels, levels[baseline], against).items():
         seen: dict[tuple[str, str], list[tuple[str, Difference]]] = {}
         for variant, other in pairs:
             rest = ", ".join(f"{name}={at}" for name, at in levels[variant].items() if name != factor)
@@ -139,12 +156,15 @@ def unnamed(audit: Mapping[str, Any]) -> dict[str, list[str]]:
     return {factor: touched for factor, touched in audit["touched"].items() if not audit["about"][factor]}
 
 
-def summary(audit: Mapping[str, Any], baseline: str) -> list[str]:
-    """What is undeclared, in sentences: for factors that leave it open, variants, and averages over other factors.
+def summary(
+    audit: Mapping[str, Any], baseline: str, against: Mapping[str, Mapping[str, str]] | None = None
+) -> list[str]:
+    """What is undeclared, in sentences: for factors that leave it open, variants, and effects of factors.
 
     Args:
         audit: the facts.
         baseline: the variant that the others are compared with.
+        against: factor -> level -> another level that the study compares it with.
     """
     lines = [
         f"{factor} changes {_and(touched)}: name what it is about, as in about={tuple(touched[:2])!r}; until then all "
@@ -157,11 +177,12 @@ def summary(audit: Mapping[str, Any], baseline: str) -> list[str]:
         if undeclared:
             told = "; ".join(f"{each.where}: {each.what}" for each in undeclared)
             lines.append(f"{variant} differs beyond its factors: {told}.{share_in_words(found)}")
-    by_level: dict[str, list[str]] = {}
-    for each in hidden(audit, baseline):
-        by_level.setdefault(f"{each.factor}={each.level}", []).append(f"{each.where}: {each.what}, {each.places}")
+    effects: dict[str, list[str]] = {}
+    for each in hidden(audit, baseline, against or {}):
+        effects.setdefault(each.compared, []).append(f"{each.where}: {each.told}")
     return lines + [
-        f"{level}, on average, differs beyond its factor: {'; '.join(told)}." for level, told in by_level.items()
+        f"{effect}{',' * effect.endswith('average')} differs beyond its factor: {'; '.join(told)}."
+        for effect, told in effects.items()
     ]
 
 

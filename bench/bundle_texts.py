@@ -112,7 +112,11 @@ def environment(results: Results) -> str:
 
 
 def commands(results: Results, command: str, name: str) -> str:
-    """A shell script from a clone to the report; what only the reader knows is a variable."""
+    """A shell script from a clone to the report; what only the reader knows is a variable.
+
+    The run makes its own folder's name anew, whatever this one is called by now.
+    """
+    made = results.plan.get("folder") or name
     commit, others = _commits(results)
     program, *rest = command.split(" ")
     steps = ["plan", "run"] if rest[:1] in (["plan"], ["run"]) else rest[:1]
@@ -130,7 +134,7 @@ def commands(results: Results, command: str, name: str) -> str:
         "python3 -m venv .venv",
         ".venv/bin/pip install -c constraints.txt -e .",
         *(f".venv/bin/{program} {' '.join([step, *rest[1:]])}" for step in steps),
-        f".venv/bin/bench report {shlex.quote(f'{_root(rest)}/{name}')}",
+        f".venv/bin/bench report {shlex.quote(f'{_root(rest)}/{made}')}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -13,8 +13,8 @@ from bench.store import Record
 
 NOTHING = "—"
 DEFINITION = (
-    "name", "question", "factors", "design", "baseline", "seeds", "stages", "margin", "focus", "size", "final",
-    "data",
+    "name", "question", "factors", "design", "baseline", "seeds", "stages", "margin", "focus", "against", "size",
+    "final", "data",
 )  # fmt: skip
 
 

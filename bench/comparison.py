@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -56,6 +57,8 @@ class Comparison:
         cost: one row a variant of both, quantity and hardware class, columns :data:`COST`.
         speed: one row a speed comparison of both, columns :data:`~bench.speed_comparison.SPEED`.
         only: one row a variant that one side has: variant, side.
+        lost: one text a variant that A has trained and B has tried to, and never finished: with B's outcomes.
+        plans: the content of both ``study.json``.
     """
 
     a: str
@@ -65,17 +68,32 @@ class Comparison:
     cost: pd.DataFrame
     speed: pd.DataFrame
     only: pd.DataFrame
+    lost: tuple[str, ...]
+    plans: tuple[Mapping[str, Any], Mapping[str, Any]]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that could be judged is on both sides: then nothing can be worse."""
+        judged = (self.quality["p"].notna(), self.cost["verdict"] != "", self.speed["p"].notna())
+        return not self.lost and not any(each.any() for each in judged)
 
     @property
     def worse(self) -> list[str]:
-        """What is resolved to be worse in B: quality and speed-ups after Holm, counts exactly; latencies never are."""
+        """What is resolved to be worse in B: quality and speed-ups after Holm, counts exactly; latencies never are.
+
+        And what was :attr:`lost`.
+        """
         tables = (self.quality, self.cost)
         slower = self.speed[self.speed["verdict"] == "worse"].to_dict("records")
-        return [
-            f"{row['variant']}: {column(row['quantity']).label}"
-            for table in tables
-            for row in table[table["verdict"] == "worse"].to_dict("records")
-        ] + [f"{row['variant']} against {row['against']} at {row['setting']}: speed-up" for row in slower]
+        return (
+            [
+                f"{row['variant']}: {column(row['quantity']).label}"
+                for table in tables
+                for row in table[table["verdict"] == "worse"].to_dict("records")
+            ]
+            + [f"{row['variant']} against {row['against']} at {row['setting']}: speed-up" for row in slower]
+            + [*self.lost]
+        )
 
 
 def compare(a: Side, b: Side, quantities: Sequence[str] = JUDGED) -> Comparison:
@@ -98,6 +116,8 @@ def compare(a: Side, b: Side, quantities: Sequence[str] = JUDGED) -> Comparison:
         cost=pd.DataFrame([row for each in both for row in _cost(a, b, each)], columns=list(COST)),
         speed=speed(a, b),
         only=pd.DataFrame(only, columns=["variant", "side"], dtype=object),
+        lost=tuple(_lost(a, b)),
+        plans=(a.plan, b.plan),
     )
 
 
@@ -122,6 +142,19 @@ def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Itera
         yield {
             "variant": variant, "quantity": name, **means, "n_a": len(x), "n_b": len(y), **effect, "method": method,
         }  # fmt: skip
+
+
+def _lost(a: Side, b: Side) -> Iterator[str]:
+    """``attention=on: trained in A, 2 diverged, 1 failed in B``."""
+    for variant in a.variants:
+        tried = Counter(
+            record.status
+            for record in b.records
+            if (record.trial["stage"], record.trial["variant"]) == ("quality", variant)
+        )
+        if tried and "done" not in tried and any(a.done("quality", variant)):
+            told = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in tried.items())
+            yield f"{variant}: trained in A, {told} in B"
 
 
 def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -47,6 +47,8 @@ def compare(a: str, b: str, quantities: Sequence[str], form: str, output: Path |
         file = io.StringIO()
         _show(found, form, Console(file=file, width=WIDTH))
         write_text(file.getvalue(), output)
+    if fail_on == "worse" and found.is_empty:
+        raise ComparisonError(f"--fail-on worse: {a} and {b} have no result in common that could be judged")
     return fail_on == "worse" and bool(found.worse)
 
 
@@ -54,7 +56,8 @@ def _show(found: comparison.Comparison, form: str, console: Console) -> None:
     if form != "terminal":
         console.file.write(FORMATS[form](found))
         return
-    console.print(Text(f"A: {plain(found.a)}\nB: {plain(found.b)}"), soft_wrap=True)
+    sides = {"A": found.a, "B": found.b, "Baseline": side_by_side.baseline(found)}
+    console.print(Text("\n".join(f"{name}: {plain(each)}" for name, each in sides.items() if each)), soft_wrap=True)
     for name, rows in side_by_side.printed(found).items():
         table = Table(
             box=None, pad_edge=False, header_style="dim", title=side_by_side.TITLES[name], title_justify="left"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.columns import COLUMNS, META
@@ -76,11 +76,14 @@ class Factor:
         levels: level -> what it changes; at least two.
         about: what the factor is meant to change: slots, ``losses``, ``recipe``. Whatever else its levels change is a
             confound, and reports say so. ``None`` is the one thing that they change; of several, name those meant.
+        against: level -> another level that it is compared with too, besides the baseline's: a control (attention
+            against attention whose weight is frozen at 0), or the step before (image gradients against gates alone).
     """
 
     name: str
     levels: Mapping[str, Change]
     about: tuple[str, ...] | None = None
+    against: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -107,6 +110,15 @@ class Factor:
                 raise StudyError(
                     f"factor {self.name!r}, level {level!r}: a level is a word without '=', ',', '/', space"
                 )
+        for pair in self.against.items():
+            for each in pair:
+                if each not in self.levels:
+                    raise StudyError(
+                        f"factor {self.name!r}, against: no level {each!r}; it has "
+                        f"{', '.join(self.levels)}{nearest(each, self.levels)}"
+                    )
+            if len(set(pair)) == 1:
+                raise StudyError(f"factor {self.name!r}, against: level {pair[0]!r} stands against itself")
         for each in self.about or ():
             if each not in self.touched:
                 raise StudyError(

@@ -69,7 +69,7 @@ def check(what: Source, *, data_is_given: bool) -> None:
         f"{len(rows)} variants at 1×3×{height}×{width}; MACs of convolutions, linear layers and matrix products.",
         highlight=False,
     )
-    for line in audit.summary(facts(study, rows, height, width), study.baseline_name):
+    for line in audit.summary(facts(study, rows, height, width), study.baseline_name, study.against):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

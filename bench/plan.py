@@ -174,6 +174,7 @@ class Plan:
         return {
             "version": 1,
             "name": study.name,
+            "folder": self.folder.name,
             "question": study.question,
             "factors": {factor.name: list(factor.levels) for factor in study.factors},
             "design": study.design,
@@ -183,6 +184,7 @@ class Plan:
             "stages": list(study.stages),
             "margin": study.margin,
             "focus": study.focus,
+            "against": study.against,
             "published": [asdict(each) for each in study.published],
             "recipe": study.recipe.describe(),
             "data": {"name": data.name, "classes": list(data.classes), "fingerprint": self._fingerprint()},

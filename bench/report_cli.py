@@ -101,7 +101,8 @@ def compare(
     fail_on: Annotated[
         str | None,
         typer.Option(
-            help="'worse': exit status 1 if a quality is resolved to be worse in B, or a count has grown.",
+            help="'worse': exit status 1 if a quality or a speed-up is resolved to be worse in B, a count grew, or "
+            "a variant that A trained fails in B; 2 if nothing could be judged.",
             show_default=False,
         ),
     ] = None,

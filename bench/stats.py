@@ -140,7 +140,11 @@ def power(delta: float, sd: float, n: int, *, alpha: float = ALPHA) -> float:
     """
     if n < 2 or not sd > 0:
         return NAN
-    return float(1 - special.ncfdtr(1, n - 1, n * (delta / sd) ** 2, _critical(n, alpha) ** 2))
+    critical, noncentrality = _critical(n, alpha), abs(delta) / sd * math.sqrt(n)
+    missed = float(special.ncfdtr(1, n - 1, noncentrality**2, critical**2))
+    if math.isnan(missed) and noncentrality > critical:
+        return 1.0  # scipy's answer to a chance that underflows
+    return 1 - missed
 
 
 def resolvable(sd: float, n: int, *, alpha: float = ALPHA, chance: float = POWER) -> float:

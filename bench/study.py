@@ -102,6 +102,9 @@ class Study:
             for levels in [each.against, *(dict([term.split("=", 1)]) for term in each.levels)]:
                 self._check_levels("published", levels, complete=False)
         self._check_levels("baseline", self.baseline, complete=True)
+        for factor in self.factors:
+            if (level := self.baseline[factor.name]) in factor.against.values():
+                raise StudyError(f"factor {factor.name!r}, against: all levels are compared with {level!r} anyway")
         for rule in self.exclude:
             self._check_levels("exclude", rule.when, complete=False)
         planned = tuple(self._combinations())
@@ -117,6 +120,11 @@ class Study:
     @property
     def baseline_name(self) -> str:
         return cell_name(self._in_order(self.baseline))
+
+    @property
+    def against(self) -> dict[str, dict[str, str]]:
+        """Factor -> level -> another level than the baseline's that it is compared with too."""
+        return {factor.name: dict(factor.against) for factor in self.factors if factor.against}
 
     def cells(self) -> tuple[Cell, ...]:
         """Every cell that is run, in factor order."""
@@ -194,13 +202,11 @@ class Study:
                     f"{what}: no factor {name!r}; study {self.name!r} has {', '.join(known)}{nearest(name, known)}"
                 )
             if level not in known[name].levels:
-                allowed = list(known[name].levels)
                 raise StudyError(
                     f"{what}: factor {name!r} has no level {level!r}; "
-                    f"it has {', '.join(allowed)}{nearest(level, allowed)}"
+                    f"it has {', '.join(known[name].levels)}{nearest(level, known[name].levels)}"
                 )
-        missing = [name for name in known if name not in levels]
-        if complete and missing:
+        if missing := [name for name in known if complete and name not in levels]:
             raise StudyError(f"{what}: no level for {', '.join(missing)}; name one of each factor's levels")
 
     def _check_cells(self) -> None:

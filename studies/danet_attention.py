@@ -61,6 +61,7 @@ STUDY = Study(
                 "both-frozen": change(head=BOTH.having(gamma="frozen")),
                 "none-matched": change(head=MATCHED),
             },
+            against={"both": "both-frozen"},  # what attention does beyond the convolutions around it
         ),
         Factor("multi_grid", {"off": change(), "on": change(backbone=choose(multi_grid=(4, 8, 16)))}),
         Factor(

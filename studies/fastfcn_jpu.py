@@ -59,6 +59,7 @@ STUDY = Study(
                 "jpu-frozen": change(backbone=UNDILATED, neck=part(JPU, frozen=True)),
             },
             about=("backbone", "neck"),
+            against={"jpu": "jpu-frozen"},  # what its training does
         ),
         Factor(
             "head",

@@ -54,6 +54,11 @@ STUDY = Study(
                 "gates-gradients-dual": change(shape_stream=PLAIN.having(image_gradient="sobel"), losses=DUAL_TASK),
             },
             about=("shape_stream", "losses"),
+            against={
+                "gates": "gates-open",
+                "gates-gradients": "gates",
+                "gates-gradients-dual": "gates-gradients",
+            },
         ),
     ),
     baseline={"trunk": "resnet-50", "shape": "none"},

@@ -132,3 +132,18 @@ def test_a_part_of_the_recipe_is_told_by_what_was_chosen_for_it() -> None:
     levels = {"large": change(), "small": change(recipe=choose(data=part(Synthetic, train_images=8)))}
     (found,) = differences(audited(study(Factor("data", levels, about=("recipe",)))), "data=small", "data=large")
     assert (found.where, found.kind, found.what) == ("recipe.data", "declared", "Synthetic: train_images 512 → 8")
+
+
+def test_what_else_differs_from_a_control_is_named_though_neither_is_the_baseline() -> None:
+    """Against the frozen module the trained one has another learning rate, too: no difference of its training alone."""
+    levels = {
+        "dilated": change(),
+        "frozen": change(backbone=UNDILATED, neck=part(JPU, width=8, frozen=True)),
+        "jpu": change(backbone=UNDILATED, neck=part(JPU, width=8), recipe=choose(learning_rate=0.02)),
+    }
+    made = study(Factor("upsampling", levels, ("backbone", "neck"), against={"jpu": "frozen"}))
+    assert made.against == {"upsampling": {"jpu": "frozen"}}
+    said = summary(audited(made), made.baseline_name, made.against)
+    assert said[-1].startswith(
+        "upsampling=jpu against frozen differs beyond its factor: recipe.learning_rate: 0.01 → 0.02"
+    )

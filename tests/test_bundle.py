@@ -202,6 +202,15 @@ def test_the_commands_are_a_script_from_clone_to_report(made: Exported, tmp_path
 
 
 @pytest.mark.usefixtures("without_page")
+def test_the_script_reports_the_folder_that_the_run_makes_not_what_it_is_called_now(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    folder = planted_results(tmp_path / "before", plan={"folder": "planted-small"})
+    script = (unpacked(export(folder).path, tmp_path / "elsewhere") / "commands.sh").read_text()
+    assert script.splitlines()[-1] == ".venv/bin/bench report results/planted-small"
+
+
+@pytest.mark.usefixtures("without_page")
 def test_what_bench_cost_and_bench_limits_left_goes_along_without_paths(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path / "own" / "x")
     (folder / "attribution").mkdir()

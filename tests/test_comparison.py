@@ -69,6 +69,20 @@ def test_a_resolved_worsening_is_named(sides: Callable[..., tuple[Side, Side]]) 
     assert found.worse == [f"{ON}: mIoU"]
 
 
+@pytest.mark.parametrize("costs", [{}, {ON: "failed"}])
+def test_a_variant_that_trained_before_and_fails_now_is_worse(
+    sides: Callable[..., tuple[Side, Side]], costs: dict[str, Any]
+) -> None:
+    """Whether or not its costs are there: without a score nothing about it can be resolved, and a gate would pass."""
+    found = compare(*sides(["diverged", "diverged", "failed", None], costs=costs))
+    assert found.worse == [f"{ON}: trained in A, 2 diverged, 1 failed in B"]
+    assert not found.is_empty
+
+
+def test_a_variant_that_has_not_run_yet_is_not_worse(sides: Callable[..., tuple[Side, Side]]) -> None:
+    assert compare(*sides([None] * 4)).worse == []
+
+
 def test_another_recipe_is_no_pairing(sides: Callable[..., tuple[Side, Side]], tmp_path: Path) -> None:
     sides([0.640, 0.660, 0.650, 0.645])
     edited(tmp_path / "b", ON, lambda record: replace(record, choices={"recipe": {"iterations": 200}}))

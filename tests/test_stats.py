@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import special
 
 from bench.stats import (
     Effect,
@@ -157,6 +158,23 @@ def test_no_number_of_seeds_is_named_for_nothing_to_resolve() -> None:
     assert seeds_needed(1.0, 0.0) is None
     assert seeds_needed(0.001, 1.0) is None
     assert seeds_needed(100.0, 1.0) == 2
+
+
+@pytest.mark.parametrize(("delta", "sd", "alpha"), [(1.2577, 1.0, 0.005), (1.2066, 1.0, 0.05)])
+def test_seeds_are_named_where_the_chance_of_missing_a_difference_underflows(
+    delta: float, sd: float, alpha: float
+) -> None:
+    """Against the definition: the mean over the chi-squared variance of the chance that a normal mean is resolved."""
+
+    def reference(n: int) -> float:
+        critical, shift = float(special.stdtrit(n - 1, 1 - alpha / 2)), delta / sd * math.sqrt(n)
+        spread = np.sqrt(special.chdtri(n - 1, (np.arange(20_000) + 0.5) / 20_000) / (n - 1))
+        return float(np.mean(special.ndtr(shift - critical * spread) + special.ndtr(-shift - critical * spread)))
+
+    n = seeds_needed(delta, sd, alpha=alpha)
+    assert n == next(n for n in range(2, 1001) if reference(n) >= 0.8)
+    for seeds in (n, 10, 100, 1000):
+        assert power(delta, sd, seeds, alpha=alpha) == pytest.approx(reference(seeds), abs=2e-4)
 
 
 def test_pooling_weighs_variances_by_their_degrees_of_freedom() -> None:

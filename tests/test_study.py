@@ -48,6 +48,10 @@ UPSAMPLING = Factor("upsampling", {"dilated": change(), "jpu": change(backbone=c
 LOSS = Factor("extra_loss", {"off": change(), "on": change(losses=adding(part(Loss, weight=2)))})
 
 
+def against(**levels: str) -> Factor:
+    return Factor("upsampling", UPSAMPLING.levels, against=levels)
+
+
 def study(**fields: Any) -> Study:
     defaults: dict[str, Any] = {
         "name": "s",
@@ -120,6 +124,12 @@ def test_a_cell_is_found_by_the_levels_that_differ_from_the_baseline() -> None:
         (lambda: study(seeds=(1, 1)), "at least one, each once"),
         (lambda: study(stages=("latency",)), "allowed: quality, cost, speed"),
         (lambda: study(stages=("speed",)), "the stage 'speed' and speed=Speed"),
+        (lambda: against(jpu="dilate"), "against: no level 'dilate'.*did you mean 'dilated'"),
+        (lambda: against(jpu="jpu"), "against: level 'jpu' stands against itself"),
+        (
+            lambda: study(factors=(ATTENTION, against(jpu="dilated"), LOSS)),
+            "against: all levels are compared with 'dilated' anyway",
+        ),
         (lambda: study(focus="upsamplin"), "focus: no factor 'upsamplin'.*did you mean 'upsampling'"),
         (lambda: study(exclude=(Exclude({"attenton": "on"}, "x"),)), r"no factor 'attenton'.*did you mean 'attention'"),
         (lambda: study(exclude=(Exclude({"attention": "off"}, "x"),)), r"baseline .* is excluded"),

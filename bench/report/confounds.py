@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -52,11 +53,20 @@ def differences(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
 
-def share_sentence(results: Results, variant: str) -> str:
-    """How much of a variant's difference in MACs no factor is about; empty for nothing."""
-    if not {variant, results.baseline} <= _audited(results):
+def sentence(results: Results, pairs: Iterable[Pair]) -> str:
+    """In what the two sides of a comparison differ that no factor between them is about; empty for nothing.
+
+    Of one pair, with the share of its difference in MACs.
+    """
+    known = _audited(results)
+    found = [audit.differences(results.plan["audit"], *pair) for pair in pairs if known.issuperset(pair)]
+    places = [[each.where.replace("_", " ") for each in pair if each.kind == "undeclared"] for pair in found]
+    if not any(places):
         return ""
-    return audit.share_in_words(audit.differences(results.plan["audit"], variant, results.baseline)).strip()
+    some = f"In {sum(map(bool, places))} of {len(places)} pairs the" if len(places) > 1 else "The"
+    share = audit.share_in_words(found[0]) if len(found) == 1 else ""
+    where = ", ".join(dict.fromkeys(chain(*places)))
+    return f"{some} sides differ in more than the factors are about: {where}.{share}"
 
 
 def confounded(results: Results) -> list[str]:
@@ -156,22 +166,18 @@ def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
     """What is not declared in the pairs that main effects and interactions are made of."""
     if "quality" not in results.plan["stages"]:
         return
+    against = results.plan.get("against", {})
     if results.baseline in _audited(results):
-        for each in audit.hidden(results.plan["audit"], results.baseline):
+        for each in audit.hidden(results.plan["audit"], results.baseline, against):
             counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
-            yield _row(_average(each.factor, each.level), where, f"{each.what}, {each.places}", "undeclared", **counts)
+            yield _row(each.compared, where, each.told, "undeclared", **counts)
     levels = {variant: own for variant, own in levels_of(results).items() if variant in results.planned("quality")}
     base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
-    for (factor, level), pairs in audit.pairs_of_factors(levels, base).items():
-        if len(pairs) > 1:
-            places = [place for pair in pairs for place, _ in _differing(results, facts, *pair)]
-            for place in dict.fromkeys(places):
-                said = f"differs in {places.count(place)} of {len(pairs)} pairs"
-                yield _row(_average(factor, level), place, said, "environment")
-
-
-def _average(factor: str, level: str) -> str:
-    return f"{factor}={level}, on average"
+    for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
+        places = [place for pair in pairs for place, _ in _differing(results, facts, *pair)]
+        for place in dict.fromkeys(places):
+            said = f"differs in {places.count(place)} of {len(pairs)} pairs"
+            yield _row(audit.compared(factor, level, len(pairs)), place, said, "environment")
 
 
 def _timings(results: Results) -> Iterator[dict[str, str]]:

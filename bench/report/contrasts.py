@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, product
+from math import prod
 from typing import Literal
 
 from bench.records import Results
 from bench.report.words import labels, levels_of
 
-Kind = Literal["variant", "simple effect", "main effect", "interaction"]
+Kind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
+ASKED: tuple[Kind, ...] = ("main effect", "between levels")
+"""Kinds that say what a factor does: they are read first, resolved or not."""
 MOST_TOGETHER = 3
 """Factors of one interaction; of more, nobody can say in words what it means."""
 
@@ -27,11 +30,13 @@ class Contrast:
 
     Attributes:
         label: what it is the effect of.
-        kind: a variant against the baseline; a factor's effect at one setting of the others, or on average over them;
-            what factors do together beyond what they do in smaller numbers.
+        kind: a variant against the baseline; a level against another than the baseline's; a factor's effect at one
+            setting of the others, or on average over them; what factors do together beyond what they do in smaller
+            numbers.
         variant: the variant that is compared; empty for a factor's effect.
         weights: variant -> weight.
         factors: those in which the two sides differ.
+        pairs: the variants that it sets against each other, one on each side; none of an interaction.
     """
 
     label: str
@@ -39,13 +44,15 @@ class Contrast:
     variant: str
     weights: Mapping[str, float]
     factors: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 def contrasts(results: Results) -> list[Contrast]:
-    """Variants, simple effects of the factor in focus, main effects, interactions of two factors and of three."""
+    """Variants, levels against levels, simple effects, main effects, interactions of two factors and of three."""
     grid, base = _grid(results), {name: str(level) for name, level in results.plan["baseline_levels"].items()}
     return [
         *_variants(results),
+        *_between_levels(results, grid, base),
         *_simple_effects(results, grid, base),
         *_main_effects(results, grid, base),
         *_interactions(results, grid, base),
@@ -58,7 +65,17 @@ def _variants(results: Results) -> Iterator[Contrast]:
     for variant in planned:
         if variant != base and base in planned:
             factors = tuple(name for name, level in levels[variant].items() if level != levels[base].get(name))
-            yield Contrast(names[variant], "variant", variant, {variant: 1.0, base: -1.0}, factors)
+            weights = {variant: 1.0, base: -1.0}
+            yield Contrast(names[variant], "variant", variant, weights, factors, ((variant, base),))
+
+
+def _between_levels(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+    """Levels against those that the study names: a control, or the step before."""
+    for factor, others in results.plan.get("against", {}).items():
+        for level, other in others.items():
+            if pairs := list(_corners(grid, {factor: level}, {factor: other})):
+                label = f"{factor}={level} against {other}{_where(results, grid, base, factor, pairs)}"
+                yield Contrast(label, "between levels", "", _weights(pairs, 1), (factor,), _sides(pairs))
 
 
 def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
@@ -69,26 +86,59 @@ def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping
     focus = results.plan.get("focus")
     if focus is None:
         return
-    for setting, variant in grid.items():
-        levels = dict(setting)
-        other = grid.get(_changed(setting, {focus: base[focus]}))
-        if levels[focus] != base[focus] and other not in (None, results.baseline):
-            place = ", ".join(f"{name}={levels[name]}" for name in results.factors if name != focus)
-            yield Contrast(
-                f"{focus}={levels[focus]} at {place}", "simple effect", "", {variant: 1.0, str(other): -1.0}, (focus,)
-            )
+    for level in (str(each) for each in results.factors[focus] if str(each) != base[focus]):
+        for variant, other in _corners(grid, {focus: level}, base):
+            if other != results.baseline:
+                label = f"{focus}={level} at {_place(results, focus, _levels(grid, variant))}"
+                weights = {variant: 1.0, other: -1.0}
+                yield Contrast(label, "simple effect", "", weights, (focus,), ((variant, other),))
 
 
 def _main_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
     """A level against the baseline's level of its factor, averaged over the settings of the others that have both.
 
-    Where there is one such setting only, the comparison is one of two variants and listed as that.
+    Where there is one such setting only, the comparison is a simple effect, or one of two variants and listed as that.
     """
     for factor, levels in results.factors.items():
         for level in map(str, levels):
-            pairs = list(_corners(grid, {factor: level}, base)) if level != base.get(factor) else []
-            if len(pairs) > 1:
-                yield Contrast(f"{factor}={level}, on average", "main effect", "", _weights(pairs, 1), (factor,))
+            pairs = list(_corners(grid, {factor: level}, base)) if level != base[factor] else []
+            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.get("focus"))
+            if pairs and not listed:
+                label = f"{factor}={level}{_where(results, grid, base, factor, pairs)}"
+                kind: Kind = "main effect" if len(pairs) > 1 else "simple effect"
+                yield Contrast(label, kind, "", _weights(pairs, 1), (factor,), _sides(pairs))
+
+
+def _sides(corners: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((variant, other) for variant, other in corners)
+
+
+def _where(
+    results: Results, grid: Mapping[Setting, str], base: Mapping[str, str], factor: str, pairs: Sequence[Sequence[str]]
+) -> str:
+    """``, on average over 2 of 3 settings``: those of the other factors that have both sides, where not all do.
+
+    Of one setting alone, which it is, unless it is the baseline's.
+    """
+    if len(pairs) > 1:
+        return ", on average" + _of_all(results, (factor,), len(pairs))
+    place = _place(results, factor, _levels(grid, pairs[0][0]))
+    return "" if place == _place(results, factor, base) else f" at {place}"
+
+
+def _place(results: Results, factor: str, levels: Mapping[str, str]) -> str:
+    """The levels of the other factors."""
+    return ", ".join(f"{name}={levels[name]}" for name in results.factors if name != factor)
+
+
+def _levels(grid: Mapping[Setting, str], variant: str) -> dict[str, str]:
+    return next(dict(setting) for setting, own in grid.items() if own == variant)
+
+
+def _of_all(results: Results, factors: Sequence[str], settings: int) -> str:
+    """`` over 2 of 3 settings`` of the other factors; empty for all of them."""
+    every = prod(len(levels) for name, levels in results.factors.items() if name not in factors)
+    return f" over {settings} of {every} settings" if settings < every else ""
 
 
 def _interactions(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
@@ -104,6 +154,7 @@ def _interactions(results: Results, grid: Mapping[Setting, str], base: Mapping[s
                 continue
             if corners := list(_corners(grid, chosen, base)):
                 label = " × ".join(f"{factor}={level}" for factor, level in chosen.items())
+                label += "," * bool(over := _of_all(results, factors, len(corners))) + over
                 yield Contrast(label, "interaction", "", _weights(corners, len(factors)), factors)
 
 

@@ -13,6 +13,7 @@ from bench import stats
 from bench.columns import column
 from bench.records import Results
 from bench.report import compare, confounds, tables
+from bench.report.contrasts import ASKED, Contrast, contrasts
 from bench.report.effects_table import equivalent
 from bench.report.views import addresses
 from bench.report.words import difference_unit, interval, labels, plural, resolvable, signed, tally, verdict
@@ -20,7 +21,10 @@ from bench.report.words import difference_unit, interval, labels, plural, resolv
 ABLATION, EFFECTS, OUTCOMES, AUDIT = "ablation", "effects-full", "outcomes", "audit-section"
 """Tables and a section of the page that hold the evidence."""
 MOST_FINDINGS = 9
-"""With more, the rest is folded away: first what was not resolved, then variants rather than effects on average."""
+"""With more, the rest is folded away: variants rather than :data:`ASKED`, and what was not resolved rather than what
+was."""
+MOST_NAMED = 5
+"""Comparisons without a seed that are named."""
 IN_WORDS = {"macs": "MACs", "latency_s": "latency", "peak_bytes": "peak memory", "parameters": "parameters"}
 
 
@@ -40,7 +44,7 @@ class Finding:
     Attributes:
         sentences: what is said.
         verdict: better, worse, not resolved, or empty for none.
-        kind: of the comparison: variant, simple effect, main effect, interaction; empty for none.
+        kind: of the comparison: variant, between levels, simple effect, main effect, interaction; empty for none.
     """
 
     sentences: Sequence[Sentence]
@@ -62,8 +66,10 @@ def findings(results: Results) -> list[Finding]:
     costs = {row["variant"]: row for row in tables.numbers(results).to_dict("records")}
     places = dict(zip(costs, addresses(ABLATION, map(labels(results).__getitem__, costs)), strict=True))
     effects = compare.effects(results, tables.JUDGED)
-    rows = zip(effects.to_dict("records"), addresses(EFFECTS, effects["label"]), strict=True)
-    found = [_comparison(row, place, costs, places, results) for row, place in rows if int(row["n"]) >= 1]
+    rows = zip(effects.to_dict("records"), addresses(EFFECTS, effects["label"]), contrasts(results), strict=True)
+    found = [
+        _comparison(row, place, costs, places, results, contrast) for row, place, contrast in rows if int(row["n"]) >= 1
+    ]
     if not found and "quality" in results.plan["stages"]:
         said = "No variant has been trained with a seed that the baseline has too: nothing to compare yet."
         found = [_one(said, OUTCOMES, "outcomes")]
@@ -78,7 +84,8 @@ def findings(results: Results) -> list[Finding]:
             )
             for each in others
         ]
-    return [each for each in (*found, _runs(costs), _resolution(effects), _holes(results)) if each is not None]
+    last = (_runs(costs), _resolution(effects), _not_compared(effects), _holes(results))
+    return [each for each in (*found, *last) if each is not None]
 
 
 def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
@@ -86,10 +93,11 @@ def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Findin
     if len(found) <= MOST_FINDINGS:
         return list(found), {}
     resolved = [each for each in found if each.verdict not in ("", "not resolved")]
-    kinds = ["main effect", "simple effect", "interaction", "variant", ""]
-    first = sorted(resolved, key=lambda each: kinds.index(each.kind))[:MOST_FINDINGS]
+    kinds = [*ASKED, "simple effect", "interaction", "variant", ""]
+    told = [each for each in found if each in resolved or (each.verdict and each.kind in ASKED)]
+    first = sorted(told, key=lambda each: kinds.index(each.kind))[:MOST_FINDINGS]
     more = [each for each in resolved if each not in first]
-    unresolved = [each for each in found if each.verdict == "not resolved"]
+    unresolved = [each for each in found if each.verdict == "not resolved" and each not in first]
     rest = {"more differences were resolved": more, "differences were not resolved": unresolved}
     return [each for each in found if not each.verdict or each in first], {
         what: few for what, few in rest.items() if few
@@ -106,13 +114,14 @@ def _comparison(
     costs: Mapping[str, Mapping[Any, Any]],
     places: Mapping[str, str],
     results: Results,
+    contrast: Contrast,
 ) -> Finding:
     sentences = [Sentence(_effect(row, results), f"#{place}", "effect")]
     variant = str(row["variant"])
     if row["kind"] == "variant" and _cost(costs[variant]):
         said = f"Cost against the baseline: {_cost(costs[variant])}."
         sentences.append(Sentence(said, f"#{places[variant]}", "cost"))
-    if confound := confounds.share_sentence(results, variant):
+    if confound := confounds.sentence(results, contrast.pairs):
         sentences.append(Sentence(confound, f"#{AUDIT}", "audit"))
     return Finding(sentences, str(row["verdict"]), str(row["kind"]))
 
@@ -168,6 +177,16 @@ def _resolution(effects: pd.DataFrame) -> Finding | None:
     each = f" (by comparison {least} to {most})" if least != most else ""
     said = f"{able} differences {limit} {unit} four times out of five{each}, and smaller ones less often."
     return _one(said, EFFECTS, "effects")
+
+
+def _not_compared(effects: pd.DataFrame) -> Finding | None:
+    """The comparisons that have no seed, where others have."""
+    without = effects.loc[effects["n"] == 0, "label"].tolist()
+    if len(without) in (0, len(effects)):
+        return None
+    more = f" and {len(without) - MOST_NAMED} more" if len(without) > MOST_NAMED else ""
+    named = "; ".join(without[:MOST_NAMED])
+    return _one(f"Not compared, as no seed has all the trials that it takes: {named}{more}.", EFFECTS, "effects")
 
 
 def _holes(results: Results) -> Finding | None:

@@ -10,6 +10,7 @@ from bench.columns import column
 from bench.records import Results
 from bench.report import compare
 from bench.report.axes import lines_of, wrapped
+from bench.report.contrasts import ASKED
 from bench.report.figures import BASELINE_COLOUR, Figure, Look, bars, blank, finished, looks, text
 from bench.report.words import difference_title, plural
 
@@ -72,7 +73,7 @@ def _most_telling(known: pd.DataFrame) -> pd.DataFrame:
     rank = pd.DataFrame(
         {
             "open": known["verdict"] == "not resolved",
-            "single": known["kind"] != "main effect",
+            "single": ~known["kind"].isin(ASKED),
             "size": -known["delta"].abs(),
         }
     )

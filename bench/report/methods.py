@@ -157,6 +157,13 @@ def _statistics(results: Results) -> Iterable[str]:
         f"{100 * (1 - stats.ALPHA):.0f} %. Verdicts need a p-value below {stats.ALPHA} after Holm's correction over "
         f"{plural(tests, 'comparison')}."
     )
+    kinds = {"main effect": "main effects", "between levels": "levels against levels", "interaction": "interactions"}
+    said = [name for kind, name in kinds.items() if (rows["kind"] == kind).any()]
+    if said:
+        yield (
+            f"Besides variants against the baseline: {', '.join(said)}, each a weighted sum of variants' mIoU, "
+            "taken in every seed that all of them have."
+        )
     if margin := results.plan.get("margin"):
         yield (
             f"Equivalence is tested by two one-sided Student-t tests against a margin of ±{shown(margin, JUDGED)} "

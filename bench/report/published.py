@@ -132,10 +132,14 @@ def compared(results: Results, variant: str, row: Mapping[str, str]) -> Differin
     return Differing(tuple(_compared(results, variant, row)))
 
 
+_OTHER = {"data set": "another data set", "classes": "other classes", "split": "another split"}
+
+
 def _agreement(differing: Differing, delta: float, effect: stats.Effect) -> str:
-    for what in ("data set", "classes", "split"):
-        if any(name == what for name, _, _ in differing.found):
-            return f"not comparable: another {what}" if what != "classes" else "not comparable: other classes"
+    for what, there, _ in differing.found:
+        if what in ("data set", "classes", "split"):
+            said = f"{what} not stated" if there == NOT_STATED else _OTHER[what]
+            return f"not comparable: {said}"
     if pd.isna(delta):
         return "no published difference"
     if pd.isna(effect.low):

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.columns import column
 from bench.comparison import COUNTED, DRIFT, Comparison
 from bench.report.exports import markdown as markdown_table
-from bench.report.words import NOTHING, difference_unit, interval, ratio, shown, signed
+from bench.report.words import NOTHING, difference_unit, interval, labels_of, ratio, shown, signed
 
 TITLES = {
     "changed": "What changed",
@@ -24,15 +24,33 @@ TITLES = {
 
 
 def printed(found: Comparison) -> dict[str, pd.DataFrame]:
-    """Part -> its table with printed cells, empty ones left out."""
+    """Part -> its table with printed cells, empty ones left out. Variants have short names: see :func:`baseline`."""
+    names = _names(found)
+    quality, cost = (
+        table.assign(variant=table["variant"].map(lambda each: names.get(each, each)))
+        for table in (found.quality, found.cost)
+    )
     parts = {
         "changed": found.changed.rename(columns={"kind": "Kind", "what": "What", "a": "A", "b": "B"}),
-        "quality": pd.DataFrame([_quality(row) for row in found.quality.to_dict("records")], dtype=object),
-        "cost": pd.DataFrame([_cost(row) for row in found.cost.to_dict("records")], dtype=object),
+        "quality": pd.DataFrame([_quality(row) for row in quality.to_dict("records")], dtype=object),
+        "cost": pd.DataFrame([_cost(row) for row in cost.to_dict("records")], dtype=object),
         "speed": pd.DataFrame([_speed(row) for row in found.speed.to_dict("records")], dtype=object),
         "only": found.only.rename(columns={"variant": "Variant", "side": "Side"}),
     }
     return {name: table for name, table in parts.items() if len(table)}
+
+
+def baseline(found: Comparison) -> str:
+    """What both sides call their baseline; empty where they differ, and variants then have their full names."""
+    return str(found.plans[0]["baseline"]) if _names(found) else ""
+
+
+def _names(found: Comparison) -> dict[str, str]:
+    """Variant -> what differs from the baseline, where both sides have the same one."""
+    one, other = (labels_of(plan) for plan in found.plans)
+    if found.plans[0]["baseline_levels"] != found.plans[1]["baseline_levels"]:
+        return {}
+    return {variant: name for variant, name in one.items() if other.get(variant) == name}
 
 
 def conclusion(found: Comparison) -> str:
@@ -40,6 +58,9 @@ def conclusion(found: Comparison) -> str:
     counted = [f"{len(found.quality)} comparisons of quality: {_counts(found.quality)} (after Holm)."]
     if len(found.speed):
         counted.append(f"{len(found.speed)} of speed-ups, one session a side: {_counts(found.speed)} (after Holm).")
+    left = [f"{count} in {name} only" for name, count in found.only["side"].value_counts(sort=False).items()]
+    if left:
+        counted.append(f"Not compared are variants with results on one side: {', '.join(left)}.")
     more = f" Worse in B: {'; '.join(found.worse)}." if found.worse else ""
     timed = (found.cost["remark"] == DRIFT).any()
     drift = " Timings are of separate runs: a drift between these is in their ratios; bench speed takes turns."
@@ -54,7 +75,8 @@ def _counts(table: pd.DataFrame) -> str:
 def markdown(found: Comparison) -> str:
     """Headings and GitHub tables."""
     tables = printed(found)
-    parts = [f"A: {_code(found.a)}  \nB: {_code(found.b)}", conclusion(found)]
+    sides = {"A": found.a, "B": found.b, "Baseline": baseline(found)}
+    parts = ["  \n".join(f"{name}: {_code(side)}" for name, side in sides.items() if side), conclusion(found)]
     for name, table in tables.items():
         plain = pd.DataFrame(False, index=table.index, columns=table.columns)
         parts.append(f"## {TITLES[name]}\n\n{markdown_table(table, plain).rstrip()}")

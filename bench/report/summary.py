@@ -99,7 +99,7 @@ def commands(results: Results, folder_name: str) -> list[str]:
         *(["# the records come from several states of the source; each makes its own:"] if mixed else []),
         *(f"git checkout {each.split()[0]}{_uncommitted(each)}" for each in commits),
         str(results.plan["command"]),
-        f"bench report results/{folder_name}",
+        f"bench report results/{results.plan.get('folder') or folder_name}",
     ]
 
 

@@ -83,11 +83,7 @@ def level(value: str, levels: Sequence[str]) -> str:
 
 def levels_of(results: Results) -> dict[str, dict[str, str]]:
     """Variant -> its level of every factor."""
-    found: dict[str, dict[str, str]] = {}
-    for cell in results.plan["cells"]:
-        if cell["variant"] not in found:
-            found[cell["variant"]] = {factor: str(each) for factor, each in cell["levels"].items()}
-    return found
+    return _levels_of(results.plan)
 
 
 def labels(results: Results) -> dict[str, str]:
@@ -95,14 +91,27 @@ def labels(results: Results) -> dict[str, str]:
 
     The variant's own name where that says nothing or would say the same of two variants.
     """
-    base: Mapping[str, Any] = results.plan["baseline_levels"]
+    return labels_of(results.plan)
+
+
+def labels_of(plan: Mapping[str, Any]) -> dict[str, str]:
+    """:func:`labels` of a ``study.json``."""
+    base: Mapping[str, Any] = plan["baseline_levels"]
     found = {
         variant: " + ".join(f"{factor}={each}" for factor, each in levels.items() if each != str(base.get(factor)))
-        for variant, levels in levels_of(results).items()
+        for variant, levels in _levels_of(plan).items()
     }
-    found[results.baseline] = "baseline"
+    found[str(plan["baseline"])] = "baseline"
     count = Counter(found.values())
     return {variant: short if short and count[short] == 1 else variant for variant, short in found.items()}
+
+
+def _levels_of(plan: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for cell in plan["cells"]:
+        if cell["variant"] not in found:
+            found[cell["variant"]] = {factor: str(each) for factor, each in cell["levels"].items()}
+    return found
 
 
 def plural(count: int, noun: str) -> str:

@@ -100,11 +100,13 @@ class PlanForm(Form):
     created: dict[str, Any]
     command: str
     cells: list[Cell]
+    folder: str | None = None
     design: str | None = None
     size: str | None = None
     final: bool = False
     margin: Annotated[float, Field(gt=0, lt=1)] | None = None
     focus: str | None = None
+    against: dict[str, dict[str, str]] = Field(default_factory=dict)
     published: list[PublishedRows] = Field(default_factory=list)
     audit: Audit = Audit()
 
@@ -114,6 +116,9 @@ class PlanForm(Form):
             raise ValueError(f"a factor is called as a column is: {', '.join(taken)}")
         if self.focus is not None and self.focus not in self.factors:
             raise ValueError(f"focus is {reprlib.repr(self.focus)}, which factors lacks")
+        for factor, pairs in self.against.items():
+            if not {*pairs, *pairs.values()} <= {*self.factors.get(factor, ())}:
+                raise ValueError(f"against has a level of {reprlib.repr(factor)} that factors lacks")
         self._check_levels("baseline_levels", self.baseline_levels)
         keys = set()
         for index, cell in enumerate(self.cells):

@@ -177,3 +177,65 @@ def test_what_has_no_seeds_or_no_better_side_is_not_judged(tmp_path: Path, plant
 def test_an_unknown_column_is_refused(tmp_path: Path, planted_results: Plant) -> None:
     with pytest.raises(ColumnError, match="did you mean 'miou'"):
         compare.effects(load(planted_results(tmp_path)), "mIou")
+
+
+def test_an_effect_that_is_not_of_every_setting_says_of_which(tmp_path: Path, planted_results: Plant) -> None:
+    factors = {"attention": ["off", "pam", "cam"], "upsampling": ["dilated", "jpu"], "gate": ["off", "on"]}
+    names = [f"attention={a}, upsampling={u}, gate={g}" for a in factors["attention"] for u in factors["upsampling"]
+             for g in factors["gate"]]  # fmt: skip
+    gated = [name for name in names if "gate=on" in name and "attention=cam" not in name]
+    scores = {name: [0.6] for name in names if name not in gated}
+    results = load(planted_results(tmp_path, factors=factors, scores=scores, excluded=dict.fromkeys(gated, "no sense")))
+    labels = {each.label: each.kind for each in compare.contrasts(results) if each.kind != "variant"}
+    assert labels == {
+        "attention=pam, on average over 2 of 4 settings": "main effect",
+        "attention=cam, on average over 2 of 4 settings": "main effect",
+        "upsampling=jpu, on average over 4 of 6 settings": "main effect",
+        "gate=on, on average over 2 of 6 settings": "main effect",
+        "attention=pam × upsampling=jpu, over 1 of 2 settings": "interaction",
+        "attention=cam × upsampling=jpu, over 1 of 2 settings": "interaction",
+        "upsampling=jpu × gate=on, over 1 of 3 settings": "interaction",
+    }
+
+
+def test_a_level_that_makes_sense_beside_one_other_alone_is_compared_there(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    """The dual-task loss needs the gates: neither side of its comparison is the baseline."""
+    factors = {"gate": ["off", "on"], "dual": ["off", "on"]}
+    scores = {
+        "gate=off, dual=off": [0.60, 0.61], "gate=on, dual=off": [0.62, 0.63], "gate=on, dual=on": [0.66, 0.65],
+    }  # fmt: skip
+    excluded = {"gate=off, dual=on": "no boundary head"}
+    rows = by_label(compare.effects(load(planted_results(tmp_path, factors=factors, scores=scores, excluded=excluded))))
+    assert rows["dual=on at gate=on"]["delta"] == pytest.approx((0.04 + 0.02) / 2, abs=TOLERANCE)
+    assert list(rows) == ["gate=on", "gate=on + dual=on", "dual=on at gate=on"]
+
+
+def test_a_level_is_compared_with_its_control_at_every_setting_that_has_both(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    factors = {"attention": ["none", "frozen", "both"], "grid": ["off", "on"]}
+    base = {"none": 0.60, "frozen": 0.64, "both": 0.65}
+    scores = {
+        f"attention={attention}, grid={grid}": [miou + more + (0.01 if (attention, grid) == ("both", "on") else 0)
+                                                for more in (0.0, 0.002)]
+        for attention, miou in base.items() for grid in factors["grid"]
+    }  # fmt: skip
+    plan = {"against": {"attention": {"both": "frozen"}}}
+    results = load(planted_results(tmp_path, factors=factors, scores=scores, plan=plan))
+    rows = by_label(compare.effects(results))
+    control = rows["attention=both against frozen, on average"]
+    assert control["kind"] == "between levels"
+    assert control["delta"] == pytest.approx((0.01 + 0.02) / 2, abs=TOLERANCE)
+    said = [each.text for each in findings(results) if each.kind == "between levels"]
+    assert said[0].startswith("attention=both against frozen, on average: mIoU +1.50 points")
+
+
+def test_of_one_factor_a_level_stands_against_its_control_without_a_setting(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    factors, plan = {"attention": ["none", "frozen", "both"]}, {"against": {"attention": {"both": "frozen"}}}
+    scores = {"attention=none": [0.5, 0.51], "attention=frozen": [0.52, 0.53], "attention=both": [0.55, 0.57]}
+    rows = by_label(compare.effects(load(planted_results(tmp_path, factors=factors, scores=scores, plan=plan))))
+    assert rows["attention=both against frozen"]["delta"] == pytest.approx(0.035, abs=TOLERANCE)

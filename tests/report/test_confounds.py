@@ -10,6 +10,7 @@ from typing import Any
 from bench.audit import summary
 from bench.records import load
 from bench.report import confounds
+from bench.report.findings import findings
 from bench.report.summary import commands, notes
 from tests.test_speedups import CROWDED, measured, planted
 
@@ -83,6 +84,11 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
         "Share of Δ MACs (%)": "—",
     }
     assert confounds.confounded(results) == ["upsampling=jpu, on average"]
+    said = {each.text.split(":")[0]: each.text for each in findings(results)}
+    assert said["upsampling=jpu, on average"].endswith(
+        "In 1 of 2 pairs the sides differ in more than the factors are about: head."
+    )
+    assert "more than" not in said["attention=on"] + said["upsampling=jpu"]
     assert any("1 comparison differs in more than the factors are about" in note for note in notes(results))
     assert summary(results.plan["audit"], PLAIN) == [
         "upsampling=jpu, on average, differs beyond its factor: head: Attending() → AttendingLess(), in 1 of 2 pairs "
@@ -147,3 +153,17 @@ def test_records_of_several_commits_are_each_checked_out_by_the_commands(
     assert "several states of the source" in said[0]
     assert f"git checkout {'a' * 12}  # (with uncommitted changes)" in said
     assert len([line for line in said if line.startswith("git checkout")]) == 2
+
+
+def test_a_finding_says_what_else_differs_though_it_costs_nothing(tmp_path: Path, planted_results: Plant) -> None:
+    """As in DANet's own ablation: another learning rate came with attention."""
+    networks = {PLAIN: facts("off", "dilated", "Plain", 10**9), ATTENDED: facts("on", "dilated", "Attending", 10**9)}
+    networks[ATTENDED]["recipe"] = {"learning_rate": 0.003}
+    networks[PLAIN]["recipe"] = {"learning_rate": 0.01}
+    about = {"attention": ["head"], "upsampling": ["neck"]}
+    (said,) = [
+        each.text
+        for each in findings(load(audited(planted_results(tmp_path), networks, about)))
+        if each.text.startswith("attention=on: ")
+    ]
+    assert said.endswith("The sides differ in more than the factors are about: recipe.learning rate.")

@@ -46,6 +46,15 @@ def test_a_half_finished_study_says_how_many_seeds_it_rests_on_and_what_is_missi
     assert text[-1] == "9 of 16 trials gave no measurement: 8 missing, 1 failed."
 
 
+def test_an_average_that_a_failed_variant_takes_away_is_named(tmp_path: Path, planted_results: Plant) -> None:
+    scores = {A: [0.60, 0.62], B: [0.61, 0.61], C: [0.63, 0.66], D: ["failed", "out_of_memory"]}
+    text = said(planted_results(tmp_path, scores=scores))
+    assert text[-2] == (
+        "Not compared, as no seed has all the trials that it takes: attention=on + upsampling=jpu; "
+        "attention=on, on average; upsampling=jpu, on average; attention=on × upsampling=jpu."
+    )
+
+
 def test_zero_records_are_said_to_be_zero(tmp_path: Path, planted_results: Plant) -> None:
     nothing = {name: [None] for name in (A, B, C, D)}
     text = said(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys(nothing)))

@@ -55,6 +55,18 @@ def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path,
     assert "Speed-ups" not in said
 
 
+def test_effects_that_are_no_variants_are_explained_where_there_are_some(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    said = methods.methods(load(planted_results(tmp_path / "factorial")))
+    assert "Besides variants against the baseline: main effects, interactions, each a weighted sum of variants'" in said
+    levels = {"attention": ["off", "frozen", "on"]}
+    scores = {"attention=off": [0.5, 0.52], "attention=frozen": [0.52, 0.53], "attention=on": [0.6, 0.61]}
+    plan = {"against": {"attention": {"on": "frozen"}}}
+    said = methods.methods(load(planted_results(tmp_path / "one", factors=levels, scores=scores, plan=plan)))
+    assert "Besides variants against the baseline: levels against levels, each" in said
+
+
 def test_hours_are_summed_by_stage_and_device(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path, environment={"threads": 2})
     for seed, wall_s in ((0, 3600.0), (1, 1800.0)):

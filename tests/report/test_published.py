@@ -102,6 +102,22 @@ def test_no_agreement_is_claimed_over_other_data(
     }  # fmt: skip
 
 
+def test_a_split_that_the_source_does_not_name_is_not_called_another_one(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    """DANet's 50.1 on PASCAL Context: classes and scales are known from its author, the split is not."""
+    danet = {
+        "system": "DANet", "against": {"attention": "none"}, "settings": {"backbone": "resnet50"},
+        "levels": {"attention=none": {"attention": "none"}, "attention=both": {"attention": "both"}},
+    }  # fmt: skip
+    scores = {"attention=none": [0.48, 0.49], "attention=both": [0.5, 0.51]}
+    data = {**PCONTEXT, "classes": [f"class {index}" for index in range(60)]}
+    plan = {"published": [danet], "recipe": RECIPE, "data": data}
+    planted_results(tmp_path, factors={"attention": ["none", "both"]}, scores=scores, plan=plan)
+    row = on(published.accuracy(load(tmp_path)), "attention=both", "50.1")
+    assert row["Agreement"] == "not comparable: split not stated"
+
+
 def test_a_variant_that_was_not_measured_has_the_published_side_alone(tmp_path: Path, planted_results: Plant) -> None:
     row = on(table(tmp_path, planted_results, jpu=["failed", None, 0.5]), "upsampling=jpu", "51.05")
     assert (row["Seeds"], row["Δ published"], row["95 % interval"]) == ("1", "+1.14", "—")

@@ -89,6 +89,36 @@ def test_a_worsening_fails_only_where_that_is_asked_for(bench: Command, folders:
     assert bench("compare", before, after, "--format", "json")[0] == 0
 
 
+def test_a_gate_that_has_nothing_to_judge_does_not_pass(
+    bench: Command, folders: tuple[Path, Path], tmp_path: Path, planted_results: Plant
+) -> None:
+    """A renamed variant, or a run that failed, must not look like "nothing is worse"."""
+    renamed = {"attention=none": BEFORE[OFF], "attention=pam": BEFORE[ON]}
+    other = planted_results(tmp_path / "c", factors={"attention": ["none", "pam"]}, scores=renamed)
+    code, out, err = bench("compare", folders[0], other, "--fail-on", "worse")
+    assert code == 2
+    assert "no result in common that could be judged" in err
+    assert "Not compared are variants with results on one side: 2 in A only, 2 in B only." in out
+    assert bench("compare", folders[0], other)[0] == 0
+
+
+def test_variants_have_short_names_where_both_sides_have_one_baseline(
+    bench: Command, tmp_path: Path, planted_results: Plant
+) -> None:
+    factors = {"attention": ["off", "on"], "upsampling": ["dilated", "jpu"]}
+    one, other = (planted_results(tmp_path / name, factors=factors) for name in "ab")
+    out = bench("compare", one, other, "--format", "markdown")[1]
+    assert "Baseline: `attention=off, upsampling=dilated`" in out
+    cells = [line.split("|")[1].strip() for line in out.splitlines() if "paired, n=3" in line]
+    assert cells == ["baseline", "upsampling=jpu", "attention=on", "attention=on + upsampling=jpu"]
+    plan = json.loads((other / "study.json").read_text())
+    base = {"baseline": "attention=on, upsampling=jpu", "baseline_levels": {"attention": "on", "upsampling": "jpu"}}
+    (other / "study.json").write_text(json.dumps(plan | base))
+    out = bench("compare", one, other, "--format", "markdown")[1]
+    assert "Baseline:" not in out
+    assert "| attention=on, upsampling=jpu " in out
+
+
 def test_other_qualities_can_be_compared(bench: Command, folders: tuple[Path, Path]) -> None:
     out = bench("compare", *folders, "--format", "csv", "--column", "pixel_accuracy", "--column", "miou")[1]
     table = pd.read_csv(io.StringIO(out))

@@ -122,3 +122,7 @@ def test_of_many_findings_effects_on_average_are_read_first_and_the_rest_is_fold
     first, folded = fold([*variants, unresolved, average, last])
     assert first == [*variants[:-1], average, last]
     assert folded == {"more differences were resolved": variants[-1:], "differences were not resolved": [unresolved]}
+    nothing = finding("not resolved", "between levels", "no more than its control")
+    first, folded = fold([*variants, unresolved, nothing])
+    assert first == [*variants[:-1], nothing]  # what a factor does not do is no footnote
+    assert folded["differences were not resolved"] == [unresolved]
