@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from bench.parts import BenchError
@@ -73,6 +74,7 @@ FAMILIES: dict[str, Column] = {
 """Columns with a number of pixels in their name, ``<family>_<n>px``, where their texts have a placeholder."""
 
 
+@cache
 def _of_family(family: str, pixels: int) -> Column:
     pattern = FAMILIES[family]
     return replace(pattern, label=pattern.label.format(pixels), definition=pattern.definition.format(pixels))

@@ -5,6 +5,8 @@ mIoU, medians and totals are derived by :meth:`Results.frame`, in :mod:`bench.de
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,10 +63,14 @@ class Results:
 
     def planned(self, stage: str) -> dict[str, int]:
         """Variant -> how many trials of a stage are planned."""
-        counts: dict[str, int] = {}
+        return dict(self._planned.get(stage, {}))
+
+    @cached_property
+    def _planned(self) -> dict[str, Counter[str]]:
+        counts: dict[str, Counter[str]] = {}
         for cell in self.plan["cells"]:
-            if cell["stage"] == stage and not cell.get("excluded"):
-                counts[cell["variant"]] = counts.get(cell["variant"], 0) + 1
+            if not cell.get("excluded"):
+                counts.setdefault(cell["stage"], Counter())[cell["variant"]] += 1
         return counts
 
     def frame(self) -> pd.DataFrame:
@@ -81,6 +87,14 @@ class Results:
         """One row a planned trial of any stage: :data:`~bench.columns.META`, and ``setting``, empty but for a speed
         comparison."""
         return pd.DataFrame([meta for meta, _ in self._rows], columns=[*META, "setting"])
+
+    def scores(self, name: str) -> dict[str, dict[int, float]]:
+        """Variant -> seed -> a quality column in its stored unit, of what was measured."""
+        found: dict[str, dict[int, float]] = {}
+        for meta, derived in self._rows:
+            if meta["stage"] == "quality" and not math.isnan(value := derived.get(name, math.nan)):
+                found.setdefault(meta["variant"], {})[meta["seed"]] = value
+        return found
 
     def class_iou(self) -> pd.DataFrame:
         """One row a (trial, class): variant, seed, class, iou; NaN for a class with an empty union."""

@@ -106,6 +106,17 @@ def test_a_trial_without_a_record_is_missing_not_absent(tmp_path: Path, planted_
     assert quality["reason"].iloc[2] == "planted reason"
 
 
+def test_scores_are_of_what_was_measured_by_variant_and_seed(tmp_path: Path, planted_results: Plant) -> None:
+    on, off = "attention=on", "attention=off"
+    results = load(
+        planted_results(tmp_path, factors={"attention": ["off", "on"]}, scores={off: [0.5, None], on: ["failed", 0.75]})
+    )
+    miou = results.scores("miou")
+    assert {variant: list(own) for variant, own in miou.items()} == {off: [0], on: [1]}
+    assert [miou[off][0], miou[on][1]] == pytest.approx([0.5, 0.75], abs=1e-3)
+    assert results.scores("boundary_iou") == results.scores("latency_s") == {}
+
+
 def test_zero_records_give_frames_of_the_right_columns(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(
         tmp_path, factors={"attention": ["off"]}, scores={"attention=off": [None]}, stages=["quality"]

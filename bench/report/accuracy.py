@@ -23,7 +23,6 @@ from bench.report.figures import (
     in_sentence,
     looks,
     mean_interval,
-    seed_values,
 )
 from bench.report.words import labels, plural
 
@@ -159,7 +158,7 @@ def _scores(results: Results, cost: str) -> tuple[dict[str, dict[int, float]], d
         (frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(_crowded(results, cost))
     ]
     costs = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
-    scores = {variant: own for variant, own in seed_values(results, "miou").items() if variant in costs}
+    scores = {variant: own for variant, own in results.scores("miou").items() if variant in costs}
     return scores, costs
 
 
@@ -167,7 +166,7 @@ def _key(results: Results) -> list[Look]:
     """Of variants that any of these figures may draw: the same for all, so that they share a legend."""
     frame = results.frame()
     costed = set(frame.loc[frame["stage"].eq("cost") & frame["status"].eq("done"), "variant"])
-    scored = seed_values(results, "miou")
+    scored = results.scores("miou")
     return [look for variant, look in looks(results).items() if variant in costed and variant in scored]
 
 

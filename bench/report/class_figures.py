@@ -20,7 +20,6 @@ from bench.report.figures import (
     drawn,
     finished,
     looks,
-    seed_values,
     text,
 )
 from bench.report.words import difference_unit, labels, plural
@@ -144,7 +143,7 @@ def notable(results: Results, most: int) -> list[str]:
     """The baseline, then variants that are resolved from it, then the others, each by mean mIoU; at most ``most``.
 
     Only what was measured."""
-    scores = {variant: float(np.mean(list(own.values()))) for variant, own in seed_values(results, "miou").items()}
+    scores = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores("miou").items()}
     effects = compare.effects(results, "miou")
     resolved = set(effects.loc[effects["verdict"] != "not resolved", "variant"])
     order = sorted(scores, key=lambda each: (each != results.baseline, each not in resolved, -scores[each]))

@@ -76,9 +76,10 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64"})
 
 
+@once
 def by_seed(results: Results, name: str = "miou") -> list[dict[int, float]]:
     """Of every row of :func:`effects` its differences in the stored unit, seed -> difference."""
-    scores = _scores(results, name)
+    scores = results.scores(name)
     return [_per_seed(contrast, scores) for contrast in contrasts(results)]
 
 
@@ -123,15 +124,6 @@ def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> 
     differences = [math.fsum(w * scores[variant][seed] for variant, w in contrast.weights.items()) for seed in common]
     settled = stats.settled(differences, [side[seed] for side in sides for seed in common])
     return dict(zip(common, settled, strict=True))
-
-
-def _scores(results: Results, name: str) -> dict[str, dict[int, float]]:
-    frame = results.frame()[["stage", "variant", "seed", name]]
-    known = frame[(frame["stage"] == "quality") & frame[name].notna()]
-    scores: dict[str, dict[int, float]] = {}
-    for variant, seed, value in zip(known["variant"], known["seed"], known[name], strict=True):
-        scores.setdefault(str(variant), {})[int(seed)] = float(value)
-    return scores
 
 
 def _planned_seeds(results: Results) -> dict[str, set[int]]:

@@ -18,7 +18,6 @@ from bench.report.figures import (
     finished,
     looks,
     mean_interval,
-    seed_values,
 )
 from bench.report.words import labels
 
@@ -113,7 +112,7 @@ def _by_tolerance(results: Results, family: str) -> dict[str, list[Row]]:
     names, found = labels(results), {variant: list[Row]() for variant in results.variants}
     for tolerance in pixels:
         name = f"{family}_{tolerance}px"
-        for variant, own in seed_values(results, name).items():
+        for variant, own in results.scores(name).items():
             mean, low, high = mean_interval(value * column(name).scale for value in own.values())
             found[variant].append((names[variant], tolerance, mean, low, high, len(own)))
     return {variant: rows for variant, rows in found.items() if rows}

@@ -17,7 +17,6 @@ from bench.report.figures import (
     finished,
     mean_interval,
     part_looks,
-    seed_values,
     text,
 )
 from bench.report.words import levels_of, plural
@@ -29,7 +28,7 @@ def interactions(results: Results, name: str = "miou") -> list[Figure]:
     Drawn where every pair of levels is planned in one setting of the other factors at least; the mean is over all such
     settings, seed by seed, and its interval over seeds.
     """
-    scores, found = seed_values(results, name), []
+    scores, found = results.scores(name), []
     for number, (first, second) in enumerate(combinations(results.factors, 2), start=1):
         squares = _squares(results, first, second)
         if squares:

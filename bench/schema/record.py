@@ -248,7 +248,7 @@ MEASURED: Mapping[str, type[Form]] = {"quality": Quality, "cost": Cost, "speed":
 
 
 def _check_square(name: str, matrix: list[list[int]], classes: int) -> None:
-    if len(matrix) != classes or any(len(row) != classes for row in matrix):
+    if {len(matrix), *map(len, matrix)} != {classes}:
         raise ValueError(f"{name} is not {classes} x {classes}, a row and a column for each of the classes")
 
 
