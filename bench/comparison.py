@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,6 +19,7 @@ import pandas as pd
 from bench import stats
 from bench.changes import changes
 from bench.columns import column
+from bench.completeness import lacking, lost
 from bench.derived import columns_of
 from bench.sides import Side
 from bench.speed_comparison import speed
@@ -57,7 +57,8 @@ class Comparison:
         cost: one row a variant of both, quantity and hardware class, columns :data:`COST`.
         speed: one row a speed comparison of both, columns :data:`~bench.speed_comparison.SPEED`.
         only: one row a variant that one side has: variant, side.
-        lost: one text a variant that A has trained and B has tried to, and never finished: with B's outcomes.
+        lost: one text a variant and stage of which A has finished trials that B failed at: with B's outcomes.
+        lacking: one text a side and stage of which it plans trials that only the other has finished.
         plans: the content of both ``study.json``.
     """
 
@@ -69,13 +70,24 @@ class Comparison:
     speed: pd.DataFrame
     only: pd.DataFrame
     lost: tuple[str, ...]
+    lacking: tuple[str, ...]
     plans: tuple[Mapping[str, Any], Mapping[str, Any]]
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing that could be judged is on both sides: then nothing can be worse."""
-        judged = (self.quality["p"].notna(), self.cost["verdict"] != "", self.speed["p"].notna())
-        return not self.lost and not any(each.any() for each in judged)
+    def unjudged(self) -> list[str]:
+        """What may be worse in B without being found to be: what only A has finished, and what nothing could judge.
+
+        A quality of equal values needs no judgement. Empty sides have nothing in common.
+        """
+        missing = self.quality[self.quality["p"].isna() & (self.quality["delta"] != 0)]
+        said = [each for each in self.lacking if each.startswith("B")]
+        said += [
+            f"{row['variant']}: {column(row['quantity']).label} ({row['reason']})" for row in missing.to_dict("records")
+        ]
+        timed = self.speed[self.speed["p"].isna()]
+        said += [f"{row['variant']} at {row['setting']}: speed-up" for row in timed.to_dict("records")]
+        judged = (self.quality["verdict"], self.cost["verdict"], self.speed["verdict"])
+        return said if any((each != "").any() for each in judged) else [*said, "no result is on both sides"]
 
     @property
     def worse(self) -> list[str]:
@@ -116,7 +128,8 @@ def compare(a: Side, b: Side, quantities: Sequence[str] = JUDGED) -> Comparison:
         cost=pd.DataFrame([row for each in both for row in _cost(a, b, each)], columns=list(COST)),
         speed=speed(a, b),
         only=pd.DataFrame(only, columns=["variant", "side"], dtype=object),
-        lost=tuple(_lost(a, b)),
+        lost=tuple(lost(a, b)),
+        lacking=tuple(lacking(a, b)),
         plans=(a.plan, b.plan),
     )
 
@@ -142,19 +155,6 @@ def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Itera
         yield {
             "variant": variant, "quantity": name, **means, "n_a": len(x), "n_b": len(y), **effect, "method": method,
         }  # fmt: skip
-
-
-def _lost(a: Side, b: Side) -> Iterator[str]:
-    """``attention=on: trained in A, 2 diverged, 1 failed in B``."""
-    for variant in a.variants:
-        tried = Counter(
-            record.status
-            for record in b.records
-            if (record.trial["stage"], record.trial["variant"]) == ("quality", variant)
-        )
-        if tried and "done" not in tried and any(a.done("quality", variant)):
-            told = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in tried.items())
-            yield f"{variant}: trained in A, {told} in B"
 
 
 def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -19,6 +19,8 @@ from bench.store import write_text
 from bench.terminal import plain
 
 FORMATS = {"markdown": side_by_side.markdown, "csv": side_by_side.csv, "json": side_by_side.as_json}
+MOST_NAMED = 5
+"""Of what could not be judged."""
 WIDTH = 200
 """Of a terminal's tables that go to a file or a pipe."""
 _BREAK = re.compile(r",(?=[A-Za-z_])")
@@ -47,9 +49,14 @@ def compare(a: str, b: str, quantities: Sequence[str], form: str, output: Path |
         file = io.StringIO()
         _show(found, form, Console(file=file, width=WIDTH))
         write_text(file.getvalue(), output)
-    if fail_on == "worse" and found.is_empty:
-        raise ComparisonError(f"--fail-on worse: {a} and {b} have no result in common that could be judged")
+    if fail_on == "worse" and not found.worse and found.unjudged:
+        raise ComparisonError(f"--fail-on worse: {b} may be worse, and nothing can tell: {_some(found.unjudged)}")
     return fail_on == "worse" and bool(found.worse)
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = f"; and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
+    return "; ".join(texts[:MOST_NAMED]) + more
 
 
 def _show(found: comparison.Comparison, form: str, console: Console) -> None:

@@ -102,7 +102,7 @@ def compare(
         str | None,
         typer.Option(
             help="'worse': exit status 1 if a quality or a speed-up is resolved to be worse in B, a count grew, or "
-            "a variant that A trained fails in B; 2 if nothing could be judged.",
+            "a trial that A finished fails in B; 2 if that cannot be told.",
             show_default=False,
         ),
     ] = None,

@@ -12,6 +12,7 @@ import pandas as pd
 from bench.columns import column
 from bench.comparison import COUNTED, DRIFT, Comparison
 from bench.report.exports import markdown as markdown_table
+from bench.report.exports import markdown_text
 from bench.report.words import NOTHING, difference_unit, interval, labels_of, ratio, shown, signed
 
 TITLES = {
@@ -26,16 +27,16 @@ TITLES = {
 def printed(found: Comparison) -> dict[str, pd.DataFrame]:
     """Part -> its table with printed cells, empty ones left out. Variants have short names: see :func:`baseline`."""
     names = _names(found)
-    quality, cost = (
+    quality, cost, only = (
         table.assign(variant=table["variant"].map(lambda each: names.get(each, each)))
-        for table in (found.quality, found.cost)
+        for table in (found.quality, found.cost, found.only)
     )
     parts = {
         "changed": found.changed.rename(columns={"kind": "Kind", "what": "What", "a": "A", "b": "B"}),
         "quality": pd.DataFrame([_quality(row) for row in quality.to_dict("records")], dtype=object),
         "cost": pd.DataFrame([_cost(row) for row in cost.to_dict("records")], dtype=object),
         "speed": pd.DataFrame([_speed(row) for row in found.speed.to_dict("records")], dtype=object),
-        "only": found.only.rename(columns={"variant": "Variant", "side": "Side"}),
+        "only": only.rename(columns={"variant": "Variant", "side": "Side"}),
     }
     return {name: table for name, table in parts.items() if len(table)}
 
@@ -61,10 +62,18 @@ def conclusion(found: Comparison) -> str:
     left = [f"{count} in {name} only" for name, count in found.only["side"].value_counts(sort=False).items()]
     if left:
         counted.append(f"Not compared are variants with results on one side: {', '.join(left)}.")
-    more = f" Worse in B: {'; '.join(found.worse)}." if found.worse else ""
+    counted += [f"{each}." for each in found.lacking]
+    worse = [_shortened(each, _names(found)) for each in found.worse]
+    more = f" Worse in B: {'; '.join(worse)}." if worse else ""
     timed = (found.cost["remark"] == DRIFT).any()
     drift = " Timings are of separate runs: a drift between these is in their ratios; bench speed takes turns."
     return f"{' '.join(counted)}{more}{drift if timed else ''}"
+
+
+def _shortened(text: str, names: Mapping[str, str]) -> str:
+    """With the short name of the variant that it begins with."""
+    variant = next((each for each in names if text.startswith((f"{each}: ", f"{each} against "))), "")
+    return f"{names[variant]}{text.removeprefix(variant)}" if variant else text
 
 
 def _counts(table: pd.DataFrame) -> str:
@@ -76,7 +85,10 @@ def markdown(found: Comparison) -> str:
     """Headings and GitHub tables."""
     tables = printed(found)
     sides = {"A": found.a, "B": found.b, "Baseline": baseline(found)}
-    parts = ["  \n".join(f"{name}: {_code(side)}" for name, side in sides.items() if side), conclusion(found)]
+    parts = [
+        "  \n".join(f"{name}: {_code(side)}" for name, side in sides.items() if side),
+        markdown_text(conclusion(found)),
+    ]
     for name, table in tables.items():
         plain = pd.DataFrame(False, index=table.index, columns=table.columns)
         parts.append(f"## {TITLES[name]}\n\n{markdown_table(table, plain).rstrip()}")

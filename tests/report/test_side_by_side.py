@@ -97,7 +97,7 @@ def test_a_gate_that_has_nothing_to_judge_does_not_pass(
     other = planted_results(tmp_path / "c", factors={"attention": ["none", "pam"]}, scores=renamed)
     code, out, err = bench("compare", folders[0], other, "--fail-on", "worse")
     assert code == 2
-    assert "no result in common that could be judged" in err
+    assert "no result is on both sides" in err
     assert "Not compared are variants with results on one side: 2 in A only, 2 in B only." in out
     assert bench("compare", folders[0], other)[0] == 0
 
