@@ -57,8 +57,7 @@ class Hidden:
     another factor's.
 
     Attributes:
-        factor: whose effect.
-        level: against the baseline's level, or the one that it says: ``gates against gates-open``.
+        compared: what the effect is called: ``head=encnet, on average``.
         where: as in :class:`Difference`.
         what: likewise.
         others: the other factors' levels in the pairs that have it, a text a pair.
@@ -67,19 +66,13 @@ class Hidden:
         macs: likewise.
     """
 
-    factor: str
-    level: str
+    compared: str
     where: str
     what: str
     others: tuple[str, ...]
     pairs: int
     parameters: tuple[int, int]
     macs: tuple[int, int]
-
-    @property
-    def compared(self) -> str:
-        """``head=encnet, on average``, as :func:`compared` says it."""
-        return compared(self.factor, self.level, self.pairs)
 
     @property
     def told(self) -> str:
@@ -90,9 +83,17 @@ class Hidden:
         return f"{self.what}, in {len(self.others)} of {self.pairs} pairs{named}"
 
 
-def compared(factor: str, level: str, pairs: int) -> str:
-    """What a factor's effect is called that is made of so many pairs."""
-    return f"{factor}={level}" + (", on average" if pairs > 1 else "")
+def compared(
+    factor: str, level: str, pairs: Sequence[tuple[str, str]], levels: Mapping[str, Mapping[str, str]],
+    base: Mapping[str, str],
+) -> str:  # fmt: skip
+    """What a factor's effect is called that is made of these pairs: ``jpu=on, on average``, ``jpu=on at head=psp``."""
+    if len(pairs) > 1:
+        return f"{factor}={level}, on average"
+    place = {name: at for name, at in levels[pairs[0][0]].items() if name != factor}
+    if all(base[name] == at for name, at in place.items()):
+        return f"{factor}={level}"
+    return f"{factor}={level} at {', '.join(f'{name}={at}' for name, at in place.items())}"
 
 
 MOST_NAMED = 3
@@ -129,7 +130,9 @@ def hidden(audit: Mapping[str, Any], baseline: str, against: Mapping[str, Mappin
     """What no factor is about in the pairs behind effects of factors and interactions, in the order of the factors."""
     levels = {variant: facts["levels"] for variant, facts in audit["variants"].items()}
     found = []
-    for (factor, level), pairs in pairs_of_factors(levels, levels[baseline], against).items():
+    base = levels[baseline]
+    for (factor, level), pairs in pairs_of_factors(levels, base, against).items():
+        effect = compared(factor, level, pairs, levels, base)
         seen: dict[tuple[str, str], list[tuple[str, Difference]]] = {}
         for variant, other in pairs:
             rest = ", ".join(f"{name}={at}" for name, at in levels[variant].items() if name != factor)
@@ -140,7 +143,7 @@ def hidden(audit: Mapping[str, Any], baseline: str, against: Mapping[str, Mappin
             counts = [[getattr(each, name) for _, each in having] for name in ("parameters", "macs")]
             ranges = [(min(values), max(values)) for values in counts]
             others = tuple(rest for rest, _ in having)
-            found.append(Hidden(factor, level, where, what, others, len(pairs), *ranges))
+            found.append(Hidden(effect, where, what, others, len(pairs), *ranges))
     return found
 
 

@@ -116,10 +116,10 @@ def commands(results: Results, command: str, name: str) -> str:
 
     The run makes its own folder's name anew, whatever this one is called by now.
     """
-    made = results.plan.get("folder") or name
     commit, others = _commits(results)
-    program, *rest = command.split(" ")
-    steps = ["plan", "run"] if rest[:1] in (["plan"], ["run"]) else rest[:1]
+    program, _, options = command.partition(" ")
+    step, _, options = options.partition(" ")
+    steps = ["plan", "run"] if step in ("plan", "run") else [step]
     lines = [
         "#!/usr/bin/env bash",
         f"# What made the results of {_one_line(results.plan['name'])}, in order.",
@@ -133,17 +133,25 @@ def commands(results: Results, command: str, name: str) -> str:
         *(f"# some records are of commit {shlex.quote(other)}" for other in others),
         "python3 -m venv .venv",
         ".venv/bin/pip install -c constraints.txt -e .",
-        *(f".venv/bin/{program} {' '.join([step, *rest[1:]])}" for step in steps),
-        f".venv/bin/bench report {shlex.quote(f'{_root(rest)}/{made}')}",
+        *(f".venv/bin/{program} {each} {options}".rstrip() for each in steps),
+        f".venv/bin/{report_command(results.plan, command)}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _root(options: Sequence[str]) -> str:
-    """The folder that a command's results go to."""
-    given = [each.partition("=")[2] for each in options if each.startswith("--results=")]
-    given += [value for name, value in pairwise(options) if name == "--results"]
-    return given[-1] if given else "results"
+def report_command(plan: Mapping[str, Any], command: str) -> str:
+    """What makes the report of the folder that a command makes, whatever that folder is called by now."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quotation that does not end: nobody typed it
+        words = []
+    given = [each.partition("=")[2] for each in words if each.startswith("--results=")]
+    given += [value for name, value in pairwise(words) if name == "--results"]
+    made = plan.get("folder") or "-".join(
+        filter(None, [plan["name"], plan.get("size"), "final" if plan.get("final") else None])
+    )
+    root = given[-1] if given else "results"
+    return f"bench report {shlex.quote(_one_line(f'{root}/{made}'))}"
 
 
 def citation(results: Results) -> str:

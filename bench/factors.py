@@ -119,6 +119,10 @@ class Factor:
                     )
             if len(set(pair)) == 1:
                 raise StudyError(f"factor {self.name!r}, against: level {pair[0]!r} stands against itself")
+            if self.against.get(pair[1]) == pair[0]:
+                raise StudyError(
+                    f"factor {self.name!r}, against: {pair[0]!r} and {pair[1]!r} are there both ways round"
+                )
         for each in self.about or ():
             if each not in self.touched:
                 raise StudyError(

@@ -17,10 +17,11 @@ _NAME = r"[^\s/\\'\"<>|:;,()\[\]{}`]+"
 _LOGIN = re.compile(r"(?<=://)[^\s/@'\"<>]+@")
 """A user, and what may be a password, in front of the host of an address."""
 _PATH = re.compile(
-    r"(?<=\")(?:/[^\"/\n]+/|[A-Za-z]:\\)[^\"\n]+(?=\")|(?<=')(?:/[^'/\n]+/|[A-Za-z]:\\)[^'\n]+(?=')"
+    r"(?<=\")(?:/[^\"/\n]+/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)[^\"\n]+(?=\")"
+    r"|(?<=')(?:/[^'/\n]+/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)[^'\n]+(?=')"
     rf"|\bfile:/+{_NAME}(?:/{_NAME})*|(?<![\w/.:])//{_NAME}(?:/{_NAME})+"
     rf"|(?<![\w/.])(?:~[\w.-]*(?:/{_NAME})+|(?:/{_NAME}){{2,}})/?"
-    rf"|(?:\b[A-Za-z]:\\|(?<![\w\\])\\\\)(?:{_NAME}\\?)+"
+    rf"|(?:(?:(?<![\w\\])\\{{2,4}}\?\\{{1,2}})?\b[A-Za-z]:\\{{1,2}}|(?<![\w\\])\\{{2,4}})(?:{_NAME}\\{{0,2}})+"
 )
 """An absolute path of two components or more, one below a home folder, one of Windows or of a share, or a ``file:``
 address; with blanks only where it is quoted. Not ``images/s`` or a URL."""

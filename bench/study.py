@@ -103,7 +103,7 @@ class Study:
                 self._check_levels("published", levels, complete=False)
         self._check_levels("baseline", self.baseline, complete=True)
         for factor in self.factors:
-            if (level := self.baseline[factor.name]) in factor.against.values():
+            if (level := self.baseline[factor.name]) in {*factor.against, *factor.against.values()}:
                 raise StudyError(f"factor {factor.name!r}, against: all levels are compared with {level!r} anyway")
         for rule in self.exclude:
             self._check_levels("exclude", rule.when, complete=False)
@@ -215,6 +215,14 @@ class Study:
             twin = seen.setdefault((cell.variant, cell.recipe), cell.name)
             if twin != cell.name:
                 raise StudyError(f"study {self.name!r}: {twin} and {cell.name} are the same network and recipe")
+        names = {cell.name for cell in self._cells}
+        for factor in self.factors:
+            for level, other in factor.against.items():
+                having = (cell for cell in self._cells if cell.levels[factor.name] == level)
+                if not any(cell_name({**cell.levels, factor.name: other}) in names for cell in having):
+                    raise StudyError(
+                        f"factor {factor.name!r}, against: no two cells differ in {level!r} and {other!r} alone"
+                    )
 
 
 @dataclass(frozen=True)

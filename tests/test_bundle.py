@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from bench.bundle import BundleError, Exported, export
 from bench.pictures import Album
 from bench.records import frame, load
 from bench.report.page import write_report
+from bench.report.summary import commands
 from bench.store import Record, RecordError, read, read_all, write, write_arrays
 
 Plant = Callable[..., Path]
@@ -208,6 +210,25 @@ def test_the_script_reports_the_folder_that_the_run_makes_not_what_it_is_called_
     folder = planted_results(tmp_path / "before", plan={"folder": "planted-small"})
     script = (unpacked(export(folder).path, tmp_path / "elsewhere") / "commands.sh").read_text()
     assert script.splitlines()[-1] == ".venv/bin/bench report results/planted-small"
+
+
+@pytest.mark.parametrize(
+    ("plan", "run", "report"),
+    [
+        ({"command": "bench run x.py --results out/mine"}, "run x.py --results out/mine", "out/mine/planted"),
+        ({"command": "bench run x.py --results 'my out'"}, "run x.py --results 'my out'", "'my out/planted'"),
+        ({"command": "bench run x.py --results=out", "folder": "a b"}, "run x.py --results=out", "'out/a b'"),
+        ({"size": "small", "final": True}, "run studies/planted.py", "results/planted-small-final"),
+    ],
+)
+@pytest.mark.usefixtures("without_page")
+def test_page_and_script_report_the_folder_that_the_run_makes(
+    tmp_path: Path, planted_results: Plant, plan: dict[str, Any], run: str, report: str
+) -> None:
+    folder = planted_results(tmp_path / "renamed", plan=plan)
+    script = (unpacked(export(folder).path, tmp_path / "elsewhere") / "commands.sh").read_text()
+    assert script.splitlines()[-2:] == [f".venv/bin/bench {run}", f".venv/bin/bench report {report}"]
+    assert commands(load(folder))[-2:] == [f"bench {run}", f"bench report {report}"]
 
 
 @pytest.mark.usefixtures("without_page")

@@ -155,6 +155,7 @@ def test_a_record_of_another_shape_is_refused_with_the_place(
         ("data.classes", [], "data.classes: List should have at least 1 item"),
         ("margin", 2.0, "margin: Input should be less than 1"),
         ("against", {"attention": {"on": "of"}}, "against has a level of 'attention' that factors lacks"),
+        ("against", {"attention": {"on": "off"}}, "against has the baseline's level of 'attention'"),
         ("audit", {"variants": {"attention=on": {}}}, "audit.variants.attention=on.levels: Field required"),
         ("published", [{"system": "DANet"}], "published.0.against: Field required"),
     ],

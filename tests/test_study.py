@@ -27,6 +27,10 @@ class Neck(nn.Module):
         super().__init__()
 
 
+class OtherNeck(Neck):
+    pass
+
+
 class Head(nn.Module):
     def __init__(self, levels: tuple[Level, ...], num_classes: int, boundary: Level | None = None) -> None:
         super().__init__()
@@ -108,6 +112,18 @@ def test_an_excluded_cell_stays_in_the_plan_with_its_reason() -> None:
         made.cell("attention=on,upsampling=jpu")
 
 
+def test_levels_that_no_two_cells_differ_in_alone_cannot_stand_against_each_other() -> None:
+    levels = {**UPSAMPLING.levels, "jpu-wide": change(neck=part(OtherNeck))}
+    factors = (ATTENTION, Factor("upsampling", levels, against={"jpu": "jpu-wide"}), LOSS)
+    assert study(factors=factors).against == {"upsampling": {"jpu": "jpu-wide"}}
+    apart = (
+        Exclude({"attention": "on", "upsampling": "jpu"}, "x"),
+        Exclude({"attention": "off", "upsampling": "jpu-wide"}, "x"),
+    )
+    with pytest.raises(StudyError, match="no two cells differ in 'jpu' and 'jpu-wide' alone"):
+        study(factors=factors, exclude=apart)
+
+
 def test_a_cell_is_found_by_the_levels_that_differ_from_the_baseline() -> None:
     assert study().cell("baseline").name == study().baseline_name
     assert study().cell("extra_loss=on").name == "attention=off,upsampling=dilated,extra_loss=on"
@@ -130,6 +146,11 @@ def test_a_cell_is_found_by_the_levels_that_differ_from_the_baseline() -> None:
             lambda: study(factors=(ATTENTION, against(jpu="dilated"), LOSS)),
             "against: all levels are compared with 'dilated' anyway",
         ),
+        (
+            lambda: study(factors=(ATTENTION, against(dilated="jpu"), LOSS)),
+            "against: all levels are compared with 'dilated' anyway",
+        ),
+        (lambda: against(dilated="jpu", jpu="dilated"), "'dilated' and 'jpu' are there both ways round"),
         (lambda: study(focus="upsamplin"), "focus: no factor 'upsamplin'.*did you mean 'upsampling'"),
         (lambda: study(exclude=(Exclude({"attenton": "on"}, "x"),)), r"no factor 'attenton'.*did you mean 'attention'"),
         (lambda: study(exclude=(Exclude({"attention": "off"}, "x"),)), r"baseline .* is excluded"),

@@ -93,28 +93,29 @@ class Resolution:
     """Which differences between a variant and the baseline could have been resolved, at the strictest of Holm's steps.
 
     Attributes:
+        n: the most common number of seeds; all of this is of the variants that have it, and a spread.
         pooled: the smallest, from the variants' pooled spread.
         low: the smallest of the smallest, each from its own spread.
         high: the largest of them.
-        n: the most common number of seeds.
     """
 
+    n: int
     pooled: float
     low: float
     high: float
-    n: int
 
 
 def resolution(effects_frame: pd.DataFrame) -> Resolution | None:
-    """Of a study's :func:`effects`; ``None`` where no variant has two seeds in common with the baseline."""
-    judged = effects_frame[(effects_frame["kind"] == "variant") & (effects_frame["n"] >= 2)]
-    if judged["resolvable"].isna().all():
+    """Of a study's :func:`effects`; ``None`` where no variant has a spread over seeds."""
+    judged = effects_frame[(effects_frame["kind"] == "variant") & effects_frame["resolvable"].notna()]
+    if judged.empty:
         return None
-    pooled = stats.pooled_sd(zip(judged["sd"], judged["n"], strict=True))
     n = int(judged["n"].mode().max())
+    judged = judged[judged["n"] == n]
+    pooled = stats.pooled_sd(zip(judged["sd"], judged["n"], strict=True))
     tests = int(effects_frame["p"].notna().sum())
     smallest = stats.resolvable(pooled, n, alpha=stats.ALPHA / max(1, tests))
-    return Resolution(smallest, float(judged["resolvable"].min()), float(judged["resolvable"].max()), n)
+    return Resolution(n, smallest, float(judged["resolvable"].min()), float(judged["resolvable"].max()))
 
 
 def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> dict[int, float]:

@@ -174,10 +174,13 @@ def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
     levels = {variant: own for variant, own in levels_of(results).items() if variant in results.planned("quality")}
     base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
     for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
-        places = [place for pair in pairs for place, _ in _differing(results, facts, *pair)]
-        for place in dict.fromkeys(places):
-            said = f"differs in {places.count(place)} of {len(pairs)} pairs"
-            yield _row(audit.compared(factor, level, len(pairs)), place, said, "environment")
+        found: dict[str, list[str]] = {}
+        for place, change in chain.from_iterable(_differing(results, facts, *pair) for pair in pairs):
+            found.setdefault(place, []).append(change)
+        effect = audit.compared(factor, level, pairs, levels, base)
+        for place, changes in found.items():
+            said = f"differs in {len(changes)} of {len(pairs)} pairs" if len(pairs) > 1 else changes[0]
+            yield _row(effect, place, said, "environment")
 
 
 def _timings(results: Results) -> Iterator[dict[str, str]]:

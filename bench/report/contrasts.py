@@ -5,17 +5,17 @@ Each is a weighted sum of variants' scores, taken seed by seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, product
 from math import prod
-from typing import Literal
+from typing import Literal, TypeVar
 
 from bench.records import Results
 from bench.report.words import labels, levels_of
 
 Kind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
-ASKED: tuple[Kind, ...] = ("main effect", "between levels")
+ASKED: tuple[Kind, ...] = ("between levels", "main effect")
 """Kinds that say what a factor does: they are read first, resolved or not."""
 MOST_TOGETHER = 3
 """Factors of one interaction; of more, nobody can say in words what it means."""
@@ -36,7 +36,8 @@ class Contrast:
         variant: the variant that is compared; empty for a factor's effect.
         weights: variant -> weight.
         factors: those in which the two sides differ.
-        pairs: the variants that it sets against each other, one on each side; none of an interaction.
+        pairs: the variants that it sets against each other, one on each side; of an interaction those that differ in
+            one of its factors alone.
     """
 
     label: str
@@ -44,7 +45,7 @@ class Contrast:
     variant: str
     weights: Mapping[str, float]
     factors: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...] = ()
+    pairs: tuple[tuple[str, str], ...]
 
 
 def contrasts(results: Results) -> list[Contrast]:
@@ -155,7 +156,8 @@ def _interactions(results: Results, grid: Mapping[Setting, str], base: Mapping[s
             if corners := list(_corners(grid, chosen, base)):
                 label = " × ".join(f"{factor}={level}" for factor, level in chosen.items())
                 label += "," * bool(over := _of_all(results, factors, len(corners))) + over
-                yield Contrast(label, "interaction", "", _weights(corners, len(factors)), factors)
+                weights, pairs = _weights(corners, len(factors)), _edges(corners, len(factors))
+                yield Contrast(label, "interaction", "", weights, factors, pairs)
 
 
 def _corners(grid: Mapping[Setting, str], levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
@@ -163,7 +165,7 @@ def _corners(grid: Mapping[Setting, str], levels: Mapping[str, str], base: Mappi
 
     One list for every setting of the other factors that has all of them, in the order of :func:`_signs`.
     """
-    choices = list(chain.from_iterable(combinations(levels, count) for count in range(len(levels) + 1)))
+    choices = _subsets(levels)
     for setting in grid:
         if all(dict(setting).get(factor) == level for factor, level in levels.items()):
             corners = [grid.get(_changed(setting, {factor: base[factor] for factor in choice})) for choice in choices]
@@ -173,10 +175,26 @@ def _corners(grid: Mapping[Setting, str], levels: Mapping[str, str], base: Mappi
 
 def _signs(count: int) -> list[int]:
     """+ where an even number of ``count`` levels is put back."""
-    return [
-        (-1) ** len(choice)
-        for choice in chain.from_iterable(combinations(range(count), size) for size in range(count + 1))
+    return [(-1) ** len(choice) for choice in _subsets(range(count))]
+
+
+def _edges(corners: Sequence[Sequence[str]], count: int) -> tuple[tuple[str, str], ...]:
+    """Every two corners of which the second has one more of ``count`` levels put back."""
+    steps = [
+        (one, other)
+        for (one, fewer), (other, more) in product(enumerate(_subsets(range(count))), repeat=2)
+        if len(more) == len(fewer) + 1 and set(fewer) < set(more)
     ]
+    return tuple(dict.fromkeys((each[one], each[other]) for each in corners for one, other in steps))
+
+
+T = TypeVar("T")
+
+
+def _subsets(of: Iterable[T]) -> list[tuple[T, ...]]:
+    """Smaller ones first."""
+    every = list(of)
+    return list(chain.from_iterable(combinations(every, size) for size in range(len(every) + 1)))
 
 
 def _weights(corners: Sequence[Sequence[str]], count: int) -> dict[str, float]:

@@ -157,7 +157,10 @@ def _statistics(results: Results) -> Iterable[str]:
         f"{100 * (1 - stats.ALPHA):.0f} %. Verdicts need a p-value below {stats.ALPHA} after Holm's correction over "
         f"{plural(tests, 'comparison')}."
     )
-    kinds = {"main effect": "main effects", "between levels": "levels against levels", "interaction": "interactions"}
+    kinds = {
+        "between levels": "levels against levels", "simple effect": "a factor at single settings of the others",
+        "main effect": "main effects", "interaction": "interactions",
+    }  # fmt: skip
     said = [name for kind, name in kinds.items() if (rows["kind"] == kind).any()]
     if said:
         yield (

@@ -190,7 +190,7 @@ def render(results: Results, made: Content) -> str:
         tracebacks=summary.tracebacks(results),
         most_tracebacks=summary.MOST_TRACEBACKS,
         stale=[record.file_name for record in results.stale],
-        commands=summary.commands(results, made.folder_name),
+        commands=summary.commands(results),
         methods=methods.methods(results).split("\n\n"),
         files=TABLE_FILES,
         crowded=any(record.measured.get("isolated") is False for record in results.records),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.bundle_texts import report_command
 from bench.records import Results
 from bench.report import confounds, protocol
 from bench.report.words import NOTHING, labels, levels_of, plural
@@ -91,7 +92,7 @@ def tracebacks(results: Results) -> list[Traceback]:
     return [Traceback(text, names) for text, names in files.items()]
 
 
-def commands(results: Results, folder_name: str) -> list[str]:
+def commands(results: Results) -> list[str]:
     """What makes the records and the report again."""
     commits = [each for each in protocol.commits(results) if each != protocol.NO_REPOSITORY]
     mixed = len(commits) > 1
@@ -99,7 +100,7 @@ def commands(results: Results, folder_name: str) -> list[str]:
         *(["# the records come from several states of the source; each makes its own:"] if mixed else []),
         *(f"git checkout {each.split()[0]}{_uncommitted(each)}" for each in commits),
         str(results.plan["command"]),
-        f"bench report results/{results.plan.get('folder') or folder_name}",
+        report_command(results.plan, str(results.plan["command"])),
     ]
 
 

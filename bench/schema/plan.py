@@ -119,6 +119,10 @@ class PlanForm(Form):
         for factor, pairs in self.against.items():
             if not {*pairs, *pairs.values()} <= {*self.factors.get(factor, ())}:
                 raise ValueError(f"against has a level of {reprlib.repr(factor)} that factors lacks")
+            if self.baseline_levels.get(factor) in {*pairs, *pairs.values()}:
+                raise ValueError(f"against has the baseline's level of {reprlib.repr(factor)}")
+            if any(pairs.get(other) == level for level, other in pairs.items()):
+                raise ValueError(f"against has two levels of {reprlib.repr(factor)} both ways round")
         self._check_levels("baseline_levels", self.baseline_levels)
         keys = set()
         for index, cell in enumerate(self.cells):

@@ -155,6 +155,19 @@ def test_what_the_study_could_have_resolved_uses_the_pooled_spread_and_the_stric
     assert found.low < found.pooled < found.high
 
 
+def test_what_could_be_resolved_is_of_one_number_of_seeds_and_of_those_with_a_spread(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    same = [0.60, 0.62, 0.61, 0.63]
+    scores = {A: same, B: [0.6004, 0.6203, None, None], C: [0.61, 0.627, 0.625, 0.634], D: same}
+    frame = compare.effects(load(planted_results(tmp_path, scores=scores)))
+    found, rows = compare.resolution(frame), by_label(frame)
+    assert found is not None
+    own = rows["attention=on"]["resolvable"]
+    assert (found.n, found.low, found.high) == (4, own, own)
+    assert found.pooled == pytest.approx(own)
+
+
 def test_without_a_seed_nothing_is_resolvable(tmp_path: Path, planted_results: Plant) -> None:
     frame = compare.effects(load(planted_results(tmp_path, scores={name: [None] for name in (A, B, C, D)})))
     assert compare.resolution(frame) is None
@@ -230,6 +243,16 @@ def test_a_level_is_compared_with_its_control_at_every_setting_that_has_both(
     assert control["delta"] == pytest.approx((0.01 + 0.02) / 2, abs=TOLERANCE)
     said = [each.text for each in findings(results) if each.kind == "between levels"]
     assert said[0].startswith("attention=both against frozen, on average: mIoU +1.50 points")
+
+
+def test_two_levels_against_each_other_both_ways_round_are_one_comparison_and_refused(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    factors = {"attention": ["none", "frozen", "both"]}
+    plan = {"against": {"attention": {"both": "frozen", "frozen": "both"}}}
+    scores = {f"attention={level}": [0.5, 0.51] for level in factors["attention"]}
+    with pytest.raises(RecordError, match="against has two levels of 'attention' both ways round"):
+        load(planted_results(tmp_path, factors=factors, scores=scores, plan=plan))
 
 
 def test_of_one_factor_a_level_stands_against_its_control_without_a_setting(

@@ -88,6 +88,9 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
     assert said["upsampling=jpu, on average"].endswith(
         "In 1 of 2 pairs the sides differ in more than the factors are about: head."
     )
+    assert said["attention=on × upsampling=jpu"].endswith(
+        "In 1 of 4 pairs the sides differ in more than the factors are about: head."
+    )
     assert "more than" not in said["attention=on"] + said["upsampling=jpu"]
     assert any("1 comparison differs in more than the factors are about" in note for note in notes(results))
     assert summary(results.plan["audit"], PLAIN) == [
@@ -110,6 +113,22 @@ def test_environments_are_compared_without_any_facts_of_networks(tmp_path: Path,
     assert rows["attention=on + upsampling=jpu", "numpy of quality trials"].endswith("→ 1.26.4")
     assert rows["attention=on, on average", "torch of quality trials"] == "differs in 1 of 2 pairs"
     assert len(rows) == 2 + 2 * 2
+
+
+def test_of_a_single_pair_that_an_effect_is_made_of_the_change_itself_is_said(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    factors, excluded = {"gate": ["off", "on"], "dual": ["off", "on"]}, {"gate=off, dual=on": "no boundary head"}
+    scores = {"gate=off, dual=off": [0.60, 0.61], "gate=on, dual=off": [0.62, 0.63], "gate=on, dual=on": [0.66, 0.65]}
+    folder = planted_results(tmp_path, factors=factors, scores=scores, excluded=excluded, stages=["quality"])
+    for file in (folder / "records").glob("*.json"):
+        record = json.loads(file.read_text())
+        if record["trial"]["variant"] == "gate=on, dual=on":
+            record["environment"]["torch"] = "2.6.0"
+            file.write_text(json.dumps(record))
+    rows = {row["Compared"]: row["Difference"] for row in confounds.differences(load(folder)).to_dict("records")}
+    assert rows["dual=on at gate=on"].endswith("→ 2.6.0")
+    assert set(rows) == {"dual=on at gate=on", "gate=on + dual=on"}
 
 
 def test_environments_are_compared_seed_by_seed(tmp_path: Path, planted_results: Plant) -> None:
@@ -149,7 +168,7 @@ def test_records_of_several_commits_are_each_checked_out_by_the_commands(
         record = json.loads(file.read_text())
         record["environment"] |= {"commit": "a" * 40, "dirty": True}
         file.write_text(json.dumps(record))
-    said = commands(load(folder), "planted")
+    said = commands(load(folder))
     assert "several states of the source" in said[0]
     assert f"git checkout {'a' * 12}  # (with uncommitted changes)" in said
     assert len([line for line in said if line.startswith("git checkout")]) == 2

@@ -65,6 +65,8 @@ def test_effects_that_are_no_variants_are_explained_where_there_are_some(
     plan = {"against": {"attention": {"on": "frozen"}}}
     said = methods.methods(load(planted_results(tmp_path / "one", factors=levels, scores=scores, plan=plan)))
     assert "Besides variants against the baseline: levels against levels, each" in said
+    said = methods.methods(load(planted_results(tmp_path / "focus", plan={"focus": "upsampling"})))
+    assert "baseline: a factor at single settings of the others, main effects, interactions, each" in said
 
 
 def test_hours_are_summed_by_stage_and_device(tmp_path: Path, planted_results: Plant) -> None:

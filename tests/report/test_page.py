@@ -139,10 +139,10 @@ def test_a_stale_record_is_named_and_left_out(tmp_path: Path, planted_results: P
 
 
 def test_the_page_says_where_the_numbers_come_from(tmp_path: Path, planted_results: Plant) -> None:
-    page = without_plotly(write_report(planted_results(tmp_path / "folder_name", plan={"size": "small"})))
+    page = without_plotly(write_report(planted_results(tmp_path / "renamed", plan={"size": "small"})))
     for text in (
         "c0ffee0c0ffe (with uncommitted changes)", "Run at size “small”", "bench run studies/planted.py",
-        "bench report results/folder_name", "the last iteration", "Planted CPU", "Multiply-accumulates",
+        "bench report results/planted-small", "the last iteration", "Planted CPU", "Multiply-accumulates",
     ):  # fmt: skip
         assert text in page, text
 

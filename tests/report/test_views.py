@@ -126,3 +126,7 @@ def test_of_many_findings_effects_on_average_are_read_first_and_the_rest_is_fold
     first, folded = fold([*variants, unresolved, nothing])
     assert first == [*variants[:-1], nothing]  # what a factor does not do is no footnote
     assert folded["differences were not resolved"] == [unresolved]
+    silent = [finding("not resolved", "main effect", f"s{index}") for index in range(MOST_FINDINGS)]
+    first, folded = fold([*silent, *variants[:2], average])
+    assert first == [*silent[:6], *variants[:2], average]  # nor may it hide what was found
+    assert folded == {"differences were not resolved": silent[6:]}
