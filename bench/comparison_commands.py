@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from bench import comparison
 from bench.parts import BenchError, nearest
 from bench.report import side_by_side
+from bench.report.words import NOTHING
 from bench.sides import side
 from bench.store import write_text
 from bench.terminal import plain
@@ -23,8 +25,8 @@ MOST_NAMED = 5
 """Of what could not be judged."""
 WIDTH = 200
 """Of a terminal's tables that go to a file or a pipe."""
-_BREAK = re.compile(r",(?=[A-Za-z_])")
-"""Where a long name of a variant may be broken: a space after it lets a terminal do so."""
+GAP = 2
+"""Between columns."""
 
 
 class ComparisonError(BenchError, ValueError):
@@ -66,14 +68,34 @@ def _show(found: comparison.Comparison, form: str, console: Console) -> None:
     sides = {"A": found.a, "B": found.b, "Baseline": side_by_side.baseline(found)}
     console.print(Text("\n".join(f"{name}: {plain(each)}" for name, each in sides.items() if each)), soft_wrap=True)
     for name, rows in side_by_side.printed(found).items():
-        table = Table(
-            box=None, pad_edge=False, header_style="dim", title=side_by_side.TITLES[name], title_justify="left"
-        )
-        for head in rows.columns:
-            table.add_column(Text(plain(str(head))), overflow="fold")
-        for row in rows.itertuples(index=False, name=None):
-            table.add_row(*(Text(_BREAK.sub(", ", plain(str(cell)))) for cell in row))
         console.print()
-        console.print(table)
+        console.print(Text(side_by_side.TITLES[name], style="italic"))
+        heads = [plain(str(head)) for head in rows.columns]
+        cells = [[plain(str(cell)) for cell in row] for row in rows.itertuples(index=False, name=None)]
+        widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
+        if sum(widths) + GAP * (len(widths) - 1) <= console.width:
+            console.print(_table(heads, cells))
+        else:
+            _print_stacked(heads, cells, console)
     console.print()
     console.print(Text(plain(side_by_side.conclusion(found))), soft_wrap=True)
+
+
+def _table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
+    for head in heads:
+        table.add_column(Text(head), no_wrap=True)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _print_stacked(heads: Sequence[str], cells: Sequence[Sequence[str]], console: Console) -> None:
+    """Of a table that a terminal is too narrow for: a row below its first two cells, what is not known left out."""
+    for row in cells:
+        console.print(Text("  ".join(row[:2]), style="bold"))
+        line = Text()
+        for head, cell in zip(heads[2:], row[2:], strict=True):
+            if cell != NOTHING:
+                line.append(f"{head} ", style="dim").append(f"{cell}  ")
+        console.print(Padding(line, (0, 0, 0, 2)))

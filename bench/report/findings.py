@@ -23,7 +23,7 @@ ABLATION, EFFECTS, OUTCOMES, AUDIT = "ablation", "effects-full", "outcomes", "au
 MOST_FINDINGS = 9
 """With more, the rest is folded away: variants rather than :data:`ASKED`, and what was not resolved rather than what
 was."""
-MOST_ASKED = 3
+MOST_SILENT = 3
 """Of :data:`ASKED` that were not resolved, before variants that were."""
 MOST_NAMED = 5
 """Comparisons without a seed that are named."""
@@ -94,16 +94,13 @@ def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Findin
     """The findings that are read at once, and the others by what they are; each in the order given."""
     if len(found) <= MOST_FINDINGS:
         return list(found), {}
-    resolved = [each for each in found if each.verdict not in ("", "not resolved")]
     kinds = [*ASKED, "simple effect", "interaction", "variant", ""]
     by_kind = sorted(found, key=lambda each: kinds.index(each.kind))
-    asked = [each for each in by_kind if each.verdict == "not resolved" and each.kind in ASKED]
-    known = {
-        asks: [each for each in by_kind if each in resolved and (each.kind in ASKED) == asks] for asks in (True, False)
-    }
-    told = [*known[True], *asked[:MOST_ASKED], *known[False], *asked[MOST_ASKED:]]
-    first = told[:MOST_FINDINGS]
-    more = [each for each in resolved if each not in first]
+    resolved = [each for each in by_kind if each.verdict not in ("", "not resolved")]
+    asked, others = ([each for each in resolved if (each.kind in ASKED) == is_asked] for is_asked in (True, False))
+    silent = [each for each in by_kind if each.verdict == "not resolved" and each.kind in ASKED]
+    first = [*asked, *silent[:MOST_SILENT], *others, *silent[MOST_SILENT:]][:MOST_FINDINGS]
+    more = [each for each in found if each in resolved and each not in first]
     unresolved = [each for each in found if each.verdict == "not resolved" and each not in first]
     rest = {"more differences were resolved": more, "differences were not resolved": unresolved}
     return [each for each in found if not each.verdict or each in first], {

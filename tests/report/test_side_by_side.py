@@ -27,9 +27,9 @@ HOSTILE = "<script>alert(1)</script> | [bold]x[/bold]"
 def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs a ``bench`` command in this process; returns exit status, output and errors."""
 
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
+    def run(*arguments: str | Path, columns: int = 300) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "300")
+        monkeypatch.setenv("COLUMNS", str(columns))
         with pytest.raises(SystemExit) as leaving:
             cli.main()
         out, err = capsys.readouterr()
@@ -53,6 +53,14 @@ def test_a_terminal_shows_what_changed_and_what_is_resolved(bench: Command, fold
     assert "2 comparisons of quality: 0 better, 1 worse, 1 not resolved (after Holm)." in out
     assert "−2.00 points" in out
     assert "separate runs" in out
+
+
+def test_a_narrow_terminal_breaks_no_word_and_no_number(bench: Command, folders: tuple[Path, Path]) -> None:
+    wide, narrow = (bench("compare", *folders, columns=columns)[1] for columns in (300, 80))
+    of_tables = narrow.split("2 comparisons of quality")[0].split("Baseline")[1]
+    assert max(map(len, of_tables.splitlines())) <= 80
+    assert {"A", "66.00", "(n=3)", "64.00", "−2.00", "points", "2,000,000,000", "interleaved"} <= set(narrow.split())
+    assert set(wide.split()) - set(narrow.split()) == {"Variant", "Quantity", "—"}
 
 
 def test_markdown_has_a_table_a_part_and_escapes_text(bench: Command, folders: tuple[Path, Path]) -> None:
