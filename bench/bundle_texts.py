@@ -8,10 +8,10 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import filter as filter_names
-from itertools import pairwise
 from typing import Any
 
 from bench.records import Results
+from bench.report.summary import report_command
 from bench.store import Record
 
 FILES = {
@@ -137,21 +137,6 @@ def commands(results: Results, command: str, name: str) -> str:
         f".venv/bin/{report_command(results.plan, command)}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def report_command(plan: Mapping[str, Any], command: str) -> str:
-    """What makes the report of the folder that a command makes, whatever that folder is called by now."""
-    try:
-        words = shlex.split(command)
-    except ValueError:  # a quotation that does not end: nobody typed it
-        words = []
-    given = [each.partition("=")[2] for each in words if each.startswith("--results=")]
-    given += [value for name, value in pairwise(words) if name == "--results"]
-    made = plan.get("folder") or "-".join(
-        filter(None, [plan["name"], plan.get("size"), "final" if plan.get("final") else None])
-    )
-    root = given[-1] if given else "results"
-    return f"bench report {shlex.quote(_one_line(f'{root}/{made}'))}"
 
 
 def citation(results: Results) -> str:

@@ -60,8 +60,9 @@ ALLOWED = {
     "changes": {"store", "sides"},
     "two_samples": {"stats", "signed_ranks"},
     "speed_comparison": {"store", "setting", "stats", "signed_ranks", "sides", "two_samples"},
+    "completeness": {"setting", "store", "sides"},
     "comparison": {
-        "columns", "derived", "store", "stats", "sides", "changes", "two_samples", "speed_comparison",
+        "columns", "derived", "store", "stats", "sides", "changes", "completeness", "two_samples", "speed_comparison",
     },
     "report": {
         "parts", "columns", "derived", "store", "records", "setting", "stats", "signed_ranks", "speedups", "audit",
@@ -70,7 +71,7 @@ ALLOWED = {
     "terminal": set(),
     "comparison_commands": {"parts", "store", "sides", "comparison", "report", "terminal"},
     "redaction": set(),
-    "bundle_texts": {"store", "records"},
+    "bundle_texts": {"store", "records", "report"},
     "bundle": {"parts", "store", "records", "redaction", "bundle_texts", "report"},
     "environment": {"identity"},
     "factors": {"parts", "model", "recipe", "columns"},
@@ -110,7 +111,8 @@ WITHOUT_TORCH = {
     "parts", "columns", "scores", "derived", "frames", "schema", "store", "records", "stats", "audit",
     "signed_ranks", "speedups",
     "pictures", "image_scores", "report", "report_cli", "options", "timing_cli", "cli", "identity", "recipe",
-    "setting", "published", "sides", "changes", "two_samples", "speed_comparison", "comparison",
+    "setting", "published", "sides", "changes", "completeness", "two_samples", "speed_comparison",
+    "comparison",
     "comparison_commands", "redaction", "bundle_texts", "bundle", "terminal",
 }  # fmt: skip
 

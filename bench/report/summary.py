@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
-from bench.bundle_texts import report_command
 from bench.records import Results
 from bench.report import confounds, protocol
 from bench.report.words import NOTHING, labels, levels_of, plural
@@ -102,6 +105,21 @@ def commands(results: Results) -> list[str]:
         str(results.plan["command"]),
         report_command(results.plan, str(results.plan["command"])),
     ]
+
+
+def report_command(plan: Mapping[str, Any], command: str) -> str:
+    """What makes the report of the folder that a command makes, whatever that folder is called by now."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quotation that does not end: nobody typed it
+        words = []
+    given = [each.partition("=")[2] for each in words if each.startswith("--results=")]
+    given += [value for name, value in pairwise(words) if name == "--results"]
+    made = plan.get("folder") or "-".join(
+        filter(None, [plan["name"], plan.get("size"), "final" if plan.get("final") else None])
+    )
+    root = given[-1] if given else "results"
+    return f"bench report {shlex.quote(' '.join(f'{root}/{made}'.split()))}"
 
 
 def _uncommitted(commit: str) -> str:
