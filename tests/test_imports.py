@@ -112,8 +112,7 @@ WITHOUT_TORCH = {
     "signed_ranks", "speedups",
     "pictures", "image_scores", "report", "report_cli", "options", "timing_cli", "cli", "identity", "recipe",
     "setting", "published", "sides", "changes", "completeness", "two_samples", "speed_comparison",
-    "comparison",
-    "comparison_commands", "redaction", "bundle_texts", "bundle", "terminal",
+    "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle", "terminal",
 }  # fmt: skip
 
 
