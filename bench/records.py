@@ -145,8 +145,9 @@ class Results:
 
     @cached_property
     def _class_iou(self) -> pd.DataFrame:
-        done = self._done("quality")
-        rows = [(record, record.measured["classes"], iou(record.measured["confusion"]).tolist()) for record in done]
+        done = list(self._done("quality"))
+        ious = iou([record.measured["confusion"] for record in done]).tolist() if done else []
+        rows = [(record, record.measured["classes"], own) for record, own in zip(done, ious, strict=True)]
         return _long(("class", object), "iou", rows)
 
     def _done(self, stage: str) -> Iterator[Record]:

@@ -95,8 +95,8 @@ def paired(a: Sequence[float], b: Sequence[float], *, alpha: float = ALPHA) -> E
     """
     if len(a) != len(b):
         raise ValueError(f"paired values need one partner each, got {len(a)} and {len(b)}; keep the common seeds only")
-    differences = [float(x) - float(y) for x, y in zip(a, b, strict=True)]
-    return effect(settled(differences, [*a, *b]), alpha=alpha)
+    differences = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    return effect(settled(differences.tolist(), [*a, *b]), alpha=alpha)
 
 
 def settled(differences: Sequence[float], values: Sequence[float]) -> list[float]:
@@ -109,7 +109,8 @@ def settled(differences: Sequence[float], values: Sequence[float]) -> list[float
     found = np.where(np.abs(found) <= rounding, 0.0, found)
     if found.size and found.max() - found.min() <= rounding:
         found = np.full(found.shape, found[0])
-    return [float(each) for each in found]
+    settled_values: list[float] = found.tolist()
+    return settled_values
 
 
 def holm(p: Sequence[float]) -> list[float]:

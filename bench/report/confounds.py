@@ -124,16 +124,27 @@ Facts = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
 
 def _environments(records: Iterable[Record]) -> Facts:
     found: dict[tuple[str, str], dict[str, dict[Any, str]]] = {}
+    told: dict[str, dict[str, str]] = {}
     for record in records:
         trial, environment = record.trial, record.environment
-        facts = {fact: environment[fact] for fact in ENVIRONMENT if fact in environment} | environment.get("bench", {})
+        if (key := repr(environment)) not in told:  # there are few of them
+            told[key] = _told(environment)
         own = found.setdefault((trial["variant"], trial["stage"]), {})
         at = (trial.get("seed"), str(trial.get("setting")))
-        for fact, value in facts.items():
-            text = str(value)[:COMMIT_DIGITS] if fact in ("commit", "study_commit") else str(value)
-            texts = own.setdefault(fact, {}).get(at, "").split(", ")
-            own[fact][at] = ", ".join(dict.fromkeys(filter(None, [*texts, text])))
+        for fact, text in told[key].items():
+            texts = own.setdefault(fact, {})
+            before = texts.get(at)
+            texts[at] = ", ".join(dict.fromkeys([*before.split(", "), text])) if before else text
     return found
+
+
+def _told(environment: Mapping[str, Any]) -> dict[str, str]:
+    """The facts that trials should have in common, commits shortened."""
+    facts = {fact: environment[fact] for fact in ENVIRONMENT if fact in environment} | environment.get("bench", {})
+    return {
+        fact: str(value)[:COMMIT_DIGITS] if fact in ("commit", "study_commit") else str(value)
+        for fact, value in facts.items()
+    }
 
 
 def _differing(results: Results, facts: Facts, variant: str, other: str) -> Iterator[tuple[str, str]]:

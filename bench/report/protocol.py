@@ -80,7 +80,11 @@ def protocol(results: Results) -> pd.DataFrame:
 def provenance(results: Results) -> pd.DataFrame:
     """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
     stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan["stages"]]
-    found = {stage: [_facts(r) for r in results.records if r.trial["stage"] == stage] for stage in stages}
+    environments = {repr(record.environment): record for record in results.records}  # there are few of them
+    facts_of = {text: _facts(record) for text, record in environments.items()}
+    found = {
+        stage: [facts_of[repr(r.environment)] for r in results.records if r.trial["stage"] == stage] for stage in stages
+    }
     names = list(dict.fromkeys(name for group in found.values() for facts in group for name in facts))
     rows = [[name, *(_seen(facts.get(name) for facts in found[stage]) for stage in stages)] for name in names]
     return pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)

@@ -186,9 +186,7 @@ def _best(columns: Mapping[str, pd.DataFrame], better: Literal["higher", "lower"
 
 def _by_seed(results: Results, name: str) -> pd.DataFrame:
     """Seeds x variants that have a value."""
-    frame = results.frame()
-    known = frame[(frame["stage"] == "quality") & frame[name].notna()]
-    return known.pivot_table(index="seed", columns="variant", values=name, sort=False)
+    return pd.DataFrame(results.scores(name))
 
 
 def _of_variants(
