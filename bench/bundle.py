@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from bench.parts import BenchError
 from bench.records import Results, load
 from bench.redaction import Command, Redaction
 from bench.report.page import write_report
-from bench.store import RecordError, read_json
+from bench.store import RecordError, json_text, read_json
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Of every file in the zip: the earliest time that the format knows."""
@@ -133,9 +132,9 @@ def _cleaned(path: Path, file: str, cleaned: Redaction, command: Command) -> str
         after = {**cleaned.tree(before, file), "command": command.shown}
         if command.known:
             cleaned.counts[file] = cleaned.counts.get(file, 0) + len(command.known)
-        return text if after == {**before, "command": typed} else json.dumps(after, indent=1, ensure_ascii=False) + "\n"
+        return text if after == {**before, "command": typed} else json_text(after)
     after = cleaned.tree(before, file)
-    return text if after == before else json.dumps(after, indent=1, ensure_ascii=False) + "\n"
+    return text if after == before else json_text(after)
 
 
 def _source(root: Path, results: Results, command: Command) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import tempfile
 import zipfile
 import zlib
@@ -33,6 +34,9 @@ VERSION = 1
 FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "excluded"})
 """Outcomes that are results: such a trial is not run again unless it is asked for."""
 STATUSES: tuple[str, ...] = get_args(Status)
+
+_NUMBERS = re.compile(r'\[\n([^\[\]{}":]+)\]')
+"""A list of numbers over several lines; a string's own line breaks are escaped."""
 
 MANY = 1000
 """Records whose reading is worth a word with the garbage collector."""
@@ -89,7 +93,17 @@ def write(record: Record, folder: Path) -> Path:
 
 def write_json(data: Mapping[str, Any], path: Path) -> None:
     """JSON into ``path`` by a rename, flushed to disk first, so that no crash leaves half a file."""
-    write_text(json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n", path)
+    write_text(json_text(data), path)
+
+
+def json_text(data: Mapping[str, Any]) -> str:
+    """JSON that people and ``git diff`` can read: a line an entry, but a row of numbers on one line.
+
+    Raises:
+        ValueError: for NaN and infinity.
+    """
+    text = json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False)
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
 def write_text(text: str, path: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from bench.records import load
 from bench.report import catalogue
 from bench.report.page import write_report
+from bench.store import json_text
 
 FACTORS = {name: ["off", "on"] for name in ("attention", "gate", "jpu", "auxiliary", "pretrained")}
 SEEDS = 312
@@ -74,9 +75,7 @@ def plant(folder: Path) -> int:
             cells.append(cell)
             on = combination.count("on")
             measured = _quality(generator, on) if cell["stage"] == "quality" else _cost(generator, on)
-            (folder / "records" / f"{cell['key']}.planted0.json").write_text(
-                json.dumps(_record(cell, measured), indent=1)
-            )
+            (folder / "records" / f"{cell['key']}.planted0.json").write_text(json_text(_record(cell, measured)))
     (folder / "study.json").write_text(json.dumps(_plan(cells)))
     return len(cells)
 

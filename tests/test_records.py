@@ -17,7 +17,7 @@ from bench.data.synthetic import Synthetic
 from bench.parts import part
 from bench.recipe import Recipe
 from bench.records import load
-from bench.store import Record, RecordError, read, read_all, write, write_arrays, write_json
+from bench.store import Record, RecordError, json_text, read, read_all, write, write_arrays, write_json
 
 Plant = Callable[..., Path]
 BASE = "attention=off, upsampling=dilated"
@@ -239,6 +239,14 @@ def test_a_record_with_nan_is_refused_and_leaves_nothing_behind(tmp_path: Path) 
 
 def test_a_written_record_is_plain_json(tmp_path: Path) -> None:
     assert json.loads(write(some_record(), tmp_path).read_text())["outcome"] == {"status": "done"}
+
+
+def test_json_has_a_row_of_numbers_on_a_line_and_leaves_text_alone() -> None:
+    data = {"confusion": [[1, 2], [3, -4.5e-7]], "names": ["[\n1,\n2]", "b"], "none": [], "of": [{"x": [None, True]}]}
+    text = json_text(data)
+    assert json.loads(text) == data
+    assert '"confusion": [\n  [1, 2],\n  [3, -4.5e-07]\n ],' in text
+    assert '   "x": [null, true]\n' in text
 
 
 @pytest.mark.parametrize("change", [{"outcome": {}}, {"trial": {"stage": "cost"}}, {"trial": None}, {"surplus": 1}])
