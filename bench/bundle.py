@@ -150,7 +150,10 @@ def _source(root: Path, results: Results, command: Command) -> tuple[str, ...]:
             ["git", "-C", str(path.parent), "show", f"{commit}:./{path.name}"], capture_output=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
-        return (f"The study's source is not included: git has no {path.name} of commit {commit[:12]} here.",)
+        return (
+            f"The study's source is not included: git has no {path.name} of commit {commit[:12]} here; export from "
+            "within the repository that the study was run in.",
+        )
     target = root / "study" / path.name
     target.parent.mkdir()
     target.write_bytes(shown.stdout)

@@ -21,7 +21,7 @@ DEFINITION = (
 def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
     """One row a fact that differs: kind (study, recipe, choices, environment), what, and its text on both sides."""
     rows = [
-        *_differing("study", *({name: side.plan[name] for name in DEFINITION if name in side.plan} for side in (a, b))),
+        *_differing("study", _definition(a), _definition(b)),
         *_differing("recipe", a.plan.get("recipe", {}), b.plan.get("recipe", {})),
     ]
     told = {row[1:] for row in rows if row[0] == "recipe"}
@@ -31,6 +31,11 @@ def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
 
 
 Row = tuple[str, str, str, str]
+
+
+def _definition(side: Side) -> dict[str, Any]:
+    """What the study says; a field without a value says as much as one that an older plan does not have."""
+    return {name: side.plan[name] for name in DEFINITION if side.plan.get(name) is not None}
 
 
 def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:

@@ -94,8 +94,10 @@ def _print_stacked(heads: Sequence[str], cells: Sequence[Sequence[str]], console
     """Of a table that a terminal is too narrow for: a row below its first two cells, what is not known left out."""
     for row in cells:
         console.print(Text("  ".join(row[:2]), style="bold"))
-        line = Text()
+        line, before = Text(), ""
         for head, cell in zip(heads[2:], row[2:], strict=True):
             if cell != NOTHING:
-                line.append(f"{head} ", style="dim").append(f"{cell}  ")
+                alone = {head, before} & {"A", "B"}  # each side has a line of its own
+                line.append("\n" * bool(alone and line) + f"{head} ", style="dim").append(f"{cell}  ")
+                before = head
         console.print(Padding(line, (0, 0, 0, 2)))

@@ -138,5 +138,5 @@ def _checked_table(rows: Sequence[Checked]) -> Table:
     for row in rows:
         deployed = sum(count for slot, count in row.parameters.items() if slot != "auxiliary")
         shape = "×".join(map(str, row.output_shape))
-        table.add_row(row.cell.name, f"{deployed / 1e6:.3f}", f"{sum(row.macs.values()) / 1e9:.2f}", shape)
+        table.add_row(row.cell.name, f"{deployed / 1e6:.3f}", f"{sum(row.macs.values()) / 1e9:.3f}", shape)
     return table

@@ -24,6 +24,9 @@ from bench.scores import iou
 from bench.setting import Setting
 from bench.store import VERSION, Record, RecordError, no_collection, read_all, read_json
 
+MOST_NAMED = 5
+"""Folders that an error names."""
+
 
 @dataclass(frozen=True)
 class Results:
@@ -186,9 +189,16 @@ def read_plan(folder: Path) -> dict[str, Any]:
     try:
         plan = read_json(path)
     except FileNotFoundError:
-        raise RecordError(f"{folder} has no study.json; make one with: bench plan STUDY") from None
+        inside = sorted(each.parent.name for each in folder.glob("*/study.json"))
+        more = f" and {len(inside) - MOST_NAMED} more" if len(inside) > MOST_NAMED else ""
+        remedy = f"folders in it have one: {', '.join(inside[:MOST_NAMED])}{more}"
+        remedy = remedy if inside else "make one with: bench plan STUDY"
+        raise RecordError(f"{folder} has no study.json; {remedy}") from None
     except ValueError as error:
         raise RecordError(f"{path} is damaged ({error}); {remedy}") from error
+    version = plan.get("version") if isinstance(plan, dict) else None
+    if isinstance(version, int) and version != VERSION:
+        raise RecordError(f"{path} has format {version}, this bench reads {VERSION}; use the bench that wrote it")
     if wrong := problem(PlanForm, plan):
         raise RecordError(f"{path} is no plan of format {VERSION} ({wrong}); {remedy}")
     return dict(plan)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.records import load, read_plan
-from bench.store import FINAL, Record, RecordError, read
+from bench.store import FINAL, Record, RecordError, read, record_files
 
-_SIDE = re.compile(r"(?P<folder>.+?)(?:@(?P<commit>[0-9a-f]{4,40}))?(?:#(?P<host>[0-9a-f]{4,8}))?")
+_SIDE = re.compile(r"(?P<folder>.+?)(?:@(?P<commit>[^@#]+))?(?:#(?P<host>[^@#]+))?")
+_DIGITS = re.compile(r"[0-9a-f]{4,40}")
+"""Of a commit or a host, as records have them."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,29 @@ def side(text: str) -> Side:
         RecordError: for a folder without study, for a commit or host without records, and for two records of one trial.
     """
     match = None if Path(text).is_dir() else _SIDE.fullmatch(text)
-    if match is None or not (match["commit"] or match["host"]):
+    if match is None or not (match["commit"] or match["host"]) or not Path(match["folder"]).is_dir():
         results = load(text)
         return Side(text, results.plan, tuple(results.records))
     folder = Path(match["folder"])
     plan = read_plan(folder)
-    found = [(path.name, read(path)) for path in sorted((folder / "records").glob("*.json"))]
+    found = [(path.name, read(path)) for path in record_files(folder / "records")]
     chosen = [(name, record) for name, record in found if _is_of(record, match["commit"], match["host"])]
     if not chosen:
-        raise RecordError(f"{text} has no record; {folder} has those of {_sources(record for _, record in found)}")
+        unknown = [each for each in match.groups()[1:] if each and not _DIGITS.fullmatch(each)]
+        hint = " (branches and tags of git are not known here)" if unknown else ""
+        raise RecordError(
+            f"{text} has no record{hint}; {folder} has those of {_sources(record for _, record in found)}"
+        )
     return Side(text, plan, tuple(_one_each(chosen, {cell["key"] for cell in plan["cells"]})))
 
 
 def _is_of(record: Record, commit: str | None, host: str | None) -> bool:
-    own = record.environment
-    return str(own.get("commit")).startswith(commit or "") and str(own.get("host")).startswith(host or "")
+    asked = {"commit": commit, "host": host}
+    return all(
+        _DIGITS.fullmatch(start) and str(record.environment.get(name)).startswith(start)
+        for name, start in asked.items()
+        if start
+    )
 
 
 def _sources(records: Iterable[Record]) -> str:

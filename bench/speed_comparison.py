@@ -38,10 +38,16 @@ def speed(a: Side, b: Side) -> pd.DataFrame:
 
 def _timed(side: Side) -> Iterator[tuple[tuple[str, str, str, str], Record]]:
     for variant in side.variants:
-        for record in side.done("speed", variant):
+        for record in sorted(side.done("speed", variant), key=_size):
             trial = record.trial
             against, setting = str(trial.get("against")), Setting(**trial["setting"]).name
             yield (variant, against, setting, str(record.environment.get("hardware"))), record
+
+
+def _size(record: Record) -> tuple[str, int]:
+    """The other side, then the pixels of the input."""
+    setting = Setting(**record.trial["setting"])
+    return str(record.trial.get("against")), setting.height * setting.width
 
 
 def _row(key: tuple[str, str, str, str], one: Record, other: Record) -> dict[str, Any]:

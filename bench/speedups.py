@@ -18,6 +18,8 @@ from bench.stats import holm
 from bench.store import Record
 
 NAN = float("nan")
+NOWHERE = "none in the range"
+"""What is said of a ratio that does not cross 1 between the sizes measured."""
 SETTING = ("height", "width", "batch", "precision", "mode", "phase")
 MEASURED = (
     "ratio", "low", "high", "p", "p_holm", "verdict", "verdict_reason", "blocks",
@@ -102,14 +104,18 @@ def crossing_table(comparisons: pd.DataFrame) -> pd.DataFrame:
     rows = []
     kinds = ["variant", "against", "batch", "precision", "mode", "phase"]
     for kind, group in comparisons.dropna(subset=["low", "high"]).groupby(kinds, sort=False):
-        points = [
-            (int(row["height"] * row["width"]), Ratio(row["ratio"], row["low"], row["high"], int(row["blocks"])))
-            for row in group.to_dict("records")
-        ]
-        if len(points) > 1:
-            said = "; ".join(_spell(each) for each in crossings(points)) or "none in the range"
+        if said := crossings_in_words(group):
             rows.append({**dict(zip(kinds, kind, strict=True)), "ratio crosses 1": said})
     return pd.DataFrame(rows, columns=[*kinds, "ratio crosses 1"])
+
+
+def crossings_in_words(comparisons: pd.DataFrame) -> str:
+    """Where the ratio of comparisons of one kind crosses 1, ``none in the range`` for nowhere; empty for one size."""
+    points = [
+        (int(row["height"] * row["width"]), Ratio(row["ratio"], row["low"], row["high"], int(row["blocks"])))
+        for row in comparisons.dropna(subset=["low", "high"]).to_dict("records")
+    ]
+    return "; ".join(map(_spell, crossings(points))) or NOWHERE if len(points) > 1 else ""
 
 
 def _row(cell: Mapping[str, Any], record: Record | None) -> dict[str, Any]:

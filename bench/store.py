@@ -130,7 +130,9 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]
                 raise ValueError("it is one array, not an archive of arrays")
             return {name: arrays[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RecordError(f"{path} cannot be read ({error}); delete it, and its trial counts without it") from error
+        # Of what is no archive at all, numpy says that it may be a pickle, and how to run it.
+        why = "it is no archive of arrays" if "pickle" in str(error) else error
+        raise RecordError(f"{path} cannot be read ({why}); delete it, and reports go without it") from error
 
 
 def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
@@ -210,6 +212,15 @@ def _problem(data: Any) -> str:
     return wrong and f"measured.{wrong}"
 
 
+def record_files(folder: Path) -> list[Path]:
+    """The files of a ``records`` folder in the order of their names; none where there is no folder.
+
+    Raises:
+        OSError: for a folder that may not be read: its records are not missing.
+    """
+    return sorted(path for path in folder.iterdir() if path.suffix == ".json") if folder.exists() else []
+
+
 def read_all(folder: Path) -> list[Record]:
     """The records of a ``records`` folder, one a key, in file-name order.
 
@@ -217,12 +228,13 @@ def read_all(folder: Path) -> list[Record]:
 
     Raises:
         RecordError: for two finished records of one trial, or a file in place of the folder.
+        OSError: for a folder that may not be read.
     """
     if folder.exists() and not folder.is_dir():
         raise RecordError(f"{folder} is no folder, so no record can be in it; move it away")
     chosen: dict[str, tuple[Path, Record]] = {}
     with no_collection() as was_on:
-        read_files = [(path, read(path)) for path in sorted(folder.glob("*.json"))]
+        read_files = [(path, read(path)) for path in record_files(folder)]
         if len(read_files) > MANY and was_on:
             gc.collect()  # once: by itself, Python would go through what was read three times before it is old to it
     for path, record in read_files:

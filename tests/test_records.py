@@ -259,7 +259,36 @@ def test_a_file_that_lacks_what_every_record_has_is_named(
         load(tmp_path)
 
 
-@pytest.mark.parametrize("plan", [[], {"version": 2}, {"version": 1, "name": "x"}])
+def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
+    planted_results: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = planted_results(tmp_path)
+
+    def forbidden(path: str | Path = ".") -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(f"os.{name}", forbidden)
+    with pytest.raises(PermissionError, match="records"):
+        load(folder)
+
+
+def test_the_folders_of_results_in_a_folder_are_named(planted_results: Callable[..., Path], tmp_path: Path) -> None:
+    for name in "abcdefg":
+        planted_results(tmp_path / name)
+    with pytest.raises(RecordError, match=r"has no study.json; folders in it have one: a, b, c, d, e and 2 more$"):
+        load(tmp_path)
+
+
+def test_a_plan_of_a_newer_bench_is_not_to_be_written_over(
+    planted_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    (planted_results(tmp_path) / "study.json").write_text('{"version": 2}')
+    with pytest.raises(RecordError, match=r"has format 2, this bench reads 1; use the bench that wrote it$"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("plan", [[], {"version": "one"}, {"version": 1, "name": "x"}])
 def test_a_plan_of_another_format_is_named(planted_results: Callable[..., Path], tmp_path: Path, plan: Any) -> None:
     (planted_results(tmp_path) / "study.json").write_text(json.dumps(plan))
     with pytest.raises(RecordError, match=r"study.json is no plan of format 1"):

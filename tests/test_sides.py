@@ -89,3 +89,10 @@ def test_a_commit_or_host_without_records_names_those_that_are_there(tmp_path: P
 def test_a_folder_may_have_such_a_name_itself(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path / "x@c0ffee", factors=FACTORS, scores=SCORES)
     assert scores(side(str(folder)).records) == 4
+
+
+@pytest.mark.parametrize("tag", ["@HEAD", "@v1.0", "#zzz", "@c0ff#zzz"])
+def test_what_is_no_hash_is_told_the_hashes_that_there_are(tmp_path: Path, planted_results: Plant, tag: str) -> None:
+    folder = planted_results(tmp_path / "x", factors=FACTORS, scores=SCORES)
+    with pytest.raises(RecordError, match=r"branches and tags of git are not known here\); .*x has those of @c0ff"):
+        side(f"{folder}{tag}")

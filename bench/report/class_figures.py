@@ -117,7 +117,7 @@ def differences(results: Results) -> Figure:
 
 def others(count: int) -> str:
     """What a caption says of variants that are not drawn."""
-    return f" The file alone has {plural(count, 'other variant')}." if count > 0 else ""
+    return f" Not drawn, for room: {plural(count, 'other variant')}; the file below has all." if count > 0 else ""
 
 
 def _class_axis(figure: Any, classes: Sequence[str]) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from bench import audit
+from bench.columns import column
 from bench.derived import NOISY
 from bench.records import Results
 from bench.report.once import once
-from bench.report.words import NOTHING, labels, levels_of
+from bench.report.words import NOTHING, decimals, labels, levels_of
 from bench.setting import Setting
 from bench.speedups import spread
 from bench.store import Record
@@ -111,10 +112,12 @@ def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, str
     """Both counts as printed, a range where pairs differ; nothing where there is neither."""
     if not any((*parameters, *macs)):
         return {}
-    shown = {"Parameters (M)": (parameters, 1e6), "MACs (G)": (macs, 1e9)}
+    shown = {"parameters": parameters, "macs": macs}
     return {
-        head: " to ".join(dict.fromkeys(f"{value / unit:+.2f}" for value in both))
-        for head, (both, unit) in shown.items()
+        f"{column(name).label} ({column(name).shown_unit})": " to ".join(
+            dict.fromkeys(f"{value * column(name).scale:+.{decimals(value, name)}f}" for value in both)
+        )
+        for name, both in shown.items()
     }
 
 

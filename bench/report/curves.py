@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.columns import FAMILIES, column
 from bench.records import Results
-from bench.report.axes import apart, log_axis
+from bench.report.axes import apart, focus, log_axis
 from bench.report.class_figures import MOST_VARIANTS, notable, others
 from bench.report.figures import (
     Figure,
@@ -87,12 +87,15 @@ def _boundary(results: Results, family: str) -> Figure:
         )  # fmt: skip
     alone = [pixels[0] - 1, pixels[0] + 1] if len(pixels) == 1 else None
     figure.update_xaxes(tickvals=pixels, rangemode="tozero", range=alone)
+    ends = [row[2:5] for variant in seen for row in found[variant]]
+    axis, cut = focus(*([each[place] for each in ends] for place in range(3)))
+    figure.update_yaxes(range=axis)
     heads = ["Variant", "Tolerance (px)", head, "low", "high", "n"]
     drawn_rows, every_row = ([row for v in names for row in found[v]] for names in (seen, found))
     definition = FAMILIES[family].definition.replace("{} px", "the tolerance")
     caption = (
         "Mean over seeds with its Student-t 95 % interval, variants side by side at every tolerance. "
-        f"{definition}{others(len(found) - len(seen))}"
+        f"{definition}{cut}{others(len(found) - len(seen))}"
     )
     convention = "images with the class" if family.endswith("present") else "all images"
     return finished(

@@ -43,17 +43,15 @@ def html(table: pd.DataFrame, bold: pd.DataFrame, caption: str) -> str:
 
 
 def _as_markdown(table: Table) -> str:
-    said = markdown_text(" ".join(each for each in (table.caption, _absent(table)) if each))
-    return f"{markdown(table.printed(), table.emphasis())}\n{said}\n"
+    return f"{markdown(table.printed(), table.emphasis())}\n{markdown_text(_said(table))}\n"
 
 
 def _as_latex(table: Table) -> str:
-    said = " ".join([table.caption, _absent(table)]).strip()
-    return latex(table.printed(), table.emphasis(), said, label=table.name)
+    return latex(table.printed(), table.emphasis(), _said(table), label=table.name)
 
 
 def _as_html(table: Table) -> str:
-    return html(table.printed(), table.emphasis(), " ".join([table.caption, _absent(table)]).strip())
+    return html(table.printed(), table.emphasis(), _said(table))
 
 
 def _as_csv(table: Table) -> str:
@@ -76,5 +74,5 @@ def markdown_text(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", plain(one_line(text)))
 
 
-def _absent(table: Table) -> str:
-    return f"No rows: {table.absent}." if table.absent else ""
+def _said(table: Table) -> str:
+    return " ".join(filter(None, [table.said, f"No rows: {table.absent}." if table.absent else ""]))

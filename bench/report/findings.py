@@ -77,14 +77,11 @@ def findings(results: Results) -> list[Finding]:
         found = [_one(said, OUTCOMES, "outcomes")]
     if "quality" not in results.plan["stages"]:
         names = labels(results)
-        others = [variant for variant, row in costs.items() if not row["is_baseline"] and _cost(row)]
+        base = costs.get(results.baseline, {})
         found = [
-            _one(
-                f"{names[each]}: {_cost(costs[each])} against the baseline.",
-                places[each],
-                "cost",
-            )
-            for each in others
+            _one(f"{names[each]}: {said} against the baseline.", places[each], "cost")
+            for each, row in costs.items()
+            if base and not row["is_baseline"] and (said := _cost_of([(row, base)]))
         ]
     last = (_runs(costs), _resolution(effects), _not_compared(effects), _holes(results))
     return [each for each in (*found, *last) if each is not None]
@@ -121,10 +118,12 @@ def _comparison(
     contrast: Contrast,
 ) -> Finding:
     sentences = [Sentence(_effect(row, results), f"#{place}", "effect")]
-    variant = str(row["variant"])
-    if row["kind"] == "variant" and _cost(costs[variant]):
-        said = f"Cost against the baseline: {_cost(costs[variant])}."
-        sentences.append(Sentence(said, f"#{places[variant]}", "cost"))
+    if row["kind"] != "interaction" and (
+        said := _cost_of([(costs[one], costs[other]) for one, other in contrast.pairs])
+    ):
+        lead = {"variant": " against the baseline", "main effect": " in its pairs"}.get(str(row["kind"]), "")
+        where = f"#{places[contrast.pairs[0][0]]}" if len(contrast.pairs) == 1 else f"#{ABLATION}"
+        sentences.append(Sentence(f"Cost{lead}: {said}.", where, "cost"))
     if confound := confounds.sentence(results, contrast.pairs):
         sentences.append(Sentence(confound, f"#{AUDIT}", "audit"))
     return Finding(sentences, str(row["verdict"]), str(row["kind"]))
@@ -149,13 +148,22 @@ def _interaction(row: Mapping[Any, Any]) -> str:
     return more.get(row["verdict"]) or verdict(row)
 
 
-def _cost(row: Mapping[Any, Any]) -> str:
-    """``1.20 × MACs and 1.35 × latency``; empty where no ratio is known."""
-    known = [(IN_WORDS[name], row.get(f"{name}_ratio", float("nan"))) for name in ("macs", "latency_s", "peak_bytes")]
-    parts = [
-        f"{value:.2f}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{words}" for words, value in known if not math.isnan(value)
-    ]
+def _cost_of(pairs: Sequence[tuple[Mapping[Any, Any], Mapping[Any, Any]]]) -> str:
+    """``1.20 × MACs and 1.35 to 1.40 × latency``, the first of each pair over the second; empty where none is known.
+
+    A ratio that is not known in one of the pairs is not said of the others.
+    """
+    parts = []
+    for name in ("macs", "latency_s", "peak_bytes"):
+        ratios = [_over(one[f"{name}_ratio"], other[f"{name}_ratio"]) for one, other in pairs]
+        if ratios and not any(map(math.isnan, ratios)):
+            span = " to ".join(dict.fromkeys(f"{each:.2f}" for each in (min(ratios), max(ratios))))
+            parts.append(f"{span}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{IN_WORDS[name]}")
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else ""
+
+
+def _over(one: float, other: float) -> float:
+    return one / other if other else math.nan
 
 
 def _runs(costs: Mapping[str, Mapping[Any, Any]]) -> Finding | None:
@@ -176,7 +184,7 @@ def _resolution(effects: pd.DataFrame) -> Finding | None:
     limit, least, most = (resolvable(each, tables.JUDGED) for each in (able_to.pooled, able_to.low, able_to.high))
     able = f"{lead} {plural(able_to.n, 'seed')} and the spread seen, this study could have resolved"
     if limit == "none":
-        return _one(f"{able} not even the largest possible difference four times out of five.", EFFECTS, "effects")
+        return _one(f"{able} no difference, however large, four times out of five.", EFFECTS, "effects")
     unit = difference_unit(tables.JUDGED)
     each = f" (by comparison {least} to {most})" if least != most else ""
     said = f"{able} differences {limit} {unit} four times out of five{each}, and smaller ones less often."

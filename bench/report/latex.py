@@ -1,5 +1,5 @@
-"""Tables as LaTeX that fit their page: long heads and texts on several lines, a wide table set smaller, a long one on
-several pages. Text from a study stays text: what LaTeX acts on is escaped."""
+"""Tables as LaTeX that fit their page: long heads and texts on several lines, a wide table set smaller or on its side,
+a long one on several pages. Text from a study stays text: what LaTeX acts on is escaped."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ ONE_PAGE = 45
 """Lines beyond which a table breaks over pages."""
 UPRIGHT = 95
 """Characters across a page; a wider table that breaks over pages lies on its side."""
+LEGIBLE = 105
+"""Characters across of a table on one page; a wider one lies on its side, for upright it would be set below 7 pt."""
 CHARACTER_EM = 0.5
-PREAMBLE = r"% needs \usepackage{amssymb,array,booktabs,graphicx,longtable,lscape,textcomp}"
+PREAMBLE = r"% needs \usepackage{amssymb,array,booktabs,graphicx,longtable,lscape,rotating,textcomp}"
 SHRUNK = r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """A table wider than its line is set as wide as that; no other is changed."""
 ROOM = r"\setlength{\abovetopsep}{4pt}"
@@ -72,7 +74,8 @@ def latex(table: pd.DataFrame, bold: pd.DataFrame, caption: str, label: str = ""
     top, middle, bottom = (rf"    \{rule}rule" for rule in ("top", "mid", "bottom"))
     if not long:
         inner = [rf"  \begin{{tabular}}{{{kinds}}}", top, head, middle, *rows, bottom, r"  \end{tabular}}"]
-        lines = [r"\begin{table}", rf"  \centering{ROOM}", said, SHRUNK, *inner, r"\end{table}"]
+        kind = "sidewaystable" if _width(heads, columns, line) > LEGIBLE else "table"
+        lines = [rf"\begin{{{kind}}}", rf"  \centering{ROOM}", said, SHRUNK, *inner, rf"\end{{{kind}}}"]
         return "\n".join([PREAMBLE, *lines, ""])
     begin = rf"\begin{{longtable}}{{{kinds}}}"
     lines = [SMALL, begin, rf"{said} \\", top, head, middle, r"    \endhead", *rows, bottom]

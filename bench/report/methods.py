@@ -49,7 +49,7 @@ def _data(results: Results) -> Iterable[str]:
         yield f"Quality was measured on the {plural(images, 'image')} of its {split} split."
     reported = results.plan["recipe"].get("reported")
     if reported and _trains(results):
-        yield f"Reported is the {reported}."
+        yield f"Scores are those of the {reported}."
 
 
 TRAINING = {
@@ -73,13 +73,21 @@ def _training(results: Results) -> Iterable[str]:
     if not _trains(results):
         return
     recipe = results.plan["recipe"]
-    said = [text.format(_value(name, recipe[name])) for name, text in TRAINING.items() if recipe.get(name) is not None]
+    asked = {name: text for name, text in TRAINING.items() if recipe.get(name) is not None}
+    said = [
+        text.format(_value(name, recipe[name])) for name, text in asked.items() if not _changes_nothing(name, recipe)
+    ]
     if said:
         yield f"Training: {', '.join(said)}."
     optimiser = recipe.get("optimiser")
     if isinstance(optimiser, Mapping):
         yield f"Optimiser: {', '.join(f'{name} {value}' for name, value in optimiser.items())}."
     yield from _recipe_of_variants(results)
+
+
+def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
+    """A factor of one, and random scales that are all the same one."""
+    return (name == "head_lr_factor" and recipe[name] == 1) or (name == "scale" and set(recipe[name]) == {1})
 
 
 def _recipe_of_variants(results: Results) -> Iterable[str]:
@@ -181,7 +189,7 @@ def _cost_protocol(results: Results) -> Iterable[str]:
         yield f"Cost of {plural(count, 'network')} was measured on an input of {size} pixels at batch {batch}."
     samples = [len(each["latency_s"]) for each in cost if each.get("latency_s")]
     if samples:
-        yield f"Latency is the median of {_range(samples)} forwards, each timed until the device was done."
+        yield f"Latency is the median of {protocol.span(samples)} forwards, each timed until the device was done."
         yield from _timing(cost)
     for kind in Counter(each["memory_kind"] for each in cost if each.get("memory_kind")):
         yield f"Peak memory: {kind}."
@@ -195,7 +203,7 @@ def _timing(cost: Sequence[Mapping[str, Any]]) -> Iterable[str]:
         yield f"Clock: {clock}."
     warm = [int(each["latency_protocol"]["warm_up_calls"]) for each in cost if each.get("latency_protocol")]
     if warm:
-        yield f"Before it, {_range(warm)} forwards warmed up."
+        yield f"Before it, {protocol.span(warm)} forwards warmed up."
     alone = [each["isolated"] for each in cost if each.get("isolated") is not None]
     if alone:
         yield f"Of {plural(len(alone), 'timing')}, {sum(alone)} had the machine alone; any other is left out."
@@ -207,8 +215,8 @@ def _speed_protocol(results: Results) -> Iterable[str]:
         blocks = [len(each["log_ratios"]) for each in speed]
         yield (
             f"Speed-ups: {plural(len(speed), 'comparison')}, both sides in turns in one process, "
-            f"{_range(blocks)} blocks each; the ratio is the Hodges–Lehmann estimate over blocks, its 95 % interval "
-            "that of Wilcoxon's signed ranks."
+            f"{protocol.span(blocks)} blocks each; the ratio is the Hodges–Lehmann estimate over blocks, its 95 % "
+            "interval that of Wilcoxon's signed ranks."
         )
 
 
@@ -246,11 +254,6 @@ def _value(name: str, value: Any) -> str:
 
 def _size(pixels: Iterable[int]) -> str:
     return " × ".join(str(side) for side in pixels)
-
-
-def _range(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def _hours(hours: float) -> str:

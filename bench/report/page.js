@@ -27,9 +27,23 @@
     const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
     const target = figure.querySelector(".plot");
     layout.font = { ...layout.font, family: getComputedStyle(document.body).fontFamily };
-    const config = { responsive: true, displaylogo: false, displayModeBar: false };
+    // A name with two dollars is no formula.
+    const config = { responsive: true, displaylogo: false, displayModeBar: false, typesetMath: false };
     plots.push(target);
-    return Plotly.newPlot(target, data, { ...layout, ...colours(layout) }, config);
+    return Plotly.newPlot(target, data, { ...layout, ...colours(layout) }, config).then(fit);
+  }
+
+  // The x axis' title on as many lines as keep it below its axis: on a phone a longer one would be cut off.
+  function fit(plot) {
+    const title = plot.querySelector(".xtitle"), axis = plot.querySelector(".nsewdrag");
+    const wide = title?.getBoundingClientRect().width, room = axis?.getBoundingClientRect().width;
+    if (!title || wide <= room) return undefined;
+    const written = plot.layout.xaxis.title.text, longest = Math.floor(written.length * room / wide), lines = [""];
+    written.split(" ").forEach((word) => {
+      const line = `${lines.at(-1)} ${word}`.trim();
+      if (line.length <= longest || !lines.at(-1)) lines[lines.length - 1] = line; else lines.push(word);
+    });
+    return Plotly.relayout(plot, { "xaxis.title.text": lines.join("<br>") });
   }
 
   function recolour() {
@@ -95,8 +109,8 @@
     closed = [...document.querySelectorAll("main details:not([open])")].filter((each) => !each.closest("figure"));
     closed.forEach((each) => { each.open = true; });
     root.classList.add("print");
-    // On paper a plot has the width of a landscape page, two in a row in a grid, and no more than its height.
-    resize((plot) => (plot.closest(".grid") ? 450 : 940), 600);
+    // On paper a plot has the width of a landscape page, two in a row in a grid, and leaves room for its head and caption.
+    resize((plot) => (plot.closest(".grid") ? 450 : 940), 480);
   });
   addEventListener("afterprint", () => {
     closed.forEach((each) => { each.open = false; });

@@ -43,7 +43,7 @@ from bench.store import no_collection, write_text
 
 IDS = {"effects": EFFECTS}
 """Of tables whose name in the catalogue is a figure's."""
-TABLE_FILES = ("ablation.md", "ablation.csv", "ablation.tex")
+ABLATION_FILES = ("ablation.md", "ablation.csv", "ablation.tex")
 SECTIONS = ("speed", "effects", "cost", "classes", "training", "outcomes")
 """The sections of the page that figures may name."""
 
@@ -127,12 +127,19 @@ def _write_report(folder: Path) -> Path:
     page = render(results, made)
     target = folder / "report"
     files = catalogue.files(results, made.catalogued.values())
-    files |= {name: files.get(f"tables/{name}", "") for name in TABLE_FILES}
-    files["ablation.csv"] = tables.numbers(results).to_csv(index=False)
+    files |= {name: files[f"tables/{name}"] for name in _ablation_files(made)}
+    if "ablation.csv" in files:
+        files["ablation.csv"] = tables.numbers(results).to_csv(index=False)
     for name, text in (files | _data_files(results, made)).items():
         write_text(text, target / name)
     write_text(page, target / "index.html")
     return target / "index.html"
+
+
+def _ablation_files(made: Content) -> Sequence[str]:
+    """The files that the ablation table is also written to, beside the page."""
+    rows = len(made.catalogued[ABLATION].rows)
+    return [name for name in ABLATION_FILES if rows and (rows <= catalogue.MOST_PRINTED or name.endswith(".csv"))]
 
 
 def _data_files(results: Results, made: Content) -> dict[str, str]:
@@ -182,7 +189,7 @@ def render(results: Results, made: Content) -> str:
         findings=shown_first,
         folded=folded,
         views=_views(results, made),
-        captions={name: table.caption for name, table in made.catalogued.items()},
+        captions={name: table.said for name, table in made.catalogued.items()},
         absent={name: table.absent for name, table in made.catalogued.items()},
         drawings=drawings,
         pictures=made.pictures,
@@ -192,7 +199,7 @@ def render(results: Results, made: Content) -> str:
         stale=[record.file_name for record in results.stale],
         commands=summary.commands(results),
         methods=methods.methods(results).split("\n\n"),
-        files=TABLE_FILES,
+        files=_ablation_files(made),
         crowded=any(record.measured.get("isolated") is False for record in results.records),
         noisy=bool((frame["latency_iqr_s"] > NOISY * frame["latency_s"]).any()),
         contents=list[tuple[str, str]](),  # the template's sections put themselves in

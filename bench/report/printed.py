@@ -46,6 +46,7 @@ class Table:
         bold: column -> says which of its rows stand out.
         required: columns that it never goes without: the number of seeds where some are missing.
         absent: why it has no rows, if it has none.
+        remarks: column -> sentences on what its cells hold beside a number, and what their marks mean.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Table:
     bold: Mapping[str, Callable[[], Sequence[bool]]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     absent: str = ""
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def with_columns(self, names: Sequence[str]) -> Table:
         """The same table with other columns, in the order given; those that are required follow if they are left out.
@@ -68,6 +70,13 @@ class Table:
                 raise TableError(unknown(f"table {self.name!r} has no column", name, self.columns))
         wanted = dict.fromkeys([*names, *self.required])
         return replace(self, chosen=tuple(wanted))
+
+    @property
+    def said(self) -> str:
+        """The caption, with the remarks of the chosen columns."""
+        return " ".join(
+            dict.fromkeys([self.caption, *(each for name in self.chosen for each in self.remarks.get(name, ()))])
+        )
 
     def printed(self) -> pd.DataFrame:
         """Cells as text."""

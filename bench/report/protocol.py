@@ -63,14 +63,14 @@ def protocol(results: Results) -> pd.DataFrame:
         ],
         "cost": [
             ("Cost input", _seen(f"{_size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
-            ("Latency samples", _seen(len(each["latency_s"]) for each in cost)),
+            ("Latency samples", span([len(each["latency_s"]) for each in cost])),
             ("Memory", _seen(each["memory_kind"] for each in cost)),
             ("Not counted in MACs", uncounted(cost)),
         ],
         "speed": [
             ("Speed comparisons", "both sides in turns in one process, blocks of A B B A in an order drawn anew"),
-            ("Blocks", _seen(len(each["log_ratios"]) for each in speed)),
-            ("Calls at a time", _seen(each["calls"] for each in speed)),
+            ("Blocks", span([len(each["log_ratios"]) for each in speed])),
+            ("Calls at a time", span([each["calls"] for each in speed])),
         ],
     }
     planned = [row for stage, own in rows.items() if stage in plan["stages"] for row in own]
@@ -121,6 +121,12 @@ def _seen(values: Iterable[Any]) -> str:
     if len(counts) <= 1:
         return next(iter(counts), NOTHING)
     return "; ".join(f"{value} ({plural(count, 'trial')})" for value, count in counts.items())
+
+
+def span(counts: Sequence[int]) -> str:
+    """``74 to 237``, one number where all are equal; a dash for none."""
+    low, high = min(counts, default=0), max(counts, default=0)
+    return (str(low) if low == high else f"{low} to {high}") if counts else NOTHING
 
 
 def uncounted(cost: Sequence[Mapping[str, Any]]) -> str:

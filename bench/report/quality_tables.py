@@ -13,7 +13,6 @@ import pandas as pd
 from bench import stats
 from bench.columns import Column, column
 from bench.comparison import COUNTED
-from bench.derived import NOISY
 from bench.records import Results
 from bench.report import per_class, per_image, tables
 from bench.report.printed import Shown, Table
@@ -58,18 +57,15 @@ def cost(results: Results) -> Table:
     values = tables.numbers(results)
     measured = [name for name in tables.COST if values[name].notna().any()]
     caption = (
-        "Costs, in brackets as a ratio to the baseline's. Bold: the smallest count; what is timed or read off the "
+        "Costs of every variant. Bold: the smallest count; what is timed or read off the machine is one run a variant, "
+        "and never bold."
     )
-    caption += "machine is one run a variant, and never bold."
-    if values["isolated"].eq(False).any():
-        caption += f" {tables.NOT_ISOLATED}: other work may have shared the machine."
     absent = "" if measured else "no cost trial is done"
-    if (values["latency_iqr_s"] > NOISY * values["latency_s"]).any():
-        caption += f" {tables.SPREAD}: noisy, the quartiles are over 10 % of it apart."
     rows = values if measured else values[:0]
     columns = tables.variant_columns(results, values)
     bold = {name: partial(_is_smallest, rows[name].tolist()) for name in COUNTED if name in measured}
-    return Table("cost", rows, columns, ("variant", *measured), caption, bold, absent=absent)
+    remarks = tables.remarks(rows)
+    return Table("cost", rows, columns, ("variant", *measured), caption, bold, absent=absent, remarks=remarks)
 
 
 def classes(results: Results) -> Table:
@@ -96,7 +92,8 @@ def classes(results: Results) -> Table:
     rows, absent = (values, "") if names else (values[:0], "no quality trial is done")
     bold[IOU] = partial(_is_best, results, IOU, rows)
     chosen = ("variant", *names, IOU, "n")
-    return Table("classes", rows, columns, chosen, caption, bold, tables.required_of(values), absent)
+    required, remarks = tables.required_of(values), tables.remarks(values)
+    return Table("classes", rows, columns, chosen, caption, bold, required, absent, remarks)
 
 
 def class_effects(results: Results) -> Table:
@@ -196,7 +193,7 @@ def _of_variants(
     judged = [each for each, what in results.columns.items() if _is_measured(each, what, values)]
     bold = {each: partial(_is_best, results, each, values) for each in judged}
     columns, required = tables.variant_columns(results, values), tables.required_of(values)
-    return Table(name, values, columns, chosen, caption, bold, required, absent)
+    return Table(name, values, columns, chosen, caption, bold, required, absent, tables.remarks(values))
 
 
 def _is_best(results: Results, name: str, values: pd.DataFrame) -> list[bool]:

@@ -105,6 +105,7 @@ def _figure(results: Results, known: pd.DataFrame, name: str, title: str, group:
     sizes = known.sort_values("pixels").drop_duplicates("pixels")
     drawing.update_xaxes(
         type="log",
+        ticklabeloverflow="allow",
         tickvals=sizes["pixels"].tolist(),
         ticktext=[f"{row.height}×{row.width}" for row in sizes.itertuples()],
     )

@@ -15,8 +15,8 @@ from bench.report.speed import doubts
 from bench.report.words import labels
 from bench.setting import Setting
 
-SPEED = "speed"
-"""The table of the page that holds the evidence."""
+SPEED, CROSSINGS = "speed", "crossings"
+"""The tables of the page that hold the evidence."""
 WORDS = {"better": "faster", "worse": "slower", "not resolved": "not resolved"}
 
 
@@ -34,8 +34,14 @@ def _finding(name: str, against: str, own: pd.DataFrame) -> Finding:
     rows = own.sort_values(["height", "width"]).to_dict("records")
     found = {word: these for word in WORDS if (these := [row for row in rows if row["verdict"] == word])}
     said = "; ".join(f"{WORDS[word]} {_at(these)}" for word, these in found.items())
-    sentence = Sentence(f"{name} against {against}: {said}.", f"#{SPEED}", "comparisons")
-    return Finding([sentence], next(iter(found)) if len(found) == 1 else "not resolved")
+    sentences = [Sentence(f"{name} against {against}: {said}.", f"#{SPEED}", "comparisons")]
+    verdict = next(iter(found)) if len(found) == 1 else "not resolved"
+    crossing = speedups.crossings_in_words(own)
+    if crossing == speedups.NOWHERE:  # of a ratio that may be 1 anywhere, nobody can say that
+        crossing = "nowhere between the sizes measured" if verdict != "not resolved" else ""
+    if crossing:
+        sentences.append(Sentence(f"The ratio crosses 1 {crossing}.", f"#{CROSSINGS}", "crossings"))
+    return Finding(sentences, verdict)
 
 
 def _at(rows: Sequence[Mapping[Any, Any]]) -> str:

@@ -16,6 +16,10 @@ MOST_TRACEBACKS = 50
 """Different ones that a page shows."""
 MOST_SAID = 3
 """Names in one note."""
+LONGEST_NAMES = 100
+"""Characters of the names in one note."""
+OUTCOMES, PROVENANCE, STALE, AUDIT = "outcomes-section", "provenance-section", "stale", "audit-section"
+"""Places on the page that hold what a note is about."""
 MOST_NAMES = 20
 """Records that a page names beside a traceback that they share."""
 
@@ -55,36 +59,53 @@ def facts(results: Results) -> list[tuple[str, str]]:
     ]
 
 
-def notes(results: Results) -> list[str]:
-    """What a reader must know before believing the numbers."""
+@dataclass(frozen=True)
+class Note:
+    """What a reader must know before believing the numbers, and the place on the page that has more; empty for none."""
+
+    text: str
+    href: str = ""
+
+
+def notes(results: Results) -> list[Note]:
+    """What was left out, cannot be reproduced, or is in doubt."""
     names, plan = labels(results), results.plan
     left_out = {cell["variant"]: cell["excluded"] for cell in plan["cells"] if cell.get("excluded")}
-    found = [f"{names[variant]} was left out: {reason}" for variant, reason in left_out.items()]
+    found = [Note(f"{names[variant]} was left out: {reason}", OUTCOMES) for variant, reason in left_out.items()]
     if not results.records:
-        found.append("Nothing has been measured yet.")
+        found.append(Note("Nothing has been measured yet."))
     if plan.get("size") and "quality" in plan["stages"]:
-        found.append(f"Run at size “{plan['size']}”: it shows that the study works, not what its answer is.")
+        found.append(Note(f"Run at size “{plan['size']}”: it shows that the study works, not what its answer is."))
     if any(record.environment.get("dirty") for record in results.records):
-        found.append("Some records come from source with uncommitted changes: their commit does not reproduce them.")
+        said = "Some records come from source with uncommitted changes: their commit does not reproduce them."
+        found.append(Note(said, PROVENANCE))
     if len(protocol.commits(results)) > 1:
-        found.append(f"The records come from several states of the source: {', '.join(protocol.commits(results))}.")
+        said = f"The records come from several states of the source: {', '.join(protocol.commits(results))}."
+        found.append(Note(said, PROVENANCE))
     if results.stale:
-        found.append(
+        said = (
             f"{plural(len(results.stale), 'stale record')} {'was' if len(results.stale) == 1 else 'were'} left out: "
             "made by other source, data or settings than the plan's."
         )
+        found.append(Note(said, STALE))
     if confounded := confounds.confounded(results):
-        found.append(
+        said = (
             f"{plural(len(confounded), 'comparison')} {'differs' if len(confounded) == 1 else 'differ'} in more than "
-            f"the factors are about ({_few(confounded)}): see “What else differs?”."
+            f"the factors are about{_few(confounded)}."
         )
+        found.append(Note(said, AUDIT))
     if doubted := confounds.in_doubt(results):
-        found.append(f"Timings of {_few(doubted)} were not alone, noisy or not steady: see “What else differs?”.")
+        whose = plural(len(doubted), "comparison" if results.plan["stages"] == ["speed"] else "variant")
+        said = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_few(doubted)}."
+        found.append(Note(said, AUDIT))
     return found
 
 
 def _few(names: list[str]) -> str:
-    return ", ".join(names[:MOST_SAID]) + (f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else "")
+    """`` (a, b, c and 2 more)``; nothing where they would fill lines: the linked table has them."""
+    more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
+    said = ", ".join(names[:MOST_SAID]) + more
+    return f" ({said})" if len(said) <= LONGEST_NAMES else ""
 
 
 def tracebacks(results: Results) -> list[Traceback]:

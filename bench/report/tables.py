@@ -93,17 +93,38 @@ def ablation_table(results: Results) -> Table:
     values = numbers(results)
     columns = variant_columns(results, values)
     names = [*map(level_key, results.factors)] or ["variant"]
-    if "quality" in results.plan["stages"]:
+    stages = set(results.plan["stages"])
+    if "quality" in stages:
         boundary = [BOUNDARY] * bool(values[f"{BOUNDARY}_mean"].notna().any())
-        names += [JUDGED, "n", "delta", "verdict", "pixel_accuracy", *boundary]
-    if "cost" in results.plan["stages"]:
+        names += [JUDGED, "n", "delta", "verdict", *boundary]
+    if "cost" in stages:
         names += ["parameters", "macs", "latency_s", "peak_bytes"]
     better = (values[f"{JUDGED}_verdict"] == "better").tolist()
-    caption = (
-        f"{results.plan['question']} Mean ± standard deviation over seeds; bold: {column(JUDGED).label} that is "
-        f"resolved to be better than the baseline's{HOW_JUDGED}."
+    how = (
+        f" Mean ± standard deviation over seeds; bold: {column(JUDGED).label} that is resolved to be better than the "
+        f"baseline's{HOW_JUDGED}."
     )
-    return Table("ablation", values, columns, tuple(names), caption, {JUDGED: lambda: better}, required_of(values))
+    absent = "" if stages & {"quality", "cost"} else "the study plans neither quality nor cost trials"
+    return Table(
+        "ablation", values[:0] if absent else values, columns, tuple(names),
+        f"{results.plan['question']}{how if 'quality' in stages else ''}", {JUDGED: lambda: better},
+        required_of(values), absent, remarks(values),
+    )  # fmt: skip
+
+
+def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Column of :func:`variant_columns` -> what its cells hold beside a number; of marks those that are there."""
+    crowded, noisy = values["isolated"].eq(False).any(), (values["latency_iqr_s"] > NOISY * values["latency_s"]).any()
+    ratios = ("× in brackets: ratio to the baseline.",)
+    shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio.",) * bool(crowded)
+    apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
+    return {
+        "n": ("Seeds: done / planned.",),
+        "delta": ("Δ: mean difference to the baseline, paired by seed, with its Student-t 95 % interval.",),
+        **dict.fromkeys(COST, ratios),
+        **dict.fromkeys(TIMED, (*ratios, *shared)),
+        "latency_s": (*ratios, *shared, *apart),
+    }
 
 
 def ablation(results: Results) -> pd.DataFrame:

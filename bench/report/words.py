@@ -15,13 +15,25 @@ NOTHING = "—"
 
 LEAST_P = 0.001
 """Smaller p-values are only said to be below it."""
+SMALL_DIGITS = 2
+"""Significant ones of a cost below 1."""
 OFF = frozenset({"off", "none", "no", "false", "absent"})
 """Levels that mean "without it"."""
 
 
 def shown(value: float, name: str) -> str:
-    """A stored value of a measured column in its shown unit and digits; a dash for NaN."""
-    return NOTHING if math.isnan(value) else _number(value * column(name).scale, column(name).digits)
+    """A stored value of a measured column in its shown unit and digits; a dash for NaN.
+
+    Costs below 1 have two significant digits at least, so that those of small networks can be told apart.
+    """
+    return NOTHING if math.isnan(value) else _number(value * column(name).scale, decimals(value, name))
+
+
+def decimals(value: float, name: str) -> int:
+    """How many a stored value of a measured column is shown with."""
+    scaled, digits = abs(value * column(name).scale), column(name).digits
+    small = column(name).stage == "cost" and 0 < scaled < 1
+    return max(digits, SMALL_DIGITS - 1 - math.floor(math.log10(scaled))) if small else digits
 
 
 def signed(value: float, name: str) -> str:

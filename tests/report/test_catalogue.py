@@ -16,8 +16,10 @@ import pytest
 from bench import cli, stats
 from bench.records import Results, load
 from bench.report import catalogue, per_class, quality_tables, tables
+from bench.report.page import write_report
 from bench.report.printed import TableError
 from bench.store import RecordError, read, write
+from tests.test_speedups import measured, planted
 
 Plant = Callable[..., Path]
 A, B, C, D = (
@@ -136,8 +138,32 @@ def test_the_cost_table_has_what_was_measured_with_ratios(tmp_path: Path, plante
     printed = table.printed()
     assert list(printed["Parameters (M) ↓"]) == ["3.00", "4.00 (×1.33)", "5.00 (×1.67)", "6.00 (×2.00)"]
     assert list(printed["Peak memory (MiB) ↓"])[2] == "120.0 †"
-    assert "†: other work" in table.caption
     assert "Energy (J) ↓" not in printed
+
+
+@pytest.mark.parametrize("name", ["ablation", "cost"])
+def test_what_marks_mean_is_said_in_every_format_where_they_are(
+    tmp_path: Path, planted_results: Plant, name: str
+) -> None:
+    crowded = load(planted_results(tmp_path / "crowded", costs={C: {"isolated": False}}))
+    noisy = load(planted_results(tmp_path / "noisy", costs={C: {"latency_s": [0.02, 0.03, 0.05]}}))
+    for form in ("markdown", "latex", "html"):
+        said = catalogue.written(catalogue.table(crowded, name), form)
+        assert "Other work may have shared the machine" in said
+        assert "Noisy" not in said
+        assert said.count("in brackets: ratio to the baseline") == 1
+        assert "Noisy: the quartiles are over" in catalogue.written(catalogue.table(noisy, name), form)
+    without = catalogue.table(crowded, name, ("variant", "parameters"))
+    assert "Other work" not in catalogue.written(without, "markdown")
+
+
+def test_a_study_of_speed_has_no_ablation_to_show(tmp_path: Path) -> None:
+    folder = planted(tmp_path, {64: measured([1.0] * 20, [2.0] * 20)})
+    table = catalogue.table(load(folder), "ablation")
+    assert len(table.printed()) == 0
+    assert catalogue.written(table).rstrip().endswith("No rows: the study plans neither quality nor cost trials.")
+    report = write_report(folder).parent
+    assert not list(report.glob("ablation.*"))
 
 
 def test_the_classes_table_is_mean_and_spread_over_seeds(tmp_path: Path, planted_results: Plant) -> None:

@@ -92,7 +92,7 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
         "In 1 of 4 pairs the sides differ in more than the factors are about: head."
     )
     assert "more than" not in said["attention=on"] + said["upsampling=jpu"]
-    assert any("1 comparison differs in more than the factors are about" in note for note in notes(results))
+    assert any("1 comparison differs in more than the factors are about" in note.text for note in notes(results))
     assert summary(results.plan["audit"], PLAIN) == [
         "upsampling=jpu, on average, differs beyond its factor: head: Attending() → AttendingLess(), in 1 of 2 pairs "
         "(attention=on)."
@@ -157,7 +157,7 @@ def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path)
         "times at 128x128 batch 2": ("timing", "noisy: quartiles 18% of the median apart; not steady after warm-up"),
     }
     assert confounds.confounded(results) == []
-    assert any("were not alone, noisy or not steady" in note for note in notes(results))
+    assert any("are in doubt: not alone, noisy or not steady" in note.text for note in notes(results))
 
 
 def test_records_of_several_commits_are_each_checked_out_by_the_commands(

@@ -55,7 +55,7 @@ def test_many_variants_leave_a_figure_of_classes_readable_and_are_all_in_its_fil
         assert len(figure.table) == 8 * values
         assert figure.data is not None
         assert len(figure.data) == 11 * values
-        assert figure.caption.endswith("The file alone has 3 other variants.")
+        assert figure.caption.endswith("Not drawn, for room: 3 other variants; the file below has all.")
     rows = [trace.y[0] for trace in found["class-iou"].figure.data]
     assert rows == sorted(rows), "one below the other, in the study's order"
     assert -0.5 < rows[0] < rows[-1] < 0.5, "within the row of the first class"

@@ -19,9 +19,8 @@ from bench.report import catalogue, exports, latex, methods
 Plant = Callable[..., Path]
 HOSTILE = "[x] \\input{/etc/passwd} & 50 % $^_# ~{}|<>\"'`\n\n\t\x07\x00 é Ł 日本 — “-- ---” \\end{tabular} %"
 SCRIPT = "</td><script>alert('1')</script> | **b** ]] $x$ &lt;"
-PREAMBLE = (
-    r"\documentclass{article}\usepackage{amssymb,array,booktabs,graphicx,longtable,lscape,textcomp}\begin{document}"
-)
+PACKAGES = "amssymb,array,booktabs,graphicx,longtable,lscape,rotating,textcomp"
+PREAMBLE = rf"\documentclass{{article}}\usepackage{{{PACKAGES}}}\begin{{document}}"
 
 
 def files_of(results: Results) -> dict[str, str]:
@@ -162,3 +161,10 @@ def test_methods_are_escaped_in_both_languages(hostile: Path) -> None:
     assert "<script>" not in methods.as_markdown(said)
     assert methods.as_latex(said).isascii()
     assert r"\input" not in methods.as_latex(said)
+
+
+def test_a_table_too_wide_to_read_upright_lies_on_its_side(tmp_path: Path, planted_results: Plant) -> None:
+    results = load(planted_results(tmp_path))
+    wide, narrow = catalogue.table(results, "cost"), catalogue.table(results, "cost", ("variant", "macs"))
+    assert r"\begin{sidewaystable}" in catalogue.written(wide, "latex")
+    assert r"\begin{table}" in catalogue.written(narrow, "latex")

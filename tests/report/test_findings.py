@@ -82,4 +82,15 @@ def test_an_interaction_is_said_to_be_beyond_the_sum(tmp_path: Path, planted_res
 def test_a_spread_too_wide_for_any_difference_is_said_to_be(tmp_path: Path, planted_results: Plant) -> None:
     scores = {A: [0.3, 0.9], B: [0.9, 0.3], C: [0.5, 0.4], D: [0.2, 0.8]}
     text = " ".join(said(planted_results(tmp_path, scores=scores)))
-    assert "could have resolved not even the largest possible difference four times out of five." in text
+    assert "could have resolved no difference, however large, four times out of five." in text
+
+
+def test_a_factor_has_the_span_of_its_costs_in_pairs(tmp_path: Path, planted_results: Plant) -> None:
+    macs = {A: 4, B: 8, C: 5, D: 15}
+    costs = {name: {"macs": {"backbone": each}, "isolated": name != D} for name, each in macs.items()}
+    found = findings(load(planted_results(tmp_path, costs=costs)))
+    (average,) = [each for each in found if each.text.startswith("upsampling=jpu, on average")]
+    said = average.sentences[1].text.replace("\u00a0", " ")
+    assert said == "Cost in its pairs: 2.00 to 3.00 × MACs.", "no latency: one pair has none"
+    (interaction,) = [each for each in found if each.kind == "interaction"]
+    assert "Cost" not in interaction.text

@@ -30,7 +30,7 @@ def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path,
     for sentence in (
         "Data set: synthetic, 3 classes, fingerprint 0123456789ab.",
         "Quality was measured on the 20 images of its val split.",
-        "Reported is the last iteration.",
+        "Scores are those of the last iteration.",
         "Training: crops of 64 × 96 pixels, 8 images a batch, 150 iterations, learning rate 0.1, SGD with momentum "
         "0.9, a polynomial schedule of power 0.9, precision float32.",
         "Design: factorial design over attention (off, on); upsampling (dilated, jpu), 3 variants, baseline "

@@ -17,13 +17,17 @@ def test_a_side_is_faster_only_if_that_is_resolved_at_every_size(tmp_path: Path)
     (found,) = speed_findings(load(planted(tmp_path / "a", {64: faster, 128: faster})))
     assert (found.verdict, found.href) == ("better", "#speed")
     assert found.text.endswith(
-        ": faster at 64x64 batch 2 (2.00 × [2.00, 2.00]) and at 128x128 batch 2 (2.00 × [2.00, 2.00])."
+        ": faster at 64x64 batch 2 (2.00 × [2.00, 2.00]) and at 128x128 batch 2 (2.00 × [2.00, 2.00]). "
+        "The ratio crosses 1 nowhere between the sizes measured."
     )
+    assert [each.href for each in found.sentences] == ["#speed", "#crossings"]
     (found,) = speed_findings(load(planted(tmp_path / "b", {64: slower})))
     assert (found.verdict, "slower at 64x64" in found.text) == ("worse", True)
+    assert "crosses" not in found.text, "of one size nobody can know"
     (found,) = speed_findings(load(planted(tmp_path / "c", {64: slower, 128: faster})))
     assert found.verdict == "not resolved"
     assert ": faster at 128x128 batch 2 (2.00 × [2.00, 2.00]); slower at 64x64 batch 2 (0.50 ×" in found.text
+    assert found.text.endswith("The ratio crosses 1 at 91² px (91² to 91²).")
 
 
 def test_blocks_that_cannot_pass_holms_correction_resolve_nothing_and_say_so(tmp_path: Path) -> None:
