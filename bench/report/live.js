@@ -40,7 +40,6 @@
       if (each.type === "range") each.value = chosen[index] ?? each.value; else each.checked = chosen[index] ?? each.checked;
       each.dispatchEvent(new Event("input"));
     });
-    (focus.length > 1 ? head(...focus) : document.getElementById(focus[0]))?.focus({ preventScroll: true });
     open.forEach(([id, was]) => {
       const each = document.getElementById(id);
       if (each) each.open = was;
@@ -51,6 +50,7 @@
       each.value = value;
       each.dispatchEvent(new Event("input"));
     });
+    (focus.length > 1 ? head(...focus) : document.getElementById(focus[0]))?.focus({ preventScroll: true });
     scrollTo(0, y);
   }
 

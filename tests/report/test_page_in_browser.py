@@ -101,6 +101,32 @@ def test_the_page_never_scrolls_sideways(
     assert 200 < box <= width
 
 
+def test_the_titles_of_axes_stay_in_their_figures_on_a_phone(
+    tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
+) -> None:
+    factor = "way of upsampling between the encoder and the decoder of this network"
+    factors = {factor: ["off", "on"], "gate": ["off", "on"]}
+    names = [f"{factor}={a}, gate={b}" for a in ("off", "on") for b in ("off", "on")]
+    scores = {name: [0.6 + place / 100, 0.61 + place / 90] for place, name in enumerate(names)}
+    page = open_page(write_report(planted_results(tmp_path, factors=factors, scores=scores)), 390)
+    out = """[...document.querySelectorAll(".plot .xtitle")].filter((title) => {
+        const text = title.getBoundingClientRect(), plot = title.closest(".plot").getBoundingClientRect();
+        return text.left < plot.left || text.right > plot.right;
+    }).map((title) => title.textContent)"""
+    assert page.evaluate(out) == []
+    title = page.locator(".plot .xtitle", has_text="decoder").first
+    assert title.locator("tspan").count() > 1, "on several lines"
+    assert page.wrong == []  # type: ignore[attr-defined]
+
+
+def test_a_class_with_two_dollars_is_no_formula(
+    tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(write_report(planted_results(tmp_path, classes=["$x_1$", "sky"])))
+    assert "$x_1$" in {tick.text_content() for tick in page.query_selector_all("#class-iou .ytick text")}
+    assert page.wrong == []  # type: ignore[attr-defined]
+
+
 def test_figures_take_the_colours_of_the_page_in_light_and_dark(
     tmp_path: Path, planted_results: Plant, open_page: Callable[..., Page]
 ) -> None:

@@ -110,12 +110,17 @@ def test_an_open_page_shows_a_new_record_by_itself_and_keeps_the_readers_place(
     page = open_page(site.url, local=("data:", site.url))
     assert "2 of 4 done" in page.inner_text(".summary")
     page.click("#definitions-more > summary")
+    head = "#definitions th:nth-child(2)"
+    page.click(f"{head} button")
+    page.click(f"{head} button")
     page.evaluate("scrollTo(0, 500)")
     add(site.folder, 0)
     site.build()
     page.wait_for_selector("dd:text('3 of 4 done')")
     assert page.evaluate("document.getElementById('definitions-more').open")
     assert page.evaluate("scrollY") == 500
+    assert page.get_attribute(head, "aria-sort") == "descending"
+    assert page.evaluate(f"document.activeElement === document.querySelector('{head} button')")
     assert "Live" in page.inner_text(".live")
     assert page.wrong == []  # type: ignore[attr-defined]
 
