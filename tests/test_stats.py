@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 from scipy import special
 
 from bench.stats import (
@@ -151,6 +152,15 @@ def test_equivalence_is_the_larger_of_two_one_sided_tests_worked_by_hand() -> No
     assert math.isnan(equivalence(effect([0.2, 0.2]), 1.0))
     with pytest.raises(ValueError, match="above zero, got 0"):
         equivalence(found, 0)
+
+
+@pytest.mark.parametrize(
+    "differences", [[0.4, 0.1, 0.3, 0.2], [-0.4, -0.1, -0.3, -0.2], [1.1, -0.9, 0.2], [-3.0, -2.0]]
+)
+def test_equivalence_is_the_larger_p_of_scipys_two_one_sided_tests(differences: list[float]) -> None:
+    sides = [scipy.stats.ttest_1samp(differences, -0.5, alternative="greater"),
+             scipy.stats.ttest_1samp(differences, 0.5, alternative="less")]  # fmt: skip
+    assert equivalence(effect(differences), 0.5) == pytest.approx(max(side.pvalue for side in sides))
 
 
 def test_no_number_of_seeds_is_named_for_nothing_to_resolve() -> None:

@@ -62,6 +62,8 @@ def test_a_study_with_a_margin_says_what_is_equivalent_and_one_without_does_not(
     shown = effects_table.effects(results).set_index("Effect of")["Equivalent"]
     assert shown["upsampling=jpu"].startswith("within ±1.00 (p = 0.0")
     assert shown["attention=on"] == "not shown for ±1.00"
+    for p, said_of_it in ((0.049, "within ±1.00 (p = 0.049)"), (0.051, "not shown for ±1.00")):
+        assert effects_table.equivalent({"p_equivalent": p}, results) == said_of_it
     said = [each.text for each in findings(results) if each.text.startswith("upsampling=jpu: ")]
     assert "not resolved, equivalent within ±1.00" in said[0]
     without = load(planted_results(tmp_path / "without", scores=scores))
