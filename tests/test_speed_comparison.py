@@ -20,16 +20,22 @@ from bench.store import Record, write, write_json
 SETTING = asdict(Setting(height=64, width=96))
 
 
-def folder(root: Path, ratios: Sequence[float], hardware: str = "CPU, 2 threads", isolated: bool = True) -> str:
-    """A results folder with one comparison, of these ratios a block."""
-    trial: dict[str, Any] = {"variant": "neck=jpu", "against": "neck=off", "seed": None, "setting": SETTING}
-    cell = {"key": "k", "levels": {"neck": "jpu"}, "stage": "speed", "excluded": None, **trial}
+def folder(
+    root: Path, ratios: Sequence[float], hardware: str = "CPU, 2 threads", isolated: bool = True,
+    batches: Sequence[int] = (1,),
+) -> str:  # fmt: skip
+    """A results folder with a comparison a batch, each of these ratios a block."""
+    trial: dict[str, Any] = {"variant": "neck=jpu", "against": "neck=off", "seed": None}
+    cell = {"levels": {"neck": "jpu"}, "stage": "speed", "excluded": None, **trial}
+    trials = [{**trial, "setting": {**SETTING, "batch": batch}} for batch in batches]
+    cells = [{**cell, **each, "key": f"k{number}"} for number, each in enumerate(trials)]
     measured = {"log_ratios": [math.log(each) for each in ratios], "isolated": isolated, "steady": True, "calls": 1}
     measured |= {"latency_s": [1.0] * 12, "against_s": [2.0] * 12, "step_s": {}}
     environment = {"hardware": hardware, "host": "aaaa1111"}
-    record = Record("k-hw", {**trial, "stage": "speed"}, {}, environment, {"status": "done"}, measured)
-    write(record, root / "records")
-    plan = {"version": 1, "name": "x", "factors": {"neck": ["off", "jpu"]}, "cells": [cell]}
+    for number, each in enumerate(trials):
+        record = Record(f"k{number}-hw", {**each, "stage": "speed"}, {}, environment, {"status": "done"}, measured)
+        write(record, root / "records")
+    plan = {"version": 1, "name": "x", "factors": {"neck": ["off", "jpu"]}, "cells": cells}
     plan |= {"question": "Which is faster?", "baseline": "neck=off", "baseline_levels": {"neck": "off"}, "recipe": {}}
     plan |= {"seeds": [0], "stages": ["speed"], "command": "bench speed x.py", "created": {}}
     plan |= {"data": {"name": "planted", "classes": ["a", "b"]}}
@@ -61,6 +67,18 @@ def test_a_smaller_speed_up_is_worse_and_says_where(tmp_path: Path) -> None:
     assert found.worse == ["neck=jpu against neck=off at 64x96: speed-up"]
     alike = compare(side(before), side(folder(tmp_path / "c", [2.81, 2.89, 3.01, 3.09, 3.21, 3.29])))
     assert (alike.worse, alike.speed["verdict"].iloc[0]) == ([], "not resolved")
+
+
+def test_speed_ups_are_judged_after_holm(tmp_path: Path) -> None:
+    """Of six ratios each, five of 36 pairs the other way: p = 0.041, resolved alone and not as one of two."""
+    before, after = [1, 2, 3, 4, 5, 10.5], [6, 7, 8, 9, 10, 11]
+    for batches, verdict in (((1,), "better"), ((1, 2), "not resolved")):
+        root = tmp_path / str(len(batches))
+        a, b = (folder(root / name, each, batches=batches) for name, each in (("a", before), ("b", after)))
+        found = speed(side(a), side(b))
+        assert found["p"].tolist() == pytest.approx([0.0411] * len(batches), abs=1e-4)
+        assert found["verdict"].tolist() == [verdict] * len(batches)
+        assert found["setting"].tolist() == ["64x96", "64x96 batch 2"][: len(batches)]
 
 
 def test_a_timing_that_was_not_alone_has_no_ratio(tmp_path: Path) -> None:

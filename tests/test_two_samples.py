@@ -50,6 +50,20 @@ def test_a_ratio_of_samples_has_the_textbooks_interval() -> None:
     assert math.isnan(few.low)
 
 
+@pytest.mark.parametrize(("n", "m"), [(9, 12), (25, 25)])
+def test_a_p_value_is_below_alpha_if_and_only_if_the_interval_leaves_1_out(n: int, m: int) -> None:
+    """The exact distribution and the approximate one, of samples moved past the edge a pair of values at a time."""
+    generator = np.random.default_rng(0)
+    a, b = (generator.normal(0, 1, size) for size in (n, m))
+    shifts = np.sort(np.subtract.outer(a, b).ravel())
+    sides = set()
+    for shift in (shifts[1:] + shifts[:-1]) / 2:  # each turns one more pair around
+        found = ratio_of_samples(np.exp(a).tolist(), np.exp(b + shift).tolist())
+        assert (found.p < stats.ALPHA) == (not found.low <= 1 <= found.high)
+        sides.add((found.p < stats.ALPHA, found.ratio > 1))
+    assert len(sides) == 4
+
+
 @pytest.mark.parametrize(("n", "m"), [(8, 12), (30, 25)])
 def test_a_ratio_of_samples_covers_the_truth(n: int, m: int) -> None:
     """Exact below 400 pairs, approximate above: 95 % of 600 intervals, give or take 4 standard errors."""
