@@ -20,7 +20,7 @@ from bench.environment import Machine
 from bench.measure.attribution import NETWORK, QUANTITIES, Growth, ModuleCost, attribute, growth
 from bench.model import SegModel
 from bench.parts import BenchError
-from bench.store import write_json
+from bench.store import write_json, write_text
 
 SHARES = ("parameters", "macs", "saved_bytes", "time_s")
 SMALL_SHARE = 0.01
@@ -73,10 +73,10 @@ class Breakdown:
             "growth": [_plain(asdict(row)) for row in self.growth],
         }
         write_json(document, paths[0])
-        self.modules().to_csv(paths[1], index=False)
+        write_text(self.modules().to_csv(index=False), paths[1])
         if self.growth:
             paths.append(Path(f"{stem}.growth.csv"))
-            pd.DataFrame(self.growth).to_csv(paths[2], index=False)
+            write_text(pd.DataFrame(self.growth).to_csv(index=False), paths[2])
         return paths
 
     def modules(self) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from fnmatch import filter as filter_names
 from typing import Any
 
 from bench.records import Results
+from bench.report.exports import markdown_text
 from bench.report.summary import report_command
 from bench.store import Record
 
@@ -44,9 +45,9 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
         file: what for file, what in FILES.items() if file not in OPTIONAL or filter_names(present, file.rstrip("/"))
     }
     lines = [
-        f"# {_markdown(results.plan['name'])}",
+        f"# {markdown_text(results.plan['name'])}",
         "",
-        _markdown(results.plan["question"]),
+        markdown_text(results.plan["question"]),
         "",
         "| file | what it is |",
         "| --- | --- |",
@@ -62,7 +63,7 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
         "",
         "## Notes",
         "",
-        *(f"- {_markdown(note)}" for note in notes or ["Every planned trial is done, and nothing was replaced."]),
+        *(f"- {markdown_text(note)}" for note in notes or ["Every planned trial is done, and nothing was replaced."]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -179,11 +180,6 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", "none" if value is None else str(value)
-
-
-def _markdown(text: object) -> str:
-    """Text that Markdown and HTML leave as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", _one_line(text))
 
 
 def _one_line(text: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
@@ -185,6 +186,13 @@ other tolerances, bands or crops adds to them, from :data:`FAMILIES`."""
 
 META = ("key", "study", "variant", "stage", "seed", "status", "reason", "device", "host", "file")
 """The other columns of :meth:`bench.records.Results.frame`, besides one for each factor."""
+RESERVED: frozenset[str] = frozenset({*META, *COLUMNS, "setting", "folder"})
+"""Names of columns beside which a factor's stands: it can have none of them."""
+
+
+def level_key(factor: str, others: Collection[str]) -> str:
+    """The column that holds a factor's levels beside others: its name, unless one of them has it (``factor n``)."""
+    return f"factor {factor}" if factor in others else factor
 
 
 def column(name: str) -> Column:

@@ -115,11 +115,12 @@ def run(
                     execute(todo, made.folder, made.resources, display, timeout_s=timeout_s, pictures=pictures)
         except KeyboardInterrupt:
             stopped = True
+        still_open = _say_open(made, chosen, console)  # first: it stays true if the report fails
         page = write_report(made.folder)
     console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False, markup=False)
     if stopped:
         console.print("Stopped. Run the same command again to go on.")
-    return _say_open(made, chosen, console), stopped
+    return still_open, stopped
 
 
 def trial(made: Plan, variant: str, stage: str, *, pictures: bool = True) -> bool:

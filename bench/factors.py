@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.columns import COLUMNS, META
+from bench.columns import RESERVED
 from bench.model import VARIANT_FIELDS, Variant
 from bench.parts import BenchError, Part, nearest
 from bench.recipe import Recipe
@@ -96,10 +96,9 @@ class Factor:
         return self.about if self.about is not None else self.touched if len(self.touched) == 1 else ()
 
     def __post_init__(self) -> None:
-        taken = {*META, *COLUMNS}
-        if not self.name.isidentifier() or self.name in taken:
+        if not self.name.isidentifier() or self.name in RESERVED:
             raise StudyError(
-                f"factor {self.name!r}: a name is a Python identifier and none of {', '.join(sorted(taken))}"
+                f"factor {self.name!r}: a name is a Python identifier and none of {', '.join(sorted(RESERVED))}"
             )
         if len(self.levels) < 2:
             raise StudyError(f"factor {self.name!r} has levels {list(self.levels)}; a comparison needs at least two")

@@ -120,7 +120,7 @@ def _option(name: str, value: str, known: dict[str, str]) -> str | None:
             prefix, equals, folder = "", "", value
         if "/" in folder or folder.startswith((".", "~")):
             _remember(folder, DATA.strip('"'), known)
-            return f"{prefix}{equals}{DATA}"
+            return f"{shlex.quote(prefix) if prefix else ''}{equals}{DATA}"
     if name == "--results" and _is_elsewhere(value):
         _remember(value, RESULTS, known)
         return RESULTS

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.columns import level_key
 from bench.derived import NOISY, percentile
 from bench.records import Results
 from bench.signed_ranks import Ratio, ratio_interval, verdict
@@ -26,6 +27,9 @@ MEASURED = (
     "latency_s", "against_s", "images_per_s", "against_images_per_s", "forward_s", "backward_s", "update_s",
     "noisy", "isolated", "steady",
 )  # fmt: skip
+
+OWN: frozenset[str] = frozenset({"variant", "against", *SETTING, "status", "reason", "device", *MEASURED, "found"})
+"""Columns that a factor could be called as: a factor ``precision`` is in the column ``factor precision``."""
 
 
 def frame(results: Results) -> pd.DataFrame:
@@ -44,7 +48,8 @@ def frame(results: Results) -> pd.DataFrame:
         if cell["stage"] == "speed" and not cell.get("excluded")
         for record in by_cell.get(cell["key"], [None])
     ]
-    names = ["variant", "against", *results.factors, *SETTING, "status", "reason", "device", *MEASURED]
+    factors = [level_key(name, OWN) for name in results.factors]
+    names = ["variant", "against", *factors, *SETTING, "status", "reason", "device", *MEASURED]
     return pd.DataFrame([*_judged(rows)], columns=names)
 
 
@@ -122,7 +127,7 @@ def _row(cell: Mapping[str, Any], record: Record | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "variant": cell["variant"],
         "against": cell["against"],
-        **cell["levels"],
+        **{level_key(name, OWN): level for name, level in cell["levels"].items()},
         **{name: cell["setting"][name] for name in SETTING},
         "status": "missing" if record is None else record.status,
         "reason": (record.outcome.get("reason") if record else None) or "",

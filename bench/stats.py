@@ -21,6 +21,8 @@ ALPHA = 0.05
 POWER = 0.8
 """The chance of resolving the smallest resolvable effect."""
 
+LEAST_ALPHA_OF_TWO = 5e-5
+"""Of a thousand comparisons at 5 %: down to it the smallest resolvable difference of two pairs has six digits."""
 NO_SPREAD = 1e-12
 """A standard deviation below this share of the largest value is rounding, not a spread between seeds."""
 
@@ -158,10 +160,15 @@ def resolvable(sd: float, n: int, *, alpha: float = ALPHA, chance: float = POWER
         chance: the power asked for.
 
     Returns:
-        In the unit of ``sd``; NaN for n < 2 or sd = 0, where nothing can be said.
+        In the unit of ``sd``; NaN for n < 2 or sd = 0, where nothing can be said. Of two pairs and an alpha below
+        :data:`LEAST_ALPHA_OF_TWO`, where scipy's noncentral F loses its digits, the limit for a small alpha: the
+        difference whose T exceeds the critical value even if the spread seen is as large as it is with that chance.
     """
     if n < 2 or not sd > 0:
         return NAN
+    if n == 2 and alpha < LEAST_ALPHA_OF_TWO:
+        # Almost surely T > 0, so T > c if and only if the spread seen, sd |Z|, is below delta √2 / c.
+        return _critical(n, alpha) * sd * float(special.ndtri((1 + chance) / 2)) / math.sqrt(n)
     high = sd
     while power(high, sd, n, alpha=alpha) < chance:
         high *= 2

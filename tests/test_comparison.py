@@ -266,3 +266,13 @@ def test_old_records_without_optional_keys_are_compared_all_the_same(
     found = compare(side(str(tmp_path / "a")), side(str(tmp_path / "b")))
     assert of(found, ON)["method"] == "paired"
     assert set(found.cost["quantity"]) == {"parameters", "macs", "latency_s", "peak_bytes"}
+
+
+def test_a_reading_of_no_bytes_has_no_ratio(tmp_path: Path, planted_results: Plant) -> None:
+    costs = {ON: {"memory": {"peak_bytes": 0}, "peak_bytes": 0}}
+    a, b = (
+        side(str(planted_results(tmp_path / name, factors=FACTORS, scores=BEFORE, costs=costs))) for name in ("a", "b")
+    )
+    row = of(compare(a, b), ON, "peak_bytes", "cost")
+    assert (row["a"], row["b"]) == (0, 0)
+    assert math.isnan(row["ratio"])

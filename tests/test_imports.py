@@ -53,7 +53,7 @@ ALLOWED = {
     "stats": set(),
     "signed_ranks": {"stats"},
     "published": {"parts"},
-    "speedups": {"derived", "store", "records", "stats", "signed_ranks"},
+    "speedups": {"columns", "derived", "store", "records", "stats", "signed_ranks"},
     "frames": {"parts", "schema", "store", "records", "speedups"},
     "audit": set(),
     "sides": {"store", "records"},

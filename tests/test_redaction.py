@@ -15,6 +15,7 @@ from bench.redaction import Redaction, command
         ("bench run studies/quickstart.py", "bench run studies/quickstart.py"),
         ("bench run x.py --data /home/alice/CamVid --size small", 'bench run x.py --data "$DATA" --size small'),
         ("bench run studies/x.py --data=camvid=/data/a", 'bench run studies/x.py --data=camvid="$DATA"'),
+        ("bench run x.py --data 'a; touch b;c=/data/a'", "bench run x.py --data 'a; touch b;c'=\"$DATA\""),
         ("bench run studies/x.py --data ../../alice/CamVid", 'bench run studies/x.py --data "$DATA"'),
         ("bench run studies/x.py --data synthetic", "bench run studies/x.py --data synthetic"),
         ("bench run /home/alice/w/studies/x.py --results /home/alice/out", "bench run studies/x.py --results results"),

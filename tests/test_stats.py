@@ -8,6 +8,8 @@ import scipy.stats
 from scipy import special
 
 from bench.stats import (
+    ALPHA,
+    LEAST_ALPHA_OF_TWO,
     Effect,
     effect,
     equivalence,
@@ -208,3 +210,18 @@ def test_a_verdict_goes_by_the_corrected_p_value() -> None:
     assert verdict(found, found.p, "higher").word == "better"
     said = verdict(found, 2 * found.p, "higher")
     assert (said.word, said.reason) == ("not resolved", "not after Holm")
+
+
+def test_two_seeds_and_ten_thousand_comparisons_have_a_smallest_resolvable_difference() -> None:
+    """By simulation: T of two values exceeds its critical value four times in five; no jump at the limit's edge."""
+    values = np.random.default_rng(0).normal(0.0, 1.0, (200_000, 2))
+    for comparisons in (10, 10_000):
+        alpha = ALPHA / comparisons
+        delta = resolvable(1.0, 2, alpha=alpha)
+        means, spreads = values.mean(1) + delta, values.std(1, ddof=1)
+        critical = -special.stdtrit(1, alpha / 2)
+        assert np.mean(np.abs(means) > critical * spreads / math.sqrt(2)) == pytest.approx(0.8, abs=0.004)
+    around = [
+        resolvable(1.0, 2, alpha=LEAST_ALPHA_OF_TWO * side) * LEAST_ALPHA_OF_TWO * side for side in (0.999, 1.001)
+    ]
+    assert around[0] == pytest.approx(around[1], rel=1e-6)

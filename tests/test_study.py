@@ -157,6 +157,8 @@ def test_a_cell_is_found_by_the_levels_that_differ_from_the_baseline() -> None:
         (lambda: study().cell("attention=maybe"), "no level 'maybe'; it has off, on"),
         (lambda: study(design="one_at_a_time").cell("attention=on,upsampling=jpu"), "not in the one_at_a_time design"),
         (lambda: Factor("miou", {"a": change(), "b": change()}), "factor 'miou': a name is"),
+        (lambda: Factor("setting", {"a": change(), "b": change()}), "factor 'setting': a name is"),
+        (lambda: Factor("folder", {"a": change(), "b": change()}), "factor 'folder': a name is"),
         (lambda: Factor("with space", {"a": change(), "b": change()}), "a name is a Python identifier"),
         (lambda: Factor("one", {"a": change()}), "needs at least two"),
         (lambda: Factor("f", {"a": change(), "b,c": change()}), "a level is a word"),

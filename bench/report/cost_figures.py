@@ -20,7 +20,7 @@ from bench.report.figures import (
     finished,
     part_looks,
 )
-from bench.report.words import labels
+from bench.report.words import labels, plural
 from bench.store import RecordError, read_json
 
 SLOTS = ("backbone", "neck", "head", "shape_stream", "auxiliary", "outside")
@@ -126,19 +126,47 @@ def growth(results: Results) -> list[Figure]:
     """What ``bench cost`` measured at several sizes, a line a part; one mark a part and size. Nothing where it was not
     run, or at one size alone.
 
+    Variants that were measured with other choices than their records say are left out, and counted in the caption.
+
     Raises:
-        RecordError: for a file beside the records that ``bench cost`` did not write.
+        RecordError: for a file beside the records that ``bench cost`` did not write, two of one variant, or times of
+            different hardware.
     """
     if results.folder is None:
         return []
-    files = sorted((results.folder / "attribution").glob("*.json"))
-    documents = {str(document["variant"]): document for document in map(_read, files)}
-    variants = [variant for variant in results.variants if variant in documents and documents[variant]["growth"]]
+    documents = _documents(results.folder / "attribution")
+    chosen = {str(r.trial["variant"]): r.choices["variant"] for r in results.records if r.choices.get("variant")}
+    grown = [variant for variant in results.variants if variant in documents and documents[variant]["growth"]]
+    variants = [each for each in grown if chosen.get(each) in (None, documents[each].get("choices", {}).get("variant"))]
+    hardware = sorted({_hardware(documents[variant]) for variant in variants})
+    if len(hardware) > 1:
+        folder = results.folder / "attribution"
+        raise RecordError(f"{folder} has times of different hardware: {'; '.join(hardware)}; keep those of one")
+    stale = len(grown) - len(variants)
+    note = f" Left out: {plural(stale, 'variant')} measured with other choices than the records have." if stale else ""
     found = {name: [each for v in variants for each in _grown(documents[v], name)] for name in GROWN}
-    return [_growth(results, name, lines, variants) for name, lines in found.items() if lines]
+    where = f", on {hardware[0]}" if any(hardware) else ""
+    notes = dict.fromkeys(GROWN, note) | {"time_s": f" Times: medians of the timed forwards{where}.{note}"}
+    return [_growth(results, name, lines, variants, notes[name]) for name, lines in found.items() if lines]
 
 
-def _growth(results: Results, name: str, found: Sequence[Grown], variants: Sequence[str]) -> Figure:
+def _documents(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """Variant -> what ``bench cost`` wrote of it."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in sorted(folder.glob("*.json")):
+        document = _read(path)
+        if (variant := str(document["variant"])) in found:
+            raise RecordError(f"{path} is a second file of {variant}; keep one of them")
+        found[variant] = document
+    return found
+
+
+def _hardware(document: Mapping[str, Any]) -> str:
+    environment = document.get("environment", {})
+    return str(environment.get("hardware") or environment.get("device") or "")
+
+
+def _growth(results: Results, name: str, found: Sequence[Grown], variants: Sequence[str], note: str) -> Figure:
     (axis, scale, called), names = GROWN[name], labels(results)
     drawn = variants[:MOST_GROWN]
     keys = {
@@ -164,7 +192,7 @@ def _growth(results: Results, name: str, found: Sequence[Grown], variants: Seque
     caption = (
         "Both axes logarithmic; the exponent is the slope, fitted over all sizes: 1 grows as the image does, 2 as its "
         "square."
-        + (" Times: medians of the timed forwards." if name == "time_s" else "")
+        + note
         + (f" The first {len(drawn)} of {len(variants)} variants." if len(variants) > len(drawn) else "")
     )
     return finished(

@@ -70,7 +70,7 @@ def memory(results: Results) -> pd.DataFrame:
             "Published (GB)": found.row["value"],
             "Published ratio": ratio(_over(found.row, found.other_row)),
             f"Ours ({column('train_peak_bytes').shown_unit})": shown(ours.get(found.variant, NAN), "train_peak_bytes"),
-            "Our ratio": ratio(ours.get(found.variant, NAN) / ours.get(found.other, NAN)),
+            "Our ratio": ratio(ours.get(found.variant, NAN) / (ours.get(found.other) or NAN)),
             "Measured there": f"crop {found.row['crop_px']}, {found.row['batch_per_gpu']} images a GPU, "
             f"{found.row['hardware']}; {found.row['protocol']}",
             "Differs in": "; ".join(_differs(results, found.row)) or NOTHING,

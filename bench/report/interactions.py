@@ -7,7 +7,7 @@ from itertools import combinations, product
 
 import pandas as pd
 
-from bench.columns import column
+from bench.columns import column, level_key
 from bench.records import Results
 from bench.report.axes import focus, tick
 from bench.report.figures import (
@@ -73,7 +73,8 @@ def _interaction(
         tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.4, len(ticks) - 0.6], showgrid=False,
         ticklabeloverflow="allow",  # with every label hidden, plotly cannot place the title
     )  # fmt: skip
-    table = pd.DataFrame(rows, columns=[first, second, measured.title, "low", "high", "n"])
+    numbers = [measured.title, "low", "high", "n"]
+    table = pd.DataFrame(rows, columns=[*(level_key(each, numbers) for each in (first, second)), *numbers])
     limits, cut = focus(*(table.iloc[:, at].tolist() for at in (2, 3, 4)))
     figure.update_yaxes(range=limits)
     caption = (

@@ -43,6 +43,7 @@ from bench.store import no_collection, write_text
 
 IDS = {"effects": EFFECTS}
 """Of tables whose name in the catalogue is a figure's."""
+TABLES = (".md", ".csv", ".tex")
 ABLATION_FILES = ("ablation.md", "ablation.csv", "ablation.tex")
 SECTIONS = ("speed", "effects", "cost", "classes", "training", "outcomes")
 """The sections of the page that figures may name."""
@@ -109,7 +110,8 @@ def write_report(folder: Path) -> Path:
     """Write ``report/`` in a results folder.
 
     It holds ``index.html``, the ablation table as Markdown, CSV and LaTeX, every table of the catalogue in ``tables/``,
-    the methods, and every figure's and every other table's data as CSV in ``data/``.
+    the methods, and every figure's and every other table's data as CSV in ``data/``. Such files of an earlier report
+    that this one does not have are removed.
 
     Returns:
         The path of ``index.html``.
@@ -130,10 +132,21 @@ def _write_report(folder: Path) -> Path:
     files |= {name: files[f"tables/{name}"] for name in _ablation_files(made)}
     if "ablation.csv" in files:
         files["ablation.csv"] = tables.numbers(results).to_csv(index=False)
-    for name, text in (files | _data_files(results, made)).items():
+    files |= _data_files(results, made)
+    for name, text in files.items():
         write_text(text, target / name)
     write_text(page, target / "index.html")
+    _remove_others(target, files)
     return target / "index.html"
+
+
+def _remove_others(target: Path, files: Iterable[str]) -> None:
+    """Tables that an earlier report wrote and this one does not have: a paper may include them."""
+    written = set(files)
+    for pattern in (*ABLATION_FILES, "tables/*", "data/*.csv"):
+        for path in target.glob(pattern):
+            if path.suffix in TABLES and path.relative_to(target).as_posix() not in written:
+                path.unlink(missing_ok=True)  # of two reports at once, the other may have removed it
 
 
 def _ablation_files(made: Content) -> Sequence[str]:

@@ -7,6 +7,7 @@ import mimetypes
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -89,6 +90,10 @@ class Site(ThreadingHTTPServer):
             self.show(write_report(self.folder).read_text(encoding="utf-8"))
         except (BenchError, OSError) as error:  # such as a file that was moved away while it was read
             self.show(message(f"{self.folder.name}: no report", str(error)))
+        except Exception as error:  # noqa: BLE001 - a mistake of the report's own is said, and the run followed on
+            traceback.print_exc()
+            said = f"The report failed with {type(error).__name__}: {error}. The terminal has the traceback."
+            self.show(message(f"{self.folder.name}: no report", said))
 
     def show(self, html: str) -> None:
         self.page = live(html)

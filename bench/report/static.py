@@ -56,6 +56,8 @@ def write_figures(figures: Sequence[Figure], folder: Path, form: str) -> list[Pa
     drawn = [figure for figure in figures if len(figure.table)]
     paths = [folder / f"{figure.name}.{form}" for figure in drawn]
     folder.mkdir(parents=True, exist_ok=True)
+    for path in set(folder.glob(f"*.{form}")).difference(paths):
+        path.unlink(missing_ok=True)  # of an earlier report: it would show what the results no longer have
     options = {"scale": PNG_SCALE if form == "png" else 1}
     jobs = [
         {"fig": for_paper(figure), "path": path, "opts": {**options, "format": form}}

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bench import stats
-from bench.columns import COLUMNS, column
+from bench.columns import COLUMNS, column, level_key
 from bench.derived import NOISY
 from bench.records import Results
 from bench.report import compare
@@ -67,7 +67,7 @@ def numbers(results: Results) -> pd.DataFrame:
     measured = [name for name, each in results.columns.items() if each.stage == "quality"]
     trials = dict(list(frame[frame["status"] != "excluded"].groupby(["variant", "stage"], sort=False)))
     for variant in results.variants:
-        own_levels = {level_key(factor): each for factor, each in levels[variant].items()}
+        own_levels = {level_key(factor, OWN): each for factor, each in levels[variant].items()}
         row: dict[str, Any] = {"variant": variant, **own_levels, "is_baseline": variant == results.baseline}
         row |= _quality(trials.get((variant, "quality"), frame[:0]), measured)
         compared = by_variant.get(variant, NOT_COMPARED)
@@ -75,7 +75,7 @@ def numbers(results: Results) -> pd.DataFrame:
         row |= _cost(trials.get((variant, "cost"), frame[:0]))
         rows.append({**row, "isolated": isolated.get(variant)})
     quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
-    factors = map(level_key, results.factors)
+    factors = [level_key(factor, OWN) for factor in results.factors]
     names = ["variant", *factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
     table = pd.DataFrame(rows, columns=[*names, "cost_outcome", "isolated", *COST])
     for name in COST:
@@ -83,16 +83,11 @@ def numbers(results: Results) -> pd.DataFrame:
     return table
 
 
-def level_key(factor: str) -> str:
-    """The column that holds a factor's levels: its name, unless that is another column's (``factor n``)."""
-    return f"factor {factor}" if factor in OWN else factor
-
-
 def ablation_table(results: Results) -> Table:
     """One row a variant in the study's order. Quality and cost columns appear if the study plans that stage."""
     values = numbers(results)
     columns = variant_columns(results, values)
-    names = [*map(level_key, results.factors)] or ["variant"]
+    names = [level_key(factor, OWN) for factor in results.factors] or ["variant"]
     stages = set(results.plan["stages"])
     if "quality" in stages:
         boundary = [BOUNDARY] * bool(values[f"{BOUNDARY}_mean"].notna().any())
@@ -130,11 +125,6 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 def ablation(results: Results) -> pd.DataFrame:
     """:func:`ablation_table` as it is printed."""
     return ablation_table(results).printed()
-
-
-def ablation_keys(results: Results) -> pd.DataFrame:
-    """What each cell of :func:`ablation` sorts by: numbers where it prints a number."""
-    return ablation_table(results).keys()
 
 
 def emphasis(results: Results) -> pd.DataFrame:
@@ -231,9 +221,7 @@ def variant_columns(results: Results, values: pd.DataFrame) -> dict[str, Shown]:
         "verdict": Shown("Verdict", (f"{JUDGED}_verdict", f"{JUDGED}_reason"), _verdict_text),
     }
     levels = {
-        level_key(factor): Shown(
-            factor, (level_key(factor),), _level_text(level_key(factor), [str(each) for each in levels])
-        )
+        (key := level_key(factor, OWN)): Shown(factor, (key,), _level_text(key, [str(each) for each in levels]))
         for factor, levels in results.factors.items()
     }
     return found | levels

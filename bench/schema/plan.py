@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bench.columns import COLUMNS, META
+from bench.columns import RESERVED
 from bench.schema.forms import Amount, Finite, Form, Names, Seed, Stage, check_setting
 
 
@@ -112,7 +112,7 @@ class PlanForm(Form):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
-        if taken := sorted({*self.factors} & {*META, *COLUMNS, "setting"}):
+        if taken := sorted({*self.factors} & RESERVED):
             raise ValueError(f"a factor is called as a column is: {', '.join(taken)}")
         if self.focus is not None and self.focus not in self.factors:
             raise ValueError(f"focus is {reprlib.repr(self.focus)}, which factors lacks")

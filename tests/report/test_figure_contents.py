@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +156,40 @@ def test_growth_is_drawn_for_slots_with_its_exponent(tmp_path: Path, planted_res
     assert figure.table["MACs (G)"].tolist() == pytest.approx([1.048576, 16.777216] * 2)
     write_attribution(folder, A, exponent=None)
     assert [look.label for look in growth(load(folder))[0].key] == ["network", "head"]
+
+
+def test_growth_is_of_one_machine_and_of_the_networks_that_the_records_are_of(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    folder = planted_results(tmp_path)
+
+    def add(variant: str, file: str, hardware: str, choices: dict[str, Any] | None = None) -> None:
+        path = write_attribution(folder, variant)
+        document = json.loads(path.read_text())
+        for row in document["modules"]:
+            row["time_s"] = 1e-9 * row["macs"]
+        path.unlink()
+        document |= {"environment": {"hardware": hardware}, "choices": {"variant": choices or {}}}
+        (path.parent / file).write_text(json.dumps(document))
+
+    add(A, "a.json", "H200")
+    times = next(each for each in growth(load(folder)) if each.name == "growth-time-s")
+    assert "medians of the timed forwards, on H200." in times.caption
+    add(B, "b.json", "AMD EPYC, 2 threads")
+    with pytest.raises(RecordError, match="attribution has times of different hardware: AMD EPYC, 2 threads; H200"):
+        growth(load(folder))
+    add(A, "b.json", "H200")
+    with pytest.raises(RecordError, match=rf"b\.json is a second file of {re.escape(A)}; keep one"):
+        growth(load(folder))
+    (folder / "attribution" / "b.json").unlink()
+    for path in (folder / "records").glob("*.json"):
+        record = read(path)
+        write(replace(record, choices={**record.choices, "variant": {"head": "other"}}), folder / "records")
+    assert growth(load(folder)) == []
+    add(B, "b.json", "H200", {"head": "other"})
+    (figure, *_) = growth(load(folder))
+    assert "Left out: 1 variant measured with other choices than the records have." in figure.caption
+    assert set(figure.table["Variant"]) == {"upsampling=jpu"}
 
 
 def test_growth_of_what_the_plan_does_not_have_is_not_drawn(tmp_path: Path, planted_results: Plant) -> None:

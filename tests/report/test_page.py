@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bench import speedups
 from bench.records import load
 from bench.report import confounds, speed
 from bench.report.page import script_json, write_report
@@ -242,3 +243,40 @@ def test_a_study_of_speed_alone_is_called_one_and_shows_no_table_without_rows(
     assert '<p class="kicker">Comparison of speed</p>' in page
     assert "Every timed comparison." in page
     assert "<tbody>\n</tbody>" not in page
+
+
+def test_tables_that_an_earlier_report_had_are_gone(tmp_path: Path, planted_results: Callable[..., Path]) -> None:
+    folder = planted_results(tmp_path)
+    report = write_report(folder).parent
+    whole = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+    (report / "notes.txt").write_text("mine")
+    for path in (folder / "records").glob("*.json"):
+        path.unlink()
+    write_report(folder)
+    left = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+    assert "tables/cost.tex" in whole - left
+    assert any(name.startswith("data/confusion") for name in whole - left)
+    assert {"notes.txt", "index.html", "tables/outcomes.md"} <= left
+    write_report(planted_results(tmp_path))
+    assert {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()} - {
+        "notes.txt"
+    } == whole
+
+
+@pytest.mark.parametrize(
+    "names", [("n", "low"), ("high", "p"), ("precision", "mode"), ("batch", "ratio"), ("found", "against")]
+)
+def test_a_factor_may_be_called_as_a_column_of_some_table(
+    tmp_path: Path, planted_results: Callable[..., Path], plant_speed: Callable[..., None], names: tuple[str, str]
+) -> None:
+    factors = {name: ["off", "on"] for name in names}
+    variants = [f"{names[0]}={a}, {names[1]}={b}" for a in ("off", "on") for b in ("off", "on")]
+    scores = {variant: [0.6 + place / 50, 0.61 + place / 60] for place, variant in enumerate(variants)}
+    folder = planted_results(tmp_path, factors=factors, scores=scores)
+    plant_speed(folder, variants[-1], variants[0], {64: True, 128: True})
+    write_report(folder)
+    timed = speedups.frame(load(folder))
+    assert timed.columns.is_unique
+    own = [name if name in timed and f"factor {name}" not in timed else f"factor {name}" for name in names]
+    assert timed[own].to_numpy().tolist() == [["on", "on"]] * 2
+    assert timed["precision"].tolist() == ["float32"] * 2 or "precision" in own

@@ -141,6 +141,21 @@ def test_a_record_that_cannot_be_read_is_said_on_the_page_and_the_next_good_one_
     assert "3 of 4 done" in page_text(site.server_port)
 
 
+def test_a_mistake_of_the_reports_own_is_said_and_the_server_goes_on(
+    site: serve.Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(folder: Path) -> Path:
+        raise ZeroDivisionError("division by zero")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(serve, "write_report", broken)
+        site.build()
+    assert "The report failed with ZeroDivisionError: division by zero." in page_text(site.server_port)
+    assert "Traceback" in capsys.readouterr().err
+    site.build()
+    assert "2 of 4 done" in page_text(site.server_port)
+
+
 def test_the_state_of_a_folder_changes_with_the_plan_and_with_every_file_that_the_report_reads(tmp_path: Path) -> None:
     names = [
         "study.json", "records/a.json", "records/b.json", "attribution/a.json", "artifacts/a.npz", "pictures/a.npz",
