@@ -276,3 +276,10 @@ def test_a_reading_of_no_bytes_has_no_ratio(tmp_path: Path, planted_results: Pla
     row = of(compare(a, b), ON, "peak_bytes", "cost")
     assert (row["a"], row["b"]) == (0, 0)
     assert math.isnan(row["ratio"])
+
+
+def test_a_seed_that_only_one_side_plans_is_neither_lost_nor_lacking(sides: Callable[..., tuple[Side, Side]]) -> None:
+    fewer = compare(*sides(after=BEFORE[ON][:2]))
+    assert (fewer.lost, fewer.lacking) == ((), ()), "B does not plan the last two seeds"
+    more = compare(*sides(after=[*BEFORE[ON], "failed"]))
+    assert more.lost == (), "A never tried the last seed, and there are seeds in common"

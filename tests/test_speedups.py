@@ -95,6 +95,13 @@ def test_an_end_outside_the_range_is_nan_and_no_crossing_is_none() -> None:
     assert crossings([(100, Ratio(1.2, 1.1, 1.3, 6)), (400, Ratio(1.5, 1.4, 1.6, 6))]) == []
 
 
+def test_the_interval_of_a_crossing_ends_at_the_nearest_ends() -> None:
+    """The upper end goes below 1 and above it again before the ratio crosses."""
+    ratios = [Ratio(0.9, 0.8, 1.1, 6), Ratio(0.85, 0.75, 0.95, 6), Ratio(0.95, 0.9, 1.05, 6), Ratio(1.1, 1.05, 1.2, 6)]
+    [found] = crossings(list(zip([100, 200, 400, 800], ratios, strict=True)))
+    assert 200 < found.low < 400 < found.pixels < found.high < 800
+
+
 def test_crossings_are_told_a_variant_and_kind_of_setting(tmp_path: Path) -> None:
     slower, faster = measured([2.0] * 12, [1.0] * 12), measured([1.0] * 12, [2.0] * 12)
     table = crossing_table(frame(load(planted(tmp_path, {64: slower, 256: faster, 512: faster}))))
