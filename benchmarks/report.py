@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.evidence.evidence import read
+from bench.evidence.evidence import evidence_of
 from bench.records.files import json_text
 from bench.report.page.page import files, write_report
 from bench.report.tables import catalogue
@@ -45,7 +45,7 @@ def report() -> None:
         folder = Path(name) / "planted"
         count = plant(folder)
         start = time.perf_counter()
-        evidence = read(folder)
+        evidence = evidence_of(folder)
         loaded = time.perf_counter()
         evidence.results.frame()
         framed = time.perf_counter()

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench.cli import studies
 from bench.cli.display import console_for_people
-from bench.evidence.evidence import read
+from bench.evidence.evidence import evidence_of
 from bench.protocol.recipe import Precision
 from bench.protocol.setting import Mode, Setting
 from bench.records.files import write_json
@@ -119,7 +119,7 @@ def speed(
     if not trials:
         raise StudyError(f"nothing to compare: {', '.join(sorted(wanted))} is the other side itself")
     ended = studies.run(made, argv, timeout_s=timeout_s, retry=retry, trials=trials)
-    evidence = read(made.folder)
+    evidence = evidence_of(made.folder)
     console = console_for_people()
     for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):
         _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)

@@ -111,7 +111,7 @@ class Evidence:
 
     @cached_property
     def confounds(self) -> pd.DataFrame:
-        """One row a difference between two sides that are compared; columns :data:`bench.evidence.confounds.COLUMNS`."""
+        """One row a difference between two compared sides; columns :data:`bench.evidence.confounds.COLUMNS`."""
         return confounds.differences(self.results, self.labels, self.levels)
 
     def undeclared(self, pairs: Iterable[Pair]) -> str:
@@ -124,7 +124,7 @@ class Evidence:
         return published.matched(self.results)
 
 
-def read(folder: str | Path) -> Evidence:
+def evidence_of(folder: str | Path) -> Evidence:
     """The evidence that a results folder holds.
 
     Raises:

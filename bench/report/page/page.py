@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench.evidence.evidence import Evidence, read
+from bench.evidence.evidence import Evidence, evidence_of
 from bench.protocol.words import tally
 from bench.records.derived import NOISY
 from bench.records.files import no_collection, write_text
@@ -122,7 +122,7 @@ def write_report(folder: Path) -> Path:
 
 
 def _write_report(folder: Path) -> Path:
-    evidence = read(folder)
+    evidence = evidence_of(folder)
     made = content(folder, evidence)
     page = render(evidence, made)
     target = folder / "report"
