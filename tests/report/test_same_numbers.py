@@ -46,7 +46,9 @@ def numbers_of(report: Path) -> dict[str, list[list[str]]]:
         if path.stat().st_size <= LARGEST_BYTES:
             with path.open(encoding="utf-8", newline="") as file:
                 _, *rows = csv.reader(file)
-            columns = [[cell if NUMERIC_CELL.fullmatch(cell) else "" for cell in column] for column in zip(*rows, strict=True)]
+            columns = [
+                [cell if NUMERIC_CELL.fullmatch(cell) else "" for cell in column] for column in zip(*rows, strict=True)
+            ]
             if numeric := [column for column in columns if any(column)]:
                 kept[path.relative_to(report).as_posix()] = numeric
     kept[FINDINGS] = _findings((report / "index.html").read_text(encoding="utf-8"))
