@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench.evidence import stats
 from bench.evidence.contrasts import Contrast
-from bench.protocol.columns import column
+from bench.protocol.columns import JUDGED, column
 from bench.records.files import RecordError
 from bench.records.results import Results
 
@@ -44,7 +44,7 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
     found = [stats.effect(list(values.values())) for values in by_seed(contrasts, results.scores(name))]
     adjusted = stats.holm([each.p for each in found])
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
-    margin = results.plan.get("margin") if name == "miou" else None
+    margin = results.plan.get("margin") if name == JUDGED else None
     focus = results.plan.get("focus")
     equivalent = stats.holm(
         [

@@ -16,6 +16,7 @@ from bench.evidence import classes, confounds, effects, images, published, speed
 from bench.evidence.confounds import Pair
 from bench.evidence.contrasts import Contrast, contrasts
 from bench.evidence.effects import Resolution
+from bench.protocol.columns import JUDGED
 from bench.records.results import Results, labels, levels_of, load
 
 
@@ -50,12 +51,12 @@ class Evidence:
     @cached_property
     def differences(self) -> Sequence[Mapping[int, float]]:
         """For each of :attr:`contrasts`: seed -> its difference in mIoU, a fraction."""
-        return effects.by_seed(self.contrasts, self.results.scores(variants.JUDGED))
+        return effects.by_seed(self.contrasts, self.results.scores(JUDGED))
 
     @cached_property
     def effects(self) -> pd.DataFrame:
         """One row a contrast, judged by mIoU, columns :data:`bench.evidence.effects.COLUMNS`."""
-        return effects.effects(self.results, self.contrasts, variants.JUDGED)
+        return effects.effects(self.results, self.contrasts, JUDGED)
 
     @cached_property
     def resolution(self) -> Resolution | None:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.evidence.evidence import Evidence
-from bench.protocol.columns import column
-from bench.protocol.words import difference_unit, plural
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import plural
 from bench.records.results import Results
 from bench.report.figures.axes import apart, focus, tick, wrapped
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, text
@@ -36,7 +36,7 @@ BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
 def class_iou(evidence: Evidence) -> Figure:
     """Mean IoU of every class, one mark each for :data:`MOST_VARIANTS` variants, one below the other."""
     results = evidence.results
-    seen, scale, names = looks(evidence), column("miou").scale, _classes(results)
+    seen, scale, names = looks(evidence), column(JUDGED).scale, _classes(results)
     every = results.class_iou().dropna(subset=["iou"])
     chosen = set(notable(evidence, MOST_VARIANTS))
     known = every[every["variant"].isin(chosen)]
@@ -72,12 +72,12 @@ def class_iou(evidence: Evidence) -> Figure:
 
 def differences(evidence: Evidence) -> Figure:
     """Δ IoU of every class with its interval, variants one below the other."""
-    compared, seen, scale = evidence.class_effects, looks(evidence), column("miou").scale
+    compared, seen, scale = evidence.class_effects, looks(evidence), column(JUDGED).scale
     data = compared[compared["n"] > 0]
     variants = [each for each in notable(evidence, MOST_DIFFERENCES + 1) if each in set(data["variant"])]
     known = data[data["variant"].isin(variants)]
     classes = [name for name in _classes(evidence.results) if name in set(known["class"])]
-    head = f"Δ IoU ({difference_unit('miou')})"
+    head = f"Δ IoU ({column(JUDGED).difference_unit})"
     figure, rows = blank(head, None, height=110 + (14 * len(variants) + 14) * max(1, len(classes))), []
     for index, variant in enumerate(variants):
         own, look = known[known["variant"] == variant], seen[variant]
@@ -137,7 +137,7 @@ def notable(evidence: Evidence, most: int) -> list[str]:
 
     Only what was measured."""
     results, effects = evidence.results, evidence.effects
-    scores = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores("miou").items()}
+    scores = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores(JUDGED).items()}
     resolved = set(effects.loc[effects["verdict"] != "not resolved", "variant"])
     order = sorted(scores, key=lambda each: (each != results.baseline, each not in resolved, -scores[each]))
     return order[:most]

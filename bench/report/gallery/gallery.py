@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.evidence import Evidence
-from bench.evidence.variants import JUDGED
-from bench.protocol.words import difference_unit, interval, plural, signed, verdict
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import plural, verdict
 from bench.records.results import Results
 from bench.report.gallery import layers
 from bench.report.gallery.entries import Entry, Pool, Shown, entries
@@ -119,8 +119,8 @@ def _compared(folder: Path, evidence: Evidence) -> Sequence[tuple[Mapping[Any, A
 
 def _pair(effect: Mapping[Any, Any], shown: Shown, found: Sequence[Entry]) -> Pair:
     """A pair with its texts."""
-    bounds = interval(effect["low"], effect["high"], JUDGED)
-    delta = f"{signed(effect['delta'], JUDGED)} {difference_unit(JUDGED)}"
+    bounds = column(JUDGED).interval(effect["low"], effect["high"])
+    delta = f"{column(JUDGED).signed(effect['delta'])} {column(JUDGED).difference_unit}"
     over = f"{delta} {bounds}".strip() + f" (n={effect['n']}): {verdict(effect)}"
     return Pair(
         shown.variant,
@@ -135,11 +135,11 @@ def _chosen(ranked: Ranked, found: Sequence[Entry]) -> str:
     mean, middle = ranked.mean_delta[ranked.order()], ranked.middle()
     better, worse = int((mean > 0).sum()), int((mean < 0).sum())
     extremes = sum(each.kind != "median" for each in found)
-    median = "" if middle is None else signed(float(ranked.mean_delta[middle]), JUDGED)
+    median = "" if middle is None else column(JUDGED).signed(float(ranked.mean_delta[middle]))
     text = (
         f"{plural(extremes, 'image')} of {mean.size}, chosen because the two differ most there: extremes, not typical. "
         f"The mIoU of single images is higher on {better}, lower on {worse} and the same on "
-        f"{mean.size - better - worse}; the median image changes by {median} {difference_unit(JUDGED)}"
+        f"{mean.size - better - worse}; the median image changes by {median} {column(JUDGED).difference_unit}"
     )
     return f"{text} and is shown last." if extremes < len(found) else f"{text}."
 

@@ -13,10 +13,9 @@ from bench.evidence import speedups, stats
 from bench.evidence.contrasts import ASKED, Contrast
 from bench.evidence.effects import Resolution
 from bench.evidence.evidence import Evidence
-from bench.evidence.variants import JUDGED
-from bench.protocol.columns import column
+from bench.protocol.columns import JUDGED, column
 from bench.protocol.setting import Setting
-from bench.protocol.words import difference_unit, interval, plural, resolvable, signed, tally, verdict
+from bench.protocol.words import plural, tally, verdict
 from bench.records.results import Results
 from bench.report.page.views import addresses
 from bench.report.tables.effects import equivalent
@@ -143,13 +142,13 @@ def _comparison(
 
 
 def _effect(row: Mapping[Any, Any], margin: float | None) -> str:
-    unit, name = difference_unit(JUDGED), column(JUDGED).label
-    bounds = interval(row["low"], row["high"], JUDGED)
+    unit, name = column(JUDGED).difference_unit, column(JUDGED).label
+    bounds = column(JUDGED).interval(row["low"], row["high"])
     parts = "the sum of both" if row["factors"] == 2 else "what they do in pairs"
     against = {"variant": " against the baseline", "interaction": f" beyond {parts}"}
     n = f"n={row['n']}" if row["n"] == row["planned"] else f"n={row['n']} of {row['planned']}"
     said = verdict(row) if row["kind"] != "interaction" else _interaction(row)
-    delta = " ".join(each for each in (signed(row["delta"], JUDGED), unit, bounds) if each)
+    delta = " ".join(each for each in (column(JUDGED).signed(row["delta"]), unit, bounds) if each)
     if row["p_equivalent"] < stats.ALPHA:
         said += f", equivalent {equivalent(row, margin)}"
     return f"{row['label']}: {name} {delta}{against.get(row['kind'], '')} ({n}): {said}."
@@ -193,11 +192,11 @@ def _resolution(effects: pd.DataFrame, able_to: Resolution | None) -> Finding | 
         return None
     nothing = (effects["verdict"] == "not resolved").all()
     lead = f"No difference in {column(JUDGED).label} could be resolved: with" if nothing else "With"
-    limit, least, most = (resolvable(each, JUDGED) for each in (able_to.pooled, able_to.low, able_to.high))
+    limit, least, most = (column(JUDGED).resolvable(each) for each in (able_to.pooled, able_to.low, able_to.high))
     able = f"{lead} {plural(able_to.n, 'seed')} and the spread seen, this study could have resolved"
     if limit == "none":
         return _one(f"{able} no difference, however large, four times out of five.", EFFECTS, "effects")
-    unit = difference_unit(JUDGED)
+    unit = column(JUDGED).difference_unit
     each = f" (by comparison {least} to {most})" if least != most else ""
     said = f"{able} differences {limit} {unit} four times out of five{each}, and smaller ones less often."
     return _one(said, EFFECTS, "effects")

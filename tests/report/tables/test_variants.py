@@ -181,12 +181,6 @@ def test_labels_that_would_say_the_same_give_way_to_full_names(tmp_path: Path, p
     assert evidence_of(folder).labels == {A: "baseline", B: B, C: C, D: D}
 
 
-def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
-    assert words.signed(-0.00001, "miou") == "0.00"
-    assert words.signed(-0.0123, "miou") == "−1.23"
-    assert words.interval(float("nan"), float("nan"), "miou") == ""
-
-
 def test_every_planned_cell_has_an_outcome(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(
         tmp_path, scores={A: [0.6, "diverged"], B: [None, "failed"], C: [0.6, 0.6]}, excluded={D: "JPU needs stride 32"}
