@@ -1,8 +1,8 @@
 """Scenes of the positive control. It tests three abilities of a network, each by classes that need only it.
 
 - ``lit`` and ``unlit`` need **context**. They are lamps in the lowest rows that look alike; a lamp is lit if the sky,
-  in the topmost rows, is dark. At least :data:`DISTANCE_PX` rows lie between the lamp and the sky, so that a network with
-  a smaller receptive field can only guess.
+  in the topmost rows, is dark. At least :data:`DISTANCE_PX` rows lie between the lamp and the sky, so that a network
+  with a smaller receptive field can only guess.
 - ``fence`` needs **thin boundaries**. A fence is made of stripes 2 px wide on ``plain`` ground. Every aligned block of
   4×4 pixels of a fence has the mean colour of the ground around it, so that a network that first averages over such
   blocks sees no fence.
