@@ -18,7 +18,7 @@ from bench.protocol.words import plural, verdict
 from bench.records.results import Results
 from bench.report.gallery import layers
 from bench.report.gallery.entries import Entry, Pool, Shown, entries
-from bench.report.gallery.layers import LIGHT_NEUTRAL, NEUTRAL, class_colours
+from bench.report.gallery.layers import CLASS_COLOURS, LIGHT_NEUTRAL, NEUTRAL
 from bench.report.gallery.ranking import Ranked, rank, sides
 
 MOST_PAIRS = 4
@@ -88,7 +88,7 @@ def pictures(folder: Path, evidence: Evidence) -> Gallery | None:
     return Gallery(
         pairs=pairs,
         pictures=pool.uris,
-        classes=[*zip(names, class_colours(len(names)), strict=True), ("void, not scored", HATCHED)],
+        classes=[*zip(names, CLASS_COLOURS, strict=False), ("void, not scored", HATCHED)],
         errors=list(zip(("wrong on this side alone", "wrong on both"), layers.ERROR_COLOURS[1:], strict=True)),
         boundaries=[
             ("boundary of the label", layers.LABEL_COLOUR),
