@@ -63,6 +63,12 @@ def cases(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """A thousand damaged inputs of each kind: records, plans, checkpoints, studies, data. Arguments: tests/fuzz.py."""
+    run(session, "python", "tests/fuzz.py", *session.posargs)
+
+
+@nox.session
 def quickstart(session: nox.Session) -> None:
     """The quickstart study from nothing to its report; arguments go to `bench run`."""
     run(session, "bench", "run", "studies/quickstart.py", *session.posargs)

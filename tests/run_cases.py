@@ -223,7 +223,7 @@ def _mistakes_in_json(expected: JsonValue, folder: Path) -> Iterator[str]:
         if expected.equals is not None and value != expected.equals:
             yield f"{file.relative_to(folder)} has {expected.path} = {value!r}, expected {expected.equals!r}"
         if expected.matches is not None and not _found(expected.matches, str(value)):
-            yield f"{file.relative_to(folder)} has {expected.path} = {value!r}, expected a match of {expected.matches!r}"
+            yield f"{file.relative_to(folder)} has {expected.path} = {value!r}, expected match: {expected.matches!r}"
 
 
 def _mistakes_in_text(expected: Text, folder: Path) -> Iterator[str]:
@@ -300,7 +300,7 @@ def case_folders(folder: Path) -> list[Path]:
 
 
 def find_bench(given: str | None) -> Path:
-    """The ``bench`` command: the given one, else that of BENCH, the one beside this interpreter or the one on the path."""
+    """The ``bench`` command: the given one, else BENCH, the one beside this interpreter or the one on the path."""
     wanted = given or os.environ.get("BENCH") or str(Path(sys.executable).with_name("bench"))
     found = shutil.which(wanted) or shutil.which("bench")
     if found is None:

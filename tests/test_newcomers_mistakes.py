@@ -1,4 +1,4 @@
-"""The ten commonest mistakes of a newcomer: each is told in one line that names the cell or the file, and the remedy."""
+"""The ten commonest mistakes of a newcomer: one line tells each, and names the cell or the file and the remedy."""
 
 from __future__ import annotations
 

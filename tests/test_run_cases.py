@@ -1,4 +1,4 @@
-"""The runner of cases: what holds passes, what does not fails with the reason, and nothing changes the case's folder."""
+"""The runner of cases: what holds passes, what does not fails with the reason, and the case stays as it was."""
 
 from __future__ import annotations
 
