@@ -1,4 +1,7 @@
-"""Writes a copy of study.py for each kind of choice: what it needs, its annotation and default, its value."""
+"""Writes studies/: a copy of study.py for each kind of choice: what it needs, its annotation and default, its value.
+
+Some of the copies are called as modules of the standard library are, as studies may be.
+"""
 
 from pathlib import Path
 
@@ -25,8 +28,9 @@ CHOICES = {
     "sequence_typed": ("from collections.abc import Sequence", "rates: Sequence[int] = (1, 2)", "rates=(1, 3)"),
 }
 
+Path("studies").mkdir()
 study = Path("study.py").read_text()
 for name, (needed, declared, given) in CHOICES.items():
     changed = study.replace("class Mine(", f"{needed}\n\n\nclass Mine(")
     changed = changed.replace("slope=0.1", declared).replace("slope=0.2", given)
-    Path(f"{name}.py").write_text(changed.replace('name="plain"', f'name="{name}"'))
+    Path(f"studies/{name}.py").write_text(changed.replace('name="plain"', f'name="{name}"'))
