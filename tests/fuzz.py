@@ -356,9 +356,12 @@ def observe_results_and_page(folder: Path) -> tuple[pd.DataFrame, str]:
 def same_results(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFrame, str]) -> bool:
     """Equal rows whatever their order, but for those whose status says that they are missing or excluded."""
     (old, old_table), (new, new_table) = before, after
-    if list(old.columns) != list(new.columns) or sorted(old["key"]) != sorted(new["key"]):
+    if list(old.columns) != list(new.columns) or len(old) != len(new):
         return False
-    old, new = (frame.sort_values("key", ignore_index=True).drop(columns="study") for frame in (old, new))
+    trial = ["variant", "stage", "seed"]
+    old, new = (frame.sort_values(trial, ignore_index=True).drop(columns=["study", "key"]) for frame in (old, new))
+    if not old[trial].equals(new[trial]):
+        return False
     told = new["status"].isin(["missing", "excluded"]) & (old["status"] == "done")
     return bool(old[~told].equals(new[~told])) and (bool(told.any()) or old_table == new_table)
 
