@@ -3,7 +3,6 @@
 import sys
 
 from bench.run.stages import identify
-from bench.run.trial import load
-from bench.study.source import Source
+from bench.study.source import Source, load
 
 print(identify(load(Source(sys.argv[1])).study.cell("head=mine"), "quality", 0, "data"))

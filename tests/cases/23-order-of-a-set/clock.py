@@ -6,7 +6,6 @@ from bench import Factor, Recipe, Study, Variant, change, choose, part
 from bench.data import Synthetic
 from bench.network import FCNHead, ResNet, SegmentationLoss
 
-
 STUDY = Study(
     name="clock",
     question="Does my head help?",

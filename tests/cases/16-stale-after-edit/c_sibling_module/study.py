@@ -5,12 +5,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import myhelpers
 from torch import nn
 
 from bench import Factor, Recipe, Study, Variant, change, part
 from bench.data import Synthetic
 from bench.network import FCNHead, ResNet, SegmentationLoss
-import myhelpers
 
 
 class Mine(nn.Module):

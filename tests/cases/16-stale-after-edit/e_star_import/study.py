@@ -5,11 +5,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from mypkg.heads import Mine
+
 from bench import Factor, Recipe, Study, Variant, change, part
 from bench.data import Synthetic
 from bench.network import FCNHead, ResNet, SegmentationLoss
-from mypkg.heads import Mine
-
 
 STUDY = Study(
     name="stale",

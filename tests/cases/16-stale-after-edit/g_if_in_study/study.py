@@ -11,7 +11,6 @@ from bench import Factor, Recipe, Study, Variant, change, part
 from bench.data import Synthetic
 from bench.network import FCNHead, ResNet, SegmentationLoss
 
-
 if True:
 
     def squash(x):

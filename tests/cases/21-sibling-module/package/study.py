@@ -5,6 +5,7 @@ from torch import nn
 from bench import Factor, Recipe, Study, Variant, change, part
 from bench.data import Synthetic
 from bench.network import FCNHead, ResNet, SegmentationLoss
+
 from .myhelpers import squash
 
 

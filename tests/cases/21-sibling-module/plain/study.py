@@ -1,11 +1,11 @@
 """The head calls a function of a module beside the study."""
 
+from myhelpers import squash
 from torch import nn
 
 from bench import Factor, Recipe, Study, Variant, change, part
 from bench.data import Synthetic
 from bench.network import FCNHead, ResNet, SegmentationLoss
-from myhelpers import squash
 
 
 class Mine(nn.Module):
