@@ -25,7 +25,7 @@ import tempfile
 import tokenize
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ class Target:
         mutations: ways to damage a file; each returns what it did.
         observe: what `bench` makes of the input, as comparable values.
         same: whether two observations are the same but for what is said to be missing.
+        places: what a refusal may name in place of a file.
     """
 
     make: Callable[[Path], None]
@@ -76,6 +77,7 @@ class Target:
     mutations: tuple[Mutation, ...]
     observe: Callable[[Path], Any]
     same: Callable[[Any, Any], bool]
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -482,6 +484,7 @@ TARGETS = {
         (*ANY_FILE[1:], *2 * (replace_a_word, replace_a_word, misspell_a_word, drop_a_word, change_lines)),
         observe_study,
         lambda before, after: True,
+        ("cell head=",),
     ),
     "data": Target(
         make_data,
@@ -513,13 +516,12 @@ def within(seconds: float, more_bytes: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def complaint(message: str, folder: Path, path: Path) -> str:
-    """What is wrong with a refusal; empty if it is one line that names the file, or one that it does not agree with."""
+def complaint(message: str, names: Collection[str]) -> str:
+    """What is wrong with a refusal; empty if it is one line that has one of the names."""
     if "\n" in message.strip():
         return f"{len(message.strip().splitlines())} lines: {message.strip().splitlines()[-1][:120]}"
     if len(message) > LONGEST_LINE:
         return f"a line of {len(message)} characters: {message[:120]}"
-    names = {path.name, *(other.name for other in folder.rglob("*") if other.suffix)}
     if not any(name in message for name in names):
         return f"no file is named: {message[:200]}"
     return ""
@@ -564,7 +566,7 @@ def fuzz(
                     else:
                         what = "another number without a word"
             except (BenchError, OSError) as error:
-                what = complaint(_told(error), folder, path)
+                what = complaint(_told(error), _names(target, folder, path))
                 counts["refused"] += not what
                 if not what:
                     say(f"  {number}: refused: {_told(error)}   [{mutation}]\n")
@@ -579,6 +581,11 @@ def fuzz(
                 faults.append(Fault(number, what, mutation))
             shutil.rmtree(folder)
     return counts, faults
+
+
+def _names(target: Target, folder: Path, path: Path) -> set[str]:
+    """The damaged file, the files that it may disagree with, and other places."""
+    return {path.name, *target.places, *(other.name for other in folder.rglob("*") if other.suffix)}
 
 
 def _told(error: BenchError | OSError) -> str:
