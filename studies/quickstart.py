@@ -5,18 +5,10 @@ Scenes and backbone of the positive control, in which each of the three has some
     bench run studies/quickstart.py
 """
 
-from bench.backbones.shallow import ShallowBackbone
-from bench.data.control import ControlScenes
-from bench.factors import Factor, adding, change
-from bench.heads.dual_attention import DualAttentionHead
-from bench.heads.fcn import FCNHead
-from bench.losses import BoundaryLoss, SegmentationLoss
-from bench.model import Variant
-from bench.necks.jpu import JPU
-from bench.parts import part
-from bench.recipe import Recipe
-from bench.shape_streams.gated import GatedShapeStream
-from bench.study import Study
+from bench import Factor, Recipe, Study, Variant, adding, change, part
+from bench.data import ControlScenes
+from bench.network import JPU, BoundaryLoss, DualAttentionHead, FCNHead, GatedShapeStream, SegmentationLoss
+from bench.network.backbones.shallow import ShallowBackbone
 
 # One supervised output, as the FCN head has: with three, "attention" would also mean two more losses.
 ATTENTION = change(head=part(DualAttentionHead, width=64, reduction=1, branch_logits=False, dropout=0.0))
