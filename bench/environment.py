@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from bench.identity import digest
+from bench.identity.key import digest
 
 
 @dataclass(frozen=True)
