@@ -63,10 +63,15 @@ def plan(made: Plan, argv: Sequence[str]) -> None:
     stale = made.stale()
     if stale:
         console.print(
-            f"{stale} records belong to no planned cell: source, settings or data changed since. They are kept, and "
-            "left out of the report.",
-            highlight=False,
+            f"{stale} records belong to no planned cell. They are kept, and left out of the report.", highlight=False
         )
+        for reason in made.stale_reasons():
+            console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+    notes = made.notes()
+    if notes:
+        console.print("It cannot be told which code is run here, so all that may be meant counts in the keys:")
+        for note in notes:
+            console.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
     todo = made.pending()
     console.print(
         f"{len(made.trials) - len(todo)} of {len(made.trials)} trials done, {len(todo)} to run.", highlight=False

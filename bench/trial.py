@@ -60,6 +60,12 @@ class Loaded:
         return "-".join(word for word in named if word)
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """The name under which the study's file was imported."""
+        path = str(Path(self.source.path).resolve())
+        return tuple(name for name, module in list(sys.modules.items()) if getattr(module, "__file__", None) == path)
+
+    @property
     def _other_data(self) -> str | None:
         own = load_study(self.source.path, self.source.size).recipe.data
         chosen = self.study.recipe.data
@@ -169,7 +175,15 @@ def _measure(
     if against is not None and trial.setting is not None:
         choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
     fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
-    key = identify(cell, trial.stage, trial.seed, fingerprint, against=against, setting=trial.setting)
+    key = identify(
+        cell,
+        trial.stage,
+        trial.seed,
+        fingerprint,
+        against=against,
+        setting=trial.setting,
+        modules=loaded.modules,
+    )
     choices["hash"] = key
     if key != trial.key:
         raise ChangedError(

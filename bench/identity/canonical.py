@@ -259,7 +259,9 @@ class Writer:
             if targets is None and isinstance(base, ast.Name) and self._is_builtin(base.id):
                 names |= {name for name in dir(getattr(builtins, base.id)) if is_private(name)}
                 continue
-            for target in targets or [None]:
+            if not targets:
+                return None
+            for target in targets:
                 if isinstance(target, External):
                     found = live_object(target.path)
                     if found is None:
@@ -410,8 +412,8 @@ class Writer:
                 self.put(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}")
 
     def _UnaryOp(self, node: ast.UnaryOp) -> None:
-        value = getattr(node.operand, "value", None)
-        if isinstance(node.op, ast.USub) and type(value) in (int, float) and isinstance(node.operand, ast.Constant):
+        value = node.operand.value if isinstance(node.operand, ast.Constant) else None
+        if isinstance(node.op, ast.USub) and isinstance(value, (int, float)) and not isinstance(value, bool):
             self.put(_spelled(-value))
         else:
             self._plainly(node)

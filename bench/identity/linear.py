@@ -381,8 +381,9 @@ class _Walk:
             assert module is not None
             writer = Writer(self.library.reading, module)
             for base in node.bases:
-                targets = writer.resolve(base)
-                above: list[Target | str | None] = list(targets or [base.id if isinstance(base, ast.Name) else None])
+                above: list[Target | str | None] = list(writer.resolve(base) or ())
+                if not above:
+                    above.append(base.id if isinstance(base, ast.Name) else None)
                 if any(self._catches(handler, each) for each in above):
                     return True
             return False
