@@ -17,6 +17,7 @@ from rich.console import Console
 from bench.display import Tally, console_for_people, display_for, spell_s, table_of
 from bench.estimate import pilot_seconds
 from bench.factors import StudyError
+from bench.identity.rekey import rekey as rekeyed
 from bench.parts import nearest
 from bench.plan import RETRIES, Plan, here, make_plan
 from bench.study import STAGES, Source, Study, Trial
@@ -154,6 +155,22 @@ def trial(made: Plan, variant: str, stage: str, *, pictures: bool = True) -> boo
     path = made.folder / "records" / record.file_name
     console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
     return record.status == "done"
+
+
+def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> None:
+    """Give the records of a results folder keys of the present version; say how many, and which of them are stale.
+
+    Raises:
+        BenchError: for what cannot be proven; nothing is changed then.
+    """
+    console = console_for_people()
+    with _only_run(folder):
+        made = rekeyed(folder, source_tree, assume_installed=assume_installed)
+    console.print(f"{made.records} records of {len(made.trials)} planned trials have new keys.", highlight=False)
+    for reason, count in made.untouched.items():
+        console.print(f"{count} records are left as they are: {reason}.", highlight=False)
+    for line in made.compared or ("The present source has the same keys: the records stand for it as it is.",):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_excluded(study: Study, console: Console) -> None:

@@ -147,14 +147,21 @@ SKIPPED = frozenset(
 )
 LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
 PURE_CALLS = frozenset(
-    "abs bool dict enumerate float format frozenset getattr hasattr id int isinstance issubclass len list map max min "
-    "range repr reversed round set sorted str sum tuple type zip any all ascii bin hex oct ord chr divmod".split()
-)
+    {
+        "abs", "bool", "dict", "enumerate", "float", "format", "frozenset", "getattr", "hasattr", "id",
+        "int", "isinstance", "issubclass", "len", "list", "map", "max", "min", "range", "repr", "reversed",
+        "round", "set", "sorted", "str", "sum", "tuple", "type", "zip", "any", "all", "ascii", "bin", "hex",
+        "oct", "ord", "chr", "divmod",
+    }
+)  # fmt: skip
 PURE_METHODS = frozenset(
-    "join format item tolist keys values items numel size dim strip lower upper title replace removeprefix "
-    "removesuffix split splitlines rstrip lstrip ljust rjust center isoformat encode decode count startswith endswith "
-    "nelement detach cpu".split()
-)
+    {
+        "join", "format", "item", "tolist", "keys", "values", "items", "numel", "size", "dim", "strip",
+        "lower", "upper", "title", "replace", "removeprefix", "removesuffix", "split", "splitlines",
+        "rstrip", "lstrip", "ljust", "rjust", "center", "isoformat", "encode", "decode", "count",
+        "startswith", "endswith", "nelement", "detach", "cpu",
+    }
+)  # fmt: skip
 WHOLE_NAMESPACE = frozenset({"eval", "exec", "compile", "globals", "locals", "__import__"})
 MIRRORS = frozenset({"eval", "exec", "locals", "vars", "dir"})
 HINT_READERS = frozenset(
@@ -215,7 +222,11 @@ class Writer:
     def defaults(self, node: ast.ClassDef) -> Piece:
         """The defaults of a class of plain values, but for fields at the neutral value that they declare."""
         for statement in node.body:
-            if isinstance(statement, ast.AnnAssign) and statement.value is not None and not _is_neutral(statement.value):
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and statement.value is not None
+                and not _is_neutral(statement.value)
+            ):
                 self.put(ast.unparse(statement.target))
                 self.node(statement.value)
         return self.piece
@@ -253,8 +264,8 @@ class Writer:
     def inherited_names(self, node: ast.ClassDef) -> set[str] | None:
         """Private names that the bases of a class outside this project have; ``None`` where that cannot be told."""
         names: set[str] = set()
-        for base in node.bases:
-            base = base.value if isinstance(base, ast.Subscript) else base
+        for each in node.bases:
+            base = each.value if isinstance(each, ast.Subscript) else each
             targets = self.resolve(base)
             if targets is None and isinstance(base, ast.Name) and self._is_builtin(base.id):
                 names |= {name for name in dir(getattr(builtins, base.id)) if is_private(name)}
@@ -360,7 +371,7 @@ class Writer:
     # Nodes
 
     def node(self, node: ast.AST) -> None:
-        special = getattr(self, f"_{type(node).__name__}", None)
+        special = getattr(self, f"_write_{type(node).__name__.lower()}", None)
         if isinstance(node, (ast.stmt, ast.expr)):
             self.at = node
         if special is not None:
@@ -399,7 +410,7 @@ class Writer:
             self.statement(each)
         self.put("}")
 
-    def _Constant(self, node: ast.Constant) -> None:
+    def _write_constant(self, node: ast.Constant) -> None:
         self.put(_spelled(node.value))
         choice = getattr(node, "choice", None)
         if choice is not None:
@@ -411,14 +422,14 @@ class Writer:
             if path is not None:
                 self.put(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}")
 
-    def _UnaryOp(self, node: ast.UnaryOp) -> None:
+    def _write_unaryop(self, node: ast.UnaryOp) -> None:
         value = node.operand.value if isinstance(node.operand, ast.Constant) else None
         if isinstance(node.op, ast.USub) and isinstance(value, (int, float)) and not isinstance(value, bool):
             self.put(_spelled(-value))
         else:
             self._plainly(node)
 
-    def _JoinedStr(self, node: ast.JoinedStr) -> None:
+    def _write_joinedstr(self, node: ast.JoinedStr) -> None:
         self.put("(JoinedStr")
         text = ""
         for each in node.values:
@@ -433,7 +444,7 @@ class Writer:
             self.put(_spelled(text))
         self.put(")")
 
-    def _Name(self, node: ast.Name) -> None:
+    def _write_name(self, node: ast.Name) -> None:
         kind, scope = self._find(node.id)
         if kind == "local" and scope is not None:
             self._local(scope, node.id)
@@ -482,9 +493,9 @@ class Writer:
 
     def _binding(self, name: str) -> None:
         """A name that is bound without a Name node: an exception, an import, a nested function."""
-        self._Name(ast.Name(name, ast.Store()))
+        self._write_name(ast.Name(name, ast.Store()))
 
-    def _Attribute(self, node: ast.Attribute) -> None:
+    def _write_attribute(self, node: ast.Attribute) -> None:
         targets = self.resolve(node)
         if targets is not None:
             self.put_targets(targets)
@@ -497,7 +508,7 @@ class Writer:
         if isinstance(node.ctx, ast.Load):
             facts.loads.add(node.attr)
             is_type = isinstance(node.value, ast.Call) and self._builtin_called(node.value) == "type"
-            if node.attr in ("__name__", "__qualname__") and is_type or node.attr == "__class__":
+            if (node.attr in ("__name__", "__qualname__") and is_type) or node.attr == "__class__":
                 facts.class_names = True
             elif node.attr in ("__name__", "__qualname__", "__module__", "__doc__", "__code__", "__mro__", "__bases__"):
                 facts.all_names = True
@@ -528,7 +539,7 @@ class Writer:
             return targets[0].path
         return None
 
-    def _Call(self, node: ast.Call) -> None:
+    def _write_call(self, node: ast.Call) -> None:
         builtin, external = self._builtin_called(node), self._external_called(node)
         if external == "typing.cast" and len(node.args) == 2:
             self.node(node.args[1])
@@ -585,9 +596,9 @@ class Writer:
         whole = [each for each in targets or () if isinstance(each, Whole)]
         if whole:
             self._undecided(f"an attribute of {whole[0].module} is read by a computed name")
-        elif targets and all(isinstance(each, External) for each in targets):
-            pass
-        elif isinstance(receiver, ast.Name) and self._is_plain(receiver.id):
+        elif (targets and all(isinstance(each, External) for each in targets)) or (
+            isinstance(receiver, ast.Name) and self._is_plain(receiver.id)
+        ):
             pass
         elif (known := self._texts_in(name)) is not None:
             (facts.loads if builtin in ("getattr", "hasattr") else facts.stores).update(known)
@@ -640,7 +651,7 @@ class Writer:
 
     # Texts that do not count
 
-    def _Expr(self, node: ast.Expr) -> None:
+    def _write_expr(self, node: ast.Expr) -> None:
         if isinstance(node.value, ast.Call) and self._is_message(node.value):
             self._only_effects(node.value)
         elif isinstance(node.value, ast.Call) and self._tells(node.value):
@@ -664,7 +675,9 @@ class Writer:
         function = call.func
         if isinstance(function, ast.Attribute) and function.attr in LOG_METHODS:
             targets = self.resolve(function.value)
-            return bool(targets) and all(isinstance(each, Bound) and self._is_logger(each.unit) for each in targets or ())
+            return bool(targets) and all(
+                isinstance(each, Bound) and self._is_logger(each.unit) for each in targets or ()
+            )
         return False
 
     def _is_logger(self, unit: Unit) -> bool:
@@ -680,7 +693,9 @@ class Writer:
 
     def _only_effects(self, call: ast.Call) -> None:
         """The calls in the arguments of a message that may do more than make text."""
-        kept = [part for each in [*call.args, *(word.value for word in call.keywords)] for part in self._effective(each)]
+        kept = [
+            part for each in [*call.args, *(word.value for word in call.keywords)] for part in self._effective(each)
+        ]
         if kept:
             self.put("(message")
             for part in kept:
@@ -708,7 +723,7 @@ class Writer:
         for child in ast.iter_child_nodes(node):
             yield from self._effective(child)
 
-    def _Raise(self, node: ast.Raise) -> None:
+    def _write_raise(self, node: ast.Raise) -> None:
         self.put("(Raise")
         if isinstance(node.exc, ast.Call):
             self.node(node.exc.func)
@@ -725,12 +740,12 @@ class Writer:
             self.node(node.exc)
         self.put(")")
 
-    def _Assert(self, node: ast.Assert) -> None:
+    def _write_assert(self, node: ast.Assert) -> None:
         self.put("(Assert")
         self.node(node.test)
         self.put(")")
 
-    def _ExceptHandler(self, node: ast.ExceptHandler) -> None:
+    def _write_excepthandler(self, node: ast.ExceptHandler) -> None:
         self.put("(except")
         if node.type is not None:
             self.node(node.type)
@@ -760,7 +775,7 @@ class Writer:
 
     # Bindings
 
-    def _Import(self, node: ast.Import | ast.ImportFrom) -> None:
+    def _write_import(self, node: ast.Import | ast.ImportFrom) -> None:
         self.piece.facts.modules.update(dict.fromkeys(self.module.imported_modules(node)))
         names = [alias.asname or alias.name.partition(".")[0] for alias in node.names if alias.name != "*"]
         if all(self._find(name)[0] == "alias" for name in names) and self.scopes:
@@ -776,14 +791,14 @@ class Writer:
             self._binding(alias.asname or alias.name.partition(".")[0])
         self.put(")")
 
-    _ImportFrom = _Import
+    _write_importfrom = _write_import
 
-    def _Global(self, node: ast.Global | ast.Nonlocal) -> None:
+    def _write_global(self, node: ast.Global | ast.Nonlocal) -> None:
         pass
 
-    _Nonlocal = _Global
+    _write_nonlocal = _write_global
 
-    def _AnnAssign(self, node: ast.AnnAssign) -> None:
+    def _write_annassign(self, node: ast.AnnAssign) -> None:
         in_class = bool(self.scopes) and self.scopes[-1].is_class
         if node.value is None and not in_class:
             return
@@ -796,7 +811,7 @@ class Writer:
             self.node(node.value)
         self.put(")")
 
-    def _Assign(self, node: ast.Assign) -> None:
+    def _write_assign(self, node: ast.Assign) -> None:
         self.put("(Assign")
         for target in node.targets:
             self.node(target)
@@ -820,8 +835,8 @@ class Writer:
     def _how_fields_are_read(self, node: ast.ClassDef) -> str:
         harmless = ("torch.nn.", "typing.Protocol", "typing.Generic", "abc.ABC")
         reads = "no"
-        for base in node.bases:
-            base = base.value if isinstance(base, ast.Subscript) else base
+        for each in node.bases:
+            base = each.value if isinstance(each, ast.Subscript) else each
             targets = self.resolve(base)
             if targets is None:
                 known = isinstance(base, ast.Name) and self._is_builtin(base.id)
@@ -857,7 +872,7 @@ class Writer:
         finally:
             self.scopes.pop()
 
-    def _ClassDef(self, node: ast.ClassDef) -> None:
+    def _write_classdef(self, node: ast.ClassDef) -> None:
         self._class(node)
 
     def _class(self, node: ast.ClassDef, without: Sequence[ast.stmt] = ()) -> None:
@@ -879,10 +894,10 @@ class Writer:
         self.reads_fields = outer
         self.put(")")
 
-    def _FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    def _write_functiondef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._function(node, is_method=bool(self.scopes) and self.scopes[-1].is_class)
 
-    _AsyncFunctionDef = _FunctionDef
+    _write_asyncfunctiondef = _write_functiondef
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, *, is_method: bool) -> None:
         self.put("(async" if isinstance(node, ast.AsyncFunctionDef) else "(def")
@@ -929,7 +944,9 @@ class Writer:
                 texts = self._constant_texts(leaf.iter)
                 if texts is not None:
                     scope.texts[leaf.target.id] = texts
-        mirrors = {leaf.func.id for leaf in ast.walk(node) if isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Name)}
+        mirrors = {
+            leaf.func.id for leaf in ast.walk(node) if isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Name)
+        }
         scope.keeps_names = bool(mirrors & MIRRORS)
         return scope
 
@@ -970,7 +987,7 @@ class Writer:
             self.put("**")
         self.put(")")
 
-    def _Lambda(self, node: ast.Lambda) -> None:
+    def _write_lambda(self, node: ast.Lambda) -> None:
         self.put("(lambda")
         every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         scope = _Scope(arguments={each.arg for each in every})
@@ -1003,9 +1020,9 @@ class Writer:
                 self.node(value)
         self.put(")")
 
-    _ListComp = _SetComp = _GeneratorExp = _DictComp = _comprehension
+    _write_listcomp = _write_setcomp = _write_generatorexp = _write_dictcomp = _comprehension
 
-    def _MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
+    def _write_matchas(self, node: ast.MatchAs | ast.MatchStar) -> None:
         self.put(f"({type(node).__name__}")
         if isinstance(node, ast.MatchAs) and node.pattern is not None:
             self.node(node.pattern)
@@ -1013,9 +1030,9 @@ class Writer:
             self._binding(node.name)
         self.put(")")
 
-    _MatchStar = _MatchAs
+    _write_matchstar = _write_matchas
 
-    def _MatchMapping(self, node: ast.MatchMapping) -> None:
+    def _write_matchmapping(self, node: ast.MatchMapping) -> None:
         self.put("(MatchMapping")
         for each in [*node.keys, *node.patterns]:
             self.node(each)
@@ -1023,7 +1040,7 @@ class Writer:
             self._binding(node.rest)
         self.put(")")
 
-    def _MatchClass(self, node: ast.MatchClass) -> None:
+    def _write_matchclass(self, node: ast.MatchClass) -> None:
         self.piece.facts.loads.update(node.kwd_attrs)
         self._plainly(node)
 

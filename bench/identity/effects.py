@@ -15,9 +15,12 @@ from .canonical import Reading, Writer, is_pure_decorator
 from .source import Bound, External, Module, Project, Unit, bound_names, walk_executed
 
 MUTATORS = frozenset(
-    "append extend insert remove pop popitem clear sort reverse add discard update setdefault "
-    "difference_update intersection_update symmetric_difference_update appendleft extendleft rotate register".split()
-)
+    {
+        "append", "extend", "insert", "remove", "pop", "popitem", "clear", "sort", "reverse", "add",
+        "discard", "update", "setdefault", "difference_update", "intersection_update",
+        "symmetric_difference_update", "appendleft", "extendleft", "rotate", "register",
+    }
+)  # fmt: skip
 HARMLESS = ("warnings.", "logging.", "sys.path.", "typing.", "sys.setrecursionlimit", "faulthandler.")
 
 
@@ -162,9 +165,11 @@ class Effects:
             if isinstance(target, External):
                 if not is_pure_decorator(target.path) and target.path.partition(".")[0] not in ("pytest", "numba"):
                     return True
-            elif not isinstance(target, Bound) or self._change(target.unit).elsewhere:
-                return True
-            elif isinstance(node, ast.Call) and self._change(target.unit).arguments:
+            elif (
+                not isinstance(target, Bound)
+                or self._change(target.unit).elsewhere
+                or (isinstance(node, ast.Call) and self._change(target.unit).arguments)
+            ):
                 return True
         return False
 
@@ -290,8 +295,6 @@ def _root_name(node: ast.expr) -> str | None:
 
 def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     return {name for statement in function.body for name in bound_names(statement)}
-
-
 
 
 def _aliases(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, set[str]]:

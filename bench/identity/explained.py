@@ -94,7 +94,9 @@ def difference(old: Explained, new: Explained) -> str:
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    return [name for name in dict.fromkeys([*old, *new]) if name not in old or name not in new or old[name] != new[name]]
+    return [
+        name for name in dict.fromkeys([*old, *new]) if name not in old or name not in new or old[name] != new[name]
+    ]
 
 
 def _changed_definitions(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

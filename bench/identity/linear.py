@@ -15,9 +15,8 @@ from typing import Any
 
 from .canonical import Facts, Payload, Piece, Private, Reading, Text, Token, Writer
 from .effects import Effect, Effects
-from .source import Bound, External, Project, Target, Unit, Whole, bound_names
-from .specialise import Fields, Folder, constant_attributes, constructor, is_constant, with_attributes
-
+from .source import Bound, Project, Target, Unit, Whole, bound_names
+from .specialise import Fields, Folder, constant_attributes, is_constant, with_attributes
 
 MADE = "="
 """In place of a method's name: the defaults of a class of plain values, which count where code makes one."""
@@ -195,7 +194,7 @@ class Library:
         return Writer(self.reading, module).unit(unit)
 
     def _plain_text(self, unit: Unit, fields: Fields) -> Text:
-        """A class of plain values: its instances are known by their fields, and each method counts where it is named."""
+        """A class of plain values: instances are known by their fields, and each method counts where it is named."""
         key = (unit, "plain")
         if key not in self._texts:
             module = self.project.module(unit.module)
@@ -539,9 +538,8 @@ class _Walk:
                 written |= piece.facts.choices
         kept = {}
         for name, value in root.choices.items():
-            if name not in node.folded:
-                kept[name] = value
-            elif name not in written and not (name in root.defaults and _same(root.defaults[name], value)):
+            is_default = name in root.defaults and _same(root.defaults[name], value)
+            if name not in node.folded or (name not in written and not is_default):
                 kept[name] = value
         return kept
 
@@ -565,5 +563,3 @@ def _frozen_fields(fields: Fields) -> tuple[Any, ...]:
 def _is_subclass(raised: str, handler: str) -> bool:
     one, other = getattr(builtins, raised, None), getattr(builtins, handler, None)
     return not (isinstance(one, type) and isinstance(other, type)) or issubclass(one, other)
-
-

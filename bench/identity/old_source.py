@@ -1,5 +1,4 @@
-"""A script that :mod:`~.rekey` runs over another source tree: the keys of planned trials, by that tree's own rules and by
-the present ones.
+"""A script that :mod:`~.rekey` runs over another source tree: keys by that tree's own rules and by the present ones.
 
 It is run as a file, with the tree first on the path and the request on standard input; it imports the tree's package
 and loads the present rules from the folder that this file lies in, under a name of their own.

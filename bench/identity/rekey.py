@@ -15,17 +15,22 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.identity.explained import Explained, difference, unpacked
+from bench.factors import StudyError
+from bench.identity.explained import Explained, difference, explained, unpacked
 from bench.identity.key import is_current
 from bench.parts import BenchError
-from bench.stages import SILENT
+from bench.setting import Setting
+from bench.stages import SILENT, key_of
 from bench.store import RecordError, read_json, write_json
+from bench.study import Source
+from bench.trial import Loaded, load
 
 SCRIPT = Path(__file__).with_name("old_source.py")
 
@@ -43,12 +48,14 @@ class Rekeyed:
         untouched: reason -> how many records were left as they are.
         keys: new key -> what went into it.
         trials: the rows of the plan, with new keys.
+        compared: in what the present source differs from the one that made the records, a line a difference.
     """
 
     records: int
     untouched: Mapping[str, int]
     keys: Mapping[str, Explained]
     trials: Sequence[Mapping[str, Any]]
+    compared: Sequence[str] = ()
 
 
 def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = False) -> Rekeyed:
@@ -84,7 +91,41 @@ def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = 
             f"the records of {folder} do not name their version of {', '.join(unnamed)}; if it is the one that is "
             "installed, say so with --assume-installed"
         )
-    return _written(folder, plan, rows, records, environments, answer)
+    made = _written(folder, plan, rows, records, environments, answer)
+    return replace(made, compared=_compared(plan, made))
+
+
+def _compared(plan: Mapping[str, Any], made: Rekeyed) -> list[str]:
+    """In what the present source differs from the one that made the records."""
+    try:
+        loaded = load(_source_of(plan))
+    except (BenchError, OSError) as error:
+        return [f"Whether the present source has the same keys cannot be told: {error}"]
+    counts: Counter[str] = Counter()
+    for row in made.trials:
+        reason = _present_difference(loaded, row, str(plan["data"]["fingerprint"]), made.keys[row["key"]])
+        if reason:
+            counts[reason] += 1
+    return [f"{count} of {len(made.trials)} trials are stale by now: {reason}" for reason, count in counts.items()]
+
+
+def _present_difference(loaded: Loaded, row: Mapping[str, Any], fingerprint: str, then: Explained) -> str:
+    """In what the present key of a trial differs from another; empty for nothing."""
+    try:
+        cell = loaded.study.cell(row["variant"])
+        against = loaded.study.cell(row["against"]) if row.get("against") else None
+    except StudyError:
+        return "the study plans no such variant now"
+    setting = Setting(**row["setting"]) if row.get("setting") else None
+    now = key_of(cell, row["stage"], row["seed"], fingerprint, against=against, setting=setting, modules=loaded.modules)
+    return "" if now.text == then.text else difference(then, explained(now))
+
+
+def _source_of(plan: Mapping[str, Any]) -> Source:
+    """The study of a plan, as it is now."""
+    words = shlex.split(plan["command"])
+    path = next((word for word in words if word.endswith(".py")), "")
+    return Source(path, plan.get("size"), _option(words, "--data"), None, bool(plan.get("final")))
 
 
 def _plan(folder: Path) -> dict[str, Any]:
@@ -131,9 +172,15 @@ def _tree(plan: Mapping[str, Any], source: Path | None) -> Iterator[Path]:
         return
     commit = str(plan.get("created", {}).get("commit"))
     here = Path(__file__).resolve().parent
-    done = subprocess.run(["git", "-C", str(here), "rev-parse", "--show-toplevel"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", str(here), "rev-parse", "--show-toplevel"], check=False, capture_output=True, text=True
+    )
     root = done.stdout.strip()
-    packed = subprocess.run(["git", "-C", root or ".", "archive", commit], capture_output=True) if root else None
+    packed = (
+        subprocess.run(["git", "-C", root or ".", "archive", commit], check=False, capture_output=True)
+        if root
+        else None
+    )
     if packed is None or packed.returncode:
         raise RekeyError(f"the commit {commit} of the plan is not at hand; name a checkout of it with --source")
     with tempfile.TemporaryDirectory() as folder:
@@ -166,7 +213,12 @@ def _asked(
     }
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, str(SCRIPT)], input=json.dumps(request), capture_output=True, text=True, env=environment
+        [sys.executable, str(SCRIPT)],
+        input=json.dumps(request),
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -198,7 +250,7 @@ def _written(
         versions: dict(zip(answer["old"], keys, strict=True))
         for versions, keys in zip(environments, answer["new"], strict=True)
     }
-    explained = {text: each for packed in answer["explained"] for text, each in unpacked(packed).items()}
+    keys = {text: each for packed in answer["explained"] for text, each in unpacked(packed).items()}
     main = new[environments[0]]
     untouched: dict[str, int] = {}
     stale: list[Path] = []
@@ -218,7 +270,7 @@ def _written(
     write_json(plan, folder / "study.json")
     for path in stale:
         path.unlink(missing_ok=True)
-    return Rekeyed(count, untouched, explained, rows)
+    return Rekeyed(count, untouched, keys, rows)
 
 
 def _rekey_record(folder: Path, path: Path, record: dict[str, Any], key: str) -> list[Path]:
@@ -239,23 +291,3 @@ def _rekey_record(folder: Path, path: Path, record: dict[str, Any], key: str) ->
         replaced.append(other)
     write_json(record, path.with_name(path.name.replace(old, key)))
     return replaced
-
-
-def compared(now: Mapping[tuple[Any, ...], Explained], then: Mapping[tuple[Any, ...], Explained]) -> list[str]:
-    """In what the present keys differ from the ones just given, a line a difference.
-
-    Args:
-        now: what is measured -> the key that the present source has for it.
-        then: what is measured -> the key that its record got.
-    """
-    counts: dict[str, int] = {}
-    for place, old in then.items():
-        new = now.get(place)
-        if new is None:
-            reason = "are not planned now"
-        elif new.text != old.text:
-            reason = f"are stale: {difference(old, new)}"
-        else:
-            continue
-        counts[reason] = counts.get(reason, 0) + 1
-    return [f"{count} of {len(then)} {reason}" for reason, count in counts.items()]

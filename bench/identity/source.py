@@ -427,7 +427,14 @@ def bound_names(node: ast.AST) -> Iterator[str]:
 
 def local_path(module: Module, text: str) -> Path | None:
     """The file beside a module that a constant text names, if there is one."""
-    if module.origin.file is None or not text or len(text) > 200 or "\n" in text or "\0" in text or text.startswith("."):
+    if (
+        module.origin.file is None
+        or not text
+        or len(text) > 200
+        or "\n" in text
+        or "\0" in text
+        or text.startswith(".")
+    ):
         return None
     path = module.origin.file.parent / text
     try:
