@@ -11,7 +11,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .canonical import Reading, Writer, is_pure_decorator
+from .canonical import Writer
+from .meaning import is_pure_decorator
+from .pieces import Reading
 from .source import Bound, External, Module, Project, Unit, bound_names, walk_executed
 
 MUTATORS = frozenset(
@@ -105,7 +107,9 @@ class Effects:
                 roots = self._changed_by_statement(writer, node.value)
                 made = writer.resolve(node.value.func) or ()
                 always = always or any(isinstance(each, Bound) and not each.unit.is_variable for each in made)
-            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if isinstance(node, ast.ClassDef):
+                targets |= self._told_of_subclass(writer, node)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 for decorator in node.decorator_list:
                     if self._decorator_changes(writer, decorator):
                         roots.append(decorator)
@@ -118,21 +122,39 @@ class Effects:
                 always = always or unknown
         return targets, always
 
+    def _told_of_subclass(self, writer: Writer, node: ast.ClassDef) -> set[Unit]:
+        """The classes that take note of a new subclass, and the subclass."""
+        units: set[Unit] = set()
+        for base in [*node.bases, *(word.value for word in node.keywords if word.arg == "metaclass")]:
+            for target in writer.resolve(base) or ():
+                above = target.unit.single if isinstance(target, Bound) else None
+                if not isinstance(target, Bound) or not isinstance(above, ast.ClassDef):
+                    continue
+                other = self.project.module(target.unit.module)
+                assert other is not None
+                units |= self._told_of_subclass(Writer(self.reading, other), above)
+                hooks = {each.name for each in above.body if isinstance(each, ast.FunctionDef)}
+                if hooks & {"__init_subclass__", "__new__", "__init__"} and (
+                    "__init_subclass__" in hooks or base not in node.bases
+                ):
+                    units.add(target.unit)
+        return units
+
     def _changed_by_statement(self, writer: Writer, call: ast.Call) -> list[ast.expr]:
         """What a call that stands as a statement may change: it is there for nothing else."""
-        if writer._is_message(call):
+        if writer.is_message(call):
             return []
-        path = writer._external_called(call)
+        path = writer.external_called(call)
         if path is not None and path.startswith(HARMLESS):
             return []
-        builtin = writer._builtin_called(call)
+        builtin = writer.builtin_called(call)
         if builtin in ("setattr", "delattr") and call.args:
             return [call.args[0]]
         return [call.func]
 
     def _changed_by_call(self, writer: Writer, call: ast.Call) -> list[ast.expr]:
         """What a call within an expression may change."""
-        builtin = writer._builtin_called(call)
+        builtin = writer.builtin_called(call)
         if builtin in ("setattr", "delattr") and call.args:
             return [call.args[0]]
         if builtin in ("exec", "eval", "globals", "locals", "vars", "__import__"):
@@ -160,7 +182,7 @@ class Effects:
             if isinstance(function, ast.Attribute):
                 inner = writer.resolve(function.value)
                 return inner is not None  # a method of something at the top level, such as a registry
-            return not (isinstance(function, ast.Name) and writer._is_builtin(function.id))
+            return not (isinstance(function, ast.Name) and writer.is_builtin(function.id))
         for target in targets:
             if isinstance(target, External):
                 if not is_pure_decorator(target.path) and target.path.partition(".")[0] not in ("pytest", "numba"):
@@ -220,7 +242,7 @@ class Effects:
                 assert root is not None
                 if root in parameters:
                     arguments = True
-                elif root not in local and writer._at_module(root):
+                elif root not in local and writer.at_module(root):
                     elsewhere = True
         for leaf in ast.walk(function):
             if isinstance(leaf, ast.Call):

@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import builtins
 import hashlib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .canonical import Facts, Payload, Piece, Private, Reading, Text, Token, Writer
+from .canonical import Writer
 from .effects import Effect, Effects
+from .pieces import ANNOTATION, Facts, Payload, Piece, Private, Reading, Text, Token
 from .source import Bound, Project, Target, Unit, Whole, bound_names
 from .specialise import Fields, Folder, constant_attributes, is_constant, with_attributes
 
@@ -98,8 +100,11 @@ class Library:
         Raises:
             ValueError: for one whose source cannot be found (defined in a REPL, say).
         """
-        module, name = item.__module__, item.__qualname__.partition(".")[0]
-        for target in self.project.lookup(module, name):
+        module, name = item.__module__, item.__qualname__
+        if "<locals>" in name:  # made by a function: what it is called at the top level says how
+            names = [each for each, value in vars(sys.modules[module]).items() if value is item]
+            name = names[0] if names else name
+        for target in self.project.lookup(module, name.partition(".")[0]):
             if isinstance(target, Bound):
                 return target.unit
         raise ValueError(f"cannot find the source of {module}:{name}; define it in a file, at the top level")
@@ -259,7 +264,12 @@ class _Walk:
         unread: dict[int, set[str]] = {}
         for index, values in attributes.items():
             by_all = self._by_all(self.nodes[self.roots[index]])
-            left = set() if by_all else {each for each in values if each not in self.facts.loads}
+            defaults = roots[index].defaults
+            left = {
+                name
+                for name, value in values.items()
+                if not by_all and name not in self.facts.loads and _is_default(value, defaults)
+            }
             if left:
                 unread[index] = left
         self.__init__(self.library, self.fields, self.modules)  # type: ignore[misc]  # start over
@@ -292,7 +302,7 @@ class _Walk:
         number = len(self.nodes)
         self.nodes.append(node)
         self.emitted.append(("D", number, node.text.main))
-        self._take(node.text.main, node.unit)
+        self._take(node.text.main, _own(node))
         return number
 
     def _visit(self, unit: Unit) -> None:
@@ -340,7 +350,7 @@ class _Walk:
             for name in sorted(wanted, key=lambda each: (self.private.get(each, len(self.private)), each)):
                 done.add((number, name))
                 self.emitted.append((f"M{name}", number, node.text.methods[name]))
-                self._take(node.text.methods[name], node.unit)
+                self._take(node.text.methods[name], _own(node))
                 grown = True
         return grown
 
@@ -363,6 +373,8 @@ class _Walk:
         return grown
 
     def _is_read(self, payload: Payload) -> bool:
+        if payload.raised == ANNOTATION:
+            return self.facts.hints
         return any(self._catches(handler, payload.raised) for handler in self.facts.handlers)
 
     def _catches(self, handler: Target | str | None, raised: Target | str | None) -> bool:
@@ -503,7 +515,7 @@ class _Walk:
     def _spelled(self, tokens: Sequence[Token], number: int | None, local: dict[Any, int] | None) -> list[str]:
         """Tokens as text; with numbers of the whole key, or of this definition alone for ``local``."""
         made: list[str] = []
-        own = None if number is None else self.nodes[number].unit
+        own = None if number is None else _own(self.nodes[number])
         for token in tokens:
             if isinstance(token, str):
                 made.append(token if not token.startswith("X:") else self._outside(token))
@@ -542,6 +554,17 @@ class _Walk:
             if name not in node.folded or (name not in written and not is_default):
                 kept[name] = value
         return kept
+
+
+def _is_default(value: ast.Constant, defaults: Mapping[str, Any]) -> bool:
+    """Whether a constant is that of a choice at its default."""
+    choice: str = getattr(value, "choice", "")
+    return choice in defaults and _same(defaults[choice], value.value)
+
+
+def _own(node: _Node) -> Unit | None:
+    """The unit that a definition means by its own name; with choices put in, a class means the class as it stands."""
+    return None if node.folded else node.unit
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -90,10 +90,13 @@ class Module:
         self._stars: list[ast.ImportFrom] = []
         body: list[ast.stmt] = []
         if origin.file is not None:
-            if origin.file.suffix == ".py":
-                body = [statement for each in ast.parse(origin.file.read_bytes()).body for statement in _executed(each)]
-            else:
-                self.content = origin.file.read_bytes()
+            content = origin.file.read_bytes()
+            try:
+                if origin.file.suffix != ".py":
+                    raise SyntaxError(f"{origin.file} is no Python source")
+                body = [statement for each in ast.parse(content).body for statement in _executed(each)]
+            except (SyntaxError, ValueError):  # a library, or source for another version of Python
+                self.content = content
         self.body = body
         self._sort(body)
 
@@ -382,14 +385,14 @@ def walk_executed(node: ast.AST) -> Iterator[ast.AST]:
     """A node and what it executes itself: bodies of classes, but not those of functions."""
     yield node
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-        children: list[ast.AST] = list(_outside(node))
+        children: list[ast.AST] = list(evaluated_outside(node))
     else:
         children = list(ast.iter_child_nodes(node))
     for child in children:
         yield from walk_executed(child)
 
 
-def _outside(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.expr]:
+def evaluated_outside(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.expr]:
     """The expressions of a function that are evaluated where it is defined."""
     defaults = [*function.args.defaults, *(each for each in function.args.kw_defaults if each is not None)]
     return defaults if isinstance(function, ast.Lambda) else [*function.decorator_list, *defaults]

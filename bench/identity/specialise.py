@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from .canonical import MIRRORS, live_object
+from .meaning import MIRRORS, live_object
 from .source import Bound, External, Project, Unit, bound_names
 
 Fields = Mapping[Unit, Mapping[str, Any]]
