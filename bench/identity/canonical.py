@@ -278,13 +278,15 @@ class Writer(Meaning):
         self.put("(Attribute")
         self.node(node.value)
         self.at = node
-        self._attribute_name(node.attr)
+        self._attribute_name(node.attr, self.own if self._is_own(node.value) else None)
         facts = self.piece.facts
         if isinstance(node.ctx, ast.Load):
             facts.loads.add(node.attr)
             is_type = isinstance(node.value, ast.Call) and self.builtin_called(node.value) == "type"
             if (node.attr in ("__name__", "__qualname__") and is_type) or node.attr == "__class__":
                 facts.class_names = True
+                if node.attr == "__class__" and self._is_own(node.value):
+                    self._own_class()
             elif node.attr in ("__name__", "__qualname__", "__module__", "__doc__", "__code__", "__mro__", "__bases__"):
                 facts.all_names = True
             elif node.attr == "__dict__":
@@ -297,9 +299,9 @@ class Writer(Meaning):
             facts.stores.add(node.attr)
         self.put(")")
 
-    def _attribute_name(self, name: str) -> None:
+    def _attribute_name(self, name: str, owner: Unit | None) -> None:
         if is_private(name):
-            self.piece.tokens.append(Private(name))
+            self.piece.tokens.append(Private(name, owner))
         else:
             self.put(f".{name}")
 
@@ -348,10 +350,15 @@ class Writer(Meaning):
             self.put(")")
         else:
             self._plainly(node)
-        if builtin == "type" and len(node.args) == 1 and self.own is not None and self._is_own(node.args[0]):
-            self.put_targets([Bound(self.own, self.own.names[0])])  # it may make another object of the class
+        if builtin == "type" and len(node.args) == 1 and self._is_own(node.args[0]):
+            self._own_class()
         if external in READERS_OF_FILES or builtin == "open":
             self._note_file(node)
+
+    def _own_class(self) -> None:
+        """The class that is written, as a value: it may make another object of its kind."""
+        if self.own is not None:
+            self.put_targets([Bound(self.own, self.own.names[0])])
 
     def _note_file(self, node: ast.Call) -> None:
         first = node.args[0] if node.args else None
@@ -604,6 +611,7 @@ class Writer(Meaning):
         for each in [*node.decorator_list, *node.bases, *node.keywords]:
             self.node(each)
         outer, self.reads_fields = self.reads_fields, self._how_fields_are_read(node)
+        own, self.own = self.own, None if self.scopes else self.own  # a class in a class is another one
         names = counted(name for statement in node.body for name in bound_names(statement))
         with self._inside(Scope(is_class=True, local=dict.fromkeys(names))):
             self.put("{")
@@ -613,7 +621,7 @@ class Writer(Meaning):
                 else:
                     self.statement(statement)
             self.put("}")
-        self.reads_fields = outer
+        self.reads_fields, self.own = outer, own
         self.put(")")
 
     def _in_order(self, body: Sequence[ast.stmt], counts: Mapping[str, int]) -> list[ast.stmt]:
@@ -637,7 +645,7 @@ class Writer(Meaning):
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, *, is_method: bool) -> None:
         self.put("(async" if isinstance(node, ast.AsyncFunctionDef) else "(def")
         if is_method:
-            self._attribute_name(node.name)
+            self._attribute_name(node.name, self.own)
         elif self.scopes or not self.single:
             self._binding(node.name)
         for each in node.decorator_list:

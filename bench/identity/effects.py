@@ -8,7 +8,7 @@ changes the state of another package does too. What only binds a name is no effe
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .canonical import Writer
@@ -50,15 +50,20 @@ class Change:
     """What calling a function may change.
 
     Attributes:
-        elsewhere: what is defined outside of it.
+        units: definitions outside of it.
+        unknown: what no name tells, such as the state of another package.
         arguments: what it is handed.
     """
 
-    elsewhere: bool
-    arguments: bool
+    units: frozenset[Unit] = frozenset()
+    unknown: bool = False
+    arguments: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.units) or self.unknown or self.arguments
 
 
-NOTHING = Change(False, False)
+NOTHING = Change()
 
 
 class Effects:
@@ -89,7 +94,7 @@ class Effects:
                 yield Effect(module.name, statement, unit, frozenset(targets), always)
 
     def _changed(self, module: Module, statement: ast.stmt) -> tuple[set[Unit], bool]:
-        """What executing a top-level statement may change."""
+        """What executing a top-level statement may change, and whether it may be anything."""
         writer = Writer(self.reading, module)
         targets: set[Unit] = set()
         always = False
@@ -97,29 +102,33 @@ class Effects:
             return targets, always
         for node in walk_executed(statement):
             roots: list[ast.expr] = []
+            change = NOTHING
             if isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
                 roots = [node.value if isinstance(node, ast.Subscript) else node]
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
                 roots = [node.target]
             elif isinstance(node, ast.Call):
-                roots = self._changed_by_call(writer, node)
+                roots, change = self._changed_by_call(writer, node)
             elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-                roots = self._changed_by_statement(writer, node.value)
-                made = writer.resolve(node.value.func) or ()
-                always = always or any(isinstance(each, Bound) and not each.unit.is_variable for each in made)
+                roots, unknown = self._changed_by_statement(writer, node.value)
+                always = always or unknown
             if isinstance(node, ast.ClassDef):
                 targets |= self._told_of_subclass(writer, node)
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                own = module.bound(node.name)
                 for decorator in node.decorator_list:
-                    if self._decorator_changes(writer, decorator):
-                        roots.append(decorator)
-                        own = module.bound(node.name)
-                        if own is not None:
-                            targets.add(own)
+                    by, change = self._changed_by_decorator(writer, decorator)
+                    roots += by
+                    if own is not None and (by or change):
+                        targets.add(own)
+                    targets |= change.units
+                    always = always or change.unknown
             for root in roots:
                 units, unknown = self._roots(writer, root)
                 targets |= units
                 always = always or unknown
+            targets |= change.units
+            always = always or change.unknown
         return targets, always
 
     def _told_of_subclass(self, writer: Writer, node: ast.ClassDef) -> set[Unit]:
@@ -140,60 +149,60 @@ class Effects:
                     units.add(target.unit)
         return units
 
-    def _changed_by_statement(self, writer: Writer, call: ast.Call) -> list[ast.expr]:
-        """What a call that stands as a statement may change: it is there for nothing else."""
+    def _changed_by_statement(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], bool]:
+        """What a call that stands as a statement may change, and whether it may be anything: it is there for nothing
+        else."""
         if writer.is_message(call):
-            return []
+            return [], False
         path = writer.external_called(call)
-        if path is not None and path.startswith(HARMLESS):
-            return []
-        builtin = writer.builtin_called(call)
-        if builtin in ("setattr", "delattr") and call.args:
-            return [call.args[0]]
-        return [call.func]
+        if path is not None:
+            return [], not path.startswith(HARMLESS)
+        if writer.builtin_called(call) in ("setattr", "delattr"):
+            return [], False  # as in any other expression
+        targets = writer.resolve(call.func) or ()
+        if any(isinstance(each, Bound) and not each.unit.is_variable for each in targets):
+            known = [self._change(each.unit) for each in targets if isinstance(each, Bound)]
+            return [], not all(known)
+        return [call.func], False
 
-    def _changed_by_call(self, writer: Writer, call: ast.Call) -> list[ast.expr]:
-        """What a call within an expression may change."""
+    def _changed_by_call(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], Change]:
+        """What a call may change wherever it stands: the roots of what it is given, and what its function names."""
         builtin = writer.builtin_called(call)
         if builtin in ("setattr", "delattr") and call.args:
-            return [call.args[0]]
+            return [call.args[0]], NOTHING
         if builtin in ("exec", "eval", "globals", "locals", "vars", "__import__"):
-            return [call.func]
+            return [], Change(unknown=True)
         targets = writer.resolve(call.func)
         if targets is None and isinstance(call.func, ast.Attribute):
             inner = writer.resolve(call.func.value)
             is_object = inner is not None and any(isinstance(each, Bound) and each.unit.is_variable for each in inner)
             if is_object and (call.func.attr in MUTATORS or self._method_changes_self(writer, call.func.attr)):
-                return [call.func.value]
-            return []
-        arguments = [*call.args, *(word.value for word in call.keywords)]
-        for target in targets or ():
-            change = self._change(target.unit) if isinstance(target, Bound) else NOTHING
-            if change.elsewhere:
-                return [call.func, *arguments]
-            if change.arguments:
-                return arguments
-        return []
+                return [call.func.value], NOTHING
+            return [], NOTHING
+        change = _joined(self._change(each.unit) for each in targets or () if isinstance(each, Bound))
+        arguments = [*call.args, *(word.value for word in call.keywords)] if change.arguments else []
+        return arguments, Change(change.units, change.unknown)
 
-    def _decorator_changes(self, writer: Writer, node: ast.expr) -> bool:
+    def _changed_by_decorator(self, writer: Writer, node: ast.expr) -> tuple[list[ast.expr], Change]:
+        """What a decorator may change besides what it decorates."""
         function = node.func if isinstance(node, ast.Call) else node
         targets = writer.resolve(function)
         if targets is None:
-            if isinstance(function, ast.Attribute):
-                inner = writer.resolve(function.value)
-                return inner is not None  # a method of something at the top level, such as a registry
-            return not (isinstance(function, ast.Name) and writer.is_builtin(function.id))
+            if isinstance(function, ast.Attribute) and writer.resolve(function.value) is not None:
+                return [function.value], NOTHING  # a method of something at the top level, such as a registry
+            known = isinstance(function, ast.Name) and writer.is_builtin(function.id)
+            return [], NOTHING if known or isinstance(function, ast.Attribute) else Change(unknown=True)
+        change = NOTHING
         for target in targets:
             if isinstance(target, External):
-                if not is_pure_decorator(target.path) and target.path.partition(".")[0] not in ("pytest", "numba"):
-                    return True
-            elif (
-                not isinstance(target, Bound)
-                or self._change(target.unit).elsewhere
-                or (isinstance(node, ast.Call) and self._change(target.unit).arguments)
-            ):
-                return True
-        return False
+                pure = is_pure_decorator(target.path) or target.path.partition(".")[0] in ("pytest", "numba")
+                change = _joined([change, NOTHING if pure else Change(unknown=True)])
+            elif isinstance(target, Bound):
+                change = _joined([change, self._change(target.unit)])
+            else:
+                change = Change(unknown=True)
+        handed = isinstance(node, ast.Call) and change.arguments
+        return [*node.args] if handed and isinstance(node, ast.Call) else [], change
 
     def _method_changes_self(self, writer: Writer, name: str) -> bool:
         """Whether some class that the module can see has a method of this name that changes its object."""
@@ -218,13 +227,12 @@ class Effects:
         module = self.project.module(unit.module)
         assert module is not None
         writer = Writer(self.reading, module)
-        elsewhere = arguments = False
-        for statement in unit.statements:
-            for function in ast.walk(statement):
-                if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                    change = self._change_by(writer, function, is_method=isinstance(statement, ast.ClassDef))
-                    elsewhere, arguments = elsewhere or change.elsewhere, arguments or change.arguments
-        return Change(elsewhere, arguments)
+        return _joined(
+            self._change_by(writer, function, is_method=isinstance(statement, ast.ClassDef))
+            for statement in unit.statements
+            for function in ast.walk(statement)
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        )
 
     def _change_by(
         self, writer: Writer, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, *, is_method: bool
@@ -234,22 +242,47 @@ class Effects:
         parameters = {each.arg for each in taken} - {own}
         aliases = {} if isinstance(function, ast.Lambda) else _aliases(function)
         local = set() if isinstance(function, ast.Lambda) else _locals(function)
-        elsewhere = any(isinstance(leaf, ast.Global) for leaf in ast.walk(function))
+        named: list[str] = []
         arguments = False
-        for place in [*_changed_places(function), *self._handed_on(writer, function)]:
+        for leaf in ast.walk(function):
+            if isinstance(leaf, ast.Global):
+                named += leaf.names
+        for place in [*_changed_places(function), *self._handed_on(writer, function), *self._told(writer, function)]:
             name = _root_name(place)
             for root in {name, *aliases.get(name or "", ())} - {None, own}:
                 assert root is not None
                 if root in parameters:
                     arguments = True
-                elif root not in local and writer.at_module(root):
-                    elsewhere = True
+                elif root not in local:
+                    named.append(root)
+        change = Change(arguments=arguments)
+        for name in named:
+            for target in writer.at_module(name):
+                bound = frozenset({target.unit}) if isinstance(target, Bound) else frozenset()
+                change = _joined([change, Change(bound, unknown=not bound)])
         for leaf in ast.walk(function):
             if isinstance(leaf, ast.Call):
                 for target in writer.resolve(leaf.func) or ():
                     if isinstance(target, Bound) and not target.unit.is_variable:
-                        elsewhere = elsewhere or self._change(target.unit).elsewhere
-        return Change(elsewhere, arguments)
+                        other = self._change(target.unit)
+                        change = _joined([change, Change(other.units, other.unknown)])
+            elif isinstance(leaf, ast.Expr) and isinstance(leaf.value, ast.Call) and not writer.is_message(leaf.value):
+                path = writer.external_called(leaf.value)
+                if path is not None and not path.startswith(HARMLESS):
+                    change = _joined([change, Change(unknown=True)])
+        return change
+
+    def _told(self, writer: Writer, function: ast.AST) -> Iterator[ast.expr]:
+        """The objects at the top level whose methods a function calls for what they change."""
+        for leaf in ast.walk(function):
+            call = leaf.value if isinstance(leaf, ast.Expr) else leaf
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+                continue
+            if isinstance(leaf, ast.Expr) and not writer.is_message(call):
+                if isinstance(call.func.value, ast.Name) and writer.at_module(call.func.value.id):
+                    yield call.func.value
+            elif self._method_changes_self(writer, call.func.attr):
+                yield call.func.value
 
     def _handed_on(self, writer: Writer, function: ast.AST) -> Iterator[ast.expr]:
         """What a function hands to others that change their arguments."""
@@ -262,31 +295,31 @@ class Effects:
     def _roots(self, writer: Writer, node: ast.expr) -> tuple[set[Unit], bool]:
         """The definitions that an expression starts from, and whether it may lead anywhere else."""
         targets = writer.resolve(node)
-        if targets is None:
-            if isinstance(node, (ast.Attribute, ast.Subscript, ast.Starred)):
-                return self._roots(writer, node.value)
-            if isinstance(node, ast.Call):
-                return self._roots(writer, node.func)
-            if isinstance(node, ast.Name):
-                return set(), not writer.module.bound(node.id) and node.id not in ("print",)
-            if isinstance(node, (ast.Constant, ast.JoinedStr, ast.Lambda)):
-                return set(), False
-            units: set[Unit] = set()
-            always = False
-            for child in ast.iter_child_nodes(node):
-                if isinstance(child, ast.expr):
-                    more, unknown = self._roots(writer, child)
-                    units, always = units | more, always or unknown
-            return units, always
+        if targets is not None:
+            units = {target.unit for target in targets if isinstance(target, Bound)}
+            return units, not all(isinstance(target, Bound) for target in targets)
+        if isinstance(node, (ast.Attribute, ast.Subscript, ast.Starred)):
+            return self._roots(writer, node.value)
+        if isinstance(node, ast.Call):
+            return self._roots(writer, node.func)
+        if isinstance(node, ast.Name):
+            return set(), not writer.module.bound(node.id) and not writer.is_builtin(node.id)
+        if isinstance(node, (ast.Constant, ast.JoinedStr, ast.Lambda)):
+            return set(), False
         units, always = set(), False
-        for target in targets:
-            if isinstance(target, Bound):
-                units.add(target.unit)
-                # A function that is called by itself is there for what it changes, wherever that is.
-                always = always or isinstance(target.unit.single, (ast.FunctionDef, ast.AsyncFunctionDef))
-            else:
-                always = True
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                more, unknown = self._roots(writer, child)
+                units, always = units | more, always or unknown
         return units, always
+
+
+def _joined(changes: Iterable[Change]) -> Change:
+    units: frozenset[Unit] = frozenset()
+    unknown = arguments = False
+    for each in changes:
+        units, unknown, arguments = units | each.units, unknown or each.unknown, arguments or each.arguments
+    return Change(units, unknown, arguments)
 
 
 def _classes(project: Project, module: Module) -> Iterator[Unit]:

@@ -230,6 +230,13 @@ class Library:
             self._ancestors[unit] = frozenset(above)
         return self._ancestors[unit]
 
+    def held_by(self, unit: Unit) -> list[Unit]:
+        """The variables that a variable's statements name, so that it may hold their values."""
+        names = {leaf.id for each in unit.statements for leaf in ast.walk(each) if isinstance(leaf, ast.Name)}
+        names -= {name for each in unit.statements for name in bound_names(each)}
+        found = [target for name in sorted(names) for target in self.project.lookup(unit.module, name)]
+        return [each.unit for each in found if isinstance(each, Bound) and each.unit.is_variable]
+
     def loose(self, effect: Effect) -> Piece:
         """The normal form of a top-level statement."""
         key = id(effect.statement)
@@ -249,7 +256,7 @@ class _Walk:
         self.nodes: list[_Node] = []
         self.numbers: dict[Unit, int] = {}
         self.emitted: list[tuple[str, int | None, Piece]] = []
-        self.private: dict[str, int] = {}
+        self.private: dict[Private, int] = {}
         self.payloads: list[Payload] = []
         self.included: set[int] = set()
         self.queue: list[Unit] = []
@@ -326,13 +333,22 @@ class _Walk:
                 self.made.add(token.unit)
                 self._visit(token.unit)
             elif isinstance(token, Private):
-                self.private.setdefault(token.name, len(self.private))
+                self.private.setdefault(token, len(self.private))
             elif isinstance(token, Payload):
                 self.payloads.append(token)
-            elif token.module not in self.wholes:
-                self.wholes.add(token.module)
-                for unit in self.project.whole(token.module):
-                    self._visit(unit)
+            else:
+                self._visit_whole(token.module)
+
+    def _visit_whole(self, module: str) -> None:
+        if module in self.wholes:
+            return
+        self.wholes.add(module)
+        for target in self.project.whole(module):
+            if isinstance(target, Bound):
+                self.made.add(target.unit)
+                self._visit(target.unit)
+            elif isinstance(target, Whole):
+                self._visit_whole(target.module)
 
     def _methods(self, done: set[tuple[int, str]]) -> bool:
         """Add the private methods, and those of plain values, that something names by now."""
@@ -347,12 +363,20 @@ class _Walk:
                 name for name in node.text.methods
                 if (number, name) not in done and (by_all or name in named or name in own)
             ]  # fmt: skip
-            for name in sorted(wanted, key=lambda each: (self.private.get(each, len(self.private)), each)):
+            for name in sorted(wanted, key=lambda each: (self._first_use(node.unit, each), each)):
                 done.add((number, name))
                 self.emitted.append((f"M{name}", number, node.text.methods[name]))
                 self._take(node.text.methods[name], _own(node))
                 grown = True
         return grown
+
+    def _first_use(self, unit: Unit, name: str) -> int:
+        """When the name of a method of a class was first seen, on an object that may be of that class."""
+        related = (at for use, at in self.private.items() if use.name == name and self._may_be(use.owner, unit))
+        return min(related, default=len(self.private))
+
+    def _may_be(self, owner: Unit | None, unit: Unit) -> bool:
+        return owner is None or owner in self.library.ancestors(unit) or unit in self.library.ancestors(owner)
 
     def _by_all(self, node: _Node) -> bool:
         """Whether any attribute of a class may be read by a computed name."""
@@ -401,45 +425,48 @@ class _Walk:
         return raised == handler or not isinstance(handler, Bound)
 
     def _effects(self, done: set[int]) -> bool:
-        """Add the top-level statements of imported modules that change what is reached by now."""
+        """Add the top-level statements of imported modules that change what is reached by now.
+
+        They come in the order of what they change, and those of one definition in the order in which they run.
+        """
         grown = False
+        due: list[tuple[int, Effect]] = []
         for name in self._imported():
-            content = self.project.module(name)
             for effect in self.library.effects.of(name):
-                if id(effect.statement) in done or not (effect.always or self._changes(effect.targets)):
-                    continue
-                done.add(id(effect.statement))
-                if effect.unit is not None:
-                    self._visit(effect.unit)
-                    if not self.queue:
-                        continue
-                else:
-                    self.emitted.append(("E", None, self.library.loose(effect)))
-                    self._take(self.library.loose(effect))
+                changed = self._first_changed(effect.targets) if id(effect.statement) not in done else None
+                if changed is not None or (effect.always and id(effect.statement) not in done):
+                    due.append((len(self.nodes) if changed is None else changed, effect))
+            module = self.project.module(name)
+            if module is not None and module.content is not None and id(module) not in done:
+                done.add(id(module))
+                self.emitted.append(("B", None, Piece([hashlib.sha256(module.content).hexdigest()])))
                 grown = True
-            if content is not None and content.content is not None and id(content) not in done:
-                done.add(id(content))
-                digest = hashlib.sha256(content.content).hexdigest()
-                self.emitted.append(("B", None, Piece([digest])))
+        for _, effect in sorted(due, key=lambda each: each[0]):
+            done.add(id(effect.statement))
+            if effect.unit is None:
+                self.emitted.append(("E", None, self.library.loose(effect)))
+                self._take(self.library.loose(effect))
+                grown = True
+            elif effect.unit not in self.numbers:
+                self._visit(effect.unit)
                 grown = True
         return grown
 
-    def _changes(self, targets: Iterable[Unit]) -> bool:
+    def _first_changed(self, targets: Iterable[Unit]) -> int | None:
+        """The first definition among those reached that is one of ``targets``, or that one of them holds."""
+        roots = {self.nodes[number].unit: number for number in self.roots}
+        numbers: list[int] = []
         pending, seen = list(targets), set()
         while pending:
             unit = pending.pop()
-            if unit in self.numbers or any(self.nodes[number].unit is unit for number in self.roots):
-                return True
-            if unit in seen or not unit.is_variable:
+            if unit in seen:
                 continue
             seen.add(unit)
-            module = self.project.module(unit.module)
-            assert module is not None
-            names = {leaf.id for each in unit.statements for leaf in ast.walk(each) if isinstance(leaf, ast.Name)}
-            names -= {name for each in unit.statements for name in bound_names(each)}
-            found = [target for name in sorted(names) for target in self.project.lookup(unit.module, name)]
-            pending += [each.unit for each in found if isinstance(each, Bound) and each.unit.is_variable]
-        return False
+            if unit in self.numbers or unit in roots:
+                numbers.append(min(self.numbers.get(unit, len(self.nodes)), roots.get(unit, len(self.nodes))))
+            if unit.is_variable:
+                pending += self.library.held_by(unit)
+        return min(numbers, default=None)
 
     def _imported(self) -> list[str]:
         """Every project module that is imported by the time the trial runs, in the order in which they are reached."""
@@ -470,7 +497,9 @@ class _Walk:
         whole = hashlib.sha256()
         pieces: dict[int, list[str]] = {}
         loose: dict[str, list[str]] = {}
-        self.order: dict[str, int] = {}
+        self.shared = {use.name for use in self.private if use.owner is None}
+        self.family = _families(self.library.ancestors(node.unit) for node in self.nodes)
+        self.order: dict[Any, int] = {}
         for kind, number, piece in self.emitted:
             head = self._head(kind, number, own)
             whole.update("\n".join([head, *self._spelled(piece.tokens, number, None)]).encode())
@@ -504,13 +533,19 @@ class _Walk:
         if self.facts.all_names or (self.facts.class_names and isinstance(single, ast.ClassDef)):
             name = f" {' '.join(node.unit.names)}"
         if kind.startswith("M"):
-            kind = "M" + self._private(kind[1:])
+            kind = "M" + self._private(Private(kind[1:], node.unit))
         return f"{kind} {number}{role}{name}"
 
-    def _private(self, name: str) -> str:
-        if name not in self.renamed:
-            return name
-        return f"_{self.order.setdefault(name, len(self.order))}"
+    def _private(self, used: Private) -> str:
+        """The name of a private attribute, or its number: of a class and its relatives, if no other object has it."""
+        if used.name not in self.renamed:
+            return used.name
+        return f"_{self.order.setdefault(self._known_as(used), len(self.order))}"
+
+    def _known_as(self, used: Private) -> Any:
+        if used.owner is None or used.name in self.shared:
+            return used.name
+        return used.name, self.family.get(used.owner, used.owner)
 
     def _spelled(self, tokens: Sequence[Token], number: int | None, local: dict[Any, int] | None) -> list[str]:
         """Tokens as text; with numbers of the whole key, or of this definition alone for ``local``."""
@@ -521,9 +556,9 @@ class _Walk:
                 made.append(token if not token.startswith("X:") else self._outside(token))
             elif isinstance(token, Private):
                 if local is None or token.name not in self.renamed:
-                    made.append(f".{self._private(token.name)}")
+                    made.append(f".{self._private(token)}")
                 else:
-                    made.append(f"._{local.setdefault(token.name, len(local))}")
+                    made.append(f"._{local.setdefault(self._known_as(token), len(local))}")
             elif isinstance(token, Bound):
                 if local is not None:
                     place = local.setdefault(token.unit, len(local))
@@ -554,6 +589,19 @@ class _Walk:
             if name not in node.folded or (name not in written and not is_default):
                 kept[name] = value
         return kept
+
+
+def _families(related: Iterable[frozenset[Unit]]) -> dict[Unit, Unit]:
+    """Class -> one class that stands for it and every class that it is related to."""
+    standing: dict[Unit, Unit] = {}
+    for group in related:
+        known = {standing[unit] for unit in group if unit in standing}
+        first = min(known or group, key=id)
+        for unit, old in list(standing.items()):
+            if old in known:
+                standing[unit] = first
+        standing.update(dict.fromkeys(group, first))
+    return standing
 
 
 def _is_default(value: ast.Constant, defaults: Mapping[str, Any]) -> bool:

@@ -168,12 +168,15 @@ class Meaning:
         varied = [each.arg for each in (node.args.vararg, node.args.kwarg) if each is not None]
         names = [name for name in [*varied, *counts] if name not in scope.arguments and name not in scope.elsewhere]
         scope.local = dict.fromkeys(names)
+        imported: dict[str, list[list[Target]]] = {}
         for leaf in leaves:
             if isinstance(leaf, (ast.Import, ast.ImportFrom)):
                 for alias in leaf.names:
                     name = alias.asname or alias.name.partition(".")[0]
-                    if counts.get(name) == 1 and name in scope.local:
-                        scope.aliases[name] = self.project.imported(self.module, leaf, alias)
+                    imported.setdefault(name, []).append(self.project.imported(self.module, leaf, alias))
+        for name, targets in imported.items():
+            if counts.get(name) == len(targets) and name in scope.local and all(each == targets[0] for each in targets):
+                scope.aliases[name] = targets[0]
         for each in every:
             plain = self.annotated(each.annotation)
             if plain is not None:

@@ -12,9 +12,15 @@ ANNOTATION = "annotation of a field"
 
 @dataclass(frozen=True)
 class Private:
-    """The name of an attribute that begins with an underscore."""
+    """The name of an attribute that begins with an underscore.
+
+    Attributes:
+        name: as it is written.
+        owner: the class whose own object it is an attribute of, or which defines it; ``None`` for any object.
+    """
 
     name: str
+    owner: Unit | None = None
 
 
 @dataclass(frozen=True, eq=False)

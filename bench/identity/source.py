@@ -152,6 +152,11 @@ class Module:
         return self._sources[name], self._aliases[name]
 
     @property
+    def imported_names(self) -> Sequence[str]:
+        """The names that imports bind."""
+        return list(self._aliases)
+
+    @property
     def stars(self) -> Sequence[ast.ImportFrom]:
         return self._stars
 
@@ -303,10 +308,17 @@ class Project:
             return []
         return self.lookup(place, qualified.partition(".")[0])
 
-    def whole(self, module: str) -> list[Unit]:
-        """Every unit of a module."""
+    def whole(self, module: str) -> list[Target]:
+        """All that a module holds: its definitions, and what it imports from this project."""
         source = self.module(module)
-        return [] if source is None else list(source.units)
+        if source is None:
+            return []
+        found: dict[Target, None] = {Bound(unit, unit.names[0]): None for unit in source.units}
+        for name in source.imported_names:
+            found |= dict.fromkeys(self.lookup(module, name))
+        for star in source.stars:
+            found[self.target(source.absolute(star))] = None
+        return [target for target in found if not isinstance(target, External)]
 
     def files_beside(self, module: str) -> list[str]:
         """Every module of the same top-level package, or for a lone module of the same folder."""
