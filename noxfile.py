@@ -65,7 +65,7 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def parity(session: nox.Session) -> None:
     """Every golden case of a folder (default: tests/golden) against our components."""
-    run(session, "python", "-m", "bench.parity", *session.posargs)
+    run(session, "python", "-m", "parity", *session.posargs)
 
 
 @nox.session

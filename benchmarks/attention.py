@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.heads.dual_attention import PositionAttention
+from bench.network.heads.dual_attention import PositionAttention
 from benchmarks.plain import PlainPositionAttention
 
 CHANNELS, REDUCTION, THREADS = 512, 8, 2

@@ -8,12 +8,12 @@ import warnings
 import torch
 from fvcore.nn import FlopCountAnalysis
 
-from bench.backbones.resnet import ResNet
-from bench.heads.dual_attention import DualAttentionHead
-from bench.losses import SegmentationLoss
-from bench.measure.counts import count_macs
-from bench.measure.operators import PRODUCTS
-from bench.model import LogitsOnly, SegModel, Variant
+from bench.measure.cost.counts import count_macs
+from bench.measure.cost.operators import PRODUCTS
+from bench.network.backbones.resnet import ResNet
+from bench.network.heads.dual_attention import DualAttentionHead
+from bench.network.losses.segmentation import SegmentationLoss
+from bench.network.model import LogitsOnly, SegModel, Variant
 from bench.parts import part
 
 SIZE_PX = (1024, 2048)

@@ -8,16 +8,16 @@ import sys
 
 import torch
 
-from bench.backbones.resnet import ResNet
-from bench.heads.fcn import FCNHead
-from bench.losses import SegmentationLoss
-from bench.measure.execution import forward_call, placed_anew
-from bench.measure.latency import Protocol
-from bench.measure.speed import take_turns
-from bench.model import SegModel, Variant
+from bench.evidence.ranks import Ratio, ratio_interval
+from bench.measure.timing.execution import forward_call, placed_anew
+from bench.measure.timing.latency import Protocol
+from bench.measure.timing.turns import take_turns
+from bench.network.backbones.resnet import ResNet
+from bench.network.heads.fcn import FCNHead
+from bench.network.losses.segmentation import SegmentationLoss
+from bench.network.model import SegModel, Variant
 from bench.parts import part
-from bench.setting import Setting
-from bench.signed_ranks import Ratio, ratio_interval
+from bench.protocol.setting import Setting
 
 REPETITIONS = 400
 BLOCK_S = 1.2

@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from bench.data.base import IGNORE
-from bench.heads.dual_attention import PositionAttention
+from bench.network.heads.dual_attention import PositionAttention
 
 Map = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.int64]

@@ -10,8 +10,8 @@ import torch
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from bench.data.base import IGNORE
-from bench.measure.boundary import match_boundaries
-from bench.measure.confusion import confusion as our_confusion
+from bench.measure.quality.boundary import match_boundaries
+from bench.measure.quality.confusion import confusion as our_confusion
 from benchmarks.pairs import alternate
 from benchmarks.plain import boundary_counts
 from benchmarks.street import CLASSES, street

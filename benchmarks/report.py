@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import load
-from bench.report import catalogue
-from bench.report.page import write_report
-from bench.store import json_text
+from bench.records.files import json_text
+from bench.records.results import load
+from bench.report.page.page import files, write_report
+from bench.report.tables import catalogue
 
 FACTORS = {name: ["off", "on"] for name in ("attention", "gate", "jpu", "auxiliary", "pretrained")}
 SEEDS = 312
@@ -49,7 +49,7 @@ def report() -> None:
         loaded = time.perf_counter()
         results.frame()
         framed = time.perf_counter()
-        catalogue.files(results, catalogue.all_tables(results).values())
+        files(results, catalogue.all_tables(results).values())
         tabled = time.perf_counter()
         del results  # ``bench report`` holds none beside its own
         start_of_page = time.perf_counter()

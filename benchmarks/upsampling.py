@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from bench.backbones.resnet import ResNet
-from bench.heads.fcn import FCNHead
-from bench.losses import SegmentationLoss
-from bench.model import LogitsOnly, SegModel, Variant
-from bench.necks.jpu import JPU
+from bench.network.backbones.resnet import ResNet
+from bench.network.heads.fcn import FCNHead
+from bench.network.losses.segmentation import SegmentationLoss
+from bench.network.model import LogitsOnly, SegModel, Variant
+from bench.network.necks.jpu import JPU
 from bench.parts import part
 from benchmarks.pairs import alternate, verdict
 

@@ -10,18 +10,18 @@ The small size has a ResNet-18 of a quarter of the width, smaller crops and few 
 runs and that networks learn, not which one is better.
 """
 
-from bench.backbones.resnet import ResNet
-from bench.data.camvid import CamVid
-from bench.factors import Factor, adding, change, choose
-from bench.heads.dual_attention import DualAttentionHead
-from bench.heads.fcn import FCNHead
-from bench.losses import AuxiliaryLoss, BoundaryLoss, SegmentationLoss
-from bench.model import Variant
-from bench.necks.jpu import JPU
-from bench.parts import Part, part
-from bench.recipe import Recipe
-from bench.shape_streams.gated import GatedShapeStream
-from bench.study import Study
+from bench import Factor, Part, Recipe, Study, Variant, adding, change, choose, part
+from bench.data import CamVid
+from bench.network import (
+    JPU,
+    AuxiliaryLoss,
+    BoundaryLoss,
+    DualAttentionHead,
+    FCNHead,
+    GatedShapeStream,
+    ResNet,
+    SegmentationLoss,
+)
 
 
 def components(

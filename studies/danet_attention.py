@@ -9,18 +9,9 @@ same number of parameters.
 
 from dataclasses import replace
 
-from bench.backbones.resnet import ResNet
-from bench.controls import matched_head
-from bench.data.camvid import CamVid
-from bench.factors import Factor, adding, change, choose
-from bench.heads.dual_attention import DualAttentionHead
-from bench.heads.fcn import FCNHead
-from bench.losses import AuxiliaryLoss, SegmentationLoss
-from bench.model import Variant
-from bench.parts import part
-from bench.published.rows import Published
-from bench.recipe import Recipe
-from bench.study import Exclude, Study
+from bench import Exclude, Factor, Published, Recipe, Study, Variant, adding, change, choose, part
+from bench.data import CamVid
+from bench.network import AuxiliaryLoss, DualAttentionHead, FCNHead, ResNet, SegmentationLoss, matched_head
 
 ONE_BRANCH = "one attention branch, or none, has no second and third output to supervise"
 BOTH = part(DualAttentionHead, branch_logits=False)

@@ -7,24 +7,23 @@ script left JPU out of the optimiser.
     bench run studies/fastfcn_jpu.py --data /path/to/CamVid
 """
 
-from bench.backbones.resnet import ResNet
-from bench.data.camvid import CamVid
-from bench.factors import Factor, adding, change, choose
-from bench.heads.aspp import DeepLabV3Head
-from bench.heads.dual_attention import DualAttentionHead
-from bench.heads.encoding import EncNetHead
-from bench.heads.fcn import FCNHead
-from bench.heads.psp import PSPHead
-from bench.losses import AuxiliaryLoss, SegmentationLoss, SemanticEncodingLoss
-from bench.model import Variant
-from bench.necks.bilinear import Bilinear
-from bench.necks.fpn import FPN
-from bench.necks.jpu import JPU
-from bench.necks.path_aggregation import PathAggregation
-from bench.parts import part
-from bench.published.rows import Published
-from bench.recipe import Recipe
-from bench.study import Study
+from bench import Factor, Published, Recipe, Study, Variant, adding, change, choose, part
+from bench.data import CamVid
+from bench.network import (
+    FPN,
+    JPU,
+    AuxiliaryLoss,
+    Bilinear,
+    DeepLabV3Head,
+    DualAttentionHead,
+    EncNetHead,
+    FCNHead,
+    PathAggregation,
+    PSPHead,
+    ResNet,
+    SegmentationLoss,
+    SemanticEncodingLoss,
+)
 
 DILATED_16, UNDILATED = choose(output_stride=16), choose(output_stride=32)
 RELEASED = {

@@ -6,20 +6,18 @@ gates forced open as a control between "no stream" and "gates".
     bench run studies/gscnn_gates.py --data /path/to/CamVid
 """
 
-from bench.backbones.resnet import ResNet
-from bench.backbones.wide_resnet import WideResNet38
-from bench.data.camvid import CamVid
-from bench.dual_task import DualTaskLoss
-from bench.factors import Factor, adding, change
-from bench.gscnn_losses import BoundaryRestrictedLoss, ClassWeightedLoss
-from bench.heads.aspp import DeepLabV3PlusHead
-from bench.losses import BoundaryLoss
-from bench.model import Variant
-from bench.parts import part
-from bench.published.rows import Published
-from bench.recipe import Recipe
-from bench.shape_streams.gated import GatedShapeStream
-from bench.study import Study
+from bench import Factor, Published, Recipe, Study, Variant, adding, change, part
+from bench.data import CamVid
+from bench.network import (
+    BoundaryLoss,
+    BoundaryRestrictedLoss,
+    ClassWeightedLoss,
+    DeepLabV3PlusHead,
+    DualTaskLoss,
+    GatedShapeStream,
+    ResNet,
+    WideResNet38,
+)
 
 PLAIN = part(GatedShapeStream, image_gradient="none")
 SUPERVISED = adding(part(BoundaryLoss))

@@ -7,22 +7,19 @@ you like and run it again. What was published is printed beside it.
     bench speed studies/jpu_speed.py --size cpu
 """
 
-from bench.backbones.resnet import ResNet
-from bench.data.synthetic import Synthetic
-from bench.factors import Factor, adding, change, choose
-from bench.heads.aspp import DeepLabV3Head
-from bench.heads.dual_attention import DualAttentionHead
-from bench.heads.encoding import EncNetHead
-from bench.heads.fcn import FCNHead
-from bench.heads.psp import PSPHead
-from bench.losses import SegmentationLoss, SemanticEncodingLoss
-from bench.model import Variant
-from bench.necks.jpu import JPU
-from bench.parts import part
-from bench.published.rows import Published
-from bench.recipe import Recipe
-from bench.setting import Setting, Speed
-from bench.study import Study
+from bench import Factor, Published, Recipe, Setting, Speed, Study, Variant, adding, change, choose, part
+from bench.data import Synthetic
+from bench.network import (
+    JPU,
+    DeepLabV3Head,
+    DualAttentionHead,
+    EncNetHead,
+    FCNHead,
+    PSPHead,
+    ResNet,
+    SegmentationLoss,
+    SemanticEncodingLoss,
+)
 
 SIDES = ((256, 256), (384, 384), (512, 512), (768, 768), (512, 1024), (1024, 2048))
 LARGE = Setting(height=1024, width=2048)

@@ -12,18 +12,18 @@ CPU cores.
     bench run studies/positive_control.py
 """
 
-from bench.backbones.shallow import ShallowBackbone
-from bench.data.control import HEIGHT_PX, WIDTH_PX, ControlScenes
-from bench.factors import Factor, adding, change, choose
-from bench.heads.dual_attention import DualAttentionHead
-from bench.heads.fcn import FCNHead
-from bench.losses import BoundaryLoss, SegmentationLoss
-from bench.model import Variant
-from bench.necks.jpu import JPU
-from bench.parts import part
-from bench.recipe import Recipe
-from bench.shape_streams.gated import GatedShapeStream
-from bench.study import Study
+from bench import Factor, Recipe, Study, Variant, adding, change, choose, part
+from bench.data import ControlScenes
+from bench.data.control import HEIGHT_PX, WIDTH_PX
+from bench.network import (
+    JPU,
+    BoundaryLoss,
+    DualAttentionHead,
+    FCNHead,
+    GatedShapeStream,
+    SegmentationLoss,
+    ShallowBackbone,
+)
 
 STUDY = Study(
     name="positive_control",

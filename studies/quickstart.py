@@ -5,18 +5,9 @@ Synthetic scenes, a narrow ResNet-18, 2×2×2 cells × 3 seeds. About 5 minutes 
     bench run studies/quickstart.py
 """
 
-from bench.backbones.resnet import ResNet
-from bench.data.synthetic import Synthetic
-from bench.factors import Factor, adding, change, choose
-from bench.heads.dual_attention import DualAttentionHead
-from bench.heads.fcn import FCNHead
-from bench.losses import BoundaryLoss, SegmentationLoss
-from bench.model import Variant
-from bench.necks.jpu import JPU
-from bench.parts import part
-from bench.recipe import Recipe
-from bench.shape_streams.gated import GatedShapeStream
-from bench.study import Study
+from bench import Factor, Recipe, Study, Variant, adding, change, choose, part
+from bench.data import Synthetic
+from bench.network import JPU, BoundaryLoss, DualAttentionHead, FCNHead, GatedShapeStream, ResNet, SegmentationLoss
 
 STUDY = Study(
     name="quickstart",

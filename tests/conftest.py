@@ -16,7 +16,8 @@ from PIL import Image
 
 from bench.data.base import IGNORE, SplitName
 from bench.data.synthetic import Synthetic
-from bench.store import Record, write, write_json
+from bench.records.files import write_json
+from bench.records.record import Record, write
 
 
 @pytest.fixture(autouse=True)
@@ -267,16 +268,16 @@ def _kerb_and_cross(image: np.ndarray, label: np.ndarray, generator: np.random.G
 TINY_STUDY = '''
 """Two variants, two seeds, three iterations: a study for tests of everything around it."""
 
-from bench.backbones.resnet import ResNet
+from bench.network.backbones.resnet import ResNet
 from bench.data.synthetic import Synthetic
-from bench.factors import Factor, change, choose
-from bench.heads.fcn import FCNHead
-from bench.losses import SegmentationLoss
-from bench.model import Variant
-from bench.necks.jpu import JPU
+from bench.study.factors import Factor, change, choose
+from bench.network.heads.fcn import FCNHead
+from bench.network.losses.segmentation import SegmentationLoss
+from bench.network.model import Variant
+from bench.network.necks.jpu import JPU
 from bench.parts import part
-from bench.recipe import Recipe
-from bench.study import Study
+from bench.protocol.recipe import Recipe
+from bench.study.study import Study
 
 STUDY = Study(
     name="tiny",

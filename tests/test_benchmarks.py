@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.data.base import IGNORE
-from bench.heads.dual_attention import PositionAttention
+from bench.network.heads.dual_attention import PositionAttention
 from benchmarks import __main__ as command
 from benchmarks import attention, counting, quality
 from benchmarks.attention import Storages

@@ -1,151 +1,94 @@
-"""Imports point one way (design: parts and layers at the bottom, the command line on top). Checked from the source."""
+"""Imports point one way: each of the twelve rooms imports only the rooms that its row names. Read from the source."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Whoever stands left may import what stands right, within bench; a folder stands for everything in it.
-ALLOWED = {
+ROOMS = {
     "parts": set(),
-    "layers": {"parts"},
-    "state_files": {"parts"},
-    "layouts": {"layouts"},
-    "backbones": {"parts", "layers", "state_files", "layouts", "backbones"},
-    "necks": {"parts", "layers", "necks"},
-    "heads": {"parts", "layers"},
-    "canny": set(),
-    "shape_streams": {"parts", "layers", "canny"},
-    "model": {"parts", "layers"},
-    "recipe": {"parts"},
-    "setting": {"parts", "recipe"},
-    "data": {"parts", "layers", "data"},
-    "boundaries": {"data"},
-    "losses": {"parts", "layers", "model", "data", "boundaries"},
-    "gscnn_losses": {"parts", "layers", "model", "data", "boundaries", "losses"},
-    "dual_task": {"parts", "layers", "model", "data", "boundaries", "losses", "gscnn_losses"},
-    "controls": {"parts", "layers", "model"},
-    "checkpoints": {"parts", "model", "layouts", "state_files"},
-    "parity": {
-        "parts", "layers", "model", "data", "losses", "gscnn_losses", "dual_task", "boundaries", "canny", "checkpoints",
-        "layouts", "state_files", "backbones", "necks", "heads", "shape_streams", "scores", "measure", "parity",
+    "protocol": {"parts"},
+    "data": {"parts", "protocol"},
+    "network": {"parts", "protocol", "data"},
+    "records": {"parts", "protocol"},
+    "training": {"parts", "protocol", "data", "network"},
+    "study": {"parts", "protocol", "data", "network"},
+    "measure": {"parts", "protocol", "data", "network", "training"},
+    "evidence": {"parts", "protocol", "records", "study"},
+    "run": {"parts", "protocol", "data", "network", "records", "training", "study", "measure"},
+    "report": {"parts", "protocol", "records", "study", "evidence"},
+    "cli": {
+        "parts", "protocol", "data", "network", "records", "training", "study", "measure", "evidence", "run", "report",
     },
-    "training": {"parts", "model", "data", "recipe"},
-    "inference": {"parts", "model", "data"},
-    "scores": set(),
-    "measure": {
-        "parts", "layers", "model", "data", "recipe", "setting", "inference", "training", "scores", "measure",
-    },
-    "identity": set(),
-    "columns": {"parts"},
-    "derived": {"scores"},
-    "schema": {"columns", "setting", "schema"},
-    "store": {"parts", "schema"},
-    "records": {"columns", "scores", "derived", "setting", "schema", "store"},
-    "pictures": {"store"},
-    "image_scores": {"store"},
-    "stats": set(),
-    "signed_ranks": {"stats"},
-    "published": {"parts"},
-    "speedups": {"columns", "derived", "store", "records", "stats", "signed_ranks"},
-    "frames": {"parts", "schema", "store", "records", "speedups"},
-    "audit": set(),
-    "sides": {"store", "records"},
-    "changes": {"store", "sides"},
-    "two_samples": {"stats", "signed_ranks"},
-    "speed_comparison": {"store", "setting", "stats", "signed_ranks", "sides", "two_samples"},
-    "completeness": {"setting", "store", "sides"},
-    "comparison": {
-        "columns", "derived", "store", "stats", "sides", "changes", "completeness", "two_samples", "speed_comparison",
-    },
-    "report": {
-        "parts", "columns", "derived", "store", "records", "setting", "stats", "signed_ranks", "speedups", "audit",
-        "published", "comparison", "scores", "pictures", "image_scores", "terminal", "report",
-    },
-    "terminal": set(),
-    "comparison_commands": {"parts", "store", "sides", "comparison", "report", "terminal"},
-    "redaction": set(),
-    "bundle_texts": {"store", "records", "report"},
-    "bundle": {"parts", "store", "records", "redaction", "bundle_texts", "report"},
-    "environment": {"identity"},
-    "factors": {"parts", "model", "recipe", "columns"},
-    "cells": {"model", "recipe"},
-    "study": {"parts", "model", "recipe", "setting", "cells", "factors", "published"},
-    "check": {"parts", "layers", "model", "measure", "factors", "cells", "study", "training"},
-    "stages": {"parts", "model", "data", "recipe", "setting", "cells", "study", "training", "measure", "identity"},
-    "trial": {
-        "parts", "data", "store", "pictures", "study", "training", "environment", "stages", "measure",
-    },
-    "plan": {
-        "parts", "model", "store", "cells", "study", "training", "environment", "stages", "trial", "check", "measure",
-    },
-    "estimate": {"parts", "model", "setting", "cells", "study", "training", "plan", "measure"},
-    "execute": {"parts", "store", "setting", "study", "environment", "stages", "trial", "plan"},
-    "display": {"store", "study", "stages"},
-    "breakdown": {"parts", "model", "measure", "store", "cells", "study", "environment"},
-    "commands": {
-        "parts", "store", "report", "factors", "study", "trial", "plan", "execute", "display", "estimate",
-    },
-    "network_commands": {
-        "audit", "data", "study", "check", "checkpoints", "trial", "plan", "display", "breakdown", "commands",
-    },
-    "limits": {"parts", "model", "setting", "measure", "study", "environment", "trial"},
-    "timing_commands": {
-        "parts", "store", "records", "recipe", "setting", "factors", "study", "environment", "trial", "plan", "display",
-        "speedups", "limits", "commands", "report",
-    },
-    "report_cli": {"parts", "store", "records", "report", "comparison_commands", "bundle", "terminal"},
-    "options": set(),
-    "timing_cli": {"options", "commands", "network_commands", "timing_commands"},
-    "cli": {"parts", "options", "commands", "network_commands", "timing_cli", "report_cli", "terminal"},
 }  # fmt: skip
-SIBLINGS = ("backbones", "necks", "heads", "shape_streams")
-RAY_ONLY_IN = {"execute", "search"}
-WITHOUT_TORCH = {
-    "parts", "columns", "scores", "derived", "frames", "schema", "store", "records", "stats", "audit",
-    "signed_ranks", "speedups",
-    "pictures", "image_scores", "report", "report_cli", "options", "timing_cli", "cli", "identity", "recipe",
-    "setting", "published", "sides", "changes", "completeness", "two_samples", "speed_comparison",
-    "comparison", "comparison_commands", "redaction", "bundle_texts", "bundle", "terminal",
-}  # fmt: skip
+"""Room of ``bench`` -> the rooms that it may import besides itself."""
+
+SIBLINGS = ("backbones", "necks", "heads", "shape_streams", "losses")
+"""Folders of ``bench.network`` that never import each other."""
+
+WITHOUT_TORCH = (
+    "bench.parts", "bench.protocol", "bench.records", "bench.evidence", "bench.report", "bench.study.audit",
+    "bench.study.published", "bench.cli.app", "bench.cli.options", "bench.cli.timing_options", "bench.cli.results",
+    "bench.cli.comparison", "bench.run.identity",
+)  # fmt: skip
+"""Modules and folders that name torch nowhere."""
+
+ONLY_IN = {"ray": "bench.run.execute", "optuna": "bench.run.search"}
+"""Library -> the one module that imports it."""
+
+MOST_MODULES = 12
+"""Modules that one folder holds at most; ``__init__``, ``__main__`` and stubs are not counted."""
+
+MOST_ENTRIES = 13
+"""Modules and folders at the top of ``bench``."""
 
 
 def imports_of(source: str, module: str) -> set[str]:
     """Full names that a module's source imports, at any depth of its code."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            package = [module.rsplit(".", node.level)[0]] if node.level else []
-            base = ".".join([*package, *([node.module] if node.module else [])])
-            found.update(f"{base}.{alias.name}" for alias in node.names)
-    return found
+        names.update(_names(node, module))
+    return names
+
+
+def _names(node: ast.AST, module: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        package = [module.rsplit(".", node.level)[0]] if node.level else []
+        base = ".".join([*package, *([node.module] if node.module else [])])
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def lies_in(name: str, places: tuple[str, ...]) -> bool:
+    return any(name == place or name.startswith(f"{place}.") for place in places)
 
 
 def violations(source: str, module: str) -> list[str]:
     """Every import of ``module`` that the direction of imports forbids."""
-    own = module.split(".")[1]
+    _, room, *inner = module.split(".")
     wrong = []
     for name in sorted(imports_of(source, module)):
         head, _, rest = name.partition(".")
-        if head == "bench" and rest:
-            other = rest.split(".")[0]
-            known_module = (ROOT / "bench" / f"{other}.py").exists() or (ROOT / "bench" / other).is_dir()
-            same_file = name.startswith(f"{module}.")
-            if known_module and other not in ALLOWED[own] and not same_file:
-                wrong.append(f"{module} imports bench.{other}")
-        elif head in ("ray", "optuna") and own not in RAY_ONLY_IN:
+        other, *parts = rest.split(".")
+        if head == "bench" and other in ROOMS and other != room and other not in ROOMS[room]:
+            wrong.append(f"{module} imports bench.{other}")
+        elif head == "bench" and room == other == "network" and inner and parts:
+            if inner[0] in SIBLINGS and parts[0] in SIBLINGS and inner[0] != parts[0]:
+                wrong.append(f"{module} imports bench.network.{parts[0]}")
+        elif head in ONLY_IN and module != ONLY_IN[head]:
             wrong.append(f"{module} imports {head}")
-        elif head == "torch" and own in WITHOUT_TORCH:
+        elif head == "torch" and lies_in(module, WITHOUT_TORCH):
             wrong.append(f"{module} imports torch")
-        elif head == "studies":
+        elif head in ("studies", "parity", "tests", "benchmarks"):
             wrong.append(f"{module} imports {name}")
     return wrong
 
@@ -160,21 +103,54 @@ def test_imports_point_one_way(module: str, path: Path) -> None:
     assert violations(path.read_text(encoding="utf-8"), module) == []
 
 
-def test_every_module_has_its_place_in_the_order() -> None:
-    assert {name.split(".")[1] for name, _ in modules()} == set(ALLOWED)
+def test_every_module_lies_in_a_room() -> None:
+    assert {name.split(".")[1] for name, _ in modules()} == set(ROOMS)
 
 
-def test_packages_hold_no_code_so_that_importing_one_module_imports_no_other() -> None:
-    bodies = {path: ast.parse(path.read_text()).body for path in (ROOT / "bench").rglob("__init__.py")}
-    own = bodies.pop(ROOT / "bench" / "__init__.py")
-    assert [path for path, body in bodies.items() if any(not isinstance(node, ast.Expr) for node in body)] == []
-    code = [ast.unparse(node).partition("\n")[0] for node in own if not isinstance(node, ast.Expr)]
-    assert code == [
-        "from __future__ import annotations",
-        "from typing import TYPE_CHECKING",
-        "if TYPE_CHECKING:",
-        "def results(*folders: str | Path, stage: str | None=None) -> pd.DataFrame:",
-    ]
+def test_the_rooms_form_no_circle() -> None:
+    graphlib.TopologicalSorter(ROOMS).prepare()
+
+
+def test_the_house_stays_small_enough_to_walk_through() -> None:
+    files = [path for path in (ROOT / "bench").glob("*.py") if path.name != "__init__.py"]
+    rooms = [path.parent for path in (ROOT / "bench").glob("*/__init__.py")]
+    assert len(files) + len(rooms) <= MOST_ENTRIES
+    folders = {path.parent for _, path in modules()}
+    counts = {
+        folder: len([path for path in folder.glob("*.py") if not path.name.startswith("__")]) for folder in folders
+    }
+    assert {str(folder.relative_to(ROOT)): count for folder, count in counts.items() if count > MOST_MODULES} == {}
+
+
+def file_imports() -> dict[str, set[str]]:
+    """Module -> the modules of ``bench`` that it imports when it is itself imported."""
+    names = {name for name, _ in modules()}
+    arrows: dict[str, set[str]] = {}
+    for module, path in modules():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imported = {name for node in _executed(tree) for name in _names(node, module)}
+        targets = {name if name in names else name.rpartition(".")[0] for name in imported}
+        arrows[module] = (targets & names) - {module}
+    return arrows
+
+
+def _executed(tree: ast.Module) -> Iterator[ast.stmt]:
+    """The statements that importing a module executes, those under ``if TYPE_CHECKING`` left out."""
+    return (node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
+
+
+def test_no_two_files_import_each_other_in_a_circle() -> None:
+    graphlib.TopologicalSorter(file_imports()).prepare()
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "bench").rglob("__init__.py"))[1:], ids=str)
+def test_packages_hold_no_code_but_lazy_exports(folder: Path) -> None:
+    code = [node for node in ast.parse(folder.read_text(encoding="utf-8")).body if not isinstance(node, ast.Expr)]
+    text = "\n".join(ast.unparse(node) for node in code)
+    assert text in ("", LAZY)
+
+
+LAZY = "import lazy_loader\n__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)"
 
 
 def test_importing_bench_imports_nothing_of_it() -> None:
@@ -185,29 +161,43 @@ def test_importing_bench_imports_nothing_of_it() -> None:
     ] == []
 
 
+@pytest.mark.parametrize("package", ["bench", "bench.network"])
+def test_everything_that_a_package_offers_is_there(package: str) -> None:
+    script = (
+        f"import {package} as p; missing = [n for n in p.__all__ if not hasattr(p, n)]; print(len(p.__all__), missing)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    count, missing = done.stdout.split(" ", 1)
+    assert int(count) >= 9
+    assert missing.strip() == "[]"
+
+
 @pytest.mark.parametrize(
-    ("module", "line", "said"),
+    ("module", "line", "message"),
     [
-        ("bench.heads.fcn", "from bench.necks.jpu import JPU", "bench.heads.fcn imports bench.necks"),
-        ("bench.necks.jpu", "import bench.study", "bench.necks.jpu imports bench.study"),
-        ("bench.model", "from bench import backbones", "bench.model imports bench.backbones"),
-        ("bench.report.page", "import torch\nfrom bench import trial", "bench.report.page imports bench.trial"),
-        ("bench.report.page", "import torch", "bench.report.page imports torch"),
-        ("bench.trial", "import ray", "bench.trial imports ray"),
-        ("bench.plan", "def f():\n    from ray import tune", "bench.plan imports ray"),
-        ("bench.training", "from . import study", "bench.training imports bench.study"),
-        ("bench.layers", "from studies.quickstart import STUDY", "bench.layers imports studies.quickstart.STUDY"),
+        (
+            "bench.network.heads.fcn", "from bench.network.necks.jpu import JPU",
+            "bench.network.heads.fcn imports bench.network.necks",
+        ),
+        ("bench.network.necks.jpu", "import bench.study.study", "bench.network.necks.jpu imports bench.study"),
+        ("bench.data.base", "from bench import network", "bench.data.base imports bench.network"),
+        ("bench.report.page.page", "import torch\nfrom bench import run", "bench.report.page.page imports bench.run"),
+        ("bench.report.page.page", "import torch", "bench.report.page.page imports torch"),
+        ("bench.run.trial", "import ray", "bench.run.trial imports ray"),
+        ("bench.run.plan", "def f():\n    from ray import tune", "bench.run.plan imports ray"),
+        ("bench.run.execute", "import optuna", "bench.run.execute imports optuna"),
+        ("bench.training.loop", "from .. import study", "bench.training.loop imports bench.study"),
+        (
+            "bench.network.layers", "from studies.quickstart import STUDY",
+            "bench.network.layers imports studies.quickstart.STUDY",
+        ),
     ],
-)
-def test_a_forbidden_import_is_found(module: str, line: str, said: str) -> None:
-    assert said in violations(line, module)
-
-
-def test_siblings_are_not_allowed_each_other() -> None:
-    assert all(not ALLOWED[one] & (set(SIBLINGS) - {one}) for one in SIBLINGS)
+)  # fmt: skip
+def test_a_forbidden_import_is_found(module: str, line: str, message: str) -> None:
+    assert message in violations(line, module)
 
 
 def test_the_command_line_starts_without_torch_and_ray() -> None:
-    script = "import sys, bench.cli; print(sorted({'torch', 'ray', 'pandas'} & set(sys.modules)))"
+    script = "import sys, bench.cli.app; print(sorted({'torch', 'ray', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.check import check_cells
-from bench.environment import Machine
-from bench.plan import here, make_plan
-from bench.published.rows import Published, matching, rows
-from bench.report.page import write_report
-from bench.study import Source, load_study
-from bench.trial import load, run
+from bench.report.page.page import write_report
+from bench.run.check import check_cells
+from bench.run.environment import Machine
+from bench.run.plan import make_plan
+from bench.run.resources import here
+from bench.run.trial import run
+from bench.study.published.rows import Published, matching, rows
+from bench.study.source import Source, load, load_study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -78,7 +80,8 @@ def test_adding_the_readmes_neck_costs_its_class_and_one_line_in_a_study(
 def test_the_readmes_study_is_one(tmp_path: Path) -> None:
     study = next(block for block in blocks("python") if block.startswith("STUDY"))
     names = (ROOT / "studies" / "components.py").read_text()
-    imports = "".join(line for line in names.splitlines(keepends=True) if line.startswith("from bench"))
+    statements = [node for node in ast.parse(names).body if isinstance(node, ast.ImportFrom)]
+    imports = "".join(f"{ast.unparse(node)}\n" for node in statements)
     path = tmp_path / "jpu_width.py"
     path.write_text(imports + study)
     widths = [cell.variant.neck["width"] for cell in load_study(path).cells() if cell.variant.neck]

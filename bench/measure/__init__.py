@@ -1,0 +1,1 @@
+"""Measurements of a network: quality on a split, cost from counts and memory, and timing."""

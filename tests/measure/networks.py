@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from bench.backbones.resnet import ResNet
-from bench.heads.dual_attention import DualAttentionHead
-from bench.heads.fcn import FCNHead
-from bench.losses import AuxiliaryLoss, BoundaryLoss, SegmentationLoss
-from bench.model import Variant
-from bench.necks.jpu import JPU
+from bench.network.backbones.resnet import ResNet
+from bench.network.heads.dual_attention import DualAttentionHead
+from bench.network.heads.fcn import FCNHead
+from bench.network.losses.segmentation import AuxiliaryLoss, BoundaryLoss, SegmentationLoss
+from bench.network.model import Variant
+from bench.network.necks.jpu import JPU
+from bench.network.shape_streams.gated import GatedShapeStream
 from bench.parts import part
-from bench.shape_streams.gated import GatedShapeStream
 
 CLASSES = 5
 LOSSES = (part(SegmentationLoss),)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from bench.published import rows
-from bench.report.page import write_report
-from bench.store import read_all, write
+from bench.records.record import read_all, write
+from bench.report.page.page import write_report
+from bench.study.published import rows
 from tests.report import hostile
 
 SWITCHES = [

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.cost_figures import GROWN
-from bench.store import read_all, write
+from bench.records.record import read_all, write
+from bench.report.figures.cost import GROWN
 from tests.report.planted_pictures import plant_pictures
 
 RUNS = "window.hacked = 1"

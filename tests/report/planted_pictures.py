@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.pictures import VOID, Album
-from bench.store import read_all, write
+from bench.records.pictures import VOID, Album
+from bench.records.record import read_all, write
 
 LABEL = np.zeros((4, 6), dtype=np.uint8)
 LABEL[0, 0] = VOID

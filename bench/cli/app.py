@@ -1,0 +1,219 @@
+"""The ``bench`` command line: arguments and exit statuses. What the commands do is in :mod:`bench.cli.studies`,
+:mod:`bench.cli.networks`, :mod:`bench.cli.timings` and, for results, behind :mod:`bench.cli.results`.
+
+Torch and ray are imported only by the commands that need them: ``bench report`` works where neither is installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from bench.cli import results as report_cli
+from bench.cli import timing_options
+from bench.cli.options import (
+    EXIT_INTERRUPTED,
+    EXIT_OPEN,
+    EXIT_USAGE,
+    Cpus,
+    Data,
+    Final,
+    Gpus,
+    Pictures,
+    ResultsRoot,
+    Seeds,
+    Size,
+    StudyFile,
+)
+from bench.parts import BenchError
+from bench.report.text import plain
+
+app = typer.Typer(
+    name="bench",
+    help="""Ablation studies and cost benchmarks for semantic segmentation.
+
+A study is a Python file that names a question, the factors to vary and a recipe. Look at it with check, see what a
+run would do with plan, run it with run, and find the report under results/.""",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds = None, final: Final = False) -> None:
+    """Build every variant; print parameters, MACs and output shape. Takes seconds.
+
+    The data is read and checked too, where its folder is known. Nothing is trained or written.
+    """
+    from bench.cli import networks, studies
+
+    networks.check(studies.source(study, size, data, seeds, final), data_is_given=data is not None)
+
+
+@app.command()
+def plan(
+    study: StudyFile,
+    size: Size = None,
+    data: Data = None,
+    seeds: Seeds = None,
+    final: Final = False,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+) -> None:
+    """List all trials, what is done already, and the time that is left.
+
+    Runs nothing, unless there is no record to estimate from: then two small training steps of the baseline.
+    """
+    from bench.cli import studies
+
+    studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus), sys.argv)
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    size: Size = None,
+    data: Data = None,
+    seeds: Seeds = None,
+    final: Final = False,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster: 'auto' or host:port.", show_default=False)
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that one trial may take.", show_default=False)] = None,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also run trials with this final outcome again, such as out_of_memory; not_alone: timings left out.",
+            show_default=False,
+        ),
+    ] = None,
+    pictures: Pictures = True,
+) -> None:
+    """Run every trial that is not done yet, then write the report.
+
+    Stop it when you like (Ctrl-C) and run it again: what is finished stays, what was cut short starts anew. The exit
+    status is 0 only if every cell is done or excluded.
+    """
+    from bench.cli import studies
+
+    source = studies.source(study, size, data, seeds, final)
+    made = studies.planned(source, results, cpus, gpus, address)
+    whole, stopped = studies.run(made, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures)
+    if stopped:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if not whole:
+        raise typer.Exit(EXIT_OPEN)
+
+
+@app.command()
+def trial(
+    study: StudyFile,
+    variant: Annotated[str, typer.Argument(help="'baseline', or levels: attention=on,gate=off.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
+    stage: Annotated[str, typer.Option(help="quality or cost.")] = "quality",
+    size: Size = None,
+    data: Data = None,
+    final: Final = False,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    pictures: Pictures = True,
+) -> None:
+    """Run one cell in this process, without Ray, so that a debugger works.
+
+    Its record counts like any other. Levels that VARIANT leaves out are the baseline's.
+    """
+    from bench.cli import studies
+
+    made = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
+    if not studies.trial(made, variant, stage, pictures=pictures):
+        raise typer.Exit(EXIT_OPEN)
+
+
+@app.command()
+def rekey(
+    folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
+    source: Annotated[
+        Path | None,
+        typer.Option(help="A checkout of the source that made the records; by default the plan's commit."),
+    ] = None,
+    assume_installed: Annotated[
+        bool, typer.Option("--assume-installed", help="Take installed versions where the records name none.")
+    ] = False,
+) -> None:
+    """Give records of an earlier bench the keys of this one, where the source proves that they are the same trials.
+
+    Both keys of every trial are built from the source that made the records. What cannot be proven is left as it is.
+    """
+    from bench.cli import studies
+
+    studies.rekey(folder, source, assume_installed=assume_installed)
+
+
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A state dict of an original implementation.", show_default=False)],
+    study: StudyFile,
+    variant: Annotated[str, typer.Argument(help="The variant that it is for.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Where our state dict is written.", show_default=False)],
+    classes: Annotated[
+        int | None, typer.Option(help="Number of classes, if not that of the study's data.", show_default=False)
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="danet, fastfcn, gscnn or mmseg; by default what fits.", show_default=False)
+    ] = None,
+    size: Size = None,
+) -> None:
+    """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation into ours.
+
+    Strict: every key is understood, or nothing is written. What is left out on purpose is listed.
+    """
+    from bench.cli import networks, studies
+
+    networks.convert(checkpoint, studies.source(study, size, None, None, False), variant, out, classes, layout)
+
+
+app.command()(timing_options.speed)
+app.command()(timing_options.limits)
+app.command()(timing_options.cost)
+app.command()(convert)
+app.command()(report_cli.report)
+app.command()(report_cli.compare)
+app.command()(report_cli.export)
+
+
+def main() -> None:
+    """Entry point: a mistake that explains itself is printed as one line without a traceback, and ends with status 2.
+
+    What the output's encoding lacks is printed as an escape.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="bench")
+    except BenchError as error:
+        _leave(str(error))
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        where = error.filename2 or error.filename
+        _leave(f"{f'{where}: ' if where else ''}{error.strerror}; choose another path, or change what is there")
+
+
+def _leave(mistake: str) -> NoReturn:
+    typer.echo(plain(f"bench: {mistake}"), err=True)
+    sys.exit(EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""How commands look: a run as one calm live table on a terminal and plain lines elsewhere, and tables without lines."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from bench.records.record import Record
+from bench.run.stages import Event
+from bench.run.trial import Trial
+
+PLAIN_EVERY_S = 30.0
+"""How often a trial says how far it is where there is no terminal."""
+
+
+@dataclass
+class Tally:
+    """What is known of a run: which trials wait, run and have ended, and how long they take.
+
+    Attributes:
+        trials: all that this run executes.
+        slots: stage -> how many run at a time.
+        expected: seconds of all trials one after the other, as far as records of earlier runs tell.
+        clock: seconds, monotonic.
+    """
+
+    trials: Sequence[Trial]
+    slots: Mapping[str, int]
+    clock: Callable[[], float] = time.monotonic
+    running: dict[str, tuple[Trial, float, Event | None]] = field(default_factory=dict)
+    ended: Counter[str] = field(default_factory=Counter)
+    walls: dict[str, list[float]] = field(default_factory=dict)
+    over: set[str] = field(default_factory=set)
+
+    def started(self, trial: Trial) -> None:
+        self.running[trial.key] = (trial, self.clock(), None)
+
+    def progress(self, trial: Trial, event: Event) -> None:
+        _, since, _ = self.running.get(trial.key, (trial, self.clock(), None))
+        self.running[trial.key] = (trial, since, event)
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        _, since, _ = self.running.pop(trial.key, (trial, self.clock(), None))
+        self.over.add(trial.key)
+        self.ended[record.status] += 1
+        self.walls.setdefault(trial.stage, []).append(self.clock() - since)
+
+    def left_s(self) -> float | None:
+        """Seconds until the run is over; ``None`` while a stage that is still to come gives nothing to go by."""
+        total = 0.0
+        for stage in dict.fromkeys(trial.stage for trial in self.trials):
+            open_trials = [t for t in self.trials if t.stage == stage and t.key not in self.over]
+            if not open_trials:
+                continue
+            typical = self._typical_s(stage)
+            if typical is None:
+                return None
+            spent = sum(self.clock() - since for key, (t, since, _) in self.running.items() if t.stage == stage)
+            total += max(0.0, typical * len(open_trials) - spent) / self.slots[stage]
+        return total
+
+    def trial_left_s(self, key: str) -> float | None:
+        """Seconds until one running trial is over, from how far it is."""
+        _, since, event = self.running[key]
+        whole = _whole_s(self.clock() - since, event)
+        return None if whole is None else max(0.0, whole - (self.clock() - since))
+
+    def summary(self) -> str:
+        left = self.left_s()
+        parts = [f"{len(self.over)}/{len(self.trials)} trials"]
+        parts += [f"{count} {status}" for status, count in sorted(self.ended.items())]
+        parts.append(f"{spell_s(left)} left" if left is not None else "time left not known yet")
+        return " · ".join(parts)
+
+    def _typical_s(self, stage: str) -> float | None:
+        walls = self.walls.get(stage)
+        if walls:
+            return sum(walls) / len(walls)
+        guesses = [
+            whole
+            for trial, since, event in self.running.values()
+            if trial.stage == stage and (whole := _whole_s(self.clock() - since, event)) is not None
+        ]
+        return max(guesses) if guesses else None
+
+
+class LiveTable:
+    """A table of the running trials that is drawn in place; whatever ends badly stays above it as a line."""
+
+    def __init__(self, tally: Tally, console: Console) -> None:
+        self.tally, self.console = tally, console
+        self.live = Live(console=console, get_renderable=self._draw, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> Self:
+        self.live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.live.stop()
+        self.console.print(self.tally.summary(), markup=False, highlight=False)
+
+    def started(self, trial: Trial) -> None:
+        self.tally.started(trial)
+
+    def progress(self, trial: Trial, event: Event) -> None:
+        self.tally.progress(trial, event)
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        self.tally.finished(trial, record)
+        if record.status != "done":
+            self.console.print(Text(_ending(trial, record), style="yellow"))
+
+    def _draw(self) -> Group:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("variant", "seed", "stage", "iteration", "loss", "left"):
+            table.add_column(name, justify="left" if name in ("variant", "stage") else "right", no_wrap=True)
+        for key, (trial, _, event) in self.tally.running.items():
+            left = self.tally.trial_left_s(key)
+            table.add_row(
+                trial.variant,
+                "" if trial.seed is None else str(trial.seed),
+                f"{trial.stage}: {event.phase}" if event else trial.stage,
+                f"{event.done}/{event.total}" if event else "starting",
+                f"{event.loss:.3f}" if event and event.loss is not None else "",
+                "" if left is None else spell_s(left),
+            )
+        return Group(table, Text(self.tally.summary(), style="dim"))
+
+
+class PlainLines:
+    """A line when a trial starts and ends, and now and then how far it is."""
+
+    def __init__(self, tally: Tally, console: Console) -> None:
+        self.tally, self.console = tally, console
+        self.said_at: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._say(self.tally.summary())
+
+    def started(self, trial: Trial) -> None:
+        self.tally.started(trial)
+        self.said_at[trial.key] = self.tally.clock()
+        self._say(f"start  {_name(trial)}")
+
+    def progress(self, trial: Trial, event: Event) -> None:
+        self.tally.progress(trial, event)
+        now = self.tally.clock()
+        if now - self.said_at.get(trial.key, now) >= PLAIN_EVERY_S:
+            self.said_at[trial.key] = now
+            loss = "" if event.loss is None else f", loss {event.loss:.3f}"
+            self._say(f"       {_name(trial)}: {event.phase} {event.done}/{event.total}{loss}")
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        self.tally.finished(trial, record)
+        self._say(f"{_ending(trial, record)}  [{self.tally.summary()}]")
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def console_for_people() -> Console:
+    """The terminal; where there is none, lines as long as they need to be."""
+    console = Console()
+    return console if console.is_terminal else Console(width=250)
+
+
+def display_for(tally: Tally, console: Console) -> LiveTable | PlainLines:
+    """The live table on a terminal, plain lines elsewhere."""
+    return LiveTable(tally, console) if console.is_terminal else PlainLines(tally, console)
+
+
+def spell_s(seconds: float) -> str:
+    """A duration for a human: ``45 s``, ``12 min``, ``3 h 05 min``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _whole_s(spent: float, event: Event | None) -> float | None:
+    """How long a trial takes in all, from how far its training is; unknown before and after."""
+    if event is None or event.phase != "train" or event.done < max(1, event.total // 20):
+        return None
+    return spent * event.total / event.done
+
+
+def _name(trial: Trial) -> str:
+    setting = "" if trial.setting is None else f" at {trial.setting.name}"
+    return f"{trial.stage} {trial.variant}{setting}" + ("" if trial.seed is None else f" seed {trial.seed}")
+
+
+def _ending(trial: Trial, record: Record) -> str:
+    wall = record.outcome.get("wall_s")
+    reason = record.outcome.get("reason")
+    return (
+        f"{record.status:<6} {_name(trial)}"
+        + (f" ({spell_s(wall)})" if wall else "")
+        + (f": {reason}" if reason else "")
+    )
+
+
+def table_of(*columns: str, numeric: Collection[str] = ()) -> Table:
+    """A table without lines; ``numeric`` columns stand to the right."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in columns:
+        table.add_column(name, no_wrap=True, justify="right" if name in numeric else "left")
+    return table

@@ -1,0 +1,220 @@
+"""What ``bench speed`` and ``bench limits`` do, apart from their arguments."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal, cast
+
+import pandas as pd
+from rich.console import Console
+
+from bench.cli import studies
+from bench.cli.display import console_for_people
+from bench.evidence import speedups
+from bench.protocol.recipe import Precision
+from bench.protocol.setting import Mode, Setting
+from bench.records import results as records
+from bench.records.files import write_json
+from bench.run import environment
+from bench.run.limits import Attempt, Question, in_child, search
+from bench.run.plan import Plan, make_plan
+from bench.run.resources import here
+from bench.study.factors import StudyError
+from bench.study.source import Source, load
+from bench.study.speed import Speed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The options of ``bench speed`` that make a :class:`~bench.study.speed.Speed`; the settings are their product."""
+
+    against: str
+    px: Sequence[str]
+    batch: Sequence[int]
+    precision: Sequence[str]
+    mode: Sequence[str]
+    training: bool
+    least_s: float
+
+    def speed(self) -> Speed:
+        """As a study would write it.
+
+        Raises:
+            StudyError: for options that cannot be read; ChoiceError: for values that are not allowed.
+        """
+        settings = tuple(
+            Setting(
+                height=height,
+                width=width,
+                batch=batch,
+                precision=cast(Precision, precision),
+                mode=cast(Mode, mode),
+                phase="training" if self.training else "inference",
+                least_s=self.least_s,
+            )
+            for (height, width), batch, precision, mode in itertools.product(
+                map(parse_px, self.px), self.batch, self.precision, self.mode
+            )
+        )
+        return Speed(parse_levels(self.against), settings)
+
+
+def parse_px(text: str) -> tuple[int, int]:
+    """Height and width of ``512x1024``.
+
+    Raises:
+        StudyError: for anything else.
+    """
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise StudyError(f"--px {text!r}: expected HEIGHTxWIDTH in pixels, such as 512x1024")
+    return int(height), int(width)
+
+
+def parse_levels(text: str) -> dict[str, str]:
+    """Factor -> level of ``upsampling=dilated-8,head=fcn``.
+
+    Raises:
+        StudyError: for anything else.
+    """
+    terms = [term.strip().partition("=") for term in text.split(",")]
+    if not all(factor and level for factor, _, level in terms):
+        raise StudyError(f"{text!r}: expected FACTOR=LEVEL, several with commas, such as upsampling=dilated-8")
+    return {factor: level for factor, _, level in terms}
+
+
+def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Plan:
+    """The plan with the study's own comparisons, or with those of ``sweep`` in a results folder of their own.
+
+    Raises:
+        StudyError: for a study without comparisons where none are given.
+    """
+    loaded = load(what)
+    loaded.dataset.check()
+    study = loaded.study
+    if sweep is not None:
+        study = study.having(name=f"{study.name}-speed", stages=("speed",), speed=sweep.speed())
+    elif study.speed is None:
+        raise StudyError(
+            f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
+        )
+    return make_plan(replace(loaded, study=study), results, here(cpus, gpus))
+
+
+def speed(
+    made: Plan, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
+) -> tuple[bool, bool]:
+    """Run the comparisons of a plan and print them; whether all are done, and whether it was stopped.
+
+    Raises:
+        BenchError: for a variant that is no cell, or whatever makes the study impossible to run.
+    """
+    from bench.report.tables import published
+    from bench.report.tables import speed as report  # plotly takes a second to import, and only this command needs it
+
+    wanted = {made.study.cell(name).name for name in variants}
+    trials = [each for each in made.trials if each.stage == "speed" and (not wanted or each.variant in wanted)]
+    if not trials:
+        raise StudyError(f"nothing to compare: {', '.join(sorted(wanted))} is the other side itself")
+    ended = studies.run(made, argv, timeout_s=timeout_s, retry=retry, trials=trials)
+    results = records.load(made.folder)
+    console = console_for_people()
+    for table in (report.comparisons(results), report.crossings(results), published.speeds(results)):
+        _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)
+    if speedups.frame(results)["isolated"].eq(False).any():
+        console.print("What was left out is measured again with --retry not_alone.", highlight=False)
+    return ended
+
+
+UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of ``4GiB``.
+
+    Raises:
+        StudyError: for anything else.
+    """
+    number, unit = text[:-3], text[-3:]
+    if unit not in UNITS or not number.replace(".", "", 1).isdigit():
+        raise StudyError(f"{text!r}: expected a number and one of {', '.join(UNITS)}, such as 4GiB")
+    return round(float(number) * UNITS[unit])
+
+
+def question(
+    source: Source,
+    variant: str,
+    searched: str,
+    memory_limit: str | None,
+    px: str,
+    batch: int,
+    precision: str,
+    training: bool,
+    cpus: int | None,
+    gpus: float | None,
+) -> Question:
+    """The options of ``bench limits`` as plain values.
+
+    Raises:
+        BenchError: for options that cannot be read, or a CPU without a memory limit.
+    """
+    if searched not in ("batch", "input"):
+        raise StudyError(f"--largest {searched!r}: expected batch or input")
+    height, width = parse_px(px)
+    least = 2 if training and searched == "batch" else batch
+    setting = Setting(
+        height=height,
+        width=width,
+        batch=least,
+        precision=cast(Precision, precision),
+        phase="training" if training else "inference",
+    )
+    limit = None if memory_limit is None else parse_bytes(memory_limit)
+    machine = here(cpus, gpus).machine("cost")
+    return Question(source, variant, setting, cast(Literal["batch", "input"], searched), machine, limit)
+
+
+def limits(question: Question, results: Path) -> None:
+    """Search the largest batch or input, print every attempt, and keep them in the study's results folder.
+
+    Raises:
+        BenchError: for a variant that the study does not have, or an attempt that fails for another reason.
+    """
+    loaded = load(question.source)
+    variant = loaded.study.cell(question.variant).name
+    question.setting.check(question.machine.device)
+    console = console_for_people()
+    attempts: list[Attempt] = []
+
+    def attempt(size: int) -> Attempt:
+        attempts.append(in_child(question, size))
+        now = attempts[-1]
+        peak = "does not fit" if now.peak_bytes is None else f"fits, {now.peak_bytes / 2**20:.0f} MiB"
+        console.print(f"{question.at(size).name}: {peak}", highlight=False)
+        return now
+
+    search(attempt, question.smallest)
+    found = max((each.size for each in attempts if each.fits), default=None)
+    said = "none fits" if found is None else f"the largest that fits is {question.at(found).name}"
+    path = results / loaded.folder_name / f"limits-{question.searched}-{variant}.json"
+    write_json(
+        {
+            "variant": variant,
+            "searched": question.searched,
+            "largest": None if found is None else asdict(question.at(found)),
+            "memory_limit_bytes": question.memory_limit_bytes,
+            "attempts": [asdict(each) for each in attempts],
+            "environment": environment.describe(question.machine, Path(question.source.path)),
+        },
+        path,
+    )
+    console.print(f"{variant}: {said}. Attempts: {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_frame(table: pd.DataFrame, console: Console) -> None:
+    if not table.empty:
+        console.print(table.to_string(index=False), markup=False, highlight=False, soft_wrap=True)
+        console.print()

@@ -1,0 +1,12 @@
+"""The names that ``bench.data`` offers, each imported when it is first used."""
+
+from .base import IGNORE as IGNORE
+from .base import DataError as DataError
+from .base import Dataset as Dataset
+from .base import Sample as Sample
+from .base import Split as Split
+from .camvid import CamVid as CamVid
+from .control import ControlScenes as ControlScenes
+from .synthetic import Synthetic as Synthetic
+
+__all__ = ["IGNORE", "CamVid", "ControlScenes", "DataError", "Dataset", "Sample", "Split", "Synthetic"]

@@ -1,0 +1,94 @@
+"""IoU of each class: over seeds, and against the baseline in the same seed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from bench.evidence import stats
+from bench.evidence.once import once
+from bench.records.results import Results, labels
+
+SCORES = ("variant", "class", "mean", "sd", "n", "planned")
+"""Of :func:`scores`; ``mean`` and ``sd`` are fractions."""
+DIFFERENCES = (
+    "variant", "label", "class", "delta", "low", "high", "sd", "n", "planned", "p", "p_holm", "verdict", "reason",
+)  # fmt: skip
+"""Of :func:`differences`; ``delta``, ``low``, ``high`` and ``sd`` are fractions."""
+
+
+def scores(results: Results) -> pd.DataFrame:
+    """One row a variant and class, in the study's and the data's order: mean and standard deviation of IoU over seeds.
+
+    ``n`` counts the seeds in which the class has a union that is not empty.
+    """
+    planned, groups = results.planned("quality"), results.class_iou().groupby(["variant", "class"], dropna=False)["iou"]
+    found = pd.DataFrame({"mean": groups.mean(), "sd": groups.std(ddof=1), "n": groups.count()})
+    pairs = pd.MultiIndex.from_product([list(planned), _classes(results)], names=["variant", "class"])
+    rows = found.reindex(pairs).reset_index()
+    rows["n"] = rows["n"].fillna(0).astype(int)
+    rows["planned"] = [planned[variant] for variant in rows["variant"]]
+    return rows[list(SCORES)]
+
+
+@once
+def differences(results: Results) -> pd.DataFrame:
+    """One row a variant but the baseline and a class: IoU minus the baseline's, paired over seeds, Student-t.
+
+    Holm's correction runs over all rows. A class that never occurred in a seed of either has no pair there.
+    """
+    wide = _by_seed(results)
+    names, planned = labels(results), results.planned("quality")
+    nothing = np.full(next(iter(wide.values())).shape if wide else (0, 0), np.nan)
+    base = wide.get(results.baseline, nothing)
+    rows = []
+    for variant in planned:
+        if variant == results.baseline or results.baseline not in planned:
+            continue
+        ours = wide.get(variant, nothing)
+        for index, name in enumerate(_classes(results)):
+            sides = [ours[:, index], base[:, index]] if nothing.size else [np.zeros(0), np.zeros(0)]
+            both = ~np.isnan(sides[0]) & ~np.isnan(sides[1])
+            found = stats.paired(sides[0][both].tolist(), sides[1][both].tolist())
+            seeds = min(planned[variant], planned[results.baseline])
+            rows.append({"variant": variant, "label": names[variant], "class": name, **asdict(found), "planned": seeds})
+    return _judged(pd.DataFrame(rows, columns=[name for name in DIFFERENCES if name not in JUDGED]))
+
+
+JUDGED = ("p_holm", "verdict", "reason")
+
+
+def _judged(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with what Holm's correction over all of its rows leaves of each."""
+    effects = [stats.Effect(*row) for row in table[["delta", "low", "high", "sd", "n", "p"]].itertuples(index=False)]
+    adjusted = stats.holm([each.p for each in effects])
+    said = [stats.verdict(each, p, "higher") for each, p in zip(effects, adjusted, strict=True)]
+    words, reasons = [each.word for each in said], [each.reason for each in said]
+    return table.assign(p_holm=adjusted, verdict=words, reason=reasons)[list(DIFFERENCES)]
+
+
+def _by_seed(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
+    """Variant -> IoU, seeds x classes, of every variant with a trial done; NaN where there is none."""
+    known, classes = results.class_iou(), _classes(results)
+    seeds = sorted(known["seed"].unique().tolist())
+    wide = known.set_index(["variant", "seed", "class"])["iou"]
+    found = {}
+    for variant in known["variant"].unique():
+        grid = pd.MultiIndex.from_product([[variant], seeds, classes])
+        found[str(variant)] = wide.reindex(grid).to_numpy(dtype=float).reshape(len(seeds), len(classes))
+    return found
+
+
+def by_seed(results: Results) -> dict[str, pd.DataFrame]:
+    """Class -> its IoU, seeds x variants with a trial done; NaN where it has no union."""
+    wide = _by_seed(results)
+    return {
+        name: pd.DataFrame({variant: own[:, index] for variant, own in wide.items()})
+        for index, name in enumerate(_classes(results))
+    }
+
+
+def _classes(results: Results) -> list[str]:
+    return [str(name) for name in results.plan["data"]["classes"]]

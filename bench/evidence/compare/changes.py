@@ -1,0 +1,97 @@
+"""What is not the same in two sets of results: the study, the choices of variants of the same name, the environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.evidence.compare.sides import Side
+from bench.records.record import Record
+
+NOTHING = "—"
+DEFINITION = (
+    "name", "question", "factors", "design", "baseline", "seeds", "stages", "margin", "focus", "against", "size",
+    "final", "data",
+)  # fmt: skip
+
+
+def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
+    """One row a fact that differs: kind (study, recipe, choices, environment), what, and its text on both sides."""
+    rows = [
+        *_differing("study", _definition(a), _definition(b)),
+        *_differing("recipe", a.plan.get("recipe", {}), b.plan.get("recipe", {})),
+    ]
+    told = {row[1:] for row in rows if row[0] == "recipe"}
+    rows += [row for row in _choices(a, b, variants) if (row[1].partition(": recipe.")[2], *row[2:]) not in told]
+    rows += _environments(a, b)
+    return pd.DataFrame(rows, columns=["kind", "what", "a", "b"], dtype=object)
+
+
+Row = tuple[str, str, str, str]
+
+
+def _definition(side: Side) -> dict[str, Any]:
+    """What the study says; a field without a value says as much as one that an older plan does not have."""
+    return {name: side.plan[name] for name in DEFINITION if side.plan.get(name) is not None}
+
+
+def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
+    x, y = dict(_flat(one)), dict(_flat(other))
+    return [
+        (kind, name, x.get(name, NOTHING), y.get(name, NOTHING))
+        for name in dict.fromkeys([*x, *y])
+        if x.get(name, NOTHING) != y.get(name, NOTHING)
+    ]
+
+
+def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Row]:
+    """Choices of the variants that both have; a change that all of them share is told once."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    comparable = 0
+    for variant in variants:
+        pair = [_chosen(side, variant) for side in (a, b)]
+        comparable += all(pair)
+        for _, name, x, y in _differing("choices", *pair) if all(pair) else []:
+            found.setdefault((name, x, y), []).append(variant)
+    return [
+        ("choices", f"{'all variants' if len(of) == comparable > 1 else ', '.join(of)}: {name}", x, y)
+        for (name, x, y), of in found.items()
+    ]
+
+
+def _chosen(side: Side, variant: str) -> dict[str, Any]:
+    records = [record for record in side.records if record.trial["variant"] == variant and record.choices]
+    if not records:
+        return {}
+    choices: Mapping[str, Any] = records[0].choices
+    return {**choices.get("variant", {}), "recipe": choices.get("recipe", {})}
+
+
+def _environments(a: Side, b: Side) -> list[Row]:
+    """Facts of the environment; several values of one side are listed, and what differs in one stage names it."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for stage in ("quality", "cost", "speed"):
+        seen = [_facts([r for r in each.records if r.trial["stage"] == stage]) for each in (a, b)]
+        for _, *fact in _differing("environment", *seen) if all(seen) else []:
+            found.setdefault((fact[0], fact[1], fact[2]), []).append(stage)
+    return [(f"environment of {' and '.join(stages)}", *fact) for fact, stages in found.items()]
+
+
+def _facts(records: Sequence[Record]) -> dict[str, str]:
+    values: dict[str, dict[str, None]] = {}
+    for record in records:
+        for name, value in _flat(record.environment):
+            values.setdefault(name, {})[value] = None
+    return {name: "; ".join(sorted(each)) for name, each in values.items()}
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            text = "none" if value is None else json.dumps(value, ensure_ascii=False)
+            yield f"{prefix}{name}", value if isinstance(value, str) else text

@@ -1,0 +1,279 @@
+"""Two sets of results side by side: what changed between them, and which differences are resolved.
+
+Quality is paired by seed where both sides have one recipe and one data set, so that a seed means the same draws;
+otherwise it is Welch's test of two samples, and the row says so. Counts are exact. Latencies of two separate runs are
+never judged: whatever drifted between the runs is in their ratio. Speed-ups are, for their two sides took turns.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.evidence import stats
+from bench.evidence.compare.changes import changes
+from bench.evidence.compare.missing import lacking, lost
+from bench.evidence.compare.sides import Side
+from bench.evidence.compare.speed import speed
+from bench.evidence.ranks import ratio_of_samples
+from bench.evidence.stats import welch
+from bench.protocol.columns import COUNTED, column
+from bench.records.derived import columns_of
+from bench.records.files import RecordError
+from bench.records.record import Record
+
+NAN = float("nan")
+
+
+JUDGED = ("miou",)
+
+
+COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
+"""Recipe fields that have no part in training and evaluation."""
+
+
+MEASURED = ("latency_s", "peak_bytes", "train_peak_bytes")
+
+
+ONE_STEP = ("activation_bytes", "train_peak_bytes")
+"""What depends on the recipe's batch and crop."""
+
+
+DRIFT = "separate runs, not interleaved"
+
+
+QUALITY = (
+    "variant", "quantity", "a", "b", "n_a", "n_b", "delta", "low", "high", "n", "method", "p", "p_holm", "verdict",
+    "reason",
+)  # fmt: skip
+"""Columns of :attr:`Comparison.quality`; values in stored units, differences B - A."""
+
+
+COST = ("variant", "quantity", "hardware", "a", "b", "ratio", "low", "high", "verdict", "remark")
+"""Columns of :attr:`Comparison.cost`; ratios B / A."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides and what differs.
+
+    Attributes:
+        a: name of the one side.
+        b: name of the other; differences are B - A.
+        changed: one row a fact that is not the same: kind, what, a, b.
+        quality: one row a variant of both and quantity, columns :data:`QUALITY`.
+        cost: one row a variant of both, quantity and hardware class, columns :data:`COST`.
+        speed: one row a speed comparison of both, columns :data:`~bench.evidence.compare.speed.SPEED`.
+        only: one row a variant that one side has: variant, side.
+        lost: one text a variant and stage of which A has finished trials that B failed at: with B's outcomes.
+        lacking: one text a side and stage of which it plans trials that only the other has finished.
+        plans: the content of both ``study.json``.
+    """
+
+    a: str
+    b: str
+    changed: pd.DataFrame
+    quality: pd.DataFrame
+    cost: pd.DataFrame
+    speed: pd.DataFrame
+    only: pd.DataFrame
+    lost: tuple[str, ...]
+    lacking: tuple[str, ...]
+    plans: tuple[Mapping[str, Any], Mapping[str, Any]]
+
+    @property
+    def unjudged(self) -> list[str]:
+        """What may be worse in B without being found to be: what only A has finished, and what nothing could judge.
+
+        A quality of equal values needs no judgement. Empty sides have nothing in common.
+        """
+        missing = self.quality[self.quality["p"].isna() & (self.quality["delta"] != 0)]
+        said = [each for each in self.lacking if each.startswith("B")]
+        said += [
+            f"{row['variant']}: {column(row['quantity']).label} ({row['reason']})" for row in missing.to_dict("records")
+        ]
+        timed = self.speed[self.speed["p"].isna()]
+        said += [f"{row['variant']} at {row['setting']}: speed-up" for row in timed.to_dict("records")]
+        judged = (self.quality["verdict"], self.cost["verdict"], self.speed["verdict"])
+        return said if any((each != "").any() for each in judged) else [*said, "no result is on both sides"]
+
+    @property
+    def worse(self) -> list[str]:
+        """What is resolved to be worse in B: quality and speed-ups after Holm, counts exactly; latencies never are.
+
+        And what was :attr:`lost`.
+        """
+        tables = (self.quality, self.cost)
+        slower = self.speed[self.speed["verdict"] == "worse"].to_dict("records")
+        return (
+            [
+                f"{row['variant']}: {column(row['quantity']).label}"
+                for table in tables
+                for row in table[table["verdict"] == "worse"].to_dict("records")
+            ]
+            + [f"{row['variant']} against {row['against']} at {row['setting']}: speed-up" for row in slower]
+            + [*self.lost]
+        )
+
+
+def compare(a: Side, b: Side, quantities: Sequence[str] = JUDGED) -> Comparison:
+    """Compare B with A; Holm's correction runs over all rows of ``quality``.
+
+    Raises:
+        RecordError: for a quantity that is not one of quality with a better direction.
+    """
+    for name in quantities:
+        if column(name).stage != "quality" or column(name).better is None:
+            raise RecordError(f"{name!r} cannot be judged over seeds: choose a quality column with a better direction")
+    both = [variant for variant in a.variants if variant in b.variants]
+    only = [(variant, "A") for variant in a.variants if variant not in both]
+    only += [(variant, "B") for variant in b.variants if variant not in both]
+    return Comparison(
+        a.name,
+        b.name,
+        changed=changes(a, b, both),
+        quality=_judged([row for each in both for row in _quality(a, b, each, quantities)]),
+        cost=pd.DataFrame([row for each in both for row in _cost(a, b, each)], columns=list(COST)),
+        speed=speed(a, b),
+        only=pd.DataFrame(only, columns=["variant", "side"], dtype=object),
+        lost=tuple(lost(a, b)),
+        lacking=tuple(lacking(a, b)),
+        plans=(a.plan, b.plan),
+    )
+
+
+def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Iterator[dict[str, Any]]:
+    ones, others = ({int(r.trial["seed"]): r for r in each.done("quality", variant)} for each in (a, b))
+    if not ones or not others:
+        return
+    method, seeds = _method(a, b, ones, others)
+    for name in quantities:
+        x, y = (_values(records, name) for records in (ones, others))
+        if not x or not y:
+            continue
+        common = [seed for seed in seeds if seed in x and seed in y]
+        if method == "paired":
+            found = stats.paired([y[seed] for seed in common], [x[seed] for seed in common])
+        elif method.startswith("Welch"):
+            found = welch(list(x.values()), list(y.values()))
+        else:
+            found = stats.Effect(NAN, NAN, NAN, NAN, 0, NAN)
+        effect = asdict(found)
+        means = {"a": float(np.mean(list(x.values()))), "b": float(np.mean(list(y.values())))}
+        yield {
+            "variant": variant, "quantity": name, **means, "n_a": len(x), "n_b": len(y), **effect, "method": method,
+        }  # fmt: skip
+
+
+def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    for row, p_holm in zip(rows, stats.holm([row["p"] for row in rows]), strict=True):
+        effect = stats.Effect(**{name: row[name] for name in ("delta", "low", "high", "sd", "n", "p")})
+        better = column(row["quantity"]).better
+        assert better is not None  # compare() refuses such quantities
+        said = stats.verdict(effect, p_holm, better)
+        judged = row["method"] == "paired" or row["method"].startswith("Welch")
+        row |= {"p_holm": p_holm, "verdict": said.word, "reason": said.reason if judged else row["method"]}
+    return pd.DataFrame(rows, columns=list(QUALITY))
+
+
+def _method(a: Side, b: Side, ones: Mapping[int, Record], others: Mapping[int, Record]) -> tuple[str, list[int]]:
+    """How one variant's qualities are compared, and the seeds that both sides have."""
+    records, seeds = [*ones.values(), *others.values()], sorted(set(ones) & set(others))
+    if len({tuple(record.measured["classes"]) for record in records}) > 1:
+        return "not compared: other classes", seeds
+    prints = [each.plan["data"].get("fingerprint") for each in (a, b)]
+    labels = {tuple(np.sum(record.measured["confusion"], axis=1).tolist()) for record in records}
+    if len(labels) > 1 or prints[0] != prints[1]:
+        return "Welch: other data", seeds
+    recipes = {json.dumps(_trained_by(record), sort_keys=True) for record in records}
+    if len(recipes) > 1:
+        return "Welch: other recipe", seeds
+    if len(seeds) < 2 <= min(len(ones), len(others)):
+        return "Welch: seeds not in common", seeds
+    return "paired", seeds
+
+
+def _trained_by(record: Record) -> dict[str, Any]:
+    return {name: value for name, value in record.choices.get("recipe", {}).items() if name not in COST_FIELDS}
+
+
+def _values(records: Mapping[int, Record], name: str) -> dict[int, float]:
+    derived = columns_of("quality", [record.measured for record in records.values()])
+    values = {seed: own.get(name, NAN) for seed, own in zip(records, derived, strict=True)}
+    return {seed: value for seed, value in values.items() if math.isfinite(value)}
+
+
+def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
+    ones, others = ({str(r.environment.get("hardware")): r for r in each.done("cost", variant)} for each in (a, b))
+    if not ones or not others:
+        return
+    shared = [name for name in ones if name in others]
+    first, second = (records[shared[0]] if shared else next(iter(records.values())) for records in (ones, others))
+    for name in COUNTED:
+        yield from _counted(variant, name, first, second)
+    for hardware in shared:
+        for name in MEASURED:
+            yield from _measured(variant, name, hardware, ones[hardware], others[hardware])
+    if not shared:
+        hardware = " | ".join("; ".join(records) for records in (ones, others))
+        for name in MEASURED:
+            yield from _listed(variant, name, hardware, first, second, "not compared: other hardware")
+
+
+def _counted(variant: str, name: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
+    for row in _listed(variant, name, "", one, other, _other_input(name, one, other)):
+        less = "same" if row["a"] == row["b"] else "worse" if row["b"] > row["a"] else "better"
+        yield row if row["remark"] else {**row, "ratio": _over(row["b"], row["a"]), "verdict": less}
+
+
+def _over(value: float, other: float) -> float:
+    """NaN over 0: of a peak that the kernel does not tell, the lower bound may be 0."""
+    return value / other if other else NAN
+
+
+def _measured(variant: str, name: str, hardware: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
+    unlike = _other_input(name, one, other)
+    kinds = {record.measured.get("memory_kind") for record in (one, other)}
+    if not unlike and name != "latency_s" and len(kinds) > 1:
+        unlike = "not compared: another way to read memory"
+    for row in _listed(variant, name, hardware, one, other, unlike):
+        if row["remark"]:
+            yield row
+        elif name == "latency_s":
+            found = ratio_of_samples(one.measured["latency_s"], other.measured["latency_s"])
+            yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "remark": DRIFT}
+        else:
+            yield {**row, "ratio": _over(row["b"], row["a"]), "remark": "one reading on each side"}
+
+
+def _listed(
+    variant: str, name: str, hardware: str, one: Record, other: Record, remark: str
+) -> Iterator[dict[str, Any]]:
+    """Both values without a comparison; nothing where neither side has one."""
+    a, b = (own.get(name, NAN) for own in columns_of("cost", [one.measured, other.measured]))
+    if math.isnan(a) or math.isnan(b):
+        left_out = name == "latency_s" and not all(r.measured.get("isolated", True) for r in (one, other))
+        if math.isnan(a) and math.isnan(b) and not left_out:
+            return
+        remark = "not compared: a timing was not alone" if left_out else "not compared: one side has none"
+    values = {"a": a, "b": b, "ratio": NAN, "low": NAN, "high": NAN}
+    yield {
+        "variant": variant, "quantity": name, "hardware": hardware, **values, "verdict": "", "remark": remark,
+    }  # fmt: skip
+
+
+def _other_input(name: str, one: Record, other: Record) -> str:
+    """Why two costs are not of the same computation; empty if they are."""
+    if name in ("parameters", "train_state_bytes"):
+        return ""
+    if name in ONE_STEP:
+        steps = [[r.choices.get("recipe", {}).get(field) for field in ("batch", "crop_px")] for r in (one, other)]
+        return "" if steps[0] == steps[1] else "not compared: another batch or crop"
+    inputs = [(tuple(r.measured.get("input_px", ())), r.measured.get("batch")) for r in (one, other)]
+    return "" if inputs[0] == inputs[1] else "not compared: another input"

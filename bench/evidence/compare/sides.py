@@ -1,0 +1,110 @@
+"""One side of a comparison: the records of a results folder, or those of one commit or host in it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.records.files import RecordError
+from bench.records.plan import read_plan
+from bench.records.record import FINAL, Record, read, record_files
+from bench.records.results import load
+
+_SIDE = re.compile(r"(?P<folder>.+?)(?:@(?P<commit>[^@#]+))?(?:#(?P<host>[^@#]+))?")
+_DIGITS = re.compile(r"[0-9a-f]{4,40}")
+"""Of a commit or a host, as records have them."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one side of a comparison has.
+
+    Attributes:
+        name: as it was asked for.
+        plan: the content of its folder's ``study.json``.
+        records: one a trial and, for costs, a hardware class.
+    """
+
+    name: str
+    plan: Mapping[str, Any]
+    records: tuple[Record, ...]
+
+    @property
+    def variants(self) -> list[str]:
+        """Names of the variants with a finished measurement, in the study's order, then others."""
+        seen = dict.fromkeys(str(record.trial["variant"]) for record in self.records if record.status == "done")
+        order = dict.fromkeys(cell["variant"] for cell in self.plan["cells"])
+        return [*(variant for variant in order if variant in seen), *(each for each in seen if each not in order)]
+
+    def done(self, stage: str, variant: str) -> Iterator[Record]:
+        """The finished trials of one stage and variant."""
+        for record in self.records:
+            if (record.trial["stage"], record.trial["variant"], record.status) == (stage, variant, "done"):
+                yield record
+
+
+def side(text: str) -> Side:
+    """The records that ``FOLDER``, ``FOLDER@COMMIT``, ``FOLDER#HOST`` or ``FOLDER@COMMIT#HOST`` names.
+
+    A folder alone has the records of its planned cells. With a commit (four or more digits of it) or a host (its tag,
+    in every record's file name) records that the plan does not hold any more count too: those of an older source.
+
+    Raises:
+        RecordError: for a folder without study, for a commit or host without records, and for two records of one trial.
+    """
+    match = None if Path(text).is_dir() else _SIDE.fullmatch(text)
+    if match is None or not (match["commit"] or match["host"]) or not Path(match["folder"]).is_dir():
+        results = load(text)
+        return Side(text, results.plan, tuple(results.records))
+    folder = Path(match["folder"])
+    plan = read_plan(folder)
+    found = [(path.name, read(path)) for path in record_files(folder / "records")]
+    chosen = [(name, record) for name, record in found if _is_of(record, match["commit"], match["host"])]
+    if not chosen:
+        unknown = [each for each in match.groups()[1:] if each and not _DIGITS.fullmatch(each)]
+        hint = " (branches and tags of git are not known here)" if unknown else ""
+        raise RecordError(
+            f"{text} has no record{hint}; {folder} has those of {_sources(record for _, record in found)}"
+        )
+    return Side(text, plan, tuple(_one_each(chosen, {cell["key"] for cell in plan["cells"]})))
+
+
+def _is_of(record: Record, commit: str | None, host: str | None) -> bool:
+    asked = {"commit": commit, "host": host}
+    return all(
+        _DIGITS.fullmatch(start) and str(record.environment.get(name)).startswith(start)
+        for name, start in asked.items()
+        if start
+    )
+
+
+def _sources(records: Iterable[Record]) -> str:
+    """The commits and hosts that there are, with how many records each."""
+    counts = Counter(f"{str(each.environment.get('commit'))[:12]}#{each.environment.get('host')}" for each in records)
+    return ", ".join(f"@{source} ({count})" for source, count in counts.items()) or "nobody"
+
+
+def _one_each(found: list[tuple[str, Record]], planned: set[str]) -> list[Record]:
+    """One record a trial: finished before unfinished, planned before not planned any more."""
+    best: dict[tuple[str, ...], tuple[tuple[bool, bool], str, Record]] = {}
+    for name, record in found:
+        rank = (record.status in FINAL, record.cell_key in planned)
+        trial, other = _trial(record), best.get(_trial(record))
+        if other is not None and other[0] == rank and record.status in FINAL:
+            raise RecordError(
+                f"two records of one trial ({record.trial['variant']}, seed {record.trial['seed']}): {other[1]} and "
+                f"{name}; choose one by its commit (@…) or host (#…)"
+            )
+        if other is None or rank >= other[0]:
+            best[trial] = (rank, name, record)
+    return [record for _, _, record in best.values()]
+
+
+def _trial(record: Record) -> tuple[str, ...]:
+    hardware = "" if record.trial["stage"] == "quality" else str(record.environment.get("hardware"))
+    names = ("stage", "variant", "seed", "against", "setting")
+    return (*(str(record.trial.get(name)) for name in names), hardware)

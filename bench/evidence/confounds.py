@@ -1,0 +1,226 @@
+"""What differs between each two variants that are compared, beyond the factors; from ``study.json`` and the records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+import pandas as pd
+
+from bench.evidence.once import once
+from bench.evidence.speedups import spread
+from bench.protocol.columns import column
+from bench.protocol.setting import Setting
+from bench.protocol.words import NOTHING, decimals
+from bench.records.derived import NOISY
+from bench.records.record import Record
+from bench.records.results import Results, labels, levels_of
+from bench.study import audit
+
+COLUMNS = ("Compared", "Where", "Difference", "Kind", "Parameters (M)", "MACs (G)", "Share of Δ MACs (%)")
+CONFOUNDS = ("undeclared", "environment", "timing")
+"""Kinds that no factor is about; timings are those that were not alone, noisy or not steady, of either side."""
+KINDS = (*CONFOUNDS, "declared", "follows")
+ENVIRONMENT = (
+    "commit", "dirty", "study_commit", "python", "torch", "cuda", "cudnn", "driver", "device", "threads", "platform",
+    "host",
+)  # fmt: skip
+"""What trials of two variants should have in common; the versions of packages, too."""
+COMMIT_DIGITS = 12
+"""Printed of a commit."""
+Pair = tuple[str, str]
+
+
+@once
+def differences(results: Results) -> pd.DataFrame:
+    """One row a difference between two that are compared, those that no factor declares first.
+
+    Trained variants are compared with the baseline, timed ones with the other side of their comparison, and a factor's
+    average effect is made of every two variants that differ in it alone. What networks differ in is known where the
+    plan has the audit's facts.
+    """
+    names, facts = labels(results), _environments(results.records)
+    known = _audited(results)
+    rows: list[dict[str, str]] = []
+    for variant, other in _pairs(results):
+        name = names[variant] if other == results.baseline else f"{names[variant]} against {names.get(other, other)}"
+        if variant in known and other in known:
+            rows += _networks(results, name, variant, other)
+        rows += _environment(results, name, facts, variant, other)
+    rows += [*_effects(results, facts), *_timings(results)]
+    rows.sort(key=lambda row: KINDS.index(row["Kind"]))
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+
+
+def sentence(results: Results, pairs: Iterable[Pair]) -> str:
+    """In what the two sides of a comparison differ that no factor between them is about; empty for nothing.
+
+    Of one pair, with the share of its difference in MACs.
+    """
+    known = _audited(results)
+    found = [audit.differences(results.plan["audit"], *pair) for pair in pairs if known.issuperset(pair)]
+    places = [[each.where.replace("_", " ") for each in pair if each.kind == "undeclared"] for pair in found]
+    if not any(places):
+        return ""
+    some = f"In {sum(map(bool, places))} of {len(places)} pairs the" if len(places) > 1 else "The"
+    share = audit.share_in_words(found[0]) if len(found) == 1 else ""
+    where = ", ".join(dict.fromkeys(chain(*places)))
+    return f"{some} sides differ in more than the factors are about: {where}.{share}"
+
+
+def confounded(results: Results) -> list[str]:
+    """What is compared although it differs in something that no factor is about, or was measured elsewhere."""
+    table = differences(results)
+    return list(dict.fromkeys(table.loc[table["Kind"].isin(("undeclared", "environment")), "Compared"]))
+
+
+def in_doubt(results: Results) -> list[str]:
+    """Whose timings were not alone, noisy or not steady."""
+    table = differences(results)
+    return list(dict.fromkeys(table.loc[table["Kind"] == "timing", "Compared"]))
+
+
+def _audited(results: Results) -> set[str]:
+    return set(results.plan.get("audit", {}).get("variants", {}))
+
+
+def _pairs(results: Results) -> list[Pair]:
+    """Variants that are compared, each with its other side."""
+    cells = [cell for cell in results.plan["cells"] if not cell.get("excluded")]
+    pairs = [(str(cell["variant"]), str(cell.get("against") or results.baseline)) for cell in cells]
+    return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
+
+
+def _row(compared: str, where: str, difference: str, kind: str, **counts: str) -> dict[str, str]:
+    row = {"Compared": compared, "Where": where, "Difference": difference, "Kind": kind}
+    return dict.fromkeys(COLUMNS, NOTHING) | row | counts
+
+
+def _networks(results: Results, name: str, variant: str, other: str) -> Iterator[dict[str, str]]:
+    found = audit.differences(results.plan["audit"], variant, other)
+    total = sum(each.macs for each in found)
+    for each in found:
+        counts = _counts((each.parameters, each.parameters), (each.macs, each.macs))
+        if counts and total:
+            counts["Share of Δ MACs (%)"] = f"{100 * each.macs / total:.0f}"
+        yield _row(name, each.where.replace("_", " "), each.what, each.kind, **counts)
+
+
+def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, str]:
+    """Both counts as printed, a range where pairs differ; nothing where there is neither."""
+    if not any((*parameters, *macs)):
+        return {}
+    shown = {"parameters": parameters, "macs": macs}
+    return {
+        f"{column(name).label} ({column(name).shown_unit})": " to ".join(
+            dict.fromkeys(f"{value * column(name).scale:+.{decimals(value, name)}f}" for value in both)
+        )
+        for name, both in shown.items()
+    }
+
+
+Facts = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
+"""Variant and stage -> fact -> seed or setting -> what its trial had; several attempts are joined."""
+
+
+def _environments(records: Iterable[Record]) -> Facts:
+    found: dict[tuple[str, str], dict[str, dict[Any, str]]] = {}
+    told: dict[str, dict[str, str]] = {}
+    for record in records:
+        trial, environment = record.trial, record.environment
+        if (key := repr(environment)) not in told:  # there are few of them
+            told[key] = _told(environment)
+        own = found.setdefault((trial["variant"], trial["stage"]), {})
+        at = (trial.get("seed"), str(trial.get("setting")))
+        for fact, text in told[key].items():
+            texts = own.setdefault(fact, {})
+            before = texts.get(at)
+            texts[at] = ", ".join(dict.fromkeys([*before.split(", "), text])) if before else text
+    return found
+
+
+def _told(environment: Mapping[str, Any]) -> dict[str, str]:
+    """The facts that trials should have in common, commits shortened."""
+    facts = {fact: environment[fact] for fact in ENVIRONMENT if fact in environment} | environment.get("bench", {})
+    return {
+        fact: str(value)[:COMMIT_DIGITS] if fact in ("commit", "study_commit") else str(value)
+        for fact, value in facts.items()
+    }
+
+
+def _differing(results: Results, facts: Facts, variant: str, other: str) -> Iterator[tuple[str, str]]:
+    """Where and how the trials of two variants were made in different environments, those of one seed compared."""
+    for stage in results.plan["stages"]:
+        ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
+        for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
+            if changes := _changes(theirs.get(fact, {}), ours.get(fact, {})):
+                yield f"{fact.replace('_', ' ')} of {stage} trials", changes
+
+
+def _changes(before: Mapping[Any, str], now: Mapping[Any, str]) -> str:
+    """``a → b``, and in how many trials where it is not in all that both have; empty for no difference."""
+    both = [at for at in before if at in now]
+    if not both:
+        sides = [", ".join(sorted(set(side.values()))) or "not known" for side in (before, now)]
+        return "" if sides[0] == sides[1] else " → ".join(sides)
+    found = Counter(f"{before[at]} → {now[at]}" for at in both if before[at] != now[at])
+    return "; ".join(
+        each if count == len(both) else f"{each} in {count} of {len(both)} trials" for each, count in found.items()
+    )
+
+
+def _environment(results: Results, name: str, facts: Facts, variant: str, other: str) -> Iterator[dict[str, str]]:
+    for where, what in _differing(results, facts, variant, other):
+        yield _row(name, where, what, "environment")
+
+
+def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
+    """What is not declared in the pairs that main effects and interactions are made of."""
+    if "quality" not in results.plan["stages"]:
+        return
+    against = results.plan.get("against", {})
+    if results.baseline in _audited(results):
+        for each in audit.hidden(results.plan["audit"], results.baseline, against):
+            counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
+            yield _row(each.compared, where, each.told, "undeclared", **counts)
+    levels = {variant: own for variant, own in levels_of(results).items() if variant in results.planned("quality")}
+    base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
+    for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
+        found: dict[str, list[str]] = {}
+        for place, change in chain.from_iterable(_differing(results, facts, *pair) for pair in pairs):
+            found.setdefault(place, []).append(change)
+        effect = audit.compared(factor, level, pairs, levels, base)
+        for place, changes in found.items():
+            said = f"differs in {len(changes)} of {len(pairs)} pairs" if len(pairs) > 1 else changes[0]
+            yield _row(effect, place, said, "environment")
+
+
+def _timings(results: Results) -> Iterator[dict[str, str]]:
+    """Timings that were not alone, noisy or not steady: of a variant, or of either side of a comparison."""
+    names = labels(results)
+    sides = {cell["key"]: str(cell["against"]) for cell in results.plan["cells"] if cell.get("against")}
+    for record in results.records:
+        trial, measured = record.trial, record.measured
+        if record.status != "done" or trial["stage"] == "quality":
+            continue
+        name, where = names[trial["variant"]], "latency"
+        if trial["stage"] == "speed":
+            against = sides[record.cell_key]
+            name, where = (
+                f"{name} against {names.get(against, against)}",
+                f"times at {Setting(**trial['setting']).name}",
+            )
+        if measured.get("isolated") is False:
+            reasons = "; ".join(measured.get("isolation", {}).get("reasons", [])) or "no reason is known"
+            yield _row(name, where, f"not alone, so left out: {reasons}", "timing")
+        elif said := _unsure(measured):
+            yield _row(name, where, "; ".join(said), "timing")
+
+
+def _unsure(measured: Mapping[str, Any]) -> list[str]:
+    spreads = [spread(measured[side]) for side in ("latency_s", "against_s") if measured.get(side)]
+    steady = measured.get("steady", measured.get("latency_protocol", {}).get("steady"))
+    noisy = [f"noisy: quartiles {max(spreads):.0%} of the median apart"] if max(spreads, default=0.0) > NOISY else []
+    return [*noisy, *(["not steady after warm-up"] if steady is False else [])]

@@ -1,0 +1,214 @@
+"""The comparisons that a plan allows: variants with the baseline and, in a factorial design, effects of factors.
+
+Each is a weighted sum of variants' scores, taken seed by seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations, product
+from math import prod
+from typing import Literal, TypeVar
+
+from bench.records.results import Results, labels, levels_of
+
+Kind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
+ASKED: tuple[Kind, ...] = ("between levels", "main effect")
+"""Kinds that say what a factor does: they are read first, resolved or not."""
+MOST_TOGETHER = 3
+"""Factors of one interaction; of more, nobody can say in words what it means."""
+
+Setting = tuple[tuple[str, str], ...]
+"""A level of every factor, in order of their names."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference to estimate: variant -> weight, weights adding up to 0.
+
+    Attributes:
+        label: what it is the effect of.
+        kind: a variant against the baseline; a level against another than the baseline's; a factor's effect at one
+            setting of the others, or on average over them; what factors do together beyond what they do in smaller
+            numbers.
+        variant: the variant that is compared; empty for a factor's effect.
+        weights: variant -> weight.
+        factors: those in which the two sides differ.
+        pairs: the variants that it sets against each other, one on each side; of an interaction those that differ in
+            one of its factors alone.
+    """
+
+    label: str
+    kind: Kind
+    variant: str
+    weights: Mapping[str, float]
+    factors: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+
+
+def contrasts(results: Results) -> list[Contrast]:
+    """Variants, levels against levels, simple effects, main effects, interactions of two factors and of three."""
+    grid, base = _grid(results), {name: str(level) for name, level in results.plan["baseline_levels"].items()}
+    return [
+        *_variants(results),
+        *_between_levels(results, grid, base),
+        *_simple_effects(results, grid, base),
+        *_main_effects(results, grid, base),
+        *_interactions(results, grid, base),
+    ]
+
+
+def _variants(results: Results) -> Iterator[Contrast]:
+    names, levels, base = labels(results), levels_of(results), results.baseline
+    planned = results.planned("quality")
+    for variant in planned:
+        if variant != base and base in planned:
+            factors = tuple(name for name, level in levels[variant].items() if level != levels[base].get(name))
+            weights = {variant: 1.0, base: -1.0}
+            yield Contrast(names[variant], "variant", variant, weights, factors, ((variant, base),))
+
+
+def _between_levels(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+    """Levels against those that the study names: a control, or the step before."""
+    for factor, others in results.plan.get("against", {}).items():
+        for level, other in others.items():
+            if pairs := list(_corners(grid, {factor: level}, {factor: other})):
+                label = f"{factor}={level} against {other}{_where(results, grid, base, factor, pairs)}"
+                yield Contrast(label, "between levels", "", _weights(pairs, 1), (factor,), _sides(pairs))
+
+
+def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+    """The levels of the factor in focus against the baseline's, at every other setting of the other factors.
+
+    At the baseline's own setting they are variants against the baseline.
+    """
+    focus = results.plan.get("focus")
+    if focus is None:
+        return
+    for level in (str(each) for each in results.factors[focus] if str(each) != base[focus]):
+        for variant, other in _corners(grid, {focus: level}, base):
+            if other != results.baseline:
+                label = f"{focus}={level} at {_place(results, focus, _levels(grid, variant))}"
+                weights = {variant: 1.0, other: -1.0}
+                yield Contrast(label, "simple effect", "", weights, (focus,), ((variant, other),))
+
+
+def _main_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+    """A level against the baseline's level of its factor, averaged over the settings of the others that have both.
+
+    Where there is one such setting only, the comparison is a simple effect, or one of two variants and listed as that.
+    """
+    for factor, levels in results.factors.items():
+        for level in map(str, levels):
+            pairs = list(_corners(grid, {factor: level}, base)) if level != base[factor] else []
+            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.get("focus"))
+            if pairs and not listed:
+                label = f"{factor}={level}{_where(results, grid, base, factor, pairs)}"
+                kind: Kind = "main effect" if len(pairs) > 1 else "simple effect"
+                yield Contrast(label, kind, "", _weights(pairs, 1), (factor,), _sides(pairs))
+
+
+def _sides(corners: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((variant, other) for variant, other in corners)
+
+
+def _where(
+    results: Results, grid: Mapping[Setting, str], base: Mapping[str, str], factor: str, pairs: Sequence[Sequence[str]]
+) -> str:
+    """``, on average over 2 of 3 settings``: those of the other factors that have both sides, where not all do.
+
+    Of one setting alone, which it is, unless it is the baseline's.
+    """
+    if len(pairs) > 1:
+        return ", on average" + _of_all(results, (factor,), len(pairs))
+    place = _place(results, factor, _levels(grid, pairs[0][0]))
+    return "" if place == _place(results, factor, base) else f" at {place}"
+
+
+def _place(results: Results, factor: str, levels: Mapping[str, str]) -> str:
+    """The levels of the other factors."""
+    return ", ".join(f"{name}={levels[name]}" for name in results.factors if name != factor)
+
+
+def _levels(grid: Mapping[Setting, str], variant: str) -> dict[str, str]:
+    return next(dict(setting) for setting, own in grid.items() if own == variant)
+
+
+def _of_all(results: Results, factors: Sequence[str], settings: int) -> str:
+    """`` over 2 of 3 settings`` of the other factors; empty for all of them."""
+    every = prod(len(levels) for name, levels in results.factors.items() if name not in factors)
+    return f" over {settings} of {every} settings" if settings < every else ""
+
+
+def _interactions(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+    """How much more levels do together than their smaller sets: of two, (ab − b) − (a − neither).
+
+    Averaged over the settings of the other factors that have all these levels and the baseline's.
+    """
+    sets = (combinations(results.factors, count) for count in range(2, MOST_TOGETHER + 1))
+    for factors in chain.from_iterable(sets):
+        for levels in product(*(map(str, results.factors[factor]) for factor in factors)):
+            chosen = dict(zip(factors, levels, strict=True))
+            if any(level == base.get(factor) for factor, level in chosen.items()):
+                continue
+            if corners := list(_corners(grid, chosen, base)):
+                label = " × ".join(f"{factor}={level}" for factor, level in chosen.items())
+                label += "," * bool(over := _of_all(results, factors, len(corners))) + over
+                weights, pairs = _weights(corners, len(factors)), _edges(corners, len(factors))
+                yield Contrast(label, "interaction", "", weights, factors, pairs)
+
+
+def _corners(grid: Mapping[Setting, str], levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
+    """The variants with all of these levels, then with each choice of them put back to the baseline's.
+
+    One list for every setting of the other factors that has all of them, in the order of :func:`_signs`.
+    """
+    choices = _subsets(levels)
+    for setting in grid:
+        if all(dict(setting).get(factor) == level for factor, level in levels.items()):
+            corners = [grid.get(_changed(setting, {factor: base[factor] for factor in choice})) for choice in choices]
+            if None not in corners:
+                yield [str(corner) for corner in corners]
+
+
+def _signs(count: int) -> list[int]:
+    """+ where an even number of ``count`` levels is put back."""
+    return [(-1) ** len(choice) for choice in _subsets(range(count))]
+
+
+def _edges(corners: Sequence[Sequence[str]], count: int) -> tuple[tuple[str, str], ...]:
+    """Every two corners of which the second has one more of ``count`` levels put back."""
+    steps = [
+        (one, other)
+        for (one, fewer), (other, more) in product(enumerate(_subsets(range(count))), repeat=2)
+        if len(more) == len(fewer) + 1 and set(fewer) < set(more)
+    ]
+    return tuple(dict.fromkeys((each[one], each[other]) for each in corners for one, other in steps))
+
+
+T = TypeVar("T")
+
+
+def _subsets(of: Iterable[T]) -> list[tuple[T, ...]]:
+    """Smaller ones first."""
+    every = list(of)
+    return list(chain.from_iterable(combinations(every, size) for size in range(len(every) + 1)))
+
+
+def _weights(corners: Sequence[Sequence[str]], count: int) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for each in corners:
+        for variant, sign in zip(each, _signs(count), strict=True):
+            weights[variant] = weights.get(variant, 0.0) + sign / len(corners)
+    return weights
+
+
+def _grid(results: Results) -> dict[Setting, str]:
+    """Levels -> variant, of the variants that are trained."""
+    levels, planned = levels_of(results), results.planned("quality")
+    return {tuple(sorted(levels[variant].items())): variant for variant in planned}
+
+
+def _changed(setting: Setting, change: Mapping[str, str]) -> Setting:
+    return tuple(sorted({**dict(setting), **change}.items()))

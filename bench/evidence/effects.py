@@ -1,0 +1,135 @@
+"""What a study compares: each variant with the baseline and, where the design allows, main effects and interactions.
+
+Each is one contrast a seed, a weighted sum of variants' scores, and then Student-t over seeds: least squares with seed
+blocks would give too narrow an interval for an effect that varies from seed to seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from bench.evidence import stats
+from bench.evidence.contrasts import Contrast, contrasts
+from bench.evidence.once import once
+from bench.protocol.columns import column
+from bench.records.files import RecordError
+from bench.records.results import Results
+
+COLUMNS = (
+    "label", "kind", "factors", "variant", "delta", "low", "high", "sd", "n", "planned", "p", "p_holm", "verdict",
+    "reason", "resolvable", "needed", "p_equivalent",
+)  # fmt: skip
+"""Of :func:`effects`. ``factors``: in how many the two sides differ.
+``delta``, ``low``, ``high``, ``sd`` and ``resolvable`` are in the stored unit."""
+
+
+@once
+def effects(results: Results, name: str = "miou") -> pd.DataFrame:
+    """One row a contrast, columns :data:`COLUMNS`; Holm's correction runs over all rows.
+
+    ``resolvable`` is the smallest true difference that this comparison would have resolved with 80 % power at its n and
+    the spread seen, at the strictest of Holm's steps; ``needed`` the seeds that would resolve the difference seen.
+    ``p_equivalent`` tests that the difference is beyond the study's margin, after Holm over the rows that such a claim
+    can be about: all but interactions or, where the study has a factor in focus, that factor's. NaN for other rows.
+
+    Raises:
+        RecordError: for a column that does not exist, or that no quality trial measures and so has no seeds to pair.
+    """
+    definition = column(name)
+    if definition.stage != "quality" or definition.better is None:
+        raise RecordError(f"{name!r} cannot be judged over seeds: choose a quality column with a better direction")
+    seeds, wanted = _planned_seeds(results), contrasts(results)
+    found = [stats.effect(list(values.values())) for values in by_seed(results, name)]
+    adjusted = stats.holm([each.p for each in found])
+    alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
+    margin = results.plan.get("margin") if name == "miou" else None
+    focus = results.plan.get("focus")
+    equivalent = stats.holm(
+        [
+            stats.equivalence(each, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
+            for contrast, each in zip(wanted, found, strict=True)
+        ]
+    )
+    rows = []
+    for contrast, each, p_holm, p_equivalent in zip(wanted, found, adjusted, equivalent, strict=True):
+        said = stats.verdict(each, p_holm, definition.better)
+        rows.append(
+            {
+                "label": contrast.label,
+                "kind": contrast.kind,
+                "factors": len(contrast.factors),
+                "variant": contrast.variant,
+                **asdict(each),
+                "planned": len(set.intersection(*(seeds[variant] for variant in contrast.weights))),
+                "p_holm": p_holm,
+                "verdict": said.word,
+                "reason": said.reason,
+                "resolvable": stats.resolvable(each.sd, each.n, alpha=alpha),
+                "needed": stats.seeds_needed(each.delta, each.sd, alpha=alpha),
+                "p_equivalent": p_equivalent,
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64"})
+
+
+@once
+def by_seed(results: Results, name: str = "miou") -> list[dict[int, float]]:
+    """Of every row of :func:`effects` its differences in the stored unit, seed -> difference."""
+    scores = results.scores(name)
+    return [_per_seed(contrast, scores) for contrast in contrasts(results)]
+
+
+def _is_claimed(contrast: Contrast, focus: str | None) -> bool:
+    """Whether "it loses nothing" could be said of the contrast."""
+    return contrast.kind != "interaction" and (focus is None or contrast.factors == (focus,))
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Which differences between a variant and the baseline could have been resolved, at the strictest of Holm's steps.
+
+    Attributes:
+        n: the most common number of seeds; all of this is of the variants that have it, and a spread.
+        pooled: the smallest, from the variants' pooled spread.
+        low: the smallest of the smallest, each from its own spread.
+        high: the largest of them.
+    """
+
+    n: int
+    pooled: float
+    low: float
+    high: float
+
+
+def resolution(effects_frame: pd.DataFrame) -> Resolution | None:
+    """Of a study's :func:`effects`; ``None`` where no variant has a spread over seeds."""
+    judged = effects_frame[(effects_frame["kind"] == "variant") & effects_frame["resolvable"].notna()]
+    if judged.empty:
+        return None
+    n = int(judged["n"].mode().max())
+    judged = judged[judged["n"] == n]
+    pooled = stats.pooled_sd(zip(judged["sd"], judged["n"], strict=True))
+    tests = int(effects_frame["p"].notna().sum())
+    smallest = stats.resolvable(pooled, n, alpha=stats.ALPHA / max(1, tests))
+    return Resolution(n, smallest, float(judged["resolvable"].min()), float(judged["resolvable"].max()))
+
+
+def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+    """The contrast in every seed that all its variants have, in order of seed."""
+    sides = [scores.get(variant, {}) for variant in contrast.weights]
+    common = sorted(set.intersection(*(set(side) for side in sides)))
+    differences = [math.fsum(w * scores[variant][seed] for variant, w in contrast.weights.items()) for seed in common]
+    settled = stats.settled(differences, [side[seed] for side in sides for seed in common])
+    return dict(zip(common, settled, strict=True))
+
+
+def _planned_seeds(results: Results) -> dict[str, set[int]]:
+    seeds: dict[str, set[int]] = {}
+    for cell in results.plan["cells"]:
+        if cell["stage"] == "quality" and not cell.get("excluded"):
+            seeds.setdefault(cell["variant"], set()).add(int(cell["seed"]))
+    return seeds

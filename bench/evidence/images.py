@@ -1,0 +1,143 @@
+"""mIoU of each image against the baseline's, from the confusion matrices that quality trials leave under ``artifacts``.
+
+The unit is the image, *given these trained networks*: an interval says how the difference varies between images, and
+nothing about networks trained from other seeds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bench.evidence import ranks, stats
+from bench.records.files import RecordError, read_arrays
+from bench.records.record import Record
+from bench.records.results import Results, labels
+
+COLUMNS = ("variant", "label", "images", "n", "planned", "better", "worse", "median", "shift", "low", "high")
+"""Of :func:`comparisons`: ``n`` seeds in common, shares of images, and differences of mIoU as fractions."""
+
+
+SAME = 1e-12
+"""A smaller difference is rounding of a mean over seeds."""
+
+
+def comparisons(results: Results) -> pd.DataFrame:
+    """One row a variant whose images can be paired with the baseline's: differences averaged over the common seeds.
+
+    ``shift`` is their Hodges–Lehmann centre, with the interval that inverts Wilcoxon's signed-rank test.
+
+    Raises:
+        RecordError: for an artifact that cannot be read.
+    """
+    files, names, planned = artifacts(results), labels(results), results.planned("quality")
+    base = {seed: _mean_iou(path, results) for seed, path in files.get(results.baseline, {}).items()}
+    rows = []
+    for variant in planned:
+        common = [seed for seed in files.get(variant, {}) if seed in base]
+        if variant == results.baseline or not common:
+            continue
+        each = [_mean_iou(files[variant][seed], results) - base[seed] for seed in common]
+        mean = pd.concat(each, axis="columns").mean(axis="columns", skipna=False).dropna().to_numpy()
+        found = ranks.shift_interval(mean)
+        rows.append(
+            {
+                "variant": variant, "label": names[variant], "images": len(mean), "n": len(common),
+                "planned": min(planned[variant], planned[results.baseline]),
+                "better": _share(mean > SAME), "worse": _share(mean < -SAME),
+                "median": float(np.median(mean)) if len(mean) else stats.NAN,
+                "shift": found.shift, "low": found.low, "high": found.high,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def absent(results: Results) -> str:
+    """Why no image can be compared; empty if some can."""
+    files = artifacts(results)
+    if not files:
+        return "no confusion matrix of an image is here: they lie under artifacts/ of the results folder"
+    if results.baseline not in files:
+        return "the baseline's confusion matrices of images are not here"
+    if not any(set(files[results.baseline]) & set(own) for name, own in files.items() if name != results.baseline):
+        return "no variant has images of a seed that the baseline has too"
+    return ""
+
+
+def artifacts(results: Results) -> dict[str, dict[int, Path]]:
+    """Variant -> seed -> the file of its images' counts, of the quality trials whose file is there."""
+    found: dict[str, dict[int, Path]] = {}
+    for record in results.records:
+        path = _file(record, results.folder)
+        if path is not None and path.is_file():
+            found.setdefault(str(record.trial["variant"]), {})[int(record.trial["seed"])] = path
+    return found
+
+
+def _file(record: Record, folder: Path | None) -> Path | None:
+    named = record.measured.get("artifact") if record.trial["stage"] == "quality" else None
+    return None if folder is None or named is None else folder / str(named)
+
+
+def _mean_iou(path: Path, results: Results) -> pd.Series[float]:
+    """mIoU of every image by its name; NaN if all is void."""
+    scores = read_image_scores(path, len(results.plan["data"]["classes"]))
+    return pd.Series(scores.miou, index=scores.names)
+
+
+def _share(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+    return float(mask.mean()) if mask.size else stats.NAN
+
+
+LARGEST = 2**53
+"""Counts of pixels below it are exact in any sum that is made of them."""
+
+
+class ImageScores(NamedTuple):
+    """What one trial scored, image by image.
+
+    Attributes:
+        names: of the images, each once.
+        miou: a fraction, ``I``; NaN for an image without labelled pixels. Classes in neither its labels nor its
+            prediction are left out.
+    """
+
+    names: tuple[str, ...]
+    miou: npt.NDArray[np.float64]
+
+
+def read_image_scores(path: Path, classes: int) -> ImageScores:
+    """The scores of a trial's images.
+
+    Raises:
+        RecordError: for a file without a confusion matrix ``K K`` of whole numbers for each image.
+    """
+    arrays = read_arrays(path, ["images", "confusion"])
+    images, confusion = arrays["images"], arrays["confusion"]
+    if wrong := _problem(images, confusion, classes):
+        raise RecordError(
+            f"{path} holds no confusion matrices of images ({wrong}); delete it, its record, and run again"
+        )
+    counts = confusion.astype(np.int64)
+    hits = counts.diagonal(axis1=1, axis2=2)
+    union = counts.sum(1) + counts.sum(2) - hits
+    there = union > 0
+    seen = there.sum(1)
+    total = np.where(there, hits / np.where(there, union, 1), 0.0).sum(1)
+    miou = np.where(seen > 0, total / np.where(seen > 0, seen, 1), np.nan)
+    return ImageScores(tuple(str(name) for name in images), miou)
+
+
+def _problem(images: npt.NDArray[np.generic], confusion: npt.NDArray[np.generic], classes: int) -> str:
+    """What is wrong with the arrays; empty for nothing."""
+    if images.ndim != 1 or images.dtype.kind != "U" or len(set(images.tolist())) < len(images):
+        return "its images are no list of names, each once"
+    if confusion.shape != (len(images), classes, classes):
+        return f"they have the shape {confusion.shape}, expected {(len(images), classes, classes)}"
+    if confusion.dtype.kind not in "iu" or (confusion.size and not 0 <= confusion.min() <= confusion.max() <= LARGEST):
+        return "they are no counts"
+    return ""

@@ -1,0 +1,173 @@
+"""Speed-ups from records: one row a comparison, and where the ratio crosses 1. No torch, no ray."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from bench.evidence.ranks import Ratio, ratio_interval, verdict
+from bench.evidence.stats import holm
+from bench.protocol.columns import level_key
+from bench.records.derived import NOISY, percentile
+from bench.records.record import Record
+from bench.records.results import Results
+
+NAN = float("nan")
+NOWHERE = "none in the range"
+"""What is said of a ratio that does not cross 1 between the sizes measured."""
+SETTING = ("height", "width", "batch", "precision", "mode", "phase")
+MEASURED = (
+    "ratio", "low", "high", "p", "p_holm", "verdict", "verdict_reason", "blocks",
+    "latency_s", "against_s", "images_per_s", "against_images_per_s", "forward_s", "backward_s", "update_s",
+    "noisy", "isolated", "steady",
+)  # fmt: skip
+
+OWN: frozenset[str] = frozenset({"variant", "against", *SETTING, "status", "reason", "device", *MEASURED, "found"})
+"""Columns that a factor could be called as: a factor ``precision`` is in the column ``factor precision``."""
+
+
+def frame(results: Results) -> pd.DataFrame:
+    """One row a planned comparison: variant, against, factors, setting, status, reason, and what was measured.
+
+    ``ratio`` is the other side's time over the variant's: above 1 where the variant is faster. Its interval is of 95 %;
+    the verdict is better or worse where its p-value passes Holm's correction over all rows, else not resolved.
+    NaN where nothing was measured, or where the timing was not alone; then ``reason`` says so.
+    """
+    by_cell: dict[str, list[Record | None]] = {}
+    for record in results.records:
+        by_cell.setdefault(record.cell_key, []).append(record)
+    rows = [
+        _row(cell, record)
+        for cell in results.plan["cells"]
+        if cell["stage"] == "speed" and not cell.get("excluded")
+        for record in by_cell.get(cell["key"], [None])
+    ]
+    factors = [level_key(name, OWN) for name in results.factors]
+    names = ["variant", "against", *factors, *SETTING, "status", "reason", "device", *MEASURED]
+    return pd.DataFrame([*_judged(rows)], columns=names)
+
+
+def _judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    adjusted = holm([row["found"].p if "found" in row else NAN for row in rows])
+    compared = sum(not math.isnan(p) for p in adjusted)
+    for row, p_holm in zip(rows, adjusted, strict=True):
+        if "found" not in row:
+            yield row
+            continue
+        found: Ratio = row["found"]
+        said = verdict(found, p_holm, compared)
+        values = {name: getattr(found, name) for name in ("ratio", "low", "high", "p")}
+        yield {**row, **values, "p_holm": p_holm, "verdict": said.word, "verdict_reason": said.reason}
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where a ratio crosses 1 as inputs grow, in pixels of the input; an end outside the range measured is NaN.
+
+    Attributes:
+        pixels: where the ratio itself does.
+        low: where one end of its interval does, below.
+        high: where the other end does, above.
+    """
+
+    pixels: float
+    low: float
+    high: float
+
+
+def crossings(points: Sequence[tuple[int, Ratio]]) -> list[Crossing]:
+    """Every crossing of 1, by the logarithm of the ratio as a straight line over that of the pixels between neighbours.
+
+    Args:
+        points: pixels of the input and the ratio there.
+    """
+    ordered = sorted(points, key=lambda point: point[0])
+    pixels = [math.log(each) for each, _ in ordered]
+
+    def zeros(side: str) -> list[float]:
+        return _zeros(pixels, [math.log(getattr(ratio, side)) for _, ratio in ordered])
+
+    ends = sorted(zeros("low") + zeros("high"))
+    return [
+        Crossing(
+            math.exp(zero),
+            math.exp(max((end for end in ends if end <= zero), default=NAN)),
+            math.exp(min((end for end in ends if end >= zero), default=NAN)),
+        )
+        for zero in zeros("ratio")
+    ]
+
+
+def crossing_table(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """One row a variant and kind of setting that was timed at two sizes or more: its crossings in words."""
+    rows = []
+    kinds = ["variant", "against", "batch", "precision", "mode", "phase"]
+    for kind, group in comparisons.dropna(subset=["low", "high"]).groupby(kinds, sort=False):
+        if said := crossings_in_words(group):
+            rows.append({**dict(zip(kinds, kind, strict=True)), "ratio crosses 1": said})
+    return pd.DataFrame(rows, columns=[*kinds, "ratio crosses 1"])
+
+
+def crossings_in_words(comparisons: pd.DataFrame) -> str:
+    """Where the ratio of comparisons of one kind crosses 1, ``none in the range`` for nowhere; empty for one size."""
+    points = [
+        (int(row["height"] * row["width"]), Ratio(row["ratio"], row["low"], row["high"], int(row["blocks"])))
+        for row in comparisons.dropna(subset=["low", "high"]).to_dict("records")
+    ]
+    return "; ".join(map(_spell, crossings(points))) or NOWHERE if len(points) > 1 else ""
+
+
+def _row(cell: Mapping[str, Any], record: Record | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "variant": cell["variant"],
+        "against": cell["against"],
+        **{level_key(name, OWN): level for name, level in cell["levels"].items()},
+        **{name: cell["setting"][name] for name in SETTING},
+        "status": "missing" if record is None else record.status,
+        "reason": (record.outcome.get("reason") if record else None) or "",
+        "device": record.environment.get("hardware", "") if record else "",
+    }
+    if record is None or record.status != "done":
+        return row
+    measured = record.measured
+    row |= {"isolated": measured["isolated"], "steady": measured["steady"], "blocks": len(measured["log_ratios"])}
+    if not measured["isolated"]:
+        return {**row, "reason": "; ".join(measured["isolation"]["reasons"])}
+    seconds = {side: statistics.median(measured[side]) for side in ("latency_s", "against_s")}
+    steps = {f"{name}_s": statistics.median(all_s) for name, all_s in measured["step_s"].get("ours", {}).items()}
+    return {
+        **row,
+        **seconds,
+        **steps,
+        "found": ratio_interval(measured["log_ratios"]),
+        "images_per_s": cell["setting"]["batch"] / seconds["latency_s"],
+        "against_images_per_s": cell["setting"]["batch"] / seconds["against_s"],
+        "noisy": max(spread(measured[side]) for side in seconds) > NOISY,
+    }
+
+
+def spread(samples: Sequence[float]) -> float:
+    """Distance of the quartiles as a share of the median."""
+    return (percentile(samples, 0.75) - percentile(samples, 0.25)) / statistics.median(samples)
+
+
+def _zeros(x: Sequence[float], y: Sequence[float]) -> list[float]:
+    """Where the polyline through (x, y) crosses 0; a point that lies on it counts once."""
+    found = []
+    for (x0, y0), (x1, y1) in pairwise(zip(x, y, strict=True)):
+        if (y0 > 0) != (y1 > 0):
+            found.append(x0 + (x1 - x0) * y0 / (y0 - y1))
+    return found
+
+
+def _spell(crossing: Crossing) -> str:
+    def side(pixels: float) -> str:
+        return "beyond the range" if math.isnan(pixels) else f"{math.sqrt(pixels):.0f}²"
+
+    return f"at {side(crossing.pixels)} px ({side(crossing.low)} to {side(crossing.high)})"

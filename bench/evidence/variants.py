@@ -1,0 +1,169 @@
+"""The numbers of every variant: quality with its difference to the baseline, and cost with its ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bench.evidence import effects as compare
+from bench.evidence import stats
+from bench.evidence.once import once
+from bench.protocol.columns import COLUMNS, column, level_key
+from bench.protocol.words import (
+    tally,
+)
+from bench.records.files import RecordError
+from bench.records.results import Results, levels_of, records
+
+COST = tuple(name for name, each in COLUMNS.items() if each.stage == "cost")
+
+
+JUDGED = "miou"
+"""The quantity that verdicts are about. One, so that Holm's correction does not pay for what nobody asked."""
+
+
+BOUNDARY = "boundary_f_3px"
+"""Shown beside it where it was measured: mIoU hardly sees a boundary that is three pixels off."""
+
+
+TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
+
+
+@once
+def numbers(results: Results) -> pd.DataFrame:
+    """One row a variant in the study's order: levels, n, means, standard deviations, Δ, costs and their ratios to the
+    baseline; unrounded and in stored units, NaN where nothing was measured. What the CSV holds.
+
+    Raises:
+        RecordError: for latencies of different devices.
+    """
+    need_one_device(results)
+    frame, levels = results.frame(), levels_of(results)
+    effects = compare.effects(results, JUDGED)
+    by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
+    timed = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
+    isolated = {record.trial["variant"]: record.measured.get("isolated") for record in timed}
+    rows: list[dict[str, Any]] = []
+    measured = [name for name, each in results.columns.items() if each.stage == "quality"]
+    trials = dict(list(frame[frame["status"] != "excluded"].groupby(["variant", "stage"], sort=False)))
+    for variant in results.variants:
+        own_levels = {level_key(factor, OWN): each for factor, each in levels[variant].items()}
+        row: dict[str, Any] = {"variant": variant, **own_levels, "is_baseline": variant == results.baseline}
+        row |= _quality(trials.get((variant, "quality"), frame[:0]), measured)
+        compared = by_variant.get(variant, NOT_COMPARED)
+        row |= {DELTA[name]: compared[name] for name in DELTA}
+        row |= _cost(trials.get((variant, "cost"), frame[:0]))
+        rows.append({**row, "isolated": isolated.get(variant)})
+    quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
+    factors = [level_key(factor, OWN) for factor in results.factors]
+    names = ["variant", *factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
+    table = pd.DataFrame(rows, columns=[*names, "cost_outcome", "isolated", *COST])
+    for name in COST:
+        table[f"{name}_ratio"] = _ratios(table, name)
+    return table
+
+
+def need_one_device(results: Results) -> None:
+    """Refuse to compare what was timed on different hardware: other devices, or other numbers of threads.
+
+    Raises:
+        RecordError: naming them.
+    """
+    for stage in ("cost", "speed"):
+        timed = [r.environment for r in results.records if r.trial["stage"] == stage and r.status == "done"]
+        found = sorted({str(each.get("hardware") or each.get("device")) for each in timed})
+        if len(found) > 1:
+            raise RecordError(
+                f"{results.plan['name']}: latencies of different devices in one comparison: {'; '.join(found)}; keep "
+                f"the {stage} records of one of them in this folder and run the missing {stage} trials there"
+            )
+
+
+DELTA = {"n": f"{JUDGED}_pairs"} | {
+    name: f"{JUDGED}_{name}" for name in ("delta", "low", "high", "p", "p_holm", "verdict", "reason", "resolvable")
+}
+"""Column of :func:`bench.evidence.effects.effects` -> its name in :func:`numbers`."""
+
+
+OWN = frozenset({"variant", "is_baseline", "n", "planned", "outcomes", "cost_outcome", "isolated", "delta", "verdict"})
+"""Names of columns that a factor could have too."""
+
+
+NOT_COMPARED = dict.fromkeys(DELTA, float("nan")) | {"n": 0, "verdict": "", "reason": ""}
+"""What the baseline has in these columns."""
+
+
+def _quality(planned: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "n": int(planned[JUDGED].notna().sum()),
+        "planned": len(planned),
+        "outcomes": tally(planned["status"]),
+    }
+    values = planned[list(names)]
+    means, sds = values.mean(), values.std(ddof=1)
+    for name in names:
+        row |= {f"{name}_mean": means[name], f"{name}_sd": sds[name]}
+    return row
+
+
+def _cost(planned: pd.DataFrame) -> dict[str, Any]:
+    done = planned[planned["status"] == "done"]
+    costs = {name: float(done[name].iloc[0]) if len(done) else float("nan") for name in COST}
+    return {"cost_outcome": tally(planned["status"]), **costs}
+
+
+def _ratios(table: pd.DataFrame, name: str) -> pd.Series[float]:
+    """A cost over the baseline's; NaN where one of them is missing or not comparable."""
+    values = table[name].astype(float)
+    if name in TIMED:
+        values = values.mask(table["isolated"].eq(False).astype(bool))
+    base = values[table["is_baseline"].astype(bool)]
+    reference = float(base.iloc[0]) if len(base) else float("nan")
+    return values / reference if reference else values * float("nan")
+
+
+def best(results: Results, name: str) -> str:
+    """The variant whose mean of a quality column is the best and resolved to be so against each other one; or nothing.
+
+    Holm's correction runs over these comparisons. A variant without a value is no comparison, one without a common
+    seed is a comparison that is not resolved.
+    """
+    better = column(name).better
+    return _best({name: _by_seed(results, name)}, better)[name] if better is not None else ""
+
+
+def _best(columns: Mapping[str, pd.DataFrame], better: Literal["higher", "lower"]) -> dict[str, str]:
+    """Column -> its best variant, if it is resolved to be so; Holm's correction runs over all columns' comparisons.
+
+    Args:
+        columns: name -> seeds x variants.
+        better: which way is good.
+    """
+    first: dict[str, str] = {}
+    found: list[tuple[str, stats.Effect]] = []
+    for name, each in columns.items():
+        values = {str(variant): own for variant, own in each.items() if own.notna().any()}
+        if len(values) < 2:
+            continue
+        means = {variant: float(own.mean()) for variant, own in values.items()}
+        first[name] = (max if better == "higher" else min)(means, key=means.__getitem__)
+        ours = values.pop(first[name]).to_numpy(dtype=float)
+        for other in values.values():
+            theirs = other.to_numpy(dtype=float)
+            both = ~np.isnan(ours) & ~np.isnan(theirs)
+            found.append((name, stats.paired(ours[both].tolist(), theirs[both].tolist())))
+    adjusted = stats.holm([effect.p for _, effect in found])
+    beaten = {
+        name
+        for (name, effect), p in zip(found, adjusted, strict=True)
+        if stats.verdict(effect, p, better).word != "better"
+    }
+    return {name: first[name] if name in first and name not in beaten else "" for name in columns}
+
+
+def _by_seed(results: Results, name: str) -> pd.DataFrame:
+    """Seeds x variants that have a value."""
+    return pd.DataFrame(results.scores(name))

@@ -1,0 +1,1 @@
+"""The cost of a network that needs no clock: operations, parameters, activations, memory."""

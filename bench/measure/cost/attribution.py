@@ -1,0 +1,250 @@
+"""Where a network's parameters, MACs, memory and time go, module by module, and how each grows with the image.
+
+MACs, outputs and time are those of the deployed form at batch 1, image ``1 3 H W``; saved bytes are those of a training
+forward with its losses. Counts come from shapes alone and are exact. Times come from hooks around each module: a clock
+read on CPU, where work is done when a call returns; events in the stream on CUDA, so what is between two of them counts
+as the module's, gaps in which the device waits for Python too. Hooks keep a compiler from fusing modules, so the times
+say where time goes and not how long the network takes without them.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.measure.cost.activations import watched_saves, within
+from bench.measure.cost.shapes import ShapeCounts, count_shapes, deployed
+from bench.network.model import SegModel, Variant
+
+QUANTITIES = ("macs", "output_bytes", "saved_bytes", "time_s")
+"""What grows with the image; parameters do not."""
+
+NETWORK = "network"
+"""Name of the row of the whole."""
+
+WARM_UP = 2
+"""Forwards before the first timed one."""
+
+
+@dataclass(frozen=True)
+class ModuleCost:
+    """What one module costs, with everything in it.
+
+    Attributes:
+        module: its name; :data:`NETWORK` for the whole.
+        kind: its class.
+        depth: 0 for the whole, 1 for a slot; lists of modules are passed over.
+        input_px: height and width of the image.
+        parameters: count.
+        macs: of one forward.
+        output_bytes: of what it returns, float32.
+        saved_bytes: what autograd keeps of a training batch, float32; loss terms belong to the whole alone.
+        time_s: median of the timed forwards; NaN where none was asked for.
+    """
+
+    module: str
+    kind: str
+    depth: int
+    input_px: tuple[int, int]
+    parameters: int
+    macs: int
+    output_bytes: int
+    saved_bytes: int
+    time_s: float
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How one quantity of a module grows: ``quantity ~ pixels ** exponent``.
+
+    Attributes:
+        module: its name.
+        quantity: one of :data:`QUANTITIES`.
+        exponent: slope of log quantity over log pixels, by least squares over all sizes; NaN where it has none.
+        last_exponent: the same between the two largest sizes: where attention's square takes over, it is higher.
+    """
+
+    module: str
+    quantity: str
+    exponent: float
+    last_exponent: float
+
+
+def attribute(
+    model: SegModel,
+    image: Tensor,
+    *,
+    batch: int,
+    depth: int,
+    forwards: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[ModuleCost]:
+    """A row for the network and each module down to ``depth`` that has weights or work, in the order of building.
+
+    Args:
+        model: on the device of ``image``; left as it is.
+        image: ``1 3 H W``.
+        batch: images of the training batch whose saved bytes are told.
+        depth: 1 for slots alone.
+        forwards: timed ones; 0 for no times.
+        progress: told after every timed forward.
+    """
+    height, width = image.shape[-2:]
+    counts = count_shapes(model, height, width)
+    saved = saved_by_shape(model.variant, model.num_classes, batch, height, width)
+    shown = {"": 0, **shown_modules(model, depth)}
+    seconds = time_modules(model, image, list(shown), forwards, progress)
+    rows = [
+        _row(model, name, level, counts, saved, seconds.get(name, []), (height, width)) for name, level in shown.items()
+    ]
+    return [row for row in rows if row.parameters or row.macs or row.saved_bytes]
+
+
+def growth(rows: Sequence[ModuleCost]) -> list[Growth]:
+    """Exponents of every module and quantity that was measured at two sizes or more.
+
+    Raises:
+        ValueError: for rows of one size alone.
+    """
+    sizes = {math.prod(row.input_px) for row in rows}
+    if len(sizes) < 2:
+        raise ValueError(f"growth needs images of two numbers of pixels at least, got {sorted(sizes)}")
+    found = []
+    for module in dict.fromkeys(row.module for row in rows):
+        mine = sorted((row for row in rows if row.module == module), key=lambda row: math.prod(row.input_px))
+        pixels = [math.prod(row.input_px) for row in mine]
+        for quantity in QUANTITIES:
+            values = [getattr(row, quantity) for row in mine]
+            found.append(Growth(module, quantity, exponent(pixels, values), exponent(pixels[-2:], values[-2:])))
+    return found
+
+
+def exponent(pixels: Sequence[float], values: Sequence[float]) -> float:
+    """Least-squares slope of log value over log pixels; NaN for a value that is not positive, or pixels all alike."""
+    if len(set(pixels)) < 2 or not all(value > 0 for value in values):
+        return math.nan
+    return float(np.polyfit(np.log(pixels), np.log(values), 1)[0])
+
+
+def shown_modules(model: SegModel, depth: int) -> dict[str, int]:
+    """Name -> depth of the modules inside ``model``, slots first at 1; lists and dicts are no level of their own."""
+    shown: dict[str, int] = {}
+
+    def visit(parent: nn.Module, prefix: str, level: int) -> None:
+        for name, child in parent.named_children():
+            if isinstance(child, nn.ModuleList | nn.ModuleDict):
+                visit(child, f"{prefix}{name}.", level)
+            elif level <= depth:
+                shown[f"{prefix}{name}"] = level
+                visit(child, f"{prefix}{name}.", level + 1)
+
+    visit(model, "", 1)
+    return shown
+
+
+def saved_by_shape(variant: Variant, num_classes: int, batch: int, height: int, width: int) -> Mapping[str, int]:
+    """Module -> bytes that autograd keeps of one training forward and its losses, float32; from shapes alone."""
+    with torch.device("meta"):
+        model = SegModel(variant, num_classes).train()
+        image, label = torch.empty(batch, 3, height, width), torch.zeros(batch, height, width, dtype=torch.long)
+        losses = [part.build(num_classes) for part in variant.losses]
+        with watched_saves(model, (image, label)) as saved:
+            output = model(image, with_aux=True)
+            kept = [term(output, label) for term in losses]
+        del kept
+    return saved
+
+
+def time_modules(
+    model: SegModel,
+    image: Tensor,
+    names: Sequence[str],
+    forwards: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, list[float]]:
+    """Module -> seconds in each of ``forwards``, all its calls together; ``""`` is the network. Nothing for 0."""
+    if not forwards:
+        return {}
+    cuda = image.device.type == "cuda"
+    marks: dict[str, list[tuple[Any, Any]]] = {}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    with deployed(model), _marked(model, names, marks, cuda), torch.inference_mode():
+        for index in range(WARM_UP + forwards):
+            marks.clear()
+            model(image, with_aux=False)
+            if cuda:
+                torch.cuda.synchronize(image.device)
+            if index < WARM_UP:
+                continue
+            for name in names:
+                seconds[name].append(sum(_elapsed_s(start, end) for start, end in marks.get(name, ())))
+            if progress is not None:
+                progress(index - WARM_UP + 1, forwards)
+    return seconds
+
+
+@contextmanager
+def _marked(
+    model: nn.Module, names: Sequence[str], marks: dict[str, list[tuple[Any, Any]]], cuda: bool
+) -> Iterator[None]:
+    """Inside, every call of a named module leaves a pair of marks, its start and its end."""
+    open_calls: list[Any] = []
+    handles: list[Any] = []
+
+    def leave(name: str) -> None:
+        start, end = open_calls.pop(), _mark(cuda)
+        marks.setdefault(name, []).append((start, end))
+
+    for name in names:
+        module = model.get_submodule(name)
+        handles.append(module.register_forward_pre_hook(lambda _, __: open_calls.append(_mark(cuda))))
+        handles.append(module.register_forward_hook(lambda _, __, ___, name=name: leave(name)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _mark(cuda: bool) -> Any:
+    if not cuda:
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def _elapsed_s(start: Any, end: Any) -> float:
+    return end - start if isinstance(start, float) else float(start.elapsed_time(end)) / 1e3
+
+
+def _row(
+    model: SegModel,
+    name: str,
+    depth: int,
+    counts: ShapeCounts,
+    saved: Mapping[str, int],
+    seconds: Sequence[float],
+    input_px: tuple[int, int],
+) -> ModuleCost:
+    module = model.get_submodule(name)
+    return ModuleCost(
+        module=name or NETWORK,
+        kind=type(module).__name__,
+        depth=depth,
+        input_px=input_px,
+        parameters=sum(p.numel() for p in module.parameters()),
+        macs=counts.macs(name),
+        output_bytes=counts.output_bytes.get(name, 0),
+        saved_bytes=within(saved, name) if name else sum(saved.values()),
+        time_s=statistics.median(seconds) if seconds else math.nan,
+    )

@@ -1,0 +1,187 @@
+"""Counts of a network: parameters, and multiply-accumulates (MACs) by two counters, a slot each.
+
+What is counted is the deployed form: evaluation mode, auxiliaries off, batch 1, image ``1 3 H W``, float32.
+
+- **fvcore** follows a traced graph, so it names every operator, those without a count too. It needs real tensors.
+- **torch** (:mod:`torch.utils.flop_counter`) follows what is dispatched. It needs shapes alone, so any size takes no
+  longer than another; it knows products of matrices and nothing else.
+
+Both count attention by its products whatever kernel runs it, and every slot must come out alike.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+
+from bench.measure.cost.operators import HANDLES, PRODUCTS, UncountedError
+from bench.measure.cost.shapes import Operators, ShapeCounts, count_shapes, plain_attention
+from bench.network.model import LogitsOnly, SegModel
+
+DIRECT_MACS = 2 * 10**10
+"""Up to here fvcore runs the image itself, within a second or so; above, small images from which the count follows."""
+
+GRID_PX = 32
+"""Maps of all strides grow in step with the image when it grows by this: the coarsest level's stride."""
+
+PROBE_TILES = (4, 5, 6), (1, 2, 3)
+"""Heights and widths of small images, in steps of the grid: no map is square, and none is as small as a pooled one."""
+
+
+@dataclass(frozen=True)
+class Macs:
+    """Multiply-accumulates of one forward.
+
+    Attributes:
+        by_slot: slot -> convolutions, linear layers and matrix products, by fvcore: the headline number.
+        by_slot_torch: the same by torch's counter; equal, or :func:`count_macs` raises.
+        by_operator: slot -> operator -> fvcore's count, headline operators or not; ``outside`` is the last resize.
+        uncounted: operators to which fvcore gives no count -> number of calls, in the largest image it was shown; those
+            aside that only move or select (views, concatenation, ReLU), which fvcore does not report.
+        counted_px: the images that fvcore was shown, height and width: the measured size alone, or small ones.
+        output_bytes: slot -> bytes of what it gives to the next; 0 for one that is not called.
+    """
+
+    by_slot: dict[str, int]
+    by_slot_torch: dict[str, int]
+    by_operator: dict[str, Operators]
+    uncounted: Operators
+    counted_px: list[tuple[int, int]]
+    output_bytes: dict[str, int]
+
+
+def parameters(model: SegModel, *, trainable: bool = False) -> dict[str, int]:
+    """Slot -> number of parameters, frozen ones included unless only the trainable ones are wanted."""
+    return {
+        slot: sum(p.numel() for p in module.parameters() if p.requires_grad or not trainable)
+        for slot, module in model.slots()
+    }
+
+
+def buffer_bytes(model: SegModel) -> dict[str, int]:
+    """Slot -> bytes of what is stored but no parameter: statistics of normalisation, fixed filters."""
+    return {slot: sum(b.nbytes for b in module.buffers()) for slot, module in model.slots()}
+
+
+def count_macs(model: SegModel, height: int, width: int) -> Macs:
+    """MACs of one ``1 3 height width`` image by both counters; the model itself is left as it is.
+
+    fvcore is shown the image itself where that takes a second. Else its count follows from small images with the same
+    remainders by the grid: areas of maps are linear in the tiles of height and width, and attention multiplies two
+    areas. Where a network does not follow that form (windows, for one), fvcore is shown the image after all, and a
+    whole network of the user's is never shown other sizes than the one that is asked for.
+
+    Raises:
+        UncountedError: for an attention kernel or product that has no count, and for counters that disagree.
+    """
+    by_shape = count_shapes(model, height, width)
+    clone = LogitsOnly(copy.deepcopy(model)).to("cpu", torch.float32).eval()
+    direct = model.whole is not None or by_shape.macs() <= DIRECT_MACS
+    probes = {(height, width): Fraction(1)} if direct else _probes(height, width)
+    counted = _fitted(clone, probes)
+    if len(probes) > 1 and (counted is None or _disagreement(counted[0], by_shape, model)):
+        probes = {(height, width): Fraction(1)}
+        counted = _fitted(clone, probes)
+    assert counted is not None
+    by_module, uncounted = counted
+    problem = _disagreement(by_module, by_shape, model)
+    if problem:
+        raise UncountedError(problem)
+    slots = [slot for slot, _ in model.slots()]
+    by_operator = {slot: by_module.get(slot, {}) for slot in slots}
+    everything = Counter(by_module[""])
+    for operators in by_operator.values():
+        everything.subtract(operators)
+    by_operator["outside"] = {name: count for name, count in everything.items() if count}
+    return Macs(
+        {slot: _products(by_operator[slot]) for slot in slots},
+        {slot: by_shape.macs(slot) for slot in slots},
+        by_operator,
+        uncounted,
+        list(probes),
+        {slot: by_shape.output_bytes.get(slot, 0) for slot in slots},
+    )
+
+
+def _probes(height: int, width: int) -> dict[tuple[int, int], Fraction]:
+    """Small images and their weights: the weighted sum of their counts is the count at ``height`` x ``width``.
+
+    Three images where both sizes are multiples of the grid, since only the number of pixels counts there; else nine.
+    """
+    tall, wide = (size // GRID_PX for size in (height, width))
+    if not height % GRID_PX and not width % GRID_PX:
+        rows = PROBE_TILES[0][0]
+        return {
+            (rows * GRID_PX, column * GRID_PX): weight
+            for column, weight in _lagrange(PROBE_TILES[1], Fraction(tall * wide, rows)).items()
+        }
+    return {
+        (row * GRID_PX + height % GRID_PX, column * GRID_PX + width % GRID_PX): down * across
+        for row, down in _lagrange(PROBE_TILES[0], Fraction(tall)).items()
+        for column, across in _lagrange(PROBE_TILES[1], Fraction(wide)).items()
+    }
+
+
+def _lagrange(nodes: tuple[int, ...], at: Fraction) -> dict[int, Fraction]:
+    """Weight of each node in the value at ``at`` of the polynomial through all of them."""
+    weights = dict.fromkeys(nodes, Fraction(1))
+    for node in nodes:
+        for other in nodes:
+            if other != node:
+                weights[node] *= (at - other) / (node - other)
+    return weights
+
+
+def _fitted(
+    clone: LogitsOnly, probes: Mapping[tuple[int, int], Fraction]
+) -> tuple[dict[str, Operators], Operators] | None:
+    """fvcore's counts by module and operator, and what it gives no count to; ``None`` if they are no whole numbers."""
+    uncounted: Operators = {}
+    sums: dict[tuple[str, str], Fraction] = {}
+    for (height, width), weight in probes.items():
+        totals, uncounted = _traced(clone, height, width)
+        for module, operators in totals.items():
+            for name, count in operators.items():
+                sums[module, name] = sums.get((module, name), Fraction(0)) + weight * Fraction(count)
+    if any(value.denominator != 1 or value < 0 for value in sums.values()):
+        return None
+    by_module: dict[str, Operators] = {"": {}}
+    for (module, name), value in sums.items():
+        by_module.setdefault(module.removeprefix("model").removeprefix("."), {})[name] = int(value)
+    return by_module, uncounted
+
+
+def _traced(clone: LogitsOnly, height: int, width: int) -> tuple[dict[str, Counter[str]], Operators]:
+    image = torch.zeros(1, 3, height, width)
+    with warnings.catch_warnings(), plain_attention():
+        warnings.simplefilter("ignore")  # fvcore traces with torch.jit, which warns of its age and of every branch
+        analysis: Any = FlopCountAnalysis(clone, image).set_op_handle(**HANDLES)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        by_module, uncounted = analysis.by_module_and_operator(), dict(analysis.unsupported_ops())
+    unseen = sorted(name for name in uncounted if "attention" in name or "transformer" in name or "mm" in name)
+    if unseen:
+        raise UncountedError(f"there is no count for {', '.join(unseen)}; write it as matrix products")
+    return by_module, uncounted
+
+
+def _disagreement(by_module: Mapping[str, Operators], by_shape: ShapeCounts, model: SegModel) -> str | None:
+    """The first slot, or the whole, whose headline the two counters do not share, operators named."""
+    for slot in (*(slot for slot, _ in model.slots()), ""):
+        ours, theirs = by_module.get(slot, {}), by_shape.by_module.get(slot, {})
+        if _products(ours) != sum(theirs.values()):
+            headline = {name: count for name, count in ours.items() if name in PRODUCTS}
+            return f"the counters disagree on {slot or 'the network'}: fvcore counts {headline}, torch {theirs}"
+    outside = _products(by_module[""]) - sum(_products(by_module.get(slot, {})) for slot, _ in model.slots())
+    return f"{outside} MACs are in no slot" if outside else None
+
+
+def _products(by_operator: Mapping[str, int]) -> int:
+    return sum(count for name, count in by_operator.items() if name in PRODUCTS)

@@ -1,0 +1,70 @@
+"""Bands along boundaries: boundary IoU, and the band that a trimap confusion matrix is counted in.
+
+Maps ``N H W`` uint8, ``K`` classes, void :data:`~bench.data.base.IGNORE`; on the device of the maps. A band reaches as
+far as a square of side ``2 r + 1`` around a pixel does (Chebyshev distance), which costs the same for every radius.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.data.base import IGNORE
+from bench.measure.quality.confusion import pair_counts
+
+
+def near_other_label(maps: Tensor, radius_px: int, *, frame: bool = False) -> Tensor:
+    """Pixels with another label within ``radius_px``, boolean ``N H W``; void is a label like any other.
+
+    Args:
+        maps: ``N H W``.
+        radius_px: 1 or more.
+        frame: whether the outside of the image is another label.
+    """
+    near = _touches_other_label(maps, frame)
+    for axis in (-1, -2):
+        near = _spread(near, radius_px - 1, axis)
+    return near
+
+
+def boundary_iou_counts(prediction: Tensor, label: Tensor, num_classes: int, share: float) -> Tensor:
+    """Pixels a class in the intersection, of the prediction and of the label, near their boundaries; ``N 3 K`` int64.
+
+    A mask counts where it lies within ``d`` of its own contour, the frame of the image included, with ``d`` the rounded
+    ``share`` of the image's diagonal and 1 at least. **Source**: Cheng et al., Boundary IoU, 2021, section 4, and a
+    description of its released ``mask_to_boundary``, which erodes ``d`` times by 3×3. Void pixels are left out, and
+    their outline is a contour in both maps.
+    """
+    radius = max(1, round(share * math.hypot(*label.shape[-2:])))
+    prediction = prediction.masked_fill(label == IGNORE, IGNORE)
+    # What is inside counts as one class more; void stays void.
+    inside = [(each != IGNORE) & ~near_other_label(each, radius, frame=True) for each in (prediction, label)]
+    guess, truth = (each.masked_fill(deep, num_classes) for each, deep in zip((prediction, label), inside, strict=True))
+    pairs = pair_counts(guess, truth, num_classes + 1)[:, : num_classes + 1, : num_classes + 1]
+    intersection = pairs.diagonal(dim1=1, dim2=2)
+    return torch.stack([intersection, pairs.sum(1), pairs.sum(2)], dim=1)[..., :num_classes]
+
+
+def _touches_other_label(maps: Tensor, frame: bool) -> Tensor:
+    """Pixels with one of another label among their eight neighbours."""
+    touches = torch.zeros_like(maps, dtype=torch.bool)
+    if frame:
+        touches[..., (0, -1), :] = touches[..., :, (0, -1)] = True
+    head, tail, whole = slice(None, -1), slice(1, None), slice(None)
+    for here, there in (((whole, head), (whole, tail)), ((head, whole), (tail, whole)),
+                        ((head, head), (tail, tail)), ((head, tail), (tail, head))):  # fmt: skip
+        differ = maps[..., *here] != maps[..., *there]
+        touches[..., *here] |= differ
+        touches[..., *there] |= differ
+    return touches
+
+
+def _spread(marked: Tensor, radius: int, axis: int) -> Tensor:
+    """What lies within ``radius`` of a marked pixel along an axis, by differences of running counts."""
+    pad = (radius + 1, radius) if axis == -1 else (0, 0, radius + 1, radius)
+    running = F.pad(marked, pad).cumsum(axis, dtype=torch.int32)
+    length = marked.shape[axis]
+    return running.narrow(axis, 2 * radius + 1, length) != running.narrow(axis, 0, length)

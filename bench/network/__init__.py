@@ -1,0 +1,5 @@
+"""The networks that a study varies: components, their composition, losses and weights."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

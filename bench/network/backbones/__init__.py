@@ -1,0 +1,1 @@
+"""Backbones: an image in, a pyramid of feature maps out."""

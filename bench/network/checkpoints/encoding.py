@@ -1,0 +1,114 @@
+"""DANet's and FastFCN's names. Both are built on PyTorch-Encoding, so the backbone and the FCN head are alike.
+
+**Source**: state-dict keys of junfu1115/DANet and wuhuikai/FastFCN; only names are taken from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from bench.network.checkpoints.table import Layout, Names, head_names, numbered, under
+
+RESNET: Names = {name: name for name in ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")}
+
+POSITION_ATTENTION: Names = {"gamma": "gamma", "query_conv": "query", "key_conv": "key", "value_conv": "value"}
+CHANNEL_ATTENTION: Names = {"gamma": "gamma"}
+DUAL_ATTENTION_HEAD: Names = {
+    "conv5a": "branches.pam.entry",
+    "conv5c": "branches.cam.entry",
+    **under("sa", "branches.pam.attention", POSITION_ATTENTION),
+    **under("sc", "branches.cam.attention", CHANNEL_ATTENTION),
+    "conv51": "branches.pam.exit",
+    "conv52": "branches.cam.exit",
+    "conv6.1": "branch_classifiers.pam",
+    "conv7.1": "branch_classifiers.cam",
+    "conv8.1": "classifier",
+}
+FCN_HEAD: Names = {"conv5.0": "entry.0", "conv5.1": "entry.1", "conv5.4": "classifier"}
+
+PYRAMID_POOLING: Names = numbered("conv{}", "branches.{}", 4, start=1)
+PSP_HEAD: Names = {
+    **under("conv5.0", "pooling", PYRAMID_POOLING),
+    "conv5.1": "entry.0",
+    "conv5.2": "entry.1",
+    "conv5.5": "classifier",
+}
+
+ASPP_MODULE: Names = {
+    **numbered("b{}", "aspp.branches.{}", 4),
+    "b4.gap.1": "aspp.image.0",
+    "b4.gap.2": "aspp.image.1",
+    "project": "project",
+}
+DEEPLAB_HEAD: Names = {
+    **{f"aspp.{a}": b for a, b in ASPP_MODULE.items()},
+    "block.0": "entry.0",
+    "block.1": "entry.1",
+    "block.4": "classifier",
+}
+
+ENCODING: Names = {"codewords": "codewords", "scale": "scale"}
+ENCODING_MODULE: Names = {
+    "encoding.0": "encoding.entry.0",
+    "encoding.1": "encoding.entry.1",
+    **under("encoding.3", "encoding", ENCODING),
+    "encoding.4": "encoding.norm",
+    "fc.0": "gate",
+    "selayer": "presence",
+}
+ENCNET_HEAD: Names = {
+    "conv5": "entry",
+    "connect": "laterals.project",
+    "fusion": "laterals.fuse",
+    **{f"encmodule.{a}": b for a, b in ENCODING_MODULE.items()},
+    "conv6.1": "classifier",
+}
+
+
+def _branches(count: int) -> Names:
+    """Dilated branches of FastFCN's upsampling modules."""
+    names: Names = {}
+    for index in range(count):
+        theirs, ours = f"dilation{index + 1}", f"branches.{index}"
+        names |= {f"{theirs}.0.conv1": f"{ours}.depthwise", f"{theirs}.0.bn": f"{ours}.depthwise_norm"}
+        names |= {f"{theirs}.0.pointwise": f"{ours}.pointwise.0", f"{theirs}.1": f"{ours}.pointwise.1"}
+    return names
+
+
+JPU: Names = {**numbered("conv{}", "laterals.{}", 3, start=3), **_branches(4)}
+
+
+def _joint_step(theirs: str, ours: str) -> Names:
+    return under(theirs, ours, {"conv_l": "coarse", "conv_h": "fine", **_branches(3)})
+
+
+JPU_X: Names = {**_joint_step("jum_1", "first"), **_joint_step("jum_2", "second")}
+
+ENCODING_HEADS: dict[str, Names] = {
+    "head.conv5a.0.weight": DUAL_ATTENTION_HEAD,
+    "head.conv5.0.conv1.0.weight": PSP_HEAD,
+    "head.aspp.b0.0.weight": DEEPLAB_HEAD,
+    "head.encmodule.fc.0.weight": ENCNET_HEAD,
+    "head.conv5.4.weight": FCN_HEAD,
+}
+"""A key that only this head of the PyTorch-Encoding family has -> its table."""
+
+
+def _encoding_family(name: str, source: Collection[str]) -> Layout:
+    names = {
+        **under("pretrained", "backbone", RESNET),
+        **under("jpu", "neck", {**JPU, **JPU_X}),
+        **under("head", "head", head_names(source, ENCODING_HEADS)),
+        **under("auxlayer", "auxiliary", FCN_HEAD),
+    }
+    return Layout(name, names, unused=("pretrained.fc",))  # the ImageNet classifier
+
+
+def danet(source: Collection[str]) -> Layout:
+    """The tables of a network in DANet's repository."""
+    return _encoding_family("danet", source)
+
+
+def fastfcn(source: Collection[str]) -> Layout:
+    """The tables of a network in FastFCN's repository, by the head that the keys show."""
+    return _encoding_family("fastfcn", source)

@@ -1,0 +1,71 @@
+"""Controls that have to be computed: what else could explain a difference, held beside the component itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.network.model import SegModel, Variant
+from bench.parts import ChoiceError, Part
+
+TOLERANCE = 0.01
+"""How far a matched head's number of parameters may be off, as a share."""
+
+
+def matched_head(control: Part[Any], variant: Variant, num_classes: int, *, choice: str = "width") -> Part[Any]:
+    """The head ``control``, made so wide that it has as many parameters as ``variant``'s head in its place.
+
+    Attention adds convolutions besides itself: dual attention has 14.5 million parameters more than the plain head at
+    2048 channels, and 0.3 million of them are attention. With its gamma frozen the convolutions stay, and so does the
+    cost of the attention; a plain head of matched size shows what the parameters alone are worth.
+
+    >>> matched_head(part(FCNHead), Variant(part(ResNet, output_stride=8), part(DualAttentionHead), losses=…), 19)
+    FCNHead(width=1298, dropout=0.1)
+
+    Args:
+        control: the head to widen; its other choices stay.
+        variant: whose head to match. Nothing is computed: both are built on the meta device.
+        num_classes: K.
+        choice: the whole number that is searched for; more of it must mean more parameters.
+
+    Raises:
+        ChoiceError: for a control without that choice, or one that cannot be made to match.
+    """
+    with torch.device("meta"):
+        model = SegModel(variant, num_classes)
+    source = model.neck if model.neck is not None else model.backbone
+    if model.head is None or source is None:
+        raise ChoiceError("matched_head needs a variant with a backbone and a head, got a whole network; match by hand")
+    boundary = getattr(model.shape_stream, "out_level", None)
+
+    def size(width: int) -> int:
+        with torch.device("meta"):
+            return _parameters(control.having(**{choice: width}).build(source.out_levels, num_classes, boundary))
+
+    target = _parameters(model.head)
+    best = _nearest(size, target)
+    if abs(size(best) - target) > TOLERANCE * target:
+        raise ChoiceError(
+            f"{control!r}: no {choice} comes within {TOLERANCE:.0%} of the {target:,} parameters of "
+            f"{variant.head!r}; the nearest is {best} with {size(best):,}. Take another control, or other fixed choices"
+        )
+    return control.having(**{choice: best})
+
+
+def _nearest(size: Callable[[int], int], target: int) -> int:
+    """Where ``size``, which grows, comes nearest to ``target``."""
+    high = 1
+    while size(high) < target:
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size(middle) < target else (low, middle)
+    return min((each for each in (low, high) if each > 0), key=lambda each: abs(size(each) - target))
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,1 @@
+"""Decode heads: a pyramid in, class scores out."""

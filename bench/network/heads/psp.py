@@ -1,0 +1,87 @@
+"""Pyramid pooling head: means over a grid of regions at several scales, beside the features themselves.
+
+Shapes: last feature map ``N C h w`` -> logits ``N K h w``; ``K`` classes.
+
+**Source**: Zhao et al., Pyramid Scene Parsing Network, 2017, section 3.2, in the form of PyTorch-Encoding that FastFCN
+uses.
+
+**Departures**:
+- The width is a choice of its own; the release takes a quarter of the incoming channels, here and for each pooled map.
+- A boundary map, if there is one, is added ahead of the dropout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.network.layers import BoundaryFusion, Resize, conv_norm_relu, need_levels, own_draws
+from bench.parts import ChoiceError, Count, Fraction, Level, Levels
+
+
+class PSPHead(nn.Module):
+    """Features -> logits of the last map's size, no side outputs.
+
+    A single image cannot be trained on: the normalisation of a map pooled to 1x1 needs two.
+
+    Args:
+        levels: what the head is given; the last level is read, at whatever stride.
+        num_classes: K.
+        boundary: level of the boundary map, if there is one.
+        width: channels of each pooled map and ahead of the classifier.
+        bins: rows and columns of the grids that are pooled over.
+        dropout: share of channels dropped in training.
+
+    Raises:
+        ChoiceError: for no bins.
+    """
+
+    def __init__(
+        self,
+        levels: Levels,
+        num_classes: int,
+        boundary: Level | None = None,
+        *,
+        width: Count = 512,
+        bins: tuple[Count, ...] = (1, 2, 3, 6),
+        dropout: Fraction = 0.1,
+    ) -> None:
+        super().__init__()
+        need_levels(self, levels, 1, "place it behind a backbone or a neck")
+        if not bins:
+            raise ChoiceError("PSPHead(bins=()): expected at least one grid, such as (1, 2, 3, 6)")
+        in_channels = levels[-1].channels
+        self.pooling = PyramidPooling(in_channels, width, bins)
+        with own_draws("entry"):
+            self.entry = conv_norm_relu(in_channels + len(bins) * width, width, 3)
+        self.fusion = BoundaryFusion(width, boundary)
+        self.dropout = nn.Dropout2d(dropout)
+        with own_draws("classifier"):
+            self.classifier = nn.Conv2d(width, num_classes, 1)
+
+    def forward(
+        self, features: Sequence[Tensor], boundary: Tensor | None = None, *, with_aux: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x = self.fusion(self.entry(self.pooling(features[-1])), boundary)
+        return self.classifier(self.dropout(x)), {}
+
+
+class PyramidPooling(nn.Module):
+    """The input, then one map of ``width`` channels a grid: ``N C h w`` -> ``N C+bins*width h w``."""
+
+    def __init__(self, in_channels: int, width: int, bins: Sequence[int]) -> None:
+        super().__init__()
+        self.bins = tuple(bins)
+        self.resize = Resize()
+        self.branches = nn.ModuleList()
+        for index in range(len(self.bins)):
+            with own_draws(f"pooled {index}"):
+                self.branches.append(conv_norm_relu(in_channels, width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[-2:]
+        pooled = [branch(F.adaptive_avg_pool2d(x, each)) for each, branch in zip(self.bins, self.branches, strict=True)]
+        return torch.cat([x, *(self.resize(each, size) for each in pooled)], dim=1)

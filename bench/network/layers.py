@@ -1,0 +1,156 @@
+"""Building blocks that several components share. Shapes ``N C H W``."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.amp.autocast_mode import is_autocast_available
+
+from bench.parts import BenchError, Level, Levels
+
+
+def resize(x: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+    """Bilinear resize to ``size`` = (height, width): the only interpolation in the harness."""
+    height, width = int(size[0]), int(size[1])
+    if (height, width) == tuple(x.shape[-2:]):
+        return x
+    return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=align_corners)
+
+
+class Resize(nn.Module):
+    """A :func:`resize` inside a component; :class:`~bench.network.model.SegModel` sets one convention for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.align_corners = True
+
+    def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        return resize(x, size, self.align_corners)
+
+
+def widened(x: Tensor) -> Tensor:
+    """``x`` in float32, or as it is if it is that wide already."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def without_autocast(x: Tensor) -> torch.autocast:
+    """A context without casts on the device of ``x``, for sums of products that half precision cannot hold.
+
+    Under autocast a float32 operand alone is not enough: the product itself would be done in half precision.
+    """
+    device = x.device.type
+    return torch.autocast(device if is_autocast_available(device) else "cpu", enabled=False)
+
+
+def conv_norm_relu(in_channels: int, out_channels: int, kernel: int, *, dilation: int = 1) -> nn.Sequential:
+    """Convolution without bias that keeps the size, batch normalisation, ReLU."""
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    )
+
+
+@contextlib.contextmanager
+def own_draws(name: str) -> Iterator[None]:
+    """Initial weights drawn inside neither use nor move the random stream outside.
+
+    An optional module, or one whose shape depends on a choice, is built inside; then every other tensor of its
+    component starts out bit-identical with and without it.
+    """
+    outside = torch.get_rng_state()
+    digest = hashlib.sha256(f"{torch.initial_seed()}/{name}".encode()).digest()
+    # Weights are drawn on the CPU; torch.manual_seed would note down a stack trace for each GPU that might come.
+    torch.default_generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(outside)
+
+
+class WiringError(BenchError, ValueError):
+    """Neighbouring components that do not fit: too few levels, a wrong stride."""
+
+
+def need_levels(owner: nn.Module, levels: Levels, count: int, remedy: str) -> None:
+    """Reject a pyramid of fewer than ``count`` levels.
+
+    Raises:
+        WiringError: naming what was got, what is needed and the remedy.
+    """
+    if len(levels) < count:
+        raise WiringError(
+            f"{type(owner).__name__} needs the last {count} levels of a pyramid, got {len(levels)}: "
+            f"{', '.join(map(str, levels)) or 'none'}; {remedy}"
+        )
+
+
+def need_stride(owner: nn.Module, level: Level, allowed: Sequence[int], remedy: str) -> None:
+    """Reject a map whose stride is not one of ``allowed``.
+
+    Raises:
+        WiringError: naming what was got, what is allowed and the remedy.
+    """
+    if level.stride not in allowed:
+        raise WiringError(
+            f"{type(owner).__name__} reads a map of stride {', '.join(map(str, allowed))}, got stride {level.stride} "
+            f"({level.channels} channels); {remedy}"
+        )
+
+
+class BoundaryFusion(nn.Module):
+    """Adds a boundary map to the features just before a head's classifier; the identity for ``boundary=None``.
+
+    The map is resized to the features and embedded by a 1x1 convolution, so "gate on" is defined for every head; only
+    ASPP has the branch of its own that Gated-SCNN describes.
+    """
+
+    def __init__(self, channels: int, boundary: Level | None) -> None:
+        super().__init__()
+        self.resize = Resize()
+        self.embed: nn.Conv2d | None = None
+        if boundary is not None:
+            with own_draws("boundary"):
+                self.embed = nn.Conv2d(boundary.channels, channels, 1)
+
+    def forward(self, features: Tensor, boundary: Tensor | None) -> Tensor:
+        if self.embed is None or boundary is None:
+            return features
+        embedded: Tensor = self.embed(self.resize(boundary, features.shape[-2:]))
+        return features + embedded
+
+
+def draw_by_name(network: nn.Module) -> None:
+    """Normal convolutions, std sqrt(2 / (k * k * out)) as in PyTorch-Encoding; normalisation starts at 1 and 0.
+
+    Each convolution draws from a stream of its own name, so tensors that two configurations share start out alike.
+    There is nothing to draw on the meta device, where a draw would load torch's compiler.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
+            fan_out = module.out_channels * math.prod(module.kernel_size)
+            with own_draws(name):
+                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+
+
+def need_coarser_levels(owner: nn.Module, levels: Levels) -> None:
+    """Reject a pyramid whose last three levels do not become coarser.
+
+    Raises:
+        WiringError: for fewer than three levels, or three that leave nothing to upsample.
+    """
+    need_levels(owner, levels, 3, "take a backbone with more stages")
+    strides = tuple(level.stride for level in levels[-3:])
+    if not strides[0] <= strides[1] <= strides[2] or strides[0] == strides[2]:
+        raise WiringError(
+            f"{type(owner).__name__} upsamples to the third level from the end, so the last three must become coarser, "
+            f"as in strides 8, 16, 32; got strides {', '.join(map(str, strides))}; take a backbone with "
+            "output_stride=32, or neck=None"
+        )

@@ -1,0 +1,1 @@
+"""Losses as Parts of a variant, and the targets that they need."""

@@ -1,0 +1,1 @@
+"""Necks: a pyramid in, a pyramid out, between backbone and head."""

@@ -1,0 +1,77 @@
+"""Feature pyramid network over the last three levels, fused at stride 8.
+
+Shapes: features [C1, …, C5] -> [C1, …, C4, fused]; the fused map has C3's size and ``3 * width`` or ``width`` channels.
+
+**Source**: Lin et al., Feature Pyramid Networks for Object Detection, 2017, section 3: 1x1 laterals, a top-down sum and
+a 3x3 convolution on each level, with bias, without normalisation or activation.
+
+**Departures**:
+- Detection reads each level by itself, a decode head reads one map, so the levels are fused. By default they are
+  concatenated at C3's size, as JPU and UPerNet (Xiao et al., 2018) do, so that the head is given all of them;
+  ``finest`` is P3 alone, into which the top-down path has summed the others already.
+- The top-down path resizes bilinearly, like the whole network; the paper takes the nearest neighbour.
+- Three levels, from C3 on: what JPU reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench.network.layers import Resize, need_coarser_levels, own_draws
+from bench.parts import Count, Level, Levels
+
+
+class FPN(nn.Module):
+    """Features -> the same list with the last map replaced by the fused one, at the stride of the third from the end.
+
+    Args:
+        levels: the backbone's pyramid; the last three levels are read.
+        width: channels of each level.
+        fusion: ``concat`` of all levels, their ``sum``, or the ``finest`` one alone.
+
+    Raises:
+        WiringError: for fewer than three levels, or three that leave nothing to upsample.
+    """
+
+    def __init__(
+        self, levels: Levels, *, width: Count = 256, fusion: Literal["concat", "sum", "finest"] = "concat"
+    ) -> None:
+        super().__init__()
+        need_coarser_levels(self, levels)
+        self.fusion = fusion
+        self.resize = Resize()
+        self.top_down = TopDown(
+            [level.channels for level in levels[-3:]], width, smoothed=1 if fusion == "finest" else 3
+        )
+        self.out_levels: Levels = (*levels[:-1], Level(3 * width if fusion == "concat" else width, levels[-3].stride))
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        maps = self.top_down(features[-3:])
+        size = maps[0].shape[-2:]
+        maps = [self.resize(x, size) for x in maps]
+        return [*features[:-1], torch.cat(maps, dim=1) if self.fusion == "concat" else torch.stack(maps).sum(dim=0)]
+
+
+class TopDown(nn.Module):
+    """Maps from fine to coarse -> the ``smoothed`` finest levels of their pyramid, each of ``width`` channels."""
+
+    def __init__(self, channels: Sequence[int], width: int, *, smoothed: int) -> None:
+        super().__init__()
+        self.resize = Resize()
+        self.laterals = nn.ModuleList(nn.Conv2d(each, width, 1) for each in channels)
+        self.smooth = nn.ModuleList()
+        for index in range(smoothed):
+            with own_draws(f"smooth {index}"):
+                self.smooth.append(nn.Conv2d(width, width, 3, padding=1))
+        for conv in (*self.laterals, *self.smooth):
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        sums = [lateral(x) for lateral, x in zip(self.laterals, features, strict=True)]
+        for index in reversed(range(len(sums) - 1)):
+            sums[index] = sums[index] + self.resize(sums[index + 1], sums[index].shape[-2:])
+        return [smooth(x) for smooth, x in zip(self.smooth, sums, strict=False)]

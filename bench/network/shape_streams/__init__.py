@@ -1,0 +1,1 @@
+"""Shape streams: a branch for boundaries beside the backbone."""

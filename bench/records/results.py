@@ -1,0 +1,250 @@
+"""Results: a folder of records as DataFrames, one row a trial. Plain Python and pandas; no torch, no ray.
+
+mIoU, medians and totals are derived by :meth:`Results.frame`, in :mod:`bench.records.derived`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.protocol.columns import COLUMNS, META, Column, column
+from bench.protocol.scores import iou
+from bench.protocol.setting import Setting
+from bench.records.derived import columns_of, doubts
+from bench.records.files import RecordError, no_collection
+from bench.records.plan import _levels_of, labels_of, read_plan
+from bench.records.record import Record, read_all
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder as read: what was planned and what came of it. What is derived from records is derived once.
+
+    Attributes:
+        plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned cell.
+        records: the records of planned cells.
+        stale: records whose key no planned cell has: made by other source, data or settings.
+        folder: where they were read from, if they were.
+    """
+
+    plan: Mapping[str, Any]
+    records: Sequence[Record]
+    stale: Sequence[Record] = ()
+    folder: Path | None = None
+
+    @property
+    def factors(self) -> dict[str, list[str]]:
+        """Factor -> its levels, in the study's order."""
+        return {name: list(levels) for name, levels in self.plan["factors"].items()}
+
+    @property
+    def variants(self) -> list[str]:
+        """Names of the planned variants, in the study's order, excluded ones left out."""
+        return list(dict.fromkeys(cell["variant"] for cell in self.plan["cells"] if not cell.get("excluded")))
+
+    @property
+    def baseline(self) -> str:
+        return str(self.plan["baseline"])
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """The measured columns: :data:`~bench.protocol.columns.COLUMNS` and those that the recipe adds."""
+        names = dict.fromkeys(name for _, derived in self._rows for name in derived)
+        return {**COLUMNS, **{name: column(name) for name in names if name not in COLUMNS}}
+
+    def planned(self, stage: str) -> dict[str, int]:
+        """Variant -> how many trials of a stage are planned."""
+        return dict(self._planned.get(stage, {}))
+
+    @cached_property
+    def _planned(self) -> dict[str, Counter[str]]:
+        counts: dict[str, Counter[str]] = {}
+        for cell in self.plan["cells"]:
+            if not cell.get("excluded"):
+                counts.setdefault(cell["stage"], Counter())[cell["variant"]] += 1
+        return counts
+
+    def frame(self) -> pd.DataFrame:
+        """One row a planned quality or cost trial; speed comparisons are in :func:`bench.evidence.speedups.frame`.
+
+        Its columns are :data:`~bench.protocol.columns.META`, one a factor, and exactly :attr:`columns`, NaN where
+        nothing was measured.
+
+        A trial without a record has the status ``missing``; one timed on two hardware classes has a row for each.
+        """
+        return self._frame.copy()
+
+    def trials(self) -> pd.DataFrame:
+        """One row a planned trial of any stage: :data:`~bench.protocol.columns.META`, and ``setting``, which only a
+        speed comparison has."""
+        return pd.DataFrame([meta for meta, _ in self._rows], columns=[*META, "setting"])
+
+    def scores(self, name: str) -> dict[str, dict[int, float]]:
+        """Variant -> seed -> a quality column in its stored unit, of what was measured."""
+        found: dict[str, dict[int, float]] = {}
+        for meta, derived in self._rows:
+            if meta["stage"] == "quality" and not math.isnan(value := derived.get(name, math.nan)):
+                found.setdefault(meta["variant"], {})[meta["seed"]] = value
+        return found
+
+    def class_iou(self) -> pd.DataFrame:
+        """One row a (trial, class): variant, seed, class, iou; NaN for a class with an empty union."""
+        return self._class_iou.copy()
+
+    def curves(self) -> pd.DataFrame:
+        """One row a (trial, recorded iteration): variant, seed, iteration, loss."""
+        histories = [(record, record.measured["history"]) for record in self._done("quality")]
+        return _long(
+            ("iteration", int), "loss", [(r, history["iteration"], history["loss"]) for r, history in histories]
+        )
+
+    @cached_property
+    def made(self) -> dict[Any, Any]:
+        """What others have derived from these results and keep with them (:mod:`bench.evidence.once`)."""
+        return {}
+
+    @cached_property
+    def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
+        """Of each trial: meta and levels, and the measured columns of one of quality or cost."""
+        by_cell: dict[str, list[Record]] = {}
+        for record in self.records:
+            by_cell.setdefault(record.cell_key, []).append(record)
+        nothing: list[Record | None] = [None]
+        with no_collection():
+            derived = self._derived()
+            return [
+                _row(cell, record, derived.get(record.key, {}) if record else {}, self.plan["name"])
+                for cell in self.plan["cells"]
+                for record in by_cell.get(cell["key"], nothing)
+            ]
+
+    def _derived(self) -> dict[str, dict[str, float]]:
+        """Key of a quality or cost record that is done -> its columns."""
+        found: dict[str, dict[str, float]] = {}
+        for stage in ("quality", "cost"):
+            done = list(self._done(stage))
+            derived = columns_of(stage, [record.measured for record in done])
+            found |= zip((record.key for record in done), derived, strict=True)
+        return found
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        measured = self.columns
+        rows = [{**meta, **derived} for meta, derived in self._rows if meta["stage"] != "speed"]
+        names = [*META, *self.factors, *measured]
+        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(measured, float))
+
+    @cached_property
+    def _class_iou(self) -> pd.DataFrame:
+        done = list(self._done("quality"))
+        ious = iou([record.measured["confusion"] for record in done]).tolist() if done else []
+        rows = [(record, record.measured["classes"], own) for record, own in zip(done, ious, strict=True)]
+        return _long(("class", object), "iou", rows)
+
+    def _done(self, stage: str) -> Iterator[Record]:
+        return (r for r in self.records if r.trial["stage"] == stage and r.status == "done")
+
+
+def _long(
+    name: tuple[str, type], value: str, trials: Sequence[tuple[Record, Sequence[Any], Sequence[float]]]
+) -> pd.DataFrame:
+    """One row a (trial, entry): variant, seed, the entry's name and its value. Text is Python's own: there may be
+    millions of rows, and to go through Arrow's takes ten times as long."""
+    rows = [len(values) for _, _, values in trials]
+    names = [each for _, names, values in trials for each, _ in zip(names, values, strict=True)]
+    variants = np.array([record.trial["variant"] for record, _, _ in trials], dtype=object)
+    columns = {
+        "variant": pd.Series(np.repeat(variants, rows), dtype=object),
+        "seed": np.repeat(np.array([record.trial["seed"] for record, _, _ in trials], dtype=int), rows),
+        name[0]: pd.Series(names, dtype=name[1]),
+        value: np.array([each for _, _, values in trials for each in values], dtype=float),
+    }
+    return pd.DataFrame(columns)
+
+
+def load(folder: str | Path) -> Results:
+    """The results in ``folder``: its ``study.json`` and everything under ``records/``.
+
+    Raises:
+        RecordError: for a folder without ``study.json``, unreadable records or two records of one trial.
+    """
+    folder = Path(folder)
+    plan = read_plan(folder)
+    cells = {cell["key"]: cell for cell in plan["cells"]}
+    found = read_all(folder / "records")
+    records = tuple(record for record in found if record.cell_key in cells)
+    for record in records:
+        _check_planned(record, cells[record.cell_key], plan["data"]["classes"])
+    return Results(
+        plan, records, stale=tuple(record for record in found if record.cell_key not in cells), folder=folder
+    )
+
+
+def _check_planned(record: Record, cell: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Raises RecordError for a record of another trial or of other classes than the cell of its key."""
+    for name in ("variant", "stage", "seed"):
+        if record.trial.get(name) != cell[name]:
+            raise RecordError(
+                f"{record.file_name} has the key of a planned trial with {name} {cell[name]!r}, but says "
+                f"{record.trial.get(name)!r}; delete it and run again"
+            )
+    if record.status == "done" and cell["stage"] == "quality" and record.measured["classes"] != classes:
+        raise RecordError(
+            f"{record.file_name} was measured on other classes than the plan's ({len(record.measured['classes'])} and "
+            f"{len(classes)}); delete it and run again"
+        )
+
+
+def frame(folder: str | Path) -> pd.DataFrame:
+    """:meth:`Results.frame` of a results folder."""
+    return load(folder).frame()
+
+
+def _row(
+    cell: Mapping[str, Any], record: Record | None, derived: dict[str, float], study: str
+) -> tuple[dict[str, Any], dict[str, float]]:
+    status = "excluded" if cell.get("excluded") else "missing" if record is None else record.status
+    meta: dict[str, Any] = {
+        "key": cell["key"],
+        "study": study,
+        "variant": cell["variant"],
+        "stage": cell["stage"],
+        "seed": cell["seed"],
+        "status": status,
+        "reason": cell.get("excluded") or (record.outcome.get("reason") if record else None) or "",
+        "device": record.environment.get("device", "") if record else "",
+        "host": record.environment.get("host", "") if record else "",
+        "file": record.file_name if record else "",
+        "setting": Setting(**cell["setting"]).name if cell.get("setting") else "",
+        **cell["levels"],
+    }
+    if record is None or record.status != "done":
+        return meta, {}
+    return {**meta, "reason": "; ".join(doubts(record.measured, derived))}, derived
+
+
+def levels_of(results: Results) -> dict[str, dict[str, str]]:
+    """Variant -> its level of every factor."""
+    return _levels_of(results.plan)
+
+
+def labels(results: Results) -> dict[str, str]:
+    """Variant -> its short name: what differs from the baseline, ``attention=on + gate=on``.
+
+    The variant's own name where that says nothing or would say the same of two variants.
+    """
+    return labels_of(results.plan)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table's rows as dictionaries, in their own types."""
+    return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)]

@@ -1,0 +1,1 @@
+"""Figures of the report, each a plotly figure with the data that it shows."""

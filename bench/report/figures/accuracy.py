@@ -1,0 +1,188 @@
+"""Figures of accuracy against what it costs, with the Pareto front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.evidence import stats
+from bench.protocol.columns import column
+from bench.protocol.words import plural
+from bench.records.derived import percentile
+from bench.records.results import Results, labels
+from bench.report.figures.axes import focus
+from bench.report.figures.figure import (
+    BASELINE_COLOUR,
+    Figure,
+    Look,
+    bars,
+    blank,
+    finished,
+    in_sentence,
+    looks,
+    mean_interval,
+)
+
+COSTS = ("latency_s", "macs", "parameters", "peak_bytes")
+MOST_DOTS = 400
+"""Of seeds in one figure; with more, means alone are drawn."""
+MOST_JUDGED = 60
+"""Variants; with more, it is not asked how certain their places on the front are: each is compared with each."""
+MOST_NAMED = 6
+ON, MAYBE_ON, MAYBE_OFF, OFF = "on", "on, uncertain", "off, uncertain", "off"
+"""A variant's place: on the front of means, or beaten; uncertain where seeds do not settle it."""
+
+
+def accuracy_against(results: Results, cost: str) -> Figure:
+    """mIoU against a cost: a dot a seed, a larger mark at each variant's mean, and the front of the means."""
+    x, y = column(cost), column("miou")
+    scores, costs = _scores(results, cost)
+    quartiles = _quartiles(results) if cost == "latency_s" else {}
+    place = places(costs, scores)
+    dots = sum(map(len, scores.values())) <= MOST_DOTS
+    figure, means = blank(x.title, y.title, height=400), {}
+    rows: list[tuple[str, str, float, float, float, float, str]] = []
+    seen = {variant: look for variant, look in looks(results).items() if variant in scores}
+    for variant, look in seen.items():
+        at, own = costs[variant] * x.scale, scores[variant]
+        seeds, values = list(own), [value * y.scale for value in own.values()]
+        rows += [
+            (look.label, str(seed), at, value, math.nan, math.nan, "")
+            for seed, value in zip(seeds, values, strict=True)
+        ]
+        if dots:
+            figure.add_scatter(
+                x=[at] * len(values), y=values, mode="markers", marker=look.marker(6, opacity=0.45), name=look.name,
+                text=[f"{look.name}, seed {seed}" for seed in seeds], hovertemplate=_HOVER,
+            )  # fmt: skip
+        mean, low, high = mean_interval(values)
+        what = f"mean of {len(values)}"
+        ends = [each * x.scale for each in quartiles.get(variant, ())]
+        figure.add_scatter(
+            x=[at], y=[mean], mode="markers", marker=look.marker(11), name=look.name,
+            error_y=bars([mean], [low], [high], look.colour),
+            error_x=bars([at], ends[:1], ends[1:], look.colour) if ends else None,
+            text=[f"{look.name}, {what}"], hovertemplate=_HOVER,
+        )  # fmt: skip
+        means[variant] = (at, mean)
+        rows.append((look.label, what, at, mean, low, high, place[variant]))
+    _add_front(figure, [means[variant] for variant in means if place[variant] in (ON, MAYBE_ON)])
+    data = pd.DataFrame(rows, columns=["Variant", "Seed", x.title, y.title, "low", "high", "Pareto front"])
+    table = data if dots else data[data["Pareto front"] != ""].reset_index(drop=True)
+    limits, cut = focus(*(table[name].tolist() for name in (y.title, "low", "high")))
+    figure.update_yaxes(range=limits)
+    return finished(
+        f"miou-against-{cost.replace('_', '-')}", f"mIoU against {in_sentence(x.label)}",
+        _caption(results, cost, place, dots) + cut, figure, table, "point", section="cost", key=_key(results),
+        data=data, group="miou-against",
+    )  # fmt: skip
+
+
+_HOVER = "%{text}<br>%{x:.4g}, %{y:.2f}<extra></extra>"
+
+
+def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]) -> dict[str, str]:
+    """Variant -> its place on the Pareto front of mean scores, one of :data:`ON` and what follows it.
+
+    On it is what no variant of the same or a lower cost equals or beats. A place is certain if the paired 95 % interval
+    of every difference that makes it one, or of one difference that makes it none, leaves 0 out; costs count as exact.
+    Of more than :data:`MOST_JUDGED` variants only the place by means is given.
+
+    Args:
+        costs: variant -> cost.
+        scores: variant -> seed -> score, higher is better.
+    """
+    means = {variant: sum(own.values()) / len(own) for variant, own in scores.items()}
+    found = {}
+    for variant in scores:
+        rivals = [
+            other for other in scores
+            if other != variant and (costs[other], -means[other]) != (costs[variant], -means[variant])
+            and costs[other] <= costs[variant]
+        ]  # fmt: skip
+        on = all(means[variant] > means[other] for other in rivals)
+        if len(scores) > MOST_JUDGED:
+            found[variant] = ON if on else OFF
+            continue
+        effects = [_paired(scores[variant], scores[other]) for other in rivals]
+        clear = [each.p < stats.ALPHA and (each.delta > 0) == on for each in effects]
+        certain = all(clear) if on else any(clear)
+        found[variant] = {(True, True): ON, (True, False): MAYBE_ON, (False, False): MAYBE_OFF, (False, True): OFF}[
+            on, certain
+        ]
+    return found
+
+
+def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Effect:
+    common = sorted(set(a) & set(b))
+    return stats.paired([a[seed] for seed in common], [b[seed] for seed in common])
+
+
+def _add_front(figure: Any, points: Sequence[tuple[float, float]]) -> None:
+    """The best mean that each cost buys, as a step."""
+    ordered = sorted(points)
+    if len(ordered) > 1:
+        figure.add_scatter(
+            x=[x for x, _ in ordered], y=[y for _, y in ordered], mode="lines", hoverinfo="skip", name="Pareto front",
+            line={"color": BASELINE_COLOUR, "width": 1.4, "dash": "dot", "shape": "hv"},
+        )  # fmt: skip
+
+
+def _caption(results: Results, cost: str, place: Mapping[str, str], dots: bool) -> str:
+    names = labels(results)
+    unsure = [names[variant] for variant, each in place.items() if each in (MAYBE_ON, MAYBE_OFF)]
+    more = f" and {plural(len(unsure) - MOST_NAMED, 'other')}" if len(unsure) > MOST_NAMED else ""
+    seeds = "small dots: one seed each." if dots else "seeds are in the file alone, they are too many to draw."
+    across = " Across: the quartiles of its samples." if cost == "latency_s" else ""
+    exact = "medians count" if cost == "latency_s" else "costs count"
+    asked = f" (paired 95 % intervals, each pair for itself; {exact} as exact)"
+    if len(place) > MOST_JUDGED:
+        certainty = "How certain a place on it is was not asked of so many variants."
+    elif unsure:
+        certainty = f"Not settled by the seeds{asked}: {', '.join(unsure[:MOST_NAMED])}{more}."
+    else:
+        certainty = f"The seeds settle every place on it{asked}."
+    return (
+        f"Marks: means over seeds, with a Student-t 95 % interval; {seeds}{across} Dotted: the Pareto front of the "
+        f"means. {certainty} {column(cost).definition}"
+    )
+
+
+def _scores(results: Results, cost: str) -> tuple[dict[str, dict[int, float]], dict[str, float]]:
+    """Variant -> seed -> mIoU, and variant -> cost, of variants that have both."""
+    frame = results.frame()
+    comparable = frame[
+        (frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(_crowded(results, cost))
+    ]
+    costs = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
+    scores = {variant: own for variant, own in results.scores("miou").items() if variant in costs}
+    return scores, costs
+
+
+def _key(results: Results) -> list[Look]:
+    """Of variants that any of these figures may draw: the same for all, so that they share a legend."""
+    frame = results.frame()
+    costed = set(frame.loc[frame["stage"].eq("cost") & frame["status"].eq("done"), "variant"])
+    scored = results.scores("miou")
+    return [look for variant, look in looks(results).items() if variant in costed and variant in scored]
+
+
+def _quartiles(results: Results) -> dict[str, tuple[float, float]]:
+    """Variant -> first and third quartile of its latency in seconds."""
+    samples = {
+        record.trial["variant"]: record.measured["latency_s"]
+        for record in results.records
+        if record.trial["stage"] == "cost" and record.status == "done"
+    }
+    return {variant: (percentile(own, 0.25), percentile(own, 0.75)) for variant, own in samples.items()}
+
+
+def _crowded(results: Results, cost: str) -> list[str]:
+    """Variants whose timing or memory is not comparable, for other work may have shared the machine."""
+    if cost not in ("latency_s", "peak_bytes"):
+        return []
+    cost_records = (record for record in results.records if record.trial["stage"] == "cost")
+    return [record.trial["variant"] for record in cost_records if record.measured.get("isolated") is False]

@@ -1,0 +1,199 @@
+"""Figures of classes: their IoU, how it differs from the baseline's, and what is taken for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bench.evidence import classes as per_class
+from bench.evidence import effects as compare
+from bench.protocol.columns import column
+from bench.protocol.words import difference_unit, plural
+from bench.records.results import Results, labels
+from bench.report.figures.axes import apart, focus, tick, wrapped
+from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, text
+
+MOST_VARIANTS = 8
+"""Whose values are drawn side by side."""
+ROOM = 0.85
+"""Of a class's row, for its marks."""
+MOST_DIFFERENCES = 6
+"""Variants whose differences are drawn."""
+MOST_MATRICES = 4
+"""Variants whose confusion matrix is drawn."""
+MOST_CLASSES_WITH_TEXT = 12
+"""Of a matrix; in a larger one a cell is too small for its number."""
+MOST_CHARACTERS = 30
+"""Of a matrix's labels side by side; longer ones stand upright."""
+Counts = npt.NDArray[np.int64]
+BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
+"""From the page's own paper, light or dark, to a blue on which its ink has a contrast of 5 to 1."""
+
+
+def class_iou(results: Results) -> Figure:
+    """Mean IoU of every class, one mark each for :data:`MOST_VARIANTS` variants, one below the other."""
+    seen, scale, names = looks(results), column("miou").scale, _classes(results)
+    every = results.class_iou().dropna(subset=["iou"])
+    chosen = set(notable(results, MOST_VARIANTS))
+    known = every[every["variant"].isin(chosen)]
+    variants = [variant for variant in seen if variant in set(known["variant"])]
+    classes = [name for name in names if name in set(known["class"])]
+    head = "IoU (%) ↑"
+    figure, rows = blank(head, None, height=110 + (8 * len(variants) + 14) * max(1, len(classes))), []
+    groups = every.groupby(["variant", "class"], sort=False)["iou"]
+    means: dict[Any, float] = (groups.mean() * scale).to_dict()
+    counts: dict[Any, int] = groups.count().to_dict()
+    for index, variant in enumerate(variants):
+        look, there = seen[variant], [name for name in classes if (variant, name) in means]
+        own = [(name, look.label, means[variant, name], counts[variant, name]) for name in there]
+        figure.add_scatter(
+            x=[row[2] for row in own],
+            y=[classes.index(name) + apart(index, len(variants), ROOM) for name in there], mode="markers",
+            marker=look.marker(9), name=look.name, text=[f"{text(row[0])}, n = {row[3]}" for row in own],
+            hovertemplate="%{text}: %{x:.2f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+        rows += own
+    _class_axis(figure, classes)
+    heads = ["Class", "Variant", head, "n"]
+    data = [(name, seen[variant].label, mean, counts[variant, name]) for (variant, name), mean in means.items()]
+    caption = (
+        "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
+        f"{others(every['variant'].nunique() - len(variants))}"
+    )
+    return finished(
+        "class-iou", "IoU by class", caption, figure, pd.DataFrame(rows, columns=heads), "point", section="classes",
+        key=drawn(seen, known), data=pd.DataFrame(data, columns=heads),
+    )  # fmt: skip
+
+
+def differences(results: Results) -> Figure:
+    """Δ IoU of every class with its interval, variants one below the other."""
+    compared, seen, scale = per_class.differences(results), looks(results), column("miou").scale
+    data = compared[compared["n"] > 0]
+    variants = [each for each in notable(results, MOST_DIFFERENCES + 1) if each in set(data["variant"])]
+    known = data[data["variant"].isin(variants)]
+    classes = [name for name in _classes(results) if name in set(known["class"])]
+    head = f"Δ IoU ({difference_unit('miou')})"
+    figure, rows = blank(head, None, height=110 + (14 * len(variants) + 14) * max(1, len(classes))), []
+    for index, variant in enumerate(variants):
+        own, look = known[known["variant"] == variant], seen[variant]
+        ends = {end: [float(value) * scale for value in own[end]] for end in ("delta", "low", "high")}
+        figure.add_scatter(
+            x=ends["delta"], y=[classes.index(name) + apart(index, len(variants), ROOM) for name in own["class"]],
+            mode="markers", marker=look.marker(8), name=look.name,
+            error_x=bars(ends["delta"], ends["low"], ends["high"], look.colour),
+            text=[f"{text(name)}, n = {n}" for name, n in zip(own["class"], own["n"], strict=True)],
+            hovertemplate="%{text}: %{x:+.2f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+        rows += [
+            (name, look.label, *values)
+            for name, *values in zip(own["class"], ends["delta"], ends["low"], ends["high"], own["n"], strict=True)
+        ]
+    limits, cut = focus([0.0, *known["delta"] * scale], *([*known[end] * scale] for end in ("low", "high")))
+    figure.update_xaxes(zeroline=True, zerolinewidth=2, range=limits if len(known) else None)
+    _class_axis(figure, classes)
+    some = others(data["variant"].nunique() - len(variants))
+    caption = (
+        "Mean over seeds of a class's IoU minus the baseline's in the same seed, with its Student-t 95 % interval, "
+        f"each for itself: with many classes, some leave 0 out by chance.{cut}{some}"
+    )
+    table = pd.DataFrame(rows, columns=["Class", "Variant", head, "low", "high", "n"])
+    return finished(
+        "class-differences", "Difference by class", caption, figure, table, "point", section="classes",
+        key=drawn(seen, known), data=data,
+    )  # fmt: skip
+
+
+def others(count: int) -> str:
+    """What a caption says of variants that are not drawn."""
+    return f" Not drawn, for room: {plural(count, 'other variant')}; the file below has all." if count > 0 else ""
+
+
+def _class_axis(figure: Any, classes: Sequence[str]) -> None:
+    """A row a class, the first on top, with a line between two."""
+    figure.update_yaxes(
+        tickvals=list(range(len(classes))), ticktext=[wrapped(name) for name in classes], showgrid=False,
+        range=[len(classes) - 0.5, -0.5], ticks="", ticklabelstandoff=5,
+    )  # fmt: skip
+    for edge in range(1, len(classes)):
+        figure.add_hline(y=edge - 0.5, line_width=1, line_color="rgba(128,128,128,0.25)")
+
+
+def confusion(results: Results) -> list[Figure]:
+    """Where each class's pixels went, summed over seeds and each row in per cent: one matrix a :func:`notable` variant,
+    one mark a cell. A class without a labelled pixel has no cells."""
+    names, found = labels(results), []
+    for number, variant in enumerate(notable(results, MOST_MATRICES), start=1):
+        found.append(_matrix(variant, names[variant], number, _classes(results), _confusions(results, variant)))
+    return found
+
+
+def notable(results: Results, most: int) -> list[str]:
+    """The baseline, then variants that are resolved from it, then the others, each by mean mIoU; at most ``most``.
+
+    Only what was measured."""
+    scores = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores("miou").items()}
+    effects = compare.effects(results, "miou")
+    resolved = set(effects.loc[effects["verdict"] != "not resolved", "variant"])
+    order = sorted(scores, key=lambda each: (each != results.baseline, each not in resolved, -scores[each]))
+    return order[:most]
+
+
+def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confusions: Sequence[Counts]) -> Figure:
+    counts = np.sum(confusions, axis=0)
+    total = counts.sum(1, keepdims=True)
+    share = 100 * counts / np.where(total == 0, 1, total)
+    known = [index for index in range(len(classes)) if total[index, 0] > 0]
+    ticks, few = [text(name) for name in classes], len(classes) <= MOST_CLASSES_WITH_TEXT
+    upright = len(classes) * max(map(len, classes)) > MOST_CHARACTERS
+    figure = blank("Prediction", "Label", height=180 + max(18 if not few else 30, 320 // len(classes)) * len(classes))
+    figure.add_heatmap(
+        z=[share[index].tolist() if index in known else [None] * len(classes) for index in range(len(classes))],
+        x=ticks, y=ticks, colorscale=BLUES, zmin=0, zmax=100, showscale=False, xgap=1, ygap=1, hoverongaps=False,
+        hovertemplate="%{y} taken for %{x}: %{z:.2f} %<extra></extra>",
+    )  # fmt: skip
+    if few:
+        # In a trace of its own the numbers have the page's ink; a heat map's own text takes no notice of transparency.
+        figure.add_scatter(
+            x=[ticks[col] for _ in known for col in range(len(classes))],
+            y=[ticks[row] for row in known for _ in classes], mode="text", hoverinfo="skip", textfont={"size": 11},
+            text=[f"{share[row, col]:.0f}" for row in known for col in range(len(classes))],
+        )  # fmt: skip
+    axis = {"type": "category", "showgrid": False, "ticks": "", "ticklabelstandoff": 4, "categoryarray": ticks}
+    figure.update_yaxes(
+        range=[len(classes) - 0.5, -0.5], tickvals=ticks, ticktext=[tick(name) for name in classes], **axis
+    )
+    figure.update_xaxes(
+        range=[-0.5, len(classes) - 0.5], tickangle=-90 if upright else 0, tickvals=ticks,
+        ticktext=[tick(name) for name in classes], **axis,
+    )  # fmt: skip
+    rows = [
+        (variant, classes[row], classes[col], int(counts[row, col]), float(share[row, col]))
+        for row in known for col in range(len(classes))
+    ]  # fmt: skip
+    data = pd.DataFrame(rows, columns=["variant", "label", "prediction", "pixels", "share of the label (%)"])
+    table = data.drop(columns="variant").set_axis(["Label", "Prediction", "Pixels", "Share of the label (%)"], axis=1)
+    caption = (
+        "Share in per cent of the pixels of each label (row) that were taken for each class (column), of the pixels "
+        f"of {plural(len(confusions), 'seed')} together; void pixels left out. The diagonal is what was right."
+    )
+    return finished(
+        f"confusion-{number}", f"Confusion: {label}", caption, figure, table, "cell", section="classes", data=data,
+        group="confusion",
+    )  # fmt: skip
+
+
+def _confusions(results: Results, variant: str) -> list[Counts]:
+    return [
+        np.asarray(record.measured["confusion"], dtype=np.int64)
+        for record in results.records
+        if record.trial["stage"] == "quality" and record.status == "done" and record.trial["variant"] == variant
+    ]
+
+
+def _classes(results: Results) -> list[str]:
+    return [str(name) for name in results.plan["data"]["classes"]]

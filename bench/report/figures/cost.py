@@ -1,0 +1,231 @@
+"""Figures of where cost is: parts of each variant, and how they grow with the input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.protocol.columns import column
+from bench.protocol.words import plural
+from bench.records.files import RecordError, read_json
+from bench.records.results import Results, labels
+from bench.report.figures.axes import log_axis, most_lines, wrapped
+from bench.report.figures.figure import Figure, Look, blank, finished, part_looks
+
+SLOTS = ("backbone", "neck", "head", "shape_stream", "auxiliary", "outside")
+"""In this order wherever they occur; ``outside`` is what belongs to no slot, such as the last resize."""
+MOST_VARIANTS = 20
+"""That are drawn; of more, the first."""
+MOST_GROWN = 3
+"""Variants whose growth is drawn."""
+ATTRIBUTED = ("parameters", "macs", "activation_bytes")
+"""Measured columns that are sums over parts."""
+GROWN = {
+    "macs": ("MACs (G)", 1e-9, "MACs"),
+    "saved_bytes": ("Saved for the backward pass (MiB)", 2**-20, "memory for training"),
+    "time_s": ("Time (ms)", 1e3, "time"),
+}
+"""Quantity of ``bench cost`` -> axis, scale, what it is called."""
+
+
+def attribution(results: Results) -> list[Figure]:
+    """Parameters, MACs and saved activations of each variant's parts as stacked bars; one mark a variant and part."""
+    found = {name: _parts(results, name) for name in ATTRIBUTED}
+    slots = _ordered({slot for parts in found.values() for own in parts.values() for slot in own})
+    return [_stacked(results, name, parts, part_looks(slots)) for name, parts in found.items() if parts]
+
+
+def _parts(results: Results, name: str) -> dict[str, dict[str, float]]:
+    """Variant -> part -> its share of a column, in the stored unit, zeros left out; of what was measured."""
+    found = {}
+    for record in results.records:
+        if record.trial["stage"] == "cost" and record.status == "done":
+            measured = record.measured
+            own = {
+                "parameters": measured["parameters"],
+                "macs": measured["macs"],
+                "activation_bytes": (measured.get("training_memory") or {}).get("saved_bytes", {}),
+            }[name]
+            # The column leaves the auxiliary head's parameters out: it is not deployed.
+            found[str(record.trial["variant"])] = {
+                slot: float(value) for slot, value in own.items()
+                if value and not (name == "parameters" and slot == "auxiliary")
+            }  # fmt: skip
+    return {variant: found[variant] for variant in results.variants if found.get(variant)}
+
+
+def _stacked(results: Results, name: str, parts: Mapping[str, Mapping[str, float]], seen: Mapping[str, Look]) -> Figure:
+    measured, names = column(name), labels(results)
+    variants = list(parts)[:MOST_VARIANTS]
+    lines = most_lines(names[variant] for variant in variants)
+    figure, rows = blank(measured.title, None, height=90 + (14 + 16 * lines) * len(variants)), []
+    for slot, look in seen.items():
+        having = [variant for variant in variants if slot in parts[variant]]
+        if having:
+            values = [parts[variant][slot] * measured.scale for variant in having]
+            figure.add_bar(
+                x=values, y=[wrapped(names[variant]) for variant in having], orientation="h", name=look.name,
+                marker={"color": look.colour, "line": {"color": "rgba(255,255,255,0.8)", "width": 1}},
+                hovertemplate="%{y}: %{x:.4g}<extra>%{fullData.name}</extra>",
+            )  # fmt: skip
+            rows += [(names[variant], slot, value) for variant, value in zip(having, values, strict=True)]
+    figure.update_layout(barmode="stack", bargap=0.35)
+    order = [wrapped(names[variant]) for variant in variants]
+    figure.update_yaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=order,
+        autorange="reversed",
+        showgrid=False,
+        ticks="",
+        ticklabelstandoff=5,
+    )
+    caption = f"Stacked: what each part has of the whole. {measured.definition}"
+    if len(parts) > len(variants):
+        caption += f" The first {len(variants)} of {len(parts)} variants."
+    table = pd.DataFrame(rows, columns=["Variant", "Part", measured.title])
+    data = pd.DataFrame(
+        [(variant, slot, value) for variant, own in parts.items() for slot, value in own.items()],
+        columns=["variant", "part", name],
+    )
+    return finished(
+        f"{name.replace('_', '-')}-by-part", f"{measured.label} by part", caption, figure, table, "bar", section="cost",
+        key=[replace(look, symbol="square") for look in seen.values()], data=data, group="by-part",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grown:
+    """One quantity of one part of a variant at several sizes.
+
+    Attributes:
+        variant: its name.
+        slot: of the network.
+        exponent: of the pixels, over all sizes; NaN where there is none.
+        points: pixels of the input and the quantity there, in the stored unit.
+    """
+
+    variant: str
+    slot: str
+    exponent: float
+    points: Sequence[tuple[int, float]]
+
+
+def growth(results: Results) -> list[Figure]:
+    """What ``bench cost`` measured at several sizes, a line a part; one mark a part and size. Nothing where it was not
+    run, or at one size alone.
+
+    Variants that were measured with other choices than their records say are left out, and counted in the caption.
+
+    Raises:
+        RecordError: for a file beside the records that ``bench cost`` did not write, two of one variant, or times of
+            different hardware.
+    """
+    if results.folder is None:
+        return []
+    documents = _documents(results.folder / "attribution")
+    chosen = {str(r.trial["variant"]): r.choices["variant"] for r in results.records if r.choices.get("variant")}
+    grown = [variant for variant in results.variants if variant in documents and documents[variant]["growth"]]
+    variants = [each for each in grown if chosen.get(each) in (None, documents[each].get("choices", {}).get("variant"))]
+    hardware = sorted({_hardware(documents[variant]) for variant in variants})
+    if len(hardware) > 1:
+        folder = results.folder / "attribution"
+        raise RecordError(f"{folder} has times of different hardware: {'; '.join(hardware)}; keep those of one")
+    stale = len(grown) - len(variants)
+    note = f" Left out: {plural(stale, 'variant')} measured with other choices than the records have." if stale else ""
+    found = {name: [each for v in variants for each in _grown(documents[v], name)] for name in GROWN}
+    where = f", on {hardware[0]}" if any(hardware) else ""
+    notes = dict.fromkeys(GROWN, note) | {"time_s": f" Times: medians of the timed forwards{where}.{note}"}
+    return [_growth(results, name, lines, variants, notes[name]) for name, lines in found.items() if lines]
+
+
+def _documents(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """Variant -> what ``bench cost`` wrote of it."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in sorted(folder.glob("*.json")):
+        document = _read(path)
+        if (variant := str(document["variant"])) in found:
+            raise RecordError(f"{path} is a second file of {variant}; keep one of them")
+        found[variant] = document
+    return found
+
+
+def _hardware(document: Mapping[str, Any]) -> str:
+    environment = document.get("environment", {})
+    return str(environment.get("hardware") or environment.get("device") or "")
+
+
+def _growth(results: Results, name: str, found: Sequence[Grown], variants: Sequence[str], note: str) -> Figure:
+    (axis, scale, called), names = GROWN[name], labels(results)
+    drawn = variants[:MOST_GROWN]
+    keys = {
+        (each.variant, each.slot): (each.slot if math.isnan(each.exponent) else f"{each.slot} ∝ px^{each.exponent:.2f}")
+        + (f", {names[each.variant]}" if len(drawn) > 1 else "")
+        for each in found
+        if each.variant in drawn
+    }
+    seen = dict(zip(keys, part_looks(keys.values()).values(), strict=True))
+    figure, rows = blank("Input (pixels)", axis, height=380), []
+    for each in found:
+        own = [(names[each.variant], each.slot, px, value * scale, each.exponent) for px, value in each.points]
+        if each.variant in drawn:
+            look = seen[each.variant, each.slot]
+            figure.add_scatter(
+                x=[row[2] for row in own], y=[row[3] for row in own], mode="lines+markers", name=look.name,
+                marker=look.marker(8), line=look.line(),
+                hovertemplate="%{x} px: %{y:.4g}<extra>%{fullData.name}</extra>",
+            )  # fmt: skip
+            rows += own
+    _log_axes(figure, [row[2] for row in rows], [row[3] for row in rows])
+    table = pd.DataFrame(rows, columns=["Variant", "Part", "Pixels", axis, "Exponent"])
+    caption = (
+        "Both axes logarithmic; the exponent is the slope, fitted over all sizes: 1 grows as the image does, 2 as its "
+        "square."
+        + note
+        + (f" The first {len(drawn)} of {len(variants)} variants." if len(variants) > len(drawn) else "")
+    )
+    return finished(
+        f"growth-{name.replace('_', '-')}", f"Growth of {called} with the input", caption, figure, table, "point",
+        section="cost", key=seen.values(), group="growth",
+    )  # fmt: skip
+
+
+def _log_axes(figure: Any, pixels: Sequence[int], values: Sequence[float]) -> None:
+    sizes = sorted(set(pixels))
+    figure.update_xaxes(type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes])
+    figure.update_yaxes(**log_axis(values))
+
+
+def _grown(document: Mapping[str, Any], name: str) -> list[Grown]:
+    exponents = {row["module"]: row["exponent"] for row in document["growth"] if row["quantity"] == name}
+    points: dict[str, list[tuple[int, float]]] = {}
+    for row in document["modules"]:
+        height, width = row["input_px"]
+        if row["depth"] <= 1 and row[name]:
+            points.setdefault(row["module"], []).append((int(height) * int(width), float(row[name])))
+    variant = str(document["variant"])
+    return [
+        Grown(variant, module, math.nan if exponents.get(module) is None else exponents[module], sorted(own))
+        for module, own in points.items()
+        if len(own) > 1
+    ]
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        document = read_json(path)
+        if not isinstance(document["modules"], list) or not isinstance(document["growth"], list):
+            raise TypeError("modules and growth are lists")
+        _ = document["variant"], [_grown(document, name) for name in GROWN]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise RecordError(f"{path} is no file of bench cost ({error}); delete it, or measure again") from error
+    return dict(document)
+
+
+def _ordered(slots: set[str]) -> list[str]:
+    return [*(slot for slot in SLOTS if slot in slots), *sorted(slots - set(SLOTS))]

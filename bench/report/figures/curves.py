@@ -1,0 +1,129 @@
+"""Figures over training and over tolerance: learning curves, and boundary F."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from bench.protocol.columns import FAMILIES, column
+from bench.records.results import Results, labels
+from bench.report.figures.axes import apart, focus, log_axis
+from bench.report.figures.classes import MOST_VARIANTS, notable, others
+from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, mean_interval
+
+MOST_LINES = 60
+"""Trials that are drawn one by one; of more, a mean a variant."""
+MOST_POINTS = 200
+"""Of a line."""
+TOO_MANY = "The mean of each variant's seeds: {} trials are too many; every seed's curve is in its record."
+ROOM = 0.08
+"""Of the largest tolerance, for the marks at one."""
+
+
+def learning_curves(results: Results) -> Figure:
+    """Training loss over iterations: a line a trial, a variant's mean where there are more than :data:`MOST_LINES`."""
+    data = results.curves()
+    trials = data.groupby(["variant", "seed"], sort=False, dropna=False).ngroups
+    each_seed = trials <= MOST_LINES
+    curves = data if each_seed else _means(data)
+    seen = looks(results)
+    figure, rows = blank("Iteration", "Training loss", height=400), []
+    for _, own in curves.groupby(["variant", "seed"], sort=False, dropna=False):
+        variant, seed = str(own["variant"].iloc[0]), str(own["seed"].iloc[0])
+        look, shown = seen[variant], _thinned(own)
+        figure.add_scatter(
+            x=shown["iteration"].tolist(), y=shown["loss"].tolist(), mode="lines", name=look.name,
+            line=look.line(1.4 if each_seed else 2), opacity=0.8, text=[f"seed {seed}"] * len(shown),
+            hovertemplate="%{text}, %{x}: %{y:.3f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+        last = own["loss"].tail(max(1, len(own) // 10)).mean()
+        rows.append((look.label, seed, int(own["iteration"].max()), float(own["loss"].iloc[0]), float(last)))
+    losses = [loss for trace in figure.data for loss in trace.y]
+    if losses and min(losses) > 0:
+        figure.update_yaxes(**log_axis(losses))
+    heads = ["Variant", "Seed", "Iterations", "First loss", column("final_loss").title]
+    table = pd.DataFrame(rows, columns=heads)
+    caption = (
+        ("One thin line a seed." if each_seed else TOO_MANY.format(trials))
+        + (f" At most {MOST_POINTS} points of it are drawn, the file has all." if _long(curves) else "")
+        + " The loss that a variant is trained with may have other terms than the baseline's."
+    )
+    return finished(
+        "learning-curves", "Learning curves", caption, figure, table, "line", section="training",
+        key=drawn(seen, curves), data=curves[["variant", "seed", "iteration", "loss"]],
+    )  # fmt: skip
+
+
+def boundary_by_tolerance(results: Results) -> list[Figure]:
+    """Boundary F over the tolerance, a line a variant; one mark a variant and tolerance. One figure a convention."""
+    return [_boundary(results, family) for family in ("boundary_f", "boundary_f_present")]
+
+
+def _boundary(results: Results, family: str) -> Figure:
+    head = FAMILIES[family].title.replace(", {} px", "")
+    found, chosen = _by_tolerance(results, family), set(notable(results, MOST_VARIANTS))
+    seen = {variant: look for variant, look in looks(results).items() if variant in found and variant in chosen}
+    pixels = sorted({row[1] for own in found.values() for row in own})
+    room = ROOM * max(pixels) if len(pixels) > 1 else 2 * ROOM
+    figure = blank("Tolerance (px)", head, height=380)
+    for index, (variant, look) in enumerate(seen.items()):
+        _, x, means, lows, highs, counts = map(list, zip(*found[variant], strict=True))
+        aside = apart(index, len(seen), room)
+        figure.add_scatter(
+            x=[each + aside for each in x], y=means, mode="lines+markers", name=look.name, marker=look.marker(8),
+            line=look.line(), error_y=bars(means, lows, highs, look.colour),
+            text=[f"{px} px (n = {n})" for px, n in zip(x, counts, strict=True)],
+            hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+    alone = [pixels[0] - 1, pixels[0] + 1] if len(pixels) == 1 else None
+    figure.update_xaxes(tickvals=pixels, rangemode="tozero", range=alone)
+    ends = [row[2:5] for variant in seen for row in found[variant]]
+    axis, cut = focus(*([each[place] for each in ends] for place in range(3)))
+    figure.update_yaxes(range=axis)
+    heads = ["Variant", "Tolerance (px)", head, "low", "high", "n"]
+    drawn_rows, every_row = ([row for v in names for row in found[v]] for names in (seen, found))
+    definition = FAMILIES[family].definition.replace("{} px", "the tolerance")
+    caption = (
+        "Mean over seeds with its Student-t 95 % interval, variants side by side at every tolerance. "
+        f"{definition}{cut}{others(len(found) - len(seen))}"
+    )
+    convention = "images with the class" if family.endswith("present") else "all images"
+    return finished(
+        family.replace("_", "-"), f"Boundary F by tolerance, {convention}", caption, figure,
+        pd.DataFrame(drawn_rows, columns=heads), "point", section="classes", key=seen.values(),
+        data=pd.DataFrame(every_row, columns=heads), group="boundary",
+    )  # fmt: skip
+
+
+Row = tuple[str, int, float, float, float, int]
+
+
+def _by_tolerance(results: Results, family: str) -> dict[str, list[Row]]:
+    """Variant -> label, tolerance, mean over seeds, low and high end of its interval, number of seeds."""
+    measured = set(results.frame().dropna(axis="columns", how="all").columns)
+    pixels = sorted(int(name[len(family) + 1 : -2]) for name in measured if re.fullmatch(rf"{family}_[1-9]\d*px", name))
+    names, found = labels(results), {variant: list[Row]() for variant in results.variants}
+    for tolerance in pixels:
+        name = f"{family}_{tolerance}px"
+        for variant, own in results.scores(name).items():
+            mean, low, high = mean_interval(value * column(name).scale for value in own.values())
+            found[variant].append((names[variant], tolerance, mean, low, high, len(own)))
+    return {variant: rows for variant, rows in found.items() if rows}
+
+
+def _means(curves: pd.DataFrame) -> pd.DataFrame:
+    """Each variant's mean loss at every recorded iteration; ``seed`` says of how many."""
+    seeds = curves.groupby("variant", sort=False)["seed"].nunique()
+    means = curves.groupby(["variant", "iteration"], sort=False)["loss"].mean().reset_index()
+    return means.assign(seed=means["variant"].map(lambda variant: f"mean of {seeds[variant]}"))
+
+
+def _thinned(own: pd.DataFrame) -> pd.DataFrame:
+    """At most :data:`MOST_POINTS` rows at equal distances, the last one among them."""
+    stride = -(-len(own) // MOST_POINTS)
+    return own.iloc[(len(own) - 1) % stride :: stride]
+
+
+def _long(curves: pd.DataFrame) -> bool:
+    return bool((curves.groupby(["variant", "seed"], sort=False).size() > MOST_POINTS).any())

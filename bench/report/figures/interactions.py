@@ -1,0 +1,100 @@
+"""Figures of how factors act together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations, product
+
+import pandas as pd
+
+from bench.protocol.columns import column, level_key
+from bench.protocol.words import plural
+from bench.records.results import Results, levels_of
+from bench.report.figures.axes import focus, tick
+from bench.report.figures.figure import Figure, bars, blank, finished, mean_interval, part_looks, text
+
+
+def interactions(results: Results, name: str = "miou") -> list[Figure]:
+    """For each pair of factors, the mean at every level of one, a line a level of the other; one mark a pair of levels.
+
+    Drawn where every pair of levels is planned in one setting of the other factors at least; the mean is over all such
+    settings, seed by seed, and its interval over seeds.
+    """
+    scores, found = results.scores(name), []
+    for number, (first, second) in enumerate(combinations(results.factors, 2), start=1):
+        squares = _squares(results, first, second)
+        if squares:
+            found.append(_interaction(results, name, (first, second), squares, scores, number))
+    return found
+
+
+Pair = tuple[str, str]
+
+
+def _interaction(
+    results: Results,
+    name: str,
+    factors: Pair,
+    squares: Mapping[Pair, list[str]],
+    scores: Mapping[str, Mapping[int, float]],
+    number: int,
+) -> Figure:
+    first, second = factors
+    measured = column(name)
+    levels = [str(level) for level in results.factors[second]]
+    seen = part_looks(f"{second}={level}" for level in levels)
+    figure, rows = blank(text(first), measured.title, height=340), []
+    for index, (level, look) in enumerate(zip(levels, seen.values(), strict=True)):
+        own = []
+        for at, other in enumerate(map(str, results.factors[first])):
+            values = _per_seed(squares[other, level], scores)
+            if values:
+                mean, low, high = (each * measured.scale for each in mean_interval(values))
+                # Apart from each other, so that one interval does not hide the next.
+                own.append((at + 0.06 * (index - (len(levels) - 1) / 2), other, mean, low, high, len(values)))
+        x, there, means, lows, highs, counts = map(list, zip(*own, strict=True)) if own else [[]] * 6
+        figure.add_scatter(
+            x=x, y=means, mode="lines+markers", name=text(look.label), marker=look.marker(9), line=look.line(2),
+            error_y=bars(means, lows, highs, look.colour),
+            text=[f"{text(each)}, n = {n}" for each, n in zip(there, counts, strict=True)],
+            hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+        rows += [(each[1], level, *each[2:]) for each in own]
+    ticks = [tick(level) for level in results.factors[first]]
+    figure.update_xaxes(
+        tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.4, len(ticks) - 0.6], showgrid=False,
+        ticklabeloverflow="allow",  # with every label hidden, plotly cannot place the title
+    )  # fmt: skip
+    numbers = [measured.title, "low", "high", "n"]
+    table = pd.DataFrame(rows, columns=[*(level_key(each, numbers) for each in (first, second)), *numbers])
+    limits, cut = focus(*(table.iloc[:, at].tolist() for at in (2, 3, 4)))
+    figure.update_yaxes(range=limits)
+    caption = (
+        f"Mean over seeds and over {plural(len(next(iter(squares.values()))), 'setting')} of the other factors, with "
+        "its Student-t 95 % interval over seeds. Parallel lines: the two act independently. An interval here is of a "
+        "mean; a difference, paired over seeds, is known better." + cut
+    )
+    title = f"{first} × {second}"
+    return finished(
+        f"interaction-{number}", title, caption, figure, table, "point", section="effects", key=seen.values(),
+        group="interactions",
+    )  # fmt: skip
+
+
+def _squares(results: Results, first: str, second: str) -> dict[Pair, list[str]]:
+    """Pair of levels -> its variants, one a setting of the other factors for which all pairs are planned."""
+    levels, planned = levels_of(results), results.planned("quality")
+    settings: dict[tuple[str, ...], dict[Pair, str]] = {}
+    for variant in planned:
+        own = levels[variant]
+        others = tuple(own[factor] for factor in results.factors if factor not in (first, second))
+        settings.setdefault(others, {})[own[first], own[second]] = variant
+    pairs = list(product(map(str, results.factors[first]), map(str, results.factors[second])))
+    complete = [variants for variants in settings.values() if set(variants) == set(pairs)]
+    return {pair: [variants[pair] for variants in complete] for pair in pairs} if complete else {}
+
+
+def _per_seed(variants: list[str], scores: Mapping[str, Mapping[int, float]]) -> list[float]:
+    """The mean over variants in every seed that all of them have."""
+    sides = [scores.get(variant, {}) for variant in variants]
+    return [sum(side[seed] for side in sides) / len(sides) for seed in sorted(set.intersection(*map(set, sides)))]

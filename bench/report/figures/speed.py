@@ -1,0 +1,98 @@
+"""Figures of speed-ups: a ratio and its interval over input sizes, and where it crosses 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.evidence import speedups
+from bench.evidence.ranks import Ratio
+from bench.records.results import Results
+from bench.report.figures.axes import apart
+from bench.report.figures.figure import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
+from bench.report.tables.speed import _kind, _setting
+
+ROOM = 0.06
+"""Of a figure's width, for the marks of one size."""
+
+
+KIND = ("batch", "precision", "mode", "phase")
+"""What the lines of one figure have in common."""
+
+
+def figures(results: Results) -> list[Figure]:
+    """The ratio against the pixels of the input, with its interval, and where it crosses 1: one a kind of setting."""
+    known = speedups.frame(results).dropna(subset=["low", "high"])
+    known = known.assign(pixels=(known["height"] * known["width"]).astype(int))
+    kinds = [own for _, own in known.groupby(list(KIND), sort=False)]
+    if len(kinds) <= 1:
+        return [_figure(results, known, "speed-ups", "Speed-up by input size")]
+    return [
+        _figure(
+            results,
+            own,
+            f"speed-ups-{number}",
+            f"Speed-up by input size: {_kind(own.iloc[0].to_dict())}",
+            group="speed-ups",
+        )
+        for number, own in enumerate(kinds, start=1)
+    ]
+
+
+def _figure(results: Results, known: pd.DataFrame, name: str, title: str, group: str = "") -> Figure:
+    drawing, rows, seen = blank("Input (pixels)", "Times as fast", height=420), [], looks(results)
+    lines = list(known.sort_values("pixels").groupby("variant", sort=False))
+    room = ROOM * math.log(known["pixels"].max() / known["pixels"].min()) if len(known) else 0.0
+    for index, (variant, own) in enumerate(lines):
+        look, aside = seen[str(variant)], math.exp(apart(index, len(lines), room))
+        names = [_setting(row).name for row in own.to_dict("records")]
+        ratios, lows, highs = (own[column].tolist() for column in ("ratio", "low", "high"))
+        drawing.add_scatter(
+            x=[pixels * aside for pixels in own["pixels"]], y=ratios, mode="lines+markers", name=look.name,
+            marker=look.marker(9), line=look.line(), text=[text(each) for each in names],
+            error_y=bars(ratios, lows, highs, look.colour),
+            hovertemplate="%{text}: %{y:.3f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+        points = [(int(row["pixels"]), _ratio(row)) for row in own.to_dict("records")]
+        for crossing in speedups.crossings(points):
+            _mark_crossing(drawing, crossing, look, edges=(points[0][0], points[-1][0]))
+        rows += [(look.label, *values) for values in zip(names, ratios, lows, highs, strict=True)]
+    sizes = known.sort_values("pixels").drop_duplicates("pixels")
+    drawing.update_xaxes(
+        type="log",
+        ticklabeloverflow="allow",
+        tickvals=sizes["pixels"].tolist(),
+        ticktext=[f"{row.height}×{row.width}" for row in sizes.itertuples()],
+    )
+    drawing.add_hline(y=1, line_width=1, line_color=BASELINE_COLOUR)
+    table = pd.DataFrame(rows, columns=["Variant", "Setting", "Times as fast", "low", "high"])
+    caption = (
+        "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks "
+        "(signed ranks), each for itself. Above 1 the variant is the faster. Dotted upright: where a ratio crosses 1, "
+        "by straight lines between the sizes measured; along the line at 1 the interval of that place, dotted where it "
+        "goes on beyond these sizes. Marks of one size stand side by side."
+    )
+    key = drawn(seen, known)
+    return finished(name, title, caption, drawing, table, "point", section="speed", key=key, group=group)
+
+
+def _ratio(row: Mapping[Any, Any]) -> Ratio:
+    return Ratio(row["ratio"], row["low"], row["high"], int(row["blocks"]))
+
+
+def _mark_crossing(drawing: Any, crossing: speedups.Crossing, look: Look, edges: tuple[int, int]) -> None:
+    """A dotted line up from 1 with the size beside it, and a bar along 1 to both ends of the interval."""
+    for end, edge in zip((crossing.low, crossing.high), edges, strict=True):
+        beyond = math.isnan(end)
+        drawing.add_scatter(
+            x=[crossing.pixels, edge if beyond else end], y=[1, 1], mode="lines", opacity=0.5, hoverinfo="skip",
+            name=look.name, line={"color": look.colour, "width": 5, "dash": "dot" if beyond else "solid"},
+        )  # fmt: skip
+    drawing.add_vline(x=crossing.pixels, line={"color": look.colour, "width": 1.4, "dash": "dot"})
+    drawing.add_annotation(
+        x=math.log10(crossing.pixels), xref="x", y=0, yref="paper", yanchor="bottom", xanchor="left", showarrow=False,
+        text=f"{math.sqrt(crossing.pixels):.0f}²",
+    )  # fmt: skip

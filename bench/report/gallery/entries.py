@@ -1,0 +1,193 @@
+"""One image of two variants as the gallery shows it: three panels of layers, each layer a picture that is held once."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from bench.evidence.variants import JUDGED
+from bench.protocol.columns import column
+from bench.protocol.words import difference_unit, plural, shown, signed
+from bench.records.files import RecordError
+from bench.records.pictures import Picture, read_pictures, read_predictions
+from bench.report.gallery import layers as gallery_layers
+from bench.report.gallery.ranking import Kind, Ranked
+
+DISPLAYED: Sequence[Kind] = ("better", "worse", "median")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A picture over another.
+
+    Attributes:
+        picture: its name in :attr:`Pool.uris`.
+        kind: ``input``, ``label``, ``classes``, ``errors``, ``truth`` (the label's boundaries) or ``boundaries``.
+        says: what is seen, in words; empty for a layer that another panel describes.
+    """
+
+    picture: str
+    kind: str
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A stack of layers, the lowest first."""
+
+    title: str
+    score: str
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a pair.
+
+    Attributes:
+        seed: whose predictions are shown.
+        miou: of the variant in this seed; a fraction, as are the next three.
+        miou_baseline: of the baseline.
+        delta: their difference.
+        mean_delta: mean of the differences over all seeds.
+        change: the differences in words.
+        stride: of how many rows and columns of the image one is left.
+    """
+
+    image: str
+    kind: Kind
+    seed: int
+    miou: float
+    miou_baseline: float
+    delta: float
+    mean_delta: float
+    change: str
+    stride: int
+    height: int
+    width: int
+    label: Panel
+    baseline: Panel
+    variant: Panel
+
+
+@dataclass
+class Pool:
+    """Pictures as data URIs, each once, up to ``limit_bytes``."""
+
+    limit_bytes: int = 0
+    used_bytes: int = 0
+    uris: dict[str, str] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
+
+    def add(self, files: Sequence[tuple[str, bytes]]) -> list[str] | None:
+        """Names of (type, content) files, new or known; ``None``, and nothing is added, where they do not fit."""
+        uris = [f"data:image/{kind};base64,{base64.b64encode(content).decode()}" for kind, content in files]
+        more = sum(map(len, set(uris) - set(self._names)))
+        if self.used_bytes + more > self.limit_bytes:
+            return None
+        self.used_bytes += more
+        for uri in uris:
+            self.uris[self._names.setdefault(uri, f"picture-{len(self._names)}")] = uri
+        return [self._names[uri] for uri in uris]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Two variants image by image, what the page calls them, and the number of classes."""
+
+    ranked: Ranked
+    variant: str
+    baseline: str
+    classes: int
+
+
+def entries(pair: Shown, pool: Pool) -> list[Entry]:
+    """The entries of a pair in the order of the page; as many as ``pool`` has room for, the most telling ones."""
+    found = []
+    for index, kind in pair.ranked.chosen():
+        entry = _entry(pair, index, kind, pool)
+        if entry is None:
+            break
+        found.append(entry)
+    return sorted(found, key=lambda each: (DISPLAYED.index(each.kind), -abs(each.mean_delta)))
+
+
+def _entry(pair: Shown, index: int, kind: Kind, pool: Pool) -> Entry | None:
+    """One image; ``None`` where ``pool`` has no room for its pictures."""
+    ranked, seed = pair.ranked, pair.ranked.seed_of(index)
+    row = ranked.seeds.index(seed)
+    mine, base = float(ranked.mine[row, index]), float(ranked.base[row, index])
+    picture = read_pictures(ranked.pictured[seed].images, [index])[index]
+    drawn = list(_drawn(pair, index, seed, picture))
+    names = pool.add([(kind, content) for _, kind, content in drawn])
+    if names is None:
+        return None
+    at = {role: name for (role, _, _), name in zip(drawn, names, strict=True)}
+    image, mean = ranked.names[index], float(ranked.mean_delta[index])
+    with Image.open(io.BytesIO(picture.jpeg)) as opened:
+        width, height = opened.size
+    return Entry(
+        image, kind, seed, mine, base, mine - base, mean, _change(pair, seed, mine - base, mean), picture.stride,
+        height, width,
+        label=Panel(
+            "label",
+            "",
+            (
+                Layer(at["input"], "input", f"Image {image}"),
+                Layer(at["label"], "label", f"Label of image {image}"),
+                Layer(at["truth"], "truth", f"Boundaries of the label of image {image}"),
+            ),
+        ),
+        baseline=_panel(pair.baseline, base, image, at, "baseline"),
+        variant=_panel(pair.variant, mine, image, at, "variant"),
+    )  # fmt: skip
+
+
+def _drawn(pair: Shown, index: int, seed: int, picture: Picture) -> Iterator[tuple[str, str, bytes]]:
+    """Every picture of an entry: role, type, content."""
+    label, count = picture.label, pair.classes
+    archives = pair.ranked.pictured[seed]
+    guesses = {
+        side: read_predictions(path, [index])[index]
+        for side, path in (("baseline", archives.base), ("variant", archives.mine))
+    }
+    for path, guess in ((archives.base, guesses["baseline"]), (archives.mine, guesses["variant"])):
+        if guess.shape != label.shape:
+            raise RecordError(f"{path} holds a prediction of another size than its label; delete it")
+    yield "input", "jpeg", picture.jpeg
+    yield "label", "png", gallery_layers.classes(label, label, count)
+    yield "truth", "png", gallery_layers.boundaries(label, gallery_layers.LABEL_COLOUR)
+    for side, other in (("baseline", "variant"), ("variant", "baseline")):
+        guess = guesses[side]
+        yield f"{side} classes", "png", gallery_layers.classes(guess, label, count)
+        yield f"{side} errors", "png", gallery_layers.errors(guess, guesses[other], label)
+        yield f"{side} boundaries", "png", gallery_layers.boundaries(guess, gallery_layers.PREDICTION_COLOUR)
+
+
+def _panel(name: str, miou: float, image: str, at: Mapping[str, str], side: str) -> Panel:
+    score = f"{shown(miou, JUDGED)}\N{NO-BREAK SPACE}{column(JUDGED).shown_unit}"
+    what = f"of {name} for image {image}: mIoU {score}"
+    return Panel(
+        name,
+        score,
+        (
+            Layer(at["input"], "input"),
+            Layer(at[f"{side} classes"], "classes", f"Prediction {what}"),
+            Layer(at[f"{side} errors"], "errors", f"Errors {what}"),
+            Layer(at["truth"], "truth"),
+            Layer(at[f"{side} boundaries"], "boundaries", f"Boundaries {what}"),
+        ),
+    )
+
+
+def _change(pair: Shown, seed: int, delta: float, mean: float) -> str:
+    unit, seeds = difference_unit(JUDGED), len(pair.ranked.seeds)
+    if seeds == 1:
+        return f"{signed(mean, JUDGED)} {unit} (seed {seed})"
+    return (
+        f"{signed(mean, JUDGED)} {unit}, mean of {plural(seeds, 'seed')}; seed {seed}, shown: {signed(delta, JUDGED)}"
+    )

@@ -1,0 +1,159 @@
+"""The images on which two variants differ most, with predictions, errors and boundaries over them.
+
+Reads records and what trials kept beside them; where none kept pictures there is no gallery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.evidence import effects as compare
+from bench.evidence.variants import JUDGED
+from bench.protocol.words import difference_unit, interval, plural, signed, verdict
+from bench.records.results import Results, labels
+from bench.report.gallery import layers
+from bench.report.gallery.entries import Entry, Pool, Shown, entries
+from bench.report.gallery.layers import LIGHT_NEUTRAL, NEUTRAL, class_colours
+from bench.report.gallery.ranking import Ranked, rank, sides
+
+MOST_PAIRS = 4
+MOST_BYTES = 3_800_000
+"""Of all pictures together, as the page holds them: with what is around them, the gallery stays under 4 MB."""
+HATCHED = f"repeating-linear-gradient(135deg, {NEUTRAL} 0 3px, {LIGHT_NEUTRAL} 3px 6px)"
+CSV = ("variant", "baseline", "image", "chosen", "seed", "miou", "miou_baseline", "delta", "mean_delta", "seeds")
+"""Columns of the gallery's table, fractions: ``delta`` in the seed that is shown, ``mean_delta`` over the seeds."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A variant beside the baseline.
+
+    Attributes:
+        effect: the difference over the whole split, with its verdict.
+        chosen: how its images were chosen, and of how many.
+    """
+
+    variant: str
+    baseline: str
+    effect: str
+    chosen: str
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What the page shows.
+
+    Attributes:
+        pictures: name -> data URI; a picture that several entries show is there once.
+        classes: name and colour of each class, and of void, as CSS has backgrounds.
+        errors: what is wrong, and its colour.
+        boundaries: of what, and their colour.
+        note: how the pictures were made.
+        table: one row an entry, columns :data:`CSV`.
+    """
+
+    pairs: Sequence[Pair]
+    pictures: Mapping[str, str]
+    classes: Sequence[tuple[str, str]]
+    errors: Sequence[tuple[str, str]]
+    boundaries: Sequence[tuple[str, str]]
+    note: str
+    table: pd.DataFrame
+
+
+def pictures(folder: Path, results: Results) -> Gallery | None:
+    """The gallery of a results folder; ``None`` where no variant and the baseline kept predictions of the same images.
+
+    Raises:
+        RecordError: for artifacts that cannot be read.
+    """
+    pairs, rows, pool = [], [], Pool()
+    compared = _compared(folder, results)
+    for done, (effect, shown) in enumerate(compared):
+        pool.limit_bytes = pool.used_bytes + (MOST_BYTES - pool.used_bytes) // (len(compared) - done)
+        found = entries(shown, pool)
+        if found:
+            pairs.append(_pair(effect, shown, found))
+            rows += [(_row(effect, results, shown, each), each.stride) for each in found]
+    if not pairs:
+        return None
+    names = [str(name) for name in results.plan["data"]["classes"]]
+    return Gallery(
+        pairs=pairs,
+        pictures=pool.uris,
+        classes=[*zip(names, class_colours(len(names)), strict=True), ("void, not scored", HATCHED)],
+        errors=list(zip(("wrong on this side alone", "wrong on both"), layers.ERROR_COLOURS[1:], strict=True)),
+        boundaries=[
+            ("boundary of the label", layers.LABEL_COLOUR),
+            ("boundary of the prediction", layers.PREDICTION_COLOUR),
+        ],
+        note=_note({stride for _, stride in rows}),
+        table=pd.DataFrame([row for row, _ in rows], columns=list(CSV)),
+    )
+
+
+def _compared(folder: Path, results: Results) -> Sequence[tuple[Mapping[Any, Any], Shown]]:
+    """Variants against the baseline that have pictures: what was resolved first, then by the size of the difference."""
+    if "quality" not in results.plan["stages"]:
+        return []
+    effects = compare.effects(results, JUDGED)
+    judged = effects[(effects["kind"] == "variant") & (effects["n"] >= 1)].to_dict("records")
+    judged.sort(key=lambda row: (row["verdict"] not in ("better", "worse"), -abs(row["delta"])))
+    trials, names = sides(folder, results), labels(results)
+    base, classes = trials.get(results.baseline, {}), len(results.plan["data"]["classes"])
+    found = []
+    for row in judged:
+        mine = trials.get(str(row["variant"]), {})
+        ranked = rank(mine, base)
+        if ranked is not None:
+            found.append((dict(row), Shown(ranked, names[str(row["variant"])], names[results.baseline], classes)))
+    return found[:MOST_PAIRS]
+
+
+def _pair(effect: Mapping[Any, Any], shown: Shown, found: Sequence[Entry]) -> Pair:
+    """A pair with its texts."""
+    bounds = interval(effect["low"], effect["high"], JUDGED)
+    delta = f"{signed(effect['delta'], JUDGED)} {difference_unit(JUDGED)}"
+    over = f"{delta} {bounds}".strip() + f" (n={effect['n']}): {verdict(effect)}"
+    return Pair(
+        shown.variant,
+        shown.baseline,
+        f"Over the whole split: {over}.",
+        _chosen(shown.ranked, found),
+        found,
+    )
+
+
+def _chosen(ranked: Ranked, found: Sequence[Entry]) -> str:
+    mean, middle = ranked.mean_delta[ranked.order()], ranked.middle()
+    better, worse = int((mean > 0).sum()), int((mean < 0).sum())
+    extremes = sum(each.kind != "median" for each in found)
+    median = "" if middle is None else signed(float(ranked.mean_delta[middle]), JUDGED)
+    text = (
+        f"{plural(extremes, 'image')} of {mean.size}, chosen because the two differ most there: extremes, not typical. "
+        f"The mIoU of single images is higher on {better}, lower on {worse} and the same on "
+        f"{mean.size - better - worse}; the median image changes by {median} {difference_unit(JUDGED)}"
+    )
+    return f"{text} and is shown last." if extremes < len(found) else f"{text}."
+
+
+def _row(effect: Mapping[Any, Any], results: Results, shown: Shown, entry: Entry) -> tuple[Any, ...]:
+    numbers = (entry.miou, entry.miou_baseline, entry.delta, entry.mean_delta, len(shown.ranked.seeds))
+    return (str(effect["variant"]), results.baseline, entry.image, entry.kind, entry.seed, *numbers)
+
+
+def _note(strides: set[int]) -> str:
+    """How the pictures were made; ``strides`` are those of the images shown."""
+    most = max(strides)
+    thinned = f" Pictures show one pixel of up to {most}×{most}; scores count every pixel." if most > 1 else ""
+    return (
+        "The mIoU of one image leaves out classes that are in neither its label nor its prediction, so a small object "
+        "can move it a lot; its mean over images is not the split’s mIoU. No boundary is drawn towards void."
+        f"{thinned} The images are the data set’s: its licence goes with this page."
+    )

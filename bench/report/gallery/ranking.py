@@ -1,0 +1,164 @@
+"""On which images two variants differ, from the counts of each image that quality trials leave beside their records.
+
+``I`` images, ``S`` seeds that both variants have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.evidence.images import read_image_scores
+from bench.records.pictures import read_names
+from bench.records.record import Record
+from bench.records.results import Results
+
+Floats = npt.NDArray[np.float64]
+Kind = Literal["better", "worse", "median"]
+BETTER, WORSE = 4, 2
+"""Of how many images of each kind a pair shows; and the median one."""
+
+
+class Kept(NamedTuple):
+    """Archives of a trial's predictions and of the images that they are of."""
+
+    predictions: Path
+    images: Path
+
+
+class Archives(NamedTuple):
+    """Of one seed: the images, and predictions of the variant and the baseline."""
+
+    images: Path
+    mine: Path
+    base: Path
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one trial left.
+
+    Attributes:
+        names: of the images.
+        miou: of each image, a fraction; NaN for one without labelled pixels. Classes in neither its labels nor its
+            predictions are left out.
+        kept: its pictures, ``None`` if it kept none or they are gone.
+    """
+
+    names: tuple[str, ...]
+    miou: Floats
+    kept: Kept | None = None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Two variants image by image.
+
+    Attributes:
+        seeds: that both have, on the same images.
+        pictured: those of them of which both sides kept predictions, at least one, with these.
+        mine: per-image mIoU of the variant, ``S I``.
+        base: that of the baseline.
+    """
+
+    names: tuple[str, ...]
+    seeds: tuple[int, ...]
+    pictured: Mapping[int, Archives]
+    mine: Floats
+    base: Floats
+
+    @property
+    def mean_delta(self) -> Floats:
+        """Mean over the seeds of variant minus baseline, ``I``."""
+        return np.asarray((self.mine - self.base).mean(0))
+
+    def order(self) -> list[int]:
+        """Images from the best for the variant to the worst; those without a score are left out."""
+        mean = self.mean_delta
+        return [int(index) for index in np.argsort(-mean, kind="stable") if not np.isnan(mean[index])]
+
+    def middle(self) -> int | None:
+        """The image in the middle of :meth:`order`; ``None`` if no image has a score."""
+        order = self.order()
+        return order[len(order) // 2] if order else None
+
+    def chosen(self) -> list[tuple[int, Kind]]:
+        """The images to show, most telling first: extremes and the median one, none twice."""
+        mean, order = self.mean_delta, self.order()
+        better = [index for index in order[:BETTER] if mean[index] > 0]
+        worse = [index for index in order[: -WORSE - 1 : -1] if mean[index] < 0]
+        found: list[tuple[int, Kind]] = [(index, "better") for index in better[:1]]
+        found += [(index, "worse") for index in worse[:1]]
+        middle = self.middle()
+        if middle is not None and middle not in (*better, *worse):
+            found.append((middle, "median"))
+        found += [(index, "better") for index in better[1:]]
+        return found + [(index, "worse") for index in worse[1:]]
+
+    def seed_of(self, index: int) -> int:
+        """The seed that shows an image: of those with pictures, that whose difference is most like the mean, first in
+        sign and then in size."""
+        deltas = dict(zip(self.seeds, (self.mine - self.base)[:, index], strict=True))
+        mean = self.mean_delta[index]
+        return min(self.pictured, key=lambda seed: (deltas[seed] * mean < 0, abs(deltas[seed] - mean)))
+
+
+def sides(folder: Path, results: Results) -> dict[str, dict[int, Side]]:
+    """Variant -> seed -> what its trial left; trials without counts of each image are not in it.
+
+    Raises:
+        RecordError: for an artifact that cannot be read.
+    """
+    found: dict[str, dict[int, Side]] = {}
+    for record in results.records:
+        side = _side(folder, record, len(results.plan["data"]["classes"]))
+        if side is not None:
+            found.setdefault(str(record.trial["variant"]), {})[int(record.trial["seed"])] = side
+    return found
+
+
+def rank(mine: Mapping[int, Side], base: Mapping[int, Side]) -> Ranked | None:
+    """A variant's trials against the baseline's; ``None`` where no seed has pictures of both.
+
+    Raises:
+        RecordError: for pictures that cannot be read.
+    """
+    common = sorted(set(mine) & set(base))
+    pictured = {seed: found for seed in common if (found := _archives(mine[seed], base[seed])) is not None}
+    if not pictured:
+        return None
+    names = mine[min(pictured)].names
+    seeds = tuple(seed for seed in common if mine[seed].names == base[seed].names == names)
+    return Ranked(
+        names,
+        seeds,
+        {seed: found for seed, found in pictured.items() if seed in seeds},
+        np.stack([mine[seed].miou for seed in seeds]),
+        np.stack([base[seed].miou for seed in seeds]),
+    )
+
+
+def _archives(one: Side, other: Side) -> Archives | None:
+    """The pictures of one seed, if both trials kept predictions of the same images."""
+    if one.kept is None or other.kept is None or one.kept.images != other.kept.images or one.names != other.names:
+        return None
+    found = Archives(one.kept.images, one.kept.predictions, other.kept.predictions)
+    return found if all(tuple(read_names(path)) == one.names for path in found) else None
+
+
+def _side(folder: Path, record: Record, classes: int) -> Side | None:
+    measured = record.measured
+    if record.trial["stage"] != "quality" or "artifact" not in measured:
+        return None
+    path = folder / measured["artifact"]
+    if not path.is_file():
+        return None
+    scores = read_image_scores(path, classes)
+    kept = {name: folder / where for name, where in measured.get("pictures", {}).items()}
+    there = {"predictions", "images"} <= set(kept) and all(each.is_file() for each in kept.values())
+    return Side(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)

@@ -1,0 +1,269 @@
+"""What a study found, in plain sentences, each with the place on the page where its evidence is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.evidence import confounds, speedups, stats
+from bench.evidence import effects as compare
+from bench.evidence.contrasts import ASKED, Contrast, contrasts
+from bench.evidence.variants import JUDGED, numbers
+from bench.protocol.columns import column
+from bench.protocol.setting import Setting
+from bench.protocol.words import difference_unit, interval, plural, resolvable, signed, tally, verdict
+from bench.records.results import Results, labels
+from bench.report.page.views import addresses
+from bench.report.tables.effects import equivalent
+from bench.report.tables.speed import doubts
+
+ABLATION, EFFECTS, OUTCOMES, AUDIT = "ablation", "effects-full", "outcomes", "audit-section"
+"""Tables and a section of the page that hold the evidence."""
+
+
+MOST_FINDINGS = 9
+"""With more, the rest is folded away: variants rather than :data:`ASKED`, and what was not resolved rather than what
+was."""
+
+
+MOST_SILENT = 3
+"""Of :data:`ASKED` that were not resolved, before variants that were."""
+
+
+MOST_NAMED = 5
+"""Comparisons without a seed that are named."""
+
+
+IN_WORDS = {"macs": "MACs", "latency_s": "latency", "peak_bytes": "peak memory", "parameters": "parameters"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What is said, and its evidence: an address on the page and the word that the link to it has."""
+
+    text: str
+    href: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of one comparison.
+
+    Attributes:
+        sentences: what is said.
+        verdict: better, worse, not resolved, or empty for none.
+        kind: of the comparison: variant, between levels, simple effect, main effect, interaction; empty for none.
+    """
+
+    sentences: Sequence[Sentence]
+    verdict: str = ""
+    kind: str = ""
+
+    @property
+    def text(self) -> str:
+        return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def href(self) -> str:
+        """Where the evidence of its first sentence is."""
+        return self.sentences[0].href
+
+
+def findings(results: Results) -> list[Finding]:
+    """One a comparison that has a seed, then how far costs and differences can be told apart, then what is missing."""
+    costs = {row["variant"]: row for row in numbers(results).to_dict("records")}
+    places = dict(zip(costs, addresses(ABLATION, map(labels(results).__getitem__, costs)), strict=True))
+    effects = compare.effects(results, JUDGED)
+    rows = zip(effects.to_dict("records"), addresses(EFFECTS, effects["label"]), contrasts(results), strict=True)
+    found = [
+        _comparison(row, place, costs, places, results, contrast) for row, place, contrast in rows if int(row["n"]) >= 1
+    ]
+    if not found and "quality" in results.plan["stages"]:
+        said = "No variant has been trained with a seed that the baseline has too: nothing to compare yet."
+        found = [_one(said, OUTCOMES, "outcomes")]
+    if "quality" not in results.plan["stages"]:
+        names = labels(results)
+        base = costs.get(results.baseline, {})
+        found = [
+            _one(f"{names[each]}: {said} against the baseline.", places[each], "cost")
+            for each, row in costs.items()
+            if base and not row["is_baseline"] and (said := _cost_of([(row, base)]))
+        ]
+    last = (_runs(costs), _resolution(effects), _not_compared(effects), _holes(results))
+    return [each for each in (*found, *last) if each is not None]
+
+
+def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
+    """The findings that are read at once, and the others by what they are; each in the order given."""
+    if len(found) <= MOST_FINDINGS:
+        return list(found), {}
+    kinds = [*ASKED, "simple effect", "interaction", "variant", ""]
+    by_kind = sorted(found, key=lambda each: kinds.index(each.kind))
+    resolved = [each for each in by_kind if each.verdict not in ("", "not resolved")]
+    asked, others = ([each for each in resolved if (each.kind in ASKED) == is_asked] for is_asked in (True, False))
+    silent = [each for each in by_kind if each.verdict == "not resolved" and each.kind in ASKED]
+    first = [*asked, *silent[:MOST_SILENT], *others, *silent[MOST_SILENT:]][:MOST_FINDINGS]
+    more = [each for each in found if each in resolved and each not in first]
+    unresolved = [each for each in found if each.verdict == "not resolved" and each not in first]
+    rest = {"more differences were resolved": more, "differences were not resolved": unresolved}
+    return [each for each in found if not each.verdict or each in first], {
+        what: few for what, few in rest.items() if few
+    }
+
+
+def _one(text: str, place: str, evidence: str) -> Finding:
+    return Finding([Sentence(text, f"#{place}", evidence)])
+
+
+def _comparison(
+    row: Mapping[Any, Any],
+    place: str,
+    costs: Mapping[str, Mapping[Any, Any]],
+    places: Mapping[str, str],
+    results: Results,
+    contrast: Contrast,
+) -> Finding:
+    sentences = [Sentence(_effect(row, results), f"#{place}", "effect")]
+    if row["kind"] != "interaction" and (
+        said := _cost_of([(costs[one], costs[other]) for one, other in contrast.pairs])
+    ):
+        lead = {"variant": " against the baseline", "main effect": " in its pairs"}.get(str(row["kind"]), "")
+        where = f"#{places[contrast.pairs[0][0]]}" if len(contrast.pairs) == 1 else f"#{ABLATION}"
+        sentences.append(Sentence(f"Cost{lead}: {said}.", where, "cost"))
+    if confound := confounds.sentence(results, contrast.pairs):
+        sentences.append(Sentence(confound, f"#{AUDIT}", "audit"))
+    return Finding(sentences, str(row["verdict"]), str(row["kind"]))
+
+
+def _effect(row: Mapping[Any, Any], results: Results) -> str:
+    unit, name = difference_unit(JUDGED), column(JUDGED).label
+    bounds = interval(row["low"], row["high"], JUDGED)
+    parts = "the sum of both" if row["factors"] == 2 else "what they do in pairs"
+    against = {"variant": " against the baseline", "interaction": f" beyond {parts}"}
+    n = f"n={row['n']}" if row["n"] == row["planned"] else f"n={row['n']} of {row['planned']}"
+    said = verdict(row) if row["kind"] != "interaction" else _interaction(row)
+    delta = " ".join(each for each in (signed(row["delta"], JUDGED), unit, bounds) if each)
+    if row["p_equivalent"] < stats.ALPHA:
+        said += f", equivalent {equivalent(row, results)}"
+    return f"{row['label']}: {name} {delta}{against.get(row['kind'], '')} ({n}): {said}."
+
+
+def _interaction(row: Mapping[Any, Any]) -> str:
+    than = "their sum" if row["factors"] == 2 else "in pairs"
+    more = {word: f"together they do {word} than {than}" for word in ("better", "worse")}
+    return more.get(row["verdict"]) or verdict(row)
+
+
+def _cost_of(pairs: Sequence[tuple[Mapping[Any, Any], Mapping[Any, Any]]]) -> str:
+    """``1.20 × MACs and 1.35 to 1.40 × latency``, the first of each pair over the second; empty where none is known.
+
+    A ratio that is not known in one of the pairs is not said of the others.
+    """
+    parts = []
+    for name in ("macs", "latency_s", "peak_bytes"):
+        ratios = [_over(one[f"{name}_ratio"], other[f"{name}_ratio"]) for one, other in pairs]
+        if ratios and not any(map(math.isnan, ratios)):
+            span = " to ".join(dict.fromkeys(f"{each:.2f}" for each in (min(ratios), max(ratios))))
+            parts.append(f"{span}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{IN_WORDS[name]}")
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else ""
+
+
+def _over(one: float, other: float) -> float:
+    return one / other if other else math.nan
+
+
+def _runs(costs: Mapping[str, Mapping[Any, Any]]) -> Finding | None:
+    """What a ratio of latencies is worth, where one is said."""
+    said = [row["latency_s_ratio"] for row in costs.values() if not row["is_baseline"]]
+    if all(math.isnan(each) for each in said):
+        return None
+    text = "Latencies and memory are of one run a variant: their ratios have no interval; bench speed takes turns."
+    return _one(text, ABLATION, "cost")
+
+
+def _resolution(effects: pd.DataFrame) -> Finding | None:
+    able_to = compare.resolution(effects)
+    if able_to is None:
+        return None
+    nothing = (effects["verdict"] == "not resolved").all()
+    lead = f"No difference in {column(JUDGED).label} could be resolved: with" if nothing else "With"
+    limit, least, most = (resolvable(each, JUDGED) for each in (able_to.pooled, able_to.low, able_to.high))
+    able = f"{lead} {plural(able_to.n, 'seed')} and the spread seen, this study could have resolved"
+    if limit == "none":
+        return _one(f"{able} no difference, however large, four times out of five.", EFFECTS, "effects")
+    unit = difference_unit(JUDGED)
+    each = f" (by comparison {least} to {most})" if least != most else ""
+    said = f"{able} differences {limit} {unit} four times out of five{each}, and smaller ones less often."
+    return _one(said, EFFECTS, "effects")
+
+
+def _not_compared(effects: pd.DataFrame) -> Finding | None:
+    """The comparisons that have no seed, where others have."""
+    without = effects.loc[effects["n"] == 0, "label"].tolist()
+    if len(without) in (0, len(effects)):
+        return None
+    more = f" and {len(without) - MOST_NAMED} more" if len(without) > MOST_NAMED else ""
+    named = "; ".join(without[:MOST_NAMED])
+    return _one(f"Not compared, as no seed has all the trials that it takes: {named}{more}.", EFFECTS, "effects")
+
+
+def _holes(results: Results) -> Finding | None:
+    statuses = [status for status in results.trials()["status"] if status != "excluded"]
+    holes = [status for status in statuses if status != "done"]
+    if not holes:
+        return None
+    said = f"{len(holes)} of {plural(len(statuses), 'trial')} gave no measurement: {tally(holes)}."
+    return _one(said, OUTCOMES, "outcomes")
+
+
+SPEED, CROSSINGS = "speed", "crossings"
+"""The tables of the page that hold the evidence."""
+
+
+WORDS = {"better": "faster", "worse": "slower", "not resolved": "not resolved"}
+
+
+def speed_findings(results: Results) -> list[Finding]:
+    """Which side is faster, by how much, at which inputs; a timing that was not alone is in none of them."""
+    if "speed" not in results.plan["stages"]:
+        return []
+    known, names = speedups.frame(results).dropna(subset=["ratio"]), labels(results)
+    groups = known.groupby(["variant", "against", *speedups.SETTING[2:]], sort=False)
+    return [_finding(names[str(variant)], str(against), own) for (variant, against, *_), own in groups]
+
+
+def _finding(name: str, against: str, own: pd.DataFrame) -> Finding:
+    """One sentence over all sizes; its verdict is better or worse only if every size has that one."""
+    rows = own.sort_values(["height", "width"]).to_dict("records")
+    found = {word: these for word in WORDS if (these := [row for row in rows if row["verdict"] == word])}
+    said = "; ".join(f"{WORDS[word]} {_at(these)}" for word, these in found.items())
+    sentences = [Sentence(f"{name} against {against}: {said}.", f"#{SPEED}", "comparisons")]
+    verdict = next(iter(found)) if len(found) == 1 else "not resolved"
+    crossing = speedups.crossings_in_words(own)
+    if crossing == speedups.NOWHERE:  # of a ratio that may be 1 anywhere, nobody can say that
+        crossing = "nowhere between the sizes measured" if verdict != "not resolved" else ""
+    if crossing:
+        sentences.append(Sentence(f"The ratio crosses 1 {crossing}.", f"#{CROSSINGS}", "crossings"))
+    return Finding(sentences, verdict)
+
+
+def _at(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """``at 256x256 (1.20 × [1.10, 1.30]) and at …``, then why they are not resolved, where there is more to say."""
+    places = [f"at {_setting(row).name} ({_times(row)})" for row in rows]
+    reasons = dict.fromkeys(str(row["verdict_reason"]) for row in rows if row["verdict_reason"])
+    listed = ", ".join(places[:-1]) + (" and " if len(places) > 1 else "") + places[-1]
+    return ": ".join([listed, *([", ".join(reasons)] if reasons else [])])
+
+
+def _times(row: Mapping[Any, Any]) -> str:
+    bounds = "" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    return ", ".join([f"{row['ratio']:.2f} ×{bounds}", *doubts(row)])
+
+
+def _setting(row: Mapping[Any, Any]) -> Setting:
+    return Setting(**{name: row[name] for name in speedups.SETTING})

@@ -1,0 +1,265 @@
+"""How a study was made, in sentences for a supplement. Each says what ``study.json`` or the records hold, or is not
+there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.evidence import effects, stats
+from bench.evidence.variants import JUDGED
+from bench.protocol.words import plural, shown, tally
+from bench.records.record import Record
+from bench.records.results import Results, labels
+from bench.report.tables import protocol
+from bench.report.tables.formats import markdown_text
+from bench.report.tables.latex import latex_text
+
+HOUR_S = 3600
+MOST_NAMES = 5
+"""Files and variants that a sentence names."""
+
+
+def methods(results: Results) -> str:
+    """Paragraphs of plain text, an empty line apart."""
+    parts: Sequence[Callable[[Results], Iterable[str]]] = (
+        _data, _training, _design, _machines, _source, _statistics, _cost_protocol, _speed_protocol,
+    )  # fmt: skip
+    paragraphs = [" ".join(part(results)) for part in parts]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def as_markdown(said: str) -> str:
+    """:func:`methods` as Markdown."""
+    return "\n\n".join(markdown_text(paragraph) for paragraph in said.split("\n\n")) + "\n"
+
+
+def as_latex(said: str) -> str:
+    """:func:`methods` as LaTeX; ``amssymb`` and ``textcomp`` are enough."""
+    return "\n\n".join(latex_text(paragraph) for paragraph in said.split("\n\n")) + "\n"
+
+
+def _data(results: Results) -> Iterable[str]:
+    data, quality = results.plan["data"], _done(results, "quality")
+    classes = f"{len(data['classes'])} classes" if len(data["classes"]) != 1 else "1 class"
+    fingerprint = f", fingerprint {str(data['fingerprint'])[:12]}" if data.get("fingerprint") else ""
+    yield f"Data set: {data['name']}, {classes}{fingerprint}."
+    for split, images in Counter((each["split"], each["images"]) for each in quality):
+        yield f"Quality was measured on the {plural(images, 'image')} of its {split} split."
+    reported = results.plan["recipe"].get("reported")
+    if reported and _trains(results):
+        yield f"Scores are those of the {reported}."
+
+
+TRAINING = {
+    "crop_px": "crops of {} pixels",
+    "batch": "{} images a batch",
+    "iterations": "{} iterations",
+    "learning_rate": "learning rate {}",
+    "head_lr_factor": "{} times that for everything but the backbone",
+    "momentum": "SGD with momentum {}",
+    "weight_decay": "weight decay {}",
+    "poly_power": "a polynomial schedule of power {}",
+    "clip_norm": "gradients clipped to norm {}",
+    "scale": "random scales between {}",
+    "flip": "horizontal flips with probability {}",
+    "precision": "precision {}",
+}
+"""Field of a recipe -> how a sentence says it."""
+
+
+def _training(results: Results) -> Iterable[str]:
+    if not _trains(results):
+        return
+    recipe = results.plan["recipe"]
+    asked = {name: text for name, text in TRAINING.items() if recipe.get(name) is not None}
+    said = [
+        text.format(_value(name, recipe[name])) for name, text in asked.items() if not _changes_nothing(name, recipe)
+    ]
+    if said:
+        yield f"Training: {', '.join(said)}."
+    optimiser = recipe.get("optimiser")
+    if isinstance(optimiser, Mapping):
+        yield f"Optimiser: {', '.join(f'{name} {value}' for name, value in optimiser.items())}."
+    yield from _recipe_of_variants(results)
+
+
+def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
+    """A factor of one, and random scales that are all the same one."""
+    return (name == "head_lr_factor" and recipe[name] == 1) or (name == "scale" and set(recipe[name]) == {1})
+
+
+def _recipe_of_variants(results: Results) -> Iterable[str]:
+    """The fields in which a variant was trained otherwise than the study's recipe says."""
+    recipe, names = results.plan["recipe"], labels(results)
+    differing: dict[str, dict[str, None]] = {}
+    for record in results.records:
+        if record.trial["stage"] != "quality":
+            continue
+        for name, value in record.choices.get("recipe", {}).items():
+            if name in recipe and recipe[name] != value:
+                differing.setdefault(f"{name} {_value(name, value)}", {})[names[record.trial["variant"]]] = None
+    for what, variants in differing.items():
+        yield f"Other than that, {_some(list(variants))} had {what}."
+
+
+def _design(results: Results) -> Iterable[str]:
+    plan, trials = results.plan, results.trials()
+    factors = "; ".join(f"{name} ({', '.join(map(str, levels))})" for name, levels in results.factors.items())
+    design = f"{str(plan['design']).replace('_', ' ')} design" if plan.get("design") else "design"
+    over = f" over {factors}" if factors else ""
+    yield f"Design: {design}{over}, {plural(len(results.variants), 'variant')}, baseline {results.baseline}."
+    if plan["seeds"] and _trains(results):
+        yield f"Seeds: {', '.join(map(str, plan['seeds']))}."
+    if plan.get("size"):
+        yield f"The study was run at its size “{plan['size']}”."
+    for stage in plan["stages"]:
+        own = trials[(trials["stage"] == stage) & (trials["status"] != "excluded")]["status"]
+        if len(own):
+            yield f"Of {plural(len(own), f'planned {stage} trial')}: {tally(own)}."
+    for variant, reason in {c["variant"]: c["excluded"] for c in plan["cells"] if c.get("excluded")}.items():
+        yield f"{variant} was left out: {reason}."
+    if results.stale:
+        stale = plural(len(results.stale), "record")
+        yield f"Left out besides: {stale} made by other source, data or settings than the plan's."
+
+
+def _machines(results: Results) -> Iterable[str]:
+    for stage in _stages(results):
+        own = [record for record in results.records if record.trial["stage"] == stage]
+        hours: dict[str, list[float]] = {}
+        for record in own:
+            hours.setdefault(_hardware(record), []).append(float(record.outcome.get("wall_s") or 0) / HOUR_S)
+        for machine, each in hours.items():
+            trials = plural(len(each), f"{stage} trial")
+            shared = ", as the sum of trials that may have shared a device" if stage == "quality" else ""
+            yield f"{trials} ran on {machine}: {_hours(sum(each))} of device time{shared}."
+    versions = [_versions(record) for record in results.records]
+    for said, count in Counter(each for each in versions if each).items():
+        yield f"Software: {said}." if count == len(versions) else f"Software of {plural(count, 'trial')}: {said}."
+
+
+def _source(results: Results) -> Iterable[str]:
+    if not results.records:
+        return
+    named = [f"commit {each}" if each != protocol.NO_REPOSITORY else each for each in protocol.commits(results)]
+    yield f"Source: {'; '.join(named)}."
+    dirty = [record.file_name for record in results.records if record.environment.get("dirty")]
+    if dirty:
+        yield (
+            f"Of {plural(len(results.records), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
+            f"which its commit does not reproduce: {_some(dirty)}."
+        )
+    if results.plan.get("command"):
+        yield f"Command: {results.plan['command']}"
+
+
+def _statistics(results: Results) -> Iterable[str]:
+    rows = effects.effects(results, JUDGED)
+    tests = int(rows["p"].notna().sum())
+    if not tests:
+        return
+    yield (
+        f"Differences in mIoU are paired by seed; intervals are two-sided Student-t intervals of "
+        f"{100 * (1 - stats.ALPHA):.0f} %. Verdicts need a p-value below {stats.ALPHA} after Holm's correction over "
+        f"{plural(tests, 'comparison')}."
+    )
+    kinds = {
+        "between levels": "levels against levels", "simple effect": "a factor at single settings of the others",
+        "main effect": "main effects", "interaction": "interactions",
+    }  # fmt: skip
+    said = [name for kind, name in kinds.items() if (rows["kind"] == kind).any()]
+    if said:
+        yield (
+            f"Besides variants against the baseline: {', '.join(said)}, each a weighted sum of variants' mIoU, "
+            "taken in every seed that all of them have."
+        )
+    if margin := results.plan.get("margin"):
+        yield (
+            f"Equivalence is tested by two one-sided Student-t tests against a margin of ±{shown(margin, JUDGED)} "
+            f"points, with Holm's correction over {plural(int(rows['p_equivalent'].notna().sum()), 'comparison')}"
+            f"{' of ' + focus if (focus := results.plan.get('focus')) else ''}."
+        )
+
+
+def _cost_protocol(results: Results) -> Iterable[str]:
+    cost = _done(results, "cost")
+    for (size, batch), count in Counter((_size(each["input_px"]), each["batch"]) for each in cost).items():
+        yield f"Cost of {plural(count, 'network')} was measured on an input of {size} pixels at batch {batch}."
+    samples = [len(each["latency_s"]) for each in cost if each.get("latency_s")]
+    if samples:
+        yield f"Latency is the median of {protocol.span(samples)} forwards, each timed until the device was done."
+        yield from _timing(cost)
+    for kind in Counter(each["memory_kind"] for each in cost if each.get("memory_kind")):
+        yield f"Peak memory: {kind}."
+    if cost:
+        names = protocol.uncounted(cost)
+        yield f"MACs are multiply-accumulates of convolutions, linear layers and matrix products; not counted: {names}."
+
+
+def _timing(cost: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    for clock in Counter(each["latency_protocol"]["clock"] for each in cost if each.get("latency_protocol")):
+        yield f"Clock: {clock}."
+    warm = [int(each["latency_protocol"]["warm_up_calls"]) for each in cost if each.get("latency_protocol")]
+    if warm:
+        yield f"Before it, {protocol.span(warm)} forwards warmed up."
+    alone = [each["isolated"] for each in cost if each.get("isolated") is not None]
+    if alone:
+        yield f"Of {plural(len(alone), 'timing')}, {sum(alone)} had the machine alone; any other is left out."
+
+
+def _speed_protocol(results: Results) -> Iterable[str]:
+    speed = _done(results, "speed")
+    if speed:
+        blocks = [len(each["log_ratios"]) for each in speed]
+        yield (
+            f"Speed-ups: {plural(len(speed), 'comparison')}, both sides in turns in one process, "
+            f"{protocol.span(blocks)} blocks each; the ratio is the Hodges–Lehmann estimate over blocks, its 95 % "
+            "interval that of Wilcoxon's signed ranks."
+        )
+
+
+def _trains(results: Results) -> bool:
+    return "quality" in results.plan["stages"]
+
+
+def _done(results: Results, stage: str) -> list[Mapping[str, Any]]:
+    return [r.measured for r in results.records if r.trial["stage"] == stage and r.status == "done"]
+
+
+def _stages(results: Results) -> list[str]:
+    return list(dict.fromkeys(str(record.trial["stage"]) for record in results.records))
+
+
+def _hardware(record: Record) -> str:
+    environment = record.environment
+    name = str(environment.get("device") or "an unknown device")
+    return f"{name} ({plural(int(environment['threads']), 'thread')})" if environment.get("threads") else name
+
+
+def _versions(record: Record) -> str:
+    environment = record.environment
+    found = {name: environment.get(name) for name in ("python", "torch", "cuda", "cudnn", "driver")}
+    return ", ".join(
+        f"{name} {value}" for name, value in {**found, **environment.get("bench", {})}.items() if value is not None
+    )
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return (" × " if name.endswith("_px") else " and ").join(str(each) for each in value)
+    return str(value)
+
+
+def _size(pixels: Iterable[int]) -> str:
+    return " × ".join(str(side) for side in pixels)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.2f} hours" if hours >= 0.01 else f"{hours * HOUR_S:.1f} seconds"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

@@ -1,0 +1,300 @@
+"""One self-contained HTML page of a results folder, and its tables as files. It works from disk, without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from bench.evidence import confounds, speedups
+from bench.evidence.published import matched
+from bench.evidence.variants import numbers
+from bench.protocol.words import tally
+from bench.records.derived import NOISY
+from bench.records.files import no_collection, write_text
+from bench.records.results import Results, labels, load
+from bench.report.figures.all import all_figures
+from bench.report.figures.figure import Figure
+from bench.report.gallery import gallery
+from bench.report.gallery.gallery import Gallery
+from bench.report.page import methods, summary
+from bench.report.page.findings import ABLATION, EFFECTS, findings, fold, speed_findings
+from bench.report.page.views import View, view
+from bench.report.tables import catalogue, published, speed
+from bench.report.tables import published as published_classes
+from bench.report.tables import published as published_speed
+from bench.report.tables.catalogue import written
+from bench.report.tables.published import memory
+from bench.report.tables.table import Table
+
+IDS = {"effects": EFFECTS}
+"""Of tables whose name in the catalogue is a figure's."""
+
+
+TABLES = (".md", ".csv", ".tex")
+
+
+ABLATION_FILES = ("ablation.md", "ablation.csv", "ablation.tex")
+
+
+SECTIONS = ("speed", "effects", "cost", "classes", "training", "outcomes")
+"""The sections of the page that figures may name."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as the page shows it: plotly's JSON, safe inside a script element, and the table of its marks."""
+
+    figure: Figure
+    json: Markup
+    table: View
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures that stand together, of which one alone has the whole width."""
+
+    drawings: Sequence[Drawing]
+
+    @property
+    def small(self) -> bool:
+        return self.drawings[0].figure.group != ""
+
+    @property
+    def share_a_key(self) -> bool:
+        return self.small and len({each.figure.key for each in self.drawings}) == 1
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a page is made of.
+
+    Attributes:
+        folder_name: of the results.
+        figures: in the order in which they are shown.
+        catalogued: tables of the catalogue by their ids on the page; they are files below ``tables/``.
+        tables: printed tables that only the page has, by their ids; they are files below ``data/``.
+        pictures: the gallery, where trials kept pictures.
+    """
+
+    folder_name: str
+    figures: Sequence[Figure]
+    catalogued: Mapping[str, Table]
+    tables: Mapping[str, pd.DataFrame]
+    pictures: Gallery | None
+
+
+def content(folder: Path, results: Results) -> Content:
+    """Everything that the page of a results folder shows.
+
+    Raises:
+        RecordError: for records or artifacts that cannot be read or must not be compared.
+        ValueError: for a figure with the name of a table: their addresses and files would be the same.
+    """
+    figures, found = all_figures(results), _page_tables(results)
+    made = {IDS.get(name, name): table for name, table in catalogue.all_tables(results).items()}
+    if clashes := sorted({figure.name for figure in figures} & {*made, *found}):
+        raise ValueError(f"both a figure and a table are called {', '.join(clashes)}; rename the figure")
+    return Content(folder.resolve().name, figures, made, found, gallery.pictures(folder, results))
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report/`` in a results folder.
+
+    It holds ``index.html``, the ablation table as Markdown, CSV and LaTeX, every table of the catalogue in ``tables/``,
+    the methods, and every figure's and every other table's data as CSV in ``data/``. Such files of an earlier report
+    that this one does not have are removed.
+
+    Returns:
+        The path of ``index.html``.
+
+    Raises:
+        RecordError: for records that cannot be read or must not be compared.
+    """
+    with no_collection():
+        return _write_report(folder)
+
+
+def _write_report(folder: Path) -> Path:
+    results = load(folder)
+    made = content(folder, results)
+    page = render(results, made)
+    target = folder / "report"
+    contents = files(results, made.catalogued.values())
+    contents |= {name: contents[f"tables/{name}"] for name in _ablation_files(made)}
+    if "ablation.csv" in contents:
+        contents["ablation.csv"] = numbers(results).to_csv(index=False)
+    contents |= _data_files(results, made)
+    for name, text in contents.items():
+        write_text(text, target / name)
+    write_text(page, target / "index.html")
+    _remove_others(target, contents)
+    return target / "index.html"
+
+
+def _remove_others(target: Path, files: Iterable[str]) -> None:
+    """Tables that an earlier report wrote and this one does not have: a paper may include them."""
+    written = set(files)
+    for pattern in (*ABLATION_FILES, "tables/*", "data/*.csv"):
+        for path in target.glob(pattern):
+            if path.suffix in TABLES and path.relative_to(target).as_posix() not in written:
+                path.unlink(missing_ok=True)  # of two reports at once, the other may have removed it
+
+
+def _ablation_files(made: Content) -> Sequence[str]:
+    """The files that the ablation table is also written to, beside the page."""
+    rows = len(made.catalogued[ABLATION].rows)
+    return [name for name in ABLATION_FILES if rows and (rows <= catalogue.MOST_PRINTED or name.endswith(".csv"))]
+
+
+def _data_files(results: Results, made: Content) -> dict[str, str]:
+    tables_made = {name: table for name, table in made.tables.items() if len(table)}
+    if results.plan.get("published"):
+        tables_made["published"] = matched(results)
+    if "speed" in results.plan["stages"]:
+        tables_made["speed"] = speedups.frame(results)
+    tables_made |= {each.name: each.table if each.data is None else each.data for each in made.figures}
+    return {f"data/{name}.csv": table.to_csv(index=False) for name, table in tables_made.items()} | (
+        {"data/gallery.csv": made.pictures.table.to_csv(index=False)} if made.pictures else {}
+    )
+
+
+def _page_tables(results: Results) -> dict[str, pd.DataFrame]:
+    differing = confounds.differences(results)
+    timed = "speed" in results.plan["stages"]
+    return {
+        "differences": differing,
+        "crossings": speed.crossings(results) if timed else pd.DataFrame(),
+        "published-speed": published_speed.speeds(results),
+        "published-classes": published_classes.classes(results),
+        "published": published.accuracy(results),
+        "published-memory": memory(results),
+    }
+
+
+def render(results: Results, made: Content) -> str:
+    """The page as HTML."""
+    found, drawings = [*speed_findings(results), *findings(results)], _drawings(made.figures)
+    shown_first, folded = fold(found)
+    drawn, frame = any(drawings.values()), results.frame()
+    scripts = [
+        *([Markup(get_plotlyjs())] if drawn else []),
+        asset("tables.js"),
+        asset("page.js"),
+        *([asset("gallery.js")] if made.pictures else []),
+    ]
+    environment = Environment(
+        loader=PackageLoader("bench.report.page", "assets"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("page.html.jinja").render(
+        plan=results.plan,
+        facts=summary.facts(results),
+        notes=summary.notes(results),
+        findings=shown_first,
+        folded=folded,
+        views=_views(results, made),
+        captions={name: table.said for name, table in made.catalogued.items()},
+        absent={name: table.absent for name, table in made.catalogued.items()},
+        drawings=drawings,
+        pictures=made.pictures,
+        tally=tally(results.trials()["status"]),
+        tracebacks=summary.tracebacks(results),
+        most_tracebacks=summary.MOST_TRACEBACKS,
+        stale=[record.file_name for record in results.stale],
+        commands=summary.commands(results),
+        methods=methods.methods(results).split("\n\n"),
+        files=_ablation_files(made),
+        crowded=any(record.measured.get("isolated") is False for record in results.records),
+        noisy=bool((frame["latency_iqr_s"] > NOISY * frame["latency_s"]).any()),
+        contents=list[tuple[str, str]](),  # the template's sections put themselves in
+        style=asset("page.css") + (asset("gallery.css") if made.pictures else ""),
+        scripts=scripts,
+        hashes=[script_hash(script) for script in scripts],
+    )
+
+
+def script_json(text: str) -> Markup:
+    """JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
+    escaped: dict[str, str | int | None] = {
+        "<": "\\u003c",
+        ">": "\\u003e",
+        "&": "\\u0026",
+        "\u2028": "\\u2028",
+        "\u2029": "\\u2029",
+    }
+    return Markup(text.translate(str.maketrans(escaped)))
+
+
+def script_hash(script: str) -> str:
+    """What a content security policy calls the one script that it lets run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def asset(name: str) -> Markup:
+    """A file of this package, put into a page as it is."""
+    return Markup((resources.files("bench.report.page") / "assets" / name).read_text(encoding="utf-8"))
+
+
+def _views(results: Results, made: Content) -> dict[str, View]:
+    """Every table as the page shows it; rows that findings point to are named as they name them."""
+    variants = list(map(labels(results).__getitem__, results.variants))
+    names: dict[str, Iterable[object]] = {ABLATION: variants, EFFECTS: made.catalogued[EFFECTS].rows["label"]}
+    found = {
+        name: view(name, table.printed(), table.keys(), table.emphasis(), names.get(name), f"tables/{table.name}.csv")
+        for name, table in made.catalogued.items()
+    }
+    return found | {name: view(name, table) for name, table in made.tables.items()}
+
+
+def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
+    """Section -> its figures that draw something, in their order; neighbours of one group together.
+
+    Raises:
+        ValueError: for a figure in a section that the page does not have.
+    """
+    unknown = [f"{each.name} in {each.section!r}" for each in figures if each.section not in SECTIONS]
+    if unknown:
+        raise ValueError(f"figures in sections that the page does not have: {', '.join(unknown)}; it has {SECTIONS}")
+    drawn = [
+        Drawing(
+            each,
+            script_json(each.figure.to_json()),
+            view(f"{each.name}-table", each.table, file=f"data/{each.name}.csv"),
+        )
+        for each in figures
+        if len(each.table)
+    ]
+    found: dict[str, list[Group]] = {section: [] for section in SECTIONS}
+    for (section, name), neighbours in itertools.groupby(drawn, lambda each: (each.figure.section, each.figure.group)):
+        together = list(neighbours)
+        found[section] += [Group(together)] if name else [Group([each]) for each in together]
+    return found
+
+
+SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
+
+
+def files(results: Results, tables_made: Iterable[Table]) -> dict[str, str]:
+    """Path below ``report/`` -> content: every table that has rows as Markdown, LaTeX and CSV, and the methods.
+
+    One of more than :data:`~bench.report.tables.catalogue.MOST_PRINTED` rows is CSV alone.
+    """
+    found = {
+        f"tables/{made.name}.{suffix}": written(made, form)
+        for made in tables_made
+        if len(made.rows)
+        for form, suffix in SUFFIXES.items()
+        if form == "csv" or len(made.rows) <= catalogue.MOST_PRINTED
+    }
+    said = methods.methods(results)
+    return found | {"methods.md": methods.as_markdown(said), "methods.tex": methods.as_latex(said)}

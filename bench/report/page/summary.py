@@ -1,0 +1,150 @@
+"""What stands around a report's tables and figures: the facts under its title, notes, tracebacks, commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from bench.evidence import confounds
+from bench.protocol.words import NOTHING, plural
+from bench.records.results import Results, labels, levels_of
+from bench.report.tables import protocol
+
+MOST_TRACEBACKS = 50
+"""Different ones that a page shows."""
+MOST_SAID = 3
+"""Names in one note."""
+LONGEST_NAMES = 100
+"""Characters of the names in one note."""
+OUTCOMES, PROVENANCE, STALE, AUDIT = "outcomes-section", "provenance-section", "stale", "audit-section"
+"""Places on the page that hold what a note is about."""
+MOST_NAMES = 20
+"""Records that a page names beside a traceback that they share."""
+
+
+@dataclass(frozen=True)
+class Traceback:
+    """One traceback and the files of the records that have it."""
+
+    text: str
+    files: list[str]
+
+    @property
+    def title(self) -> str:
+        more = len(self.files) - 1
+        return f"Traceback of {self.files[0]}" + (f" and {plural(more, 'more record')}" if more else "")
+
+    @property
+    def named(self) -> str:
+        """The records that share it, as many as a page has room for; empty for one alone."""
+        more = "" if len(self.files) <= MOST_NAMES else f" and {len(self.files) - MOST_NAMES} more"
+        return ", ".join(self.files[:MOST_NAMES]) + more if len(self.files) > 1 else ""
+
+
+def facts(results: Results) -> list[tuple[str, str]]:
+    """Name and value of what a reader wants to know first."""
+    plan, statuses = results.plan, results.trials()["status"]
+    levels = levels_of(results).get(results.baseline, {})
+    baseline = ", ".join(f"{factor}={level}" for factor, level in levels.items()) or results.baseline
+    timed = {str(record.environment.get("device")) for record in results.records if record.status == "done"}
+    return [
+        ("Trials", f"{int((statuses == 'done').sum())} of {int((statuses != 'excluded').sum())} done"),
+        ("Baseline", baseline),
+        ("Data", str(plan["data"]["name"])),
+        *([("Seeds", str(len(plan["seeds"])))] if "quality" in plan["stages"] else []),
+        ("Device", ", ".join(sorted(timed)) or NOTHING),
+        ("Source", ", ".join(protocol.commits(results))),
+    ]
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a reader must know before believing the numbers, and the place on the page that has more; empty for none."""
+
+    text: str
+    href: str = ""
+
+
+def notes(results: Results) -> list[Note]:
+    """What was left out, cannot be reproduced, or is in doubt."""
+    names, plan = labels(results), results.plan
+    left_out = {cell["variant"]: cell["excluded"] for cell in plan["cells"] if cell.get("excluded")}
+    found = [Note(f"{names[variant]} was left out: {reason}", OUTCOMES) for variant, reason in left_out.items()]
+    if not results.records:
+        found.append(Note("Nothing has been measured yet."))
+    if plan.get("size") and "quality" in plan["stages"]:
+        found.append(Note(f"Run at size “{plan['size']}”: it shows that the study works, not what its answer is."))
+    if any(record.environment.get("dirty") for record in results.records):
+        said = "Some records come from source with uncommitted changes: their commit does not reproduce them."
+        found.append(Note(said, PROVENANCE))
+    if len(protocol.commits(results)) > 1:
+        said = f"The records come from several states of the source: {', '.join(protocol.commits(results))}."
+        found.append(Note(said, PROVENANCE))
+    if results.stale:
+        said = (
+            f"{plural(len(results.stale), 'stale record')} {'was' if len(results.stale) == 1 else 'were'} left out: "
+            "made by other source, data or settings than the plan's."
+        )
+        found.append(Note(said, STALE))
+    if confounded := confounds.confounded(results):
+        said = (
+            f"{plural(len(confounded), 'comparison')} {'differs' if len(confounded) == 1 else 'differ'} in more than "
+            f"the factors are about{_few(confounded)}."
+        )
+        found.append(Note(said, AUDIT))
+    if doubted := confounds.in_doubt(results):
+        whose = plural(len(doubted), "comparison" if results.plan["stages"] == ["speed"] else "variant")
+        said = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_few(doubted)}."
+        found.append(Note(said, AUDIT))
+    return found
+
+
+def _few(names: list[str]) -> str:
+    """`` (a, b, c and 2 more)``; nothing where they would fill lines: the linked table has them."""
+    more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
+    said = ", ".join(names[:MOST_SAID]) + more
+    return f" ({said})" if len(said) <= LONGEST_NAMES else ""
+
+
+def tracebacks(results: Results) -> list[Traceback]:
+    """Every different traceback once, in the order of the records."""
+    files: dict[str, list[str]] = {}
+    for file, text in protocol.tracebacks(results).items():
+        files.setdefault(text, []).append(file)
+    return [Traceback(text, names) for text, names in files.items()]
+
+
+def commands(results: Results) -> list[str]:
+    """What makes the records and the report again."""
+    commits = [each for each in protocol.commits(results) if each != protocol.NO_REPOSITORY]
+    mixed = len(commits) > 1
+    return [
+        *(["# the records come from several states of the source; each makes its own:"] if mixed else []),
+        *(f"git checkout {each.split()[0]}{_uncommitted(each)}" for each in commits),
+        str(results.plan["command"]),
+        report_command(results.plan, str(results.plan["command"])),
+    ]
+
+
+def report_command(plan: Mapping[str, Any], command: str) -> str:
+    """What makes the report of the folder that a command makes, whatever that folder is called by now."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quotation that does not end: nobody typed it
+        words = []
+    given = [each.partition("=")[2] for each in words if each.startswith("--results=")]
+    given += [value for name, value in pairwise(words) if name == "--results"]
+    made = plan.get("folder") or "-".join(
+        filter(None, [plan["name"], plan.get("size"), "final" if plan.get("final") else None])
+    )
+    root = given[-1] if given else "results"
+    return f"bench report {shlex.quote(' '.join(f'{root}/{made}'.split()))}"
+
+
+def _uncommitted(commit: str) -> str:
+    """That checking a state out does not bring its uncommitted changes back."""
+    _, _, more = commit.partition(" ")
+    return f"  # {more}" if more else ""

@@ -1,0 +1,191 @@
+"""``bench export``: a results folder as one zip file for a supplement. The same results give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.parts import BenchError
+from bench.records.files import RecordError, json_text, read_json
+from bench.records.results import Results, load
+from bench.report.page.page import write_report
+from bench.report.supplement import redaction, texts
+from bench.report.supplement.redaction import Command, Redaction
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Of every file in the zip: the earliest time that the format knows."""
+TEXT = (".json", ".csv", ".txt", ".md", ".tex")
+PARTS = ("study.json", "records", "attribution", "limits-*.json")
+"""What goes along of a results folder."""
+LARGE = ("artifacts", "pictures")
+"""What goes along where it is asked for."""
+
+
+class BundleError(BenchError, ValueError):
+    """A place that no bundle can be written to."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export made: the zip file, and what its reader must know."""
+
+    path: Path
+    notes: tuple[str, ...]
+
+
+def export(folder: Path, output: Path | None = None, *, artifacts: bool = False) -> Exported:
+    """Bundle a results folder: plan, records, a report built anew, environment, commands, the study's source.
+
+    Args:
+        folder: a results folder.
+        output: the zip file; by default ``<name>.zip`` beside the folder.
+        artifacts: whether what trials left under ``artifacts`` and ``pictures`` goes with it.
+
+    Raises:
+        RecordError: for records that cannot be read or must not be compared.
+        BundleError: for an output in the results folder itself, or one that is there and no zip file.
+    """
+    name = folder.resolve().name
+    results = load(folder)
+    target, command = _target(folder, output), _command(folder, results)
+    wanted = (*PARTS, *LARGE) if artifacts else PARTS
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary) / name
+        cleaned = _copy(folder, root, command, wanted)
+        write_report(root)
+        exported = load(root)
+        left_out = texts.left_out({part: _sizes(folder / part) for part in LARGE if part not in wanted})
+        notes = (*_source(root, results, command), *left_out, *texts.notes(exported, cleaned.counts))
+        contents = {
+            "environment.txt": texts.environment(exported),
+            "commands.sh": texts.commands(exported, command.shown, name),
+            "CITATION.txt": texts.citation(exported),
+            "README.md": texts.readme(exported, name, {path.name for path in root.iterdir()}, notes),
+        }
+        for file, content in contents.items():
+            (root / file).write_text(content, encoding="utf-8")
+        _write_manifest(root)
+        _write_zip(root, target)
+    return Exported(target, notes)
+
+
+def _command(folder: Path, results: Results) -> Command:
+    try:
+        return redaction.command(str(results.plan["command"]))
+    except ValueError as error:
+        raise RecordError(f"{folder / 'study.json'} has a command that no shell reads ({error}); correct it") from error
+
+
+def _target(folder: Path, output: Path | None) -> Path:
+    """Where the zip file goes."""
+    target = (folder.resolve().parent / f"{folder.resolve().name}.zip" if output is None else output).absolute()
+    if target.is_dir():
+        raise BundleError(f"--output {target} is a folder; name a zip file")
+    if target.exists() and not zipfile.is_zipfile(target):
+        raise BundleError(f"{target} is there already and is no zip file; name another with --output")
+    if target.resolve().is_relative_to(folder.resolve()):
+        raise BundleError(f"{target} lies in the results folder itself; name a place outside of it with --output")
+    return target
+
+
+def _copy(folder: Path, root: Path, command: Command, parts: Sequence[str]) -> Redaction:
+    """Some parts of a results folder, without paths of this machine."""
+    cleaned = Redaction(command.known)
+    top = [path for part in parts for path in sorted(folder.glob(part))]
+    for path in [each for one in top for each in [one, *sorted(one.rglob("*"))]]:
+        file = path.relative_to(folder)
+        if not path.is_file() or any(step.startswith(".") for step in file.parts):
+            continue
+        target = root / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in TEXT:
+            target.write_text(_cleaned(path, file.as_posix(), cleaned, command), encoding="utf-8")
+        else:
+            shutil.copyfile(path, target)
+    return cleaned
+
+
+def _sizes(folder: Path) -> list[int]:
+    """Bytes of each file in a folder."""
+    return [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+
+
+def _cleaned(path: Path, file: str, cleaned: Redaction, command: Command) -> str:
+    try:
+        text = path.read_bytes().decode()
+        if path.suffix != ".json":
+            return cleaned.text(text, file)
+        before = read_json(path)
+    except ValueError as error:
+        raise RecordError(f"{path} cannot be read ({error}); delete it, or move it out of the folder") from error
+    if file == "study.json":
+        typed = before.pop("command")
+        after = {**cleaned.tree(before, file), "command": command.shown}
+        if command.known:
+            cleaned.counts[file] = cleaned.counts.get(file, 0) + len(command.known)
+        return text if after == {**before, "command": typed} else json_text(after)
+    after = cleaned.tree(before, file)
+    return text if after == before else json_text(after)
+
+
+def _source(root: Path, results: Results, command: Command) -> tuple[str, ...]:
+    """Write the study's file as it is at the recorded commit; a note where that cannot be had."""
+    recorded = [str(record.environment.get("study_commit")) for record in results.records]
+    counts = Counter(each for each in (*recorded, str(results.plan["created"].get("commit"))) if texts.is_commit(each))
+    if not command.study or not counts:
+        return ("The study's source is not included: no commit of it was recorded.",)
+    [(commit, _)] = counts.most_common(1)
+    path = Path(command.study).expanduser()
+    try:
+        shown = subprocess.run(
+            ["git", "-C", str(path.parent), "show", f"{commit}:./{path.name}"], capture_output=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return (
+            f"The study's source is not included: git has no {path.name} of commit {commit[:12]} here; export from "
+            "within the repository that the study was run in.",
+        )
+    target = root / "study" / path.name
+    target.parent.mkdir()
+    target.write_bytes(shown.stdout)
+    return ()
+
+
+def _write_manifest(root: Path) -> None:
+    lines = []
+    for name in _files(root):
+        with (root / name).open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
+    (root / "MANIFEST").write_text("".join(lines), encoding="utf-8")
+
+
+def _write_zip(root: Path, target: Path) -> None:
+    """Every file under the name of ``root``, sorted, with one time and one mode; by a rename."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in _files(root):
+                entry = zipfile.ZipInfo(f"{root.name}/{name}", EPOCH)
+                entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
+                entry.file_size = (root / name).stat().st_size  # beyond 2 GiB it needs the larger format
+                entry.external_attr = (0o755 if name.endswith(".sh") else 0o644) << 16
+                with archive.open(entry, "w") as into, (root / name).open("rb") as source:
+                    shutil.copyfileobj(source, into)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _files(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())

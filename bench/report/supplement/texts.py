@@ -1,0 +1,187 @@
+"""What an exported bundle says of itself: README, environment, commands, citation. From plan and records alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from fnmatch import filter as filter_names
+from typing import Any
+
+from bench.records.record import Record
+from bench.records.results import Results
+from bench.report.page.summary import report_command
+from bench.report.tables.formats import markdown_text
+
+FILES = {
+    "study.json": "question, factors, recipe and every planned trial with its key",
+    "records/": "one JSON file a trial: settings, environment, outcome, raw measurements in SI units",
+    "report/": "the report: open index.html; its tables and the data of its figures lie beside it",
+    "attribution/": "where costs are, module by module (bench cost)",
+    "limits-*.json": "the largest batches and inputs that fit (bench limits)",
+    "artifacts/": "two NPZ files a quality trial: counts of every image, and predictions",
+    "pictures/": "thumbnails of the evaluated images and labels; the licence of the data set holds for them",
+    "study/": "the study's file as it is at the recorded commit",
+    "environment.txt": "versions, device and commit of every set of records",
+    "commands.sh": "the commands that made this, in order",
+    "CITATION.txt": "what to cite",
+    "MANIFEST": "SHA-256 of every other file; check with `sha256sum -c MANIFEST`",
+}
+OPTIONAL = ("attribution/", "limits-*.json", "artifacts/", "pictures/", "study/")
+
+
+def readme(results: Results, name: str, present: Collection[str], notes: Sequence[str]) -> str:
+    """What each file is, how to use the bundle, and what a reader must know.
+
+    Args:
+        results: what is in the bundle.
+        name: of its folder.
+        present: the files and folders that it has, besides those that every bundle has.
+        notes: what a reader must know.
+    """
+    files = {
+        file: what for file, what in FILES.items() if file not in OPTIONAL or filter_names(present, file.rstrip("/"))
+    }
+    lines = [
+        f"# {markdown_text(results.plan['name'])}",
+        "",
+        markdown_text(results.plan["question"]),
+        "",
+        "| file | what it is |",
+        "| --- | --- |",
+        *(f"| `{file}` | {what} |" for file, what in files.items()),
+        "",
+        "With segbench installed, in the folder that holds this one, this builds the report anew from the records:",
+        "",
+        f"    bench report {shlex.quote(f'./{name}' if name.startswith('-') else name)}",
+        "",
+        "and in Python this is the whole table as a pandas DataFrame:",
+        "",
+        f"    import bench; bench.results({name!r})",
+        "",
+        "## Notes",
+        "",
+        *(f"- {markdown_text(note)}" for note in notes or ["Every planned trial is done, and nothing was replaced."]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def left_out(parts: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    """What of a results folder is not in the bundle, from the bytes of its files."""
+    said = [f"{name}/ ({_files(sizes)}, {sum(sizes) / 1e6:.1f} MB)" for name, sizes in parts.items() if sizes]
+    if said:
+        yield (
+            f"Left out: {' and '.join(said)}. Without {'them' if len(said) > 1 else 'it'} the report here has no table "
+            "of images and no gallery; bench export --artifacts adds what is there."
+        )
+
+
+def _files(sizes: Sequence[int]) -> str:
+    return f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}"
+
+
+def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
+    """What was replaced, which trials have no result, and what does not belong to the plan."""
+    for file, count in sorted(replaced.items()):
+        yield f"{file}: {count} path{'s' if count > 1 else ''} of the machine replaced ($DATA, …)."
+    for record in results.records:
+        if record.status != "done":
+            yield f"records/{record.file_name}: {record.status}, {_of(record)}."
+    for record in results.stale:
+        yield f"records/{record.file_name}: stale, made by other source, settings or data than planned ({_of(record)})."
+    recorded = {record.cell_key for record in results.records}
+    missing = [each for each in results.plan["cells"] if not each.get("excluded") and each["key"] not in recorded]
+    if missing:
+        yield f"{len(missing)} of {len(results.plan['cells'])} planned trials have no record."
+    if any(record.environment.get("dirty") for record in results.records):
+        yield "Some records come from source with uncommitted changes: their commit does not reproduce them."
+
+
+def environment(results: Results) -> str:
+    """Every environment that records name, with how many it made."""
+    found: dict[str, list[Record]] = {}
+    for record in (*results.records, *results.stale):
+        found.setdefault(json.dumps(record.environment, sort_keys=True), []).append(record)
+    parts = []
+    for text, records in sorted(found.items()):
+        stages = Counter(str(record.trial["stage"]) for record in records)
+        head = ", ".join(f"{count} {stage}" for stage, count in sorted(stages.items()))
+        parts.append("\n".join([f"# trials: {head}", *(f"{name}: {value}" for name, value in _flat(json.loads(text)))]))
+    return "\n\n".join(parts) + "\n" if parts else "No trial has a record.\n"
+
+
+def commands(results: Results, command: str, name: str) -> str:
+    """A shell script from a clone to the report; what only the reader knows is a variable.
+
+    The run makes its own folder's name anew, whatever this one is called by now.
+    """
+    commit, others = _commits(results)
+    program, _, options = command.partition(" ")
+    step, _, options = options.partition(" ")
+    steps = ["plan", "run"] if step in ("plan", "run") else [step]
+    lines = [
+        "#!/usr/bin/env bash",
+        f"# What made the results of {_one_line(results.plan['name'])}, in order.",
+        "set -euo pipefail",
+        ': "${REPOSITORY:?set it to the address of the repository that these results are from}"',
+        *([': "${DATA:?set it to the folder of the data set}"'] if "$DATA" in command else []),
+        *([': "${RAY_ADDRESS:?set it to the address of a Ray cluster}"'] if "$RAY_ADDRESS" in command else []),
+        'git clone "$REPOSITORY" source',
+        "cd source",
+        f"git checkout {shlex.quote(commit)}" if commit else "# no commit was recorded",
+        *(f"# some records are of commit {shlex.quote(other)}" for other in others),
+        "python3 -m venv .venv",
+        ".venv/bin/pip install -c constraints.txt -e .",
+        *(f".venv/bin/{program} {each} {options}".rstrip() for each in steps),
+        f".venv/bin/{report_command(results.plan, command)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def citation(results: Results) -> str:
+    """What these results are, in a form that can be cited."""
+    plan, (commit, _) = results.plan, _commits(results)
+    versions = {str(r.environment.get("bench", {}).get("segbench")) for r in results.records} - {"None"}
+    return (
+        f"Study: {_one_line(plan['name'])}. {_one_line(plan['question'])}\n"
+        f"Made with segbench {', '.join(sorted(versions)) or '(version not recorded)'}, "
+        f"commit {commit or 'not recorded'}.\n"
+        f"Data: {_one_line(plan['data']['name'])}, fingerprint {plan['data'].get('fingerprint') or 'not recorded'}.\n"
+        "Cite the data set and the papers of the networks too: each component's source file names its paper.\n"
+    )
+
+
+def is_commit(text: str) -> bool:
+    """Whether a text is the name of a commit: git must not take it for an option."""
+    return re.fullmatch(r"[0-9a-f]{7,64}", text) is not None
+
+
+def _commits(results: Results) -> tuple[str, list[str]]:
+    """The commit of most records, or else of the plan, and the other ones."""
+    counts = Counter(str(r.environment.get("commit")) for r in results.records)
+    counts = Counter({commit: count for commit, count in counts.items() if is_commit(commit)})
+    if not counts:
+        created = str(results.plan["created"].get("commit"))
+        return created if is_commit(created) else "", []
+    first, *others = [commit for commit, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
+    return first, others
+
+
+def _of(record: Record) -> str:
+    seed = record.trial.get("seed")
+    return f"{record.trial['stage']} of {record.trial['variant']}" + ("" if seed is None else f", seed {seed}")
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", "none" if value is None else str(value)
+
+
+def _one_line(text: object) -> str:
+    """Text that cannot start a line of its own: in Markdown a heading, in a script a command."""
+    return " ".join(str(text).split())

@@ -1,0 +1,1 @@
+"""Tables of the report, and the formats that they are written in."""

@@ -1,0 +1,78 @@
+"""Tables as Markdown, LaTeX, HTML, CSV and JSON. Text from a study stays text: what a language acts on is escaped."""
+
+from __future__ import annotations
+
+import html as html_text
+import json
+import re
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+from tabulate import tabulate
+
+from bench.report.tables.latex import latex
+from bench.report.tables.table import Table, texts
+from bench.report.text import one_line, plain
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&$])")
+
+
+def markdown(table: pd.DataFrame, bold: pd.DataFrame) -> str:
+    """A GitHub table; cells true in ``bold`` are bold."""
+    rows = [
+        [f"**{markdown_text(text)}**" if strong else markdown_text(text) for text, strong in zip(*pair, strict=True)]
+        for pair in zip(texts(table), bold.to_numpy().tolist(), strict=True)
+    ]
+    heads = [markdown_text(str(head)) for head in table.columns]
+    return str(tabulate(rows, heads, tablefmt="github", disable_numparse=True)) + "\n"
+
+
+def html(table: pd.DataFrame, bold: pd.DataFrame, caption: str) -> str:
+    """A bare ``<table>``; cells true in ``bold`` are ``<strong>``."""
+    heads = "".join(f'<th scope="col">{html_text.escape(str(head))}</th>' for head in table.columns)
+    rows = [
+        "".join(
+            f"<td><strong>{html_text.escape(text)}</strong></td>" if strong else f"<td>{html_text.escape(text)}</td>"
+            for text, strong in zip(*pair, strict=True)
+        )
+        for pair in zip(texts(table), bold.to_numpy().tolist(), strict=True)
+    ]
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    said = f"<caption>{html_text.escape(caption)}</caption>"
+    return f"<table>\n{said}\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+
+
+def _as_markdown(table: Table) -> str:
+    return f"{markdown(table.printed(), table.emphasis())}\n{markdown_text(_said(table))}\n"
+
+
+def _as_latex(table: Table) -> str:
+    return latex(table.printed(), table.emphasis(), _said(table), label=table.name)
+
+
+def _as_html(table: Table) -> str:
+    return html(table.printed(), table.emphasis(), _said(table))
+
+
+def _as_csv(table: Table) -> str:
+    return table.unrounded().to_csv(index=False)
+
+
+def _as_json(table: Table) -> str:
+    rows = table.unrounded().astype(object)
+    return json.dumps(rows.where(rows.notna(), None).to_dict("records"), ensure_ascii=False, indent=1) + "\n"
+
+
+FORMATS: Mapping[str, Callable[[Table], str]] = {
+    "markdown": _as_markdown, "latex": _as_latex, "csv": _as_csv, "html": _as_html, "json": _as_json,
+}  # fmt: skip
+"""Name of a format -> how a table is written in it: printed with its caption, or as unrounded numbers (csv, json)."""
+
+
+def markdown_text(text: str) -> str:
+    """Text as Markdown shows it, in one line; it is read on terminals too."""
+    return _MARKDOWN.sub(r"\\\1", plain(one_line(text)))
+
+
+def _said(table: Table) -> str:
+    return " ".join(filter(None, [table.said, f"No rows: {table.absent}." if table.absent else ""]))

@@ -1,0 +1,153 @@
+"""Tables of what was planned, what came of it and how: outcomes, recipe, protocol, provenance, definitions."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.protocol.words import NOTHING, plural, status
+from bench.records.record import Record
+from bench.records.results import Results, labels
+
+NO_REPOSITORY = "no repository"
+"""Where a commit is unknown."""
+
+
+def outcomes(results: Results) -> pd.DataFrame:
+    """One row a planned cell in the plan's order: variant, stage, seed, outcome, reason, record file."""
+    names = labels(results)
+    frame = results.trials()
+    stages = [f"{stage} at {at}" if at else stage for stage, at in zip(frame["stage"], frame["setting"], strict=True)]
+    return pd.DataFrame(
+        {
+            "Variant": [names[variant] for variant in frame["variant"]],
+            "Stage": stages,
+            "Seed": [NOTHING if pd.isna(seed) else str(int(seed)) for seed in frame["seed"]],
+            "Outcome": [status(name) for name in frame["status"]],
+            "Reason": frame["reason"],
+            "Record": frame["file"],
+        }
+    ).astype(object)
+
+
+def tracebacks(results: Results) -> dict[str, str]:
+    """Record file -> the traceback of its failure."""
+    return {r.file_name: str(r.outcome["traceback"]) for r in results.records if r.outcome.get("traceback")}
+
+
+def recipe(results: Results) -> pd.DataFrame:
+    """Setting and value of the recipe, nested ones as ``optimiser.momentum``."""
+    return _pairs(_flat(results.plan["recipe"]), "Setting")
+
+
+def protocol(results: Results) -> pd.DataFrame:
+    """How each planned stage was measured, as the records state it."""
+    plan = results.plan
+    quality, cost, speed = (
+        [r.measured for r in results.records if r.status == "done" and r.trial["stage"] == stage]
+        for stage in ("quality", "cost", "speed")
+    )
+    classes = plural(len(plan["data"]["classes"]), "class").replace("classs", "classes")
+    data = f"{plan['data']['name']}, {classes}, fingerprint {str(plan['data'].get('fingerprint'))[:12]}"
+    rows = {
+        "quality": [
+            ("Split", _seen(each["split"] for each in quality)),
+            ("Images scored", _seen(each["images"] for each in quality)),
+            ("Iterations", _seen(each["iterations"] for each in quality)),
+            ("Reported", "the last iteration; no best checkpoint is picked"),
+            ("Seeds", ", ".join(str(seed) for seed in plan["seeds"])),
+        ],
+        "cost": [
+            ("Cost input", _seen(f"{_size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
+            ("Latency samples", span([len(each["latency_s"]) for each in cost])),
+            ("Memory", _seen(each["memory_kind"] for each in cost)),
+            ("Not counted in MACs", uncounted(cost)),
+        ],
+        "speed": [
+            ("Speed comparisons", "both sides in turns in one process, blocks of A B B A in an order drawn anew"),
+            ("Blocks", span([len(each["log_ratios"]) for each in speed])),
+            ("Calls at a time", span([each["calls"] for each in speed])),
+        ],
+    }
+    planned = [row for stage, own in rows.items() if stage in plan["stages"] for row in own]
+    return _pairs([("Data", data), *planned], "Protocol")
+
+
+def provenance(results: Results) -> pd.DataFrame:
+    """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
+    stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan["stages"]]
+    environments = {repr(record.environment): record for record in results.records}  # there are few of them
+    facts_of = {text: _facts(record) for text, record in environments.items()}
+    found = {
+        stage: [facts_of[repr(r.environment)] for r in results.records if r.trial["stage"] == stage] for stage in stages
+    }
+    names = list(dict.fromkeys(name for group in found.values() for facts in group for name in facts))
+    rows = [[name, *(_seen(facts.get(name) for facts in found[stage]) for stage in stages)] for name in names]
+    return pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)
+
+
+def definitions(results: Results) -> pd.DataFrame:
+    """The measured columns of the planned stages and what they mean."""
+    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan["stages"]]
+    return pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
+
+
+def commits(results: Results) -> list[str]:
+    """The commits that made the records, ``(with uncommitted changes)`` where they had any; the plan's if none did."""
+    sources: list[Mapping[str, Any]] = [record.environment for record in results.records] or [results.plan["created"]]
+    return list(dict.fromkeys(_commit(source) for source in sources))
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    environment = dict(record.environment)
+    found = {"commit": _commit(environment)}
+    environment.pop("dirty", None)
+    environment.pop("commit", None)
+    return found | dict(_flat(environment))
+
+
+def _commit(source: Mapping[str, Any]) -> str:
+    if not source.get("commit"):
+        return NO_REPOSITORY
+    return str(source["commit"])[:12] + (" (with uncommitted changes)" if source.get("dirty") else "")
+
+
+def _seen(values: Iterable[Any]) -> str:
+    counts = Counter(NOTHING if value is None else str(value) for value in values)
+    if len(counts) <= 1:
+        return next(iter(counts), NOTHING)
+    return "; ".join(f"{value} ({plural(count, 'trial')})" for value, count in counts.items())
+
+
+def span(counts: Sequence[int]) -> str:
+    """``74 to 237``, one number where all are equal; a dash for none."""
+    low, high = min(counts, default=0), max(counts, default=0)
+    return (str(low) if low == high else f"{low} to {high}") if counts else NOTHING
+
+
+def uncounted(cost: Sequence[Mapping[str, Any]]) -> str:
+    """The operators that the count left out, in any variant."""
+    names = sorted({name.removeprefix("aten::") for each in cost for name in each["uncounted_operators"]})
+    return ", ".join(names) or ("nothing" if cost else NOTHING)
+
+
+def _size(pixels: Iterable[int]) -> str:
+    return " × ".join(str(side) for side in pixels)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value is None:
+            yield f"{prefix}{key}", "none"
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _pairs(rows: Iterable[tuple[str, str]], head: str) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=[head, "Value"], dtype=object)

@@ -1,0 +1,202 @@
+"""Tables of a paper beside the ablation: variants by quality, boundaries and cost; classes and images in pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from bench.evidence import classes as per_class
+from bench.evidence import images as per_image
+from bench.evidence.variants import BOUNDARY, COST, JUDGED, _best, best, numbers
+from bench.protocol.columns import COUNTED, Column, column
+from bench.protocol.words import NOTHING, difference_unit, interval, p_value, shown, signed, spread, verdict
+from bench.records.results import Results
+from bench.report.tables import variants
+from bench.report.tables.table import Shown, Table
+
+MAIN = (JUDGED, "pixel_accuracy", "mean_accuracy", "fwiou", "boundary_iou", BOUNDARY, "ece")
+"""Quality columns of the main table, those of them that were measured; ``--columns`` gives any others."""
+
+
+BEST = (
+    "Bold: the best mean of its column, where it is resolved to be better than every other variant that has a value"
+    f"{variants.HOW_JUDGED[:-1]}, over these comparisons); no bold: no variant is."
+)
+
+
+IOU = JUDGED
+"""Gives digits and unit of a class's and an image's IoU too."""
+
+
+def main(results: Results) -> Table:
+    """Variants by quality: mean ± standard deviation over seeds, and how many seeds there are."""
+    values = numbers(results)
+    quality = [name for name in MAIN if values[f"{name}_mean"].notna().any()]
+    names = ("variant", *(quality or [IOU]), "n")
+    absent = "" if "quality" in results.plan["stages"] else "the study plans no quality trials"
+    rows = values[:0] if absent else values
+    return _of_variants("main", results, rows, names, f"Mean ± standard deviation over seeds. {BEST}", absent)
+
+
+def boundary(results: Results) -> Table:
+    """Variants by boundary F at every tolerance, by both conventions."""
+    values = numbers(results)
+    measured = {name: each for name, each in results.columns.items() if _is_measured(name, each, values)}
+    families = [name for prefix in ("boundary_f_present_", "boundary_f_") for name in _family(measured, prefix)]
+    names = ("variant", *sorted(families, key=list(measured).index), "n")
+    caption = (
+        "Boundary F by tolerance, mean ± standard deviation over seeds: over all images, 1 for a class that is in "
+        f"neither map, and over the images that have the class (present). {BEST}"
+    )
+    absent = "" if families else "no record has boundary F"
+    return _of_variants("boundary", results, values if families else values[:0], names, caption, absent)
+
+
+def cost(results: Results) -> Table:
+    """Variants by everything that cost trials measured, each with its ratio to the baseline."""
+    values = numbers(results)
+    measured = [name for name in COST if values[name].notna().any()]
+    caption = (
+        "Costs of every variant. Bold: the smallest count; what is timed or read off the machine is one run a variant, "
+        "and never bold."
+    )
+    absent = "" if measured else "no cost trial is done"
+    rows = values if measured else values[:0]
+    columns = variants.variant_columns(results, values)
+    bold = {name: partial(_is_smallest, rows[name].tolist()) for name in COUNTED if name in measured}
+    remarks = variants.remarks(rows)
+    return Table("cost", rows, columns, ("variant", *measured), caption, bold, absent=absent, remarks=remarks)
+
+
+def classes(results: Results) -> Table:
+    """Variants by IoU of every class, mean ± standard deviation over seeds."""
+    values = numbers(results)
+    columns = variants.variant_columns(results, values)
+    names: list[str] = []
+    found = per_class.scores(results)
+    for name, group in found.groupby("class", sort=False):
+        if group["mean"].notna().any():
+            key = f"iou_{name}"
+            own = group.set_index("variant").reindex(values["variant"])
+            parts = {f"{key}_{part}": own[part].to_numpy() for part in ("mean", "sd", "n")}
+            values = pd.concat([values, pd.DataFrame(parts, index=values.index)], axis="columns")
+            columns[key] = Shown(str(name), tuple(parts), _class_text(key))
+            names.append(key)
+    first = _best(per_class.by_seed(results), "higher")
+    bold = {key: partial(_is_variant, values, first.get(key.removeprefix("iou_"), "")) for key in names}
+    caption = (
+        f"IoU (%) of each class, mean ± standard deviation over the seeds in which it occurs; {column(IOU).label} is "
+        "their mean in each seed. Where a class occurs in fewer seeds than are done, their number is in brackets. "
+        f"{BEST.replace('over these comparisons', f'over those of all classes, and of {column(IOU).label} by itself')}"
+    )
+    rows, absent = (values, "") if names else (values[:0], "no quality trial is done")
+    bold[IOU] = partial(_is_best, results, IOU, rows)
+    chosen = ("variant", *names, IOU, "n")
+    required, remarks = variants.required_of(values), variants.remarks(values)
+    return Table("classes", rows, columns, chosen, caption, bold, required, absent, remarks)
+
+
+def class_effects(results: Results) -> Table:
+    """Every variant's difference to the baseline in every class."""
+    rows = per_class.differences(results)
+    columns = {
+        "variant": Shown("Variant", ("label",), lambda row: str(row["label"])),
+        "class": Shown("Class", ("class",), lambda row: str(row["class"])),
+        **_effect_columns(("delta", "low", "high")),
+        "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
+        "p": Shown("p", ("p",), lambda row: p_value(row["p"])),
+        "p_holm": Shown("p (Holm)", ("p_holm",), lambda row: p_value(row["p_holm"])),
+        "verdict": Shown("Verdict", ("verdict", "reason"), verdict),
+    }
+    tested = int(rows["p"].notna().sum())
+    caption = (
+        "IoU of each class minus the baseline's, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
+        f"over all rows of this table that can be tested ({tested})."
+    )
+    absent = "" if rows["n"].any() else "no class has a seed in which both a variant and the baseline are done"
+    rows = rows if rows["n"].any() else rows[:0]
+    required = variants.required_of(rows)
+    return Table("class-effects", rows, columns, tuple(columns), caption, required=required, absent=absent)
+
+
+def images(results: Results) -> Table:
+    """Every variant's difference to the baseline image by image, of the networks that were trained."""
+    rows = per_image.comparisons(results)
+    columns = {
+        "variant": Shown("Variant", ("label",), lambda row: str(row["label"])),
+        "images": Shown("Images", ("images",), lambda row: str(row["images"])),
+        "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
+        "better": Shown("Better (%)", ("better",), _share_text("better")),
+        "worse": Shown("Worse (%)", ("worse",), _share_text("worse")),
+        "median": Shown(
+            f"Median Δ ({difference_unit(IOU)})", ("median",), lambda row: signed(row["median"], IOU)
+        ),
+        **_effect_columns(("shift", "low", "high"), "Centre of Δ"),
+    }  # fmt: skip
+    caption = (
+        "mIoU of each image, over the classes in its labels or prediction, minus the baseline's, averaged over the "
+        "seeds that both have. Centre: Hodges–Lehmann, with the 95 % interval of Wilcoxon's signed ranks. Its unit is "
+        "the image, given these trained networks: it says nothing about networks from other seeds."
+    )
+    absent = per_image.absent(results) if rows.empty else ""
+    return Table("images", rows, columns, tuple(columns), caption, required=variants.required_of(rows), absent=absent)
+
+
+def _of_variants(
+    name: str, results: Results, values: pd.DataFrame, chosen: tuple[str, ...], caption: str, absent: str = ""
+) -> Table:
+    """A table of variants by quality, the best of each column bold where that is resolved."""
+    judged = [each for each, what in results.columns.items() if _is_measured(each, what, values)]
+    bold = {each: partial(_is_best, results, each, values) for each in judged}
+    columns, required = variants.variant_columns(results, values), variants.required_of(values)
+    return Table(name, values, columns, chosen, caption, bold, required, absent, variants.remarks(values))
+
+
+def _is_best(results: Results, name: str, values: pd.DataFrame) -> list[bool]:
+    return _is_variant(values, best(results, name))
+
+
+def _is_variant(values: pd.DataFrame, variant: str) -> list[bool]:
+    return (values["variant"] == variant).tolist()
+
+
+def _is_smallest(counts: Sequence[float]) -> list[bool]:
+    """Which count is smaller than every other; none where the smallest is shared, or there is one alone."""
+    known = [each for each in counts if not math.isnan(each)]
+    unique = len(known) > 1 and known.count(min(known)) == 1
+    return [unique and each == min(known) for each in counts]
+
+
+def _is_measured(name: str, each: Column, values: pd.DataFrame) -> bool:
+    return each.stage == "quality" and bool(values[f"{name}_mean"].notna().any())
+
+
+def _family(names: Mapping[str, Column], prefix: str) -> list[str]:
+    return [name for name in names if name.removeprefix(prefix).removesuffix("px").isdigit()]
+
+
+def _effect_columns(keys: tuple[str, str, str], title: str = "Δ IoU") -> dict[str, Shown]:
+    middle, low, high = keys
+    return {
+        "delta": Shown(f"{title} ({difference_unit(IOU)})", (middle,), lambda row: signed(row[middle], IOU)),
+        "interval": Shown(
+            "95 % interval", (low, high), lambda row: interval(row[low], row[high], IOU) or NOTHING
+        ),
+    }  # fmt: skip
+
+
+def _class_text(key: str) -> Callable[[Mapping[str, Any]], str]:
+    def text(row: Mapping[str, Any]) -> str:
+        said = spread(row[f"{key}_mean"], row[f"{key}_sd"], IOU)
+        count = row[f"{key}_n"]
+        return f"{said} ({count:.0f})" if 0 < count < row["n"] else said
+
+    return text
+
+
+def _share_text(name: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: shown(row[name], "pixel_accuracy")  # shares of pixels and of images are written alike

@@ -1,0 +1,182 @@
+"""Tables as DataFrames. Units, arrows, digits and directions come from :data:`bench.protocol.columns.COLUMNS` alone.
+
+:func:`numbers` holds every value unrounded in stored units; :func:`ablation` is the same content as it is printed. A
+missing trial is never averaged away: n says so, and a cell without a value names the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.evidence import stats
+from bench.evidence.variants import BOUNDARY, COST, DELTA, JUDGED, OWN, TIMED, numbers
+from bench.protocol.columns import column, level_key
+from bench.protocol.words import (
+    NOTHING,
+    difference_title,
+    interval,
+    level,
+    plural,
+    ratio,
+    shown,
+    signed,
+    spread,
+    status,
+    verdict,
+)
+from bench.records.derived import NOISY
+from bench.records.results import Results, labels
+from bench.report.tables.table import Shown, Table
+
+HOW_JUDGED = f" (paired Student-t over common seeds, Holm, α = {stats.ALPHA})"
+
+
+SPREAD = "‡"
+"""Marks a latency that is kept although its quartiles lie more than ``NOISY`` of it apart."""
+
+
+NOT_ISOLATED = "†"
+"""Marks a timing or memory that was measured while other work may have shared the machine."""
+
+
+def ablation_table(results: Results) -> Table:
+    """One row a variant in the study's order. Quality and cost columns appear if the study plans that stage."""
+    values = numbers(results)
+    columns = variant_columns(results, values)
+    names = [level_key(factor, OWN) for factor in results.factors] or ["variant"]
+    stages = set(results.plan["stages"])
+    if "quality" in stages:
+        boundary = [BOUNDARY] * bool(values[f"{BOUNDARY}_mean"].notna().any())
+        names += [JUDGED, "n", "delta", "verdict", *boundary]
+    if "cost" in stages:
+        names += ["parameters", "macs", "latency_s", "peak_bytes"]
+    better = (values[f"{JUDGED}_verdict"] == "better").tolist()
+    how = (
+        f" Mean ± standard deviation over seeds; bold: {column(JUDGED).label} that is resolved to be better than the "
+        f"baseline's{HOW_JUDGED}."
+    )
+    absent = "" if stages & {"quality", "cost"} else "the study plans neither quality nor cost trials"
+    return Table(
+        "ablation", values[:0] if absent else values, columns, tuple(names),
+        f"{results.plan['question']}{how if 'quality' in stages else ''}", {JUDGED: lambda: better},
+        required_of(values), absent, remarks(values),
+    )  # fmt: skip
+
+
+def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Column of :func:`variant_columns` -> what its cells hold beside a number; of marks those that are there."""
+    crowded, noisy = values["isolated"].eq(False).any(), (values["latency_iqr_s"] > NOISY * values["latency_s"]).any()
+    ratios = ("× in brackets: ratio to the baseline.",)
+    shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio.",) * bool(crowded)
+    apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
+    return {
+        "n": ("Seeds: done / planned.",),
+        "delta": ("Δ: mean difference to the baseline, paired by seed, with its Student-t 95 % interval.",),
+        **dict.fromkeys(COST, ratios),
+        **dict.fromkeys(TIMED, (*ratios, *shared)),
+        "latency_s": (*ratios, *shared, *apart),
+    }
+
+
+def ablation(results: Results) -> pd.DataFrame:
+    """:func:`ablation_table` as it is printed."""
+    return ablation_table(results).printed()
+
+
+def emphasis(results: Results) -> pd.DataFrame:
+    """Which cells of :func:`ablation` stand out: the mIoU of a variant that is resolved better than the baseline."""
+    return ablation_table(results).emphasis()
+
+
+def required_of(values: pd.DataFrame) -> tuple[str, ...]:
+    """The number of seeds, where a planned one is missing: no choice of columns may hide it."""
+    return ("n",) if (values["n"] < values["planned"]).any() else ()
+
+
+def per_class(results: Results) -> pd.DataFrame:
+    """Mean IoU over the seeds done, variants x classes in the study's and data's order; a fraction, NaN where a class
+    never occurred."""
+    classes = [str(name) for name in results.plan["data"]["classes"]]
+    names = labels(results)
+    means = results.class_iou().groupby(["variant", "class"], dropna=False)["iou"].mean()
+    rows = [[float(means.get((variant, name), float("nan"))) for name in classes] for variant in results.variants]
+    index = pd.Index([names[variant] for variant in results.variants], name="variant", dtype=object)
+    return pd.DataFrame(rows, index=index, columns=pd.Index(classes, name="class", dtype=object), dtype=float)
+
+
+DELTA_KEYS = ("delta", "low", "high", "n")
+
+
+def variant_columns(results: Results, values: pd.DataFrame) -> dict[str, Shown]:
+    """Every column that a table of variants can have, by name; ``values`` is :func:`numbers`."""
+    names = labels(results)
+    found = {"variant": Shown("Variant", ("variant",), lambda row: names[row["variant"]])}
+    if not results.factors:
+        found["variant"] = Shown("Variant", ("variant",), lambda row: str(row["variant"]))
+    for name, each in results.columns.items():
+        if each.stage == "quality":
+            found[name] = Shown(each.title, (f"{name}_mean", f"{name}_sd"), _mean_text(name))
+        else:
+            found[name] = Shown(each.title, (name, f"{name}_ratio"), _cost_text(name))
+    found |= {
+        "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
+        "delta": Shown(difference_title(JUDGED), tuple(DELTA[name] for name in DELTA_KEYS), _delta_text),
+        "verdict": Shown("Verdict", (f"{JUDGED}_verdict", f"{JUDGED}_reason"), _verdict_text),
+    }
+    levels = {
+        (key := level_key(factor, OWN)): Shown(factor, (key,), _level_text(key, [str(each) for each in levels]))
+        for factor, levels in results.factors.items()
+    }
+    return found | levels
+
+
+def _level_text(key: str, levels: list[str]) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: level(row[key], levels) if isinstance(row[key], str) else NOTHING
+
+
+def _mean_text(name: str) -> Callable[[Mapping[str, Any]], str]:
+    def text(row: Mapping[str, Any]) -> str:
+        if row["n"] < row["planned"] and name == JUDGED:
+            holes = row["outcomes"].split(", ")
+            said = ", ".join(each for each in holes if not each.endswith((" done", " missing")))
+            value = spread(row[f"{name}_mean"], row[f"{name}_sd"], name)
+            return f"{value} ({said})" if said else value
+        return spread(row[f"{name}_mean"], row[f"{name}_sd"], name)
+
+    return text
+
+
+def _delta_text(row: Mapping[str, Any]) -> str:
+    if not row[f"{JUDGED}_pairs"] > 0:  # of the baseline too, which has none
+        return NOTHING
+    pairs = int(row[f"{JUDGED}_pairs"])
+    bounds = interval(row[f"{JUDGED}_low"], row[f"{JUDGED}_high"], JUDGED)
+    fewer = f" ({plural(pairs, 'pair')})" if pairs < row["planned"] else ""
+    return f"{signed(row[f'{JUDGED}_delta'], JUDGED)} {bounds}".strip() + fewer
+
+
+def _verdict_text(row: Mapping[str, Any]) -> str:
+    if row["is_baseline"]:
+        return "baseline"
+    if not row[f"{JUDGED}_pairs"] > 0:
+        return NOTHING
+    return verdict({"verdict": row[f"{JUDGED}_verdict"], "reason": row[f"{JUDGED}_reason"]})
+
+
+def _cost_text(name: str) -> Callable[[Mapping[str, Any]], str]:
+    def text(row: Mapping[str, Any]) -> str:
+        value = shown(row[name], name)
+        if name in TIMED and row["isolated"] is False:
+            return f"{value} {NOT_ISOLATED}"
+        if value == NOTHING:
+            said = row["cost_outcome"].removeprefix("1 ")
+            return f"{NOTHING} ({said})" if said not in ("", "done", status("missing")) else NOTHING
+        if name == "latency_s" and row["latency_iqr_s"] > NOISY * row["latency_s"]:
+            value = f"{value} {SPREAD}"
+        times = ratio(row[f"{name}_ratio"])
+        return value if row["is_baseline"] or times == NOTHING else f"{value} ({times})"
+
+    return text

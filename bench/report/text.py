@@ -1,0 +1,28 @@
+"""Text on a terminal: names and reasons that a study or a record holds stay text there."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_ACTING = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of what a terminal acts on or cannot print: control characters, halves of a character, line ends."""
+
+
+_DIRECTIONS = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+"""What reverses the text after it."""
+
+
+def plain(text: str) -> str:
+    """``text`` in one line, with an escape such as ``\\x1b`` for each character that a terminal would act on."""
+    return "".join(_escaped(character) for character in " ".join(text.splitlines()))
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) in _ACTING or character in _DIRECTIONS:
+        return character.encode("unicode_escape").decode("ascii")
+    return character
+
+
+def one_line(text: str) -> str:
+    """Text without what breaks or stretches a line."""
+    return " ".join(text.splitlines()).replace("\t", " ").replace("\u00a0", " ")

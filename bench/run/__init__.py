@@ -1,0 +1,1 @@
+"""Planning and running of trials: keys, machines, stages, and their execution with Ray."""

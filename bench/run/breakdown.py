@@ -1,0 +1,194 @@
+"""One variant taken apart: what ``bench cost`` measures at several image sizes, and its table and files.
+
+Beside the records and no part of them: each run of the command replaces its files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from bench.measure.cost.attribution import NETWORK, QUANTITIES, Growth, ModuleCost, attribute, growth
+from bench.network.model import SegModel
+from bench.parts import BenchError
+from bench.records.files import write_json, write_text
+from bench.run import environment
+from bench.run.environment import Machine
+from bench.study.cells import Cell
+
+SHARES = ("parameters", "macs", "saved_bytes", "time_s")
+SMALL_SHARE = 0.01
+"""A module with less than this share of every quantity is left out of the printed table; the files have them all."""
+
+
+SMALLEST_PX = 16
+"""Height and width of the smallest image that is measured, as in a recipe."""
+
+
+class SizeError(BenchError, ValueError):
+    """Image sizes that cannot be measured."""
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A variant's modules at every size, and how they grow.
+
+    Attributes:
+        cell: the variant.
+        machine: what the times were taken on.
+        forwards: timed ones at each size.
+        rows: one a module and size.
+        growth: one a module and quantity; empty for one size.
+    """
+
+    cell: Cell
+    machine: Machine
+    forwards: int
+    rows: Sequence[ModuleCost]
+    growth: Sequence[Growth]
+
+    def write(self, folder: Path, source: Path) -> list[Path]:
+        """``<variant>.json`` with everything, ``<variant>.modules.csv`` and, for two sizes or more, ``.growth.csv``.
+
+        Args:
+            folder: is made if need be.
+            source: the study's file, for the environment.
+        """
+        stem = folder / self.cell.name.replace(",", "_")
+        paths = [Path(f"{stem}.json"), Path(f"{stem}.modules.csv")]
+        document = {
+            "variant": self.cell.name,
+            "choices": {"variant": self.cell.variant.describe(), "recipe": self.cell.recipe.describe()},
+            "environment": environment.describe(self.machine, source),
+            "batch": 1,
+            "training_batch": self.cell.recipe.batch,
+            "forwards": self.forwards,
+            "modules": [_plain(asdict(row)) for row in self.rows],
+            "growth": [_plain(asdict(row)) for row in self.growth],
+        }
+        write_json(document, paths[0])
+        write_text(self.modules().to_csv(index=False), paths[1])
+        if self.growth:
+            paths.append(Path(f"{stem}.growth.csv"))
+            write_text(pd.DataFrame(self.growth).to_csv(index=False), paths[2])
+        return paths
+
+    def modules(self) -> pd.DataFrame:
+        """One row a module and size: the fields of :class:`~bench.measure.cost.attribution.ModuleCost`."""
+        frame = pd.DataFrame(self.rows)
+        frame[["height_px", "width_px"]] = frame.pop("input_px").tolist()
+        return frame
+
+    def shown(self) -> tuple[list[str], list[list[str]]]:
+        """Heads and rows of the printed table: the largest size, shares of the whole, exponents of growth."""
+        largest = max(math.prod(row.input_px) for row in self.rows)
+        rows = [row for row in self.rows if math.prod(row.input_px) == largest]
+        timed = self.forwards > 0
+        heads = [
+            "module",
+            "parameters (M)",
+            "MACs (G)",
+            "share",
+            f"saved (MiB, batch {self.cell.recipe.batch})",
+            "share",
+        ]
+        heads += ["time (ms)", "share"] if timed else []
+        quantities = [name for name in ("macs", "saved_bytes", "time_s") if self.growth and (timed or name != "time_s")]
+        heads += [f"{_WORDS[name]} ~ px^" for name in quantities]
+        grown = {(row.module, row.quantity): row.exponent for row in self.growth}
+        return heads, [
+            [*_cells(row, rows[0], timed), *(_power(grown[row.module, name]) for name in quantities)]
+            for row in rows
+            if any(share >= SMALL_SHARE for share in _shares(row, rows[0]))
+        ]
+
+
+def break_down(
+    cell: Cell,
+    num_classes: int,
+    sizes: Sequence[tuple[int, int]],
+    machine: Machine,
+    *,
+    depth: int,
+    forwards: int,
+    tell: Callable[[str], None],
+) -> Breakdown:
+    """Every module's cost at every size, the times taken on ``machine``; torch's thread count is left at the machine's.
+
+    Args:
+        sizes: heights and widths of images.
+        depth: 1 for slots alone.
+        forwards: timed ones at each size, 0 for counts alone.
+        tell: hears what is measured.
+
+    Raises:
+        SizeError: for sizes that are the same.
+    """
+    if len({math.prod(size) for size in sizes}) < len(sizes):
+        raise SizeError(f"sizes {', '.join(f'{h}x{w}' for h, w in sizes)}: some have as many pixels; give each once")
+    torch.set_num_threads(machine.threads)
+    model = SegModel(cell.variant, num_classes).to(machine.torch_device)
+    rows: list[ModuleCost] = []
+    for height, width in sorted(sizes, key=math.prod):
+        tell(f"{height}×{width}")
+        rows += attribute(
+            model,
+            torch.zeros(1, 3, height, width, device=machine.torch_device),
+            batch=cell.recipe.batch,
+            depth=depth,
+            forwards=forwards,
+            progress=lambda done, total, size=f"{height}×{width}": tell(f"{size}, forward {done}/{total}"),  # type: ignore[misc]
+        )
+    return Breakdown(cell, machine, forwards, rows, growth(rows) if len(sizes) > 1 else [])
+
+
+def pixels(size: str) -> tuple[int, int]:
+    """Height and width of ``360x480``.
+
+    Raises:
+        SizeError: for anything else.
+    """
+    height, _, width = size.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and min(int(height), int(width)) >= SMALLEST_PX):
+        raise SizeError(f"--px {size!r}: expected height x width of {SMALLEST_PX} pixels at least, such as 360x480")
+    return int(height), int(width)
+
+
+def smaller_sizes(px: tuple[int, int]) -> list[tuple[int, int]]:
+    """Half, three quarters and all of each side."""
+    return [(max(SMALLEST_PX, px[0] * part // 4), max(SMALLEST_PX, px[1] * part // 4)) for part in (2, 3, 4)]
+
+
+_WORDS: Mapping[str, str] = dict(zip(QUANTITIES, ("MACs", "outputs", "saved", "time"), strict=True))
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Without NaN, which JSON does not have."""
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+
+
+def _cells(row: ModuleCost, whole: ModuleCost, timed: bool) -> Iterator[str]:
+    yield "  " * row.depth + (row.module if row.depth < 2 else row.module.partition(".")[2])
+    yield f"{row.parameters / 1e6:.4g}"
+    for name, scale, form in (("macs", 1e-9, ".4g"), ("saved_bytes", 2**-20, ".1f"), ("time_s", 1e3, ".2f")):
+        if name == "time_s" and not timed:
+            return
+        value, total = getattr(row, name), getattr(whole, name)
+        yield f"{value * scale:{form}}"
+        yield f"{value / total:.1%}" if total else ""
+
+
+def _power(exponent: float) -> str:
+    return "" if math.isnan(exponent) else f"{exponent:.2f}"
+
+
+def _shares(row: ModuleCost, whole: ModuleCost) -> Iterator[float]:
+    for name in SHARES:
+        value, total = getattr(row, name), getattr(whole, name)
+        yield 1.0 if row.module == NETWORK else value / total if total else 0.0

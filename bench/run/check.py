@@ -1,0 +1,116 @@
+"""What a study's networks are, from shapes alone: built and counted on the meta device, nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.measure.cost.counts import parameters
+from bench.measure.cost.shapes import count_shapes
+from bench.network.layers import WiringError
+from bench.network.model import CONVENTIONS, SegModel
+from bench.parts import ChoiceError
+from bench.study.cells import Cell
+from bench.study.factors import StudyError
+from bench.study.study import Study
+from bench.training.loop import parameter_groups
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One variant as built.
+
+    Attributes:
+        cell: which.
+        parameters: slot -> count.
+        trainable: slot -> count of those that are trained.
+        learning_rates: slot -> base rate of its optimiser group.
+        macs: slot -> multiply-accumulates of one forward at the stated size (:mod:`torch.utils.flop_counter`).
+        output_shape: ``1 K H W``.
+    """
+
+    cell: Cell
+    parameters: dict[str, int]
+    trainable: dict[str, int]
+    learning_rates: dict[str, float]
+    macs: dict[str, int]
+    output_shape: tuple[int, ...]
+
+
+def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iterator[Checked]:
+    """Every cell, in order, as built for an image of ``height`` x ``width``.
+
+    Raises:
+        StudyError: naming the cell, for neighbours that do not fit.
+        OptimiserError: for a trainable parameter that would not be trained exactly once.
+    """
+    wired: set[object] = set()
+    for cell in study.cells():
+        variant = cell.variant
+        try:
+            with torch.device("meta"):
+                model = SegModel(variant, num_classes)
+            counted, trainable = parameters(model), parameters(model, trainable=True)
+            rates = {group["name"]: group["lr"] for group in parameter_groups(model, cell.recipe)}
+            _leave_out_normalisation(model)
+            outputs = variant.whole, variant.head, variant.auxiliary, variant.shape_stream, variant.losses
+            if outputs not in wired:
+                _lose(model, height, width)
+                wired.add(outputs)
+            shapes = count_shapes(model, height, width)
+        except (ChoiceError, WiringError) as error:
+            raise StudyError(f"study {study.name!r}, cell {cell.name}: {error}") from error
+        if shapes.output_shape != (1, num_classes, height, width):
+            raise StudyError(
+                f"study {study.name!r}, cell {cell.name}: logits of shape {shapes.output_shape}, "
+                f"expected {(1, num_classes, height, width)}"
+            )
+        macs = {slot: shapes.macs(slot) for slot in counted}
+        yield Checked(cell, counted, trainable, rates, macs, shapes.output_shape)
+
+
+def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> dict[str, Any]:
+    """The facts that the audit compares, JSON-ready: each variant as built, and what each factor is about."""
+    return {
+        "input_px": [height, width],
+        "about": {factor.name: list(factor.subject) for factor in study.factors},
+        "touched": {factor.name: list(factor.touched) for factor in study.factors},
+        "variants": {each.cell.name: _facts(each) for each in checked},
+    }
+
+
+def _facts(checked: Checked) -> dict[str, Any]:
+    variant = checked.cell.variant
+    counts = {"parameters": checked.parameters, "trainable": checked.trainable, "macs": checked.macs}
+    return {
+        "levels": dict(checked.cell.levels),
+        "slots": {
+            slot: {**part.describe(), **{name: count.get(slot, 0) for name, count in counts.items()}}
+            for slot, part in variant.parts().items()
+        },
+        "losses": [part.describe() for part in variant.losses],
+        "learning_rates": checked.learning_rates,
+        "recipe": checked.cell.recipe.describe(),
+        "conventions": {name: getattr(variant, name) for name in CONVENTIONS},
+    }
+
+
+def _leave_out_normalisation(model: nn.Module) -> None:
+    """It keeps every shape and is not counted, but takes two thirds of the time of a forward on the meta device."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, (nn.modules.batchnorm._NormBase, nn.GroupNorm)):
+                setattr(parent, name, nn.Identity())
+
+
+def _lose(model: SegModel, height: int, width: int) -> None:
+    """One training forward and every loss term, so that a term whose output the network lacks is found here."""
+    with torch.device("meta"):
+        output = model.train()(torch.zeros(2, 3, height, width))
+        label = torch.zeros(2, height, width, dtype=torch.long)
+        for part in model.variant.losses:
+            part.build(model.num_classes)(output, label)

@@ -1,0 +1,263 @@
+"""Runs trials on Ray Tune: the only module that imports ray (``search`` will be the other).
+
+Tune executes what is missing and nothing else; the store is the results folder (Tune's own restore cannot extend a
+study). Cost and speed trials get a whole node, one at a time, each in a fresh process; quality trials share the
+machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import ray
+from ray import tune
+
+from bench.protocol.setting import Setting, Stage
+from bench.records.record import Record, write
+from bench.run.environment import Machine
+from bench.run.resources import ResourceError, Resources
+from bench.run.stages import Event
+from bench.run.trial import Trial, make_record, run
+from bench.study.source import Source
+
+REPORT_EVERY_S = 0.5
+
+
+class Display(Protocol):
+    """What hears of trials as they start, go on and end."""
+
+    def started(self, trial: Trial) -> None: ...
+
+    def progress(self, trial: Trial, event: Event) -> None: ...
+
+    def finished(self, trial: Trial, record: Record) -> None: ...
+
+
+def execute(
+    trials: Sequence[Trial],
+    folder: Path,
+    resources: Resources,
+    display: Display,
+    *,
+    timeout_s: float | None = None,
+    pictures: bool = True,
+) -> None:
+    """Run ``trials``; each leaves a record in ``folder``, whatever happens to it.
+
+    Raises:
+        ResourceError: before the start, if no node has what a trial asks for.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, after the running trials are recorded as interrupted.
+    """
+    with _cluster(resources) as scratch:
+        for stage in ("cost", "speed", "quality"):
+            batch = [trial for trial in trials if trial.stage == stage]
+            if batch:
+                request = _request(stage, resources)
+                machine = Machine(resources.machine(stage).device, int(request["cpu"]))
+                watch = _Watch(batch, folder, machine, display)
+                _fit(batch, folder, machine, request, watch, scratch, timeout_s, pictures)
+
+
+def _fit(
+    trials: Sequence[Trial],
+    folder: Path,
+    machine: Machine,
+    request: Mapping[str, float],
+    watch: _Watch,
+    scratch: Path,
+    timeout_s: float | None,
+    pictures: bool,
+) -> None:
+    tuner = tune.Tuner(
+        tune.with_resources(_work, dict(request)),
+        param_space={
+            "trial": tune.grid_search([asdict(trial) for trial in trials]),
+            "folder": str(folder.resolve()),
+            "machine": asdict(machine),
+            "timeout_s": timeout_s,
+            "pictures": pictures,
+        },
+        tune_config=tune.TuneConfig(
+            # A reused process spares seconds of start-up. A timing needs a process of its own.
+            reuse_actors=trials[0].stage == "quality",
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        ),
+        run_config=tune.RunConfig(
+            name=trials[0].stage, storage_path=str(scratch / "tune"), verbose=0, callbacks=[watch]
+        ),
+    )
+    try:
+        tuner.fit()
+    except (KeyboardInterrupt, SystemExit):
+        watch.end_all("interrupted", "the run was stopped")
+        raise KeyboardInterrupt from None
+    watch.end_all("failed", "Ray ended the run before this trial was over")
+
+
+def _work(config: dict[str, Any]) -> None:
+    """One trial on a worker. Its record goes to the results folder, and to the driver in case that is another disk."""
+    spec = dict(config["trial"])
+    source = dict(spec.pop("source"))
+    seeds, setting = source.pop("seeds"), spec.pop("setting")
+    trial = Trial(
+        source=Source(**source, seeds=tuple(seeds) if seeds is not None else None),
+        setting=None if setting is None else Setting(**setting),
+        **spec,
+    )
+    reported_at = 0.0
+
+    def tell(event: Event) -> None:
+        nonlocal reported_at
+        if time.monotonic() - reported_at > REPORT_EVERY_S:
+            reported_at = time.monotonic()
+            tune.report({"event": asdict(event)})
+
+    record = run(
+        trial,
+        Path(config["folder"]),
+        Machine(**config["machine"]),
+        tell=tell,
+        timeout_s=config["timeout_s"],
+        pictures=config["pictures"],
+    )
+    tune.report({"record": asdict(record)})
+
+
+class _Watch(tune.Callback):
+    """Follows a Tune run: tells the display, and gives every trial that leaves no record one that says so."""
+
+    def __init__(self, trials: Sequence[Trial], folder: Path, machine: Machine, display: Display) -> None:
+        self.trials = {trial.key: trial for trial in trials}
+        self.folder, self.machine, self.display = folder, machine, display
+        self.started: dict[str, str] = {}
+        self.ended: set[str] = set()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tune pickles its callbacks for a restore that we never ask for; a terminal's lock cannot be pickled."""
+        return tune.Callback, ()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        ours = self._ours(trial)
+        if ours.key not in self.started:
+            self.started[ours.key] = datetime.now(UTC).isoformat(timespec="seconds")
+            self.display.started(ours)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        ours = self._ours(trial)
+        if "event" in result:
+            self.display.progress(ours, Event(**result["event"]))
+        elif "record" in result and ours.key not in self.ended:
+            record = Record(**result["record"])
+            if not (self.folder / "records" / record.file_name).exists():
+                write(record, self.folder / "records")
+            self._end(ours, record)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        error = getattr(trial, "pickled_error_file", None) and trial.get_pickled_error()
+        self._record_end(self._ours(trial), "failed", f"the worker process died: {type(error).__name__}: {error}")
+
+    def end_all(self, status: str, reason: str) -> None:
+        """Give every trial that was started and has not ended a record of ``status``."""
+        for key in self.started:
+            self._record_end(self.trials[key], status, reason)
+
+    def _record_end(self, trial: Trial, status: str, reason: str) -> None:
+        if trial.key in self.ended:
+            return
+        outcome = {
+            "status": status,
+            "reason": reason,
+            "traceback": None,
+            "started_at": self.started.get(trial.key),
+            "wall_s": None,
+        }
+        record = make_record(trial, self.machine, outcome)
+        if not (self.folder / "records" / record.file_name).exists():  # the worker came first: its word counts
+            write(record, self.folder / "records")
+        self._end(trial, record)
+
+    def _end(self, trial: Trial, record: Record) -> None:
+        self.ended.add(trial.key)
+        self.display.finished(trial, record)
+
+    def _ours(self, trial: Any) -> Trial:
+        return self.trials[trial.config["trial"]["key"]]
+
+
+@contextmanager
+def _cluster(resources: Resources) -> Iterator[Path]:
+    """Connected to a cluster: a private one in a short-named scratch folder, or the one at ``resources.address``."""
+    os.environ.update(_QUIET)
+    # The path of a socket inside must not exceed 107 bytes, which a default TMPDIR may.
+    scratch = Path(tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-", dir="/tmp"))
+    _sweep(scratch.parent)
+    local: dict[str, Any] = {
+        "_temp_dir": str(scratch),
+        "include_dashboard": False,
+        "object_store_memory": 200 * 2**20,  # nothing large travels through it
+        "num_cpus": resources.node_cpus,
+        "num_gpus": resources.node_gpus,
+    }
+    try:
+        ray.init(
+            address=resources.address or "local",
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            **({} if resources.address else local),
+        )
+        yield scratch
+    finally:
+        ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)  # a dying worker may still write its log here
+
+
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 the only way to a silent Tune
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files a trial that nobody reads
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's makes fit() return as if all were well
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay what they are
+    "RAY_AUTH_MODE": "disabled",  # writes a token into the home folder
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_memory_monitor_refresh_ms": "0",  # its kill ends the whole run, the kernel's only one trial
+}
+
+
+def _sweep(root: Path) -> None:
+    """Remove scratch folders of drivers that were killed."""
+    for folder in root.glob("bench-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _request(stage: Stage, resources: Resources) -> dict[str, float]:
+    """What a trial of a stage asks Ray for.
+
+    Raises:
+        ResourceError: if no node has it.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = resources.gpus if stage == "quality" else float(resources.gpus > 0)
+    able = [node for node in nodes if node.get("GPU", 0) >= gpus and node.get("CPU", 0) >= resources.cpus]
+    if not able:
+        have = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise ResourceError(
+            f"a {stage} trial asks for {resources.cpus} CPUs and {gpus:g} GPUs, and no node has them ({have}); "
+            "ask for less with --cpus and --gpus"
+        )
+    cpus = float(resources.cpus) if stage == "quality" else min(node["CPU"] for node in able)
+    return {"cpu": cpus, **({"gpu": gpus} if gpus else {})}

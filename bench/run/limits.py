@@ -1,0 +1,164 @@
+"""The largest batch or input that fits into memory: a search whose every attempt is a process of its own.
+
+Running out of memory is an answer here, also where the kernel kills the process for it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from bench.measure.timing.execution import TrainingStep, forward_call
+from bench.network.model import SegModel
+from bench.parts import BenchError
+from bench.protocol.setting import Setting
+from bench.run.environment import Machine
+from bench.run.trial import ran_out
+from bench.study.source import Source, load
+
+SIDE_PX = 64
+"""Inputs are searched in steps of so many pixels a side."""
+LARGEST = 2**14
+"""Where the search ends although it still fits."""
+
+
+class LimitError(BenchError, RuntimeError):
+    """An attempt that failed for another reason than memory, or a search that cannot be made."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One size and whether it fitted; if so, the peak: of CUDA's allocator, on the CPU of the resident set."""
+
+    size: int
+    fits: bool
+    peak_bytes: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an attempt runs.
+
+    Attributes:
+        source: which study.
+        variant: the cell's name.
+        setting: precision, mode and phase; batch or size give way to what is searched.
+        searched: ``batch``, or ``input`` for the side of a square image in steps of :data:`SIDE_PX`.
+        machine: device and threads.
+        memory_limit_bytes: of the data of the process, its libraries' included; needed on the CPU.
+    """
+
+    source: Source
+    variant: str
+    setting: Setting
+    searched: Literal["batch", "input"]
+    machine: Machine
+    memory_limit_bytes: int | None
+
+    def __post_init__(self) -> None:
+        if self.machine.device == "cpu" and self.memory_limit_bytes is None:
+            raise LimitError(
+                "on a CPU the kernel may stop other programs before this one runs out of memory; give --memory-limit"
+            )
+
+    @property
+    def smallest(self) -> int:
+        """Where the search begins: a training step needs two images."""
+        return 2 if self.searched == "batch" and self.setting.phase == "training" else 1
+
+    def at(self, size: int) -> Setting:
+        """The setting of one attempt."""
+        chosen = {name: getattr(self.setting, name) for name in ("precision", "mode", "phase")}
+        if self.searched == "batch":
+            return Setting(batch=size, height=self.setting.height, width=self.setting.width, **chosen)
+        side = size * SIDE_PX
+        return Setting(batch=self.setting.batch, height=side, width=side, **chosen)
+
+
+def search(attempt: Callable[[int], Attempt], smallest: int = 1, largest: int = LARGEST) -> list[Attempt]:
+    """Double from ``smallest`` until it does not fit, then halve what lies between; every attempt, in order.
+
+    The largest that fits is the largest of them that does; there may be none.
+    """
+    attempts = [attempt(smallest)]
+    while attempts[-1].fits and attempts[-1].size < largest:
+        attempts.append(attempt(min(2 * attempts[-1].size, largest)))
+    if attempts[-1].fits or len(attempts) == 1:
+        return attempts
+    fits, fails = attempts[-2].size, attempts[-1].size
+    while fails - fits > 1:
+        attempts.append(attempt((fits + fails) // 2))
+        fits, fails = (attempts[-1].size, fails) if attempts[-1].fits else (fits, attempts[-1].size)
+    return attempts
+
+
+def in_child(question: Question, size: int) -> Attempt:
+    """One attempt in a fresh process.
+
+    Raises:
+        LimitError: if it fails for anything but memory.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_answer, args=(theirs, question, size))
+    child.start()
+    theirs.close()
+    try:
+        answer: Attempt | str | None = ours.recv()
+    except EOFError:
+        answer = None
+    child.join()
+    if answer is None and child.exitcode in (-signal.SIGKILL, -signal.SIGABRT):
+        return Attempt(size, False, None, f"the process was ended by {signal.Signals(-child.exitcode).name}")
+    if isinstance(answer, Attempt):
+        return answer
+    raise LimitError(f"the attempt at {size} ended with status {child.exitcode}:\n{answer or 'it said nothing'}")
+
+
+def _answer(connection: Connection, question: Question, size: int) -> None:
+    try:
+        connection.send(_attempt(question, size))
+    except BaseException:
+        connection.send(traceback.format_exc())
+        raise
+
+
+def _attempt(question: Question, size: int) -> Attempt:
+    torch.set_num_threads(question.machine.threads)
+    loaded = load(question.source)
+    cell, device = loaded.study.cell(question.variant), question.machine.torch_device
+    setting = question.at(size)
+    if question.memory_limit_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (question.memory_limit_bytes, question.memory_limit_bytes))
+    try:
+        model = SegModel(cell.variant, len(loaded.dataset.classes))
+        if setting.phase == "training":
+            call: Callable[[], object] = TrainingStep(model, cell.recipe, setting, device)
+        else:
+            call = forward_call(model, setting, device)
+        call()
+        call()  # the optimiser's state exists only after the first step
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        return Attempt(size, False, None, f"{type(error).__name__}: {error}".splitlines()[0])
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return Attempt(size, True, torch.cuda.max_memory_allocated(device))
+    return Attempt(size, True, _peak_rss_bytes())
+
+
+def _peak_rss_bytes() -> int:
+    """The kernel's own count since this program was loaded; getrusage's still has that of the parent in it."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])

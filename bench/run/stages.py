@@ -1,0 +1,254 @@
+"""What the three kinds of trial measure, and what identifies one: functions of a variant, a recipe and data."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from bench.data.base import Dataset
+from bench.measure.cost.counts import buffer_bytes, count_macs, parameters
+from bench.measure.cost.memory import inference_memory, training_memory
+from bench.measure.cost.peaks import peaks, traffic_bytes
+from bench.measure.quality.evaluate import Viewer, evaluate
+from bench.measure.timing.execution import TrainingStep, forward_call, placed_anew
+from bench.measure.timing.latency import Call, Protocol, latency
+from bench.measure.timing.turns import take_turns
+from bench.network.model import SegModel, Variant
+from bench.parts import Part
+from bench.protocol.recipe import Recipe
+from bench.protocol.setting import Setting, Stage
+from bench.run.identity.key import Computation, Key, Keys
+from bench.run.identity.linear import Library
+from bench.study.cells import Cell
+from bench.training.loop import train
+
+
+@dataclass(frozen=True)
+class Event:
+    """How far a trial is.
+
+    Attributes:
+        phase: ``train``, ``evaluate``, ``count`` or ``time``.
+        done: steps of the phase that are done.
+        total: steps of the phase.
+        loss: of the last iteration, in training.
+    """
+
+    phase: str
+    done: int
+    total: int
+    loss: float | None = None
+
+
+Listener = Callable[[Event], None]
+
+
+def identify(
+    cell: Cell,
+    stage: Stage,
+    seed: int | None,
+    fingerprint: str,
+    *,
+    against: Cell | None = None,
+    setting: Setting | None = None,
+    modules: tuple[str, ...] = (),
+) -> str:
+    """The key of a trial; the arguments are those of :func:`key_of`."""
+    return key_of(cell, stage, seed, fingerprint, against=against, setting=setting, modules=modules).text
+
+
+def key_of(
+    cell: Cell,
+    stage: Stage,
+    seed: int | None,
+    fingerprint: str,
+    *,
+    against: Cell | None = None,
+    setting: Setting | None = None,
+    modules: tuple[str, ...] = (),
+) -> Key:
+    """The key of a trial, with what went into it.
+
+    Args:
+        cell: what is measured.
+        stage: by which function.
+        seed: of weights and batches.
+        fingerprint: of the data.
+        against: the other side of a speed comparison.
+        setting: what both sides are timed in.
+        modules: that are imported before anything runs, such as the study's own.
+    """
+    return _keys().key(
+        Computation(
+            stage=stage,
+            function=STAGE_FUNCTIONS[stage],
+            variants=[cell.variant] if against is None else [cell.variant, against.variant],
+            recipe=cell.recipe,
+            seed=seed,
+            data=fingerprint,
+            setting=setting,
+            irrelevant=IRRELEVANT[stage],
+            modules=modules,
+        )
+    )
+
+
+def forget_sources() -> None:
+    """Read every source file anew at the next key; for a process that outlives an edit."""
+    _keys.cache_clear()
+
+
+def measure_quality(
+    variant: Variant,
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int | None,
+    device: torch.device,
+    tell: Listener,
+    show: Viewer | None = None,
+) -> dict[str, Any]:
+    """Train from ``seed``, evaluate the last iteration on ``recipe.split`` and ``show`` its predictions.
+
+    Everything is JSON-ready but ``artifact``: arrays of counts an image, to be written beside the record.
+    """
+    assert seed is not None
+    model = SegModel(variant, len(dataset.classes), seed=seed)
+    history = train(
+        model,
+        dataset.split("train"),
+        recipe,
+        seed,
+        device=device,
+        progress=lambda done, total, loss: tell(Event("train", done, total, loss)),
+    )
+    split = dataset.split(recipe.split)
+    quality = evaluate(
+        model,
+        split,
+        recipe,
+        device=device,
+        progress=lambda done, total: tell(Event("evaluate", done, total)),
+        show=show,
+    )
+    return {
+        "classes": list(dataset.classes),
+        "split": recipe.split,
+        "images": len(split),
+        **quality.measured(),
+        "iterations": recipe.iterations,
+        "train_s": history.train_s,
+        "history": history.thinned(),
+        "artifact": quality.arrays(),
+    }
+
+
+def measure_cost(
+    variant: Variant, recipe: Recipe, dataset: Dataset, seed: int | None, device: torch.device, tell: Listener
+) -> dict[str, Any]:
+    """Peak memory first, while the process is fresh; then counts; then latency."""
+    height, width = recipe.cost_px or tuple(dataset.split(recipe.split)[0].image.shape[-2:])
+    image = torch.zeros(1, 3, height, width, device=device)
+
+    def build() -> SegModel:
+        return SegModel(variant, len(dataset.classes), seed=seed or 0)
+
+    memory = inference_memory(build, image)
+    training = training_memory(build, recipe, device) if recipe.training_cost else None
+    model = build().to(device).eval()
+    tell(Event("count", 0, 1))
+    macs = count_macs(model, height, width)
+    timing = latency(
+        forward_call(model, Setting(height=height, width=width), device),
+        device,
+        Protocol(min_samples=recipe.latency_samples, min_duration_s=recipe.latency_least_s),
+        progress=lambda done, total: tell(Event("time", done, total)),
+    )
+    with torch.inference_mode():
+        shape = list(model(image, with_aux=False).logits.shape)
+    return {
+        "input_px": [height, width],
+        "batch": 1,
+        "parameters": parameters(model),
+        "trainable_parameters": parameters(model, trainable=True),
+        "buffer_bytes": buffer_bytes(model),
+        "macs": macs.by_slot,
+        "macs_torch": macs.by_slot_torch,
+        "macs_by_operator": macs.by_operator,
+        "macs_counted_px": [list(px) for px in macs.counted_px],
+        "uncounted_operators": macs.uncounted,
+        "output_bytes": macs.output_bytes,
+        "peaks": peaks(device),
+        "traffic_bytes": traffic_bytes(model, height, width),
+        "latency_s": timing.samples_s,
+        "latency_protocol": timing.described(),
+        "isolation": timing.watch.measured(),
+        "isolated": timing.watch.isolated,
+        "peak_bytes": memory.peak_bytes,
+        "memory_kind": memory.kind,
+        "inference_memory": asdict(memory),
+        "training_memory": asdict(training) if training else None,
+        "output_shape": shape,
+    }
+
+
+def measure_speed(
+    variant: Variant,
+    against: Variant,
+    recipe: Recipe,
+    setting: Setting,
+    dataset: Dataset,
+    device: torch.device,
+    tell: Listener,
+) -> dict[str, Any]:
+    """Two networks in turns in one setting: every letter's seconds a call, on both sides."""
+    models = [SegModel(side, len(dataset.classes)) for side in (variant, against)]
+    training = setting.phase == "training"
+    calls: list[Call] = [
+        TrainingStep(model, recipe, setting, device) if training else forward_call(model, setting, device)
+        for model in models
+    ]
+    ours, other = (placed_anew(call, model, setting, device) for call, model in zip(calls, models, strict=True))
+    turns = take_turns(
+        ours, other, device, least_s=setting.least_s, progress=lambda done, total: tell(Event("time", done, total))
+    )
+    steps = [call.parts() for call in calls if isinstance(call, TrainingStep)]
+    return {
+        "latency_s": turns.ours_s,
+        "against_s": turns.other_s,
+        "log_ratios": turns.log_ratios,
+        "calls": turns.calls,
+        "steady": turns.steady,
+        "step_s": dict(zip(("ours", "against"), steps, strict=True)) if steps else {},
+        "isolation": turns.watch.measured(),
+        "isolated": turns.watch.isolated,
+    }
+
+
+STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {
+    "quality": measure_quality,
+    "cost": measure_cost,
+    "speed": measure_speed,
+}
+_COST_FIELDS = {
+    "data", "split", "cost_px", "latency_samples", "latency_least_s", "training_cost", "batch", "crop_px", "precision",
+    "momentum", "clip_norm",
+}  # fmt: skip
+IRRELEVANT: Mapping[Stage, frozenset[str]] = {
+    "quality": frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"}),
+    "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
+    "speed": frozenset(Recipe.__dataclass_fields__) - {"data"},
+}
+"""Recipe fields that cannot change what a stage measures, so changing them repeats nothing."""
+
+
+SILENT = ("pynvml",)
+"""Packages that read the machine and compute nothing, so that they count neither where they are nor where they lack."""
+
+
+@functools.cache
+def _keys() -> Keys:
+    return Keys(Library("bench", plain=(Variant, Recipe, Setting, Part), reports=(Event,), silent=SILENT))

@@ -1,0 +1,266 @@
+"""One trial in this process: load its cell, make sure it is the one that was planned, measure it, and say how it ended.
+
+The same function runs under ``bench trial`` (so that a debugger works), on a Ray worker and in tests.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.data.base import Sample
+from bench.measure.quality.evaluate import Viewer
+from bench.protocol.setting import Setting, Stage
+from bench.records.files import write_arrays
+from bench.records.pictures import Album
+from bench.records.record import Record, write
+from bench.run import environment
+from bench.run.environment import Machine
+from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed
+from bench.study.source import LABEL_DIGESTS, Source, load
+from bench.training.loop import DivergedError
+
+log = logging.getLogger("bench.run.trial")
+
+
+class ChangedError(RuntimeError):
+    """Source, settings or data differ from what was planned."""
+
+
+class TimedOutError(RuntimeError):
+    """A trial that took longer than it was given."""
+
+
+def run(
+    trial: Trial,
+    folder: Path,
+    machine: Machine,
+    *,
+    tell: Listener | None = None,
+    timeout_s: float | None = None,
+    pictures: bool = True,
+) -> Record:
+    """Run a trial and write its record and log under ``folder``; a failure is a record too.
+
+    Args:
+        trial: what to run.
+        folder: the study's results folder.
+        machine: device and threads.
+        tell: hears how far it is.
+        timeout_s: after how long to give up, checked between iterations.
+        pictures: whether a quality trial leaves its predictions, and thumbnails of the images, for the gallery.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: after the record that says ``interrupted`` is written.
+    """
+    start, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    key = record_key(trial, machine)
+    log_path = folder / "logs" / f"{key}.{environment.host_tag()}.log"
+    choices: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
+    outcome: dict[str, Any] = {"status": "done", "reason": None, "traceback": None}
+    ending: BaseException | None = None
+    with _log_to(log_path):
+        log.info("%s, seed %s, %s on %s", trial.variant, trial.seed, trial.stage, machine.hardware)
+        try:
+            torch.set_num_threads(machine.threads)
+            listener = _Timed(tell, start + timeout_s if timeout_s else None)
+            measured = _measure(trial, folder, machine, listener, choices, pictures=pictures)
+        except (KeyboardInterrupt, SystemExit) as error:
+            outcome, ending = _outcome("interrupted", error, choices), error
+        except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a record
+            outcome = _outcome(_status_of(error), error, choices)
+            log.error("%s\n%s", outcome["reason"], outcome["traceback"])
+        log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)
+    outcome |= {"started_at": started_at, "wall_s": time.monotonic() - start}
+    record = make_record(trial, machine, outcome, choices=choices, measured=measured)
+    write(record, folder / "records")
+    if ending is not None:
+        raise ending
+    return record
+
+
+def make_record(
+    trial: Trial,
+    machine: Machine,
+    outcome: Mapping[str, Any],
+    *,
+    choices: Mapping[str, Any] | None = None,
+    measured: Mapping[str, Any] | None = None,
+) -> Record:
+    """A record of ``trial`` with this process's environment."""
+    described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key")}
+    described |= {"study": Path(trial.source.path).stem, "size": trial.source.size}
+    return Record(
+        key=record_key(trial, machine),
+        trial=described,
+        choices=choices or {},
+        environment=environment.describe(machine, Path(trial.source.path)),
+        outcome=outcome,
+        measured=measured or {},
+    )
+
+
+def record_key(trial: Trial, machine: Machine) -> str:
+    """The trial's key; for a timing with the hardware class behind a ``-``."""
+    return trial.key if trial.stage == "quality" else f"{trial.key}-{machine.hardware_key}"
+
+
+def _measure(
+    trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any], *, pictures: bool
+) -> dict[str, Any]:
+    loaded = load(trial.source)
+    cell = loaded.study.cell(trial.variant)
+    choices |= {"variant": cell.variant.describe(), "recipe": cell.recipe.describe(), "levels": dict(cell.levels)}
+    against = None if trial.against is None else loaded.study.cell(trial.against)
+    if against is not None and trial.setting is not None:
+        choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
+    fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
+    key = identify(
+        cell,
+        trial.stage,
+        trial.seed,
+        fingerprint,
+        against=against,
+        setting=trial.setting,
+        modules=loaded.modules,
+    )
+    choices["hash"] = key
+    if key != trial.key:
+        raise ChangedError(
+            f"planned as {trial.key}, is {key} now: the study, a component or the data changed after planning; "
+            "run again"
+        )
+    if against is not None and trial.setting is not None:
+        return measure_speed(
+            cell.variant, against.variant, cell.recipe, trial.setting, loaded.dataset, machine.torch_device, tell
+        )
+    stage, inputs = STAGE_FUNCTIONS[trial.stage], (cell.variant, cell.recipe, loaded.dataset, trial.seed)
+    if trial.stage != "quality":
+        return stage(*inputs, machine.torch_device, tell)
+    artifact = f"artifacts/{record_key(trial, machine)}.{environment.host_tag()}"
+    kept = {
+        "predictions": f"{artifact}.predictions.npz",
+        "images": f"pictures/{fingerprint[:16]}-{cell.recipe.split}.npz",
+    }
+    album = Album(*(folder / path for path in kept.values())) if pictures else None
+    measured = stage(*inputs, machine.torch_device, tell, album and _viewer(album))
+    write_arrays(measured["artifact"], folder / f"{artifact}.npz")
+    measured["artifact"] = f"{artifact}.npz"
+    if album is not None:
+        album.write()
+        measured["pictures"] = kept
+    return measured
+
+
+def _viewer(album: Album) -> Viewer:
+    def show(prediction: Tensor, samples: Sequence[Sample]) -> None:
+        for classes, sample in zip(prediction.cpu().numpy(), samples, strict=True):
+            album.add(sample.name, sample.image.numpy(), sample.label.numpy(), classes)
+
+    return show
+
+
+class _Timed:
+    """Passes events on, logs a few of them, and raises when time is up."""
+
+    def __init__(self, tell: Listener | None, deadline: float | None) -> None:
+        self.tell, self.deadline, self.logged_at = tell, deadline, 0.0
+
+    def __call__(self, event: Event) -> None:
+        now = time.monotonic()
+        if now - self.logged_at > 5 or event.done == event.total:
+            self.logged_at = now
+            loss = "" if event.loss is None else f", loss {event.loss:.4f}"
+            log.info("%s %d/%d%s", event.phase, event.done, event.total, loss)
+        if self.tell is not None:
+            self.tell(event)
+        if self.deadline is not None and now > self.deadline:
+            raise TimedOutError(f"time was up in {event.phase} at {event.done}/{event.total}")
+
+
+def _outcome(status: str, error: BaseException, choices: Mapping[str, Any]) -> dict[str, Any]:
+    reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    if status == "out_of_memory":
+        kind = "GPU" if isinstance(error, torch.OutOfMemoryError) else "host"
+        reason = f"{kind} memory, at batch {choices.get('setting', choices['recipe'])['batch']}: {reason}"
+    text = "".join(traceback.format_exception(error)) if status == "failed" else None
+    return {"status": status, "reason": relative(reason), "traceback": text and relative(text)}
+
+
+def _status_of(error: Exception) -> str:
+    if isinstance(error, DivergedError):
+        return "diverged"
+    if isinstance(error, TimedOutError):
+        return "timed_out"
+    return "out_of_memory" if ran_out(error) else "failed"
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory was not enough."""
+    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's CPU allocator
+    return refused or isinstance(error, (MemoryError, torch.OutOfMemoryError))
+
+
+def relative(text: str) -> str:
+    """Paths in a message or traceback without what is particular to this machine."""
+    for root in sorted({str(Path.cwd()), sys.prefix, str(Path(__file__).resolve().parents[2])}, key=len, reverse=True):
+        text = text.replace(f"{root}/", "")
+    return re.sub(r"/(?:[^\s/\"']+/)*(?=(?:site-packages|python3\.\d+)/)", "", text)
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """What is logged and warned of inside goes to ``path`` too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    loggers = [logging.getLogger("bench"), logging.getLogger("py.warnings")]
+    level = loggers[0].level
+    loggers[0].setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for each in loggers:
+        each.addHandler(handler)
+    try:
+        yield
+    finally:
+        for each in loggers:
+            each.removeHandler(handler)
+        logging.captureWarnings(False)
+        loggers[0].setLevel(level)
+        handler.close()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of one cell: all that a worker is sent.
+
+    Attributes:
+        source: which study.
+        variant: the cell's name.
+        seed: of weights and batches; ``None`` for a stage that runs once a variant.
+        stage: what is measured.
+        key: what it must turn out to be on the worker; a mismatch means that source or data changed after planning.
+        against: the other side of a speed comparison.
+        setting: what both sides are timed in.
+    """
+
+    source: Source
+    variant: str
+    seed: int | None
+    stage: Stage
+    key: str
+    against: str | None = None
+    setting: Setting | None = None

@@ -1,0 +1,40 @@
+"""Cells of a study: combinations of levels, and the network and recipe that each stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.network.model import Variant
+from bench.protocol.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of levels and the network and recipe that it stands for."""
+
+    levels: Mapping[str, str]
+    variant: Variant
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """``attention=on,upsampling=jpu,gate=off``."""
+        return cell_name(self.levels)
+
+
+@dataclass(frozen=True)
+class ExcludedCell:
+    """A combination of levels that is not run, and why. It need not even be a network."""
+
+    levels: Mapping[str, str]
+    reason: str
+
+    @property
+    def name(self) -> str:
+        return cell_name(self.levels)
+
+
+def cell_name(levels: Mapping[str, str]) -> str:
+    """The name of a variant: its levels in the study's order."""
+    return ",".join(f"{factor}={level}" for factor, level in levels.items())

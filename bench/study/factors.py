@@ -1,0 +1,167 @@
+"""Factors: named axes of an ablation, and what each of their levels changes in a Variant and a Recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bench.network.model import VARIANT_FIELDS, Variant
+from bench.parts import BenchError, Part, nearest
+from bench.protocol.columns import RESERVED
+from bench.protocol.recipe import Recipe
+
+
+class StudyError(BenchError, ValueError):
+    """A study that contradicts itself; raised when its file is imported."""
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Choices to change in the Part (or recipe) that is there already. Make one with :func:`choose`."""
+
+    choices: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Adding:
+    """Loss terms to add to those that are there already. Make one with :func:`adding`."""
+
+    losses: tuple[Part[Any], ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one level of a factor does. Make one with :func:`change`."""
+
+    fields: tuple[tuple[str, Any], ...] = ()
+
+
+def choose(**choices: Any) -> Choose:
+    """Change choices of the Part in a slot, or fields of the recipe, and leave the rest as it is."""
+    return Choose(tuple(choices.items()))
+
+
+def adding(*losses: Part[Any]) -> Adding:
+    """Add loss terms."""
+    return Adding(losses)
+
+
+def change(**fields: Any) -> Change:
+    """What a level changes: fields of :class:`~bench.network.model.Variant`, and ``recipe``.
+
+    A slot takes a Part, ``None``, or :func:`choose`; ``losses`` takes a tuple of Parts or :func:`adding`; ``recipe``
+    takes :func:`choose`. ``change()`` changes nothing.
+
+    Raises:
+        StudyError: for an unknown field.
+    """
+    known = (*VARIANT_FIELDS, "recipe")
+    for name, value in fields.items():
+        if name not in known:
+            raise StudyError(f"a level cannot change {name!r}; it can change {', '.join(known)}{nearest(name, known)}")
+        if name == "recipe" and not isinstance(value, Choose):
+            raise StudyError(f"recipe={value!r}: write recipe=choose(learning_rate=…)")
+        if isinstance(value, Adding) and name != "losses":
+            raise StudyError(f"{name}=adding(…): adding() is for losses; a slot takes a Part, None or choose(…)")
+    return Change(tuple(fields.items()))
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A named axis of the ablation.
+
+    Attributes:
+        name: of the factor.
+        levels: level -> what it changes; at least two.
+        about: what the factor is meant to change: slots, ``losses``, ``recipe``. Whatever else its levels change is a
+            confound, and reports say so. ``None`` is the one thing that they change; of several, name those meant.
+        against: level -> another level that it is compared with too, besides the baseline's: a control (attention
+            against attention whose weight is frozen at 0), or the step before (image gradients against gates alone).
+    """
+
+    name: str
+    levels: Mapping[str, Change]
+    about: tuple[str, ...] | None = None
+    against: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Everything that a level changes, in the order of the levels."""
+        return tuple(dict.fromkeys(name for each in self.levels.values() for name, _ in each.fields))
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """:attr:`about`, or the one thing that the levels change; empty where that is not said."""
+        return self.about if self.about is not None else self.touched if len(self.touched) == 1 else ()
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name in RESERVED:
+            raise StudyError(
+                f"factor {self.name!r}: a name is a Python identifier and none of {', '.join(sorted(RESERVED))}"
+            )
+        if len(self.levels) < 2:
+            raise StudyError(f"factor {self.name!r} has levels {list(self.levels)}; a comparison needs at least two")
+        for level, what in self.levels.items():
+            if not isinstance(what, Change):
+                raise StudyError(f"factor {self.name!r}, level {level!r}: expected change(…), got {what!r}")
+            if not level or set(level) & set("=,/ "):
+                raise StudyError(
+                    f"factor {self.name!r}, level {level!r}: a level is a word without '=', ',', '/', space"
+                )
+        for pair in self.against.items():
+            for each in pair:
+                if each not in self.levels:
+                    raise StudyError(
+                        f"factor {self.name!r}, against: no level {each!r}; it has "
+                        f"{', '.join(self.levels)}{nearest(each, self.levels)}"
+                    )
+            if len(set(pair)) == 1:
+                raise StudyError(f"factor {self.name!r}, against: level {pair[0]!r} stands against itself")
+            if self.against.get(pair[1]) == pair[0]:
+                raise StudyError(
+                    f"factor {self.name!r}, against: {pair[0]!r} and {pair[1]!r} are there both ways round"
+                )
+        for each in self.about or ():
+            if each not in self.touched:
+                raise StudyError(
+                    f"factor {self.name!r} is about {each!r}, which no level changes; "
+                    f"they change {', '.join(self.touched) or 'nothing'}{nearest(each, self.touched)}"
+                )
+
+
+def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> tuple[Variant, Recipe]:
+    """Base with every factor's change: first Parts that are put in, then choices, then added losses.
+
+    In that order the result does not depend on the order of factors; two factors that set the same thing contradict.
+    """
+    steps = [(factor, name, value) for factor, each in changes for name, value in each.fields]
+    set_by: dict[str, str] = {}
+    fields: dict[str, Any] = {}
+    for factor, name, value in steps:
+        if isinstance(value, (Choose, Adding)):
+            continue
+        _claim(set_by, name, factor)
+        fields[name] = value
+    variant = replace(base, **fields)
+    for factor, name, value in steps:
+        if not isinstance(value, Choose):
+            continue
+        for choice, _ in value.choices:
+            _claim(set_by, f"{name}.{choice}", factor)
+        if name == "recipe":
+            recipe = recipe.having(**dict(value.choices))
+            continue
+        part = getattr(variant, name)
+        if not isinstance(part, Part):
+            raise StudyError(f"factor {factor!r} changes choices of {name}, which is {part!r} here; exclude that cell")
+        chosen: dict[str, Any] = {name: part.having(**dict(value.choices))}
+        variant = replace(variant, **chosen)
+    added = tuple(loss for _, _, value in steps if isinstance(value, Adding) for loss in value.losses)
+    return replace(variant, losses=variant.losses + added), recipe
+
+
+def _claim(set_by: dict[str, str], what: str, factor: str) -> None:
+    other = set_by.setdefault(what, factor)
+    if other != factor:
+        raise StudyError(f"factors {other!r} and {factor!r} both set {what}; make them one factor, or use choose(…)")

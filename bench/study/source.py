@@ -1,0 +1,126 @@
+"""Where a study is read from: its file, and the options that make one study of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.data.base import Dataset
+from bench.data.choose import parse_data
+from bench.parts import nearest
+from bench.study.factors import StudyError
+from bench.study.study import Study
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a study comes from and which form of it is meant: plain values, so that a worker can load the same.
+
+    Attributes:
+        path: of the study's file.
+        size: one of the file's ``SIZES``, or ``None`` for its ``STUDY``.
+        data: the ``--data`` option.
+        seeds: instead of the study's own.
+        final: whether the test split is evaluated.
+    """
+
+    path: str
+    size: str | None = None
+    data: str | None = None
+    seeds: tuple[int, ...] | None = None
+    final: bool = False
+
+
+def load_study(path: str | Path, size: str | None = None) -> Study:
+    """The study in a Python file.
+
+    Raises:
+        StudyError: for a missing file, a file without ``STUDY``, or a size that it does not have.
+    """
+    module = _import_file(Path(path))
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        raise StudyError(f"{path} sets no STUDY; a study file ends with STUDY = Study(…)")
+    if size is None:
+        return study
+    sizes: Mapping[str, Study] = getattr(module, "SIZES", {})
+    if size not in sizes:
+        known = ", ".join(sizes) or "none"
+        raise StudyError(f"{path} has no size {size!r}; its SIZES: {known}{nearest(size, sizes)}")
+    return sizes[size]
+
+
+def _import_file(path: Path) -> ModuleType:
+    """A study file as a module named after it, so that its classes have the same names on every worker."""
+    if not path.is_file():
+        raise StudyError(f"no study file {path}; expected the path of a Python file such as studies/quickstart.py")
+    path = path.resolve()
+    name = f"studies.{path.stem}"
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise StudyError(f"{path} cannot be imported as Python; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+LABEL_DIGESTS = ".label-digests.json"
+"""In a results folder: digests of label files, so that they are read once and not by every trial."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A study with its data, as one ``--data``, ``--size``, ``--seeds`` and ``--final`` make it."""
+
+    source: Source
+    study: Study
+    dataset: Dataset
+
+    @property
+    def folder_name(self) -> str:
+        """``<name>[-size][-data][-final]``: forms of a study do not share a results folder."""
+        named = [self.study.name, self.source.size, self._other_data, "final" if self.source.final else None]
+        return "-".join(word for word in named if word)
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The name under which the study's file was imported."""
+        path = str(Path(self.source.path).resolve())
+        return tuple(name for name, module in list(sys.modules.items()) if getattr(module, "__file__", None) == path)
+
+    @property
+    def _other_data(self) -> str | None:
+        own = load_study(self.source.path, self.source.size).recipe.data
+        chosen = self.study.recipe.data
+        return None if own == chosen else str(self.dataset.name)
+
+
+def load(source: Source) -> Loaded:
+    """The study that ``source`` means.
+
+    Raises:
+        StudyError: for the study; DataError: for its data.
+    """
+    study = load_study(source.path, source.size)
+    part, folder = parse_data(source.data, study.recipe.data)
+    changes: dict[str, Any] = {} if part == study.recipe.data else {"data": part}
+    if source.final:
+        changes["split"] = "test"
+    if changes:
+        study = study.having(recipe=study.recipe.having(**changes))
+    if source.seeds is not None:
+        study = study.having(seeds=source.seeds)
+    return Loaded(source, study, part.build(folder))

@@ -1,0 +1,219 @@
+"""Study: a question, factors, a design, a baseline, a recipe and seeds; and the cells and trials that follow from it.
+
+A study is a Python file that sets ``STUDY``, and ``SIZES`` where it has smaller or larger forms of itself:
+
+    STUDY = study(width=512, ...)
+    SIZES = {"small": study(width=64, ...)}
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from bench.network.model import Variant
+from bench.parts import BenchError, nearest
+from bench.protocol.recipe import Recipe
+from bench.protocol.setting import STAGES, Setting, Stage
+from bench.study.cells import Cell, ExcludedCell, cell_name
+from bench.study.factors import Factor, StudyError, apply
+from bench.study.published.rows import Published
+from bench.study.speed import Speed
+
+
+@dataclass(frozen=True)
+class Exclude:
+    """Cells that make no sense, by their levels, and why; they stay in the plan and are shown with the reason."""
+
+    when: Mapping[str, str]
+    reason: str
+
+    def covers(self, levels: Mapping[str, str]) -> bool:
+        return all(levels[factor] == level for factor, level in self.when.items())
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question and all that is needed to answer it.
+
+    Attributes:
+        name: of the results folder.
+        question: what the study is to find out, as a sentence.
+        base: the network before any factor changes it.
+        factors: what varies.
+        baseline: factor -> level of the cell that every other is compared with.
+        recipe: how each cell is trained and tested.
+        seeds: of weights and batches; every cell runs the same ones, so that differences are paired.
+        design: ``factorial`` runs every combination; ``one_at_a_time`` the baseline and each cell that differs from it
+            in one factor (with the full model as baseline: leave-one-out).
+        exclude: combinations that are not run, with reasons.
+        stages: what is measured.
+        margin: of equivalence: a difference in mIoU, as a fraction, below which two variants count as equal. To be
+            chosen before the results are seen; ``None`` makes no such claim.
+        focus: the factor that the question is about: its levels are also compared at every setting of the others, and
+            equivalence is claimed of it alone.
+        speed: which cells are timed against which, if ``speed`` is a stage.
+        published: published numbers that reports place beside this study's.
+    """
+
+    name: str
+    question: str
+    base: Variant
+    factors: tuple[Factor, ...]
+    baseline: Mapping[str, str]
+    recipe: Recipe
+    seeds: tuple[int, ...] = (0, 1, 2)
+    design: Literal["factorial", "one_at_a_time"] = "factorial"
+    exclude: tuple[Exclude, ...] = ()
+    stages: tuple[Stage, ...] = ("quality", "cost")
+    margin: float | None = None
+    focus: str | None = None
+    speed: Speed | None = None
+    published: tuple[Published, ...] = ()
+    _cells: tuple[Cell, ...] = field(init=False, repr=False)
+    _excluded: tuple[ExcludedCell, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        names = [factor.name for factor in self.factors]
+        if not names or len(set(names)) != len(names):
+            raise StudyError(f"study {self.name!r} has factors {names}; expected at least one, each name once")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise StudyError(f"study {self.name!r} has seeds {self.seeds}; expected at least one, each once")
+        if not set(self.stages) <= set(STAGES) or not self.stages:
+            raise StudyError(f"study {self.name!r} has stages {self.stages}; allowed: {', '.join(STAGES)}")
+        if self.margin is not None and not 0 < self.margin < 1:
+            raise StudyError(f"study {self.name!r} has margin={self.margin!r}; expected a fraction, such as 0.005")
+        if self.focus is not None and self.focus not in names:
+            known = ", ".join(names) + nearest(self.focus, names)
+            raise StudyError(f"focus: no factor {self.focus!r}; study {self.name!r} has {known}")
+        if ("speed" in self.stages) != (self.speed is not None):
+            raise StudyError(f"study {self.name!r}: the stage 'speed' and speed=Speed(…) go together")
+        for levels in [self.speed.against, *(self.speed.only or {}).values()] if self.speed else []:
+            self._check_levels("speed", levels, complete=False)
+        for each in self.published:
+            for levels in [each.against, *(dict([term.split("=", 1)]) for term in each.levels)]:
+                self._check_levels("published", levels, complete=False)
+        self._check_levels("baseline", self.baseline, complete=True)
+        for factor in self.factors:
+            if (level := self.baseline[factor.name]) in {*factor.against, *factor.against.values()}:
+                raise StudyError(f"factor {factor.name!r}, against: all levels are compared with {level!r} anyway")
+        for rule in self.exclude:
+            self._check_levels("exclude", rule.when, complete=False)
+        planned = tuple(self._combinations())
+        reasons = {cell_name(each): self._reason(each) for each in planned}
+        excluded = tuple(ExcludedCell(each, why) for each in planned if (why := reasons[cell_name(each)]))
+        object.__setattr__(self, "_excluded", excluded)
+        if reasons[self.baseline_name]:
+            raise StudyError(f"study {self.name!r}: its baseline {self.baseline_name} is excluded")
+        cells = tuple(self._compose(each) for each in planned if not reasons[cell_name(each)])
+        object.__setattr__(self, "_cells", cells)
+        self._check_cells()
+
+    @property
+    def baseline_name(self) -> str:
+        return cell_name(self._in_order(self.baseline))
+
+    @property
+    def against(self) -> dict[str, dict[str, str]]:
+        """Factor -> level -> another level than the baseline's that it is compared with too."""
+        return {factor.name: dict(factor.against) for factor in self.factors if factor.against}
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell that is run, in factor order."""
+        return self._cells
+
+    def excluded(self) -> tuple[ExcludedCell, ...]:
+        """Every cell of the design that is not run, with the reason."""
+        return self._excluded
+
+    def cell(self, name: str) -> Cell:
+        """The cell of a variant's name; factors that are left out have their baseline level, as does ``baseline``.
+
+        Raises:
+            StudyError: for a name that is no planned cell.
+        """
+        levels = dict(self._in_order(self.baseline))
+        for term in [] if name == "baseline" else name.split(","):
+            factor, _, level = term.strip().partition("=")
+            self._check_levels("variant", {factor: level}, complete=False)
+            levels[factor] = level
+        for cell in self._cells:
+            if dict(cell.levels) == levels:
+                return cell
+        for left_out in self._excluded:
+            if dict(left_out.levels) == levels:
+                raise StudyError(f"{left_out.name} is excluded from study {self.name!r}: {left_out.reason}")
+        raise StudyError(f"{cell_name(levels)} is not in the {self.design} design of study {self.name!r}")
+
+    def pairs(self) -> Iterator[tuple[Cell, Cell, Setting]]:
+        """Every speed comparison: a cell, the one with the other side's levels, and a setting.
+
+        Raises:
+            StudyError: for another side that is no cell of this study.
+        """
+        if self.speed is None:
+            return
+        for setting in self.speed.settings:
+            for cell in self._cells:
+                if setting in self.speed.pairs(cell.levels):
+                    yield cell, self.cell(cell_name({**cell.levels, **self.speed.against})), setting
+
+    def having(self, **fields: Any) -> Study:
+        """The same study with some fields changed."""
+        return replace(self, **fields)
+
+    def _combinations(self) -> Iterator[dict[str, str]]:
+        base = self._in_order(self.baseline)
+        if self.design == "factorial":
+            for levels in itertools.product(*(factor.levels for factor in self.factors)):
+                yield dict(zip(base, levels, strict=True))
+        else:
+            yield base
+            for factor in self.factors:
+                yield from ({**base, factor.name: level} for level in factor.levels if level != base[factor.name])
+
+    def _compose(self, levels: dict[str, str]) -> Cell:
+        changes = [(factor.name, factor.levels[levels[factor.name]]) for factor in self.factors]
+        try:
+            variant, recipe = apply(self.base, self.recipe, changes)
+        except (BenchError, TypeError) as error:
+            raise StudyError(f"study {self.name!r}, cell {cell_name(levels)}: {error}") from error
+        return Cell(levels, variant, recipe)
+
+    def _reason(self, levels: dict[str, str]) -> str | None:
+        return next((rule.reason for rule in self.exclude if rule.covers(levels)), None)
+
+    def _in_order(self, levels: Mapping[str, str]) -> dict[str, str]:
+        return {factor.name: levels[factor.name] for factor in self.factors}
+
+    def _check_levels(self, what: str, levels: Mapping[str, str], *, complete: bool) -> None:
+        known = {factor.name: factor for factor in self.factors}
+        for name, level in levels.items():
+            if name not in known:
+                raise StudyError(
+                    f"{what}: no factor {name!r}; study {self.name!r} has {', '.join(known)}{nearest(name, known)}"
+                )
+            if level not in known[name].levels:
+                raise StudyError(
+                    f"{what}: factor {name!r} has no level {level!r}; "
+                    f"it has {', '.join(known[name].levels)}{nearest(level, known[name].levels)}"
+                )
+        if missing := [name for name in known if complete and name not in levels]:
+            raise StudyError(f"{what}: no level for {', '.join(missing)}; name one of each factor's levels")
+
+    def _check_cells(self) -> None:
+        seen: dict[tuple[Variant, Recipe], str] = {}
+        for cell in self._cells:
+            twin = seen.setdefault((cell.variant, cell.recipe), cell.name)
+            if twin != cell.name:
+                raise StudyError(f"study {self.name!r}: {twin} and {cell.name} are the same network and recipe")
+        names = {cell.name for cell in self._cells}
+        for factor in self.factors:
+            for level, other in factor.against.items():
+                having = (cell for cell in self._cells if cell.levels[factor.name] == level)
+                if not any(cell_name({**cell.levels, factor.name: other}) in names for cell in having):
+                    raise StudyError(
+                        f"factor {factor.name!r}, against: no two cells differ in {level!r} and {other!r} alone"
+                    )

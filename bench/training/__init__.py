@@ -1,0 +1,1 @@
+"""Training and whole-image prediction: functions of a network, data and a recipe."""

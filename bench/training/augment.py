@@ -1,0 +1,166 @@
+"""The training stream: random scale, crop, flip and colour, each batch a function of (seed, iteration) alone.
+
+Images ``N 3 H W`` float32, normalised; labels ``N H W`` int64 with ``IGNORE`` for void and padding.
+
+**Departures**, from the scale-then-crop of DANet and FastFCN: the source rectangle that fills the crop is cut out
+first and only that is resized (same distribution, less work; the scale is rounded so that the rectangle has whole
+pixels); padding may lie on any side, not only right and below; no antialiasing when scaling down, as in OpenCV.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.data.base import IGNORE, Sample, Split
+from bench.network.layers import resize
+
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's RGB in 0 … 1: pytorch/examples, imagenet/main.py
+STD = (0.229, 0.224, 0.225)  # likewise
+LUMA = (0.299, 0.587, 0.114)  # grey of RGB: ITU-R BT.601
+
+_ORDER, _AUGMENT = 0, 1  # keep the streams for the order of samples and for their augmentation apart
+
+
+def normalise(image: Tensor) -> Tensor:
+    """``… 3 H W`` uint8 to float32 with ImageNet's mean and standard deviation, on the image's device."""
+    return _standardise(image.float() / 255)
+
+
+def batches(
+    split: Split,
+    *,
+    batch: int,
+    crop_px: tuple[int, int],
+    scale: tuple[float, float],
+    flip: float,
+    seed: int,
+    colour_jitter: float = 0.0,
+    start: int = 0,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless (image, label) batches, from iteration ``start`` on.
+
+    A batch depends on the arguments and on its iteration only: not on the batches drawn before, on any global random
+    state or on the model. Sampling is without replacement within an epoch; an epoch may end inside a batch.
+
+    Args:
+        crop_px: height and width of every crop.
+        scale: bounds of the scale, drawn uniformly.
+        flip: probability of a horizontal flip.
+        colour_jitter: brightness, contrast and saturation are each multiplied by up to 1 ± this.
+
+    Raises:
+        ValueError: for an argument outside its range.
+    """
+    wrong = (
+        ("split is empty; it needs a sample", len(split) < 1),
+        (f"batch is {batch}; it must be 1 or more", batch < 1),
+        (f"crop_px is {crop_px}; both sides must be 1 or more", min(crop_px) < 1),
+        (f"scale is {scale}; it must be (low, high) with 0 < low ≤ high", not 0 < scale[0] <= scale[1]),
+        (f"flip is {flip}; it must be a probability, 0 to 1", not 0 <= flip <= 1),
+        (f"colour_jitter is {colour_jitter}; it must be 0 or more and below 1", not 0 <= colour_jitter < 1),
+        (f"seed is {seed} and start is {start}; neither may be below 0", min(seed, start) < 0),
+    )
+    for message, holds in wrong:
+        if holds:
+            raise ValueError(message)
+    return _stream(split, batch, crop_px, scale, flip, colour_jitter, seed, start)
+
+
+def _stream(
+    split: Split,
+    batch: int,
+    crop_px: tuple[int, int],
+    scale: tuple[float, float],
+    flip: float,
+    colour_jitter: float,
+    seed: int,
+    start: int,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    iteration = start
+    while True:
+        pairs = []
+        for slot in range(batch):
+            sample = split[_drawn(len(split), seed, iteration * batch + slot)]
+            generator = _generator(_AUGMENT, seed, iteration, slot)
+            pairs.append(_augment(sample, generator, crop_px, scale, flip, colour_jitter))
+        yield torch.stack([image for image, _ in pairs]), torch.stack([label for _, label in pairs])
+        iteration += 1
+
+
+def _generator(*key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def _drawn(length: int, seed: int, position: int) -> int:
+    """Which sample comes at a position of the endless sequence of shuffled epochs."""
+    return int(_permutation(length, seed, position // length)[position % length])
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(length: int, seed: int, epoch: int) -> np.ndarray:
+    return _generator(_ORDER, seed, epoch).permutation(length)
+
+
+def _augment(
+    sample: Sample,
+    generator: np.random.Generator,
+    crop_px: tuple[int, int],
+    scale: tuple[float, float],
+    flip: float,
+    colour_jitter: float,
+) -> tuple[Tensor, Tensor]:
+    # Every number is drawn whether it is used or not: two recipes that differ in the flip see the same crops.
+    factor = float(generator.uniform(*scale))
+    place = generator.random(2)
+    flipped = bool(generator.random() < flip)
+    colour = 1 + colour_jitter * generator.uniform(-1, 1, size=3)
+
+    size = [max(1, round(side / factor)) for side in crop_px]
+    top, left = (_offset(have, want, at) for have, want, at in zip(sample.label.shape, size, place, strict=True))
+    (height, width), (rows, columns) = sample.label.shape, size
+    inside = (..., slice(max(top, 0), min(top + rows, height)), slice(max(left, 0), min(left + columns, width)))
+    image, label = sample.image[inside].float() / 255, sample.label[inside]
+    if colour_jitter:
+        image = _recolour(image, colour)
+    around = (max(-left, 0), max(left + columns - width, 0), max(-top, 0), max(top + rows - height, 0))
+    image = F.pad(_standardise(image), around)  # 0 is the mean colour now
+    label = F.pad(label, around, value=IGNORE)
+    image = resize(image[None], crop_px, align_corners=False)[0]
+    label = label[_nearest(size[0], crop_px[0])][:, _nearest(size[1], crop_px[1])].long()
+    return (image.flip(-1), label.flip(-1)) if flipped else (image, label)
+
+
+def _offset(have: int, want: int, at: float) -> int:
+    """Where a window of ``want`` pixels starts on a side of ``have``; below 0 if it is the larger one."""
+    low, high = sorted((0, have - want))
+    return low + int(at * (high - low + 1))
+
+
+def _nearest(source: int, target: int) -> Tensor:
+    """Source index of each target pixel's centre: the same pixel grid as ``resize`` without aligned corners."""
+    return (2 * torch.arange(target) + 1) * source // (2 * target)
+
+
+def _recolour(image: Tensor, factors: np.ndarray) -> Tensor:
+    """Brightness, contrast about the mean grey, saturation about each pixel's grey; clipped to 0 … 1."""
+    brightness, contrast, saturation = map(float, factors)
+    image = (image * brightness).clamp(0, 1)
+    middle = _grey(image).mean()
+    image = (middle + (image - middle) * contrast).clamp(0, 1)
+    grey = _grey(image)
+    return (grey + (image - grey) * saturation).clamp(0, 1)
+
+
+def _grey(image: Tensor) -> Tensor:
+    return (image * torch.tensor(LUMA, device=image.device)[:, None, None]).sum(-3, keepdim=True)
+
+
+def _standardise(image: Tensor) -> Tensor:
+    mean, std = (torch.tensor(values, device=image.device)[:, None, None] for values in (MEAN, STD))
+    return (image - mean) / std

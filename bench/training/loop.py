@@ -1,0 +1,226 @@
+"""Training: one function from a network and data to a trained network and its history.
+
+SGD with the poly schedule. The data stream depends on the seed and the iteration alone, so two variants see the same
+batches; dropout draws from a stream of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.data.base import Split
+from bench.network.model import SegModel
+from bench.parts import BenchError
+from bench.protocol.recipe import Recipe
+from bench.training.augment import batches
+
+Progress = Callable[[int, int, float], None]
+"""Called after every iteration with (iterations done, iterations in all, loss). What it raises ends the training."""
+
+HISTORY_POINTS = 500
+
+
+class DivergedError(ArithmeticError):
+    """The loss is no longer a finite number."""
+
+
+class OptimiserError(BenchError, RuntimeError):
+    """A trainable parameter that is in no optimiser group, or in two."""
+
+
+@dataclass
+class History:
+    """Loss and learning rate by iteration; every iteration's, thinned only when stored.
+
+    Attributes:
+        loss: weighted sum of all loss terms, an iteration each.
+        learning_rate: of the backbone group.
+        train_s: wall time of the loop.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    train_s: float = 0.0
+
+    def thinned(self, points: int = HISTORY_POINTS) -> dict[str, list[float]]:
+        """At most ``points`` entries: iteration (the last of its stretch, from 1), mean loss of the stretch, rate."""
+        total = len(self.loss)
+        step = max(1, math.ceil(total / points))
+        ends = [min(start + step, total) for start in range(0, total, step)]
+        starts = [0, *ends[:-1]]
+        return {
+            "iteration": [float(end) for end in ends],
+            "loss": [math.fsum(self.loss[a:b]) / (b - a) for a, b in zip(starts, ends, strict=True)],
+            "lr": [self.learning_rate[end - 1] for end in ends],
+        }
+
+
+def train(
+    model: SegModel,
+    split: Split,
+    recipe: Recipe,
+    seed: int,
+    *,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> History:
+    """Train ``model`` in place for ``recipe.iterations`` steps; same seed and thread count, same numbers on CPU.
+
+    Args:
+        model: on any device; is moved to ``device``.
+        split: training images.
+        recipe: schedule and optimiser.
+        seed: of batches and dropout.
+        device: where to train.
+        progress: told after every iteration.
+
+    Raises:
+        OptimiserError: if a trainable parameter is not in exactly one group.
+        DivergedError: if the loss is not finite.
+    """
+    step = prepare(model, recipe, device)
+    schedule = torch.optim.lr_scheduler.PolynomialLR(step.optimiser, recipe.iterations, recipe.poly_power)
+    history = History()
+    start = time.perf_counter()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        stream = _stream(split, recipe, seed, device)
+        for iteration, (image, label) in zip(range(recipe.iterations), stream, strict=False):
+            loss = step.forward(image, label)
+            value = _finite(loss, iteration)
+            history.loss.append(value)
+            history.learning_rate.append(float(schedule.get_last_lr()[0]))
+            step.backward(loss)
+            step.update()
+            schedule.step()
+            if progress is not None:
+                progress(iteration + 1, recipe.iterations, value)
+    history.train_s = time.perf_counter() - start
+    return history
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step in its three parts, which come in this order. Make one with :func:`prepare`."""
+
+    model: SegModel
+    losses: nn.ModuleList
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    recipe: Recipe
+    device: torch.device
+
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        """The sum of all loss terms, in the recipe's precision; image ``N 3 H W``, label ``N H W``, on the device."""
+        with precision(self.recipe.precision, self.device):
+            output = self.model(image, with_aux=True)
+            return torch.stack([term(output, label) for term in self.losses]).sum()
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients anew."""
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+
+    def update(self) -> None:
+        """Weights by the optimiser, gradients clipped first if the recipe says so."""
+        if self.recipe.clip_norm is not None:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+
+
+def prepare(model: SegModel, recipe: Recipe, device: torch.device) -> Step:
+    """Everything of a training step but the batch; ``model`` is moved to the device and set to training mode.
+
+    Raises:
+        OptimiserError: if a trainable parameter is not in exactly one group.
+    """
+    model.to(device).train()
+    model.to(memory_format=layout(device))  # type: ignore[call-overload]  # torch's stub lacks this overload
+    losses = nn.ModuleList(part.build(model.num_classes) for part in model.variant.losses).to(device)
+    optimiser = torch.optim.SGD(
+        parameter_groups(model, recipe),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
+    return Step(model, losses, optimiser, scaler, recipe, device)
+
+
+def parameter_groups(model: SegModel, recipe: Recipe) -> list[dict[str, Any]]:
+    """One optimiser group a slot with trainable parameters: the backbone at the base rate, the rest at its multiple.
+
+    Raises:
+        OptimiserError: if a trainable parameter is not in exactly one group. (FastFCN's first release left JPU's out.)
+    """
+    groups: list[dict[str, Any]] = []
+    for slot, module in model.slots():
+        trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        factor = 1.0 if slot in ("backbone", "whole") else recipe.head_lr_factor
+        if trainable:
+            groups.append({"params": trainable, "lr": recipe.learning_rate * factor, "name": slot})
+    check_groups(model, groups)
+    return groups
+
+
+def check_groups(model: nn.Module, groups: list[dict[str, Any]]) -> None:
+    """Make sure that every trainable parameter is optimised once.
+
+    Raises:
+        OptimiserError: naming the parameters that are not.
+    """
+    count: dict[int, int] = {}
+    for group in groups:
+        for parameter in group["params"]:
+            count[id(parameter)] = count.get(id(parameter), 0) + 1
+    trainable = {name: id(p) for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
+    wrong = {name: count.get(identity, 0) for name, identity in trainable.items() if count.get(identity, 0) != 1}
+    if wrong:
+        shown = ", ".join(f"{name} (in {times})" for name, times in list(wrong.items())[:5])
+        raise OptimiserError(
+            f"{len(wrong)} trainable parameters are not in exactly one optimiser group: {shown}; "
+            "a module that two slots share, or one outside the slots, cannot be trained fairly"
+        )
+
+
+@contextlib.contextmanager
+def precision(name: str, device: torch.device) -> Iterator[None]:
+    """Autocast to ``name`` on ``device``; float32 leaves autocast off."""
+    if name == "float32":
+        yield
+        return
+    with torch.autocast(device.type, dtype=getattr(torch, name)):
+        yield
+
+
+def _stream(split: Split, recipe: Recipe, seed: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches on the device, in the memory format that its convolutions like."""
+    memory_format = layout(device)
+    for image, label in batches(
+        split, batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=seed
+    ):
+        yield image.to(device, memory_format=memory_format, non_blocking=True), label.to(device, non_blocking=True)
+
+
+def layout(device: torch.device) -> torch.memory_format:
+    """The memory format that the device's convolutions like."""
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+def _finite(loss: Tensor, iteration: int) -> float:
+    value: float = loss.detach().item()
+    if not math.isfinite(value):
+        raise DivergedError(
+            f"the loss is {value} at iteration {iteration + 1}; lower the learning rate or clip gradients"
+        )
+    return value

@@ -1,0 +1,1 @@
+"""Our components against the outputs of the original implementations, case by case."""

@@ -1,0 +1,231 @@
+"""The command line: help that a newcomer understands, exit statuses, and a mistake explained in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.cli import app
+from bench.network.checkpoints.convert import LAYOUTS
+from bench.network.model import SegModel
+from bench.records.results import load
+from bench.study.source import load_study
+
+STUDIES = sorted(Path(__file__).parents[2].joinpath("studies").glob("[a-z]*.py"))
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a ``bench`` command in this process; returns exit status, output and errors."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leaving:
+            app.main()
+        out, err = capsys.readouterr()
+        code = leaving.value.code
+        assert isinstance(code, int | None)
+        return code or 0, out, err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "command", ["check", "plan", "run", "trial", "cost", "speed", "limits", "convert", "report", "compare", "export"]
+)
+def test_every_command_has_help_with_its_options_explained(
+    bench: Callable[..., tuple[int, str, str]], command: str
+) -> None:
+    code, out, _ = bench(command, "--help")
+    assert code == 0
+    assert f"Usage: bench {command}" in out
+    assert "a study file" in out.lower() or "results folder" in out
+
+
+def test_help_lists_the_commands(bench: Callable[..., tuple[int, str, str]]) -> None:
+    out = bench("--help")[1]
+    assert all(
+        f"  {name} " in out for name in ("check", "plan", "run", "trial", "cost", "convert", "report", "compare")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("check", "no/such.py"), "no/such.py; expected the path of a Python file"),
+        (("run", "studies/quickstart.py", "--seeds", "a,b"), "expected whole numbers"),
+        (("run", "studies/quickstart.py", "--retry", "fialed"), "did you mean 'failed'"),
+        (("run", "studies/quickstart.py", "--data", "synthetik"), "did you mean 'synthetic'"),
+        (("run", "studies/quickstart.py", "--cpus", "100000"), "this machine has"),
+        (("run", "studies/components.py", "--data", "/no/such/folder"), "/no/such/folder"),
+        (("run", "studies/components.py", "--size", "tiny"), "no size 'tiny'; its SIZES: small"),
+        (("trial", "studies/quickstart.py", "attention=onn"), "no level 'onn'"),
+        (("trial", "studies/quickstart.py", "baseline", "--stage", "speed"), "no 'speed' trial"),
+        (("report", "no/such/folder"), "no study.json"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(
+    bench: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.delenv("BENCH_CAMVID", raising=False)
+    repository = Path(__file__).parents[2]
+    absolute = [str(repository / each) if each.startswith("studies/") else each for each in arguments]
+    if arguments[0] != "report" and arguments[0] != "check":
+        absolute += ["--results", str(tmp_path)]
+    code, out, err = bench(*absolute)
+    assert code == 2, out + err
+    assert said in err
+    assert err.startswith("bench: ")
+    assert len(err.strip().splitlines()) == 1
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_that_ships_builds_in_every_cell(
+    bench: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, path: Path
+) -> None:
+    monkeypatch.delenv("BENCH_CAMVID", raising=False)
+    code, out, err = bench("check", path)
+    assert code == 0, err
+    assert out.count("attention=") >= len(load_study(path).cells()) or path.stem not in ("quickstart", "components")
+
+
+def test_check_prints_parameters_macs_and_shape(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path]
+) -> None:
+    code, out, _ = bench("check", tiny_study())
+    assert code == 0
+    assert "parameters (M)" in out
+    assert "MACs (G)" in out
+    assert out.count("1×9×32×32") == 2
+
+
+def test_check_works_without_data_but_not_with_wrong_data(
+    bench: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("BENCH_CAMVID", raising=False)
+    study = Path(__file__).parents[2] / "studies" / "components.py"
+    code, out, _ = bench("check", study, "--size", "small")
+    assert code == 0
+    assert "Data not checked" in out
+    code, _, err = bench("check", study, "--size", "small", "--data", tmp_path)
+    assert code == 2
+    assert str(tmp_path) in err
+
+
+def test_a_neck_on_too_few_levels_is_refused_when_checked(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path]
+) -> None:
+    study = tiny_study()
+    study.write_text(study.read_text().replace("backbone=choose(output_stride=32), ", ""))
+    code, _, err = bench("check", study)
+    assert code == 2
+    assert "cell neck=on: JPU" in err
+
+
+def test_plan_lists_trials_and_a_time(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    code, out, _ = bench("plan", tiny_study(), "--results", tmp_path / "results")
+    assert code == 0
+    assert out.count("missing") == 6
+    assert "0 of 6 trials done, 6 to run" in out
+    assert "rough" in out
+    assert (tmp_path / "results" / "tiny" / "study.json").exists()
+
+
+def test_one_trial_runs_in_this_process_and_counts_like_any_other(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    study, results = tiny_study(), tmp_path / "results"
+    assert bench("trial", study, "neck=on", "--seed", "1", "--results", results)[0] == 0
+    assert bench("trial", study, "baseline", "--stage", "cost", "--results", results)[0] == 0
+    assert bench("trial", study, "baseline", "--no-pictures", "--results", results)[0] == 0
+    assert len(list((results / "tiny" / "artifacts").glob("*.predictions.npz"))) == 1
+    assert len(list((results / "tiny" / "pictures").iterdir())) == 1
+    out = bench("plan", study, "--results", results)[1]
+    assert "3 of 6 trials done" in out
+    code, out, _ = bench("report", results / "tiny")
+    assert code == 0
+    assert "index.html" in out
+    assert list(load(results / "tiny").frame()["status"]).count("done") == 3
+
+
+BLOCKED = """
+import sys
+
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "ray", "fvcore", "optuna"):
+            raise ModuleNotFoundError(name)
+
+
+sys.meta_path.insert(0, Absent())
+from bench.cli.app import main
+
+sys.argv = ["bench", "report", sys.argv[1]]
+main()
+"""
+
+
+def test_a_report_needs_neither_torch_nor_ray(planted_results: Callable[..., Path], tmp_path: Path) -> None:
+    folder = planted_results(tmp_path / "planted")
+    done = subprocess.run([sys.executable, "-c", BLOCKED, str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "report" / "index.html").exists()
+
+
+def test_convert_writes_our_tensors_and_names_what_it_dropped(
+    bench: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    study = Path(__file__).parents[2] / "studies" / "danet_attention.py"
+    variant = load_study(study).cell("attention=both,supervised=three").variant
+    ours = SegModel(variant, 11, seed=1).state_dict()
+    names = LAYOUTS["danet"]({"head.conv5a.0.weight"})
+    theirs = {str(names.source_name(name)): tensor for name, tensor in ours.items()}
+    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in theirs.items()}}, tmp_path / "danet.pth")
+    out = tmp_path / "ours.pth"
+    code, _, err = bench("convert", tmp_path / "danet.pth", study, "attention=both,supervised=three", out)
+    assert code == 0, err
+    written = torch.load(out, weights_only=True)
+    assert set(written) == set(ours)
+    assert all(torch.equal(written[name], ours[name]) for name in ours)
+
+    theirs["head.surplus.weight"] = torch.zeros(1)
+    torch.save(theirs, tmp_path / "danet.pth")
+    code, _, err = bench("convert", tmp_path / "danet.pth", study, "attention=both,supervised=three", out)
+    assert code == 2
+    assert "head.surplus.weight" in err
+
+
+def test_cost_takes_a_variant_apart_and_writes_what_it_prints(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    code, out, _ = bench(
+        "cost", tiny_study(), "neck=on", "--px", "32x32", "--px", "64x64", "--forwards", "1", "--results", tmp_path
+    )
+    assert code == 0
+    assert all(word in out for word in ("network", "backbone", "neck", "MACs ~ px^", "neck=on at 1×3×64×64"))
+    assert len(list((tmp_path / "tiny" / "attribution").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("neck=of",), "did you mean 'off'"), (("baseline", "--px", "64"), "expected height x width")],
+)
+def test_cost_explains_a_variant_or_size_that_is_none(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path], arguments: tuple[str, ...], said: str
+) -> None:
+    code, _, err = bench("cost", tiny_study(), *arguments)
+    assert code == 2
+    assert said in err

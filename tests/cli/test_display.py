@@ -1,0 +1,112 @@
+"""What a run shows: how much time is left, plain lines without a terminal, one calm table with one."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench.cli.display import LiveTable, PlainLines, Tally, display_for, spell_s
+from bench.protocol.setting import Stage
+from bench.records.record import Record
+from bench.run.stages import Event
+from bench.run.trial import Trial
+from bench.study.source import Source
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def trials(stage: Stage, count: int) -> list[Trial]:
+    return [Trial(Source("s.py"), f"head=v{i}", i, stage, f"{stage}{i}") for i in range(count)]
+
+
+def record(status: str = "done", reason: str | None = None) -> Record:
+    return Record("k", {}, {}, {}, {"status": status, "reason": reason, "wall_s": 10.0})
+
+
+def tally(slots: int = 2) -> tuple[Tally, Clock]:
+    clock = Clock()
+    return Tally([*trials("cost", 1), *trials("quality", 4)], {"cost": 1, "quality": slots}, clock=clock), clock
+
+
+def test_time_left_counts_what_runs_side_by_side() -> None:
+    made, clock = tally()
+    cost, first, second, *_ = made.trials
+    made.started(cost)
+    clock.now = 5.0
+    made.finished(cost, record())
+    assert made.left_s() is None  # nothing is known of quality trials yet
+    for trial in (first, second):
+        made.started(trial)
+    clock.now = 10.0
+    made.progress(first, Event("train", 25, 100, 1.5))
+    assert made.trial_left_s(first.key) == pytest.approx(15.0)
+    assert made.left_s() == pytest.approx((4 * 20 - 2 * 5) / 2)
+    clock.now = 35.0
+    made.finished(first, record())
+    made.finished(second, record("failed", "oops"))
+    assert made.left_s() == pytest.approx(30.0)
+    assert made.summary() == "3/5 trials · 2 done · 1 failed · 30 s left"
+
+
+def test_a_trial_that_has_barely_begun_gives_no_time() -> None:
+    made, clock = tally()
+    made.started(made.trials[1])
+    clock.now = 1.0
+    made.progress(made.trials[1], Event("train", 1, 1000, 2.0))
+    assert made.trial_left_s(made.trials[1].key) is None
+    assert made.summary() == "0/5 trials · time left not known yet"
+
+
+def test_plain_lines_say_start_end_and_now_and_then_how_far_it_is() -> None:
+    made, clock = tally()
+    out = io.StringIO()
+    trial = made.trials[1]
+    with PlainLines(made, Console(file=out, width=200)) as display:
+        display.started(trial)
+        for second in (1.0, 29.0, 31.0, 40.0):
+            clock.now = second
+            display.progress(trial, Event("train", int(second), 100, 0.5))
+        display.finished(trial, record("failed", "[red]oops"))
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "start  quality head=v0 seed 0"
+    assert lines[1].strip() == "quality head=v0 seed 0: train 31/100, loss 0.500"
+    assert lines[2].startswith("failed quality head=v0 seed 0 (10 s): [red]oops")
+    assert len(lines) == 4
+
+
+def test_the_live_table_shows_each_running_trial_and_keeps_what_ended_badly() -> None:
+    made, clock = tally()
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=True, color_system=None)
+    with LiveTable(made, console) as display:
+        display.started(made.trials[1])
+        clock.now = 10.0
+        display.progress(made.trials[1], Event("train", 50, 100, 0.25))
+        display.live.refresh()
+        display.started(made.trials[2])
+        display.finished(made.trials[2], record("out_of_memory", "GPU memory"))
+    text = out.getvalue()
+    for word in ("variant", "head=v0", "quality: train", "50/100", "0.250", "10 s"):
+        assert word in text
+    assert "out_of_memory quality head=v1 seed 1 (10 s): GPU memory" in text
+    assert "1/5 trials · 1 out_of_memory · time left" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("terminal", "kind"), [(True, LiveTable), (False, PlainLines)])
+def test_the_table_is_for_terminals(terminal: bool, kind: type[Any]) -> None:
+    assert isinstance(display_for(tally()[0], Console(file=io.StringIO(), force_terminal=terminal)), kind)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (3600, "60 min"), (11_100, "3 h 05 min")]
+)
+def test_durations_are_spelt_for_humans(seconds: float, text: str) -> None:
+    assert spell_s(seconds) == text

@@ -1,0 +1,127 @@
+"""bench speed: options, plan, keys, and a comparison from the command to its table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.cli.timings import Sweep, parse_levels, parse_px, planned, speed
+from bench.evidence import speedups
+from bench.parts import ChoiceError
+from bench.protocol.setting import Setting
+from bench.records import results as records
+from bench.run.environment import Machine
+from bench.run.plan import Plan
+from bench.run.trial import run
+from bench.study.factors import StudyError
+from bench.study.source import Source, load_study
+
+SWEEP = Sweep(
+    against="neck=off", px=("32x32", "32x48"), batch=(1, 2), precision=("float32",), mode=("eager",), training=False,
+    least_s=0.01,
+)  # fmt: skip
+
+
+def plan_of(path: Path, results: Path, sweep: Sweep | None = SWEEP) -> Plan:
+    made = planned(Source(str(path)), sweep, results, 1, 0)
+    return replace(made, resources=replace(made.resources, node_cpus=1))  # two threads may wait long on a busy machine
+
+
+def test_settings_are_the_product_of_the_options(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    made = plan_of(tiny_study(), tmp_path)
+    assert [(t.variant, t.against, t.setting and t.setting.name) for t in made.trials] == [
+        ("neck=on", "neck=off", name) for name in ("32x32", "32x32 batch 2", "32x48", "32x48 batch 2")
+    ]
+    assert made.folder.name == "tiny-speed", "so that the study's own plan and report stay"
+    assert len({t.key for t in made.trials}) == 4
+
+
+def test_the_key_covers_both_sides_and_the_setting(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    path = tiny_study()
+    keys = [t.key for t in plan_of(path, tmp_path).trials]
+    assert keys == [t.key for t in plan_of(path, tmp_path).trials]
+    longer = plan_of(path, tmp_path, replace(SWEEP, least_s=0.02))
+    assert not set(keys) & {t.key for t in longer.trials}
+    other = path.with_name("other.py")
+    text = path.read_text()
+    other.write_text(text.replace('"off": change()', '"off": change(head=part(FCNHead, width=16))'))
+    assert other.read_text() != text
+    assert not set(keys) & {t.key for t in plan_of(other, tmp_path).trials}, "the other side changed"
+
+
+def test_a_speed_trial_runs_like_any_other_and_leaves_samples_of_both_sides(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    made = plan_of(tiny_study(), tmp_path, replace(SWEEP, px=("32x32",), batch=(2,), training=True))
+    made.write("bench speed tiny.py")
+    record = run(made.trials[0], made.folder, Machine("cpu", 1))
+    assert record.status == "done", record.outcome
+    measured = record.measured
+    assert len(measured["latency_s"]) == len(measured["against_s"]) == 2 * len(measured["log_ratios"]) >= 12
+    assert set(measured["step_s"]) == {"ours", "against"}
+    assert record.trial["setting"]["phase"] == "training"
+    assert record.key.startswith(f"{made.trials[0].key}-")
+    [row] = speedups.frame(records.load(made.folder)).to_dict("records")
+    assert (row["variant"], row["status"], row["isolated"]) == ("neck=on", "done", measured["isolated"])
+
+
+def test_a_finished_comparison_is_printed_and_not_run_again(
+    tiny_study: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = plan_of(tiny_study(), tmp_path, replace(SWEEP, batch=(1,)))
+    for trial in made.trials:
+        record = run(trial, made.folder, made.resources.machine("speed"))
+        path = made.folder / "records" / record.file_name
+        written = json.loads(path.read_text())
+        sides = {"latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.6931471805599453] * 6}
+        written["measured"] |= {**sides, "isolated": True}
+        path.write_text(json.dumps(written))
+    whole, stopped = speed(made, ["bench", "speed"], ["neck=on"], timeout_s=None, retry=())
+    assert (whole, stopped) == (True, False)
+    out = capsys.readouterr().out
+    assert "2 of 2 trials done, 0 to run." in out
+    assert out.count("2.000 [2.000, 2.000]") == 2
+    assert "none in the range" in out
+    assert (made.folder / "report" / "data" / "speed.csv").read_text().count("\n") == 3
+
+
+def test_a_cuda_graph_on_a_cpu_is_refused_when_the_plan_is_made(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ChoiceError, match="needs a CUDA device"):
+        plan_of(tiny_study(), tmp_path, replace(SWEEP, mode=("cuda_graph",)))
+
+
+def test_what_cannot_be_compared_is_refused(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    path = tiny_study()
+    with pytest.raises(StudyError, match="has no speed=Speed"):
+        plan_of(path, tmp_path, None)
+    with pytest.raises(StudyError, match="no factor 'nck'"):
+        plan_of(path, tmp_path, replace(SWEEP, against="nck=off"))
+    with pytest.raises(StudyError, match="is the other side itself"):
+        speed(plan_of(path, tmp_path), [], ["neck=off"], timeout_s=None, retry=())
+
+
+@pytest.mark.parametrize("text", ["512", "512x", "x512", "512x1024x3", "axb"])
+def test_a_size_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(StudyError, match="expected HEIGHTxWIDTH"):
+        parse_px(text)
+
+
+def test_levels_and_sizes_are_read() -> None:
+    assert parse_px("512x1024") == (512, 1024)
+    assert parse_levels("upsampling=dilated-8, head=fcn") == {"upsampling": "dilated-8", "head": "fcn"}
+    with pytest.raises(StudyError, match="expected FACTOR=LEVEL"):
+        parse_levels("dilated-8")
+
+
+def test_the_cpu_subset_of_the_jpu_study_is_five_heads_at_two_sizes_and_one_pair_at_the_large_one() -> None:
+    study = load_study(Path(__file__).parents[2] / "studies" / "jpu_speed.py", "cpu")
+    pairs = [(cell.name, other.name, setting.name) for cell, other, setting in study.pairs()]
+    assert len(pairs) == 11
+    assert pairs[-1] == ("head=fcn,upsampling=jpu", "head=fcn,upsampling=dilated-8", "1024x2048")
+    assert Setting(height=256, width=256).name == pairs[0][2]

@@ -1,0 +1,112 @@
+"""Speed-ups from records: derived numbers, what is left out and marked, where a ratio crosses 1, published pairs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.evidence.ranks import Ratio
+from bench.evidence.speedups import Crossing, crossing_table, crossings, frame
+from bench.protocol.setting import Setting
+from bench.records.files import write_json
+from bench.records.record import Record, write
+from bench.records.results import load
+
+ALONE = {"isolated": True, "reasons": []}
+CROWDED = {"isolated": False, "reasons": ["other processes used 0.90 CPUs (allowed: 0.15)"]}
+
+
+def measured(ours_s: list[float], against_s: list[float], **fields: Any) -> dict[str, Any]:
+    logs = [math.log(sum(against_s[i : i + 2]) / sum(ours_s[i : i + 2])) for i in range(0, len(ours_s), 2)]
+    sides = {"latency_s": ours_s, "against_s": against_s, "log_ratios": logs}
+    return {**sides, "calls": 1, "steady": True, "step_s": {}, "isolation": ALONE, "isolated": True, **fields}
+
+
+def planted(folder: Path, results: dict[int, dict[str, Any] | None]) -> Path:
+    """A results folder with one comparison a side length: what was measured, or ``None`` for no record."""
+    cells = []
+    for side, values in results.items():
+        setting = asdict(Setting(height=side, width=side, batch=2))
+        cell = {
+            "key": f"k{side}",
+            "variant": "neck=jpu",
+            "against": "neck=off",
+            "levels": {"neck": "jpu"},
+            "seed": None,
+        }
+        cells.append({**cell, "stage": "speed", "excluded": None, "setting": setting})
+        if values is not None:
+            trial = {"variant": "neck=jpu", "stage": "speed", "seed": None, "setting": setting}
+            environment = {"hardware": "Planted CPU, 2 threads", "host": "aaaa1111"}
+            write(Record(f"k{side}-hw", trial, {}, environment, {"status": "done"}, values), folder / "records")
+    plan = {"version": 1, "name": "planted", "factors": {"neck": ["off", "jpu"]}, "stages": ["speed"], "cells": cells}
+    plan |= {"baseline": "neck=off", "baseline_levels": {"neck": "off"}, "seeds": [0], "recipe": {}}
+    plan |= {"data": {"name": "planted", "classes": ["a", "b"], "fingerprint": "f"}, "created": {"commit": "c0ffee"}}
+    plan |= {"question": "Which is faster?", "command": "bench speed x.py"}
+    write_json(plan, folder / "study.json")
+    return folder
+
+
+def test_a_comparison_gives_ratio_interval_and_throughput_of_both_sides(tmp_path: Path) -> None:
+    steps = {"ours": {"forward": [0.1, 0.3, 0.2], "backward": [0.4], "update": [0.01]}, "against": {}}
+    row = frame(load(planted(tmp_path, {64: measured([0.5] * 12, [0.75] * 12, step_s=steps)}))).iloc[0]
+    assert (row["ratio"], row["low"], row["high"]) == pytest.approx((1.5, 1.5, 1.5))
+    assert (row["blocks"], row["images_per_s"], row["noisy"], row["isolated"]) == (6, 4.0, False, True)
+    assert row["against_images_per_s"] == pytest.approx(2 / 0.75)
+    assert (row["forward_s"], row["backward_s"], row["update_s"]) == (0.2, 0.4, 0.01)
+    assert (row["neck"], row["against"], row["height"], row["device"]) == (
+        "jpu",
+        "neck=off",
+        64,
+        "Planted CPU, 2 threads",
+    )
+
+
+def test_a_noisy_timing_is_kept_and_marked_and_a_crowded_one_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    noisy = measured([1.0, 1.2] * 6, [2.0] * 12)
+    crowded = measured([1.0] * 12, [2.0] * 12, isolation=CROWDED, isolated=False)
+    rows = frame(load(planted(tmp_path, {64: noisy, 128: crowded, 256: None})))
+    assert list(rows["noisy"].eq(True)) == [True, False, False]
+    assert list(rows["ratio"].isna()) == [False, True, True]
+    assert list(rows["reason"]) == ["", "other processes used 0.90 CPUs (allowed: 0.15)", ""]
+    assert list(rows["status"]) == ["done", "done", "missing"]
+
+
+def test_speed_comparisons_are_not_in_the_frame_of_quality_and_cost(tmp_path: Path) -> None:
+    assert load(planted(tmp_path, {64: measured([1.0] * 12, [2.0] * 12)})).frame().empty
+
+
+def test_a_ratio_crosses_1_where_its_logarithm_is_zero_over_the_logarithm_of_the_pixels() -> None:
+    points = [(4**4, Ratio(0.5, 0.25, 0.5, 6)), (4**6, Ratio(2.0, 2.0, 4.0, 6))]
+    [found] = crossings(points[::-1])
+    assert found.pixels == pytest.approx(4**5)
+    # the lower end goes from 1/4 to 2: two thirds of the way; the upper from 1/2 to 4: one third
+    assert (found.low, found.high) == pytest.approx((4 ** (4 + 2 / 3), 4 ** (4 + 4 / 3)))
+
+
+def test_an_end_outside_the_range_is_nan_and_no_crossing_is_none() -> None:
+    [found] = crossings([(100, Ratio(0.9, 0.5, 1.2, 6)), (400, Ratio(1.1, 1.05, 1.3, 6))])
+    assert isinstance(found, Crossing)
+    assert math.isnan(found.low)
+    assert found.pixels < found.high < 400
+    assert crossings([(100, Ratio(1.2, 1.1, 1.3, 6)), (400, Ratio(1.5, 1.4, 1.6, 6))]) == []
+
+
+def test_the_interval_of_a_crossing_ends_at_the_nearest_ends() -> None:
+    """The upper end goes below 1 and above it again before the ratio crosses."""
+    ratios = [Ratio(0.9, 0.8, 1.1, 6), Ratio(0.85, 0.75, 0.95, 6), Ratio(0.95, 0.9, 1.05, 6), Ratio(1.1, 1.05, 1.2, 6)]
+    [found] = crossings(list(zip([100, 200, 400, 800], ratios, strict=True)))
+    assert 200 < found.low < 400 < found.pixels < found.high < 800
+
+
+def test_crossings_are_told_a_variant_and_kind_of_setting(tmp_path: Path) -> None:
+    slower, faster = measured([2.0] * 12, [1.0] * 12), measured([1.0] * 12, [2.0] * 12)
+    table = crossing_table(frame(load(planted(tmp_path, {64: slower, 256: faster, 512: faster}))))
+    assert list(table["ratio crosses 1"]) == ["at 128² px (128² to 128²)"]
+    assert list(crossing_table(frame(load(planted(tmp_path, {256: faster, 512: faster}))))["ratio crosses 1"]) == [
+        "none in the range"
+    ]

@@ -1,0 +1,158 @@
+"""Attribution: rows that add up, exponents of known powers, attention's square, and times of what really takes time."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.measure.cost.activations import watched_saves
+from bench.measure.cost.attribution import (
+    ModuleCost,
+    attribute,
+    exponent,
+    growth,
+    saved_by_shape,
+    shown_modules,
+    time_modules,
+)
+from bench.measure.cost.counts import count_macs, parameters
+from bench.network.heads.dual_attention import DualAttentionHead
+from bench.network.model import SLOTS, SegModel, Variant
+from bench.parts import part
+from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers
+
+ATTENTION = "head.branches.pam.attention"
+
+
+def rows_of(variant: Variant, *sizes: int, depth: int = 3) -> list[ModuleCost]:
+    """Counts on the meta device at square images."""
+    with torch.device("meta"):
+        model = SegModel(variant, CLASSES)
+        images = [torch.zeros(1, 3, size, size) for size in sizes]
+    return [row for image in images for row in attribute(model, image, batch=2, depth=depth, forwards=0)]
+
+
+def exponents(rows: list[ModuleCost], quantity: str) -> dict[str, Any]:
+    return {each.module: each for each in growth(rows) if each.quantity == quantity}
+
+
+def test_slots_add_up_to_the_network_and_equal_the_counts() -> None:
+    rows = {row.module: row for row in rows_of(FULL, 64, depth=1)}
+    assert set(rows) == {"network", *SLOTS}
+    model = SegModel(FULL, CLASSES)
+    macs, counted = count_macs(model, 64, 64), parameters(model)
+    assert {slot: rows[slot].macs for slot in SLOTS} == macs.by_slot
+    assert {slot: rows[slot].output_bytes for slot in SLOTS} == macs.output_bytes
+    assert {slot: rows[slot].parameters for slot in SLOTS} == counted
+    assert rows["network"].macs == sum(macs.by_slot.values())
+    assert rows["network"].parameters == sum(counted.values())
+    outside = rows["network"].saved_bytes - sum(rows[slot].saved_bytes for slot in SLOTS)
+    assert outside >= 4 * (2 * CLASSES * 64 * 64 * 4), "each of four cross-entropies keeps its log-probabilities"
+
+
+def test_lists_of_modules_are_no_level_of_their_own() -> None:
+    shown = shown_modules(SegModel(FULL, CLASSES), 3)
+    assert (shown["head"], shown["head.branches.pam"], shown[ATTENTION]) == (1, 2, 3)
+    assert "head.branches" not in shown
+    assert max(shown.values()) == 3
+
+
+def test_children_of_a_sequence_add_up_to_it() -> None:
+    rows = rows_of(FULL, 64)
+    blocks = [row for row in rows if row.module.startswith("backbone.layer3.")]
+    (stage,) = (row for row in rows if row.module == "backbone.layer3")
+    assert len(blocks) == 2
+    for quantity in ("parameters", "macs", "output_bytes", "saved_bytes"):
+        total = sum(getattr(row, quantity) for row in blocks)
+        assert total == getattr(stage, quantity) * (2 if quantity == "output_bytes" else 1), quantity
+
+
+def test_the_square_of_position_attention_is_visible_and_all_else_is_linear() -> None:
+    backbone = SMALL.having(output_stride=8)
+    rows = rows_of(Variant(backbone, part(DualAttentionHead, width=16), losses=LOSSES), 256, 512, 1024)
+    macs = exponents(rows, "macs")
+    assert macs[ATTENTION].last_exponent == pytest.approx(2, abs=0.01)
+    assert macs[ATTENTION].exponent == pytest.approx(2, abs=0.02)
+    for linear in ("backbone", "backbone.layer4", "head.branches.cam.attention", "head.branches.pam.entry"):
+        assert macs[linear].exponent == pytest.approx(1, abs=1e-6)
+    assert macs["head"].last_exponent > macs["head"].exponent > 1.1, "the square takes over as images grow"
+
+
+def test_what_position_attention_keeps_is_linear_because_no_square_map_is_held() -> None:
+    backbone = SMALL.having(output_stride=8)
+    rows = rows_of(Variant(backbone, part(DualAttentionHead, width=16), losses=LOSSES), 256, 512, 1024)
+    assert exponents(rows, "saved_bytes")[ATTENTION].last_exponent == pytest.approx(1, abs=1e-3)
+
+
+def test_the_exponent_of_a_power_is_that_power_and_what_has_none_is_nan() -> None:
+    pixels = [100, 200, 400]
+    assert exponent(pixels, [3 * p**1.5 for p in pixels]) == pytest.approx(1.5)
+    assert exponent(pixels, [7, 7, 7]) == pytest.approx(0)
+    # By hand: log pixels −1, 0, 1 and log values 0, 0, 3 in units of log 2 have the slope (3 − 0) / 2.
+    assert exponent(pixels, [1, 1, 8]) == pytest.approx(1.5)
+    assert math.isnan(exponent(pixels, [0, 1, 2]))
+    assert math.isnan(exponent(pixels, [1, math.nan, 2]))
+    assert math.isnan(exponent([100, 100], [1, 2]))
+
+
+def test_growth_of_one_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"two numbers of pixels at least, got \[4096\]"):
+        growth(rows_of(TWO_LAYERS, 64))
+
+
+class Sleepy(TwoLayers):
+    """Sleeps 20 ms in one of its modules, twice."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.nap = Nap()
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(self.nap(self.nap(image)))
+
+
+class Nap(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        time.sleep(0.02)
+        return x
+
+
+def test_time_goes_to_the_module_that_takes_it_all_calls_together_and_to_its_parents() -> None:
+    model = SegModel(replace(TWO_LAYERS, whole=part(Sleepy)), CLASSES).train()
+    told: list[tuple[int, int]] = []
+    names = ["", "whole", "whole.nap", "whole.conv"]
+    seconds = time_modules(model, torch.zeros(1, 3, 32, 32), names, 3, lambda *at: told.append(at))
+    assert all(len(each) == 3 for each in seconds.values())
+    assert min(seconds["whole.nap"]) >= 0.04
+    for whole, inside, nap in zip(seconds[""], seconds["whole"], seconds["whole.nap"], strict=True):
+        assert whole > inside > nap
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert model.training
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_rows_have_times_if_forwards_are_asked_for_and_nan_if_not() -> None:
+    model = SegModel(TWO_LAYERS, CLASSES)
+    image = torch.zeros(1, 3, 32, 32)
+    timed, counted = (attribute(model, image, batch=2, depth=2, forwards=forwards) for forwards in (2, 0))
+    assert [row.module for row in timed] == ["network", "whole", "whole.conv", "whole.norm", "whole.classifier"]
+    assert all(row.time_s > 0 for row in timed)
+    assert all(math.isnan(row.time_s) for row in counted)
+
+
+def test_bytes_saved_on_shapes_equal_those_of_a_real_training_forward() -> None:
+    model = SegModel(FULL, CLASSES).train()
+    image, label = torch.randn(2, 3, 48, 64), torch.zeros(2, 48, 64, dtype=torch.long)
+    with watched_saves(model, (image, label)) as real:
+        output = model(image)
+        kept = [each.build(CLASSES)(output, label) for each in FULL.losses]
+    assert len(kept) == 4
+    by_shape = saved_by_shape(FULL, CLASSES, 2, 48, 64)
+    slots = [{name: count for name, count in each.items() if name != "outside"} for each in (real, by_shape)]
+    assert slots[0] == slots[1]

@@ -1,0 +1,62 @@
+"""Settings and comparisons: names, pairs, refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.parts import ChoiceError
+from bench.protocol.setting import Setting
+from bench.study.speed import Speed
+
+SMALL, LARGE = Setting(height=64, width=64), Setting(height=128, width=256)
+
+
+def test_a_name_says_what_differs_from_a_plain_forward() -> None:
+    assert SMALL.name == "64x64"
+    full = Setting(height=64, width=96, batch=8, precision="bfloat16", mode="channels_last", phase="training")
+    assert full.name == "64x96 batch 8 bfloat16 channels_last training"
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"height": 8}, "height=8"),
+        ({"mode": "fast"}, "mode='fast'"),
+        ({"precision": "int8"}, "precision='int8'"),
+        ({"phase": "training"}, "needs 2 images"),
+        ({"phase": "training", "batch": 2, "mode": "cuda_graph"}, "a graph holds a forward"),
+        ({"least_s": 0.0}, "least_s=0.0"),
+    ],
+)
+def test_what_cannot_be_is_refused(choices: dict[str, Any], said: str) -> None:
+    with pytest.raises(ChoiceError, match=said):
+        Setting(**{"height": 64, "width": 64, **choices})
+
+
+def test_a_cuda_graph_is_refused_elsewhere() -> None:
+    Setting(height=64, width=64, mode="cuda_graph").check("cuda")
+    with pytest.raises(ChoiceError, match="needs a CUDA device, this is 'cpu'"):
+        Setting(height=64, width=64, mode="cuda_graph").check("cpu")
+
+
+def test_a_cell_is_timed_where_its_levels_allow_and_never_against_itself() -> None:
+    speed = Speed({"neck": "off"}, (SMALL, LARGE), only={LARGE.name: {"head": "fcn"}})
+    assert speed.pairs({"neck": "off", "head": "fcn"}) == []
+    assert speed.pairs({"neck": "jpu", "head": "fcn"}) == [SMALL, LARGE]
+    assert speed.pairs({"neck": "jpu", "head": "psp"}) == [SMALL]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (({}, (SMALL,)), "levels to compare against"),
+        (({"neck": "off"}, ()), "at least one setting"),
+        (({"neck": "off"}, (SMALL, SMALL)), "each may be there once"),
+        (({"neck": "off"}, (SMALL,), {"128x256": {}}), "names 128x256"),
+    ],
+)
+def test_a_comparison_that_says_nothing_is_refused(arguments: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(ChoiceError, match=said):
+        Speed(*arguments)

@@ -1,0 +1,64 @@
+"""Columns that are derived from a trial's raw measurements."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bench.records.derived import latency_columns, quality_columns
+
+CONFUSION = [[3, 1], [2, 4]]
+PLAIN = {"confusion": CONFUSION, "images": 2, "history": {"loss": [2.0, 1.0]}, "train_s": 5}
+BOUNDARY = {
+    "tolerance_px": [3, 5],
+    "sum_over_images": {"f": [[1.0, 0.5], [2.0, 1.0]]},
+    "sum_over_images_with_class": {"f": [[1.0, 0.0], [2.0, 0.0]]},
+    "images_with_class": [2, 0],
+}
+
+
+def test_trials_with_other_parts_have_their_own_columns_and_no_others() -> None:
+    """A study's records may be of several ages: some lack a part, some have it with other tolerances or bins."""
+    sums = {name: {"f": [[0.4, 0.4]]} for name in ("sum_over_images", "sum_over_images_with_class")}
+    other = {**BOUNDARY, "tolerance_px": [5], **sums}
+    bins = {"pixels": [4, 6], "confidence": [2.0, 5.0], "correct": [3, 6]}
+    calibrated = {"calibration": bins, "trimap": {"radius_px": [], "confusion": []}, "boundary_iou": None}
+    one_bin = {"calibration": {"pixels": [2], "confidence": [1.0], "correct": [2]}}
+    crop = {"distance_crop": {"excluded_px": [9], "confusion": [[[1, 0], [1, 0]]]}}
+    near = {"boundary_iou": {"intersection": [1, 0], "prediction": [2, 0], "label": [3, 0]}}
+    plain, both, one, exact, last = quality_columns(
+        [
+            PLAIN,
+            {**PLAIN, "boundary": BOUNDARY},
+            {**PLAIN, "boundary": other, **near},
+            PLAIN | calibrated | crop,
+            PLAIN | one_bin,
+        ]
+    )
+    assert {each["miou"] for each in (plain, both, one, exact, last)} == {(3 / 6 + 4 / 7) / 2}
+    assert (plain["final_loss"], plain["train_s"]) == (1.0, 5.0)
+    assert all(math.isnan(plain[name]) for name in plain if name.startswith(("boundary", "crop", "ece")))
+    assert (both["boundary_f_3px"], both["boundary_f_5px"]) == ((0.5 + 0.25) / 2, (1.0 + 0.5) / 2)
+    assert (both["boundary_f_present_3px"], both["boundary_f_present_5px"]) == (0.5, 1.0)
+    assert math.isnan(one["boundary_f_3px"])
+    assert (one["boundary_f_5px"], one["boundary_iou"]) == (0.2, 1 / 4)
+    assert (exact["ece"], exact["crop_miou_9px"]) == (2 / 10, 0.25)
+    assert last["ece"] == 0.5
+    assert quality_columns([{**PLAIN, "boundary": BOUNDARY}])[0]["boundary_f_5px"] == both["boundary_f_5px"]
+
+
+def test_a_percentile_needs_as_many_samples_as_it_takes_to_be_one() -> None:
+    measured = {"latency_s": [float(value) for value in range(1, 64)], "batch": 2}
+    few = latency_columns(measured)
+    assert few["latency_s"] == 32.0
+    assert few["latency_iqr_s"] == 47.5 - 16.5
+    assert math.isnan(few["latency_p90_s"])
+    assert math.isnan(few["energy_j"])
+    more = latency_columns(
+        {**measured, "latency_s": [float(v) for v in range(661)], "isolation": {"gpu_energy_j": 6.61}}
+    )
+    assert more["latency_p90_s"] == 594.0
+    assert math.isnan(more["latency_p99_s"])
+    assert more["energy_j"] == pytest.approx(0.005)
+    assert latency_columns({**measured, "latency_s": [float(v) for v in range(701)]})["latency_p99_s"] == 693.0

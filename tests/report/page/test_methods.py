@@ -1,0 +1,129 @@
+"""The methods paragraph: every sentence from the records, and none without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bench.records.record import read, write
+from bench.records.results import load
+from bench.report.page import methods
+from bench.report.tables import catalogue
+
+Plant = Callable[..., Path]
+A, B, C, D = (
+    "attention=off, upsampling=dilated",
+    "attention=off, upsampling=jpu",
+    "attention=on, upsampling=dilated",
+    "attention=on, upsampling=jpu",
+)
+RECIPE = {
+    "crop_px": [64, 96], "batch": 8, "iterations": 150, "learning_rate": 0.1, "momentum": 0.9, "poly_power": 0.9,
+    "clip_norm": None, "precision": "float32", "reported": "last iteration",
+}  # fmt: skip
+
+
+def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path, planted_results: Plant) -> None:
+    scores = {A: [0.6, 0.61, 0.62], B: ["failed", None, 0.61], C: [0.65, 0.67, 0.66]}
+    plan = {"recipe": RECIPE, "design": "factorial", "margin": 0.005}
+    said = methods.methods(load(planted_results(tmp_path, scores=scores, plan=plan, excluded={D: "too slow"})))
+    for sentence in (
+        "Data set: synthetic, 3 classes, fingerprint 0123456789ab.",
+        "Quality was measured on the 20 images of its val split.",
+        "Scores are those of the last iteration.",
+        "Training: crops of 64 × 96 pixels, 8 images a batch, 150 iterations, learning rate 0.1, SGD with momentum "
+        "0.9, a polynomial schedule of power 0.9, precision float32.",
+        "Design: factorial design over attention (off, on); upsampling (dilated, jpu), 3 variants, baseline "
+        "attention=off, upsampling=dilated.",
+        "Seeds: 0, 1, 2.",
+        "Of 9 planned quality trials: 7 done, 1 failed, 1 missing.",
+        "Of 3 planned cost trials: 3 done.",
+        "attention=on, upsampling=jpu was left out: too slow.",
+        "Cost of 3 networks was measured on an input of 64 × 96 pixels at batch 1.",
+        "Latency is the median of 3 forwards",
+        "Of 3 timings, 3 had the machine alone",
+        "Peak memory: cpu resident set.",
+        "Source: commit c0ffee0c0ffe (with uncommitted changes).",
+        "Of 11 records, 11 come from a tree with uncommitted changes, which its commit does not reproduce: "
+        "c0.aaaa1111.json, c1.aaaa1111.json, c2.aaaa1111.json, q0s0.aaaa1111.json, q0s1.aaaa1111.json and 6 more.",
+        "Holm's correction over 1 comparison.",
+        "a margin of ±0.50 points",
+        "Software: python 3.11.2, torch 2.13.0, numpy 2.4.6.",
+    ):
+        assert sentence in said
+    assert "gradients clipped" not in said
+    assert "Speed-ups" not in said
+
+
+def test_effects_that_are_no_variants_are_explained_where_there_are_some(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    said = methods.methods(load(planted_results(tmp_path / "factorial")))
+    assert "Besides variants against the baseline: main effects, interactions, each a weighted sum of variants'" in said
+    levels = {"attention": ["off", "frozen", "on"]}
+    scores = {"attention=off": [0.5, 0.52], "attention=frozen": [0.52, 0.53], "attention=on": [0.6, 0.61]}
+    plan = {"against": {"attention": {"on": "frozen"}}}
+    said = methods.methods(load(planted_results(tmp_path / "one", factors=levels, scores=scores, plan=plan)))
+    assert "Besides variants against the baseline: levels against levels, each" in said
+    said = methods.methods(load(planted_results(tmp_path / "focus", plan={"focus": "upsampling"})))
+    assert "baseline: a factor at single settings of the others, main effects, interactions, each" in said
+
+
+def test_hours_are_summed_by_stage_and_device(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path, environment={"threads": 2})
+    for seed, wall_s in ((0, 3600.0), (1, 1800.0)):
+        record = read(folder / "records" / f"q0s{seed}.aaaa1111.json")
+        other = {**record.environment, "device": "Other GPU"}
+        write(replace(record, environment=other, outcome={**record.outcome, "wall_s": wall_s}), folder / "records")
+    said = methods.methods(load(folder))
+    assert "2 quality trials ran on Other GPU (1 thread): 1.50 hours of device time, as the sum of" in said
+    assert "10 quality trials ran on Planted CPU (1 thread): 15.0 seconds of device time, as the sum of" in said
+    assert "4 cost trials ran on Planted CPU (2 threads): 6.0 seconds of device time." in said
+
+
+def test_a_variant_that_was_trained_otherwise_is_named(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path, plan={"recipe": RECIPE})
+    record = read(folder / "records" / "q2s0.aaaa1111.json")
+    write(replace(record, choices={"recipe": {**RECIPE, "batch": 4}}), folder / "records")
+    assert "Other than that, attention=on had batch 4." in methods.methods(load(folder))
+
+
+def test_without_records_nothing_is_said_of_them(tmp_path: Path, planted_results: Plant) -> None:
+    nothing = {name: [None, None] for name in (A, B, C, D)}
+    said = methods.methods(load(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D)))))
+    assert "Of 8 planned quality trials: 8 missing." in said
+    for word in ("ran on", "Source", "Software", "Latency", "Holm", "MACs", "split"):
+        assert word not in said
+
+
+def test_an_old_record_without_times_or_versions_is_no_error(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    for path in (folder / "records").glob("*.json"):
+        record = read(path)
+        write(replace(record, environment={"host": "aaaa1111"}, outcome={"status": record.status}), folder / "records")
+    said = methods.methods(load(folder))
+    assert "12 quality trials ran on an unknown device: 0.0 seconds of device time, as the sum of" in said
+    assert "Source: no repository." in said
+    assert "Software" not in said
+
+
+def test_a_study_that_trains_nothing_says_nothing_of_training(tmp_path: Path, planted_results: Plant) -> None:
+    said = methods.methods(load(planted_results(tmp_path, stages=["cost"], plan={"recipe": RECIPE})))
+    assert "Of 4 planned cost trials: 4 done." in said
+    for word in ("Training", "Seeds", "Reported", "paired"):
+        assert word not in said
+
+
+def test_comparisons_of_speed_have_their_protocol_and_table(
+    tmp_path: Path, planted_results: Plant, plant_speed: Callable[..., None]
+) -> None:
+    folder = planted_results(tmp_path, stages=["cost"])
+    plant_speed(folder, B, A, {256: True, 512: False})
+    results = load(folder)
+    assert "Speed-ups: 2 comparisons, both sides in turns in one process," in methods.methods(results)
+    table = catalogue.table(results, "speed")
+    raw, printed = table.unrounded(), table.printed()
+    assert list(raw["ratio"].notna()) == [True, False]
+    assert printed["Times as fast"][0] == f"{raw['ratio'][0]:.3f}"
+    assert printed["Remark"][1].startswith("left out: ")

@@ -1,0 +1,387 @@
+"""``bench export``: a bundle that stands by itself, is the same every time, and says nothing of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.cli import app
+from bench.records.files import RecordError, write_arrays
+from bench.records.pictures import Album
+from bench.records.record import Record, read, read_all, write
+from bench.records.results import frame, load
+from bench.report.page.page import write_report
+from bench.report.page.summary import commands
+from bench.report.supplement import bundle
+from bench.report.supplement.bundle import BundleError, Exported, export
+
+Plant = Callable[..., Path]
+FACTORS = {"attention": ["off", "on"]}
+SCORES = {"attention=off": [0.600, 0.620, 0.610], "attention=on": [0.650, "failed", None]}
+COMMAND = "bench run /home/mallory/work/studies/planted.py --data /home/mallory/CamVid"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> Path:
+    """Results with a failed, a missing and a stale record, whose command and traceback have paths of a user."""
+    own = tmp_path_factory.mktemp("own")
+    made = planted_results(own / "planted", factors=FACTORS, scores=SCORES, plan={"command": COMMAND})
+    path = made / "records" / "q1s1.aaaa1111.json"
+    failed = read(path)
+    trace = 'File "/home/mallory/work/x.py"\nOSError: /home/mallory/CamVid/val/7.png'
+    write(replace(failed, outcome={**failed.outcome, "traceback": trace}), made / "records")
+    write(replace(read(made / "records" / "q0s0.aaaa1111.json"), key="gone"), made / "records")
+    (made / "artifacts").mkdir()
+    np.savez(made / "artifacts" / "q0s0.npz", confusion=np.eye(3))
+    (made / "logs").mkdir()
+    (made / "logs" / "x.log").write_text("of mallory")
+    return made
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> Exported:
+    """Those results, exported once."""
+    return export(folder)
+
+
+@pytest.fixture
+def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No page: what else is in a bundle does not need its second."""
+    monkeypatch.setattr(bundle, "write_report", lambda folder: None)
+
+
+def unpacked(archive: Path, target: Path) -> Path:
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(target)
+    [root] = target.iterdir()
+    return root
+
+
+def test_an_unpacked_bundle_gives_the_same_report(folder: Path, made: Exported, tmp_path: Path) -> None:
+    assert made.path == folder.parent / "planted.zip"
+    root = unpacked(made.path, tmp_path / "elsewhere")
+    write_report(folder)
+    shipped = {path: (root / "report" / path).read_bytes() for path in ("ablation.md", "ablation.csv", "ablation.tex")}
+    assert shipped == {path: (folder / "report" / path).read_bytes() for path in shipped}
+    page = (root / "report" / "index.html").read_bytes()
+    assert write_report(root).read_bytes() == page
+    assert frame(root).equals(frame(folder))
+
+
+def test_the_same_results_give_the_same_bytes(folder: Path, made: Exported, tmp_path: Path) -> None:
+    assert export(folder, tmp_path / "again.zip").path.read_bytes() == made.path.read_bytes()
+    with zipfile.ZipFile(made.path) as file:
+        assert file.namelist() == sorted(file.namelist())
+        assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_the_manifest_holds_for_every_file(made: Exported, tmp_path: Path) -> None:
+    root = unpacked(made.path, tmp_path / "elsewhere")
+    lines = dict(reversed(line.split("  ")) for line in (root / "MANIFEST").read_text().splitlines())
+    files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    assert set(lines) == files - {"MANIFEST"}
+    assert all(hashlib.sha256((root / file).read_bytes()).hexdigest() == digest for file, digest in lines.items())
+    assert {"README.md", "CITATION.txt", "environment.txt", "commands.sh", "study.json", "report/index.html"} < files
+    assert not any(file.startswith(("logs/", "artifacts/")) for file in files)
+    assert subprocess.run(["sha256sum", "-c", "--quiet", "MANIFEST"], cwd=root, check=False).returncode == 0
+
+
+def test_nothing_in_the_bundle_names_a_user_and_what_was_replaced_is_told(
+    folder: Path, made: Exported, tmp_path: Path
+) -> None:
+    root = unpacked(made.path, tmp_path / "elsewhere")
+    texts = {path: path.read_bytes().decode() for path in root.rglob("*") if path.is_file()}
+    assert [path for path, text in texts.items() if "mallory" in text or str(folder) in text] == []
+    plan = json.loads((root / "study.json").read_text())
+    assert plan["command"] == 'bench run studies/planted.py --data "$DATA"'
+    failed = read(root / "records" / "q1s1.aaaa1111.json")
+    assert failed.outcome["traceback"] == 'File "…/x.py"\nOSError: $DATA/val/7.png'
+    assert "records/q1s1.aaaa1111.json: 2 paths of the machine replaced ($DATA, …)." in made.notes
+    assert (root / "records" / "q0s0.aaaa1111.json").read_bytes() == (
+        folder / "records" / "q0s0.aaaa1111.json"
+    ).read_bytes()
+
+
+def test_failed_stale_and_missing_trials_are_in_it_and_listed(made: Exported, tmp_path: Path) -> None:
+    root = unpacked(made.path, tmp_path / "elsewhere")
+    assert "records/q1s1.aaaa1111.json: failed, quality of attention=on, seed 1." in made.notes
+    assert any(note.startswith("records/gone.aaaa1111.json: stale") for note in made.notes)
+    assert "1 of 8 planned trials have no record." in made.notes
+    assert [record.key for record in load(root).stale] == ["gone"]
+    readme = (root / "README.md").read_text()
+    assert "failed, quality of attention=on, seed 1" in readme
+    assert "`artifacts/`" not in readme
+
+
+@pytest.mark.usefixtures("without_page")
+def test_artifacts_go_along_when_asked_for(folder: Path, tmp_path: Path) -> None:
+    root = unpacked(export(folder, tmp_path / "x.zip", artifacts=True).path, tmp_path / "elsewhere")
+    assert (root / "artifacts" / "q0s0.npz").read_bytes() == (folder / "artifacts" / "q0s0.npz").read_bytes()
+    assert "`artifacts/`" in (root / "README.md").read_text()
+
+
+def test_without_artifacts_a_reader_is_told_what_is_left_out(made: Exported, folder: Path) -> None:
+    size = (folder / "artifacts" / "q0s0.npz").stat().st_size / 1e6
+    assert (
+        f"Left out: artifacts/ (1 file, {size:.1f} MB). Without it the report here has no table of images and no "
+        "gallery; bench export --artifacts adds what is there." in made.notes
+    )
+
+
+def test_a_page_from_the_bundle_has_the_originals_gallery(tmp_path: Path, planted_results: Plant) -> None:
+    scores: dict[str, list[float | str | None]] = {"attention=off": [0.60, 0.62], "attention=on": [0.65, 0.66]}
+    folder = planted_results(
+        tmp_path / "own" / "x", factors=FACTORS, scores=scores, classes=("road", "sky"), stages=("quality",)
+    )
+    for record in read_all(folder / "records"):
+        keep_pictures(folder, record, right=5 + record.trial["seed"] + 3 * ("on" in record.trial["variant"]))
+    write_report(folder)
+    whole = unpacked(export(folder, tmp_path / "whole.zip", artifacts=True).path, tmp_path / "whole")
+    assert (whole / "pictures" / "split.npz").read_bytes() == (folder / "pictures" / "split.npz").read_bytes()
+    gallery = (folder / "report" / "data" / "gallery.csv").read_bytes()
+    assert gallery.count(b"attention=on,") == 1
+    assert (whole / "report" / "data" / "gallery.csv").read_bytes() == gallery
+    page = (whole / "report" / "index.html").read_bytes()  # built from what is in the bundle
+    assert page == (folder / "report" / "index.html").read_bytes()
+    assert "`pictures/`" in (whole / "README.md").read_text()
+
+
+@pytest.mark.usefixtures("without_page")
+def test_pictures_that_are_left_out_are_told(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path / "own" / "x", factors=FACTORS, scores=SCORES, classes=("road", "sky"))
+    keep_pictures(folder, read(folder / "records" / "q0s0.aaaa1111.json"), right=5)
+    bare = export(folder, tmp_path / "bare.zip")
+    assert any(
+        note.startswith("Left out: artifacts/ (2 files, ") and "pictures/ (1 file, " in note for note in bare.notes
+    )
+    assert not (unpacked(bare.path, tmp_path / "bare") / "pictures").exists()
+
+
+def keep_pictures(folder: Path, record: Record, right: int) -> None:
+    """Give a record the counts and pictures of one image of 4x6 pixels, all of class 0, ``right`` of them right."""
+    kept = {"predictions": f"artifacts/{record.key}.predictions.npz", "images": "pictures/split.npz"}
+    guess, label = np.ones(24, dtype=np.uint8), np.zeros((4, 6), dtype=np.uint8)
+    guess[:right] = 0
+    album = Album(folder / kept["predictions"], folder / kept["images"])
+    album.add("frame", np.zeros((3, 4, 6), dtype=np.uint8), label, guess.reshape(4, 6))
+    album.write()
+    counts = {"images": np.array(["frame"]), "confusion": np.array([[[right, 24 - right], [0, 0]]])}
+    write_arrays(counts, folder / "artifacts" / f"{record.key}.npz")
+    measured = {**record.measured, "artifact": f"artifacts/{record.key}.npz", "pictures": kept}
+    write(replace(record, measured=measured), folder / "records")
+
+
+def test_the_commands_are_a_script_from_clone_to_report(made: Exported, tmp_path: Path) -> None:
+    root = unpacked(made.path, tmp_path / "elsewhere")
+    script = (root / "commands.sh").read_text()
+    assert subprocess.run(["bash", "-n", str(root / "commands.sh")], check=False).returncode == 0
+    assert script.splitlines()[3:] == [
+        ': "${REPOSITORY:?set it to the address of the repository that these results are from}"',
+        ': "${DATA:?set it to the folder of the data set}"',
+        'git clone "$REPOSITORY" source',
+        "cd source",
+        "git checkout c0ffee0c0ffee0",
+        "python3 -m venv .venv",
+        ".venv/bin/pip install -c constraints.txt -e .",
+        '.venv/bin/bench plan studies/planted.py --data "$DATA"',
+        '.venv/bin/bench run studies/planted.py --data "$DATA"',
+        ".venv/bin/bench report results/planted",
+    ]
+    environment = (root / "environment.txt").read_text()
+    assert environment.count("# trials: ") == 1
+    assert "# trials: 2 cost, 6 quality\n" in environment
+    assert "torch: 2.13.0\n" in environment
+    assert "commit c0ffee0c0ffee0" in (root / "CITATION.txt").read_text()
+
+
+@pytest.mark.usefixtures("without_page")
+def test_the_script_reports_the_folder_that_the_run_makes_not_what_it_is_called_now(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    folder = planted_results(tmp_path / "before", plan={"folder": "planted-small"})
+    script = (unpacked(export(folder).path, tmp_path / "elsewhere") / "commands.sh").read_text()
+    assert script.splitlines()[-1] == ".venv/bin/bench report results/planted-small"
+
+
+@pytest.mark.parametrize(
+    ("plan", "run", "report"),
+    [
+        ({"command": "bench run x.py --results out/mine"}, "run x.py --results out/mine", "out/mine/planted"),
+        ({"command": "bench run x.py --results 'my out'"}, "run x.py --results 'my out'", "'my out/planted'"),
+        ({"command": "bench run x.py --results=out", "folder": "a b"}, "run x.py --results=out", "'out/a b'"),
+        ({"size": "small", "final": True}, "run studies/planted.py", "results/planted-small-final"),
+    ],
+)
+@pytest.mark.usefixtures("without_page")
+def test_page_and_script_report_the_folder_that_the_run_makes(
+    tmp_path: Path, planted_results: Plant, plan: dict[str, Any], run: str, report: str
+) -> None:
+    folder = planted_results(tmp_path / "renamed", plan=plan)
+    script = (unpacked(export(folder).path, tmp_path / "elsewhere") / "commands.sh").read_text()
+    assert script.splitlines()[-2:] == [f".venv/bin/bench {run}", f".venv/bin/bench report {report}"]
+    assert commands(load(folder))[-2:] == [f"bench {run}", f"bench report {report}"]
+
+
+@pytest.mark.usefixtures("without_page")
+def test_what_bench_cost_and_bench_limits_left_goes_along_without_paths(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path / "own" / "x")
+    (folder / "attribution").mkdir()
+    (folder / "attribution" / "baseline.csv").write_text("module,of\nhead,/home/mallory/x/head.py\n")
+    (folder / "limits-batch-baseline.json").write_text('{"study": "/home/mallory/x/study.py", "largest": 8}')
+    root = unpacked(export(folder).path, tmp_path / "elsewhere")
+    assert (root / "attribution" / "baseline.csv").read_text() == "module,of\nhead,…/head.py\n"
+    assert json.loads((root / "limits-batch-baseline.json").read_text()) == {"study": "…/study.py", "largest": 8}
+    readme = (root / "README.md").read_text()
+    assert "`limits-*.json`" in readme
+    assert "`attribution/`" in readme
+    assert "`study/`" not in readme
+
+
+@pytest.mark.usefixtures("without_page")
+def test_a_hostile_study_is_text_in_readme_and_script(tmp_path: Path, planted_results: Plant) -> None:
+    hostile = "x\n# Big\n<script>alert(1)</script>\nrm -rf ~"
+    more = {"name": hostile, "question": hostile, "command": "bench run studies/x.py '$(touch gone)'"}
+    made = export(planted_results(tmp_path / "own" / "x", plan=more))
+    root = unpacked(made.path, tmp_path / "elsewhere")
+    readme, script = (root / "README.md").read_text(), (root / "commands.sh").read_text()
+    assert "<script>" not in readme
+    assert "\n# Big" not in readme + script
+    assert "\nrm" not in script
+    assert "'$(touch gone)'" in script
+
+
+@pytest.mark.usefixtures("without_page")
+def test_the_studys_source_is_that_of_the_recorded_commit(tmp_path: Path, planted_results: Plant) -> None:
+    repository = tmp_path / "repository"
+    (repository / "studies").mkdir(parents=True)
+    study = repository / "studies" / "planted.py"
+    git = ["git", "-C", str(repository), "-c", "user.name=x", "-c", "user.email=x@y.z"]
+    study.write_text("STUDY = 1\n")
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    study.write_text("STUDY = 2\n")
+    plan = {"command": f"bench run {study}", "created": {"commit": head, "dirty": False}}
+    made = export(planted_results(tmp_path / "own" / "x", plan=plan))
+    root = unpacked(made.path, tmp_path / "elsewhere")
+    assert (root / "study" / "planted.py").read_text() == "STUDY = 1\n"
+    assert not any("source is not included" in note for note in made.notes)
+
+
+@pytest.mark.usefixtures("without_page")
+@pytest.mark.parametrize(
+    ("commit", "said"),
+    [
+        ("dead" * 10, "git has no planted.py of commit deaddeaddead"),
+        (None, "no commit of it"),
+        ("--output=gone", "no commit of it"),
+    ],
+)
+def test_a_source_that_cannot_be_had_is_told(
+    tmp_path: Path, planted_results: Plant, commit: str | None, said: str
+) -> None:
+    plan = {"created": {"commit": commit, "dirty": None}}
+    made = export(planted_results(tmp_path / "own" / "x", plan=plan))
+    assert said in made.notes[0]
+
+
+def test_a_folder_without_a_study_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(RecordError, match=r"no study\.json"):
+        export(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == [tmp_path / "x"]
+
+
+@pytest.mark.usefixtures("without_page")
+def test_the_command_prints_what_a_reader_must_know(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "supplement.zip"
+    monkeypatch.setattr(sys, "argv", ["bench", "export", str(folder), "--output", str(target)])
+    with pytest.raises(SystemExit) as leaving:
+        app.main()
+    out = capsys.readouterr().out
+    assert leaving.value.code in (0, None)
+    assert "failed, quality of attention=on, seed 1." in out
+    assert out.splitlines()[-1] == f"Written: {target}"
+    assert zipfile.is_zipfile(target)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("x/new.zip", "lies in the results folder itself"),
+        ("x/records/new.zip", "lies in the results folder itself"),
+        ("x/study.json", "is there already and is no zip file"),
+        ("notes.txt", "is there already and is no zip file"),
+        (".", "is a folder; name a zip file"),
+    ],
+)
+def test_an_export_overwrites_nothing_but_a_zip_file_outside_of_the_results(
+    tmp_path: Path, planted_results: Plant, name: str, said: str
+) -> None:
+    folder = planted_results(tmp_path / "x")
+    (tmp_path / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(BundleError, match=said):
+        export(folder, tmp_path / name)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("without_page")
+def test_a_folder_that_is_called_as_an_option_is_none_in_the_readme(tmp_path: Path, planted_results: Plant) -> None:
+    made = export(planted_results(tmp_path / "own" / "-rf"))
+    assert "    bench report ./-rf\n" in (unpacked(made.path, tmp_path / "elsewhere") / "README.md").read_text()
+
+
+@pytest.mark.usefixtures("without_page")
+def test_an_older_export_is_replaced(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path / "x")
+    first = export(folder).path.read_bytes()
+    assert export(folder).path.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("limits-x.json", b"{"), ("limits-x.json", b"[" * 100_000), ("attribution/x.csv", b"of \xff")],
+)
+def test_a_damaged_file_is_named_and_nothing_is_written(
+    tmp_path: Path, planted_results: Plant, file: str, content: bytes
+) -> None:
+    folder = planted_results(tmp_path / "x")
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_bytes(content)
+    with pytest.raises(RecordError, match=f"{Path(file).name} cannot be read .*; delete it, or move it out"):
+        export(folder)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_command_that_no_shell_reads_is_refused(tmp_path: Path, planted_results: Plant) -> None:
+    with pytest.raises(RecordError, match=r"study\.json has a command that no shell reads \(No closing quotation\)"):
+        export(planted_results(tmp_path / "x", plan={"command": "bench run 'x.py"}))
+
+
+@pytest.mark.usefixtures("without_page")
+def test_an_export_that_is_stopped_leaves_nothing(
+    tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = planted_results(tmp_path / "x")
+
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfileobj", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export(folder)
+    assert list(tmp_path.iterdir()) == [folder]

@@ -1,0 +1,195 @@
+"""Runs on Ray Tune, as a user starts them: a process of its own, killed, stopped, crowded and fed bad studies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.records.record import read_all
+from bench.records.results import load
+
+BENCH = (sys.executable, "-m", "bench.cli.app")
+
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time: each takes every core
+
+
+def heed_ctrl_c() -> None:
+    """A shell that starts the tests in the background makes them, and so their children, ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Runner:
+    """Starts ``bench`` commands with a home folder of their own and waits for them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.results = folder / "home", folder / "results"
+        self.home.mkdir()
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))}
+        process = subprocess.Popen(
+            [*BENCH, *map(str, arguments), "--results", str(self.results)],
+            env=environment | {"HOME": str(self.home), "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # so that a signal to the group is what Ctrl-C in a terminal is
+            preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - it only sets a signal, which a fork of a thread may
+        )
+        self.started.append(process)
+        return process
+
+    def finish(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
+        out, err = process.communicate(timeout=180)
+        return process.returncode, out, err
+
+    def run(self, *arguments: str | Path) -> tuple[int, str, str]:
+        return self.finish(self.start(*arguments))
+
+    def records(self, name: str) -> dict[str, int]:
+        """Record file -> time of its last change."""
+        return {path.name: path.stat().st_mtime_ns for path in (self.results / name / "records").glob("*.json")}
+
+    def wait_for_log(self, name: str, word: str) -> None:
+        """Until a trial that is still running has logged ``word``."""
+        deadline = time.monotonic() + 120
+        folder = self.results / name / "logs"
+        while not any(word in path.read_text() for path in folder.glob("*.log")):
+            assert time.monotonic() < deadline, f"no log says {word!r} after two minutes"
+            time.sleep(0.1)  # polls another process; nothing to wait on
+
+    def wait_for_records(self, name: str, count: int) -> None:
+        deadline = time.monotonic() + 120
+        while len(self.records(name)) < count:
+            assert time.monotonic() < deadline, f"no {count} records after two minutes"
+            time.sleep(0.1)  # polls another process; nothing to wait on
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Runner]:
+    made = Runner(tmp_path)
+    yield made
+    for process in made.started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def test_after_kill_9_of_the_driver_a_second_run_repeats_and_loses_nothing_and_leaves_all_in_order(
+    runner: Runner, tiny_study: Callable[..., Path]
+) -> None:
+    study = tiny_study(iterations="60")
+    first = runner.start("run", study)
+    runner.wait_for_records("tiny", 3)  # both cost trials and a quality trial, others under way
+    os.kill(first.pid, signal.SIGKILL)
+    runner.finish(first)
+    time.sleep(5)  # its workers outlive it by a few seconds, and may still finish a trial
+    before = runner.records("tiny")
+    assert 3 <= len(before) < 6
+    assert {record.status for record in read_all(runner.results / "tiny" / "records")} == {"done"}
+
+    code, out, err = runner.run("run", study)
+    assert code == 0, out + err
+    assert err == ""
+    for noise in ("ray", "Ray", "tune", "Trial", "WARNING", "dashboard"):
+        assert noise not in out.replace(str(runner.results), ""), out
+    after = runner.records("tiny")
+    assert {name: after[name] for name in before} == before
+    assert f"{len(before)} of 6 trials done, {6 - len(before)} to run" in out
+    assert list(load(runner.results / "tiny").frame()["status"]) == ["done"] * 6
+    assert (runner.results / "tiny" / "report" / "index.html").stat().st_size > 10**6
+    assert len(list((runner.results / "tiny" / "artifacts").glob("*.predictions.npz"))) == 4
+    assert len(list((runner.results / "tiny" / "pictures").glob("*.npz"))) == 1
+    assert {path.stem for path in (runner.results / "tiny" / "logs").iterdir()} == {Path(name).stem for name in after}
+    assert list(runner.home.iterdir()) == []
+    assert list(Path("/tmp").glob(f"bench-{first.pid}-*")) == []
+
+    code, out, _ = runner.run("run", study)
+    assert code == 0
+    assert "6 of 6 trials done, 0 to run" in out
+    assert runner.records("tiny") == after
+
+
+def test_ctrl_c_stops_quietly_and_names_what_is_left_to_run(runner: Runner, tiny_study: Callable[..., Path]) -> None:
+    study = tiny_study(iterations="20000")  # longer than this test
+    study.write_text(study.read_text() + '\nSTUDY = STUDY.having(stages=("quality",), seeds=(0,))\n')
+    first = runner.start("run", study)
+    runner.wait_for_log("tiny", "train")
+    rival_code, _, rival_err = runner.run("run", study)
+    assert rival_code == 2
+    assert f"another run is at work in {runner.results / 'tiny'} (process {first.pid})" in rival_err
+    os.killpg(first.pid, signal.SIGINT)
+    code, out, err = runner.finish(first)
+    assert code == 130, out + err
+    assert "Run the same command again to go on" in out
+    assert "Traceback" not in out + err
+    statuses = [record.status for record in read_all(runner.results / "tiny" / "records")]
+    assert "interrupted" in statuses
+    code, out, err = runner.run("plan", study)
+    assert code == 0, out + err
+    assert "0 of 2 trials done, 2 to run" in out
+
+
+BAD_HEADS = """
+
+class Crash(FCNHead):
+    def forward(self, features, boundary=None, *, with_aux=False):
+        if self.training and features[-1].device.type != "meta":  # a check from shapes alone does not see it
+            raise RuntimeError("<planted> crash")
+        return super().forward(features, boundary, with_aux=with_aux)
+
+
+class Die(FCNHead):
+    def forward(self, features, boundary=None, *, with_aux=False):
+        if self.training and features[-1].device.type != "meta":
+            import os
+
+            os.kill(os.getpid(), 9)
+        return super().forward(features, boundary, with_aux=with_aux)
+
+
+STUDY = STUDY.having(
+    factors=(
+        Factor(
+            "head",
+            {
+                "good": change(),
+                "crash": change(head=part(Crash, width=8)),
+                "die": change(head=part(Die, width=8)),
+            },
+        ),
+    ),
+    baseline={"head": "good"},
+    seeds=(0,),
+    stages=("quality",),
+)
+"""
+
+
+def test_a_cell_that_fails_or_whose_process_dies_is_named_and_the_others_run(
+    runner: Runner, tiny_study: Callable[..., Path]
+) -> None:
+    study = tiny_study()
+    study.write_text(study.read_text() + BAD_HEADS)
+    code, out, _ = runner.run("run", study, "--no-pictures")
+    assert code == 1
+    assert not (runner.results / "tiny" / "pictures").exists()
+    frame = load(runner.results / "tiny").frame().set_index("variant")
+    assert dict(frame["status"]) == {"head=good": "done", "head=crash": "failed", "head=die": "failed"}
+    assert "<planted> crash" in frame.loc["head=crash", "reason"]
+    assert "worker process died" in frame.loc["head=die", "reason"]
+    assert "failed: quality head=crash seed 0" in out
+    page = (runner.results / "tiny" / "report" / "index.html").read_text()
+    assert "<planted>" not in page
+    assert "&lt;planted&gt; crash" in page

@@ -1,0 +1,155 @@
+"""What every variant of every study that ships keeps to: one step of training reaches all that is to be trained.
+
+Narrow by default, at the studies' own widths under ``nox -s contract``. A new study's variants are found by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from bench.data.base import IGNORE
+from bench.network.model import SLOTS, Output, SegModel, Variant
+from bench.parts import Part
+from bench.study.cells import Cell
+from bench.study.source import load_study
+
+HEIGHT, WIDTH = 65, 97
+CLASSES = 5
+NARROWER = 8
+"""What every width is divided by."""
+
+STUDIES = sorted(Path(__file__).parents[2].joinpath("studies").glob("[a-z]*.py"))
+CELLS = [(path.stem, cell) for path in STUDIES for cell in load_study(path).cells()]
+
+every_variant = pytest.mark.parametrize(
+    ("study", "cell", "divisor"),
+    [
+        pytest.param(study, cell, divisor, marks=[pytest.mark.contract] if divisor == 1 else [], id=label)
+        for divisor in (NARROWER, 1)
+        for study, cell in CELLS
+        for label in [f"{study}-{cell.name}-{'full' if divisor == 1 else 'narrow'}"]
+    ],
+)
+
+
+def narrowed(variant: Variant, divisor: int) -> dict[str, Part[Any] | None]:
+    """The variant's slots with every width divided."""
+    return {slot: part and _narrower(part, divisor) for slot, part in ((s, getattr(variant, s)) for s in SLOTS)}
+
+
+def _narrower(part: Part[Any], divisor: int) -> Part[Any]:
+    changes: dict[str, Any] = {}
+    for name, value in part.choices:
+        if isinstance(value, Part):
+            changes[name] = _narrower(value, divisor)
+        elif name in ("width", "low_width", "codes") and value is not None:
+            changes[name] = min(value, max(8, value // divisor))
+        elif name in ("widths", "stem_widths") and value is not None:
+            changes[name] = tuple(min(each, max(3, each // divisor)) for each in value)
+    return part.having(**changes)
+
+
+def built(cell: Cell, divisor: int) -> SegModel:
+    variant = cell.variant
+    slots = narrowed(variant, divisor)
+    return SegModel(
+        Variant(
+            **slots,  # type: ignore[arg-type]  # slots by name
+            losses=variant.losses,
+            align_corners=variant.align_corners,
+            logits_align_corners=variant.logits_align_corners,
+        ),
+        CLASSES,
+    )
+
+
+def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """Two images and labels of all classes in blocks, with a void corner."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(2, 3, HEIGHT, WIDTH, generator=generator, dtype=dtype)
+    blocks = torch.randint(CLASSES, (2, 5, 7), generator=generator)
+    label = blocks.repeat_interleave(13, 1).repeat_interleave(14, 2)[:, :HEIGHT, :WIDTH].clone()
+    label[:, 5:9, :9] = IGNORE
+    return image, label
+
+
+def excused(model: nn.Module) -> set[str]:
+    """Parameters whose gradient is zero in the first step, each for a reason that its component lists."""
+    return {
+        f"{prefix}.{name}"
+        for prefix, module in model.named_modules()
+        for listed in ("zero_gradient", "zero_gradient_at_first")
+        for suffix in getattr(module, listed, {})
+        for name, _ in module.named_parameters()
+        if f".{name}".endswith(f".{suffix}")
+    }
+
+
+@every_variant
+def test_one_step_gives_every_trainable_parameter_a_finite_gradient(study: str, cell: Cell, divisor: int) -> None:
+    model = built(cell, divisor).double().train()
+    image, label = batch()
+    output = model(image)
+    terms = [part.build(CLASSES).double()(output, label) for part in model.variant.losses]
+    torch.stack(terms).sum().backward()
+    trainable = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    assert [name for name, grad in trainable.items() if grad is None] == []
+    sizes = {name: float(grad.abs().max()) for name, grad in trainable.items() if grad is not None}
+    assert all(torch.tensor(size).isfinite() for size in sizes.values()), sizes
+    rounding = 1e-12 * max(sizes.values())
+    assert {name for name, size in sizes.items() if size <= rounding} == excused(model) & set(sizes)
+
+
+@every_variant
+def test_training_and_evaluation_agree_in_shape_and_neither_reads_a_value_from_the_device(
+    study: str, cell: Cell, divisor: int
+) -> None:
+    model = built(cell, divisor)
+    image, _ = batch(torch.float32)
+    with torch.no_grad(), NoReads():
+        trained: Output = model.train()(image)
+        evaluated: Output = model.eval()(image)
+    assert trained.logits.shape == evaluated.logits.shape == (2, CLASSES, HEIGHT, WIDTH)
+    assert evaluated.aux == {}
+    wanted = {name for loss in cell.variant.losses for name in dict(loss.choices).get("outputs", ())}
+    assert wanted <= set(trained.aux)
+    assert (trained.boundary is None) == (cell.variant.shape_stream is None)
+
+
+READS = (
+    Tensor.item,
+    Tensor.cpu,
+    Tensor.numpy,
+    Tensor.tolist,
+    Tensor.nonzero,
+    Tensor.__bool__,
+    Tensor.__int__,
+    Tensor.__float__,
+    Tensor.__index__,
+)
+
+
+class NoReads(TorchFunctionMode):
+    """Refuses what waits for the device: values and copies in the host's memory, shapes that depend on values."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        moved = func is Tensor.to and "cpu" in [str(each) for each in (*args[1:], *(kwargs or {}).values())]
+        if func in READS or moved:
+            raise AssertionError(f"{func.__name__} inside forward waits for the device")
+        return func(*args, **(kwargs or {}))
+
+
+OTHER_READS: dict[str, Callable[[Tensor], object]] = {"to": lambda x: x.to("cpu"), "if": lambda x: 1 if x else 0}
+
+
+@pytest.mark.parametrize("read", [*READS, *OTHER_READS.values()], ids=[*(r.__name__ for r in READS), *OTHER_READS])
+def test_a_read_is_seen(read: Callable[[Tensor], object]) -> None:
+    with NoReads(), pytest.raises(AssertionError, match="waits for the device"):
+        read(torch.zeros((), dtype=torch.long))
