@@ -82,7 +82,11 @@ def key_of(
         setting: what both sides are timed in.
         modules: that are imported before anything runs, such as the study's own.
     """
-    return _keys().key(
+    keys = _keys()
+    if not keys.library.project.is_current():
+        forget_sources()
+        keys = _keys()
+    return keys.key(
         Computation(
             stage=stage,
             function=STAGE_FUNCTIONS[stage],

@@ -56,6 +56,11 @@ class Origins:
             self._found[name] = self._project(name)
         return self._found[name]
 
+    def is_same(self, origin: Origin) -> bool:
+        """Whether no other file was imported under a module's name since it was found."""
+        loaded = _loaded(origin.name)
+        return loaded is None or loaded.file == origin.file
+
     def _project(self, name: str) -> Origin | None:
         origin = _loaded(name) or self._searched(name)
         if origin is None:

@@ -232,6 +232,10 @@ class Project:
             self._modules[name] = None if origin is None else Module(origin, self.origins)
         return self._modules[name]
 
+    def is_current(self) -> bool:
+        """Whether every module that was read still is the one that is imported under its name."""
+        return all(module is None or self.origins.is_same(module.origin) for module in self._modules.values())
+
     def target(self, name: str) -> Target:
         """A module, by its dotted name."""
         return Whole(name) if self.origins.project(name) is not None else External(name)
