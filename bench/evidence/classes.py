@@ -54,10 +54,10 @@ def differences(results: Results) -> pd.DataFrame:
             found = stats.paired(sides[0][both].tolist(), sides[1][both].tolist())
             seeds = min(planned[variant], planned[results.baseline])
             rows.append({"variant": variant, "label": names[variant], "class": name, **asdict(found), "planned": seeds})
-    return _judged(pd.DataFrame(rows, columns=[name for name in DIFFERENCES if name not in JUDGED]))
+    return _judged(pd.DataFrame(rows, columns=[name for name in DIFFERENCES if name not in VERDICT]))
 
 
-JUDGED = ("p_holm", "verdict", "reason")
+VERDICT = ("p_holm", "verdict", "reason")
 
 
 def _judged(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from bench.evidence.once import once
 from bench.evidence.speedups import spread
 from bench.protocol.columns import column
 from bench.protocol.setting import Setting
-from bench.protocol.words import NOTHING, decimals
+from bench.protocol.words import NOTHING
 from bench.records.derived import NOISY
 from bench.records.record import Record
 from bench.records.results import Results, labels, levels_of
@@ -115,7 +115,7 @@ def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, str
     shown = {"parameters": parameters, "macs": macs}
     return {
         f"{column(name).label} ({column(name).shown_unit})": " to ".join(
-            dict.fromkeys(f"{value * column(name).scale:+.{decimals(value, name)}f}" for value in both)
+            dict.fromkeys(f"{value * column(name).scale:+.{column(name).decimals(value)}f}" for value in both)
         )
         for name, both in shown.items()
     }

@@ -15,7 +15,7 @@ import pandas as pd
 from bench.evidence import stats
 from bench.evidence.contrasts import Contrast, contrasts
 from bench.evidence.once import once
-from bench.protocol.columns import column
+from bench.protocol.columns import JUDGED, column
 from bench.records.files import RecordError
 from bench.records.results import Results
 
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 @once
-def effects(results: Results, name: str = "miou") -> pd.DataFrame:
+def effects(results: Results, name: str = JUDGED) -> pd.DataFrame:
     """One row a contrast, columns :data:`COLUMNS`; Holm's correction runs over all rows.
 
     ``resolvable`` is the smallest true difference that this comparison would have resolved with 80 % power at its n and
@@ -46,7 +46,7 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     found = [stats.effect(list(values.values())) for values in by_seed(results, name)]
     adjusted = stats.holm([each.p for each in found])
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
-    margin = results.plan.get("margin") if name == "miou" else None
+    margin = results.plan.get("margin") if name == JUDGED else None
     focus = results.plan.get("focus")
     equivalent = stats.holm(
         [
@@ -77,7 +77,7 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
 
 
 @once
-def by_seed(results: Results, name: str = "miou") -> list[dict[int, float]]:
+def by_seed(results: Results, name: str = JUDGED) -> list[dict[int, float]]:
     """Of every row of :func:`effects` its differences in the stored unit, seed -> difference."""
     scores = results.scores(name)
     return [_per_seed(contrast, scores) for contrast in contrasts(results)]

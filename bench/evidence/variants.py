@@ -11,18 +11,12 @@ import pandas as pd
 from bench.evidence import effects as compare
 from bench.evidence import stats
 from bench.evidence.once import once
-from bench.protocol.columns import COLUMNS, column, level_key
-from bench.protocol.words import (
-    tally,
-)
+from bench.protocol.columns import COLUMNS, JUDGED, column, level_key
+from bench.protocol.words import tally
 from bench.records.files import RecordError
 from bench.records.results import Results, levels_of, records
 
 COST = tuple(name for name, each in COLUMNS.items() if each.stage == "cost")
-
-
-JUDGED = "miou"
-"""The quantity that verdicts are about. One, so that Holm's correction does not pay for what nobody asked."""
 
 
 BOUNDARY = "boundary_f_3px"

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence import stats
-from bench.protocol.columns import column
+from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural
 from bench.records.derived import percentile
 from bench.records.results import Results, labels
@@ -38,7 +38,7 @@ ON, MAYBE_ON, MAYBE_OFF, OFF = "on", "on, uncertain", "off, uncertain", "off"
 
 def accuracy_against(results: Results, cost: str) -> Figure:
     """mIoU against a cost: a dot a seed, a larger mark at each variant's mean, and the front of the means."""
-    x, y = column(cost), column("miou")
+    x, y = column(cost), column(JUDGED)
     scores, costs = _scores(results, cost)
     quartiles = _quartiles(results) if cost == "latency_s" else {}
     place = places(costs, scores)
@@ -158,7 +158,7 @@ def _scores(results: Results, cost: str) -> tuple[dict[str, dict[int, float]], d
         (frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(_crowded(results, cost))
     ]
     costs = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
-    scores = {variant: own for variant, own in results.scores("miou").items() if variant in costs}
+    scores = {variant: own for variant, own in results.scores(JUDGED).items() if variant in costs}
     return scores, costs
 
 
@@ -166,7 +166,7 @@ def _key(results: Results) -> list[Look]:
     """Of variants that any of these figures may draw: the same for all, so that they share a legend."""
     frame = results.frame()
     costed = set(frame.loc[frame["stage"].eq("cost") & frame["status"].eq("done"), "variant"])
-    scored = results.scores("miou")
+    scored = results.scores(JUDGED)
     return [look for variant, look in looks(results).items() if variant in costed and variant in scored]
 
 

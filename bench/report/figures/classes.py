@@ -11,8 +11,8 @@ import pandas as pd
 
 from bench.evidence import classes as per_class
 from bench.evidence import effects as compare
-from bench.protocol.columns import column
-from bench.protocol.words import difference_unit, plural
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import plural
 from bench.records.results import Results, labels
 from bench.report.figures.axes import apart, focus, tick, wrapped
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, text
@@ -36,7 +36,7 @@ BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
 
 def class_iou(results: Results) -> Figure:
     """Mean IoU of every class, one mark each for :data:`MOST_VARIANTS` variants, one below the other."""
-    seen, scale, names = looks(results), column("miou").scale, _classes(results)
+    seen, scale, names = looks(results), column(JUDGED).scale, _classes(results)
     every = results.class_iou().dropna(subset=["iou"])
     chosen = set(notable(results, MOST_VARIANTS))
     known = every[every["variant"].isin(chosen)]
@@ -72,12 +72,12 @@ def class_iou(results: Results) -> Figure:
 
 def differences(results: Results) -> Figure:
     """Δ IoU of every class with its interval, variants one below the other."""
-    compared, seen, scale = per_class.differences(results), looks(results), column("miou").scale
+    compared, seen, scale = per_class.differences(results), looks(results), column(JUDGED).scale
     data = compared[compared["n"] > 0]
     variants = [each for each in notable(results, MOST_DIFFERENCES + 1) if each in set(data["variant"])]
     known = data[data["variant"].isin(variants)]
     classes = [name for name in _classes(results) if name in set(known["class"])]
-    head = f"Δ IoU ({difference_unit('miou')})"
+    head = f"Δ IoU ({column(JUDGED).difference_unit})"
     figure, rows = blank(head, None, height=110 + (14 * len(variants) + 14) * max(1, len(classes))), []
     for index, variant in enumerate(variants):
         own, look = known[known["variant"] == variant], seen[variant]
@@ -136,8 +136,8 @@ def notable(results: Results, most: int) -> list[str]:
     """The baseline, then variants that are resolved from it, then the others, each by mean mIoU; at most ``most``.
 
     Only what was measured."""
-    scores = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores("miou").items()}
-    effects = compare.effects(results, "miou")
+    scores = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores(JUDGED).items()}
+    effects = compare.effects(results, JUDGED)
     resolved = set(effects.loc[effects["verdict"] != "not resolved", "variant"])
     order = sorted(scores, key=lambda each: (each != results.baseline, each not in resolved, -scores[each]))
     return order[:most]

@@ -7,14 +7,14 @@ from itertools import combinations, product
 
 import pandas as pd
 
-from bench.protocol.columns import column, level_key
+from bench.protocol.columns import JUDGED, column, level_key
 from bench.protocol.words import plural
 from bench.records.results import Results, levels_of
 from bench.report.figures.axes import focus, tick
 from bench.report.figures.figure import Figure, bars, blank, finished, mean_interval, part_looks, text
 
 
-def interactions(results: Results, name: str = "miou") -> list[Figure]:
+def interactions(results: Results, name: str = JUDGED) -> list[Figure]:
     """For each pair of factors, the mean at every level of one, a line a level of the other; one mark a pair of levels.
 
     Drawn where every pair of levels is planned in one setting of the other factors at least; the mean is over all such

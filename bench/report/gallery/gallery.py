@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence import effects as compare
-from bench.evidence.variants import JUDGED
-from bench.protocol.words import difference_unit, interval, plural, signed, verdict
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import plural, verdict
 from bench.records.results import Results, labels
 from bench.report.gallery import layers
 from bench.report.gallery.entries import Entry, Pool, Shown, entries
-from bench.report.gallery.layers import LIGHT_NEUTRAL, NEUTRAL, class_colours
+from bench.report.gallery.layers import CLASS_COLOURS, LIGHT_NEUTRAL, NEUTRAL
 from bench.report.gallery.ranking import Ranked, rank, sides
 
 MOST_PAIRS = 4
@@ -87,7 +87,7 @@ def pictures(folder: Path, results: Results) -> Gallery | None:
     return Gallery(
         pairs=pairs,
         pictures=pool.uris,
-        classes=[*zip(names, class_colours(len(names)), strict=True), ("void, not scored", HATCHED)],
+        classes=[*zip(names, CLASS_COLOURS, strict=False), ("void, not scored", HATCHED)],
         errors=list(zip(("wrong on this side alone", "wrong on both"), layers.ERROR_COLOURS[1:], strict=True)),
         boundaries=[
             ("boundary of the label", layers.LABEL_COLOUR),
@@ -118,8 +118,8 @@ def _compared(folder: Path, results: Results) -> Sequence[tuple[Mapping[Any, Any
 
 def _pair(effect: Mapping[Any, Any], shown: Shown, found: Sequence[Entry]) -> Pair:
     """A pair with its texts."""
-    bounds = interval(effect["low"], effect["high"], JUDGED)
-    delta = f"{signed(effect['delta'], JUDGED)} {difference_unit(JUDGED)}"
+    bounds = column(JUDGED).interval(effect["low"], effect["high"])
+    delta = f"{column(JUDGED).signed(effect['delta'])} {column(JUDGED).difference_unit}"
     over = f"{delta} {bounds}".strip() + f" (n={effect['n']}): {verdict(effect)}"
     return Pair(
         shown.variant,
@@ -134,11 +134,11 @@ def _chosen(ranked: Ranked, found: Sequence[Entry]) -> str:
     mean, middle = ranked.mean_delta[ranked.order()], ranked.middle()
     better, worse = int((mean > 0).sum()), int((mean < 0).sum())
     extremes = sum(each.kind != "median" for each in found)
-    median = "" if middle is None else signed(float(ranked.mean_delta[middle]), JUDGED)
+    median = "" if middle is None else column(JUDGED).signed(float(ranked.mean_delta[middle]))
     text = (
         f"{plural(extremes, 'image')} of {mean.size}, chosen because the two differ most there: extremes, not typical. "
         f"The mIoU of single images is higher on {better}, lower on {worse} and the same on "
-        f"{mean.size - better - worse}; the median image changes by {median} {difference_unit(JUDGED)}"
+        f"{mean.size - better - worse}; the median image changes by {median} {column(JUDGED).difference_unit}"
     )
     return f"{text} and is shown last." if extremes < len(found) else f"{text}."
 

@@ -12,10 +12,10 @@ import pandas as pd
 from bench.evidence import confounds, speedups, stats
 from bench.evidence import effects as compare
 from bench.evidence.contrasts import ASKED, Contrast, contrasts
-from bench.evidence.variants import JUDGED, numbers
-from bench.protocol.columns import column
+from bench.evidence.variants import numbers
+from bench.protocol.columns import JUDGED, column
 from bench.protocol.setting import Setting
-from bench.protocol.words import difference_unit, interval, plural, resolvable, signed, tally, verdict
+from bench.protocol.words import plural, tally, verdict
 from bench.records.results import Results, labels
 from bench.report.page.views import addresses
 from bench.report.tables.effects import equivalent
@@ -141,13 +141,13 @@ def _comparison(
 
 
 def _effect(row: Mapping[Any, Any], results: Results) -> str:
-    unit, name = difference_unit(JUDGED), column(JUDGED).label
-    bounds = interval(row["low"], row["high"], JUDGED)
+    unit, name = column(JUDGED).difference_unit, column(JUDGED).label
+    bounds = column(JUDGED).interval(row["low"], row["high"])
     parts = "the sum of both" if row["factors"] == 2 else "what they do in pairs"
     against = {"variant": " against the baseline", "interaction": f" beyond {parts}"}
     n = f"n={row['n']}" if row["n"] == row["planned"] else f"n={row['n']} of {row['planned']}"
     said = verdict(row) if row["kind"] != "interaction" else _interaction(row)
-    delta = " ".join(each for each in (signed(row["delta"], JUDGED), unit, bounds) if each)
+    delta = " ".join(each for each in (column(JUDGED).signed(row["delta"]), unit, bounds) if each)
     if row["p_equivalent"] < stats.ALPHA:
         said += f", equivalent {equivalent(row, results)}"
     return f"{row['label']}: {name} {delta}{against.get(row['kind'], '')} ({n}): {said}."
@@ -192,11 +192,11 @@ def _resolution(effects: pd.DataFrame) -> Finding | None:
         return None
     nothing = (effects["verdict"] == "not resolved").all()
     lead = f"No difference in {column(JUDGED).label} could be resolved: with" if nothing else "With"
-    limit, least, most = (resolvable(each, JUDGED) for each in (able_to.pooled, able_to.low, able_to.high))
+    limit, least, most = (column(JUDGED).resolvable(each) for each in (able_to.pooled, able_to.low, able_to.high))
     able = f"{lead} {plural(able_to.n, 'seed')} and the spread seen, this study could have resolved"
     if limit == "none":
         return _one(f"{able} no difference, however large, four times out of five.", EFFECTS, "effects")
-    unit = difference_unit(JUDGED)
+    unit = column(JUDGED).difference_unit
     each = f" (by comparison {least} to {most})" if least != most else ""
     said = f"{able} differences {limit} {unit} four times out of five{each}, and smaller ones less often."
     return _one(said, EFFECTS, "effects")

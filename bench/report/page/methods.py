@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.evidence import effects, stats
-from bench.evidence.variants import JUDGED
-from bench.protocol.words import plural, shown, tally
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import plural, tally
 from bench.records.record import Record
 from bench.records.results import Results, labels
 from bench.report.tables import protocol
@@ -177,8 +177,9 @@ def _statistics(results: Results) -> Iterable[str]:
         )
     if margin := results.plan.get("margin"):
         yield (
-            f"Equivalence is tested by two one-sided Student-t tests against a margin of ±{shown(margin, JUDGED)} "
-            f"points, with Holm's correction over {plural(int(rows['p_equivalent'].notna().sum()), 'comparison')}"
+            "Equivalence is tested by two one-sided Student-t tests against a margin of "
+            f"±{column(JUDGED).shown(margin)} points, with Holm's correction over "
+            f"{plural(int(rows['p_equivalent'].notna().sum()), 'comparison')}"
             f"{' of ' + focus if (focus := results.plan.get('focus')) else ''}."
         )
 

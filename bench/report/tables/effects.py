@@ -10,20 +10,8 @@ import pandas as pd
 
 from bench.evidence import effects as compare
 from bench.evidence import stats
-from bench.evidence.variants import JUDGED
-from bench.protocol.columns import column
-from bench.protocol.words import (
-    LEAST_P,
-    NOTHING,
-    difference_title,
-    interval,
-    p_value,
-    plural,
-    resolvable,
-    shown,
-    signed,
-    verdict,
-)
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import LEAST_P, NOTHING, p_value, plural, verdict
 from bench.records.results import Results
 from bench.report.tables.table import Shown, Table
 from bench.report.tables.variants import required_of
@@ -39,15 +27,15 @@ def effects_table(results: Results) -> Table:
     columns = {
         "effect": Shown("Effect of", ("label",), lambda row: str(row["label"])),
         "kind": Shown("Kind", ("kind",), lambda row: str(row["kind"])),
-        "delta": Shown(difference_title(JUDGED), ("delta",), lambda row: signed(row["delta"], JUDGED)),
+        "delta": Shown(column(JUDGED).difference_title, ("delta",), lambda row: column(JUDGED).signed(row["delta"])),
         "interval": Shown(
-            "95 % interval", ("low", "high"), lambda row: interval(row["low"], row["high"], JUDGED) or NOTHING
+            "95 % interval", ("low", "high"), lambda row: column(JUDGED).interval(row["low"], row["high"]) or NOTHING
         ),
         "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
         "p": Shown("p", ("p",), lambda row: p_value(row["p"])),
         "p_holm": Shown("p (Holm)", ("p_holm",), lambda row: p_value(row["p_holm"])),
         "verdict": Shown("Verdict", ("verdict", "reason"), verdict),
-        "resolvable": Shown("Resolvable", ("resolvable",), lambda row: resolvable(row["resolvable"], JUDGED)),
+        "resolvable": Shown("Resolvable", ("resolvable",), lambda row: column(JUDGED).resolvable(row["resolvable"])),
         "needed": Shown(
             "Seeds needed", ("needed",), lambda row: NOTHING if pd.isna(row["needed"]) else str(row["needed"])
         ),
@@ -82,5 +70,5 @@ def equivalent(row: Mapping[Any, Any], results: Results) -> str:
     if not margin or math.isnan(p):
         return NOTHING
     said = p_value(p) if p < LEAST_P else f"= {p_value(p)}"
-    bounds = f"±{shown(margin, JUDGED)}"
+    bounds = f"±{column(JUDGED).shown(margin)}"
     return f"within {bounds} (p {said})" if p < stats.ALPHA else f"not shown for {bounds}"

@@ -16,9 +16,9 @@ import pandas as pd
 from bench.evidence import classes as per_class
 from bench.evidence import speedups
 from bench.evidence.published import Counterpart, compared, counterparts, matched, on, plain
-from bench.protocol.columns import column
+from bench.protocol.columns import JUDGED, column
 from bench.protocol.setting import Setting
-from bench.protocol.words import NOTHING, interval, ratio, shown, signed, spread
+from bench.protocol.words import NOTHING, ratio
 from bench.records.results import Results, labels
 
 
@@ -33,11 +33,11 @@ def accuracy(results: Results) -> pd.DataFrame:
             "Quantity": column(row["metric"]).title,
             "On": row["on"],
             "Published": row["value"],
-            "Δ published": signed(row["delta"], row["metric"]),
-            "Ours": shown(row["mean"], row["metric"]),
+            "Δ published": column(row["metric"]).signed(row["delta"]),
+            "Ours": column(row["metric"]).shown(row["mean"]),
             "Seeds": str(row["n"]),
-            "Δ ours": signed(row["our_delta"], row["metric"]),
-            "95 % interval": interval(row["low"], row["high"], row["metric"]) or NOTHING,
+            "Δ ours": column(row["metric"]).signed(row["our_delta"]),
+            "95 % interval": column(row["metric"]).interval(row["low"], row["high"]) or NOTHING,
             "Agreement": row["agreement"],
             "Differs in": row["differs"] or NOTHING,
             "Not stated there": row["not_stated"] or NOTHING,
@@ -63,7 +63,9 @@ def memory(results: Results) -> pd.DataFrame:
             "Against": names.get(found.other, NOTHING),
             "Published (GB)": found.row["value"],
             "Published ratio": ratio(_over(found.row, found.other_row)),
-            f"Ours ({column('train_peak_bytes').shown_unit})": shown(ours.get(found.variant, NAN), "train_peak_bytes"),
+            f"Ours ({column('train_peak_bytes').shown_unit})": column("train_peak_bytes").shown(
+                ours.get(found.variant, NAN)
+            ),
             "Our ratio": ratio(ours.get(found.variant, NAN) / (ours.get(found.other) or NAN)),
             "Measured there": f"crop {found.row['crop_px']}, {found.row['batch_per_gpu']} images a GPU, "
             f"{found.row['hardware']}; {found.row['protocol']}",
@@ -134,7 +136,7 @@ def classes(results: Results) -> pd.DataFrame:
                     "Class": found["class"],
                     "On": on(row),
                     "Published (%)": row["value"],
-                    "Ours (%)": spread(found["mean"], found["sd"], "miou"),
+                    "Ours (%)": column(JUDGED).spread(found["mean"], found["sd"]),
                     "Seeds": f"{found['n']}/{found['planned']}",
                     "Differs in": differing.differs or NOTHING,
                     "Not stated there": differing.not_stated or NOTHING,

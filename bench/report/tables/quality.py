@@ -11,9 +11,9 @@ import pandas as pd
 
 from bench.evidence import classes as per_class
 from bench.evidence import images as per_image
-from bench.evidence.variants import BOUNDARY, COST, JUDGED, _best, best, numbers
-from bench.protocol.columns import COUNTED, Column, column
-from bench.protocol.words import NOTHING, difference_unit, interval, p_value, shown, signed, spread, verdict
+from bench.evidence.variants import BOUNDARY, COST, _best, best, numbers
+from bench.protocol.columns import COUNTED, JUDGED, Column, column
+from bench.protocol.words import NOTHING, p_value, verdict
 from bench.records.results import Results
 from bench.report.tables import variants
 from bench.report.tables.table import Shown, Table
@@ -133,7 +133,7 @@ def images(results: Results) -> Table:
         "better": Shown("Better (%)", ("better",), _share_text("better")),
         "worse": Shown("Worse (%)", ("worse",), _share_text("worse")),
         "median": Shown(
-            f"Median Δ ({difference_unit(IOU)})", ("median",), lambda row: signed(row["median"], IOU)
+            f"Median Δ ({column(IOU).difference_unit})", ("median",), lambda row: column(IOU).signed(row["median"])
         ),
         **_effect_columns(("shift", "low", "high"), "Centre of Δ"),
     }  # fmt: skip
@@ -180,18 +180,18 @@ def _family(names: Mapping[str, Column], prefix: str) -> list[str]:
 
 
 def _effect_columns(keys: tuple[str, str, str], title: str = "Δ IoU") -> dict[str, Shown]:
-    middle, low, high = keys
+    iou, (middle, low, high) = column(IOU), keys
     return {
-        "delta": Shown(f"{title} ({difference_unit(IOU)})", (middle,), lambda row: signed(row[middle], IOU)),
+        "delta": Shown(f"{title} ({iou.difference_unit})", (middle,), lambda row: iou.signed(row[middle])),
         "interval": Shown(
-            "95 % interval", (low, high), lambda row: interval(row[low], row[high], IOU) or NOTHING
+            "95 % interval", (low, high), lambda row: iou.interval(row[low], row[high]) or NOTHING
         ),
     }  # fmt: skip
 
 
 def _class_text(key: str) -> Callable[[Mapping[str, Any]], str]:
     def text(row: Mapping[str, Any]) -> str:
-        said = spread(row[f"{key}_mean"], row[f"{key}_sd"], IOU)
+        said = column(IOU).spread(row[f"{key}_mean"], row[f"{key}_sd"])
         count = row[f"{key}_n"]
         return f"{said} ({count:.0f})" if 0 < count < row["n"] else said
 
@@ -199,4 +199,4 @@ def _class_text(key: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def _share_text(name: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda row: shown(row[name], "pixel_accuracy")  # shares of pixels and of images are written alike
+    return lambda row: column("pixel_accuracy").shown(row[name])  # shares of pixels and of images are written alike

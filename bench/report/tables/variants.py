@@ -12,21 +12,9 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence import stats
-from bench.evidence.variants import BOUNDARY, COST, DELTA, JUDGED, OWN, TIMED, numbers
-from bench.protocol.columns import column, level_key
-from bench.protocol.words import (
-    NOTHING,
-    difference_title,
-    interval,
-    level,
-    plural,
-    ratio,
-    shown,
-    signed,
-    spread,
-    status,
-    verdict,
-)
+from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED, numbers
+from bench.protocol.columns import JUDGED, column, level_key
+from bench.protocol.words import NOTHING, level, plural, ratio, status, verdict
 from bench.records.derived import NOISY
 from bench.records.results import Results, labels
 from bench.report.tables.table import Shown, Table
@@ -123,7 +111,7 @@ def variant_columns(results: Results, values: pd.DataFrame) -> dict[str, Shown]:
             found[name] = Shown(each.title, (name, f"{name}_ratio"), _cost_text(name))
     found |= {
         "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
-        "delta": Shown(difference_title(JUDGED), tuple(DELTA[name] for name in DELTA_KEYS), _delta_text),
+        "delta": Shown(column(JUDGED).difference_title, tuple(DELTA[name] for name in DELTA_KEYS), _delta_text),
         "verdict": Shown("Verdict", (f"{JUDGED}_verdict", f"{JUDGED}_reason"), _verdict_text),
     }
     levels = {
@@ -142,9 +130,9 @@ def _mean_text(name: str) -> Callable[[Mapping[str, Any]], str]:
         if row["n"] < row["planned"] and name == JUDGED:
             holes = row["outcomes"].split(", ")
             said = ", ".join(each for each in holes if not each.endswith((" done", " missing")))
-            value = spread(row[f"{name}_mean"], row[f"{name}_sd"], name)
+            value = column(name).spread(row[f"{name}_mean"], row[f"{name}_sd"])
             return f"{value} ({said})" if said else value
-        return spread(row[f"{name}_mean"], row[f"{name}_sd"], name)
+        return column(name).spread(row[f"{name}_mean"], row[f"{name}_sd"])
 
     return text
 
@@ -153,9 +141,9 @@ def _delta_text(row: Mapping[str, Any]) -> str:
     if not row[f"{JUDGED}_pairs"] > 0:  # of the baseline too, which has none
         return NOTHING
     pairs = int(row[f"{JUDGED}_pairs"])
-    bounds = interval(row[f"{JUDGED}_low"], row[f"{JUDGED}_high"], JUDGED)
+    bounds = column(JUDGED).interval(row[f"{JUDGED}_low"], row[f"{JUDGED}_high"])
     fewer = f" ({plural(pairs, 'pair')})" if pairs < row["planned"] else ""
-    return f"{signed(row[f'{JUDGED}_delta'], JUDGED)} {bounds}".strip() + fewer
+    return f"{column(JUDGED).signed(row[f'{JUDGED}_delta'])} {bounds}".strip() + fewer
 
 
 def _verdict_text(row: Mapping[str, Any]) -> str:
@@ -168,7 +156,7 @@ def _verdict_text(row: Mapping[str, Any]) -> str:
 
 def _cost_text(name: str) -> Callable[[Mapping[str, Any]], str]:
     def text(row: Mapping[str, Any]) -> str:
-        value = shown(row[name], name)
+        value = column(name).shown(row[name])
         if name in TIMED and row["isolated"] is False:
             return f"{value} {NOT_ISOLATED}"
         if value == NOTHING:

@@ -7,4 +7,3 @@
 
 Nothing here imports another module of the package that measures, so that :mod:`~.rekey` can read another version of it.
 """
-

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +21,7 @@ from bench.report.gallery import gallery as gallery_module
 from bench.report.gallery import layers
 from bench.report.gallery.entries import Panel, Pool
 from bench.report.gallery.gallery import CSV, Gallery, pictures
-from bench.report.gallery.layers import FIRST, LIGHT_NEUTRAL, NEUTRAL, SIGHTS, class_colours, oklab
+from bench.report.gallery.layers import CLASS_COLOURS, LIGHT_NEUTRAL, NEUTRAL
 from bench.report.gallery.ranking import sides
 from tests.report.planted_pictures import LABEL, guess, plant_pictures
 
@@ -124,7 +122,7 @@ def test_predictions_are_the_planted_ones_and_void_is_grey(planted: Callable[...
         (name,) = [each.picture for each in panel.layers if each.kind == kind]
         colours = picture(view, name).convert("RGB")
         assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((0, 0))) == NEUTRAL
-        assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((5, 3))) == FIRST[0]
+        assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((5, 3))) == CLASS_COLOURS[0]
         with picture(view, panel.layers[0].picture) as image:
             assert (image.format, image.size) == ("JPEG", (6, 4))
 
@@ -135,7 +133,7 @@ def test_void_is_hatched_and_a_class_is_not() -> None:
     picture = Image.open(io.BytesIO(layers.classes(np.ones_like(label), label, 2))).convert("RGB")
     seen = [["#{:02X}{:02X}{:02X}".format(*picture.getpixel((x, y))) for x in range(16)] for y in (0, 4)]
     dark, light = [NEUTRAL] * 4, [LIGHT_NEUTRAL] * 4
-    assert seen == [[*dark, *light, *[FIRST[1]] * 8], [*light, *dark, *[FIRST[1]] * 8]]
+    assert seen == [[*dark, *light, *[CLASS_COLOURS[1]] * 8], [*light, *dark, *[CLASS_COLOURS[1]] * 8]]
 
 
 def test_as_many_classes_as_labels_can_hold_have_a_picture() -> None:
@@ -303,17 +301,3 @@ def test_hostile_names_stay_text(planted: Callable[..., Path]) -> None:
     view = gallery(planted({OFF: [[9, 9, 9, 9]], ON: [[3, 4, 5, 6]]}, names))
     assert [entry.image for entry in view.pairs[0].entries] == names
     assert all(set(name) <= set("picture-0123456789") for name in view.pictures)
-
-
-@pytest.mark.parametrize(("count", "least"), [(7, 0.07), (11, 0.07), (19, 0.07), (60, 0.04), (150, 0.025)])
-def test_colours_of_classes_stay_apart_for_the_colour_blind(count: int, least: float) -> None:
-    seen = oklab([*class_colours(count), NEUTRAL])
-    for index, sight in enumerate(SIGHTS):
-        distances = [math.dist(*pair) for pair in itertools.combinations(seen[index], 2)]
-        assert min(distances) >= least, sight
-
-
-def test_classes_keep_their_colours_when_others_are_added() -> None:
-    assert class_colours(150)[:19] == class_colours(19)
-    assert class_colours(3) == FIRST[:3]
-    assert len(set(class_colours(255))) == 255

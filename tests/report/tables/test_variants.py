@@ -176,12 +176,6 @@ def test_labels_that_would_say_the_same_give_way_to_full_names(tmp_path: Path, p
     assert labels(load(folder)) == {A: "baseline", B: B, C: C, D: D}
 
 
-def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
-    assert words.signed(-0.00001, "miou") == "0.00"
-    assert words.signed(-0.0123, "miou") == "−1.23"
-    assert words.interval(float("nan"), float("nan"), "miou") == ""
-
-
 def test_class_means_are_variants_by_classes(half: Path) -> None:
     table = variants.per_class(load(half))
     assert list(table.index) == ["baseline", "upsampling=jpu", "attention=on", "attention=on + upsampling=jpu"]
