@@ -25,7 +25,7 @@ from bench.study.source import LABEL_DIGESTS, Loaded
 from bench.study.study import Study
 
 NOT_ALONE = "not_alone"
-"""To retry: timings that are done, but during which the machine had other work."""
+"""The value of ``--retry`` for timings that are done, but during which other work ran on the machine."""
 
 
 RETRIES = (*STATUSES, NOT_ALONE)
@@ -33,7 +33,7 @@ RETRIES = (*STATUSES, NOT_ALONE)
 
 @dataclass(frozen=True)
 class Plan:
-    """Every trial of a study and the folder that its results go to.
+    """All trials of a study, and the folder for their results.
 
     Attributes:
         loaded: the study and its data.
@@ -56,13 +56,13 @@ class Plan:
         return self.loaded.study
 
     def statuses(self) -> dict[str, str]:
-        """Key of each trial -> its outcome, ``missing`` where there is none."""
+        """Key of each trial -> the status of its record, or ``missing`` if it has no record."""
         found = self._found()
         return {trial.key: found[trial.key].status if trial.key in found else "missing" for trial in self.trials}
 
     def _found(self) -> dict[str, Record]:
-        """Key of each trial that has a record -> the record."""
-        # Nodes of a cluster are not known before it is asked, so there a timing of any hardware class will do.
+        """Key of each trial that has a record -> its record."""
+        # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
         records = {record.cell_key if elsewhere else record.key: record for record in self._records()}
         keys = {trial.key: trial.key if elsewhere else self._record_key(trial) for trial in self.trials}
@@ -110,10 +110,10 @@ class Plan:
         return packed([*now, *kept])
 
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:
-        """The trials that a run would execute: those without a final outcome, or with one that is to be retried.
+        """The trials that a run would execute: those without a final status, and those to be retried.
 
         Args:
-            retry: of :data:`RETRIES`.
+            retry: the statuses to retry, from :data:`RETRIES`.
         """
         settled = FINAL - set(retry)
         done = {
@@ -144,16 +144,16 @@ class Plan:
 
     @property
     def input_px(self) -> tuple[int, int]:
-        """Height and width that networks are counted at: the recipe's, or the first evaluated image's."""
+        """The height and width at which networks are counted: the recipe's, or those of the first evaluated image."""
         height, width = self.loaded.dataset.split(self.study.recipe.split)[0].image.shape[-2:]
         return self.study.recipe.cost_px or (height, width)
 
     @functools.cached_property
     def checked(self) -> tuple[Checked, ...]:
-        """Every variant as built from shapes alone, so that what cannot be built stops a run before any training.
+        """The counts of every variant, so that a network that cannot be built stops a run before any training.
 
         Raises:
-            StudyError: naming the cell, for neighbours that do not fit.
+            StudyError: if components of a cell do not fit together; the message names the cell.
         """
         return tuple(check_cells(self.study, len(self.loaded.dataset.classes), *self.input_px))
 

@@ -1,4 +1,4 @@
-"""What the three kinds of trial measure, and what identifies one: functions of a variant, a recipe and data."""
+"""The measurements of the three stages, and the identity of a trial, as functions of a variant, a recipe and data."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from bench.training.loop import train
 
 @dataclass(frozen=True)
 class Event:
-    """How far a trial is.
+    """The progress of a trial.
 
     Attributes:
         phase: ``train``, ``evaluate``, ``count`` or ``time``.
-        done: steps of the phase that are done.
-        total: steps of the phase.
-        loss: of the last iteration, in training.
+        done: the number of steps of the phase that are done.
+        total: the number of all steps of the phase.
+        loss: the loss of the last iteration, in training.
     """
 
     phase: str
@@ -115,9 +115,9 @@ def measure_quality(
     tell: Listener,
     show: Viewer | None = None,
 ) -> dict[str, Any]:
-    """Train from ``seed``, evaluate the last iteration on ``recipe.split`` and ``show`` its predictions.
+    """Train from ``seed``, evaluate the network after the last iteration, and pass its predictions to ``show``.
 
-    Everything is JSON-ready but ``artifact``: arrays of counts an image, to be written beside the record.
+    The result is JSON-ready but for ``artifact``: the counts of each image as arrays, to be written beside the record.
     """
     assert seed is not None
     model = SegModel(variant, len(dataset.classes), seed=seed)
@@ -153,7 +153,7 @@ def measure_quality(
 def measure_cost(
     variant: Variant, recipe: Recipe, dataset: Dataset, seed: int | None, device: torch.device, tell: Listener
 ) -> dict[str, Any]:
-    """Peak memory first, while the process is fresh; then counts; then latency."""
+    """Measure peak memory first, while the process is fresh, then the counts, then the latency."""
     height, width = recipe.cost_px or tuple(dataset.split(recipe.split)[0].image.shape[-2:])
     image = torch.zeros(1, 3, height, width, device=device)
 
@@ -208,7 +208,7 @@ def measure_speed(
     device: torch.device,
     tell: Listener,
 ) -> dict[str, Any]:
-    """Two networks in turns in one setting: every letter's seconds a call, on both sides."""
+    """Time two networks in turns in one setting. ``latency_s`` and ``against_s`` hold seconds a call, turn by turn."""
     models = [SegModel(side, len(dataset.classes)) for side in (variant, against)]
     training = setting.phase == "training"
     calls: list[Call] = [
@@ -246,7 +246,7 @@ IRRELEVANT: Mapping[Stage, frozenset[str]] = {
     "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
     "speed": frozenset(Recipe.__dataclass_fields__) - {"data"},
 }
-"""Recipe fields that cannot change what a stage measures, so changing them repeats nothing."""
+"""The recipe's fields that cannot change the result of a stage. A change of them repeats no trial of that stage."""
 
 
 SILENT = ("pynvml",)
