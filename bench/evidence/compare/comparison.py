@@ -23,15 +23,12 @@ from bench.evidence.compare.sides import Side
 from bench.evidence.compare.speed import speed
 from bench.evidence.ranks import ratio_of_samples
 from bench.evidence.stats import welch
-from bench.protocol.columns import COUNTED, column
+from bench.protocol.columns import COUNTED, JUDGED, column
 from bench.records.derived import columns_of
 from bench.records.files import RecordError
 from bench.records.record import Record
 
 NAN = float("nan")
-
-
-JUDGED = ("miou",)
 
 
 COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
@@ -122,7 +119,7 @@ class Comparison:
         )
 
 
-def compare(a: Side, b: Side, quantities: Sequence[str] = JUDGED) -> Comparison:
+def compare(a: Side, b: Side, quantities: Sequence[str] = (JUDGED,)) -> Comparison:
     """Compare B with A; Holm's correction runs over all rows of ``quality``.
 
     Raises:
