@@ -207,7 +207,7 @@ def _timings(results: Results) -> Iterator[dict[str, str]]:
             continue
         name, where = names[trial["variant"]], "latency"
         if trial["stage"] == "speed":
-            against = sides[record.cell_key]
+            against = sides[record.planned_key]
             name, where = (
                 f"{name} against {names.get(against, against)}",
                 f"times at {Setting(**trial['setting']).name}",

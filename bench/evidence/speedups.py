@@ -41,7 +41,7 @@ def frame(results: Results) -> pd.DataFrame:
     """
     by_cell: dict[str, list[Record | None]] = {}
     for record in results.records:
-        by_cell.setdefault(record.cell_key, []).append(record)
+        by_cell.setdefault(record.planned_key, []).append(record)
     rows = [
         _row(cell, record)
         for cell in results.plan["cells"]

@@ -50,7 +50,7 @@ class Plan:
         """Key of each trial that has a record -> the record."""
         # Nodes of a cluster are not known before it is asked, so there a timing of any hardware class will do.
         elsewhere = self.resources.address is not None
-        records = {record.cell_key if elsewhere else record.key: record for record in self._records()}
+        records = {record.planned_key if elsewhere else record.key: record for record in self._records()}
         keys = {trial.key: trial.key if elsewhere else self._record_key(trial) for trial in self.trials}
         return {key: records[own] for key, own in keys.items() if own in records}
 
@@ -60,7 +60,7 @@ class Plan:
     def stale(self) -> int:
         """How many records belong to no trial of this plan: made by other source, settings or data, or other seeds."""
         planned = {trial.key for trial in self.trials}
-        return sum(record.cell_key not in planned for record in self._records())
+        return sum(record.planned_key not in planned for record in self._records())
 
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:
         """The trials that a run would execute: those without a final outcome, or with one that is to be retried.

@@ -92,7 +92,7 @@ def _one_each(found: list[tuple[str, Record]], planned: set[str]) -> list[Record
     """One record a trial: finished before unfinished, planned before not planned any more."""
     best: dict[tuple[str, ...], tuple[tuple[bool, bool], str, Record]] = {}
     for name, record in found:
-        rank = (record.status in FINAL, record.cell_key in planned)
+        rank = (record.status in FINAL, record.planned_key in planned)
         trial, other = _trial(record), best.get(_trial(record))
         if other is not None and other[0] == rank and record.status in FINAL:
             raise RecordError(

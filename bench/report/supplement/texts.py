@@ -91,7 +91,7 @@ def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
             yield f"records/{record.file_name}: {record.status}, {_of(record)}."
     for record in results.stale:
         yield f"records/{record.file_name}: stale, made by other source, settings or data than planned ({_of(record)})."
-    recorded = {record.cell_key for record in results.records}
+    recorded = {record.planned_key for record in results.records}
     missing = [each for each in results.plan["cells"] if not each.get("excluded") and each["key"] not in recorded]
     if missing:
         yield f"{len(missing)} of {len(results.plan['cells'])} planned trials have no record."
