@@ -60,7 +60,7 @@ def sentence(results: Results, pairs: Iterable[Pair]) -> str:
     Of one pair, with the share of its difference in MACs.
     """
     known = _audited(results)
-    found = [audit.differences(results.plan["audit"], *pair) for pair in pairs if known.issuperset(pair)]
+    found = [audit.differences(results.plan.audit, *pair) for pair in pairs if known.issuperset(pair)]
     places = [[each.where.replace("_", " ") for each in pair if each.kind == "undeclared"] for pair in found]
     if not any(places):
         return ""
@@ -83,13 +83,13 @@ def in_doubt(results: Results) -> list[str]:
 
 
 def _audited(results: Results) -> set[str]:
-    return set(results.plan.get("audit", {}).get("variants", {}))
+    return set(results.plan.audit.variants)
 
 
 def _pairs(results: Results) -> list[Pair]:
     """Variants that are compared, each with its other side."""
-    cells = [cell for cell in results.plan["cells"] if not cell.get("excluded")]
-    pairs = [(str(cell["variant"]), str(cell.get("against") or results.baseline)) for cell in cells]
+    planned = [trial for trial in results.plan.trials if not trial.excluded]
+    pairs = [(trial.variant, trial.against or results.baseline) for trial in planned]
     return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
 
 
@@ -99,7 +99,7 @@ def _row(compared: str, where: str, difference: str, kind: str, **counts: str) -
 
 
 def _networks(results: Results, name: str, variant: str, other: str) -> Iterator[dict[str, str]]:
-    found = audit.differences(results.plan["audit"], variant, other)
+    found = audit.differences(results.plan.audit, variant, other)
     total = sum(each.macs for each in found)
     for each in found:
         counts = _counts((each.parameters, each.parameters), (each.macs, each.macs))
@@ -152,7 +152,7 @@ def _told(environment: Mapping[str, Any]) -> dict[str, str]:
 
 def _differing(results: Results, facts: Facts, variant: str, other: str) -> Iterator[tuple[str, str]]:
     """Where and how the trials of two variants were made in different environments, those of one seed compared."""
-    for stage in results.plan["stages"]:
+    for stage in results.plan.stages:
         ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
             if changes := _changes(theirs.get(fact, {}), ours.get(fact, {})):
@@ -178,15 +178,15 @@ def _environment(results: Results, name: str, facts: Facts, variant: str, other:
 
 def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
     """What is not declared in the pairs that main effects and interactions are made of."""
-    if "quality" not in results.plan["stages"]:
+    if "quality" not in results.plan.stages:
         return
-    against = results.plan.get("against", {})
+    against = results.plan.against
     if results.baseline in _audited(results):
-        for each in audit.hidden(results.plan["audit"], results.baseline, against):
+        for each in audit.hidden(results.plan.audit, results.baseline, against):
             counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
             yield _row(each.compared, where, each.told, "undeclared", **counts)
     levels = {variant: own for variant, own in levels_of(results).items() if variant in results.planned("quality")}
-    base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
+    base = results.plan.baseline_levels
     for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
         found: dict[str, list[str]] = {}
         for place, change in chain.from_iterable(_differing(results, facts, *pair) for pair in pairs):
@@ -200,7 +200,7 @@ def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
 def _timings(results: Results) -> Iterator[dict[str, str]]:
     """Timings that were not alone, noisy or not steady: of a variant, or of either side of a comparison."""
     names = labels(results)
-    sides = {cell["key"]: str(cell["against"]) for cell in results.plan["cells"] if cell.get("against")}
+    sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured
         if record.status != "done" or trial["stage"] == "quality":

@@ -49,7 +49,7 @@ class Contrast:
 
 def contrasts(results: Results) -> list[Contrast]:
     """Variants, levels against levels, simple effects, main effects, interactions of two factors and of three."""
-    grid, base = _grid(results), {name: str(level) for name, level in results.plan["baseline_levels"].items()}
+    grid, base = _grid(results), results.plan.baseline_levels
     return [
         *_variants(results),
         *_between_levels(results, grid, base),
@@ -71,7 +71,7 @@ def _variants(results: Results) -> Iterator[Contrast]:
 
 def _between_levels(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
     """Levels against those that the study names: a control, or the step before."""
-    for factor, others in results.plan.get("against", {}).items():
+    for factor, others in results.plan.against.items():
         for level, other in others.items():
             if pairs := list(_corners(grid, {factor: level}, {factor: other})):
                 label = f"{factor}={level} against {other}{_where(results, grid, base, factor, pairs)}"
@@ -83,7 +83,7 @@ def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping
 
     At the baseline's own setting they are variants against the baseline.
     """
-    focus = results.plan.get("focus")
+    focus = results.plan.focus
     if focus is None:
         return
     for level in (str(each) for each in results.factors[focus] if str(each) != base[focus]):
@@ -102,7 +102,7 @@ def _main_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[s
     for factor, levels in results.factors.items():
         for level in map(str, levels):
             pairs = list(_corners(grid, {factor: level}, base)) if level != base[factor] else []
-            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.get("focus"))
+            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.focus)
             if pairs and not listed:
                 label = f"{factor}={level}{_where(results, grid, base, factor, pairs)}"
                 kind: Kind = "main effect" if len(pairs) > 1 else "simple effect"

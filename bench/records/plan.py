@@ -26,7 +26,7 @@ from bench.records.forms import (
 )
 
 VERSION = 2
-"""The format of ``study.json``. 1: first (2026-11), still read; 2: planned trials are called ``trials``, not ``cells``."""
+"""The format of ``study.json``. 1: first (2026-11), still read; 2: the key ``cells`` is called ``trials``."""
 
 
 class Data(Form):
@@ -80,6 +80,14 @@ class Described(Form):
 
     class_name: Annotated[str, Field(alias="class")]
     choices: dict[str, Any]
+
+
+def as_part(value: object) -> Described | None:
+    """The Part that a choice is described as, ``None`` for a choice that is a plain value."""
+    try:
+        return Described.model_validate(value)
+    except ValidationError:
+        return None
 
 
 class Slot(Described):
@@ -161,9 +169,9 @@ class Plan(Form):
     @model_validator(mode="before")
     @classmethod
     def _from_version_1(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("version") == 1 and "cells" in data:
-            return {**data, "version": 2, "trials": data["cells"]}
-        return data
+        if not isinstance(data, dict) or data.get("version") != 1:
+            return data
+        return {"trials" if name == "cells" else name: value for name, value in data.items()} | {"version": 2}
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -193,7 +201,6 @@ class Plan(Form):
         for factor in {**self.factors, **levels}:
             if levels.get(factor) not in self.factors.get(factor, ()):
                 raise ValueError(f"{where} has a level of {reprlib.repr(factor)} that factors lacks")
-
 
     @property
     def levels(self) -> dict[str, dict[str, str]]:
@@ -227,7 +234,7 @@ def read_plan(folder: Path) -> Plan:
     except ValidationError as error:
         if version := other_version(error):
             raise RecordError(
-                f"{path} has format {version}, this bench reads {VERSION}; use the bench that wrote it"
+                f"{path} has format {version}, this bench reads up to {VERSION}; use the bench that wrote it"
             ) from error
         raise RecordError(f"{path} is no plan of format {VERSION} ({problem(error)}); {remedy}") from error
     except ValueError as error:

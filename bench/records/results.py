@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -196,136 +196,6 @@ def _check_planned(record: Record, planned: PlannedTrial, classes: Sequence[str]
                 f"{record.trial.get(name)!r}; delete it and run again"
             )
     if record.status == "done" and planned.stage == "quality" and record.measured["classes"] != classes:
-        raise RecordError(
-            f"{record.file_name} was measured on other classes than the plan's ({len(record.measured['classes'])} and "
-            f"{len(classes)}); delete it and run again"
-        )
-
-
-def frame(self) -> pd.DataFrame:
-        """One row a planned quality or cost trial; speed comparisons are in :func:`bench.evidence.speedups.frame`.
-
-        Its columns are :data:`~bench.protocol.columns.META`, one a factor, and exactly :attr:`columns`, NaN where
-        nothing was measured.
-
-        A trial without a record has the status ``missing``; one timed on two hardware classes has a row for each.
-        """
-        return self._frame.copy()
-
-    def trials(self) -> pd.DataFrame:
-        """One row a planned trial of any stage: :data:`~bench.protocol.columns.META`, and ``setting``, which only a
-        speed comparison has."""
-        return pd.DataFrame([meta for meta, _ in self._rows], columns=[*META, "setting"])
-
-    def scores(self, name: str) -> dict[str, dict[int, float]]:
-        """Variant -> seed -> a quality column in its stored unit, of what was measured."""
-        found: dict[str, dict[int, float]] = {}
-        for meta, derived in self._rows:
-            if meta["stage"] == "quality" and not math.isnan(value := derived.get(name, math.nan)):
-                found.setdefault(meta["variant"], {})[meta["seed"]] = value
-        return found
-
-    def class_iou(self) -> pd.DataFrame:
-        """One row a (trial, class): variant, seed, class, iou; NaN for a class with an empty union."""
-        return self._class_iou.copy()
-
-    def curves(self) -> pd.DataFrame:
-        """One row a (trial, recorded iteration): variant, seed, iteration, loss."""
-        histories = [(record, record.measured["history"]) for record in self._done("quality")]
-        return _long(
-            ("iteration", int), "loss", [(r, history["iteration"], history["loss"]) for r, history in histories]
-        )
-
-    @cached_property
-    def made(self) -> dict[Any, Any]:
-        """What others have derived from these results and keep with them (:mod:`bench.evidence.once`)."""
-        return {}
-
-    @cached_property
-    def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
-        """Of each trial: meta and levels, and the measured columns of one of quality or cost."""
-        by_trial: dict[str, list[Record]] = {}
-        for record in self.records:
-            by_trial.setdefault(record.planned_key, []).append(record)
-        nothing: list[Record | None] = [None]
-        with no_collection():
-            derived = self._derived()
-            return [
-                _row(trial, record, derived.get(record.key, {}) if record else {}, self.plan.name)
-                for trial in self.plan.trials
-                for record in by_trial.get(trial.key, nothing)
-            ]
-
-    def _derived(self) -> dict[str, dict[str, float]]:
-        """Key of a quality or cost record that is done -> its columns."""
-        found: dict[str, dict[str, float]] = {}
-        for stage in ("quality", "cost"):
-            done = list(self._done(stage))
-            derived = columns_of(stage, [record.measured for record in done])
-            found |= zip((record.key for record in done), derived, strict=True)
-        return found
-
-    @cached_property
-    def _frame(self) -> pd.DataFrame:
-        measured = self.columns
-        rows = [{**meta, **derived} for meta, derived in self._rows if meta["stage"] != "speed"]
-        names = [*META, *self.factors, *measured]
-        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(measured, float))
-
-    @cached_property
-    def _class_iou(self) -> pd.DataFrame:
-        done = list(self._done("quality"))
-        ious = iou([record.measured["confusion"] for record in done]).tolist() if done else []
-        rows = [(record, record.measured["classes"], own) for record, own in zip(done, ious, strict=True)]
-        return _long(("class", object), "iou", rows)
-
-    def _done(self, stage: str) -> Iterator[Record]:
-        return (r for r in self.records if r.trial["stage"] == stage and r.status == "done")
-
-
-def _long(
-    name: tuple[str, type], value: str, trials: Sequence[tuple[Record, Sequence[Any], Sequence[float]]]
-) -> pd.DataFrame:
-    """One row a (trial, entry): variant, seed, the entry's name and its value. Text is Python's own: there may be
-    millions of rows, and to go through Arrow's takes ten times as long."""
-    rows = [len(values) for _, _, values in trials]
-    names = [each for _, names, values in trials for each, _ in zip(names, values, strict=True)]
-    variants = np.array([record.trial["variant"] for record, _, _ in trials], dtype=object)
-    columns = {
-        "variant": pd.Series(np.repeat(variants, rows), dtype=object),
-        "seed": np.repeat(np.array([record.trial["seed"] for record, _, _ in trials], dtype=int), rows),
-        name[0]: pd.Series(names, dtype=name[1]),
-        value: np.array([each for _, _, values in trials for each in values], dtype=float),
-    }
-    return pd.DataFrame(columns)
-
-
-def load(folder: str | Path) -> Results:
-    """The results in ``folder``: its ``study.json`` and everything under ``records/``.
-
-    Raises:
-        RecordError: for a folder without ``study.json``, unreadable records or two records of one trial.
-    """
-    folder = Path(folder)
-    plan = read_plan(folder)
-    planned = {trial.key: trial for trial in plan.trials}
-    found = read_all(folder / "records")
-    records = tuple(record for record in found if record.planned_key in planned)
-    for record in records:
-        _check_planned(record, planned[record.planned_key], plan.data.classes)
-    stale = tuple(record for record in found if record.planned_key not in planned)
-    return Results(plan, records, stale=stale, folder=folder)
-
-
-def _check_planned(record: Record, cell: Mapping[str, Any], classes: Sequence[str]) -> None:
-    """Raises RecordError for a record of another trial or of other classes than the cell of its key."""
-    for name in ("variant", "stage", "seed"):
-        if record.trial.get(name) != cell[name]:
-            raise RecordError(
-                f"{record.file_name} has the key of a planned trial with {name} {cell[name]!r}, but says "
-                f"{record.trial.get(name)!r}; delete it and run again"
-            )
-    if record.status == "done" and cell["stage"] == "quality" and record.measured["classes"] != classes:
         raise RecordError(
             f"{record.file_name} was measured on other classes than the plan's ({len(record.measured['classes'])} and "
             f"{len(classes)}); delete it and run again"

@@ -10,7 +10,7 @@ from bench.measure.timing.latency import Protocol
 from bench.measure.timing.turns import MIN_BLOCKS
 from bench.network.model import SegModel
 from bench.protocol.setting import Setting
-from bench.run.plan import Plan
+from bench.run.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.cells import Cell
 from bench.training.loop import train
@@ -21,7 +21,7 @@ START_S = 6.0
 """Of a speed trial: a new process, its imports, two networks."""
 
 
-def pilot_seconds(plan: Plan, trials: Iterable[Trial]) -> float:
+def pilot_seconds(plan: Schedule, trials: Iterable[Trial]) -> float:
     """A rough guess of how long trials take one after the other.
 
     The pilot's time is scaled by iterations, batch, pixels and each variant's MACs; timings, which run on all threads,
@@ -60,7 +60,7 @@ def comparison_s(call_s: float, setting: Setting) -> float:
     return START_S + 2 * windows_s + max(setting.least_s, 4 * MIN_BLOCKS * call_s)
 
 
-def _step_seconds(plan: Plan, cell: Cell) -> float:
+def _step_seconds(plan: Schedule, cell: Cell) -> float:
     """Seconds of a training step an image, from the second of two steps of batch 2."""
     marks: list[float] = []
     recipe = replace(cell.recipe, batch=2, iterations=2)

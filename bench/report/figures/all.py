@@ -20,7 +20,7 @@ def all_figures(results: Results) -> list[Figure]:
     Raises:
         RecordError: for results that must not be put side by side.
     """
-    stages = results.plan["stages"]
+    stages = results.plan.stages
     found = figures(results) if "speed" in stages else []
     if "quality" in stages:
         found += [forest(results), *interactions(results)]

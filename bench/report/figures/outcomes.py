@@ -85,7 +85,7 @@ def trials(results: Results) -> pd.DataFrame:
     """
     frame, rows = results.frame(), []
     for variant, stage, seed, outcome in frame[["variant", "stage", "seed", "status"]].itertuples(index=False):
-        seeds = results.plan["seeds"] if pd.isna(seed) and stage == "quality" else [seed]
+        seeds = results.plan.seeds if pd.isna(seed) and stage == "quality" else [seed]
         names = [stage if pd.isna(each) else f"{stage} {int(each)}" for each in seeds]
         rows += [(variant, name, outcome) for name in names]
     for row in speedups.frame(results).to_dict("records"):

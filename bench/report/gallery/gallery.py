@@ -83,7 +83,7 @@ def pictures(folder: Path, results: Results) -> Gallery | None:
             rows += [(_row(effect, results, shown, each), each.stride) for each in found]
     if not pairs:
         return None
-    names = [str(name) for name in results.plan["data"]["classes"]]
+    names = results.plan.data.classes
     return Gallery(
         pairs=pairs,
         pictures=pool.uris,
@@ -100,13 +100,13 @@ def pictures(folder: Path, results: Results) -> Gallery | None:
 
 def _compared(folder: Path, results: Results) -> Sequence[tuple[Mapping[Any, Any], Shown]]:
     """Variants against the baseline that have pictures: what was resolved first, then by the size of the difference."""
-    if "quality" not in results.plan["stages"]:
+    if "quality" not in results.plan.stages:
         return []
     effects = compare.effects(results, JUDGED)
     judged = effects[(effects["kind"] == "variant") & (effects["n"] >= 1)].to_dict("records")
     judged.sort(key=lambda row: (row["verdict"] not in ("better", "worse"), -abs(row["delta"])))
     trials, names = sides(folder, results), labels(results)
-    base, classes = trials.get(results.baseline, {}), len(results.plan["data"]["classes"])
+    base, classes = trials.get(results.baseline, {}), len(results.plan.data.classes)
     found = []
     for row in judged:
         mine = trials.get(str(row["variant"]), {})

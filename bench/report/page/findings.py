@@ -83,10 +83,10 @@ def findings(results: Results) -> list[Finding]:
     found = [
         _comparison(row, place, costs, places, results, contrast) for row, place, contrast in rows if int(row["n"]) >= 1
     ]
-    if not found and "quality" in results.plan["stages"]:
+    if not found and "quality" in results.plan.stages:
         said = "No variant has been trained with a seed that the baseline has too: nothing to compare yet."
         found = [_one(said, OUTCOMES, "outcomes")]
-    if "quality" not in results.plan["stages"]:
+    if "quality" not in results.plan.stages:
         names = labels(results)
         base = costs.get(results.baseline, {})
         found = [
@@ -230,7 +230,7 @@ WORDS = {"better": "faster", "worse": "slower", "not resolved": "not resolved"}
 
 def speed_findings(results: Results) -> list[Finding]:
     """Which side is faster, by how much, at which inputs; a timing that was not alone is in none of them."""
-    if "speed" not in results.plan["stages"]:
+    if "speed" not in results.plan.stages:
         return []
     known, names = speedups.frame(results).dropna(subset=["ratio"]), labels(results)
     groups = known.groupby(["variant", "against", *speedups.SETTING[2:]], sort=False)

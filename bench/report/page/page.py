@@ -158,9 +158,9 @@ def _ablation_files(made: Content) -> Sequence[str]:
 
 def _data_files(results: Results, made: Content) -> dict[str, str]:
     tables_made = {name: table for name, table in made.tables.items() if len(table)}
-    if results.plan.get("published"):
+    if results.plan.published:
         tables_made["published"] = matched(results)
-    if "speed" in results.plan["stages"]:
+    if "speed" in results.plan.stages:
         tables_made["speed"] = speedups.frame(results)
     tables_made |= {each.name: each.table if each.data is None else each.data for each in made.figures}
     return {f"data/{name}.csv": table.to_csv(index=False) for name, table in tables_made.items()} | (
@@ -170,7 +170,7 @@ def _data_files(results: Results, made: Content) -> dict[str, str]:
 
 def _page_tables(results: Results) -> dict[str, pd.DataFrame]:
     differing = confounds.differences(results)
-    timed = "speed" in results.plan["stages"]
+    timed = "speed" in results.plan.stages
     return {
         "differences": differing,
         "crossings": speed.crossings(results) if timed else pd.DataFrame(),

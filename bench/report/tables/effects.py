@@ -42,7 +42,7 @@ def effects_table(results: Results) -> Table:
         "equivalent": Shown(EQUIVALENT, ("p_equivalent",), lambda row: equivalent(row, results)),
     }
     rows = compare.effects(results, JUDGED)
-    names = tuple(name for name in columns if name != "equivalent" or results.plan.get("margin"))
+    names = tuple(name for name in columns if name != "equivalent" or results.plan.margin)
     caption = (
         f"Differences in {column(JUDGED).label}, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
         f"over the {plural(int(rows['p'].notna().sum()), 'comparison')} of this table that can be tested. Resolvable: "
@@ -50,7 +50,7 @@ def effects_table(results: Results) -> Table:
         "strictest step of that correction. Seeds needed: for the mean difference seen, likewise."
     )
     if claimed := int(rows["p_equivalent"].notna().sum()):
-        focus = results.plan.get("focus")
+        focus = results.plan.focus
         caption += (
             f" Equivalent: two one-sided tests with the study's margin, Holm over {plural(claimed, 'comparison')}"
             f"{f' of {focus}' if focus else ''}."
@@ -66,7 +66,7 @@ def effects(results: Results) -> pd.DataFrame:
 
 def equivalent(row: Mapping[Any, Any], results: Results) -> str:
     """Whether a row of effects shows a difference within the study's margin: ``within ±0.50 (p < 0.001)``."""
-    margin, p = results.plan.get("margin"), row["p_equivalent"]
+    margin, p = results.plan.margin, row["p_equivalent"]
     if not margin or math.isnan(p):
         return NOTHING
     said = p_value(p) if p < LEAST_P else f"= {p_value(p)}"

@@ -37,7 +37,7 @@ def main(results: Results) -> Table:
     values = numbers(results)
     quality = [name for name in MAIN if values[f"{name}_mean"].notna().any()]
     names = ("variant", *(quality or [IOU]), "n")
-    absent = "" if "quality" in results.plan["stages"] else "the study plans no quality trials"
+    absent = "" if "quality" in results.plan.stages else "the study plans no quality trials"
     rows = values[:0] if absent else values
     return _of_variants("main", results, rows, names, f"Mean ± standard deviation over seeds. {BEST}", absent)
 

@@ -35,7 +35,7 @@ def ablation_table(results: Results) -> Table:
     values = numbers(results)
     columns = variant_columns(results, values)
     names = [level_key(factor, OWN) for factor in results.factors] or ["variant"]
-    stages = set(results.plan["stages"])
+    stages = set(results.plan.stages)
     if "quality" in stages:
         boundary = [BOUNDARY] * bool(values[f"{BOUNDARY}_mean"].notna().any())
         names += [JUDGED, "n", "delta", "verdict", *boundary]
@@ -49,7 +49,7 @@ def ablation_table(results: Results) -> Table:
     absent = "" if stages & {"quality", "cost"} else "the study plans neither quality nor cost trials"
     return Table(
         "ablation", values[:0] if absent else values, columns, tuple(names),
-        f"{results.plan['question']}{how if 'quality' in stages else ''}", {JUDGED: lambda: better},
+        f"{results.plan.question}{how if 'quality' in stages else ''}", {JUDGED: lambda: better},
         required_of(values), absent, remarks(values),
     )  # fmt: skip
 
@@ -87,7 +87,7 @@ def required_of(values: pd.DataFrame) -> tuple[str, ...]:
 def per_class(results: Results) -> pd.DataFrame:
     """Mean IoU over the seeds done, variants x classes in the study's and data's order; a fraction, NaN where a class
     never occurred."""
-    classes = [str(name) for name in results.plan["data"]["classes"]]
+    classes = results.plan.data.classes
     names = labels(results)
     means = results.class_iou().groupby(["variant", "class"], dropna=False)["iou"].mean()
     rows = [[float(means.get((variant, name), float("nan"))) for name in classes] for variant in results.variants]

@@ -1,4 +1,4 @@
-"""The plan of a study: its trials with their keys, which of them are done, and how long the rest may take."""
+"""The schedule of a study: its trials with their keys, which of them are done, and how long the rest may take."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.files import write_json
+from bench.records.forms import build
+from bench.records.plan import VERSION, Plan
 from bench.records.record import FINAL, STATUSES, Record, read_all
 from bench.run import environment
 from bench.run.check import Checked, check_cells, facts
@@ -29,7 +31,7 @@ RETRIES = (*STATUSES, NOT_ALONE)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """Every trial of a study and the folder that its results go to."""
 
     loaded: Loaded
@@ -58,7 +60,7 @@ class Plan:
         return record_key(trial, self.resources.machine(trial.stage))
 
     def stale(self) -> int:
-        """How many records belong to no trial of this plan: made by other source, settings or data, or other seeds."""
+        """How many records belong to no trial of this schedule: made by other source, settings, data or seeds."""
         planned = {trial.key for trial in self.trials}
         return sum(record.planned_key not in planned for record in self._records())
 
@@ -110,11 +112,11 @@ class Plan:
         """
         return tuple(check_cells(self.study, len(self.loaded.dataset.classes), *self.input_px))
 
-    def document(self, command: str) -> dict[str, Any]:
-        """``study.json``: all that a report needs to know of the study, without importing it."""
+    def document(self, command: str) -> Plan:
+        """The plan as ``study.json`` holds it."""
         study, data = self.study, self.loaded.dataset
-        return {
-            "version": 1,
+        document = {
+            "version": VERSION,
             "name": study.name,
             "folder": self.folder.name,
             "question": study.question,
@@ -137,17 +139,18 @@ class Plan:
                 **environment.commit(Path(__file__).resolve().parent),
             },
             "command": command,
-            "cells": [self._cell_row(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
-            "audit": facts(study, self.checked, *self.input_px),
+            "trials": [self._planned(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
+            "audit": facts(study, self.checked, *self.input_px).as_json(),
         }
+        return build(Plan, document)
 
     def write(self, command: str) -> Path:
         """Write ``study.json`` into the results folder."""
         path = self.folder / "study.json"
-        write_json(self.document(command), path)
+        write_json(self.document(command).as_json(), path)
         return path
 
-    def _cell_row(self, trial: Trial, cell: Cell) -> dict[str, Any]:
+    def _planned(self, trial: Trial, cell: Cell) -> dict[str, Any]:
         return {
             "key": trial.key,
             "variant": trial.variant,
@@ -179,8 +182,8 @@ class Plan:
         return read_all(self.folder / "records")
 
 
-def make_plan(loaded: Loaded, results: Path, resources: Resources) -> Plan:
-    """The plan of a study: cost trials first (they are short and show what does not fit), speed comparisons, then
+def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedule:
+    """The schedule of a study: cost trials first (they are short and show what does not fit), speed comparisons, then
     quality seed by seed.
 
     Raises:
@@ -199,7 +202,7 @@ def make_plan(loaded: Loaded, results: Path, resources: Resources) -> Plan:
                 trials.append(Trial(loaded.source, cell.name, seed, stage, key))
         if stage == "cost":
             trials += _comparisons(loaded, fingerprint, resources)
-    return Plan(loaded, folder, resources, tuple(trials))
+    return Schedule(loaded, folder, resources, tuple(trials))
 
 
 def _comparisons(loaded: Loaded, fingerprint: str, resources: Resources) -> list[Trial]:
