@@ -84,10 +84,9 @@ class Described(Form):
 
 def as_part(value: object) -> Described | None:
     """The Part that a choice is described as, ``None`` for a choice that is a plain value."""
-    try:
-        return Described.model_validate(value)
-    except ValidationError:
+    if not isinstance(value, Mapping) or "class" not in value:
         return None
+    return Described(**{"class": str(value["class"]), "choices": value.get("choices", {})})
 
 
 class Slot(Described):
