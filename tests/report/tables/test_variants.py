@@ -175,7 +175,7 @@ def test_short_labels_say_what_differs_from_the_baseline(tmp_path: Path, planted
 
 def test_labels_that_would_say_the_same_give_way_to_full_names(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
-    plan = dict(evidence_of(folder).results.plan)
+    plan = evidence_of(folder).results.plan.as_json()
     plan["trials"] = [{**cell, "levels": {"attention": "off", "upsampling": "jpu"}} for cell in plan["trials"]]
     write_json(plan, folder / "study.json")
     assert evidence_of(folder).labels == {A: "baseline", B: B, C: C, D: D}
