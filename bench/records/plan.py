@@ -140,6 +140,7 @@ class Plan(Form):
         against: factor -> level -> another level that it is compared with.
         published: published rows, and the variants that are their counterparts.
         audit: the networks as built.
+        identity: what went into the keys of the trials, packed by :mod:`bench.run.identity.explained`.
     """
 
     version: Literal[2]
@@ -164,6 +165,7 @@ class Plan(Form):
     against: dict[str, dict[str, str]] = Field(default_factory=dict)
     published: list[PublishedRows] = Field(default_factory=list)
     audit: Audit = Audit()
+    identity: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
