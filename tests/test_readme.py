@@ -85,7 +85,7 @@ def test_every_relative_link_leads_somewhere() -> None:
     pages = {ROOT / "README.md": README, **{ROOT / "docs" / name: text for name, text in PAGES.items()}}
     results = ROOT / "results" / "README.md"
     pages[results] = results.read_text(encoding="utf-8")
-    assert {path.name: dead for path, text in pages.items() if (dead := dead_links(path, text))} == {}
+    assert {str(path.relative_to(ROOT)): dead for path, text in pages.items() if (dead := dead_links(path, text))} == {}
 
 
 def test_a_link_to_no_file_and_one_to_no_heading_are_found(tmp_path: Path) -> None:
