@@ -20,7 +20,7 @@ def all_figures(evidence: Evidence) -> list[Figure]:
     Raises:
         RecordError: for results that must not be put side by side.
     """
-    stages = evidence.results.plan["stages"]
+    stages = evidence.results.plan.stages
     drawn = figures(evidence) if "speed" in stages else []
     if "quality" in stages:
         drawn += [forest(evidence), *interactions(evidence)]
