@@ -183,8 +183,8 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
 def _confusions(results: Results, variant: str) -> list[Counts]:
     return [
         np.asarray(record.measured["confusion"], dtype=np.int64)
-        for record in results.records
-        if record.trial["stage"] == "quality" and record.status == "done" and record.trial["variant"] == variant
+        for record in results.done("quality")
+        if record.trial["variant"] == variant
     ]
 
 

@@ -44,19 +44,18 @@ def attribution(evidence: Evidence) -> list[Figure]:
 def _parts(results: Results, name: str) -> dict[str, dict[str, float]]:
     """Variant -> part -> its share of a measured column, in the stored unit; zeros are left out."""
     parts = {}
-    for record in results.records:
-        if record.trial["stage"] == "cost" and record.status == "done":
-            measured = record.measured
-            own = {
-                "parameters": measured["parameters"],
-                "macs": measured["macs"],
-                "activation_bytes": (measured.get("training_memory") or {}).get("saved_bytes", {}),
-            }[name]
-            # The column leaves the auxiliary head's parameters out: it is not deployed.
-            parts[str(record.trial["variant"])] = {
-                slot: float(value) for slot, value in own.items()
-                if value and not (name == "parameters" and slot == "auxiliary")
-            }  # fmt: skip
+    for record in results.done("cost"):
+        measured = record.measured
+        own = {
+            "parameters": measured["parameters"],
+            "macs": measured["macs"],
+            "activation_bytes": (measured.get("training_memory") or {}).get("saved_bytes", {}),
+        }[name]
+        # The column leaves the auxiliary head's parameters out: it is not deployed.
+        parts[str(record.trial["variant"])] = {
+            slot: float(value) for slot, value in own.items()
+            if value and not (name == "parameters" and slot == "auxiliary")
+        }  # fmt: skip
     return {variant: parts[variant] for variant in results.variants if parts.get(variant)}
 
 
