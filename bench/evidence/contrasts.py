@@ -192,7 +192,7 @@ def squares(
 def _corners(grid: Grid, levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
     """For each setting of the other factors: the variant at these levels, then those with subsets of them reset.
 
-    Levels are reset to those of the baseline, in the order of :func:`_signs`. A setting that lacks a variant is left out.
+    They are reset to the baseline, in the order of :func:`_signs`. A setting that lacks a variant is left out.
     """
     choices = _subsets(levels)
     for setting in grid:

@@ -24,7 +24,7 @@ POWER = 0.8
 
 
 LEAST_ALPHA_OF_TWO = 5e-5
-"""The level of a thousand comparisons at 5 %; down to it a smallest resolvable difference of two pairs has six digits."""
+"""The level of a thousand comparisons at 5 %; down to it a resolvable difference of two pairs has six digits."""
 
 
 NO_SPREAD = 1e-12
