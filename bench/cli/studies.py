@@ -18,8 +18,9 @@ from bench.cli.display import Tally, console_for_people, display_for, spell_s, t
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.run.estimate import pilot_seconds
-from bench.run.plan import RETRIES, Plan, make_plan
+from bench.run.identity.rekey import rekey as rekeyed
 from bench.run.resources import here
+from bench.run.schedule import RETRIES, Schedule, make_schedule
 from bench.run.trial import Trial
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
@@ -41,7 +42,9 @@ def source(study: Path, size: str | None, data: str | None, seeds: str | None, f
     return Source(str(study.resolve()), size, data, chosen, final)
 
 
-def planned(chosen: Source, results: Path, cpus: int | None, gpus: float | None, address: str | None = None) -> Plan:
+def planned(
+    chosen: Source, results: Path, cpus: int | None, gpus: float | None, address: str | None = None
+) -> Schedule:
     """The plan of a study, after its data were checked.
 
     Raises:
@@ -49,42 +52,47 @@ def planned(chosen: Source, results: Path, cpus: int | None, gpus: float | None,
     """
     loaded = load_source(chosen)
     loaded.dataset.check()
-    return make_plan(loaded, results, here(cpus, gpus, address))
+    return make_schedule(loaded, results, here(cpus, gpus, address))
 
 
-def plan(study_plan: Plan, argv: Sequence[str]) -> None:
+def plan(schedule: Schedule, argv: Sequence[str]) -> None:
     """Print the trials and an estimate of the time for those that are not done, and write ``study.json``."""
     console = console_for_people()
-    study_plan.write(_command(argv))
-    statuses = study_plan.statuses()
+    schedule.write(_command(argv))
+    statuses = schedule.statuses()
     table = table_of("stage", "variant", "seed", "outcome", "key")
-    for trial in study_plan.trials:
+    for trial in schedule.trials:
         seed = "" if trial.seed is None else str(trial.seed)
         setting = "" if trial.setting is None else f" at {trial.setting.name}"
         table.add_row(trial.stage, trial.variant + setting, seed, statuses[trial.key], trial.key)
     console.print(table)
-    print_excluded(study_plan.study, console)
-    stale = study_plan.stale()
+    print_excluded(schedule.study, console)
+    stale = schedule.stale()
     if stale:
         console.print(
-            f"{stale} records belong to no planned cell: source, settings or data changed since. They are kept, and "
-            "left out of the report.",
-            highlight=False,
+            f"{stale} records belong to no planned cell. They are kept, and left out of the report.", highlight=False
         )
-    todo = study_plan.pending()
+        for reason in schedule.stale_reasons():
+            console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+    notes = schedule.notes()
+    if notes:
+        console.print("It is not certain which code runs here, so the keys include all code that may run:")
+        for note in notes:
+            console.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
+    todo = schedule.pending()
     console.print(
-        f"{len(study_plan.trials) - len(todo)} of {len(study_plan.trials)} trials done, {len(todo)} to run.",
+        f"{len(schedule.trials) - len(todo)} of {len(schedule.trials)} trials done, {len(todo)} to run.",
         highlight=False,
     )
     if todo:
-        known = study_plan.seconds(todo)
+        known = schedule.seconds(todo)
         basis = "from records" if known is not None else "rough, from two small training steps of the baseline"
-        seconds = known if known is not None else pilot_seconds(study_plan, todo)
+        seconds = known if known is not None else pilot_seconds(schedule, todo)
         console.print(f"About {spell_s(seconds)} of trials one after the other ({basis}).", highlight=False)
 
 
 def run(
-    study_plan: Plan,
+    schedule: Schedule,
     argv: Sequence[str],
     *,
     timeout_s: float | None = None,
@@ -95,7 +103,7 @@ def run(
     """Run the trials that are not done, and write the report.
 
     Args:
-        study_plan: the plan of the study.
+        schedule: the plan of the study.
         argv: the command's arguments, which ``study.json`` keeps.
         timeout_s: the seconds after which a trial is given up; ``None`` for no limit.
         retry: the statuses of trials to run again.
@@ -116,57 +124,71 @@ def run(
     from bench.run.execute import execute
 
     console = console_for_people()
-    with _only_run(study_plan.folder), _stoppable():
-        study_plan.write(_command(argv))
-        chosen = study_plan.trials if trials is None else trials
-        todo = [pending for pending in study_plan.pending(retry) if pending in chosen]
+    with _only_run(schedule.folder), _stoppable():
+        schedule.write(_command(argv))
+        chosen = schedule.trials if trials is None else trials
+        todo = [pending for pending in schedule.pending(retry) if pending in chosen]
         console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials done, {len(todo)} to run.", highlight=False)
         stopped = False
-        tally = Tally(todo, {stage: study_plan.resources.at_a_time(stage) for stage in STAGES})
+        tally = Tally(todo, {stage: schedule.resources.at_a_time(stage) for stage in STAGES})
         try:
             if todo:
                 with display_for(tally, console) as display:
-                    execute(
-                        todo, study_plan.folder, study_plan.resources, display, timeout_s=timeout_s, pictures=pictures
-                    )
+                    execute(todo, schedule.folder, schedule.resources, display, timeout_s=timeout_s, pictures=pictures)
         except KeyboardInterrupt:
             stopped = True
-        complete = _say_open(study_plan, chosen, console)  # before the report, so that it is printed even if that fails
-        page = write_report(study_plan.folder)
+        complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
+        page = write_report(schedule.folder)
     console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False, markup=False)
     if stopped:
         console.print("Stopped. Run the same command again to go on.")
     return complete, stopped
 
 
-def trial(study_plan: Plan, variant: str, stage: str, *, pictures: bool = True) -> bool:
+def trial(schedule: Schedule, variant: str, stage: str, *, pictures: bool = True) -> bool:
     """Run one trial in this process, and return ``True`` if it is done.
 
     Raises:
         StudyError: if the study does not have the variant or the stage.
     """
     console = console_for_people()
-    name = study_plan.study.cell(variant).name
-    chosen = next((t for t in study_plan.trials if (t.variant, t.stage) == (name, stage)), None)
+    name = schedule.study.cell(variant).name
+    chosen = next((t for t in schedule.trials if (t.variant, t.stage) == (name, stage)), None)
     if chosen is None:
         raise StudyError(
-            f"no {stage!r} trial of {name}: it is excluded, or the stage is none of {study_plan.study.stages}"
+            f"no {stage!r} trial of {name}: it is excluded, or the stage is none of {schedule.study.stages}"
         )
     with display_for(Tally([chosen], {stage: 1}), console) as display:
         display.started(chosen)
         record = run_trial(
             chosen,
-            study_plan.folder,
-            study_plan.resources.machine(chosen.stage),
+            schedule.folder,
+            schedule.resources.machine(chosen.stage),
             tell=lambda event: display.progress(chosen, event),
             pictures=pictures,
         )
         display.finished(chosen, record)
     if record.outcome["traceback"]:
         console.print(record.outcome["traceback"], markup=False, highlight=False)
-    path = study_plan.folder / "records" / record.file_name
+    path = schedule.folder / "records" / record.file_name
     console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
     return record.status == "done"
+
+
+def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> None:
+    """Give the records of a results folder keys of the present version, and print their numbers and the differences.
+
+    Raises:
+        BenchError: if it cannot be proven that only the form of the keys changed; then no record is changed.
+    """
+    console = console_for_people()
+    with _only_run(folder):
+        done = rekeyed(folder, source_tree, assume_installed=assume_installed)
+    console.print(f"{done.records} records of {len(done.trials)} planned trials have new keys.", highlight=False)
+    for reason, count in done.untouched.items():
+        console.print(f"{count} records are left as they are: {reason}.", highlight=False)
+    for line in done.compared or ("The present source has the same keys: the records stand for it as it is.",):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_excluded(study: Study, console: Console) -> None:
@@ -175,9 +197,9 @@ def print_excluded(study: Study, console: Console) -> None:
         console.print(f"excluded: {cell.name}: {cell.reason}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _say_open(study_plan: Plan, trials: Sequence[Trial], console: Console) -> bool:
+def _say_open(schedule: Schedule, trials: Sequence[Trial], console: Console) -> bool:
     """Print the trials that did not end as done, and return ``True`` if there are none."""
-    statuses = study_plan.statuses()
+    statuses = schedule.statuses()
     unfinished = [(trial, statuses[trial.key]) for trial in trials if statuses[trial.key] != "done"]
     for trial, status in unfinished:
         seed = "" if trial.seed is None else f" seed {trial.seed}"

@@ -19,8 +19,8 @@ from bench.protocol.setting import Mode, Setting
 from bench.records.files import write_json
 from bench.run import environment
 from bench.run.limits import Attempt, Question, in_child, search
-from bench.run.plan import Plan, make_plan
 from bench.run.resources import here
+from bench.run.schedule import Schedule, make_schedule
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.speed import Speed
@@ -86,7 +86,7 @@ def parse_levels(text: str) -> dict[str, str]:
     return {factor: level for factor, _, level in terms}
 
 
-def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Plan:
+def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Schedule:
     """The plan with the study's own speed comparisons, or with those of ``sweep`` in a results folder of their own.
 
     Raises:
@@ -101,11 +101,11 @@ def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None
         raise StudyError(
             f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
         )
-    return make_plan(replace(loaded, study=study), results, here(cpus, gpus))
+    return make_schedule(replace(loaded, study=study), results, here(cpus, gpus))
 
 
 def speed(
-    study_plan: Plan, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
+    schedule: Schedule, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
 ) -> tuple[bool, bool]:
     """Run the speed comparisons of a plan, and print their results.
 
@@ -118,16 +118,14 @@ def speed(
     from bench.report.tables import published
     from bench.report.tables import speed as report  # plotly takes a second to import, and only this command needs it
 
-    wanted = {study_plan.study.cell(name).name for name in variants}
-    trials = [
-        trial for trial in study_plan.trials if trial.stage == "speed" and (not wanted or trial.variant in wanted)
-    ]
+    wanted = {schedule.study.cell(name).name for name in variants}
+    trials = [trial for trial in schedule.trials if trial.stage == "speed" and (not wanted or trial.variant in wanted)]
     if not trials:
         raise StudyError(
             f"nothing to compare: {', '.join(sorted(wanted))} is the variant that others are compared with"
         )
-    ended = studies.run(study_plan, argv, timeout_s=timeout_s, retry=retry, trials=trials)
-    evidence = evidence_of(study_plan.folder)
+    ended = studies.run(schedule, argv, timeout_s=timeout_s, retry=retry, trials=trials)
+    evidence = evidence_of(schedule.folder)
     console = console_for_people()
     for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):
         _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from bench.run.identity import digest
+from bench.run.identity.key import digest
 
 
 @dataclass(frozen=True)

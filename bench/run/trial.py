@@ -129,7 +129,15 @@ def _measure(
     if against is not None and trial.setting is not None:
         choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
     fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
-    key = identify(cell, trial.stage, trial.seed, fingerprint, against=against, setting=trial.setting)
+    key = identify(
+        cell,
+        trial.stage,
+        trial.seed,
+        fingerprint,
+        against=against,
+        setting=trial.setting,
+        modules=loaded.modules,
+    )
     choices["hash"] = key
     if key != trial.key:
         raise ChangedError(

@@ -96,6 +96,12 @@ class Loaded:
         return "-".join(word for word in words if word)
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """The name under which the study's file was imported."""
+        path = str(Path(self.source.path).resolve())
+        return tuple(name for name, module in list(sys.modules.items()) if getattr(module, "__file__", None) == path)
+
+    @property
     def _other_data(self) -> str | None:
         own = load_study(self.source.path, self.source.size).recipe.data
         chosen = self.study.recipe.data
