@@ -13,10 +13,9 @@ from rich.console import Console
 
 from bench.cli import studies
 from bench.cli.display import console_for_people
-from bench.evidence import speedups
+from bench.evidence.evidence import evidence_of
 from bench.protocol.recipe import Precision
 from bench.protocol.setting import Mode, Setting
-from bench.records import results as records
 from bench.records.files import write_json
 from bench.run import environment
 from bench.run.limits import Attempt, Question, in_child, search
@@ -120,11 +119,11 @@ def speed(
     if not trials:
         raise StudyError(f"nothing to compare: {', '.join(sorted(wanted))} is the other side itself")
     ended = studies.run(made, argv, timeout_s=timeout_s, retry=retry, trials=trials)
-    results = records.load(made.folder)
+    evidence = evidence_of(made.folder)
     console = console_for_people()
-    for table in (report.comparisons(results), report.crossings(results), published.speeds(results)):
+    for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):
         _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)
-    if speedups.frame(results)["isolated"].eq(False).any():
+    if evidence.speedups["isolated"].eq(False).any():
         console.print("What was left out is measured again with --retry not_alone.", highlight=False)
     return ended
 

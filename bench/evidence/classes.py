@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
 from bench.evidence import stats
-from bench.evidence.once import once
-from bench.records.results import Results, labels
+from bench.records.results import Results
 
 SCORES = ("variant", "class", "mean", "sd", "n", "planned")
 """Of :func:`scores`; ``mean`` and ``sd`` are fractions."""
@@ -33,14 +33,16 @@ def scores(results: Results) -> pd.DataFrame:
     return rows[list(SCORES)]
 
 
-@once
-def differences(results: Results) -> pd.DataFrame:
+def differences(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
     """One row a variant but the baseline and a class: IoU minus the baseline's, paired over seeds, Student-t.
 
     Holm's correction runs over all rows. A class that never occurred in a seed of either has no pair there.
+
+    Args:
+        names: variant -> its short name.
     """
     wide = _by_seed(results)
-    names, planned = labels(results), results.planned("quality")
+    planned = results.planned("quality")
     nothing = np.full(next(iter(wide.values())).shape if wide else (0, 0), np.nan)
     base = wide.get(results.baseline, nothing)
     rows = []

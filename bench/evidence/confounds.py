@@ -9,14 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence.once import once
 from bench.evidence.speedups import spread
 from bench.protocol.columns import column
 from bench.protocol.setting import Setting
 from bench.protocol.words import NOTHING
 from bench.records.derived import NOISY
 from bench.records.record import Record
-from bench.records.results import Results, labels, levels_of
+from bench.records.results import Results
 from bench.study import audit
 
 COLUMNS = ("Compared", "Where", "Difference", "Kind", "Parameters (M)", "MACs (G)", "Share of Δ MACs (%)")
@@ -33,15 +32,18 @@ COMMIT_DIGITS = 12
 Pair = tuple[str, str]
 
 
-@once
-def differences(results: Results) -> pd.DataFrame:
+def differences(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
     """One row a difference between two that are compared, those that no factor declares first.
 
     Trained variants are compared with the baseline, timed ones with the other side of their comparison, and a factor's
     average effect is made of every two variants that differ in it alone. What networks differ in is known where the
     plan has the audit's facts.
+
+    Args:
+        names: variant -> its short name.
+        levels: variant -> factor -> its level.
     """
-    names, facts = labels(results), _environments(results.records)
+    facts = _environments(results.records)
     known = _audited(results)
     rows: list[dict[str, str]] = []
     for variant, other in _pairs(results):
@@ -49,7 +51,7 @@ def differences(results: Results) -> pd.DataFrame:
         if variant in known and other in known:
             rows += _networks(results, name, variant, other)
         rows += _environment(results, name, facts, variant, other)
-    rows += [*_effects(results, facts), *_timings(results)]
+    rows += [*_effects(results, facts, levels), *_timings(results, names)]
     rows.sort(key=lambda row: KINDS.index(row["Kind"]))
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
@@ -70,15 +72,13 @@ def sentence(results: Results, pairs: Iterable[Pair]) -> str:
     return f"{some} sides differ in more than the factors are about: {where}.{share}"
 
 
-def confounded(results: Results) -> list[str]:
+def confounded(table: pd.DataFrame) -> list[str]:
     """What is compared although it differs in something that no factor is about, or was measured elsewhere."""
-    table = differences(results)
     return list(dict.fromkeys(table.loc[table["Kind"].isin(("undeclared", "environment")), "Compared"]))
 
 
-def in_doubt(results: Results) -> list[str]:
+def in_doubt(table: pd.DataFrame) -> list[str]:
     """Whose timings were not alone, noisy or not steady."""
-    table = differences(results)
     return list(dict.fromkeys(table.loc[table["Kind"] == "timing", "Compared"]))
 
 
@@ -176,7 +176,7 @@ def _environment(results: Results, name: str, facts: Facts, variant: str, other:
         yield _row(name, where, what, "environment")
 
 
-def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
+def _effects(results: Results, facts: Facts, levels_of: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, str]]:
     """What is not declared in the pairs that main effects and interactions are made of."""
     if "quality" not in results.plan["stages"]:
         return
@@ -185,7 +185,7 @@ def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
         for each in audit.hidden(results.plan["audit"], results.baseline, against):
             counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
             yield _row(each.compared, where, each.told, "undeclared", **counts)
-    levels = {variant: own for variant, own in levels_of(results).items() if variant in results.planned("quality")}
+    levels = {variant: own for variant, own in levels_of.items() if variant in results.planned("quality")}
     base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
     for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
         found: dict[str, list[str]] = {}
@@ -197,9 +197,8 @@ def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
             yield _row(effect, place, said, "environment")
 
 
-def _timings(results: Results) -> Iterator[dict[str, str]]:
+def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Timings that were not alone, noisy or not steady: of a variant, or of either side of a comparison."""
-    names = labels(results)
     sides = {cell["key"]: str(cell["against"]) for cell in results.plan["cells"] if cell.get("against")}
     for record in results.records:
         trial, measured = record.trial, record.measured

@@ -11,7 +11,7 @@ from itertools import chain, combinations, product
 from math import prod
 from typing import Literal, TypeVar
 
-from bench.records.results import Results, labels, levels_of
+from bench.records.results import Results
 
 Kind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
 ASKED: tuple[Kind, ...] = ("between levels", "main effect")
@@ -47,11 +47,16 @@ class Contrast:
     pairs: tuple[tuple[str, str], ...]
 
 
-def contrasts(results: Results) -> list[Contrast]:
-    """Variants, levels against levels, simple effects, main effects, interactions of two factors and of three."""
-    grid, base = _grid(results), {name: str(level) for name, level in results.plan["baseline_levels"].items()}
+def contrasts(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> list[Contrast]:
+    """Variants, levels against levels, simple effects, main effects, interactions of two factors and of three.
+
+    Args:
+        names: variant -> its short name.
+        levels: variant -> factor -> its level.
+    """
+    grid, base = _grid(results, levels), {name: str(level) for name, level in results.plan["baseline_levels"].items()}
     return [
-        *_variants(results),
+        *_variants(results, names, levels),
         *_between_levels(results, grid, base),
         *_simple_effects(results, grid, base),
         *_main_effects(results, grid, base),
@@ -59,8 +64,10 @@ def contrasts(results: Results) -> list[Contrast]:
     ]
 
 
-def _variants(results: Results) -> Iterator[Contrast]:
-    names, levels, base = labels(results), levels_of(results), results.baseline
+def _variants(
+    results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]
+) -> Iterator[Contrast]:
+    base = results.baseline
     planned = results.planned("quality")
     for variant in planned:
         if variant != base and base in planned:
@@ -204,9 +211,9 @@ def _weights(corners: Sequence[Sequence[str]], count: int) -> dict[str, float]:
     return weights
 
 
-def _grid(results: Results) -> dict[Setting, str]:
+def _grid(results: Results, levels: Mapping[str, Mapping[str, str]]) -> dict[Setting, str]:
     """Levels -> variant, of the variants that are trained."""
-    levels, planned = levels_of(results), results.planned("quality")
+    planned = results.planned("quality")
     return {tuple(sorted(levels[variant].items())): variant for variant in planned}
 
 

@@ -7,14 +7,13 @@ blocks would give too narrow an interval for an effect that varies from seed to 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from bench.evidence import stats
-from bench.evidence.contrasts import Contrast, contrasts
-from bench.evidence.once import once
+from bench.evidence.contrasts import Contrast
 from bench.protocol.columns import JUDGED, column
 from bench.records.files import RecordError
 from bench.records.results import Results
@@ -27,8 +26,7 @@ COLUMNS = (
 ``delta``, ``low``, ``high``, ``sd`` and ``resolvable`` are in the stored unit."""
 
 
-@once
-def effects(results: Results, name: str = JUDGED) -> pd.DataFrame:
+def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.DataFrame:
     """One row a contrast, columns :data:`COLUMNS`; Holm's correction runs over all rows.
 
     ``resolvable`` is the smallest true difference that this comparison would have resolved with 80 % power at its n and
@@ -42,8 +40,8 @@ def effects(results: Results, name: str = JUDGED) -> pd.DataFrame:
     definition = column(name)
     if definition.stage != "quality" or definition.better is None:
         raise RecordError(f"{name!r} cannot be judged over seeds: choose a quality column with a better direction")
-    seeds, wanted = _planned_seeds(results), contrasts(results)
-    found = [stats.effect(list(values.values())) for values in by_seed(results, name)]
+    seeds = _planned_seeds(results)
+    found = [stats.effect(list(values.values())) for values in by_seed(contrasts, results.scores(name))]
     adjusted = stats.holm([each.p for each in found])
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
     margin = results.plan.get("margin") if name == JUDGED else None
@@ -51,11 +49,11 @@ def effects(results: Results, name: str = JUDGED) -> pd.DataFrame:
     equivalent = stats.holm(
         [
             stats.equivalence(each, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
-            for contrast, each in zip(wanted, found, strict=True)
+            for contrast, each in zip(contrasts, found, strict=True)
         ]
     )
     rows = []
-    for contrast, each, p_holm, p_equivalent in zip(wanted, found, adjusted, equivalent, strict=True):
+    for contrast, each, p_holm, p_equivalent in zip(contrasts, found, adjusted, equivalent, strict=True):
         said = stats.verdict(each, p_holm, definition.better)
         rows.append(
             {
@@ -76,11 +74,13 @@ def effects(results: Results, name: str = JUDGED) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64"})
 
 
-@once
-def by_seed(results: Results, name: str = JUDGED) -> list[dict[int, float]]:
-    """Of every row of :func:`effects` its differences in the stored unit, seed -> difference."""
-    scores = results.scores(name)
-    return [_per_seed(contrast, scores) for contrast in contrasts(results)]
+def by_seed(contrasts: Sequence[Contrast], scores: Mapping[str, Mapping[int, float]]) -> list[dict[int, float]]:
+    """For each contrast: seed -> its difference, in the unit of the scores.
+
+    Args:
+        scores: variant -> seed -> score.
+    """
+    return [_per_seed(contrast, scores) for contrast in contrasts]
 
 
 def _is_claimed(contrast: Contrast, focus: str | None) -> bool:

@@ -8,13 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from bench.evidence import effects as compare
 from bench.evidence import stats
-from bench.evidence.once import once
 from bench.protocol.columns import COLUMNS, JUDGED, column, level_key
 from bench.protocol.words import tally
 from bench.records.files import RecordError
-from bench.records.results import Results, levels_of, records
+from bench.records.results import Results, records
 
 COST = tuple(name for name, each in COLUMNS.items() if each.stage == "cost")
 
@@ -26,17 +24,19 @@ BOUNDARY = "boundary_f_3px"
 TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
 
 
-@once
-def numbers(results: Results) -> pd.DataFrame:
+def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
     """One row a variant in the study's order: levels, n, means, standard deviations, Δ, costs and their ratios to the
     baseline; unrounded and in stored units, NaN where nothing was measured. What the CSV holds.
+
+    Args:
+        effects: the differences to the baseline, as :func:`bench.evidence.effects.effects`.
+        levels: variant -> factor -> its level.
 
     Raises:
         RecordError: for latencies of different devices.
     """
     need_one_device(results)
-    frame, levels = results.frame(), levels_of(results)
-    effects = compare.effects(results, JUDGED)
+    frame = results.frame()
     by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
     timed = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
     isolated = {record.trial["variant"]: record.measured.get("isolated") for record in timed}
@@ -126,10 +126,10 @@ def best(results: Results, name: str) -> str:
     seed is a comparison that is not resolved.
     """
     better = column(name).better
-    return _best({name: _by_seed(results, name)}, better)[name] if better is not None else ""
+    return best_of_each({name: _by_seed(results, name)}, better)[name] if better is not None else ""
 
 
-def _best(columns: Mapping[str, pd.DataFrame], better: Literal["higher", "lower"]) -> dict[str, str]:
+def best_of_each(columns: Mapping[str, pd.DataFrame], better: Literal["higher", "lower"]) -> dict[str, str]:
     """Column -> its best variant, if it is resolved to be so; Holm's correction runs over all columns' comparisons.
 
     Args:

@@ -108,11 +108,6 @@ class Results:
         )
 
     @cached_property
-    def made(self) -> dict[Any, Any]:
-        """What others have derived from these results and keep with them (:mod:`bench.evidence.once`)."""
-        return {}
-
-    @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
         """Of each trial: meta and levels, and the measured columns of one of quality or cost."""
         by_cell: dict[str, list[Record]] = {}

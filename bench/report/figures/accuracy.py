@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence import stats
+from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural
 from bench.records.derived import percentile
-from bench.records.results import Results, labels
+from bench.records.results import Results
 from bench.report.figures.axes import focus
 from bench.report.figures.figure import (
     BASELINE_COLOUR,
@@ -36,8 +37,9 @@ ON, MAYBE_ON, MAYBE_OFF, OFF = "on", "on, uncertain", "off, uncertain", "off"
 """A variant's place: on the front of means, or beaten; uncertain where seeds do not settle it."""
 
 
-def accuracy_against(results: Results, cost: str) -> Figure:
+def accuracy_against(evidence: Evidence, cost: str) -> Figure:
     """mIoU against a cost: a dot a seed, a larger mark at each variant's mean, and the front of the means."""
+    results = evidence.results
     x, y = column(cost), column(JUDGED)
     scores, costs = _scores(results, cost)
     quartiles = _quartiles(results) if cost == "latency_s" else {}
@@ -45,7 +47,7 @@ def accuracy_against(results: Results, cost: str) -> Figure:
     dots = sum(map(len, scores.values())) <= MOST_DOTS
     figure, means = blank(x.title, y.title, height=400), {}
     rows: list[tuple[str, str, float, float, float, float, str]] = []
-    seen = {variant: look for variant, look in looks(results).items() if variant in scores}
+    seen = {variant: look for variant, look in looks(evidence).items() if variant in scores}
     for variant, look in seen.items():
         at, own = costs[variant] * x.scale, scores[variant]
         seeds, values = list(own), [value * y.scale for value in own.values()]
@@ -76,7 +78,7 @@ def accuracy_against(results: Results, cost: str) -> Figure:
     figure.update_yaxes(range=limits)
     return finished(
         f"miou-against-{cost.replace('_', '-')}", f"mIoU against {in_sentence(x.label)}",
-        _caption(results, cost, place, dots) + cut, figure, table, "point", section="cost", key=_key(results),
+        _caption(evidence.labels, cost, place, dots) + cut, figure, table, "point", section="cost", key=_key(evidence),
         data=data, group="miou-against",
     )  # fmt: skip
 
@@ -131,8 +133,7 @@ def _add_front(figure: Any, points: Sequence[tuple[float, float]]) -> None:
         )  # fmt: skip
 
 
-def _caption(results: Results, cost: str, place: Mapping[str, str], dots: bool) -> str:
-    names = labels(results)
+def _caption(names: Mapping[str, str], cost: str, place: Mapping[str, str], dots: bool) -> str:
     unsure = [names[variant] for variant, each in place.items() if each in (MAYBE_ON, MAYBE_OFF)]
     more = f" and {plural(len(unsure) - MOST_NAMED, 'other')}" if len(unsure) > MOST_NAMED else ""
     seeds = "small dots: one seed each." if dots else "seeds are in the file alone, they are too many to draw."
@@ -162,12 +163,12 @@ def _scores(results: Results, cost: str) -> tuple[dict[str, dict[int, float]], d
     return scores, costs
 
 
-def _key(results: Results) -> list[Look]:
+def _key(evidence: Evidence) -> list[Look]:
     """Of variants that any of these figures may draw: the same for all, so that they share a legend."""
-    frame = results.frame()
+    frame = evidence.results.frame()
     costed = set(frame.loc[frame["stage"].eq("cost") & frame["status"].eq("done"), "variant"])
-    scored = results.scores(JUDGED)
-    return [look for variant, look in looks(results).items() if variant in costed and variant in scored]
+    scored = evidence.results.scores(JUDGED)
+    return [look for variant, look in looks(evidence).items() if variant in costed and variant in scored]
 
 
 def _quartiles(results: Results) -> dict[str, tuple[float, float]]:

@@ -16,7 +16,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from bench.evidence import stats
-from bench.records.results import Results, labels
+from bench.evidence.evidence import Evidence
 
 BASELINE_COLOUR = "#777777"
 COLOURS = ("#4466DD", "#DD7700", "#449955", "#AA3399", "#3399DD", "#CC0022", "#8811FF")
@@ -93,10 +93,10 @@ class Look:
         return {"color": self.colour, "width": width, "dash": self.dash}
 
 
-def looks(results: Results) -> dict[str, Look]:
+def looks(evidence: Evidence) -> dict[str, Look]:
     """Variant -> its look: neighbours differ in colour, symbol and dash, and no two among 42 are alike in all."""
+    results, names = evidence.results, evidence.labels
     others = [variant for variant in results.variants if variant != results.baseline]
-    names = labels(results)
     found = {results.baseline: Look(names.get(results.baseline, "baseline"), BASELINE_COLOUR, "circle", "solid")}
     for index, variant in enumerate(others, start=1):
         found[variant] = _look(names[variant], COLOURS[(index - 1) % len(COLOURS)], index)

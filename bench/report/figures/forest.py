@@ -6,11 +6,10 @@ import math
 
 import pandas as pd
 
-from bench.evidence import effects as compare
 from bench.evidence.contrasts import ASKED
+from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural
-from bench.records.results import Results
 from bench.report.figures.axes import lines_of, wrapped
 from bench.report.figures.figure import BASELINE_COLOUR, Figure, Look, bars, blank, finished, looks, text
 
@@ -22,11 +21,11 @@ LINE_PX, ROOM_PX, DOTS_PX = 16, 24, 9
 """Of a label's line, of the room between two rows of the forest, and from a mean down to its seeds."""
 
 
-def forest(results: Results) -> Figure:
+def forest(evidence: Evidence) -> Figure:
     """Δ mIoU of every comparison that has a seed, with its interval and a dot a seed; one mark each."""
-    scale, seen = column(JUDGED).scale, looks(results)
-    effects = compare.effects(results, JUDGED)
-    effects["seeds"] = pd.Series(compare.by_seed(results, JUDGED), index=effects.index, dtype=object)
+    scale, seen = column(JUDGED).scale, looks(evidence)
+    effects = evidence.effects
+    effects = effects.assign(seeds=pd.Series(evidence.differences, index=effects.index, dtype=object))
     known = effects[effects["n"] >= 1]
     shown = _most_telling(known)
     dots = int(shown["n"].sum()) <= MOST_DOTS

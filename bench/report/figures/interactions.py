@@ -7,22 +7,24 @@ from itertools import combinations, product
 
 import pandas as pd
 
+from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column, level_key
 from bench.protocol.words import plural
-from bench.records.results import Results, levels_of
+from bench.records.results import Results
 from bench.report.figures.axes import focus, tick
 from bench.report.figures.figure import Figure, bars, blank, finished, mean_interval, part_looks, text
 
 
-def interactions(results: Results, name: str = JUDGED) -> list[Figure]:
+def interactions(evidence: Evidence, name: str = JUDGED) -> list[Figure]:
     """For each pair of factors, the mean at every level of one, a line a level of the other; one mark a pair of levels.
 
     Drawn where every pair of levels is planned in one setting of the other factors at least; the mean is over all such
     settings, seed by seed, and its interval over seeds.
     """
-    scores, found = results.scores(name), []
+    results, found = evidence.results, []
+    scores = results.scores(name)
     for number, (first, second) in enumerate(combinations(results.factors, 2), start=1):
-        squares = _squares(results, first, second)
+        squares = _squares(evidence, first, second)
         if squares:
             found.append(_interaction(results, name, (first, second), squares, scores, number))
     return found
@@ -81,9 +83,10 @@ def _interaction(
     )  # fmt: skip
 
 
-def _squares(results: Results, first: str, second: str) -> dict[Pair, list[str]]:
+def _squares(evidence: Evidence, first: str, second: str) -> dict[Pair, list[str]]:
     """Pair of levels -> its variants, one a setting of the other factors for which all pairs are planned."""
-    levels, planned = levels_of(results), results.planned("quality")
+    results, levels = evidence.results, evidence.levels
+    planned = results.planned("quality")
     settings: dict[tuple[str, ...], dict[Pair, str]] = {}
     for variant in planned:
         own = levels[variant]

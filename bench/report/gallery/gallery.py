@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence import effects as compare
+from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural, verdict
-from bench.records.results import Results, labels
+from bench.records.results import Results
 from bench.report.gallery import layers
 from bench.report.gallery.entries import Entry, Pool, Shown, entries
 from bench.report.gallery.layers import CLASS_COLOURS, LIGHT_NEUTRAL, NEUTRAL
@@ -67,14 +67,15 @@ class Gallery:
     table: pd.DataFrame
 
 
-def pictures(folder: Path, results: Results) -> Gallery | None:
+def pictures(folder: Path, evidence: Evidence) -> Gallery | None:
     """The gallery of a results folder; ``None`` where no variant and the baseline kept predictions of the same images.
 
     Raises:
         RecordError: for artifacts that cannot be read.
     """
     pairs, rows, pool = [], [], Pool()
-    compared = _compared(folder, results)
+    results = evidence.results
+    compared = _compared(folder, evidence)
     for done, (effect, shown) in enumerate(compared):
         pool.limit_bytes = pool.used_bytes + (MOST_BYTES - pool.used_bytes) // (len(compared) - done)
         found = entries(shown, pool)
@@ -98,14 +99,14 @@ def pictures(folder: Path, results: Results) -> Gallery | None:
     )
 
 
-def _compared(folder: Path, results: Results) -> Sequence[tuple[Mapping[Any, Any], Shown]]:
+def _compared(folder: Path, evidence: Evidence) -> Sequence[tuple[Mapping[Any, Any], Shown]]:
     """Variants against the baseline that have pictures: what was resolved first, then by the size of the difference."""
+    results, effects = evidence.results, evidence.effects
     if "quality" not in results.plan["stages"]:
         return []
-    effects = compare.effects(results, JUDGED)
     judged = effects[(effects["kind"] == "variant") & (effects["n"] >= 1)].to_dict("records")
     judged.sort(key=lambda row: (row["verdict"] not in ("better", "worse"), -abs(row["delta"])))
-    trials, names = sides(folder, results), labels(results)
+    trials, names = sides(folder, results), evidence.labels
     base, classes = trials.get(results.baseline, {}), len(results.plan["data"]["classes"])
     found = []
     for row in judged:

@@ -4,14 +4,17 @@ there."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.evidence import effects, stats
+import pandas as pd
+
+from bench.evidence import stats
+from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural, tally
 from bench.records.record import Record
-from bench.records.results import Results, labels
+from bench.records.results import Results
 from bench.report.tables import protocol
 from bench.report.tables.formats import markdown_text
 from bench.report.tables.latex import latex_text
@@ -21,12 +24,14 @@ MOST_NAMES = 5
 """Files and variants that a sentence names."""
 
 
-def methods(results: Results) -> str:
+def methods(evidence: Evidence) -> str:
     """Paragraphs of plain text, an empty line apart."""
-    parts: Sequence[Callable[[Results], Iterable[str]]] = (
-        _data, _training, _design, _machines, _source, _statistics, _cost_protocol, _speed_protocol,
+    results = evidence.results
+    parts = (
+        _data(results), _training(results, evidence.labels), _design(results), _machines(results), _source(results),
+        _statistics(results, evidence.effects), _cost_protocol(results), _speed_protocol(results),
     )  # fmt: skip
-    paragraphs = [" ".join(part(results)) for part in parts]
+    paragraphs = [" ".join(sentences) for sentences in parts]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
@@ -69,7 +74,7 @@ TRAINING = {
 """Field of a recipe -> how a sentence says it."""
 
 
-def _training(results: Results) -> Iterable[str]:
+def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     if not _trains(results):
         return
     recipe = results.plan["recipe"]
@@ -82,7 +87,7 @@ def _training(results: Results) -> Iterable[str]:
     optimiser = recipe.get("optimiser")
     if isinstance(optimiser, Mapping):
         yield f"Optimiser: {', '.join(f'{name} {value}' for name, value in optimiser.items())}."
-    yield from _recipe_of_variants(results)
+    yield from _recipe_of_variants(results, names)
 
 
 def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
@@ -90,9 +95,9 @@ def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
     return (name == "head_lr_factor" and recipe[name] == 1) or (name == "scale" and set(recipe[name]) == {1})
 
 
-def _recipe_of_variants(results: Results) -> Iterable[str]:
+def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     """The fields in which a variant was trained otherwise than the study's recipe says."""
-    recipe, names = results.plan["recipe"], labels(results)
+    recipe = results.plan["recipe"]
     differing: dict[str, dict[str, None]] = {}
     for record in results.records:
         if record.trial["stage"] != "quality":
@@ -155,8 +160,7 @@ def _source(results: Results) -> Iterable[str]:
         yield f"Command: {results.plan['command']}"
 
 
-def _statistics(results: Results) -> Iterable[str]:
-    rows = effects.effects(results, JUDGED)
+def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
     tests = int(rows["p"].notna().sum())
     if not tests:
         return

@@ -9,8 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 from bench.evidence import confounds
+from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, plural
-from bench.records.results import Results, labels, levels_of
+from bench.records.results import Results
 from bench.report.tables import protocol
 
 MOST_TRACEBACKS = 50
@@ -44,10 +45,11 @@ class Traceback:
         return ", ".join(self.files[:MOST_NAMES]) + more if len(self.files) > 1 else ""
 
 
-def facts(results: Results) -> list[tuple[str, str]]:
+def facts(evidence: Evidence) -> list[tuple[str, str]]:
     """Name and value of what a reader wants to know first."""
+    results = evidence.results
     plan, statuses = results.plan, results.trials()["status"]
-    levels = levels_of(results).get(results.baseline, {})
+    levels = evidence.levels.get(results.baseline, {})
     baseline = ", ".join(f"{factor}={level}" for factor, level in levels.items()) or results.baseline
     timed = {str(record.environment.get("device")) for record in results.records if record.status == "done"}
     return [
@@ -68,9 +70,10 @@ class Note:
     href: str = ""
 
 
-def notes(results: Results) -> list[Note]:
+def notes(evidence: Evidence) -> list[Note]:
     """What was left out, cannot be reproduced, or is in doubt."""
-    names, plan = labels(results), results.plan
+    results, names = evidence.results, evidence.labels
+    plan = results.plan
     left_out = {cell["variant"]: cell["excluded"] for cell in plan["cells"] if cell.get("excluded")}
     found = [Note(f"{names[variant]} was left out: {reason}", OUTCOMES) for variant, reason in left_out.items()]
     if not results.records:
@@ -89,13 +92,13 @@ def notes(results: Results) -> list[Note]:
             "made by other source, data or settings than the plan's."
         )
         found.append(Note(said, STALE))
-    if confounded := confounds.confounded(results):
+    if confounded := confounds.confounded(evidence.confounds):
         said = (
             f"{plural(len(confounded), 'comparison')} {'differs' if len(confounded) == 1 else 'differ'} in more than "
             f"the factors are about{_few(confounded)}."
         )
         found.append(Note(said, AUDIT))
-    if doubted := confounds.in_doubt(results):
+    if doubted := confounds.in_doubt(evidence.confounds):
         whose = plural(len(doubted), "comparison" if results.plan["stages"] == ["speed"] else "variant")
         said = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_few(doubted)}."
         found.append(Note(said, AUDIT))

@@ -9,18 +9,18 @@ from typing import Any
 
 import pandas as pd
 
+from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, plural, status
 from bench.records.record import Record
-from bench.records.results import Results, labels
+from bench.records.results import Results
 
 NO_REPOSITORY = "no repository"
 """Where a commit is unknown."""
 
 
-def outcomes(results: Results) -> pd.DataFrame:
+def outcomes(evidence: Evidence) -> pd.DataFrame:
     """One row a planned cell in the plan's order: variant, stage, seed, outcome, reason, record file."""
-    names = labels(results)
-    frame = results.trials()
+    names, frame = evidence.labels, evidence.results.trials()
     stages = [f"{stage} at {at}" if at else stage for stage, at in zip(frame["stage"], frame["setting"], strict=True)]
     return pd.DataFrame(
         {
@@ -39,13 +39,14 @@ def tracebacks(results: Results) -> dict[str, str]:
     return {r.file_name: str(r.outcome["traceback"]) for r in results.records if r.outcome.get("traceback")}
 
 
-def recipe(results: Results) -> pd.DataFrame:
+def recipe(evidence: Evidence) -> pd.DataFrame:
     """Setting and value of the recipe, nested ones as ``optimiser.momentum``."""
-    return _pairs(_flat(results.plan["recipe"]), "Setting")
+    return _pairs(_flat(evidence.results.plan["recipe"]), "Setting")
 
 
-def protocol(results: Results) -> pd.DataFrame:
+def protocol(evidence: Evidence) -> pd.DataFrame:
     """How each planned stage was measured, as the records state it."""
+    results = evidence.results
     plan = results.plan
     quality, cost, speed = (
         [r.measured for r in results.records if r.status == "done" and r.trial["stage"] == stage]
@@ -77,8 +78,9 @@ def protocol(results: Results) -> pd.DataFrame:
     return _pairs([("Data", data), *planned], "Protocol")
 
 
-def provenance(results: Results) -> pd.DataFrame:
+def provenance(evidence: Evidence) -> pd.DataFrame:
     """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
+    results = evidence.results
     stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan["stages"]]
     environments = {repr(record.environment): record for record in results.records}  # there are few of them
     facts_of = {text: _facts(record) for text, record in environments.items()}
@@ -90,8 +92,9 @@ def provenance(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)
 
 
-def definitions(results: Results) -> pd.DataFrame:
+def definitions(evidence: Evidence) -> pd.DataFrame:
     """The measured columns of the planned stages and what they mean."""
+    results = evidence.results
     rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan["stages"]]
     return pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
 

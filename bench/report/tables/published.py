@@ -13,18 +13,18 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence import classes as per_class
 from bench.evidence import speedups
-from bench.evidence.published import Counterpart, compared, counterparts, matched, on, plain
+from bench.evidence.evidence import Evidence
+from bench.evidence.published import Counterpart, compared, counterparts, on, plain
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.setting import Setting
 from bench.protocol.words import NOTHING, ratio
-from bench.records.results import Results, labels
+from bench.records.results import Results
 
 
-def accuracy(results: Results) -> pd.DataFrame:
+def accuracy(evidence: Evidence) -> pd.DataFrame:
     """Every published row of the study's variants as printed; empty for a study that names none."""
-    names = labels(results)
+    names = evidence.labels
     printed = [
         {
             "System": row["system"],
@@ -44,7 +44,7 @@ def accuracy(results: Results) -> pd.DataFrame:
             "Known flaw": row["flaw"],
             "Source": row["source"],
         }
-        for row in matched(results).to_dict("records")
+        for row in evidence.published.to_dict("records")
     ]
     heads = [
         "System", "Variant", "Against", "Quantity", "On", "Published", "Δ published", "Ours", "Seeds", "Δ ours",
@@ -53,9 +53,10 @@ def accuracy(results: Results) -> pd.DataFrame:
     return pd.DataFrame(printed, columns=heads, dtype=object)
 
 
-def memory(results: Results) -> pd.DataFrame:
+def memory(evidence: Evidence) -> pd.DataFrame:
     """Published training memory beside ours as printed: both values, and both over their own other side."""
-    ours, names = _train_bytes(results), labels(results)
+    results, names = evidence.results, evidence.labels
+    ours = _train_bytes(results)
     rows = [
         {
             "System": each["system"],
@@ -118,10 +119,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def classes(results: Results) -> pd.DataFrame:
+def classes(evidence: Evidence) -> pd.DataFrame:
     """Every published IoU of a class that the study has too, as printed; empty for a study that names no rows."""
-    names = labels(results)
-    ours = {(row["variant"], plain(row["class"])): row for row in per_class.scores(results).to_dict("records")}
+    results, names = evidence.results, evidence.labels
+    ours = {(row["variant"], plain(row["class"])): row for row in evidence.classes.to_dict("records")}
     rows: list[dict[str, Any]] = []
     for each in results.plan.get("published", []):
         for variant, _, row, _ in counterparts(results, each, "accuracy"):
@@ -159,22 +160,23 @@ NAN = float("nan")
 SIZE = re.compile(r"(\d+)x(\d+)")
 
 
-def speeds(results: Results) -> pd.DataFrame:
+def speeds(evidence: Evidence) -> pd.DataFrame:
     """Every published speed of the study's variants as printed; empty for a study that names none.
 
     Beside it stands our comparison of the same two variants at the same input, or at the one that is nearest in pixels.
     """
-    timed = speedups.frame(results).to_dict("records") if "speed" in results.plan["stages"] else []
+    results = evidence.results
+    timed = evidence.speedups.to_dict("records") if "speed" in results.plan["stages"] else []
     rows = [
-        _row(results, each["system"], found, timed)
+        _row(evidence, each["system"], found, timed)
         for each in results.plan.get("published", [])
         for found in counterparts(results, each, "speed")
     ]
     return pd.DataFrame(rows, columns=list(SPEED_COLUMNS), dtype=object)
 
 
-def _row(results: Results, system: str, found: Counterpart, timed: Sequence[Mapping[Any, Any]]) -> dict[str, str]:
-    names, row = labels(results), found.row
+def _row(evidence: Evidence, system: str, found: Counterpart, timed: Sequence[Mapping[Any, Any]]) -> dict[str, str]:
+    names, row = evidence.labels, found.row
     ours = _nearest(row, [each for each in timed if _is_of(each, found)])
     paired = ours is not None and ours["variant"] == found.variant
     times = ours["ratio"] if ours is not None and paired else NAN
@@ -190,7 +192,7 @@ def _row(results: Results, system: str, found: Counterpart, timed: Sequence[Mapp
         "Times as fast, ours": ratio(times),
         "95 % interval": bounds,
         "Setting, ours": NOTHING if ours is None else _setting(ours).name,
-        "Differs in": "; ".join(_differs_in_speed(results, row, ours)),
+        "Differs in": "; ".join(_differs_in_speed(evidence.results, row, ours)),
         "Known flaw": row["flaw"],
         "Source": row["source"],
     }

@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence import stats
-from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED, numbers
+from bench.evidence.evidence import Evidence
+from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
 from bench.protocol.words import NOTHING, level, plural, ratio, status, verdict
 from bench.records.derived import NOISY
-from bench.records.results import Results, labels
 from bench.report.tables.table import Shown, Table
 
 HOW_JUDGED = f" (paired Student-t over common seeds, Holm, α = {stats.ALPHA})"
@@ -30,10 +30,10 @@ NOT_ISOLATED = "†"
 """Marks a timing or memory that was measured while other work may have shared the machine."""
 
 
-def ablation_table(results: Results) -> Table:
+def ablation_table(evidence: Evidence) -> Table:
     """One row a variant in the study's order. Quality and cost columns appear if the study plans that stage."""
-    values = numbers(results)
-    columns = variant_columns(results, values)
+    results, values = evidence.results, evidence.variants
+    columns = variant_columns(evidence)
     names = [level_key(factor, OWN) for factor in results.factors] or ["variant"]
     stages = set(results.plan["stages"])
     if "quality" in stages:
@@ -69,38 +69,17 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     }
 
 
-def ablation(results: Results) -> pd.DataFrame:
-    """:func:`ablation_table` as it is printed."""
-    return ablation_table(results).printed()
-
-
-def emphasis(results: Results) -> pd.DataFrame:
-    """Which cells of :func:`ablation` stand out: the mIoU of a variant that is resolved better than the baseline."""
-    return ablation_table(results).emphasis()
-
-
 def required_of(values: pd.DataFrame) -> tuple[str, ...]:
     """The number of seeds, where a planned one is missing: no choice of columns may hide it."""
     return ("n",) if (values["n"] < values["planned"]).any() else ()
 
 
-def per_class(results: Results) -> pd.DataFrame:
-    """Mean IoU over the seeds done, variants x classes in the study's and data's order; a fraction, NaN where a class
-    never occurred."""
-    classes = [str(name) for name in results.plan["data"]["classes"]]
-    names = labels(results)
-    means = results.class_iou().groupby(["variant", "class"], dropna=False)["iou"].mean()
-    rows = [[float(means.get((variant, name), float("nan"))) for name in classes] for variant in results.variants]
-    index = pd.Index([names[variant] for variant in results.variants], name="variant", dtype=object)
-    return pd.DataFrame(rows, index=index, columns=pd.Index(classes, name="class", dtype=object), dtype=float)
-
-
 DELTA_KEYS = ("delta", "low", "high", "n")
 
 
-def variant_columns(results: Results, values: pd.DataFrame) -> dict[str, Shown]:
-    """Every column that a table of variants can have, by name; ``values`` is :func:`numbers`."""
-    names = labels(results)
+def variant_columns(evidence: Evidence) -> dict[str, Shown]:
+    """Every column that a table of variants can have, by name; it writes rows of :attr:`Evidence.variants`."""
+    results, names = evidence.results, evidence.labels
     found = {"variant": Shown("Variant", ("variant",), lambda row: names[row["variant"]])}
     if not results.factors:
         found["variant"] = Shown("Variant", ("variant",), lambda row: str(row["variant"]))

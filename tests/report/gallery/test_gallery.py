@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.evidence.evidence import evidence_of
 from bench.records.files import RecordError
 from bench.records.pictures import VOID, Album
 from bench.records.record import read_all, write
-from bench.records.results import load
 from bench.report.gallery import gallery as gallery_module
 from bench.report.gallery import layers
 from bench.report.gallery.entries import Panel, Pool
@@ -50,7 +50,7 @@ def planted(tmp_path: Path, planted_results: Plant) -> Callable[..., Path]:
 
 
 def gallery(folder: Path) -> Gallery:
-    found = pictures(folder, load(folder))
+    found = pictures(folder, evidence_of(folder))
     assert found is not None
     return found
 
@@ -177,25 +177,25 @@ def test_a_picture_that_is_shown_twice_is_held_once(planted: Callable[..., Path]
 def test_without_artifacts_or_pictures_there_is_no_gallery(planted: Callable[..., Path]) -> None:
     nothing: Wrong = {OFF: [None, None], ON: [None, None]}
     folder = planted(nothing)
-    assert pictures(folder, load(folder)) is None
-    assert sides(folder, load(folder)) == {}
+    assert pictures(folder, evidence_of(folder)) is None
+    assert sides(folder, evidence_of(folder).results) == {}
     folder = planted({OFF: WRONG[OFF], ON: [None, None]})
-    assert len(sides(folder, load(folder))) == 1
-    assert pictures(folder, load(folder)) is None
+    assert len(sides(folder, evidence_of(folder).results)) == 1
+    assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_pictures_that_were_deleted_leave_no_gallery(planted: Callable[..., Path]) -> None:
     folder = planted()
     (folder / "pictures" / "planted.npz").unlink()
-    assert pictures(folder, load(folder)) is None
+    assert pictures(folder, evidence_of(folder)) is None
     for path in (folder / "artifacts").iterdir():
         path.unlink()
-    assert pictures(folder, load(folder)) is None
+    assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_a_study_of_cost_alone_has_no_gallery(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path, stages=("cost",))
-    assert pictures(folder, load(folder)) is None
+    assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_a_seed_that_one_side_lacks_is_not_compared(planted: Callable[..., Path]) -> None:
@@ -221,7 +221,7 @@ def test_variants_of_other_images_are_not_compared(planted: Callable[..., Path])
     for path in (folder / "artifacts").glob("q1s*[0-9].npz"):
         with np.load(path) as arrays:
             np.savez(path, images=np.array([f"other {i}" for i in range(10)]), confusion=arrays["confusion"])
-    assert pictures(folder, load(folder)) is None
+    assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_an_image_without_labels_is_left_out(planted: Callable[..., Path]) -> None:
@@ -246,7 +246,7 @@ def test_a_damaged_artifact_is_named(planted: Callable[..., Path]) -> None:
     path = next((folder / "artifacts").glob("q1s0.npz"))
     path.write_bytes(b"PK\x03\x04 rubbish")
     with pytest.raises(RecordError, match=r"q1s0\.npz cannot be read .*delete it"):
-        pictures(folder, load(folder))
+        pictures(folder, evidence_of(folder))
 
 
 def test_a_prediction_of_another_size_than_its_label_is_named(planted: Callable[..., Path]) -> None:
@@ -256,7 +256,7 @@ def test_a_prediction_of_another_size_than_its_label_is_named(planted: Callable[
         album.add(f"frame {index}", np.zeros((3, 5, 7), dtype=np.uint8), LABEL, np.zeros((5, 7), dtype=np.uint8))
     album.write()
     with pytest.raises(RecordError, match=r"q1s0\.predictions\.npz holds a prediction of another size than its label"):
-        pictures(folder, load(folder))
+        pictures(folder, evidence_of(folder))
 
 
 def test_what_was_resolved_stands_first_and_no_more_than_four_pairs_are_shown(
@@ -265,7 +265,7 @@ def test_what_was_resolved_stands_first_and_no_more_than_four_pairs_are_shown(
     levels = ["off", *"abcdef"]
     wrong = {f"attention={level}": [[10, 8], [10, 8]] for level in levels}
     folder = planted(wrong, ["one", "two"])
-    effects = gallery_module.compare.effects(load(folder))
+    effects = evidence_of(folder).effects
     effects["delta"] = [0.01, 0.05, -0.04, 0.02, 0.03, 0.001]
     effects["verdict"] = [*["not resolved"] * 5, "worse"]
     monkeypatch.setattr(gallery_module.compare, "effects", lambda *_: effects)
@@ -285,7 +285,7 @@ def test_pictures_that_do_not_fit_are_left_out_and_the_most_telling_ones_stay(
     assert 3 <= len(kinds) < 7
     assert {"better", "worse", "median"} == set(kinds)
     monkeypatch.setattr(gallery_module, "MOST_BYTES", 100)
-    assert pictures(folder, load(folder)) is None
+    assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_a_pool_adds_all_of_an_entry_or_nothing() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from bench.records.results import load
+from bench.evidence.evidence import evidence_of
 from bench.report.figures.all import all_figures
 from tests.report.hostile import BREAK, COMMENT, END, HEAD, IMAGE, NAMES, SCRIPT
 from tests.report.marks import DRAWN
@@ -56,7 +56,7 @@ def test_at_both_widths_and_in_both_schemes_the_page_is_whole_and_accessible(
     page.evaluate(axe)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     figures = page.query_selector_all("figure.drawing")
-    drawn = [each.name for each in all_figures(load(hostile_report.parents[1])) if len(each.table)]
+    drawn = [each.name for each in all_figures(evidence_of(hostile_report.parents[1])) if len(each.table)]
     assert sorted(str(each.get_attribute("id")) for each in figures) == sorted(drawn)
     for figure in figures:
         name, rows = figure.get_attribute("id"), int(figure.get_attribute("data-rows") or 0)
