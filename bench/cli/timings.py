@@ -122,7 +122,7 @@ def speed(
     evidence = evidence_of(made.folder)
     console = console_for_people()
     for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):
-        _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)
+        _print_frame(table.without_columns(("differs", "source", "flaw")).printed(), console)
     if evidence.speedups["isolated"].eq(False).any():
         console.print("What was left out is measured again with --retry not_alone.", highlight=False)
     return ended

@@ -14,6 +14,7 @@ import pandas as pd
 from bench.evidence.ranks import Ratio, ratio_interval, verdict
 from bench.evidence.stats import holm
 from bench.protocol.columns import level_key
+from bench.protocol.setting import Setting
 from bench.records.derived import NOISY, percentile
 from bench.records.record import Record
 from bench.records.results import Results
@@ -150,6 +151,11 @@ def _row(cell: Mapping[str, Any], record: Record | None) -> dict[str, Any]:
         "against_images_per_s": cell["setting"]["batch"] / seconds["against_s"],
         "noisy": max(spread(measured[side]) for side in seconds) > NOISY,
     }
+
+
+def setting_of(row: Mapping[Any, Any]) -> Setting:
+    """The setting that a row of :func:`frame` was timed at."""
+    return Setting(**{name: row[name] for name in SETTING})
 
 
 def spread(samples: Sequence[float]) -> float:

@@ -1,4 +1,7 @@
-"""How values, levels and variants are written in tables, figures and sentences. Digits and units come from COLUMNS."""
+"""How levels, outcomes, verdicts, p-values and ratios are written in tables, figures and sentences.
+
+How the value of a measured column is written, is known to that :class:`~bench.protocol.columns.Column`.
+"""
 
 from __future__ import annotations
 
@@ -57,3 +60,13 @@ def p_value(value: float) -> str:
     if math.isnan(value):
         return NOTHING
     return f"< {LEAST_P}" if value < LEAST_P else f"{value:.3f}"
+
+
+def bounds(low: float, high: float) -> str:
+    """Both ends of the interval of a ratio: ``[1.020, 1.080]``; a dash for NaN."""
+    return NOTHING if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+
+
+def times(value: float) -> str:
+    """A ratio of times, how many times as fast: ``1.204``; a dash for NaN."""
+    return NOTHING if math.isnan(value) else f"{value:.3f}"

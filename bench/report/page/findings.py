@@ -14,7 +14,6 @@ from bench.evidence.contrasts import ASKED, Contrast
 from bench.evidence.effects import Resolution
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.setting import Setting
 from bench.protocol.words import plural, tally, verdict
 from bench.records.results import Results
 from bench.report.page.views import addresses
@@ -254,7 +253,7 @@ def _finding(name: str, against: str, own: pd.DataFrame) -> Finding:
 
 def _at(rows: Sequence[Mapping[Any, Any]]) -> str:
     """``at 256x256 (1.20 × [1.10, 1.30]) and at …``, then why they are not resolved, where there is more to say."""
-    places = [f"at {_setting(row).name} ({_times(row)})" for row in rows]
+    places = [f"at {speedups.setting_of(row).name} ({_times(row)})" for row in rows]
     reasons = dict.fromkeys(str(row["verdict_reason"]) for row in rows if row["verdict_reason"])
     listed = ", ".join(places[:-1]) + (" and " if len(places) > 1 else "") + places[-1]
     return ": ".join([listed, *([", ".join(reasons)] if reasons else [])])
@@ -263,7 +262,3 @@ def _at(rows: Sequence[Mapping[Any, Any]]) -> str:
 def _times(row: Mapping[Any, Any]) -> str:
     bounds = "" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
     return ", ".join([f"{row['ratio']:.2f} ×{bounds}", *doubts(row)])
-
-
-def _setting(row: Mapping[Any, Any]) -> Setting:
-    return Setting(**{name: row[name] for name in speedups.SETTING})
