@@ -13,10 +13,10 @@ def undeclared(evidence: Evidence) -> Table:
     """The differences that no factor declares, and timings in doubt."""
     differences = evidence.confounds
     rows = differences[differences["Kind"].isin(confounds.CONFOUNDS)].reset_index(drop=True)
-    caption = "Differences between the sides of a comparison that no factor declares, and timings in doubt."
+    caption = "Differences that no factor declares, and timings in doubt."
     notes = (
-        "A timing is in doubt if it was not alone, noisy or not steady. A factor's average is made of pairs of "
-        "variants that differ in it alone."
+        "Between the two sides of a comparison. A timing is in doubt if it was not alone, noisy or not steady. A "
+        "factor's average is made of pairs of variants that differ in it alone."
     )
     return _table("confounds", rows, caption, notes, evidence)
 

@@ -115,15 +115,15 @@ _DIGITS = {column.title: column.digits for column in COLUMNS.values()} | {
 }
 
 
-def of_figure(head: str) -> Field:
-    """A field of what a figure draws: words, or numbers in shown units with the digits of the column at the head."""
+def number(head: str, key: str) -> Field:
+    """A field of numbers in shown units, with the digits of the column whose title the head is; or of words."""
 
     def write(row: Row) -> str:
-        value = row[head]
+        value = row[key]
         if pd.isna(value):
             return NOTHING
         if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
             return f"{float(value):.{_DIGITS.get(head, DEFAULT_DIGITS)}f}".replace("-", "−")
         return str(value)
 
-    return Field(head, (head,), write)
+    return Field(head, (key,), write)

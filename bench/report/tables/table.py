@@ -136,7 +136,7 @@ def of_text(name: str, frame: pd.DataFrame, caption: str, notes: str = "", absen
 
 def of_figure(name: str, frame: pd.DataFrame, caption: str) -> Table:
     """The table of what a figure draws: words, and numbers in shown units with the digits of the column at the head."""
-    columns = {head: fields.of_figure(head) for head in map(str, frame.columns)}
+    columns = {head: fields.number(head, head) for head in map(str, frame.columns)}
     return Table(name, frame, columns, tuple(columns), caption)
 
 
