@@ -18,6 +18,7 @@ from bench.cli.display import Tally, console_for_people, display_for, spell_s, t
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.run.estimate import pilot_seconds
+from bench.run.identity.rekey import rekey as rekeyed
 from bench.run.plan import RETRIES, Plan, make_plan
 from bench.run.resources import here
 from bench.run.trial import Trial
@@ -67,10 +68,15 @@ def plan(made: Plan, argv: Sequence[str]) -> None:
     stale = made.stale()
     if stale:
         console.print(
-            f"{stale} records belong to no planned cell: source, settings or data changed since. They are kept, and "
-            "left out of the report.",
-            highlight=False,
+            f"{stale} records belong to no planned cell. They are kept, and left out of the report.", highlight=False
         )
+        for reason in made.stale_reasons():
+            console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+    notes = made.notes()
+    if notes:
+        console.print("It cannot be told which code is run here, so all that may be meant counts in the keys:")
+        for note in notes:
+            console.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
     todo = made.pending()
     console.print(
         f"{len(made.trials) - len(todo)} of {len(made.trials)} trials done, {len(todo)} to run.", highlight=False
@@ -153,6 +159,22 @@ def trial(made: Plan, variant: str, stage: str, *, pictures: bool = True) -> boo
     path = made.folder / "records" / record.file_name
     console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
     return record.status == "done"
+
+
+def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> None:
+    """Give the records of a results folder keys of the present version; say how many, and which of them are stale.
+
+    Raises:
+        BenchError: for what cannot be proven; nothing is changed then.
+    """
+    console = console_for_people()
+    with _only_run(folder):
+        made = rekeyed(folder, source_tree, assume_installed=assume_installed)
+    console.print(f"{made.records} records of {len(made.trials)} planned trials have new keys.", highlight=False)
+    for reason, count in made.untouched.items():
+        console.print(f"{count} records are left as they are: {reason}.", highlight=False)
+    for line in made.compared or ("The present source has the same keys: the records stand for it as it is.",):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_excluded(study: Study, console: Console) -> None:

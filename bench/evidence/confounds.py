@@ -29,7 +29,8 @@ ENVIRONMENT = (
 """What trials of two variants should have in common; the versions of packages, too."""
 COMMIT_DIGITS = 12
 """Printed of a commit."""
-Pair = tuple[str, str]
+VariantPair = tuple[str, str]
+"""Two variants that are compared: one, and the other side."""
 
 
 def differences(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
@@ -56,7 +57,7 @@ def differences(results: Results, names: Mapping[str, str], levels: Mapping[str,
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
 
-def sentence(results: Results, pairs: Iterable[Pair]) -> str:
+def sentence(results: Results, pairs: Iterable[VariantPair]) -> str:
     """In what the two sides of a comparison differ that no factor between them is about; empty for nothing.
 
     Of one pair, with the share of its difference in MACs.
@@ -86,7 +87,7 @@ def _audited(results: Results) -> set[str]:
     return set(results.plan.get("audit", {}).get("variants", {}))
 
 
-def _pairs(results: Results) -> list[Pair]:
+def _pairs(results: Results) -> list[VariantPair]:
     """Variants that are compared, each with its other side."""
     cells = [cell for cell in results.plan["cells"] if not cell.get("excluded")]
     pairs = [(str(cell["variant"]), str(cell.get("against") or results.baseline)) for cell in cells]
@@ -121,11 +122,11 @@ def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, str
     }
 
 
-Facts = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
+Environments = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
 """Variant and stage -> fact -> seed or setting -> what its trial had; several attempts are joined."""
 
 
-def _environments(records: Iterable[Record]) -> Facts:
+def _environments(records: Iterable[Record]) -> Environments:
     found: dict[tuple[str, str], dict[str, dict[Any, str]]] = {}
     told: dict[str, dict[str, str]] = {}
     for record in records:
@@ -150,7 +151,7 @@ def _told(environment: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _differing(results: Results, facts: Facts, variant: str, other: str) -> Iterator[tuple[str, str]]:
+def _differing(results: Results, facts: Environments, variant: str, other: str) -> Iterator[tuple[str, str]]:
     """Where and how the trials of two variants were made in different environments, those of one seed compared."""
     for stage in results.plan["stages"]:
         ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
@@ -171,12 +172,16 @@ def _changes(before: Mapping[Any, str], now: Mapping[Any, str]) -> str:
     )
 
 
-def _environment(results: Results, name: str, facts: Facts, variant: str, other: str) -> Iterator[dict[str, str]]:
+def _environment(
+    results: Results, name: str, facts: Environments, variant: str, other: str
+) -> Iterator[dict[str, str]]:
     for where, what in _differing(results, facts, variant, other):
         yield _row(name, where, what, "environment")
 
 
-def _effects(results: Results, facts: Facts, levels_of: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, str]]:
+def _effects(
+    results: Results, facts: Environments, levels_of: Mapping[str, Mapping[str, str]]
+) -> Iterator[dict[str, str]]:
     """What is not declared in the pairs that main effects and interactions are made of."""
     if "quality" not in results.plan["stages"]:
         return

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.evidence import stats
+from bench.evidence.stats import NAN
 from bench.protocol.columns import ColumnError, column
 from bench.records.results import Results, levels_of
 from bench.study.published.rows import NOT_STATED, matching, other_side
-
-NAN = float("nan")
 
 
 class Counterpart(NamedTuple):
@@ -71,9 +70,6 @@ def _settings(declared: Mapping[str, Any], levels: Mapping[str, str]) -> dict[st
 
 OURS_TEST = {"test": "whole image", "scales": "single", "flip": "no"}
 """What :func:`bench.training.inference.predict` does, whatever the recipe."""
-
-
-NAN = float("nan")
 
 
 MATCHED = (

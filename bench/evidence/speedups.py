@@ -11,15 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence.ranks import Ratio, ratio_interval, verdict
-from bench.evidence.stats import holm
+from bench.evidence.ranks import Ratio, ratio_interval, ratio_verdict
+from bench.evidence.stats import NAN, holm
 from bench.protocol.columns import level_key
 from bench.protocol.setting import Setting
 from bench.records.derived import NOISY, percentile
 from bench.records.record import Record
 from bench.records.results import Results
 
-NAN = float("nan")
 NOWHERE = "none in the range"
 """What is said of a ratio that does not cross 1 between the sizes measured."""
 SETTING = ("height", "width", "batch", "precision", "mode", "phase")
@@ -62,7 +61,7 @@ def _judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield row
             continue
         found: Ratio = row["found"]
-        said = verdict(found, p_holm, compared)
+        said = ratio_verdict(found, p_holm, compared)
         values = {name: getattr(found, name) for name in ("ratio", "low", "high", "p")}
         yield {**row, **values, "p_holm": p_holm, "verdict": said.word, "verdict_reason": said.reason}
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.records.files import write_json
+from bench.records.files import read_json, write_json
 from bench.records.record import FINAL, STATUSES, Record, read_all
 from bench.run import environment
 from bench.run.check import Checked, check_cells, facts
+from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
+from bench.run.identity.key import Key, is_current
 from bench.run.resources import Resources
-from bench.run.stages import identify
+from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
 from bench.study.cells import Cell
 from bench.study.source import LABEL_DIGESTS, Loaded
 from bench.study.study import Study
 
 NOT_ALONE = "not_alone"
-"""To retry: timings that are done, but during which the machine had other work."""
+"""The value of ``--retry`` for timings that are done, but during which other work ran on the machine."""
 
 
 RETRIES = (*STATUSES, NOT_ALONE)
@@ -30,25 +33,36 @@ RETRIES = (*STATUSES, NOT_ALONE)
 
 @dataclass(frozen=True)
 class Plan:
-    """Every trial of a study and the folder that its results go to."""
+    """All trials of a study, and the folder for their results.
+
+    Attributes:
+        loaded: the study and its data.
+        folder: where its results go.
+        resources: what trials take of a machine.
+        trials: in the order in which they run.
+        keys: key of each trial -> what went into it.
+        earlier: the same for the trials of the plan that the folder held before.
+    """
 
     loaded: Loaded
     folder: Path
     resources: Resources
     trials: tuple[Trial, ...]
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    earlier: Mapping[str, Explained] = field(default_factory=dict)
 
     @property
     def study(self) -> Study:
         return self.loaded.study
 
     def statuses(self) -> dict[str, str]:
-        """Key of each trial -> its outcome, ``missing`` where there is none."""
+        """Key of each trial -> the status of its record, or ``missing`` if it has no record."""
         found = self._found()
         return {trial.key: found[trial.key].status if trial.key in found else "missing" for trial in self.trials}
 
     def _found(self) -> dict[str, Record]:
-        """Key of each trial that has a record -> the record."""
-        # Nodes of a cluster are not known before it is asked, so there a timing of any hardware class will do.
+        """Key of each trial that has a record -> its record."""
+        # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
         records = {record.cell_key if elsewhere else record.key: record for record in self._records()}
         keys = {trial.key: trial.key if elsewhere else self._record_key(trial) for trial in self.trials}
@@ -59,14 +73,47 @@ class Plan:
 
     def stale(self) -> int:
         """How many records belong to no trial of this plan: made by other source, settings or data, or other seeds."""
+        return len(self._stale())
+
+    def _stale(self) -> list[Record]:
         planned = {trial.key for trial in self.trials}
-        return sum(record.cell_key not in planned for record in self._records())
+        return [record for record in self._records() if record.cell_key not in planned]
+
+    def stale_reasons(self) -> list[str]:
+        """Why records belong to no trial of this plan, a line a reason, the commonest first."""
+        planned = {_what_is_measured(asdict(trial)): trial.key for trial in self.trials}
+        reasons: Counter[str] = Counter()
+        for record in self._stale():
+            key = planned.get(_what_is_measured(record.trial))
+            old = self.earlier.get(record.cell_key)
+            if not is_current(record.cell_key):
+                reasons[f"have keys of an earlier version; give them new ones with: bench rekey {self.folder}"] += 1
+            elif key is None:
+                reasons["are of variants, seeds or settings that are not planned now"] += 1
+            elif old is None or key not in self.keys:
+                reasons["were made by other source, settings or data"] += 1
+            else:
+                reasons[difference(old, explained(self.keys[key]))] += 1
+        return [
+            f"{count} records {reason}" if reason.startswith(("have", "are", "were")) else f"{count} records: {reason}"
+            for reason, count in reasons.most_common()
+        ]
+
+    def notes(self) -> list[str]:
+        """Where it could not be decided what code a trial runs, so that everything that it may reach counts."""
+        return list(dict.fromkeys(note for key in self.keys.values() for note in key.notes))
+
+    def _identity(self) -> dict[str, Any]:
+        """What went into the keys of this plan, and into those of records that it has no trial for."""
+        now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
+        kept = [self.earlier[key] for key in {r.cell_key: 0 for r in self._stale()} if key in self.earlier]
+        return packed([*now, *kept])
 
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:
-        """The trials that a run would execute: those without a final outcome, or with one that is to be retried.
+        """The trials that a run would execute: those without a final status, and those to be retried.
 
         Args:
-            retry: of :data:`RETRIES`.
+            retry: the statuses to retry, from :data:`RETRIES`.
         """
         settled = FINAL - set(retry)
         done = {
@@ -97,16 +144,16 @@ class Plan:
 
     @property
     def input_px(self) -> tuple[int, int]:
-        """Height and width that networks are counted at: the recipe's, or the first evaluated image's."""
+        """The height and width at which networks are counted: the recipe's, or those of the first evaluated image."""
         height, width = self.loaded.dataset.split(self.study.recipe.split)[0].image.shape[-2:]
         return self.study.recipe.cost_px or (height, width)
 
     @functools.cached_property
     def checked(self) -> tuple[Checked, ...]:
-        """Every variant as built from shapes alone, so that what cannot be built stops a run before any training.
+        """The counts of every variant, so that a network that cannot be built stops a run before any training.
 
         Raises:
-            StudyError: naming the cell, for neighbours that do not fit.
+            StudyError: if components of a cell do not fit together; the message names the cell.
         """
         return tuple(check_cells(self.study, len(self.loaded.dataset.classes), *self.input_px))
 
@@ -139,6 +186,7 @@ class Plan:
             "command": command,
             "cells": [self._cell_row(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
             "audit": facts(study, self.checked, *self.input_px),
+            "identity": self._identity(),
         }
 
     def write(self, command: str) -> Path:
@@ -191,21 +239,45 @@ def make_plan(loaded: Loaded, results: Path, resources: Resources) -> Plan:
     fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
     study = loaded.study
     trials: list[Trial] = []
+    keys: dict[str, Key] = {}
     for stage in ("cost", "quality"):
         planned = study.cells() if stage in study.stages else ()
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
-                key = identify(cell, stage, seed, fingerprint)
-                trials.append(Trial(loaded.source, cell.name, seed, stage, key))
+                key = key_of(cell, stage, seed, fingerprint, modules=loaded.modules)
+                keys[key.text] = key
+                trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))
         if stage == "cost":
-            trials += _comparisons(loaded, fingerprint, resources)
-    return Plan(loaded, folder, resources, tuple(trials))
+            trials += _comparisons(loaded, fingerprint, resources, keys)
+    return Plan(loaded, folder, resources, tuple(trials), keys, _earlier(folder))
 
 
-def _comparisons(loaded: Loaded, fingerprint: str, resources: Resources) -> list[Trial]:
+def _earlier(folder: Path) -> dict[str, Explained]:
+    """What went into the keys of the plan that a folder holds; empty where it holds none, or none that says so."""
+    try:
+        plan = read_json(folder / "study.json")
+    except (OSError, ValueError):
+        return {}
+    return unpacked(plan.get("identity")) if isinstance(plan, dict) else {}
+
+
+def _what_is_measured(trial: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells the trials of one study apart, of a trial or a record of one, as plain values."""
+    setting = trial.get("setting")
+    return (
+        trial["variant"],
+        trial["stage"],
+        trial["seed"],
+        trial.get("against"),
+        None if setting is None else tuple(sorted((name, repr(value)) for name, value in setting.items())),
+    )
+
+
+def _comparisons(loaded: Loaded, fingerprint: str, resources: Resources, keys: dict[str, Key]) -> list[Trial]:
     trials = []
     for cell, other, setting in loaded.study.pairs():
         setting.check(resources.machine("speed").device)
-        key = identify(cell, "speed", None, fingerprint, against=other, setting=setting)
-        trials.append(Trial(loaded.source, cell.name, None, "speed", key, other.name, setting))
+        key = key_of(cell, "speed", None, fingerprint, against=other, setting=setting, modules=loaded.modules)
+        keys[key.text] = key
+        trials.append(Trial(loaded.source, cell.name, None, "speed", key.text, other.name, setting))
     return trials

@@ -124,7 +124,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr(trial_module, "STAGE_FUNCTIONS", {"quality": stage, "cost": stage})
-    monkeypatch.setattr(trial_module, "identify", lambda cell, stage, seed, data, against, setting: "k")
+    monkeypatch.setattr(trial_module, "identify", lambda cell, stage, seed, data, against, setting, modules: "k")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "what", "a", "b"], dtype=object)
 
 
-Row = tuple[str, str, str, str]
+Change = tuple[str, str, str, str]
+"""Kind, what changed, and its text on both sides."""
 
 
 def _definition(side: Side) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def _definition(side: Side) -> dict[str, Any]:
     return {name: side.plan[name] for name in DEFINITION if side.plan.get(name) is not None}
 
 
-def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
+def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Change]:
     x, y = dict(_flat(one)), dict(_flat(other))
     return [
         (kind, name, x.get(name, NOTHING), y.get(name, NOTHING))
@@ -47,7 +48,7 @@ def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> l
     ]
 
 
-def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Row]:
+def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Change]:
     """Choices of the variants that both have; a change that all of them share is told once."""
     found: dict[tuple[str, str, str], list[str]] = {}
     comparable = 0
@@ -70,7 +71,7 @@ def _chosen(side: Side, variant: str) -> dict[str, Any]:
     return {**choices.get("variant", {}), "recipe": choices.get("recipe", {})}
 
 
-def _environments(a: Side, b: Side) -> list[Row]:
+def _environments(a: Side, b: Side) -> list[Change]:
     """Facts of the environment; several values of one side are listed, and what differs in one stage names it."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for stage in ("quality", "cost", "speed"):

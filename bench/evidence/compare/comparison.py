@@ -22,14 +22,11 @@ from bench.evidence.compare.missing import lacking, lost
 from bench.evidence.compare.sides import Side
 from bench.evidence.compare.speed import speed
 from bench.evidence.ranks import ratio_of_samples
-from bench.evidence.stats import welch
+from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
 from bench.records.derived import columns_of
 from bench.records.files import RecordError
 from bench.records.record import Record
-
-NAN = float("nan")
-
 
 COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
 """Recipe fields that have no part in training and evaluation."""
@@ -169,13 +166,12 @@ def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Itera
 
 
 def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    for row, p_holm in zip(rows, stats.holm([row["p"] for row in rows]), strict=True):
-        effect = stats.Effect(**{name: row[name] for name in ("delta", "low", "high", "sd", "n", "p")})
-        better = column(row["quantity"]).better
-        assert better is not None  # compare() refuses such quantities
-        said = stats.verdict(effect, p_holm, better)
+    """The rows with p-values after Holm's correction over all of them, and the verdicts that follow from them."""
+    effects = [stats.Effect(**{name: row[name] for name in ("delta", "low", "high", "sd", "n", "p")}) for row in rows]
+    better = [direction for row in rows if (direction := column(row["quantity"]).better)]  # compare() refuses others
+    for row, (p_holm, verdict) in zip(rows, stats.judged(effects, better), strict=True):
         judged = row["method"] == "paired" or row["method"].startswith("Welch")
-        row |= {"p_holm": p_holm, "verdict": said.word, "reason": said.reason if judged else row["method"]}
+        row |= {"p_holm": p_holm, "verdict": verdict.word, "reason": verdict.reason if judged else row["method"]}
     return pd.DataFrame(rows, columns=list(QUALITY))
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from bench.evidence import confounds
 from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, plural
 from bench.records.results import Results
@@ -92,20 +91,20 @@ def notes(evidence: Evidence) -> list[Note]:
             "made by other source, data or settings than the plan's."
         )
         found.append(Note(said, STALE))
-    if confounded := confounds.confounded(evidence.confounds):
+    if confounded := evidence.confounded:
         said = (
             f"{plural(len(confounded), 'comparison')} {'differs' if len(confounded) == 1 else 'differ'} in more than "
             f"the factors are about{_few(confounded)}."
         )
         found.append(Note(said, AUDIT))
-    if doubted := confounds.in_doubt(evidence.confounds):
+    if doubted := evidence.in_doubt:
         whose = plural(len(doubted), "comparison" if results.plan["stages"] == ["speed"] else "variant")
         said = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_few(doubted)}."
         found.append(Note(said, AUDIT))
     return found
 
 
-def _few(names: list[str]) -> str:
+def _few(names: Sequence[str]) -> str:
     """`` (a, b, c and 2 more)``; nothing where they would fill lines: the linked table has them."""
     more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
     said = ", ".join(names[:MOST_SAID]) + more

@@ -18,7 +18,7 @@ from bench.records.files import RecordError
 from bench.records.record import read, read_all, write
 from bench.report.figures import cost, curves
 from bench.report.figures.all import all_figures
-from bench.report.figures.classes import confusion, differences, notable
+from bench.report.figures.classes import confusion, differences
 from bench.report.figures.cost import attribution, growth
 from bench.report.figures.curves import boundary_by_tolerance, learning_curves
 from bench.report.figures.interactions import interactions
@@ -107,7 +107,7 @@ def test_the_notable_variants_are_the_baseline_the_resolved_and_the_best(
     tmp_path: Path, planted_results: Plant
 ) -> None:
     scores = {A: [0.60, 0.62, 0.61], B: [0.75, 0.60, 0.63], C: [0.650, 0.671, 0.659], D: [0.62, 0.60, 0.61]}
-    assert notable(evidence_of(planted_results(tmp_path, scores=scores)), 3) == [A, C, B]
+    assert evidence_of(planted_results(tmp_path, scores=scores)).most_telling[:3] == [A, C, B]
 
 
 def test_boundary_f_is_drawn_for_each_tolerance_in_both_conventions(tmp_path: Path, planted_results: Plant) -> None:

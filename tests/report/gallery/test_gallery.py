@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.evidence.evidence import evidence_of
+from bench.evidence.evidence import Evidence, evidence_of
 from bench.records.files import RecordError
 from bench.records.pictures import VOID, Album
 from bench.records.record import read_all, write
@@ -265,10 +265,10 @@ def test_what_was_resolved_stands_first_and_no_more_than_four_pairs_are_shown(
     levels = ["off", *"abcdef"]
     wrong = {f"attention={level}": [[10, 8], [10, 8]] for level in levels}
     folder = planted(wrong, ["one", "two"])
-    effects = evidence_of(folder).effects
+    effects = evidence_of(folder).effects.copy()
     effects["delta"] = [0.01, 0.05, -0.04, 0.02, 0.03, 0.001]
     effects["verdict"] = [*["not resolved"] * 5, "worse"]
-    monkeypatch.setattr(gallery_module.compare, "effects", lambda *_: effects)
+    monkeypatch.setattr(Evidence, "effects", effects)
     shown = [pair.variant for pair in gallery(folder).pairs]
     assert shown == [f"attention={level}" for level in "fbce"]
 

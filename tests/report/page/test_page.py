@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from bench.evidence import confounds
 from bench.evidence.evidence import evidence_of
 from bench.records.files import RecordError
 from bench.records.record import read, read_all, write
@@ -197,7 +196,7 @@ def test_trials_in_another_environment_than_the_baselines_are_flagged(tmp_path: 
         "upsampling=jpu, on average": "differs in 1 of 2 pairs",
     }
     assert set(rows["Where"]) == {"torch of quality trials"}
-    assert confounds.confounded(evidence_of(folder).confounds) == list(rows["Compared"])
+    assert evidence_of(folder).confounded == list(rows["Compared"])
 
 
 def test_a_report_of_a_damaged_record_is_refused(tmp_path: Path, planted_results: Plant) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,9 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def axe(skip_or_fail: Callable[[str], None]) -> str:
-    """The source of axe-core."""
-    path = Path(os.environ.get("BENCH_AXE", ""))
-    if not path.is_file():
-        skip_or_fail("there is no axe-core: name its axe.min.js (npm pack axe-core) in BENCH_AXE")
-    return path.read_text(encoding="utf-8")
+def axe() -> str:
+    """The source of axe-core, as a package of the dev extra ships it."""
+    return (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 def faults(page: Page, within: str = "html", **rules: list[str]) -> list[str]:
