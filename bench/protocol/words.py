@@ -5,9 +5,10 @@ How the value of a measured column is written, is known to that :class:`~bench.p
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 NOTHING = "—"
@@ -70,3 +71,18 @@ def bounds(low: float, high: float) -> str:
 def times(value: float) -> str:
     """A ratio of times, how many times as fast: ``1.204``; a dash for NaN."""
     return NOTHING if math.isnan(value) else f"{value:.3f}"
+
+
+def size(pixels: Iterable[int]) -> str:
+    """Height and width: ``64 × 96``."""
+    return " × ".join(str(side) for side in pixels)
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The values of a nested mapping as text, by their names: ``optimiser.momentum`` and ``0.9``."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            text = "none" if value is None else json.dumps(value, ensure_ascii=False)
+            yield f"{prefix}{name}", value if isinstance(value, str) else text

@@ -166,15 +166,11 @@ def _cost_of(pairs: Sequence[tuple[Mapping[Any, Any], Mapping[Any, Any]]]) -> st
     """
     parts = []
     for name in ("macs", "latency_s", "peak_bytes"):
-        ratios = [_over(one[f"{name}_ratio"], other[f"{name}_ratio"]) for one, other in pairs]
+        ratios = [stats.quotient(one[f"{name}_ratio"], other[f"{name}_ratio"]) for one, other in pairs]
         if ratios and not any(map(math.isnan, ratios)):
             span = " to ".join(dict.fromkeys(f"{each:.2f}" for each in (min(ratios), max(ratios))))
             parts.append(f"{span}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{IN_WORDS[name]}")
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else ""
-
-
-def _over(one: float, other: float) -> float:
-    return one / other if other else math.nan
 
 
 def _runs(costs: Mapping[str, Mapping[Any, Any]]) -> Finding | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.evidence.evidence import Evidence
-from bench.protocol.words import NOTHING, plural, status
+from bench.protocol.words import NOTHING, leaves, plural, size, status
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.report.tables import fields
@@ -48,7 +47,7 @@ def tracebacks(results: Results) -> dict[str, str]:
 def recipe(evidence: Evidence) -> Table:
     """Setting and value of the recipe, nested ones as ``optimiser.momentum``."""
     caption = "How variants are trained and tested, unless a factor says so."
-    return _pairs("recipe", "Setting", _flat(evidence.results.plan["recipe"]), caption)
+    return _pairs("recipe", "Setting", leaves(evidence.results.plan["recipe"]), caption)
 
 
 def protocol(evidence: Evidence) -> Table:
@@ -70,7 +69,7 @@ def protocol(evidence: Evidence) -> Table:
             ("Seeds", ", ".join(str(seed) for seed in plan["seeds"])),
         ],
         "cost": [
-            ("Cost input", _seen(f"{_size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
+            ("Cost input", _seen(f"{size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
             ("Latency samples", span([len(each["latency_s"]) for each in cost])),
             ("Memory", _seen(each["memory_kind"] for each in cost)),
             ("Not counted in MACs", uncounted(cost)),
@@ -120,7 +119,7 @@ def _facts(record: Record) -> dict[str, Any]:
     found = {"commit": _commit(environment)}
     environment.pop("dirty", None)
     environment.pop("commit", None)
-    return found | dict(_flat(environment))
+    return found | dict(leaves(environment))
 
 
 def _commit(source: Mapping[str, Any]) -> str:
@@ -146,20 +145,6 @@ def uncounted(cost: Sequence[Mapping[str, Any]]) -> str:
     """The operators that the count left out, in any variant."""
     names = sorted({name.removeprefix("aten::") for each in cost for name in each["uncounted_operators"]})
     return ", ".join(names) or ("nothing" if cost else NOTHING)
-
-
-def _size(pixels: Iterable[int]) -> str:
-    return " × ".join(str(side) for side in pixels)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        elif value is None:
-            yield f"{prefix}{key}", "none"
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _pairs(name: str, head: str, rows: Iterable[tuple[str, str]], caption: str) -> Table:

@@ -71,7 +71,7 @@ def memory(evidence: Evidence) -> Table:
             "against": found.other,
             "value": found.row["value"],
             "published": float(found.row["value"]),
-            "published_ratio": _over(found.row, found.other_row),
+            "published_ratio": _published_ratio(found.row, found.other_row),
             "train_peak_bytes": bytes_of.get(found.variant, math.nan),
             "ratio": bytes_of.get(found.variant, math.nan) / (bytes_of.get(found.other) or math.nan),
             "measured": f"crop {found.row['crop_px']}, {found.row['batch_per_gpu']} images a GPU, "
@@ -123,7 +123,7 @@ def _differs(results: Results, row: Mapping[str, str]) -> Iterator[str]:
             yield f"{what}: {row[name]}, here {ours}"
 
 
-def _over(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
+def _published_ratio(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
     return math.nan if other is None else float(row["value"]) / float(other["value"])
 
 
