@@ -95,4 +95,4 @@ def iou_by_seed(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def _classes(results: Results) -> list[str]:
-    return [str(name) for name in results.plan["data"]["classes"]]
+    return results.plan.data.classes

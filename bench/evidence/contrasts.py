@@ -56,7 +56,7 @@ def contrasts(results: Results, names: Mapping[str, str], levels: Mapping[str, M
         names: variant -> its short name.
         levels: variant -> factor -> its level.
     """
-    grid, base = _grid(results, levels), {name: str(level) for name, level in results.plan["baseline_levels"].items()}
+    grid, base = _grid(results, levels), results.plan.baseline_levels
     return [
         *_variants(results, names, levels),
         *_between_levels(results, grid, base),
@@ -80,7 +80,7 @@ def _variants(
 
 def _between_levels(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
     """Levels against those that the study names: a control, or the step before."""
-    for factor, others in results.plan.get("against", {}).items():
+    for factor, others in results.plan.against.items():
         for level, other in others.items():
             if pairs := list(_corners(grid, {factor: level}, {factor: other})):
                 label = f"{factor}={level} against {other}{_where(results, grid, base, factor, pairs)}"
@@ -92,7 +92,7 @@ def _simple_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> It
 
     At the baseline's own setting they are variants against the baseline.
     """
-    focus = results.plan.get("focus")
+    focus = results.plan.focus
     if focus is None:
         return
     for level in (str(each) for each in results.factors[focus] if str(each) != base[focus]):
@@ -111,7 +111,7 @@ def _main_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> Iter
     for factor, levels in results.factors.items():
         for level in map(str, levels):
             pairs = list(_corners(grid, {factor: level}, base)) if level != base[factor] else []
-            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.get("focus"))
+            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.focus)
             if pairs and not listed:
                 label = f"{factor}={level}{_where(results, grid, base, factor, pairs)}"
                 kind: Kind = "main effect" if len(pairs) > 1 else "simple effect"

@@ -44,8 +44,8 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
     found = [stats.effect(list(values.values())) for values in by_seed(contrasts, results.scores(name))]
     judged = stats.judged(found, [definition.better] * len(found))
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
-    margin = results.plan.get("margin") if name == JUDGED else None
-    focus = results.plan.get("focus")
+    margin = results.plan.margin if name == JUDGED else None
+    focus = results.plan.focus
     equivalent = stats.holm(
         [
             stats.equivalence(each, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
@@ -134,7 +134,7 @@ def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> 
 
 def _planned_seeds(results: Results) -> dict[str, set[int]]:
     seeds: dict[str, set[int]] = {}
-    for cell in results.plan["cells"]:
-        if cell["stage"] == "quality" and not cell.get("excluded"):
-            seeds.setdefault(cell["variant"], set()).add(int(cell["seed"]))
+    for trial in results.plan.trials:
+        if trial.stage == "quality" and not trial.excluded and trial.seed is not None:
+            seeds.setdefault(trial.variant, set()).add(trial.seed)
     return seeds

@@ -73,7 +73,7 @@ def need_one_device(results: Results) -> None:
         found = sorted({str(each.get("hardware") or each.get("device")) for each in timed})
         if len(found) > 1:
             raise RecordError(
-                f"{results.plan['name']}: latencies of different devices in one comparison: {'; '.join(found)}; keep "
+                f"{results.plan.name}: latencies of different devices in one comparison: {'; '.join(found)}; keep "
                 f"the {stage} records of one of them in this folder and run the missing {stage} trials there"
             )
 

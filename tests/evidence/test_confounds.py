@@ -36,7 +36,7 @@ def test_a_timed_variant_is_compared_with_the_other_side_of_its_comparison_plann
     plan = json.loads((folder / "study.json").read_text())
     attended = {"attention": "on", "upsampling": "jpu"}
     cell = {"key": "s0", "stage": "speed", "seed": None, "excluded": None, "levels": attended}
-    plan["cells"] = [{**cell, "variant": BOTH, "against": ATTENDED, "setting": {"height": 64, "width": 64}}]
+    plan["trials"] = [{**cell, "variant": BOTH, "against": ATTENDED, "setting": {"height": 64, "width": 64}}]
     plan["stages"] = ["speed"]
     sides = {
         PLAIN: facts("off", "dilated", "Plain", 10**9),
@@ -92,7 +92,7 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
     )
     assert "more than" not in said["attention=on"] + said["upsampling=jpu"]
     assert any("1 comparison differs in more than the factors are about" in note.text for note in notes(results))
-    assert summary(results.results.plan["audit"], PLAIN) == [
+    assert summary(results.results.plan.audit, PLAIN) == [
         "upsampling=jpu, on average, differs beyond its factor: head: Attending() → AttendingLess(), in 1 of 2 pairs "
         "(attention=on)."
     ]

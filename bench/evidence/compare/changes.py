@@ -22,7 +22,7 @@ def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
     """One row a fact that differs: kind (study, recipe, choices, environment), what, and its text on both sides."""
     rows = [
         *_differing("study", _definition(a), _definition(b)),
-        *_differing("recipe", a.plan.get("recipe", {}), b.plan.get("recipe", {})),
+        *_differing("recipe", a.plan.recipe, b.plan.recipe),
     ]
     told = {row[1:] for row in rows if row[0] == "recipe"}
     rows += [row for row in _choices(a, b, variants) if (row[1].partition(": recipe.")[2], *row[2:]) not in told]
@@ -36,7 +36,8 @@ Change = tuple[str, str, str, str]
 
 def _definition(side: Side) -> dict[str, Any]:
     """What the study says; a field without a value says as much as one that an older plan does not have."""
-    return {name: side.plan[name] for name in DEFINITION if side.plan.get(name) is not None}
+    plan = side.plan.as_json()
+    return {name: plan[name] for name in DEFINITION if plan.get(name) is not None}
 
 
 def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Change]:

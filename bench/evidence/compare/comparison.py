@@ -26,6 +26,7 @@ from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
 from bench.records.derived import columns_of
 from bench.records.files import RecordError
+from bench.records.plan import Plan
 from bench.records.record import Record
 
 COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
@@ -67,7 +68,7 @@ class Comparison:
         only: one row a variant that one side has: variant, side.
         lost: one text a variant and stage of which A has finished trials that B failed at: with B's outcomes.
         lacking: one text a side and stage of which it plans trials that only the other has finished.
-        plans: the content of both ``study.json``.
+        plans: of both sides.
     """
 
     a: str
@@ -79,7 +80,7 @@ class Comparison:
     only: pd.DataFrame
     lost: tuple[str, ...]
     lacking: tuple[str, ...]
-    plans: tuple[Mapping[str, Any], Mapping[str, Any]]
+    plans: tuple[Plan, Plan]
 
     @property
     def unjudged(self) -> list[str]:
@@ -180,7 +181,7 @@ def _method(a: Side, b: Side, ones: Mapping[int, Record], others: Mapping[int, R
     records, seeds = [*ones.values(), *others.values()], sorted(set(ones) & set(others))
     if len({tuple(record.measured["classes"]) for record in records}) > 1:
         return "not compared: other classes", seeds
-    prints = [each.plan["data"].get("fingerprint") for each in (a, b)]
+    prints = [each.plan.data.fingerprint for each in (a, b)]
     labels = {tuple(np.sum(record.measured["confusion"], axis=1).tolist()) for record in records}
     if len(labels) > 1 or prints[0] != prints[1]:
         return "Welch: other data", seeds

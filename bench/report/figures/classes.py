@@ -186,4 +186,4 @@ def _confusions(results: Results, variant: str) -> list[Counts]:
 
 
 def _classes(results: Results) -> list[str]:
-    return [str(name) for name in results.plan["data"]["classes"]]
+    return results.plan.data.classes

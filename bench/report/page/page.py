@@ -140,7 +140,7 @@ def _remove_others(target: Path, files: Iterable[str]) -> None:
 
 def _data_files(evidence: Evidence, made: Content) -> dict[str, str]:
     frames = {each.name: each.table if each.data is None else each.data for each in made.figures}
-    stages = evidence.results.plan["stages"]
+    stages = evidence.results.plan.stages
     if set(stages) != {"speed"}:
         frames[VARIANTS] = evidence.variants
     if "speed" in stages:

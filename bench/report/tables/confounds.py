@@ -36,7 +36,7 @@ def _table(name: str, rows: pd.DataFrame, caption: str, notes: str, evidence: Ev
     columns = {head.lower(): fields.text(head, head) for head in ("Compared", "Where", "Difference", "Kind")}
     columns |= {"parameters": _count("parameters"), "macs": _count("macs")}
     columns["macs_share"] = Field("Share of Δ MACs (%)", ("macs_share",), _share)
-    audited = bool(evidence.results.plan.get("audit", {}).get("variants"))
+    audited = bool(evidence.results.plan.audit.variants)
     nothing = "nothing that is known differs" if audited else "the plan holds no facts of the networks to compare"
     return Table(name, rows, columns, tuple(columns), caption, notes, absent="" if len(rows) else nothing)
 

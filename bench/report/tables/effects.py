@@ -33,10 +33,10 @@ def effects_table(evidence: Evidence) -> Table:
         "verdict": fields.verdict(),
         "resolvable": Field("Resolvable", ("resolvable",), lambda row: judged.resolvable(row["resolvable"])),
         "needed": fields.count("Seeds needed", "needed"),
-        "equivalent": Field("Equivalent", ("p_equivalent",), lambda row: equivalent(row, plan.get("margin"))),
+        "equivalent": Field("Equivalent", ("p_equivalent",), lambda row: equivalent(row, plan.margin)),
     }
     rows = evidence.effects
-    names = tuple(name for name in columns if name != "equivalent" or plan.get("margin"))
+    names = tuple(name for name in columns if name != "equivalent" or plan.margin)
     notes = (
         f"Differences in {judged.label}, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
         f"over the {plural(int(rows['p'].notna().sum()), 'comparison')} of this table that can be tested. Resolvable: "
@@ -44,7 +44,7 @@ def effects_table(evidence: Evidence) -> Table:
         "strictest step of that correction. Seeds needed: for the mean difference seen, likewise."
     )
     if claimed := int(rows["p_equivalent"].notna().sum()):
-        focus = plan.get("focus")
+        focus = plan.focus
         notes += (
             f" Equivalent: two one-sided tests with the study's margin, Holm over {plural(claimed, 'comparison')}"
             f"{f' of {focus}' if focus else ''}."

@@ -47,7 +47,7 @@ def tracebacks(results: Results) -> dict[str, str]:
 def recipe(evidence: Evidence) -> Table:
     """Setting and value of the recipe, nested ones as ``optimiser.momentum``."""
     caption = "How variants are trained and tested, unless a factor says so."
-    return _pairs("recipe", "Setting", leaves(evidence.results.plan["recipe"]), caption)
+    return _pairs("recipe", "Setting", leaves(evidence.results.plan.recipe), caption)
 
 
 def protocol(evidence: Evidence) -> Table:
@@ -58,15 +58,15 @@ def protocol(evidence: Evidence) -> Table:
         [r.measured for r in results.records if r.status == "done" and r.trial["stage"] == stage]
         for stage in ("quality", "cost", "speed")
     )
-    classes = plural(len(plan["data"]["classes"]), "class").replace("classs", "classes")
-    data = f"{plan['data']['name']}, {classes}, fingerprint {str(plan['data'].get('fingerprint'))[:12]}"
+    classes = plural(len(plan.data.classes), "class").replace("classs", "classes")
+    data = f"{plan.data.name}, {classes}, fingerprint {str(plan.data.fingerprint)[:12]}"
     rows = {
         "quality": [
             ("Split", _seen(each["split"] for each in quality)),
             ("Images scored", _seen(each["images"] for each in quality)),
             ("Iterations", _seen(each["iterations"] for each in quality)),
             ("Reported", "the last iteration; no best checkpoint is picked"),
-            ("Seeds", ", ".join(str(seed) for seed in plan["seeds"])),
+            ("Seeds", ", ".join(str(seed) for seed in plan.seeds)),
         ],
         "cost": [
             ("Cost input", _seen(f"{size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
@@ -80,7 +80,7 @@ def protocol(evidence: Evidence) -> Table:
             ("Calls at a time", span([each["calls"] for each in speed])),
         ],
     }
-    planned = [row for stage, own in rows.items() if stage in plan["stages"] for row in own]
+    planned = [row for stage, own in rows.items() if stage in plan.stages for row in own]
     caption = "How quality, cost and speed were measured, as the records say."
     return _pairs("protocol", "Protocol", [("Data", data), *planned], caption)
 
@@ -88,7 +88,7 @@ def protocol(evidence: Evidence) -> Table:
 def provenance(evidence: Evidence) -> Table:
     """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
     results = evidence.results
-    stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan["stages"]]
+    stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan.stages]
     environments = {repr(record.environment): record for record in results.records}  # there are few of them
     facts_of = {text: _facts(record) for text, record in environments.items()}
     found = {
@@ -103,14 +103,16 @@ def provenance(evidence: Evidence) -> Table:
 def definitions(evidence: Evidence) -> Table:
     """The measured columns of the planned stages and what they mean."""
     results = evidence.results
-    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan["stages"]]
+    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan.stages]
     table = pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
     return of_text("definitions", table, "What the measured columns mean.")
 
 
 def commits(results: Results) -> list[str]:
     """The commits that made the records, ``(with uncommitted changes)`` where they had any; the plan's if none did."""
-    sources: list[Mapping[str, Any]] = [record.environment for record in results.records] or [results.plan["created"]]
+    sources: list[Mapping[str, Any]] = [record.environment for record in results.records] or [
+        results.plan.created.as_json()
+    ]
     return list(dict.fromkeys(_commit(source) for source in sources))
 
 

@@ -66,7 +66,7 @@ def memory(evidence: Evidence) -> Table:
     results, bytes_of = evidence.results, _train_bytes(evidence.results)
     rows = [
         {
-            "system": declared["system"],
+            "system": declared.system,
             "variant": found.variant,
             "against": found.other,
             "value": found.row["value"],
@@ -80,9 +80,9 @@ def memory(evidence: Evidence) -> Table:
             "flaw": found.row["flaw"],
             "source": found.row["source"],
         }
-        for declared in results.plan.get("published", [])
+        for declared in results.plan.published
         for found in counterparts(results, declared, "cost")
-        if "cost" in results.plan["stages"]
+        if "cost" in results.plan.stages
     ]
     memory = column("train_peak_bytes")
     columns = {
@@ -109,10 +109,10 @@ def _train_bytes(results: Results) -> dict[str, float]:
 
 
 def _differs(results: Results, row: Mapping[str, str]) -> Iterator[str]:
-    recipe, data = results.plan["recipe"], results.plan["data"]
+    recipe, data = results.plan.recipe, results.plan.data
     done = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
     here = {
-        "data set": ("data", f"{data['name']}, {len(data['classes'])} classes"),
+        "data set": ("data", f"{data.name}, {len(data.classes)} classes"),
         "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", []))),
         "images a step": ("batch_per_gpu", str(recipe.get("batch", ""))),
         "hardware": ("hardware", ", ".join(sorted({str(r.environment.get("device")) for r in done}))),
@@ -132,7 +132,7 @@ def classes(evidence: Evidence) -> Table:
     results = evidence.results
     ours = {(row["variant"], plain(row["class"])): row for row in evidence.classes.to_dict("records")}
     rows = []
-    for declared in results.plan.get("published", []):
+    for declared in results.plan.published:
         for variant, _, row, _ in counterparts(results, declared, "accuracy"):
             own = ours.get((variant, plain(row["class"])))
             if row["metric"] != "iou" or own is None:
@@ -142,7 +142,7 @@ def classes(evidence: Evidence) -> Table:
                 {
                     **{name: own[name] for name in ("variant", "class", "mean", "sd", "n", "planned")},
                     **{name: row[name] for name in ("value", "flaw", "source")},
-                    "system": declared["system"],
+                    "system": declared.system,
                     "on": on(row),
                     "published": float(row["value"]),
                     "differs": differing.differs,
@@ -170,10 +170,10 @@ def speeds(evidence: Evidence) -> Table:
     Beside it stands our comparison of the same two variants at the same input, or at the one that is nearest in pixels.
     """
     results = evidence.results
-    timed = evidence.speedups.to_dict("records") if "speed" in results.plan["stages"] else []
+    timed = evidence.speedups.to_dict("records") if "speed" in results.plan.stages else []
     rows = [
-        _speed(results, declared["system"], found, timed)
-        for declared in results.plan.get("published", [])
+        _speed(results, declared.system, found, timed)
+        for declared in results.plan.published
         for found in counterparts(results, declared, "speed")
     ]
     columns = {
@@ -247,8 +247,8 @@ def _nearest(row: Mapping[str, str], timed: Sequence[Mapping[Any, Any]]) -> Mapp
 
 
 def _differs_in_speed(results: Results, row: Mapping[str, str], ours: Mapping[Any, Any] | None) -> Iterator[str]:
-    classes = len(results.plan["data"]["classes"])
-    yield f"data: {row['data']}, here {results.plan['data']['name']}, {classes} classes"
+    classes = len(results.plan.data.classes)
+    yield f"data: {row['data']}, here {results.plan.data.name}, {classes} classes"
     if ours is None:
         yield "not timed here"
         return

@@ -35,7 +35,7 @@ def main(evidence: Evidence) -> Table:
     values = evidence.variants
     quality = [name for name in MAIN if values[f"{name}_mean"].notna().any()]
     names = ("variant", *(quality or [IOU]), "n")
-    absent = "" if "quality" in evidence.results.plan["stages"] else "the study plans no quality trials"
+    absent = "" if "quality" in evidence.results.plan.stages else "the study plans no quality trials"
     rows = values[:0] if absent else values
     caption = "Variants by quality, mean ± standard deviation over seeds."
     return _of_variants("main", evidence, rows, names, caption, BEST, absent)

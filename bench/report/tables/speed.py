@@ -36,7 +36,7 @@ def comparisons(evidence: Evidence) -> Table:
         "(signed ranks); above 1 the variant is the faster, better or worse after Holm's correction over the "
         "comparisons of this table."
     )
-    absent = "" if "speed" in evidence.results.plan["stages"] else "the study plans no comparisons of speed"
+    absent = "" if "speed" in evidence.results.plan.stages else "the study plans no comparisons of speed"
     return Table("speed", evidence.speedups, columns, tuple(columns), "Every timed comparison.", notes, absent=absent)
 
 

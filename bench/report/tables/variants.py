@@ -36,7 +36,7 @@ def ablation_table(evidence: Evidence) -> Table:
     results, values = evidence.results, evidence.variants
     columns = variant_columns(evidence)
     names = [level_key(factor, OWN) for factor in results.factors] or ["variant"]
-    stages = set(results.plan["stages"])
+    stages = set(results.plan.stages)
     if "quality" in stages:
         boundary = [BOUNDARY] * bool(values[f"{BOUNDARY}_mean"].notna().any())
         names += [JUDGED, "n", "delta", "verdict", *boundary]

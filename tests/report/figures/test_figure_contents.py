@@ -273,13 +273,13 @@ def test_only_the_first_variants_have_their_parts_drawn(
 def timed(folder: Path, ratios: dict[int, float]) -> None:
     """Comparisons of B with A, one a side of a square input, in whose blocks the ratio is the given one ± 1 %."""
     plan = json.loads((folder / "study.json").read_text())
-    levels = next(cell["levels"] for cell in plan["cells"] if cell["variant"] == B)
+    levels = next(cell["levels"] for cell in plan["trials"] if cell["variant"] == B)
     template = read_all(folder / "records")[0]
     for side, ratio in ratios.items():
         setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
         setting |= {"phase": "inference", "least_s": 1.0}
         cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
-        plan["cells"].append({**cell, "levels": levels, "setting": setting})
+        plan["trials"].append({**cell, "levels": levels, "setting": setting})
         logs = pd.Series([ratio * 0.99, ratio, ratio * 1.01] * 4).map(math.log).tolist()
         measured: dict[str, Any] = {
             "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": logs, "steady": True, "isolated": True,
@@ -322,9 +322,9 @@ def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: 
     folder = planted(tmp_path, {64: measured([1.0] * 20, [2.0] * 20), 128: measured([1.0] * 20, [3.0] * 20)})
     plan = json.loads((folder / "study.json").read_text())
     for side in (64, 128):
-        cell = next(each for each in plan["cells"] if each["key"] == f"k{side}")
+        cell = next(each for each in plan["trials"] if each["key"] == f"k{side}")
         setting = {**cell["setting"], "batch": 1, "precision": "bfloat16"}
-        plan["cells"].append({**cell, "key": f"b{side}", "setting": setting})
+        plan["trials"].append({**cell, "key": f"b{side}", "setting": setting})
         record = read(folder / "records" / f"k{side}-hw.aaaa1111.json")
         write(replace(record, key=f"b{side}-hw", trial={**record.trial, "setting": setting}), folder / "records")
     (folder / "study.json").write_text(json.dumps(plan))
