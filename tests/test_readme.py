@@ -125,7 +125,7 @@ def test_adding_the_readmes_neck_costs_its_class_and_one_line_in_a_study(
             assert run(trial, plan.folder, Machine("cpu", 1)).status == "done"
     page = write_report(plan.folder)
     assert "neck=blur" in page.read_text()
-    table = pd.read_csv(page.parent / "ablation.csv")
+    table = pd.read_csv(page.parent / "data" / "variants.csv")
     blur = table[table["neck"] == "blur"].iloc[0]
     assert blur["macs"] > 0
     assert 0 <= blur["miou_mean"] <= 1

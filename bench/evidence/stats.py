@@ -66,6 +66,11 @@ class Verdict:
     reason: str = ""
 
 
+def quotient(value: float, other: float) -> float:
+    """One value over another; NaN over 0, which a peak of memory may have as its lower bound."""
+    return value / other if other else NAN
+
+
 def effect(differences: Sequence[float], *, alpha: float = ALPHA) -> Effect:
     """The mean of one difference a seed, with its Student-t interval: mean ± t(1 - alpha/2; n - 1) · sd / √n.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.evidence.compare.sides import Side
+from bench.protocol.words import leaves
 from bench.records.record import Record
 
 NOTHING = "—"
@@ -41,7 +41,7 @@ def _definition(side: Side) -> dict[str, Any]:
 
 
 def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Change]:
-    x, y = dict(_flat(one)), dict(_flat(other))
+    x, y = dict(leaves(one)), dict(leaves(other))
     return [
         (kind, name, x.get(name, NOTHING), y.get(name, NOTHING))
         for name in dict.fromkeys([*x, *y])
@@ -85,15 +85,6 @@ def _environments(a: Side, b: Side) -> list[Change]:
 def _facts(records: Sequence[Record]) -> dict[str, str]:
     values: dict[str, dict[str, None]] = {}
     for record in records:
-        for name, value in _flat(record.environment):
+        for name, value in leaves(record.environment):
             values.setdefault(name, {})[value] = None
     return {name: "; ".join(sorted(each)) for name, each in values.items()}
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            text = "none" if value is None else json.dumps(value, ensure_ascii=False)
-            yield f"{prefix}{name}", value if isinstance(value, str) else text

@@ -223,12 +223,7 @@ def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
 def _counted(variant: str, name: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
     for row in _listed(variant, name, "", one, other, _other_input(name, one, other)):
         less = "same" if row["a"] == row["b"] else "worse" if row["b"] > row["a"] else "better"
-        yield row if row["remark"] else {**row, "ratio": _over(row["b"], row["a"]), "verdict": less}
-
-
-def _over(value: float, other: float) -> float:
-    """NaN over 0: of a peak that the kernel does not tell, the lower bound may be 0."""
-    return value / other if other else NAN
+        yield row if row["remark"] else {**row, "ratio": stats.quotient(row["b"], row["a"]), "verdict": less}
 
 
 def _measured(variant: str, name: str, hardware: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
@@ -243,7 +238,7 @@ def _measured(variant: str, name: str, hardware: str, one: Record, other: Record
             found = ratio_of_samples(one.measured["latency_s"], other.measured["latency_s"])
             yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "remark": DRIFT}
         else:
-            yield {**row, "ratio": _over(row["b"], row["a"]), "remark": "one reading on each side"}
+            yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "remark": "one reading on each side"}
 
 
 def _listed(
