@@ -201,7 +201,7 @@ def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, s
     sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured
-        if record.status != "done" or trial["stage"] == "quality":
+        if trial["stage"] == "quality" or record.status != "done":
             continue
         name, where = names[trial["variant"]], "latency"
         if trial["stage"] == "speed":

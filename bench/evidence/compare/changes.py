@@ -1,4 +1,4 @@
-"""What is not the same in two sets of results: the study, the choices of variants of the same name, the environment."""
+"""The changes between two sets of results: the study, the choices of variants of the same name, the environment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Change = tuple[str, str, str, str]
 
 
 def _definition(side: Side) -> dict[str, Any]:
-    """What the study says; a field without a value says as much as one that an older plan does not have."""
+    """The study's definition; fields without a value are left out, since older plans do not have them."""
     plan = side.plan.as_json()
     return {name: plan[name] for name in DEFINITION if plan.get(name) is not None}
 
@@ -50,7 +50,7 @@ def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> l
 
 
 def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Change]:
-    """Choices of the variants that both have; a change that all of them share is told once."""
+    """The changed choices of the variants that both sides have; a change that all of them share is listed once."""
     found: dict[tuple[str, str, str], list[str]] = {}
     comparable = 0
     for variant in variants:
@@ -73,7 +73,7 @@ def _chosen(side: Side, variant: str) -> dict[str, Any]:
 
 
 def _environments(a: Side, b: Side) -> list[Change]:
-    """Facts of the environment; several values of one side are listed, and what differs in one stage names it."""
+    """The changed facts of the environment; a side may have several values, and the kind names the stages."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for stage in ("quality", "cost", "speed"):
         seen = [_facts([r for r in each.records if r.trial["stage"] == stage]) for each in (a, b)]

@@ -230,7 +230,7 @@ def _trains(results: Results) -> bool:
 
 
 def _done(results: Results, stage: str) -> list[Mapping[str, Any]]:
-    return [r.measured for r in results.records if r.trial["stage"] == stage and r.status == "done"]
+    return [record.measured for record in results.done(stage)]
 
 
 def _stages(results: Results) -> list[str]:

@@ -55,8 +55,7 @@ def protocol(evidence: Evidence) -> Table:
     results = evidence.results
     plan = results.plan
     quality, cost, speed = (
-        [r.measured for r in results.records if r.status == "done" and r.trial["stage"] == stage]
-        for stage in ("quality", "cost", "speed")
+        [record.measured for record in results.done(stage)] for stage in ("quality", "cost", "speed")
     )
     classes = plural(len(plan.data.classes), "class").replace("classs", "classes")
     data = f"{plan.data.name}, {classes}, fingerprint {str(plan.data.fingerprint)[:12]}"

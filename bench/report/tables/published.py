@@ -110,7 +110,7 @@ def _train_bytes(results: Results) -> dict[str, float]:
 
 def _differs(results: Results, row: Mapping[str, str]) -> Iterator[str]:
     recipe, data = results.plan.recipe, results.plan.data
-    done = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
+    done = results.done("cost")
     here = {
         "data set": ("data", f"{data.name}, {len(data.classes)} classes"),
         "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", []))),
