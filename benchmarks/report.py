@@ -88,11 +88,11 @@ def _cells(index: int, shared: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _plan(cells: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "version": 1, "name": "planted", "question": "What do ten thousand records take?", "factors": FACTORS,
+        "version": 2, "name": "planted", "question": "What do ten thousand records take?", "factors": FACTORS,
         "baseline": cells[0]["variant"], "baseline_levels": cells[0]["levels"], "seeds": list(range(SEEDS)),
         "stages": ["quality", "cost"], "recipe": {"iterations": 1000}, "final": False, "size": None,
         "data": {"name": "planted", "classes": list(CLASSES), "fingerprint": "0" * 16},
-        "created": {"commit": "c0ffee", "dirty": False}, "command": "python -m benchmarks report", "cells": cells,
+        "created": {"commit": "c0ffee", "dirty": False}, "command": "python -m benchmarks report", "trials": cells,
         "audit": _audit({cell["variant"]: cell["levels"] for cell in cells}),
     }  # fmt: skip
 

@@ -19,8 +19,8 @@ from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.run.estimate import pilot_seconds
 from bench.run.identity.rekey import rekey as rekeyed
-from bench.run.plan import RETRIES, Plan, make_plan
 from bench.run.resources import here
+from bench.run.schedule import RETRIES, Schedule, make_schedule
 from bench.run.trial import Trial
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
@@ -42,7 +42,7 @@ def source(study: Path, size: str | None, data: str | None, seeds: str | None, f
     return Source(str(study.resolve()), size, data, chosen, final)
 
 
-def planned(what: Source, results: Path, cpus: int | None, gpus: float | None, address: str | None = None) -> Plan:
+def planned(what: Source, results: Path, cpus: int | None, gpus: float | None, address: str | None = None) -> Schedule:
     """The plan of a study, its data checked.
 
     Raises:
@@ -50,10 +50,10 @@ def planned(what: Source, results: Path, cpus: int | None, gpus: float | None, a
     """
     loaded = load_source(what)
     loaded.dataset.check()
-    return make_plan(loaded, results, here(cpus, gpus, address))
+    return make_schedule(loaded, results, here(cpus, gpus, address))
 
 
-def plan(made: Plan, argv: Sequence[str]) -> None:
+def plan(made: Schedule, argv: Sequence[str]) -> None:
     """Print the trials, and how long those that are left may take; write ``study.json``."""
     console = console_for_people()
     made.write(_command(argv))
@@ -89,7 +89,7 @@ def plan(made: Plan, argv: Sequence[str]) -> None:
 
 
 def run(
-    made: Plan,
+    made: Schedule,
     argv: Sequence[str],
     *,
     timeout_s: float | None = None,
@@ -133,7 +133,7 @@ def run(
     return still_open, stopped
 
 
-def trial(made: Plan, variant: str, stage: str, *, pictures: bool = True) -> bool:
+def trial(made: Schedule, variant: str, stage: str, *, pictures: bool = True) -> bool:
     """Run one trial in this process, with or without keeping pictures; whether it is done.
 
     Raises:
@@ -183,7 +183,7 @@ def print_excluded(study: Study, console: Console) -> None:
         console.print(f"excluded: {cell.name}: {cell.reason}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _say_open(made: Plan, trials: Sequence[Trial], console: Console) -> bool:
+def _say_open(made: Schedule, trials: Sequence[Trial], console: Console) -> bool:
     """Name the trials that did not end as done, and say whether there are none."""
     statuses = made.statuses()
     unfinished = [(each, statuses[each.key]) for each in trials if statuses[each.key] != "done"]

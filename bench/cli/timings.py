@@ -19,8 +19,8 @@ from bench.protocol.setting import Mode, Setting
 from bench.records.files import write_json
 from bench.run import environment
 from bench.run.limits import Attempt, Question, in_child, search
-from bench.run.plan import Plan, make_plan
 from bench.run.resources import here
+from bench.run.schedule import Schedule, make_schedule
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.speed import Speed
@@ -85,7 +85,7 @@ def parse_levels(text: str) -> dict[str, str]:
     return {factor: level for factor, _, level in terms}
 
 
-def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Plan:
+def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Schedule:
     """The plan with the study's own comparisons, or with those of ``sweep`` in a results folder of their own.
 
     Raises:
@@ -100,11 +100,11 @@ def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, 
         raise StudyError(
             f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
         )
-    return make_plan(replace(loaded, study=study), results, here(cpus, gpus))
+    return make_schedule(replace(loaded, study=study), results, here(cpus, gpus))
 
 
 def speed(
-    made: Plan, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
+    made: Schedule, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
 ) -> tuple[bool, bool]:
     """Run the comparisons of a plan and print them; whether all are done, and whether it was stopped.
 

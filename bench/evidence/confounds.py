@@ -29,7 +29,8 @@ ENVIRONMENT = (
 """What trials of two variants should have in common; the versions of packages, too."""
 COMMIT_DIGITS = 12
 """Printed of a commit."""
-Pair = tuple[str, str]
+VariantPair = tuple[str, str]
+"""Two variants that are compared: one, and the other side."""
 
 
 def differences(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
@@ -56,13 +57,13 @@ def differences(results: Results, names: Mapping[str, str], levels: Mapping[str,
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
 
-def sentence(results: Results, pairs: Iterable[Pair]) -> str:
+def sentence(results: Results, pairs: Iterable[VariantPair]) -> str:
     """In what the two sides of a comparison differ that no factor between them is about; empty for nothing.
 
     Of one pair, with the share of its difference in MACs.
     """
     known = _audited(results)
-    found = [audit.differences(results.plan["audit"], *pair) for pair in pairs if known.issuperset(pair)]
+    found = [audit.differences(results.plan.audit, *pair) for pair in pairs if known.issuperset(pair)]
     places = [[each.where.replace("_", " ") for each in pair if each.kind == "undeclared"] for pair in found]
     if not any(places):
         return ""
@@ -83,13 +84,13 @@ def in_doubt(table: pd.DataFrame) -> list[str]:
 
 
 def _audited(results: Results) -> set[str]:
-    return set(results.plan.get("audit", {}).get("variants", {}))
+    return set(results.plan.audit.variants)
 
 
-def _pairs(results: Results) -> list[Pair]:
+def _pairs(results: Results) -> list[VariantPair]:
     """Variants that are compared, each with its other side."""
-    cells = [cell for cell in results.plan["cells"] if not cell.get("excluded")]
-    pairs = [(str(cell["variant"]), str(cell.get("against") or results.baseline)) for cell in cells]
+    planned = [trial for trial in results.plan.trials if not trial.excluded]
+    pairs = [(trial.variant, trial.against or results.baseline) for trial in planned]
     return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
 
 
@@ -99,7 +100,7 @@ def _row(compared: str, where: str, difference: str, kind: str, **counts: str) -
 
 
 def _networks(results: Results, name: str, variant: str, other: str) -> Iterator[dict[str, str]]:
-    found = audit.differences(results.plan["audit"], variant, other)
+    found = audit.differences(results.plan.audit, variant, other)
     total = sum(each.macs for each in found)
     for each in found:
         counts = _counts((each.parameters, each.parameters), (each.macs, each.macs))
@@ -121,11 +122,11 @@ def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, str
     }
 
 
-Facts = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
+Environments = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
 """Variant and stage -> fact -> seed or setting -> what its trial had; several attempts are joined."""
 
 
-def _environments(records: Iterable[Record]) -> Facts:
+def _environments(records: Iterable[Record]) -> Environments:
     found: dict[tuple[str, str], dict[str, dict[Any, str]]] = {}
     told: dict[str, dict[str, str]] = {}
     for record in records:
@@ -150,9 +151,9 @@ def _told(environment: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _differing(results: Results, facts: Facts, variant: str, other: str) -> Iterator[tuple[str, str]]:
+def _differing(results: Results, facts: Environments, variant: str, other: str) -> Iterator[tuple[str, str]]:
     """Where and how the trials of two variants were made in different environments, those of one seed compared."""
-    for stage in results.plan["stages"]:
+    for stage in results.plan.stages:
         ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
             if changes := _changes(theirs.get(fact, {}), ours.get(fact, {})):
@@ -171,22 +172,26 @@ def _changes(before: Mapping[Any, str], now: Mapping[Any, str]) -> str:
     )
 
 
-def _environment(results: Results, name: str, facts: Facts, variant: str, other: str) -> Iterator[dict[str, str]]:
+def _environment(
+    results: Results, name: str, facts: Environments, variant: str, other: str
+) -> Iterator[dict[str, str]]:
     for where, what in _differing(results, facts, variant, other):
         yield _row(name, where, what, "environment")
 
 
-def _effects(results: Results, facts: Facts, levels_of: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, str]]:
+def _effects(
+    results: Results, facts: Environments, levels_of: Mapping[str, Mapping[str, str]]
+) -> Iterator[dict[str, str]]:
     """What is not declared in the pairs that main effects and interactions are made of."""
-    if "quality" not in results.plan["stages"]:
+    if "quality" not in results.plan.stages:
         return
-    against = results.plan.get("against", {})
+    against = results.plan.against
     if results.baseline in _audited(results):
-        for each in audit.hidden(results.plan["audit"], results.baseline, against):
+        for each in audit.hidden(results.plan.audit, results.baseline, against):
             counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
             yield _row(each.compared, where, each.told, "undeclared", **counts)
     levels = {variant: own for variant, own in levels_of.items() if variant in results.planned("quality")}
-    base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
+    base = {factor: str(level) for factor, level in results.plan.baseline_levels.items()}
     for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
         found: dict[str, list[str]] = {}
         for place, change in chain.from_iterable(_differing(results, facts, *pair) for pair in pairs):
@@ -199,14 +204,14 @@ def _effects(results: Results, facts: Facts, levels_of: Mapping[str, Mapping[str
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Timings that were not alone, noisy or not steady: of a variant, or of either side of a comparison."""
-    sides = {cell["key"]: str(cell["against"]) for cell in results.plan["cells"] if cell.get("against")}
+    sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured
         if record.status != "done" or trial["stage"] == "quality":
             continue
         name, where = names[trial["variant"]], "latency"
         if trial["stage"] == "speed":
-            against = sides[record.cell_key]
+            against = sides[record.planned_key]
             name, where = (
                 f"{name} against {names.get(against, against)}",
                 f"times at {Setting(**trial['setting']).name}",

@@ -42,10 +42,10 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
         raise RecordError(f"{name!r} cannot be judged over seeds: choose a quality column with a better direction")
     seeds = _planned_seeds(results)
     found = [stats.effect(list(values.values())) for values in by_seed(contrasts, results.scores(name))]
-    adjusted = stats.holm([each.p for each in found])
+    judged = stats.judged(found, [definition.better] * len(found))
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
-    margin = results.plan.get("margin") if name == JUDGED else None
-    focus = results.plan.get("focus")
+    margin = results.plan.margin if name == JUDGED else None
+    focus = results.plan.focus
     equivalent = stats.holm(
         [
             stats.equivalence(each, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
@@ -53,8 +53,7 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
         ]
     )
     rows = []
-    for contrast, each, p_holm, p_equivalent in zip(contrasts, found, adjusted, equivalent, strict=True):
-        said = stats.verdict(each, p_holm, definition.better)
+    for contrast, each, (p_holm, verdict), p_equivalent in zip(contrasts, found, judged, equivalent, strict=True):
         rows.append(
             {
                 "label": contrast.label,
@@ -64,8 +63,8 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
                 **asdict(each),
                 "planned": len(set.intersection(*(seeds[variant] for variant in contrast.weights))),
                 "p_holm": p_holm,
-                "verdict": said.word,
-                "reason": said.reason,
+                "verdict": verdict.word,
+                "reason": verdict.reason,
                 "resolvable": stats.resolvable(each.sd, each.n, alpha=alpha),
                 "needed": stats.seeds_needed(each.delta, each.sd, alpha=alpha),
                 "p_equivalent": p_equivalent,
@@ -81,6 +80,12 @@ def by_seed(contrasts: Sequence[Contrast], scores: Mapping[str, Mapping[int, flo
         scores: variant -> seed -> score.
     """
     return [_per_seed(contrast, scores) for contrast in contrasts]
+
+
+def mean_by_seed(variants: Sequence[str], scores: Mapping[str, Mapping[int, float]]) -> list[float]:
+    """The mean score of several variants in every seed that all of them have, in order of seed."""
+    sides = [scores.get(variant, {}) for variant in variants]
+    return [sum(side[seed] for side in sides) / len(sides) for seed in sorted(set.intersection(*map(set, sides)))]
 
 
 def _is_claimed(contrast: Contrast, focus: str | None) -> bool:
@@ -129,7 +134,7 @@ def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> 
 
 def _planned_seeds(results: Results) -> dict[str, set[int]]:
     seeds: dict[str, set[int]] = {}
-    for cell in results.plan["cells"]:
-        if cell["stage"] == "quality" and not cell.get("excluded"):
-            seeds.setdefault(cell["variant"], set()).add(int(cell["seed"]))
+    for trial in results.plan.trials:
+        if trial.stage == "quality" and not trial.excluded and trial.seed is not None:
+            seeds.setdefault(trial.variant, set()).add(trial.seed)
     return seeds

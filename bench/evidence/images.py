@@ -89,7 +89,7 @@ def _file(record: Record, folder: Path | None) -> Path | None:
 
 def _mean_iou(path: Path, results: Results) -> pd.Series[float]:
     """mIoU of every image by its name; NaN if all is void."""
-    scores = read_image_scores(path, len(results.plan["data"]["classes"]))
+    scores = read_image_scores(path, len(results.plan.data.classes))
     return pd.Series(scores.miou, index=scores.names)
 
 

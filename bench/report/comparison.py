@@ -44,13 +44,13 @@ def printed(found: Comparison) -> dict[str, pd.DataFrame]:
 
 def baseline(found: Comparison) -> str:
     """What both sides call their baseline; empty where they differ, and variants then have their full names."""
-    return str(found.plans[0]["baseline"]) if _names(found) else ""
+    return found.plans[0].baseline if _names(found) else ""
 
 
 def _names(found: Comparison) -> dict[str, str]:
     """Variant -> what differs from the baseline, where both sides have the same one."""
     one, other = (labels_of(plan) for plan in found.plans)
-    if found.plans[0]["baseline_levels"] != found.plans[1]["baseline_levels"]:
+    if found.plans[0].baseline_levels != found.plans[1].baseline_levels:
         return {}
     return {variant: name for variant, name in one.items() if other.get(variant) == name}
 

@@ -20,7 +20,7 @@ def all_figures(evidence: Evidence) -> list[Figure]:
     Raises:
         RecordError: for results that must not be put side by side.
     """
-    stages = evidence.results.plan["stages"]
+    stages = evidence.results.plan.stages
     found = figures(evidence) if "speed" in stages else []
     if "quality" in stages:
         found += [forest(evidence), *interactions(evidence)]

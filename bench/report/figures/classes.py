@@ -38,7 +38,7 @@ def class_iou(evidence: Evidence) -> Figure:
     results = evidence.results
     seen, scale, names = looks(evidence), column(JUDGED).scale, _classes(results)
     every = results.class_iou().dropna(subset=["iou"])
-    chosen = set(notable(evidence, MOST_VARIANTS))
+    chosen = set(evidence.most_telling[:MOST_VARIANTS])
     known = every[every["variant"].isin(chosen)]
     variants = [variant for variant in seen if variant in set(known["variant"])]
     classes = [name for name in names if name in set(known["class"])]
@@ -74,7 +74,7 @@ def differences(evidence: Evidence) -> Figure:
     """Δ IoU of every class with its interval, variants one below the other."""
     compared, seen, scale = evidence.class_effects, looks(evidence), column(JUDGED).scale
     data = compared[compared["n"] > 0]
-    variants = [each for each in notable(evidence, MOST_DIFFERENCES + 1) if each in set(data["variant"])]
+    variants = [each for each in evidence.most_telling[: MOST_DIFFERENCES + 1] if each in set(data["variant"])]
     known = data[data["variant"].isin(variants)]
     classes = [name for name in _classes(evidence.results) if name in set(known["class"])]
     head = f"Δ IoU ({column(JUDGED).difference_unit})"
@@ -124,23 +124,13 @@ def _class_axis(figure: Any, classes: Sequence[str]) -> None:
 
 
 def confusion(evidence: Evidence) -> list[Figure]:
-    """Where each class's pixels went, summed over seeds and each row in per cent: one matrix a :func:`notable` variant,
+    """Where each class's pixels went, summed over seeds and each row in per cent: one matrix a variant of
+    :attr:`Evidence.most_telling`,
     one mark a cell. A class without a labelled pixel has no cells."""
     results, names, found = evidence.results, evidence.labels, []
-    for number, variant in enumerate(notable(evidence, MOST_MATRICES), start=1):
+    for number, variant in enumerate(evidence.most_telling[:MOST_MATRICES], start=1):
         found.append(_matrix(variant, names[variant], number, _classes(results), _confusions(results, variant)))
     return found
-
-
-def notable(evidence: Evidence, most: int) -> list[str]:
-    """The baseline, then variants that are resolved from it, then the others, each by mean mIoU; at most ``most``.
-
-    Only what was measured."""
-    results, effects = evidence.results, evidence.effects
-    scores = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores(JUDGED).items()}
-    resolved = set(effects.loc[effects["verdict"] != "not resolved", "variant"])
-    order = sorted(scores, key=lambda each: (each != results.baseline, each not in resolved, -scores[each]))
-    return order[:most]
 
 
 def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confusions: Sequence[Counts]) -> Figure:
@@ -196,4 +186,4 @@ def _confusions(results: Results, variant: str) -> list[Counts]:
 
 
 def _classes(results: Results) -> list[str]:
-    return [str(name) for name in results.plan["data"]["classes"]]
+    return results.plan.data.classes

@@ -7,10 +7,11 @@ import re
 import pandas as pd
 
 from bench.evidence.evidence import Evidence
+from bench.evidence.stats import mean_interval
 from bench.protocol.columns import FAMILIES, column
 from bench.report.figures.axes import apart, focus, log_axis
-from bench.report.figures.classes import MOST_VARIANTS, notable, others
-from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, mean_interval
+from bench.report.figures.classes import MOST_VARIANTS, others
+from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks
 
 MOST_LINES = 60
 """Trials that are drawn one by one; of more, a mean a variant."""
@@ -62,7 +63,7 @@ def boundary_by_tolerance(evidence: Evidence) -> list[Figure]:
 
 def _boundary(evidence: Evidence, family: str) -> Figure:
     head = FAMILIES[family].title.replace(", {} px", "")
-    found, chosen = _by_tolerance(evidence, family), set(notable(evidence, MOST_VARIANTS))
+    found, chosen = _by_tolerance(evidence, family), set(evidence.most_telling[:MOST_VARIANTS])
     seen = {variant: look for variant, look in looks(evidence).items() if variant in found and variant in chosen}
     pixels = sorted({row[1] for own in found.values() for row in own})
     room = ROOM * max(pixels) if len(pixels) > 1 else 2 * ROOM
@@ -96,15 +97,16 @@ def _boundary(evidence: Evidence, family: str) -> Figure:
     )  # fmt: skip
 
 
-Row = tuple[str, int, float, float, float, int]
+Mark = tuple[str, int, float, float, float, int]
+"""Label, tolerance in pixels, mean over seeds, low and high end of its interval, and number of seeds."""
 
 
-def _by_tolerance(evidence: Evidence, family: str) -> dict[str, list[Row]]:
+def _by_tolerance(evidence: Evidence, family: str) -> dict[str, list[Mark]]:
     """Variant -> label, tolerance, mean over seeds, low and high end of its interval, number of seeds."""
     results, names = evidence.results, evidence.labels
     measured = set(results.frame().dropna(axis="columns", how="all").columns)
     pixels = sorted(int(name[len(family) + 1 : -2]) for name in measured if re.fullmatch(rf"{family}_[1-9]\d*px", name))
-    found = {variant: list[Row]() for variant in results.variants}
+    found = {variant: list[Mark]() for variant in results.variants}
     for tolerance in pixels:
         name = f"{family}_{tolerance}px"
         for variant, own in results.scores(name).items():

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
-from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 
 BASELINE_COLOUR = "#777777"
@@ -116,12 +115,6 @@ def drawn(seen: Mapping[str, Look], rows: pd.DataFrame) -> list[Look]:
     """The looks of the variants that a figure has rows of, in the study's order."""
     there = set(rows["variant"].unique())
     return [look for variant, look in seen.items() if variant in there]
-
-
-def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
-    """Mean and its Student-t 95 % interval; NaN where there are too few."""
-    found = stats.effect(list(values))
-    return found.delta, found.low, found.high
 
 
 def bars(middle: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> dict[str, Any] | None:

@@ -87,7 +87,7 @@ def trials(evidence: Evidence) -> pd.DataFrame:
     results = evidence.results
     frame, rows = results.frame(), []
     for variant, stage, seed, outcome in frame[["variant", "stage", "seed", "status"]].itertuples(index=False):
-        seeds = results.plan["seeds"] if pd.isna(seed) and stage == "quality" else [seed]
+        seeds = results.plan.seeds if pd.isna(seed) and stage == "quality" else [seed]
         names = [stage if pd.isna(each) else f"{stage} {int(each)}" for each in seeds]
         rows += [(variant, name, outcome) for name in names]
     for row in evidence.speedups.to_dict("records"):

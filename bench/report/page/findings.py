@@ -85,10 +85,10 @@ def findings(evidence: Evidence) -> list[Finding]:
         for row, place, contrast in rows
         if int(row["n"]) >= 1
     ]
-    if not found and "quality" in results.plan["stages"]:
+    if not found and "quality" in results.plan.stages:
         said = "No variant has been trained with a seed that the baseline has too: nothing to compare yet."
         found = [_one(said, OUTCOMES, "outcomes")]
-    if "quality" not in results.plan["stages"]:
+    if "quality" not in results.plan.stages:
         base = costs.get(results.baseline, {})
         found = [
             _one(f"{names[each]}: {said} against the baseline.", places[each], "cost")
@@ -129,7 +129,7 @@ def _comparison(
     evidence: Evidence,
     contrast: Contrast,
 ) -> Finding:
-    sentences = [Sentence(_effect(row, evidence.results.plan.get("margin")), f"#{place}", "effect")]
+    sentences = [Sentence(_effect(row, evidence.results.plan.margin), f"#{place}", "effect")]
     if row["kind"] != "interaction" and (
         said := _cost_of([(costs[one], costs[other]) for one, other in contrast.pairs])
     ):
@@ -230,7 +230,7 @@ WORDS = {"better": "faster", "worse": "slower", "not resolved": "not resolved"}
 
 def speed_findings(evidence: Evidence) -> list[Finding]:
     """Which side is faster, by how much, at which inputs; a timing that was not alone is in none of them."""
-    if "speed" not in evidence.results.plan["stages"]:
+    if "speed" not in evidence.results.plan.stages:
         return []
     known, names = evidence.speedups.dropna(subset=["ratio"]), evidence.labels
     groups = known.groupby(["variant", "against", *speedups.SETTING[2:]], sort=False)

@@ -46,13 +46,13 @@ def as_latex(said: str) -> str:
 
 
 def _data(results: Results) -> Iterable[str]:
-    data, quality = results.plan["data"], _done(results, "quality")
-    classes = f"{len(data['classes'])} classes" if len(data["classes"]) != 1 else "1 class"
-    fingerprint = f", fingerprint {str(data['fingerprint'])[:12]}" if data.get("fingerprint") else ""
-    yield f"Data set: {data['name']}, {classes}{fingerprint}."
+    data, quality = results.plan.data, _done(results, "quality")
+    classes = f"{len(data.classes)} classes" if len(data.classes) != 1 else "1 class"
+    fingerprint = f", fingerprint {data.fingerprint[:12]}" if data.fingerprint else ""
+    yield f"Data set: {data.name}, {classes}{fingerprint}."
     for split, images in Counter((each["split"], each["images"]) for each in quality):
         yield f"Quality was measured on the {plural(images, 'image')} of its {split} split."
-    reported = results.plan["recipe"].get("reported")
+    reported = results.plan.recipe.get("reported")
     if reported and _trains(results):
         yield f"Scores are those of the {reported}."
 
@@ -77,7 +77,7 @@ TRAINING = {
 def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     if not _trains(results):
         return
-    recipe = results.plan["recipe"]
+    recipe = results.plan.recipe
     asked = {name: text for name, text in TRAINING.items() if recipe.get(name) is not None}
     said = [
         text.format(_value(name, recipe[name])) for name, text in asked.items() if not _changes_nothing(name, recipe)
@@ -97,7 +97,7 @@ def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
 
 def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     """The fields in which a variant was trained otherwise than the study's recipe says."""
-    recipe = results.plan["recipe"]
+    recipe = results.plan.recipe
     differing: dict[str, dict[str, None]] = {}
     for record in results.records:
         if record.trial["stage"] != "quality":
@@ -112,18 +112,18 @@ def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[
 def _design(results: Results) -> Iterable[str]:
     plan, trials = results.plan, results.trials()
     factors = "; ".join(f"{name} ({', '.join(map(str, levels))})" for name, levels in results.factors.items())
-    design = f"{str(plan['design']).replace('_', ' ')} design" if plan.get("design") else "design"
+    design = f"{plan.design.replace('_', ' ')} design" if plan.design else "design"
     over = f" over {factors}" if factors else ""
     yield f"Design: {design}{over}, {plural(len(results.variants), 'variant')}, baseline {results.baseline}."
-    if plan["seeds"] and _trains(results):
-        yield f"Seeds: {', '.join(map(str, plan['seeds']))}."
-    if plan.get("size"):
-        yield f"The study was run at its size “{plan['size']}”."
-    for stage in plan["stages"]:
+    if plan.seeds and _trains(results):
+        yield f"Seeds: {', '.join(map(str, plan.seeds))}."
+    if plan.size:
+        yield f"The study was run at its size “{plan.size}”."
+    for stage in plan.stages:
         own = trials[(trials["stage"] == stage) & (trials["status"] != "excluded")]["status"]
         if len(own):
             yield f"Of {plural(len(own), f'planned {stage} trial')}: {tally(own)}."
-    for variant, reason in {c["variant"]: c["excluded"] for c in plan["cells"] if c.get("excluded")}.items():
+    for variant, reason in {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}.items():
         yield f"{variant} was left out: {reason}."
     if results.stale:
         stale = plural(len(results.stale), "record")
@@ -156,8 +156,8 @@ def _source(results: Results) -> Iterable[str]:
             f"Of {plural(len(results.records), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
             f"which its commit does not reproduce: {_some(dirty)}."
         )
-    if results.plan.get("command"):
-        yield f"Command: {results.plan['command']}"
+    if results.plan.command:
+        yield f"Command: {results.plan.command}"
 
 
 def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
@@ -179,12 +179,12 @@ def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
             f"Besides variants against the baseline: {', '.join(said)}, each a weighted sum of variants' mIoU, "
             "taken in every seed that all of them have."
         )
-    if margin := results.plan.get("margin"):
+    if margin := results.plan.margin:
         yield (
             "Equivalence is tested by two one-sided Student-t tests against a margin of "
             f"±{column(JUDGED).shown(margin)} points, with Holm's correction over "
             f"{plural(int(rows['p_equivalent'].notna().sum()), 'comparison')}"
-            f"{' of ' + focus if (focus := results.plan.get('focus')) else ''}."
+            f"{' of ' + focus if (focus := results.plan.focus) else ''}."
         )
 
 
@@ -226,7 +226,7 @@ def _speed_protocol(results: Results) -> Iterable[str]:
 
 
 def _trains(results: Results) -> bool:
-    return "quality" in results.plan["stages"]
+    return "quality" in results.plan.stages
 
 
 def _done(results: Results, stage: str) -> list[Mapping[str, Any]]:

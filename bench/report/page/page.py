@@ -156,9 +156,9 @@ def _ablation_files(made: Content) -> Sequence[str]:
 def _data_files(evidence: Evidence, made: Content) -> dict[str, str]:
     tables_made = {name: table for name, table in made.tables.items() if len(table)}
     plan = evidence.results.plan
-    if plan.get("published"):
+    if plan.published:
         tables_made["published"] = evidence.published
-    if "speed" in plan["stages"]:
+    if "speed" in plan.stages:
         tables_made["speed"] = evidence.speedups
     tables_made |= {each.name: each.table if each.data is None else each.data for each in made.figures}
     return {f"data/{name}.csv": table.to_csv(index=False) for name, table in tables_made.items()} | (
@@ -167,7 +167,7 @@ def _data_files(evidence: Evidence, made: Content) -> dict[str, str]:
 
 
 def _page_tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    timed = "speed" in evidence.results.plan["stages"]
+    timed = "speed" in evidence.results.plan.stages
     return {
         "differences": evidence.confounds,
         "crossings": speed.crossings(evidence) if timed else pd.DataFrame(),

@@ -62,7 +62,7 @@ def all_tables(evidence: Evidence) -> dict[str, Table]:
 
 
 def _speed(evidence: Evidence) -> Table:
-    absent = "" if "speed" in evidence.results.plan["stages"] else "the study plans no comparisons of speed"
+    absent = "" if "speed" in evidence.results.plan.stages else "the study plans no comparisons of speed"
     numbers = evidence.speedups
     rows = pd.concat([numbers, speed.comparisons(evidence)], axis="columns")
     columns = {name: Shown(head, keys, cell(head)) for name, (head, keys) in SPEED.items()}
@@ -92,7 +92,7 @@ def _confounds(evidence: Evidence) -> Table:
         "What differs beyond the factors between the two sides of a comparison, and timings that were not alone, noisy "
         "or not steady. A factor's average is made of pairs of variants that differ in it alone."
     )
-    audited = bool(evidence.results.plan.get("audit", {}).get("variants"))
+    audited = bool(evidence.results.plan.audit.variants)
     nothing = "nothing that is known differs" if audited else "the plan holds no facts of the networks to compare"
     return of_text("confounds", known, caption, "" if len(known) else nothing)
 

@@ -24,7 +24,7 @@ def effects_table(evidence: Evidence) -> Table:
     Then the seeds that the difference seen would need and, where the study states a margin, equivalence.
     """
     plan = evidence.results.plan
-    margin = plan.get("margin")
+    margin = plan.margin
     columns = {
         "effect": Shown("Effect of", ("label",), lambda row: str(row["label"])),
         "kind": Shown("Kind", ("kind",), lambda row: str(row["kind"])),
@@ -51,7 +51,7 @@ def effects_table(evidence: Evidence) -> Table:
         "strictest step of that correction. Seeds needed: for the mean difference seen, likewise."
     )
     if claimed := int(rows["p_equivalent"].notna().sum()):
-        focus = plan.get("focus")
+        focus = plan.focus
         caption += (
             f" Equivalent: two one-sided tests with the study's margin, Holm over {plural(claimed, 'comparison')}"
             f"{f' of {focus}' if focus else ''}."

@@ -41,7 +41,7 @@ def tracebacks(results: Results) -> dict[str, str]:
 
 def recipe(evidence: Evidence) -> pd.DataFrame:
     """Setting and value of the recipe, nested ones as ``optimiser.momentum``."""
-    return _pairs(_flat(evidence.results.plan["recipe"]), "Setting")
+    return _pairs(_flat(evidence.results.plan.recipe), "Setting")
 
 
 def protocol(evidence: Evidence) -> pd.DataFrame:
@@ -52,15 +52,15 @@ def protocol(evidence: Evidence) -> pd.DataFrame:
         [r.measured for r in results.records if r.status == "done" and r.trial["stage"] == stage]
         for stage in ("quality", "cost", "speed")
     )
-    classes = plural(len(plan["data"]["classes"]), "class").replace("classs", "classes")
-    data = f"{plan['data']['name']}, {classes}, fingerprint {str(plan['data'].get('fingerprint'))[:12]}"
+    classes = plural(len(plan.data.classes), "class").replace("classs", "classes")
+    data = f"{plan.data.name}, {classes}, fingerprint {str(plan.data.fingerprint)[:12]}"
     rows = {
         "quality": [
             ("Split", _seen(each["split"] for each in quality)),
             ("Images scored", _seen(each["images"] for each in quality)),
             ("Iterations", _seen(each["iterations"] for each in quality)),
             ("Reported", "the last iteration; no best checkpoint is picked"),
-            ("Seeds", ", ".join(str(seed) for seed in plan["seeds"])),
+            ("Seeds", ", ".join(str(seed) for seed in plan.seeds)),
         ],
         "cost": [
             ("Cost input", _seen(f"{_size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
@@ -74,14 +74,14 @@ def protocol(evidence: Evidence) -> pd.DataFrame:
             ("Calls at a time", span([each["calls"] for each in speed])),
         ],
     }
-    planned = [row for stage, own in rows.items() if stage in plan["stages"] for row in own]
+    planned = [row for stage, own in rows.items() if stage in plan.stages for row in own]
     return _pairs([("Data", data), *planned], "Protocol")
 
 
 def provenance(evidence: Evidence) -> pd.DataFrame:
     """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
     results = evidence.results
-    stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan["stages"]]
+    stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan.stages]
     environments = {repr(record.environment): record for record in results.records}  # there are few of them
     facts_of = {text: _facts(record) for text, record in environments.items()}
     found = {
@@ -95,13 +95,15 @@ def provenance(evidence: Evidence) -> pd.DataFrame:
 def definitions(evidence: Evidence) -> pd.DataFrame:
     """The measured columns of the planned stages and what they mean."""
     results = evidence.results
-    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan["stages"]]
+    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan.stages]
     return pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
 
 
 def commits(results: Results) -> list[str]:
     """The commits that made the records, ``(with uncommitted changes)`` where they had any; the plan's if none did."""
-    sources: list[Mapping[str, Any]] = [record.environment for record in results.records] or [results.plan["created"]]
+    sources: list[Mapping[str, Any]] = [record.environment for record in results.records] or [
+        results.plan.created.as_json()
+    ]
     return list(dict.fromkeys(_commit(source) for source in sources))
 
 

@@ -59,7 +59,7 @@ def memory(evidence: Evidence) -> pd.DataFrame:
     ours = _train_bytes(results)
     rows = [
         {
-            "System": each["system"],
+            "System": each.system,
             "Variant": names.get(found.variant, found.variant),
             "Against": names.get(found.other, NOTHING),
             "Published (GB)": found.row["value"],
@@ -74,9 +74,9 @@ def memory(evidence: Evidence) -> pd.DataFrame:
             "Known flaw": found.row["flaw"],
             "Source": found.row["source"],
         }
-        for each in results.plan.get("published", [])
+        for each in results.plan.published
         for found in counterparts(results, each, "cost")
-        if "cost" in results.plan["stages"]
+        if "cost" in results.plan.stages
     ]
     heads = [
         "System", "Variant", "Against", "Published (GB)", "Published ratio",
@@ -95,10 +95,10 @@ def _train_bytes(results: Results) -> dict[str, float]:
 
 
 def _differs(results: Results, row: Mapping[str, str]) -> Iterator[str]:
-    recipe, data = results.plan["recipe"], results.plan["data"]
+    recipe, data = results.plan.recipe, results.plan.data
     done = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
     here = {
-        "data set": ("data", f"{data['name']}, {len(data['classes'])} classes"),
+        "data set": ("data", f"{data.name}, {len(data.classes)} classes"),
         "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", []))),
         "images a step": ("batch_per_gpu", str(recipe.get("batch", ""))),
         "hardware": ("hardware", ", ".join(sorted({str(r.environment.get("device")) for r in done}))),
@@ -124,7 +124,7 @@ def classes(evidence: Evidence) -> pd.DataFrame:
     results, names = evidence.results, evidence.labels
     ours = {(row["variant"], plain(row["class"])): row for row in evidence.classes.to_dict("records")}
     rows: list[dict[str, Any]] = []
-    for each in results.plan.get("published", []):
+    for each in results.plan.published:
         for variant, _, row, _ in counterparts(results, each, "accuracy"):
             found = ours.get((variant, plain(row["class"])))
             if row["metric"] != "iou" or found is None:
@@ -132,7 +132,7 @@ def classes(evidence: Evidence) -> pd.DataFrame:
             differing = compared(results, variant, row)
             rows.append(
                 {
-                    "System": each["system"],
+                    "System": each.system,
                     "Variant": names[variant],
                     "Class": found["class"],
                     "On": on(row),
@@ -166,10 +166,10 @@ def speeds(evidence: Evidence) -> pd.DataFrame:
     Beside it stands our comparison of the same two variants at the same input, or at the one that is nearest in pixels.
     """
     results = evidence.results
-    timed = evidence.speedups.to_dict("records") if "speed" in results.plan["stages"] else []
+    timed = evidence.speedups.to_dict("records") if "speed" in results.plan.stages else []
     rows = [
-        _row(evidence, each["system"], found, timed)
-        for each in results.plan.get("published", [])
+        _row(evidence, each.system, found, timed)
+        for each in results.plan.published
         for found in counterparts(results, each, "speed")
     ]
     return pd.DataFrame(rows, columns=list(SPEED_COLUMNS), dtype=object)
@@ -220,8 +220,8 @@ def _nearest(row: Mapping[str, str], timed: Sequence[Mapping[Any, Any]]) -> Mapp
 
 
 def _differs_in_speed(results: Results, row: Mapping[str, str], ours: Mapping[Any, Any] | None) -> Iterator[str]:
-    classes = len(results.plan["data"]["classes"])
-    yield f"data: {row['data']}, here {results.plan['data']['name']}, {classes} classes"
+    classes = len(results.plan.data.classes)
+    yield f"data: {row['data']}, here {results.plan.data.name}, {classes} classes"
     if ours is None:
         yield "not timed here"
         return

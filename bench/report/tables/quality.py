@@ -36,7 +36,7 @@ def main(evidence: Evidence) -> Table:
     values = evidence.variants
     quality = [name for name in MAIN if values[f"{name}_mean"].notna().any()]
     names = ("variant", *(quality or [IOU]), "n")
-    absent = "" if "quality" in evidence.results.plan["stages"] else "the study plans no quality trials"
+    absent = "" if "quality" in evidence.results.plan.stages else "the study plans no quality trials"
     rows = values[:0] if absent else values
     return _of_variants("main", evidence, rows, names, f"Mean ± standard deviation over seeds. {BEST}", absent)
 

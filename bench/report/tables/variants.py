@@ -35,7 +35,7 @@ def ablation_table(evidence: Evidence) -> Table:
     results, values = evidence.results, evidence.variants
     columns = variant_columns(evidence)
     names = [level_key(factor, OWN) for factor in results.factors] or ["variant"]
-    stages = set(results.plan["stages"])
+    stages = set(results.plan.stages)
     if "quality" in stages:
         boundary = [BOUNDARY] * bool(values[f"{BOUNDARY}_mean"].notna().any())
         names += [JUDGED, "n", "delta", "verdict", *boundary]
@@ -49,7 +49,7 @@ def ablation_table(evidence: Evidence) -> Table:
     absent = "" if stages & {"quality", "cost"} else "the study plans neither quality nor cost trials"
     return Table(
         "ablation", values[:0] if absent else values, columns, tuple(names),
-        f"{results.plan['question']}{how if 'quality' in stages else ''}", {JUDGED: lambda: better},
+        f"{results.plan.question}{how if 'quality' in stages else ''}", {JUDGED: lambda: better},
         required_of(values), absent, remarks(values),
     )  # fmt: skip
 

@@ -72,9 +72,9 @@ def test_intervals_of_one_input_size_stand_side_by_side(tmp_path: Path) -> None:
     assert alone.x == (64**2, 256**2), "one line is not moved"
     plan = json.loads((tmp_path / "study.json").read_text())
     plan["factors"]["neck"].append("fpn")
-    for cell in list(plan["cells"]):
+    for cell in list(plan["trials"]):
         other = {**cell, "key": f"o{cell['key']}", "variant": "neck=fpn", "levels": {"neck": "fpn"}}
-        plan["cells"].append(other)
+        plan["trials"].append(other)
         record = next(each for each in read_all(tmp_path / "records") if each.trial["setting"] == cell["setting"])
         trial = {**record.trial, "variant": "neck=fpn"}
         write(replace(record, key=f"{other['key']}-hw", trial=trial), tmp_path / "records")

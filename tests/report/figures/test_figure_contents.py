@@ -18,7 +18,7 @@ from bench.records.files import RecordError
 from bench.records.record import read, read_all, write
 from bench.report.figures import cost, curves
 from bench.report.figures.all import all_figures
-from bench.report.figures.classes import confusion, differences, notable
+from bench.report.figures.classes import confusion, differences
 from bench.report.figures.cost import attribution, growth
 from bench.report.figures.curves import boundary_by_tolerance, learning_curves
 from bench.report.figures.interactions import interactions
@@ -107,7 +107,7 @@ def test_the_notable_variants_are_the_baseline_the_resolved_and_the_best(
     tmp_path: Path, planted_results: Plant
 ) -> None:
     scores = {A: [0.60, 0.62, 0.61], B: [0.75, 0.60, 0.63], C: [0.650, 0.671, 0.659], D: [0.62, 0.60, 0.61]}
-    assert notable(evidence_of(planted_results(tmp_path, scores=scores)), 3) == [A, C, B]
+    assert evidence_of(planted_results(tmp_path, scores=scores)).most_telling[:3] == [A, C, B]
 
 
 def test_boundary_f_is_drawn_for_each_tolerance_in_both_conventions(tmp_path: Path, planted_results: Plant) -> None:
@@ -273,13 +273,13 @@ def test_only_the_first_variants_have_their_parts_drawn(
 def timed(folder: Path, ratios: dict[int, float]) -> None:
     """Comparisons of B with A, one a side of a square input, in whose blocks the ratio is the given one ± 1 %."""
     plan = json.loads((folder / "study.json").read_text())
-    levels = next(cell["levels"] for cell in plan["cells"] if cell["variant"] == B)
+    levels = next(cell["levels"] for cell in plan["trials"] if cell["variant"] == B)
     template = read_all(folder / "records")[0]
     for side, ratio in ratios.items():
         setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
         setting |= {"phase": "inference", "least_s": 1.0}
         cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
-        plan["cells"].append({**cell, "levels": levels, "setting": setting})
+        plan["trials"].append({**cell, "levels": levels, "setting": setting})
         logs = pd.Series([ratio * 0.99, ratio, ratio * 1.01] * 4).map(math.log).tolist()
         measured: dict[str, Any] = {
             "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": logs, "steady": True, "isolated": True,
@@ -322,9 +322,9 @@ def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: 
     folder = planted(tmp_path, {64: measured([1.0] * 20, [2.0] * 20), 128: measured([1.0] * 20, [3.0] * 20)})
     plan = json.loads((folder / "study.json").read_text())
     for side in (64, 128):
-        cell = next(each for each in plan["cells"] if each["key"] == f"k{side}")
+        cell = next(each for each in plan["trials"] if each["key"] == f"k{side}")
         setting = {**cell["setting"], "batch": 1, "precision": "bfloat16"}
-        plan["cells"].append({**cell, "key": f"b{side}", "setting": setting})
+        plan["trials"].append({**cell, "key": f"b{side}", "setting": setting})
         record = read(folder / "records" / f"k{side}-hw.aaaa1111.json")
         write(replace(record, key=f"b{side}-hw", trial={**record.trial, "setting": setting}), folder / "records")
     (folder / "study.json").write_text(json.dumps(plan))

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from bench.evidence import confounds
 from bench.evidence.evidence import evidence_of
 from bench.records.files import RecordError
 from bench.records.record import read, read_all, write
@@ -190,7 +189,7 @@ def test_trials_in_another_environment_than_the_baselines_are_flagged(tmp_path: 
         "upsampling=jpu, on average": "differs in 1 of 2 pairs",
     }
     assert set(rows["Where"]) == {"torch of quality trials"}
-    assert confounds.confounded(evidence_of(folder).confounds) == list(rows["Compared"])
+    assert evidence_of(folder).confounded == list(rows["Compared"])
 
 
 def test_a_report_of_a_damaged_record_is_refused(tmp_path: Path, planted_results: Plant) -> None:
@@ -206,13 +205,13 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
 ) -> None:
     folder = planted_results(tmp_path, stages=("quality", "cost"))
     plan = json.loads((folder / "study.json").read_text())
-    levels = next(cell["levels"] for cell in plan["cells"] if cell["variant"] == B)
+    levels = next(cell["levels"] for cell in plan["trials"] if cell["variant"] == B)
     template = read_all(folder / "records")[0]
     for side, isolated in ((256, True), (512, True), (1024, False)):
         setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
         setting |= {"phase": "inference", "least_s": 1.0}
         cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
-        plan["cells"].append({**cell, "levels": levels, "setting": setting})
+        plan["trials"].append({**cell, "levels": levels, "setting": setting})
         measured = {
             "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.69, 0.7] * 3, "steady": True,
             "isolated": isolated, "isolation": {"reasons": [] if isolated else ["<b>neighbour</b>"]}, "step_s": {},
@@ -239,7 +238,7 @@ def test_a_study_of_speed_alone_is_called_one_and_shows_no_table_without_rows(
     folder = planted_results(tmp_path)
     plant_speed(folder, B, A, {256: True})
     plan = json.loads((folder / "study.json").read_text())
-    plan |= {"stages": ["speed"], "cells": [cell for cell in plan["cells"] if cell["stage"] == "speed"]}
+    plan |= {"stages": ["speed"], "trials": [cell for cell in plan["trials"] if cell["stage"] == "speed"]}
     (folder / "study.json").write_text(json.dumps(plan))
     page = without_plotly(write_report(folder))
     assert '<p class="kicker">Comparison of speed</p>' in page

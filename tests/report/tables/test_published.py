@@ -13,8 +13,8 @@ import pytest
 
 from bench.evidence.evidence import evidence_of
 from bench.report.tables import published
-from bench.run.plan import make_plan
 from bench.run.resources import here
+from bench.run.schedule import make_schedule
 from bench.study.published.rows import rows
 from bench.study.source import Source
 from bench.study.source import load as load_source
@@ -165,7 +165,7 @@ def test_a_planned_study_carries_what_its_report_needs(tiny_study: Callable[...,
     seeds=(0, 1),"""
     text = study.read_text().replace("    seeds=(0, 1),", declared)
     study.write_text("from bench.study.published.rows import Published\n" + text)
-    plan = make_plan(load_source(Source(str(study))), tmp_path / "results", here())
+    plan = make_schedule(load_source(Source(str(study))), tmp_path / "results", here())
     before = [trial.key for trial in plan.trials]
     plan.write("bench plan tiny.py")
     found = published.accuracy(evidence_of(plan.folder))
@@ -179,7 +179,7 @@ def test_a_planned_study_carries_what_its_report_needs(tiny_study: Callable[...,
     assert "backbone: resnet50, here resnet18 of width 8; initial weights: ImageNet, here random" in row["Differs in"]
     study.write_text(text.replace(declared, "    seeds=(0, 1),"))
     sys.modules.pop("studies.tiny")
-    plain = make_plan(load_source(Source(str(study))), tmp_path / "plain", here())
+    plain = make_schedule(load_source(Source(str(study))), tmp_path / "plain", here())
     assert [trial.key for trial in plain.trials] == before  # no published number changes a trial's identity
 
 
@@ -204,7 +204,7 @@ def test_published_speeds_stand_beside_ours_with_what_differs(tmp_path: Path) ->
     # The other side has no pair of its own; ours is timed as the other side, two images in 0.75 s.
     assert (slower["Variant"], slower["Published"], slower["Against"]) == ("baseline", "18.77 images/s", "—")
     assert (slower["Images/s, ours"], slower["Times as fast, ours"]) == ("2.67", "—")
-    (folder / "study.json").write_text(json.dumps(plan | {"stages": ["speed"], "cells": plan["cells"][:1]}))
+    (folder / "study.json").write_text(json.dumps(plan | {"stages": ["speed"], "trials": plan["trials"][:1]}))
     (faster, _) = published.speeds(evidence_of(folder)).to_dict("records")
     assert "input: 512x512, here 256x256" in faster["Differs in"]
 

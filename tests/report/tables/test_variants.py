@@ -175,8 +175,8 @@ def test_short_labels_say_what_differs_from_the_baseline(tmp_path: Path, planted
 
 def test_labels_that_would_say_the_same_give_way_to_full_names(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
-    plan = dict(evidence_of(folder).results.plan)
-    plan["cells"] = [{**cell, "levels": {"attention": "off", "upsampling": "jpu"}} for cell in plan["cells"]]
+    plan = evidence_of(folder).results.plan.as_json()
+    plan["trials"] = [{**cell, "levels": {"attention": "off", "upsampling": "jpu"}} for cell in plan["trials"]]
     write_json(plan, folder / "study.json")
     assert evidence_of(folder).labels == {A: "baseline", B: B, C: C, D: D}
 
@@ -187,7 +187,7 @@ def test_every_planned_cell_has_an_outcome(tmp_path: Path, planted_results: Plan
     )
     evidence = evidence_of(folder)
     table = protocol.outcomes(evidence)
-    assert len(table) == len(evidence.results.plan["cells"]) == 3 * 3 + 2
+    assert len(table) == len(evidence.results.plan.trials) == 3 * 3 + 2
     assert list(table["Outcome"])[:5] == ["done", "diverged", "done", "missing", "failed"]
     assert list(table["Reason"])[-2:] == ["JPU needs stride 32"] * 2
     assert list(table["Seed"])[-1] == "—"

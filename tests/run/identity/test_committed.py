@@ -158,13 +158,13 @@ def test_an_edit_changes_exactly_the_keys_of_what_it_computes(edit: str, keys: d
 
 @pytest.mark.parametrize("name", ["positive_control", "positive_control-seeds-8-15", "jpu_speed-cpu"])
 def test_committed_records_have_the_keys_of_the_present_source(name: str, tmp_path: Path) -> None:
-    from bench.run.plan import make_plan
     from bench.run.resources import here
+    from bench.run.schedule import make_schedule
     from bench.study.source import Source, load
 
     planned = json.loads((ROOT / "results" / name / "study.json").read_text(encoding="utf-8"))
     path = ROOT / "studies" / f"{planned['name']}.py"
-    plan = make_plan(load(Source(str(path), planned["size"], None, tuple(planned["seeds"]))), tmp_path, here(1, 0))
+    plan = make_schedule(load(Source(str(path), planned["size"], None, tuple(planned["seeds"]))), tmp_path, here(1, 0))
     rows = planned.get("trials", planned.get("cells"))
     assert [trial.key for trial in plan.trials] == [row["key"] for row in rows], (
         f"the records of results/{name} are stale: the code, settings or versions that they were made with have "

@@ -1,4 +1,4 @@
-"""The plan of a study: its trials with their keys, which of them are done, and how long the rest may take."""
+"""The schedule of a study: its trials with their keys, which of them are done, and how long the rest may take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.records.files import read_json, write_json
+from bench.records.files import RecordError, write_json
+from bench.records.forms import build
+from bench.records.plan import VERSION, Plan, read_plan
 from bench.records.record import FINAL, STATUSES, Record, read_all
 from bench.run import environment
 from bench.run.check import Checked, check_cells, facts
@@ -32,7 +34,7 @@ RETRIES = (*STATUSES, NOT_ALONE)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """All trials of a study, and the folder for their results.
 
     Attributes:
@@ -64,7 +66,7 @@ class Plan:
         """Key of each trial that has a record -> its record."""
         # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
-        records = {record.cell_key if elsewhere else record.key: record for record in self._records()}
+        records = {record.planned_key if elsewhere else record.key: record for record in self._records()}
         keys = {trial.key: trial.key if elsewhere else self._record_key(trial) for trial in self.trials}
         return {key: records[own] for key, own in keys.items() if own in records}
 
@@ -72,12 +74,12 @@ class Plan:
         return record_key(trial, self.resources.machine(trial.stage))
 
     def stale(self) -> int:
-        """How many records belong to no trial of this plan: made by other source, settings or data, or other seeds."""
+        """How many records belong to no trial of this schedule: made by other source, settings, data or seeds."""
         return len(self._stale())
 
     def _stale(self) -> list[Record]:
         planned = {trial.key for trial in self.trials}
-        return [record for record in self._records() if record.cell_key not in planned]
+        return [record for record in self._records() if record.planned_key not in planned]
 
     def stale_reasons(self) -> list[str]:
         """Why records belong to no trial of this plan, a line a reason, the commonest first."""
@@ -85,8 +87,8 @@ class Plan:
         reasons: Counter[str] = Counter()
         for record in self._stale():
             key = planned.get(_what_is_measured(record.trial))
-            old = self.earlier.get(record.cell_key)
-            if not is_current(record.cell_key):
+            old = self.earlier.get(record.planned_key)
+            if not is_current(record.planned_key):
                 reasons[f"have keys of an earlier version; give them new ones with: bench rekey {self.folder}"] += 1
             elif key is None:
                 reasons["are of variants, seeds or settings that are not planned now"] += 1
@@ -106,7 +108,7 @@ class Plan:
     def _identity(self) -> dict[str, Any]:
         """What went into the keys of this plan, and into those of records that it has no trial for."""
         now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
-        kept = [self.earlier[key] for key in {r.cell_key: 0 for r in self._stale()} if key in self.earlier]
+        kept = [self.earlier[key] for key in {r.planned_key: 0 for r in self._stale()} if key in self.earlier]
         return packed([*now, *kept])
 
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:
@@ -157,11 +159,11 @@ class Plan:
         """
         return tuple(check_cells(self.study, len(self.loaded.dataset.classes), *self.input_px))
 
-    def document(self, command: str) -> dict[str, Any]:
-        """``study.json``: all that a report needs to know of the study, without importing it."""
+    def document(self, command: str) -> Plan:
+        """The plan as ``study.json`` holds it."""
         study, data = self.study, self.loaded.dataset
-        return {
-            "version": 1,
+        document = {
+            "version": VERSION,
             "name": study.name,
             "folder": self.folder.name,
             "question": study.question,
@@ -184,18 +186,19 @@ class Plan:
                 **environment.commit(Path(__file__).resolve().parent),
             },
             "command": command,
-            "cells": [self._cell_row(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
-            "audit": facts(study, self.checked, *self.input_px),
+            "trials": [self._planned(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
+            "audit": facts(study, self.checked, *self.input_px).as_json(),
             "identity": self._identity(),
         }
+        return build(Plan, document)
 
     def write(self, command: str) -> Path:
         """Write ``study.json`` into the results folder."""
         path = self.folder / "study.json"
-        write_json(self.document(command), path)
+        write_json(self.document(command).as_json(), path)
         return path
 
-    def _cell_row(self, trial: Trial, cell: Cell) -> dict[str, Any]:
+    def _planned(self, trial: Trial, cell: Cell) -> dict[str, Any]:
         return {
             "key": trial.key,
             "variant": trial.variant,
@@ -227,8 +230,8 @@ class Plan:
         return read_all(self.folder / "records")
 
 
-def make_plan(loaded: Loaded, results: Path, resources: Resources) -> Plan:
-    """The plan of a study: cost trials first (they are short and show what does not fit), speed comparisons, then
+def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedule:
+    """The schedule of a study: cost trials first (they are short and show what does not fit), speed comparisons, then
     quality seed by seed.
 
     Raises:
@@ -249,16 +252,15 @@ def make_plan(loaded: Loaded, results: Path, resources: Resources) -> Plan:
                 trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))
         if stage == "cost":
             trials += _comparisons(loaded, fingerprint, resources, keys)
-    return Plan(loaded, folder, resources, tuple(trials), keys, _earlier(folder))
+    return Schedule(loaded, folder, resources, tuple(trials), keys, _earlier(folder))
 
 
 def _earlier(folder: Path) -> dict[str, Explained]:
     """What went into the keys of the plan that a folder holds; empty where it holds none, or none that says so."""
     try:
-        plan = read_json(folder / "study.json")
-    except (OSError, ValueError):
+        return unpacked(read_plan(folder).identity)
+    except (OSError, RecordError):
         return {}
-    return unpacked(plan.get("identity")) if isinstance(plan, dict) else {}
 
 
 def _what_is_measured(trial: Mapping[str, Any]) -> tuple[Any, ...]:
