@@ -134,22 +134,22 @@ def test_plain_values_are_what_they_are_made_from() -> None:
 
 
 def test_a_study_that_changed_is_planned_with_the_reason(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
-    from bench.run.plan import make_plan
+    from bench.run.schedule import make_schedule
     from bench.run.resources import here
     from bench.run.trial import run
     from bench.study.source import Source, load
 
     path = tiny_study()
-    plan = make_plan(load(Source(str(path))), tmp_path / "results", here(1, 0))
+    plan = make_schedule(load(Source(str(path))), tmp_path / "results", here(1, 0))
     plan.write("bench run tiny.py")
     cost = next(trial for trial in plan.trials if trial.stage == "cost")
     run(cost, plan.folder, plan.resources.machine("cost"))
     path.write_text(path.read_text().replace("STUDY = Study(", "import torch\n\ntorch.manual_seed(1)\nSTUDY = Study("))
     changed = path.rename(path.with_name("changed.py"))
-    again = make_plan(load(Source(str(changed))), tmp_path / "results", here(1, 0))
+    again = make_schedule(load(Source(str(changed))), tmp_path / "results", here(1, 0))
     assert again.folder == plan.folder
     assert again.stale() == 1
     assert again.stale_reasons() == ["1 records: source changed: top-level statements"]
     again.write("bench run changed.py")
-    third = make_plan(load(Source(str(changed))), tmp_path / "results", here(1, 0))
+    third = make_schedule(load(Source(str(changed))), tmp_path / "results", here(1, 0))
     assert third.stale_reasons() == again.stale_reasons()

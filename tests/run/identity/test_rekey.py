@@ -138,7 +138,8 @@ def test_a_record_of_another_version_of_a_package_gets_the_key_of_that_version(
         record = json.loads(path.read_text())
         record["environment"]["torch"] = "2.12.0+cu130"
         write_json(record, path)
-    assert rekey(results, tree).compared == ["3 of 3 trials are stale by now: versions changed: torch 2.12.0 → 2.13.0"]
+    now = torch.__version__.partition("+")[0]
+    assert rekey(results, tree).compared == [f"3 of 3 trials are stale by now: versions changed: torch 2.12.0 → {now}"]
 
 
 def test_a_record_of_no_planned_trial_is_left_as_it_is(results: Path, tree: Path) -> None:
