@@ -76,11 +76,11 @@ def _show(compared: comparison.Comparison, form: str, console: Console) -> None:
         return
     sides = {"A": compared.a, "B": compared.b, "Baseline": side_by_side.baseline(compared)}
     console.print(Text("\n".join(f"{name}: {plain(text)}" for name, text in sides.items() if text)), soft_wrap=True)
-    for name, rows in side_by_side.printed(compared).items():
+    for table in side_by_side.tables(compared).values():
         console.print()
-        console.print(Text(side_by_side.TITLES[name], style="italic"))
-        heads = [plain(str(head)) for head in rows.columns]
-        cells = [[plain(str(cell)) for cell in row] for row in rows.itertuples(index=False, name=None)]
+        console.print(Text(table.caption, style="italic"))
+        heads = [plain(head) for head in table.heads]
+        cells = [[plain(text) for text in row] for row in table.cells]
         widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
         if sum(widths) + GAP * (len(widths) - 1) <= console.width:
             console.print(_table(heads, cells))

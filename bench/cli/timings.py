@@ -128,7 +128,7 @@ def speed(
     evidence = evidence_of(schedule.folder)
     console = console_for_people()
     for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):
-        _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)
+        _print_frame(table.without_columns(("differs", "source", "flaw")).printed(), console)
     if evidence.speedups["isolated"].eq(False).any():
         console.print("To measure the timings that were left out again, add --retry not_alone.", highlight=False)
     return ended
