@@ -134,8 +134,8 @@ def test_plain_values_are_what_they_are_made_from() -> None:
 
 
 def test_a_study_that_changed_is_planned_with_the_reason(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
-    from bench.run.schedule import make_schedule
     from bench.run.resources import here
+    from bench.run.schedule import make_schedule
     from bench.run.trial import run
     from bench.study.source import Source, load
 
@@ -149,7 +149,7 @@ def test_a_study_that_changed_is_planned_with_the_reason(tiny_study: Callable[..
     again = make_schedule(load(Source(str(changed))), tmp_path / "results", here(1, 0))
     assert again.folder == plan.folder
     assert again.stale() == 1
-    assert again.stale_reasons() == ["1 records: source changed: top-level statements"]
+    assert again.stale_reasons() == ["1 record: source changed: top-level statements"]
     again.write("bench run changed.py")
     third = make_schedule(load(Source(str(changed))), tmp_path / "results", here(1, 0))
     assert third.stale_reasons() == again.stale_reasons()
