@@ -153,6 +153,21 @@ class Evidence:
         """One row a published value of a variant beside ours; columns :data:`bench.evidence.published.MATCHED`."""
         return published.matched(self.results)
 
+    @cached_property
+    def published_classes(self) -> pd.DataFrame:
+        """One row a published IoU of a class beside ours; columns :data:`bench.evidence.published.CLASSES`."""
+        return published.matched_classes(self.results, self.classes)
+
+    @cached_property
+    def published_memory(self) -> pd.DataFrame:
+        """One row a published training memory beside ours; columns :data:`bench.evidence.published.MEMORY`."""
+        return published.matched_memory(self.results)
+
+    @cached_property
+    def published_speeds(self) -> pd.DataFrame:
+        """One row a published speed beside ours; columns :data:`bench.evidence.published.SPEEDS`."""
+        return published.matched_speeds(self.results, self.speedups)
+
 
 def evidence_of(folder: str | Path) -> Evidence:
     """The evidence that a results folder holds.

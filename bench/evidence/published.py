@@ -1,14 +1,20 @@
-"""Published rows of a study's variants, as ``study.json`` declares them; and training memory beside ours."""
+"""Published numbers of a study's variants beside ours: accuracy, IoU of classes, training memory and speed.
+
+Agreement is claimed only if data set, classes and split are the same: it says if the published difference lies in the
+95 % interval of ours. Other differences are found by comparing the columns of the published row with the recipe.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench.evidence import stats
+from bench.evidence import speedups, stats
 from bench.evidence.stats import NAN
 from bench.protocol.columns import ColumnError, column
 from bench.records.plan import Facts, PublishedRows
@@ -78,6 +84,27 @@ MATCHED = (
     "agreement", "differs", "not_stated", "flaw", "source",
 )  # fmt: skip
 """The columns of :func:`matched`."""
+
+
+CLASSES = (
+    "variant", "class", "mean", "sd", "n", "planned", "value", "flaw", "source", "system", "on", "published", "differs",
+    "not_stated",
+)  # fmt: skip
+"""The columns of :func:`matched_classes`; ``mean`` and ``sd`` are fractions, ``published`` is in per cent."""
+
+
+MEMORY = (
+    "system", "variant", "against", "value", "published", "published_ratio", "train_peak_bytes", "ratio", "measured",
+    "differs", "flaw", "source",
+)  # fmt: skip
+"""The columns of :func:`matched_memory`; ``published`` is in GB as its source says."""
+
+
+SPEEDS = (
+    "system", "variant", "against", "value", "unit", "published", "published_ratio", "images_per_s", "ratio", "low",
+    "high", "setting", "differs", "flaw", "source",
+)  # fmt: skip
+"""The columns of :func:`matched_speeds`; ``published`` is in the unit of its source, the ratios are times as fast."""
 
 
 def matched(results: Results) -> pd.DataFrame:
@@ -223,3 +250,171 @@ def _by_seed(scores: pd.DataFrame, variant: str, metric: str) -> dict[int, float
         return {}
     own = scores[(scores["variant"] == variant) & scores[metric].notna()]
     return {int(seed): float(value) for seed, value in zip(own["seed"], own[metric], strict=True)}
+
+
+SIZE = re.compile(r"(\d+)x(\d+)")
+"""The height and width of a published input."""
+
+
+def matched_classes(results: Results, classes: pd.DataFrame) -> pd.DataFrame:
+    """One row a published IoU of a class that the study has too, beside ours.
+
+    Args:
+        classes: our IoU of each class, as :func:`bench.evidence.classes.scores`.
+    """
+    ours = {(row["variant"], plain(row["class"])): row for row in classes.to_dict("records")}
+    rows = []
+    for declared in results.plan.published:
+        for variant, _, row, _ in counterparts(results, declared, "accuracy"):
+            own = ours.get((variant, plain(row["class"])))
+            if row["metric"] != "iou" or own is None:
+                continue
+            differing = compared(results, variant, row)
+            rows.append(
+                {
+                    **{name: own[name] for name in ("variant", "class", "mean", "sd", "n", "planned")},
+                    **{name: row[name] for name in ("value", "flaw", "source")},
+                    "system": declared.system,
+                    "on": on(row),
+                    "published": float(row["value"]),
+                    "differs": differing.differs,
+                    "not_stated": differing.not_stated,
+                }
+            )
+    return pd.DataFrame(rows, columns=list(CLASSES))
+
+
+def matched_memory(results: Results) -> pd.DataFrame:
+    """One row a published training memory of a variant beside ours: both values, and both over their own other side."""
+    bytes_of = _train_bytes(results)
+    rows = [
+        {
+            "system": declared.system,
+            "variant": found.variant,
+            "against": found.other,
+            "value": found.row["value"],
+            "published": float(found.row["value"]),
+            "published_ratio": _published_ratio(found.row, found.other_row),
+            "train_peak_bytes": bytes_of.get(found.variant, NAN),
+            "ratio": bytes_of.get(found.variant, NAN) / (bytes_of.get(found.other) or NAN),
+            "measured": f"crop {found.row['crop_px']}, {found.row['batch_per_gpu']} images a GPU, "
+            f"{found.row['hardware']}; {found.row['protocol']}",
+            "differs": "; ".join(_differs_in_memory(results, found.row)),
+            "flaw": found.row["flaw"],
+            "source": found.row["source"],
+        }
+        for declared in results.plan.published
+        for found in counterparts(results, declared, "cost")
+        if "cost" in results.plan.stages
+    ]
+    return pd.DataFrame(rows, columns=list(MEMORY))
+
+
+def _train_bytes(results: Results) -> dict[str, float]:
+    """Variant -> bytes of one training step; those of several hardware classes have none to compare."""
+    frame = results.frame()
+    known = frame[(frame["stage"] == "cost") & frame["train_peak_bytes"].notna()]
+    single = known.drop_duplicates("variant", keep=False)
+    return {str(v): float(value) for v, value in zip(single["variant"], single["train_peak_bytes"], strict=True)}
+
+
+def _differs_in_memory(results: Results, row: Mapping[str, str]) -> Iterator[str]:
+    recipe, data = results.plan.recipe, results.plan.data
+    done = results.done("cost")
+    here = {
+        "data set": ("data", f"{data.name}, {len(data.classes)} classes"),
+        "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", []))),
+        "images a step": ("batch_per_gpu", str(recipe.get("batch", ""))),
+        "hardware": ("hardware", ", ".join(sorted({str(r.environment.get("device")) for r in done}))),
+        "memory": ("protocol", ", ".join(sorted({str(r.measured.get("memory_kind")) for r in done}))),
+    }
+    for what, (name, ours) in here.items():
+        if ours and ours != row[name]:
+            yield f"{what}: {row[name]}, here {ours}"
+
+
+def _published_ratio(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
+    return NAN if other is None else float(row["value"]) / float(other["value"])
+
+
+def matched_speeds(results: Results, timings: pd.DataFrame) -> pd.DataFrame:
+    """One row a published speed of a variant, beside our comparison of the same two variants.
+
+    Ours is at the published input, or at the one that is nearest in pixels.
+
+    Args:
+        timings: our comparisons of speed, as :func:`bench.evidence.speedups.frame`.
+    """
+    timed = timings.to_dict("records") if "speed" in results.plan.stages else []
+    rows = [
+        _speed(results, declared.system, found, timed)
+        for declared in results.plan.published
+        for found in counterparts(results, declared, "speed")
+    ]
+    return pd.DataFrame(rows, columns=list(SPEEDS))
+
+
+def _speed(
+    results: Results, system: str, found: Counterpart, timed: Sequence[Mapping[Any, Any]]
+) -> dict[str, str | float]:
+    """A row of :func:`matched_speeds`."""
+    row, ours = found.row, _nearest(found.row, [comparison for comparison in timed if _is_of(comparison, found)])
+    paired = ours is not None and ours["variant"] == found.variant
+    measured = ours if ours is not None and paired else dict.fromkeys(("ratio", "low", "high"), NAN)
+    return {
+        "system": system,
+        "variant": found.variant,
+        "against": found.other,
+        "value": row["value"],
+        "unit": row["unit"],
+        "published": float(row["value"]),
+        "published_ratio": _times(row, found.other_row),
+        "images_per_s": NAN if ours is None else ours["images_per_s" if paired else "against_images_per_s"],
+        **{name: measured[name] for name in ("ratio", "low", "high")},
+        "setting": "" if ours is None else speedups.setting_of(ours).name,
+        "differs": "; ".join(_differs_in_speed(results, row, ours)),
+        "flaw": row["flaw"],
+        "source": row["source"],
+    }
+
+
+def _is_of(timed: Mapping[Any, Any], found: Counterpart) -> bool:
+    """Tell if a comparison timed the variant: on the one side against the published other side, or as the other."""
+    if found.other:
+        return bool((timed["variant"], timed["against"]) == (found.variant, found.other))
+    return found.variant in (timed["variant"], timed["against"])
+
+
+def _nearest(row: Mapping[str, str], timed: Sequence[Mapping[Any, Any]]) -> Mapping[Any, Any] | None:
+    """The comparison whose input is the published one, or nearest in pixels; plain settings before others."""
+    size = SIZE.search(row["input"])
+    known = [each for each in timed if pd.notna(each["ratio"])]
+    if not known or size is None:
+        return None
+    height, width = (int(side) for side in size.groups())
+
+    def distance(each: Mapping[Any, Any]) -> tuple[float, int]:
+        return abs(math.log(each["height"] * each["width"] / (height * width))), len(speedups.setting_of(each).name)
+
+    return min(known, key=distance)
+
+
+def _differs_in_speed(results: Results, row: Mapping[str, str], ours: Mapping[Any, Any] | None) -> Iterator[str]:
+    classes = len(results.plan.data.classes)
+    yield f"data: {row['data']}, here {results.plan.data.name}, {classes} classes"
+    if ours is None:
+        yield "not timed here"
+        return
+    size = f"{ours['height']}x{ours['width']}"
+    if row["input"] != size:
+        yield f"input: {row['input']}, here {size}"
+    yield f"hardware: {row['hardware']}, here {ours['device']}"
+    yield f"protocol: {row['protocol']}; here both sides in turns in one process, {speedups.setting_of(ours).name}"
+
+
+def _times(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
+    """How many times as fast as the published other side: of images per second, or of seconds an image."""
+    if other is None:
+        return NAN
+    value, against = float(row["value"]), float(other["value"])
+    return against / value if row["unit"] == "ms" else value / against

@@ -69,7 +69,7 @@ def conclusion(found: Comparison) -> str:
     counted += [f"{each}." for each in found.lacking]
     worse = [_shortened(each, _names(found)) for each in found.worse]
     more = f" Worse in B: {'; '.join(worse)}." if worse else ""
-    timed = (found.cost["remark"] == DRIFT).any()
+    timed = (found.cost["reason"] == DRIFT).any()
     drift = " Timings are of separate runs: a drift between these is in their ratios; bench speed takes turns."
     return f"{' '.join(counted)}{more}{drift if timed else ''}"
 
@@ -163,7 +163,7 @@ def _cost(names: Mapping[str, str]) -> dict[str, Field]:
         "ratio": fields.ratio("Ratio", "ratio"),
         "interval": fields.bounds("95 % interval", "low", "high"),
         "verdict": fields.stated("Verdict", "verdict"),
-        "remark": fields.stated("Remark", "remark"),
+        "reason": fields.stated("Reason", "reason"),
     }
 
 
@@ -192,7 +192,7 @@ SPEED = {
     "ratio": _times("B over A", "ratio", "low", "high"),
     "p_holm": fields.p_value("p (Holm)", "p_holm"),
     "verdict": fields.stated("Verdict", "verdict"),
-    "remark": fields.stated("Remark", "remark"),
+    "reason": fields.stated("Reason", "reason"),
 }
 """The fields of the comparisons of speed-ups."""
 

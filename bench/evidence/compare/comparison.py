@@ -50,7 +50,7 @@ QUALITY = (
 """Columns of :attr:`Comparison.quality`; values in stored units, differences B - A."""
 
 
-COST = ("variant", "quantity", "hardware", "a", "b", "ratio", "low", "high", "verdict", "remark")
+COST = ("variant", "quantity", "hardware", "a", "b", "ratio", "low", "high", "verdict", "reason")
 """Columns of :attr:`Comparison.cost`; ratios B / A."""
 
 
@@ -223,7 +223,7 @@ def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
 def _counted(variant: str, name: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
     for row in _listed(variant, name, "", one, other, _other_input(name, one, other)):
         less = "same" if row["a"] == row["b"] else "worse" if row["b"] > row["a"] else "better"
-        yield row if row["remark"] else {**row, "ratio": stats.quotient(row["b"], row["a"]), "verdict": less}
+        yield row if row["reason"] else {**row, "ratio": stats.quotient(row["b"], row["a"]), "verdict": less}
 
 
 def _measured(variant: str, name: str, hardware: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
@@ -232,17 +232,17 @@ def _measured(variant: str, name: str, hardware: str, one: Record, other: Record
     if not unlike and name != "latency_s" and len(kinds) > 1:
         unlike = "not compared: another way to read memory"
     for row in _listed(variant, name, hardware, one, other, unlike):
-        if row["remark"]:
+        if row["reason"]:
             yield row
         elif name == "latency_s":
             found = ratio_of_samples(one.measured["latency_s"], other.measured["latency_s"])
-            yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "remark": DRIFT}
+            yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "reason": DRIFT}
         else:
-            yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "remark": "one reading on each side"}
+            yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "reason": "one reading on each side"}
 
 
 def _listed(
-    variant: str, name: str, hardware: str, one: Record, other: Record, remark: str
+    variant: str, name: str, hardware: str, one: Record, other: Record, reason: str
 ) -> Iterator[dict[str, Any]]:
     """A row with both values and no comparison; none if neither side has a value."""
     a, b = (own.get(name, NAN) for own in columns_of("cost", [one.measured, other.measured]))
@@ -250,10 +250,10 @@ def _listed(
         left_out = name == "latency_s" and not all(r.measured.get("isolated", True) for r in (one, other))
         if math.isnan(a) and math.isnan(b) and not left_out:
             return
-        remark = "not compared: a timing was not alone" if left_out else "not compared: one side has none"
+        reason = "not compared: a timing was not alone" if left_out else "not compared: one side has none"
     values = {"a": a, "b": b, "ratio": NAN, "low": NAN, "high": NAN}
     yield {
-        "variant": variant, "quantity": name, "hardware": hardware, **values, "verdict": "", "remark": remark,
+        "variant": variant, "quantity": name, "hardware": hardware, **values, "verdict": "", "reason": reason,
     }  # fmt: skip
 
 

@@ -109,8 +109,9 @@ def _by_tolerance(evidence: Evidence, family: str) -> dict[str, list[Mark]]:
     marks_of = {variant: list[Mark]() for variant in results.variants}
     for tolerance in pixels:
         name = f"{family}_{tolerance}px"
+        scale = column(name).scale
         for variant, own in results.scores(name).items():
-            mean, low, high = mean_interval(value * column(name).scale for value in own.values())
+            mean, low, high = mean_interval([value * scale for value in own.values()])
             marks_of[variant].append((names[variant], tolerance, mean, low, high, len(own)))
     return {variant: rows for variant, rows in marks_of.items() if rows}
 
