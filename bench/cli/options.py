@@ -11,7 +11,6 @@ EXIT_OPEN = 1
 """Some planned cell did not end as done."""
 EXIT_USAGE = 2
 """The command, the study or the data cannot be used as they are; nothing was run."""
-EXIT_INTERRUPTED = 130
 """Stopped by Ctrl-C or SIGTERM."""
 
 StudyFile = Annotated[Path, typer.Argument(help="A study file, such as studies/quickstart.py.", show_default=False)]

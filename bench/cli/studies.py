@@ -5,12 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
-import signal
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from rich.console import Console
 
@@ -19,6 +16,7 @@ from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.run.estimate import pilot_seconds
 from bench.run.plan import RETRIES, Plan, make_plan
+from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.trial import Trial
 from bench.run.trial import run as run_trial
@@ -90,13 +88,14 @@ def run(
     retry: Collection[str] = (),
     trials: Sequence[Trial] | None = None,
     pictures: bool = True,
-) -> tuple[bool, bool]:
-    """Run what is not done, write the report; whether every cell is done or excluded, and whether it was stopped.
+) -> bool:
+    """Run what is not done, write the report; whether every cell is done or excluded.
 
     ``trials`` names those of the plan to look at, instead of all; ``pictures`` is whether they are kept.
 
     Raises:
         BenchError: before any trial, for whatever makes the study impossible to run.
+        Stopped: on Ctrl-C or SIGTERM, after the running trials are recorded and the report is written.
     """
     for each in retry:
         if each not in RETRIES:
@@ -106,25 +105,27 @@ def run(
     from bench.run.execute import execute
 
     console = console_for_people()
-    with _only_run(made.folder), _stoppable():
+    with _only_run(made.folder):
         made.write(_command(argv))
         chosen = made.trials if trials is None else trials
         todo = [each for each in made.pending(retry) if each in chosen]
         console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials done, {len(todo)} to run.", highlight=False)
-        stopped = False
+        stopped: Stopped | None = None
         tally = Tally(todo, {stage: made.resources.at_a_time(stage) for stage in STAGES})
         try:
             if todo:
                 with display_for(tally, console) as display:
                     execute(todo, made.folder, made.resources, display, timeout_s=timeout_s, pictures=pictures)
-        except KeyboardInterrupt:
-            stopped = True
+        except Stopped as error:
+            stopped = error
         still_open = _say_open(made, chosen, console)  # first: it stays true if the report fails
         page = write_report(made.folder)
     console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False, markup=False)
-    if stopped:
-        console.print("Stopped. Run the same command again to go on.")
-    return still_open, stopped
+    if stopped is not None:
+        console.print(f"Stopped by {stopped.name}. Run the same command again to go on.", highlight=False)
+        stopped.told = True
+        raise stopped
+    return still_open
 
 
 def trial(made: Plan, variant: str, stage: str, *, pictures: bool = True) -> bool:
@@ -199,17 +200,3 @@ def _only_run(folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does."""
-
-    def stop(signum: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -106,7 +106,7 @@ def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, 
 
 def speed(
     made: Plan, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
-) -> tuple[bool, bool]:
+) -> bool:
     """Run the comparisons of a plan and print them; whether all are done, and whether it was stopped.
 
     Raises:
@@ -119,14 +119,14 @@ def speed(
     trials = [each for each in made.trials if each.stage == "speed" and (not wanted or each.variant in wanted)]
     if not trials:
         raise StudyError(f"nothing to compare: {', '.join(sorted(wanted))} is the other side itself")
-    ended = studies.run(made, argv, timeout_s=timeout_s, retry=retry, trials=trials)
+    whole = studies.run(made, argv, timeout_s=timeout_s, retry=retry, trials=trials)
     results = records.load(made.folder)
     console = console_for_people()
     for table in (report.comparisons(results), report.crossings(results), published.speeds(results)):
         _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)
     if speedups.frame(results)["isolated"].eq(False).any():
         console.print("What was left out is measured again with --retry not_alone.", highlight=False)
-    return ended
+    return whole
 
 
 UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
