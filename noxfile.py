@@ -57,6 +57,18 @@ def contract(session: nox.Session) -> None:
 
 
 @nox.session
+def cases(session: nox.Session) -> None:
+    """Every case of a folder (default: tests/cases): situations of users, with what `bench` is expected to do."""
+    run(session, "python", "tests/run_cases.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """A thousand damaged inputs of each kind: records, plans, checkpoints, studies, data. Arguments: tests/fuzz.py."""
+    run(session, "python", "tests/fuzz.py", *session.posargs)
+
+
+@nox.session
 def quickstart(session: nox.Session) -> None:
     """The quickstart study from nothing to its report; arguments go to `bench run`."""
     run(session, "bench", "run", "studies/quickstart.py", *session.posargs)

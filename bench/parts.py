@@ -1,8 +1,8 @@
-"""Levels and Parts: what a network is put together from, before any of it is built.
+"""Levels and Parts: the descriptions from which a network is put together, before any of it is built.
 
 A component is an ``nn.Module`` whose constructor follows one rule: **positional parameters are facts** derived from
 its neighbours (``levels``, ``num_classes``), **keyword-only parameters with defaults are choices** that a study may
-vary. The signature is the configuration schema, so nothing has to be registered or declared twice:
+vary. The signature is the configuration schema, so that no component is registered or declared twice:
 
 >>> part(JPU, width=256)
 JPU(width=256, dilations=(1, 2, 4, 8))
@@ -23,25 +23,26 @@ T = TypeVar("T")
 
 
 class BenchError(Exception):
-    """A mistake that its message explains and says how to mend; the command line shows it without a traceback."""
+    """A user's mistake. The message says what is wrong and how to mend it; the command line shows no traceback."""
 
 
 class ChoiceError(BenchError, ValueError):
-    """A choice that a component does not have, or a value that it does not allow."""
+    """A choice that a component does not have, or a value that the choice does not allow."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """Channels and output stride of one feature map.
+    """The number of channels and the output stride of one feature map.
 
-    A map at stride ``s`` of an H x W image is ``ceil(H / s)`` x ``ceil(W / s)``; sizes are never assumed divisible.
+    At stride ``s``, the map of an H x W image has ``ceil(H / s)`` x ``ceil(W / s)`` values. No code may assume that the
+    size of an image is divisible by the stride.
     """
 
     channels: int
     stride: int
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of this level's map for an image of ``height`` x ``width`` pixels."""
+        """The height and width of this level's map for an image of ``height`` x ``width`` pixels."""
         return math.ceil(height / self.stride), math.ceil(width / self.stride)
 
 
@@ -50,7 +51,7 @@ Levels = tuple[Level, ...]
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number, for ``Annotated[float, Range(0, 1)]``; ``None`` leaves that side open."""
+    """The bounds of a number, for ``Annotated[float, Range(0, 1)]``; ``None`` leaves that side open."""
 
     ge: float | None = None
     le: float | None = None
@@ -83,19 +84,19 @@ Positive = Annotated[float, Range(gt=0)]
 
 @dataclass(frozen=True)
 class Part(Generic[T]):
-    """A class with its choices bound, not yet built. Make one with :func:`part`.
+    """A component's class with its choices bound, not yet built. Make one with :func:`part`.
 
     Attributes:
         cls: the component's class.
-        choices: every choice in the order of the signature, defaults filled in, so that a record shows the value that
-            was used even after a default changes.
+        choices: all choices with their values, in the order of the signature. Defaults are filled in, so that a record
+            shows the value that was used even after a default changes.
     """
 
     cls: type[T]
     choices: tuple[tuple[str, Any], ...]
 
     def build(self, *facts: Any) -> T:
-        """An instance, given the facts that its neighbours determine."""
+        """Build the component from the facts that its neighbours determine."""
         return self.cls(*facts, **dict(self.choices))
 
     def having(self, **changes: Any) -> Part[T]:
@@ -113,7 +114,7 @@ class Part(Generic[T]):
         return f"{self.cls.__name__}({', '.join(f'{name}={_show(value)}' for name, value in self.choices)})"
 
     def describe(self) -> dict[str, Any]:
-        """The Part as JSON-ready data: qualified class name and every choice."""
+        """The Part as JSON-ready data: the qualified name of its class and all its choices."""
         return {
             "class": f"{self.cls.__module__}.{self.cls.__qualname__}",
             "choices": {name: plain(value) for name, value in self.choices},
@@ -121,12 +122,12 @@ class Part(Generic[T]):
 
 
 def part(cls: type[T], /, **choices: Any) -> Part[T]:
-    """Bind choices to a component's class, checking them against its signature.
+    """Bind choices to a component's class, and check them against its signature.
 
     Raises:
-        ChoiceError: for a choice that the class does not have, one that it needs and did not get, or a value outside
-            its annotation.
-        TypeError: for a class whose signature cannot be a schema (``**kwargs``).
+        ChoiceError: if the class does not have one of the choices, if a choice without a default is missing, or if a
+            value does not fit its annotation.
+        TypeError: if the signature cannot serve as a schema because it has ``*args`` or ``**kwargs``.
     """
     schema = choices_of(cls)
     owner = cls.__name__
@@ -146,7 +147,7 @@ def part(cls: type[T], /, **choices: Any) -> Part[T]:
 
 
 def choices_of(cls: type) -> Mapping[str, tuple[Any, Any]]:
-    """The choices of a component: name -> (annotation, default), in signature order."""
+    """The choices of a component, as name -> (annotation, default), in the order of the signature."""
     parameters = inspect.signature(cls).parameters.values()
     hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"), include_extras=True)
     for parameter in parameters:
@@ -161,7 +162,7 @@ def choices_of(cls: type) -> Mapping[str, tuple[Any, Any]]:
 
 
 def mismatch(value: Any, annotation: Any) -> str | None:
-    """Why ``value`` does not fit ``annotation``, as "expected …, got …"; ``None`` if it does."""
+    """The reason why ``value`` does not fit ``annotation``, as "expected …, got …"; ``None`` if it fits."""
     return None if _fits(value, annotation) else f"expected {_spell(annotation)}, got {_show(value)}"
 
 
@@ -175,7 +176,7 @@ def plain(value: Any) -> Any:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name closest to a misspelt one as a hint, `` (did you mean 'x'?)``, or nothing."""
+    """A hint at the known name that is closest to a misspelt one, `` (did you mean 'x'?)``, or an empty text."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
@@ -220,14 +221,14 @@ def _fits(value: Any, annotation: Any) -> bool:
 
 
 def _wants_float(annotation: Any) -> bool:
-    """Whether ``1`` stands for ``1.0`` here: equal settings must print, hash and be recorded alike."""
+    """True if a choice is a float, so that ``1`` is stored as ``1.0``: equal choices must print and hash alike."""
     return annotation is float or (
         typing.get_origin(annotation) is Annotated and typing.get_args(annotation)[0] is float
     )
 
 
 def _is_frozen(value: Any) -> bool:
-    """Whether a value can be a choice: hashable, so that a Part is too, and the same whenever it is read."""
+    """True if a value is hashable. Only such a value can be a choice, because a Part must be hashable too."""
     try:
         hash(value)
     except TypeError:

@@ -10,6 +10,7 @@ from benchmarks.counting import counting
 from benchmarks.null import null
 from benchmarks.quality import boundary, confusion
 from benchmarks.report import report
+from benchmarks.report_calls import report_calls
 from benchmarks.upsampling import upsampling
 
 MEASUREMENTS: dict[str, Callable[[], None]] = {
@@ -20,6 +21,7 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "counting": counting,
     "null": null,
     "report": report,
+    "report_calls": report_calls,
     "upsampling": upsampling,
 }
 

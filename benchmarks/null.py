@@ -36,7 +36,7 @@ def null() -> None:
     finally:
         torch.set_num_threads(threads)
     covered = sum(each.low <= 1 <= each.high for each in intervals)
-    half_width = statistics.median(each.half_width for each in intervals)
+    half_width = statistics.median((each.high - each.low) / 2 / each.ratio for each in intervals)
     blocks = statistics.median(each.n for each in intervals)
     error = statistics.stdev(math.log(each.ratio) for each in intervals)
     what = (

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import evidence_of
 from bench.records.files import json_text
-from bench.records.results import load
 from bench.report.page.page import files, write_report
 from bench.report.tables import catalogue
 
@@ -45,13 +45,13 @@ def report() -> None:
         folder = Path(name) / "planted"
         count = plant(folder)
         start = time.perf_counter()
-        results = load(folder)
+        evidence = evidence_of(folder)
         loaded = time.perf_counter()
-        results.frame()
+        evidence.results.frame()
         framed = time.perf_counter()
-        files(results, catalogue.all_tables(results).values())
+        files(evidence, catalogue.all_tables(evidence).values())
         tabled = time.perf_counter()
-        del results  # ``bench report`` holds none beside its own
+        del evidence  # ``bench report`` holds none beside its own
         start_of_page = time.perf_counter()
         page = write_report(folder)
         written = time.perf_counter()
@@ -88,11 +88,11 @@ def _cells(index: int, shared: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _plan(cells: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "version": 1, "name": "planted", "question": "What do ten thousand records take?", "factors": FACTORS,
+        "version": 2, "name": "planted", "question": "What do ten thousand records take?", "factors": FACTORS,
         "baseline": cells[0]["variant"], "baseline_levels": cells[0]["levels"], "seeds": list(range(SEEDS)),
         "stages": ["quality", "cost"], "recipe": {"iterations": 1000}, "final": False, "size": None,
         "data": {"name": "planted", "classes": list(CLASSES), "fingerprint": "0" * 16},
-        "created": {"commit": "c0ffee", "dirty": False}, "command": "python -m benchmarks report", "cells": cells,
+        "created": {"commit": "c0ffee", "dirty": False}, "command": "python -m benchmarks report", "trials": cells,
         "audit": _audit({cell["variant"]: cell["levels"] for cell in cells}),
     }  # fmt: skip
 

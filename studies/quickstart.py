@@ -1,55 +1,43 @@
 """Do attention, joint upsampling and a gated shape stream help a small network, and what do they cost?
 
-Synthetic scenes, a narrow ResNet-18, 2×2×2 cells × 3 seeds. About 5 minutes on two CPU cores.
+Scenes and backbone of the positive control, in which each of the three has something to do; 2×2×2 cells × 5 seeds.
+About 5 minutes on two CPU cores. The recipe was chosen with seeds 100 to 134. All other sets of seeds that were run,
+each with the effects of attention, upsampling and gate on average, in points of mIoU, every one resolved as better:
+seeds 10 to 14: 16.5, 15.7, 7.0; 20 to 24: 15.8, 14.3, 8.6; 30 to 34: 16.6, 16.1, 6.8.
 
     bench run studies/quickstart.py
 """
 
-from bench import Factor, Recipe, Study, Variant, adding, change, choose, part
-from bench.data import Synthetic
-from bench.network import JPU, BoundaryLoss, DualAttentionHead, FCNHead, GatedShapeStream, ResNet, SegmentationLoss
+from bench import Factor, Recipe, Study, Variant, adding, change, part
+from bench.data import ControlScenes
+from bench.network import JPU, BoundaryLoss, DualAttentionHead, FCNHead, GatedShapeStream, SegmentationLoss
+from bench.network.backbones.shallow import ShallowBackbone
 
+# One supervised output, as the FCN head has: with three, "attention" would also mean two more losses.
+ATTENTION = change(head=part(DualAttentionHead, width=64, reduction=1, branch_logits=False, dropout=0.0))
+STREAM = part(GatedShapeStream, widths=(8, 8, 4, 4), stride=4)
+GATE = change(shape_stream=STREAM, losses=adding(part(BoundaryLoss, weight=1)))
 STUDY = Study(
     name="quickstart",
     question="Do attention, joint pyramid upsampling and a gated shape stream help, and what does each cost?",
     base=Variant(
-        backbone=part(ResNet, depth=18, width=16, output_stride=8),
-        head=part(FCNHead, width=32),
-        losses=(part(SegmentationLoss),),
+        backbone=part(ShallowBackbone), head=part(FCNHead, width=64, dropout=0.0), losses=(part(SegmentationLoss),)
     ),
     factors=(
-        # One supervised output on both sides: with three, "attention" would also mean two more losses.
-        Factor(
-            "attention", {"off": change(), "on": change(head=part(DualAttentionHead, width=32, branch_logits=False))}
-        ),
-        Factor(
-            "upsampling",
-            {"dilated": change(), "jpu": change(backbone=choose(output_stride=32), neck=part(JPU, width=32))},
-            about=("backbone", "neck"),
-        ),
-        Factor(
-            "gate",
-            {
-                "off": change(),
-                "on": change(
-                    shape_stream=part(GatedShapeStream, widths=(16, 8, 8, 4), stride=2),
-                    losses=adding(part(BoundaryLoss, weight=1)),
-                ),
-            },
-            about=("shape_stream", "losses"),
-        ),
+        Factor("attention", {"off": change(), "on": ATTENTION}),
+        Factor("upsampling", {"none": change(), "jpu": change(neck=part(JPU, width=16, dilations=(1, 2)))}),
+        Factor("gate", {"off": change(), "on": GATE}, about=("shape_stream", "losses")),
     ),
-    baseline={"attention": "off", "upsampling": "dilated", "gate": "off"},
+    baseline={"attention": "off", "upsampling": "none", "gate": "off"},
     recipe=Recipe(
-        data=part(Synthetic, height_px=64, width_px=96, val_images=48),
-        crop_px=(64, 96),  # whole scenes: what is lit depends on the sky
+        data=part(ControlScenes),
+        crop_px=(128, 64),  # whole scenes: what is lit depends on the sky
         scale=(1.0, 1.0),
-        iterations=100,
-        batch=8,
+        iterations=600,
+        batch=2,
         learning_rate=0.1,
         head_lr_factor=1.0,
-        eval_batch=8,
-        latency_samples=20,
+        poly_power=0.3,  # a high rate to the end: attention learns its cue late
     ),
-    seeds=(0, 1, 2),
+    seeds=(0, 1, 2, 3, 4),
 )

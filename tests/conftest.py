@@ -106,7 +106,7 @@ def plant(
                     record = replace(record, measured={**record.measured, **more})
                 write(record, folder / "records")
     document = {
-        "version": 1,
+        "version": 2,
         "name": "planted",
         "question": "Does attention help?",
         "factors": {factor: list(levels) for factor, levels in factors.items()},
@@ -120,7 +120,7 @@ def plant(
         "size": None,
         "created": {"commit": "c0ffee0c0ffee0", "dirty": False},
         "command": "bench run studies/planted.py",
-        "cells": cells,
+        "trials": cells,
         "audit": {},
     }
     write_json({**document, **plan}, folder / "study.json")

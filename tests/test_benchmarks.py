@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from benchmarks import __main__ as command
 from benchmarks import attention, counting, quality
 from benchmarks.attention import Storages
 from benchmarks.plain import PlainPositionAttention
+from benchmarks.report_calls import CALLS_OF_BB4439A, calls, report_calls
 from benchmarks.street import street
 
 LINE = r"bench {}: ours=[\d.]+ other=[\d.]+ ratio=([\d.]+) \(.+, (MiB|s)\)"
@@ -113,3 +115,27 @@ def test_without_a_name_the_measurements_are_listed_and_an_unknown_one_is_refuse
     assert all(f"{name}: " in listed for name in ("attention_memory", "attention_time"))
     assert command.main(["attention_speed"]) == 2
     assert "no measurement attention_speed; there are attention_memory, attention_time" in capsys.readouterr().err
+
+
+def test_only_calls_straight_from_one_module_of_the_package_into_another_are_counted() -> None:
+    sources = {
+        "bench.low": "def low():\n    return inner()\n\ndef inner():\n    return 1\n",
+        "bench.high": "def high():\n    return [low() for _ in range(3)] + sorted([2, 1], key=lambda value: -value)\n",
+        "elsewhere": "def elsewhere():\n    return low() + len(high())\n",
+    }
+    names: dict[str, Any] = {}
+    for module, source in sources.items():
+        space: dict[str, Any] = {"__name__": module, **names}
+        exec(source, space)
+        names |= {name: value for name, value in space.items() if callable(value)}
+    assert calls(names["elsewhere"]) == {("bench.high", "bench.low"): 3}
+
+
+def test_a_report_calls_across_modules_at_most_as_often_as_before_the_rooms(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = []
+    for _ in range(2):
+        report_calls()
+        counts.append(re.search(r"bench report_calls: ours=(\d+) other=(\d+)", capsys.readouterr().out))
+    first, second = (int(match[1]) for match in counts if match)
+    assert first == second
+    assert 0 < first <= CALLS_OF_BB4439A

@@ -20,7 +20,7 @@ ROOMS = {
     "network": {"parts", "protocol", "data"},
     "records": {"parts", "protocol"},
     "training": {"parts", "protocol", "data", "network"},
-    "study": {"parts", "protocol", "data", "network"},
+    "study": {"parts", "protocol", "data", "network", "records"},
     "measure": {"parts", "protocol", "data", "network", "training"},
     "evidence": {"parts", "protocol", "records", "study"},
     "run": {"parts", "protocol", "data", "network", "records", "training", "study", "measure"},
@@ -185,7 +185,7 @@ def test_everything_that_a_package_offers_is_there(package: str) -> None:
         ("bench.report.page.page", "import torch\nfrom bench import run", "bench.report.page.page imports bench.run"),
         ("bench.report.page.page", "import torch", "bench.report.page.page imports torch"),
         ("bench.run.trial", "import ray", "bench.run.trial imports ray"),
-        ("bench.run.plan", "def f():\n    from ray import tune", "bench.run.plan imports ray"),
+        ("bench.run.schedule", "def f():\n    from ray import tune", "bench.run.schedule imports ray"),
         ("bench.run.execute", "import optuna", "bench.run.execute imports optuna"),
         ("bench.training.loop", "from .. import study", "bench.training.loop imports bench.study"),
         (

@@ -137,6 +137,26 @@ def trial(
         raise typer.Exit(EXIT_OPEN)
 
 
+@app.command()
+def rekey(
+    folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
+    source: Annotated[
+        Path | None,
+        typer.Option(help="A checkout of the source that made the records; by default the plan's commit."),
+    ] = None,
+    assume_installed: Annotated[
+        bool, typer.Option("--assume-installed", help="Take installed versions where the records name none.")
+    ] = False,
+) -> None:
+    """Give records of an earlier bench the keys of this one, where the source proves that they are the same trials.
+
+    Both keys of every trial are built from the source that made the records. What cannot be proven is left as it is.
+    """
+    from bench.cli import studies
+
+    studies.rekey(folder, source, assume_installed=assume_installed)
+
+
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A state dict of an original implementation.", show_default=False)],
     study: StudyFile,

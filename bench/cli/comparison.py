@@ -15,6 +15,7 @@ from rich.text import Text
 from bench.evidence.compare import comparison
 from bench.evidence.compare.sides import side
 from bench.parts import BenchError, nearest
+from bench.protocol.columns import JUDGED
 from bench.protocol.words import NOTHING
 from bench.records.files import write_text
 from bench.report import comparison as side_by_side
@@ -44,7 +45,7 @@ def compare(a: str, b: str, quantities: Sequence[str], form: str, output: Path |
         raise ComparisonError(f"--format {form!r}: expected one of {', '.join(known)}{nearest(form, known)}")
     if fail_on not in (None, "worse"):
         raise ComparisonError(f"--fail-on {fail_on!r}: expected 'worse'")
-    found = comparison.compare(side(a), side(b), quantities or comparison.JUDGED)
+    found = comparison.compare(side(a), side(b), quantities or (JUDGED,))
     if output is None:
         _show(found, form, Console())
     else:

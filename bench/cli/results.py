@@ -144,7 +144,6 @@ def export(
 
 def _write(folder: Path, form: str | None) -> None:
     """Write the report, and with a format its figures as files."""
-    from bench.records.results import load
     from bench.report.page.page import write_report
 
     if form is not None:
@@ -154,28 +153,29 @@ def _write(folder: Path, form: str | None) -> None:
     page = write_report(folder)
     _say(f"Report: {page.resolve()}")
     if form is not None:
+        from bench.evidence.evidence import evidence_of
         from bench.report.figures.all import all_figures
         from bench.report.figures.files import write_figures
 
-        written = write_figures(all_figures(load(folder)), page.parent / "figures", form)
+        written = write_figures(all_figures(evidence_of(folder)), page.parent / "figures", form)
         _say(f"Figures: {len(written)} in {page.parent / 'figures'}")
 
 
 def _table(folder: Path, name: str, columns: str | None, form: str | None) -> str:
-    from bench.records.results import load
+    from bench.evidence.evidence import evidence_of
     from bench.report.tables import catalogue
 
     names = [each.strip() for each in columns.split(",")] if columns is not None else []
-    return catalogue.written(catalogue.table(load(folder), name, names), "markdown" if form is None else form)
+    return catalogue.written(catalogue.table(evidence_of(folder), name, names), "markdown" if form is None else form)
 
 
 def _methods(folder: Path, form: str | None) -> str:
-    from bench.records.results import load
+    from bench.evidence.evidence import evidence_of
     from bench.report.page import methods
 
     if form not in (None, "markdown", "latex"):
         raise BenchError(f"--methods is written as markdown or latex, not as {form!r}")
-    said = methods.methods(load(folder))
+    said = methods.methods(evidence_of(folder))
     return methods.as_latex(said) if form == "latex" else methods.as_markdown(said)
 
 

@@ -15,9 +15,10 @@ from bench.cli.display import Tally, console_for_people, display_for, spell_s, t
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.run.estimate import pilot_seconds
-from bench.run.plan import RETRIES, Plan, make_plan
+from bench.run.identity.rekey import rekey as rekeyed
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
+from bench.run.schedule import RETRIES, Schedule, make_schedule
 from bench.run.trial import Trial
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
@@ -39,7 +40,7 @@ def source(study: Path, size: str | None, data: str | None, seeds: str | None, f
     return Source(str(study.resolve()), size, data, chosen, final)
 
 
-def planned(what: Source, results: Path, cpus: int | None, gpus: float | None, address: str | None = None) -> Plan:
+def planned(what: Source, results: Path, cpus: int | None, gpus: float | None, address: str | None = None) -> Schedule:
     """The plan of a study, its data checked.
 
     Raises:
@@ -47,10 +48,10 @@ def planned(what: Source, results: Path, cpus: int | None, gpus: float | None, a
     """
     loaded = load_source(what)
     loaded.dataset.check()
-    return make_plan(loaded, results, here(cpus, gpus, address))
+    return make_schedule(loaded, results, here(cpus, gpus, address))
 
 
-def plan(made: Plan, argv: Sequence[str]) -> None:
+def plan(made: Schedule, argv: Sequence[str]) -> None:
     """Print the trials, and how long those that are left may take; write ``study.json``."""
     console = console_for_people()
     made.write(_command(argv))
@@ -65,10 +66,15 @@ def plan(made: Plan, argv: Sequence[str]) -> None:
     stale = made.stale()
     if stale:
         console.print(
-            f"{stale} records belong to no planned cell: source, settings or data changed since. They are kept, and "
-            "left out of the report.",
-            highlight=False,
+            f"{stale} records belong to no planned cell. They are kept, and left out of the report.", highlight=False
         )
+        for reason in made.stale_reasons():
+            console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+    notes = made.notes()
+    if notes:
+        console.print("It cannot be told which code is run here, so all that may be meant counts in the keys:")
+        for note in notes:
+            console.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
     todo = made.pending()
     console.print(
         f"{len(made.trials) - len(todo)} of {len(made.trials)} trials done, {len(todo)} to run.", highlight=False
@@ -81,7 +87,7 @@ def plan(made: Plan, argv: Sequence[str]) -> None:
 
 
 def run(
-    made: Plan,
+    made: Schedule,
     argv: Sequence[str],
     *,
     timeout_s: float | None = None,
@@ -128,7 +134,7 @@ def run(
     return still_open
 
 
-def trial(made: Plan, variant: str, stage: str, *, pictures: bool = True) -> bool:
+def trial(made: Schedule, variant: str, stage: str, *, pictures: bool = True) -> bool:
     """Run one trial in this process, with or without keeping pictures; whether it is done.
 
     Raises:
@@ -156,13 +162,29 @@ def trial(made: Plan, variant: str, stage: str, *, pictures: bool = True) -> boo
     return record.status == "done"
 
 
+def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> None:
+    """Give the records of a results folder keys of the present version; say how many, and which of them are stale.
+
+    Raises:
+        BenchError: for what cannot be proven; nothing is changed then.
+    """
+    console = console_for_people()
+    with _only_run(folder):
+        made = rekeyed(folder, source_tree, assume_installed=assume_installed)
+    console.print(f"{made.records} records of {len(made.trials)} planned trials have new keys.", highlight=False)
+    for reason, count in made.untouched.items():
+        console.print(f"{count} records are left as they are: {reason}.", highlight=False)
+    for line in made.compared or ("The present source has the same keys: the records stand for it as it is.",):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_excluded(study: Study, console: Console) -> None:
     """Name the cells that are not run, with the reasons."""
     for cell in study.excluded():
         console.print(f"excluded: {cell.name}: {cell.reason}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _say_open(made: Plan, trials: Sequence[Trial], console: Console) -> bool:
+def _say_open(made: Schedule, trials: Sequence[Trial], console: Console) -> bool:
     """Name the trials that did not end as done, and say whether there are none."""
     statuses = made.statuses()
     unfinished = [(each, statuses[each.key]) for each in trials if statuses[each.key] != "done"]

@@ -13,15 +13,14 @@ from rich.console import Console
 
 from bench.cli import studies
 from bench.cli.display import console_for_people
-from bench.evidence import speedups
+from bench.evidence.evidence import evidence_of
 from bench.protocol.recipe import Precision
 from bench.protocol.setting import Mode, Setting
-from bench.records import results as records
 from bench.records.files import write_json
 from bench.run import environment
 from bench.run.limits import Attempt, Question, in_child, search
-from bench.run.plan import Plan, make_plan
 from bench.run.resources import here
+from bench.run.schedule import Schedule, make_schedule
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.speed import Speed
@@ -86,7 +85,7 @@ def parse_levels(text: str) -> dict[str, str]:
     return {factor: level for factor, _, level in terms}
 
 
-def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Plan:
+def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Schedule:
     """The plan with the study's own comparisons, or with those of ``sweep`` in a results folder of their own.
 
     Raises:
@@ -101,11 +100,11 @@ def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, 
         raise StudyError(
             f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
         )
-    return make_plan(replace(loaded, study=study), results, here(cpus, gpus))
+    return make_schedule(replace(loaded, study=study), results, here(cpus, gpus))
 
 
 def speed(
-    made: Plan, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
+    made: Schedule, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
 ) -> bool:
     """Run the comparisons of a plan and print them; whether all are done, and whether it was stopped.
 
@@ -120,11 +119,11 @@ def speed(
     if not trials:
         raise StudyError(f"nothing to compare: {', '.join(sorted(wanted))} is the other side itself")
     whole = studies.run(made, argv, timeout_s=timeout_s, retry=retry, trials=trials)
-    results = records.load(made.folder)
+    evidence = evidence_of(made.folder)
     console = console_for_people()
-    for table in (report.comparisons(results), report.crossings(results), published.speeds(results)):
+    for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):
         _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)
-    if speedups.frame(results)["isolated"].eq(False).any():
+    if evidence.speedups["isolated"].eq(False).any():
         console.print("What was left out is measured again with --retry not_alone.", highlight=False)
     return whole
 

@@ -1,6 +1,6 @@
-"""What a data set is to the harness: named classes and three splits of (image, label) pairs.
+"""The contract of a data set: named classes and three splits of (image, label) pairs.
 
-Images ``3 H W`` uint8 RGB, labels ``H W`` uint8 class indices with :data:`IGNORE` where nothing is known.
+Images are ``3 H W`` uint8 RGB. Labels are ``H W`` uint8 class indices; a pixel of unknown class is :data:`IGNORE`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from torch import Tensor
 from bench.parts import BenchError
 
 IGNORE = 255
-"""The label of void pixels, in every data set: no loss, no metric."""
+"""The label of void pixels in every data set. They count in no loss and in no metric."""
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
 class DataError(BenchError, ValueError):
-    """Data that cannot be used as it is; the message names the file and the remedy."""
+    """Data that cannot be used as they are. The message names the file and the remedy."""
 
 
 class Sample(NamedTuple):
-    """One image with its labels, at native size. The tensors may be shared: read them, never write into them."""
+    """One image with its label map, at native size. Its tensors may be shared, so never write into them."""
 
     image: Tensor
     label: Tensor
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
 
 
 class Split(Protocol):
-    """The pairs of one split, in a fixed order."""
+    """The samples of one split, in a fixed order."""
 
     def __len__(self) -> int: ...
 
@@ -41,7 +41,7 @@ class Split(Protocol):
 
 
 class Dataset(Protocol):
-    """A data set. Its one fact is the folder it lies in, ``None`` if it needs none; the rest are choices."""
+    """A data set. Its only positional parameter is the folder it lies in, or ``None`` if it needs no files."""
 
     name: str
     classes: tuple[str, ...]
@@ -49,31 +49,32 @@ class Dataset(Protocol):
     def __init__(self, folder: Path | None) -> None:
         """
         Raises:
-            DataError: for a folder that is missing, is not one of this data set, or is not wanted.
+            DataError: if the folder is missing, does not hold this data set, or is given to a data set without files.
         """
         ...
 
     def split(self, name: SplitName) -> Split:
-        """The pairs of a split.
+        """The samples of a split.
 
         Raises:
-            DataError: for an empty split, an image without a label, and the like.
+            DataError: if the split is empty, or if an image has no label or a label no image.
         """
         ...
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Read every image and every label of every split; ``progress(done, total)`` is called after each pair.
+        """Read every image and every label of every split, and call ``progress(done, total)`` after each pair.
 
         Raises:
-            DataError: for the first file that is missing, unreadable, of another size than its image, or that holds a
-                label outside the classes.
+            DataError: for the first file that is missing or unreadable, for the first label map of another size than
+                its image, and for the first label outside the classes.
         """
         ...
 
     def fingerprint(self, cache: Path | None = None) -> str:
-        """A digest of relative names, sizes and label bytes; equal digests mean equal data.
+        """A digest of relative file names, file sizes and label bytes. Equal digests mean equal data.
 
         Args:
-            cache: a file that remembers digests from one process to the next; ``None`` remembers them in this process.
+            cache: the file that keeps the digests of label files from one process to the next; ``None`` keeps them in
+                this process only.
         """
         ...

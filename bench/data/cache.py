@@ -1,4 +1,4 @@
-"""What is read once and kept: decoded samples in memory, and digests of label files."""
+"""Two caches: decoded samples are kept in memory, and digests of label files in memory or in a file."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from pathlib import Path
 from bench.data.base import Sample
 
 KEEP_BYTES = 1 << 30
-"""How much of one split stays decoded in memory. CamVid's train split takes 254 MB."""
+"""The bytes of decoded samples that one split keeps in memory at most. CamVid's train split takes 254 MB."""
 
 
 class Remembered:
     """A split whose samples stay in memory once they are read.
 
-    The first ones read are kept until they fill ``keep_bytes``; whatever else is asked for is read anew each time.
-    Nothing is ever evicted: a training stream visits every sample once an epoch, and then the least recently used one
-    is the very next that is needed.
+    Samples are kept until they fill ``keep_bytes``; every other sample is read anew each time. No sample is ever
+    evicted: training visits each sample once an epoch, so the least recently used sample is the one needed next.
     """
 
     def __init__(self, length: int, load: Callable[[int], Sample], *, keep_bytes: int = KEEP_BYTES) -> None:
@@ -46,15 +45,17 @@ class Remembered:
 
 
 def fingerprint(folder: Path, images: Iterable[Path], labels: Iterable[Path], cache: Path | None = None) -> str:
-    """A digest of relative names and byte sizes of images and labels, and of the labels' bytes.
+    """A digest of the relative names and the sizes of images and labels, and of the bytes of the labels.
 
-    A label whose path, size and modification time are known already is not read again. Images are not read at all: an
-    image that was edited without changing its size goes unnoticed.
+    A label file whose path, size and modification time are known already is not read again. Images are not read at all,
+    so an image that was edited without changing its size goes unnoticed.
 
     Args:
-        folder: names are relative to it, so a copy elsewhere has the same digest.
-        cache: a file that remembers the labels' digests from one process to the next, made if it is missing; it may
-            serve several data sets. ``None`` remembers them in this process only.
+        folder: the folder of the data set. Names are relative to it, so that a copy elsewhere has the same digest.
+        images: the paths of the images.
+        labels: the paths of the label files.
+        cache: the file that keeps the labels' digests from one process to the next; it is created if it is missing, and
+            several data sets may share it. ``None`` keeps the digests in this process only.
     """
     known = _Digests(folder, cache)
     lines = [f"image {path.relative_to(folder).as_posix()} {path.stat().st_size}\n" for path in images]
@@ -64,12 +65,12 @@ def fingerprint(folder: Path, images: Iterable[Path], labels: Iterable[Path], ca
 
 
 class _Digests:
-    """Digests of label files, remembered under (relative path, size, modification time)."""
+    """The digests of one data set's label files, kept under (relative path, size, modification time)."""
 
     def __init__(self, folder: Path, cache: Path | None) -> None:
         self._folder = folder
         self._cache = cache
-        # The digest instead of the path: a cache that lies beside published results tells nobody where the data was.
+        # The folder's digest stands for its path: a cache beside published results must not tell where the data lie.
         self._place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
         self._all = _read(cache) if cache else {}
         self._known = self._all.get(self._place, {})
@@ -86,7 +87,7 @@ class _Digests:
         return digest
 
     def save(self) -> None:
-        """Keep what was seen, and nothing of files that are gone or changed."""
+        """Write the digests that were asked for to the cache, and drop those of files that are gone or changed."""
         if self._cache is not None and self._seen != self._known:
             _write({**self._all, self._place: self._seen}, self._cache)
 
@@ -97,7 +98,7 @@ def _digest(path: Path) -> str:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _remembered_digest(path: Path, size: int, mtime_ns: int) -> str:
-    # Size and time are there for the key: a changed file is read again.
+    # Size and time belong to the cache's key, so that a changed file is read again.
     return _digest(path)
 
 
@@ -105,14 +106,14 @@ def _read(cache: Path) -> dict[str, dict[str, str]]:
     try:
         content = json.loads(cache.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
-        return {}  # a cache can always be made anew
+        return {}  # a damaged cache is no error, because it can be computed again
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         return {}
     return content
 
 
 def _write(content: dict[str, dict[str, str]], cache: Path) -> None:
-    """By a rename: several workers may write at once, and a reader sees all of one of them."""
+    """Replace the cache by a rename, so that a reader sees one whole file even if several workers write at once."""
     cache.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=cache.parent, prefix=f".{cache.name}.", suffix=".part")
     try:

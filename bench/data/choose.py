@@ -1,4 +1,4 @@
-"""Which data set a command uses: the study's own, or the one that ``--data`` names."""
+"""The choice of the data set for a command: the study's own, or the one that the option ``--data`` names."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from bench.data.synthetic import Synthetic
 from bench.parts import Part, nearest, part
 
 KNOWN: tuple[type[Dataset], ...] = (Synthetic, CamVid)
-"""The data sets that ``--data`` can name; a study may use any other class that keeps the contract."""
+"""The data sets that ``--data`` can name. A study may use any other class that follows :class:`Dataset`."""
 
 
 def parse_data(
     option: str | None, default: Part[Any], environment: Mapping[str, str] = os.environ
 ) -> tuple[Part[Dataset], Path | None]:
-    """The data set and its folder.
+    """The data set that a command uses, and its folder.
 
     Args:
-        option: ``None`` (the study's data set), a name (``synthetic``), a name and a folder (``camvid=/path``), or the
-            folder of the study's data set (``/path``, ``./path``).
-        default: the study's data set. Its choices hold whenever the option does not name another one.
-        environment: where a folder that the option does not give is looked up: ``BENCH_CAMVID`` for ``camvid``.
+        option: the value of ``--data``: ``None`` (the study's data set), a name (``synthetic``), a name and a folder
+            (``camvid=/path``), or the folder of the study's data set (``/path``, ``./path``).
+        default: the study's data set. Its choices hold unless the option names another data set.
+        environment: the environment variables. ``BENCH_CAMVID`` is the folder of ``camvid`` if the option gives none.
 
     Raises:
-        DataError: for a name that is not known.
+        DataError: if no data set has that name.
     """
     own = default.cls.name
     name, folder = _split(option, own)
@@ -38,7 +38,7 @@ def parse_data(
 
 
 def _split(option: str | None, own: str) -> tuple[str, str | None]:
-    """Name and folder. An ``=`` inside a path belongs to the path."""
+    """The name and the folder in the value of ``--data``. An ``=`` inside a path belongs to the path."""
     if option is None:
         return own, None
     if not option.strip() or option.endswith("="):

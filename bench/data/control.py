@@ -1,14 +1,15 @@
-"""Scenes of the positive control: each of three things is what some class needs, and nothing else will do.
+"""Scenes of the positive control. It tests three abilities of a network, each by classes that need only it.
 
-- ``lit`` and ``unlit``: **context**. Lamps that look alike, in the lowest rows; a lamp is lit if the sky, in the
-  topmost rows, is dark. At least :data:`DISTANCE_PX` rows lie between the two: a network whose receptive field ends
-  before can but guess.
-- ``fence``: **thin boundaries**. Stripes of 2 px on ``plain`` ground. Every aligned block of 4×4 pixels of a fence has
-  the mean of the ground around it, so that whoever averages over such blocks first sees no fence.
-- ``red`` and ``blue``: **resolution**. Tiles of 8×8 px, of either colour by the toss of a coin: a map of stride 16 has
-  four of them under each value.
+- ``lit`` and ``unlit`` need **context**. They are lamps in the lowest rows that look alike; a lamp is lit if the sky,
+  in the topmost rows, is dark. At least :data:`DISTANCE_PX` rows lie between the lamp and the sky, so that a network
+  with a smaller receptive field can only guess.
+- ``fence`` needs **thin boundaries**. A fence is made of stripes 2 px wide on ``plain`` ground. Every aligned block of
+  4×4 pixels of a fence has the mean colour of the ground around it, so that a network that first averages over such
+  blocks sees no fence.
+- ``red`` and ``blue`` need **resolution**. They are tiles of 8×8 px whose colour is drawn at random; one value of a
+  feature map at stride 16 covers four of them.
 
-Images are 128 px high and 64 px wide; there is no void. Mirroring an image left to right keeps every label right.
+Images are 128 px high and 64 px wide and have no void pixels. An image mirrored left to right keeps its labels.
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ PLAIN, SKY, FENCE, RED, BLUE, LIT, UNLIT = range(len(NAMES))
 
 HEIGHT_PX, WIDTH_PX = 128, 64
 BLOCK_PX = 4
-"""Everything lies on a grid of so many pixels."""
+"""The spacing of the grid on which every object lies."""
 SKY_PX, LAMPS_PX = 12, 100
-"""The rows where the sky ends and where lamps begin."""
+"""The row at which the sky ends, and the topmost row at which a lamp may begin."""
 DISTANCE_PX = LAMPS_PX - SKY_PX
 TILE_PX, LAMP_PX = 8, 20
 CONTRAST = 60
-"""Of a fence's stripes, above and below the ground."""
+"""The difference in grey level between a fence's stripes and the ground, upwards and downwards in turn."""
 NOISE = 6
 
 Grid = npt.NDArray[np.int64]
 
 
 class ControlScenes:
-    """Scenes that depend on (seed, split, index) only; drawn when first asked for."""
+    """The scenes of the positive control. Each depends on (seed, split, index) only, and is drawn when first read."""
 
     name = "control scenes"
     classes: tuple[str, ...] = NAMES
@@ -64,17 +65,17 @@ class ControlScenes:
         self._seed = seed
 
     def split(self, name: SplitName) -> Remembered:
-        """The scenes of a split; those with an even index have a light sky, those with an odd one a dark sky."""
+        """The scenes of a split. Those with an even index have a light sky, those with an odd index a dark sky."""
         return Remembered(self._images[name], lambda index: _sample(self._seed, name, index))
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Nothing can be wrong with it."""
+        """Report the check as done: drawn scenes have no files that could be damaged."""
         if progress:
             total = sum(self._images.values())
             progress(total, total)
 
     def fingerprint(self, cache: Path | None = None) -> str:
-        """A digest of the choices and of one scene: should a numpy release draw other numbers, it shows."""
+        """A digest of the choices and of one scene. It changes if a release of numpy draws other random numbers."""
         scene = _sample(self._seed, "train", 0)
         digest = hashlib.sha256(repr((self._images, self._seed)).encode())
         digest.update(scene.image.numpy().tobytes() + scene.label.numpy().tobytes())
@@ -88,7 +89,7 @@ def _sample(seed: int, split: SplitName, index: int) -> Sample:
 
 
 def _scene(draw: np.random.Generator, *, dark: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """One image and its label, both uint8. Integers throughout, so that every machine gets the same bytes."""
+    """One image and its label, both uint8. It is drawn with integers, so that every machine gets the same bytes."""
     ground = draw.integers(100, 141, size=(3, 1, 1))
     image: Grid = np.broadcast_to(ground, (3, HEIGHT_PX, WIDTH_PX)).copy()
     label: Grid = np.full((HEIGHT_PX, WIDTH_PX), PLAIN)
@@ -116,7 +117,7 @@ def _fence(draw: np.random.Generator, image: Grid, label: Grid, stripes: Grid, t
 
 
 def _tiles(draw: np.random.Generator, image: Grid, label: Grid, top: int) -> None:
-    """A field of 3 by 6 tiles."""
+    """Draw a field of 3 by 6 tiles, each red or blue at random."""
     left = int(draw.integers(0, (WIDTH_PX - 6 * TILE_PX) // BLOCK_PX + 1)) * BLOCK_PX
     red = draw.integers(0, 2, size=(3, 6)).repeat(TILE_PX, 0).repeat(TILE_PX, 1).astype(bool)
     where = slice(top, top + red.shape[0]), slice(left, left + red.shape[1])

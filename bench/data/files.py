@@ -1,6 +1,6 @@
-"""Images and labels that lie in folders as files: finding the pairs, decoding them, refusing what is wrong.
+"""Images and label maps in folders of files: they are paired by name, decoded, and refused if anything is wrong.
 
-Images ``3 H W`` uint8 RGB, labels ``H W`` uint8.
+Images are ``3 H W`` uint8 RGB, label maps ``H W`` uint8.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class Coding:
-    """What the bytes of a label file mean: ``indices`` maps each allowed byte to a class index or ``IGNORE``."""
+    """The meaning of a label file's bytes: ``indices`` maps each allowed byte to a class index or ``IGNORE``."""
 
     indices: Mapping[int, int]
     meaning: str
-    """The allowed values in words, for messages."""
+    """The allowed bytes in words, for messages."""
 
     def table(self) -> np.ndarray:
-        """256 x int16: class index of each byte, -1 for a byte that is not allowed."""
+        """An array of 256 int16: the class index of each byte, or -1 for a byte that is not allowed."""
         table = np.full(256, -1, dtype=np.int16)
         for byte, index in self.indices.items():
             table[byte] = index
@@ -45,11 +45,11 @@ class Coding:
 
 
 def pair_up(images: Path, labels: Path, what: str) -> list[Pair]:
-    """The pairs of two folders, matched by file name without suffix and sorted by it.
+    """The pairs in two folders, matched by file name without suffix and sorted by that name.
 
     Raises:
-        DataError: for a missing folder, an empty one, two images of one name, an image without a label, or a label
-            without an image.
+        DataError: if a folder is missing or empty, if two files have the same name but for the suffix, or if an image
+            has no label or a label no image.
     """
     for folder in (images, labels):
         if not folder.is_dir():
@@ -70,11 +70,11 @@ def pair_up(images: Path, labels: Path, what: str) -> list[Pair]:
 
 
 def read_pair(pair: Pair, coding: Coding) -> Sample:
-    """Image and label, decoded.
+    """The decoded image and label of a pair.
 
     Raises:
-        DataError: for a file that cannot be read, a label that is not one byte a pixel, a value that is not allowed,
-            or sizes that differ.
+        DataError: if a file cannot be read, if the label is not one byte a pixel or holds a byte that is not allowed,
+            or if the sizes of image and label differ.
     """
     image, label = read_image(pair.image), read_label(pair.label, coding)
     if image.shape[1:] != label.shape:
@@ -86,20 +86,22 @@ def read_pair(pair: Pair, coding: Coding) -> Sample:
 
 
 def read_image(path: Path) -> Tensor:
-    """``3 H W`` uint8 RGB.
+    """The image in a file, as ``3 H W`` uint8 RGB.
 
     Raises:
-        DataError: for a file that cannot be read.
+        DataError: if the file cannot be read.
     """
     pixels = np.array(_decoded(path).convert("RGB"))
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
 def read_label(path: Path, coding: Coding) -> Tensor:
-    """``H W`` uint8 class indices, void as ``IGNORE``. A palette's colours are for viewers: only its indices count.
+    """The label map in a file, as ``H W`` uint8 class indices, with void as ``IGNORE``.
+
+    In an image with a palette, the indices are the labels; the colours are for viewers and have no meaning.
 
     Raises:
-        DataError: for a file that cannot be read, is not one byte a pixel, or holds a value that is not allowed.
+        DataError: if the file cannot be read, is not one byte a pixel, or holds a byte that is not allowed.
     """
     image = _decoded(path)
     if image.mode not in ("L", "P"):
@@ -120,18 +122,18 @@ def read_label(path: Path, coding: Coding) -> Tensor:
 
 
 def void_last(classes: int) -> Coding:
-    """Bytes 0 to ``classes`` - 1 are the classes, the next one is void."""
+    """The coding in which the bytes 0 to ``classes`` - 1 are the classes and the byte ``classes`` is void."""
     indices = {index: index for index in range(classes)} | {classes: IGNORE}
     return Coding(indices, f"0 to {classes - 1} (classes) and {classes} (void)")
 
 
 def _decoded(path: Path) -> Image.Image:
-    """The image with all its pixels read, so that a damaged file is named whatever is wrong with it."""
+    """The image with all its pixels read, so that any damage shows here and the message names the file."""
     try:
         with Image.open(path) as image:
             image.load()
             return image
-    # Pillow's decoders report damage as any of these.
+    # Pillow's decoders report a damaged file by any of these exceptions.
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
         raise DataError(f"{path} cannot be read as an image ({error}); get the file again") from error
 
@@ -142,12 +144,12 @@ def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
         if path.suffix.lower() in suffixes:
             other = found.setdefault(path.stem, path)
             if other != path:
-                raise DataError(f"{other} and {path} have one name; keep one of them")
+                raise DataError(f"{other} and {path} have the same name but for the suffix; keep one of them")
     return found
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Sorted; without the hidden ``._name.png`` that macOS puts into archives."""
+    """The files of a folder, sorted, without hidden ones such as the ``._name.png`` that macOS puts into archives."""
     return (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
 
 

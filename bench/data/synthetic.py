@@ -1,16 +1,17 @@
-"""A street-like scene drawn by rule: no files, and the answer to "does context help?" is known by construction.
+"""Street-like scenes drawn by rule. They need no files, and whether context helps is known by construction.
 
-Each class needs one thing that a network may lack:
+Each class needs an ability that a network may lack:
 
-- ``rows`` and ``columns``: **texture**. Stripes of one mean colour and contrast, told apart by their direction only;
-  ``ground`` has the same mean colour and no stripes.
-- ``disc`` and ``triangle``: **shape at several scales**, 4 to 14 px in radius (of 64). All objects draw their colours
-  from one distribution.
-- ``pole``: **thin boundaries**, 2 to 3 px wide at any image size, across whatever lies behind.
-- ``lit`` and ``unlit``: **context**. Lamps that look alike near the lower edge; a lamp is lit if the sky is dark. At
-  least a third of the height lies between the two, and a crop without sky cannot be answered: train with whole images.
+- ``rows`` and ``columns`` need **texture**. They are stripes of the same mean colour and contrast that differ in their
+  direction only; ``ground`` has the same mean colour and no stripes.
+- ``disc`` and ``triangle`` need **shape at several scales**: their radius is 4 to 14 px in an image of 64 px. The
+  colours of all objects are drawn from one distribution.
+- ``pole`` needs **thin boundaries**: a pole is 2 to 3 px wide at any image size, in front of other classes.
+- ``lit`` and ``unlit`` need **context**. They are lamps near the lower edge that look alike; a lamp is lit if the sky
+  is dark. At least a third of the image's height lies between the lamps and the sky. The class of a lamp cannot be seen
+  in a crop without sky, so train with whole images.
 
-Void is a frame of one pixel. Mirroring an image left to right keeps every label right.
+A frame of one pixel around the image is void. An image mirrored left to right keeps its labels.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SKY, GROUND, ROWS, COLUMNS, DISC, TRIANGLE, POLE, LIT, UNLIT = range(len(NAMES))
 
 
 class Synthetic:
-    """Scenes that depend on (seed, split, index) and the image size only; drawn when first asked for."""
+    """Street-like scenes. Each depends on (seed, split, index) and its size only, and is drawn when first read."""
 
     name = "synthetic"
     classes: tuple[str, ...] = NAMES
@@ -60,17 +61,17 @@ class Synthetic:
         self._seed = seed
 
     def split(self, name: SplitName) -> Remembered:
-        """The scenes of a split; those with an even index have a light sky, those with an odd one a dark sky."""
+        """The scenes of a split. Those with an even index have a light sky, those with an odd index a dark sky."""
         return Remembered(self._images[name], lambda index: _sample(self._size, self._seed, name, index))
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Nothing can be wrong with it."""
+        """Report the check as done: drawn scenes have no files that could be damaged."""
         if progress:
             total = sum(self._images.values())
             progress(total, total)
 
     def fingerprint(self, cache: Path | None = None) -> str:
-        """A digest of the choices and of one scene: should a numpy release draw other numbers, it shows."""
+        """A digest of the choices and of one scene. It changes if a release of numpy draws other random numbers."""
         scene = _sample(self._size, self._seed, "train", 0)
         digest = hashlib.sha256(repr((self._size, self._images, self._seed)).encode())
         digest.update(scene.image.numpy().tobytes() + scene.label.numpy().tobytes())
@@ -84,11 +85,11 @@ def _sample(size: tuple[int, int], seed: int, split: SplitName, index: int) -> S
 
 
 class _Scene:
-    """One image while it is drawn. Integers throughout, so that every machine gets the same bytes."""
+    """One image while it is drawn. All values are integers, so that every machine gets the same bytes."""
 
     def __init__(self, size: tuple[int, int], generator: np.random.Generator, *, dark: bool) -> None:
         self.height, self.width = size
-        self.unit = min(size)  # sizes of things are in 64ths of it
+        self.unit = min(size)  # the sizes of objects are given in 64ths of this length
         self.generator = generator
         self.y, self.x = np.ogrid[: self.height, : self.width]
         self.image: Grid = np.zeros((3, *size), dtype=np.int64)
@@ -102,18 +103,18 @@ class _Scene:
             self._lamp(LIT if dark else UNLIT)
 
     def finished(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Image with noise and brightness jitter, label with its void frame, both uint8."""
+        """The image with noise and brightness jitter, and the label map with its void frame, both uint8."""
         noise = self.generator.integers(-12, 13, size=self.image.shape)
         image = np.clip((self.image + noise) * self._pick(208, 304) // 256, 0, 255)  # gain 0.81 to 1.19
         self.label[[0, -1]] = self.label[:, [0, -1]] = IGNORE
         return torch.from_numpy(image.astype(np.uint8)), torch.from_numpy(self.label.astype(np.uint8))
 
     def _pick(self, low: int, high: int) -> int:
-        """A whole number, both ends included."""
+        """A random whole number between ``low`` and ``high``, both included."""
         return int(self.generator.integers(low, high + 1))
 
     def _px(self, low: int, high: int) -> int:
-        """A length between ``low`` and ``high`` 64ths of the image's shorter side."""
+        """A random length between ``low`` and ``high`` 64ths of the image's shorter side, in pixels."""
         return self._pick(max(1, low * self.unit // 64), max(1, high * self.unit // 64))
 
     def _paint(self, where: npt.NDArray[np.bool_], colour: Grid, label: int) -> None:
@@ -121,7 +122,7 @@ class _Scene:
         np.copyto(self.label, label, where=where)
 
     def _ground(self) -> None:
-        """Three zones side by side, in any order, with slanted borders, one mean colour."""
+        """Draw three zones of one mean colour side by side, in random order and with slanted borders."""
         mean = self.generator.integers(90, 150, size=(3, 1, 1))
         contrast, period = self._pick(25, 45), self._pick(2, 4)
         slanted = self.x + self.y * self._pick(-64, 64) // 128
@@ -141,12 +142,12 @@ class _Scene:
         self._paint(np.broadcast_to(above, self.label.shape), level + tint, SKY)
 
     def _colour(self) -> Grid:
-        """One of six hues, none of them grey: each of red, green and blue is weak or strong, but not all alike."""
+        """A random colour of one of six hues. Red, green and blue are each weak or strong, but not all alike (grey)."""
         hue = self._pick(1, 6)
         return np.array([hue & 1, hue >> 1 & 1, hue >> 2]) * 200 + self.generator.integers(10, 46, size=3)
 
     def _place(self, low: int, high: int) -> tuple[Grid, Grid]:
-        """Offsets from a random point whose height is between ``low`` and ``high`` 64ths of the image."""
+        """Each pixel's offset (y, x) from a random point, whose row is ``low`` to ``high`` 64ths of the height."""
         y = self._pick(low * self.height // 64, high * self.height // 64)
         return self.y - y, self.x - self._pick(0, self.width - 1)
 
@@ -155,7 +156,7 @@ class _Scene:
         self._paint(y * y + x * x <= radius * radius, self._colour(), DISC)
 
     def _triangle(self) -> None:
-        """As tall as a disc of that radius, and as wide at its foot."""
+        """Draw a triangle that is as tall as a disc of the same radius, and as wide at its foot."""
         radius, (y, x) = self._px(4, 14), self._place(8, 50)
         self._paint((y <= radius) & (np.abs(x) * 2 <= y + radius), self._colour(), TRIANGLE)
 
@@ -166,6 +167,6 @@ class _Scene:
         self._paint(column & (self.y >= top) & (self.y < top + self._px(28, 40)), self._colour(), POLE)
 
     def _lamp(self, label: int) -> None:
-        """A diamond."""
+        """Draw a lamp, which has the shape of a diamond."""
         radius, (y, x) = self._px(5, 7), self._place(52, 58)
         self._paint(np.abs(y) + np.abs(x) <= radius, self._colour(), label)

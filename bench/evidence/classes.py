@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
 from bench.evidence import stats
-from bench.evidence.once import once
-from bench.records.results import Results, labels
+from bench.records.results import Results
 
 SCORES = ("variant", "class", "mean", "sd", "n", "planned")
 """Of :func:`scores`; ``mean`` and ``sd`` are fractions."""
@@ -33,14 +33,16 @@ def scores(results: Results) -> pd.DataFrame:
     return rows[list(SCORES)]
 
 
-@once
-def differences(results: Results) -> pd.DataFrame:
+def differences(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
     """One row a variant but the baseline and a class: IoU minus the baseline's, paired over seeds, Student-t.
 
     Holm's correction runs over all rows. A class that never occurred in a seed of either has no pair there.
+
+    Args:
+        names: variant -> its short name.
     """
-    wide = _by_seed(results)
-    names, planned = labels(results), results.planned("quality")
+    wide = _grids(results)
+    planned = results.planned("quality")
     nothing = np.full(next(iter(wide.values())).shape if wide else (0, 0), np.nan)
     base = wide.get(results.baseline, nothing)
     rows = []
@@ -54,22 +56,24 @@ def differences(results: Results) -> pd.DataFrame:
             found = stats.paired(sides[0][both].tolist(), sides[1][both].tolist())
             seeds = min(planned[variant], planned[results.baseline])
             rows.append({"variant": variant, "label": names[variant], "class": name, **asdict(found), "planned": seeds})
-    return _judged(pd.DataFrame(rows, columns=[name for name in DIFFERENCES if name not in JUDGED]))
+    return _judged(pd.DataFrame(rows, columns=[name for name in DIFFERENCES if name not in VERDICT]))
 
 
-JUDGED = ("p_holm", "verdict", "reason")
+VERDICT = ("p_holm", "verdict", "reason")
 
 
 def _judged(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with what Holm's correction over all of its rows leaves of each."""
+    """The table with p-values after Holm's correction over all of its rows, and the verdicts that follow from them."""
     effects = [stats.Effect(*row) for row in table[["delta", "low", "high", "sd", "n", "p"]].itertuples(index=False)]
-    adjusted = stats.holm([each.p for each in effects])
-    said = [stats.verdict(each, p, "higher") for each, p in zip(effects, adjusted, strict=True)]
-    words, reasons = [each.word for each in said], [each.reason for each in said]
-    return table.assign(p_holm=adjusted, verdict=words, reason=reasons)[list(DIFFERENCES)]
+    judged = stats.judged(effects, ["higher"] * len(effects))
+    return table.assign(
+        p_holm=[p_holm for p_holm, _ in judged],
+        verdict=[verdict.word for _, verdict in judged],
+        reason=[verdict.reason for _, verdict in judged],
+    )[list(DIFFERENCES)]
 
 
-def _by_seed(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
+def _grids(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
     """Variant -> IoU, seeds x classes, of every variant with a trial done; NaN where there is none."""
     known, classes = results.class_iou(), _classes(results)
     seeds = sorted(known["seed"].unique().tolist())
@@ -81,9 +85,9 @@ def _by_seed(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype
     return found
 
 
-def by_seed(results: Results) -> dict[str, pd.DataFrame]:
+def iou_by_seed(results: Results) -> dict[str, pd.DataFrame]:
     """Class -> its IoU, seeds x variants with a trial done; NaN where it has no union."""
-    wide = _by_seed(results)
+    wide = _grids(results)
     return {
         name: pd.DataFrame({variant: own[:, index] for variant, own in wide.items()})
         for index, name in enumerate(_classes(results))
@@ -91,4 +95,4 @@ def by_seed(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def _classes(results: Results) -> list[str]:
-    return [str(name) for name in results.plan["data"]["classes"]]
+    return results.plan.data.classes

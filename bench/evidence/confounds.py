@@ -9,14 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence.once import once
 from bench.evidence.speedups import spread
 from bench.protocol.columns import column
 from bench.protocol.setting import Setting
-from bench.protocol.words import NOTHING, decimals
+from bench.protocol.words import NOTHING
 from bench.records.derived import NOISY
 from bench.records.record import Record
-from bench.records.results import Results, labels, levels_of
+from bench.records.results import Results
 from bench.study import audit
 
 COLUMNS = ("Compared", "Where", "Difference", "Kind", "Parameters (M)", "MACs (G)", "Share of Δ MACs (%)")
@@ -30,18 +29,22 @@ ENVIRONMENT = (
 """What trials of two variants should have in common; the versions of packages, too."""
 COMMIT_DIGITS = 12
 """Printed of a commit."""
-Pair = tuple[str, str]
+VariantPair = tuple[str, str]
+"""Two variants that are compared: one, and the other side."""
 
 
-@once
-def differences(results: Results) -> pd.DataFrame:
+def differences(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
     """One row a difference between two that are compared, those that no factor declares first.
 
     Trained variants are compared with the baseline, timed ones with the other side of their comparison, and a factor's
     average effect is made of every two variants that differ in it alone. What networks differ in is known where the
     plan has the audit's facts.
+
+    Args:
+        names: variant -> its short name.
+        levels: variant -> factor -> its level.
     """
-    names, facts = labels(results), _environments(results.records)
+    facts = _environments(results.records)
     known = _audited(results)
     rows: list[dict[str, str]] = []
     for variant, other in _pairs(results):
@@ -49,18 +52,18 @@ def differences(results: Results) -> pd.DataFrame:
         if variant in known and other in known:
             rows += _networks(results, name, variant, other)
         rows += _environment(results, name, facts, variant, other)
-    rows += [*_effects(results, facts), *_timings(results)]
+    rows += [*_effects(results, facts, levels), *_timings(results, names)]
     rows.sort(key=lambda row: KINDS.index(row["Kind"]))
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
 
-def sentence(results: Results, pairs: Iterable[Pair]) -> str:
+def sentence(results: Results, pairs: Iterable[VariantPair]) -> str:
     """In what the two sides of a comparison differ that no factor between them is about; empty for nothing.
 
     Of one pair, with the share of its difference in MACs.
     """
     known = _audited(results)
-    found = [audit.differences(results.plan["audit"], *pair) for pair in pairs if known.issuperset(pair)]
+    found = [audit.differences(results.plan.audit, *pair) for pair in pairs if known.issuperset(pair)]
     places = [[each.where.replace("_", " ") for each in pair if each.kind == "undeclared"] for pair in found]
     if not any(places):
         return ""
@@ -70,26 +73,24 @@ def sentence(results: Results, pairs: Iterable[Pair]) -> str:
     return f"{some} sides differ in more than the factors are about: {where}.{share}"
 
 
-def confounded(results: Results) -> list[str]:
+def confounded(table: pd.DataFrame) -> list[str]:
     """What is compared although it differs in something that no factor is about, or was measured elsewhere."""
-    table = differences(results)
     return list(dict.fromkeys(table.loc[table["Kind"].isin(("undeclared", "environment")), "Compared"]))
 
 
-def in_doubt(results: Results) -> list[str]:
+def in_doubt(table: pd.DataFrame) -> list[str]:
     """Whose timings were not alone, noisy or not steady."""
-    table = differences(results)
     return list(dict.fromkeys(table.loc[table["Kind"] == "timing", "Compared"]))
 
 
 def _audited(results: Results) -> set[str]:
-    return set(results.plan.get("audit", {}).get("variants", {}))
+    return set(results.plan.audit.variants)
 
 
-def _pairs(results: Results) -> list[Pair]:
+def _pairs(results: Results) -> list[VariantPair]:
     """Variants that are compared, each with its other side."""
-    cells = [cell for cell in results.plan["cells"] if not cell.get("excluded")]
-    pairs = [(str(cell["variant"]), str(cell.get("against") or results.baseline)) for cell in cells]
+    planned = [trial for trial in results.plan.trials if not trial.excluded]
+    pairs = [(trial.variant, trial.against or results.baseline) for trial in planned]
     return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
 
 
@@ -99,7 +100,7 @@ def _row(compared: str, where: str, difference: str, kind: str, **counts: str) -
 
 
 def _networks(results: Results, name: str, variant: str, other: str) -> Iterator[dict[str, str]]:
-    found = audit.differences(results.plan["audit"], variant, other)
+    found = audit.differences(results.plan.audit, variant, other)
     total = sum(each.macs for each in found)
     for each in found:
         counts = _counts((each.parameters, each.parameters), (each.macs, each.macs))
@@ -115,17 +116,17 @@ def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, str
     shown = {"parameters": parameters, "macs": macs}
     return {
         f"{column(name).label} ({column(name).shown_unit})": " to ".join(
-            dict.fromkeys(f"{value * column(name).scale:+.{decimals(value, name)}f}" for value in both)
+            dict.fromkeys(f"{value * column(name).scale:+.{column(name).decimals(value)}f}" for value in both)
         )
         for name, both in shown.items()
     }
 
 
-Facts = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
+Environments = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
 """Variant and stage -> fact -> seed or setting -> what its trial had; several attempts are joined."""
 
 
-def _environments(records: Iterable[Record]) -> Facts:
+def _environments(records: Iterable[Record]) -> Environments:
     found: dict[tuple[str, str], dict[str, dict[Any, str]]] = {}
     told: dict[str, dict[str, str]] = {}
     for record in records:
@@ -150,9 +151,9 @@ def _told(environment: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _differing(results: Results, facts: Facts, variant: str, other: str) -> Iterator[tuple[str, str]]:
+def _differing(results: Results, facts: Environments, variant: str, other: str) -> Iterator[tuple[str, str]]:
     """Where and how the trials of two variants were made in different environments, those of one seed compared."""
-    for stage in results.plan["stages"]:
+    for stage in results.plan.stages:
         ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
             if changes := _changes(theirs.get(fact, {}), ours.get(fact, {})):
@@ -171,22 +172,26 @@ def _changes(before: Mapping[Any, str], now: Mapping[Any, str]) -> str:
     )
 
 
-def _environment(results: Results, name: str, facts: Facts, variant: str, other: str) -> Iterator[dict[str, str]]:
+def _environment(
+    results: Results, name: str, facts: Environments, variant: str, other: str
+) -> Iterator[dict[str, str]]:
     for where, what in _differing(results, facts, variant, other):
         yield _row(name, where, what, "environment")
 
 
-def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
+def _effects(
+    results: Results, facts: Environments, levels_of: Mapping[str, Mapping[str, str]]
+) -> Iterator[dict[str, str]]:
     """What is not declared in the pairs that main effects and interactions are made of."""
-    if "quality" not in results.plan["stages"]:
+    if "quality" not in results.plan.stages:
         return
-    against = results.plan.get("against", {})
+    against = results.plan.against
     if results.baseline in _audited(results):
-        for each in audit.hidden(results.plan["audit"], results.baseline, against):
+        for each in audit.hidden(results.plan.audit, results.baseline, against):
             counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
             yield _row(each.compared, where, each.told, "undeclared", **counts)
-    levels = {variant: own for variant, own in levels_of(results).items() if variant in results.planned("quality")}
-    base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
+    levels = {variant: own for variant, own in levels_of.items() if variant in results.planned("quality")}
+    base = {factor: str(level) for factor, level in results.plan.baseline_levels.items()}
     for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
         found: dict[str, list[str]] = {}
         for place, change in chain.from_iterable(_differing(results, facts, *pair) for pair in pairs):
@@ -197,17 +202,16 @@ def _effects(results: Results, facts: Facts) -> Iterator[dict[str, str]]:
             yield _row(effect, place, said, "environment")
 
 
-def _timings(results: Results) -> Iterator[dict[str, str]]:
+def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Timings that were not alone, noisy or not steady: of a variant, or of either side of a comparison."""
-    names = labels(results)
-    sides = {cell["key"]: str(cell["against"]) for cell in results.plan["cells"] if cell.get("against")}
+    sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured
         if record.status != "done" or trial["stage"] == "quality":
             continue
         name, where = names[trial["variant"]], "latency"
         if trial["stage"] == "speed":
-            against = sides[record.cell_key]
+            against = sides[record.planned_key]
             name, where = (
                 f"{name} against {names.get(against, against)}",
                 f"times at {Setting(**trial['setting']).name}",

@@ -11,7 +11,7 @@ from itertools import chain, combinations, product
 from math import prod
 from typing import Literal, TypeVar
 
-from bench.records.results import Results, labels, levels_of
+from bench.records.results import Results
 
 Kind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
 ASKED: tuple[Kind, ...] = ("between levels", "main effect")
@@ -19,8 +19,10 @@ ASKED: tuple[Kind, ...] = ("between levels", "main effect")
 MOST_TOGETHER = 3
 """Factors of one interaction; of more, nobody can say in words what it means."""
 
-Setting = tuple[tuple[str, str], ...]
+Combination = tuple[tuple[str, str], ...]
 """A level of every factor, in order of their names."""
+Grid = Mapping[Combination, str]
+"""Combination of levels -> the variant that is trained with it."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,16 @@ class Contrast:
     pairs: tuple[tuple[str, str], ...]
 
 
-def contrasts(results: Results) -> list[Contrast]:
-    """Variants, levels against levels, simple effects, main effects, interactions of two factors and of three."""
-    grid, base = _grid(results), {name: str(level) for name, level in results.plan["baseline_levels"].items()}
+def contrasts(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> list[Contrast]:
+    """Variants, levels against levels, simple effects, main effects, interactions of two factors and of three.
+
+    Args:
+        names: variant -> its short name.
+        levels: variant -> factor -> its level.
+    """
+    grid, base = _grid(results, levels), results.plan.baseline_levels
     return [
-        *_variants(results),
+        *_variants(results, names, levels),
         *_between_levels(results, grid, base),
         *_simple_effects(results, grid, base),
         *_main_effects(results, grid, base),
@@ -59,8 +66,10 @@ def contrasts(results: Results) -> list[Contrast]:
     ]
 
 
-def _variants(results: Results) -> Iterator[Contrast]:
-    names, levels, base = labels(results), levels_of(results), results.baseline
+def _variants(
+    results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]
+) -> Iterator[Contrast]:
+    base = results.baseline
     planned = results.planned("quality")
     for variant in planned:
         if variant != base and base in planned:
@@ -69,21 +78,21 @@ def _variants(results: Results) -> Iterator[Contrast]:
             yield Contrast(names[variant], "variant", variant, weights, factors, ((variant, base),))
 
 
-def _between_levels(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+def _between_levels(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
     """Levels against those that the study names: a control, or the step before."""
-    for factor, others in results.plan.get("against", {}).items():
+    for factor, others in results.plan.against.items():
         for level, other in others.items():
             if pairs := list(_corners(grid, {factor: level}, {factor: other})):
                 label = f"{factor}={level} against {other}{_where(results, grid, base, factor, pairs)}"
                 yield Contrast(label, "between levels", "", _weights(pairs, 1), (factor,), _sides(pairs))
 
 
-def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+def _simple_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
     """The levels of the factor in focus against the baseline's, at every other setting of the other factors.
 
     At the baseline's own setting they are variants against the baseline.
     """
-    focus = results.plan.get("focus")
+    focus = results.plan.focus
     if focus is None:
         return
     for level in (str(each) for each in results.factors[focus] if str(each) != base[focus]):
@@ -94,7 +103,7 @@ def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping
                 yield Contrast(label, "simple effect", "", weights, (focus,), ((variant, other),))
 
 
-def _main_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+def _main_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
     """A level against the baseline's level of its factor, averaged over the settings of the others that have both.
 
     Where there is one such setting only, the comparison is a simple effect, or one of two variants and listed as that.
@@ -102,7 +111,7 @@ def _main_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[s
     for factor, levels in results.factors.items():
         for level in map(str, levels):
             pairs = list(_corners(grid, {factor: level}, base)) if level != base[factor] else []
-            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.get("focus"))
+            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.focus)
             if pairs and not listed:
                 label = f"{factor}={level}{_where(results, grid, base, factor, pairs)}"
                 kind: Kind = "main effect" if len(pairs) > 1 else "simple effect"
@@ -114,7 +123,11 @@ def _sides(corners: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _where(
-    results: Results, grid: Mapping[Setting, str], base: Mapping[str, str], factor: str, pairs: Sequence[Sequence[str]]
+    results: Results,
+    grid: Grid,
+    base: Mapping[str, str],
+    factor: str,
+    pairs: Sequence[Sequence[str]],
 ) -> str:
     """``, on average over 2 of 3 settings``: those of the other factors that have both sides, where not all do.
 
@@ -131,7 +144,7 @@ def _place(results: Results, factor: str, levels: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={levels[name]}" for name in results.factors if name != factor)
 
 
-def _levels(grid: Mapping[Setting, str], variant: str) -> dict[str, str]:
+def _levels(grid: Grid, variant: str) -> dict[str, str]:
     return next(dict(setting) for setting, own in grid.items() if own == variant)
 
 
@@ -141,7 +154,7 @@ def _of_all(results: Results, factors: Sequence[str], settings: int) -> str:
     return f" over {settings} of {every} settings" if settings < every else ""
 
 
-def _interactions(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
+def _interactions(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
     """How much more levels do together than their smaller sets: of two, (ab − b) − (a − neither).
 
     Averaged over the settings of the other factors that have all these levels and the baseline's.
@@ -159,7 +172,24 @@ def _interactions(results: Results, grid: Mapping[Setting, str], base: Mapping[s
                 yield Contrast(label, "interaction", "", weights, factors, pairs)
 
 
-def _corners(grid: Mapping[Setting, str], levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
+def squares(
+    results: Results, levels: Mapping[str, Mapping[str, str]], first: str, second: str
+) -> dict[tuple[str, str], list[str]]:
+    """For each pair of levels of two factors: its variants, one for each setting of the other factors.
+
+    Only the settings for which every pair of levels is planned count; without such a setting the result is empty.
+    """
+    settings: dict[tuple[str, ...], dict[tuple[str, str], str]] = {}
+    for variant in results.planned("quality"):
+        own = levels[variant]
+        others = tuple(own[factor] for factor in results.factors if factor not in (first, second))
+        settings.setdefault(others, {})[own[first], own[second]] = variant
+    pairs = list(product(map(str, results.factors[first]), map(str, results.factors[second])))
+    complete = [variants for variants in settings.values() if set(variants) == set(pairs)]
+    return {pair: [variants[pair] for variants in complete] for pair in pairs} if complete else {}
+
+
+def _corners(grid: Grid, levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
     """The variants with all of these levels, then with each choice of them put back to the baseline's.
 
     One list for every setting of the other factors that has all of them, in the order of :func:`_signs`.
@@ -204,11 +234,11 @@ def _weights(corners: Sequence[Sequence[str]], count: int) -> dict[str, float]:
     return weights
 
 
-def _grid(results: Results) -> dict[Setting, str]:
+def _grid(results: Results, levels: Mapping[str, Mapping[str, str]]) -> dict[Combination, str]:
     """Levels -> variant, of the variants that are trained."""
-    levels, planned = levels_of(results), results.planned("quality")
+    planned = results.planned("quality")
     return {tuple(sorted(levels[variant].items())): variant for variant in planned}
 
 
-def _changed(setting: Setting, change: Mapping[str, str]) -> Setting:
+def _changed(setting: Combination, change: Mapping[str, str]) -> Combination:
     return tuple(sorted({**dict(setting), **change}.items()))

@@ -7,15 +7,14 @@ blocks would give too narrow an interval for an effect that varies from seed to 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from bench.evidence import stats
-from bench.evidence.contrasts import Contrast, contrasts
-from bench.evidence.once import once
-from bench.protocol.columns import column
+from bench.evidence.contrasts import Contrast
+from bench.protocol.columns import JUDGED, column
 from bench.records.files import RecordError
 from bench.records.results import Results
 
@@ -27,8 +26,7 @@ COLUMNS = (
 ``delta``, ``low``, ``high``, ``sd`` and ``resolvable`` are in the stored unit."""
 
 
-@once
-def effects(results: Results, name: str = "miou") -> pd.DataFrame:
+def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.DataFrame:
     """One row a contrast, columns :data:`COLUMNS`; Holm's correction runs over all rows.
 
     ``resolvable`` is the smallest true difference that this comparison would have resolved with 80 % power at its n and
@@ -42,21 +40,20 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     definition = column(name)
     if definition.stage != "quality" or definition.better is None:
         raise RecordError(f"{name!r} cannot be judged over seeds: choose a quality column with a better direction")
-    seeds, wanted = _planned_seeds(results), contrasts(results)
-    found = [stats.effect(list(values.values())) for values in by_seed(results, name)]
-    adjusted = stats.holm([each.p for each in found])
+    seeds = _planned_seeds(results)
+    found = [stats.effect(list(values.values())) for values in by_seed(contrasts, results.scores(name))]
+    judged = stats.judged(found, [definition.better] * len(found))
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
-    margin = results.plan.get("margin") if name == "miou" else None
-    focus = results.plan.get("focus")
+    margin = results.plan.margin if name == JUDGED else None
+    focus = results.plan.focus
     equivalent = stats.holm(
         [
             stats.equivalence(each, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
-            for contrast, each in zip(wanted, found, strict=True)
+            for contrast, each in zip(contrasts, found, strict=True)
         ]
     )
     rows = []
-    for contrast, each, p_holm, p_equivalent in zip(wanted, found, adjusted, equivalent, strict=True):
-        said = stats.verdict(each, p_holm, definition.better)
+    for contrast, each, (p_holm, verdict), p_equivalent in zip(contrasts, found, judged, equivalent, strict=True):
         rows.append(
             {
                 "label": contrast.label,
@@ -66,8 +63,8 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
                 **asdict(each),
                 "planned": len(set.intersection(*(seeds[variant] for variant in contrast.weights))),
                 "p_holm": p_holm,
-                "verdict": said.word,
-                "reason": said.reason,
+                "verdict": verdict.word,
+                "reason": verdict.reason,
                 "resolvable": stats.resolvable(each.sd, each.n, alpha=alpha),
                 "needed": stats.seeds_needed(each.delta, each.sd, alpha=alpha),
                 "p_equivalent": p_equivalent,
@@ -76,11 +73,19 @@ def effects(results: Results, name: str = "miou") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64"})
 
 
-@once
-def by_seed(results: Results, name: str = "miou") -> list[dict[int, float]]:
-    """Of every row of :func:`effects` its differences in the stored unit, seed -> difference."""
-    scores = results.scores(name)
-    return [_per_seed(contrast, scores) for contrast in contrasts(results)]
+def by_seed(contrasts: Sequence[Contrast], scores: Mapping[str, Mapping[int, float]]) -> list[dict[int, float]]:
+    """For each contrast: seed -> its difference, in the unit of the scores.
+
+    Args:
+        scores: variant -> seed -> score.
+    """
+    return [_per_seed(contrast, scores) for contrast in contrasts]
+
+
+def mean_by_seed(variants: Sequence[str], scores: Mapping[str, Mapping[int, float]]) -> list[float]:
+    """The mean score of several variants in every seed that all of them have, in order of seed."""
+    sides = [scores.get(variant, {}) for variant in variants]
+    return [sum(side[seed] for side in sides) / len(sides) for seed in sorted(set.intersection(*map(set, sides)))]
 
 
 def _is_claimed(contrast: Contrast, focus: str | None) -> bool:
@@ -129,7 +134,7 @@ def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> 
 
 def _planned_seeds(results: Results) -> dict[str, set[int]]:
     seeds: dict[str, set[int]] = {}
-    for cell in results.plan["cells"]:
-        if cell["stage"] == "quality" and not cell.get("excluded"):
-            seeds.setdefault(cell["variant"], set()).add(int(cell["seed"]))
+    for trial in results.plan.trials:
+        if trial.stage == "quality" and not trial.excluded and trial.seed is not None:
+            seeds.setdefault(trial.variant, set()).add(trial.seed)
     return seeds

@@ -6,6 +6,7 @@ nothing about networks trained from other seeds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import pandas as pd
 from bench.evidence import ranks, stats
 from bench.records.files import RecordError, read_arrays
 from bench.records.record import Record
-from bench.records.results import Results, labels
+from bench.records.results import Results
 
 COLUMNS = ("variant", "label", "images", "n", "planned", "better", "worse", "median", "shift", "low", "high")
 """Of :func:`comparisons`: ``n`` seeds in common, shares of images, and differences of mIoU as fractions."""
@@ -26,15 +27,18 @@ SAME = 1e-12
 """A smaller difference is rounding of a mean over seeds."""
 
 
-def comparisons(results: Results) -> pd.DataFrame:
+def comparisons(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
     """One row a variant whose images can be paired with the baseline's: differences averaged over the common seeds.
 
     ``shift`` is their Hodges–Lehmann centre, with the interval that inverts Wilcoxon's signed-rank test.
 
+    Args:
+        names: variant -> its short name.
+
     Raises:
         RecordError: for an artifact that cannot be read.
     """
-    files, names, planned = artifacts(results), labels(results), results.planned("quality")
+    files, planned = artifacts(results), results.planned("quality")
     base = {seed: _mean_iou(path, results) for seed, path in files.get(results.baseline, {}).items()}
     rows = []
     for variant in planned:
@@ -85,7 +89,7 @@ def _file(record: Record, folder: Path | None) -> Path | None:
 
 def _mean_iou(path: Path, results: Results) -> pd.Series[float]:
     """mIoU of every image by its name; NaN if all is void."""
-    scores = read_image_scores(path, len(results.plan["data"]["classes"]))
+    scores = read_image_scores(path, len(results.plan.data.classes))
     return pd.Series(scores.miou, index=scores.names)
 
 

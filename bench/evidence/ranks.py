@@ -41,11 +41,6 @@ class Ratio:
     n: int
     p: float = NAN
 
-    @property
-    def half_width(self) -> float:
-        """Half the interval's width, as a share of the ratio."""
-        return (self.high - self.low) / 2 / self.ratio
-
 
 @dataclass(frozen=True)
 class Shift:
@@ -85,7 +80,7 @@ def shift_interval(values: Sequence[float] | npt.NDArray[np.float64], *, alpha: 
     means = np.sort(np.concatenate([known[index:] + known[index] for index in range(n)]) / 2)
     centre = float(np.median(means))
     p = min(1.0, 2 * _at_most(n, min(int((means <= 0).sum()), int((means >= 0).sum()))))
-    rank = _critical(n, alpha)
+    rank = _critical_signed_rank(n, alpha)
     if rank == 0:
         return Shift(centre, NAN, NAN, n, p)
     return Shift(centre, float(means[rank - 1]), float(means[-rank]), n, p)
@@ -104,7 +99,7 @@ def ratio_interval(log_ratios: Sequence[float], *, alpha: float = ALPHA) -> Rati
     return Ratio(ratio, low, high, found.n, found.p)
 
 
-def verdict(found: Ratio, adjusted_p: float, comparisons: int, *, alpha: float = ALPHA) -> Verdict:
+def ratio_verdict(found: Ratio, adjusted_p: float, comparisons: int, *, alpha: float = ALPHA) -> Verdict:
     """Better for a ratio resolved above 1, worse for one below.
 
     Args:
@@ -127,7 +122,7 @@ def blocks_needed(comparisons: int, *, alpha: float = ALPHA) -> int:
     return math.floor(math.log2(2 * comparisons / alpha)) + 1
 
 
-def _critical(n: int, alpha: float) -> int:
+def _critical_signed_rank(n: int, alpha: float) -> int:
     """The largest c with P(T < c) <= alpha / 2, T the sum of the positive ranks of n values; 0 if there is none."""
     if n > MOST_EXACT:
         mean, sd = _normal(n)

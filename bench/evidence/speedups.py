@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 
-from bench.evidence.ranks import Ratio, ratio_interval, verdict
-from bench.evidence.stats import holm
+from bench.evidence.ranks import Ratio, ratio_interval, ratio_verdict
+from bench.evidence.stats import NAN, holm
 from bench.protocol.columns import level_key
+from bench.protocol.setting import Setting
 from bench.records.derived import NOISY, percentile
+from bench.records.plan import PlannedTrial
 from bench.records.record import Record
 from bench.records.results import Results
 
-NAN = float("nan")
 NOWHERE = "none in the range"
 """What is said of a ratio that does not cross 1 between the sizes measured."""
 SETTING = ("height", "width", "batch", "precision", "mode", "phase")
@@ -39,14 +40,14 @@ def frame(results: Results) -> pd.DataFrame:
     the verdict is better or worse where its p-value passes Holm's correction over all rows, else not resolved.
     NaN where nothing was measured, or where the timing was not alone; then ``reason`` says so.
     """
-    by_cell: dict[str, list[Record | None]] = {}
+    by_trial: dict[str, list[Record | None]] = {}
     for record in results.records:
-        by_cell.setdefault(record.cell_key, []).append(record)
+        by_trial.setdefault(record.planned_key, []).append(record)
     rows = [
-        _row(cell, record)
-        for cell in results.plan["cells"]
-        if cell["stage"] == "speed" and not cell.get("excluded")
-        for record in by_cell.get(cell["key"], [None])
+        _row(trial, trial.setting, record)
+        for trial in results.plan.trials
+        if trial.setting and not trial.excluded
+        for record in by_trial.get(trial.key, [None])
     ]
     factors = [level_key(name, OWN) for name in results.factors]
     names = ["variant", "against", *factors, *SETTING, "status", "reason", "device", *MEASURED]
@@ -61,7 +62,7 @@ def _judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield row
             continue
         found: Ratio = row["found"]
-        said = verdict(found, p_holm, compared)
+        said = ratio_verdict(found, p_holm, compared)
         values = {name: getattr(found, name) for name in ("ratio", "low", "high", "p")}
         yield {**row, **values, "p_holm": p_holm, "verdict": said.word, "verdict_reason": said.reason}
 
@@ -123,12 +124,12 @@ def crossings_in_words(comparisons: pd.DataFrame) -> str:
     return "; ".join(map(_spell, crossings(points))) or NOWHERE if len(points) > 1 else ""
 
 
-def _row(cell: Mapping[str, Any], record: Record | None) -> dict[str, Any]:
+def _row(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "variant": cell["variant"],
-        "against": cell["against"],
-        **{level_key(name, OWN): level for name, level in cell["levels"].items()},
-        **{name: cell["setting"][name] for name in SETTING},
+        "variant": trial.variant,
+        "against": trial.against,
+        **{level_key(name, OWN): level for name, level in trial.levels.items()},
+        **{name: getattr(setting, name) for name in SETTING},
         "status": "missing" if record is None else record.status,
         "reason": (record.outcome.get("reason") if record else None) or "",
         "device": record.environment.get("hardware", "") if record else "",
@@ -146,8 +147,8 @@ def _row(cell: Mapping[str, Any], record: Record | None) -> dict[str, Any]:
         **seconds,
         **steps,
         "found": ratio_interval(measured["log_ratios"]),
-        "images_per_s": cell["setting"]["batch"] / seconds["latency_s"],
-        "against_images_per_s": cell["setting"]["batch"] / seconds["against_s"],
+        "images_per_s": setting.batch / seconds["latency_s"],
+        "against_images_per_s": setting.batch / seconds["against_s"],
         "noisy": max(spread(measured[side]) for side in seconds) > NOISY,
     }
 

@@ -248,6 +248,26 @@ def verdict(
     return Verdict("better" if (compared.delta > 0) == (better == "higher") else "worse")
 
 
+def judged(effects: Sequence[Effect], better: Sequence[Literal["higher", "lower"]]) -> list[tuple[float, Verdict]]:
+    """For each effect: its p-value after Holm's correction over all of them, and its verdict.
+
+    Args:
+        effects: everything that is judged side by side.
+        better: for each effect, whether higher or lower values are better.
+    """
+    adjusted = holm([effect.p for effect in effects])
+    return [
+        (p_holm, verdict(effect, p_holm, direction))
+        for effect, p_holm, direction in zip(effects, adjusted, better, strict=True)
+    ]
+
+
+def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
+    """The mean of the values and both ends of its Student-t 95 % interval; NaN where n does not allow it."""
+    found = effect(list(values))
+    return found.delta, found.low, found.high
+
+
 def _critical(n: int, alpha: float) -> float:
     """t(1 - alpha/2; n - 1), from the lower tail, which keeps its digits at a small alpha."""
     return -float(special.stdtrit(n - 1, alpha / 2))

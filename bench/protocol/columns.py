@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-import difflib
+import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from bench.parts import BenchError
+from bench.parts import BenchError, nearest
+from bench.protocol.words import NOTHING
 
 
 class ColumnError(BenchError, ValueError):
     """A column that is not measured."""
 
 
+SMALL_DIGITS = 2
+"""The fewest significant digits that a cost below 1 is shown with."""
+
+
 @dataclass(frozen=True)
 class Column:
-    """A measured quantity: how it is stored, shown and judged.
+    """A measured quantity: how it is stored, how it is written, and which way is good.
+
+    Its methods write values that are in the stored unit.
 
     Attributes:
-        label: as an axis title or table head says it, without the unit.
+        label: the name on an axis or at the head of a table, without the unit.
         unit: the stored unit, SI or a plain count.
         shown_unit: the unit in reports.
-        scale: shown value = stored value times this.
+        scale: a shown value is the stored value times this.
         digits: decimals in reports.
         better: which way is good; ``None`` for neither. Gives the arrow and the sign of an improvement.
-        stage: which kind of trial measures it.
-        definition: one sentence for the caption.
+        stage: the kind of trial that measures it.
+        definition: one sentence for the table of definitions.
+        counted: true if it is counted exactly from the network, not timed or read off the machine, so that any
+            difference is one.
+        judged: true for the one quantity that a study's verdicts are about; with more of them, Holm's correction would
+            pay for comparisons that nobody asked for.
     """
 
     label: str
@@ -39,12 +50,66 @@ class Column:
     better: Literal["higher", "lower"] | None
     stage: Literal["quality", "cost"]
     definition: str
+    counted: bool = False
+    judged: bool = False
 
     @property
     def title(self) -> str:
         """Label, unit and arrow: ``mIoU (%) ↑``."""
         arrow = {"higher": " ↑", "lower": " ↓", None: ""}[self.better]
         return f"{self.label} ({self.shown_unit}){arrow}" if self.shown_unit else f"{self.label}{arrow}"
+
+    @property
+    def difference_unit(self) -> str:
+        """The unit of a difference: points for percentages, otherwise the shown unit."""
+        return "points" if self.shown_unit == "%" else self.shown_unit
+
+    @property
+    def difference_title(self) -> str:
+        """The head of a column of differences: ``Δ mIoU (points)``."""
+        return f"Δ {self.label} ({self.difference_unit})" if self.difference_unit else f"Δ {self.label}"
+
+    def shown(self, value: float) -> str:
+        """A value in the shown unit and digits; a dash for NaN.
+
+        Costs below 1 have at least two significant digits, so that those of small networks can be told apart.
+        """
+        return NOTHING if math.isnan(value) else _number(value * self.scale, self.decimals(value))
+
+    def decimals(self, value: float) -> int:
+        """The number of decimals that a value is shown with."""
+        scaled = abs(value * self.scale)
+        small = self.stage == "cost" and 0 < scaled < 1
+        return max(self.digits, SMALL_DIGITS - 1 - math.floor(math.log10(scaled))) if small else self.digits
+
+    def exact(self, value: float) -> str:
+        """A count with every digit, in its stored unit: ``33,004,112``; a dash for NaN."""
+        return NOTHING if math.isnan(value) else f"{value:,.0f}"
+
+    def signed(self, difference: float) -> str:
+        """A difference, always with its sign: ``+1.20``; a dash for NaN."""
+        return NOTHING if math.isnan(difference) else _number(difference * self.scale, self.digits, sign="+")
+
+    def interval(self, low: float, high: float) -> str:
+        """Both ends of the interval of a difference: ``[+0.30, +2.10]``; empty if they are NaN."""
+        return "" if math.isnan(low) else f"[{self.signed(low)}, {self.signed(high)}]"
+
+    def spread(self, mean: float, sd: float) -> str:
+        """Mean and standard deviation: ``71.23 ± 0.45``; the mean alone if the deviation is NaN."""
+        return self.shown(mean) if math.isnan(sd) else f"{self.shown(mean)} ± {self.shown(sd)}"
+
+    def resolvable(self, difference: float) -> str:
+        """The smallest difference that could have been resolved: ``≥ 1.20``; ``none`` if none can be that large."""
+        if math.isnan(difference):
+            return NOTHING
+        return "none" if self.unit == "fraction" and difference > 1 else f"≥ {self.shown(difference)}"
+
+
+def _number(value: float, digits: int, sign: str = "") -> str:
+    text = f"{value:{sign}.{digits}f}"
+    if float(text) == 0:  # neither −0.00 nor +0.00 says anything
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
 
 
 def _share(label: str, better: Literal["higher", "lower"], definition: str) -> Column:
@@ -86,6 +151,7 @@ COLUMNS: dict[str, Column] = {
         "mIoU", "fraction", "%", 100, 2, "higher", "quality",
         "Mean over classes of intersection over union, from one confusion matrix over the split; void pixels "
         "excluded, classes that occur in neither labels nor predictions left out.",
+        judged=True,
     ),
     "miou_absent_zero": _share(
         "mIoU, absent = 0", "higher",
@@ -119,12 +185,14 @@ COLUMNS: dict[str, Column] = {
         "Wall time of the training loop. Trials may have shared the machine: not a speed comparison.",
     ),
     "parameters": Column(
-        "Parameters", "count", "M", 1e-6, 2, "lower", "cost", "Parameters, frozen ones too, auxiliary head left out."
+        "Parameters", "count", "M", 1e-6, 2, "lower", "cost", "Parameters, frozen ones too, auxiliary head left out.",
+        counted=True,
     ),
     "macs": Column(
         "MACs", "count", "G", 1e-9, 2, "lower", "cost",
         "Multiply-accumulates of one forward at the stated input size: convolutions, linear layers and matrix "
         "products, attention included. FLOPs = 2 × MACs.",
+        counted=True,
     ),
     "latency_s": Column(
         "Latency", "s", "ms", 1e3, 1, "lower", "cost",
@@ -170,6 +238,7 @@ COLUMNS: dict[str, Column] = {
         "Training state", "B", "MiB", 2**-20, 1, "lower", "cost",
         "What a training step holds whatever its batch: weights, statistics of normalisation, gradients and optimiser "
         "state; exact.",
+        counted=True,
     ),
     "train_rest_bytes": Column(
         "Training activations", "B", "MiB", 2**-20, 1, "lower", "cost",
@@ -179,10 +248,19 @@ COLUMNS: dict[str, Column] = {
         "Saved activations", "B", "MiB", 2**-20, 1, "lower", "cost",
         "Bytes that autograd keeps between forward and backward in that step, loss terms included; exact, and the same "
         "for every allocator.",
+        counted=True,
     ),
 }  # fmt: skip
 """The measured columns of :meth:`bench.records.results.Results.frame`, in the order of the tables; a recipe with other
 tolerances, bands or crops adds to them, from :data:`FAMILIES`."""
+
+
+(JUDGED,) = (name for name, column in COLUMNS.items() if column.judged)
+"""The name of the one column that a study's verdicts are about."""
+
+
+COUNTED = tuple(name for name, column in COLUMNS.items() if column.counted)
+"""The names of the columns that are counted exactly."""
 
 
 META = ("key", "study", "variant", "stage", "seed", "status", "reason", "device", "host", "file")
@@ -208,10 +286,5 @@ def column(name: str) -> Column:
     if match and match[1] in FAMILIES:
         return _of_family(match[1], int(match[2]))
     if name not in COLUMNS:
-        close = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.4)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ColumnError(f"no column {name!r}{hint}; measured columns: {', '.join(COLUMNS)}")
+        raise ColumnError(f"no column {name!r}{nearest(name, COLUMNS)}; measured columns: {', '.join(COLUMNS)}")
     return COLUMNS[name]
-
-
-COUNTED = ("parameters", "macs", "train_state_bytes", "activation_bytes")

@@ -1,4 +1,4 @@
-"""Recipe: how a variant is trained and tested, as plain values. A factor may change these too."""
+"""Recipe: the plain values that say how a variant is trained and tested. A factor may change them too."""
 
 from __future__ import annotations
 
@@ -26,36 +26,39 @@ Pixels = Annotated[int, Range(ge=16)]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Data, schedule, optimiser, protocol. The last iteration is what is reported; no checkpoint is chosen by a score.
+    """The data, the training schedule, the optimiser and the evaluation protocol of a study.
+
+    The weights after the last iteration are evaluated; no checkpoint is ever chosen by its score.
 
     Attributes:
         data: the data set as a Part, such as ``part(CamVid)``.
-        crop_px: height and width of a training crop.
-        iterations: optimiser steps.
-        batch: images a step.
-        learning_rate: of the backbone, before the poly schedule.
-        head_lr_factor: times ``learning_rate`` for everything but the backbone.
-        momentum: of SGD.
-        weight_decay: of SGD, on every parameter.
+        crop_px: the height and the width of a training crop.
+        iterations: the number of optimiser steps.
+        batch: the number of images in each step.
+        learning_rate: the backbone's learning rate, before the poly schedule.
+        head_lr_factor: the factor by which the learning rate of all other slots exceeds the backbone's.
+        momentum: the momentum of SGD.
+        weight_decay: the weight decay of SGD, which applies to every parameter.
         poly_power: the rate at iteration i of n is multiplied by ``(1 - i / n) ** poly_power``.
-        clip_norm: largest gradient norm, ``None`` for no clipping.
-        scale: bounds of the random scale of training images.
-        flip: probability of a horizontal flip.
-        precision: of forward and loss in training, by autocast on CUDA and CPU; weights stay float32.
-        eval_batch: images a forward in evaluation, where sizes allow.
-        reported: which weights are evaluated: those after the last iteration, never the best of several.
-        boundary_px: tolerances of boundary F, ascending.
-        trimap_px: how far the band reaches, on both sides of a boundary, that a further mIoU is counted in; ascending.
-        boundary_iou_share: how far boundary IoU's band reaches into a region, as a share of the image's diagonal.
-        distance_crop_px: what is cut off each side for Gated-SCNN's distance-based evaluation; ascending, none by
-            default.
-        vanishing_point: centre of those crops, as shares of height and width.
-        split: what is evaluated, whole images at native size. ``test`` is for a final study (``--final``).
-        cost_px: height and width of the input that cost is measured at; ``None`` is the first evaluated image's.
-        latency_samples: timed forwards, at least.
-        latency_least_s: for how long, at least, forwards are timed.
-        training_cost: whether cost includes the peak memory of a training step. The step needs what training needs, so
-            leave it out where a network is only measured.
+        clip_norm: the largest norm of the gradient; ``None`` for no clipping.
+        scale: the smallest and the largest random scale of training images.
+        flip: the probability of a horizontal flip.
+        precision: the precision of forward and loss in training, by autocast on CUDA and CPU; weights stay float32.
+        eval_batch: the number of images in a forward of the evaluation, where their sizes are equal.
+        reported: the weights that are evaluated: those after the last iteration, never the best of several.
+        boundary_px: the tolerances of the boundary F-score, in pixels, ascending.
+        trimap_px: the half widths, in pixels, of the bands along boundaries in which an mIoU is computed; ascending.
+        boundary_iou_share: the width of the band of boundary IoU, as a share of the image's diagonal.
+        distance_crop_px: the numbers of pixels cut off each side in Gated-SCNN's evaluation by distance; ascending,
+            none by default.
+        vanishing_point: the centre of those crops, as shares of height and width.
+        split: the split that is evaluated, on whole images at native size. A final study (``--final``) uses ``test``.
+        cost_px: the height and the width of the input at which cost is measured; ``None`` takes those of the first
+            evaluated image.
+        latency_samples: the least number of timed forwards.
+        latency_least_s: the least time, in seconds, for which forwards are timed.
+        training_cost: ``True`` to measure the peak memory of a training step too. That step needs as much memory as
+            training does, so choose ``False`` for networks that are only measured.
     """
 
     data: Part[Any]

@@ -1,7 +1,7 @@
-"""Scores from counts: confusion matrices, boundary pixels and calibration bins. Plain numpy, no torch.
+"""Scores computed from counts: confusion matrices, boundary pixels and calibration bins. This module needs no torch.
 
-``K`` classes, ``T`` tolerances; a confusion matrix is [label][prediction], void pixels left out. Scores can be taken of
-many at once: ``…`` stands for what they are many of.
+``K`` is the number of classes and ``T`` the number of tolerances. A confusion matrix is indexed [label][prediction] and
+leaves out void pixels. In shapes, ``…`` stands for any leading axes, over which many scores are computed at once.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ Counts = Sequence[Any] | npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 Absent = Literal["left out", "zero"]
-"""What a class with an empty union is in a mean over classes: not in it (Gated-SCNN, this harness), or 0 (FastFCN)."""
+"""The treatment of a class with an empty union in a mean over classes: it is left out (Gated-SCNN and this harness), or
+counts as 0 (FastFCN)."""
 
 
 class BoundaryScores(NamedTuple):
-    """Shares of matched boundary pixels and their harmonic mean."""
+    """The shares of matched boundary pixels, precision and recall, and their harmonic mean F."""
 
     precision: Floats
     recall: Floats
@@ -28,38 +29,38 @@ class BoundaryScores(NamedTuple):
 
 
 def iou(confusion: Counts) -> Floats:
-    """Intersection over union a class, ``… K`` of ``… K K``; NaN where the union is empty."""
+    """The intersection over union of each class, ``… K`` from ``… K K``; NaN if the union is empty."""
     matrix = np.asarray(confusion, dtype=np.int64)
     hits = _hits(matrix)
     return _shares(hits, matrix.sum(-2) + matrix.sum(-1) - hits)
 
 
 def mean_iou(confusion: Counts, absent: Absent = "left out") -> Floats:
-    """Mean IoU over the classes, ``…`` of ``… K K``; NaN if all of them are left out."""
+    """The mean IoU over the classes, ``…`` from ``… K K``; NaN if all classes are left out."""
     return mean_over_classes(iou(confusion), absent)
 
 
 def mean_over_classes(values: Counts | Floats, absent: Absent = "left out") -> Floats:
-    """Mean of a score over the classes, ``…`` of ``… K``; NaN, a class with an empty union's, is left out or 0."""
+    """The mean of a score over the classes, ``…`` from ``… K``; a NaN is left out or counts as 0, see ``absent``."""
     scores = np.asarray(values, dtype=np.float64)
     known = ~np.isnan(scores)
     return _shares(np.where(known, scores, 0).sum(-1), scores.shape[-1] if absent == "zero" else known.sum(-1))
 
 
 def frequency_weighted_iou(confusion: Counts) -> Floats:
-    """IoU weighted with the share of labelled pixels that a class has (Long et al., FCN, 2015); NaN without pixels."""
+    """The IoU weighted by each class's share of labelled pixels (Long et al., FCN, 2015); NaN without pixels."""
     matrix = np.asarray(confusion, dtype=np.int64)
     return _shares((matrix.sum(-1) * np.nan_to_num(iou(matrix), nan=0.0)).sum(-1), matrix.sum((-2, -1)))
 
 
 def pixel_accuracy(confusion: Counts) -> Floats:
-    """Share of labelled pixels that are right; NaN without pixels."""
+    """The share of labelled pixels that are predicted correctly; NaN without pixels."""
     matrix = np.asarray(confusion, dtype=np.int64)
     return _shares(_hits(matrix).sum(-1), matrix.sum((-2, -1)))
 
 
 def mean_accuracy(confusion: Counts) -> Floats:
-    """Mean over classes of the share of their pixels that are right; classes without a labelled pixel left out."""
+    """The mean over classes of the share of correct pixels; a class without a labelled pixel is left out."""
     matrix = np.asarray(confusion, dtype=np.int64)
     return mean_over_classes(_shares(_hits(matrix), matrix.sum(-1)))
 
@@ -67,15 +68,16 @@ def mean_accuracy(confusion: Counts) -> Floats:
 def boundary_scores(
     matched_prediction: Counts, prediction: Counts, matched_label: Counts, label: Counts
 ) -> BoundaryScores:
-    """Precision, recall and F of boundary pixels, by the conventions of DAVIS (Perazzi et al., 2016).
+    """The precision, recall and F of boundary pixels, by the conventions of DAVIS (Perazzi et al., 2016).
 
-    The share of nothing is 1, so a class without a boundary on either side scores 1, and one on a single side F = 0.
+    A share of no pixels counts as 1. So a class without a boundary in prediction and label scores 1, and a class with a
+    boundary in one of them only scores F = 0.
 
     Args:
-        matched_prediction: boundary pixels of the prediction that one of the label is near; ``… T K``.
-        prediction: boundary pixels of the prediction; ``… K``.
-        matched_label: boundary pixels of the label that one of the prediction is near; ``… T K``.
-        label: boundary pixels of the label; ``… K``.
+        matched_prediction: the boundary pixels of the prediction that lie near one of the label; ``… T K``.
+        prediction: the boundary pixels of the prediction; ``… K``.
+        matched_label: the boundary pixels of the label that lie near one of the prediction; ``… T K``.
+        label: the boundary pixels of the label; ``… K``.
     """
     precision, recall = (
         np.nan_to_num(_shares(matched, np.expand_dims(np.asarray(total), -2)), nan=1.0)
@@ -85,28 +87,32 @@ def boundary_scores(
 
 
 def mean_over_images(total: Counts, images: Counts) -> Floats:
-    """Mean over classes of a score's mean over images, from its sum and the number of images a class; NaN if none.
+    """The mean over classes of a score's mean over images, ``…`` from two ``… K``.
 
-    A class without an image is left out; ``…`` of two ``… K``.
+    A class without an image is left out; the mean is NaN if no class has an image.
+
+    Args:
+        total: the sum of the score over the images, for each class.
+        images: the number of images, for each class.
     """
     return mean_over_classes(_shares(total, np.asarray(images)))
 
 
 def mean_boundary_iou(intersection: Counts, prediction: Counts, label: Counts) -> Floats:
-    """Mean over classes of boundary IoU from pixels near the boundary; classes with an empty union left out."""
+    """The mean over classes of boundary IoU, from pixels near boundaries; a class with an empty union is left out."""
     union = np.asarray(prediction) + np.asarray(label) - np.asarray(intersection)
     return mean_over_classes(_shares(intersection, union))
 
 
 def expected_calibration_error(pixels: Counts, confidence: Counts, correct: Counts) -> Floats:
-    """Mean over pixels of |accuracy − mean confidence| of their bin (Guo et al., 2017, eq. 3); NaN without pixels.
+    """The mean over pixels of |accuracy − mean confidence| of their bin (Guo et al., 2017, eq. 3); NaN without pixels.
 
-    All of them are by bin, the last axis.
+    The last axis of each argument is the bin.
 
     Args:
-        pixels: pixels a bin.
-        confidence: sum of their confidence.
-        correct: how many of them are right.
+        pixels: the number of pixels in each bin.
+        confidence: the sum of their confidence.
+        correct: the number of them that are predicted correctly.
     """
     gaps = np.abs(np.asarray(correct, dtype=np.float64) - np.asarray(confidence, dtype=np.float64))
     return _shares(gaps.sum(-1), np.sum(pixels, axis=-1))
@@ -117,6 +123,6 @@ def _hits(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _shares(part: Any, whole: Any) -> Floats:
-    """Part over whole; NaN where the whole is 0."""
+    """The quotient of part and whole; NaN where the whole is 0."""
     whole = np.asarray(whole, dtype=np.float64)
     return np.asarray(part, dtype=np.float64) / np.where(whole == 0, np.nan, whole)

@@ -1,4 +1,4 @@
-"""Under what conditions a network is timed, as plain values: input, precision, execution mode, phase."""
+"""Setting: the conditions under which a network is timed: input, precision, execution mode and phase."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from bench.parts import ChoiceError, Count, Positive, choices_of, mismatch
 from bench.protocol.recipe import Pixels, Precision
 
 Mode = Literal["eager", "channels_last", "compile", "cuda_graph"]
-"""``eager`` as it is; ``channels_last`` weights and input in that memory format; ``compile`` by torch.compile;
-``cuda_graph`` one captured graph, replayed."""
+"""The ways to execute a network: ``eager`` runs PyTorch as usual; ``channels_last`` keeps weights and input in that
+memory format; ``compile`` uses torch.compile; ``cuda_graph`` captures one graph and replays it."""
 
 
 Phase = Literal["inference", "training"]
@@ -18,16 +18,16 @@ Phase = Literal["inference", "training"]
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One point of a sweep.
+    """The conditions of one speed measurement.
 
     Attributes:
-        height: of the input, in pixels.
-        width: of the input, in pixels.
-        batch: images a call.
-        precision: by autocast; weights stay float32.
+        height: the height of the input, in pixels.
+        width: the width of the input, in pixels.
+        batch: the number of images in a call.
+        precision: the precision of the computation, by autocast; weights stay float32.
         mode: how the network is executed.
-        phase: a forward without auxiliaries, or a training step.
-        least_s: for how long, at least, is measured.
+        phase: ``inference``, a forward without auxiliary heads, or ``training``, a training step.
+        least_s: the least time, in seconds, for which the network is timed.
     """
 
     height: Pixels
@@ -52,22 +52,23 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """``256x512``, and what differs from a float32 eager forward of one image: ``256x512 batch 8 bfloat16``."""
+        """The input size and all conditions that are not :data:`USUAL`, such as ``256x512 batch 8 bfloat16``."""
         words = [f"{self.height}x{self.width}", f"batch {self.batch}" if self.batch > 1 else ""]
         words += [each for each in (self.precision, self.mode, self.phase) if each not in USUAL]
         return " ".join(word for word in words if word)
 
     def check(self, device_type: str) -> None:
-        """Refuse what the device cannot do, before anything runs.
+        """Refuse a setting that the device cannot run, before any measurement.
 
         Raises:
-            ChoiceError: for a CUDA graph on another device.
+            ChoiceError: for a CUDA graph on a device other than CUDA.
         """
         if self.mode == "cuda_graph" and device_type != "cuda":
             raise ChoiceError(f"mode 'cuda_graph' needs a CUDA device, this is {device_type!r}; use eager or compile")
 
 
 USUAL = ("float32", "eager", "inference")
+"""The conditions that the name of a setting leaves out."""
 
 
 Stage = Literal["quality", "cost", "speed"]

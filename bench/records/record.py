@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import ValidationError
+
 from bench.records.files import RecordError, no_collection, read_json, write_json
-from bench.records.forms import problem
+from bench.records.forms import Form, problem
 from bench.records.record_form import MEASURED, RecordForm, Status
 
 VERSION = 1
@@ -55,8 +57,8 @@ class Record:
     version: int = VERSION
 
     @property
-    def cell_key(self) -> str:
-        """The key without the hardware class: the key of the planned cell."""
+    def planned_key(self) -> str:
+        """The key without the hardware class: the planned trial's key."""
         return self.key.partition("-")[0]
 
     @property
@@ -98,14 +100,22 @@ def read(path: Path) -> Record:
 
 def _problem(data: Any) -> str:
     """What is wrong with the content of a record's file; empty for nothing."""
-    if wrong := problem(RecordForm, data):
+    if wrong := _problem_of(RecordForm, data):
         return wrong
     if surplus := sorted(set(data) - {each.name for each in fields(Record)}):
         return f"it has {', '.join(surplus)}, which no record has"
     if data["outcome"]["status"] != "done":
         return ""
-    wrong = problem(MEASURED[data["trial"]["stage"]], data["measured"])
+    wrong = _problem_of(MEASURED[data["trial"]["stage"]], data["measured"])
     return wrong and f"measured.{wrong}"
+
+
+def _problem_of(form: type[Form], data: object) -> str:
+    try:
+        form.model_validate(data)
+    except ValidationError as error:
+        return problem(error)
+    return ""
 
 
 def record_files(folder: Path) -> list[Path]:

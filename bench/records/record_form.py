@@ -23,8 +23,8 @@ from bench.records.forms import (
     Seed,
     Size,
     Stage,
+    TimingSetting,
     Whole,
-    check_setting,
 )
 
 Status = Literal["diverged", "done", "excluded", "out_of_memory", "failed", "interrupted", "timed_out"]
@@ -49,14 +49,14 @@ class Trial(Form):
     variant: str
     seed: Seed | None = None
     against: str | None = None
-    setting: dict[str, Any] | None = None
+    setting: TimingSetting | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.stage == "quality" and self.seed is None:
             raise ValueError("a quality trial has a seed")
-        if self.stage == "speed":
-            check_setting(self.setting)
+        if self.stage == "speed" and self.setting is None:
+            raise ValueError("a speed trial has a setting")
         return self
 
 

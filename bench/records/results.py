@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,9 @@ import pandas as pd
 
 from bench.protocol.columns import COLUMNS, META, Column, column
 from bench.protocol.scores import iou
-from bench.protocol.setting import Setting
 from bench.records.derived import columns_of, doubts
 from bench.records.files import RecordError, no_collection
-from bench.records.plan import _levels_of, labels_of, read_plan
+from bench.records.plan import Plan, PlannedTrial, labels_of, read_plan
 from bench.records.record import Record, read_all
 
 
@@ -30,13 +29,13 @@ class Results:
     """A results folder as read: what was planned and what came of it. What is derived from records is derived once.
 
     Attributes:
-        plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned cell.
-        records: the records of planned cells.
-        stale: records whose key no planned cell has: made by other source, data or settings.
+        plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned trial.
+        records: the records of planned trials.
+        stale: records whose key no planned trial has: made by other source, data or settings.
         folder: where they were read from, if they were.
     """
 
-    plan: Mapping[str, Any]
+    plan: Plan
     records: Sequence[Record]
     stale: Sequence[Record] = ()
     folder: Path | None = None
@@ -44,16 +43,16 @@ class Results:
     @property
     def factors(self) -> dict[str, list[str]]:
         """Factor -> its levels, in the study's order."""
-        return {name: list(levels) for name, levels in self.plan["factors"].items()}
+        return {name: list(levels) for name, levels in self.plan.factors.items()}
 
     @property
     def variants(self) -> list[str]:
         """Names of the planned variants, in the study's order, excluded ones left out."""
-        return list(dict.fromkeys(cell["variant"] for cell in self.plan["cells"] if not cell.get("excluded")))
+        return list(dict.fromkeys(trial.variant for trial in self.plan.trials if not trial.excluded))
 
     @property
     def baseline(self) -> str:
-        return str(self.plan["baseline"])
+        return self.plan.baseline
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -68,9 +67,9 @@ class Results:
     @cached_property
     def _planned(self) -> dict[str, Counter[str]]:
         counts: dict[str, Counter[str]] = {}
-        for cell in self.plan["cells"]:
-            if not cell.get("excluded"):
-                counts.setdefault(cell["stage"], Counter())[cell["variant"]] += 1
+        for trial in self.plan.trials:
+            if not trial.excluded:
+                counts.setdefault(trial.stage, Counter())[trial.variant] += 1
         return counts
 
     def frame(self) -> pd.DataFrame:
@@ -108,23 +107,18 @@ class Results:
         )
 
     @cached_property
-    def made(self) -> dict[Any, Any]:
-        """What others have derived from these results and keep with them (:mod:`bench.evidence.once`)."""
-        return {}
-
-    @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
         """Of each trial: meta and levels, and the measured columns of one of quality or cost."""
-        by_cell: dict[str, list[Record]] = {}
+        by_trial: dict[str, list[Record]] = {}
         for record in self.records:
-            by_cell.setdefault(record.cell_key, []).append(record)
+            by_trial.setdefault(record.planned_key, []).append(record)
         nothing: list[Record | None] = [None]
         with no_collection():
             derived = self._derived()
             return [
-                _row(cell, record, derived.get(record.key, {}) if record else {}, self.plan["name"])
-                for cell in self.plan["cells"]
-                for record in by_cell.get(cell["key"], nothing)
+                _row(trial, record, derived.get(record.key, {}) if record else {}, self.plan.name)
+                for trial in self.plan.trials
+                for record in by_trial.get(trial.key, nothing)
             ]
 
     def _derived(self) -> dict[str, dict[str, float]]:
@@ -179,25 +173,24 @@ def load(folder: str | Path) -> Results:
     """
     folder = Path(folder)
     plan = read_plan(folder)
-    cells = {cell["key"]: cell for cell in plan["cells"]}
+    planned = {trial.key: trial for trial in plan.trials}
     found = read_all(folder / "records")
-    records = tuple(record for record in found if record.cell_key in cells)
+    records = tuple(record for record in found if record.planned_key in planned)
     for record in records:
-        _check_planned(record, cells[record.cell_key], plan["data"]["classes"])
-    return Results(
-        plan, records, stale=tuple(record for record in found if record.cell_key not in cells), folder=folder
-    )
+        _check_planned(record, planned[record.planned_key], plan.data.classes)
+    stale = tuple(record for record in found if record.planned_key not in planned)
+    return Results(plan, records, stale=stale, folder=folder)
 
 
-def _check_planned(record: Record, cell: Mapping[str, Any], classes: Sequence[str]) -> None:
-    """Raises RecordError for a record of another trial or of other classes than the cell of its key."""
+def _check_planned(record: Record, planned: PlannedTrial, classes: Sequence[str]) -> None:
+    """Raises RecordError for a record of another trial or of other classes than its key's planned trial."""
     for name in ("variant", "stage", "seed"):
-        if record.trial.get(name) != cell[name]:
+        if record.trial.get(name) != (wanted := getattr(planned, name)):
             raise RecordError(
-                f"{record.file_name} has the key of a planned trial with {name} {cell[name]!r}, but says "
+                f"{record.file_name} has the key of a planned trial with {name} {wanted!r}, but says "
                 f"{record.trial.get(name)!r}; delete it and run again"
             )
-    if record.status == "done" and cell["stage"] == "quality" and record.measured["classes"] != classes:
+    if record.status == "done" and planned.stage == "quality" and record.measured["classes"] != classes:
         raise RecordError(
             f"{record.file_name} was measured on other classes than the plan's ({len(record.measured['classes'])} and "
             f"{len(classes)}); delete it and run again"
@@ -210,22 +203,22 @@ def frame(folder: str | Path) -> pd.DataFrame:
 
 
 def _row(
-    cell: Mapping[str, Any], record: Record | None, derived: dict[str, float], study: str
+    trial: PlannedTrial, record: Record | None, derived: dict[str, float], study: str
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    status = "excluded" if cell.get("excluded") else "missing" if record is None else record.status
+    status = "excluded" if trial.excluded else "missing" if record is None else record.status
     meta: dict[str, Any] = {
-        "key": cell["key"],
+        "key": trial.key,
         "study": study,
-        "variant": cell["variant"],
-        "stage": cell["stage"],
-        "seed": cell["seed"],
+        "variant": trial.variant,
+        "stage": trial.stage,
+        "seed": trial.seed,
         "status": status,
-        "reason": cell.get("excluded") or (record.outcome.get("reason") if record else None) or "",
+        "reason": trial.excluded or (record.outcome.get("reason") if record else None) or "",
         "device": record.environment.get("device", "") if record else "",
         "host": record.environment.get("host", "") if record else "",
         "file": record.file_name if record else "",
-        "setting": Setting(**cell["setting"]).name if cell.get("setting") else "",
-        **cell["levels"],
+        "setting": trial.setting.name if trial.setting else "",
+        **trial.levels,
     }
     if record is None or record.status != "done":
         return meta, {}
@@ -234,7 +227,7 @@ def _row(
 
 def levels_of(results: Results) -> dict[str, dict[str, str]]:
     """Variant -> its level of every factor."""
-    return _levels_of(results.plan)
+    return results.plan.levels
 
 
 def labels(results: Results) -> dict[str, str]:

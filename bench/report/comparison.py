@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.compare.comparison import DRIFT, Comparison
-from bench.protocol.columns import COUNTED, column
-from bench.protocol.words import NOTHING, difference_unit, interval, ratio, shown, signed
+from bench.protocol.columns import column
+from bench.protocol.words import NOTHING, p_value, ratio, verdict
 from bench.records.plan import labels_of
 from bench.report.tables.formats import markdown as markdown_table
 from bench.report.tables.formats import markdown_text
@@ -44,13 +44,13 @@ def printed(found: Comparison) -> dict[str, pd.DataFrame]:
 
 def baseline(found: Comparison) -> str:
     """What both sides call their baseline; empty where they differ, and variants then have their full names."""
-    return str(found.plans[0]["baseline"]) if _names(found) else ""
+    return found.plans[0].baseline if _names(found) else ""
 
 
 def _names(found: Comparison) -> dict[str, str]:
     """Variant -> what differs from the baseline, where both sides have the same one."""
     one, other = (labels_of(plan) for plan in found.plans)
-    if found.plans[0]["baseline_levels"] != found.plans[1]["baseline_levels"]:
+    if found.plans[0].baseline_levels != found.plans[1].baseline_levels:
         return {}
     return {variant: name for variant, name in one.items() if other.get(variant) == name}
 
@@ -119,30 +119,30 @@ def _parts(found: Comparison) -> dict[str, pd.DataFrame]:
 
 
 def _quality(row: Mapping[Any, Any]) -> dict[str, str]:
-    name = row["quantity"]
+    quantity = column(row["quantity"])
     return {
         "Variant": str(row["variant"]),
-        "Quantity": column(name).title,
-        "A": f"{shown(row['a'], name)} (n={row['n_a']})",
-        "B": f"{shown(row['b'], name)} (n={row['n_b']})",
-        "Δ": f"{signed(row['delta'], name)} {difference_unit(name)}".rstrip(),
-        "95 % interval": interval(row["low"], row["high"], name) or NOTHING,
+        "Quantity": quantity.title,
+        "A": f"{quantity.shown(row['a'])} (n={row['n_a']})",
+        "B": f"{quantity.shown(row['b'])} (n={row['n_b']})",
+        "Δ": f"{quantity.signed(row['delta'])} {quantity.difference_unit}".rstrip(),
+        "95 % interval": quantity.interval(row["low"], row["high"]) or NOTHING,
         "Method": f"paired, n={row['n']}" if row["method"] == "paired" else str(row["method"]),
-        "p": _p(row["p"]),
-        "p (Holm)": _p(row["p_holm"]),
-        "Verdict": f"{row['verdict']} ({row['reason']})" if row["reason"] else str(row["verdict"]),
+        "p": p_value(row["p"]),
+        "p (Holm)": p_value(row["p_holm"]),
+        "Verdict": verdict(row),
     }
 
 
 def _cost(row: Mapping[Any, Any]) -> dict[str, str]:
-    name = row["quantity"]
-    exact = name in COUNTED
+    quantity = column(row["quantity"])
+    written = quantity.exact if quantity.counted else quantity.shown
     return {
         "Variant": str(row["variant"]),
-        "Quantity": column(name).label if exact else column(name).title,
+        "Quantity": quantity.label if quantity.counted else quantity.title,
         "Hardware": str(row["hardware"]) or NOTHING,
-        "A": _count(row["a"]) if exact else shown(row["a"], name),
-        "B": _count(row["b"]) if exact else shown(row["b"], name),
+        "A": written(row["a"]),
+        "B": written(row["b"]),
         "Ratio": ratio(row["ratio"]),
         "95 % interval": _within(row["low"], row["high"]),
         "Verdict": str(row["verdict"]) or NOTHING,
@@ -159,7 +159,7 @@ def _speed(row: Mapping[Any, Any]) -> dict[str, str]:
         "A": f"{_times(row['a'])} {_within(row['a_low'], row['a_high'])}",
         "B": f"{_times(row['b'])} {_within(row['b_low'], row['b_high'])}",
         "B over A": f"{_times(row['ratio'])} {_within(row['low'], row['high'])}",
-        "p (Holm)": _p(row["p_holm"]),
+        "p (Holm)": p_value(row["p_holm"]),
         "Verdict": str(row["verdict"]) or NOTHING,
         "Remark": str(row["remark"]) or NOTHING,
     }
@@ -171,15 +171,6 @@ def _times(value: float) -> str:
 
 def _within(low: float, high: float) -> str:
     return NOTHING if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
-
-
-def _count(value: float) -> str:
-    """Every digit: a count is exact."""
-    return NOTHING if math.isnan(value) else f"{value:,.0f}"
-
-
-def _p(value: float) -> str:
-    return NOTHING if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _plain(value: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Planning and running of trials: keys, machines, stages, and their execution with Ray."""
+"""The planning and running of trials: their keys, machines and stages, and their execution with Ray."""

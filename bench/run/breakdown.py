@@ -1,6 +1,6 @@
-"""One variant taken apart: what ``bench cost`` measures at several image sizes, and its table and files.
+"""The breakdown of one variant, module by module, that ``bench cost`` measures at several image sizes.
 
-Beside the records and no part of them: each run of the command replaces its files.
+Its files lie beside the records and are no part of them: each run of the command replaces them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from bench.study.cells import Cell
 
 SHARES = ("parameters", "macs", "saved_bytes", "time_s")
 SMALL_SHARE = 0.01
-"""A module with less than this share of every quantity is left out of the printed table; the files have them all."""
+"""A module with less than this share of every quantity is left out of the printed table; the files list all modules."""
 
 
 SMALLEST_PX = 16
-"""Height and width of the smallest image that is measured, as in a recipe."""
+"""The smallest height and width of a measured image; recipes have the same limit."""
 
 
 class SizeError(BenchError, ValueError):
@@ -37,14 +37,14 @@ class SizeError(BenchError, ValueError):
 
 @dataclass(frozen=True)
 class Breakdown:
-    """A variant's modules at every size, and how they grow.
+    """The costs of a variant's modules at every image size, and their growth with the size.
 
     Attributes:
         cell: the variant.
-        machine: what the times were taken on.
-        forwards: timed ones at each size.
-        rows: one a module and size.
-        growth: one a module and quantity; empty for one size.
+        machine: the machine on which the times were taken.
+        forwards: the number of timed forwards at each size.
+        rows: the costs, one row for each module and size.
+        growth: the growth, one row for each module and quantity; empty if there is only one size.
     """
 
     cell: Cell
@@ -54,11 +54,14 @@ class Breakdown:
     growth: Sequence[Growth]
 
     def write(self, folder: Path, source: Path) -> list[Path]:
-        """``<variant>.json`` with everything, ``<variant>.modules.csv`` and, for two sizes or more, ``.growth.csv``.
+        """Write ``<variant>.json``, ``<variant>.modules.csv`` and, for two sizes or more, ``<variant>.growth.csv``.
 
         Args:
-            folder: is made if need be.
-            source: the study's file, for the environment.
+            folder: the folder for the files, which is created if it is missing.
+            source: the study's file, whose commit is part of the environment.
+
+        Returns:
+            The paths of the written files.
         """
         stem = folder / self.cell.name.replace(",", "_")
         paths = [Path(f"{stem}.json"), Path(f"{stem}.modules.csv")]
@@ -80,13 +83,16 @@ class Breakdown:
         return paths
 
     def modules(self) -> pd.DataFrame:
-        """One row a module and size: the fields of :class:`~bench.measure.cost.attribution.ModuleCost`."""
+        """The costs as a frame, one row for each module and size.
+
+        The columns are the fields of :class:`~bench.measure.cost.attribution.ModuleCost`.
+        """
         frame = pd.DataFrame(self.rows)
         frame[["height_px", "width_px"]] = frame.pop("input_px").tolist()
         return frame
 
     def shown(self) -> tuple[list[str], list[list[str]]]:
-        """Heads and rows of the printed table: the largest size, shares of the whole, exponents of growth."""
+        """The heads and the rows of the printed table: costs at the largest size, their shares, exponents of growth."""
         largest = max(math.prod(row.input_px) for row in self.rows)
         rows = [row for row in self.rows if math.prod(row.input_px) == largest]
         timed = self.forwards > 0
@@ -119,16 +125,19 @@ def break_down(
     forwards: int,
     tell: Callable[[str], None],
 ) -> Breakdown:
-    """Every module's cost at every size, the times taken on ``machine``; torch's thread count is left at the machine's.
+    """Measure every module's cost at every size on ``machine``. Torch keeps the machine's number of threads afterwards.
 
     Args:
-        sizes: heights and widths of images.
-        depth: 1 for slots alone.
-        forwards: timed ones at each size, 0 for counts alone.
-        tell: hears what is measured.
+        cell: the variant.
+        num_classes: the number of classes that it predicts.
+        sizes: the heights and widths of the images.
+        machine: the machine on which times are taken.
+        depth: the number of levels of modules; 1 lists slots alone.
+        forwards: the number of timed forwards at each size; 0 only counts.
+        tell: a function that is called with the progress, as a text.
 
     Raises:
-        SizeError: for sizes that are the same.
+        SizeError: if two sizes have the same number of pixels.
     """
     if len({math.prod(size) for size in sizes}) < len(sizes):
         raise SizeError(f"sizes {', '.join(f'{h}x{w}' for h, w in sizes)}: some have as many pixels; give each once")
@@ -149,10 +158,10 @@ def break_down(
 
 
 def pixels(size: str) -> tuple[int, int]:
-    """Height and width of ``360x480``.
+    """The height and width in a text such as ``360x480``.
 
     Raises:
-        SizeError: for anything else.
+        SizeError: if the text has another form, or a side is smaller than :data:`SMALLEST_PX`.
     """
     height, _, width = size.lower().partition("x")
     if not (height.isdecimal() and width.isdecimal() and min(int(height), int(width)) >= SMALLEST_PX):
@@ -161,7 +170,7 @@ def pixels(size: str) -> tuple[int, int]:
 
 
 def smaller_sizes(px: tuple[int, int]) -> list[tuple[int, int]]:
-    """Half, three quarters and all of each side."""
+    """Three sizes, with half, three quarters and all of each side."""
     return [(max(SMALLEST_PX, px[0] * part // 4), max(SMALLEST_PX, px[1] * part // 4)) for part in (2, 3, 4)]
 
 
@@ -169,7 +178,7 @@ _WORDS: Mapping[str, str] = dict(zip(QUANTITIES, ("MACs", "outputs", "saved", "t
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Without NaN, which JSON does not have."""
+    """The row with ``None`` in place of NaN, which JSON does not have."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 

@@ -1,4 +1,4 @@
-"""What a study's networks are, from shapes alone: built and counted on the meta device, nothing is computed."""
+"""The check of a study's networks: they are built and counted on the meta device, from shapes alone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from bench.measure.cost.shapes import count_shapes
 from bench.network.layers import WiringError
 from bench.network.model import CONVENTIONS, SegModel
 from bench.parts import ChoiceError
+from bench.records.forms import build
+from bench.records.plan import Audit
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.study import Study
@@ -22,15 +24,15 @@ from bench.training.loop import parameter_groups
 
 @dataclass(frozen=True)
 class Checked:
-    """One variant as built.
+    """The counts of one variant, taken from the built network.
 
     Attributes:
-        cell: which.
-        parameters: slot -> count.
-        trainable: slot -> count of those that are trained.
-        learning_rates: slot -> base rate of its optimiser group.
-        macs: slot -> multiply-accumulates of one forward at the stated size (:mod:`torch.utils.flop_counter`).
-        output_shape: ``1 K H W``.
+        cell: the variant.
+        parameters: slot -> number of parameters.
+        trainable: slot -> number of trainable parameters.
+        learning_rates: slot -> base learning rate of its optimiser group.
+        macs: slot -> multiply-accumulates of one forward, counted by :mod:`torch.utils.flop_counter`.
+        output_shape: the shape of the logits, ``1 K H W``.
     """
 
     cell: Cell
@@ -42,11 +44,11 @@ class Checked:
 
 
 def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iterator[Checked]:
-    """Every cell, in order, as built for an image of ``height`` x ``width``.
+    """Build every cell of a study, in order, and count it for an image of ``height`` x ``width``.
 
     Raises:
-        StudyError: naming the cell, for neighbours that do not fit.
-        OptimiserError: for a trainable parameter that would not be trained exactly once.
+        StudyError: if components of a cell do not fit together; the message names the cell.
+        OptimiserError: if a trainable parameter would not be in exactly one optimiser group.
     """
     wired: set[object] = set()
     for cell in study.cells():
@@ -73,14 +75,15 @@ def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iter
         yield Checked(cell, counted, trainable, rates, macs, shapes.output_shape)
 
 
-def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> dict[str, Any]:
-    """The facts that the audit compares, JSON-ready: each variant as built, and what each factor is about."""
-    return {
+def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> Audit:
+    """The facts that :mod:`bench.study.audit` compares: variants' counts, and factors' subjects."""
+    facts_of_study = {
         "input_px": [height, width],
         "about": {factor.name: list(factor.subject) for factor in study.factors},
         "touched": {factor.name: list(factor.touched) for factor in study.factors},
-        "variants": {each.cell.name: _facts(each) for each in checked},
+        "variants": {variant.cell.name: _facts(variant) for variant in checked},
     }
+    return build(Audit, facts_of_study)
 
 
 def _facts(checked: Checked) -> dict[str, Any]:
@@ -100,7 +103,10 @@ def _facts(checked: Checked) -> dict[str, Any]:
 
 
 def _leave_out_normalisation(model: nn.Module) -> None:
-    """It keeps every shape and is not counted, but takes two thirds of the time of a forward on the meta device."""
+    """Replace normalisation by the identity.
+
+    Normalisation keeps shapes and is not counted, but takes two thirds of the time of a forward on the meta device.
+    """
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, (nn.modules.batchnorm._NormBase, nn.GroupNorm)):
@@ -108,7 +114,7 @@ def _leave_out_normalisation(model: nn.Module) -> None:
 
 
 def _lose(model: SegModel, height: int, width: int) -> None:
-    """One training forward and every loss term, so that a term whose output the network lacks is found here."""
+    """Run a training forward and all loss terms, so that a term that needs an output the network lacks fails here."""
     with torch.device("meta"):
         output = model.train()(torch.zeros(2, 3, height, width))
         label = torch.zeros(2, height, width, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""Where a measurement is made: machine, versions and the state of the source. Every fact is one that a record keeps."""
+"""The environment of a measurement, as a record keeps it: the machine, the versions and the state of the source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from bench.run.identity import digest
+from bench.run.identity.key import digest
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Machine:
 
     Attributes:
         device: ``cuda`` or ``cpu``.
-        threads: CPU threads, on a GPU too (they prepare its work).
+        threads: the number of CPU threads, which also prepare the work of a GPU.
     """
 
     device: str
@@ -35,12 +35,12 @@ class Machine:
 
     @property
     def device_name(self) -> str:
-        """As its maker calls it: ``NVIDIA H200``; a CPU's model for the CPU."""
+        """The maker's name of the device, such as ``NVIDIA H200``, or the model of the CPU."""
         return torch.cuda.get_device_name() if self.device == "cuda" else _cpu_name()
 
     @property
     def hardware(self) -> str:
-        """The hardware class: timings of different classes are never compared."""
+        """The hardware class. Timings of different classes are never compared."""
         return f"{self.device_name}, {self.threads} threads"
 
     @property
@@ -49,10 +49,10 @@ class Machine:
 
 
 def describe(machine: Machine, source: Path) -> dict[str, Any]:
-    """The environment of a record.
+    """The environment that a record keeps.
 
     Args:
-        machine: what the trial runs on.
+        machine: the machine on which the trial runs.
         source: the study's file.
     """
     cuda = machine.device == "cuda"
@@ -81,7 +81,7 @@ def host_tag() -> str:
 
 @functools.cache
 def commit(folder: Path) -> dict[str, Any]:
-    """The git commit of ``folder`` and whether tracked files differ from it; both ``None`` outside a repository."""
+    """The git commit of ``folder`` and ``dirty``, true if tracked files differ from it; both ``None`` without git."""
     try:
         head = _git(folder, "rev-parse", "HEAD")
         dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
@@ -107,21 +107,21 @@ def _cpu_name() -> str:
 
 @functools.cache
 def _driver() -> str | None:
-    """The NVIDIA driver's version, from the kernel's own file; ``None`` where it has none (a container without it)."""
+    """The version of the NVIDIA driver, from the kernel's file; ``None`` if there is no such file, as in containers."""
     version = Path("/sys/module/nvidia/version")
     return version.read_text().strip() if version.exists() else None
 
 
 def _packages() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in ("segbench", "numpy", "fvcore", "ray", "timm"):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def cpu_count() -> int:
-    """CPUs that this process may use."""
+    """The number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

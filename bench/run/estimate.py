@@ -1,4 +1,4 @@
-"""How long trials may take where no record tells: from two small training steps of the baseline."""
+"""An estimate of the time that trials take before there are records, from two small training steps of the baseline."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from bench.measure.timing.latency import Protocol
 from bench.measure.timing.turns import MIN_BLOCKS
 from bench.network.model import SegModel
 from bench.protocol.setting import Setting
-from bench.run.plan import Plan
+from bench.run.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.cells import Cell
 from bench.training.loop import train
 
 FORWARD = 1 / 3
-"""A forward's time as a share of a training step's."""
+"""The time of a forward, as a share of the time of a training step."""
 START_S = 6.0
-"""Of a speed trial: a new process, its imports, two networks."""
+"""The seconds that a speed trial needs to start: a new process, its imports and the building of two networks."""
 
 
-def pilot_seconds(plan: Plan, trials: Iterable[Trial]) -> float:
-    """A rough guess of how long trials take one after the other.
+def pilot_seconds(plan: Schedule, trials: Iterable[Trial]) -> float:
+    """A rough estimate of the seconds that trials take one after the other.
 
-    The pilot's time is scaled by iterations, batch, pixels and each variant's MACs; timings, which run on all threads,
-    by threads too.
+    The time of the two training steps is scaled by the iterations, the batch, the pixels and the MACs of each variant.
+    Speed trials run on all threads, so their time is scaled by the number of threads too.
     """
     study, dataset = plan.study, plan.loaded.dataset
     step_s = _step_seconds(plan, study.cell("baseline"))
-    macs = {each.cell.name: sum(each.macs.values()) for each in plan.checked}
+    macs = {variant.cell.name: sum(variant.macs.values()) for variant in plan.checked}
     eval_pixels = sum(split[0].label.numel() * len(split) for split in [dataset.split(study.recipe.split)])
     threads = plan.resources.machine("quality").threads / plan.resources.machine("speed").threads
     total = 0.0
@@ -54,14 +54,14 @@ def pilot_seconds(plan: Plan, trials: Iterable[Trial]) -> float:
 
 
 def comparison_s(call_s: float, setting: Setting) -> float:
-    """Of a speed trial: both warm-ups, two windows each, and the blocks."""
+    """The seconds that a speed trial takes: the start, two warm-up windows of each network, and the blocks."""
     protocol = Protocol()
     windows_s = 2 * max(call_s, min(protocol.window * call_s, protocol.window_s))
     return START_S + 2 * windows_s + max(setting.least_s, 4 * MIN_BLOCKS * call_s)
 
 
-def _step_seconds(plan: Plan, cell: Cell) -> float:
-    """Seconds of a training step an image, from the second of two steps of batch 2."""
+def _step_seconds(plan: Schedule, cell: Cell) -> float:
+    """The seconds that a training step takes for each image, from the second of two steps at batch 2."""
     marks: list[float] = []
     recipe = replace(cell.recipe, batch=2, iterations=2)
     train(

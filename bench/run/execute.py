@@ -1,8 +1,7 @@
-"""Runs trials on Ray Tune: the driver's side; :mod:`bench.run.processes.worker` is the workers'.
+"""The execution of trials with Ray Tune: the driver's side; :mod:`bench.run.processes.worker` is the workers'.
 
-Tune executes what is missing and nothing else; the store is the results folder (Tune's own restore cannot extend a
-study). Cost and speed trials get a whole node, one at a time, each in a fresh process; quality trials share the
-machine.
+Tune runs the missing trials only. Results are stored in the results folder alone, because Tune's own restore cannot
+extend a study. Each cost or speed trial gets a whole node and a fresh process; quality trials share the machine.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from bench.run.trial import Trial, make_record, relative
 
 
 class Display(Protocol):
-    """What hears of trials as they start, go on and end."""
+    """A display of running trials, which is told when a trial starts, makes progress and ends."""
 
     def started(self, trial: Trial) -> None: ...
 
@@ -50,10 +49,18 @@ def execute(
     timeout_s: float | None = None,
     pictures: bool = True,
 ) -> None:
-    """Run ``trials``; each leaves a record in ``folder``, whatever happens to it.
+    """Run trials. Each started trial leaves a record in ``folder``, whatever happens to it.
+
+    Args:
+        trials: the trials to run.
+        folder: the study's results folder.
+        resources: the CPUs and GPUs that trials take, and the cluster if there is one.
+        display: the display that is told of the trials.
+        timeout_s: the seconds after which a trial is given up; ``None`` for no limit.
+        pictures: ``True`` to keep predictions and thumbnails of quality trials.
 
     Raises:
-        ResourceError: before the start, if no node has what a trial asks for.
+        ResourceError: if no node has the resources that a trial asks for, before such trials start.
         Stopped: on Ctrl-C or SIGTERM, after the running trials are recorded as interrupted.
     """
     with stopped_whatever_is_raised(), _cluster(resources) as scratch:
@@ -88,7 +95,7 @@ def _fit(
             "cwd": str(Path.cwd()),
         },
         tune_config=tune.TuneConfig(
-            # A reused process spares seconds of start-up. A timing needs a process of its own.
+            # A reused process saves seconds of start-up, but a cost or speed trial needs a process of its own.
             reuse_actors=trials[0].stage == "quality",
             trial_dirname_creator=lambda trial: str(trial.trial_id),
         ),
@@ -105,7 +112,7 @@ def _fit(
 
 
 class _Watch(tune.Callback):
-    """Follows a Tune run: tells the display, and gives every trial that leaves no record one that says so."""
+    """The observer of a Tune run. It informs the display, and writes the record of a trial that wrote none itself."""
 
     def __init__(self, trials: Sequence[Trial], folder: Path, machine: Machine, display: Display) -> None:
         self.trials = {trial.key: trial for trial in trials}
@@ -114,7 +121,7 @@ class _Watch(tune.Callback):
         self.ended: set[str] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Tune pickles its callbacks for a restore that we never ask for; a terminal's lock cannot be pickled."""
+        """Pickle as an empty callback: Tune pickles callbacks, and a terminal's lock cannot be pickled."""
         return tune.Callback, ()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -143,7 +150,7 @@ class _Watch(tune.Callback):
         self._record_end(self._ours(trial), "failed", f"the worker or its node was lost ({known}); run again")
 
     def end_all(self, status: str, reason: str) -> None:
-        """Give every trial that was started and has not ended a record of ``status``."""
+        """Write a record with this status for every trial that was started and has not ended."""
         for key in self.started:
             self._record_end(self.trials[key], status, reason)
 
@@ -158,7 +165,7 @@ class _Watch(tune.Callback):
             "wall_s": None,
         }
         record = make_record(trial, self.machine, outcome)
-        if not (self.folder / "records" / record.file_name).exists():  # the worker came first: its word counts
+        if not (self.folder / "records" / record.file_name).exists():  # a record that the worker wrote is kept
             write(record, self.folder / "records")
         self._end(trial, record)
 
@@ -172,7 +179,7 @@ class _Watch(tune.Callback):
 
 @contextmanager
 def _cluster(resources: Resources) -> Iterator[Path]:
-    """Connected to a cluster: a private one in a short-named scratch folder, or the one at ``resources.address``."""
+    """Connect to the cluster at ``resources.address``, or start one on this machine; yields a scratch folder."""
     os.environ.update(_QUIET)
     with scratch_folder() as scratch:
         local: dict[str, Any] = {
@@ -220,23 +227,23 @@ def search_path() -> list[str]:
 
 
 _QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 the only way to a silent Tune
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files a trial that nobody reads
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's makes fit() return as if all were well
+    "RAY_AIR_NEW_OUTPUT": "0",  # together with verbose=0, the only way to silence Tune
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Tune's loggers write five files for each trial that nobody reads
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's handler makes fit() return as if the run had succeeded
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay what they are
-    "RAY_AUTH_MODE": "disabled",  # writes a token into the home folder
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the working folder, so that relative paths stay valid
+    "RAY_AUTH_MODE": "disabled",  # otherwise Ray writes a token into the home folder
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_memory_monitor_refresh_ms": "0",  # its kill ends the whole run, the kernel's only one trial
+    "RAY_memory_monitor_refresh_ms": "0",  # a kill by Ray's monitor ends the whole run, a kill by the kernel one trial
 }
 
 
 def _request(stage: Stage, resources: Resources) -> dict[str, float]:
-    """What a trial of a stage asks Ray for.
+    """The resources that a trial of a stage asks Ray for.
 
     Raises:
-        ResourceError: if no node has it.
+        ResourceError: if no node has these resources.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = resources.gpus if stage == "quality" else float(resources.gpus > 0)

@@ -1,6 +1,6 @@
-"""The largest batch or input that fits into memory: a search whose every attempt is a process of its own.
+"""The search for the largest batch or input that fits into memory. Each attempt runs in a process of its own.
 
-Running out of memory is an answer here, also where the kernel kills the process for it.
+An attempt that runs out of memory is a valid answer, even if the kernel kills its process.
 """
 
 from __future__ import annotations
@@ -26,18 +26,25 @@ from bench.run.trial import ran_out
 from bench.study.source import Source, load
 
 SIDE_PX = 64
-"""Inputs are searched in steps of so many pixels a side."""
+"""The step, in pixels, in which the side of a square input is searched."""
 LARGEST = 2**14
-"""Where the search ends although it still fits."""
+"""The size at which the search ends even if it still fits: images in a batch, or steps of :data:`SIDE_PX`."""
 
 
 class LimitError(BenchError, RuntimeError):
-    """An attempt that failed for another reason than memory, or a search that cannot be made."""
+    """An attempt that failed for a reason other than memory, or a search that cannot be run."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One size and whether it fitted; if so, the peak: of CUDA's allocator, on the CPU of the resident set."""
+    """The result of trying one size.
+
+    Attributes:
+        size: images in the batch, or steps of :data:`SIDE_PX` in the side of the input.
+        fits: ``True`` if the memory was enough.
+        peak_bytes: the peak of CUDA's allocator or, on the CPU, of the resident set; ``None`` if the size did not fit.
+        reason: the error, if the size did not fit.
+    """
 
     size: int
     fits: bool
@@ -47,15 +54,15 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Question:
-    """What an attempt runs.
+    """The question that a search answers: which network, under which conditions, and which size is searched.
 
     Attributes:
-        source: which study.
-        variant: the cell's name.
-        setting: precision, mode and phase; batch or size give way to what is searched.
+        source: the source of the study.
+        variant: the name of the cell.
+        setting: the precision, mode and phase, and the batch or the input size, whichever is not searched.
         searched: ``batch``, or ``input`` for the side of a square image in steps of :data:`SIDE_PX`.
-        machine: device and threads.
-        memory_limit_bytes: of the data of the process, its libraries' included; needed on the CPU.
+        machine: the device and the number of threads.
+        memory_limit_bytes: the limit for the data of the process, libraries included; required on the CPU.
     """
 
     source: Source
@@ -73,11 +80,11 @@ class Question:
 
     @property
     def smallest(self) -> int:
-        """Where the search begins: a training step needs two images."""
+        """The size at which the search begins; a batch of a training step needs two images."""
         return 2 if self.searched == "batch" and self.setting.phase == "training" else 1
 
     def at(self, size: int) -> Setting:
-        """The setting of one attempt."""
+        """The setting of the attempt at one size."""
         chosen = {name: getattr(self.setting, name) for name in ("precision", "mode", "phase")}
         if self.searched == "batch":
             return Setting(batch=size, height=self.setting.height, width=self.setting.width, **chosen)
@@ -86,9 +93,9 @@ class Question:
 
 
 def search(attempt: Callable[[int], Attempt], smallest: int = 1, largest: int = LARGEST) -> list[Attempt]:
-    """Double from ``smallest`` until it does not fit, then halve what lies between; every attempt, in order.
+    """Double the size from ``smallest`` until it does not fit, then bisect; returns all attempts in order.
 
-    The largest that fits is the largest of them that does; there may be none.
+    The largest size that fits is the largest fitting one among the attempts; there may be none.
     """
     attempts = [attempt(smallest)]
     while attempts[-1].fits and attempts[-1].size < largest:
@@ -103,10 +110,10 @@ def search(attempt: Callable[[int], Attempt], smallest: int = 1, largest: int = 
 
 
 def in_child(question: Question, size: int) -> Attempt:
-    """One attempt in a fresh process.
+    """Run one attempt in a fresh process.
 
     Raises:
-        LimitError: if it fails for anything but memory.
+        LimitError: if the attempt fails for a reason other than memory.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -159,6 +166,6 @@ def _attempt(question: Question, size: int) -> Attempt:
 
 
 def _peak_rss_bytes() -> int:
-    """The kernel's own count since this program was loaded; getrusage's still has that of the parent in it."""
+    """The peak of the resident set since this program was loaded, from the kernel; getrusage includes the parent's."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split("VmHWM:")[1].split()[0])

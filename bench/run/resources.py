@@ -1,4 +1,4 @@
-"""The CPUs and GPUs that a trial takes of a machine."""
+"""The CPUs and GPUs of a machine, and the part of them that a trial takes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from bench.run.environment import Machine
 
 
 class ResourceError(BenchError, ValueError):
-    """More CPUs or GPUs asked for than there are."""
+    """A request for more CPUs or GPUs than there are."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a quality trial takes of a node, and the node; every other takes a whole node, one GPU at most.
+    """The resources of this machine, and those that a quality trial takes.
+
+    A cost or speed trial takes all CPUs of a node, and one GPU if there is one.
 
     Attributes:
-        cpus: CPU threads of a quality trial.
-        gpus: GPUs of a quality trial, a fraction to let trials share one; 0 trains on the CPU.
-        node_cpus: CPUs of this machine.
-        node_gpus: GPUs of this machine.
-        address: of a running Ray cluster; ``None`` runs on this machine.
+        cpus: the CPU threads of a quality trial.
+        gpus: the GPUs of a quality trial: a fraction lets trials share a GPU, and 0 trains on the CPU.
+        node_cpus: the CPUs of this machine.
+        node_gpus: the GPUs of this machine.
+        address: the address of a running Ray cluster; ``None`` runs trials on this machine.
     """
 
     cpus: int
@@ -35,11 +37,11 @@ class Resources:
     address: str | None = None
 
     def machine(self, stage: Stage) -> Machine:
-        """Device and threads of a trial on this machine."""
+        """The device and the number of threads of a trial on this machine."""
         return Machine("cuda" if self.gpus else "cpu", self.cpus if stage == "quality" else self.node_cpus)
 
     def at_a_time(self, stage: Stage) -> int:
-        """How many trials of a stage this machine runs side by side."""
+        """The number of trials of a stage that this machine runs side by side."""
         if stage != "quality":
             return 1
         fit = self.node_cpus // self.cpus
@@ -47,15 +49,15 @@ class Resources:
 
 
 def here(cpus: int | None = None, gpus: float | None = None, address: str | None = None) -> Resources:
-    """What trials take, with this machine's defaults.
+    """The resources of trials on this machine.
 
     Args:
-        cpus: CPU threads of a quality trial; by default a GPU's share of them, or one on a machine without a GPU.
-        gpus: GPUs of a quality trial; by default one if there is one.
-        address: of a Ray cluster, whose nodes need not be like this machine.
+        cpus: the CPU threads of a quality trial; by default a GPU's share of all threads, or one without a GPU.
+        gpus: the GPUs of a quality trial; by default one if the machine has one, else none.
+        address: the address of a Ray cluster, whose nodes need not be like this machine.
 
     Raises:
-        ResourceError: for more than this machine has, unless a cluster is to run it.
+        ResourceError: if a trial asks for more than this machine has and no cluster is given, or for less than one CPU.
     """
     node_cpus, node_gpus = environment.cpu_count(), torch.cuda.device_count()
     if gpus is None:

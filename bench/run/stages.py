@@ -1,9 +1,9 @@
-"""What the three kinds of trial measure, and what identifies one: functions of a variant, a recipe and data."""
+"""The measurements of the three stages, and the identity of a trial, as functions of a variant, a recipe and data."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,20 +21,21 @@ from bench.network.model import SegModel, Variant
 from bench.parts import Part
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import Setting, Stage
-from bench.run.identity import digest, source_digest
+from bench.run.identity.key import Computation, Key, Keys
+from bench.run.identity.linear import Library
 from bench.study.cells import Cell
 from bench.training.loop import train
 
 
 @dataclass(frozen=True)
 class Event:
-    """How far a trial is.
+    """The progress of a trial.
 
     Attributes:
         phase: ``train``, ``evaluate``, ``count`` or ``time``.
-        done: steps of the phase that are done.
-        total: steps of the phase.
-        loss: of the last iteration, in training.
+        done: the number of steps of the phase that are done.
+        total: the number of all steps of the phase.
+        loss: the loss of the last iteration, in training.
     """
 
     phase: str
@@ -54,28 +55,55 @@ def identify(
     *,
     against: Cell | None = None,
     setting: Setting | None = None,
+    modules: tuple[str, ...] = (),
 ) -> str:
-    """The key of a trial: settings, seed, data, and the source of everything that computes its numbers.
+    """The key of a trial; the arguments are those of :func:`key_of`."""
+    return key_of(cell, stage, seed, fingerprint, against=against, setting=setting, modules=modules).text
 
-    A speed comparison is of two cells in a setting, and all three are in its key.
+
+def key_of(
+    cell: Cell,
+    stage: Stage,
+    seed: int | None,
+    fingerprint: str,
+    *,
+    against: Cell | None = None,
+    setting: Setting | None = None,
+    modules: tuple[str, ...] = (),
+) -> Key:
+    """The key of a trial, with what went into it.
+
+    Args:
+        cell: what is measured.
+        stage: by which function.
+        seed: of weights and batches.
+        fingerprint: of the data.
+        against: the other side of a speed comparison.
+        setting: what both sides are timed in.
+        modules: that are imported before anything runs, such as the study's own.
     """
-    cells = [cell] if against is None else [cell, against]
-    recipe = {name: value for name, value in cell.recipe.describe().items() if name not in IRRELEVANT[stage]}
-    variants = [each.variant for each in cells]
-    parts = [part for each in variants for part in (*each.parts().values(), *each.losses)] + [cell.recipe.data]
-    compared = {} if setting is None else {"against": variants[-1].describe(), "setting": asdict(setting)}
-    classes = {each.cls for part in parts for each in _nested(part)}
-    return digest(
-        {
-            "variant": cell.variant.describe(),
-            "recipe": recipe,
-            "seed": seed,
-            "stage": stage,
-            "data": fingerprint,
-            "source": _source_digest(frozenset({STAGE_FUNCTIONS[stage], *classes})),
-            **compared,
-        }
+    keys = _keys()
+    if not keys.library.project.is_current():
+        forget_sources()
+        keys = _keys()
+    return keys.key(
+        Computation(
+            stage=stage,
+            function=STAGE_FUNCTIONS[stage],
+            variants=[cell.variant] if against is None else [cell.variant, against.variant],
+            recipe=cell.recipe,
+            seed=seed,
+            data=fingerprint,
+            setting=setting,
+            irrelevant=IRRELEVANT[stage],
+            modules=modules,
+        )
     )
+
+
+def forget_sources() -> None:
+    """Read every source file anew at the next key; for a process that outlives an edit."""
+    _keys.cache_clear()
 
 
 def measure_quality(
@@ -87,9 +115,9 @@ def measure_quality(
     tell: Listener,
     show: Viewer | None = None,
 ) -> dict[str, Any]:
-    """Train from ``seed``, evaluate the last iteration on ``recipe.split`` and ``show`` its predictions.
+    """Train from ``seed``, evaluate the network after the last iteration, and pass its predictions to ``show``.
 
-    Everything is JSON-ready but ``artifact``: arrays of counts an image, to be written beside the record.
+    The result is JSON-ready but for ``artifact``: the counts of each image as arrays, to be written beside the record.
     """
     assert seed is not None
     model = SegModel(variant, len(dataset.classes), seed=seed)
@@ -125,7 +153,7 @@ def measure_quality(
 def measure_cost(
     variant: Variant, recipe: Recipe, dataset: Dataset, seed: int | None, device: torch.device, tell: Listener
 ) -> dict[str, Any]:
-    """Peak memory first, while the process is fresh; then counts; then latency."""
+    """Measure peak memory first, while the process is fresh, then the counts, then the latency."""
     height, width = recipe.cost_px or tuple(dataset.split(recipe.split)[0].image.shape[-2:])
     image = torch.zeros(1, 3, height, width, device=device)
 
@@ -180,7 +208,7 @@ def measure_speed(
     device: torch.device,
     tell: Listener,
 ) -> dict[str, Any]:
-    """Two networks in turns in one setting: every letter's seconds a call, on both sides."""
+    """Time two networks in turns in one setting. ``latency_s`` and ``against_s`` hold seconds a call, turn by turn."""
     models = [SegModel(side, len(dataset.classes)) for side in (variant, against)]
     training = setting.phase == "training"
     calls: list[Call] = [
@@ -218,17 +246,13 @@ IRRELEVANT: Mapping[Stage, frozenset[str]] = {
     "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
     "speed": frozenset(Recipe.__dataclass_fields__) - {"data"},
 }
-"""Recipe fields that cannot change what a stage measures, so changing them repeats nothing."""
+"""The recipe's fields that cannot change the result of a stage. A change of them repeats no trial of that stage."""
 
 
-def _nested(part: Part[Any]) -> Iterator[Part[Any]]:
-    yield part
-    for _, value in part.choices:
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, Part):
-                yield from _nested(inner)
+SILENT = ("pynvml",)
+"""Packages that read the machine and compute nothing, so that they count neither where they are nor where they lack."""
 
 
 @functools.cache
-def _source_digest(objects: frozenset[Any]) -> str:
-    return source_digest(objects)
+def _keys() -> Keys:
+    return Keys(Library("bench", plain=(Variant, Recipe, Setting, Part), reports=(Event,), silent=SILENT))

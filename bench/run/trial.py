@@ -1,4 +1,4 @@
-"""One trial in this process: load its cell, make sure it is the one that was planned, measure it, and say how it ended.
+"""One trial in this process: its cell is loaded, compared with the plan and measured, and the outcome is recorded.
 
 The same function runs under ``bench trial`` (so that a debugger works), on a Ray worker and in tests.
 """
@@ -38,11 +38,11 @@ log = logging.getLogger("bench.run.trial")
 
 
 class ChangedError(RuntimeError):
-    """Source, settings or data differ from what was planned."""
+    """A trial whose source, settings or data changed after it was planned."""
 
 
 class TimedOutError(RuntimeError):
-    """A trial that took longer than it was given."""
+    """A trial that took longer than its time limit."""
 
 
 def run(
@@ -54,18 +54,19 @@ def run(
     timeout_s: float | None = None,
     pictures: bool = True,
 ) -> Record:
-    """Run a trial and write its record and log under ``folder``; a failure is a record too.
+    """Run a trial, and write its record and its log under ``folder``. A trial that fails is recorded too.
 
     Args:
-        trial: what to run.
+        trial: the trial to run.
         folder: the study's results folder.
-        machine: device and threads.
-        tell: hears how far it is.
-        timeout_s: after how long to give up, checked between iterations.
-        pictures: whether a quality trial leaves its predictions, and thumbnails of the images, for the gallery.
+        machine: the device and the number of threads.
+        tell: a function that is called with the progress.
+        timeout_s: the seconds after which the trial is given up, checked between iterations; ``None`` for no limit.
+        pictures: ``True`` if a quality trial keeps its predictions and thumbnails of the images, for the gallery.
 
     Raises:
-        KeyboardInterrupt, SystemExit: after the record that says ``interrupted`` is written.
+        KeyboardInterrupt: if the user interrupts the trial, after its record is written with status ``interrupted``.
+        SystemExit: in the same way, if the process is told to exit.
     """
     start, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     key = record_key(trial, machine)
@@ -103,7 +104,7 @@ def make_record(
     choices: Mapping[str, Any] | None = None,
     measured: Mapping[str, Any] | None = None,
 ) -> Record:
-    """A record of ``trial`` with this process's environment."""
+    """The record of ``trial``, with the environment of this process."""
     described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key")}
     described |= {"study": Path(trial.source.path).stem, "size": trial.source.size}
     return Record(
@@ -117,7 +118,7 @@ def make_record(
 
 
 def record_key(trial: Trial, machine: Machine) -> str:
-    """The trial's key; for a timing with the hardware class behind a ``-``."""
+    """The key of a trial's record: the trial's key, followed by the hardware class unless it is a quality trial."""
     return trial.key if trial.stage == "quality" else f"{trial.key}-{machine.hardware_key}"
 
 
@@ -131,7 +132,15 @@ def _measure(
     if against is not None and trial.setting is not None:
         choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
     fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
-    key = identify(cell, trial.stage, trial.seed, fingerprint, against=against, setting=trial.setting)
+    key = identify(
+        cell,
+        trial.stage,
+        trial.seed,
+        fingerprint,
+        against=against,
+        setting=trial.setting,
+        modules=loaded.modules,
+    )
     choices["hash"] = key
     if key != trial.key:
         raise ChangedError(
@@ -175,7 +184,7 @@ def _seed_other_generators(seed: int | None) -> None:
 
 
 class _Timed:
-    """Passes events on, logs a few of them, and raises when time is up."""
+    """A listener that passes events on, logs some of them, and raises when the time limit is over."""
 
     def __init__(self, tell: Listener | None, deadline: float | None) -> None:
         self.tell, self.deadline, self.logged_at = tell, deadline, 0.0
@@ -210,13 +219,13 @@ def _status_of(error: Exception) -> str:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error says that memory was not enough."""
+    """True if an error says that there was not enough memory."""
     refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's CPU allocator
     return refused or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def relative(text: str) -> str:
-    """Paths in a message or traceback without what is particular to this machine."""
+    """The text with paths shortened, so that a message or traceback shows no folder that only this machine has."""
     for root in sorted({str(Path.cwd()), sys.prefix, str(Path(__file__).resolve().parents[2])}, key=len, reverse=True):
         text = text.replace(f"{root}/", "")
     return re.sub(r"/(?:[^\s/\"']+/)*(?=(?:site-packages|python3\.\d+)/)", "", text)
@@ -224,7 +233,7 @@ def relative(text: str) -> str:
 
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
-    """What is logged and warned of inside goes to ``path`` too."""
+    """Inside the block, write log messages and warnings to the file ``path`` too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -246,16 +255,16 @@ def _log_to(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of one cell: all that a worker is sent.
+    """One measurement of one cell, with all the values that a worker needs to run it.
 
     Attributes:
-        source: which study.
-        variant: the cell's name.
-        seed: of weights and batches; ``None`` for a stage that runs once a variant.
-        stage: what is measured.
-        key: what it must turn out to be on the worker; a mismatch means that source or data changed after planning.
-        against: the other side of a speed comparison.
-        setting: what both sides are timed in.
+        source: the source of the study.
+        variant: the name of the cell.
+        seed: the seed of weights and batches; ``None`` for a stage that runs once for each variant.
+        stage: the stage, that is the kind of measurement.
+        key: the key from the plan. If the worker computes another one, source or data changed after planning.
+        against: the name of the cell that a speed trial compares with.
+        setting: the setting in which both cells of a speed trial are timed.
     """
 
     source: Source

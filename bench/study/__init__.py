@@ -1,1 +1,1 @@
-"""The question of a study: factors, cells, seeds, and what is known of it before any run."""
+"""Studies: the question, its factors, cells and seeds, and everything that is known before any run."""

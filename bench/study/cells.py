@@ -1,4 +1,4 @@
-"""Cells of a study: combinations of levels, and the network and recipe that each stands for."""
+"""The cells of a study: combinations of levels, and the network and recipe that each stands for."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """``attention=on,upsampling=jpu,gate=off``."""
+        """The name of the variant, such as ``attention=on,upsampling=jpu,gate=off``."""
         return cell_name(self.levels)
 
 
 @dataclass(frozen=True)
 class ExcludedCell:
-    """A combination of levels that is not run, and why. It need not even be a network."""
+    """A combination of levels that is not run, and the reason. It need not be a network that can be built."""
 
     levels: Mapping[str, str]
     reason: str

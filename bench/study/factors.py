@@ -1,4 +1,4 @@
-"""Factors: named axes of an ablation, and what each of their levels changes in a Variant and a Recipe."""
+"""Factors: the named axes of an ablation, and the change of each level to a Variant and a Recipe."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from bench.protocol.recipe import Recipe
 
 
 class StudyError(BenchError, ValueError):
-    """A study that contradicts itself; raised when its file is imported."""
+    """A study that contradicts itself. Most contradictions are raised when the study's file is imported."""
 
 
 @dataclass(frozen=True)
 class Choose:
-    """Choices to change in the Part (or recipe) that is there already. Make one with :func:`choose`."""
+    """Changed choices of the Part that a slot has already, or changed fields of the recipe. See :func:`choose`."""
 
     choices: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class Adding:
-    """Loss terms to add to those that are there already. Make one with :func:`adding`."""
+    """Loss terms that are added to those that the variant has already. Make one with :func:`adding`."""
 
     losses: tuple[Part[Any], ...]
 
 
 @dataclass(frozen=True)
 class Change:
-    """What one level of a factor does. Make one with :func:`change`."""
+    """The fields that one level of a factor changes. Make one with :func:`change`."""
 
     fields: tuple[tuple[str, Any], ...] = ()
 
 
 def choose(**choices: Any) -> Choose:
-    """Change choices of the Part in a slot, or fields of the recipe, and leave the rest as it is."""
+    """Change some choices of the Part in a slot, or some fields of the recipe, and leave the others as they are."""
     return Choose(tuple(choices.items()))
 
 
 def adding(*losses: Part[Any]) -> Adding:
-    """Add loss terms."""
+    """Add loss terms to those that the variant has already."""
     return Adding(losses)
 
 
 def change(**fields: Any) -> Change:
-    """What a level changes: fields of :class:`~bench.network.model.Variant`, and ``recipe``.
+    """The change that a level makes: fields of :class:`~bench.network.model.Variant`, and ``recipe``.
 
     A slot takes a Part, ``None``, or :func:`choose`; ``losses`` takes a tuple of Parts or :func:`adding`; ``recipe``
     takes :func:`choose`. ``change()`` changes nothing.
 
     Raises:
-        StudyError: for an unknown field.
+        StudyError: for an unknown field, or a field whose value has the wrong form.
     """
     known = (*VARIANT_FIELDS, "recipe")
     for name, value in fields.items():
@@ -72,11 +72,12 @@ class Factor:
     """A named axis of the ablation.
 
     Attributes:
-        name: of the factor.
-        levels: level -> what it changes; at least two.
-        about: what the factor is meant to change: slots, ``losses``, ``recipe``. Whatever else its levels change is a
-            confound, and reports say so. ``None`` is the one thing that they change; of several, name those meant.
-        against: level -> another level that it is compared with too, besides the baseline's: a control (attention
+        name: the name of the factor.
+        levels: level -> the change that it makes; at least two levels.
+        about: the fields that the factor is meant to change: slots, ``losses``, ``recipe``. Any other change is a
+            confound, and reports say so. ``None`` stands for the only field that the levels change; if they change
+            several, name those that are meant.
+        against: level -> another level that it is compared with, besides the baseline's level: a control (attention
             against attention whose weight is frozen at 0), or the step before (image gradients against gates alone).
     """
 
@@ -87,12 +88,12 @@ class Factor:
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Everything that a level changes, in the order of the levels."""
-        return tuple(dict.fromkeys(name for each in self.levels.values() for name, _ in each.fields))
+        """The names of all fields that the levels change, in the order of the levels."""
+        return tuple(dict.fromkeys(name for level in self.levels.values() for name, _ in level.fields))
 
     @property
     def subject(self) -> tuple[str, ...]:
-        """:attr:`about`, or the one thing that the levels change; empty where that is not said."""
+        """:attr:`about` if it is given, else the only field that the levels change; empty if they change several."""
         return self.about if self.about is not None else self.touched if len(self.touched) == 1 else ()
 
     def __post_init__(self) -> None:
@@ -102,19 +103,19 @@ class Factor:
             )
         if len(self.levels) < 2:
             raise StudyError(f"factor {self.name!r} has levels {list(self.levels)}; a comparison needs at least two")
-        for level, what in self.levels.items():
-            if not isinstance(what, Change):
-                raise StudyError(f"factor {self.name!r}, level {level!r}: expected change(…), got {what!r}")
+        for level, made in self.levels.items():
+            if not isinstance(made, Change):
+                raise StudyError(f"factor {self.name!r}, level {level!r}: expected change(…), got {made!r}")
             if not level or set(level) & set("=,/ "):
                 raise StudyError(
                     f"factor {self.name!r}, level {level!r}: a level is a word without '=', ',', '/', space"
                 )
         for pair in self.against.items():
-            for each in pair:
-                if each not in self.levels:
+            for level in pair:
+                if level not in self.levels:
                     raise StudyError(
-                        f"factor {self.name!r}, against: no level {each!r}; it has "
-                        f"{', '.join(self.levels)}{nearest(each, self.levels)}"
+                        f"factor {self.name!r}, against: no level {level!r}; it has "
+                        f"{', '.join(self.levels)}{nearest(level, self.levels)}"
                     )
             if len(set(pair)) == 1:
                 raise StudyError(f"factor {self.name!r}, against: level {pair[0]!r} stands against itself")
@@ -122,20 +123,29 @@ class Factor:
                 raise StudyError(
                     f"factor {self.name!r}, against: {pair[0]!r} and {pair[1]!r} are there both ways round"
                 )
-        for each in self.about or ():
-            if each not in self.touched:
+        for changed in self.about or ():
+            if changed not in self.touched:
                 raise StudyError(
-                    f"factor {self.name!r} is about {each!r}, which no level changes; "
-                    f"they change {', '.join(self.touched) or 'nothing'}{nearest(each, self.touched)}"
+                    f"factor {self.name!r} is about {changed!r}, which no level changes; "
+                    f"they change {', '.join(self.touched) or 'nothing'}{nearest(changed, self.touched)}"
                 )
 
 
 def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> tuple[Variant, Recipe]:
-    """Base with every factor's change: first Parts that are put in, then choices, then added losses.
+    """The variant and the recipe of one cell: the base, with the change of each factor's level.
 
-    In that order the result does not depend on the order of factors; two factors that set the same thing contradict.
+    New Parts are put in first, then choices are changed, then losses are added, so that the result does not depend on
+    the order of the factors.
+
+    Args:
+        base: the network before any factor changes it.
+        recipe: the recipe before any factor changes it.
+        changes: each factor's name with the change of its level.
+
+    Raises:
+        StudyError: if two factors set the same field or choice, or if a slot has no Part whose choices could change.
     """
-    steps = [(factor, name, value) for factor, each in changes for name, value in each.fields]
+    steps = [(factor, name, value) for factor, level in changes for name, value in level.fields]
     set_by: dict[str, str] = {}
     fields: dict[str, Any] = {}
     for factor, name, value in steps:
@@ -161,7 +171,7 @@ def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> t
     return replace(variant, losses=variant.losses + added), recipe
 
 
-def _claim(set_by: dict[str, str], what: str, factor: str) -> None:
-    other = set_by.setdefault(what, factor)
+def _claim(set_by: dict[str, str], name: str, factor: str) -> None:
+    other = set_by.setdefault(name, factor)
     if other != factor:
-        raise StudyError(f"factors {other!r} and {factor!r} both set {what}; make them one factor, or use choose(…)")
+        raise StudyError(f"factors {other!r} and {factor!r} both set {name}; make them one factor, or use choose(…)")

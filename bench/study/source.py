@@ -1,4 +1,4 @@
-"""Where a study is read from: its file, and the options that make one study of it."""
+"""The source of a study: its Python file, and the options that select one form of it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bench.study.study import Study
 
 @dataclass(frozen=True)
 class Source:
-    """Where a study comes from and which form of it is meant: plain values, so that a worker can load the same.
+    """The file of a study and the selected form of it, as plain values, so that a worker can load the same study.
 
     Attributes:
-        path: of the study's file.
-        size: one of the file's ``SIZES``, or ``None`` for its ``STUDY``.
-        data: the ``--data`` option.
-        seeds: instead of the study's own.
-        final: whether the test split is evaluated.
+        path: the path of the study's file.
+        size: the name of one of the file's ``SIZES``, or ``None`` for its ``STUDY``.
+        data: the value of the option ``--data``.
+        seeds: the seeds that replace the study's own, or ``None``.
+        final: ``True`` to evaluate the test split.
     """
 
     path: str
@@ -40,7 +40,7 @@ def load_study(path: str | Path, size: str | None = None) -> Study:
     """The study in a Python file.
 
     Raises:
-        StudyError: for a missing file, a file without ``STUDY``, or a size that it does not have.
+        StudyError: if the file is missing, sets no ``STUDY``, or does not have this size.
     """
     module = _import_file(Path(path))
     study = getattr(module, "STUDY", None)
@@ -56,7 +56,7 @@ def load_study(path: str | Path, size: str | None = None) -> Study:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """A study file as a module named after it, so that its classes have the same names on every worker."""
+    """Import a study's file as a module named after it, so that its classes have the same names on every worker."""
     if not path.is_file():
         raise StudyError(f"no study file {path}; expected the path of a Python file such as studies/quickstart.py")
     path = path.resolve()
@@ -78,12 +78,12 @@ def _import_file(path: Path) -> ModuleType:
 
 
 LABEL_DIGESTS = ".label-digests.json"
-"""In a results folder: digests of label files, so that they are read once and not by every trial."""
+"""The file in a results folder that keeps the digests of label files, so that not every trial reads the labels."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A study with its data, as one ``--data``, ``--size``, ``--seeds`` and ``--final`` make it."""
+    """A study with its data set, after the options ``--data``, ``--size``, ``--seeds`` and ``--final``."""
 
     source: Source
     study: Study
@@ -91,9 +91,15 @@ class Loaded:
 
     @property
     def folder_name(self) -> str:
-        """``<name>[-size][-data][-final]``: forms of a study do not share a results folder."""
-        named = [self.study.name, self.source.size, self._other_data, "final" if self.source.final else None]
-        return "-".join(word for word in named if word)
+        """The name of the results folder, ``<name>[-size][-data][-final]``: forms of a study do not share a folder."""
+        words = [self.study.name, self.source.size, self._other_data, "final" if self.source.final else None]
+        return "-".join(word for word in words if word)
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The name under which the study's file was imported."""
+        path = str(Path(self.source.path).resolve())
+        return tuple(name for name, module in list(sys.modules.items()) if getattr(module, "__file__", None) == path)
 
     @property
     def _other_data(self) -> str | None:
@@ -103,10 +109,11 @@ class Loaded:
 
 
 def load(source: Source) -> Loaded:
-    """The study that ``source`` means.
+    """The study and the data set that ``source`` selects.
 
     Raises:
-        StudyError: for the study; DataError: for its data.
+        StudyError: if the study cannot be loaded.
+        DataError: if its data cannot be used.
     """
     study = load_study(source.path, source.size)
     part, folder = parse_data(source.data, study.recipe.data)

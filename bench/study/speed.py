@@ -11,12 +11,13 @@ from bench.protocol.setting import Setting
 
 @dataclass(frozen=True)
 class Speed:
-    """The speed comparisons of a study: every cell against the one with some of its levels replaced.
+    """The speed comparisons of a study: each cell is timed against the cell with some of its levels replaced.
 
     Attributes:
-        against: factor -> level of the other side. A cell that has these levels itself is compared with nothing.
-        settings: each pair is timed in every one of them.
-        only: setting's name -> levels that a cell must have to be timed there; for what is too dear for all cells.
+        against: factor -> level of the other cell. A cell that has all these levels itself is not compared.
+        settings: the settings in which each pair is timed.
+        only: name of a setting -> levels that a cell must have to be timed in it. A setting that would take too long
+            for all cells is restricted in this way.
     """
 
     against: Mapping[str, str]
@@ -34,7 +35,7 @@ class Speed:
             raise ChoiceError(f"Speed(only=…) names {', '.join(unknown)}; settings are {', '.join(names)}")
 
     def pairs(self, levels: Mapping[str, str]) -> list[Setting]:
-        """The settings in which a cell with these levels is timed; none for the other side itself."""
+        """The settings in which a cell with these levels is timed; none for a cell that others are compared with."""
         if all(levels[factor] == level for factor, level in self.against.items()):
             return []
         only = self.only or {}

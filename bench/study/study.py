@@ -1,6 +1,6 @@
-"""Study: a question, factors, a design, a baseline, a recipe and seeds; and the cells and trials that follow from it.
+"""Study: a question, factors, a design, a baseline, a recipe and seeds, and the cells that follow from them.
 
-A study is a Python file that sets ``STUDY``, and ``SIZES`` where it has smaller or larger forms of itself:
+A study's file is Python. It sets ``STUDY``, and also ``SIZES`` if the study has smaller or larger forms:
 
     STUDY = study(width=512, ...)
     SIZES = {"small": study(width=64, ...)}
@@ -25,7 +25,7 @@ from bench.study.speed import Speed
 
 @dataclass(frozen=True)
 class Exclude:
-    """Cells that make no sense, by their levels, and why; they stay in the plan and are shown with the reason."""
+    """A rule that excludes cells by their levels, with the reason. The plan and reports show excluded cells with it."""
 
     when: Mapping[str, str]
     reason: str
@@ -39,23 +39,23 @@ class Study:
     """A question and all that is needed to answer it.
 
     Attributes:
-        name: of the results folder.
-        question: what the study is to find out, as a sentence.
+        name: the name of the study, which also begins the name of its results folder.
+        question: the question that the study is to answer, as a sentence.
         base: the network before any factor changes it.
-        factors: what varies.
-        baseline: factor -> level of the cell that every other is compared with.
+        factors: the factors that vary.
+        baseline: factor -> level of the cell that every other cell is compared with.
         recipe: how each cell is trained and tested.
-        seeds: of weights and batches; every cell runs the same ones, so that differences are paired.
-        design: ``factorial`` runs every combination; ``one_at_a_time`` the baseline and each cell that differs from it
-            in one factor (with the full model as baseline: leave-one-out).
-        exclude: combinations that are not run, with reasons.
-        stages: what is measured.
-        margin: of equivalence: a difference in mIoU, as a fraction, below which two variants count as equal. To be
-            chosen before the results are seen; ``None`` makes no such claim.
-        focus: the factor that the question is about: its levels are also compared at every setting of the others, and
-            equivalence is claimed of it alone.
-        speed: which cells are timed against which, if ``speed`` is a stage.
-        published: published numbers that reports place beside this study's.
+        seeds: the seeds of weights and batches. All cells run the same seeds, so that differences are paired.
+        design: ``factorial`` runs every combination of levels; ``one_at_a_time`` runs the baseline and each cell that
+            differs from it in one factor (with the full model as baseline, this is a leave-one-out study).
+        exclude: the rules for combinations that are not run, with reasons.
+        stages: the kinds of measurement: ``quality``, ``cost``, ``speed``.
+        margin: the margin of equivalence, a difference in mIoU as a fraction: smaller differences count as equal.
+            Choose it before the results are seen; with ``None``, reports claim no equivalence.
+        focus: the factor that the question is about. Its levels are also compared at every setting of the other
+            factors, and equivalence is claimed for it alone.
+        speed: the speed comparisons, if ``speed`` is a stage.
+        published: the published numbers that reports place beside those of this study.
     """
 
     name: str
@@ -92,8 +92,8 @@ class Study:
             raise StudyError(f"study {self.name!r}: the stage 'speed' and speed=Speed(…) go together")
         for levels in [self.speed.against, *(self.speed.only or {}).values()] if self.speed else []:
             self._check_levels("speed", levels, complete=False)
-        for each in self.published:
-            for levels in [each.against, *(dict([term.split("=", 1)]) for term in each.levels)]:
+        for reference in self.published:
+            for levels in [reference.against, *(dict([term.split("=", 1)]) for term in reference.levels)]:
                 self._check_levels("published", levels, complete=False)
         self._check_levels("baseline", self.baseline, complete=True)
         for factor in self.factors:
@@ -102,12 +102,12 @@ class Study:
         for rule in self.exclude:
             self._check_levels("exclude", rule.when, complete=False)
         planned = tuple(self._combinations())
-        reasons = {cell_name(each): self._reason(each) for each in planned}
-        excluded = tuple(ExcludedCell(each, why) for each in planned if (why := reasons[cell_name(each)]))
+        reasons = {cell_name(levels): self._reason(levels) for levels in planned}
+        excluded = tuple(ExcludedCell(levels, why) for levels in planned if (why := reasons[cell_name(levels)]))
         object.__setattr__(self, "_excluded", excluded)
         if reasons[self.baseline_name]:
             raise StudyError(f"study {self.name!r}: its baseline {self.baseline_name} is excluded")
-        cells = tuple(self._compose(each) for each in planned if not reasons[cell_name(each)])
+        cells = tuple(self._compose(levels) for levels in planned if not reasons[cell_name(levels)])
         object.__setattr__(self, "_cells", cells)
         self._check_cells()
 
@@ -117,22 +117,24 @@ class Study:
 
     @property
     def against(self) -> dict[str, dict[str, str]]:
-        """Factor -> level -> another level than the baseline's that it is compared with too."""
+        """Factor -> level -> another level that it is compared with, besides the baseline's level."""
         return {factor.name: dict(factor.against) for factor in self.factors if factor.against}
 
     def cells(self) -> tuple[Cell, ...]:
-        """Every cell that is run, in factor order."""
+        """All cells that are run, in the order of the factors and their levels."""
         return self._cells
 
     def excluded(self) -> tuple[ExcludedCell, ...]:
-        """Every cell of the design that is not run, with the reason."""
+        """All cells of the design that are not run, with the reasons."""
         return self._excluded
 
     def cell(self, name: str) -> Cell:
-        """The cell of a variant's name; factors that are left out have their baseline level, as does ``baseline``.
+        """The cell with a variant's name, such as ``attention=on,gate=off``.
+
+        Factors that the name leaves out have their baseline level; the name ``baseline`` leaves out all of them.
 
         Raises:
-            StudyError: for a name that is no planned cell.
+            StudyError: if the study runs no cell of this name.
         """
         levels = dict(self._in_order(self.baseline))
         for term in [] if name == "baseline" else name.split(","):
@@ -148,10 +150,10 @@ class Study:
         raise StudyError(f"{cell_name(levels)} is not in the {self.design} design of study {self.name!r}")
 
     def pairs(self) -> Iterator[tuple[Cell, Cell, Setting]]:
-        """Every speed comparison: a cell, the one with the other side's levels, and a setting.
+        """All speed comparisons: a cell, the cell that it is timed against, and the setting.
 
         Raises:
-            StudyError: for another side that is no cell of this study.
+            StudyError: if a cell would be timed against one that the study does not run.
         """
         if self.speed is None:
             return

@@ -15,7 +15,7 @@ from bench.parts import ChoiceError
 from bench.protocol.setting import Setting
 from bench.records import results as records
 from bench.run.environment import Machine
-from bench.run.plan import Plan
+from bench.run.schedule import Schedule
 from bench.run.trial import run
 from bench.study.factors import StudyError
 from bench.study.source import Source, load_study
@@ -26,7 +26,7 @@ SWEEP = Sweep(
 )  # fmt: skip
 
 
-def plan_of(path: Path, results: Path, sweep: Sweep | None = SWEEP) -> Plan:
+def plan_of(path: Path, results: Path, sweep: Sweep | None = SWEEP) -> Schedule:
     made = planned(Source(str(path)), sweep, results, 1, 0)
     return replace(made, resources=replace(made.resources, node_cpus=1))  # two threads may wait long on a busy machine
 

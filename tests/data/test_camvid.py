@@ -146,7 +146,7 @@ REFUSALS: dict[str, tuple[Damage, str]] = {
     ),
     "two images of one name": (
         lambda f: shutil.copy(_first(f, "images"), _first(f, "images").with_suffix(".jpeg")),
-        r"train_0000\.jpeg and .*train_0000\.jpg have one name; keep one of them",
+        r"train_0000\.jpeg and .*train_0000\.jpg have the same name but for the suffix; keep one of them",
     ),
     "an empty split": (
         lambda f: _empty(f / "images" / "val"),

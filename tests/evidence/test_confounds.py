@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.evidence import confounds
-from bench.records.results import load
+from bench.evidence.evidence import evidence_of
 from bench.report.page.findings import findings
 from bench.report.page.summary import commands, notes
 from bench.study.audit import summary
@@ -36,7 +35,7 @@ def test_a_timed_variant_is_compared_with_the_other_side_of_its_comparison_plann
     plan = json.loads((folder / "study.json").read_text())
     attended = {"attention": "on", "upsampling": "jpu"}
     cell = {"key": "s0", "stage": "speed", "seed": None, "excluded": None, "levels": attended}
-    plan["cells"] = [{**cell, "variant": BOTH, "against": ATTENDED, "setting": {"height": 64, "width": 64}}]
+    plan["trials"] = [{**cell, "variant": BOTH, "against": ATTENDED, "setting": {"height": 64, "width": 64}}]
     plan["stages"] = ["speed"]
     sides = {
         PLAIN: facts("off", "dilated", "Plain", 10**9),
@@ -46,11 +45,11 @@ def test_a_timed_variant_is_compared_with_the_other_side_of_its_comparison_plann
     about = {"attention": ["head"], "upsampling": ["neck"]}
     plan["audit"] = {"about": about, "touched": about, "input_px": [64, 64], "variants": sides}
     (folder / "study.json").write_text(json.dumps(plan))
-    table = confounds.differences(load(folder)).set_index("Where")
+    table = evidence_of(folder).confounds.set_index("Where")
     assert list(table["Kind"].sort_index()) == ["follows", "declared"]
     assert table.loc["head", "MACs (G)"] == "+2.00"
     assert set(table["Compared"]) == {f"attention=on + upsampling=jpu against {ATTENDED}"}
-    assert confounds.confounded(load(folder)) == []
+    assert evidence_of(folder).confounded == []
 
 
 def audited(folder: Path, networks: dict[str, dict[str, Any]], about: dict[str, list[str]]) -> Path:
@@ -71,8 +70,8 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
         BOTH: facts("on", "jpu", "AttendingLess", 10**9),
     }
     about = {"attention": ["head"], "upsampling": ["neck"]}
-    results = load(audited(planted_results(tmp_path), networks, about))
-    table = confounds.differences(results)
+    results = evidence_of(audited(planted_results(tmp_path), networks, about))
+    table = results.confounds
     (row,) = table[table["Kind"] == "undeclared"].to_dict("records")
     assert row == {
         "Compared": "upsampling=jpu, on average",
@@ -83,7 +82,7 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
         "MACs (G)": "-2.00",
         "Share of Δ MACs (%)": "—",
     }
-    assert confounds.confounded(results) == ["upsampling=jpu, on average"]
+    assert results.confounded == ["upsampling=jpu, on average"]
     said = {each.text.split(":")[0]: each.text for each in findings(results)}
     assert said["upsampling=jpu, on average"].endswith(
         "In 1 of 2 pairs the sides differ in more than the factors are about: head."
@@ -93,7 +92,7 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
     )
     assert "more than" not in said["attention=on"] + said["upsampling=jpu"]
     assert any("1 comparison differs in more than the factors are about" in note.text for note in notes(results))
-    assert summary(results.plan["audit"], PLAIN) == [
+    assert summary(results.results.plan.audit, PLAIN) == [
         "upsampling=jpu, on average, differs beyond its factor: head: Attending() → AttendingLess(), in 1 of 2 pairs "
         "(attention=on)."
     ]
@@ -106,7 +105,7 @@ def test_environments_are_compared_without_any_facts_of_networks(tmp_path: Path,
         if record["trial"]["variant"] == BOTH and record["trial"]["stage"] == "quality":
             record["environment"] |= {"torch": "2.6.0", "bench": {"numpy": "1.26.4"}}
             file.write_text(json.dumps(record))
-    table = confounds.differences(load(folder))
+    table = evidence_of(folder).confounds
     assert set(table["Kind"]) == {"environment"}
     rows = {(row["Compared"], row["Where"]): row["Difference"] for row in table.to_dict("records")}
     assert rows["attention=on + upsampling=jpu", "torch of quality trials"].endswith("→ 2.6.0")
@@ -126,7 +125,7 @@ def test_of_a_single_pair_that_an_effect_is_made_of_the_change_itself_is_said(
         if record["trial"]["variant"] == "gate=on, dual=on":
             record["environment"]["torch"] = "2.6.0"
             file.write_text(json.dumps(record))
-    rows = {row["Compared"]: row["Difference"] for row in confounds.differences(load(folder)).to_dict("records")}
+    rows = {row["Compared"]: row["Difference"] for row in evidence_of(folder).confounds.to_dict("records")}
     assert rows["dual=on at gate=on"].endswith("→ 2.6.0")
     assert set(rows) == {"dual=on at gate=on", "gate=on + dual=on"}
 
@@ -140,7 +139,7 @@ def test_environments_are_compared_seed_by_seed(tmp_path: Path, planted_results:
             odd = (record["trial"]["seed"] + (record["trial"]["variant"] == PLAIN)) % 2
             record["environment"] |= {"host": f"host{odd}", "platform": "a name that is longer than a commit's digits"}
             file.write_text(json.dumps(record))
-    rows = confounds.differences(load(folder)).to_dict("records")
+    rows = evidence_of(folder).confounds.to_dict("records")
     changes = {row["Where"]: row["Difference"] for row in rows if row["Compared"] == "attention=on"}
     assert changes == {
         "host of quality trials": "host1 → host0 in 2 of 3 trials; host0 → host1 in 1 of 3 trials",
@@ -150,13 +149,13 @@ def test_environments_are_compared_seed_by_seed(tmp_path: Path, planted_results:
 def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path) -> None:
     crowded = measured([1.0] * 20, [2.0] * 20, isolation=CROWDED, isolated=False)
     noisy = measured([1.0, 1.2] * 10, [2.0] * 20, steady=False)
-    results = load(planted(tmp_path, {64: crowded, 128: noisy, 256: measured([1.0] * 20, [2.0] * 20)}))
-    rows = {row["Where"]: (row["Kind"], row["Difference"]) for row in confounds.differences(results).to_dict("records")}
+    results = evidence_of(planted(tmp_path, {64: crowded, 128: noisy, 256: measured([1.0] * 20, [2.0] * 20)}))
+    rows = {row["Where"]: (row["Kind"], row["Difference"]) for row in results.confounds.to_dict("records")}
     assert rows == {
         "times at 64x64 batch 2": ("timing", "not alone, so left out: other processes used 0.90 CPUs (allowed: 0.15)"),
         "times at 128x128 batch 2": ("timing", "noisy: quartiles 18% of the median apart; not steady after warm-up"),
     }
-    assert confounds.confounded(results) == []
+    assert results.confounded == []
     assert any("are in doubt: not alone, noisy or not steady" in note.text for note in notes(results))
 
 
@@ -168,7 +167,7 @@ def test_records_of_several_commits_are_each_checked_out_by_the_commands(
         record = json.loads(file.read_text())
         record["environment"] |= {"commit": "a" * 40, "dirty": True}
         file.write_text(json.dumps(record))
-    said = commands(load(folder))
+    said = commands(evidence_of(folder).results)
     assert "several states of the source" in said[0]
     assert f"git checkout {'a' * 12}  # (with uncommitted changes)" in said
     assert len([line for line in said if line.startswith("git checkout")]) == 2
@@ -182,7 +181,7 @@ def test_a_finding_says_what_else_differs_though_it_costs_nothing(tmp_path: Path
     about = {"attention": ["head"], "upsampling": ["neck"]}
     (said,) = [
         each.text
-        for each in findings(load(audited(planted_results(tmp_path), networks, about)))
+        for each in findings(evidence_of(audited(planted_results(tmp_path), networks, about)))
         if each.text.startswith("attention=on: ")
     ]
     assert said.endswith("The sides differ in more than the factors are about: recipe.learning rate.")

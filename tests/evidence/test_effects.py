@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.evidence import effects, stats
+from bench.evidence.evidence import evidence_of
 from bench.protocol.columns import ColumnError
 from bench.records.files import RecordError
-from bench.records.results import load
 from bench.report.page.findings import findings
 from bench.report.tables import effects as effects_table
 
@@ -35,7 +35,7 @@ def test_a_factorial_study_has_variant_main_and_interaction_effects_that_equal_t
     tmp_path: Path, planted_results: Plant
 ) -> None:
     scores = {A: [0.60, 0.61], B: [0.62, 0.64], C: [0.65, 0.67], D: [0.69, 0.72]}
-    rows = by_label(effects.effects(load(planted_results(tmp_path, scores=scores))))
+    rows = by_label(evidence_of(planted_results(tmp_path, scores=scores)).effects)
     found = {label: row["delta"] for label, row in rows.items()}
     assert found == pytest.approx(
         {
@@ -55,20 +55,20 @@ def test_a_study_with_a_margin_says_what_is_equivalent_and_one_without_does_not(
     tmp_path: Path, planted_results: Plant
 ) -> None:
     scores = {A: [0.60, 0.61, 0.62], B: [0.601, 0.6098, 0.6205], C: [0.65, 0.66, 0.68], D: [0.65, 0.66, 0.68]}
-    results = load(planted_results(tmp_path / "with", scores=scores, plan={"margin": 0.01}))
-    rows = by_label(effects.effects(results))
+    results = evidence_of(planted_results(tmp_path / "with", scores=scores, plan={"margin": 0.01}))
+    rows = by_label(results.effects)
     assert rows["upsampling=jpu"]["p_equivalent"] < 0.05
     assert rows["attention=on"]["p_equivalent"] > 0.5
-    shown = effects_table.effects(results).set_index("Effect of")["Equivalent"]
+    shown = effects_table.effects_table(results).printed().set_index("Effect of")["Equivalent"]
     assert shown["upsampling=jpu"].startswith("within ±1.00 (p = 0.0")
     assert shown["attention=on"] == "not shown for ±1.00"
     for p, said_of_it in ((0.049, "within ±1.00 (p = 0.049)"), (0.051, "not shown for ±1.00")):
-        assert effects_table.equivalent({"p_equivalent": p}, results) == said_of_it
+        assert effects_table.equivalent({"p_equivalent": p}, 0.01) == said_of_it
     said = [each.text for each in findings(results) if each.text.startswith("upsampling=jpu: ")]
     assert "not resolved, equivalent within ±1.00" in said[0]
-    without = load(planted_results(tmp_path / "without", scores=scores))
-    assert effects.effects(without)["p_equivalent"].isna().all()
-    assert "Equivalent" not in effects_table.effects(without)
+    without = evidence_of(planted_results(tmp_path / "without", scores=scores))
+    assert without.effects["p_equivalent"].isna().all()
+    assert "Equivalent" not in effects_table.effects_table(without).printed()
 
 
 def test_a_three_way_interaction_is_how_much_more_a_pair_does_together_beside_a_third(
@@ -77,7 +77,7 @@ def test_a_three_way_interaction_is_how_much_more_a_pair_does_together_beside_a_
     factors = {"a": ["0", "1"], "b": ["0", "1"], "c": ["0", "1"]}
     planted = {"000": 0.50, "001": 0.51, "010": 0.52, "011": 0.55, "100": 0.54, "101": 0.56, "110": 0.58, "111": 0.69}
     scores = {f"a={name[0]}, b={name[1]}, c={name[2]}": [value] for name, value in planted.items()}
-    rows = by_label(effects.effects(load(planted_results(tmp_path, factors=factors, scores=scores))))
+    rows = by_label(evidence_of(planted_results(tmp_path, factors=factors, scores=scores)).effects)
     # a × b with c: (69 − 55) − (56 − 51) = 9 points, without: (58 − 52) − (54 − 50) = 2.
     assert rows["a=1 × b=1 × c=1"]["delta"] == pytest.approx(0.07, abs=TOLERANCE)
     assert rows["a=1 × b=1"]["delta"] == pytest.approx((0.09 + 0.02) / 2, abs=TOLERANCE)
@@ -89,8 +89,8 @@ def test_the_factor_in_focus_is_compared_at_every_setting_and_equivalence_claime
 ) -> None:
     scores = {A: [0.60, 0.61, 0.62], B: [0.601, 0.6098, 0.6205], C: [0.65, 0.66, 0.68], D: [0.651, 0.66, 0.681]}
     plan = {"margin": 0.01, "focus": "upsampling"}
-    results = load(planted_results(tmp_path, scores=scores, plan=plan))
-    frame = effects.effects(results)
+    results = evidence_of(planted_results(tmp_path, scores=scores, plan=plan))
+    frame = results.effects
     simple = by_label(frame[frame["kind"] == "simple effect"])
     assert list(simple) == ["upsampling=jpu at attention=on"]
     assert simple["upsampling=jpu at attention=on"]["delta"] == pytest.approx(0.002 / 3, abs=TOLERANCE)
@@ -106,7 +106,7 @@ def test_the_factor_in_focus_is_compared_at_every_setting_and_equivalence_claime
 
 
 def test_an_effect_is_the_paired_interval_over_seeds(tmp_path: Path, planted_results: Plant) -> None:
-    rows = by_label(effects.effects(load(planted_results(tmp_path))))
+    rows = by_label(evidence_of(planted_results(tmp_path)).effects)
     wanted = stats.paired([0.650, 0.671, 0.659], [0.600, 0.620, 0.610])
     found = rows["attention=on"]
     assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high), abs=1e-5)
@@ -115,7 +115,7 @@ def test_an_effect_is_the_paired_interval_over_seeds(tmp_path: Path, planted_res
 
 
 def test_holm_runs_over_every_comparison_of_the_page(tmp_path: Path, planted_results: Plant) -> None:
-    frame = effects.effects(load(planted_results(tmp_path)))
+    frame = evidence_of(planted_results(tmp_path)).effects
     assert list(frame["p_holm"]) == pytest.approx(stats.holm(list(frame["p"])))
     assert frame["p"].min() * len(frame) == pytest.approx(frame["p_holm"].min())
 
@@ -123,22 +123,22 @@ def test_holm_runs_over_every_comparison_of_the_page(tmp_path: Path, planted_res
 def test_seeds_are_paired_and_one_without_a_partner_is_left_out(tmp_path: Path, planted_results: Plant) -> None:
     factors = {"attention": ["off", "on"]}
     scores = {"attention=off": [0.60, None, 0.70], "attention=on": ["failed", 0.9, 0.75]}
-    row = effects.effects(load(planted_results(tmp_path, factors=factors, scores=scores))).iloc[0]
+    row = evidence_of(planted_results(tmp_path, factors=factors, scores=scores)).effects.iloc[0]
     assert (row["n"], row["planned"]) == (1, 3)
     assert row["delta"] == pytest.approx(0.05, abs=TOLERANCE)
     assert (row["verdict"], row["reason"]) == ("not resolved", "one seed")
 
 
 def test_one_factor_at_a_time_has_no_main_effect_beside_the_variants(tmp_path: Path, planted_results: Plant) -> None:
-    results = load(planted_results(tmp_path, excluded={D: "not asked"}))
-    assert [contrast.kind for contrast in effects.contrasts(results)] == ["variant", "variant"]
+    results = evidence_of(planted_results(tmp_path, excluded={D: "not asked"}))
+    assert [contrast.kind for contrast in results.contrasts] == ["variant", "variant"]
 
 
 def test_the_weights_of_every_contrast_add_up_to_zero(tmp_path: Path, planted_results: Plant) -> None:
     factors = {"a": ["0", "1", "2"], "b": ["0", "1"], "c": ["0", "1"]}
     names = [f"a={a}, b={b}, c={c}" for a in "012" for b in "01" for c in "01"]
-    results = load(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names}))
-    found = effects.contrasts(results)
+    results = evidence_of(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names}))
+    found = results.contrasts
     assert len(found) == 11 + 4 + (2 + 2 + 1) + 2
     assert all(sum(contrast.weights.values()) == pytest.approx(0) for contrast in found)
 
@@ -146,7 +146,7 @@ def test_the_weights_of_every_contrast_add_up_to_zero(tmp_path: Path, planted_re
 def test_what_the_study_could_have_resolved_uses_the_pooled_spread_and_the_strictest_step(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    frame = effects.effects(load(planted_results(tmp_path)))
+    frame = evidence_of(planted_results(tmp_path)).effects
     found = effects.resolution(frame)
     variances = [row["sd"] ** 2 for row in frame.to_dict("records") if row["kind"] == "variant"]
     assert found is not None
@@ -162,7 +162,7 @@ def test_what_could_be_resolved_is_of_one_number_of_seeds_and_of_those_with_a_sp
 ) -> None:
     same = [0.60, 0.62, 0.61, 0.63]
     scores = {A: same, B: [0.6004, 0.6203, None, None], C: [0.61, 0.627, 0.625, 0.634], D: same}
-    frame = effects.effects(load(planted_results(tmp_path, scores=scores)))
+    frame = evidence_of(planted_results(tmp_path, scores=scores)).effects
     found, rows = effects.resolution(frame), by_label(frame)
     assert found is not None
     own = rows["attention=on"]["resolvable"]
@@ -171,27 +171,29 @@ def test_what_could_be_resolved_is_of_one_number_of_seeds_and_of_those_with_a_sp
 
 
 def test_without_a_seed_nothing_is_resolvable(tmp_path: Path, planted_results: Plant) -> None:
-    frame = effects.effects(load(planted_results(tmp_path, scores={name: [None] for name in (A, B, C, D)})))
+    frame = evidence_of(planted_results(tmp_path, scores={name: [None] for name in (A, B, C, D)})).effects
     assert effects.resolution(frame) is None
     assert set(frame["reason"]) == {"no seed in common"}
 
 
 def test_equal_scores_are_not_resolved_in_spite_of_rounding(tmp_path: Path, planted_results: Plant) -> None:
     same = [0.611, 0.623, 0.637]
-    frame = effects.effects(load(planted_results(tmp_path, scores=dict.fromkeys((A, B, C, D), same))))
+    frame = evidence_of(planted_results(tmp_path, scores=dict.fromkeys((A, B, C, D), same))).effects
     assert set(frame["delta"]) == {0.0}
     assert set(frame["reason"]) == {"identical values"}
 
 
 @pytest.mark.parametrize("name", ["latency_s", "train_s"])
 def test_what_has_no_seeds_or_no_better_side_is_not_judged(tmp_path: Path, planted_results: Plant, name: str) -> None:
+    planted = evidence_of(planted_results(tmp_path))
     with pytest.raises(RecordError, match="cannot be judged over seeds"):
-        effects.effects(load(planted_results(tmp_path)), name)
+        effects.effects(planted.results, planted.contrasts, name)
 
 
 def test_an_unknown_column_is_refused(tmp_path: Path, planted_results: Plant) -> None:
+    planted = evidence_of(planted_results(tmp_path))
     with pytest.raises(ColumnError, match="did you mean 'miou'"):
-        effects.effects(load(planted_results(tmp_path)), "mIou")
+        effects.effects(planted.results, planted.contrasts, "mIou")
 
 
 def test_an_effect_that_is_not_of_every_setting_says_of_which(tmp_path: Path, planted_results: Plant) -> None:
@@ -200,8 +202,10 @@ def test_an_effect_that_is_not_of_every_setting_says_of_which(tmp_path: Path, pl
              for g in factors["gate"]]  # fmt: skip
     gated = [name for name in names if "gate=on" in name and "attention=cam" not in name]
     scores = {name: [0.6] for name in names if name not in gated}
-    results = load(planted_results(tmp_path, factors=factors, scores=scores, excluded=dict.fromkeys(gated, "no sense")))
-    labels = {each.label: each.kind for each in effects.contrasts(results) if each.kind != "variant"}
+    results = evidence_of(
+        planted_results(tmp_path, factors=factors, scores=scores, excluded=dict.fromkeys(gated, "no sense"))
+    )
+    labels = {each.label: each.kind for each in results.contrasts if each.kind != "variant"}
     assert labels == {
         "attention=pam, on average over 2 of 4 settings": "main effect",
         "attention=cam, on average over 2 of 4 settings": "main effect",
@@ -222,7 +226,7 @@ def test_a_level_that_makes_sense_beside_one_other_alone_is_compared_there(
         "gate=off, dual=off": [0.60, 0.61], "gate=on, dual=off": [0.62, 0.63], "gate=on, dual=on": [0.66, 0.65],
     }  # fmt: skip
     excluded = {"gate=off, dual=on": "no boundary head"}
-    rows = by_label(effects.effects(load(planted_results(tmp_path, factors=factors, scores=scores, excluded=excluded))))
+    rows = by_label(evidence_of(planted_results(tmp_path, factors=factors, scores=scores, excluded=excluded)).effects)
     assert rows["dual=on at gate=on"]["delta"] == pytest.approx((0.04 + 0.02) / 2, abs=TOLERANCE)
     assert list(rows) == ["gate=on", "gate=on + dual=on", "dual=on at gate=on"]
 
@@ -238,8 +242,8 @@ def test_a_level_is_compared_with_its_control_at_every_setting_that_has_both(
         for attention, miou in base.items() for grid in factors["grid"]
     }  # fmt: skip
     plan = {"against": {"attention": {"both": "frozen"}}}
-    results = load(planted_results(tmp_path, factors=factors, scores=scores, plan=plan))
-    rows = by_label(effects.effects(results))
+    results = evidence_of(planted_results(tmp_path, factors=factors, scores=scores, plan=plan))
+    rows = by_label(results.effects)
     control = rows["attention=both against frozen, on average"]
     assert control["kind"] == "between levels"
     assert control["delta"] == pytest.approx((0.01 + 0.02) / 2, abs=TOLERANCE)
@@ -254,7 +258,7 @@ def test_two_levels_against_each_other_both_ways_round_are_one_comparison_and_re
     plan = {"against": {"attention": {"both": "frozen", "frozen": "both"}}}
     scores = {f"attention={level}": [0.5, 0.51] for level in factors["attention"]}
     with pytest.raises(RecordError, match="against has two levels of 'attention' both ways round"):
-        load(planted_results(tmp_path, factors=factors, scores=scores, plan=plan))
+        evidence_of(planted_results(tmp_path, factors=factors, scores=scores, plan=plan))
 
 
 def test_of_one_factor_a_level_stands_against_its_control_without_a_setting(
@@ -262,5 +266,5 @@ def test_of_one_factor_a_level_stands_against_its_control_without_a_setting(
 ) -> None:
     factors, plan = {"attention": ["none", "frozen", "both"]}, {"against": {"attention": {"both": "frozen"}}}
     scores = {"attention=none": [0.5, 0.51], "attention=frozen": [0.52, 0.53], "attention=both": [0.55, 0.57]}
-    rows = by_label(effects.effects(load(planted_results(tmp_path, factors=factors, scores=scores, plan=plan))))
+    rows = by_label(evidence_of(planted_results(tmp_path, factors=factors, scores=scores, plan=plan)).effects)
     assert rows["attention=both against frozen"]["delta"] == pytest.approx(0.035, abs=TOLERANCE)

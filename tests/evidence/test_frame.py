@@ -35,8 +35,8 @@ def timed(folder: Path, *, alone: bool) -> Path:
     measured |= {"steady": True, "isolated": True, "isolation": {"reasons": []}, "step_s": {}}
     write(Record("s1", trial, {}, {"host": "aaaa1111"}, {"status": "done"}, measured), folder / "records")
     cell = {"key": "s1", "levels": {"attention": "on"}, "excluded": None, **trial}
-    plan["cells"], plan["stages"] = (
-        ([cell], ["speed"]) if alone else ([*plan["cells"], cell], ["quality", "cost", "speed"])
+    plan["trials"], plan["stages"] = (
+        ([cell], ["speed"]) if alone else ([*plan["trials"], cell], ["quality", "cost", "speed"])
     )
     (folder / "study.json").write_text(json.dumps(plan))
     return folder

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bench.evidence import images
+from bench.evidence.evidence import evidence_of
 from bench.records.files import RecordError, write_arrays
 from bench.records.record import read, write
-from bench.records.results import load
 from bench.report.tables import catalogue
 
 Plant = Callable[..., Path]
@@ -49,13 +49,13 @@ def test_images_are_paired_by_name_and_averaged_over_the_common_seeds(planted: P
     leave(planted, "q0s1", [5, 5, 5, 5, 5, 5])
     leave(planted, "q1s0", [6, 6, 6, 6, 4, 5])
     leave(planted, "q1s1", [5, 4, 6, 6, 6, 6], ["i5", "i4", "i3", "i2", "i1", "i0"])
-    row = images.comparisons(load(planted)).iloc[0]
+    row = evidence_of(planted).images.iloc[0]
     assert (row["variant"], row["images"], row["n"], row["planned"]) == ("neck=on", 6, 2, 2)
     assert (row["better"], row["worse"]) == pytest.approx((4 / 6, 1 / 6))
     gain, loss = scored(6) - scored(5), scored(4) - scored(5)
     assert row["median"] == pytest.approx(gain)
     assert (row["low"], row["high"]) == pytest.approx((loss, gain))  # n = 6: the least and the largest mean of pairs
-    printed = catalogue.table(load(planted), "images").printed().iloc[0]
+    printed = catalogue.table(evidence_of(planted), "images").printed().iloc[0]
     assert (printed["Better (%)"], printed["Worse (%)"], printed["Seeds"]) == ("66.67", "16.67", "2/2")
 
 
@@ -63,7 +63,7 @@ def test_a_seed_that_one_side_lacks_and_an_image_of_void_are_left_out(planted: P
     leave(planted, "q0s0", [5, 5, None])
     leave(planted, "q1s0", [6, 5, None])
     leave(planted, "q1s1", [9, 9, 9])
-    table = catalogue.table(load(planted), "images")
+    table = catalogue.table(evidence_of(planted), "images")
     row = table.rows.iloc[0]
     assert (row["images"], row["n"], row["planned"]) == (2, 1, 2)
     assert (row["better"], row["worse"]) == (0.5, 0.0)
@@ -85,7 +85,7 @@ def test_images_that_cannot_be_paired_leave_the_table_empty_with_the_reason(
 ) -> None:
     for key in keys:
         leave(planted, key, [5, 6])
-    table = catalogue.table(load(planted), "images")
+    table = catalogue.table(evidence_of(planted), "images")
     assert table.rows.empty
     assert table.absent.startswith(reason)
 
@@ -94,7 +94,7 @@ def test_an_artifact_that_was_not_copied_along_is_no_error(planted: Path) -> Non
     for key in ("q0s0", "q1s0"):
         leave(planted, key, [5, 6])
         (planted / "artifacts" / f"{key}.npz").unlink()
-    assert catalogue.table(load(planted), "images").rows.empty
+    assert catalogue.table(evidence_of(planted), "images").rows.empty
 
 
 @pytest.mark.parametrize("content", [b"no zip file", b"PK\x03\x04 half a one", b""])
@@ -103,7 +103,7 @@ def test_a_damaged_artifact_is_refused_by_name(planted: Path, content: bytes) ->
         leave(planted, key, [5, 6])
     (planted / "artifacts" / "q1s0.npz").write_bytes(content)
     with pytest.raises(RecordError, match=r"q1s0\.npz cannot be read .*delete it"):
-        images.comparisons(load(planted))
+        _ = evidence_of(planted).images
 
 
 def test_an_artifact_of_other_arrays_is_refused(planted: Path) -> None:
@@ -111,11 +111,11 @@ def test_an_artifact_of_other_arrays_is_refused(planted: Path) -> None:
     arrays: Mapping[str, np.ndarray] = {"images": np.array(["i0"])}  # type: ignore[type-arg]
     write_arrays(dict(arrays), planted / "artifacts" / "q0s0.npz")
     with pytest.raises(RecordError, match=r"q0s0\.npz cannot be read .*confusion"):
-        images.comparisons(load(planted))
+        _ = evidence_of(planted).images
 
 
 def test_an_artifact_outside_the_folder_is_refused(planted: Path) -> None:
     record = read(planted / "records" / "q0s0.aaaa1111.json")
     write(replace(record, measured={**record.measured, "artifact": "../../etc/passwd"}), planted / "records")
     with pytest.raises(RecordError, match=r"q0s0.* is not a record .*names a file outside its results folder"):
-        images.artifacts(load(planted))
+        images.artifacts(evidence_of(planted).results)

@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.evidence import effects as compare
-from bench.evidence.contrasts import contrasts
+from bench.evidence.evidence import evidence_of
 from bench.evidence.stats import ALPHA, effect, equivalence, holm, power, seeds_needed
-from bench.records.results import load
 from bench.report.page.findings import findings
 
 STUDIES = 10_000
@@ -78,7 +76,7 @@ def test_planted_effects_of_a_two_to_the_third_design_come_back_interactions_inc
         planted = 0.5 + 0.05 * attention - 0.03 * gate + (0.04 + 0.02 * jpu) * attention * gate
         name = ", ".join(f"{factor}={level}" for factor, level in zip(factors, levels, strict=True))
         scores[name] = list(planted + seeds + rng.normal(0, 0.001, 5))
-    table = compare.effects(load(planted_results(tmp_path, factors=factors, scores=scores))).set_index("label")
+    table = evidence_of(planted_results(tmp_path, factors=factors, scores=scores)).effects.set_index("label")
     expected = {
         "attention=on, on average": 0.05 + (0.04 + 0.02 / 2) / 2,
         "upsampling=jpu, on average": 0.02 / 4,
@@ -107,7 +105,7 @@ def test_every_effect_of_a_two_to_the_third_design_is_unbiased_and_covered_as_of
     truth = 5 * attention - 3 * gate + (4 + 2 * jpu) * attention * gate
     names = [f"attention={a}, upsampling={u}, gate={g}" for a, u, g in levels]
     factors = dict.fromkeys(("attention", "upsampling", "gate"), ("0", "1"))
-    wanted = contrasts(load(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names})))
+    wanted = evidence_of(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names})).contrasts
     rng = np.random.default_rng(600)
     seeds = rng.normal(0, 2, (STUDIES, 3, 1)) + rng.normal(0, 1, (STUDIES, 3, 1)) * attention
     scores = truth + seeds + rng.normal(0, 0.5, (STUDIES, 3, 8))
@@ -145,7 +143,7 @@ def planted_control(rng: np.random.Generator) -> dict[str, list[float]]:
 def test_the_findings_say_what_was_planted_in_a_control_and_nothing_of_its_null_factor(
     tmp_path: Path, planted_results: Callable[..., Path]
 ) -> None:
-    results = load(planted_results(tmp_path, factors=CONTROL, scores=planted_control(np.random.default_rng(1))))
+    results = evidence_of(planted_results(tmp_path, factors=CONTROL, scores=planted_control(np.random.default_rng(1))))
     found = {each.text.split(":")[0]: each for each in findings(results) if each.kind == "main effect"}
     assert {label: each.verdict for label, each in found.items()} == {
         "attention=on, on average": "better",

@@ -284,16 +284,25 @@ def test_the_folders_of_results_in_a_folder_are_named(planted_results: Callable[
 def test_a_plan_of_a_newer_bench_is_not_to_be_written_over(
     planted_results: Callable[..., Path], tmp_path: Path
 ) -> None:
-    (planted_results(tmp_path) / "study.json").write_text('{"version": 2}')
-    with pytest.raises(RecordError, match=r"has format 2, this bench reads 1; use the bench that wrote it$"):
+    (planted_results(tmp_path) / "study.json").write_text('{"version": 3}')
+    with pytest.raises(RecordError, match=r"has format 3, this bench reads up to 2; use the bench that wrote it$"):
         load(tmp_path)
 
 
 @pytest.mark.parametrize("plan", [[], {"version": "one"}, {"version": 1, "name": "x"}])
 def test_a_plan_of_another_format_is_named(planted_results: Callable[..., Path], tmp_path: Path, plan: Any) -> None:
     (planted_results(tmp_path) / "study.json").write_text(json.dumps(plan))
-    with pytest.raises(RecordError, match=r"study.json is no plan of format 1"):
+    with pytest.raises(RecordError, match=r"study.json is no plan of format 2"):
         load(tmp_path)
+
+
+def test_a_plan_of_version_1_is_read_as_the_same_plan(planted_results: Callable[..., Path], tmp_path: Path) -> None:
+    path = planted_results(tmp_path) / "study.json"
+    plan, document = load(tmp_path).plan, json.loads(path.read_text())
+    document["cells"] = document.pop("trials")
+    path.write_text(json.dumps({**document, "version": 1}))
+    assert load(tmp_path).plan == plan
+    assert "cells" not in load(tmp_path).plan.as_json()
 
 
 def test_a_noisy_timing_is_kept_and_marked(tmp_path: Path, planted_results: Plant) -> None:

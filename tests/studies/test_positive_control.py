@@ -9,9 +9,9 @@ import torch
 
 from bench.data.control import HEIGHT_PX, LAMPS_PX, SKY_PX, WIDTH_PX
 from bench.evidence import effects as compare
+from bench.evidence.evidence import evidence_of
 from bench.network.backbones.shallow import STRIDES, ShallowBackbone
 from bench.network.model import SegModel
-from bench.records.results import load
 from bench.study.source import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -100,8 +100,8 @@ def test_the_recipe_was_chosen_with_other_seeds_than_are_reported() -> None:
 
 
 def test_the_committed_records_give_the_known_answers() -> None:
-    results = load(RESULTS)
-    effects = compare.effects(results).set_index("label")
+    evidence = evidence_of(RESULTS)
+    effects = evidence.effects.set_index("label")
     assert effects["verdict"].to_dict() == {
         "attention=on": "better",
         "upsampling=none": "worse",
@@ -109,17 +109,19 @@ def test_the_committed_records_give_the_known_answers() -> None:
         "draw=second": "not resolved",
     }
     assert (effects["n"] == len(STUDY.seeds)).all()
-    assert not any(record.environment["dirty"] for record in results.records)
+    assert not any(record.environment["dirty"] for record in evidence.results.records)
 
 
 def test_the_committed_records_say_that_the_gate_sharpens_boundaries() -> None:
-    row = compare.effects(load(RESULTS), "boundary_f_3px").set_index("label").loc["gate=on"]
+    evidence = evidence_of(RESULTS)
+    effects = compare.effects(evidence.results, evidence.contrasts, "boundary_f_3px")
+    row = effects.set_index("label").loc["gate=on"]
     assert row["verdict"] == "better"
     assert row["low"] > 0.05
 
 
 def test_three_effects_come_back_over_other_seeds_and_a_null_factor_may_be_resolved_by_chance() -> None:
-    effects = compare.effects(load(RESULTS.with_name("positive_control-seeds-8-15"))).set_index("label")
+    effects = evidence_of(RESULTS.with_name("positive_control-seeds-8-15")).effects.set_index("label")
     assert effects["verdict"].to_dict() == {
         "attention=on": "better",
         "upsampling=none": "worse",
@@ -132,7 +134,7 @@ def test_three_effects_come_back_over_other_seeds_and_a_null_factor_may_be_resol
 
 
 def test_the_committed_records_show_each_effect_in_the_class_that_needs_it() -> None:
-    ious = load(RESULTS).class_iou().groupby(["variant", "class"])["iou"].mean().unstack()
+    ious = evidence_of(RESULTS).results.class_iou().groupby(["variant", "class"])["iou"].mean().unstack()
     gain = ious - ious.loc[STUDY.baseline_name]
     rows = {name: gain.loc[STUDY.cell(name).name] for name in ("attention=on", "gate=on", "upsampling=none")}
     assert set(rows["attention=on"].nlargest(2).index) == {"lit", "unlit"}
@@ -142,7 +144,7 @@ def test_the_committed_records_show_each_effect_in_the_class_that_needs_it() -> 
 
 def test_without_attention_lamps_are_guessed_and_with_it_they_are_known() -> None:
     """Two classes with as many pixels each: by the toss of a coin both have an IoU of 1/3, less if one is preferred."""
-    ious = load(RESULTS).class_iou()
+    ious = evidence_of(RESULTS).results.class_iou()
     lamps = ious[ious["class"].isin(["lit", "unlit"])].groupby(["variant", "seed"])["iou"].mean()
     for variant, each in lamps.groupby("variant"):
         if "attention=on" in str(variant):

@@ -22,7 +22,7 @@ def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
     """One row a fact that differs: kind (study, recipe, choices, environment), what, and its text on both sides."""
     rows = [
         *_differing("study", _definition(a), _definition(b)),
-        *_differing("recipe", a.plan.get("recipe", {}), b.plan.get("recipe", {})),
+        *_differing("recipe", a.plan.recipe, b.plan.recipe),
     ]
     told = {row[1:] for row in rows if row[0] == "recipe"}
     rows += [row for row in _choices(a, b, variants) if (row[1].partition(": recipe.")[2], *row[2:]) not in told]
@@ -30,15 +30,17 @@ def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "what", "a", "b"], dtype=object)
 
 
-Row = tuple[str, str, str, str]
+Change = tuple[str, str, str, str]
+"""Kind, what changed, and its text on both sides."""
 
 
 def _definition(side: Side) -> dict[str, Any]:
     """What the study says; a field without a value says as much as one that an older plan does not have."""
-    return {name: side.plan[name] for name in DEFINITION if side.plan.get(name) is not None}
+    plan = side.plan.as_json()
+    return {name: plan[name] for name in DEFINITION if plan.get(name) is not None}
 
 
-def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
+def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Change]:
     x, y = dict(_flat(one)), dict(_flat(other))
     return [
         (kind, name, x.get(name, NOTHING), y.get(name, NOTHING))
@@ -47,7 +49,7 @@ def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> l
     ]
 
 
-def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Row]:
+def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Change]:
     """Choices of the variants that both have; a change that all of them share is told once."""
     found: dict[tuple[str, str, str], list[str]] = {}
     comparable = 0
@@ -70,7 +72,7 @@ def _chosen(side: Side, variant: str) -> dict[str, Any]:
     return {**choices.get("variant", {}), "recipe": choices.get("recipe", {})}
 
 
-def _environments(a: Side, b: Side) -> list[Row]:
+def _environments(a: Side, b: Side) -> list[Change]:
     """Facts of the environment; several values of one side are listed, and what differs in one stage names it."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for stage in ("quality", "cost", "speed"):

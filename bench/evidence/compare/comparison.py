@@ -22,17 +22,12 @@ from bench.evidence.compare.missing import lacking, lost
 from bench.evidence.compare.sides import Side
 from bench.evidence.compare.speed import speed
 from bench.evidence.ranks import ratio_of_samples
-from bench.evidence.stats import welch
-from bench.protocol.columns import COUNTED, column
+from bench.evidence.stats import NAN, welch
+from bench.protocol.columns import COUNTED, JUDGED, column
 from bench.records.derived import columns_of
 from bench.records.files import RecordError
+from bench.records.plan import Plan
 from bench.records.record import Record
-
-NAN = float("nan")
-
-
-JUDGED = ("miou",)
-
 
 COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
 """Recipe fields that have no part in training and evaluation."""
@@ -73,7 +68,7 @@ class Comparison:
         only: one row a variant that one side has: variant, side.
         lost: one text a variant and stage of which A has finished trials that B failed at: with B's outcomes.
         lacking: one text a side and stage of which it plans trials that only the other has finished.
-        plans: the content of both ``study.json``.
+        plans: of both sides.
     """
 
     a: str
@@ -85,7 +80,7 @@ class Comparison:
     only: pd.DataFrame
     lost: tuple[str, ...]
     lacking: tuple[str, ...]
-    plans: tuple[Mapping[str, Any], Mapping[str, Any]]
+    plans: tuple[Plan, Plan]
 
     @property
     def unjudged(self) -> list[str]:
@@ -122,7 +117,7 @@ class Comparison:
         )
 
 
-def compare(a: Side, b: Side, quantities: Sequence[str] = JUDGED) -> Comparison:
+def compare(a: Side, b: Side, quantities: Sequence[str] = (JUDGED,)) -> Comparison:
     """Compare B with A; Holm's correction runs over all rows of ``quality``.
 
     Raises:
@@ -172,13 +167,12 @@ def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Itera
 
 
 def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    for row, p_holm in zip(rows, stats.holm([row["p"] for row in rows]), strict=True):
-        effect = stats.Effect(**{name: row[name] for name in ("delta", "low", "high", "sd", "n", "p")})
-        better = column(row["quantity"]).better
-        assert better is not None  # compare() refuses such quantities
-        said = stats.verdict(effect, p_holm, better)
+    """The rows with p-values after Holm's correction over all of them, and the verdicts that follow from them."""
+    effects = [stats.Effect(**{name: row[name] for name in ("delta", "low", "high", "sd", "n", "p")}) for row in rows]
+    better = [direction for row in rows if (direction := column(row["quantity"]).better)]  # compare() refuses others
+    for row, (p_holm, verdict) in zip(rows, stats.judged(effects, better), strict=True):
         judged = row["method"] == "paired" or row["method"].startswith("Welch")
-        row |= {"p_holm": p_holm, "verdict": said.word, "reason": said.reason if judged else row["method"]}
+        row |= {"p_holm": p_holm, "verdict": verdict.word, "reason": verdict.reason if judged else row["method"]}
     return pd.DataFrame(rows, columns=list(QUALITY))
 
 
@@ -187,7 +181,7 @@ def _method(a: Side, b: Side, ones: Mapping[int, Record], others: Mapping[int, R
     records, seeds = [*ones.values(), *others.values()], sorted(set(ones) & set(others))
     if len({tuple(record.measured["classes"]) for record in records}) > 1:
         return "not compared: other classes", seeds
-    prints = [each.plan["data"].get("fingerprint") for each in (a, b)]
+    prints = [each.plan.data.fingerprint for each in (a, b)]
     labels = {tuple(np.sum(record.measured["confusion"], axis=1).tolist()) for record in records}
     if len(labels) > 1 or prints[0] != prints[1]:
         return "Welch: other data", seeds

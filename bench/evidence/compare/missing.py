@@ -51,7 +51,7 @@ def lacking(a: Side, b: Side) -> list[str]:
 
 def _unfinished(one: Side, other: Side) -> set[Trial]:
     """What the one side plans and has neither finished nor failed at, and the other has finished."""
-    planned = {_trial(cell) for cell in one.plan["cells"] if not cell.get("excluded")}
+    planned = {_trial(trial.as_json()) for trial in one.plan.trials if not trial.excluded}
     ended = {_trial(record.trial) for record in one.records if record.status in (*BROKEN, "done")}
     return {_trial(record.trial) for record in other.records if record.status == "done"} & planned - ended
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.records.files import RecordError
-from bench.records.plan import read_plan
+from bench.records.plan import Plan, read_plan
 from bench.records.record import FINAL, Record, read, record_files
 from bench.records.results import load
 
@@ -25,19 +24,19 @@ class Side:
 
     Attributes:
         name: as it was asked for.
-        plan: the content of its folder's ``study.json``.
+        plan: of its folder.
         records: one a trial and, for costs, a hardware class.
     """
 
     name: str
-    plan: Mapping[str, Any]
+    plan: Plan
     records: tuple[Record, ...]
 
     @property
     def variants(self) -> list[str]:
         """Names of the variants with a finished measurement, in the study's order, then others."""
         seen = dict.fromkeys(str(record.trial["variant"]) for record in self.records if record.status == "done")
-        order = dict.fromkeys(cell["variant"] for cell in self.plan["cells"])
+        order = dict.fromkeys(trial.variant for trial in self.plan.trials)
         return [*(variant for variant in order if variant in seen), *(each for each in seen if each not in order)]
 
     def done(self, stage: str, variant: str) -> Iterator[Record]:
@@ -70,7 +69,7 @@ def side(text: str) -> Side:
         raise RecordError(
             f"{text} has no record{hint}; {folder} has those of {_sources(record for _, record in found)}"
         )
-    return Side(text, plan, tuple(_one_each(chosen, {cell["key"] for cell in plan["cells"]})))
+    return Side(text, plan, tuple(_one_each(chosen, {trial.key for trial in plan.trials})))
 
 
 def _is_of(record: Record, commit: str | None, host: str | None) -> bool:
@@ -92,7 +91,7 @@ def _one_each(found: list[tuple[str, Record]], planned: set[str]) -> list[Record
     """One record a trial: finished before unfinished, planned before not planned any more."""
     best: dict[tuple[str, ...], tuple[tuple[bool, bool], str, Record]] = {}
     for name, record in found:
-        rank = (record.status in FINAL, record.cell_key in planned)
+        rank = (record.status in FINAL, record.planned_key in planned)
         trial, other = _trial(record), best.get(_trial(record))
         if other is not None and other[0] == rank and record.status in FINAL:
             raise RecordError(

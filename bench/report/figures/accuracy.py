@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence import stats
-from bench.protocol.columns import column
+from bench.evidence.evidence import Evidence
+from bench.evidence.stats import mean_interval
+from bench.evidence.variants import MAYBE_OFF, MAYBE_ON, MOST_JUDGED, ON
+from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural
-from bench.records.derived import percentile
-from bench.records.results import Results, labels
 from bench.report.figures.axes import focus
 from bench.report.figures.figure import (
     BASELINE_COLOUR,
@@ -23,29 +23,24 @@ from bench.report.figures.figure import (
     finished,
     in_sentence,
     looks,
-    mean_interval,
 )
 
 COSTS = ("latency_s", "macs", "parameters", "peak_bytes")
 MOST_DOTS = 400
 """Of seeds in one figure; with more, means alone are drawn."""
-MOST_JUDGED = 60
-"""Variants; with more, it is not asked how certain their places on the front are: each is compared with each."""
 MOST_NAMED = 6
-ON, MAYBE_ON, MAYBE_OFF, OFF = "on", "on, uncertain", "off, uncertain", "off"
-"""A variant's place: on the front of means, or beaten; uncertain where seeds do not settle it."""
 
 
-def accuracy_against(results: Results, cost: str) -> Figure:
+def accuracy_against(evidence: Evidence, cost: str) -> Figure:
     """mIoU against a cost: a dot a seed, a larger mark at each variant's mean, and the front of the means."""
-    x, y = column(cost), column("miou")
-    scores, costs = _scores(results, cost)
-    quartiles = _quartiles(results) if cost == "latency_s" else {}
-    place = places(costs, scores)
+    x, y = column(cost), column(JUDGED)
+    front = evidence.front(cost)
+    scores, costs, place = front.scores, front.costs, front.places
+    quartiles = evidence.latency_quartiles if cost == "latency_s" else {}
     dots = sum(map(len, scores.values())) <= MOST_DOTS
     figure, means = blank(x.title, y.title, height=400), {}
     rows: list[tuple[str, str, float, float, float, float, str]] = []
-    seen = {variant: look for variant, look in looks(results).items() if variant in scores}
+    seen = {variant: look for variant, look in looks(evidence).items() if variant in scores}
     for variant, look in seen.items():
         at, own = costs[variant] * x.scale, scores[variant]
         seeds, values = list(own), [value * y.scale for value in own.values()]
@@ -76,49 +71,12 @@ def accuracy_against(results: Results, cost: str) -> Figure:
     figure.update_yaxes(range=limits)
     return finished(
         f"miou-against-{cost.replace('_', '-')}", f"mIoU against {in_sentence(x.label)}",
-        _caption(results, cost, place, dots) + cut, figure, table, "point", section="cost", key=_key(results),
+        _caption(evidence.labels, cost, place, dots) + cut, figure, table, "point", section="cost", key=_key(evidence),
         data=data, group="miou-against",
     )  # fmt: skip
 
 
 _HOVER = "%{text}<br>%{x:.4g}, %{y:.2f}<extra></extra>"
-
-
-def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]) -> dict[str, str]:
-    """Variant -> its place on the Pareto front of mean scores, one of :data:`ON` and what follows it.
-
-    On it is what no variant of the same or a lower cost equals or beats. A place is certain if the paired 95 % interval
-    of every difference that makes it one, or of one difference that makes it none, leaves 0 out; costs count as exact.
-    Of more than :data:`MOST_JUDGED` variants only the place by means is given.
-
-    Args:
-        costs: variant -> cost.
-        scores: variant -> seed -> score, higher is better.
-    """
-    means = {variant: sum(own.values()) / len(own) for variant, own in scores.items()}
-    found = {}
-    for variant in scores:
-        rivals = [
-            other for other in scores
-            if other != variant and (costs[other], -means[other]) != (costs[variant], -means[variant])
-            and costs[other] <= costs[variant]
-        ]  # fmt: skip
-        on = all(means[variant] > means[other] for other in rivals)
-        if len(scores) > MOST_JUDGED:
-            found[variant] = ON if on else OFF
-            continue
-        effects = [_paired(scores[variant], scores[other]) for other in rivals]
-        clear = [each.p < stats.ALPHA and (each.delta > 0) == on for each in effects]
-        certain = all(clear) if on else any(clear)
-        found[variant] = {(True, True): ON, (True, False): MAYBE_ON, (False, False): MAYBE_OFF, (False, True): OFF}[
-            on, certain
-        ]
-    return found
-
-
-def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Effect:
-    common = sorted(set(a) & set(b))
-    return stats.paired([a[seed] for seed in common], [b[seed] for seed in common])
 
 
 def _add_front(figure: Any, points: Sequence[tuple[float, float]]) -> None:
@@ -131,8 +89,7 @@ def _add_front(figure: Any, points: Sequence[tuple[float, float]]) -> None:
         )  # fmt: skip
 
 
-def _caption(results: Results, cost: str, place: Mapping[str, str], dots: bool) -> str:
-    names = labels(results)
+def _caption(names: Mapping[str, str], cost: str, place: Mapping[str, str], dots: bool) -> str:
     unsure = [names[variant] for variant, each in place.items() if each in (MAYBE_ON, MAYBE_OFF)]
     more = f" and {plural(len(unsure) - MOST_NAMED, 'other')}" if len(unsure) > MOST_NAMED else ""
     seeds = "small dots: one seed each." if dots else "seeds are in the file alone, they are too many to draw."
@@ -151,38 +108,9 @@ def _caption(results: Results, cost: str, place: Mapping[str, str], dots: bool) 
     )
 
 
-def _scores(results: Results, cost: str) -> tuple[dict[str, dict[int, float]], dict[str, float]]:
-    """Variant -> seed -> mIoU, and variant -> cost, of variants that have both."""
-    frame = results.frame()
-    comparable = frame[
-        (frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(_crowded(results, cost))
-    ]
-    costs = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
-    scores = {variant: own for variant, own in results.scores("miou").items() if variant in costs}
-    return scores, costs
-
-
-def _key(results: Results) -> list[Look]:
+def _key(evidence: Evidence) -> list[Look]:
     """Of variants that any of these figures may draw: the same for all, so that they share a legend."""
-    frame = results.frame()
+    frame = evidence.results.frame()
     costed = set(frame.loc[frame["stage"].eq("cost") & frame["status"].eq("done"), "variant"])
-    scored = results.scores("miou")
-    return [look for variant, look in looks(results).items() if variant in costed and variant in scored]
-
-
-def _quartiles(results: Results) -> dict[str, tuple[float, float]]:
-    """Variant -> first and third quartile of its latency in seconds."""
-    samples = {
-        record.trial["variant"]: record.measured["latency_s"]
-        for record in results.records
-        if record.trial["stage"] == "cost" and record.status == "done"
-    }
-    return {variant: (percentile(own, 0.25), percentile(own, 0.75)) for variant, own in samples.items()}
-
-
-def _crowded(results: Results, cost: str) -> list[str]:
-    """Variants whose timing or memory is not comparable, for other work may have shared the machine."""
-    if cost not in ("latency_s", "peak_bytes"):
-        return []
-    cost_records = (record for record in results.records if record.trial["stage"] == "cost")
-    return [record.trial["variant"] for record in cost_records if record.measured.get("isolated") is False]
+    scored = evidence.results.scores(JUDGED)
+    return [look for variant, look in looks(evidence).items() if variant in costed and variant in scored]

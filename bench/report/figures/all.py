@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.records.results import Results
+from bench.evidence.evidence import Evidence
 from bench.report.figures.accuracy import COSTS, accuracy_against
 from bench.report.figures.classes import class_iou, confusion, differences
 from bench.report.figures.cost import attribution, growth
@@ -14,20 +14,20 @@ from bench.report.figures.outcomes import outcome_grid
 from bench.report.figures.speed import figures
 
 
-def all_figures(results: Results) -> list[Figure]:
+def all_figures(evidence: Evidence) -> list[Figure]:
     """Every figure that the planned stages allow, in the order of the page; one without data has no marks.
 
     Raises:
         RecordError: for results that must not be put side by side.
     """
-    stages = results.plan["stages"]
-    found = figures(results) if "speed" in stages else []
+    stages = evidence.results.plan.stages
+    found = figures(evidence) if "speed" in stages else []
     if "quality" in stages:
-        found += [forest(results), *interactions(results)]
+        found += [forest(evidence), *interactions(evidence)]
     if "quality" in stages and "cost" in stages:
-        found += [accuracy_against(results, cost) for cost in COSTS]
-    found += [*attribution(results), *growth(results)]
+        found += [accuracy_against(evidence, cost) for cost in COSTS]
+    found += [*attribution(evidence), *growth(evidence)]
     if "quality" in stages:
-        found += [class_iou(results), differences(results), *boundary_by_tolerance(results), *confusion(results)]
-        found.append(learning_curves(results))
-    return [*found, outcome_grid(results)]
+        found += [class_iou(evidence), differences(evidence), *boundary_by_tolerance(evidence), *confusion(evidence)]
+        found.append(learning_curves(evidence))
+    return [*found, outcome_grid(evidence)]

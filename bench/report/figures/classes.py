@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.evidence import classes as per_class
-from bench.evidence import effects as compare
-from bench.protocol.columns import column
-from bench.protocol.words import difference_unit, plural
-from bench.records.results import Results, labels
+from bench.evidence.evidence import Evidence
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import plural
+from bench.records.results import Results
 from bench.report.figures.axes import apart, focus, tick, wrapped
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, text
 
@@ -34,11 +33,12 @@ BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
 """From the page's own paper, light or dark, to a blue on which its ink has a contrast of 5 to 1."""
 
 
-def class_iou(results: Results) -> Figure:
+def class_iou(evidence: Evidence) -> Figure:
     """Mean IoU of every class, one mark each for :data:`MOST_VARIANTS` variants, one below the other."""
-    seen, scale, names = looks(results), column("miou").scale, _classes(results)
+    results = evidence.results
+    seen, scale, names = looks(evidence), column(JUDGED).scale, _classes(results)
     every = results.class_iou().dropna(subset=["iou"])
-    chosen = set(notable(results, MOST_VARIANTS))
+    chosen = set(evidence.most_telling[:MOST_VARIANTS])
     known = every[every["variant"].isin(chosen)]
     variants = [variant for variant in seen if variant in set(known["variant"])]
     classes = [name for name in names if name in set(known["class"])]
@@ -70,14 +70,14 @@ def class_iou(results: Results) -> Figure:
     )  # fmt: skip
 
 
-def differences(results: Results) -> Figure:
+def differences(evidence: Evidence) -> Figure:
     """Δ IoU of every class with its interval, variants one below the other."""
-    compared, seen, scale = per_class.differences(results), looks(results), column("miou").scale
+    compared, seen, scale = evidence.class_effects, looks(evidence), column(JUDGED).scale
     data = compared[compared["n"] > 0]
-    variants = [each for each in notable(results, MOST_DIFFERENCES + 1) if each in set(data["variant"])]
+    variants = [each for each in evidence.most_telling[: MOST_DIFFERENCES + 1] if each in set(data["variant"])]
     known = data[data["variant"].isin(variants)]
-    classes = [name for name in _classes(results) if name in set(known["class"])]
-    head = f"Δ IoU ({difference_unit('miou')})"
+    classes = [name for name in _classes(evidence.results) if name in set(known["class"])]
+    head = f"Δ IoU ({column(JUDGED).difference_unit})"
     figure, rows = blank(head, None, height=110 + (14 * len(variants) + 14) * max(1, len(classes))), []
     for index, variant in enumerate(variants):
         own, look = known[known["variant"] == variant], seen[variant]
@@ -123,24 +123,14 @@ def _class_axis(figure: Any, classes: Sequence[str]) -> None:
         figure.add_hline(y=edge - 0.5, line_width=1, line_color="rgba(128,128,128,0.25)")
 
 
-def confusion(results: Results) -> list[Figure]:
-    """Where each class's pixels went, summed over seeds and each row in per cent: one matrix a :func:`notable` variant,
+def confusion(evidence: Evidence) -> list[Figure]:
+    """Where each class's pixels went, summed over seeds and each row in per cent: one matrix a variant of
+    :attr:`Evidence.most_telling`,
     one mark a cell. A class without a labelled pixel has no cells."""
-    names, found = labels(results), []
-    for number, variant in enumerate(notable(results, MOST_MATRICES), start=1):
+    results, names, found = evidence.results, evidence.labels, []
+    for number, variant in enumerate(evidence.most_telling[:MOST_MATRICES], start=1):
         found.append(_matrix(variant, names[variant], number, _classes(results), _confusions(results, variant)))
     return found
-
-
-def notable(results: Results, most: int) -> list[str]:
-    """The baseline, then variants that are resolved from it, then the others, each by mean mIoU; at most ``most``.
-
-    Only what was measured."""
-    scores = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores("miou").items()}
-    effects = compare.effects(results, "miou")
-    resolved = set(effects.loc[effects["verdict"] != "not resolved", "variant"])
-    order = sorted(scores, key=lambda each: (each != results.baseline, each not in resolved, -scores[each]))
-    return order[:most]
 
 
 def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confusions: Sequence[Counts]) -> Figure:
@@ -196,4 +186,4 @@ def _confusions(results: Results, variant: str) -> list[Counts]:
 
 
 def _classes(results: Results) -> list[str]:
-    return [str(name) for name in results.plan["data"]["classes"]]
+    return results.plan.data.classes

@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from bench.evidence.evidence import Evidence
 from bench.protocol.columns import column
 from bench.protocol.words import plural
 from bench.records.files import RecordError, read_json
-from bench.records.results import Results, labels
+from bench.records.results import Results
 from bench.report.figures.axes import log_axis, most_lines, wrapped
 from bench.report.figures.figure import Figure, Look, blank, finished, part_looks
 
@@ -33,11 +34,11 @@ GROWN = {
 """Quantity of ``bench cost`` -> axis, scale, what it is called."""
 
 
-def attribution(results: Results) -> list[Figure]:
+def attribution(evidence: Evidence) -> list[Figure]:
     """Parameters, MACs and saved activations of each variant's parts as stacked bars; one mark a variant and part."""
-    found = {name: _parts(results, name) for name in ATTRIBUTED}
+    found = {name: _parts(evidence.results, name) for name in ATTRIBUTED}
     slots = _ordered({slot for parts in found.values() for own in parts.values() for slot in own})
-    return [_stacked(results, name, parts, part_looks(slots)) for name, parts in found.items() if parts]
+    return [_stacked(evidence.labels, name, parts, part_looks(slots)) for name, parts in found.items() if parts]
 
 
 def _parts(results: Results, name: str) -> dict[str, dict[str, float]]:
@@ -59,8 +60,10 @@ def _parts(results: Results, name: str) -> dict[str, dict[str, float]]:
     return {variant: found[variant] for variant in results.variants if found.get(variant)}
 
 
-def _stacked(results: Results, name: str, parts: Mapping[str, Mapping[str, float]], seen: Mapping[str, Look]) -> Figure:
-    measured, names = column(name), labels(results)
+def _stacked(
+    names: Mapping[str, str], name: str, parts: Mapping[str, Mapping[str, float]], seen: Mapping[str, Look]
+) -> Figure:
+    measured = column(name)
     variants = list(parts)[:MOST_VARIANTS]
     lines = most_lines(names[variant] for variant in variants)
     figure, rows = blank(measured.title, None, height=90 + (14 + 16 * lines) * len(variants)), []
@@ -116,7 +119,7 @@ class Grown:
     points: Sequence[tuple[int, float]]
 
 
-def growth(results: Results) -> list[Figure]:
+def growth(evidence: Evidence) -> list[Figure]:
     """What ``bench cost`` measured at several sizes, a line a part; one mark a part and size. Nothing where it was not
     run, or at one size alone.
 
@@ -126,6 +129,7 @@ def growth(results: Results) -> list[Figure]:
         RecordError: for a file beside the records that ``bench cost`` did not write, two of one variant, or times of
             different hardware.
     """
+    results = evidence.results
     if results.folder is None:
         return []
     documents = _documents(results.folder / "attribution")
@@ -141,7 +145,7 @@ def growth(results: Results) -> list[Figure]:
     found = {name: [each for v in variants for each in _grown(documents[v], name)] for name in GROWN}
     where = f", on {hardware[0]}" if any(hardware) else ""
     notes = dict.fromkeys(GROWN, note) | {"time_s": f" Times: medians of the timed forwards{where}.{note}"}
-    return [_growth(results, name, lines, variants, notes[name]) for name, lines in found.items() if lines]
+    return [_growth(evidence.labels, name, lines, variants, notes[name]) for name, lines in found.items() if lines]
 
 
 def _documents(folder: Path) -> dict[str, Mapping[str, Any]]:
@@ -160,8 +164,8 @@ def _hardware(document: Mapping[str, Any]) -> str:
     return str(environment.get("hardware") or environment.get("device") or "")
 
 
-def _growth(results: Results, name: str, found: Sequence[Grown], variants: Sequence[str], note: str) -> Figure:
-    (axis, scale, called), names = GROWN[name], labels(results)
+def _growth(names: Mapping[str, str], name: str, found: Sequence[Grown], variants: Sequence[str], note: str) -> Figure:
+    axis, scale, called = GROWN[name]
     drawn = variants[:MOST_GROWN]
     keys = {
         (each.variant, each.slot): (each.slot if math.isnan(each.exponent) else f"{each.slot} ∝ px^{each.exponent:.2f}")

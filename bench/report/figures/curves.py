@@ -6,11 +6,12 @@ import re
 
 import pandas as pd
 
+from bench.evidence.evidence import Evidence
+from bench.evidence.stats import mean_interval
 from bench.protocol.columns import FAMILIES, column
-from bench.records.results import Results, labels
 from bench.report.figures.axes import apart, focus, log_axis
-from bench.report.figures.classes import MOST_VARIANTS, notable, others
-from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, mean_interval
+from bench.report.figures.classes import MOST_VARIANTS, others
+from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks
 
 MOST_LINES = 60
 """Trials that are drawn one by one; of more, a mean a variant."""
@@ -21,13 +22,13 @@ ROOM = 0.08
 """Of the largest tolerance, for the marks at one."""
 
 
-def learning_curves(results: Results) -> Figure:
+def learning_curves(evidence: Evidence) -> Figure:
     """Training loss over iterations: a line a trial, a variant's mean where there are more than :data:`MOST_LINES`."""
-    data = results.curves()
+    data = evidence.results.curves()
     trials = data.groupby(["variant", "seed"], sort=False, dropna=False).ngroups
     each_seed = trials <= MOST_LINES
     curves = data if each_seed else _means(data)
-    seen = looks(results)
+    seen = looks(evidence)
     figure, rows = blank("Iteration", "Training loss", height=400), []
     for _, own in curves.groupby(["variant", "seed"], sort=False, dropna=False):
         variant, seed = str(own["variant"].iloc[0]), str(own["seed"].iloc[0])
@@ -55,15 +56,15 @@ def learning_curves(results: Results) -> Figure:
     )  # fmt: skip
 
 
-def boundary_by_tolerance(results: Results) -> list[Figure]:
+def boundary_by_tolerance(evidence: Evidence) -> list[Figure]:
     """Boundary F over the tolerance, a line a variant; one mark a variant and tolerance. One figure a convention."""
-    return [_boundary(results, family) for family in ("boundary_f", "boundary_f_present")]
+    return [_boundary(evidence, family) for family in ("boundary_f", "boundary_f_present")]
 
 
-def _boundary(results: Results, family: str) -> Figure:
+def _boundary(evidence: Evidence, family: str) -> Figure:
     head = FAMILIES[family].title.replace(", {} px", "")
-    found, chosen = _by_tolerance(results, family), set(notable(results, MOST_VARIANTS))
-    seen = {variant: look for variant, look in looks(results).items() if variant in found and variant in chosen}
+    found, chosen = _by_tolerance(evidence, family), set(evidence.most_telling[:MOST_VARIANTS])
+    seen = {variant: look for variant, look in looks(evidence).items() if variant in found and variant in chosen}
     pixels = sorted({row[1] for own in found.values() for row in own})
     room = ROOM * max(pixels) if len(pixels) > 1 else 2 * ROOM
     figure = blank("Tolerance (px)", head, height=380)
@@ -96,14 +97,16 @@ def _boundary(results: Results, family: str) -> Figure:
     )  # fmt: skip
 
 
-Row = tuple[str, int, float, float, float, int]
+Mark = tuple[str, int, float, float, float, int]
+"""Label, tolerance in pixels, mean over seeds, low and high end of its interval, and number of seeds."""
 
 
-def _by_tolerance(results: Results, family: str) -> dict[str, list[Row]]:
+def _by_tolerance(evidence: Evidence, family: str) -> dict[str, list[Mark]]:
     """Variant -> label, tolerance, mean over seeds, low and high end of its interval, number of seeds."""
+    results, names = evidence.results, evidence.labels
     measured = set(results.frame().dropna(axis="columns", how="all").columns)
     pixels = sorted(int(name[len(family) + 1 : -2]) for name in measured if re.fullmatch(rf"{family}_[1-9]\d*px", name))
-    names, found = labels(results), {variant: list[Row]() for variant in results.variants}
+    found = {variant: list[Mark]() for variant in results.variants}
     for tolerance in pixels:
         name = f"{family}_{tolerance}px"
         for variant, own in results.scores(name).items():

@@ -15,8 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
-from bench.evidence import stats
-from bench.records.results import Results, labels
+from bench.evidence.evidence import Evidence
 
 BASELINE_COLOUR = "#777777"
 COLOURS = ("#4466DD", "#DD7700", "#449955", "#AA3399", "#3399DD", "#CC0022", "#8811FF")
@@ -93,10 +92,10 @@ class Look:
         return {"color": self.colour, "width": width, "dash": self.dash}
 
 
-def looks(results: Results) -> dict[str, Look]:
+def looks(evidence: Evidence) -> dict[str, Look]:
     """Variant -> its look: neighbours differ in colour, symbol and dash, and no two among 42 are alike in all."""
+    results, names = evidence.results, evidence.labels
     others = [variant for variant in results.variants if variant != results.baseline]
-    names = labels(results)
     found = {results.baseline: Look(names.get(results.baseline, "baseline"), BASELINE_COLOUR, "circle", "solid")}
     for index, variant in enumerate(others, start=1):
         found[variant] = _look(names[variant], COLOURS[(index - 1) % len(COLOURS)], index)
@@ -116,12 +115,6 @@ def drawn(seen: Mapping[str, Look], rows: pd.DataFrame) -> list[Look]:
     """The looks of the variants that a figure has rows of, in the study's order."""
     there = set(rows["variant"].unique())
     return [look for variant, look in seen.items() if variant in there]
-
-
-def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
-    """Mean and its Student-t 95 % interval; NaN where there are too few."""
-    found = stats.effect(list(values))
-    return found.delta, found.low, found.high
 
 
 def bars(middle: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> dict[str, Any] | None:

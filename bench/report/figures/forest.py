@@ -6,11 +6,10 @@ import math
 
 import pandas as pd
 
-from bench.evidence import effects as compare
 from bench.evidence.contrasts import ASKED
-from bench.protocol.columns import column
-from bench.protocol.words import difference_title, plural
-from bench.records.results import Results
+from bench.evidence.evidence import Evidence
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import plural
 from bench.report.figures.axes import lines_of, wrapped
 from bench.report.figures.figure import BASELINE_COLOUR, Figure, Look, bars, blank, finished, looks, text
 
@@ -22,17 +21,17 @@ LINE_PX, ROOM_PX, DOTS_PX = 16, 24, 9
 """Of a label's line, of the room between two rows of the forest, and from a mean down to its seeds."""
 
 
-def forest(results: Results) -> Figure:
+def forest(evidence: Evidence) -> Figure:
     """Δ mIoU of every comparison that has a seed, with its interval and a dot a seed; one mark each."""
-    scale, seen = column("miou").scale, looks(results)
-    effects = compare.effects(results, "miou")
-    effects["seeds"] = pd.Series(compare.by_seed(results, "miou"), index=effects.index, dtype=object)
+    scale, seen = column(JUDGED).scale, looks(evidence)
+    effects = evidence.effects
+    effects = effects.assign(seeds=pd.Series(evidence.differences, index=effects.index, dtype=object))
     known = effects[effects["n"] >= 1]
     shown = _most_telling(known)
     dots = int(shown["n"].sum()) <= MOST_DOTS
     heights = [ROOM_PX + LINE_PX * len(lines_of(label)) for label in shown["label"]]
     places = [sum(heights[:index]) + height / 2 for index, height in enumerate(heights)]
-    figure = blank(difference_title("miou"), None, height=80 + max(40, sum(heights)))
+    figure = blank(column(JUDGED).difference_title, None, height=80 + max(40, sum(heights)))
     for row, place in zip(shown.to_dict("records"), places, strict=True):
         look = seen.get(str(row["variant"]), AVERAGE)
         if dots:
@@ -83,7 +82,7 @@ def _most_telling(known: pd.DataFrame) -> pd.DataFrame:
 
 def _drawn_effects(effects: pd.DataFrame, *, dots: bool) -> pd.DataFrame:
     """A row a mean and, with dots, a row a seed, in the shown unit."""
-    scale, rows = column("miou").scale, []
+    scale, rows = column(JUDGED).scale, []
     for row in effects.to_dict("records"):
         delta, low, high = (float(row[end]) * scale for end in ("delta", "low", "high"))
         rows.append((row["label"], row["kind"], f"mean of {row['n']}", delta, low, high, row["n"], row["verdict"]))
@@ -92,7 +91,7 @@ def _drawn_effects(effects: pd.DataFrame, *, dots: bool) -> pd.DataFrame:
             for seed, value in row["seeds"].items()
             if dots
         ]
-    heads = ["Effect of", "Kind", "Of", difference_title("miou"), "low", "high", "n", "Verdict"]
+    heads = ["Effect of", "Kind", "Of", column(JUDGED).difference_title, "low", "high", "n", "Verdict"]
     return pd.DataFrame(rows, columns=heads)
 
 

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import combinations, product
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import pandas as pd
 
-from bench.protocol.columns import column, level_key
+from bench.evidence.effects import mean_by_seed
+from bench.evidence.evidence import Evidence
+from bench.evidence.stats import mean_interval
+from bench.protocol.columns import JUDGED, column, level_key
 from bench.protocol.words import plural
-from bench.records.results import Results, levels_of
+from bench.records.results import Results
 from bench.report.figures.axes import focus, tick
-from bench.report.figures.figure import Figure, bars, blank, finished, mean_interval, part_looks, text
+from bench.report.figures.figure import Figure, bars, blank, finished, part_looks, text
 
 
-def interactions(results: Results, name: str = "miou") -> list[Figure]:
+def interactions(evidence: Evidence, name: str = JUDGED) -> list[Figure]:
     """For each pair of factors, the mean at every level of one, a line a level of the other; one mark a pair of levels.
 
     Drawn where every pair of levels is planned in one setting of the other factors at least; the mean is over all such
     settings, seed by seed, and its interval over seeds.
     """
-    scores, found = results.scores(name), []
+    results, found = evidence.results, []
+    scores = results.scores(name)
     for number, (first, second) in enumerate(combinations(results.factors, 2), start=1):
-        squares = _squares(results, first, second)
+        squares = evidence.squares(first, second)
         if squares:
             found.append(_interaction(results, name, (first, second), squares, scores, number))
     return found
 
 
-Pair = tuple[str, str]
-
-
 def _interaction(
     results: Results,
     name: str,
-    factors: Pair,
-    squares: Mapping[Pair, list[str]],
+    factors: tuple[str, str],
+    squares: Mapping[tuple[str, str], Sequence[str]],
     scores: Mapping[str, Mapping[int, float]],
     number: int,
 ) -> Figure:
@@ -47,7 +48,7 @@ def _interaction(
     for index, (level, look) in enumerate(zip(levels, seen.values(), strict=True)):
         own = []
         for at, other in enumerate(map(str, results.factors[first])):
-            values = _per_seed(squares[other, level], scores)
+            values = mean_by_seed(squares[other, level], scores)
             if values:
                 mean, low, high = (each * measured.scale for each in mean_interval(values))
                 # Apart from each other, so that one interval does not hide the next.
@@ -79,22 +80,3 @@ def _interaction(
         f"interaction-{number}", title, caption, figure, table, "point", section="effects", key=seen.values(),
         group="interactions",
     )  # fmt: skip
-
-
-def _squares(results: Results, first: str, second: str) -> dict[Pair, list[str]]:
-    """Pair of levels -> its variants, one a setting of the other factors for which all pairs are planned."""
-    levels, planned = levels_of(results), results.planned("quality")
-    settings: dict[tuple[str, ...], dict[Pair, str]] = {}
-    for variant in planned:
-        own = levels[variant]
-        others = tuple(own[factor] for factor in results.factors if factor not in (first, second))
-        settings.setdefault(others, {})[own[first], own[second]] = variant
-    pairs = list(product(map(str, results.factors[first]), map(str, results.factors[second])))
-    complete = [variants for variants in settings.values() if set(variants) == set(pairs)]
-    return {pair: [variants[pair] for variants in complete] for pair in pairs} if complete else {}
-
-
-def _per_seed(variants: list[str], scores: Mapping[str, Mapping[int, float]]) -> list[float]:
-    """The mean over variants in every seed that all of them have."""
-    sides = [scores.get(variant, {}) for variant in variants]
-    return [sum(side[seed] for side in sides) / len(sides) for seed in sorted(set.intersection(*map(set, sides)))]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.evidence import speedups
+from bench.evidence.evidence import Evidence
 from bench.protocol.setting import Setting
 from bench.protocol.words import status
-from bench.records.results import Results, labels
 from bench.report.figures.axes import most_lines, wrapped
 from bench.report.figures.figure import Figure, Look, blank, finished, text
 
@@ -25,9 +25,10 @@ QUIET, LOUD = 0.2, 0.6
 """Opacity of what is done, and of the rest, on which the page's ink keeps a contrast of 4.5 to 1."""
 
 
-def outcome_grid(results: Results) -> Figure:
+def outcome_grid(evidence: Evidence) -> Figure:
     """Variants against stages and seeds, one mark a trial; an excluded variant has one in every column of its stage."""
-    data, names = trials(results) if results.records else trials(results).head(0), labels(results)
+    planned_trials, names = trials(evidence), evidence.labels
+    data = planned_trials if evidence.results.records else planned_trials.head(0)
     open_trials = data[data["outcome"] != "done"]["variant"].value_counts()
     planned = list(dict.fromkeys(data["variant"]))
     chosen = sorted(planned, key=lambda each: -int(open_trials.get(each, 0)))[:MOST_VARIANTS]
@@ -78,17 +79,18 @@ def outcome_grid(results: Results) -> Figure:
     )  # fmt: skip
 
 
-def trials(results: Results) -> pd.DataFrame:
+def trials(evidence: Evidence) -> pd.DataFrame:
     """One row a trial: variant, trial (stage with its seed or setting), outcome.
 
     An excluded variant has a row for each seed; what was timed on two hardware classes has its last outcome.
     """
+    results = evidence.results
     frame, rows = results.frame(), []
     for variant, stage, seed, outcome in frame[["variant", "stage", "seed", "status"]].itertuples(index=False):
-        seeds = results.plan["seeds"] if pd.isna(seed) and stage == "quality" else [seed]
+        seeds = results.plan.seeds if pd.isna(seed) and stage == "quality" else [seed]
         names = [stage if pd.isna(each) else f"{stage} {int(each)}" for each in seeds]
         rows += [(variant, name, outcome) for name in names]
-    for row in speedups.frame(results).to_dict("records"):
+    for row in evidence.speedups.to_dict("records"):
         setting = Setting(**{name: row[name] for name in speedups.SETTING})
         rows.append((row["variant"], f"speed {setting.name}", row["status"]))
     all_trials = pd.DataFrame(rows, columns=["variant", "trial", "outcome"])

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence import speedups
+from bench.evidence.evidence import Evidence
 from bench.evidence.ranks import Ratio
-from bench.records.results import Results
 from bench.report.figures.axes import apart
 from bench.report.figures.figure import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
 from bench.report.tables.speed import _kind, _setting
@@ -23,16 +23,16 @@ KIND = ("batch", "precision", "mode", "phase")
 """What the lines of one figure have in common."""
 
 
-def figures(results: Results) -> list[Figure]:
+def figures(evidence: Evidence) -> list[Figure]:
     """The ratio against the pixels of the input, with its interval, and where it crosses 1: one a kind of setting."""
-    known = speedups.frame(results).dropna(subset=["low", "high"])
+    known = evidence.speedups.dropna(subset=["low", "high"])
     known = known.assign(pixels=(known["height"] * known["width"]).astype(int))
     kinds = [own for _, own in known.groupby(list(KIND), sort=False)]
     if len(kinds) <= 1:
-        return [_figure(results, known, "speed-ups", "Speed-up by input size")]
+        return [_figure(evidence, known, "speed-ups", "Speed-up by input size")]
     return [
         _figure(
-            results,
+            evidence,
             own,
             f"speed-ups-{number}",
             f"Speed-up by input size: {_kind(own.iloc[0].to_dict())}",
@@ -42,8 +42,8 @@ def figures(results: Results) -> list[Figure]:
     ]
 
 
-def _figure(results: Results, known: pd.DataFrame, name: str, title: str, group: str = "") -> Figure:
-    drawing, rows, seen = blank("Input (pixels)", "Times as fast", height=420), [], looks(results)
+def _figure(evidence: Evidence, known: pd.DataFrame, name: str, title: str, group: str = "") -> Figure:
+    drawing, rows, seen = blank("Input (pixels)", "Times as fast", height=420), [], looks(evidence)
     lines = list(known.sort_values("pixels").groupby("variant", sort=False))
     room = ROOM * math.log(known["pixels"].max() / known["pixels"].min()) if len(known) else 0.0
     for index, (variant, own) in enumerate(lines):

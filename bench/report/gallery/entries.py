@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from bench.evidence.variants import JUDGED
-from bench.protocol.columns import column
-from bench.protocol.words import difference_unit, plural, shown, signed
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import plural
 from bench.records.files import RecordError
 from bench.records.pictures import Picture, read_pictures, read_predictions
 from bench.report.gallery import layers as gallery_layers
@@ -169,7 +168,7 @@ def _drawn(pair: Shown, index: int, seed: int, picture: Picture) -> Iterator[tup
 
 
 def _panel(name: str, miou: float, image: str, at: Mapping[str, str], side: str) -> Panel:
-    score = f"{shown(miou, JUDGED)}\N{NO-BREAK SPACE}{column(JUDGED).shown_unit}"
+    score = f"{column(JUDGED).shown(miou)}\N{NO-BREAK SPACE}{column(JUDGED).shown_unit}"
     what = f"of {name} for image {image}: mIoU {score}"
     return Panel(
         name,
@@ -185,9 +184,8 @@ def _panel(name: str, miou: float, image: str, at: Mapping[str, str], side: str)
 
 
 def _change(pair: Shown, seed: int, delta: float, mean: float) -> str:
-    unit, seeds = difference_unit(JUDGED), len(pair.ranked.seeds)
+    judged, seeds = column(JUDGED), len(pair.ranked.seeds)
     if seeds == 1:
-        return f"{signed(mean, JUDGED)} {unit} (seed {seed})"
-    return (
-        f"{signed(mean, JUDGED)} {unit}, mean of {plural(seeds, 'seed')}; seed {seed}, shown: {signed(delta, JUDGED)}"
-    )
+        return f"{judged.signed(mean)} {judged.difference_unit} (seed {seed})"
+    over_seeds = f"{judged.signed(mean)} {judged.difference_unit}, mean of {plural(seeds, 'seed')}"
+    return f"{over_seeds}; seed {seed}, shown: {judged.signed(delta)}"

@@ -12,13 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence import effects as compare
-from bench.evidence.variants import JUDGED
-from bench.protocol.words import difference_unit, interval, plural, signed, verdict
-from bench.records.results import Results, labels
+from bench.evidence.evidence import Evidence
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import plural, verdict
+from bench.records.results import Results
 from bench.report.gallery import layers
 from bench.report.gallery.entries import Entry, Pool, Shown, entries
-from bench.report.gallery.layers import LIGHT_NEUTRAL, NEUTRAL, class_colours
+from bench.report.gallery.layers import CLASS_COLOURS, LIGHT_NEUTRAL, NEUTRAL
 from bench.report.gallery.ranking import Ranked, rank, sides
 
 MOST_PAIRS = 4
@@ -67,14 +67,15 @@ class Gallery:
     table: pd.DataFrame
 
 
-def pictures(folder: Path, results: Results) -> Gallery | None:
+def pictures(folder: Path, evidence: Evidence) -> Gallery | None:
     """The gallery of a results folder; ``None`` where no variant and the baseline kept predictions of the same images.
 
     Raises:
         RecordError: for artifacts that cannot be read.
     """
     pairs, rows, pool = [], [], Pool()
-    compared = _compared(folder, results)
+    results = evidence.results
+    compared = _compared(folder, evidence)
     for done, (effect, shown) in enumerate(compared):
         pool.limit_bytes = pool.used_bytes + (MOST_BYTES - pool.used_bytes) // (len(compared) - done)
         found = entries(shown, pool)
@@ -83,11 +84,11 @@ def pictures(folder: Path, results: Results) -> Gallery | None:
             rows += [(_row(effect, results, shown, each), each.stride) for each in found]
     if not pairs:
         return None
-    names = [str(name) for name in results.plan["data"]["classes"]]
+    names = results.plan.data.classes
     return Gallery(
         pairs=pairs,
         pictures=pool.uris,
-        classes=[*zip(names, class_colours(len(names)), strict=True), ("void, not scored", HATCHED)],
+        classes=[*zip(names, CLASS_COLOURS, strict=False), ("void, not scored", HATCHED)],
         errors=list(zip(("wrong on this side alone", "wrong on both"), layers.ERROR_COLOURS[1:], strict=True)),
         boundaries=[
             ("boundary of the label", layers.LABEL_COLOUR),
@@ -98,15 +99,15 @@ def pictures(folder: Path, results: Results) -> Gallery | None:
     )
 
 
-def _compared(folder: Path, results: Results) -> Sequence[tuple[Mapping[Any, Any], Shown]]:
+def _compared(folder: Path, evidence: Evidence) -> Sequence[tuple[Mapping[Any, Any], Shown]]:
     """Variants against the baseline that have pictures: what was resolved first, then by the size of the difference."""
-    if "quality" not in results.plan["stages"]:
+    results, effects = evidence.results, evidence.effects
+    if "quality" not in results.plan.stages:
         return []
-    effects = compare.effects(results, JUDGED)
     judged = effects[(effects["kind"] == "variant") & (effects["n"] >= 1)].to_dict("records")
     judged.sort(key=lambda row: (row["verdict"] not in ("better", "worse"), -abs(row["delta"])))
-    trials, names = sides(folder, results), labels(results)
-    base, classes = trials.get(results.baseline, {}), len(results.plan["data"]["classes"])
+    trials, names = sides(folder, results), evidence.labels
+    base, classes = trials.get(results.baseline, {}), len(results.plan.data.classes)
     found = []
     for row in judged:
         mine = trials.get(str(row["variant"]), {})
@@ -118,8 +119,8 @@ def _compared(folder: Path, results: Results) -> Sequence[tuple[Mapping[Any, Any
 
 def _pair(effect: Mapping[Any, Any], shown: Shown, found: Sequence[Entry]) -> Pair:
     """A pair with its texts."""
-    bounds = interval(effect["low"], effect["high"], JUDGED)
-    delta = f"{signed(effect['delta'], JUDGED)} {difference_unit(JUDGED)}"
+    bounds = column(JUDGED).interval(effect["low"], effect["high"])
+    delta = f"{column(JUDGED).signed(effect['delta'])} {column(JUDGED).difference_unit}"
     over = f"{delta} {bounds}".strip() + f" (n={effect['n']}): {verdict(effect)}"
     return Pair(
         shown.variant,
@@ -134,11 +135,11 @@ def _chosen(ranked: Ranked, found: Sequence[Entry]) -> str:
     mean, middle = ranked.mean_delta[ranked.order()], ranked.middle()
     better, worse = int((mean > 0).sum()), int((mean < 0).sum())
     extremes = sum(each.kind != "median" for each in found)
-    median = "" if middle is None else signed(float(ranked.mean_delta[middle]), JUDGED)
+    median = "" if middle is None else column(JUDGED).signed(float(ranked.mean_delta[middle]))
     text = (
         f"{plural(extremes, 'image')} of {mean.size}, chosen because the two differ most there: extremes, not typical. "
         f"The mIoU of single images is higher on {better}, lower on {worse} and the same on "
-        f"{mean.size - better - worse}; the median image changes by {median} {difference_unit(JUDGED)}"
+        f"{mean.size - better - worse}; the median image changes by {median} {column(JUDGED).difference_unit}"
     )
     return f"{text} and is shown last." if extremes < len(found) else f"{text}."
 

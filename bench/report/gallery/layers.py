@@ -6,9 +6,7 @@ transparent.
 
 from __future__ import annotations
 
-import functools
 import io
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,7 +32,7 @@ HATCH, HATCH_PX = VOID - 1, 8
 
 def classes(values: Bytes, label: Bytes, count: int) -> bytes:
     """A map in the colours of ``count`` classes, opaque; where the label is void, hatched in greys: no class is."""
-    colours = [*class_colours(min(count, HATCH)), *["#000000"] * (HATCH - count), LIGHT_NEUTRAL, NEUTRAL]
+    colours = [*CLASS_COLOURS[: min(count, HATCH)], *["#000000"] * (HATCH - count), LIGHT_NEUTRAL, NEUTRAL]
     diagonal = np.add.outer(np.arange(values.shape[0]), np.arange(values.shape[1]))
     void = np.where(diagonal % HATCH_PX < HATCH_PX // 2, VOID, HATCH)
     return _png(np.where(label == VOID, void, values).astype(np.uint8), colours)
@@ -70,75 +68,38 @@ def _png(values: Bytes, colours: Sequence[str], clear: int | None = None) -> byt
     return file.getvalue()
 
 
-Floats = npt.NDArray[np.float64]
-
-
-FIRST = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-
-
 NEUTRAL, LIGHT_NEUTRAL = "#404040", "#A0A0A0"
-"""Of the stripes over void; no class has the first."""
+"""The colours of the stripes over void; no class has the first."""
 
 
-LEVELS = range(0, 256, 17)
-
-
-LIGHTNESS = 0.3, 0.95
-"""Oklab lightness of a class's colour: neither black nor white, which a picture under it has much of."""
-
-
-SIGHTS: dict[str, Floats] = {
-    "normal": np.eye(3),
-    "protanopia": np.array(
-        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
-    ),
-    "deuteranopia": np.array(
-        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
-    ),
-}
-
-
-TO_CONES = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-
-
-TO_OKLAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
-
-
-@functools.cache
-def class_colours(count: int) -> tuple[str, ...]:
-    """Colours of ``count`` classes as ``#RRGGBB``; those of fewer classes are the first of them."""
-    candidates = [f"#{r:02X}{g:02X}{b:02X}" for r, g, b in itertools.product(LEVELS, repeat=3)]
-    seen = oklab(candidates)
-    light = (seen[0, :, 0] >= LIGHTNESS[0]) & (seen[0, :, 0] <= LIGHTNESS[1])
-    chosen = list(FIRST[:count])
-    nearest = np.where(light, _distances(seen, oklab([NEUTRAL, *chosen])).min(1), 0.0)
-    while len(chosen) < count:
-        furthest = int(nearest.argmax())
-        chosen.append(candidates[furthest])
-        nearest = np.minimum(nearest, _distances(seen, seen[:, [furthest]])[:, 0])
-    return tuple(chosen)
-
-
-def oklab(colours: Sequence[str]) -> Floats:
-    """Oklab of ``N`` colours as each of :data:`SIGHTS` sees them, ``3 N 3``."""
-    srgb = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in colours])
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1
-    seen = np.stack([linear @ matrix.T for matrix in SIGHTS.values()]).clip(0, 1)
-    return np.asarray(np.cbrt(seen @ TO_CONES.T) @ TO_OKLAB.T)
-
-
-def _distances(some: Floats, others: Floats) -> Floats:
-    """Of ``N`` colours from ``M``, ``N M``: the least that any sight sees."""
-    return np.asarray(np.linalg.norm(some[:, :, None] - others[:, None], axis=-1).min(0))
+CLASS_COLOURS = (
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#77FFFF", "#000099", "#0000FF",
+    "#44DDAA", "#5588FF", "#556666", "#332255", "#994400", "#66FFAA", "#44DDFF", "#0044BB", "#334477", "#880000",
+    "#3366EE", "#77BB77", "#CCCC66", "#33CCCC", "#BB3399", "#5599DD", "#551122", "#667755", "#00EEDD", "#335566",
+    "#DD1144", "#003377", "#0088CC", "#FF6644", "#882299", "#0000BB", "#224400", "#446688", "#00AA55", "#0066CC",
+    "#0000DD", "#FFDD88", "#EE88AA", "#443355", "#446633", "#11CCFF", "#EEBB00", "#FF4488", "#BBFFDD", "#00AAFF",
+    "#448877", "#2244DD", "#66EEBB", "#33AACC", "#EEBB99", "#664433", "#22DDDD", "#33BBCC", "#77EEFF", "#AABB55",
+    "#550044", "#4477DD", "#FF9988", "#DDFF77", "#3377FF", "#DDFF00", "#4499BB", "#2244FF", "#CC22BB", "#EECC88",
+    "#883355", "#009999", "#886622", "#DD7700", "#44BBAA", "#55DD33", "#DD7766", "#DDDD66", "#443388", "#11AA77",
+    "#663322", "#770066", "#449955", "#4499FF", "#BB22AA", "#BB2277", "#CC66AA", "#007799", "#999933", "#BB0088",
+    "#EE99BB", "#006611", "#440066", "#CC33AA", "#660033", "#442299", "#DD00DD", "#333366", "#772244", "#112288",
+    "#55BBFF", "#AA7733", "#CC3366", "#7700AA", "#CC77BB", "#FF8899", "#8877EE", "#552244", "#CCDDEE", "#0000AA",
+    "#CCFF99", "#996644", "#66CC77", "#0033CC", "#BB2244", "#994455", "#223333", "#002277", "#555588", "#669988",
+    "#9955BB", "#DDEEBB", "#336699", "#0000CC", "#7733AA", "#88BB00", "#990077", "#CCDD33", "#99BBEE", "#0077CC",
+    "#114466", "#770033", "#BBCCEE", "#8899EE", "#CCEEDD", "#FF9966", "#0055CC", "#8888EE", "#FFAABB", "#1188DD",
+    "#FFEE55", "#778888", "#FF5555", "#FFCCCC", "#556677", "#99AA99", "#0099CC", "#5566DD", "#BBCCCC", "#CC99DD",
+    "#5533EE", "#994433", "#EE8866", "#CC66BB", "#554499", "#663355", "#4499AA", "#BB1166", "#661122", "#AA99BB",
+    "#BB5555", "#336644", "#BBDD99", "#AABBDD", "#CCEE99", "#993322", "#CCFFBB", "#AAFFEE", "#FFBB55", "#88DD77",
+    "#22AA33", "#DD2222", "#770000", "#44BBDD", "#BB9988", "#FF3377", "#33CCBB", "#776699", "#3377AA", "#CCEE66",
+    "#0000EE", "#55EECC", "#EE5599", "#0033BB", "#CC0000", "#CC0088", "#7766CC", "#AA7799", "#EE99AA", "#DD0077",
+    "#00CC88", "#4455FF", "#550055", "#338866", "#3377BB", "#558800", "#885577", "#33DDBB", "#446655", "#99FFCC",
+    "#77EEAA", "#4477EE", "#55FF88", "#BBEEEE", "#669944", "#EEAA99", "#2288AA", "#1144CC", "#44DDEE", "#BBAA44",
+    "#CC7755", "#FF66CC", "#EE99FF", "#3355EE", "#4466FF", "#773388", "#EEEECC", "#2288EE", "#BBCCFF", "#CC99EE",
+    "#DDEEFF", "#AA2244", "#EEBBAA", "#9999FF", "#0033DD", "#55BB66", "#BBDDDD", "#990033", "#5555AA", "#881122",
+    "#33FFDD", "#AABBCC", "#8877CC", "#9999DD", "#77DD55", "#55EEEE", "#990066", "#AADD88", "#CCDDBB", "#33FF99",
+    "#9999CC", "#0099EE", "#DD6688", "#CCCC44", "#CC3399", "#00AA66", "#DDEEAA", "#33CCDD", "#220088", "#005533",
+    "#3366AA", "#88AA77", "#DD7799", "#77EE66", "#77FF00", "#227766",
+)  # fmt: skip
+"""The colours of up to 256 classes, in their order. Each after the seventh is the one, of a grid of 4,096, that is
+furthest in Oklab from all before it and from :data:`NEUTRAL`, as people with normal sight, protanopes and deuteranopes
+see them; the test of the gallery's colours chooses them again."""

@@ -116,7 +116,7 @@ def sides(folder: Path, results: Results) -> dict[str, dict[int, Side]]:
     """
     found: dict[str, dict[int, Side]] = {}
     for record in results.records:
-        side = _side(folder, record, len(results.plan["data"]["classes"]))
+        side = _side(folder, record, len(results.plan.data.classes))
         if side is not None:
             found.setdefault(str(record.trial["variant"]), {})[int(record.trial["seed"])] = side
     return found

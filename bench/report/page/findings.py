@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence import confounds, speedups, stats
-from bench.evidence import effects as compare
-from bench.evidence.contrasts import ASKED, Contrast, contrasts
-from bench.evidence.variants import JUDGED, numbers
-from bench.protocol.columns import column
+from bench.evidence import speedups, stats
+from bench.evidence.contrasts import ASKED, Contrast
+from bench.evidence.effects import Resolution
+from bench.evidence.evidence import Evidence
+from bench.protocol.columns import JUDGED, column
 from bench.protocol.setting import Setting
-from bench.protocol.words import difference_unit, interval, plural, resolvable, signed, tally, verdict
-from bench.records.results import Results, labels
+from bench.protocol.words import plural, tally, verdict
+from bench.records.results import Results
 from bench.report.page.views import addresses
 from bench.report.tables.effects import equivalent
 from bench.report.tables.speed import doubts
@@ -74,27 +74,28 @@ class Finding:
         return self.sentences[0].href
 
 
-def findings(results: Results) -> list[Finding]:
+def findings(evidence: Evidence) -> list[Finding]:
     """One a comparison that has a seed, then how far costs and differences can be told apart, then what is missing."""
-    costs = {row["variant"]: row for row in numbers(results).to_dict("records")}
-    places = dict(zip(costs, addresses(ABLATION, map(labels(results).__getitem__, costs)), strict=True))
-    effects = compare.effects(results, JUDGED)
-    rows = zip(effects.to_dict("records"), addresses(EFFECTS, effects["label"]), contrasts(results), strict=True)
+    results, names, effects = evidence.results, evidence.labels, evidence.effects
+    costs = {row["variant"]: row for row in evidence.variants.to_dict("records")}
+    places = dict(zip(costs, addresses(ABLATION, map(names.__getitem__, costs)), strict=True))
+    rows = zip(effects.to_dict("records"), addresses(EFFECTS, effects["label"]), evidence.contrasts, strict=True)
     found = [
-        _comparison(row, place, costs, places, results, contrast) for row, place, contrast in rows if int(row["n"]) >= 1
+        _comparison(row, place, costs, places, evidence, contrast)
+        for row, place, contrast in rows
+        if int(row["n"]) >= 1
     ]
-    if not found and "quality" in results.plan["stages"]:
+    if not found and "quality" in results.plan.stages:
         said = "No variant has been trained with a seed that the baseline has too: nothing to compare yet."
         found = [_one(said, OUTCOMES, "outcomes")]
-    if "quality" not in results.plan["stages"]:
-        names = labels(results)
+    if "quality" not in results.plan.stages:
         base = costs.get(results.baseline, {})
         found = [
             _one(f"{names[each]}: {said} against the baseline.", places[each], "cost")
             for each, row in costs.items()
             if base and not row["is_baseline"] and (said := _cost_of([(row, base)]))
         ]
-    last = (_runs(costs), _resolution(effects), _not_compared(effects), _holes(results))
+    last = (_runs(costs), _resolution(effects, evidence.resolution), _not_compared(effects), _holes(results))
     return [each for each in (*found, *last) if each is not None]
 
 
@@ -125,31 +126,31 @@ def _comparison(
     place: str,
     costs: Mapping[str, Mapping[Any, Any]],
     places: Mapping[str, str],
-    results: Results,
+    evidence: Evidence,
     contrast: Contrast,
 ) -> Finding:
-    sentences = [Sentence(_effect(row, results), f"#{place}", "effect")]
+    sentences = [Sentence(_effect(row, evidence.results.plan.margin), f"#{place}", "effect")]
     if row["kind"] != "interaction" and (
         said := _cost_of([(costs[one], costs[other]) for one, other in contrast.pairs])
     ):
         lead = {"variant": " against the baseline", "main effect": " in its pairs"}.get(str(row["kind"]), "")
         where = f"#{places[contrast.pairs[0][0]]}" if len(contrast.pairs) == 1 else f"#{ABLATION}"
         sentences.append(Sentence(f"Cost{lead}: {said}.", where, "cost"))
-    if confound := confounds.sentence(results, contrast.pairs):
+    if confound := evidence.undeclared(contrast.pairs):
         sentences.append(Sentence(confound, f"#{AUDIT}", "audit"))
     return Finding(sentences, str(row["verdict"]), str(row["kind"]))
 
 
-def _effect(row: Mapping[Any, Any], results: Results) -> str:
-    unit, name = difference_unit(JUDGED), column(JUDGED).label
-    bounds = interval(row["low"], row["high"], JUDGED)
+def _effect(row: Mapping[Any, Any], margin: float | None) -> str:
+    unit, name = column(JUDGED).difference_unit, column(JUDGED).label
+    bounds = column(JUDGED).interval(row["low"], row["high"])
     parts = "the sum of both" if row["factors"] == 2 else "what they do in pairs"
     against = {"variant": " against the baseline", "interaction": f" beyond {parts}"}
     n = f"n={row['n']}" if row["n"] == row["planned"] else f"n={row['n']} of {row['planned']}"
     said = verdict(row) if row["kind"] != "interaction" else _interaction(row)
-    delta = " ".join(each for each in (signed(row["delta"], JUDGED), unit, bounds) if each)
+    delta = " ".join(each for each in (column(JUDGED).signed(row["delta"]), unit, bounds) if each)
     if row["p_equivalent"] < stats.ALPHA:
-        said += f", equivalent {equivalent(row, results)}"
+        said += f", equivalent {equivalent(row, margin)}"
     return f"{row['label']}: {name} {delta}{against.get(row['kind'], '')} ({n}): {said}."
 
 
@@ -186,17 +187,16 @@ def _runs(costs: Mapping[str, Mapping[Any, Any]]) -> Finding | None:
     return _one(text, ABLATION, "cost")
 
 
-def _resolution(effects: pd.DataFrame) -> Finding | None:
-    able_to = compare.resolution(effects)
+def _resolution(effects: pd.DataFrame, able_to: Resolution | None) -> Finding | None:
     if able_to is None:
         return None
     nothing = (effects["verdict"] == "not resolved").all()
     lead = f"No difference in {column(JUDGED).label} could be resolved: with" if nothing else "With"
-    limit, least, most = (resolvable(each, JUDGED) for each in (able_to.pooled, able_to.low, able_to.high))
+    limit, least, most = (column(JUDGED).resolvable(each) for each in (able_to.pooled, able_to.low, able_to.high))
     able = f"{lead} {plural(able_to.n, 'seed')} and the spread seen, this study could have resolved"
     if limit == "none":
         return _one(f"{able} no difference, however large, four times out of five.", EFFECTS, "effects")
-    unit = difference_unit(JUDGED)
+    unit = column(JUDGED).difference_unit
     each = f" (by comparison {least} to {most})" if least != most else ""
     said = f"{able} differences {limit} {unit} four times out of five{each}, and smaller ones less often."
     return _one(said, EFFECTS, "effects")
@@ -228,11 +228,11 @@ SPEED, CROSSINGS = "speed", "crossings"
 WORDS = {"better": "faster", "worse": "slower", "not resolved": "not resolved"}
 
 
-def speed_findings(results: Results) -> list[Finding]:
+def speed_findings(evidence: Evidence) -> list[Finding]:
     """Which side is faster, by how much, at which inputs; a timing that was not alone is in none of them."""
-    if "speed" not in results.plan["stages"]:
+    if "speed" not in evidence.results.plan.stages:
         return []
-    known, names = speedups.frame(results).dropna(subset=["ratio"]), labels(results)
+    known, names = evidence.speedups.dropna(subset=["ratio"]), evidence.labels
     groups = known.groupby(["variant", "against", *speedups.SETTING[2:]], sort=False)
     return [_finding(names[str(variant)], str(against), own) for (variant, against, *_), own in groups]
 

@@ -4,14 +4,17 @@ there."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.evidence import effects, stats
-from bench.evidence.variants import JUDGED
-from bench.protocol.words import plural, shown, tally
+import pandas as pd
+
+from bench.evidence import stats
+from bench.evidence.evidence import Evidence
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import plural, tally
 from bench.records.record import Record
-from bench.records.results import Results, labels
+from bench.records.results import Results
 from bench.report.tables import protocol
 from bench.report.tables.formats import markdown_text
 from bench.report.tables.latex import latex_text
@@ -21,12 +24,14 @@ MOST_NAMES = 5
 """Files and variants that a sentence names."""
 
 
-def methods(results: Results) -> str:
+def methods(evidence: Evidence) -> str:
     """Paragraphs of plain text, an empty line apart."""
-    parts: Sequence[Callable[[Results], Iterable[str]]] = (
-        _data, _training, _design, _machines, _source, _statistics, _cost_protocol, _speed_protocol,
+    results = evidence.results
+    parts = (
+        _data(results), _training(results, evidence.labels), _design(results), _machines(results), _source(results),
+        _statistics(results, evidence.effects), _cost_protocol(results), _speed_protocol(results),
     )  # fmt: skip
-    paragraphs = [" ".join(part(results)) for part in parts]
+    paragraphs = [" ".join(sentences) for sentences in parts]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
@@ -41,13 +46,13 @@ def as_latex(said: str) -> str:
 
 
 def _data(results: Results) -> Iterable[str]:
-    data, quality = results.plan["data"], _done(results, "quality")
-    classes = f"{len(data['classes'])} classes" if len(data["classes"]) != 1 else "1 class"
-    fingerprint = f", fingerprint {str(data['fingerprint'])[:12]}" if data.get("fingerprint") else ""
-    yield f"Data set: {data['name']}, {classes}{fingerprint}."
+    data, quality = results.plan.data, _done(results, "quality")
+    classes = f"{len(data.classes)} classes" if len(data.classes) != 1 else "1 class"
+    fingerprint = f", fingerprint {data.fingerprint[:12]}" if data.fingerprint else ""
+    yield f"Data set: {data.name}, {classes}{fingerprint}."
     for split, images in Counter((each["split"], each["images"]) for each in quality):
         yield f"Quality was measured on the {plural(images, 'image')} of its {split} split."
-    reported = results.plan["recipe"].get("reported")
+    reported = results.plan.recipe.get("reported")
     if reported and _trains(results):
         yield f"Scores are those of the {reported}."
 
@@ -69,10 +74,10 @@ TRAINING = {
 """Field of a recipe -> how a sentence says it."""
 
 
-def _training(results: Results) -> Iterable[str]:
+def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     if not _trains(results):
         return
-    recipe = results.plan["recipe"]
+    recipe = results.plan.recipe
     asked = {name: text for name, text in TRAINING.items() if recipe.get(name) is not None}
     said = [
         text.format(_value(name, recipe[name])) for name, text in asked.items() if not _changes_nothing(name, recipe)
@@ -82,7 +87,7 @@ def _training(results: Results) -> Iterable[str]:
     optimiser = recipe.get("optimiser")
     if isinstance(optimiser, Mapping):
         yield f"Optimiser: {', '.join(f'{name} {value}' for name, value in optimiser.items())}."
-    yield from _recipe_of_variants(results)
+    yield from _recipe_of_variants(results, names)
 
 
 def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
@@ -90,9 +95,9 @@ def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
     return (name == "head_lr_factor" and recipe[name] == 1) or (name == "scale" and set(recipe[name]) == {1})
 
 
-def _recipe_of_variants(results: Results) -> Iterable[str]:
+def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     """The fields in which a variant was trained otherwise than the study's recipe says."""
-    recipe, names = results.plan["recipe"], labels(results)
+    recipe = results.plan.recipe
     differing: dict[str, dict[str, None]] = {}
     for record in results.records:
         if record.trial["stage"] != "quality":
@@ -107,18 +112,18 @@ def _recipe_of_variants(results: Results) -> Iterable[str]:
 def _design(results: Results) -> Iterable[str]:
     plan, trials = results.plan, results.trials()
     factors = "; ".join(f"{name} ({', '.join(map(str, levels))})" for name, levels in results.factors.items())
-    design = f"{str(plan['design']).replace('_', ' ')} design" if plan.get("design") else "design"
+    design = f"{plan.design.replace('_', ' ')} design" if plan.design else "design"
     over = f" over {factors}" if factors else ""
     yield f"Design: {design}{over}, {plural(len(results.variants), 'variant')}, baseline {results.baseline}."
-    if plan["seeds"] and _trains(results):
-        yield f"Seeds: {', '.join(map(str, plan['seeds']))}."
-    if plan.get("size"):
-        yield f"The study was run at its size “{plan['size']}”."
-    for stage in plan["stages"]:
+    if plan.seeds and _trains(results):
+        yield f"Seeds: {', '.join(map(str, plan.seeds))}."
+    if plan.size:
+        yield f"The study was run at its size “{plan.size}”."
+    for stage in plan.stages:
         own = trials[(trials["stage"] == stage) & (trials["status"] != "excluded")]["status"]
         if len(own):
             yield f"Of {plural(len(own), f'planned {stage} trial')}: {tally(own)}."
-    for variant, reason in {c["variant"]: c["excluded"] for c in plan["cells"] if c.get("excluded")}.items():
+    for variant, reason in {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}.items():
         yield f"{variant} was left out: {reason}."
     if results.stale:
         stale = plural(len(results.stale), "record")
@@ -151,12 +156,11 @@ def _source(results: Results) -> Iterable[str]:
             f"Of {plural(len(results.records), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
             f"which its commit does not reproduce: {_some(dirty)}."
         )
-    if results.plan.get("command"):
-        yield f"Command: {results.plan['command']}"
+    if results.plan.command:
+        yield f"Command: {results.plan.command}"
 
 
-def _statistics(results: Results) -> Iterable[str]:
-    rows = effects.effects(results, JUDGED)
+def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
     tests = int(rows["p"].notna().sum())
     if not tests:
         return
@@ -175,11 +179,12 @@ def _statistics(results: Results) -> Iterable[str]:
             f"Besides variants against the baseline: {', '.join(said)}, each a weighted sum of variants' mIoU, "
             "taken in every seed that all of them have."
         )
-    if margin := results.plan.get("margin"):
+    if margin := results.plan.margin:
         yield (
-            f"Equivalence is tested by two one-sided Student-t tests against a margin of ±{shown(margin, JUDGED)} "
-            f"points, with Holm's correction over {plural(int(rows['p_equivalent'].notna().sum()), 'comparison')}"
-            f"{' of ' + focus if (focus := results.plan.get('focus')) else ''}."
+            "Equivalence is tested by two one-sided Student-t tests against a margin of "
+            f"±{column(JUDGED).shown(margin)} points, with Holm's correction over "
+            f"{plural(int(rows['p_equivalent'].notna().sum()), 'comparison')}"
+            f"{' of ' + focus if (focus := results.plan.focus) else ''}."
         )
 
 
@@ -221,7 +226,7 @@ def _speed_protocol(results: Results) -> Iterable[str]:
 
 
 def _trains(results: Results) -> bool:
-    return "quality" in results.plan["stages"]
+    return "quality" in results.plan.stages
 
 
 def _done(results: Results, stage: str) -> list[Mapping[str, Any]]:

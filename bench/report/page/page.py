@@ -15,13 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench.evidence import confounds, speedups
-from bench.evidence.published import matched
-from bench.evidence.variants import numbers
+from bench.evidence.evidence import Evidence, evidence_of
 from bench.protocol.words import tally
 from bench.records.derived import NOISY
 from bench.records.files import no_collection, write_text
-from bench.records.results import Results, labels, load
 from bench.report.figures.all import all_figures
 from bench.report.figures.figure import Figure
 from bench.report.gallery import gallery
@@ -93,18 +90,18 @@ class Content:
     pictures: Gallery | None
 
 
-def content(folder: Path, results: Results) -> Content:
+def content(folder: Path, evidence: Evidence) -> Content:
     """Everything that the page of a results folder shows.
 
     Raises:
         RecordError: for records or artifacts that cannot be read or must not be compared.
         ValueError: for a figure with the name of a table: their addresses and files would be the same.
     """
-    figures, found = all_figures(results), _page_tables(results)
-    made = {IDS.get(name, name): table for name, table in catalogue.all_tables(results).items()}
+    figures, found = all_figures(evidence), _page_tables(evidence)
+    made = {IDS.get(name, name): table for name, table in catalogue.all_tables(evidence).items()}
     if clashes := sorted({figure.name for figure in figures} & {*made, *found}):
         raise ValueError(f"both a figure and a table are called {', '.join(clashes)}; rename the figure")
-    return Content(folder.resolve().name, figures, made, found, gallery.pictures(folder, results))
+    return Content(folder.resolve().name, figures, made, found, gallery.pictures(folder, evidence))
 
 
 def write_report(folder: Path) -> Path:
@@ -125,15 +122,15 @@ def write_report(folder: Path) -> Path:
 
 
 def _write_report(folder: Path) -> Path:
-    results = load(folder)
-    made = content(folder, results)
-    page = render(results, made)
+    evidence = evidence_of(folder)
+    made = content(folder, evidence)
+    page = render(evidence, made)
     target = folder / "report"
-    contents = files(results, made.catalogued.values())
+    contents = files(evidence, made.catalogued.values())
     contents |= {name: contents[f"tables/{name}"] for name in _ablation_files(made)}
     if "ablation.csv" in contents:
-        contents["ablation.csv"] = numbers(results).to_csv(index=False)
-    contents |= _data_files(results, made)
+        contents["ablation.csv"] = evidence.variants.to_csv(index=False)
+    contents |= _data_files(evidence, made)
     for name, text in contents.items():
         write_text(text, target / name)
     write_text(page, target / "index.html")
@@ -156,34 +153,35 @@ def _ablation_files(made: Content) -> Sequence[str]:
     return [name for name in ABLATION_FILES if rows and (rows <= catalogue.MOST_PRINTED or name.endswith(".csv"))]
 
 
-def _data_files(results: Results, made: Content) -> dict[str, str]:
+def _data_files(evidence: Evidence, made: Content) -> dict[str, str]:
     tables_made = {name: table for name, table in made.tables.items() if len(table)}
-    if results.plan.get("published"):
-        tables_made["published"] = matched(results)
-    if "speed" in results.plan["stages"]:
-        tables_made["speed"] = speedups.frame(results)
+    plan = evidence.results.plan
+    if plan.published:
+        tables_made["published"] = evidence.published
+    if "speed" in plan.stages:
+        tables_made["speed"] = evidence.speedups
     tables_made |= {each.name: each.table if each.data is None else each.data for each in made.figures}
     return {f"data/{name}.csv": table.to_csv(index=False) for name, table in tables_made.items()} | (
         {"data/gallery.csv": made.pictures.table.to_csv(index=False)} if made.pictures else {}
     )
 
 
-def _page_tables(results: Results) -> dict[str, pd.DataFrame]:
-    differing = confounds.differences(results)
-    timed = "speed" in results.plan["stages"]
+def _page_tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
+    timed = "speed" in evidence.results.plan.stages
     return {
-        "differences": differing,
-        "crossings": speed.crossings(results) if timed else pd.DataFrame(),
-        "published-speed": published_speed.speeds(results),
-        "published-classes": published_classes.classes(results),
-        "published": published.accuracy(results),
-        "published-memory": memory(results),
+        "differences": evidence.confounds,
+        "crossings": speed.crossings(evidence) if timed else pd.DataFrame(),
+        "published-speed": published_speed.speeds(evidence),
+        "published-classes": published_classes.classes(evidence),
+        "published": published.accuracy(evidence),
+        "published-memory": memory(evidence),
     }
 
 
-def render(results: Results, made: Content) -> str:
+def render(evidence: Evidence, made: Content) -> str:
     """The page as HTML."""
-    found, drawings = [*speed_findings(results), *findings(results)], _drawings(made.figures)
+    results = evidence.results
+    found, drawings = [*speed_findings(evidence), *findings(evidence)], _drawings(made.figures)
     shown_first, folded = fold(found)
     drawn, frame = any(drawings.values()), results.frame()
     scripts = [
@@ -198,11 +196,11 @@ def render(results: Results, made: Content) -> str:
     )  # fmt: skip
     return environment.get_template("page.html.jinja").render(
         plan=results.plan,
-        facts=summary.facts(results),
-        notes=summary.notes(results),
+        facts=summary.facts(evidence),
+        notes=summary.notes(evidence),
         findings=shown_first,
         folded=folded,
-        views=_views(results, made),
+        views=_views(evidence, made),
         captions={name: table.said for name, table in made.catalogued.items()},
         absent={name: table.absent for name, table in made.catalogued.items()},
         drawings=drawings,
@@ -212,7 +210,7 @@ def render(results: Results, made: Content) -> str:
         most_tracebacks=summary.MOST_TRACEBACKS,
         stale=[record.file_name for record in results.stale],
         commands=summary.commands(results),
-        methods=methods.methods(results).split("\n\n"),
+        methods=methods.methods(evidence).split("\n\n"),
         files=_ablation_files(made),
         crowded=any(record.measured.get("isolated") is False for record in results.records),
         noisy=bool((frame["latency_iqr_s"] > NOISY * frame["latency_s"]).any()),
@@ -245,9 +243,9 @@ def asset(name: str) -> Markup:
     return Markup((resources.files("bench.report.page") / "assets" / name).read_text(encoding="utf-8"))
 
 
-def _views(results: Results, made: Content) -> dict[str, View]:
+def _views(evidence: Evidence, made: Content) -> dict[str, View]:
     """Every table as the page shows it; rows that findings point to are named as they name them."""
-    variants = list(map(labels(results).__getitem__, results.variants))
+    variants = list(map(evidence.labels.__getitem__, evidence.results.variants))
     names: dict[str, Iterable[object]] = {ABLATION: variants, EFFECTS: made.catalogued[EFFECTS].rows["label"]}
     found = {
         name: view(name, table.printed(), table.keys(), table.emphasis(), names.get(name), f"tables/{table.name}.csv")
@@ -284,7 +282,7 @@ def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
-def files(results: Results, tables_made: Iterable[Table]) -> dict[str, str]:
+def files(evidence: Evidence, tables_made: Iterable[Table]) -> dict[str, str]:
     """Path below ``report/`` -> content: every table that has rows as Markdown, LaTeX and CSV, and the methods.
 
     One of more than :data:`~bench.report.tables.catalogue.MOST_PRINTED` rows is CSV alone.
@@ -296,5 +294,5 @@ def files(results: Results, tables_made: Iterable[Table]) -> dict[str, str]:
         for form, suffix in SUFFIXES.items()
         if form == "csv" or len(made.rows) <= catalogue.MOST_PRINTED
     }
-    said = methods.methods(results)
+    said = methods.methods(evidence)
     return found | {"methods.md": methods.as_markdown(said), "methods.tex": methods.as_latex(said)}

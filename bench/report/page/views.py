@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.protocol.columns import COLUMNS
-from bench.protocol.words import NOTHING, difference_title
+from bench.protocol.columns import COLUMNS, column
+from bench.protocol.words import NOTHING
 
 _OPENING_NUMBER = re.compile(r"[\[≥< ]*([+−-]?\d+(?:\.\d+)?)(?=$|[,/])")
 _NOT_IN_AN_ADDRESS = re.compile(r"[^a-z0-9]+")
@@ -24,7 +24,7 @@ MOST_NAMING = 3
 """Columns that a row may take its name from."""
 DEFAULT_DIGITS = 2
 DIGITS = {each.title: each.digits for each in COLUMNS.values()} | {
-    difference_title(name): each.digits for name, each in COLUMNS.items()
+    column(name).difference_title: each.digits for name, each in COLUMNS.items()
 }
 
 

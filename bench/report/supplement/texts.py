@@ -45,9 +45,9 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
         file: what for file, what in FILES.items() if file not in OPTIONAL or filter_names(present, file.rstrip("/"))
     }
     lines = [
-        f"# {markdown_text(results.plan['name'])}",
+        f"# {markdown_text(results.plan.name)}",
         "",
-        markdown_text(results.plan["question"]),
+        markdown_text(results.plan.question),
         "",
         "| file | what it is |",
         "| --- | --- |",
@@ -91,10 +91,10 @@ def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
             yield f"records/{record.file_name}: {record.status}, {_of(record)}."
     for record in results.stale:
         yield f"records/{record.file_name}: stale, made by other source, settings or data than planned ({_of(record)})."
-    recorded = {record.cell_key for record in results.records}
-    missing = [each for each in results.plan["cells"] if not each.get("excluded") and each["key"] not in recorded]
+    recorded = {record.planned_key for record in results.records}
+    missing = [trial for trial in results.plan.trials if not trial.excluded and trial.key not in recorded]
     if missing:
-        yield f"{len(missing)} of {len(results.plan['cells'])} planned trials have no record."
+        yield f"{len(missing)} of {len(results.plan.trials)} planned trials have no record."
     if any(record.environment.get("dirty") for record in results.records):
         yield "Some records come from source with uncommitted changes: their commit does not reproduce them."
 
@@ -123,7 +123,7 @@ def commands(results: Results, command: str, name: str) -> str:
     steps = ["plan", "run"] if step in ("plan", "run") else [step]
     lines = [
         "#!/usr/bin/env bash",
-        f"# What made the results of {_one_line(results.plan['name'])}, in order.",
+        f"# What made the results of {_one_line(results.plan.name)}, in order.",
         "set -euo pipefail",
         ': "${REPOSITORY:?set it to the address of the repository that these results are from}"',
         *([': "${DATA:?set it to the folder of the data set}"'] if "$DATA" in command else []),
@@ -145,10 +145,10 @@ def citation(results: Results) -> str:
     plan, (commit, _) = results.plan, _commits(results)
     versions = {str(r.environment.get("bench", {}).get("segbench")) for r in results.records} - {"None"}
     return (
-        f"Study: {_one_line(plan['name'])}. {_one_line(plan['question'])}\n"
+        f"Study: {_one_line(plan.name)}. {_one_line(plan.question)}\n"
         f"Made with segbench {', '.join(sorted(versions)) or '(version not recorded)'}, "
         f"commit {commit or 'not recorded'}.\n"
-        f"Data: {_one_line(plan['data']['name'])}, fingerprint {plan['data'].get('fingerprint') or 'not recorded'}.\n"
+        f"Data: {_one_line(plan.data.name)}, fingerprint {plan.data.fingerprint or 'not recorded'}.\n"
         "Cite the data set and the papers of the networks too: each component's source file names its paper.\n"
     )
 
@@ -163,7 +163,7 @@ def _commits(results: Results) -> tuple[str, list[str]]:
     counts = Counter(str(r.environment.get("commit")) for r in results.records)
     counts = Counter({commit: count for commit, count in counts.items() if is_commit(commit)})
     if not counts:
-        created = str(results.plan["created"].get("commit"))
+        created = str(results.plan.created.commit)
         return created if is_commit(created) else "", []
     first, *others = [commit for commit, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
     return first, others

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from bench.evidence import confounds, speedups
-from bench.records.results import Results
+from bench.evidence.evidence import Evidence
 from bench.report.tables import effects, protocol, quality, speed, variants
 from bench.report.tables.formats import FORMATS
 from bench.report.tables.table import Shown, Table, TableError, cell, of_text, unknown
@@ -32,7 +32,7 @@ MOST_PRINTED = 1000
 """Rows of a table that is written as Markdown and LaTeX; nobody prints one of more, and CSV has them all."""
 
 
-def table(results: Results, name: str, columns: Sequence[str] = ()) -> Table:
+def table(evidence: Evidence, name: str, columns: Sequence[str] = ()) -> Table:
     """A table by name, with the columns asked for or those that it has by itself.
 
     Raises:
@@ -41,7 +41,7 @@ def table(results: Results, name: str, columns: Sequence[str] = ()) -> Table:
     """
     if name not in TABLES:
         raise TableError(unknown("no table", name, TABLES))
-    made = TABLES[name](results)
+    made = TABLES[name](evidence)
     return made.with_columns(columns) if columns else made
 
 
@@ -56,52 +56,52 @@ def written(made: Table, form: str = "markdown") -> str:
     return FORMATS[form](made)
 
 
-def all_tables(results: Results) -> dict[str, Table]:
+def all_tables(evidence: Evidence) -> dict[str, Table]:
     """Every table by its name; one that has nothing to say has no rows."""
-    return {name: make(results) for name, make in TABLES.items()}
+    return {name: make(evidence) for name, make in TABLES.items()}
 
 
-def _speed(results: Results) -> Table:
-    absent = "" if "speed" in results.plan["stages"] else "the study plans no comparisons of speed"
-    numbers = speedups.frame(results)
-    rows = pd.concat([numbers, speed.comparisons(results)], axis="columns")
+def _speed(evidence: Evidence) -> Table:
+    absent = "" if "speed" in evidence.results.plan.stages else "the study plans no comparisons of speed"
+    numbers = evidence.speedups
+    rows = pd.concat([numbers, speed.comparisons(evidence)], axis="columns")
     columns = {name: Shown(head, keys, cell(head)) for name, (head, keys) in SPEED.items()}
     return Table("speed", rows, columns, tuple(columns), speed.CAPTION, absent=absent)
 
 
-def _recipe(results: Results) -> Table:
-    return of_text("recipe", protocol.recipe(results), "How variants are trained and tested, unless a factor says so.")
+def _recipe(evidence: Evidence) -> Table:
+    return of_text("recipe", protocol.recipe(evidence), "How variants are trained and tested, unless a factor says so.")
 
 
-def _protocol(results: Results) -> Table:
-    return of_text("protocol", protocol.protocol(results), "How quality and cost were measured, as the records say.")
+def _protocol(evidence: Evidence) -> Table:
+    return of_text("protocol", protocol.protocol(evidence), "How quality and cost were measured, as the records say.")
 
 
-def _provenance(results: Results) -> Table:
-    return of_text("provenance", protocol.provenance(results), "What made the records.")
+def _provenance(evidence: Evidence) -> Table:
+    return of_text("provenance", protocol.provenance(evidence), "What made the records.")
 
 
-def _outcomes(results: Results) -> Table:
-    return of_text("outcomes", protocol.outcomes(results), "What came of every planned trial.")
+def _outcomes(evidence: Evidence) -> Table:
+    return of_text("outcomes", protocol.outcomes(evidence), "What came of every planned trial.")
 
 
-def _confounds(results: Results) -> Table:
-    found = confounds.differences(results)
+def _confounds(evidence: Evidence) -> Table:
+    found = evidence.confounds
     known = found[found["Kind"].isin(confounds.CONFOUNDS)].reset_index(drop=True)
     caption = (
         "What differs beyond the factors between the two sides of a comparison, and timings that were not alone, noisy "
         "or not steady. A factor's average is made of pairs of variants that differ in it alone."
     )
-    audited = bool(results.plan.get("audit", {}).get("variants"))
+    audited = bool(evidence.results.plan.audit.variants)
     nothing = "nothing that is known differs" if audited else "the plan holds no facts of the networks to compare"
     return of_text("confounds", known, caption, "" if len(known) else nothing)
 
 
-def _definitions(results: Results) -> Table:
-    return of_text("definitions", protocol.definitions(results), "What the measured columns mean.")
+def _definitions(evidence: Evidence) -> Table:
+    return of_text("definitions", protocol.definitions(evidence), "What the measured columns mean.")
 
 
-TABLES: Mapping[str, Callable[[Results], Table]] = {
+TABLES: Mapping[str, Callable[[Evidence], Table]] = {
     "ablation": variants.ablation_table,
     "main": quality.main,
     "boundary": quality.boundary,

@@ -8,53 +8,42 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence import effects as compare
 from bench.evidence import stats
-from bench.evidence.variants import JUDGED
-from bench.protocol.columns import column
-from bench.protocol.words import (
-    LEAST_P,
-    NOTHING,
-    difference_title,
-    interval,
-    p_value,
-    plural,
-    resolvable,
-    shown,
-    signed,
-    verdict,
-)
-from bench.records.results import Results
+from bench.evidence.evidence import Evidence
+from bench.protocol.columns import JUDGED, column
+from bench.protocol.words import LEAST_P, NOTHING, p_value, plural, verdict
 from bench.report.tables.table import Shown, Table
 from bench.report.tables.variants import required_of
 
 EQUIVALENT = "Equivalent"
 
 
-def effects_table(results: Results) -> Table:
+def effects_table(evidence: Evidence) -> Table:
     """Every comparison: label, n, Δ with interval, p-values, verdict, smallest resolvable difference.
 
     Then the seeds that the difference seen would need and, where the study states a margin, equivalence.
     """
+    plan = evidence.results.plan
+    margin = plan.margin
     columns = {
         "effect": Shown("Effect of", ("label",), lambda row: str(row["label"])),
         "kind": Shown("Kind", ("kind",), lambda row: str(row["kind"])),
-        "delta": Shown(difference_title(JUDGED), ("delta",), lambda row: signed(row["delta"], JUDGED)),
+        "delta": Shown(column(JUDGED).difference_title, ("delta",), lambda row: column(JUDGED).signed(row["delta"])),
         "interval": Shown(
-            "95 % interval", ("low", "high"), lambda row: interval(row["low"], row["high"], JUDGED) or NOTHING
+            "95 % interval", ("low", "high"), lambda row: column(JUDGED).interval(row["low"], row["high"]) or NOTHING
         ),
         "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
         "p": Shown("p", ("p",), lambda row: p_value(row["p"])),
         "p_holm": Shown("p (Holm)", ("p_holm",), lambda row: p_value(row["p_holm"])),
         "verdict": Shown("Verdict", ("verdict", "reason"), verdict),
-        "resolvable": Shown("Resolvable", ("resolvable",), lambda row: resolvable(row["resolvable"], JUDGED)),
+        "resolvable": Shown("Resolvable", ("resolvable",), lambda row: column(JUDGED).resolvable(row["resolvable"])),
         "needed": Shown(
             "Seeds needed", ("needed",), lambda row: NOTHING if pd.isna(row["needed"]) else str(row["needed"])
         ),
-        "equivalent": Shown(EQUIVALENT, ("p_equivalent",), lambda row: equivalent(row, results)),
+        "equivalent": Shown(EQUIVALENT, ("p_equivalent",), lambda row: equivalent(row, margin)),
     }
-    rows = compare.effects(results, JUDGED)
-    names = tuple(name for name in columns if name != "equivalent" or results.plan.get("margin"))
+    rows = evidence.effects
+    names = tuple(name for name in columns if name != "equivalent" or margin)
     caption = (
         f"Differences in {column(JUDGED).label}, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
         f"over the {plural(int(rows['p'].notna().sum()), 'comparison')} of this table that can be tested. Resolvable: "
@@ -62,7 +51,7 @@ def effects_table(results: Results) -> Table:
         "strictest step of that correction. Seeds needed: for the mean difference seen, likewise."
     )
     if claimed := int(rows["p_equivalent"].notna().sum()):
-        focus = results.plan.get("focus")
+        focus = plan.focus
         caption += (
             f" Equivalent: two one-sided tests with the study's margin, Holm over {plural(claimed, 'comparison')}"
             f"{f' of {focus}' if focus else ''}."
@@ -71,16 +60,11 @@ def effects_table(results: Results) -> Table:
     return Table("effects", rows, columns, names, caption, required=required_of(rows), absent=absent)
 
 
-def effects(results: Results) -> pd.DataFrame:
-    """:func:`effects_table` as it is printed."""
-    return effects_table(results).printed()
-
-
-def equivalent(row: Mapping[Any, Any], results: Results) -> str:
+def equivalent(row: Mapping[Any, Any], margin: float | None) -> str:
     """Whether a row of effects shows a difference within the study's margin: ``within ±0.50 (p < 0.001)``."""
-    margin, p = results.plan.get("margin"), row["p_equivalent"]
+    p = row["p_equivalent"]
     if not margin or math.isnan(p):
         return NOTHING
     said = p_value(p) if p < LEAST_P else f"= {p_value(p)}"
-    bounds = f"±{shown(margin, JUDGED)}"
+    bounds = f"±{column(JUDGED).shown(margin)}"
     return f"within {bounds} (p {said})" if p < stats.ALPHA else f"not shown for {bounds}"

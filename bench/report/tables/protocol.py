@@ -9,18 +9,18 @@ from typing import Any
 
 import pandas as pd
 
+from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, plural, status
 from bench.records.record import Record
-from bench.records.results import Results, labels
+from bench.records.results import Results
 
 NO_REPOSITORY = "no repository"
 """Where a commit is unknown."""
 
 
-def outcomes(results: Results) -> pd.DataFrame:
+def outcomes(evidence: Evidence) -> pd.DataFrame:
     """One row a planned cell in the plan's order: variant, stage, seed, outcome, reason, record file."""
-    names = labels(results)
-    frame = results.trials()
+    names, frame = evidence.labels, evidence.results.trials()
     stages = [f"{stage} at {at}" if at else stage for stage, at in zip(frame["stage"], frame["setting"], strict=True)]
     return pd.DataFrame(
         {
@@ -39,27 +39,28 @@ def tracebacks(results: Results) -> dict[str, str]:
     return {r.file_name: str(r.outcome["traceback"]) for r in results.records if r.outcome.get("traceback")}
 
 
-def recipe(results: Results) -> pd.DataFrame:
+def recipe(evidence: Evidence) -> pd.DataFrame:
     """Setting and value of the recipe, nested ones as ``optimiser.momentum``."""
-    return _pairs(_flat(results.plan["recipe"]), "Setting")
+    return _pairs(_flat(evidence.results.plan.recipe), "Setting")
 
 
-def protocol(results: Results) -> pd.DataFrame:
+def protocol(evidence: Evidence) -> pd.DataFrame:
     """How each planned stage was measured, as the records state it."""
+    results = evidence.results
     plan = results.plan
     quality, cost, speed = (
         [r.measured for r in results.records if r.status == "done" and r.trial["stage"] == stage]
         for stage in ("quality", "cost", "speed")
     )
-    classes = plural(len(plan["data"]["classes"]), "class").replace("classs", "classes")
-    data = f"{plan['data']['name']}, {classes}, fingerprint {str(plan['data'].get('fingerprint'))[:12]}"
+    classes = plural(len(plan.data.classes), "class").replace("classs", "classes")
+    data = f"{plan.data.name}, {classes}, fingerprint {str(plan.data.fingerprint)[:12]}"
     rows = {
         "quality": [
             ("Split", _seen(each["split"] for each in quality)),
             ("Images scored", _seen(each["images"] for each in quality)),
             ("Iterations", _seen(each["iterations"] for each in quality)),
             ("Reported", "the last iteration; no best checkpoint is picked"),
-            ("Seeds", ", ".join(str(seed) for seed in plan["seeds"])),
+            ("Seeds", ", ".join(str(seed) for seed in plan.seeds)),
         ],
         "cost": [
             ("Cost input", _seen(f"{_size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
@@ -73,13 +74,14 @@ def protocol(results: Results) -> pd.DataFrame:
             ("Calls at a time", span([each["calls"] for each in speed])),
         ],
     }
-    planned = [row for stage, own in rows.items() if stage in plan["stages"] for row in own]
+    planned = [row for stage, own in rows.items() if stage in plan.stages for row in own]
     return _pairs([("Data", data), *planned], "Protocol")
 
 
-def provenance(results: Results) -> pd.DataFrame:
+def provenance(evidence: Evidence) -> pd.DataFrame:
     """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
-    stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan["stages"]]
+    results = evidence.results
+    stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan.stages]
     environments = {repr(record.environment): record for record in results.records}  # there are few of them
     facts_of = {text: _facts(record) for text, record in environments.items()}
     found = {
@@ -90,15 +92,18 @@ def provenance(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)
 
 
-def definitions(results: Results) -> pd.DataFrame:
+def definitions(evidence: Evidence) -> pd.DataFrame:
     """The measured columns of the planned stages and what they mean."""
-    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan["stages"]]
+    results = evidence.results
+    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan.stages]
     return pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
 
 
 def commits(results: Results) -> list[str]:
     """The commits that made the records, ``(with uncommitted changes)`` where they had any; the plan's if none did."""
-    sources: list[Mapping[str, Any]] = [record.environment for record in results.records] or [results.plan["created"]]
+    sources: list[Mapping[str, Any]] = [record.environment for record in results.records] or [
+        results.plan.created.as_json()
+    ]
     return list(dict.fromkeys(_commit(source) for source in sources))
 
 

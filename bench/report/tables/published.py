@@ -13,18 +13,18 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence import classes as per_class
 from bench.evidence import speedups
-from bench.evidence.published import Counterpart, compared, counterparts, matched, on, plain
-from bench.protocol.columns import column
+from bench.evidence.evidence import Evidence
+from bench.evidence.published import Counterpart, compared, counterparts, on, plain
+from bench.protocol.columns import JUDGED, column
 from bench.protocol.setting import Setting
-from bench.protocol.words import NOTHING, interval, ratio, shown, signed, spread
-from bench.records.results import Results, labels
+from bench.protocol.words import NOTHING, ratio
+from bench.records.results import Results
 
 
-def accuracy(results: Results) -> pd.DataFrame:
+def accuracy(evidence: Evidence) -> pd.DataFrame:
     """Every published row of the study's variants as printed; empty for a study that names none."""
-    names = labels(results)
+    names = evidence.labels
     printed = [
         {
             "System": row["system"],
@@ -33,18 +33,18 @@ def accuracy(results: Results) -> pd.DataFrame:
             "Quantity": column(row["metric"]).title,
             "On": row["on"],
             "Published": row["value"],
-            "Δ published": signed(row["delta"], row["metric"]),
-            "Ours": shown(row["mean"], row["metric"]),
+            "Δ published": column(row["metric"]).signed(row["delta"]),
+            "Ours": column(row["metric"]).shown(row["mean"]),
             "Seeds": str(row["n"]),
-            "Δ ours": signed(row["our_delta"], row["metric"]),
-            "95 % interval": interval(row["low"], row["high"], row["metric"]) or NOTHING,
+            "Δ ours": column(row["metric"]).signed(row["our_delta"]),
+            "95 % interval": column(row["metric"]).interval(row["low"], row["high"]) or NOTHING,
             "Agreement": row["agreement"],
             "Differs in": row["differs"] or NOTHING,
             "Not stated there": row["not_stated"] or NOTHING,
             "Known flaw": row["flaw"],
             "Source": row["source"],
         }
-        for row in matched(results).to_dict("records")
+        for row in evidence.published.to_dict("records")
     ]
     heads = [
         "System", "Variant", "Against", "Quantity", "On", "Published", "Δ published", "Ours", "Seeds", "Δ ours",
@@ -53,17 +53,20 @@ def accuracy(results: Results) -> pd.DataFrame:
     return pd.DataFrame(printed, columns=heads, dtype=object)
 
 
-def memory(results: Results) -> pd.DataFrame:
+def memory(evidence: Evidence) -> pd.DataFrame:
     """Published training memory beside ours as printed: both values, and both over their own other side."""
-    ours, names = _train_bytes(results), labels(results)
+    results, names = evidence.results, evidence.labels
+    ours = _train_bytes(results)
     rows = [
         {
-            "System": each["system"],
+            "System": each.system,
             "Variant": names.get(found.variant, found.variant),
             "Against": names.get(found.other, NOTHING),
             "Published (GB)": found.row["value"],
             "Published ratio": ratio(_over(found.row, found.other_row)),
-            f"Ours ({column('train_peak_bytes').shown_unit})": shown(ours.get(found.variant, NAN), "train_peak_bytes"),
+            f"Ours ({column('train_peak_bytes').shown_unit})": column("train_peak_bytes").shown(
+                ours.get(found.variant, NAN)
+            ),
             "Our ratio": ratio(ours.get(found.variant, NAN) / (ours.get(found.other) or NAN)),
             "Measured there": f"crop {found.row['crop_px']}, {found.row['batch_per_gpu']} images a GPU, "
             f"{found.row['hardware']}; {found.row['protocol']}",
@@ -71,9 +74,9 @@ def memory(results: Results) -> pd.DataFrame:
             "Known flaw": found.row["flaw"],
             "Source": found.row["source"],
         }
-        for each in results.plan.get("published", [])
+        for each in results.plan.published
         for found in counterparts(results, each, "cost")
-        if "cost" in results.plan["stages"]
+        if "cost" in results.plan.stages
     ]
     heads = [
         "System", "Variant", "Against", "Published (GB)", "Published ratio",
@@ -92,10 +95,10 @@ def _train_bytes(results: Results) -> dict[str, float]:
 
 
 def _differs(results: Results, row: Mapping[str, str]) -> Iterator[str]:
-    recipe, data = results.plan["recipe"], results.plan["data"]
+    recipe, data = results.plan.recipe, results.plan.data
     done = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
     here = {
-        "data set": ("data", f"{data['name']}, {len(data['classes'])} classes"),
+        "data set": ("data", f"{data.name}, {len(data.classes)} classes"),
         "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", []))),
         "images a step": ("batch_per_gpu", str(recipe.get("batch", ""))),
         "hardware": ("hardware", ", ".join(sorted({str(r.environment.get("device")) for r in done}))),
@@ -116,12 +119,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def classes(results: Results) -> pd.DataFrame:
+def classes(evidence: Evidence) -> pd.DataFrame:
     """Every published IoU of a class that the study has too, as printed; empty for a study that names no rows."""
-    names = labels(results)
-    ours = {(row["variant"], plain(row["class"])): row for row in per_class.scores(results).to_dict("records")}
+    results, names = evidence.results, evidence.labels
+    ours = {(row["variant"], plain(row["class"])): row for row in evidence.classes.to_dict("records")}
     rows: list[dict[str, Any]] = []
-    for each in results.plan.get("published", []):
+    for each in results.plan.published:
         for variant, _, row, _ in counterparts(results, each, "accuracy"):
             found = ours.get((variant, plain(row["class"])))
             if row["metric"] != "iou" or found is None:
@@ -129,12 +132,12 @@ def classes(results: Results) -> pd.DataFrame:
             differing = compared(results, variant, row)
             rows.append(
                 {
-                    "System": each["system"],
+                    "System": each.system,
                     "Variant": names[variant],
                     "Class": found["class"],
                     "On": on(row),
                     "Published (%)": row["value"],
-                    "Ours (%)": spread(found["mean"], found["sd"], "miou"),
+                    "Ours (%)": column(JUDGED).spread(found["mean"], found["sd"]),
                     "Seeds": f"{found['n']}/{found['planned']}",
                     "Differs in": differing.differs or NOTHING,
                     "Not stated there": differing.not_stated or NOTHING,
@@ -157,22 +160,23 @@ NAN = float("nan")
 SIZE = re.compile(r"(\d+)x(\d+)")
 
 
-def speeds(results: Results) -> pd.DataFrame:
+def speeds(evidence: Evidence) -> pd.DataFrame:
     """Every published speed of the study's variants as printed; empty for a study that names none.
 
     Beside it stands our comparison of the same two variants at the same input, or at the one that is nearest in pixels.
     """
-    timed = speedups.frame(results).to_dict("records") if "speed" in results.plan["stages"] else []
+    results = evidence.results
+    timed = evidence.speedups.to_dict("records") if "speed" in results.plan.stages else []
     rows = [
-        _row(results, each["system"], found, timed)
-        for each in results.plan.get("published", [])
+        _row(evidence, each.system, found, timed)
+        for each in results.plan.published
         for found in counterparts(results, each, "speed")
     ]
     return pd.DataFrame(rows, columns=list(SPEED_COLUMNS), dtype=object)
 
 
-def _row(results: Results, system: str, found: Counterpart, timed: Sequence[Mapping[Any, Any]]) -> dict[str, str]:
-    names, row = labels(results), found.row
+def _row(evidence: Evidence, system: str, found: Counterpart, timed: Sequence[Mapping[Any, Any]]) -> dict[str, str]:
+    names, row = evidence.labels, found.row
     ours = _nearest(row, [each for each in timed if _is_of(each, found)])
     paired = ours is not None and ours["variant"] == found.variant
     times = ours["ratio"] if ours is not None and paired else NAN
@@ -188,7 +192,7 @@ def _row(results: Results, system: str, found: Counterpart, timed: Sequence[Mapp
         "Times as fast, ours": ratio(times),
         "95 % interval": bounds,
         "Setting, ours": NOTHING if ours is None else _setting(ours).name,
-        "Differs in": "; ".join(_differs_in_speed(results, row, ours)),
+        "Differs in": "; ".join(_differs_in_speed(evidence.results, row, ours)),
         "Known flaw": row["flaw"],
         "Source": row["source"],
     }
@@ -216,8 +220,8 @@ def _nearest(row: Mapping[str, str], timed: Sequence[Mapping[Any, Any]]) -> Mapp
 
 
 def _differs_in_speed(results: Results, row: Mapping[str, str], ours: Mapping[Any, Any] | None) -> Iterator[str]:
-    classes = len(results.plan["data"]["classes"])
-    yield f"data: {row['data']}, here {results.plan['data']['name']}, {classes} classes"
+    classes = len(results.plan.data.classes)
+    yield f"data: {row['data']}, here {results.plan.data.name}, {classes} classes"
     if ours is None:
         yield "not timed here"
         return

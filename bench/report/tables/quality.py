@@ -9,12 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence import classes as per_class
 from bench.evidence import images as per_image
-from bench.evidence.variants import BOUNDARY, COST, JUDGED, _best, best, numbers
-from bench.protocol.columns import COUNTED, Column, column
-from bench.protocol.words import NOTHING, difference_unit, interval, p_value, shown, signed, spread, verdict
-from bench.records.results import Results
+from bench.evidence.evidence import Evidence
+from bench.evidence.variants import BOUNDARY, COST
+from bench.protocol.columns import COUNTED, JUDGED, Column, column
+from bench.protocol.words import NOTHING, p_value, verdict
 from bench.report.tables import variants
 from bench.report.tables.table import Shown, Table
 
@@ -32,20 +31,20 @@ IOU = JUDGED
 """Gives digits and unit of a class's and an image's IoU too."""
 
 
-def main(results: Results) -> Table:
+def main(evidence: Evidence) -> Table:
     """Variants by quality: mean ± standard deviation over seeds, and how many seeds there are."""
-    values = numbers(results)
+    values = evidence.variants
     quality = [name for name in MAIN if values[f"{name}_mean"].notna().any()]
     names = ("variant", *(quality or [IOU]), "n")
-    absent = "" if "quality" in results.plan["stages"] else "the study plans no quality trials"
+    absent = "" if "quality" in evidence.results.plan.stages else "the study plans no quality trials"
     rows = values[:0] if absent else values
-    return _of_variants("main", results, rows, names, f"Mean ± standard deviation over seeds. {BEST}", absent)
+    return _of_variants("main", evidence, rows, names, f"Mean ± standard deviation over seeds. {BEST}", absent)
 
 
-def boundary(results: Results) -> Table:
+def boundary(evidence: Evidence) -> Table:
     """Variants by boundary F at every tolerance, by both conventions."""
-    values = numbers(results)
-    measured = {name: each for name, each in results.columns.items() if _is_measured(name, each, values)}
+    values = evidence.variants
+    measured = {name: each for name, each in evidence.results.columns.items() if _is_measured(name, each, values)}
     families = [name for prefix in ("boundary_f_present_", "boundary_f_") for name in _family(measured, prefix)]
     names = ("variant", *sorted(families, key=list(measured).index), "n")
     caption = (
@@ -53,12 +52,12 @@ def boundary(results: Results) -> Table:
         f"neither map, and over the images that have the class (present). {BEST}"
     )
     absent = "" if families else "no record has boundary F"
-    return _of_variants("boundary", results, values if families else values[:0], names, caption, absent)
+    return _of_variants("boundary", evidence, values if families else values[:0], names, caption, absent)
 
 
-def cost(results: Results) -> Table:
+def cost(evidence: Evidence) -> Table:
     """Variants by everything that cost trials measured, each with its ratio to the baseline."""
-    values = numbers(results)
+    values = evidence.variants
     measured = [name for name in COST if values[name].notna().any()]
     caption = (
         "Costs of every variant. Bold: the smallest count; what is timed or read off the machine is one run a variant, "
@@ -66,18 +65,18 @@ def cost(results: Results) -> Table:
     )
     absent = "" if measured else "no cost trial is done"
     rows = values if measured else values[:0]
-    columns = variants.variant_columns(results, values)
+    columns = variants.variant_columns(evidence)
     bold = {name: partial(_is_smallest, rows[name].tolist()) for name in COUNTED if name in measured}
     remarks = variants.remarks(rows)
     return Table("cost", rows, columns, ("variant", *measured), caption, bold, absent=absent, remarks=remarks)
 
 
-def classes(results: Results) -> Table:
+def classes(evidence: Evidence) -> Table:
     """Variants by IoU of every class, mean ± standard deviation over seeds."""
-    values = numbers(results)
-    columns = variants.variant_columns(results, values)
+    values = evidence.variants
+    columns = variants.variant_columns(evidence)
     names: list[str] = []
-    found = per_class.scores(results)
+    found = evidence.classes
     for name, group in found.groupby("class", sort=False):
         if group["mean"].notna().any():
             key = f"iou_{name}"
@@ -86,7 +85,7 @@ def classes(results: Results) -> Table:
             values = pd.concat([values, pd.DataFrame(parts, index=values.index)], axis="columns")
             columns[key] = Shown(str(name), tuple(parts), _class_text(key))
             names.append(key)
-    first = _best(per_class.by_seed(results), "higher")
+    first = evidence.best_by_class
     bold = {key: partial(_is_variant, values, first.get(key.removeprefix("iou_"), "")) for key in names}
     caption = (
         f"IoU (%) of each class, mean ± standard deviation over the seeds in which it occurs; {column(IOU).label} is "
@@ -94,15 +93,15 @@ def classes(results: Results) -> Table:
         f"{BEST.replace('over these comparisons', f'over those of all classes, and of {column(IOU).label} by itself')}"
     )
     rows, absent = (values, "") if names else (values[:0], "no quality trial is done")
-    bold[IOU] = partial(_is_best, results, IOU, rows)
+    bold[IOU] = partial(_is_best, evidence, IOU, rows)
     chosen = ("variant", *names, IOU, "n")
     required, remarks = variants.required_of(values), variants.remarks(values)
     return Table("classes", rows, columns, chosen, caption, bold, required, absent, remarks)
 
 
-def class_effects(results: Results) -> Table:
+def class_effects(evidence: Evidence) -> Table:
     """Every variant's difference to the baseline in every class."""
-    rows = per_class.differences(results)
+    rows = evidence.class_effects
     columns = {
         "variant": Shown("Variant", ("label",), lambda row: str(row["label"])),
         "class": Shown("Class", ("class",), lambda row: str(row["class"])),
@@ -123,9 +122,9 @@ def class_effects(results: Results) -> Table:
     return Table("class-effects", rows, columns, tuple(columns), caption, required=required, absent=absent)
 
 
-def images(results: Results) -> Table:
+def images(evidence: Evidence) -> Table:
     """Every variant's difference to the baseline image by image, of the networks that were trained."""
-    rows = per_image.comparisons(results)
+    rows = evidence.images
     columns = {
         "variant": Shown("Variant", ("label",), lambda row: str(row["label"])),
         "images": Shown("Images", ("images",), lambda row: str(row["images"])),
@@ -133,7 +132,7 @@ def images(results: Results) -> Table:
         "better": Shown("Better (%)", ("better",), _share_text("better")),
         "worse": Shown("Worse (%)", ("worse",), _share_text("worse")),
         "median": Shown(
-            f"Median Δ ({difference_unit(IOU)})", ("median",), lambda row: signed(row["median"], IOU)
+            f"Median Δ ({column(IOU).difference_unit})", ("median",), lambda row: column(IOU).signed(row["median"])
         ),
         **_effect_columns(("shift", "low", "high"), "Centre of Δ"),
     }  # fmt: skip
@@ -142,22 +141,22 @@ def images(results: Results) -> Table:
         "seeds that both have. Centre: Hodges–Lehmann, with the 95 % interval of Wilcoxon's signed ranks. Its unit is "
         "the image, given these trained networks: it says nothing about networks from other seeds."
     )
-    absent = per_image.absent(results) if rows.empty else ""
+    absent = per_image.absent(evidence.results) if rows.empty else ""
     return Table("images", rows, columns, tuple(columns), caption, required=variants.required_of(rows), absent=absent)
 
 
 def _of_variants(
-    name: str, results: Results, values: pd.DataFrame, chosen: tuple[str, ...], caption: str, absent: str = ""
+    name: str, evidence: Evidence, values: pd.DataFrame, chosen: tuple[str, ...], caption: str, absent: str = ""
 ) -> Table:
     """A table of variants by quality, the best of each column bold where that is resolved."""
-    judged = [each for each, what in results.columns.items() if _is_measured(each, what, values)]
-    bold = {each: partial(_is_best, results, each, values) for each in judged}
-    columns, required = variants.variant_columns(results, values), variants.required_of(values)
+    judged = [each for each, what in evidence.results.columns.items() if _is_measured(each, what, values)]
+    bold = {each: partial(_is_best, evidence, each, values) for each in judged}
+    columns, required = variants.variant_columns(evidence), variants.required_of(values)
     return Table(name, values, columns, chosen, caption, bold, required, absent, variants.remarks(values))
 
 
-def _is_best(results: Results, name: str, values: pd.DataFrame) -> list[bool]:
-    return _is_variant(values, best(results, name))
+def _is_best(evidence: Evidence, name: str, values: pd.DataFrame) -> list[bool]:
+    return _is_variant(values, evidence.best(name))
 
 
 def _is_variant(values: pd.DataFrame, variant: str) -> list[bool]:
@@ -180,18 +179,18 @@ def _family(names: Mapping[str, Column], prefix: str) -> list[str]:
 
 
 def _effect_columns(keys: tuple[str, str, str], title: str = "Δ IoU") -> dict[str, Shown]:
-    middle, low, high = keys
+    iou, (middle, low, high) = column(IOU), keys
     return {
-        "delta": Shown(f"{title} ({difference_unit(IOU)})", (middle,), lambda row: signed(row[middle], IOU)),
+        "delta": Shown(f"{title} ({iou.difference_unit})", (middle,), lambda row: iou.signed(row[middle])),
         "interval": Shown(
-            "95 % interval", (low, high), lambda row: interval(row[low], row[high], IOU) or NOTHING
+            "95 % interval", (low, high), lambda row: iou.interval(row[low], row[high]) or NOTHING
         ),
     }  # fmt: skip
 
 
 def _class_text(key: str) -> Callable[[Mapping[str, Any]], str]:
     def text(row: Mapping[str, Any]) -> str:
-        said = spread(row[f"{key}_mean"], row[f"{key}_sd"], IOU)
+        said = column(IOU).spread(row[f"{key}_mean"], row[f"{key}_sd"])
         count = row[f"{key}_n"]
         return f"{said} ({count:.0f})" if 0 < count < row["n"] else said
 
@@ -199,4 +198,4 @@ def _class_text(key: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def _share_text(name: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda row: shown(row[name], "pixel_accuracy")  # shares of pixels and of images are written alike
+    return lambda row: column("pixel_accuracy").shown(row[name])  # shares of pixels and of images are written alike

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence import speedups
+from bench.evidence.evidence import Evidence
 from bench.protocol.setting import USUAL, Setting
 from bench.protocol.words import NOTHING, p_value, verdict
-from bench.records.results import Results, labels
 
 HEADS = (
     "Variant", "Against", "Setting", "Times as fast", "95 % interval", "Blocks", "p (Holm)", "Verdict", "ms",
@@ -25,16 +25,15 @@ CAPTION = (
 )
 
 
-def comparisons(results: Results) -> pd.DataFrame:
+def comparisons(evidence: Evidence) -> pd.DataFrame:
     """Every planned comparison as printed; a timing that was not alone has a remark and no ratio."""
-    names = labels(results)
-    rows = [_row(row, names) for row in speedups.frame(results).to_dict("records")]
+    rows = [_row(row, evidence.labels) for row in evidence.speedups.to_dict("records")]
     return pd.DataFrame(rows, columns=list(HEADS), dtype=object)
 
 
-def crossings(results: Results) -> pd.DataFrame:
+def crossings(evidence: Evidence) -> pd.DataFrame:
     """Where each ratio crosses 1 as inputs grow, in words; with the kind of setting where there are several."""
-    table, names = speedups.crossing_table(speedups.frame(results)), labels(results)
+    table, names = evidence.crossings, evidence.labels
     kinds = [_kind(row) for row in table.to_dict("records")]
     found = pd.DataFrame({"Variant": table["variant"].map(names), "Timed at": kinds, "Crosses 1": table[CROSSES]})
     return found if len(set(kinds)) > 1 else found.drop(columns="Timed at")

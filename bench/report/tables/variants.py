@@ -12,23 +12,11 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence import stats
-from bench.evidence.variants import BOUNDARY, COST, DELTA, JUDGED, OWN, TIMED, numbers
-from bench.protocol.columns import column, level_key
-from bench.protocol.words import (
-    NOTHING,
-    difference_title,
-    interval,
-    level,
-    plural,
-    ratio,
-    shown,
-    signed,
-    spread,
-    status,
-    verdict,
-)
+from bench.evidence.evidence import Evidence
+from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
+from bench.protocol.columns import JUDGED, column, level_key
+from bench.protocol.words import NOTHING, level, plural, ratio, status, verdict
 from bench.records.derived import NOISY
-from bench.records.results import Results, labels
 from bench.report.tables.table import Shown, Table
 
 HOW_JUDGED = f" (paired Student-t over common seeds, Holm, α = {stats.ALPHA})"
@@ -42,12 +30,12 @@ NOT_ISOLATED = "†"
 """Marks a timing or memory that was measured while other work may have shared the machine."""
 
 
-def ablation_table(results: Results) -> Table:
+def ablation_table(evidence: Evidence) -> Table:
     """One row a variant in the study's order. Quality and cost columns appear if the study plans that stage."""
-    values = numbers(results)
-    columns = variant_columns(results, values)
+    results, values = evidence.results, evidence.variants
+    columns = variant_columns(evidence)
     names = [level_key(factor, OWN) for factor in results.factors] or ["variant"]
-    stages = set(results.plan["stages"])
+    stages = set(results.plan.stages)
     if "quality" in stages:
         boundary = [BOUNDARY] * bool(values[f"{BOUNDARY}_mean"].notna().any())
         names += [JUDGED, "n", "delta", "verdict", *boundary]
@@ -61,7 +49,7 @@ def ablation_table(results: Results) -> Table:
     absent = "" if stages & {"quality", "cost"} else "the study plans neither quality nor cost trials"
     return Table(
         "ablation", values[:0] if absent else values, columns, tuple(names),
-        f"{results.plan['question']}{how if 'quality' in stages else ''}", {JUDGED: lambda: better},
+        f"{results.plan.question}{how if 'quality' in stages else ''}", {JUDGED: lambda: better},
         required_of(values), absent, remarks(values),
     )  # fmt: skip
 
@@ -81,38 +69,17 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     }
 
 
-def ablation(results: Results) -> pd.DataFrame:
-    """:func:`ablation_table` as it is printed."""
-    return ablation_table(results).printed()
-
-
-def emphasis(results: Results) -> pd.DataFrame:
-    """Which cells of :func:`ablation` stand out: the mIoU of a variant that is resolved better than the baseline."""
-    return ablation_table(results).emphasis()
-
-
 def required_of(values: pd.DataFrame) -> tuple[str, ...]:
     """The number of seeds, where a planned one is missing: no choice of columns may hide it."""
     return ("n",) if (values["n"] < values["planned"]).any() else ()
 
 
-def per_class(results: Results) -> pd.DataFrame:
-    """Mean IoU over the seeds done, variants x classes in the study's and data's order; a fraction, NaN where a class
-    never occurred."""
-    classes = [str(name) for name in results.plan["data"]["classes"]]
-    names = labels(results)
-    means = results.class_iou().groupby(["variant", "class"], dropna=False)["iou"].mean()
-    rows = [[float(means.get((variant, name), float("nan"))) for name in classes] for variant in results.variants]
-    index = pd.Index([names[variant] for variant in results.variants], name="variant", dtype=object)
-    return pd.DataFrame(rows, index=index, columns=pd.Index(classes, name="class", dtype=object), dtype=float)
-
-
 DELTA_KEYS = ("delta", "low", "high", "n")
 
 
-def variant_columns(results: Results, values: pd.DataFrame) -> dict[str, Shown]:
-    """Every column that a table of variants can have, by name; ``values`` is :func:`numbers`."""
-    names = labels(results)
+def variant_columns(evidence: Evidence) -> dict[str, Shown]:
+    """Every column that a table of variants can have, by name; it writes rows of :attr:`Evidence.variants`."""
+    results, names = evidence.results, evidence.labels
     found = {"variant": Shown("Variant", ("variant",), lambda row: names[row["variant"]])}
     if not results.factors:
         found["variant"] = Shown("Variant", ("variant",), lambda row: str(row["variant"]))
@@ -123,7 +90,7 @@ def variant_columns(results: Results, values: pd.DataFrame) -> dict[str, Shown]:
             found[name] = Shown(each.title, (name, f"{name}_ratio"), _cost_text(name))
     found |= {
         "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
-        "delta": Shown(difference_title(JUDGED), tuple(DELTA[name] for name in DELTA_KEYS), _delta_text),
+        "delta": Shown(column(JUDGED).difference_title, tuple(DELTA[name] for name in DELTA_KEYS), _delta_text),
         "verdict": Shown("Verdict", (f"{JUDGED}_verdict", f"{JUDGED}_reason"), _verdict_text),
     }
     levels = {
@@ -142,9 +109,9 @@ def _mean_text(name: str) -> Callable[[Mapping[str, Any]], str]:
         if row["n"] < row["planned"] and name == JUDGED:
             holes = row["outcomes"].split(", ")
             said = ", ".join(each for each in holes if not each.endswith((" done", " missing")))
-            value = spread(row[f"{name}_mean"], row[f"{name}_sd"], name)
+            value = column(name).spread(row[f"{name}_mean"], row[f"{name}_sd"])
             return f"{value} ({said})" if said else value
-        return spread(row[f"{name}_mean"], row[f"{name}_sd"], name)
+        return column(name).spread(row[f"{name}_mean"], row[f"{name}_sd"])
 
     return text
 
@@ -153,9 +120,9 @@ def _delta_text(row: Mapping[str, Any]) -> str:
     if not row[f"{JUDGED}_pairs"] > 0:  # of the baseline too, which has none
         return NOTHING
     pairs = int(row[f"{JUDGED}_pairs"])
-    bounds = interval(row[f"{JUDGED}_low"], row[f"{JUDGED}_high"], JUDGED)
+    bounds = column(JUDGED).interval(row[f"{JUDGED}_low"], row[f"{JUDGED}_high"])
     fewer = f" ({plural(pairs, 'pair')})" if pairs < row["planned"] else ""
-    return f"{signed(row[f'{JUDGED}_delta'], JUDGED)} {bounds}".strip() + fewer
+    return f"{column(JUDGED).signed(row[f'{JUDGED}_delta'])} {bounds}".strip() + fewer
 
 
 def _verdict_text(row: Mapping[str, Any]) -> str:
@@ -168,7 +135,7 @@ def _verdict_text(row: Mapping[str, Any]) -> str:
 
 def _cost_text(name: str) -> Callable[[Mapping[str, Any]], str]:
     def text(row: Mapping[str, Any]) -> str:
-        value = shown(row[name], name)
+        value = column(name).shown(row[name])
         if name in TIMED and row["isolated"] is False:
             return f"{value} {NOT_ISOLATED}"
         if value == NOTHING:

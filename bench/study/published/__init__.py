@@ -1,1 +1,1 @@
-"""Published numbers that a study can be held against, as CSV with their sources."""
+"""Published numbers that a study can be compared with, as CSV files with their sources."""

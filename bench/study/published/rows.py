@@ -1,7 +1,7 @@
-"""Published numbers as tables: one row a value with its protocol, its source and what is known to be wrong with it.
+"""Published numbers as tables. Each row is one value with its protocol, its source and its known errors.
 
-``accuracy.csv`` has qualities in per cent, ``cost.csv`` training memory, ``speed.csv`` images per second and
-milliseconds. Every row was read at its source; nothing is quoted from memory, so what a paper reports may be missing.
+``accuracy.csv`` has quality in per cent, ``cost.csv`` training memory, ``speed.csv`` images per second and
+milliseconds. Every row was read at its source and none is quoted from memory, so the tables are not complete.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from bench.parts import BenchError, nearest
 
 HERE = Path(__file__).parent
 NOT_STATED = "not stated"
-"""What a row says where its source says nothing."""
+"""The entry of a column about which the row's source says nothing."""
 
 SETTINGS = ("backbone", "output_stride", "head", "upsampling", "attention", "shape", "multi_grid", "losses")
-"""Columns of every table that say which network it was."""
+"""The columns of every table that say which network was measured."""
 TRAINING = ("crop_px", "schedule", "batch", "initial_weights")
-"""Columns that say how it was trained."""
+"""The columns that say how the network was trained."""
 TESTING = ("metric", "class", "data", "classes", "split", "test", "scales", "flip")
-"""Columns that say what was measured, and how."""
+"""The columns of ``accuracy.csv`` that say which score was measured, and how."""
 MEMORY = ("metric", "unit", "data", "crop_px", "batch_per_gpu")
-"""Columns of ``cost.csv`` that say what its memory was measured of."""
+"""The columns of ``cost.csv`` that say under which conditions the memory was measured."""
 TIMING = ("unit", "input", "data", "protocol", "hardware")
-"""Columns of ``speed.csv`` that say what was timed, and how."""
+"""The columns of ``speed.csv`` that say under which conditions the network was timed."""
 ALIKE = {"accuracy": (TESTING, TRAINING), "cost": (MEMORY, ()), "speed": (TIMING, ())}
-"""Table -> what both sides of a published difference have in common, and what they have as far as both say it."""
+"""Table -> two groups of columns for a difference between two rows: in the first group both rows must have the same
+entries; in the second group too, unless one of them says ``not stated``."""
 
 
 class PublishedError(BenchError, ValueError):
-    """A study that refers to published rows that are not there."""
+    """A study that refers to published rows that do not exist."""
 
 
 @functools.cache
@@ -43,20 +44,20 @@ def _read(name: str) -> pd.DataFrame:
 
 
 def rows(name: str) -> pd.DataFrame:
-    """The rows of ``accuracy``, ``cost`` or ``speed``, every cell as it is written there; ``value`` is text too."""
+    """All rows of the table ``accuracy``, ``cost`` or ``speed``. Every entry is the text in the file, ``value`` too."""
     return _read(name).copy()
 
 
 @dataclass(frozen=True)
 class Published:
-    """Which published rows stand beside the variants of a study.
+    """The published rows that reports place beside the variants of a study.
 
     Attributes:
-        system: whose numbers, as ``accuracy.csv`` names it.
-        against: factor -> level of the other side of a published difference.
-        levels: ``factor=level`` -> what a row of such a variant has, among :data:`SETTINGS`. A variant with a level
-            that is not named here has no published counterpart.
-        settings: what the rows of all variants have.
+        system: the system whose numbers they are, as ``accuracy.csv`` names it.
+        against: factor -> level of the variant from which a published difference is taken.
+        levels: ``factor=level`` -> the entries of rows for such a variant, in columns among :data:`SETTINGS`. A variant
+            with a level that is not named here has no published row.
+        settings: the entries that the rows of all variants have in common.
     """
 
     system: str
@@ -72,7 +73,7 @@ class Published:
                 f"nothing published by {self.system!r}{nearest(self.system, systems)}; known: {systems}"
             )
         own = known[known["system"] == self.system]
-        for name, value in [pair for each in (self.settings, *self.levels.values()) for pair in each.items()]:
+        for name, value in [pair for entries in (self.settings, *self.levels.values()) for pair in entries.items()]:
             if name not in SETTINGS:
                 raise PublishedError(
                     f"published rows have no setting {name!r}; they have {', '.join(SETTINGS)}{nearest(name, SETTINGS)}"
@@ -85,24 +86,24 @@ class Published:
 
 
 def matching(system: str, settings: Mapping[str, str], name: str = "accuracy") -> pd.DataFrame:
-    """The rows of ``accuracy``, ``cost`` or ``speed`` of one system with these settings, whatever else they have."""
-    found = _read(name)
-    wanted = (found["system"] == system).astype(bool)
+    """The rows of one system with these settings, in the table ``accuracy``, ``cost`` or ``speed``."""
+    table = _read(name)
+    wanted = (table["system"] == system).astype(bool)
     for setting, value in settings.items():
-        wanted &= found[setting] == value
-    return found[wanted]
+        wanted &= table[setting] == value
+    return table[wanted]
 
 
 def other_side(row: Mapping[str, str], others: pd.DataFrame, name: str = "accuracy") -> Mapping[str, str] | None:
-    """The row that a published difference is taken to: measured alike, and trained alike as far as both say.
+    """The row that ``row`` can be compared with: measured alike, and trained alike as far as both sources say.
 
-    ``None`` where there is none, and where there are several to choose from.
+    The answer is ``None`` if no row fits, and if several do.
     """
     same, alike = ALIKE[name]
-    found = [
+    fitting = [
         {str(column): str(value) for column, value in other.items()}
         for other in others.to_dict("records")
         if all(other[column] == row[column] for column in same)
         and all(other[column] == row[column] or NOT_STATED in (other[column], row[column]) for column in alike)
     ]
-    return found[0] if len(found) == 1 else None
+    return fitting[0] if len(fitting) == 1 else None

@@ -36,7 +36,7 @@ def folder(
     for number, each in enumerate(trials):
         record = Record(f"k{number}-hw", {**each, "stage": "speed"}, {}, environment, {"status": "done"}, measured)
         write(record, root / "records")
-    plan = {"version": 1, "name": "x", "factors": {"neck": ["off", "jpu"]}, "cells": cells}
+    plan = {"version": 2, "name": "x", "factors": {"neck": ["off", "jpu"]}, "trials": cells}
     plan |= {"question": "Which is faster?", "baseline": "neck=off", "baseline_levels": {"neck": "off"}, "recipe": {}}
     plan |= {"seeds": [0], "stages": ["speed"], "command": "bench speed x.py", "created": {}}
     plan |= {"data": {"name": "planted", "classes": ["a", "b"]}}

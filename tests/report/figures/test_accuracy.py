@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.results import load
+from bench.evidence.evidence import evidence_of
+from bench.evidence.variants import MAYBE_OFF, MAYBE_ON, OFF, ON, places
 from bench.report.figures import accuracy
-from bench.report.figures.accuracy import MAYBE_OFF, MAYBE_ON, OFF, ON, accuracy_against, places
+from bench.report.figures.accuracy import accuracy_against
 
 Plant = Callable[..., Path]
 A, C = "attention=off, upsampling=dilated", "attention=on, upsampling=dilated"
@@ -56,7 +57,7 @@ def test_one_seed_settles_no_place_but_the_cheapest() -> None:
 def test_marks_have_the_interval_over_seeds_and_the_quartiles_of_the_latency(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    figure = accuracy_against(load(planted_results(tmp_path)), "latency_s")
+    figure = accuracy_against(evidence_of(planted_results(tmp_path)), "latency_s")
     mean = next(trace for trace in figure.figure.data if trace.name == "baseline" and len(trace.x) == 1)
     # Student-t of 60, 62 and 61 %: 4.302653 · 1 / √3; samples of 19.6, 20 and 20.6 ms.
     assert mean.error_y.array[0] == pytest.approx(2.48414, abs=1e-3)
@@ -67,7 +68,7 @@ def test_marks_have_the_interval_over_seeds_and_the_quartiles_of_the_latency(
 
 
 def test_the_caption_names_the_places_that_seeds_do_not_settle(tmp_path: Path, planted_results: Plant) -> None:
-    figure = accuracy_against(load(planted_results(tmp_path)), "macs")
+    figure = accuracy_against(evidence_of(planted_results(tmp_path)), "macs")
     assert "front of the means" in figure.caption
     assert (
         "each pair for itself; costs count as exact): upsampling=jpu, attention=on + upsampling=jpu." in figure.caption
@@ -80,7 +81,7 @@ def test_more_seeds_than_can_be_told_apart_are_in_the_file_alone(
     tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accuracy, "MOST_DOTS", 11)
-    figure = accuracy_against(load(planted_results(tmp_path)), "macs")
+    figure = accuracy_against(evidence_of(planted_results(tmp_path)), "macs")
     assert figure.figure.layout.meta["marks"] == len(figure.table) == 4
     assert figure.data is not None
     assert len(figure.data) == 4 * (3 + 1)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from bench.evidence.evidence import evidence_of
 from bench.records.record import read_all, write
-from bench.records.results import load
 from bench.report.figures import axes
 from bench.report.figures.all import all_figures
 from bench.report.figures.speed import figures
@@ -46,7 +46,7 @@ def test_many_variants_leave_a_figure_of_classes_readable_and_are_all_in_its_fil
     found = {
         figure.name: figure
         for figure in all_figures(
-            load(planted_results(tmp_path, factors={"neck": levels}, scores=scores, boundary_px=(3, 9)))
+            evidence_of(planted_results(tmp_path, factors={"neck": levels}, scores=scores, boundary_px=(3, 9)))
         )
     }
     for name, values in (("class-iou", 3), ("boundary-f", 2)):
@@ -72,9 +72,9 @@ def test_intervals_of_one_input_size_stand_side_by_side(tmp_path: Path) -> None:
     assert alone.x == (64**2, 256**2), "one line is not moved"
     plan = json.loads((tmp_path / "study.json").read_text())
     plan["factors"]["neck"].append("fpn")
-    for cell in list(plan["cells"]):
+    for cell in list(plan["trials"]):
         other = {**cell, "key": f"o{cell['key']}", "variant": "neck=fpn", "levels": {"neck": "fpn"}}
-        plan["cells"].append(other)
+        plan["trials"].append(other)
         record = next(each for each in read_all(tmp_path / "records") if each.trial["setting"] == cell["setting"])
         trial = {**record.trial, "variant": "neck=fpn"}
         write(replace(record, key=f"{other['key']}-hw", trial=trial), tmp_path / "records")
@@ -85,7 +85,7 @@ def test_intervals_of_one_input_size_stand_side_by_side(tmp_path: Path) -> None:
 
 
 def _marked(folder: Path) -> list[Any]:
-    return [trace for trace in figures(load(folder))[0].figure.data if "markers" in trace.mode]
+    return [trace for trace in figures(evidence_of(folder))[0].figure.data if "markers" in trace.mode]
 
 
 def test_a_forest_of_many_comparisons_draws_the_most_telling_ones(tmp_path: Path, planted_results: Plant) -> None:
@@ -95,7 +95,7 @@ def test_a_forest_of_many_comparisons_draws_the_most_telling_ones(tmp_path: Path
     scores |= {f"neck=n{index}": [0.5 + 0.01 * index + each for each in unsteady] for index in range(2, 44)}
     figure = next(
         each
-        for each in all_figures(load(planted_results(tmp_path, factors={"neck": levels}, scores=scores)))
+        for each in all_figures(evidence_of(planted_results(tmp_path, factors={"neck": levels}, scores=scores)))
         if each.name == "effects"
     )
     means = figure.table[figure.table["Of"] == "mean of 3"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.results import Results, load
+from bench.evidence.evidence import Evidence, evidence_of
 from bench.report.figures import axes
 from bench.report.figures import figure as figures
 from bench.report.figures.all import all_figures
@@ -22,12 +22,12 @@ A, B, C, D = (
 )
 
 
-def named(results: Results) -> dict[str, figures.Figure]:
+def named(results: Evidence) -> dict[str, figures.Figure]:
     return {figure.name: figure for figure in all_figures(results)}
 
 
 def test_every_figure_draws_a_mark_for_each_row_of_its_table(tmp_path: Path, planted_results: Plant) -> None:
-    found = named(load(planted_results(tmp_path, boundary_px=(3, 9))))
+    found = named(evidence_of(planted_results(tmp_path, boundary_px=(3, 9))))
     rows = {name: len(figure.table) for name, figure in found.items()}
     assert rows == {
         "effects": (3 + 2 + 1) * (3 + 1),
@@ -53,7 +53,9 @@ def test_every_figure_draws_a_mark_for_each_row_of_its_table(tmp_path: Path, pla
 
 def test_holes_are_in_neither_the_figure_nor_its_table(tmp_path: Path, planted_results: Plant) -> None:
     scores = {A: [0.6, 0.61, None], B: ["failed", None, None], C: [0.65, None, None], D: [0.7, 0.7, None]}
-    found = named(load(planted_results(tmp_path, scores=scores, costs={C: "out_of_memory", D: {"isolated": False}})))
+    found = named(
+        evidence_of(planted_results(tmp_path, scores=scores, costs={C: "out_of_memory", D: {"isolated": False}}))
+    )
     counts = {name: (figure.figure.layout.meta["marks"], len(figure.table)) for name, figure in found.items()}
     assert counts["effects"] == (2 + 3, 2 + 3), "what needs the variant without a seed is left out"
     assert counts["miou-against-latency-s"] == (3, 3), "the baseline alone is timed and comparable"
@@ -68,24 +70,24 @@ def test_holes_are_in_neither_the_figure_nor_its_table(tmp_path: Path, planted_r
 
 def test_figures_without_data_have_no_marks(tmp_path: Path, planted_results: Plant) -> None:
     nothing = {name: [None] for name in (A, B, C, D)}
-    for figure in all_figures(load(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys(nothing)))):
+    for figure in all_figures(evidence_of(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys(nothing)))):
         assert figure.figure.layout.meta["marks"] == len(figure.table) == 0
 
 
 def test_a_study_of_costs_alone_has_no_accuracy_to_draw(tmp_path: Path, planted_results: Plant) -> None:
-    names = list(named(load(planted_results(tmp_path, stages=["cost"]))))
+    names = list(named(evidence_of(planted_results(tmp_path, stages=["cost"]))))
     assert names == ["parameters-by-part", "macs-by-part", "outcome-grid"]
 
 
 def test_a_point_lies_where_the_records_say(tmp_path: Path, planted_results: Plant) -> None:
-    table = named(load(planted_results(tmp_path)))["miou-against-latency-s"].table
+    table = named(evidence_of(planted_results(tmp_path)))["miou-against-latency-s"].table
     mean = table[(table["Variant"] == "attention=on") & (table["Seed"] == "mean of 3")].iloc[0]
     assert mean["Latency (ms) ↓"] == 30
     assert mean["mIoU (%) ↑"] == pytest.approx(66.0, abs=1e-3)
 
 
 def test_the_forest_says_what_is_resolved_by_its_marks(tmp_path: Path, planted_results: Plant) -> None:
-    drawn = named(load(planted_results(tmp_path)))["effects"].figure
+    drawn = named(evidence_of(planted_results(tmp_path)))["effects"].figure
     hollow = {trace.name: str(trace.marker.symbol).endswith("-open") for trace in drawn.data}
     assert hollow["attention=on"] is False
     assert hollow["upsampling=jpu"] is True
@@ -94,7 +96,7 @@ def test_the_forest_says_what_is_resolved_by_its_marks(tmp_path: Path, planted_r
 
 
 def test_the_forest_has_every_seed_below_its_mean(tmp_path: Path, planted_results: Plant) -> None:
-    figure = named(load(planted_results(tmp_path)))["effects"]
+    figure = named(evidence_of(planted_results(tmp_path)))["effects"]
     seeds, mean = [trace for trace in figure.figure.data if trace.name == "attention=on"]
     assert seeds.x == pytest.approx((5.0, 5.1, 4.9), abs=1e-3)
     assert list(seeds.text) == ["seed 0", "seed 1", "seed 2"]
@@ -107,18 +109,18 @@ def test_the_forest_has_every_seed_below_its_mean(tmp_path: Path, planted_result
 
 def test_the_forest_says_how_many_comparisons_have_no_seed(tmp_path: Path, planted_results: Plant) -> None:
     scores = {A: [0.6, 0.61], B: ["failed", None], C: [0.65, 0.66], D: [0.7, 0.7]}
-    figure = named(load(planted_results(tmp_path, scores=scores)))["effects"]
+    figure = named(evidence_of(planted_results(tmp_path, scores=scores)))["effects"]
     assert figure.caption.endswith("4 more comparisons of the table below: no seed in common yet.")
 
 
 def test_a_single_seed_is_drawn_without_an_interval(tmp_path: Path, planted_results: Plant) -> None:
     scores = {name: [0.6 + 0.01 * index] for index, name in enumerate((A, B, C, D))}
-    drawn = named(load(planted_results(tmp_path, scores=scores)))["effects"].figure
+    drawn = named(evidence_of(planted_results(tmp_path, scores=scores)))["effects"].figure
     assert all(trace.error_x.array is None for trace in drawn.data)
 
 
 def test_a_variant_looks_the_same_in_every_figure(tmp_path: Path, planted_results: Plant) -> None:
-    results = load(planted_results(tmp_path, boundary_px=(3, 9)))
+    results = evidence_of(planted_results(tmp_path, boundary_px=(3, 9)))
     looks = {look.name: look.colour for look in figures.looks(results).values()}
     of_parts = ("interaction", "by-part", "confusion", "outcome")
     drawn = [figure for figure in all_figures(results) if not any(part in figure.name for part in of_parts)]
@@ -146,7 +148,9 @@ def test_a_colour_is_seen_on_light_and_dark_paper(colour: str) -> None:
 def test_more_variants_than_colours_differ_by_symbol_and_dash(tmp_path: Path, planted_results: Plant) -> None:
     factors = {"a": list("0123456"), "b": list("012345")}
     names = [f"a={a}, b={b}" for a, b in itertools.product(*factors.values())]
-    looks = figures.looks(load(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names})))
+    looks = figures.looks(
+        evidence_of(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names}))
+    )
     assert len({(look.colour, look.symbol) for look in looks.values()}) == 42
     assert len({(look.colour, look.dash) for look in looks.values()}) == 42
 
@@ -155,7 +159,7 @@ def test_labels_of_a_study_are_text_to_plotly(tmp_path: Path, planted_results: P
     factors = {"neck": ["off", "<b>bold</b>"]}
     scores = {"neck=off": [0.6], "neck=<b>bold</b>": [0.7]}
     classes = ["<a href='x'>road</a>", "a & b"]
-    found = named(load(planted_results(tmp_path, factors=factors, scores=scores, classes=classes)))
+    found = named(evidence_of(planted_results(tmp_path, factors=factors, scores=scores, classes=classes)))
     for figure in found.values():
         drawn = str(figure.figure.to_dict())
         assert "<b>" not in drawn
@@ -177,7 +181,7 @@ def test_a_range_shows_every_value_and_cuts_only_what_would_flatten_them() -> No
 
 
 def test_numbers_are_drawn_with_six_digits_and_kept_with_all(tmp_path: Path, planted_results: Plant) -> None:
-    figure = named(load(planted_results(tmp_path)))["class-iou"]
+    figure = named(evidence_of(planted_results(tmp_path)))["class-iou"]
     value = figure.table["IoU (%) ↑"].iloc[0]
     assert figure.figure.data[0].x[0] == float(f"{value:.6g}") != value
 

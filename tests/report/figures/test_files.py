@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.cli import app
-from bench.records.results import load
+from bench.evidence.evidence import evidence_of
 from bench.report.figures import files
 from bench.report.figures.accuracy import accuracy_against
 from bench.report.figures.classes import class_iou
@@ -29,7 +29,7 @@ def test_a_figure_becomes_an_svg_with_its_title_and_legend(
         skip_or_fail("there is no kaleido: pip install 'segbench[static]'")
     if not any(map(shutil.which, BROWSERS)):
         skip_or_fail("there is no Chrome or Chromium")
-    results = load(planted_results(tmp_path))
+    results = evidence_of(planted_results(tmp_path))
     (path,) = write_figures([accuracy_against(results, "macs")], tmp_path / "figures", "svg")
     assert path == tmp_path / "figures" / "miou-against-macs.svg"
     drawing = ElementTree.parse(path)
@@ -40,7 +40,7 @@ def test_a_figure_becomes_an_svg_with_its_title_and_legend(
 
 
 def test_a_figure_for_paper_has_a_legend_and_no_more_marks(tmp_path: Path, planted_results: Plant) -> None:
-    figure = class_iou(load(planted_results(tmp_path)))
+    figure = class_iou(evidence_of(planted_results(tmp_path)))
     made = for_paper(figure)
     assert [trace.name for trace in made.data if trace.showlegend] == [look.name for look in figure.key]
     assert sum(value is not None for trace in made.data for value in trace.x) == len(figure.table)
@@ -52,7 +52,7 @@ def test_a_figure_for_paper_has_a_legend_and_no_more_marks(tmp_path: Path, plant
 def test_a_long_legend_on_paper_has_room_for_every_entry(tmp_path: Path, planted_results: Plant) -> None:
     levels = [f"a level with a long name, number {index} of thirty" for index in range(30)]
     scores = {f"neck={level}": [0.5 + 0.01 * index] for index, level in enumerate(levels)}
-    figure = accuracy_against(load(planted_results(tmp_path, factors={"neck": levels}, scores=scores)), "macs")
+    figure = accuracy_against(evidence_of(planted_results(tmp_path, factors={"neck": levels}, scores=scores)), "macs")
     made = for_paper(figure)
     assert len(figure.key) == 30
     assert made.layout.legend.maxheight >= 30 * files.LEGEND_ROW_PX / 2, "two entries a line at most"
@@ -62,7 +62,7 @@ def test_a_long_legend_on_paper_has_room_for_every_entry(tmp_path: Path, planted
 def test_without_kaleido_the_message_says_how_to_get_it(
     tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = load(planted_results(tmp_path))
+    results = evidence_of(planted_results(tmp_path))
     monkeypatch.setattr(files.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ExportError, match=r"kaleido is not installed: .*pip install 'segbench\[static\]'"):
         write_figures([class_iou(results)], tmp_path / "figures", "pdf")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.evidence.evidence import Evidence, evidence_of
 from bench.records.files import RecordError
 from bench.records.pictures import VOID, Album
 from bench.records.record import read_all, write
-from bench.records.results import load
 from bench.report.gallery import gallery as gallery_module
 from bench.report.gallery import layers
 from bench.report.gallery.entries import Panel, Pool
 from bench.report.gallery.gallery import CSV, Gallery, pictures
-from bench.report.gallery.layers import FIRST, LIGHT_NEUTRAL, NEUTRAL, SIGHTS, class_colours, oklab
+from bench.report.gallery.layers import CLASS_COLOURS, LIGHT_NEUTRAL, NEUTRAL
 from bench.report.gallery.ranking import sides
 from tests.report.planted_pictures import LABEL, guess, plant_pictures
 
@@ -52,7 +50,7 @@ def planted(tmp_path: Path, planted_results: Plant) -> Callable[..., Path]:
 
 
 def gallery(folder: Path) -> Gallery:
-    found = pictures(folder, load(folder))
+    found = pictures(folder, evidence_of(folder))
     assert found is not None
     return found
 
@@ -124,7 +122,7 @@ def test_predictions_are_the_planted_ones_and_void_is_grey(planted: Callable[...
         (name,) = [each.picture for each in panel.layers if each.kind == kind]
         colours = picture(view, name).convert("RGB")
         assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((0, 0))) == NEUTRAL
-        assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((5, 3))) == FIRST[0]
+        assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((5, 3))) == CLASS_COLOURS[0]
         with picture(view, panel.layers[0].picture) as image:
             assert (image.format, image.size) == ("JPEG", (6, 4))
 
@@ -135,7 +133,7 @@ def test_void_is_hatched_and_a_class_is_not() -> None:
     picture = Image.open(io.BytesIO(layers.classes(np.ones_like(label), label, 2))).convert("RGB")
     seen = [["#{:02X}{:02X}{:02X}".format(*picture.getpixel((x, y))) for x in range(16)] for y in (0, 4)]
     dark, light = [NEUTRAL] * 4, [LIGHT_NEUTRAL] * 4
-    assert seen == [[*dark, *light, *[FIRST[1]] * 8], [*light, *dark, *[FIRST[1]] * 8]]
+    assert seen == [[*dark, *light, *[CLASS_COLOURS[1]] * 8], [*light, *dark, *[CLASS_COLOURS[1]] * 8]]
 
 
 def test_as_many_classes_as_labels_can_hold_have_a_picture() -> None:
@@ -179,25 +177,25 @@ def test_a_picture_that_is_shown_twice_is_held_once(planted: Callable[..., Path]
 def test_without_artifacts_or_pictures_there_is_no_gallery(planted: Callable[..., Path]) -> None:
     nothing: Wrong = {OFF: [None, None], ON: [None, None]}
     folder = planted(nothing)
-    assert pictures(folder, load(folder)) is None
-    assert sides(folder, load(folder)) == {}
+    assert pictures(folder, evidence_of(folder)) is None
+    assert sides(folder, evidence_of(folder).results) == {}
     folder = planted({OFF: WRONG[OFF], ON: [None, None]})
-    assert len(sides(folder, load(folder))) == 1
-    assert pictures(folder, load(folder)) is None
+    assert len(sides(folder, evidence_of(folder).results)) == 1
+    assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_pictures_that_were_deleted_leave_no_gallery(planted: Callable[..., Path]) -> None:
     folder = planted()
     (folder / "pictures" / "planted.npz").unlink()
-    assert pictures(folder, load(folder)) is None
+    assert pictures(folder, evidence_of(folder)) is None
     for path in (folder / "artifacts").iterdir():
         path.unlink()
-    assert pictures(folder, load(folder)) is None
+    assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_a_study_of_cost_alone_has_no_gallery(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path, stages=("cost",))
-    assert pictures(folder, load(folder)) is None
+    assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_a_seed_that_one_side_lacks_is_not_compared(planted: Callable[..., Path]) -> None:
@@ -223,7 +221,7 @@ def test_variants_of_other_images_are_not_compared(planted: Callable[..., Path])
     for path in (folder / "artifacts").glob("q1s*[0-9].npz"):
         with np.load(path) as arrays:
             np.savez(path, images=np.array([f"other {i}" for i in range(10)]), confusion=arrays["confusion"])
-    assert pictures(folder, load(folder)) is None
+    assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_an_image_without_labels_is_left_out(planted: Callable[..., Path]) -> None:
@@ -248,7 +246,7 @@ def test_a_damaged_artifact_is_named(planted: Callable[..., Path]) -> None:
     path = next((folder / "artifacts").glob("q1s0.npz"))
     path.write_bytes(b"PK\x03\x04 rubbish")
     with pytest.raises(RecordError, match=r"q1s0\.npz cannot be read .*delete it"):
-        pictures(folder, load(folder))
+        pictures(folder, evidence_of(folder))
 
 
 def test_a_prediction_of_another_size_than_its_label_is_named(planted: Callable[..., Path]) -> None:
@@ -258,7 +256,7 @@ def test_a_prediction_of_another_size_than_its_label_is_named(planted: Callable[
         album.add(f"frame {index}", np.zeros((3, 5, 7), dtype=np.uint8), LABEL, np.zeros((5, 7), dtype=np.uint8))
     album.write()
     with pytest.raises(RecordError, match=r"q1s0\.predictions\.npz holds a prediction of another size than its label"):
-        pictures(folder, load(folder))
+        pictures(folder, evidence_of(folder))
 
 
 def test_what_was_resolved_stands_first_and_no_more_than_four_pairs_are_shown(
@@ -267,10 +265,10 @@ def test_what_was_resolved_stands_first_and_no_more_than_four_pairs_are_shown(
     levels = ["off", *"abcdef"]
     wrong = {f"attention={level}": [[10, 8], [10, 8]] for level in levels}
     folder = planted(wrong, ["one", "two"])
-    effects = gallery_module.compare.effects(load(folder))
+    effects = evidence_of(folder).effects.copy()
     effects["delta"] = [0.01, 0.05, -0.04, 0.02, 0.03, 0.001]
     effects["verdict"] = [*["not resolved"] * 5, "worse"]
-    monkeypatch.setattr(gallery_module.compare, "effects", lambda *_: effects)
+    monkeypatch.setattr(Evidence, "effects", effects)
     shown = [pair.variant for pair in gallery(folder).pairs]
     assert shown == [f"attention={level}" for level in "fbce"]
 
@@ -287,7 +285,7 @@ def test_pictures_that_do_not_fit_are_left_out_and_the_most_telling_ones_stay(
     assert 3 <= len(kinds) < 7
     assert {"better", "worse", "median"} == set(kinds)
     monkeypatch.setattr(gallery_module, "MOST_BYTES", 100)
-    assert pictures(folder, load(folder)) is None
+    assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_a_pool_adds_all_of_an_entry_or_nothing() -> None:
@@ -303,17 +301,3 @@ def test_hostile_names_stay_text(planted: Callable[..., Path]) -> None:
     view = gallery(planted({OFF: [[9, 9, 9, 9]], ON: [[3, 4, 5, 6]]}, names))
     assert [entry.image for entry in view.pairs[0].entries] == names
     assert all(set(name) <= set("picture-0123456789") for name in view.pictures)
-
-
-@pytest.mark.parametrize(("count", "least"), [(7, 0.07), (11, 0.07), (19, 0.07), (60, 0.04), (150, 0.025)])
-def test_colours_of_classes_stay_apart_for_the_colour_blind(count: int, least: float) -> None:
-    seen = oklab([*class_colours(count), NEUTRAL])
-    for index, sight in enumerate(SIGHTS):
-        distances = [math.dist(*pair) for pair in itertools.combinations(seen[index], 2)]
-        assert min(distances) >= least, sight
-
-
-def test_classes_keep_their_colours_when_others_are_added() -> None:
-    assert class_colours(150)[:19] == class_colours(19)
-    assert class_colours(3) == FIRST[:3]
-    assert len(set(class_colours(255))) == 255

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.records.results import load
+from bench.evidence.evidence import evidence_of
 from bench.report.page.findings import findings
 
 Plant = Callable[..., Path]
@@ -18,7 +18,7 @@ A, B, C, D = (
 
 
 def said(folder: Path) -> list[str]:
-    return [finding.text.replace("\N{NO-BREAK SPACE}", " ") for finding in findings(load(folder))]
+    return [finding.text.replace("\N{NO-BREAK SPACE}", " ") for finding in findings(evidence_of(folder))]
 
 
 def test_a_resolved_difference_is_said_with_interval_seeds_and_price(tmp_path: Path, planted_results: Plant) -> None:
@@ -88,7 +88,7 @@ def test_a_spread_too_wide_for_any_difference_is_said_to_be(tmp_path: Path, plan
 def test_a_factor_has_the_span_of_its_costs_in_pairs(tmp_path: Path, planted_results: Plant) -> None:
     macs = {A: 4, B: 8, C: 5, D: 15}
     costs = {name: {"macs": {"backbone": each}, "isolated": name != D} for name, each in macs.items()}
-    found = findings(load(planted_results(tmp_path, costs=costs)))
+    found = findings(evidence_of(planted_results(tmp_path, costs=costs)))
     (average,) = [each for each in found if each.text.startswith("upsampling=jpu, on average")]
     said = average.sentences[1].text.replace("\u00a0", " ")
     assert said == "Cost in its pairs: 2.00 to 3.00 × MACs.", "no latency: one pair has none"

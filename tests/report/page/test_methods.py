@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from bench.evidence.evidence import evidence_of
 from bench.records.record import read, write
-from bench.records.results import load
 from bench.report.page import methods
 from bench.report.tables import catalogue
 
@@ -27,7 +27,7 @@ RECIPE = {
 def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path, planted_results: Plant) -> None:
     scores = {A: [0.6, 0.61, 0.62], B: ["failed", None, 0.61], C: [0.65, 0.67, 0.66]}
     plan = {"recipe": RECIPE, "design": "factorial", "margin": 0.005}
-    said = methods.methods(load(planted_results(tmp_path, scores=scores, plan=plan, excluded={D: "too slow"})))
+    said = methods.methods(evidence_of(planted_results(tmp_path, scores=scores, plan=plan, excluded={D: "too slow"})))
     for sentence in (
         "Data set: synthetic, 3 classes, fingerprint 0123456789ab.",
         "Quality was measured on the 20 images of its val split.",
@@ -59,14 +59,14 @@ def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path,
 def test_effects_that_are_no_variants_are_explained_where_there_are_some(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    said = methods.methods(load(planted_results(tmp_path / "factorial")))
+    said = methods.methods(evidence_of(planted_results(tmp_path / "factorial")))
     assert "Besides variants against the baseline: main effects, interactions, each a weighted sum of variants'" in said
     levels = {"attention": ["off", "frozen", "on"]}
     scores = {"attention=off": [0.5, 0.52], "attention=frozen": [0.52, 0.53], "attention=on": [0.6, 0.61]}
     plan = {"against": {"attention": {"on": "frozen"}}}
-    said = methods.methods(load(planted_results(tmp_path / "one", factors=levels, scores=scores, plan=plan)))
+    said = methods.methods(evidence_of(planted_results(tmp_path / "one", factors=levels, scores=scores, plan=plan)))
     assert "Besides variants against the baseline: levels against levels, each" in said
-    said = methods.methods(load(planted_results(tmp_path / "focus", plan={"focus": "upsampling"})))
+    said = methods.methods(evidence_of(planted_results(tmp_path / "focus", plan={"focus": "upsampling"})))
     assert "baseline: a factor at single settings of the others, main effects, interactions, each" in said
 
 
@@ -76,7 +76,7 @@ def test_hours_are_summed_by_stage_and_device(tmp_path: Path, planted_results: P
         record = read(folder / "records" / f"q0s{seed}.aaaa1111.json")
         other = {**record.environment, "device": "Other GPU"}
         write(replace(record, environment=other, outcome={**record.outcome, "wall_s": wall_s}), folder / "records")
-    said = methods.methods(load(folder))
+    said = methods.methods(evidence_of(folder))
     assert "2 quality trials ran on Other GPU (1 thread): 1.50 hours of device time, as the sum of" in said
     assert "10 quality trials ran on Planted CPU (1 thread): 15.0 seconds of device time, as the sum of" in said
     assert "4 cost trials ran on Planted CPU (2 threads): 6.0 seconds of device time." in said
@@ -86,12 +86,12 @@ def test_a_variant_that_was_trained_otherwise_is_named(tmp_path: Path, planted_r
     folder = planted_results(tmp_path, plan={"recipe": RECIPE})
     record = read(folder / "records" / "q2s0.aaaa1111.json")
     write(replace(record, choices={"recipe": {**RECIPE, "batch": 4}}), folder / "records")
-    assert "Other than that, attention=on had batch 4." in methods.methods(load(folder))
+    assert "Other than that, attention=on had batch 4." in methods.methods(evidence_of(folder))
 
 
 def test_without_records_nothing_is_said_of_them(tmp_path: Path, planted_results: Plant) -> None:
     nothing = {name: [None, None] for name in (A, B, C, D)}
-    said = methods.methods(load(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D)))))
+    said = methods.methods(evidence_of(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D)))))
     assert "Of 8 planned quality trials: 8 missing." in said
     for word in ("ran on", "Source", "Software", "Latency", "Holm", "MACs", "split"):
         assert word not in said
@@ -102,14 +102,14 @@ def test_an_old_record_without_times_or_versions_is_no_error(tmp_path: Path, pla
     for path in (folder / "records").glob("*.json"):
         record = read(path)
         write(replace(record, environment={"host": "aaaa1111"}, outcome={"status": record.status}), folder / "records")
-    said = methods.methods(load(folder))
+    said = methods.methods(evidence_of(folder))
     assert "12 quality trials ran on an unknown device: 0.0 seconds of device time, as the sum of" in said
     assert "Source: no repository." in said
     assert "Software" not in said
 
 
 def test_a_study_that_trains_nothing_says_nothing_of_training(tmp_path: Path, planted_results: Plant) -> None:
-    said = methods.methods(load(planted_results(tmp_path, stages=["cost"], plan={"recipe": RECIPE})))
+    said = methods.methods(evidence_of(planted_results(tmp_path, stages=["cost"], plan={"recipe": RECIPE})))
     assert "Of 4 planned cost trials: 4 done." in said
     for word in ("Training", "Seeds", "Reported", "paired"):
         assert word not in said
@@ -120,7 +120,7 @@ def test_comparisons_of_speed_have_their_protocol_and_table(
 ) -> None:
     folder = planted_results(tmp_path, stages=["cost"])
     plant_speed(folder, B, A, {256: True, 512: False})
-    results = load(folder)
+    results = evidence_of(folder)
     assert "Speed-ups: 2 comparisons, both sides in turns in one process," in methods.methods(results)
     table = catalogue.table(results, "speed")
     raw, printed = table.unrounded(), table.printed()

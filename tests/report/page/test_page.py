@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from bench.evidence import confounds, speedups
+from bench.evidence.evidence import evidence_of
 from bench.records.files import RecordError
 from bench.records.record import read, read_all, write
-from bench.records.results import load
 from bench.report.figures.speed import figures
 from bench.report.page.page import script_json, write_report
 from bench.report.tables import speed
@@ -182,7 +181,7 @@ def test_trials_in_another_environment_than_the_baselines_are_flagged(tmp_path: 
     for record in read_all(folder / "records"):
         if record.trial["variant"] == C and record.trial["stage"] == "quality":
             write(replace(record, environment={**record.environment, "torch": "2.6.0"}), folder / "records")
-    table = confounds.differences(load(folder))
+    table = evidence_of(folder).confounds
     rows = table[table["Kind"] == "environment"]
     assert dict(zip(rows["Compared"], rows["Difference"], strict=True)) == {
         "attention=on": "2.13.0 → 2.6.0",
@@ -190,7 +189,7 @@ def test_trials_in_another_environment_than_the_baselines_are_flagged(tmp_path: 
         "upsampling=jpu, on average": "differs in 1 of 2 pairs",
     }
     assert set(rows["Where"]) == {"torch of quality trials"}
-    assert confounds.confounded(load(folder)) == list(rows["Compared"])
+    assert evidence_of(folder).confounded == list(rows["Compared"])
 
 
 def test_a_report_of_a_damaged_record_is_refused(tmp_path: Path, planted_results: Plant) -> None:
@@ -206,13 +205,13 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
 ) -> None:
     folder = planted_results(tmp_path, stages=("quality", "cost"))
     plan = json.loads((folder / "study.json").read_text())
-    levels = next(cell["levels"] for cell in plan["cells"] if cell["variant"] == B)
+    levels = next(cell["levels"] for cell in plan["trials"] if cell["variant"] == B)
     template = read_all(folder / "records")[0]
     for side, isolated in ((256, True), (512, True), (1024, False)):
         setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
         setting |= {"phase": "inference", "least_s": 1.0}
         cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
-        plan["cells"].append({**cell, "levels": levels, "setting": setting})
+        plan["trials"].append({**cell, "levels": levels, "setting": setting})
         measured = {
             "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.69, 0.7] * 3, "steady": True,
             "isolated": isolated, "isolation": {"reasons": [] if isolated else ["<b>neighbour</b>"]}, "step_s": {},
@@ -223,12 +222,12 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
     plan["stages"] = ["quality", "cost", "speed"]
     (folder / "study.json").write_text(json.dumps(plan))
     page = without_plotly(write_report(folder))
-    (drawn,) = figures(load(folder))
+    (drawn,) = figures(evidence_of(folder))
     assert drawn.figure.layout.meta["marks"] == len(drawn.table) == 2
     assert "left out: &lt;b&gt;neighbour" in page
     assert "<b>neighbour" not in page
     assert "Published speeds" not in page, "the study names none"
-    table = speed.comparisons(load(folder))
+    table = speed.comparisons(evidence_of(folder))
     assert table["Times as fast"].tolist()[:2] == ["2.004", "2.004"]
     assert (folder / "report" / "data" / "speed.csv").read_text().count("\n") == 4
 
@@ -239,7 +238,7 @@ def test_a_study_of_speed_alone_is_called_one_and_shows_no_table_without_rows(
     folder = planted_results(tmp_path)
     plant_speed(folder, B, A, {256: True})
     plan = json.loads((folder / "study.json").read_text())
-    plan |= {"stages": ["speed"], "cells": [cell for cell in plan["cells"] if cell["stage"] == "speed"]}
+    plan |= {"stages": ["speed"], "trials": [cell for cell in plan["trials"] if cell["stage"] == "speed"]}
     (folder / "study.json").write_text(json.dumps(plan))
     page = without_plotly(write_report(folder))
     assert '<p class="kicker">Comparison of speed</p>' in page
@@ -277,7 +276,7 @@ def test_a_factor_may_be_called_as_a_column_of_some_table(
     folder = planted_results(tmp_path, factors=factors, scores=scores)
     plant_speed(folder, variants[-1], variants[0], {64: True, 128: True})
     write_report(folder)
-    timed = speedups.frame(load(folder))
+    timed = evidence_of(folder).speedups
     assert timed.columns.is_unique
     own = [name if name in timed and f"factor {name}" not in timed else f"factor {name}" for name in names]
     assert timed[own].to_numpy().tolist() == [["on", "on"]] * 2

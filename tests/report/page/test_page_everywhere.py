@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
-from bench.records.results import load
+from bench.evidence.evidence import evidence_of
 from bench.report.figures.all import all_figures
 from tests.report.hostile import BREAK, COMMENT, END, HEAD, IMAGE, NAMES, SCRIPT
 from tests.report.marks import DRAWN
@@ -31,12 +31,9 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def axe(skip_or_fail: Callable[[str], None]) -> str:
-    """The source of axe-core."""
-    path = Path(os.environ.get("BENCH_AXE", ""))
-    if not path.is_file():
-        skip_or_fail("there is no axe-core: name its axe.min.js (npm pack axe-core) in BENCH_AXE")
-    return path.read_text(encoding="utf-8")
+def axe() -> str:
+    """The source of axe-core, as a package of the dev extra ships it."""
+    return (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 def faults(page: Page, within: str = "html", **rules: list[str]) -> list[str]:
@@ -56,7 +53,7 @@ def test_at_both_widths_and_in_both_schemes_the_page_is_whole_and_accessible(
     page.evaluate(axe)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     figures = page.query_selector_all("figure.drawing")
-    drawn = [each.name for each in all_figures(load(hostile_report.parents[1])) if len(each.table)]
+    drawn = [each.name for each in all_figures(evidence_of(hostile_report.parents[1])) if len(each.table)]
     assert sorted(str(each.get_attribute("id")) for each in figures) == sorted(drawn)
     for figure in figures:
         name, rows = figure.get_attribute("id"), int(figure.get_attribute("data-rows") or 0)

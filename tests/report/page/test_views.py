@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.evidence.evidence import evidence_of
 from bench.records.record import read, write
-from bench.records.results import load
 from bench.report.page import page, summary, views
 from bench.report.page.findings import MOST_FINDINGS, Finding, Sentence, findings, fold
 from bench.report.page.page import write_report
@@ -74,35 +74,36 @@ def test_the_page_says_which_file_has_the_rows_that_it_leaves_out(
 
 def test_findings_lead_to_rows_that_the_page_has(tmp_path: Path, planted_results: Plant) -> None:
     scores = {"a=x": [0.6, 0.62, 0.61], "a=x!": [0.65, 0.67, "failed"], "a=X?": [0.64, 0.66, 0.65]}
-    results = load(planted_results(tmp_path, factors={"a": ["x", "x!", "X?"]}, scores=scores))
+    results = evidence_of(planted_results(tmp_path, factors={"a": ["x", "x!", "X?"]}, scores=scores))
     found = findings(results)
     assert [finding.href for finding in found] == [
         "#effects-full-a-x", "#effects-full-a-x-2", "#ablation", "#effects-full", "#outcomes",
     ]  # fmt: skip
     assert [sentence.href for sentence in found[1].sentences] == ["#effects-full-a-x-2", "#ablation-a-x-2"]
-    rows = view("effects-full", effects.effects(results), names=effects.effects(results)["Effect of"]).rows
+    printed = effects.effects_table(results).printed()
+    rows = view("effects-full", printed, names=printed["Effect of"]).rows
     assert [row.address for row in rows] == ["effects-full-a-x", "effects-full-a-x-2"]
 
 
 def test_tracebacks_that_are_alike_are_shown_once(tmp_path: Path, planted_results: Plant) -> None:
-    results = load(planted_results(tmp_path, factors={"a": ["x"]}, scores={"a=x": ["failed"] * 25}))
-    (shared,) = summary.tracebacks(results)
+    results = evidence_of(planted_results(tmp_path, factors={"a": ["x"]}, scores={"a=x": ["failed"] * 25}))
+    (shared,) = summary.tracebacks(results.results)
     assert len(shared.files) == 25
     assert shared.title == "Traceback of q0s0.aaaa1111.json and 24 more records"
     assert shared.named.endswith(" and 5 more")
     path = tmp_path / "records" / "q0s7.aaaa1111.json"
     other = read(path)
     write(replace(other, outcome={**other.outcome, "traceback": "another"}), tmp_path / "records")
-    assert [each.title for each in summary.tracebacks(load(tmp_path))] == [
+    assert [each.title for each in summary.tracebacks(evidence_of(tmp_path).results)] == [
         "Traceback of q0s0.aaaa1111.json and 23 more records", "Traceback of q0s7.aaaa1111.json",
     ]  # fmt: skip
-    assert summary.tracebacks(load(tmp_path))[1].named == ""
+    assert summary.tracebacks(evidence_of(tmp_path).results)[1].named == ""
 
 
 def test_a_figure_in_a_section_that_the_page_has_not_is_refused(
     tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = load(planted_results(tmp_path))
+    results = evidence_of(planted_results(tmp_path))
     made = page.content(tmp_path, results)
     with pytest.raises(ValueError, match="effects in 'nowhere'"):
         page.render(results, replace(made, figures=[replace(made.figures[0], section="nowhere")]))

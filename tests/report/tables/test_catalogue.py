@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from bench.cli import app
-from bench.evidence import classes, stats
-from bench.evidence.variants import NOT_COMPARED, best
+from bench.evidence import stats
+from bench.evidence.evidence import Evidence, evidence_of
+from bench.evidence.variants import NOT_COMPARED
 from bench.records.files import RecordError
 from bench.records.record import read, write
-from bench.records.results import Results, load
 from bench.report.page.page import files, write_report
 from bench.report.tables import catalogue
 from bench.report.tables.table import TableError
@@ -35,7 +35,7 @@ ONE = {"neck": ["off", "on", "big"]}
 BEST = {"neck=off": [0.60, 0.61, 0.62], "neck=on": [0.65, 0.6602, 0.67], "neck=big": [0.70, 0.71, 0.7201]}
 
 
-def files_of(results: Results) -> dict[str, str]:
+def files_of(results: Evidence) -> dict[str, str]:
     return files(results, catalogue.all_tables(results).values())
 
 
@@ -60,14 +60,14 @@ def bold_of(table: pd.DataFrame, bold: pd.DataFrame, head: str) -> list[str]:
 
 def test_every_table_says_why_it_is_empty_where_nothing_was_measured(tmp_path: Path, planted_results: Plant) -> None:
     nothing = {name: [None, None] for name in (A, B, C, D)}
-    results = load(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D))))
+    results = evidence_of(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D))))
     empty = {name for name in catalogue.TABLES if catalogue.table(results, name).rows.empty}
     assert empty == {"boundary", "classes", "class-effects", "images", "cost", "speed", "provenance", "confounds"}
     assert all(catalogue.table(results, name).absent for name in empty - {"provenance"})
 
 
 def test_a_table_is_found_by_name_and_a_misspelt_one_is_named(tmp_path: Path, planted_results: Plant) -> None:
-    results = load(planted_results(tmp_path))
+    results = evidence_of(planted_results(tmp_path))
     with pytest.raises(
         TableError, match="no table 'ablaton' \\(did you mean 'ablation'\\?\\); there are: ablation, main"
     ):
@@ -79,7 +79,7 @@ def test_a_table_is_found_by_name_and_a_misspelt_one_is_named(tmp_path: Path, pl
 
 
 def test_columns_are_chosen_and_ordered(tmp_path: Path, planted_results: Plant) -> None:
-    results = load(planted_results(tmp_path, boundary_px=(3, 7)))
+    results = evidence_of(planted_results(tmp_path, boundary_px=(3, 7)))
     names = ["latency_s", "upsampling", "boundary_f_7px", "variant", "verdict"]
     table = catalogue.table(results, "ablation", names).printed()
     assert list(table.columns) == ["Latency (ms) ↓", "upsampling", "Boundary F, 7 px (%) ↑", "Variant", "Verdict"]
@@ -88,7 +88,10 @@ def test_columns_are_chosen_and_ordered(tmp_path: Path, planted_results: Plant) 
 
 def test_the_number_of_seeds_stays_where_a_trial_is_missing(tmp_path: Path, planted_results: Plant) -> None:
     scores = {A: [0.6, 0.61, 0.62], B: [0.6, None, 0.61], C: [0.65, 0.66, 0.67], D: [0.7, 0.71, 0.72]}
-    whole, holed = load(planted_results(tmp_path / "a")), load(planted_results(tmp_path / "b", scores=scores))
+    whole, holed = (
+        evidence_of(planted_results(tmp_path / "a")),
+        evidence_of(planted_results(tmp_path / "b", scores=scores)),
+    )
     assert list(catalogue.table(whole, "main", ["variant", "miou"]).printed()) == ["Variant", "mIoU (%) ↑"]
     table = catalogue.table(holed, "main", ["variant", "miou"]).printed()
     assert list(table["Seeds"]) == ["3/3", "2/3", "3/3", "3/3"]
@@ -98,14 +101,14 @@ def test_the_number_of_seeds_stays_where_a_trial_is_missing(tmp_path: Path, plan
 def test_the_main_table_bolds_the_best_only_if_it_is_resolved_against_every_other(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    results = load(planted_results(tmp_path / "clear", factors=ONE, scores=BEST))
+    results = evidence_of(planted_results(tmp_path / "clear", factors=ONE, scores=BEST))
     table = catalogue.table(results, "main")
     assert bold_of(table.printed(), table.emphasis(), "mIoU (%) ↑") == ["neck=big"]
     assert "resolved to be better than every other variant" in table.caption
 
     close = {**BEST, "neck=big": [0.655, 0.655, 0.68]}  # resolved against the baseline, not against the runner-up
-    results = load(planted_results(tmp_path / "close", factors=ONE, scores=close))
-    assert best(results, "miou") == ""
+    results = evidence_of(planted_results(tmp_path / "close", factors=ONE, scores=close))
+    assert results.best("miou") == ""
     assert not catalogue.table(results, "main").emphasis().to_numpy().any()
 
 
@@ -113,22 +116,22 @@ def test_holm_over_the_others_decides_what_is_best(tmp_path: Path, planted_resul
     """Each p is between 0.025 and 0.05: resolved alone, not after Holm over two."""
     spread = [0.0, 0.0105, 0.024]
     scores = {"neck=off": [0.6, 0.6, 0.6], "neck=on": [0.6, 0.6, 0.6], "neck=big": [0.63 + each for each in spread]}
-    results = load(planted_results(tmp_path, factors=ONE, scores=scores))
+    results = evidence_of(planted_results(tmp_path, factors=ONE, scores=scores))
     p = stats.paired(scores["neck=big"], scores["neck=off"]).p
     assert 0.025 < p < 0.05
-    assert best(results, "miou") == ""
-    two = load(planted_results(tmp_path / "two", factors={"neck": ["off", "big"]}, scores=scores))
-    assert best(two, "miou") == "neck=big"
+    assert results.best("miou") == ""
+    two = evidence_of(planted_results(tmp_path / "two", factors={"neck": ["off", "big"]}, scores=scores))
+    assert two.best("miou") == "neck=big"
 
 
 def test_lower_is_best_for_a_loss(tmp_path: Path, planted_results: Plant) -> None:
-    results = load(planted_results(tmp_path, factors=ONE, scores=BEST))
-    assert best(results, "final_loss") == "neck=big"  # the planted loss falls with mIoU
-    assert best(results, "train_s") == ""
+    results = evidence_of(planted_results(tmp_path, factors=ONE, scores=BEST))
+    assert results.best("final_loss") == "neck=big"  # the planted loss falls with mIoU
+    assert results.best("train_s") == ""
 
 
 def test_the_boundary_table_has_both_conventions_at_every_tolerance(tmp_path: Path, planted_results: Plant) -> None:
-    table = catalogue.table(load(planted_results(tmp_path, boundary_px=(3, 7))), "boundary").printed()
+    table = catalogue.table(evidence_of(planted_results(tmp_path, boundary_px=(3, 7))), "boundary").printed()
     assert list(table.columns) == [
         "Variant", "Boundary F, 3 px (%) ↑", "Boundary F, 3 px, present (%) ↑", "Boundary F, 7 px (%) ↑",
         "Boundary F, 7 px, present (%) ↑", "Seeds",
@@ -137,7 +140,7 @@ def test_the_boundary_table_has_both_conventions_at_every_tolerance(tmp_path: Pa
 
 
 def test_the_cost_table_has_what_was_measured_with_ratios(tmp_path: Path, planted_results: Plant) -> None:
-    table = catalogue.table(load(planted_results(tmp_path, costs={C: {"isolated": False}})), "cost")
+    table = catalogue.table(evidence_of(planted_results(tmp_path, costs={C: {"isolated": False}})), "cost")
     printed = table.printed()
     assert list(printed["Parameters (M) ↓"]) == ["3.00", "4.00 (×1.33)", "5.00 (×1.67)", "6.00 (×2.00)"]
     assert list(printed["Peak memory (MiB) ↓"])[2] == "120.0 †"
@@ -148,8 +151,8 @@ def test_the_cost_table_has_what_was_measured_with_ratios(tmp_path: Path, plante
 def test_what_marks_mean_is_said_in_every_format_where_they_are(
     tmp_path: Path, planted_results: Plant, name: str
 ) -> None:
-    crowded = load(planted_results(tmp_path / "crowded", costs={C: {"isolated": False}}))
-    noisy = load(planted_results(tmp_path / "noisy", costs={C: {"latency_s": [0.02, 0.03, 0.05]}}))
+    crowded = evidence_of(planted_results(tmp_path / "crowded", costs={C: {"isolated": False}}))
+    noisy = evidence_of(planted_results(tmp_path / "noisy", costs={C: {"latency_s": [0.02, 0.03, 0.05]}}))
     for form in ("markdown", "latex", "html"):
         said = catalogue.written(catalogue.table(crowded, name), form)
         assert "Other work may have shared the machine" in said
@@ -162,7 +165,7 @@ def test_what_marks_mean_is_said_in_every_format_where_they_are(
 
 def test_a_study_of_speed_has_no_ablation_to_show(tmp_path: Path) -> None:
     folder = planted(tmp_path, {64: measured([1.0] * 20, [2.0] * 20)})
-    table = catalogue.table(load(folder), "ablation")
+    table = catalogue.table(evidence_of(folder), "ablation")
     assert len(table.printed()) == 0
     assert catalogue.written(table).rstrip().endswith("No rows: the study plans neither quality nor cost trials.")
     report = write_report(folder).parent
@@ -170,7 +173,7 @@ def test_a_study_of_speed_has_no_ablation_to_show(tmp_path: Path) -> None:
 
 
 def test_the_classes_table_is_mean_and_spread_over_seeds(tmp_path: Path, planted_results: Plant) -> None:
-    table = catalogue.table(load(planted_results(tmp_path)), "classes")
+    table = catalogue.table(evidence_of(planted_results(tmp_path)), "classes")
     assert list(table.printed().iloc[0]) == ["baseline", *["61.00 ± 1.00"] * 3, "61.00 ± 1.00", "3/3"]
     assert list(table.unrounded())[:4] == ["variant", "iou_road_mean", "iou_road_sd", "iou_road_n"]
 
@@ -180,20 +183,20 @@ def test_a_class_is_bold_after_holm_over_all_classes_and_their_mean_by_itself(
 ) -> None:
     factors = {"neck": ["off", "big"]}
     clear = {"neck=off": [0.60, 0.61, 0.62], "neck=big": [0.650, 0.661, 0.671]}
-    table = catalogue.table(load(planted_results(tmp_path / "clear", factors=factors, scores=clear)), "classes")
+    table = catalogue.table(evidence_of(planted_results(tmp_path / "clear", factors=factors, scores=clear)), "classes")
     for head in ("road", "pole", "sky", "mIoU (%) ↑"):
         assert bold_of(table.printed(), table.emphasis(), head) == ["neck=big"]
     # Differences of 1.0, 1.2 and 0.6 points: p = 0.034 for one class, 0.10 for each of three that are alike.
     close = {"neck=off": [0.60, 0.61, 0.62], "neck=big": [0.610, 0.622, 0.626]}
-    results = load(planted_results(tmp_path / "close", factors=factors, scores=close))
-    (p,) = set(classes.differences(results)["p"].round(6))
+    results = evidence_of(planted_results(tmp_path / "close", factors=factors, scores=close))
+    (p,) = set(results.class_effects["p"].round(6))
     assert 0.05 / 3 < p < 0.05
     bold = catalogue.table(results, "classes").emphasis()
     assert bold.columns[bold.any()].tolist() == ["mIoU (%) ↑"]
 
 
 def test_the_smallest_count_is_bold_and_no_timing_ever_is(tmp_path: Path, planted_results: Plant) -> None:
-    table = catalogue.table(load(planted_results(tmp_path)), "cost")
+    table = catalogue.table(evidence_of(planted_results(tmp_path)), "cost")
     bold = table.emphasis()
     assert bold_of(table.printed(), bold, "MACs (G) ↓") == ["baseline"]
     assert bold_of(table.printed(), bold, "Parameters (M) ↓") == ["baseline"]
@@ -202,7 +205,7 @@ def test_the_smallest_count_is_bold_and_no_timing_ever_is(tmp_path: Path, plante
 
 def test_a_smallest_count_that_is_shared_is_not_bold(tmp_path: Path, planted_results: Plant) -> None:
     same = {name: {"parameters": {"backbone": 7}} for name in (A, B, C, D)}
-    table = catalogue.table(load(planted_results(tmp_path, costs=same)), "cost")
+    table = catalogue.table(evidence_of(planted_results(tmp_path, costs=same)), "cost")
     assert not table.emphasis()["Parameters (M) ↓"].any()
 
 
@@ -212,18 +215,18 @@ def test_a_class_that_is_absent_in_a_seed_is_counted(tmp_path: Path, planted_res
     confusion = [[4, 0, 0], [0, 6, 0], [0, 0, 0]]
     object.__setattr__(record, "measured", {**record.measured, "confusion": confusion})
     write(record, folder / "records")
-    results = load(folder)
+    results = evidence_of(folder)
     row = catalogue.table(results, "classes").printed().iloc[0]
     assert row["sky"] == "60.50 ± 0.71 (2)"
-    found = classes.differences(results).set_index(["variant", "class"])
+    found = results.class_effects.set_index(["variant", "class"])
     assert (found.loc[(C, "sky"), "n"], found.loc[(C, "sky"), "planned"]) == (2, 3)
 
 
 def test_class_differences_are_paired_by_seed_and_corrected_over_the_whole_table(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    results = load(planted_results(tmp_path))
-    found = classes.differences(results)
+    results = evidence_of(planted_results(tmp_path))
+    found = results.class_effects
     assert len(found) == 3 * 3
     wanted = stats.paired([0.650, 0.671, 0.659], [0.600, 0.620, 0.610])
     row = found[(found["variant"] == C) & (found["class"] == "pole")].iloc[0]
@@ -237,13 +240,15 @@ def test_class_differences_are_paired_by_seed_and_corrected_over_the_whole_table
 
 def test_class_differences_without_the_baseline_have_no_rows(tmp_path: Path, planted_results: Plant) -> None:
     scores = {A: [None, "failed"], B: [0.6, 0.6], C: [0.6, 0.7], D: [0.6, 0.7]}
-    table = catalogue.table(load(planted_results(tmp_path, scores=scores)), "class-effects")
+    table = catalogue.table(evidence_of(planted_results(tmp_path, scores=scores)), "class-effects")
     assert table.rows.empty
     assert table.absent == "no class has a seed in which both a variant and the baseline are done"
 
 
 def test_csv_and_json_hold_the_numbers_unrounded_in_stored_units(tmp_path: Path, planted_results: Plant) -> None:
-    table = catalogue.table(load(planted_results(tmp_path)), "ablation", ["variant", "miou", "latency_s", "delta"])
+    table = catalogue.table(
+        evidence_of(planted_results(tmp_path)), "ablation", ["variant", "miou", "latency_s", "delta"]
+    )
     rows = list(csv.DictReader(io.StringIO(catalogue.written(table, "csv"))))
     assert rows[2]["variant"] == C
     assert float(rows[2]["miou_mean"]) == pytest.approx(0.66, abs=1e-6)
@@ -257,14 +262,14 @@ def test_csv_and_json_hold_the_numbers_unrounded_in_stored_units(tmp_path: Path,
 def test_two_columns_with_one_title_are_told_apart(tmp_path: Path, planted_results: Plant) -> None:
     factors = {"Seeds": ["off", "on"]}
     scores = {"Seeds=off": [0.6, 0.61], "Seeds=on": [0.7, 0.71]}
-    table = catalogue.table(load(planted_results(tmp_path, factors=factors, scores=scores)), "ablation")
+    table = catalogue.table(evidence_of(planted_results(tmp_path, factors=factors, scores=scores)), "ablation")
     assert table.printed()["Seeds"].tolist() == ["✗", "✓"]
     assert table.printed()["Seeds (2)"].tolist() == ["2/2", "2/2"]
 
 
 def test_a_factor_with_the_name_of_a_column_does_not_hide_it(tmp_path: Path, planted_results: Plant) -> None:
     scores = {"n=off": [0.6, 0.61], "n=on": [0.7, None]}
-    results = load(planted_results(tmp_path, factors={"n": ["off", "on"]}, scores=scores))
+    results = evidence_of(planted_results(tmp_path, factors={"n": ["off", "on"]}, scores=scores))
     table = catalogue.table(results, "ablation")
     assert table.chosen[:3] == ("factor n", "miou", "n")
     assert table.printed()["n"].tolist() == ["✗", "✓"]
@@ -273,13 +278,16 @@ def test_a_factor_with_the_name_of_a_column_does_not_hide_it(tmp_path: Path, pla
 
 
 def test_speed_without_comparisons_is_empty_with_a_reason(tmp_path: Path, planted_results: Plant) -> None:
-    assert catalogue.table(load(planted_results(tmp_path)), "speed").absent == "the study plans no comparisons of speed"
+    assert (
+        catalogue.table(evidence_of(planted_results(tmp_path)), "speed").absent
+        == "the study plans no comparisons of speed"
+    )
 
 
 def test_the_files_of_a_report_are_every_table_with_rows_in_three_formats(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    files = files_of(load(planted_results(tmp_path)))
+    files = files_of(evidence_of(planted_results(tmp_path)))
     kinds = {name.partition(".")[2] for name in files}
     assert kinds == {"md", "tex", "csv"}
     assert {"tables/main.tex", "tables/class-effects.csv", "tables/outcomes.md", "methods.md", "methods.tex"} < set(
@@ -292,7 +300,7 @@ def test_a_table_of_many_rows_is_written_as_csv_alone(
     tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catalogue, "MOST_PRINTED", 15)
-    files = files_of(load(planted_results(tmp_path)))
+    files = files_of(evidence_of(planted_results(tmp_path)))
     assert files["tables/outcomes.csv"].count("\n") == 1 + 16
     assert "tables/outcomes.md" not in files
     assert "tables/main.md" in files
@@ -344,5 +352,5 @@ def test_tables_refuse_what_the_page_refuses(tmp_path: Path, planted_results: Pl
     record = folder / "records" / "c1.aaaa1111.json"
     record.write_text(record.read_text().replace("Planted CPU", "Other GPU"))
     with pytest.raises(RecordError, match="different devices"):
-        catalogue.table(load(folder), "cost")
+        catalogue.table(evidence_of(folder), "cost")
     assert np.isnan(NOT_COMPARED["delta"])

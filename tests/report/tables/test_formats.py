@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.records.results import Results, load
+from bench.evidence.evidence import Evidence, evidence_of
 from bench.report.page import methods
 from bench.report.page.page import files
 from bench.report.tables import catalogue, formats, latex
@@ -25,7 +25,7 @@ PACKAGES = "amssymb,array,booktabs,graphicx,longtable,lscape,rotating,textcomp"
 PREAMBLE = rf"\documentclass{{article}}\usepackage{{{PACKAGES}}}\begin{{document}}"
 
 
-def files_of(results: Results) -> dict[str, str]:
+def files_of(results: Evidence) -> dict[str, str]:
     return files(results, catalogue.all_tables(results).values())
 
 
@@ -57,7 +57,7 @@ def test_every_latex_table_of_a_hostile_study_compiles(
 ) -> None:
     if not shutil.which("pdflatex"):
         skip_or_fail("there is no pdflatex: install texlive-latex-base and texlive-latex-recommended")
-    files = files_of(load(hostile))
+    files = files_of(evidence_of(hostile))
     sources = {name: text for name, text in files.items() if name.endswith(".tex")}
     assert len(sources) == 13
     log = compiled(tmp_path, sources)
@@ -74,7 +74,7 @@ def test_no_latex_table_of_a_large_study_runs_off_its_page(
     names = [f"upsampling={a}, head={b}, gate={c}" for a, b, c in itertools.product(*factors.values())]
     scores: dict[str, list[float | str]] = {name: [0.6 + 0.01 * n, 0.61] for n, name in enumerate(names)}
     scores[names[1]] = [0.6, "out_of_memory"]
-    results = load(
+    results = evidence_of(
         planted_results(tmp_path / "study", factors=factors, scores=scores, classes=[f"class {n}" for n in range(11)],
                         boundary_px=(3, 5, 9, 12), costs={names[2]: "out_of_memory"})
     )  # fmt: skip
@@ -124,7 +124,7 @@ def test_ticks_stand_in_the_middle_and_numbers_to_the_right() -> None:
 
 
 def test_markdown_of_a_hostile_study_has_as_many_cells_a_row_as_heads(hostile: Path) -> None:
-    for name, text in files_of(load(hostile)).items():
+    for name, text in files_of(evidence_of(hostile)).items():
         if name.endswith(".md") and name.startswith("tables/"):
             rows = [line for line in text.splitlines() if line.startswith("|")]
             counts = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
@@ -149,7 +149,7 @@ class Texts(HTMLParser):
 
 
 def test_html_is_one_table_in_which_hostile_text_is_text(hostile: Path) -> None:
-    table = catalogue.table(load(hostile), "ablation")
+    table = catalogue.table(evidence_of(hostile), "ablation")
     read = Texts(catalogue.written(table, "html"))
     assert set(read.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td", "strong"}
     assert read.tags.count("tr") == 1 + 4
@@ -158,7 +158,7 @@ def test_html_is_one_table_in_which_hostile_text_is_text(hostile: Path) -> None:
 
 
 def test_methods_are_escaped_in_both_languages(hostile: Path) -> None:
-    said = methods.methods(load(hostile))
+    said = methods.methods(evidence_of(hostile))
     assert "<script>" in said
     assert "<script>" not in methods.as_markdown(said)
     assert methods.as_latex(said).isascii()
@@ -166,7 +166,7 @@ def test_methods_are_escaped_in_both_languages(hostile: Path) -> None:
 
 
 def test_a_table_too_wide_to_read_upright_lies_on_its_side(tmp_path: Path, planted_results: Plant) -> None:
-    results = load(planted_results(tmp_path))
+    results = evidence_of(planted_results(tmp_path))
     wide, narrow = catalogue.table(results, "cost"), catalogue.table(results, "cost", ("variant", "macs"))
     assert r"\begin{sidewaystable}" in catalogue.written(wide, "latex")
     assert r"\begin{table}" in catalogue.written(narrow, "latex")

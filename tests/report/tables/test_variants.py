@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.evidence.variants import numbers
+from bench.evidence.evidence import evidence_of
 from bench.protocol import words
 from bench.records.files import RecordError, write_json
 from bench.records.record import read, write
-from bench.records.results import labels, load
-from bench.report.tables import formats, latex, protocol, variants
+from bench.report.tables import formats, latex, protocol
+from bench.report.tables.variants import ablation_table
 
 Plant = Callable[..., Path]
 A, B, C, D = (
@@ -40,7 +40,7 @@ def half(tmp_path: Path, planted_results: Plant) -> Path:
 
 
 def test_the_ablation_table_reads_as_planted(tmp_path: Path, planted_results: Plant) -> None:
-    table = variants.ablation(load(planted_results(tmp_path)))
+    table = ablation_table(evidence_of(planted_results(tmp_path))).printed()
     assert list(table.columns) == [
         "attention", "upsampling", "mIoU (%) ↑", "Seeds", "Δ mIoU (points)", "Verdict", "Parameters (M) ↓",
         "MACs (G) ↓", "Latency (ms) ↓", "Peak memory (MiB) ↓",
@@ -55,7 +55,7 @@ def test_the_ablation_table_reads_as_planted(tmp_path: Path, planted_results: Pl
 
 
 def test_a_hole_is_counted_and_named_never_averaged_away(half: Path) -> None:
-    table = variants.ablation(load(half))
+    table = ablation_table(evidence_of(half)).printed()
     assert list(table["Seeds"]) == ["2/3", "0/3", "3/3", "1/3"]
     assert table["mIoU (%) ↑"][1] == "— (1 failed, 1 out of memory)"
     assert table["Δ mIoU (points)"][1] == "—"
@@ -66,7 +66,7 @@ def test_a_hole_is_counted_and_named_never_averaged_away(half: Path) -> None:
 
 
 def test_a_timing_beside_other_work_is_left_out_and_marked(half: Path) -> None:
-    table, values = variants.ablation(load(half)), numbers(load(half))
+    table, values = ablation_table(evidence_of(half)).printed(), evidence_of(half).variants
     assert table["Latency (ms) ↓"][2] == "— †"
     assert table["Peak memory (MiB) ↓"][2] == "120.0 †"
     assert values["latency_s_ratio"].isna()[2]
@@ -75,19 +75,19 @@ def test_a_timing_beside_other_work_is_left_out_and_marked(half: Path) -> None:
 
 def test_boundary_f_at_three_pixels_is_shown_where_it_was_measured(tmp_path: Path, planted_results: Plant) -> None:
     head = "Boundary F, 3 px (%) ↑"
-    table = variants.ablation(load(planted_results(tmp_path / "with", boundary_px=(3,))))
+    table = ablation_table(evidence_of(planted_results(tmp_path / "with", boundary_px=(3,)))).printed()
     assert list(table[head]) == ["90.00 ± 0.00"] * 4
-    assert head not in variants.ablation(load(planted_results(tmp_path / "without")))
-    assert head not in variants.ablation(load(planted_results(tmp_path / "other", boundary_px=(5,))))
+    assert head not in ablation_table(evidence_of(planted_results(tmp_path / "without"))).printed()
+    assert head not in ablation_table(evidence_of(planted_results(tmp_path / "other", boundary_px=(5,)))).printed()
 
 
 def test_tolerances_of_the_study_are_among_the_numbers(tmp_path: Path, planted_results: Plant) -> None:
-    values = numbers(load(planted_results(tmp_path, boundary_px=(2,))))
+    values = evidence_of(planted_results(tmp_path, boundary_px=(2,))).variants
     assert values["boundary_f_2px_mean"].tolist() == pytest.approx([0.9] * 4)
 
 
 def test_numbers_are_unrounded_and_in_stored_units(tmp_path: Path, planted_results: Plant) -> None:
-    row = numbers(load(planted_results(tmp_path))).iloc[3]
+    row = evidence_of(planted_results(tmp_path)).variants.iloc[3]
     assert row["miou_mean"] == pytest.approx((0.640 + 0.665 + 0.662) / 3, abs=1e-6)
     assert row["latency_s"] == 0.035
     assert row["parameters_ratio"] == 2
@@ -96,22 +96,27 @@ def test_numbers_are_unrounded_and_in_stored_units(tmp_path: Path, planted_resul
 
 def test_zero_records_give_a_table_of_dashes(tmp_path: Path, planted_results: Plant) -> None:
     nothing = {name: [None, None] for name in (A, B, C, D)}
-    table = variants.ablation(load(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D)))))
+    table = ablation_table(
+        evidence_of(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D))))
+    ).printed()
     assert list(table["Seeds"]) == ["0/2"] * 4
     assert set(table["mIoU (%) ↑"]) | set(table["Latency (ms) ↓"]) == {"—"}
 
 
 def test_a_study_without_factors_names_its_variant(tmp_path: Path, planted_results: Plant) -> None:
-    table = variants.ablation(load(planted_results(tmp_path, factors={}, scores={"only": [0.5, 0.6]})))
+    table = ablation_table(evidence_of(planted_results(tmp_path, factors={}, scores={"only": [0.5, 0.6]}))).printed()
     assert list(table["Variant"]) == ["only"]
     assert list(table["Verdict"]) == ["baseline"]
 
 
 def test_a_stage_that_is_not_planned_has_no_columns(tmp_path: Path, planted_results: Plant) -> None:
-    table = variants.ablation(load(planted_results(tmp_path / "c", stages=["cost"])))
+    table = ablation_table(evidence_of(planted_results(tmp_path / "c", stages=["cost"]))).printed()
     assert "mIoU (%) ↑" not in table
     assert "Latency (ms) ↓" in table
-    assert "Latency (ms) ↓" not in variants.ablation(load(planted_results(tmp_path / "q", stages=["quality"])))
+    assert (
+        "Latency (ms) ↓"
+        not in ablation_table(evidence_of(planted_results(tmp_path / "q", stages=["quality"]))).printed()
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,7 +139,7 @@ def test_latencies_of_two_devices_are_refused_naming_both(tmp_path: Path, plante
     record = folder / "records" / "c1.aaaa1111.json"
     record.write_text(record.read_text().replace("Planted CPU", "Other GPU"))
     with pytest.raises(RecordError, match="different devices in one comparison: Other GPU; Planted CPU"):
-        variants.ablation(load(folder))
+        ablation_table(evidence_of(folder)).printed()
 
 
 def test_latencies_under_other_numbers_of_threads_are_refused_on_the_same_device(
@@ -144,7 +149,7 @@ def test_latencies_under_other_numbers_of_threads_are_refused_on_the_same_device
     path = folder / "records" / "c1.aaaa1111.json"
     path.write_text(path.read_text().replace("Planted CPU, 1 threads", "Planted CPU, 8 threads"))
     with pytest.raises(RecordError, match="Planted CPU, 1 threads; Planted CPU, 8 threads"):
-        variants.ablation(load(folder))
+        ablation_table(evidence_of(folder)).printed()
 
 
 def test_one_variant_timed_on_two_machines_is_refused(tmp_path: Path, planted_results: Plant) -> None:
@@ -153,65 +158,51 @@ def test_one_variant_timed_on_two_machines_is_refused(tmp_path: Path, planted_re
     other = {**record.environment, "device": "Other GPU"}
     write(replace(record, key="c0-gpu", environment=other), folder / "records")
     with pytest.raises(RecordError, match="Other GPU; Planted CPU"):
-        variants.ablation(load(folder))
+        ablation_table(evidence_of(folder)).printed()
 
 
 def test_only_a_resolved_improvement_stands_out(tmp_path: Path, planted_results: Plant) -> None:
-    bold = variants.emphasis(load(planted_results(tmp_path)))
+    bold = ablation_table(evidence_of(planted_results(tmp_path))).emphasis()
     assert list(bold["mIoU (%) ↑"]) == [False, False, True, True]
     assert int(bold.to_numpy().sum()) == 2
 
 
 def test_short_labels_say_what_differs_from_the_baseline(tmp_path: Path, planted_results: Plant) -> None:
-    assert labels(load(planted_results(tmp_path))) == {
+    assert evidence_of(planted_results(tmp_path)).labels == {
         A: "baseline", B: "upsampling=jpu", C: "attention=on", D: "attention=on + upsampling=jpu",
     }  # fmt: skip
 
 
 def test_labels_that_would_say_the_same_give_way_to_full_names(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
-    plan = dict(load(folder).plan)
-    plan["cells"] = [{**cell, "levels": {"attention": "off", "upsampling": "jpu"}} for cell in plan["cells"]]
+    plan = evidence_of(folder).results.plan.as_json()
+    plan["trials"] = [{**cell, "levels": {"attention": "off", "upsampling": "jpu"}} for cell in plan["trials"]]
     write_json(plan, folder / "study.json")
-    assert labels(load(folder)) == {A: "baseline", B: B, C: C, D: D}
-
-
-def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
-    assert words.signed(-0.00001, "miou") == "0.00"
-    assert words.signed(-0.0123, "miou") == "−1.23"
-    assert words.interval(float("nan"), float("nan"), "miou") == ""
-
-
-def test_class_means_are_variants_by_classes(half: Path) -> None:
-    table = variants.per_class(load(half))
-    assert list(table.index) == ["baseline", "upsampling=jpu", "attention=on", "attention=on + upsampling=jpu"]
-    assert list(table.columns) == ["road", "pole", "sky"]
-    assert table.loc["attention=on", "pole"] == pytest.approx(0.66, abs=1e-5)
-    assert table.loc["upsampling=jpu"].isna().all()
+    assert evidence_of(folder).labels == {A: "baseline", B: B, C: C, D: D}
 
 
 def test_every_planned_cell_has_an_outcome(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(
         tmp_path, scores={A: [0.6, "diverged"], B: [None, "failed"], C: [0.6, 0.6]}, excluded={D: "JPU needs stride 32"}
     )
-    results = load(folder)
-    table = protocol.outcomes(results)
-    assert len(table) == len(results.plan["cells"]) == 3 * 3 + 2
+    evidence = evidence_of(folder)
+    table = protocol.outcomes(evidence)
+    assert len(table) == len(evidence.results.plan.trials) == 3 * 3 + 2
     assert list(table["Outcome"])[:5] == ["done", "diverged", "done", "missing", "failed"]
     assert list(table["Reason"])[-2:] == ["JPU needs stride 32"] * 2
     assert list(table["Seed"])[-1] == "—"
-    assert list(protocol.tracebacks(results)) == ["q1s1.aaaa1111.json"]
+    assert list(protocol.tracebacks(evidence.results)) == ["q1s1.aaaa1111.json"]
 
 
 def test_provenance_names_uncommitted_changes_and_differing_values(tmp_path: Path, planted_results: Plant) -> None:
-    table = protocol.provenance(load(planted_results(tmp_path, environment={"threads": 2}))).set_index("Fact")
+    table = protocol.provenance(evidence_of(planted_results(tmp_path, environment={"threads": 2}))).set_index("Fact")
     assert table.loc["commit", "quality trials"] == "c0ffee0c0ffe (with uncommitted changes)"
     assert list(table.loc["threads"]) == ["1", "2"]
     assert table.loc["bench.numpy", "cost trials"] == "2.4.6"
 
 
 def test_recipe_and_protocol_are_tables_of_plain_values(tmp_path: Path, planted_results: Plant) -> None:
-    results = load(planted_results(tmp_path))
+    results = evidence_of(planted_results(tmp_path))
     assert protocol.recipe(results).set_index("Setting")["Value"].to_dict() == {
         "crop_px": "[64, 64]", "iterations": "100", "optimiser.name": "SGD", "optimiser.lr": "0.01",
     }  # fmt: skip
@@ -226,8 +217,8 @@ def test_markdown_escapes_what_it_would_act_on_and_bolds_what_is_resolved(
 ) -> None:
     factors = {"a|b_c": ["<off>", "*on*"]}
     scores = {"a|b_c=<off>": [0.60, 0.61], "a|b_c=*on*": [0.70, 0.7101]}
-    results = load(planted_results(tmp_path, factors=factors, scores=scores, stages=["quality"]))
-    lines = formats.markdown(variants.ablation(results), variants.emphasis(results)).splitlines()
+    results = evidence_of(planted_results(tmp_path, factors=factors, scores=scores, stages=["quality"]))
+    lines = formats.markdown(ablation_table(results).printed(), ablation_table(results).emphasis()).splitlines()
     assert len(lines) == 4
     assert lines[0].replace(" ", "").startswith(r"|a\|b\_c|mIoU(%)↑|")
     assert r"\<off\>" in lines[2]
@@ -239,8 +230,8 @@ def test_latex_escapes_every_special_character(tmp_path: Path, planted_results: 
     level = r"a&b%c$d#e_f{g}h~i^j\k<l"
     factors = {"neck": ["x", level]}
     scores = {"neck=x": [0.6], f"neck={level}": [0.7]}
-    results = load(planted_results(tmp_path, factors=factors, scores=scores))
-    text = latex.latex(variants.ablation(results), variants.emphasis(results), "50 % & more")
+    results = evidence_of(planted_results(tmp_path, factors=factors, scores=scores))
+    text = latex.latex(ablation_table(results).printed(), ablation_table(results).emphasis(), "50 % & more")
     escaped = r"a\&b\%c\$d\#e\_f\{g\}h\textasciitilde{}i\textasciicircum{}j\textbackslash{}k\textless{}l"
     assert escaped in text
     assert r"\caption{50 \% \& more}" in text
@@ -249,8 +240,8 @@ def test_latex_escapes_every_special_character(tmp_path: Path, planted_results: 
 
 
 def test_latex_of_ticks_and_bold_compiles_to_known_symbols(tmp_path: Path, planted_results: Plant) -> None:
-    results = load(planted_results(tmp_path))
-    lines = latex.latex(variants.ablation(results), variants.emphasis(results), "x").splitlines()
+    results = evidence_of(planted_results(tmp_path))
+    lines = latex.latex(ablation_table(results).printed(), ablation_table(results).emphasis(), "x").splitlines()
     assert lines[11].startswith(
         r"    {}$\checkmark$ & dilated & \textbf{66.00 $\pm$ 1.05} & 3/3 & +5.00 [+4.75, +5.25]"
     )
@@ -260,7 +251,7 @@ def test_latex_of_ticks_and_bold_compiles_to_known_symbols(tmp_path: Path, plant
 def test_a_noisy_latency_is_kept_and_marked(tmp_path: Path, planted_results: Plant) -> None:
     steady, noisy = [0.010] * 40, [0.010] * 20 + [0.014] * 20
     folder = planted_results(tmp_path, costs={A: {"latency_s": steady}, B: {"latency_s": noisy}})
-    table = variants.ablation(load(folder))
+    table = ablation_table(evidence_of(folder)).printed()
     latencies = next(table[head] for head in table.columns if head.startswith("Latency"))
     assert latencies[0] == "10.0"
     assert latencies[1] == "12.0 ‡ (×1.20)"

@@ -1,0 +1,163 @@
+"""The conclusions that a set of results allows, each drawn once: tables, figures, findings and exports read them here.
+
+:class:`Evidence` only arranges what the other modules of this folder compute, and remembers it. No torch, no ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from bench.evidence import classes, confounds, effects, images, published, speedups, variants
+from bench.evidence.confounds import VariantPair
+from bench.evidence.contrasts import Contrast, contrasts, squares
+from bench.evidence.effects import Resolution
+from bench.evidence.variants import Front
+from bench.protocol.columns import JUDGED
+from bench.records.results import Results, labels, levels_of, load
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What may be concluded from a set of results.
+
+    Every conclusion is computed when it is first asked for, and kept. The tables are shared by all who read them:
+    derive a table of your own with ``assign`` rather than change one of these.
+
+    Attributes:
+        results: the plan and the records that the conclusions rest on.
+    """
+
+    results: Results
+
+    @cached_property
+    def labels(self) -> Mapping[str, str]:
+        """Variant -> its short name, such as ``attention=on + gate=on``; ``baseline`` for the baseline."""
+        return labels(self.results)
+
+    @cached_property
+    def levels(self) -> Mapping[str, Mapping[str, str]]:
+        """Variant -> factor -> its level."""
+        return levels_of(self.results)
+
+    @cached_property
+    def contrasts(self) -> Sequence[Contrast]:
+        """The comparisons that the plan allows; see :mod:`bench.evidence.contrasts`."""
+        return contrasts(self.results, self.labels, self.levels)
+
+    @cached_property
+    def differences(self) -> Sequence[Mapping[int, float]]:
+        """For each of :attr:`contrasts`: seed -> its difference in mIoU, a fraction."""
+        return effects.by_seed(self.contrasts, self.results.scores(JUDGED))
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """One row a contrast, judged by mIoU, columns :data:`bench.evidence.effects.COLUMNS`."""
+        return effects.effects(self.results, self.contrasts, JUDGED)
+
+    @cached_property
+    def resolution(self) -> Resolution | None:
+        """The differences that the study could have resolved; ``None`` where no variant has a spread over seeds."""
+        return effects.resolution(self.effects)
+
+    def squares(self, first: str, second: str) -> Mapping[tuple[str, str], Sequence[str]]:
+        """For each pair of levels of two factors: its variants, one for each setting of the other factors."""
+        return squares(self.results, self.levels, first, second)
+
+    @cached_property
+    def variants(self) -> pd.DataFrame:
+        """One row a variant: levels, seeds, quality, its difference to the baseline, costs and their ratios.
+
+        Raises:
+            RecordError: for latencies of different devices.
+        """
+        return variants.numbers(self.results, self.effects, self.levels)
+
+    def best(self, name: str) -> str:
+        """The variant that is resolved to be the best by a quality column; empty for none."""
+        return variants.best(self.results, name)
+
+    def front(self, cost: str) -> Front:
+        """The variants by mIoU and a column of cost, with their places on the Pareto front."""
+        return variants.front(self.results, cost)
+
+    @cached_property
+    def latency_quartiles(self) -> Mapping[str, tuple[float, float]]:
+        """Variant -> the first and third quartile of its latency in seconds."""
+        return variants.latency_quartiles(self.results)
+
+    @cached_property
+    def most_telling(self) -> Sequence[str]:
+        """The variants with a score: the baseline, then those resolved from it, then the others, each by mean mIoU."""
+        return variants.most_telling(self.results, self.effects)
+
+    @cached_property
+    def classes(self) -> pd.DataFrame:
+        """One row a variant and class: IoU over seeds, columns :data:`bench.evidence.classes.SCORES`."""
+        return classes.scores(self.results)
+
+    @cached_property
+    def class_effects(self) -> pd.DataFrame:
+        """One row a variant and class: IoU minus the baseline's, columns :data:`bench.evidence.classes.DIFFERENCES`."""
+        return classes.differences(self.results, self.labels)
+
+    @cached_property
+    def best_by_class(self) -> Mapping[str, str]:
+        """Class -> the variant that is resolved to be the best by its IoU; empty for none."""
+        return variants.best_of_each(classes.iou_by_seed(self.results), "higher")
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """One row a variant, compared with the baseline image by image; columns :data:`bench.evidence.images.COLUMNS`.
+
+        Raises:
+            RecordError: for an artifact that cannot be read.
+        """
+        return images.comparisons(self.results, self.labels)
+
+    @cached_property
+    def speedups(self) -> pd.DataFrame:
+        """One row a planned comparison of speed, as :func:`bench.evidence.speedups.frame` describes."""
+        return speedups.frame(self.results)
+
+    @cached_property
+    def crossings(self) -> pd.DataFrame:
+        """Where the ratio of each comparison of speed crosses 1, as :func:`bench.evidence.speedups.crossing_table`."""
+        return speedups.crossing_table(self.speedups)
+
+    @cached_property
+    def confounds(self) -> pd.DataFrame:
+        """One row a difference between two compared sides; columns :data:`bench.evidence.confounds.COLUMNS`."""
+        return confounds.differences(self.results, self.labels, self.levels)
+
+    @property
+    def confounded(self) -> Sequence[str]:
+        """The comparisons whose sides differ beyond the factors, or were measured in different environments."""
+        return confounds.confounded(self.confounds)
+
+    @property
+    def in_doubt(self) -> Sequence[str]:
+        """The variants and comparisons with timings that were not alone, noisy or not steady."""
+        return confounds.in_doubt(self.confounds)
+
+    def undeclared(self, pairs: Iterable[VariantPair]) -> str:
+        """What differs between the sides of these pairs beyond the factors, as a sentence; empty for nothing."""
+        return confounds.sentence(self.results, pairs)
+
+    @cached_property
+    def published(self) -> pd.DataFrame:
+        """One row a published value of a variant beside ours; columns :data:`bench.evidence.published.MATCHED`."""
+        return published.matched(self.results)
+
+
+def evidence_of(folder: str | Path) -> Evidence:
+    """The evidence that a results folder holds.
+
+    Raises:
+        RecordError: for a folder without ``study.json``, unreadable records or two records of one trial.
+    """
+    return Evidence(load(folder))

@@ -1,0 +1,761 @@
+"""The normal form of a piece of code: what it computes, without how it is written.
+
+Left out are comments, docstrings, layout, annotations that nothing reads, and the texts of errors, logs and progress.
+Local variables are numbered in the order in which they occur. A reference to a definition of this project is a token
+of its own, so that neither its name nor its module counts; what belongs to an installed distribution is written with
+its dotted path. The form does not depend on the version of Python: it is not that of :func:`ast.dump`.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from .meaning import Meaning, Scope, counted, is_private
+from .pieces import ANNOTATION, Payload, Piece, Private, Reading, Text
+from .source import Bound, External, Module, Target, Unit, Whole, bound_names, evaluated_outside, is_text, local_path
+
+SKIPPED = frozenset(
+    {"ctx", "type_comment", "kind", "type_params", "annotation", "returns", "lineno", "col_offset", "decorator_list"}
+)
+LOOKERS = frozenset({"getattr", "hasattr", "setattr", "delattr", "vars"})
+READERS_OF_FILES = frozenset({"numpy.load", "torch.load", "pandas.read_csv", "json.load", "io.open"})
+WHOLE_NAMESPACE = frozenset({"eval", "exec", "compile", "globals", "locals", "__import__"})
+HINT_READERS = frozenset(
+    {"typing.get_type_hints", "inspect.signature", "inspect.get_annotations", "inspect.getfullargspec"}
+)
+NEUTRAL = "neutral"
+"""In the metadata of a field: the value at which it leaves everything as it was before there was such a field."""
+FIELD_MARKS = frozenset({"ClassVar", "InitVar", "KW_ONLY"})
+PATH = re.compile(r"[\w./\\-]+\.\w{1,8}")
+
+
+class Writer(Meaning):
+    """Writes one unit, or some statements of a module, in their normal form.
+
+    Args:
+        reading: how to read.
+        module: where the code stands.
+    """
+
+    def __init__(self, reading: Reading, module: Module) -> None:
+        super().__init__(reading, module)
+        self.piece = Piece()
+        self.selves: list[str | None] = [None]
+        self.count = 0
+        self.uses: dict[int, int] = {}
+        self.own: Unit | None = None
+        self.single = False
+
+    # Texts of units
+
+    def unit(self, unit: Unit) -> Text:
+        """The normal form of a unit; of a class, its private methods apart."""
+        statement = unit.single
+        self.single = isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        if isinstance(statement, ast.ClassDef):
+            self.own = self.module.bound(unit.names[0])
+            return self._class_text(statement)
+        for each in unit.statements:
+            self.statement(each)
+        return Text(self.piece)
+
+    def defaults(self, node: ast.ClassDef) -> Piece:
+        """The defaults of a class of plain values, but for fields at the neutral value that they declare."""
+        for statement in node.body:
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and statement.value is not None
+                and not _is_neutral(statement.value)
+            ):
+                self.put(ast.unparse(statement.target))
+                self.node(statement.value)
+        return self.piece
+
+    def loose(self, statement: ast.stmt) -> Piece:
+        """The normal form of a top-level statement that binds nothing."""
+        self.statement(statement)
+        return self.piece
+
+    def _class_text(self, node: ast.ClassDef) -> Text:
+        inherited = self.inherited_names(node)
+        bound_once = counted(name for statement in node.body for name in bound_names(statement))
+        may_split = inherited is not None and all(self.has_no_effect(each) for each in node.decorator_list)
+        apart: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
+        kept = set()
+        for statement in node.body:
+            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)) and is_private(statement.name):
+                own = inherited is not None and statement.name not in inherited
+                pure = all(self.has_no_effect(each) for each in statement.decorator_list)
+                if may_split and own and pure and bound_once[statement.name] == 1:
+                    apart.append(statement)
+                else:
+                    kept.add(statement.name)
+        self._class(node, without=apart)
+        main, methods = self.piece, {}
+        scope = Scope(is_class=True, local=dict.fromkeys(bound_once))
+        for method in apart:
+            self.piece, self.count, self.uses = Piece(), 0, {}
+            with self._inside(scope):
+                self._function(method, is_method=True)
+            methods[method.name] = self.piece
+        self.piece = main
+        return Text(main, methods, frozenset(kept | (inherited or set())))
+
+    def put_targets(self, targets: Iterable[Target]) -> None:
+        for target in targets:
+            if isinstance(target, External):
+                self._external(target.path)
+            elif isinstance(target, Bound) and target.unit in self.reading.reports:
+                self.put("report")
+            else:
+                self.piece.tokens.append(target)
+
+    def _external(self, path: str) -> None:
+        self.put(f"X:{path}")
+        self.piece.facts.packages.add(path.partition(".")[0])
+        if path == "sys.modules":
+            self._undecided("sys.modules is read", beside=True)
+        if path.startswith(("os.environ", "os.getenv")):
+            self._note_only("an environment variable is read; its value does not count")
+        if path.startswith(("importlib.resources", "pkgutil.")):
+            self._note_only("a file is found by its package; its content does not count")
+        if path.startswith(("inspect.getsource", "inspect.currentframe", "sys._getframe", "inspect.getmembers")):
+            self._undecided(f"{path} reads the code itself")
+
+    def put(self, token: str) -> None:
+        self.piece.tokens.append(token)
+
+    def _undecided(self, why: str, *, beside: bool = False, node: ast.AST | None = None) -> None:
+        """Count everything that may be meant: this module, or every module beside it."""
+        line = getattr(node or self.at, "lineno", 0)
+        note = f"{self.project.file_label(self.module.name)}:{line} {why}"
+        self.piece.facts.notes[note] = None
+        for name in self.project.files_beside(self.module.name) if beside else [self.module.name]:
+            self.piece.tokens.append(Whole(name))
+
+    at: ast.AST | None = None
+
+    # Nodes
+
+    def node(self, node: ast.AST) -> None:
+        special = getattr(self, f"_write_{type(node).__name__.lower()}", None)
+        if isinstance(node, (ast.stmt, ast.expr)):
+            self.at = node
+        if special is not None:
+            special(node)
+        else:
+            self._plainly(node)
+
+    def _plainly(self, node: ast.AST) -> None:
+        self.put(f"({type(node).__name__}")
+        for name, value in ast.iter_fields(node):
+            if name in SKIPPED or value is None or value == []:
+                continue
+            self.put(f"{name}=")
+            self._value(value)
+        self.put(")")
+
+    def _value(self, value: Any) -> None:
+        if isinstance(value, ast.AST):
+            self.node(value)
+        elif isinstance(value, list):
+            if value and isinstance(value[0], ast.stmt):
+                self.block(value)
+            else:
+                for each in value:
+                    self._value(each)
+        else:
+            self.put(_spelled(value))
+
+    def statement(self, node: ast.stmt) -> None:
+        if not is_text(node):
+            self.node(node)
+
+    def block(self, statements: Sequence[ast.stmt]) -> None:
+        self.put("{")
+        for each in statements:
+            self.statement(each)
+        self.put("}")
+
+    def _write_constant(self, node: ast.Constant) -> None:
+        self.put(_spelled(node.value))
+        choice = getattr(node, "choice", None)
+        if choice is not None:
+            self.piece.facts.choices.add(choice)
+        if isinstance(node.value, str):
+            if is_private(node.value):
+                self.piece.facts.texts.add(node.value)
+            path = local_path(self.module, node.value) if PATH.fullmatch(node.value) else None
+            if path is not None:
+                self.put(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}")
+
+    def _write_unaryop(self, node: ast.UnaryOp) -> None:
+        value = node.operand.value if isinstance(node.operand, ast.Constant) else None
+        if isinstance(node.op, ast.USub) and isinstance(value, (int, float)) and not isinstance(value, bool):
+            self.put(_spelled(-value))
+        else:
+            self._plainly(node)
+
+    def _write_joinedstr(self, node: ast.JoinedStr) -> None:
+        self.put("(JoinedStr")
+        text = ""
+        for each in node.values:
+            if isinstance(each, ast.Constant):
+                text += str(each.value)
+                continue
+            if text:
+                self.put(_spelled(text))
+            text = ""
+            self.node(each)
+        if text:
+            self.put(_spelled(text))
+        self.put(")")
+
+    def _write_name(self, node: ast.Name) -> None:
+        kind, scope = self.find(node.id)
+        if kind == "local" and scope is not None:
+            self._local(scope, node.id)
+        elif kind == "argument":
+            self.put(f"A:{node.id}")
+        elif kind == "alias" and scope is not None:
+            self.put_targets(scope.aliases[node.id])
+        else:
+            if kind == "class":
+                self.put(f"C:{node.id}")
+                if isinstance(node.ctx, ast.Load):  # it may be read before the class binds it
+                    self.put_targets(self.at_module(node.id))
+                return
+            targets = self.at_module(node.id)
+            if targets:
+                self.put_targets(targets)
+                return
+            self.put(f"N:{node.id}")
+            if node.id == "__file__":
+                self._note_only("a file is found by __file__; files beside it count only where a text names them")
+            elif node.id in ("__name__", "__qualname__", "__package__", "__spec__"):
+                self.piece.facts.all_names = True
+            elif node.id in LOOKERS and hasattr(builtins, node.id):  # not called: handed on
+                self.piece.facts.computed_read = self.piece.facts.computed_write = True
+            elif node.id in WHOLE_NAMESPACE and hasattr(builtins, node.id):
+                self._undecided(f"{node.id}() may reach every name")
+            elif not hasattr(builtins, node.id) and not node.id.startswith("__"):
+                self._unknown_name(node.id)
+
+    def _note_only(self, why: str) -> None:
+        note = f"{self.project.file_label(self.module.name)}:{getattr(self.at, 'lineno', 0)} {why}"
+        self.piece.facts.notes[note] = None
+
+    def _unknown_name(self, name: str) -> None:
+        if self.module.stars:
+            self._note_only(f"{name} comes from nowhere that can be seen")
+
+    def _local(self, scope: Scope, name: str) -> None:
+        if scope.keeps_names:
+            self.put(f"L:{name}")
+            return
+        number = scope.local[name]
+        if number is None:
+            number = scope.local[name] = self.count
+            self.count += 1
+        self.uses[number] = self.uses.get(number, 0) + 1
+        self.put(f"L{number}")
+
+    def _binding(self, name: str) -> None:
+        """A name that is bound without a Name node: an exception, an import, a nested function."""
+        self._write_name(ast.Name(name, ast.Store()))
+
+    def _write_attribute(self, node: ast.Attribute) -> None:
+        targets = self.resolve(node)
+        if targets is not None:
+            self.put_targets(targets)
+            return
+        self.put("(Attribute")
+        self.node(node.value)
+        self.at = node
+        self._attribute_name(node.attr, self.own if self._is_own(node.value) else None)
+        facts = self.piece.facts
+        if isinstance(node.ctx, ast.Load):
+            facts.loads.add(node.attr)
+            is_type = isinstance(node.value, ast.Call) and self.builtin_called(node.value) == "type"
+            if (node.attr in ("__name__", "__qualname__") and is_type) or node.attr == "__class__":
+                facts.class_names = True
+                if node.attr == "__class__" and self._is_own(node.value):
+                    self._own_class()
+            elif node.attr in ("__name__", "__qualname__", "__module__", "__doc__", "__code__", "__mro__", "__bases__"):
+                facts.all_names = True
+            elif node.attr == "__dict__":
+                facts.computed_read = facts.computed_write = True
+            elif node.attr == "__subclasses__":
+                self._undecided("all subclasses are read", beside=True)
+            elif node.attr == "__annotations__":
+                facts.hints = True
+        elif not (isinstance(node.value, ast.Name) and node.value.id == self.selves[-1]):
+            facts.stores.add(node.attr)
+        self.put(")")
+
+    def _attribute_name(self, name: str, owner: Unit | None) -> None:
+        if is_private(name):
+            self.piece.tokens.append(Private(name, owner))
+        else:
+            self.put(f".{name}")
+
+    # Calls
+
+    def _write_call(self, node: ast.Call) -> None:
+        builtin, external = self.builtin_called(node), self.external_called(node)
+        if external == "typing.cast" and len(node.args) == 2:
+            self.node(node.args[1])
+            return
+        if external == "logging.getLogger":
+            self._external("logging.getLogger")
+            return
+        targets = self.resolve(node.func)
+        if targets and all(isinstance(each, Bound) and each.unit in self.reading.reports for each in targets):
+            self._only_effects(node)
+            return
+        if builtin in ("getattr", "hasattr", "setattr", "delattr") and len(node.args) >= 2:
+            if self._by_name(node, builtin):
+                return
+        elif builtin in ("vars", "dir") and not node.args:
+            self._undecided(f"{builtin}() may reach every name")
+        elif builtin in ("vars", "dir"):
+            self.piece.facts.computed_read = self.piece.facts.computed_write = True
+        elif external in ("importlib.import_module",) or builtin == "__import__":
+            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+                name = node.args[0].value
+                if not name.startswith(".") and len(node.args) == 1:
+                    self.put_targets([self.project.target(name)])
+                    self.piece.facts.modules[name] = None
+                    return
+            self._undecided("a module is imported by a computed name", beside=True)
+        elif external is not None and external.startswith(("importlib.util.spec_from", "runpy.", "pkgutil.")):
+            self._undecided("a module is imported by a computed name", beside=True)
+        elif external is not None and external.startswith("subprocess."):
+            self._note_only("another program is started; what it does is not followed")
+        elif external in HINT_READERS:
+            self.piece.facts.hints = True
+        elif external in ("operator.attrgetter", "operator.methodcaller"):
+            self._named_by(node.args)
+        if builtin in LOOKERS:
+            self.put("(Call")
+            self.put(f"N:{builtin}")
+            for each in [*node.args, *node.keywords]:
+                self.node(each)
+            self.put(")")
+        else:
+            self._plainly(node)
+        if builtin == "type" and len(node.args) == 1 and self._is_own(node.args[0]):
+            self._own_class()
+        if external in READERS_OF_FILES or builtin == "open":
+            self._note_file(node)
+
+    def _own_class(self) -> None:
+        """The class that is written, as a value: it may make another object of its kind."""
+        if self.own is not None:
+            self.put_targets([Bound(self.own, self.own.names[0])])
+
+    def _note_file(self, node: ast.Call) -> None:
+        first = node.args[0] if node.args else None
+        named = first.value if isinstance(first, ast.Constant) else None
+        if isinstance(named, str) and local_path(self.module, named) is None:
+            self._note_only(f"the file {named} is read; its content does not count")
+
+    def _named_by(self, names: Sequence[ast.expr]) -> None:
+        for name in names:
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                self.piece.facts.loads.update(name.value.split("."))
+            else:
+                self.piece.facts.computed_read = True
+
+    def _by_name(self, node: ast.Call, builtin: str) -> bool:
+        """An attribute by ``getattr`` and the like; whether all is written already."""
+        receiver, name = node.args[0], node.args[1]
+        targets = self.resolve(receiver)
+        facts = self.piece.facts
+        if isinstance(name, ast.Constant) and isinstance(name.value, str):
+            if targets and not any(isinstance(each, Bound) for each in targets) and builtin in ("getattr", "hasattr"):
+                self.put_targets(t for each in targets for t in self.project.attribute(each, name.value))
+            (facts.loads if builtin in ("getattr", "hasattr") else facts.stores).add(name.value)
+            return False
+        whole = [each for each in targets or () if isinstance(each, Whole)]
+        if whole:
+            self._undecided(f"an attribute of {whole[0].module} is read by a computed name")
+        elif (targets and all(isinstance(each, External) for each in targets)) or (
+            isinstance(receiver, ast.Name) and self._is_plain(receiver.id)
+        ):
+            pass
+        elif (known := self._texts_in(name)) is not None:
+            (facts.loads if builtin in ("getattr", "hasattr") else facts.stores).update(known)
+            facts.texts.update(each for each in known if is_private(each))
+        elif builtin in ("getattr", "hasattr") and self._is_own(receiver):
+            assert self.own is not None
+            facts.computed_self.add(self.own)
+        elif builtin in ("getattr", "hasattr"):
+            facts.computed_read = True
+        else:
+            facts.computed_write = True
+        return False
+
+    def _is_own(self, node: ast.expr) -> bool:
+        """Whether an expression is the object of the class that is written."""
+        return self.own is not None and isinstance(node, ast.Name) and node.id == self.selves[-1]
+
+    def _texts_in(self, node: ast.expr) -> list[str] | None:
+        """The constant texts that a loop variable takes, one after the other; ``None`` where that cannot be told."""
+        if not isinstance(node, ast.Name):
+            return None
+        for scope in reversed(self.scopes):
+            if node.id in scope.texts:
+                return scope.texts[node.id]
+            if node.id in scope.local or node.id in scope.arguments:
+                return None
+        return None
+
+    def _is_plain(self, name: str) -> bool:
+        """Whether a name is a parameter that is annotated as a plain value."""
+        kind, scope = self.find(name)
+        return kind == "argument" and scope is not None and scope.types.get(name) in self.reading.plain
+
+    # Texts that do not count
+
+    def _write_expr(self, node: ast.Expr) -> None:
+        if isinstance(node.value, ast.Call) and self.is_message(node.value):
+            self._only_effects(node.value)
+        elif isinstance(node.value, ast.Call) and self.tells(node.value):
+            self.put("(Expr")
+            self.node(node.value.func)
+            for each in [*node.value.args, *(word.value for word in node.value.keywords)]:
+                if not isinstance(each, ast.Constant) or not isinstance(each.value, str):
+                    self.node(each)
+            self.put(")")
+        else:
+            self._plainly(node)
+
+    def _only_effects(self, call: ast.Call) -> None:
+        """The calls in the arguments of a message that may do more than make text."""
+        kept = [part for each in [*call.args, *(word.value for word in call.keywords)] for part in self.effective(each)]
+        if kept:
+            self.put("(message")
+            for part in kept:
+                self.node(part)
+            self.put(")")
+
+    def _write_raise(self, node: ast.Raise) -> None:
+        self.put("(Raise")
+        if isinstance(node.exc, ast.Call):
+            self.node(node.exc.func)
+            targets = self.resolve(node.exc.func)
+            builtin = self.builtin_called(node.exc)
+            outer, self.piece = self.piece, Piece()
+            for each in [*node.exc.args, *node.exc.keywords]:
+                self.node(each)
+            inner, self.piece = self.piece, outer
+            if inner.tokens:
+                raised = targets[0] if targets and len(targets) == 1 else builtin
+                self.piece.tokens.append(Payload(raised, inner))
+        elif node.exc is not None:
+            self.node(node.exc)
+        self.put(")")
+
+    def _write_assert(self, node: ast.Assert) -> None:
+        self.put("(Assert")
+        self.node(node.test)
+        self.put(")")
+
+    def _write_excepthandler(self, node: ast.ExceptHandler) -> None:
+        self.put("(except")
+        if node.type is not None:
+            self.node(node.type)
+        self.put(";")
+        number = None
+        if node.name is not None:
+            self._binding(node.name)
+            kind, scope = self.find(node.name)
+            number = scope.local[node.name] if kind == "local" and scope is not None else None
+        before = self.uses.get(number, 0) if number is not None else 0
+        self.block(node.body)
+        read = node.name is not None and (number is None or self.uses.get(number, 0) > before)
+        if read:
+            self._note_handler(node.type)
+        self.put(")")
+
+    def _note_handler(self, node: ast.expr | None) -> None:
+        handlers = self.piece.facts.handlers
+        for each in node.elts if isinstance(node, ast.Tuple) else [node]:
+            targets = None if each is None else self.resolve(each)
+            if targets:
+                handlers.update(targets)
+            elif isinstance(each, ast.Name) and self.is_builtin(each.id):
+                handlers.add(each.id)
+            else:
+                handlers.add("BaseException" if each is None else None)
+
+    # Bindings
+
+    def _write_import(self, node: ast.Import | ast.ImportFrom) -> None:
+        self.piece.facts.modules.update(dict.fromkeys(self.module.imported_modules(node)))
+        names = [alias.asname or alias.name.partition(".")[0] for alias in node.names if alias.name != "*"]
+        if all(self.find(name)[0] == "alias" for name in names) and self.scopes:
+            return
+        self.put("(Import")
+        for alias in node.names:
+            if alias.name == "*":
+                self.put("*")
+                assert isinstance(node, ast.ImportFrom)
+                self.put_targets([self.project.target(self.module.absolute(node))])
+                continue
+            self.put_targets(self.project.imported(self.module, node, alias))
+            self._binding(alias.asname or alias.name.partition(".")[0])
+        self.put(")")
+
+    _write_importfrom = _write_import
+
+    def _write_global(self, node: ast.Global | ast.Nonlocal) -> None:
+        pass
+
+    _write_nonlocal = _write_global
+
+    def _write_annassign(self, node: ast.AnnAssign) -> None:
+        in_class = bool(self.scopes) and self.scopes[-1].is_class
+        if node.value is None and not in_class:
+            return
+        self.put("(Assign")
+        self.node(node.target)
+        if in_class:
+            self._field(node.annotation)
+        if node.value is not None:
+            self.put("value=")
+            self.node(node.value)
+        self.put(")")
+
+    def _write_assign(self, node: ast.Assign) -> None:
+        self.put("(Assign")
+        for target in node.targets:
+            self.node(target)
+        self.put("value=")
+        self.node(node.value)
+        self.put(")")
+
+    reads_fields = "no"
+    """How the class that is written reads the annotations of its fields: ``no``, ``marks`` or ``all``."""
+
+    def _field(self, annotation: ast.expr) -> None:
+        if self.reads_fields == "no":
+            return
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            annotation = ast.parse(annotation.value, mode="eval").body
+        if self.reads_fields == "all":
+            self.put("annotation=")
+            self.node(annotation)
+            return
+        marks = {getattr(leaf, "id", getattr(leaf, "attr", "")) for leaf in ast.walk(annotation)} & FIELD_MARKS
+        self.put(f"field {' '.join(sorted(marks))}")
+        outer, self.piece = self.piece, Piece()
+        self.node(annotation)
+        inner, self.piece = self.piece, outer
+        self.piece.tokens.append(Payload(ANNOTATION, inner))
+
+    def _how_fields_are_read(self, node: ast.ClassDef) -> str:
+        harmless = ("torch.nn.", "typing.Protocol", "typing.Generic", "abc.ABC")
+        reads = "no"
+        for each in node.bases:
+            base = each.value if isinstance(each, ast.Subscript) else each
+            targets = self.resolve(base)
+            if targets is None:
+                known = isinstance(base, ast.Name) and self.is_builtin(base.id)
+                reads = reads if known else "all"
+                continue
+            for target in targets:
+                if isinstance(target, Bound) and isinstance(target.unit.single, ast.ClassDef):
+                    other = self.project.module(target.unit.module)
+                    assert other is not None
+                    above = Writer(self.reading, other)._how_fields_are_read(target.unit.single)
+                    reads = max(reads, above, key=("no", "marks", "all").index)
+                elif not isinstance(target, External):
+                    reads = "all"
+                elif target.path == "typing.NamedTuple":
+                    reads = max(reads, "marks", key=("no", "marks", "all").index)
+                elif not target.path.startswith(harmless):
+                    reads = "all"
+        for each in node.decorator_list:
+            call = each.func if isinstance(each, ast.Call) else each
+            targets = self.resolve(call) or []
+            names = [target.path for target in targets if isinstance(target, External)]
+            if names == ["dataclasses.dataclass"]:
+                reads = max(reads, "marks", key=("no", "marks", "all").index)
+            else:
+                reads = "all"
+        return reads
+
+    @contextmanager
+    def _inside(self, scope: Scope) -> Iterator[None]:
+        self.scopes.append(scope)
+        try:
+            yield
+        finally:
+            self.scopes.pop()
+
+    def _write_classdef(self, node: ast.ClassDef) -> None:
+        self._class(node)
+
+    def _class(self, node: ast.ClassDef, without: Sequence[ast.stmt] = ()) -> None:
+        self.put("(class")
+        if self.scopes or not self.single:
+            self._binding(node.name)
+        for each in [*node.decorator_list, *node.bases, *node.keywords]:
+            self.node(each)
+        outer, self.reads_fields = self.reads_fields, self._how_fields_are_read(node)
+        own, self.own = self.own, None if self.scopes else self.own  # a class in a class is another one
+        names = counted(name for statement in node.body for name in bound_names(statement))
+        with self._inside(Scope(is_class=True, local=dict.fromkeys(names))):
+            self.put("{")
+            for statement in self._in_order([each for each in node.body if each not in without], names):
+                if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    self._function(statement, is_method=True)
+                else:
+                    self.statement(statement)
+            self.put("}")
+        self.reads_fields, self.own = outer, own
+        self.put(")")
+
+    def _in_order(self, body: Sequence[ast.stmt], counts: Mapping[str, int]) -> list[ast.stmt]:
+        """The statements of a class: other statements as they come, then functions by name, if that is the same."""
+        functions = [each for each in body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        rest = [each for each in body if each not in functions]
+        names = {each.name for each in functions}
+        used = {leaf.id for each in rest for leaf in ast.walk(each) if isinstance(leaf, ast.Name)}
+        outside = [part for each in functions for part in evaluated_outside(each)]
+        decorated = {leaf.id for part in outside for leaf in ast.walk(part) if isinstance(leaf, ast.Name)}
+        pure = all(self.has_no_effect(each) for function in functions for each in function.decorator_list)
+        if not pure or names & (used | decorated) or any(counts[name] > 1 for name in names):
+            return list(body)
+        return [*rest, *sorted(functions, key=lambda each: each.name)]
+
+    def _write_functiondef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        self._function(node, is_method=bool(self.scopes) and self.scopes[-1].is_class)
+
+    _write_asyncfunctiondef = _write_functiondef
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, *, is_method: bool) -> None:
+        self.put("(async" if isinstance(node, ast.AsyncFunctionDef) else "(def")
+        if is_method:
+            self._attribute_name(node.name, self.own)
+        elif self.scopes or not self.single:
+            self._binding(node.name)
+        for each in node.decorator_list:
+            self.node(each)
+        scope = self.function_scope(node)
+        self._arguments(node.args)
+        if not all(self.has_no_effect(each) for each in node.decorator_list):  # it may read annotations
+            for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]:
+                if argument.annotation is not None:
+                    self.put("annotation=")
+                    self.node(argument.annotation)
+        static = any(isinstance(each, ast.Name) and each.id == "staticmethod" for each in node.decorator_list)
+        first = [*node.args.posonlyargs, *node.args.args][:1]
+        self.selves.append(first[0].arg if is_method and first and not static else self.selves[-1])
+        with self._inside(scope):
+            self.block(node.body)
+        self.selves.pop()
+        self.put(")")
+
+    def _arguments(self, node: ast.arguments) -> None:
+        """A signature; its defaults are evaluated outside."""
+        self.put("(args")
+        for each in node.posonlyargs:
+            self.put(f"{each.arg}/")
+        for each in node.args:
+            self.put(each.arg)
+        for default in node.defaults:
+            self.put("=")
+            self.node(default)
+        if node.vararg is not None:
+            self.put("*")
+        for each, value in zip(node.kwonlyargs, node.kw_defaults, strict=True):
+            self.put(f"{each.arg}:")
+            if value is not None:
+                self.node(value)
+        if node.kwarg is not None:
+            self.put("**")
+        self.put(")")
+
+    def _write_lambda(self, node: ast.Lambda) -> None:
+        self.put("(lambda")
+        every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        scope = Scope(arguments={each.arg for each in every})
+        scope.local = {each.arg: None for each in (node.args.vararg, node.args.kwarg) if each is not None}
+        self._arguments(node.args)
+        with self._inside(scope):
+            self.node(node.body)
+        self.put(")")
+
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
+        self.put(f"({type(node).__name__}")
+        self.node(node.generators[0].iter)
+        names = [name for each in node.generators for name in bound_names(each.target)]
+        keeps = bool(self.scopes) and self.scopes[-1].keeps_names
+        scope = Scope(local=dict.fromkeys(names), keeps_names=keeps)
+        for each in node.generators:
+            texts = self.constant_texts(each.iter) if isinstance(each.target, ast.Name) else None
+            if texts is not None and isinstance(each.target, ast.Name):
+                scope.texts[each.target.id] = texts
+        with self._inside(scope):
+            for index, each in enumerate(node.generators):
+                self.put("async" if each.is_async else "for")
+                self.node(each.target)
+                if index:
+                    self.node(each.iter)
+                for condition in each.ifs:
+                    self.put("if")
+                    self.node(condition)
+            for value in (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,):
+                self.node(value)
+        self.put(")")
+
+    _write_listcomp = _write_setcomp = _write_generatorexp = _write_dictcomp = _comprehension
+
+    def _write_matchas(self, node: ast.MatchAs | ast.MatchStar) -> None:
+        self.put(f"({type(node).__name__}")
+        if isinstance(node, ast.MatchAs) and node.pattern is not None:
+            self.node(node.pattern)
+        if node.name is not None:
+            self._binding(node.name)
+        self.put(")")
+
+    _write_matchstar = _write_matchas
+
+    def _write_matchmapping(self, node: ast.MatchMapping) -> None:
+        self.put("(MatchMapping")
+        for each in [*node.keys, *node.patterns]:
+            self.node(each)
+        if node.rest is not None:
+            self._binding(node.rest)
+        self.put(")")
+
+    def _write_matchclass(self, node: ast.MatchClass) -> None:
+        self.piece.facts.loads.update(node.kwd_attrs)
+        self._plainly(node)
+
+
+def _is_neutral(value: ast.expr) -> bool:
+    """Whether a field's default, as ``field(default=…, metadata={"neutral": …})``, is its neutral value."""
+    if not isinstance(value, ast.Call):
+        return False
+    words = {word.arg: word.value for word in value.keywords}
+    metadata, default = words.get("metadata"), words.get("default")
+    if not isinstance(metadata, ast.Dict) or default is None:
+        return False
+    for key, neutral in zip(metadata.keys, metadata.values, strict=True):
+        if isinstance(key, ast.Constant) and key.value == NEUTRAL:
+            return ast.unparse(neutral) == ast.unparse(default)
+    return False
+
+
+def _spelled(value: Any) -> str:
+    return f"{type(value).__name__}:{value!r}"

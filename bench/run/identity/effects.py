@@ -1,0 +1,364 @@
+"""Top-level statements that change something that is defined elsewhere: tables filled by calls, patched classes.
+
+Importing a module executes them, so they are part of whatever uses the things that they change. A statement that calls
+a function of this project by itself may change anything, and so counts wherever its module is imported; one that
+changes the state of another package does too. What only binds a name is no effect.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .canonical import Writer
+from .meaning import is_pure_decorator
+from .pieces import Reading
+from .source import Bound, External, Module, Project, Unit, bound_names, walk_executed
+
+MUTATORS = frozenset(
+    {
+        "append", "extend", "insert", "remove", "pop", "popitem", "clear", "sort", "reverse", "add",
+        "discard", "update", "setdefault", "difference_update", "intersection_update",
+        "symmetric_difference_update", "appendleft", "extendleft", "rotate", "register",
+    }
+)  # fmt: skip
+HARMLESS = ("warnings.", "logging.", "sys.path.", "typing.", "sys.setrecursionlimit", "faulthandler.")
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A top-level statement that changes something.
+
+    Attributes:
+        module: where it stands.
+        statement: the statement.
+        unit: the unit that it belongs to, if it binds something too.
+        targets: the definitions that it may change.
+        always: whether it may change something that no name tells.
+    """
+
+    module: str
+    statement: ast.stmt
+    unit: Unit | None
+    targets: frozenset[Unit]
+    always: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """What calling a function may change.
+
+    Attributes:
+        units: definitions outside of it.
+        unknown: what no name tells, such as the state of another package.
+        arguments: what it is handed.
+    """
+
+    units: frozenset[Unit] = frozenset()
+    unknown: bool = False
+    arguments: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.units) or self.unknown or self.arguments
+
+
+NOTHING = Change()
+
+
+class Effects:
+    """Finds effects in modules.
+
+    Args:
+        reading: how code is read.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading, self.project = reading, reading.project
+        self._found: dict[str, tuple[Effect, ...]] = {}
+        self._changes: dict[Unit, Change] = {}
+
+    def of(self, name: str) -> tuple[Effect, ...]:
+        """The effects of importing a module, in the order of its text."""
+        if name not in self._found:
+            module = self.project.module(name)
+            self._found[name] = () if module is None else tuple(self._effects(module))
+        return self._found[name]
+
+    def _effects(self, module: Module) -> Iterator[Effect]:
+        for statement in module.body:
+            targets, always = self._changed(module, statement)
+            if targets or always:
+                names = list(bound_names(statement))
+                unit = module.bound(names[0]) if names else None
+                yield Effect(module.name, statement, unit, frozenset(targets), always)
+
+    def _changed(self, module: Module, statement: ast.stmt) -> tuple[set[Unit], bool]:
+        """What executing a top-level statement may change, and whether it may be anything."""
+        writer = Writer(self.reading, module)
+        targets: set[Unit] = set()
+        always = False
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            return targets, always
+        for node in walk_executed(statement):
+            roots: list[ast.expr] = []
+            change = NOTHING
+            if isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
+                roots = [node.value if isinstance(node, ast.Subscript) else node]
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                roots = [node.target]
+            elif isinstance(node, ast.Call):
+                roots, change = self._changed_by_call(writer, node)
+            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                roots, unknown = self._changed_by_statement(writer, node.value)
+                always = always or unknown
+            if isinstance(node, ast.ClassDef):
+                targets |= self._told_of_subclass(writer, node)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                own = module.bound(node.name)
+                for decorator in node.decorator_list:
+                    by, change = self._changed_by_decorator(writer, decorator)
+                    roots += by
+                    if own is not None and (by or change):
+                        targets.add(own)
+                    targets |= change.units
+                    always = always or change.unknown
+            for root in roots:
+                units, unknown = self._roots(writer, root)
+                targets |= units
+                always = always or unknown
+            targets |= change.units
+            always = always or change.unknown
+        return targets, always
+
+    def _told_of_subclass(self, writer: Writer, node: ast.ClassDef) -> set[Unit]:
+        """The classes that take note of a new subclass, and the subclass."""
+        units: set[Unit] = set()
+        for base in [*node.bases, *(word.value for word in node.keywords if word.arg == "metaclass")]:
+            for target in writer.resolve(base) or ():
+                above = target.unit.single if isinstance(target, Bound) else None
+                if not isinstance(target, Bound) or not isinstance(above, ast.ClassDef):
+                    continue
+                other = self.project.module(target.unit.module)
+                assert other is not None
+                units |= self._told_of_subclass(Writer(self.reading, other), above)
+                hooks = {each.name for each in above.body if isinstance(each, ast.FunctionDef)}
+                if hooks & {"__init_subclass__", "__new__", "__init__"} and (
+                    "__init_subclass__" in hooks or base not in node.bases
+                ):
+                    units.add(target.unit)
+        return units
+
+    def _changed_by_statement(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], bool]:
+        """What a call that stands as a statement may change, and whether it may be anything: it is there for nothing
+        else."""
+        if writer.is_message(call):
+            return [], False
+        path = writer.external_called(call)
+        if path is not None:
+            return [], not path.startswith(HARMLESS)
+        if writer.builtin_called(call) in ("setattr", "delattr"):
+            return [], False  # as in any other expression
+        targets = writer.resolve(call.func) or ()
+        if any(isinstance(each, Bound) and not each.unit.is_variable for each in targets):
+            known = [self._change(each.unit) for each in targets if isinstance(each, Bound)]
+            return [], not all(known)
+        return [call.func], False
+
+    def _changed_by_call(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], Change]:
+        """What a call may change wherever it stands: the roots of what it is given, and what its function names."""
+        builtin = writer.builtin_called(call)
+        if builtin in ("setattr", "delattr") and call.args:
+            return [call.args[0]], NOTHING
+        if builtin in ("exec", "eval", "globals", "locals", "vars", "__import__"):
+            return [], Change(unknown=True)
+        targets = writer.resolve(call.func)
+        if targets is None and isinstance(call.func, ast.Attribute):
+            inner = writer.resolve(call.func.value)
+            is_object = inner is not None and any(isinstance(each, Bound) and each.unit.is_variable for each in inner)
+            if is_object and (call.func.attr in MUTATORS or self._method_changes_self(writer, call.func.attr)):
+                return [call.func.value], NOTHING
+            return [], NOTHING
+        change = _joined(self._change(each.unit) for each in targets or () if isinstance(each, Bound))
+        arguments = [*call.args, *(word.value for word in call.keywords)] if change.arguments else []
+        return arguments, Change(change.units, change.unknown)
+
+    def _changed_by_decorator(self, writer: Writer, node: ast.expr) -> tuple[list[ast.expr], Change]:
+        """What a decorator may change besides what it decorates."""
+        function = node.func if isinstance(node, ast.Call) else node
+        targets = writer.resolve(function)
+        if targets is None:
+            if isinstance(function, ast.Attribute) and writer.resolve(function.value) is not None:
+                return [function.value], NOTHING  # a method of something at the top level, such as a registry
+            known = isinstance(function, ast.Name) and writer.is_builtin(function.id)
+            return [], NOTHING if known or isinstance(function, ast.Attribute) else Change(unknown=True)
+        change = NOTHING
+        for target in targets:
+            if isinstance(target, External):
+                pure = is_pure_decorator(target.path) or target.path.partition(".")[0] in ("pytest", "numba")
+                change = _joined([change, NOTHING if pure else Change(unknown=True)])
+            elif isinstance(target, Bound):
+                change = _joined([change, self._change(target.unit)])
+            else:
+                change = Change(unknown=True)
+        handed = isinstance(node, ast.Call) and change.arguments
+        return [*node.args] if handed and isinstance(node, ast.Call) else [], change
+
+    def _method_changes_self(self, writer: Writer, name: str) -> bool:
+        """Whether some class that the module can see has a method of this name that changes its object."""
+        for unit in _classes(self.project, writer.module):
+            single = unit.single
+            assert isinstance(single, ast.ClassDef)
+            for method in single.body:
+                if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name == name:
+                    own = method.args.args[0].arg if method.args.args else ""
+                    if any(_root_name(each) == own for each in _changed_places(method)):
+                        return True
+        return False
+
+    def _change(self, unit: Unit) -> Change:
+        """What calling a function or class of this project may change."""
+        if unit not in self._changes:
+            self._changes[unit] = NOTHING  # a circle changes what its members change
+            self._changes[unit] = self._found_change(unit)
+        return self._changes[unit]
+
+    def _found_change(self, unit: Unit) -> Change:
+        module = self.project.module(unit.module)
+        assert module is not None
+        writer = Writer(self.reading, module)
+        return _joined(
+            self._change_by(writer, function, is_method=isinstance(statement, ast.ClassDef))
+            for statement in unit.statements
+            for function in ast.walk(statement)
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        )
+
+    def _change_by(
+        self, writer: Writer, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, *, is_method: bool
+    ) -> Change:
+        taken = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        own = taken[0].arg if taken and is_method else ""
+        parameters = {each.arg for each in taken} - {own}
+        aliases = {} if isinstance(function, ast.Lambda) else _aliases(function)
+        local = set() if isinstance(function, ast.Lambda) else _locals(function)
+        named: list[str] = []
+        arguments = False
+        for leaf in ast.walk(function):
+            if isinstance(leaf, ast.Global):
+                named += leaf.names
+        for place in [*_changed_places(function), *self._handed_on(writer, function), *self._told(writer, function)]:
+            name = _root_name(place)
+            for root in {name, *aliases.get(name or "", ())} - {None, own}:
+                assert root is not None
+                if root in parameters:
+                    arguments = True
+                elif root not in local:
+                    named.append(root)
+        change = Change(arguments=arguments)
+        for name in named:
+            for target in writer.at_module(name):
+                bound = frozenset({target.unit}) if isinstance(target, Bound) else frozenset()
+                change = _joined([change, Change(bound, unknown=not bound)])
+        for leaf in ast.walk(function):
+            if isinstance(leaf, ast.Call):
+                for target in writer.resolve(leaf.func) or ():
+                    if isinstance(target, Bound) and not target.unit.is_variable:
+                        other = self._change(target.unit)
+                        change = _joined([change, Change(other.units, other.unknown)])
+            elif isinstance(leaf, ast.Expr) and isinstance(leaf.value, ast.Call) and not writer.is_message(leaf.value):
+                path = writer.external_called(leaf.value)
+                if path is not None and not path.startswith(HARMLESS):
+                    change = _joined([change, Change(unknown=True)])
+        return change
+
+    def _told(self, writer: Writer, function: ast.AST) -> Iterator[ast.expr]:
+        """The objects at the top level whose methods a function calls for what they change."""
+        for leaf in ast.walk(function):
+            call = leaf.value if isinstance(leaf, ast.Expr) else leaf
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+                continue
+            if isinstance(leaf, ast.Expr) and not writer.is_message(call):
+                if isinstance(call.func.value, ast.Name) and writer.at_module(call.func.value.id):
+                    yield call.func.value
+            elif self._method_changes_self(writer, call.func.attr):
+                yield call.func.value
+
+    def _handed_on(self, writer: Writer, function: ast.AST) -> Iterator[ast.expr]:
+        """What a function hands to others that change their arguments."""
+        for leaf in ast.walk(function):
+            if isinstance(leaf, ast.Call):
+                for target in writer.resolve(leaf.func) or ():
+                    if isinstance(target, Bound) and self._change(target.unit).arguments:
+                        yield from [*leaf.args, *(word.value for word in leaf.keywords)]
+
+    def _roots(self, writer: Writer, node: ast.expr) -> tuple[set[Unit], bool]:
+        """The definitions that an expression starts from, and whether it may lead anywhere else."""
+        targets = writer.resolve(node)
+        if targets is not None:
+            units = {target.unit for target in targets if isinstance(target, Bound)}
+            return units, not all(isinstance(target, Bound) for target in targets)
+        if isinstance(node, (ast.Attribute, ast.Subscript, ast.Starred)):
+            return self._roots(writer, node.value)
+        if isinstance(node, ast.Call):
+            return self._roots(writer, node.func)
+        if isinstance(node, ast.Name):
+            return set(), not writer.module.bound(node.id) and not writer.is_builtin(node.id)
+        if isinstance(node, (ast.Constant, ast.JoinedStr, ast.Lambda)):
+            return set(), False
+        units, always = set(), False
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                more, unknown = self._roots(writer, child)
+                units, always = units | more, always or unknown
+        return units, always
+
+
+def _joined(changes: Iterable[Change]) -> Change:
+    units: frozenset[Unit] = frozenset()
+    unknown = arguments = False
+    for each in changes:
+        units, unknown, arguments = units | each.units, unknown or each.unknown, arguments or each.arguments
+    return Change(units, unknown, arguments)
+
+
+def _classes(project: Project, module: Module) -> Iterator[Unit]:
+    names = [module.name, *module.imports]
+    for name in names:
+        other = project.module(name)
+        for unit in other.units if other is not None else ():
+            if isinstance(unit.single, ast.ClassDef):
+                yield unit
+
+
+def _changed_places(function: ast.AST) -> Iterator[ast.expr]:
+    """The objects that a function changes in place."""
+    for leaf in ast.walk(function):
+        if isinstance(leaf, (ast.Attribute, ast.Subscript)) and not isinstance(leaf.ctx, ast.Load):
+            yield leaf.value
+        elif isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Attribute) and leaf.func.attr in MUTATORS:
+            yield leaf.func.value
+        elif isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Name) and leaf.func.id in ("setattr", "delattr"):
+            yield leaf.args[0]
+
+
+def _root_name(node: ast.expr) -> str | None:
+    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call, ast.Starred)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    return {name for statement in function.body for name in bound_names(statement)}
+
+
+def _aliases(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, set[str]]:
+    """Local name -> the names that the objects which it was assigned may start from."""
+    found: dict[str, set[str]] = {}
+    for leaf in ast.walk(function):
+        value = getattr(leaf, "value", None) if isinstance(leaf, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) else None
+        root = None if value is None or isinstance(value, ast.Call) else _root_name(value)
+        if root is not None:
+            for name in bound_names(leaf):
+                found.setdefault(name, set()).add(root)
+    return found

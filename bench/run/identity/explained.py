@@ -1,0 +1,120 @@
+"""What went into keys, kept in ``study.json``, so that a plan can say later what has changed.
+
+Definitions, settings and versions that several trials share are stored once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .key import VERSION, Key
+
+MOST_NAMED = 3
+"""Changes that a sentence names one by one."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What went into one key.
+
+    Attributes:
+        text: the key.
+        settings: by a dotted name.
+        data: the fingerprint of the data.
+        versions: distribution -> version.
+        definitions: ``file:name`` -> digest of that definition.
+    """
+
+    text: str
+    settings: Mapping[str, Any]
+    data: str
+    versions: Mapping[str, str]
+    definitions: Mapping[str, str]
+
+
+def explained(key: Key) -> Explained:
+    """What went into a key that was made just now."""
+    return Explained(key.text, key.settings, key.data, key.versions, key.source.definitions)
+
+
+def packed(keys: Iterable[Explained]) -> dict[str, Any]:
+    """JSON-ready data that :func:`unpacked` reads."""
+    definitions: dict[str, int] = {}
+    shared: dict[str, list[Any]] = {"sources": [], "settings": [], "versions": [], "data": []}
+    trials: dict[str, list[int]] = {}
+    for each in keys:
+        lines = [f"{label} {digest}" for label, digest in each.definitions.items()]
+        source = [definitions.setdefault(line, len(definitions)) for line in lines]
+        values = (source, dict(each.settings), dict(each.versions), each.data)
+        trials[each.text] = [_place(stored, value) for stored, value in zip(shared.values(), values, strict=True)]
+    return {"version": VERSION, "definitions": list(definitions), **shared, "trials": trials}
+
+
+def _place(stored: list[Any], value: Any) -> int:
+    if value not in stored:
+        stored.append(value)
+    return stored.index(value)
+
+
+def unpacked(data: Any) -> dict[str, Explained]:
+    """Key -> what went into it; empty for data of another version, or of none."""
+    if not isinstance(data, dict) or data.get("version") != VERSION:
+        return {}
+    try:
+        lines = [line.rpartition(" ") for line in data["definitions"]]
+        return {
+            text: Explained(
+                text,
+                data["settings"][settings],
+                data["data"][fingerprint],
+                data["versions"][versions],
+                {lines[index][0]: lines[index][2] for index in data["sources"][source]},
+            )
+            for text, (source, settings, versions, fingerprint) in data["trials"].items()
+        }
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return {}
+
+
+def difference(old: Explained, new: Explained) -> str:
+    """What changed between two keys of one trial, as a phrase such as ``source changed: bench/layers.py:resize``."""
+    changes = []
+    if settings := _changed(old.settings, new.settings):
+        changes.append("settings changed: " + _listed(_transition(name, old, new) for name in settings))
+    if old.data != new.data:
+        changes.append("the data changed")
+    if versions := _changed(old.versions, new.versions):
+        words = (f"{name} {old.versions.get(name, 'none')} → {new.versions.get(name, 'none')}" for name in versions)
+        changes.append("versions changed: " + _listed(words))
+    if definitions := _changed_definitions(old.definitions, new.definitions):
+        changes.append("source changed: " + _listed(definitions))
+    return "; ".join(changes) or "code is reached in another order, or a name that it reads changed"
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return [
+        name for name in dict.fromkeys([*old, *new]) if name not in old or name not in new or old[name] != new[name]
+    ]
+
+
+def _changed_definitions(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Definitions that changed; one that only moved or was renamed is none."""
+    gone = {label: digest for label, digest in old.items() if new.get(label) != digest}
+    come = {label: digest for label, digest in new.items() if old.get(label) != digest}
+    for label, digest in list(come.items()):
+        twin = next((other for other in gone if gone[other] == digest), None)
+        if twin is not None:
+            del come[label], gone[twin]
+    return list(dict.fromkeys([*gone, *come]))
+
+
+def _transition(name: str, old: Explained, new: Explained) -> str:
+    return f"{name} {old.settings.get(name, 'as before')!r} → {new.settings.get(name, 'as before')!r}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    named = list(words)
+    more = len(named) - MOST_NAMED
+    return ", ".join(named[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

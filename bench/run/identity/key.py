@@ -1,0 +1,273 @@
+"""The key of a trial: settings, seed, data, versions and the code that computes its numbers.
+
+Two trials have one key if, and only if, nothing can be seen in which their numbers could differ. What cannot be decided
+counts as a difference, and :attr:`Key.notes` say where.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .canonical import NEUTRAL
+from .linear import Library, Root, Source
+from .origins import distributions_of, is_standard
+from .source import Unit
+from .specialise import is_constant
+
+VERSION = 2
+"""Of keys. 1: class names with modules and definitions by name (2026-11). 2: by content (2026-11)."""
+PREFIX = f"v{VERSION}"
+
+
+def digest(value: Any) -> str:
+    """A 16-digit hexadecimal digest of JSON-ready data, independent of key order."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_current(key: str) -> bool:
+    """Whether a key is of this version."""
+    return key.startswith(PREFIX)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key and what went into it.
+
+    Attributes:
+        text: the key, ``v2`` and 16 hexadecimal digits.
+        settings: what distinguishes trials of the same code, by a dotted name.
+        data: the fingerprint of the data set.
+        versions: distribution -> public version, of those that the code refers to.
+        source: the code.
+    """
+
+    text: str
+    settings: Mapping[str, Any]
+    data: str
+    versions: Mapping[str, str]
+    source: Source
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.source.notes
+
+
+@dataclass(frozen=True)
+class Computation:
+    """One trial to identify. Parts, variants and recipes are read by their fields, so that any version's will do.
+
+    Attributes:
+        stage: the name of the stage.
+        function: what measures it.
+        variants: the networks, one or two.
+        recipe: how they are trained and tested.
+        seed: of weights and batches.
+        data: the fingerprint of the data set.
+        setting: of a speed comparison.
+        irrelevant: fields of the recipe that cannot change what the stage measures.
+        modules: that are imported before anything runs, such as the study's own.
+    """
+
+    stage: str
+    function: Callable[..., Any]
+    variants: Sequence[Any]
+    recipe: Any
+    seed: int | None
+    data: str
+    setting: Any = None
+    irrelevant: frozenset[str] = frozenset()
+    modules: Sequence[str] = ()
+
+
+class Keys:
+    """Makes keys; definitions are read once.
+
+    Args:
+        library: the normal forms of definitions.
+        versions: distribution -> version, where it is not the installed one.
+    """
+
+    def __init__(self, library: Library, versions: Mapping[str, str] | None = None) -> None:
+        self.library = library
+        self.versions = {name.lower(): version.partition("+")[0] for name, version in (versions or {}).items()}
+        self._sources: dict[Any, Source] = {}
+
+    def key(self, asked: Computation) -> Key:
+        """The key of a trial.
+
+        Raises:
+            ValueError: for a component whose source cannot be found.
+        """
+        parts = list(_parts(asked))
+        source = self._source(asked, parts)
+        settings: dict[str, Any] = {f"recipe.{name}": value for name, value in _recipe_settings(asked)}
+        for index, variant in enumerate(asked.variants):
+            for name, value in _plain_fields(variant):
+                settings[f"{_side(asked, index)}{name}"] = value
+        for (role, _), unwritten in zip(parts, source.unwritten[1:], strict=True):
+            for name, value in unwritten.items():
+                settings[f"{role}.{name}"] = _readable(value)
+        if asked.setting is not None:
+            settings |= {f"setting.{name}": _readable(value) for name, value in _relevant(asked.setting)}
+        versions = self._versions(source)
+        named = {
+            "version": VERSION,
+            "stage": asked.stage,
+            "seed": asked.seed,
+            "data": asked.data,
+            "settings": settings,
+            "versions": versions,
+            "source": source.digest,
+            "roles": [role for role, _ in parts],
+        }
+        return Key(PREFIX + digest(named), settings, asked.data, versions, source)
+
+    def _source(self, asked: Computation, parts: Sequence[tuple[str, Any]]) -> Source:
+        fields = self._fields(asked)
+        roots = [Root("stage", self.library.unit_of(asked.function))]
+        roots += [self._root(role, item) for role, item in parts]
+        described = tuple((root.role, root.unit, _described(root.choices)) for root in roots)
+        values = tuple((unit, _described(fields[unit])) for unit in fields)
+        known = (described, values, tuple(asked.modules))
+        if known not in self._sources:
+            self._sources[known] = self.library.read(roots, fields, asked.modules)
+        return self._sources[known]
+
+    def _root(self, role: str, item: Any) -> Root:
+        if not _is_part(item):
+            return Root(role, self.library.unit_of(item))
+        defaults = {name: default for name, default in _defaults(item.cls).items() if is_constant(default)}
+        return Root(role, self.library.unit_of(item.cls), dict(item.choices), defaults)
+
+    def _fields(self, asked: Computation) -> dict[Unit, dict[str, Any]]:
+        """The fields of plain values that are the same in every instance of this trial."""
+        recipe: dict[str, Any] = {}
+        for name, value in _values(asked.recipe):
+            neutral = _neutral(asked.recipe, name)
+            if name not in asked.irrelevant:
+                recipe[name] = value
+            elif neutral:
+                recipe[name] = neutral[0]
+        first, *others = (dict(_values(variant)) for variant in asked.variants)
+        shared = {name: value for name, value in first.items() if all(other[name] == value for other in others)}
+        known = [(asked.recipe, recipe), (asked.variants[0], shared), (asked.recipe.data, {})]
+        if asked.setting is not None:
+            known.append((asked.setting, dict(_values(asked.setting))))
+        return {
+            self.library.unit_of(type(item)): {name: value for name, value in values.items() if is_constant(value)}
+            for item, values in known
+        }
+
+    def _versions(self, source: Source) -> dict[str, str]:
+        versions: dict[str, str] = {}
+        for top in sorted(source.packages):
+            if is_standard(top):
+                continue
+            found = distributions_of(top)
+            for name, version in found:
+                versions[name] = self.versions.get(name, version)
+            if not found:
+                versions[top] = self.versions.get(top, "missing")
+        return dict(sorted(versions.items()))
+
+
+def _side(asked: Computation, index: int) -> str:
+    return "against." if index else ""
+
+
+def _parts(asked: Computation) -> Iterator[tuple[str, Any]]:
+    """Every Part of a trial, and every class or function that a choice holds, with what it is to the trial."""
+    for index, variant in enumerate(asked.variants):
+        for field in dataclasses.fields(variant):
+            value = getattr(variant, field.name)
+            items = value if isinstance(value, tuple) else (value,)
+            for position, item in enumerate(items):
+                if _is_part(item):
+                    place = f"{position}" if isinstance(value, tuple) else ""
+                    yield from _nested(f"{_side(asked, index)}{field.name}{place}", item)
+    for field in dataclasses.fields(asked.recipe):
+        if _is_part(value := getattr(asked.recipe, field.name)):
+            yield from _nested(field.name, value)
+
+
+def _nested(role: str, part: Any) -> Iterator[tuple[str, Any]]:
+    yield role, part
+    for name, value in part.choices:
+        for position, item in enumerate(value if isinstance(value, tuple) else (value,)):
+            if _is_part(item):
+                yield from _nested(f"{role}.{name}{position}", item)
+            elif _is_own_code(item):
+                yield f"{role}.{name}{position}", item
+
+
+def _is_own_code(item: Any) -> bool:
+    """Whether a choice is a class or function whose source can be read."""
+    if not callable(item) or not isinstance(getattr(item, "__qualname__", None), str):
+        return False
+    top = str(getattr(item, "__module__", "")).partition(".")[0]
+    return not is_standard(top) and not distributions_of(top)
+
+
+def _is_part(item: Any) -> bool:
+    return hasattr(item, "cls") and hasattr(item, "choices") and hasattr(item, "build")
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    import inspect
+
+    return {each.name: each.default for each in inspect.signature(cls).parameters.values()}
+
+
+def _values(item: Any) -> list[tuple[str, Any]]:
+    return [(field.name, getattr(item, field.name)) for field in dataclasses.fields(item)]
+
+
+def _neutral(item: Any, name: str) -> tuple[Any] | None:
+    """The neutral value that a field declares, if it does."""
+    field = next(each for each in dataclasses.fields(item) if each.name == name)
+    return (field.metadata[NEUTRAL],) if NEUTRAL in field.metadata else None
+
+
+def _relevant(item: Any) -> Iterator[tuple[str, Any]]:
+    """The fields that are not at a declared neutral value."""
+    for name, value in _values(item):
+        neutral = _neutral(item, name)
+        if neutral is None or neutral[0] != value or type(neutral[0]) is not type(value):
+            yield name, value
+
+
+def _recipe_settings(asked: Computation) -> Iterator[tuple[str, Any]]:
+    for name, value in _relevant(asked.recipe):
+        if name not in asked.irrelevant and not _is_part(value):
+            yield name, _readable(value)
+
+
+def _plain_fields(variant: Any) -> Iterator[tuple[str, Any]]:
+    """The fields of a variant that hold no Part."""
+    for name, value in _relevant(variant):
+        holds = value is None or _is_part(value) or (isinstance(value, tuple) and any(_is_part(item) for item in value))
+        if not holds:
+            yield name, _readable(value)
+
+
+def _described(values: Mapping[str, Any] | None) -> Any:
+    return None if values is None else tuple((name, repr(value)) for name, value in values.items())
+
+
+def _readable(value: Any) -> Any:
+    """A value as JSON-ready data; Parts and code by a word, since they are counted as code."""
+    if _is_part(value):
+        return {"part": [[name, _readable(inner)] for name, inner in value.choices if not is_constant(inner)]}
+    if isinstance(value, (tuple, list)):
+        return [_readable(item) for item in value]
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(getattr(value, "__qualname__", None), str):
+        return "code" if _is_own_code(value) else f"{value.__module__}.{value.__qualname__}"
+    return repr(value)

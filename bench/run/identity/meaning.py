@@ -1,0 +1,334 @@
+"""What names, calls and decorators in a piece of code mean: where a name is bound, what a call does."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .pieces import Reading
+from .source import COMPREHENSIONS, Bound, External, Module, Target, Unit, bound_names
+
+LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
+PURE_CALLS = frozenset(
+    {
+        "abs",
+        "bool",
+        "float",
+        "format",
+        "hasattr",
+        "hex",
+        "id",
+        "int",
+        "isinstance",
+        "len",
+        "repr",
+        "round",
+        "str",
+        "type",
+    }
+)
+"""Builtins that change nothing, not even by using up an iterator."""
+PURE_METHODS = frozenset(
+    {
+        "format", "item", "tolist", "keys", "values", "items", "numel", "size", "dim", "strip", "lower", "upper",
+        "title", "removeprefix", "removesuffix", "split", "rstrip", "lstrip", "ljust", "rjust", "isoformat", "encode",
+        "decode", "startswith", "endswith", "nelement", "detach", "cpu",
+    }
+)  # fmt: skip
+"""Methods that change nothing, of whatever object."""
+MIRRORS = frozenset({"eval", "exec", "locals", "vars", "dir"})
+PURE_DECORATORS = ("functools.", "contextlib.", "abc.", "typing.", "dataclasses.", "enum.", "torch.")
+PLAIN_DECORATORS = frozenset({"property", "staticmethod", "classmethod"})
+
+
+@dataclass
+class Scope:
+    """Names of one function, class or comprehension."""
+
+    is_class: bool = False
+    local: dict[str, int | None] = field(default_factory=dict)  # None until its first occurrence
+    arguments: set[str] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)  # declared global or nonlocal
+    aliases: dict[str, list[Target]] = field(default_factory=dict)
+    types: dict[str, Unit] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    keeps_names: bool = False
+
+
+class Meaning:
+    """Tells what names in a module mean, inside of the scopes that are entered.
+
+    Args:
+        reading: how to read.
+        module: where the code stands.
+    """
+
+    def __init__(self, reading: Reading, module: Module) -> None:
+        self.reading, self.project, self.module = reading, reading.project, module
+        self.scopes: list[Scope] = []
+        self.plain_names = set(reading.plain.values())
+
+    def elsewhere(self, module: str) -> Meaning:
+        """The same at the top level of another module."""
+        other = self.project.module(module)
+        assert other is not None
+        return Meaning(self.reading, other)
+
+    # Names
+
+    def find(self, name: str) -> tuple[str, Scope | None]:
+        """Where a name is bound: ``local``, ``argument``, ``class``, ``alias`` or ``module``."""
+        innermost = True
+        for scope in reversed(self.scopes):
+            if name in scope.elsewhere:
+                innermost = False
+                continue
+            if scope.is_class:
+                if innermost and name in scope.local:
+                    return "class", scope
+            elif name in scope.aliases:
+                return "alias", scope
+            elif name in scope.arguments:
+                return "argument", scope
+            elif name in scope.local:
+                return "local", scope
+            innermost = False
+        return "module", None
+
+    def at_module(self, name: str) -> list[Target]:
+        """What a name stands for at the top level."""
+        return self.project.lookup(self.module.name, name)
+
+    def is_builtin(self, name: str) -> bool:
+        """Whether a name is one of Python's own here."""
+        return self.find(name)[0] == "module" and not self.at_module(name) and hasattr(builtins, name)
+
+    def resolve(self, node: ast.expr) -> list[Target] | None:
+        """What a dotted name stands for at the top level of some module; ``None`` for anything else."""
+        if isinstance(node, ast.Name):
+            kind, scope = self.find(node.id)
+            if kind == "alias" and scope is not None:
+                return scope.aliases[node.id]
+            return (self.at_module(node.id) or None) if kind == "module" else None
+        if isinstance(node, ast.Attribute):
+            bases = self.resolve(node.value)
+            if not bases or any(isinstance(base, Bound) for base in bases):
+                return None
+            found = [target for base in bases for target in self.project.attribute(base, node.attr)]
+            return found or None
+        return None
+
+    def constant_texts(self, node: ast.expr) -> list[str] | None:
+        """The texts of a tuple or list of constants, at the top level of a module or in place."""
+        if isinstance(node, ast.Constant):
+            return [node.value] if isinstance(node.value, str) else None
+        if isinstance(node, (ast.Tuple, ast.List)):
+            parts = [self.constant_texts(each.value if isinstance(each, ast.Starred) else each) for each in node.elts]
+            return None if any(part is None for part in parts) else [text for part in parts for text in part or ()]
+        targets = self.resolve(node) or []
+        if len(targets) == 1 and isinstance(targets[0], Bound):
+            unit = targets[0].unit
+            single = unit.single
+            if len(unit.names) == 1 and isinstance(single, (ast.Assign, ast.AnnAssign)):
+                value = single.value
+                return None if value is None else self.elsewhere(unit.module).constant_texts(value)
+        return None
+
+    def annotated(self, annotation: ast.expr | None) -> Unit | None:
+        """The class of plain values that an annotation names."""
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            try:
+                annotation = ast.parse(annotation.value, mode="eval").body
+            except SyntaxError:
+                return None
+        if annotation is None:
+            return None
+        name = annotation.id if isinstance(annotation, ast.Name) else getattr(annotation, "attr", "")
+        if name not in self.plain_names:
+            return None
+        for target in self.resolve(annotation) or ():
+            if isinstance(target, Bound) and target.unit in self.reading.plain:
+                return target.unit
+        return None
+
+    def function_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Scope:
+        """The names of a function, and what is known of them."""
+        scope = Scope()
+        every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        scope.arguments = {each.arg for each in every}
+        counts = counted(name for statement in node.body for name in bound_names(statement))
+        leaves = list(own_leaves(node.body))
+        for leaf in leaves:
+            if isinstance(leaf, (ast.Global, ast.Nonlocal)):
+                scope.elsewhere.update(leaf.names)
+        varied = [each.arg for each in (node.args.vararg, node.args.kwarg) if each is not None]
+        names = [name for name in [*varied, *counts] if name not in scope.arguments and name not in scope.elsewhere]
+        scope.local = dict.fromkeys(names)
+        imported: dict[str, list[list[Target]]] = {}
+        for leaf in leaves:
+            if isinstance(leaf, (ast.Import, ast.ImportFrom)):
+                for alias in leaf.names:
+                    name = alias.asname or alias.name.partition(".")[0]
+                    imported.setdefault(name, []).append(self.project.imported(self.module, leaf, alias))
+        for name, targets in imported.items():
+            if counts.get(name) == len(targets) and name in scope.local and all(each == targets[0] for each in targets):
+                scope.aliases[name] = targets[0]
+        for each in every:
+            plain = self.annotated(each.annotation)
+            if plain is not None:
+                scope.types[each.arg] = plain
+        for leaf in leaves:
+            if isinstance(leaf, ast.For) and isinstance(leaf.target, ast.Name) and counts.get(leaf.target.id) == 1:
+                texts = self.constant_texts(leaf.iter)
+                if texts is not None:
+                    scope.texts[leaf.target.id] = texts
+        mirrors = {
+            leaf.func.id for leaf in ast.walk(node) if isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Name)
+        }
+        scope.keeps_names = bool(mirrors & MIRRORS)
+        return scope
+
+    def builtin_called(self, node: ast.Call) -> str | None:
+        """The name of the builtin that is called, if it is one."""
+        if isinstance(node.func, ast.Name) and self.is_builtin(node.func.id):
+            return node.func.id
+        return None
+
+    def external_called(self, node: ast.Call) -> str | None:
+        """The dotted path of what is called, if it lies outside this project."""
+        targets = self.resolve(node.func)
+        if targets and len(targets) == 1 and isinstance(targets[0], External):
+            return targets[0].path
+        return None
+
+    # Bases and decorators
+
+    def inherited_names(self, node: ast.ClassDef) -> set[str] | None:
+        """Private names that the bases of a class outside this project have; ``None`` where that cannot be told."""
+        names: set[str] = set()
+        for each in node.bases:
+            base = each.value if isinstance(each, ast.Subscript) else each
+            targets = self.resolve(base)
+            if targets is None and isinstance(base, ast.Name) and self.is_builtin(base.id):
+                names |= {name for name in dir(getattr(builtins, base.id)) if is_private(name)}
+                continue
+            if not targets:
+                return None
+            for target in targets:
+                if isinstance(target, External):
+                    found = live_object(target.path)
+                    if found is None:
+                        return None
+                    names |= {name for name in dir(found) if is_private(name)}
+                elif isinstance(target, Bound) and isinstance(target.unit.single, ast.ClassDef):
+                    above = self.elsewhere(target.unit.module).inherited_names(target.unit.single)
+                    if above is None:
+                        return None
+                    names |= above
+                else:
+                    return None
+        return None if any(word.arg == "metaclass" for word in node.keywords) else names
+
+    def has_no_effect(self, node: ast.expr) -> bool:
+        """Whether a decorator is known to do nothing but wrap what it decorates."""
+        node = node.func if isinstance(node, ast.Call) else node
+        targets = self.resolve(node)
+        if targets is None:
+            return isinstance(node, ast.Name) and node.id in PLAIN_DECORATORS and self.is_builtin(node.id)
+        return all(isinstance(each, External) and is_pure_decorator(each.path) for each in targets)
+
+    # Messages
+
+    def is_message(self, call: ast.Call) -> bool:
+        """Whether a call only prints, logs or warns."""
+        if self.builtin_called(call) == "print":
+            return True
+        external = self.external_called(call)
+        if external is not None:
+            return external in ("warnings.warn", "warnings.filterwarnings", "warnings.simplefilter") or (
+                external.startswith("logging.") and external.rpartition(".")[2] in {*LOG_METHODS, "basicConfig"}
+            )
+        function = call.func
+        if isinstance(function, ast.Attribute) and function.attr in LOG_METHODS:
+            targets = self.resolve(function.value)
+            return bool(targets) and all(
+                isinstance(each, Bound) and self.is_logger(each.unit) for each in targets or ()
+            )
+        return False
+
+    def is_logger(self, unit: Unit) -> bool:
+        """Whether a variable holds a logger."""
+        value = getattr(unit.single, "value", None)
+        if not isinstance(value, ast.Call):
+            return False
+        return self.elsewhere(unit.module).external_called(value) == "logging.getLogger"
+
+    def tells(self, call: ast.Call) -> bool:
+        """Whether a call reports progress to a listener that the function was given."""
+        name = call.func.id if isinstance(call.func, ast.Name) else ""
+        return name in ("tell", "progress") and self.find(name)[0] in ("argument", "local")
+
+    def effective(self, node: ast.AST) -> Iterator[ast.AST]:
+        """The parts of a message that may do more than make text."""
+        if isinstance(node, (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)):
+            yield node
+            return
+        if isinstance(node, (ast.Lambda, *COMPREHENSIONS)):
+            if any(True for child in ast.iter_child_nodes(node) for _ in self.effective(child)):
+                yield node
+            return
+        if isinstance(node, ast.Call):
+            pure = self.builtin_called(node) in PURE_CALLS or (
+                isinstance(node.func, ast.Attribute) and node.func.attr in PURE_METHODS
+            )
+            if not pure:
+                targets = self.resolve(node.func)
+                reports = targets and all(isinstance(t, Bound) and t.unit in self.reading.reports for t in targets)
+                if not reports:
+                    yield node
+                    return
+        for child in ast.iter_child_nodes(node):
+            yield from self.effective(child)
+
+
+def is_private(name: str) -> bool:
+    """Whether a name begins with an underscore and is not one of Python's own."""
+    return name.startswith("_") and name.isidentifier() and not (name.startswith("__") and name.endswith("__"))
+
+
+def is_pure_decorator(path: str) -> bool:
+    """Whether a decorator outside this project is known to do nothing but wrap what it decorates."""
+    return path.startswith(PURE_DECORATORS) and not path.startswith(("torch.library", "functools.singledispatch"))
+
+
+def live_object(path: str) -> Any:
+    """What a dotted path leads to in the modules that are loaded; ``None`` for nothing."""
+    steps = path.split(".")
+    for count in range(len(steps), 0, -1):
+        found: Any = sys.modules.get(".".join(steps[:count]))
+        if found is not None:
+            for step in steps[count:]:
+                found = getattr(found, step, None)
+            return found
+    return getattr(builtins, path, None)
+
+
+def counted(names: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def own_leaves(statements: Sequence[ast.stmt]) -> Iterator[ast.AST]:
+    """The nodes of a function, without those of functions and classes in it."""
+    pending: list[ast.AST] = list(statements)
+    while pending:
+        node = pending.pop()
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            pending.extend(ast.iter_child_nodes(node))

@@ -1,0 +1,288 @@
+"""New keys for records of an earlier version of keys, proven from the source that made them.
+
+Over one source tree both keys of every planned trial are built: by the tree's own rules, and by the present ones. Where
+the first is the record's, the second stands for the same settings, data and code. Nothing else gets a new key.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.parts import BenchError
+from bench.protocol.setting import Setting
+from bench.records.files import RecordError, read_json, write_json
+from bench.records.plan import read_plan
+from bench.run.identity.explained import Explained, difference, explained, unpacked
+from bench.run.identity.key import is_current
+from bench.run.stages import SILENT, key_of
+from bench.study.factors import StudyError
+from bench.study.source import Loaded, Source, load
+
+SCRIPT = Path(__file__).with_name("old_source.py")
+
+
+class RekeyError(BenchError, ValueError):
+    """Keys that cannot be proven; the message says why, and nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Rekeyed:
+    """What became of a results folder.
+
+    Attributes:
+        records: how many records have a new key.
+        untouched: reason -> how many records were left as they are.
+        keys: new key -> what went into it.
+        trials: the rows of the plan, with new keys.
+        compared: in what the present source differs from the one that made the records, a line a difference.
+    """
+
+    records: int
+    untouched: Mapping[str, int]
+    keys: Mapping[str, Explained]
+    trials: Sequence[Mapping[str, Any]]
+    compared: Sequence[str] = ()
+
+
+def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = False) -> Rekeyed:
+    """Give the records of a results folder, and its plan, keys of the present version.
+
+    Args:
+        folder: with ``study.json`` and ``records``.
+        source: the tree that made the records; by default the commit that the plan names, from the repository that the
+            present installation lies in.
+        assume_installed: take the installed version of distributions whose version the records do not name.
+
+    Raises:
+        RekeyError: for anything that cannot be proven; nothing is changed then.
+    """
+    plan = _plan(folder)
+    rows = [row for row in plan["trials"] if not row.get("excluded")]
+    if rows and all(is_current(row["key"]) for row in rows):
+        raise RekeyError(f"{folder} has keys of the present version already; there is nothing to do")
+    records = {path: _record(path) for path in sorted((folder / "records").glob("*.json"))}
+    environments = _environments(records.values())
+    with _tree(plan, source) as tree:
+        answer = _asked(tree, plan, rows, [dict(each) for each in environments])
+    wrong = [row for row, key in zip(rows, answer["old"], strict=True) if row["key"] != key]
+    if wrong:
+        first = wrong[0]
+        raise RekeyError(
+            f"{len(wrong)} of {len(rows)} planned keys of {folder} are not those of the source "
+            f"({first['stage']} {first['variant']}: {first['key']}); name the tree that made them with --source"
+        )
+    unnamed = sorted({name for names in answer["unnamed"] for name in names})
+    if unnamed and not assume_installed:
+        raise RekeyError(
+            f"the records of {folder} do not name their version of {', '.join(unnamed)}; if it is the one that is "
+            "installed, say so with --assume-installed"
+        )
+    made = _written(folder, plan, rows, records, environments, answer)
+    return replace(made, compared=_compared(plan, made))
+
+
+def _compared(plan: Mapping[str, Any], made: Rekeyed) -> list[str]:
+    """In what the present source differs from the one that made the records."""
+    try:
+        loaded = load(_source_of(plan))
+    except (BenchError, OSError) as error:
+        return [f"Whether the present source has the same keys cannot be told: {error}"]
+    counts: Counter[str] = Counter()
+    for row in made.trials:
+        reason = _present_difference(loaded, row, str(plan["data"]["fingerprint"]), made.keys[row["key"]])
+        if reason:
+            counts[reason] += 1
+    return [f"{count} of {len(made.trials)} trials are stale by now: {reason}" for reason, count in counts.items()]
+
+
+def _present_difference(loaded: Loaded, row: Mapping[str, Any], fingerprint: str, then: Explained) -> str:
+    """In what the present key of a trial differs from another; empty for nothing."""
+    try:
+        cell = loaded.study.cell(row["variant"])
+        against = loaded.study.cell(row["against"]) if row.get("against") else None
+    except StudyError:
+        return "the study plans no such variant now"
+    setting = Setting(**row["setting"]) if row.get("setting") else None
+    now = key_of(cell, row["stage"], row["seed"], fingerprint, against=against, setting=setting, modules=loaded.modules)
+    return "" if now.text == then.text else difference(then, explained(now))
+
+
+def _source_of(plan: Mapping[str, Any]) -> Source:
+    """The study of a plan, as it is now."""
+    words = shlex.split(plan["command"])
+    path = next((word for word in words if word.endswith(".py")), "")
+    return Source(path, plan.get("size"), _option(words, "--data"), None, bool(plan.get("final")))
+
+
+def _plan(folder: Path) -> dict[str, Any]:
+    try:
+        return read_plan(folder).as_json()
+    except RecordError as error:
+        raise RekeyError(str(error)) from error
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record = read_json(path)
+        if not isinstance(record, dict) or not isinstance(record["key"], str):
+            raise ValueError("it has no key")
+        return record
+    except (ValueError, KeyError) as error:
+        raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
+
+
+def _environments(records: Iterator[dict[str, Any]] | Any) -> list[tuple[tuple[str, str], ...]]:
+    """The sets of versions that records name, each once."""
+    found = dict.fromkeys(_versions(record) for record in records)
+    return list(found) or [()]
+
+
+def _versions(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    environment = record["environment"]
+    named = {"torch": environment.get("torch"), **environment.get("bench", {})}
+    return tuple(sorted((name, str(version)) for name, version in named.items() if version))
+
+
+@contextmanager
+def _tree(plan: Mapping[str, Any], source: Path | None) -> Iterator[Path]:
+    """The source tree to prove from."""
+    if source is not None:
+        if not (source / "bench" / "__init__.py").is_file():
+            raise RekeyError(f"{source} has no package bench; name a checkout of this project with --source")
+        yield source.resolve()
+        return
+    commit = str(plan.get("created", {}).get("commit"))
+    here = Path(__file__).resolve().parent
+    done = subprocess.run(
+        ["git", "-C", str(here), "rev-parse", "--show-toplevel"], check=False, capture_output=True, text=True
+    )
+    root = done.stdout.strip()
+    packed = (
+        subprocess.run(["git", "-C", root or ".", "archive", commit], check=False, capture_output=True)
+        if root
+        else None
+    )
+    if packed is None or packed.returncode:
+        raise RekeyError(f"the commit {commit} of the plan is not at hand; name a checkout of it with --source")
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+        yield Path(folder).resolve()
+
+
+def _asked(
+    tree: Path, plan: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], versions: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
+    """What :mod:`~.old_source` says over a tree."""
+    words = shlex.split(plan["command"])
+    named = next((word for word in words if word.endswith(".py")), None)
+    if named is None:
+        raise RekeyError(f"the plan's command names no study: {plan['command']}")
+    path = tree / named if (tree / named).is_file() else Path(named)
+    if not path.is_file():
+        raise RekeyError(f"there is no {named}, neither in {tree} nor here; run this where the study was run")
+    request = {
+        "tree": str(tree),
+        "path": str(path.resolve()),
+        "size": plan.get("size"),
+        "data": _option(words, "--data"),
+        "final": bool(plan.get("final")),
+        "fingerprint": plan["data"]["fingerprint"],
+        "trials": rows,
+        "versions": versions,
+        "silent": list(SILENT),
+    }
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)],
+        input=json.dumps(request),
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RekeyError(f"the source at {tree} cannot build the keys of this plan: {last}")
+    answer = json.loads(done.stdout)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def _option(words: Sequence[str], name: str) -> str | None:
+    for index, word in enumerate(words):
+        if word == name and index + 1 < len(words):
+            return words[index + 1]
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return None
+
+
+def _written(
+    folder: Path,
+    plan: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
+    records: Mapping[Path, dict[str, Any]],
+    environments: Sequence[tuple[tuple[str, str], ...]],
+    answer: Mapping[str, Any],
+) -> Rekeyed:
+    """Write the new files, then the plan, then remove the old ones: at no time does a plan lack its records."""
+    new = {
+        versions: dict(zip(answer["old"], keys, strict=True))
+        for versions, keys in zip(environments, answer["new"], strict=True)
+    }
+    keys = {text: each for packed in answer["explained"] for text, each in unpacked(packed).items()}
+    main = new[environments[0]]
+    untouched: dict[str, int] = {}
+    stale: list[Path] = []
+    count = 0
+    for path, record in records.items():
+        old, _, hardware = record["key"].partition("-")
+        key = new[_versions(record)].get(old)
+        if key is None:
+            reason = "of no trial of the plan"
+            untouched[reason] = untouched.get(reason, 0) + 1
+            continue
+        stale += [path, *_rekey_record(folder, path, record, f"{key}-{hardware}" if hardware else key)]
+        count += 1
+    for row in rows:
+        row["key"] = main[row["key"]]
+    plan["identity"] = answer["explained"][0]
+    write_json(plan, folder / "study.json")
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return Rekeyed(count, untouched, keys, rows)
+
+
+def _rekey_record(folder: Path, path: Path, record: dict[str, Any], key: str) -> list[Path]:
+    """Write a record, and the files that bear its key, under a new one; the old files are returned."""
+    old = record["key"]
+    record["choices"] = {**record["choices"], "earlier_keys": [*record["choices"].get("earlier_keys", []), old]}
+    if "hash" in record["choices"]:
+        record["choices"]["hash"] = key.partition("-")[0]
+    record["key"] = key
+    measured = record.get("measured", {})
+    if isinstance(measured.get("artifact"), str):
+        measured["artifact"] = measured["artifact"].replace(old, key)
+    if isinstance(measured.get("pictures"), dict):
+        measured["pictures"] = {name: each.replace(old, key) for name, each in measured["pictures"].items()}
+    replaced = []
+    for other in [*folder.glob(f"artifacts/{old}.*"), *folder.glob(f"logs/{old}.*")]:
+        shutil.copy2(other, other.with_name(other.name.replace(old, key)))
+        replaced.append(other)
+    write_json(record, path.with_name(path.name.replace(old, key)))
+    return replaced

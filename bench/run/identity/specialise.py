@@ -1,0 +1,540 @@
+"""Code with known values put in: the choices of a component, and fields of plain values such as a recipe.
+
+A branch that a known value never takes goes, so that a choice at the value that keeps the old behaviour leaves the old
+code. Nothing is folded where that is not safe: a parameter that is assigned to, a function that looks at its own names.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from .meaning import MIRRORS, live_object
+from .source import Bound, External, Project, Unit, bound_names
+
+Fields = Mapping[Unit, Mapping[str, Any]]
+"""Class of plain values -> field -> its value in every instance."""
+
+HARMLESS_BASES = frozenset(
+    {"torch.nn.Module", "torch.nn.modules.module.Module", "typing.Generic", "typing.Protocol", "abc.ABC"}
+)
+FRAME_READERS = frozenset({"currentframe", "_getframe", "signature", "getfullargspec"})
+MODULE_ATTRIBUTES = frozenset({"training", "call_super_init", "dump_patches"})
+
+
+def is_constant(value: Any) -> bool:
+    """Whether a value can be written into code: None, a bool, a number, a text, or a tuple of such."""
+    if isinstance(value, tuple):
+        return all(is_constant(item) for item in value)
+    return value is None or type(value) in (bool, int, float, str)
+
+
+@dataclass
+class _Frame:
+    """What the names of one function stand for; ``None`` for one that hides an outer name."""
+
+    constants: dict[str, ast.Constant | None] = field(default_factory=dict)
+    types: dict[str, Unit | None] = field(default_factory=dict)
+    owner: str | None = None  # the name of ``self``, in a method
+
+
+@dataclass
+class Folded:
+    """A unit with known values put in.
+
+    Attributes:
+        unit: the same definition with other statements.
+        choices: the choices that were put in; the others are read as they stand.
+    """
+
+    unit: Unit
+    choices: frozenset[str] = frozenset()
+
+
+class Folder(ast.NodeTransformer):
+    """Puts values into one unit.
+
+    Args:
+        project: where names lead.
+        module: the module of the unit.
+        fields: of plain values.
+    """
+
+    def __init__(self, project: Project, module: str, fields: Fields) -> None:
+        self.project, self.module, self.fields = project, module, fields
+        self.plain_names = {name for unit in fields for name in unit.names}
+        self.frames: list[_Frame] = []
+        self.typed_attributes: dict[str, Unit] = {}
+        self.attributes: dict[str, ast.Constant] = {}
+        self.choices: dict[str, ast.Constant] = {}
+
+    def fold(self, unit: Unit, choices: Mapping[str, Any]) -> Folded:
+        """A unit with fields of plain values, and for the class of a component its choices, put in."""
+        statements = [copied(statement) for statement in unit.statements]
+        folded: frozenset[str] = frozenset()
+        single = statements[0] if len(statements) == 1 else None
+        if choices and isinstance(single, ast.ClassDef):
+            folded = self._take_choices(single, choices)
+        made = [self.visit(statement) for statement in statements]
+        flat = [each for part in made for each in (part if isinstance(part, list) else [part]) if each is not None]
+        return Folded(Unit(unit.module, flat, list(unit.names)), folded)
+
+    def _take_choices(self, node: ast.ClassDef, choices: Mapping[str, Any]) -> frozenset[str]:
+        init = constructor(node)
+        if init is None or looks_at_names(init) or init.args.kwarg is not None or init.decorator_list:
+            return frozenset()
+        stored = {name for statement in init.body for name in _all_bound(statement)}
+        kept: list[tuple[ast.arg, ast.expr | None]] = []
+        for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
+            name = argument.arg
+            if name in choices and is_constant(choices[name]) and name not in stored:
+                constant = ast.Constant(choices[name])
+                constant.choice = name  # type: ignore[attr-defined]  # read again by the writer
+                self.choices[name] = constant
+            else:
+                kept.append((argument, default))
+        init.args.kwonlyargs = [argument for argument, _ in kept]
+        init.args.kw_defaults = [default for _, default in kept]
+        self.init = init
+        return frozenset(self.choices)
+
+    init: ast.FunctionDef | None = None
+
+    # Scopes
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        outer = self.typed_attributes
+        self.typed_attributes = dict(self._typed(node))
+        self.generic_visit(node)
+        self.typed_attributes = outer
+        return node
+
+    def _typed(self, node: ast.ClassDef) -> Iterator[tuple[str, Unit]]:
+        """Attributes that hold a plain value: fields of that type, and what a constructor takes such a parameter to."""
+        for statement in node.body:
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                unit = self._annotated(statement.annotation)
+                if unit is not None:
+                    yield statement.target.id, unit
+        init = constructor(node)
+        if init is None:
+            return
+        own = init.args.args[0].arg if init.args.args else ""
+        types = {each.arg: self._annotated(each.annotation) for each in _parameters(init)}
+        for statement in init.body:
+            attribute = _stored_on(statement, own)
+            value = getattr(statement, "value", None)
+            if attribute and isinstance(value, ast.Name) and types.get(value.id) and _stores(node)[attribute] == 1:
+                yield attribute, cast(Unit, types[value.id])
+
+    def _annotated(self, annotation: ast.expr | None) -> Unit | None:
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            try:
+                annotation = ast.parse(annotation.value, mode="eval").body
+            except SyntaxError:
+                return None
+        if not isinstance(annotation, ast.Name) or annotation.id not in self.plain_names:
+            return None
+        for target in self.project.lookup(self.module, annotation.id):
+            if isinstance(target, Bound) and target.unit in self.fields:
+                return target.unit
+        return None
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        node.decorator_list = [self.visit(each) for each in node.decorator_list]
+        self.visit(node.args)
+        frame = _Frame()
+        stored = {name for statement in node.body for name in _all_bound(statement)}
+        hidden = {each.arg for each in _parameters(node)} | set(stored)
+        frame.constants = dict.fromkeys(hidden)
+        frame.types = dict.fromkeys(hidden)
+        for each in _parameters(node):
+            if each.arg not in stored:
+                frame.types[each.arg] = self._annotated(each.annotation)
+        positional = [*node.args.posonlyargs, *node.args.args]
+        frame.owner = positional[0].arg if positional and positional[0].arg not in stored else None
+        if node is self.init:
+            frame.constants |= self.choices
+        if looks_at_names(node):
+            return node
+        self.frames.append(frame)
+        node.body = self._block(node.body)
+        self.frames.pop()
+        _put_in_constants(node)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        self.visit(node.args)
+        hidden = {each.arg for each in _parameters(node)}
+        self.frames.append(_Frame(dict.fromkeys(hidden), dict.fromkeys(hidden)))
+        node.body = self.visit(node.body)
+        self.frames.pop()
+        return node
+
+    def _comprehension(self, node: Any) -> ast.AST:
+        hidden = {name for each in node.generators for name in bound_names(each.target)}
+        self.frames.append(_Frame(dict.fromkeys(hidden), dict.fromkeys(hidden)))
+        self.generic_visit(node)
+        self.frames.pop()
+        return cast(ast.AST, node)
+
+    visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _comprehension  # noqa: N815 - ast's names
+
+    def _constant(self, name: str) -> ast.Constant | None:
+        for frame in reversed(self.frames):
+            if name in frame.constants:
+                return frame.constants[name]
+        return None
+
+    def _type(self, node: ast.expr) -> Unit | None:
+        if isinstance(node, ast.Name):
+            for frame in reversed(self.frames):
+                if name_type := frame.types.get(node.id):
+                    return name_type
+                if node.id in frame.types:
+                    return None
+            return None
+        if isinstance(node, ast.Attribute) and self._is_self(node.value):
+            return self.typed_attributes.get(node.attr)
+        return None
+
+    def _is_self(self, node: ast.expr) -> bool:
+        if not isinstance(node, ast.Name):
+            return False
+        for frame in reversed(self.frames):
+            if node.id in frame.constants:
+                return frame.owner == node.id
+        return False
+
+    # Values
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        constant = self._constant(node.id) if isinstance(node.ctx, ast.Load) else None
+        return node if constant is None else _same_place(copy.copy(constant), node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if isinstance(node.ctx, ast.Load):
+            unit = self._type(node.value)
+            if unit is not None and node.attr in self.fields[unit]:
+                return _same_place(ast.Constant(self.fields[unit][node.attr]), node)
+            if node.attr in self.attributes and self._is_self(node.value):
+                return _same_place(copy.copy(self.attributes[node.attr]), node)
+        self.generic_visit(node)
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        return _compared(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        self.generic_visit(node)
+        return _negated(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        self.generic_visit(node)
+        return _joined(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        self.generic_visit(node)
+        known = _truth(node.test)
+        return node if known is None else node.body if known else node.orelse
+
+    def visit_If(self, node: ast.If) -> Any:
+        node.test = self.visit(node.test)
+        known = _truth(node.test)
+        node.body = self._block(node.body) if known is not False else []
+        node.orelse = self._block(node.orelse) if known is not True else []
+        if known is not None:
+            return node.body if known else node.orelse
+        if not node.body:
+            node.body = [ast.Pass()]
+        return node
+
+    def visit_Assert(self, node: ast.Assert) -> Any:
+        self.generic_visit(node)
+        return None if _truth(node.test) is True else node
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+                made = self._block(value)
+                setattr(node, name, made if made or name != "body" else [ast.Pass()])
+            elif isinstance(value, list):
+                setattr(node, name, [self.visit(each) if isinstance(each, ast.AST) else each for each in value])
+            elif isinstance(value, ast.AST):
+                setattr(node, name, self.visit(value))
+        return node
+
+    def _block(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
+        return _reachable(each for statement in statements for each in _listed(self.visit(statement)))
+
+
+def _listed(made: Any) -> list[ast.stmt]:
+    return made if isinstance(made, list) else [] if made is None else [made]
+
+
+def _reachable(statements: Iterable[ast.stmt]) -> list[ast.stmt]:
+    """Statements up to the first that leaves the block."""
+    kept: list[ast.stmt] = []
+    for statement in statements:
+        kept.append(statement)
+        if isinstance(statement, (ast.Return, ast.Raise, ast.Continue, ast.Break)):
+            break
+    return kept
+
+
+def _same_place(node: ast.Constant, place: ast.AST) -> ast.Constant:
+    return ast.copy_location(node, place)
+
+
+_COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
+    ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
+}  # fmt: skip
+
+
+def _known(node: ast.expr) -> tuple[Any] | None:
+    """The value of a constant, or of a tuple, list or set of constants."""
+    if isinstance(node, ast.Constant):
+        return (node.value,)
+    if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+        items = [_known(each) for each in node.elts]
+        return None if any(item is None for item in items) else (tuple(item[0] for item in items if item),)
+    return None
+
+
+def _compared(node: ast.Compare) -> ast.expr:
+    if len(node.ops) != 1:
+        return node
+    left, right, kind = _known(node.left), _known(node.comparators[0]), type(node.ops[0])
+    if left is None or right is None or kind not in _COMPARED:
+        return node
+    if kind in (ast.Is, ast.IsNot) and not any(value is None or type(value) is bool for value in (left[0], right[0])):
+        return node
+    if kind not in (ast.In, ast.NotIn) and not all(
+        isinstance(each, ast.Constant) for each in (node.left, node.comparators[0])
+    ):
+        return node
+    try:
+        return ast.copy_location(ast.Constant(bool(_COMPARED[kind](left[0], right[0]))), node)
+    except TypeError:
+        return node
+
+
+def _truth(node: ast.expr) -> bool | None:
+    return bool(node.value) if isinstance(node, ast.Constant) else None
+
+
+def _negated(node: ast.UnaryOp) -> ast.expr:
+    known = _truth(node.operand) if isinstance(node.op, ast.Not) else None
+    return node if known is None else ast.copy_location(ast.Constant(not known), node)
+
+
+def _joined(node: ast.BoolOp) -> ast.expr:
+    """``a and b`` without the operands that decide nothing."""
+    stops = isinstance(node.op, ast.Or)
+    values: list[ast.expr] = []
+    for index, each in enumerate(node.values):
+        known = _truth(each)
+        last = index == len(node.values) - 1
+        if known is None or (last and known is not stops):
+            values.append(each)
+        elif known is stops:
+            values.append(each)
+            break
+    node.values = values
+    return values[0] if len(values) == 1 else node
+
+
+Node = TypeVar("Node", bound=ast.AST)
+
+
+def copied(node: Node) -> Node:
+    """A syntax tree with nothing in common with another, made faster than by :func:`copy.deepcopy`."""
+    made = copy.copy(node)
+    for name, value in ast.iter_fields(node):
+        if isinstance(value, ast.AST):
+            setattr(made, name, copied(value))
+        elif isinstance(value, list):
+            setattr(made, name, [copied(each) if isinstance(each, ast.AST) else each for each in value])
+    return made
+
+
+def constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    """The ``__init__`` that a class itself defines, if once."""
+    found = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+    return found[0] if len(found) == 1 else None
+
+
+def looks_at_names(node: ast.AST) -> bool:
+    """Whether a function may read its own variables by name, or hands its frame to another."""
+    for leaf in ast.walk(node):
+        if isinstance(leaf, ast.Name) and leaf.id in {*MIRRORS, "globals"}:
+            return True
+        if isinstance(leaf, ast.Attribute) and leaf.attr in FRAME_READERS:
+            return True
+    return False
+
+
+def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.arg]:
+    varied = [each for each in (node.args.vararg, node.args.kwarg) if each is not None]
+    return [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, *varied]
+
+
+def _all_bound(statement: ast.stmt) -> Iterator[str]:
+    """The names that a statement binds, those declared nonlocal in functions inside of it too."""
+    yield from bound_names(statement)
+    for leaf in ast.walk(statement):
+        if isinstance(leaf, (ast.Nonlocal, ast.Global)):
+            yield from leaf.names
+
+
+def _stored_on(statement: ast.stmt, own: str) -> str | None:
+    """The attribute that a statement like ``self.x = …`` sets."""
+    target: ast.expr | None = None
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        target = statement.target
+    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == own:
+        return target.attr
+    return None
+
+
+def _stores(node: ast.AST) -> dict[str, int]:
+    """Attribute -> how often it is set or deleted anywhere in a node, on whatever object."""
+    counts: dict[str, int] = {}
+    for leaf in ast.walk(node):
+        if isinstance(leaf, ast.Attribute) and not isinstance(leaf.ctx, ast.Load):
+            counts[leaf.attr] = counts.get(leaf.attr, 0) + 1
+    return counts
+
+
+def _put_in_constants(node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    """Put constants in for local variables that are set once, to a constant, before all else."""
+    for _ in range(4):
+        counts: dict[str, int] = {}
+        for statement in node.body:
+            for name in _all_bound(statement):
+                counts[name] = counts.get(name, 0) + 1
+        known: dict[str, ast.Constant] = {}
+        parameters = {each.arg for each in _parameters(node)}
+        for statement in node.body:
+            variable, value = _set_to_constant(statement)
+            if variable is not None and value is not None and counts[variable] == 1 and variable not in parameters:
+                known[variable] = value
+        if not known:
+            return
+        left = [statement for statement in node.body if _set_to_constant(statement)[0] not in known]
+        node.body = left or [ast.Pass()]
+        _Constants(known).run(node)
+
+
+def _set_to_constant(statement: ast.stmt) -> tuple[str | None, ast.Constant | None]:
+    """The variable that a statement sets to a constant, and the constant."""
+    target: ast.expr | None = None
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+    elif isinstance(statement, ast.AnnAssign):
+        target = statement.target
+    value = getattr(statement, "value", None)
+    if isinstance(target, ast.Name) and isinstance(value, ast.Constant):
+        return target.id, value
+    return None, None
+
+
+class _Constants(Folder):
+    """Puts constants in for names, and prunes."""
+
+    def __init__(self, known: Mapping[str, ast.Constant]) -> None:
+        self.known = dict(known)
+        self.plain_names, self.fields = set(), {}
+        self.frames = [_Frame(dict(known), {})]
+        self.typed_attributes, self.attributes, self.choices = {}, {}, {}
+        self.init = None
+
+    def run(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        node.body = self._block(node.body) or [ast.Pass()]
+
+
+# Attributes of a component
+
+
+def constant_attributes(project: Project, node: ast.ClassDef, module: str) -> dict[str, ast.Constant]:
+    """Attributes that the constructor sets once, to a constant, and that nothing else in the class can set.
+
+    Empty for a class with a base that may set or read them: any but ``nn.Module`` and classes of this project.
+    """
+    init = constructor(node)
+    above = _names_above(project, node, module)
+    if init is None or above is None or not init.args.args:
+        return {}
+    own, counts = init.args.args[0].arg, _stores(node)
+    defining = [statement for statement in node.body if not _only_annotated(statement)]
+    taken = above | {name for statement in defining for name in bound_names(statement)}
+    found: dict[str, ast.Constant] = {}
+    for statement in init.body:
+        name = _stored_on(statement, own)
+        value = getattr(statement, "value", None)
+        if name and isinstance(value, ast.Constant) and counts[name] == 1 and name not in taken:
+            found[name] = value
+    return found
+
+
+def _only_annotated(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.AnnAssign) and statement.value is None
+
+
+def _names_above(project: Project, node: ast.ClassDef, module: str) -> set[str] | None:
+    """Names that the bases of a class have or set; ``None`` where that cannot be told."""
+    names = set(MODULE_ATTRIBUTES)
+    if node.keywords or node.decorator_list:
+        return None
+    for each in node.bases:
+        base = each.value if isinstance(each, ast.Subscript) else each
+        for target in _base(project, base, module) or [None]:
+            if isinstance(target, External) and target.path in HARMLESS_BASES:
+                names |= set(dir(live_object(target.path)))
+            elif isinstance(target, Bound) and isinstance(target.unit.single, ast.ClassDef):
+                above = _names_above(project, target.unit.single, target.unit.module)
+                if above is None:
+                    return None
+                names |= above | set(_stores(target.unit.single))
+                names |= {name for statement in target.unit.single.body for name in bound_names(statement)}
+            elif not (isinstance(base, ast.Name) and base.id == "object"):
+                return None
+    return names
+
+
+def _base(project: Project, node: ast.expr, module: str) -> list[Any]:
+    if isinstance(node, ast.Name):
+        return list(project.lookup(module, node.id))
+    if isinstance(node, ast.Attribute):
+        return [found for each in _base(project, node.value, module) for found in project.attribute(each, node.attr)]
+    return []
+
+
+def with_attributes(folder: Folder, unit: Unit, values: Mapping[str, ast.Constant], unread: set[str]) -> Unit:
+    """A folded class with constants for its attributes, and without the assignments that nothing reads any more."""
+    statements = [copied(statement) for statement in unit.statements]
+    node = statements[0]
+    assert isinstance(node, ast.ClassDef)
+    init = constructor(node)
+    folder.attributes, folder.init, folder.choices = dict(values), None, {}
+    folder.visit(node)
+    if init is not None and init.args.args:
+        own = init.args.args[0].arg
+        left = [each for each in init.body if _stored_on(each, own) not in unread]
+        init.body = left or [ast.Pass()]
+    return Unit(unit.module, list(statements), list(unit.names))

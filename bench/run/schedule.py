@@ -1,0 +1,285 @@
+"""The schedule of a study: its trials with their keys, which of them are done, and how long the rest may take."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.records.files import RecordError, write_json
+from bench.records.forms import build
+from bench.records.plan import VERSION, Plan, read_plan
+from bench.records.record import FINAL, STATUSES, Record, read_all
+from bench.run import environment
+from bench.run.check import Checked, check_cells, facts
+from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
+from bench.run.identity.key import Key, is_current
+from bench.run.resources import Resources
+from bench.run.stages import key_of
+from bench.run.trial import Trial, record_key
+from bench.study.cells import Cell
+from bench.study.source import LABEL_DIGESTS, Loaded
+from bench.study.study import Study
+
+NOT_ALONE = "not_alone"
+"""The value of ``--retry`` for timings that are done, but during which other work ran on the machine."""
+
+
+RETRIES = (*STATUSES, NOT_ALONE)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All trials of a study, and the folder for their results.
+
+    Attributes:
+        loaded: the study and its data.
+        folder: where its results go.
+        resources: what trials take of a machine.
+        trials: in the order in which they run.
+        keys: key of each trial -> what went into it.
+        earlier: the same for the trials of the plan that the folder held before.
+    """
+
+    loaded: Loaded
+    folder: Path
+    resources: Resources
+    trials: tuple[Trial, ...]
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    earlier: Mapping[str, Explained] = field(default_factory=dict)
+
+    @property
+    def study(self) -> Study:
+        return self.loaded.study
+
+    def statuses(self) -> dict[str, str]:
+        """Key of each trial -> the status of its record, or ``missing`` if it has no record."""
+        found = self._found()
+        return {trial.key: found[trial.key].status if trial.key in found else "missing" for trial in self.trials}
+
+    def _found(self) -> dict[str, Record]:
+        """Key of each trial that has a record -> its record."""
+        # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
+        elsewhere = self.resources.address is not None
+        records = {record.planned_key if elsewhere else record.key: record for record in self._records()}
+        keys = {trial.key: trial.key if elsewhere else self._record_key(trial) for trial in self.trials}
+        return {key: records[own] for key, own in keys.items() if own in records}
+
+    def _record_key(self, trial: Trial) -> str:
+        return record_key(trial, self.resources.machine(trial.stage))
+
+    def stale(self) -> int:
+        """How many records belong to no trial of this schedule: made by other source, settings, data or seeds."""
+        return len(self._stale())
+
+    def _stale(self) -> list[Record]:
+        planned = {trial.key for trial in self.trials}
+        return [record for record in self._records() if record.planned_key not in planned]
+
+    def stale_reasons(self) -> list[str]:
+        """Why records belong to no trial of this plan, a line a reason, the commonest first."""
+        planned = {_what_is_measured(asdict(trial)): trial.key for trial in self.trials}
+        reasons: Counter[str] = Counter()
+        for record in self._stale():
+            key = planned.get(_what_is_measured(record.trial))
+            old = self.earlier.get(record.planned_key)
+            if not is_current(record.planned_key):
+                reasons[f"have keys of an earlier version; give them new ones with: bench rekey {self.folder}"] += 1
+            elif key is None:
+                reasons["are of variants, seeds or settings that are not planned now"] += 1
+            elif old is None or key not in self.keys:
+                reasons["were made by other source, settings or data"] += 1
+            else:
+                reasons[difference(old, explained(self.keys[key]))] += 1
+        return [
+            f"{count} records {reason}" if reason.startswith(("have", "are", "were")) else f"{count} records: {reason}"
+            for reason, count in reasons.most_common()
+        ]
+
+    def notes(self) -> list[str]:
+        """Where it could not be decided what code a trial runs, so that everything that it may reach counts."""
+        return list(dict.fromkeys(note for key in self.keys.values() for note in key.notes))
+
+    def _identity(self) -> dict[str, Any]:
+        """What went into the keys of this plan, and into those of records that it has no trial for."""
+        now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
+        kept = [self.earlier[key] for key in {r.planned_key: 0 for r in self._stale()} if key in self.earlier]
+        return packed([*now, *kept])
+
+    def pending(self, retry: Collection[str] = ()) -> list[Trial]:
+        """The trials that a run would execute: those without a final status, and those to be retried.
+
+        Args:
+            retry: the statuses to retry, from :data:`RETRIES`.
+        """
+        settled = FINAL - set(retry)
+        done = {
+            key for key, record in self._found().items()
+            if record.status in settled and not (NOT_ALONE in retry and record.measured.get("isolated") is False)
+        }  # fmt: skip
+        return [trial for trial in self.trials if trial.key not in done]
+
+    def seconds(self, trials: Iterable[Trial]) -> float | None:
+        """How long ``trials`` would take one after the other, from records; ``None`` if a stage has no record yet.
+
+        A variant's own records count; without any, the mean of its stage. Speed settings count apart.
+        """
+        walls: dict[tuple[str, str, str | None], list[float]] = {}
+        for record in self._records():
+            if record.status == "done":
+                stage, setting = record.trial["stage"], str(record.trial.get("setting"))
+                for variant in (record.trial["variant"], None):
+                    walls.setdefault((stage, setting, variant), []).append(record.outcome["wall_s"])
+        total = 0.0
+        for trial in trials:
+            setting = str(trial.setting and asdict(trial.setting))
+            known = walls.get((trial.stage, setting, trial.variant)) or walls.get((trial.stage, setting, None))
+            if known is None:
+                return None
+            total += statistics.fmean(known)
+        return total
+
+    @property
+    def input_px(self) -> tuple[int, int]:
+        """The height and width at which networks are counted: the recipe's, or those of the first evaluated image."""
+        height, width = self.loaded.dataset.split(self.study.recipe.split)[0].image.shape[-2:]
+        return self.study.recipe.cost_px or (height, width)
+
+    @functools.cached_property
+    def checked(self) -> tuple[Checked, ...]:
+        """The counts of every variant, so that a network that cannot be built stops a run before any training.
+
+        Raises:
+            StudyError: if components of a cell do not fit together; the message names the cell.
+        """
+        return tuple(check_cells(self.study, len(self.loaded.dataset.classes), *self.input_px))
+
+    def document(self, command: str) -> Plan:
+        """The plan as ``study.json`` holds it."""
+        study, data = self.study, self.loaded.dataset
+        document = {
+            "version": VERSION,
+            "name": study.name,
+            "folder": self.folder.name,
+            "question": study.question,
+            "factors": {factor.name: list(factor.levels) for factor in study.factors},
+            "design": study.design,
+            "baseline": study.baseline_name,
+            "baseline_levels": {factor.name: study.baseline[factor.name] for factor in study.factors},
+            "seeds": list(study.seeds),
+            "stages": list(study.stages),
+            "margin": study.margin,
+            "focus": study.focus,
+            "against": study.against,
+            "published": [asdict(each) for each in study.published],
+            "recipe": study.recipe.describe(),
+            "data": {"name": data.name, "classes": list(data.classes), "fingerprint": self._fingerprint()},
+            "size": self.loaded.source.size,
+            "final": self.loaded.source.final,
+            "created": {
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                **environment.commit(Path(__file__).resolve().parent),
+            },
+            "command": command,
+            "trials": [self._planned(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
+            "audit": facts(study, self.checked, *self.input_px).as_json(),
+            "identity": self._identity(),
+        }
+        return build(Plan, document)
+
+    def write(self, command: str) -> Path:
+        """Write ``study.json`` into the results folder."""
+        path = self.folder / "study.json"
+        write_json(self.document(command).as_json(), path)
+        return path
+
+    def _planned(self, trial: Trial, cell: Cell) -> dict[str, Any]:
+        return {
+            "key": trial.key,
+            "variant": trial.variant,
+            "levels": dict(cell.levels),
+            "stage": trial.stage,
+            "seed": trial.seed,
+            "excluded": None,
+            **({"against": trial.against, "setting": asdict(trial.setting)} if trial.setting else {}),
+        }
+
+    def _excluded(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "key": f"excluded:{cell.name}",
+                "variant": cell.name,
+                "levels": dict(cell.levels),
+                "stage": stage,
+                "seed": None,
+                "excluded": cell.reason,
+            }
+            for cell in self.study.excluded()
+            for stage in self.study.stages
+        ]
+
+    def _fingerprint(self) -> str:
+        return self.loaded.dataset.fingerprint(self.folder / LABEL_DIGESTS)
+
+    def _records(self) -> list[Record]:
+        return read_all(self.folder / "records")
+
+
+def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedule:
+    """The schedule of a study: cost trials first (they are short and show what does not fit), speed comparisons, then
+    quality seed by seed.
+
+    Raises:
+        BenchError: for a speed setting that this machine's device does not have.
+    """
+    folder = results / loaded.folder_name
+    folder.mkdir(parents=True, exist_ok=True)
+    fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
+    study = loaded.study
+    trials: list[Trial] = []
+    keys: dict[str, Key] = {}
+    for stage in ("cost", "quality"):
+        planned = study.cells() if stage in study.stages else ()
+        for seed in study.seeds if stage == "quality" else (None,):
+            for cell in planned:
+                key = key_of(cell, stage, seed, fingerprint, modules=loaded.modules)
+                keys[key.text] = key
+                trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))
+        if stage == "cost":
+            trials += _comparisons(loaded, fingerprint, resources, keys)
+    return Schedule(loaded, folder, resources, tuple(trials), keys, _earlier(folder))
+
+
+def _earlier(folder: Path) -> dict[str, Explained]:
+    """What went into the keys of the plan that a folder holds; empty where it holds none, or none that says so."""
+    try:
+        return unpacked(read_plan(folder).identity)
+    except (OSError, RecordError):
+        return {}
+
+
+def _what_is_measured(trial: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells the trials of one study apart, of a trial or a record of one, as plain values."""
+    setting = trial.get("setting")
+    return (
+        trial["variant"],
+        trial["stage"],
+        trial["seed"],
+        trial.get("against"),
+        None if setting is None else tuple(sorted((name, repr(value)) for name, value in setting.items())),
+    )
+
+
+def _comparisons(loaded: Loaded, fingerprint: str, resources: Resources, keys: dict[str, Key]) -> list[Trial]:
+    trials = []
+    for cell, other, setting in loaded.study.pairs():
+        setting.check(resources.machine("speed").device)
+        key = key_of(cell, "speed", None, fingerprint, against=other, setting=setting, modules=loaded.modules)
+        keys[key.text] = key
+        trials.append(Trial(loaded.source, cell.name, None, "speed", key.text, other.name, setting))
+    return trials

@@ -1,0 +1,59 @@
+"""A binary task written as one class; the rest is void."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench import Factor, Recipe, Study, Variant, change, choose, part
+from bench.data.base import Sample
+from bench.network import FCNHead, ResNet, SegmentationLoss
+
+
+class Blocks:
+    """Coloured blocks; the label is the colour."""
+
+    name = "blocks"
+    classes = ("road",)
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def split(self, name):
+        samples = []
+        for index in range(4):
+            generator = np.random.default_rng([index, len(name)])
+            label = np.kron(generator.integers(0, len(self.classes), (4, 6)), np.ones((8, 8))).astype(np.uint8)
+            image = (label * 20 + generator.integers(0, 20, (3, 32, 48))).astype(np.uint8)
+            label = np.where(generator.random(label.shape) < 0.5, 255, label).astype(np.uint8)
+            samples.append(Sample(torch.from_numpy(image), torch.from_numpy(label), f"{name}{index}"))
+        return samples
+
+    def check(self, progress=None):
+        pass
+
+    def fingerprint(self, cache=None):
+        return "f"
+
+
+STUDY = Study(
+    name="one_class",
+    question="Is a wider head better?",
+    base=Variant(
+        backbone=part(ResNet, depth=18, width=8, output_stride=32),
+        head=part(FCNHead, width=8),
+        losses=(part(SegmentationLoss),),
+    ),
+    factors=(Factor("width", {"narrow": change(), "wide": change(head=choose(width=16))}),),
+    baseline={"width": "narrow"},
+    recipe=Recipe(
+        data=part(Blocks),
+        crop_px=(32, 48),
+        iterations=3,
+        batch=2,
+        latency_samples=2,
+        latency_least_s=0.0,
+    ),
+    seeds=(0,),
+    stages=("quality",),
+)

@@ -1,0 +1,17 @@
+from torch import nn
+
+try:
+    from faster_ops_that_are_not_there import squash
+except ImportError:
+    from .ops import squash
+
+
+class Mine(nn.Module):
+    """One convolution."""
+
+    def __init__(self, levels, num_classes, boundary=None):
+        super().__init__()
+        self.c = nn.Conv2d(levels[-1].channels, num_classes, 1)
+
+    def forward(self, features, boundary=None, *, with_aux=False):
+        return self.c(squash(features[-1])), {}

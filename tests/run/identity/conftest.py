@@ -1,0 +1,44 @@
+"""A small project in a folder, and the key of what one of its classes computes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.run.identity.linear import Library, Root, Source
+from bench.run.identity.source import Bound
+
+Reader = Callable[..., Source]
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    """Writes files into a new folder and reads the code that starts from ``study.Mine``; nothing is imported.
+
+    ``choices`` are put into the class; ``defaults`` are those of its signature.
+    """
+    count = itertools.count()
+
+    def reader(
+        files: Mapping[str, str],
+        choices: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        name: str = "Mine",
+    ) -> Source:
+        folder = tmp_path / str(next(count))
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(folder)
+            library = Library("bench", (), (), ())
+            (found,) = library.project.lookup("study", name)
+            assert isinstance(found, Bound)
+            root = Root("head", found.unit, choices, defaults or choices or {})
+            return library.read([root], {}, ["study"])
+
+    return reader

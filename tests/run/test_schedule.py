@@ -1,0 +1,194 @@
+"""Plans: which trials there are, which are done, and what makes a finished one stale."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.measure.timing.turns import MIN_BLOCKS
+from bench.protocol.setting import Setting
+from bench.records.record import Record, write
+from bench.run import resources
+from bench.run.environment import Machine
+from bench.run.estimate import START_S, comparison_s, pilot_seconds
+from bench.run.resources import ResourceError, Resources, here
+from bench.run.schedule import NOT_ALONE, Schedule, make_schedule
+from bench.run.trial import Trial, make_record
+from bench.study.source import Source, load
+
+RESOURCES = Resources(cpus=1, gpus=0, node_cpus=2, node_gpus=0)
+MEASURED: dict[str, dict[str, Any]] = {
+    "quality": {
+        "classes": ["road"], "split": "val", "images": 1, "iterations": 1, "confusion": [[9]], "train_s": 0.5,
+        "history": {"iteration": [1], "loss": [0.7]},
+    },
+    "cost": {
+        "input_px": [32, 32], "batch": 1, "parameters": {}, "macs": {}, "uncounted_operators": {}, "latency_s": [0.1],
+        "peak_bytes": 1, "memory_kind": "cpu resident set",
+    },
+}  # fmt: skip
+
+
+def planned(path: Path, results: Path, **source: object) -> Schedule:
+    return make_schedule(load(Source(str(path), **source)), results, RESOURCES)  # type: ignore[arg-type]
+
+
+def ended(plan: Schedule, trial: Trial, status: str, wall_s: float = 2.0) -> Record:
+    outcome = {"status": status, "reason": None, "traceback": None, "started_at": None, "wall_s": wall_s}
+    measured = MEASURED[trial.stage] if status == "done" else {}
+    record = make_record(trial, plan.resources.machine(trial.stage), outcome, measured=measured)
+    write(record, plan.folder / "records")
+    return record
+
+
+def test_cost_runs_once_a_variant_and_quality_once_a_seed(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    assert [(t.stage, t.seed) for t in plan.trials] == [("cost", None)] * 2 + [("quality", 0)] * 2 + [
+        ("quality", 1)
+    ] * 2
+    assert len({t.key for t in plan.trials}) == 6
+
+
+def test_planning_twice_gives_the_same_keys(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    path = tiny_study()
+    assert planned(path, tmp_path).trials == planned(path, tmp_path).trials
+
+
+def test_a_finished_trial_is_not_run_again_and_a_failed_one_is(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    statuses = ["done", "out_of_memory", "failed", "interrupted", "timed_out", "diverged"]
+    for trial, status in zip(plan.trials, statuses, strict=True):
+        ended(plan, trial, status)
+    assert plan.pending() == [plan.trials[2], plan.trials[3], plan.trials[4]]
+    assert plan.pending({"out_of_memory"}) == [plan.trials[i] for i in (1, 2, 3, 4)]
+
+
+def test_a_timing_that_was_not_alone_is_repeated_if_asked_and_no_other(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    for trial in plan.trials:
+        ended(plan, trial, "done")
+    assert plan.pending({NOT_ALONE}) == []
+    crowded = next(trial for trial in plan.trials if trial.stage == "cost")
+    (file,) = (plan.folder / "records").glob(f"{crowded.key}*")
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps(record | {"measured": record["measured"] | {"isolated": False}}))
+    assert plan.pending() == []
+    assert plan.pending({NOT_ALONE}) == [crowded]
+
+
+def test_adding_a_seed_or_a_level_runs_only_what_is_missing(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    path = tiny_study()
+    plan = planned(path, tmp_path)
+    for trial in plan.trials:
+        ended(plan, trial, "done")
+    more_seeds = planned(path, tmp_path, seeds=(0, 1, 2))
+    assert {(t.stage, t.seed) for t in more_seeds.pending()} == {("quality", 2)}
+    text = path.read_text()
+    path.write_text(text.replace('"on": change(', '"wide": change(backbone=choose(width=16)), "on": change('))
+    grown = planned(path.rename(path.with_name("grown.py")), tmp_path)
+    assert {t.variant for t in grown.pending()} == {"neck=wide"}
+
+
+def test_records_of_other_settings_are_counted_as_stale(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    ended(plan, plan.trials[-1], "done")
+    assert plan.stale() == 0
+    assert planned(tiny_study(name="longer", iterations="4"), tmp_path).stale() == 1
+
+
+def test_what_a_stage_does_not_use_repeats_nothing(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    longer = planned(tiny_study(name="longer", iterations="4"), tmp_path)
+    keys = [{t.variant: t.key for t in each.trials if t.stage == "cost"} for each in (plan, longer)]
+    assert keys[0] == keys[1]
+    quality = [{t.key for t in each.trials if t.stage == "quality"} for each in (plan, longer)]
+    assert not quality[0] & quality[1]
+
+
+def test_what_a_training_step_holds_repeats_cost_trials_and_the_rest_of_the_recipe_does_not(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    def cost_keys(iterations: str, batch: str) -> set[str]:
+        path = tiny_study(name=f"after{iterations}of{batch}", iterations=iterations)
+        path.write_text(path.read_text().replace("batch=4", f"batch={batch}"))
+        return {t.key for t in planned(path, tmp_path).trials if t.stage == "cost"}
+
+    assert cost_keys("3", "4") == cost_keys("9", "4")
+    assert not cost_keys("3", "4") & cost_keys("3", "6")
+
+
+def test_a_timing_is_done_only_for_its_class_of_hardware(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    for trial in plan.trials:
+        ended(plan, trial, "done")
+    other = replace(plan, resources=replace(RESOURCES, node_cpus=64))
+    assert {t.stage for t in other.pending()} == {"cost"}
+    on_a_cluster = replace(plan, resources=replace(RESOURCES, node_cpus=64, address="auto"))
+    assert on_a_cluster.pending() == []
+
+
+def test_the_plan_on_disk_names_every_cell_and_its_key(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    document = json.loads(plan.write("bench run tiny.py").read_text())
+    assert [trial["key"] for trial in document["trials"]] == [t.key for t in plan.trials]
+    assert document["baseline"] == "neck=off"
+    assert document["data"]["classes"][0] == "sky"
+    assert document["recipe"]["split"] == "val"
+
+
+def test_time_left_comes_from_records_of_the_same_variant_then_of_the_stage(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    assert plan.seconds(plan.trials) is None
+    quality = [t for t in plan.trials if t.stage == "quality"]
+    ended(plan, quality[0], "done", 10.0)
+    ended(plan, quality[1], "done", 20.0)
+    assert plan.seconds(quality[2:]) == 30.0
+    assert plan.seconds([replace(quality[0], variant="new")]) == 15.0
+
+
+def test_without_records_a_pilot_gives_a_time(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    assert 0 < pilot_seconds(plan, plan.trials) < 600
+    assert plan.statuses() == {t.key: "missing" for t in plan.trials}
+
+
+def test_trials_share_a_machine_by_cpus_and_gpus_and_timings_are_alone() -> None:
+    assert RESOURCES.at_a_time("quality") == 2
+    assert RESOURCES.at_a_time("cost") == 1
+    assert RESOURCES.machine("cost") == Machine("cpu", 2)
+    packed = Resources(cpus=2, gpus=0.25, node_cpus=16, node_gpus=1)
+    assert packed.at_a_time("quality") == 4
+    assert packed.machine("quality") == Machine("cuda", 2)
+
+
+@pytest.mark.parametrize(("cpus", "gpus"), [(10**6, None), (0, None), (None, 3.0), (None, -1.0)])
+def test_more_than_the_machine_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch, cpus: int | None, gpus: float | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ResourceError, match="--cpus"):
+        here(cpus, gpus)
+
+
+def test_by_default_a_trial_takes_a_gpu_and_its_share_of_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources.environment, "cpu_count", lambda: 16)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert here() == Resources(cpus=4, gpus=1.0, node_cpus=16, node_gpus=4)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert here() == Resources(cpus=1, gpus=0.0, node_cpus=16, node_gpus=0)
+
+
+def test_a_comparison_of_slow_calls_lasts_two_warm_ups_and_the_fewest_blocks() -> None:
+    slow, fast = Setting(height=64, width=64), Setting(height=64, width=64, least_s=30.0)
+    assert comparison_s(10.0, slow) == START_S + 2 * 2 * 10 + MIN_BLOCKS * 4 * 10
+    assert comparison_s(0.01, fast) == pytest.approx(START_S + 2 * 2 * 0.05 + 30)
