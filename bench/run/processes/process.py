@@ -117,11 +117,12 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 def _functions() -> dict[tuple[str, str], int]:
     """Identities of the methods of torch's layers and of the functions that they call: a patch changes one."""
     identities: dict[tuple[str, str], int] = {}
-    layers = {layer for _, layer in inspect.getmembers(nn, inspect.isclass)}
-    for owner in (*layers, nn.Module, torch.Tensor, nn.functional, nn.init):
-        for name, value in vars(owner).items():
+    layers = {layer for _, layer in inspect.getmembers(nn, inspect.isclass)} | {nn.Module, torch.Tensor}
+    owners = {layer.__name__: layer for layer in layers} | {"functional": nn.functional, "init": nn.init}
+    for owner, content in owners.items():
+        for name, value in vars(content).items():
             if inspect.isroutine(value):
-                identities[owner.__name__, name] = id(value)
+                identities[owner, name] = id(value)
     return identities
 
 
