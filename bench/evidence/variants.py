@@ -20,7 +20,7 @@ COST = tuple(name for name, each in COLUMNS.items() if each.stage == "cost")
 
 
 BOUNDARY = "boundary_f_3px"
-"""Shown beside it where it was measured: mIoU hardly sees a boundary that is three pixels off."""
+"""The boundary score that stands beside mIoU if it was measured: mIoU hardly sees a boundary three pixels off."""
 
 
 TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
@@ -28,7 +28,7 @@ TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
 
 def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
     """One row a variant in the study's order: levels, n, means, standard deviations, Δ, costs and their ratios to the
-    baseline; unrounded and in stored units, NaN where nothing was measured. What the CSV holds.
+    baseline. The numbers are unrounded and in stored units; NaN where nothing was measured.
 
     Args:
         effects: the differences to the baseline, as :func:`bench.evidence.effects.effects`.
@@ -40,8 +40,7 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
     need_one_device(results)
     frame = results.frame()
     by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
-    timed = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
-    isolated = {record.trial["variant"]: record.measured.get("isolated") for record in timed}
+    isolated = {record.trial["variant"]: record.measured.get("isolated") for record in results.done("cost")}
     rows: list[dict[str, Any]] = []
     measured = [name for name, each in results.columns.items() if each.stage == "quality"]
     trials = dict(list(frame[frame["status"] != "excluded"].groupby(["variant", "stage"], sort=False)))
@@ -69,8 +68,8 @@ def need_one_device(results: Results) -> None:
         RecordError: naming them.
     """
     for stage in ("cost", "speed"):
-        timed = [r.environment for r in results.records if r.trial["stage"] == stage and r.status == "done"]
-        found = sorted({str(each.get("hardware") or each.get("device")) for each in timed})
+        environments = [record.environment for record in results.done(stage)]
+        found = sorted({str(each.get("hardware") or each.get("device")) for each in environments})
         if len(found) > 1:
             raise RecordError(
                 f"{results.plan.name}: latencies of different devices in one comparison: {'; '.join(found)}; keep "
@@ -85,11 +84,11 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
 
 
 OWN = frozenset({"variant", "is_baseline", "n", "planned", "outcomes", "cost_outcome", "isolated", "delta", "verdict"})
-"""Names of columns that a factor could have too."""
+"""The names of columns that a factor could have too."""
 
 
 NOT_COMPARED = dict.fromkeys(DELTA, stats.NAN) | {"n": 0, "verdict": "", "reason": ""}
-"""What the baseline has in these columns."""
+"""The baseline's values in these columns."""
 
 
 def _quality(planned: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def best(results: Results, name: str) -> str:
     seed is a comparison that is not resolved.
     """
     better = column(name).better
-    return best_of_each({name: _by_seed(results, name)}, better)[name] if better is not None else ""
+    return best_of_each({name: _seeds_by_variants(results, name)}, better)[name] if better is not None else ""
 
 
 def best_of_each(columns: Mapping[str, pd.DataFrame], better: Literal["higher", "lower"]) -> dict[str, str]:
@@ -160,8 +159,8 @@ def best_of_each(columns: Mapping[str, pd.DataFrame], better: Literal["higher", 
     return {name: first[name] if name in first and name not in beaten else "" for name in columns}
 
 
-def _by_seed(results: Results, name: str) -> pd.DataFrame:
-    """Seeds x variants that have a value."""
+def _seeds_by_variants(results: Results, name: str) -> pd.DataFrame:
+    """A quality column, seeds x the variants that have a value."""
     return pd.DataFrame(results.scores(name))
 
 
@@ -204,8 +203,7 @@ def front(results: Results, cost: str) -> Front:
 
 def _not_alone(results: Results) -> list[str]:
     """The variants whose cost was measured while other work may have shared the machine."""
-    cost_records = (record for record in results.records if record.trial["stage"] == "cost")
-    return [record.trial["variant"] for record in cost_records if record.measured.get("isolated") is False]
+    return [record.trial["variant"] for record in results.done("cost") if record.measured.get("isolated") is False]
 
 
 def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]) -> dict[str, Place]:
@@ -245,11 +243,7 @@ def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Effect:
 
 def latency_quartiles(results: Results) -> dict[str, tuple[float, float]]:
     """Variant -> the first and third quartile of its latency in seconds."""
-    samples = {
-        record.trial["variant"]: record.measured["latency_s"]
-        for record in results.records
-        if record.trial["stage"] == "cost" and record.status == "done"
-    }
+    samples = {record.trial["variant"]: record.measured["latency_s"] for record in results.done("cost")}
     return {variant: (percentile(own, 0.25), percentile(own, 0.75)) for variant, own in samples.items()}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ class Results:
 
     Attributes:
         plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned trial.
-        records: the records of planned trials.
+        records: the records of planned trials, in the order of the plan.
         stale: records whose key no planned trial has: made by other source, data or settings.
         folder: where they were read from, if they were.
     """
@@ -101,7 +101,7 @@ class Results:
 
     def curves(self) -> pd.DataFrame:
         """One row a (trial, recorded iteration): variant, seed, iteration, loss."""
-        histories = [(record, record.measured["history"]) for record in self._done("quality")]
+        histories = [(record, record.measured["history"]) for record in self.done("quality")]
         return _long(
             ("iteration", int), "loss", [(r, history["iteration"], history["loss"]) for r, history in histories]
         )
@@ -125,7 +125,7 @@ class Results:
         """Key of a quality or cost record that is done -> its columns."""
         found: dict[str, dict[str, float]] = {}
         for stage in ("quality", "cost"):
-            done = list(self._done(stage))
+            done = self.done(stage)
             derived = columns_of(stage, [record.measured for record in done])
             found |= zip((record.key for record in done), derived, strict=True)
         return found
@@ -139,13 +139,22 @@ class Results:
 
     @cached_property
     def _class_iou(self) -> pd.DataFrame:
-        done = list(self._done("quality"))
+        done = self.done("quality")
         ious = iou([record.measured["confusion"] for record in done]).tolist() if done else []
         rows = [(record, record.measured["classes"], own) for record, own in zip(done, ious, strict=True)]
         return _long(("class", object), "iou", rows)
 
-    def _done(self, stage: str) -> Iterator[Record]:
-        return (r for r in self.records if r.trial["stage"] == stage and r.status == "done")
+    def done(self, stage: str) -> Sequence[Record]:
+        """The records of a stage's trials that are done."""
+        return self._done.get(stage, ())
+
+    @cached_property
+    def _done(self) -> dict[str, list[Record]]:
+        by_stage: dict[str, list[Record]] = {}
+        for record in self.records:
+            if record.status == "done":
+                by_stage.setdefault(record.trial["stage"], []).append(record)
+        return by_stage
 
 
 def _long(
@@ -174,8 +183,13 @@ def load(folder: str | Path) -> Results:
     folder = Path(folder)
     plan = read_plan(folder)
     planned = {trial.key: trial for trial in plan.trials}
+    order = {key: position for position, key in enumerate(planned)}
     found = read_all(folder / "records")
-    records = tuple(record for record in found if record.planned_key in planned)
+    records = tuple(
+        sorted(
+            (record for record in found if record.planned_key in planned), key=lambda record: order[record.planned_key]
+        )
+    )
     for record in records:
         _check_planned(record, planned[record.planned_key], plan.data.classes)
     stale = tuple(record for record in found if record.planned_key not in planned)

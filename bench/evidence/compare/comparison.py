@@ -30,14 +30,14 @@ from bench.records.plan import Plan
 from bench.records.record import Record
 
 COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
-"""Recipe fields that have no part in training and evaluation."""
+"""The fields of a recipe that have no part in training and evaluation."""
 
 
 MEASURED = ("latency_s", "peak_bytes", "train_peak_bytes")
 
 
 ONE_STEP = ("activation_bytes", "train_peak_bytes")
-"""What depends on the recipe's batch and crop."""
+"""The costs that depend on the recipe's batch and crop."""
 
 
 DRIFT = "separate runs, not interleaved"
@@ -84,7 +84,7 @@ class Comparison:
 
     @property
     def unjudged(self) -> list[str]:
-        """What may be worse in B without being found to be: what only A has finished, and what nothing could judge.
+        """All that may be worse in B and could not be judged, with what only A has finished.
 
         A quality of equal values needs no judgement. Empty sides have nothing in common.
         """
@@ -100,9 +100,9 @@ class Comparison:
 
     @property
     def worse(self) -> list[str]:
-        """What is resolved to be worse in B: quality and speed-ups after Holm, counts exactly; latencies never are.
+        """All that is worse in B: quality and speed-ups resolved after Holm, counts that grew, trials that were lost.
 
-        And what was :attr:`lost`.
+        Latencies are never judged.
         """
         tables = (self.quality, self.cost)
         slower = self.speed[self.speed["verdict"] == "worse"].to_dict("records")
@@ -177,7 +177,7 @@ def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _method(a: Side, b: Side, ones: Mapping[int, Record], others: Mapping[int, Record]) -> tuple[str, list[int]]:
-    """How one variant's qualities are compared, and the seeds that both sides have."""
+    """The method by which one variant's quality is compared, and the seeds that both sides have."""
     records, seeds = [*ones.values(), *others.values()], sorted(set(ones) & set(others))
     if len({tuple(record.measured["classes"]) for record in records}) > 1:
         return "not compared: other classes", seeds
@@ -223,12 +223,7 @@ def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
 def _counted(variant: str, name: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
     for row in _listed(variant, name, "", one, other, _other_input(name, one, other)):
         less = "same" if row["a"] == row["b"] else "worse" if row["b"] > row["a"] else "better"
-        yield row if row["remark"] else {**row, "ratio": _over(row["b"], row["a"]), "verdict": less}
-
-
-def _over(value: float, other: float) -> float:
-    """NaN over 0: of a peak that the kernel does not tell, the lower bound may be 0."""
-    return value / other if other else NAN
+        yield row if row["remark"] else {**row, "ratio": stats.quotient(row["b"], row["a"]), "verdict": less}
 
 
 def _measured(variant: str, name: str, hardware: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
@@ -243,13 +238,13 @@ def _measured(variant: str, name: str, hardware: str, one: Record, other: Record
             found = ratio_of_samples(one.measured["latency_s"], other.measured["latency_s"])
             yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "remark": DRIFT}
         else:
-            yield {**row, "ratio": _over(row["b"], row["a"]), "remark": "one reading on each side"}
+            yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "remark": "one reading on each side"}
 
 
 def _listed(
     variant: str, name: str, hardware: str, one: Record, other: Record, remark: str
 ) -> Iterator[dict[str, Any]]:
-    """Both values without a comparison; nothing where neither side has one."""
+    """A row with both values and no comparison; none if neither side has a value."""
     a, b = (own.get(name, NAN) for own in columns_of("cost", [one.measured, other.measured]))
     if math.isnan(a) or math.isnan(b):
         left_out = name == "latency_s" and not all(r.measured.get("isolated", True) for r in (one, other))
@@ -263,7 +258,7 @@ def _listed(
 
 
 def _other_input(name: str, one: Record, other: Record) -> str:
-    """Why two costs are not of the same computation; empty if they are."""
+    """The reason why two costs are not of the same computation; empty if they are."""
     if name in ("parameters", "train_state_bytes"):
         return ""
     if name in ONE_STEP:
