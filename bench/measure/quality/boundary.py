@@ -116,6 +116,6 @@ def _squared_distances(pixels: Numbers, others: Numbers, row: int, reach: int, e
             dx = np.minimum(others[after] - aim, aim - others[after - 1]).clip(max=reach + 1)
             np.minimum(nearest, dx * dx + dy * dy, out=nearest)
         result[left] = nearest
-        undecided = np.flatnonzero(nearest > max(dy + 1, enough) ** 2)  # for the rest, no further row can be nearer
+        undecided = np.flatnonzero(nearest > max(dy + 1, enough) ** 2)  # further rows change nothing for the rest
         left, pixels, nearest = left[undecided], pixels[undecided], nearest[undecided]
     return result
