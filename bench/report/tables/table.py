@@ -92,10 +92,15 @@ class Table:
         earlier = [heads[:index].count(head) for index, head in enumerate(heads)]
         return [f"{head} ({count + 1})" if count else head for head, count in zip(heads, earlier, strict=True)]
 
+    @cached_property
+    def sort_keys(self) -> list[str]:
+        """For each chosen field: the column that rows sort by."""
+        return fields.sort_keys(self.fields)
+
     @property
     def numeric(self) -> list[bool]:
         """For each chosen field: whether it tells of a number."""
-        return [pd.api.types.is_numeric_dtype(self.rows[each.sort_key]) for each in self.fields]
+        return [pd.api.types.is_numeric_dtype(self.rows[key]) for key in self.sort_keys]
 
     def printed(self) -> pd.DataFrame:
         """Cells as text."""
@@ -103,7 +108,7 @@ class Table:
 
     def keys(self) -> pd.DataFrame:
         """The value that each printed cell sorts by: a number where it tells of one."""
-        table = pd.concat([self.rows[each.sort_key] for each in self.fields], axis="columns")
+        table = pd.concat([self.rows[key] for key in self.sort_keys], axis="columns")
         return table.set_axis(self.heads, axis="columns")
 
     def emphasis(self) -> pd.DataFrame:
@@ -113,7 +118,9 @@ class Table:
     @cached_property
     def cells(self) -> list[list[str]]:
         """Cells as text, row by row."""
-        return [[each.text(row) for each in self.fields] for row in records(self.rows)]
+        rows = records(self.rows)
+        columns = [each.cells(rows) for each in self.fields]
+        return [list(row) for row in zip(*columns, strict=True)]
 
     @cached_property
     def strong(self) -> list[list[bool]]:
