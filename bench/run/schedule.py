@@ -89,17 +89,14 @@ class Schedule:
             key = planned.get(_what_is_measured(record.trial))
             old = self.earlier.get(record.planned_key)
             if not is_current(record.planned_key):
-                reasons[f"have keys of an earlier version; give them new ones with: bench rekey {self.folder}"] += 1
+                reasons[f"the key is of an earlier version; bench rekey {self.folder} gives new ones"] += 1
             elif key is None:
-                reasons["are of variants, seeds or settings that are not planned now"] += 1
+                reasons["a variant, seed or setting that is not planned now"] += 1
             elif old is None or key not in self.keys:
-                reasons["were made by other source, settings or data"] += 1
+                reasons["made by other source, settings or data"] += 1
             else:
                 reasons[difference(old, explained(self.keys[key]))] += 1
-        return [
-            f"{count} records {reason}" if reason.startswith(("have", "are", "were")) else f"{count} records: {reason}"
-            for reason, count in reasons.most_common()
-        ]
+        return [f"{count} record{'' if count == 1 else 's'}: {reason}" for reason, count in reasons.most_common()]
 
     def notes(self) -> list[str]:
         """The places where the code that a trial runs could not be determined, so that all code it may reach counts."""
