@@ -25,7 +25,7 @@ MOST_NAMING = 3
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell of an HTML table shows and sorts by.
+    """A cell of an HTML table: its text, and the key that it sorts by.
 
     ``key`` is empty where nothing was measured, ``None`` where the text says the same.
     ``tone`` is a class of its style.
@@ -84,7 +84,7 @@ def view(table_id: str, table: Table, file: str, names: Iterable[object] | None 
     row_names = _names(table.cells) if names is None else [str(name) for name in names]
     places = addresses(table_id, row_names)
     tones = [field.tone for field in table.fields]
-    keys = list(zip(*(table.rows[field.sort_key].tolist() for field in table.fields), strict=True))
+    keys = list(zip(*(table.rows[key].tolist() for key in table.sort_keys), strict=True))
     rows = [
         Row(
             places[index],

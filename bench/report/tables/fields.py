@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,6 +43,15 @@ class Field:
     def sort_key(self) -> str:
         """The column that rows sort by."""
         return self.sort or self.keys[0]
+
+    def cells(self, rows: Iterable[Row]) -> list[str]:
+        """The field of every row, as text."""
+        return [self.text(row) for row in rows]
+
+
+def sort_keys(fields: Sequence[Field]) -> list[str]:
+    """The columns that rows sort by, one a field."""
+    return [each.sort_key for each in fields]
 
 
 def text(head: str, key: str, tone: Tone = "") -> Field:

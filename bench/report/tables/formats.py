@@ -62,4 +62,5 @@ FORMATS: Mapping[str, Callable[[Table], str]] = {
 
 def markdown_text(text: str) -> str:
     """Text as Markdown shows it, in one line; it is read on terminals too."""
-    return _MARKDOWN.sub(r"\\\1", plain(one_line(text)))
+    shown = text if text.isprintable() else plain(one_line(text))
+    return _MARKDOWN.sub(r"\\\1", shown)

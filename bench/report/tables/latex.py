@@ -30,7 +30,7 @@ _ACCENTS = {
 }  # fmt: skip
 """Combining character -> LaTeX's accent."""
 _PLAIN = re.compile(r"[A-Za-z0-9 .,;:=+()/]*")
-"""What LaTeX acts on in no way: most cells of a long table."""
+"""Text that LaTeX leaves as it is: most cells of a long table."""
 _LIGATURE = re.compile("-(?=-)")
 """Two hyphens would be set as a dash."""
 LINE, NARROW_LINE = 50, 28
@@ -123,7 +123,7 @@ def _opened(line: str) -> str:
 
 def _head_lines(head: str, column: _Column, line: int) -> list[str]:
     width = max(SHORTEST_HEAD, min(line, column.width))
-    bound = one_line(head).replace(") ↑", ")\u00a0↑").replace(") ↓", ")\u00a0↓")
+    bound = _in_one_line(head).replace(") ↑", ")\u00a0↑").replace(") ↓", ")\u00a0↓")
     return textwrap.wrap(bound, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
@@ -150,8 +150,13 @@ def latex_text(text: str) -> str:
     """Text as LaTeX shows it, in one line and in ASCII; what pdfLaTeX has no letter for is named ``[U+65E5]``."""
     if _PLAIN.fullmatch(text):
         return text
-    written = "".join(map(_latex_character, one_line(text)))
+    written = "".join(map(_latex_character, _in_one_line(text)))
     return _LIGATURE.sub("-{}", written)
+
+
+def _in_one_line(text: str) -> str:
+    """Text without line breaks and tabs; most texts have none."""
+    return text if text.isprintable() else one_line(text)
 
 
 def _latex_character(character: str) -> str:

@@ -92,32 +92,39 @@ class Table:
         earlier = [heads[:index].count(head) for index, head in enumerate(heads)]
         return [f"{head} ({count + 1})" if count else head for head, count in zip(heads, earlier, strict=True)]
 
+    @cached_property
+    def sort_keys(self) -> list[str]:
+        """For each chosen field: the column that rows sort by."""
+        return fields.sort_keys(self.fields)
+
     @property
     def numeric(self) -> list[bool]:
         """For each chosen field: whether it tells of a number."""
-        return [pd.api.types.is_numeric_dtype(self.rows[each.sort_key]) for each in self.fields]
+        return [pd.api.types.is_numeric_dtype(self.rows[key]) for key in self.sort_keys]
 
     def printed(self) -> pd.DataFrame:
         """Cells as text."""
         return pd.DataFrame(self.cells, columns=self.heads, dtype=object)
 
     def keys(self) -> pd.DataFrame:
-        """What each printed cell sorts by: numbers where it tells of a number."""
-        table = pd.concat([self.rows[each.sort_key] for each in self.fields], axis="columns")
+        """The value that each printed cell sorts by: a number where it tells of one."""
+        table = pd.concat([self.rows[key] for key in self.sort_keys], axis="columns")
         return table.set_axis(self.heads, axis="columns")
 
     def emphasis(self) -> pd.DataFrame:
-        """Which printed cells stand out."""
+        """True for the printed cells that stand out."""
         return pd.DataFrame(self.strong, columns=self.heads, dtype=bool)
 
     @cached_property
     def cells(self) -> list[list[str]]:
         """Cells as text, row by row."""
-        return [[each.text(row) for each in self.fields] for row in records(self.rows)]
+        rows = records(self.rows)
+        columns = [each.cells(rows) for each in self.fields]
+        return [list(row) for row in zip(*columns, strict=True)]
 
     @cached_property
     def strong(self) -> list[list[bool]]:
-        """Which cells stand out, row by row."""
+        """True for the cells that stand out, row by row."""
         nowhere = [False] * len(self.rows)
         marks = [list(self.bold[name]()) if name in self.bold else nowhere for name in self.chosen]
         return [list(row) for row in zip(*marks, strict=True)]
