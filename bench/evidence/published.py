@@ -290,21 +290,21 @@ def matched_memory(results: Results) -> pd.DataFrame:
     rows = [
         {
             "system": declared.system,
-            "variant": found.variant,
-            "against": found.other,
-            "value": found.row["value"],
-            "published": float(found.row["value"]),
-            "published_ratio": _published_ratio(found.row, found.other_row),
-            "train_peak_bytes": bytes_of.get(found.variant, NAN),
-            "ratio": bytes_of.get(found.variant, NAN) / (bytes_of.get(found.other) or NAN),
-            "measured": f"crop {found.row['crop_px']}, {found.row['batch_per_gpu']} images a GPU, "
-            f"{found.row['hardware']}; {found.row['protocol']}",
-            "differs": "; ".join(_differs_in_memory(results, found.row)),
-            "flaw": found.row["flaw"],
-            "source": found.row["source"],
+            "variant": counterpart.variant,
+            "against": counterpart.other,
+            "value": counterpart.row["value"],
+            "published": float(counterpart.row["value"]),
+            "published_ratio": _published_ratio(counterpart.row, counterpart.other_row),
+            "train_peak_bytes": bytes_of.get(counterpart.variant, NAN),
+            "ratio": bytes_of.get(counterpart.variant, NAN) / (bytes_of.get(counterpart.other) or NAN),
+            "measured": f"crop {counterpart.row['crop_px']}, {counterpart.row['batch_per_gpu']} images a GPU, "
+            f"{counterpart.row['hardware']}; {counterpart.row['protocol']}",
+            "differs": "; ".join(_differs_in_memory(results, counterpart.row)),
+            "flaw": counterpart.row["flaw"],
+            "source": counterpart.row["source"],
         }
         for declared in results.plan.published
-        for found in counterparts(results, declared, "cost")
+        for counterpart in counterparts(results, declared, "cost")
         if "cost" in results.plan.stages
     ]
     return pd.DataFrame(rows, columns=list(MEMORY))
@@ -328,9 +328,9 @@ def _differs_in_memory(results: Results, row: Mapping[str, str]) -> Iterator[str
         "hardware": ("hardware", ", ".join(sorted({str(r.environment.get("device")) for r in done}))),
         "memory": ("protocol", ", ".join(sorted({str(r.measured.get("memory_kind")) for r in done}))),
     }
-    for what, (name, ours) in here.items():
+    for fact, (name, ours) in here.items():
         if ours and ours != row[name]:
-            yield f"{what}: {row[name]}, here {ours}"
+            yield f"{fact}: {row[name]}, here {ours}"
 
 
 def _published_ratio(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
@@ -347,28 +347,31 @@ def matched_speeds(results: Results, timings: pd.DataFrame) -> pd.DataFrame:
     """
     timed = timings.to_dict("records") if "speed" in results.plan.stages else []
     rows = [
-        _speed(results, declared.system, found, timed)
+        _speed(results, declared.system, counterpart, timed)
         for declared in results.plan.published
-        for found in counterparts(results, declared, "speed")
+        for counterpart in counterparts(results, declared, "speed")
     ]
     return pd.DataFrame(rows, columns=list(SPEEDS))
 
 
 def _speed(
-    results: Results, system: str, found: Counterpart, timed: Sequence[Mapping[Any, Any]]
+    results: Results, system: str, counterpart: Counterpart, timed: Sequence[Mapping[Any, Any]]
 ) -> dict[str, str | float]:
     """A row of :func:`matched_speeds`."""
-    row, ours = found.row, _nearest(found.row, [comparison for comparison in timed if _is_of(comparison, found)])
-    paired = ours is not None and ours["variant"] == found.variant
+    row, ours = (
+        counterpart.row,
+        _nearest(counterpart.row, [comparison for comparison in timed if _is_of(comparison, counterpart)]),
+    )
+    paired = ours is not None and ours["variant"] == counterpart.variant
     measured = ours if ours is not None and paired else dict.fromkeys(("ratio", "low", "high"), NAN)
     return {
         "system": system,
-        "variant": found.variant,
-        "against": found.other,
+        "variant": counterpart.variant,
+        "against": counterpart.other,
         "value": row["value"],
         "unit": row["unit"],
         "published": float(row["value"]),
-        "published_ratio": _times(row, found.other_row),
+        "published_ratio": _times(row, counterpart.other_row),
         "images_per_s": NAN if ours is None else ours["images_per_s" if paired else "against_images_per_s"],
         **{name: measured[name] for name in ("ratio", "low", "high")},
         "setting": "" if ours is None else speedups.setting_of(ours).name,
@@ -378,11 +381,11 @@ def _speed(
     }
 
 
-def _is_of(timed: Mapping[Any, Any], found: Counterpart) -> bool:
-    """Tell if a comparison timed the variant: on the one side against the published other side, or as the other."""
-    if found.other:
-        return bool((timed["variant"], timed["against"]) == (found.variant, found.other))
-    return found.variant in (timed["variant"], timed["against"])
+def _is_of(timed: Mapping[Any, Any], counterpart: Counterpart) -> bool:
+    """True if a comparison timed the variant: on the one side against the published other side, or as the other."""
+    if counterpart.other:
+        return bool((timed["variant"], timed["against"]) == (counterpart.variant, counterpart.other))
+    return counterpart.variant in (timed["variant"], timed["against"])
 
 
 def _nearest(row: Mapping[str, str], timed: Sequence[Mapping[Any, Any]]) -> Mapping[Any, Any] | None:
@@ -413,7 +416,7 @@ def _differs_in_speed(results: Results, row: Mapping[str, str], ours: Mapping[An
 
 
 def _times(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
-    """How many times as fast as the published other side: of images per second, or of seconds an image."""
+    """The published speed over that of the published other side, from images per second or milliseconds an image."""
     if other is None:
         return NAN
     value, against = float(row["value"]), float(other["value"])
