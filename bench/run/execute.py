@@ -141,7 +141,7 @@ def _work(config: dict[str, Any]) -> None:
         timeout_s=config["timeout_s"],
         pictures=config["pictures"],
     )
-    tune.report({"record": asdict(record)})
+    tune.report({"record": record.as_json()})
 
 
 class _Watch(tune.Callback):
@@ -170,7 +170,7 @@ class _Watch(tune.Callback):
         if "event" in result:
             self.display.progress(ours, Event(**result["event"]))
         elif "record" in result and ours.key not in self.ended:
-            record = Record(**result["record"])
+            record = Record.model_validate(result["record"])
             if not (self.folder / "records" / record.file_name).exists():
                 write(record, self.folder / "records")
             self._end(ours, record)

@@ -69,7 +69,8 @@ def plant(folder: Path, planted_results: Callable[..., Path], plant_speed: Calla
         if record.status == "failed":
             outcome |= {"reason": SCRIPT, "traceback": "\n".join(["Traceback", SCRIPT, END, IMAGE, COMMENT, BREAK])}
         write(
-            replace(record, outcome=outcome, environment={**record.environment, "device": SCRIPT}), folder / "records"
+            record.having(outcome=outcome, environment={**record.environment.as_json(), "device": SCRIPT}),
+            folder / "records",
         )
     plant_pictures(folder, {name: [counts] * len(SEEDS[name]) for name, counts in WRONG.items()}, NAMES)
     _attribute(folder)

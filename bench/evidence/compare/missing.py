@@ -6,12 +6,11 @@ What is left of a variant after a failure says nothing about the failure: a mean
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 from bench.evidence.compare.sides import Side
-from bench.protocol.setting import Setting
-from bench.records.record import Record
+from bench.records.plan import PlannedTrial
+from bench.records.record import Record, TrialFacts
 
 BROKEN = ("diverged", "failed", "out_of_memory", "timed_out")
 DONE_IN_WORDS = {"quality": "trained", "cost": "measured", "speed": "timed"}
@@ -30,7 +29,7 @@ def lost(a: Side, b: Side) -> list[str]:
     for record in b.records:
         known = _identity(record) in finished or _without_counterpart(record, a, b)
         if record.status in BROKEN and known:
-            of = str(record.trial["variant"]), str(record.trial["stage"])
+            of = record.trial.variant, record.trial.stage
             broken.setdefault(of, Counter())[record.status.replace("_", " ")] += 1
     order = [(variant, stage) for variant in a.variants for stage in DONE_IN_WORDS]
     return [
@@ -51,29 +50,29 @@ def lacking(a: Side, b: Side) -> list[str]:
 
 def _unfinished(one: Side, other: Side) -> set[Trial]:
     """What the one side plans and has neither finished nor failed at, and the other has finished."""
-    planned = {_trial(trial.as_json()) for trial in one.plan.trials if not trial.excluded}
+    planned = {_trial(trial) for trial in one.plan.trials if not trial.excluded}
     ended = {_trial(record.trial) for record in one.records if record.status in (*BROKEN, "done")}
     return {_trial(record.trial) for record in other.records if record.status == "done"} & planned - ended
 
 
 def _without_counterpart(record: Record, a: Side, b: Side) -> bool:
     """Whether a quality trial's variant was trained on either side, but with no seed in common."""
-    variant, stage = record.trial["variant"], record.trial["stage"]
+    variant, stage = record.trial.variant, record.trial.stage
     seeds = [set(_outcomes(each, variant)) for each in (a, b)]
     outcomes = set(_outcomes(a, variant).values())
     return stage == "quality" and not seeds[0] & seeds[1] and "done" in outcomes and not outcomes & set(BROKEN)
 
 
 def _outcomes(side: Side, variant: str) -> dict[Any, str]:
-    trained = (each for each in side.records if each.trial["stage"] == "quality" and each.trial["variant"] == variant)
-    return {each.trial["seed"]: each.status for each in trained}
+    trained = (each for each in side.records if each.trial.stage == "quality" and each.trial.variant == variant)
+    return {each.trial.seed: each.status for each in trained}
 
 
 def _identity(record: Record) -> tuple[Trial, str]:
     """The trial and, where it matters, the hardware class."""
-    return _trial(record.trial), "" if record.trial["stage"] == "quality" else str(record.environment.get("hardware"))
+    return _trial(record.trial), "" if record.trial.stage == "quality" else str(record.environment.hardware)
 
 
-def _trial(trial: Mapping[str, Any]) -> Trial:
-    setting = Setting(**trial["setting"]).name if trial.get("setting") else ""
-    return str(trial["variant"]), str(trial["stage"]), str(trial.get("seed")), str(trial.get("against")), setting
+def _trial(trial: TrialFacts | PlannedTrial) -> Trial:
+    setting = trial.setting.name if trial.setting else ""
+    return trial.variant, trial.stage, str(trial.seed), str(trial.against), setting

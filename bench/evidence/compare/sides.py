@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.records.files import RecordError
 from bench.records.plan import Plan, read_plan
-from bench.records.record import FINAL, Record, read, record_files
+from bench.records.record import FINAL, AnyMeasured, Record, measured_by, read, record_files
 from bench.records.results import load
 
 _SIDE = re.compile(r"(?P<folder>.+?)(?:@(?P<commit>[^@#]+))?(?:#(?P<host>[^@#]+))?")
@@ -35,15 +35,13 @@ class Side:
     @property
     def variants(self) -> list[str]:
         """Names of the variants with a finished measurement, in the study's order, then others."""
-        seen = dict.fromkeys(str(record.trial["variant"]) for record in self.records if record.status == "done")
+        seen = dict.fromkeys(record.trial.variant for record in self.records if record.status == "done")
         order = dict.fromkeys(trial.variant for trial in self.plan.trials)
         return [*(variant for variant in order if variant in seen), *(each for each in seen if each not in order)]
 
-    def done(self, stage: str, variant: str) -> Iterator[Record]:
-        """The finished trials of one stage and variant."""
-        for record in self.records:
-            if (record.trial["stage"], record.trial["variant"], record.status) == (stage, variant, "done"):
-                yield record
+    def done(self, form: type[AnyMeasured], variant: str) -> Iterator[tuple[Record, AnyMeasured]]:
+        """The finished trials of one stage and variant, each with its measurements."""
+        return measured_by((record for record in self.records if record.trial.variant == variant), form)
 
 
 def side(text: str) -> Side:
@@ -75,7 +73,7 @@ def side(text: str) -> Side:
 def _is_of(record: Record, commit: str | None, host: str | None) -> bool:
     asked = {"commit": commit, "host": host}
     return all(
-        _DIGITS.fullmatch(start) and str(record.environment.get(name)).startswith(start)
+        _DIGITS.fullmatch(start) and str(getattr(record.environment, name)).startswith(start)
         for name, start in asked.items()
         if start
     )
@@ -83,7 +81,7 @@ def _is_of(record: Record, commit: str | None, host: str | None) -> bool:
 
 def _sources(records: Iterable[Record]) -> str:
     """The commits and hosts that there are, with how many records each."""
-    counts = Counter(f"{str(each.environment.get('commit'))[:12]}#{each.environment.get('host')}" for each in records)
+    counts = Counter(f"{str(each.environment.commit)[:12]}#{each.environment.host}" for each in records)
     return ", ".join(f"@{source} ({count})" for source, count in counts.items()) or "nobody"
 
 
@@ -95,7 +93,7 @@ def _one_each(found: list[tuple[str, Record]], planned: set[str]) -> list[Record
         trial, other = _trial(record), best.get(_trial(record))
         if other is not None and other[0] == rank and record.status in FINAL:
             raise RecordError(
-                f"two records of one trial ({record.trial['variant']}, seed {record.trial['seed']}): {other[1]} and "
+                f"two records of one trial ({record.trial.variant}, seed {record.trial.seed}): {other[1]} and "
                 f"{name}; choose one by its commit (@…) or host (#…)"
             )
         if other is None or rank >= other[0]:
@@ -104,6 +102,6 @@ def _one_each(found: list[tuple[str, Record]], planned: set[str]) -> list[Record
 
 
 def _trial(record: Record) -> tuple[str, ...]:
-    hardware = "" if record.trial["stage"] == "quality" else str(record.environment.get("hardware"))
-    names = ("stage", "variant", "seed", "against", "setting")
-    return (*(str(record.trial.get(name)) for name in names), hardware)
+    hardware = "" if record.trial.stage == "quality" else str(record.environment.hardware)
+    trial = record.trial
+    return (trial.stage, trial.variant, str(trial.seed), str(trial.against), str(trial.setting), hardware)

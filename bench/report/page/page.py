@@ -212,7 +212,7 @@ def render(evidence: Evidence, made: Content) -> str:
         commands=summary.commands(results),
         methods=methods.methods(evidence).split("\n\n"),
         files=_ablation_files(made),
-        crowded=any(record.measured.get("isolated") is False for record in results.records),
+        crowded=any(record.measured.isolated is False for record in results.records),
         noisy=bool((frame["latency_iqr_s"] > NOISY * frame["latency_s"]).any()),
         contents=list[tuple[str, str]](),  # the template's sections put themselves in
         style=asset("page.css") + (asset("gallery.css") if made.pictures else ""),

@@ -19,6 +19,7 @@ from bench.evidence.published import Counterpart, compared, counterparts, on, pl
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.setting import Setting
 from bench.protocol.words import NOTHING, ratio
+from bench.records.measured import MeasuredCost
 from bench.records.results import Results
 
 
@@ -96,13 +97,13 @@ def _train_bytes(results: Results) -> dict[str, float]:
 
 def _differs(results: Results, row: Mapping[str, str]) -> Iterator[str]:
     recipe, data = results.plan.recipe, results.plan.data
-    done = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
+    done = results.done(MeasuredCost)
     here = {
         "data set": ("data", f"{data.name}, {len(data.classes)} classes"),
         "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", []))),
         "images a step": ("batch_per_gpu", str(recipe.get("batch", ""))),
-        "hardware": ("hardware", ", ".join(sorted({str(r.environment.get("device")) for r in done}))),
-        "memory": ("protocol", ", ".join(sorted({str(r.measured.get("memory_kind")) for r in done}))),
+        "hardware": ("hardware", ", ".join(sorted({str(record.environment.device) for record, _ in done}))),
+        "memory": ("protocol", ", ".join(sorted({measured.memory_kind for _, measured in done}))),
     }
     for what, (name, ours) in here.items():
         if ours and ours != row[name]:

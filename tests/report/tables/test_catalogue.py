@@ -213,7 +213,7 @@ def test_a_class_that_is_absent_in_a_seed_is_counted(tmp_path: Path, planted_res
     folder = planted_results(tmp_path)
     record = read(folder / "records" / "q0s1.aaaa1111.json")
     confusion = [[4, 0, 0], [0, 6, 0], [0, 0, 0]]
-    object.__setattr__(record, "measured", {**record.measured, "confusion": confusion})
+    object.__setattr__(record, "measured", {**record.measured.as_json(), "confusion": confusion})
     write(record, folder / "records")
     results = evidence_of(folder)
     row = catalogue.table(results, "classes").printed().iloc[0]
