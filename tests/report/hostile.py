@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ def plant(folder: Path, planted_results: Callable[..., Path], plant_speed: Calla
         )
     plant_pictures(folder, {name: [counts] * len(SEEDS[name]) for name, counts in WRONG.items()}, NAMES)
     _attribute(folder)
-    write(replace(read_all(folder / "records")[0], key=f"stale{IMAGE.replace('/', '')}"), folder / "records")
+    write(read_all(folder / "records")[0].having(key=f"stale{IMAGE.replace('/', '')}"), folder / "records")
     plant_speed(folder, WIDE, OFF, {256: True, 512: True, 1024: False}, IMAGE)
 
 

@@ -39,7 +39,7 @@ def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Schedule) -> None
     record = run(of(plan, "quality"), plan.folder, MACHINE, tell=events.append)
     assert record.status == "done", record.outcome
     assert read(plan.folder / "records" / record.file_name) == record
-    measured = record.measured
+    measured = record.measured.as_json()
     assert sum(map(sum, measured["confusion"])) == 4 * 30 * 30  # four images, a frame of one void pixel
     assert measured["history"]["iteration"] == [1, 2, 3]
     assert measured["split"] == "val"
@@ -54,7 +54,7 @@ def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Schedule) -> None
 
 
 def test_kept_predictions_give_the_recorded_counts_again(plan: Schedule) -> None:
-    measured = run(of(plan, "quality"), plan.folder, MACHINE).measured
+    measured = run(of(plan, "quality"), plan.folder, MACHINE).measured.as_json()
     paths = {name: plan.folder / path for name, path in measured["pictures"].items()}
     names = [f"val_{index:04d}" for index in range(4)]
     assert read_names(paths["predictions"]) == read_names(paths["images"]) == names
@@ -79,7 +79,7 @@ def test_the_second_trial_leaves_the_images_of_the_first_alone(plan: Schedule) -
 
 def test_a_trial_may_keep_no_pictures_and_is_the_same_trial(plan: Schedule) -> None:
     record = run(of(plan, "quality"), plan.folder, MACHINE, pictures=False)
-    assert "pictures" not in record.measured
+    assert "pictures" not in record.measured.as_json()
     assert not (plan.folder / "pictures").exists()
     assert [path.name for path in (plan.folder / "artifacts").iterdir()] == [Path(record.measured.artifact).name]
     with_them = run(of(plan, "quality"), plan.folder, MACHINE)
@@ -90,7 +90,7 @@ def test_a_trial_may_keep_no_pictures_and_is_the_same_trial(plan: Schedule) -> N
 def test_a_cost_trial_leaves_every_sample_and_counts_by_slot(plan: Schedule) -> None:
     record = run(of(plan, "cost", "neck=on"), plan.folder, MACHINE)
     assert record.status == "done", record.outcome
-    measured = record.measured
+    measured = record.measured.as_json()
     assert len(measured["latency_s"]) >= 5
     assert measured["latency_protocol"]["clock"] == "synchronised"
     assert measured["isolated"] is (measured["isolation"]["reasons"] == [])
@@ -145,7 +145,7 @@ def test_whatever_goes_wrong_is_an_outcome(
     record = run(trial, plan.folder, MACHINE)
     assert record.status == status
     assert reason in record.outcome.reason
-    assert record.measured == {}
+    assert record.measured.as_json() == {}
     assert ("Traceback" in (record.outcome.traceback or "")) == (status == "failed")
     assert read_all(plan.folder / "records") == [record]
 
@@ -181,7 +181,7 @@ def test_final_evaluates_the_test_split_in_a_folder_of_its_own(tiny_study: Calla
     source = Source(str(tiny_study()), final=True)
     made = make_schedule(load(source), tmp_path / "results", here())
     assert made.folder.name == "tiny-final"
-    assert run(of(made, "quality"), made.folder, MACHINE).measured["split"] == "test"
+    assert run(of(made, "quality"), made.folder, MACHINE).measured.split == "test"
 
 
 def test_other_data_is_chosen_with_an_option_and_has_a_folder_of_its_own(

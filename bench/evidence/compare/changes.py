@@ -72,8 +72,7 @@ def _chosen(side: Side, variant: str) -> dict[str, Any]:
     ]
     if not records:
         return {}
-    choices = records[0].choices
-    return {**choices.get("variant", {}), "recipe": choices.get("recipe", {})}
+    return {**records[0].choices.variant, "recipe": records[0].choices.recipe}
 
 
 def _environments(a: Side, b: Side) -> list[Change]:

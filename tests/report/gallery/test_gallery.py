@@ -208,7 +208,7 @@ def test_a_seed_that_one_side_lacks_is_not_compared(planted: Callable[..., Path]
 def test_a_seed_without_pictures_counts_and_is_not_shown(planted: Callable[..., Path]) -> None:
     folder = planted()
     (gone,) = (r for r in read_all(folder / "records") if (r.trial.variant, r.trial.seed) == (ON, 0))
-    measured = {name: value for name, value in gone.measured.items() if name != "pictures"}
+    measured = {name: value for name, value in gone.measured.as_json().items() if name != "pictures"}
     write(gone.having(measured=measured), folder / "records")
     entries = gallery(folder).pairs[0].entries
     assert {entry.seed for entry in entries} == {1}
