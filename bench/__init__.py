@@ -17,6 +17,7 @@ The words of the project, one meaning each (docs/architecture.md has the same ta
 | record | the JSON file of one trial: what it measured, or how it failed |
 | outcome | how a trial ended: done, excluded, out of memory, diverged, failed, interrupted or timed out |
 | plan | what `study.json` holds: the question, the factors and every trial of the study with its key |
+| schedule | the trials of a study on this machine: which of them are done, and which will run |
 | column | a measured quantity: name, stored and shown unit, which way is better, definition |
 | setting | the conditions under which a network is timed: input, precision, execution mode, phase |
 | against | the level or variant that another is compared with besides the baseline |

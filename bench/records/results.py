@@ -31,7 +31,7 @@ class Results:
 
     Attributes:
         plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned trial.
-        records: the records of planned trials.
+        records: the records of planned trials, in the order of the plan.
         stale: records whose key no planned trial has: made by other source, data or settings.
         folder: where they were read from, if they were.
     """
@@ -174,8 +174,13 @@ def load(folder: str | Path) -> Results:
     folder = Path(folder)
     plan = read_plan(folder)
     planned = {trial.key: trial for trial in plan.trials}
+    order = {key: position for position, key in enumerate(planned)}
     found = read_all(folder / "records")
-    records = tuple(record for record in found if record.planned_key in planned)
+    records = tuple(
+        sorted(
+            (record for record in found if record.planned_key in planned), key=lambda record: order[record.planned_key]
+        )
+    )
     for record in records:
         _check_planned(record, planned[record.planned_key], plan.data.classes)
     stale = tuple(record for record in found if record.planned_key not in planned)

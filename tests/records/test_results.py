@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench.data.synthetic import Synthetic
@@ -320,3 +321,13 @@ def test_a_timing_that_was_not_alone_is_left_out_with_the_reason(tmp_path: Path,
     assert frame["reason"].iloc[0] == "other processes used 0.90 CPUs"
     assert frame["macs"].notna().all()
     assert list(frame["status"]) == ["done"] * 4
+
+
+def test_results_do_not_depend_on_the_names_of_record_files(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    before = load(folder)
+    for number, path in enumerate(sorted((folder / "records").iterdir(), reverse=True)):
+        path.rename(path.with_name(f"{number:04}-{path.name}"))
+    after = load(folder)
+    assert [record.key for record in after.records] == [record.key for record in before.records]
+    pd.testing.assert_frame_equal(after.class_iou(), before.class_iou(), check_exact=True)

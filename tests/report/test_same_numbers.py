@@ -4,6 +4,9 @@
 Only numbers are kept, as they were written. Headings, captions, names of levels, keys of records, verdicts and every
 other word are left out: these may be reworded, but no digit of a table and no number of a finding may change. The
 columns of a table keep their order. New columns may stand between them, and new rows in the tables that list settings.
+
+Commit bb4439a read records in the order of their file names, on which the last digit of some standard deviations
+depended. Its report was made of records whose files had been renamed into the order of the plan.
 """
 
 from __future__ import annotations

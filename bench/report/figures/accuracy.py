@@ -1,4 +1,4 @@
-"""Figures of accuracy against what it costs, with the Pareto front."""
+"""The figures of accuracy against cost, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from bench.report.figures.figure import (
 
 COSTS = ("latency_s", "macs", "parameters", "peak_bytes")
 MOST_DOTS = 400
-"""Of seeds in one figure; with more, means alone are drawn."""
+"""The most dots, one a seed, in one figure; with more, only the means are drawn."""
 MOST_NAMED = 6
 
 
 def accuracy_against(evidence: Evidence, cost: str) -> Figure:
-    """mIoU against a cost: a dot a seed, a larger mark at each variant's mean, and the front of the means."""
+    """The figure of mIoU against a cost: a dot a seed, a larger mark at each variant's mean, the front of the means."""
     x, y = column(cost), column(JUDGED)
     front = evidence.front(cost)
     scores, costs, place = front.scores, front.costs, front.places
@@ -40,8 +40,8 @@ def accuracy_against(evidence: Evidence, cost: str) -> Figure:
     dots = sum(map(len, scores.values())) <= MOST_DOTS
     figure, means = blank(x.title, y.title, height=400), {}
     rows: list[tuple[str, str, float, float, float, float, str]] = []
-    seen = {variant: look for variant, look in looks(evidence).items() if variant in scores}
-    for variant, look in seen.items():
+    look_of = {variant: look for variant, look in looks(evidence).items() if variant in scores}
+    for variant, look in look_of.items():
         at, own = costs[variant] * x.scale, scores[variant]
         seeds, values = list(own), [value * y.scale for value in own.values()]
         rows += [
@@ -80,7 +80,7 @@ _HOVER = "%{text}<br>%{x:.4g}, %{y:.2f}<extra></extra>"
 
 
 def _add_front(figure: Any, points: Sequence[tuple[float, float]]) -> None:
-    """The best mean that each cost buys, as a step."""
+    """Draw the front: the best mean that each cost buys, as a line of steps."""
     ordered = sorted(points)
     if len(ordered) > 1:
         figure.add_scatter(
@@ -109,7 +109,7 @@ def _caption(names: Mapping[str, str], cost: str, place: Mapping[str, str], dots
 
 
 def _key(evidence: Evidence) -> list[Look]:
-    """Of variants that any of these figures may draw: the same for all, so that they share a legend."""
+    """The looks of all variants that any of these figures may draw: the same for all, so that they share a legend."""
     frame = evidence.results.frame()
     costed = set(frame.loc[frame["stage"].eq("cost") & frame["status"].eq("done"), "variant"])
     scored = evidence.results.scores(JUDGED)

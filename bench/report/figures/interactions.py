@@ -1,4 +1,4 @@
-"""Figures of how factors act together."""
+"""The figures of how two factors act together."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from bench.report.figures.figure import Figure, bars, blank, finished, part_look
 
 
 def interactions(evidence: Evidence, name: str = JUDGED) -> list[Figure]:
-    """For each pair of factors, the mean at every level of one, a line a level of the other; one mark a pair of levels.
+    """One figure a pair of factors: the mean score over the levels of one, with a line a level of the other.
 
     Drawn where every pair of levels is planned in one setting of the other factors at least; the mean is over all such
     settings, seed by seed, and its interval over seeds.
     """
-    results, found = evidence.results, []
+    results, figures = evidence.results, []
     scores = results.scores(name)
     for number, (first, second) in enumerate(combinations(results.factors, 2), start=1):
         squares = evidence.squares(first, second)
         if squares:
-            found.append(_interaction(results, name, (first, second), squares, scores, number))
-    return found
+            figures.append(_interaction(results, name, (first, second), squares, scores, number))
+    return figures
 
 
 def _interaction(
@@ -43,9 +43,9 @@ def _interaction(
     first, second = factors
     measured = column(name)
     levels = [str(level) for level in results.factors[second]]
-    seen = part_looks(f"{second}={level}" for level in levels)
+    look_of = part_looks(f"{second}={level}" for level in levels)
     figure, rows = blank(text(first), measured.title, height=340), []
-    for index, (level, look) in enumerate(zip(levels, seen.values(), strict=True)):
+    for index, (level, look) in enumerate(zip(levels, look_of.values(), strict=True)):
         own = []
         for at, other in enumerate(map(str, results.factors[first])):
             values = mean_by_seed(squares[other, level], scores)
@@ -53,11 +53,11 @@ def _interaction(
                 mean, low, high = (each * measured.scale for each in mean_interval(values))
                 # Apart from each other, so that one interval does not hide the next.
                 own.append((at + 0.06 * (index - (len(levels) - 1) / 2), other, mean, low, high, len(values)))
-        x, there, means, lows, highs, counts = map(list, zip(*own, strict=True)) if own else [[]] * 6
+        x, levels_drawn, means, lows, highs, counts = map(list, zip(*own, strict=True)) if own else [[]] * 6
         figure.add_scatter(
             x=x, y=means, mode="lines+markers", name=text(look.label), marker=look.marker(9), line=look.line(2),
             error_y=bars(means, lows, highs, look.colour),
-            text=[f"{text(each)}, n = {n}" for each, n in zip(there, counts, strict=True)],
+            text=[f"{text(each)}, n = {n}" for each, n in zip(levels_drawn, counts, strict=True)],
             hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
         rows += [(each[1], level, *each[2:]) for each in own]
@@ -77,6 +77,6 @@ def _interaction(
     )
     title = f"{first} × {second}"
     return finished(
-        f"interaction-{number}", title, caption, figure, table, "point", section="effects", key=seen.values(),
+        f"interaction-{number}", title, caption, figure, table, "point", section="effects", key=look_of.values(),
         group="interactions",
     )  # fmt: skip
