@@ -13,7 +13,7 @@ The words of the project, one meaning each (docs/architecture.md has the same ta
 | cell | one combination of levels, with the variant and the recipe that it stands for |
 | stage | a kind of measurement: quality, cost or speed |
 | trial | one measurement to make: a variant, a stage and, where it has one, a seed; it has a key |
-| key | a digest of everything that could change what a trial measures: settings, seed, data, source |
+| key | a digest of all that could change what a trial measures: settings, seed, data, code (not its names and texts) |
 | record | the JSON file of one trial: what it measured, or how it failed |
 | outcome | how a trial ended: done, excluded, out of memory, diverged, failed, interrupted or timed out |
 | plan | what `study.json` holds: the question, the factors and every trial of the study with its key |

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bench.cli.app import app
 from bench.data.base import IGNORE, SPLITS, DataError
 from bench.data.camvid import CamVid
 from bench.data.choose import parse_data
@@ -63,6 +64,12 @@ def test_both_commands_are_one_line_each_and_ci_runs_the_one_for_tests() -> None
     assert tests.endswith("nox -s tests")
     assert tests in (ROOT / ".ci" / "run").read_text()
     assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+
+
+def test_every_command_stands_in_the_readmes_table() -> None:
+    table = README[README.index("## The commands at a glance") : README.index("## Write a study")]
+    commands = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
+    assert sorted(re.findall(r"^\| `bench (\w+)", table, re.MULTILINE)) == sorted(commands)
 
 
 def test_the_picture_of_a_report_is_there() -> None:
@@ -118,7 +125,7 @@ def test_adding_the_readmes_neck_costs_its_class_and_one_line_in_a_study(
             assert run(trial, plan.folder, Machine("cpu", 1)).status == "done"
     page = write_report(plan.folder)
     assert "neck=blur" in page.read_text()
-    table = pd.read_csv(page.parent / "ablation.csv")
+    table = pd.read_csv(page.parent / "data" / "variants.csv")
     blur = table[table["neck"] == "blur"].iloc[0]
     assert blur["macs"] > 0
     assert 0 <= blur["miou_mean"] <= 1

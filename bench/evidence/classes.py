@@ -1,4 +1,4 @@
-"""IoU of each class: over seeds, and against the baseline in the same seed."""
+"""The IoU of each class: over seeds, and against the baseline in the same seed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bench.evidence import stats
 from bench.records.results import Results
 
 SCORES = ("variant", "class", "mean", "sd", "n", "planned")
-"""Of :func:`scores`; ``mean`` and ``sd`` are fractions."""
+"""The columns of :func:`scores`; ``mean`` and ``sd`` are fractions."""
 DIFFERENCES = (
     "variant", "label", "class", "delta", "low", "high", "sd", "n", "planned", "p", "p_holm", "verdict", "reason",
 )  # fmt: skip
-"""Of :func:`differences`; ``delta``, ``low``, ``high`` and ``sd`` are fractions."""
+"""The columns of :func:`differences`; ``delta``, ``low``, ``high`` and ``sd`` are fractions."""
 
 
 def scores(results: Results) -> pd.DataFrame:
@@ -74,7 +74,7 @@ def _judged(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _grids(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
-    """Variant -> IoU, seeds x classes, of every variant with a trial done; NaN where there is none."""
+    """Variant -> IoU, seeds x classes, for the variants with a trial that is done; NaN where there is no union."""
     known, classes = results.class_iou(), _classes(results)
     seeds = sorted(known["seed"].unique().tolist())
     wide = known.set_index(["variant", "seed", "class"])["iou"]
@@ -86,7 +86,7 @@ def _grids(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype[n
 
 
 def iou_by_seed(results: Results) -> dict[str, pd.DataFrame]:
-    """Class -> its IoU, seeds x variants with a trial done; NaN where it has no union."""
+    """Class -> its IoU, seeds x variants with a trial that is done; NaN where it has no union."""
     wide = _grids(results)
     return {
         name: pd.DataFrame({variant: own[:, index] for variant, own in wide.items()})

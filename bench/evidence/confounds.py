@@ -10,15 +10,16 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.speedups import spread
-from bench.protocol.columns import column
-from bench.protocol.words import NOTHING
 from bench.records.derived import NOISY
 from bench.records.measured import MeasuredCost, MeasuredSpeed
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.study import audit
 
-COLUMNS = ("Compared", "Where", "Difference", "Kind", "Parameters (M)", "MACs (G)", "Share of Δ MACs (%)")
+COUNTS = ("parameters_low", "parameters_high", "macs_low", "macs_high", "macs_share")
+COLUMNS = ("Compared", "Where", "Difference", "Kind", *COUNTS)
+"""Columns of :func:`differences`. Counts are differences: the smallest and the largest of a comparison's pairs.
+``macs_share`` is the fraction of the whole difference in MACs. NaN where nothing is counted."""
 CONFOUNDS = ("undeclared", "environment", "timing")
 """Kinds that no factor is about; timings are those that were not alone, noisy or not steady, of either side."""
 KINDS = (*CONFOUNDS, "declared", "follows")
@@ -46,15 +47,15 @@ def differences(results: Results, names: Mapping[str, str], levels: Mapping[str,
     """
     facts = _environments(results.records)
     known = _audited(results)
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, str | float]] = []
     for variant, other in _pairs(results):
         name = names[variant] if other == results.baseline else f"{names[variant]} against {names.get(other, other)}"
         if variant in known and other in known:
             rows += _networks(results, name, variant, other)
         rows += _environment(results, name, facts, variant, other)
     rows += [*_effects(results, facts, levels), *_timings(results, names)]
-    rows.sort(key=lambda row: KINDS.index(row["Kind"]))
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    rows.sort(key=lambda row: KINDS.index(str(row["Kind"])))
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(dict.fromkeys(COUNTS, float))
 
 
 def sentence(results: Results, pairs: Iterable[VariantPair]) -> str:
@@ -94,32 +95,25 @@ def _pairs(results: Results) -> list[VariantPair]:
     return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
 
 
-def _row(compared: str, where: str, difference: str, kind: str, **counts: str) -> dict[str, str]:
-    row = {"Compared": compared, "Where": where, "Difference": difference, "Kind": kind}
-    return dict.fromkeys(COLUMNS, NOTHING) | row | counts
+def _row(compared: str, where: str, difference: str, kind: str, **counts: float) -> dict[str, str | float]:
+    return {"Compared": compared, "Where": where, "Difference": difference, "Kind": kind, **counts}
 
 
-def _networks(results: Results, name: str, variant: str, other: str) -> Iterator[dict[str, str]]:
+def _networks(results: Results, name: str, variant: str, other: str) -> Iterator[dict[str, str | float]]:
     found = audit.differences(results.plan.audit, variant, other)
     total = sum(each.macs for each in found)
     for each in found:
         counts = _counts((each.parameters, each.parameters), (each.macs, each.macs))
         if counts and total:
-            counts["Share of Δ MACs (%)"] = f"{100 * each.macs / total:.0f}"
+            counts["macs_share"] = each.macs / total
         yield _row(name, each.where.replace("_", " "), each.what, each.kind, **counts)
 
 
-def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, str]:
-    """Both counts as printed, a range where pairs differ; nothing where there is neither."""
+def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, float]:
+    """The columns of both counts, each a lower and an upper end; nothing where there is neither."""
     if not any((*parameters, *macs)):
         return {}
-    shown = {"parameters": parameters, "macs": macs}
-    return {
-        f"{column(name).label} ({column(name).shown_unit})": " to ".join(
-            dict.fromkeys(f"{value * column(name).scale:+.{column(name).decimals(value)}f}" for value in both)
-        )
-        for name, both in shown.items()
-    }
+    return dict(zip(COUNTS, (*parameters, *macs), strict=False))
 
 
 Environments = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
@@ -174,14 +168,14 @@ def _changes(before: Mapping[Any, str], now: Mapping[Any, str]) -> str:
 
 def _environment(
     results: Results, name: str, facts: Environments, variant: str, other: str
-) -> Iterator[dict[str, str]]:
+) -> Iterator[dict[str, str | float]]:
     for where, what in _differing(results, facts, variant, other):
         yield _row(name, where, what, "environment")
 
 
 def _effects(
     results: Results, facts: Environments, levels_of: Mapping[str, Mapping[str, str]]
-) -> Iterator[dict[str, str]]:
+) -> Iterator[dict[str, str | float]]:
     """What is not declared in the pairs that main effects and interactions are made of."""
     if "quality" not in results.plan.stages:
         return
@@ -202,7 +196,7 @@ def _effects(
             yield _row(effect, place, said, "environment")
 
 
-def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
     """Timings that were not alone, noisy or not steady: of a variant, or of either side of a comparison."""
     sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:

@@ -15,9 +15,9 @@ from bench.records.results import Results
 
 Kind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
 ASKED: tuple[Kind, ...] = ("between levels", "main effect")
-"""Kinds that say what a factor does: they are read first, resolved or not."""
+"""The kinds of contrast that say what a factor does; a reader sees them first, resolved or not."""
 MOST_TOGETHER = 3
-"""Factors of one interaction; of more, nobody can say in words what it means."""
+"""The most factors of one interaction; nobody can say in words what one of more means."""
 
 Combination = tuple[tuple[str, str], ...]
 """A level of every factor, in order of their names."""
@@ -27,7 +27,7 @@ Grid = Mapping[Combination, str]
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference to estimate: variant -> weight, weights adding up to 0.
+    """A comparison of variants, whose difference is to be estimated.
 
     Attributes:
         label: what it is the effect of.
@@ -35,7 +35,7 @@ class Contrast:
             setting of the others, or on average over them; what factors do together beyond what they do in smaller
             numbers.
         variant: the variant that is compared; empty for a factor's effect.
-        weights: variant -> weight.
+        weights: variant -> the weight of its score in the difference; the weights add up to 0.
         factors: those in which the two sides differ.
         pairs: the variants that it sets against each other, one on each side; of an interaction those that differ in
             one of its factors alone.
@@ -50,7 +50,7 @@ class Contrast:
 
 
 def contrasts(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> list[Contrast]:
-    """Variants, levels against levels, simple effects, main effects, interactions of two factors and of three.
+    """All contrasts: of variants, of levels, simple effects, main effects, interactions of two or three factors.
 
     Args:
         names: variant -> its short name.
@@ -79,7 +79,7 @@ def _variants(
 
 
 def _between_levels(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
-    """Levels against those that the study names: a control, or the step before."""
+    """The contrasts of a level with the level that the study names for it: a control, or the step before."""
     for factor, others in results.plan.against.items():
         for level, other in others.items():
             if pairs := list(_corners(grid, {factor: level}, {factor: other})):
@@ -88,9 +88,9 @@ def _between_levels(results: Results, grid: Grid, base: Mapping[str, str]) -> It
 
 
 def _simple_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
-    """The levels of the factor in focus against the baseline's, at every other setting of the other factors.
+    """The contrasts of the focused factor's levels with the baseline's, at every setting of the other factors.
 
-    At the baseline's own setting they are variants against the baseline.
+    The baseline's own setting is left out: there they are variants against the baseline.
     """
     focus = results.plan.focus
     if focus is None:
@@ -104,9 +104,9 @@ def _simple_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> It
 
 
 def _main_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
-    """A level against the baseline's level of its factor, averaged over the settings of the others that have both.
+    """The contrasts of a level with the baseline's level of its factor, averaged over the settings that have both.
 
-    Where there is one such setting only, the comparison is a simple effect, or one of two variants and listed as that.
+    With one such setting only, the contrast is a simple effect; if it is listed as one already, it is left out.
     """
     for factor, levels in results.factors.items():
         for level in map(str, levels):
@@ -129,9 +129,9 @@ def _where(
     factor: str,
     pairs: Sequence[Sequence[str]],
 ) -> str:
-    """``, on average over 2 of 3 settings``: those of the other factors that have both sides, where not all do.
+    """The settings of the other factors that a label names: ``, on average over 2 of 3 settings``.
 
-    Of one setting alone, which it is, unless it is the baseline's.
+    Of a single setting it is the levels, or nothing if they are the baseline's.
     """
     if len(pairs) > 1:
         return ", on average" + _of_all(results, (factor,), len(pairs))
@@ -140,7 +140,7 @@ def _where(
 
 
 def _place(results: Results, factor: str, levels: Mapping[str, str]) -> str:
-    """The levels of the other factors."""
+    """The levels of the other factors, as text."""
     return ", ".join(f"{name}={levels[name]}" for name in results.factors if name != factor)
 
 
@@ -149,15 +149,15 @@ def _levels(grid: Grid, variant: str) -> dict[str, str]:
 
 
 def _of_all(results: Results, factors: Sequence[str], settings: int) -> str:
-    """`` over 2 of 3 settings`` of the other factors; empty for all of them."""
+    """The number of settings of the other factors, `` over 2 of 3 settings``; empty for all of them."""
     every = prod(len(levels) for name, levels in results.factors.items() if name not in factors)
     return f" over {settings} of {every} settings" if settings < every else ""
 
 
 def _interactions(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
-    """How much more levels do together than their smaller sets: of two, (ab − b) − (a − neither).
+    """The contrasts of what levels do together beyond what smaller sets of them do: for two, (ab − b) − (a − neither).
 
-    Averaged over the settings of the other factors that have all these levels and the baseline's.
+    They are averaged over the settings of the other factors that have all these levels and the baseline's.
     """
     sets = (combinations(results.factors, count) for count in range(2, MOST_TOGETHER + 1))
     for factors in chain.from_iterable(sets):
@@ -190,9 +190,9 @@ def squares(
 
 
 def _corners(grid: Grid, levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
-    """The variants with all of these levels, then with each choice of them put back to the baseline's.
+    """For each setting of the other factors: the variant at these levels, then those with subsets of them reset.
 
-    One list for every setting of the other factors that has all of them, in the order of :func:`_signs`.
+    They are reset to the baseline, in the order of :func:`_signs`. A setting that lacks a variant is left out.
     """
     choices = _subsets(levels)
     for setting in grid:
@@ -203,12 +203,12 @@ def _corners(grid: Grid, levels: Mapping[str, str], base: Mapping[str, str]) -> 
 
 
 def _signs(count: int) -> list[int]:
-    """+ where an even number of ``count`` levels is put back."""
+    """The sign of each corner: plus if an even number of the ``count`` levels is reset to the baseline."""
     return [(-1) ** len(choice) for choice in _subsets(range(count))]
 
 
 def _edges(corners: Sequence[Sequence[str]], count: int) -> tuple[tuple[str, str], ...]:
-    """Every two corners of which the second has one more of ``count`` levels put back."""
+    """All pairs of corners of which the second has one more of the ``count`` levels reset to the baseline."""
     steps = [
         (one, other)
         for (one, fewer), (other, more) in product(enumerate(_subsets(range(count))), repeat=2)
@@ -221,7 +221,7 @@ T = TypeVar("T")
 
 
 def _subsets(of: Iterable[T]) -> list[tuple[T, ...]]:
-    """Smaller ones first."""
+    """All subsets, smaller ones first."""
     every = list(of)
     return list(chain.from_iterable(combinations(every, size) for size in range(len(every) + 1)))
 
@@ -235,7 +235,7 @@ def _weights(corners: Sequence[Sequence[str]], count: int) -> dict[str, float]:
 
 
 def _grid(results: Results, levels: Mapping[str, Mapping[str, str]]) -> dict[Combination, str]:
-    """Levels -> variant, of the variants that are trained."""
+    """The variants that are trained, by their levels."""
     planned = results.planned("quality")
     return {tuple(sorted(levels[variant].items())): variant for variant in planned}
 

@@ -60,7 +60,7 @@ def _sides(results: Results) -> dict[str, dict[str, str]]:
 
 
 def _settings(declared: PublishedRows, levels: Mapping[str, str]) -> dict[str, str] | None:
-    """What published rows of a variant have; ``None`` where one of its levels has no counterpart."""
+    """The settings that published rows of a variant have; ``None`` if one of its levels has no counterpart."""
     found: dict[str, str] = dict(declared.settings)
     for factor, level in levels.items():
         if f"{factor}={level}" not in declared.levels:
@@ -70,14 +70,14 @@ def _settings(declared: PublishedRows, levels: Mapping[str, str]) -> dict[str, s
 
 
 OURS_TEST = {"test": "whole image", "scales": "single", "flip": "no"}
-"""What :func:`bench.training.inference.predict` does, whatever the recipe."""
+"""How :func:`bench.training.inference.predict` tests, whatever the recipe is."""
 
 
 MATCHED = (
     "system", "variant", "against", "metric", "on", "value", "delta", "mean", "n", "our_delta", "low", "high",
     "agreement", "differs", "not_stated", "flaw", "source",
 )  # fmt: skip
-"""Columns of :func:`matched`."""
+"""The columns of :func:`matched`."""
 
 
 def matched(results: Results) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def on(row: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Differing:
-    """In what a published row's protocol is not ours: its name, the published value, ours."""
+    """The differences of a published row's protocol to ours: name, published value, our value."""
 
     found: tuple[tuple[str, str, str], ...]
 
@@ -148,7 +148,7 @@ class Differing:
 
 
 def compared(results: Results, variant: str, row: Mapping[str, str]) -> Differing:
-    """A published row's protocol against the recipe and the network of a variant."""
+    """Compare a published row's protocol with the recipe and the network of a variant."""
     return Differing(tuple(_compared(results, variant, row)))
 
 
@@ -169,7 +169,7 @@ def _agreement(differing: Differing, delta: float, effect: stats.Effect) -> str:
 
 
 def _compared(results: Results, variant: str, row: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """What of the protocol differs, or is not stated: its name, the published value, ours."""
+    """The parts of the protocol that differ or are not stated: name, published value, our value."""
     plan = results.plan
     facts = plan.audit.variants.get(variant)
     recipe = {**plan.recipe, **(facts.recipe if facts else {})}
@@ -209,7 +209,7 @@ def _initial_weights(facts: Facts | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Without case and punctuation: a data set's name is written in several ways."""
+    """Text without case and punctuation, since the name of a data set is written in several ways."""
     return "".join(letter for letter in text.lower() if letter.isalnum())
 
 

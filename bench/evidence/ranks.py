@@ -19,7 +19,7 @@ from scipy import special
 from bench.evidence.stats import ALPHA, NAN, Verdict
 
 MOST_EXACT = 500
-"""Values up to which signed ranks have their exact distribution; beyond, the normal one is within a rank or two."""
+"""Up to this many values signed ranks have their exact distribution; beyond, the normal one is within a rank or two."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def ratio_interval(log_ratios: Sequence[float], *, alpha: float = ALPHA) -> Rati
 
 
 def ratio_verdict(found: Ratio, adjusted_p: float, comparisons: int, *, alpha: float = ALPHA) -> Verdict:
-    """Better for a ratio resolved above 1, worse for one below.
+    """The verdict on a ratio: better if it is resolved above 1, worse if below.
 
     Args:
         found: times as fast as the other side.
@@ -139,7 +139,7 @@ def _at_most(n: int, t: int) -> float:
 
 
 def _normal(n: int) -> tuple[float, float]:
-    """Mean and standard deviation of T."""
+    """The mean and standard deviation of T."""
     return n * (n + 1) / 4, math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
 
 
@@ -155,7 +155,7 @@ def _distribution(n: int) -> npt.NDArray[np.float64]:
 
 
 MOST_EXACT_PAIRS = 400
-"""Pairs of values up to which rank sums have their exact distribution."""
+"""Up to this many pairs of values rank sums have their exact distribution."""
 
 
 def ratio_of_samples(a: Sequence[float], b: Sequence[float], *, alpha: float = ALPHA) -> Ratio:
@@ -189,7 +189,7 @@ def _rank_sum_at_most(n: int, m: int, u: int) -> float:
 
 
 def _sd(n: int, m: int) -> float:
-    """Standard deviation of U."""
+    """The standard deviation of U."""
     return math.sqrt(n * m * (n + m + 1) / 12)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -153,6 +153,11 @@ def _row(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict[s
         "against_images_per_s": setting.batch / seconds["against_s"],
         "noisy": max(map(spread, samples_s.values())) > NOISY,
     }
+
+
+def setting_of(row: Mapping[Any, Any]) -> Setting:
+    """The setting that a row of :func:`frame` was timed at."""
+    return Setting(**{name: row[name] for name in SETTING})
 
 
 def spread(samples: Sequence[float]) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import optimize, special
 
 ALPHA = 0.05
-"""Of verdicts and intervals: two-sided, so intervals cover 95 %."""
+"""The level of verdicts and intervals: it is two-sided, so intervals cover 95 %."""
 
 
 POWER = 0.8
@@ -24,7 +24,7 @@ POWER = 0.8
 
 
 LEAST_ALPHA_OF_TWO = 5e-5
-"""Of a thousand comparisons at 5 %: down to it the smallest resolvable difference of two pairs has six digits."""
+"""The level of a thousand comparisons at 5 %; down to it a resolvable difference of two pairs has six digits."""
 
 
 NO_SPREAD = 1e-12
@@ -60,10 +60,15 @@ class Effect:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a comparison says, and why when it says nothing."""
+    """The verdict of a comparison, and the reason if it is not resolved."""
 
     word: Word
     reason: str = ""
+
+
+def quotient(value: float, other: float) -> float:
+    """One value over another; NaN over 0, which a peak of memory may have as its lower bound."""
+    return value / other if other else NAN
 
 
 def effect(differences: Sequence[float], *, alpha: float = ALPHA) -> Effect:
@@ -227,7 +232,7 @@ def pooled_sd(spreads: Iterable[tuple[float, int]]) -> float:
 def verdict(
     compared: Effect, adjusted_p: float, better: Literal["higher", "lower"], *, alpha: float = ALPHA
 ) -> Verdict:
-    """Better, worse or not resolved.
+    """The verdict on a difference: better, worse or not resolved.
 
     Args:
         compared: the difference to the other side.

@@ -21,7 +21,7 @@ COST = tuple(name for name, each in COLUMNS.items() if each.stage == "cost")
 
 
 BOUNDARY = "boundary_f_3px"
-"""Shown beside it where it was measured: mIoU hardly sees a boundary that is three pixels off."""
+"""The boundary score that stands beside mIoU if it was measured: mIoU hardly sees a boundary three pixels off."""
 
 
 TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
@@ -29,7 +29,7 @@ TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
 
 def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
     """One row a variant in the study's order: levels, n, means, standard deviations, Δ, costs and their ratios to the
-    baseline; unrounded and in stored units, NaN where nothing was measured. What the CSV holds.
+    baseline. The numbers are unrounded and in stored units; NaN where nothing was measured.
 
     Args:
         effects: the differences to the baseline, as :func:`bench.evidence.effects.effects`.
@@ -86,11 +86,11 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
 
 
 OWN = frozenset({"variant", "is_baseline", "n", "planned", "outcomes", "cost_outcome", "isolated", "delta", "verdict"})
-"""Names of columns that a factor could have too."""
+"""The names of columns that a factor could have too."""
 
 
 NOT_COMPARED = dict.fromkeys(DELTA, stats.NAN) | {"n": 0, "verdict": "", "reason": ""}
-"""What the baseline has in these columns."""
+"""The baseline's values in these columns."""
 
 
 def _quality(planned: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def best(results: Results, name: str) -> str:
     seed is a comparison that is not resolved.
     """
     better = column(name).better
-    return best_of_each({name: _by_seed(results, name)}, better)[name] if better is not None else ""
+    return best_of_each({name: _seeds_by_variants(results, name)}, better)[name] if better is not None else ""
 
 
 def best_of_each(columns: Mapping[str, pd.DataFrame], better: Literal["higher", "lower"]) -> dict[str, str]:
@@ -161,8 +161,8 @@ def best_of_each(columns: Mapping[str, pd.DataFrame], better: Literal["higher", 
     return {name: first[name] if name in first and name not in beaten else "" for name in columns}
 
 
-def _by_seed(results: Results, name: str) -> pd.DataFrame:
-    """Seeds x variants that have a value."""
+def _seeds_by_variants(results: Results, name: str) -> pd.DataFrame:
+    """A quality column, seeds x the variants that have a value."""
     return pd.DataFrame(results.scores(name))
 
 

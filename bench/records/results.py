@@ -41,7 +41,7 @@ class Results:
     stale: Sequence[Record] = ()
     folder: Path | None = None
 
-    @property
+    @cached_property
     def factors(self) -> dict[str, list[str]]:
         """Factor -> its levels, in the study's order."""
         return {name: list(levels) for name, levels in self.plan.factors.items()}
@@ -51,7 +51,7 @@ class Results:
         """Names of the planned variants, in the study's order, excluded ones left out."""
         return list(dict.fromkeys(trial.variant for trial in self.plan.trials if not trial.excluded))
 
-    @property
+    @cached_property
     def baseline(self) -> str:
         return self.plan.baseline
 

@@ -1,4 +1,4 @@
-"""The schedule of a study: its trials with their keys, which of them are done, and how long the rest may take."""
+"""The schedule of a study: its trials with their keys, their outcomes so far, and an estimate of the remaining time."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Schedule:
 
     Attributes:
         loaded: the study and its data.
-        folder: where its results go.
-        resources: what trials take of a machine.
-        trials: in the order in which they run.
-        keys: key of each trial -> what went into it.
-        earlier: the same for the trials of the plan that the folder held before.
+        folder: the folder for the results.
+        resources: the CPUs and GPUs that trials take.
+        trials: the trials, in the order in which they run.
+        keys: key of each trial -> its parts.
+        earlier: key of each trial of the plan that the folder held before -> its parts.
     """
 
     loaded: Loaded
@@ -75,7 +75,7 @@ class Schedule:
         return record_key(trial, self.resources.machine(trial.stage))
 
     def stale(self) -> int:
-        """How many records belong to no trial of this schedule: made by other source, settings, data or seeds."""
+        """The number of records that belong to no trial of this schedule, as source, settings, data or seeds differ."""
         return len(self._stale())
 
     def _stale(self) -> list[Record]:
@@ -83,31 +83,28 @@ class Schedule:
         return [record for record in self._records() if record.planned_key not in planned]
 
     def stale_reasons(self) -> list[str]:
-        """Why records belong to no trial of this plan, a line a reason, the commonest first."""
+        """The reasons why records belong to no trial of this schedule, one line for each, the most common first."""
         planned = {_what_is_measured(trial): trial.key for trial in self.trials}
         reasons: Counter[str] = Counter()
         for record in self._stale():
             key = planned.get(_what_is_measured(record.trial))
             old = self.earlier.get(record.planned_key)
             if not is_current(record.planned_key):
-                reasons[f"have keys of an earlier version; give them new ones with: bench rekey {self.folder}"] += 1
+                reasons[f"the key is of an earlier version; bench rekey {self.folder} gives new ones"] += 1
             elif key is None:
-                reasons["are of variants, seeds or settings that are not planned now"] += 1
+                reasons["a variant, seed or setting that is not planned now"] += 1
             elif old is None or key not in self.keys:
-                reasons["were made by other source, settings or data"] += 1
+                reasons["made by other source, settings or data"] += 1
             else:
                 reasons[difference(old, explained(self.keys[key]))] += 1
-        return [
-            f"{count} records {reason}" if reason.startswith(("have", "are", "were")) else f"{count} records: {reason}"
-            for reason, count in reasons.most_common()
-        ]
+        return [f"{count} record{'' if count == 1 else 's'}: {reason}" for reason, count in reasons.most_common()]
 
     def notes(self) -> list[str]:
-        """Where it could not be decided what code a trial runs, so that everything that it may reach counts."""
+        """The places where the code that a trial runs could not be determined, so that all code it may reach counts."""
         return list(dict.fromkeys(note for key in self.keys.values() for note in key.notes))
 
     def _identity(self) -> dict[str, Any]:
-        """What went into the keys of this plan, and into those of records that it has no trial for."""
+        """The parts of the keys of this schedule, and of the keys of records that belong to none of its trials."""
         now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
         kept = [self.earlier[key] for key in {r.planned_key: 0 for r in self._stale()} if key in self.earlier]
         return packed([*now, *kept])
@@ -126,9 +123,10 @@ class Schedule:
         return [trial for trial in self.trials if trial.key not in done]
 
     def seconds(self, trials: Iterable[Trial]) -> float | None:
-        """How long ``trials`` would take one after the other, from records; ``None`` if a stage has no record yet.
+        """The seconds that ``trials`` would take one after the other; ``None`` if a stage has no record yet.
 
-        A variant's own records count; without any, the mean of its stage. Speed settings count apart.
+        The estimate is the mean over the records of the same variant or, without any, over those of the same stage. For
+        speed trials, only records of the same setting count.
         """
         walls: dict[tuple[str, Setting | None, str | None], list[float]] = {}
         for record in self._records():
@@ -232,11 +230,13 @@ class Schedule:
 
 
 def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedule:
-    """The schedule of a study: cost trials first (they are short and show what does not fit), speed comparisons, then
-    quality seed by seed.
+    """Make the schedule of a study.
+
+    Cost trials come first, because they are short and show which networks do not fit into memory. Speed trials follow,
+    then quality trials seed by seed.
 
     Raises:
-        BenchError: for a speed setting that this machine's device does not have.
+        BenchError: if this machine's device does not have a speed setting.
     """
     folder = results / loaded.folder_name
     folder.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
 
 
 def _earlier(folder: Path) -> dict[str, Explained]:
-    """What went into the keys of the plan that a folder holds; empty where it holds none, or none that says so."""
+    """The parts of the keys of the plan that a folder holds; empty if it holds no plan, or one without these parts."""
     try:
         return unpacked(read_plan(folder).identity)
     except (OSError, RecordError):
@@ -265,7 +265,7 @@ def _earlier(folder: Path) -> dict[str, Explained]:
 
 
 def _what_is_measured(trial: Trial | TrialFacts) -> tuple[Any, ...]:
-    """What tells the trials of one study apart, for a trial or for the trial of a record."""
+    """The values that distinguish the trials of one study, from a trial or from its record."""
     return trial.variant, trial.stage, trial.seed, trial.against, trial.setting
 
 

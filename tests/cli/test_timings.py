@@ -102,7 +102,7 @@ def test_what_cannot_be_compared_is_refused(tiny_study: Callable[..., Path], tmp
         plan_of(path, tmp_path, None)
     with pytest.raises(StudyError, match="no factor 'nck'"):
         plan_of(path, tmp_path, replace(SWEEP, against="nck=off"))
-    with pytest.raises(StudyError, match="is the other side itself"):
+    with pytest.raises(StudyError, match="is the variant that others are compared with"):
         speed(plan_of(path, tmp_path), [], ["neck=off"], timeout_s=None, retry=())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from bench.evidence.evidence import evidence_of
 from bench.report.page.findings import findings
 from bench.report.page.summary import commands, notes
+from bench.report.tables.confounds import undeclared
 from bench.study.audit import summary
 from tests.evidence.test_speedups import CROWDED, measured, planted
 
@@ -47,7 +48,7 @@ def test_a_timed_variant_is_compared_with_the_other_side_of_its_comparison_plann
     (folder / "study.json").write_text(json.dumps(plan))
     table = evidence_of(folder).confounds.set_index("Where")
     assert list(table["Kind"].sort_index()) == ["follows", "declared"]
-    assert table.loc["head", "MACs (G)"] == "+2.00"
+    assert (table.loc["head", "macs_low"], table.loc["head", "macs_high"]) == (2 * 10**9, 2 * 10**9)
     assert set(table["Compared"]) == {f"attention=on + upsampling=jpu against {ATTENDED}"}
     assert evidence_of(folder).confounded == []
 
@@ -71,8 +72,7 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
     }
     about = {"attention": ["head"], "upsampling": ["neck"]}
     results = evidence_of(audited(planted_results(tmp_path), networks, about))
-    table = results.confounds
-    (row,) = table[table["Kind"] == "undeclared"].to_dict("records")
+    (row,) = undeclared(results).printed().to_dict("records")
     assert row == {
         "Compared": "upsampling=jpu, on average",
         "Where": "head",

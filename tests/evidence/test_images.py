@@ -69,7 +69,7 @@ def test_a_seed_that_one_side_lacks_and_an_image_of_void_are_left_out(planted: P
     assert (row["better"], row["worse"]) == (0.5, 0.0)
     assert np.isnan(row["low"])  # two images are too few for an interval
     assert table.required == ("n",)
-    assert "given these trained networks" in table.caption
+    assert "given the networks that were trained" in table.caption
 
 
 @pytest.mark.parametrize(

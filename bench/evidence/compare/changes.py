@@ -1,14 +1,14 @@
-"""What is not the same in two sets of results: the study, the choices of variants of the same name, the environment."""
+"""The changes between two sets of results: the study, the choices of variants of the same name, the environment."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.evidence.compare.sides import Side
+from bench.protocol.words import leaves
 from bench.records.record import Record
 
 NOTHING = "—"
@@ -35,13 +35,13 @@ Change = tuple[str, str, str, str]
 
 
 def _definition(side: Side) -> dict[str, Any]:
-    """What the study says; a field without a value says as much as one that an older plan does not have."""
+    """The study's definition; fields without a value are left out, since older plans do not have them."""
     plan = side.plan.as_json()
     return {name: plan[name] for name in DEFINITION if plan.get(name) is not None}
 
 
 def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Change]:
-    x, y = dict(_flat(one)), dict(_flat(other))
+    x, y = dict(leaves(one)), dict(leaves(other))
     return [
         (kind, name, x.get(name, NOTHING), y.get(name, NOTHING))
         for name in dict.fromkeys([*x, *y])
@@ -50,7 +50,7 @@ def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> l
 
 
 def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Change]:
-    """Choices of the variants that both have; a change that all of them share is told once."""
+    """The changed choices of the variants that both sides have; a change that all of them share is listed once."""
     found: dict[tuple[str, str, str], list[str]] = {}
     comparable = 0
     for variant in variants:
@@ -76,7 +76,7 @@ def _chosen(side: Side, variant: str) -> dict[str, Any]:
 
 
 def _environments(a: Side, b: Side) -> list[Change]:
-    """Facts of the environment; several values of one side are listed, and what differs in one stage names it."""
+    """The changed facts of the environment; a side may have several values, and the kind names the stages."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for stage in ("quality", "cost", "speed"):
         seen = [_facts([r for r in each.records if r.trial.stage == stage]) for each in (a, b)]
@@ -88,15 +88,6 @@ def _environments(a: Side, b: Side) -> list[Change]:
 def _facts(records: Sequence[Record]) -> dict[str, str]:
     values: dict[str, dict[str, None]] = {}
     for record in records:
-        for name, value in _flat(record.environment.as_json()):
+        for name, value in leaves(record.environment.as_json()):
             values.setdefault(name, {})[value] = None
     return {name: "; ".join(sorted(each)) for name, each in values.items()}
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            text = "none" if value is None else json.dumps(value, ensure_ascii=False)
-            yield f"{prefix}{name}", value if isinstance(value, str) else text

@@ -31,14 +31,14 @@ from bench.records.plan import Plan
 from bench.records.record import Record
 
 COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
-"""Recipe fields that have no part in training and evaluation."""
+"""The fields of a recipe that have no part in training and evaluation."""
 
 
 MEASURED = ("latency_s", "peak_bytes", "train_peak_bytes")
 
 
 ONE_STEP = ("activation_bytes", "train_peak_bytes")
-"""What depends on the recipe's batch and crop."""
+"""The costs that depend on the recipe's batch and crop."""
 
 
 DRIFT = "separate runs, not interleaved"
@@ -89,7 +89,7 @@ class Comparison:
 
     @property
     def unjudged(self) -> list[str]:
-        """What may be worse in B without being found to be: what only A has finished, and what nothing could judge.
+        """All that may be worse in B and could not be judged, with what only A has finished.
 
         A quality of equal values needs no judgement. Empty sides have nothing in common.
         """
@@ -105,9 +105,9 @@ class Comparison:
 
     @property
     def worse(self) -> list[str]:
-        """What is resolved to be worse in B: quality and speed-ups after Holm, counts exactly; latencies never are.
+        """All that is worse in B: quality and speed-ups resolved after Holm, counts that grew, trials that were lost.
 
-        And what was :attr:`lost`.
+        Latencies are never judged.
         """
         tables = (self.quality, self.cost)
         slower = self.speed[self.speed["verdict"] == "worse"].to_dict("records")
@@ -187,7 +187,7 @@ def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _method(a: Side, b: Side, ones: Mapping[int, Trained], others: Mapping[int, Trained]) -> tuple[str, list[int]]:
-    """How one variant's qualities are compared, and the seeds that both sides have."""
+    """The method by which one variant's quality is compared, and the seeds that both sides have."""
     records, seeds = [*ones.values(), *others.values()], sorted(set(ones) & set(others))
     if len({tuple(measured.classes) for _, measured in records}) > 1:
         return "not compared: other classes", seeds
@@ -235,12 +235,7 @@ def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
 def _counted(variant: str, name: str, one: Costed, other: Costed) -> Iterator[dict[str, Any]]:
     for row in _listed(variant, name, "", one, other, _other_input(name, one, other)):
         less = "same" if row["a"] == row["b"] else "worse" if row["b"] > row["a"] else "better"
-        yield row if row["remark"] else {**row, "ratio": _over(row["b"], row["a"]), "verdict": less}
-
-
-def _over(value: float, other: float) -> float:
-    """NaN over 0: of a peak that the kernel does not tell, the lower bound may be 0."""
-    return value / other if other else NAN
+        yield row if row["remark"] else {**row, "ratio": stats.quotient(row["b"], row["a"]), "verdict": less}
 
 
 def _measured(variant: str, name: str, hardware: str, one: Costed, other: Costed) -> Iterator[dict[str, Any]]:
@@ -255,13 +250,13 @@ def _measured(variant: str, name: str, hardware: str, one: Costed, other: Costed
             found = ratio_of_samples(one[1].latency_s, other[1].latency_s)
             yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "remark": DRIFT}
         else:
-            yield {**row, "ratio": _over(row["b"], row["a"]), "remark": "one reading on each side"}
+            yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "remark": "one reading on each side"}
 
 
 def _listed(
     variant: str, name: str, hardware: str, one: Costed, other: Costed, remark: str
 ) -> Iterator[dict[str, Any]]:
-    """Both values without a comparison; nothing where neither side has one."""
+    """A row with both values and no comparison; none if neither side has a value."""
     a, b = (cost_columns(measured).get(name, NAN) for _, measured in (one, other))
     if math.isnan(a) or math.isnan(b):
         left_out = name == "latency_s" and any(measured.isolated is False for _, measured in (one, other))
@@ -275,7 +270,7 @@ def _listed(
 
 
 def _other_input(name: str, one: Costed, other: Costed) -> str:
-    """Why two costs are not of the same computation; empty if they are."""
+    """The reason why two costs are not of the same computation; empty if they are."""
     if name in ("parameters", "train_state_bytes"):
         return ""
     if name in ONE_STEP:

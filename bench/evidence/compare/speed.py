@@ -29,7 +29,7 @@ def speed(a: Side, b: Side) -> pd.DataFrame:
     the sessions, and not only within one, is in no interval.
     """
     ones, others = (dict(_timed(each)) for each in (a, b))
-    rows = [_row(key, ones[key], others[key]) for key in ones if key in others]
+    rows = [_compared(key, ones[key], others[key]) for key in ones if key in others]
     for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row |= {"p_holm": p_holm, "verdict": _verdict(row["ratio"], p_holm)}
     return pd.DataFrame(rows, columns=list(SPEED))
@@ -43,12 +43,12 @@ def _timed(side: Side) -> Iterator[tuple[tuple[str, str, str, str], MeasuredSpee
 
 
 def _size(record: Record) -> tuple[str, int]:
-    """The other side, then the pixels of the input."""
+    """The order of timings: by the other side, then by the pixels of the input."""
     setting = record.trial.setting
     return str(record.trial.against), setting.height * setting.width if setting else 0
 
 
-def _row(key: tuple[str, str, str, str], one: MeasuredSpeed, other: MeasuredSpeed) -> dict[str, Any]:
+def _compared(key: tuple[str, str, str, str], one: MeasuredSpeed, other: MeasuredSpeed) -> dict[str, Any]:
     x, y = one.log_ratios, other.log_ratios
     alone = one.isolated and other.isolated
     first, second = (ratio_interval(logs) if alone else Ratio(NAN, NAN, NAN, 0) for logs in (x, y))

@@ -13,7 +13,7 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.ranks import Ratio
 from bench.report.figures.axes import apart
 from bench.report.figures.figure import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
-from bench.report.tables.speed import _kind, _setting
+from bench.report.tables.speed import kind_of
 
 ROOM = 0.06
 """The share of a figure's width in which the marks of one size stand."""
@@ -35,7 +35,7 @@ def figures(evidence: Evidence) -> list[Figure]:
             evidence,
             own,
             f"speed-ups-{number}",
-            f"Speed-up by input size: {_kind(own.iloc[0].to_dict())}",
+            f"Speed-up by input size: {kind_of(own.iloc[0].to_dict())}",
             group="speed-ups",
         )
         for number, own in enumerate(kinds, start=1)
@@ -48,7 +48,7 @@ def _figure(evidence: Evidence, known: pd.DataFrame, name: str, title: str, grou
     room = ROOM * math.log(known["pixels"].max() / known["pixels"].min()) if len(known) else 0.0
     for index, (variant, own) in enumerate(lines):
         look, aside = look_of[str(variant)], math.exp(apart(index, len(lines), room))
-        names = [_setting(row).name for row in own.to_dict("records")]
+        names = [speedups.setting_of(row).name for row in own.to_dict("records")]
         ratios, lows, highs = (own[column].tolist() for column in ("ratio", "low", "high"))
         drawing.add_scatter(
             x=[pixels * aside for pixels in own["pixels"]], y=ratios, mode="lines+markers", name=look.name,

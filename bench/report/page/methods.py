@@ -12,7 +12,7 @@ import pandas as pd
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import plural, tally
+from bench.protocol.words import plural, size, tally
 from bench.records.measured import MeasuredCost, MeasuredQuality, MeasuredSpeed
 from bench.records.record import Record
 from bench.records.results import Results
@@ -191,8 +191,8 @@ def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
 
 def _cost_protocol(results: Results) -> Iterable[str]:
     cost = [measured for _, measured in results.done(MeasuredCost)]
-    for (size, batch), count in Counter((_size(each.input_px), each.batch) for each in cost).items():
-        yield f"Cost of {plural(count, 'network')} was measured on an input of {size} pixels at batch {batch}."
+    for (pixels, batch), count in Counter((size(each.input_px), each.batch) for each in cost).items():
+        yield f"Cost of {plural(count, 'network')} was measured on an input of {pixels} pixels at batch {batch}."
     samples = [len(each.latency_s) for each in cost]
     if samples:
         yield f"Latency is the median of {protocol.span(samples)} forwards, each timed until the device was done."
@@ -251,10 +251,6 @@ def _value(name: str, value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return (" × " if name.endswith("_px") else " and ").join(str(each) for each in value)
     return str(value)
-
-
-def _size(pixels: Iterable[int]) -> str:
-    return " × ".join(str(side) for side in pixels)
 
 
 def _hours(hours: float) -> str:

@@ -8,8 +8,8 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import filter as filter_names
-from typing import Any
 
+from bench.protocol.words import leaves
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.report.page.summary import report_command
@@ -108,7 +108,9 @@ def environment(results: Results) -> str:
     for text, records in sorted(found.items()):
         stages = Counter(record.trial.stage for record in records)
         head = ", ".join(f"{count} {stage}" for stage, count in sorted(stages.items()))
-        parts.append("\n".join([f"# trials: {head}", *(f"{name}: {value}" for name, value in _flat(json.loads(text)))]))
+        parts.append(
+            "\n".join([f"# trials: {head}", *(f"{name}: {value}" for name, value in leaves(json.loads(text)))])
+        )
     return "\n\n".join(parts) + "\n" if parts else "No trial has a record.\n"
 
 
@@ -172,14 +174,6 @@ def _commits(results: Results) -> tuple[str, list[str]]:
 def _of(record: Record) -> str:
     seed = record.trial.seed
     return f"{record.trial.stage} of {record.trial.variant}" + ("" if seed is None else f", seed {seed}")
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", "none" if value is None else str(value)
 
 
 def _one_line(text: object) -> str:

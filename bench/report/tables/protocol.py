@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.evidence.evidence import Evidence
-from bench.protocol.words import NOTHING, plural, status
+from bench.protocol.words import NOTHING, leaves, plural, size, status
 from bench.records.measured import MeasuredCost, MeasuredQuality, MeasuredSpeed
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.report.tables import fields
+from bench.report.tables.table import Table, of_text
 
 NO_REPOSITORY = "no repository"
 """Where a commit is unknown."""
 
 
-def outcomes(evidence: Evidence) -> pd.DataFrame:
-    """One row a planned cell in the plan's order: variant, stage, seed, outcome, reason, record file."""
-    names, frame = evidence.labels, evidence.results.trials()
-    stages = [f"{stage} at {at}" if at else stage for stage, at in zip(frame["stage"], frame["setting"], strict=True)]
-    return pd.DataFrame(
+def outcomes(evidence: Evidence) -> Table:
+    """One row a planned trial in the plan's order: variant, stage, seed, outcome, reason, record file."""
+    names, trials = evidence.labels, evidence.results.trials()
+    settings = zip(trials["stage"], trials["setting"], strict=True)
+    stages = [f"{stage} at {setting}" if setting else stage for stage, setting in settings]
+    rows = pd.DataFrame(
         {
-            "Variant": [names[variant] for variant in frame["variant"]],
+            "Variant": [names[variant] for variant in trials["variant"]],
             "Stage": stages,
-            "Seed": [NOTHING if pd.isna(seed) else str(int(seed)) for seed in frame["seed"]],
-            "Outcome": [status(name) for name in frame["status"]],
-            "Reason": frame["reason"],
-            "Record": frame["file"],
+            "Seed": trials["seed"].astype("Int64"),
+            "Outcome": [status(name) for name in trials["status"]],
+            "Reason": trials["reason"],
+            "Record": trials["file"],
         }
-    ).astype(object)
+    )
+    columns = {head.lower(): fields.text(head, head) for head in rows.columns}
+    columns |= {"seed": fields.count("Seed", "Seed"), "outcome": fields.text("Outcome", "Outcome", tone="outcome")}
+    return Table("outcomes", rows, columns, tuple(columns), "Every planned trial and what came of it.")
 
 
 def tracebacks(results: Results) -> dict[str, str]:
@@ -40,12 +45,13 @@ def tracebacks(results: Results) -> dict[str, str]:
     return {r.file_name: str(r.outcome.traceback) for r in results.records if r.outcome.traceback}
 
 
-def recipe(evidence: Evidence) -> pd.DataFrame:
+def recipe(evidence: Evidence) -> Table:
     """Setting and value of the recipe, nested ones as ``optimiser.momentum``."""
-    return _pairs(_flat(evidence.results.plan.recipe), "Setting")
+    caption = "How variants are trained and tested, unless a factor says so."
+    return _pairs("recipe", "Setting", leaves(evidence.results.plan.recipe), caption)
 
 
-def protocol(evidence: Evidence) -> pd.DataFrame:
+def protocol(evidence: Evidence) -> Table:
     """How each planned stage was measured, as the records state it."""
     results = evidence.results
     plan = results.plan
@@ -65,7 +71,7 @@ def protocol(evidence: Evidence) -> pd.DataFrame:
             ("Seeds", ", ".join(str(seed) for seed in plan.seeds)),
         ],
         "cost": [
-            ("Cost input", _seen(f"{_size(each.input_px)} px, batch {each.batch}" for each in cost)),
+            ("Cost input", _seen(f"{size(each.input_px)} px, batch {each.batch}" for each in cost)),
             ("Latency samples", span([len(each.latency_s) for each in cost])),
             ("Memory", _seen(each.memory_kind for each in cost)),
             ("Not counted in MACs", uncounted(cost)),
@@ -77,10 +83,11 @@ def protocol(evidence: Evidence) -> pd.DataFrame:
         ],
     }
     planned = [row for stage, own in rows.items() if stage in plan.stages for row in own]
-    return _pairs([("Data", data), *planned], "Protocol")
+    caption = "How quality, cost and speed were measured, as the records say."
+    return _pairs("protocol", "Protocol", [("Data", data), *planned], caption)
 
 
-def provenance(evidence: Evidence) -> pd.DataFrame:
+def provenance(evidence: Evidence) -> Table:
     """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
     results = evidence.results
     stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan.stages]
@@ -91,14 +98,16 @@ def provenance(evidence: Evidence) -> pd.DataFrame:
     }
     names = list(dict.fromkeys(name for group in found.values() for facts in group for name in facts))
     rows = [[name, *(_seen(facts.get(name) for facts in found[stage]) for stage in stages)] for name in names]
-    return pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)
+    table = pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)
+    return of_text("provenance", table, "What made the records.", absent="" if rows else "there is no record yet")
 
 
-def definitions(evidence: Evidence) -> pd.DataFrame:
+def definitions(evidence: Evidence) -> Table:
     """The measured columns of the planned stages and what they mean."""
     results = evidence.results
     rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan.stages]
-    return pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
+    table = pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
+    return of_text("definitions", table, "What the measured columns mean.")
 
 
 def commits(results: Results) -> list[str]:
@@ -113,7 +122,7 @@ def _facts(record: Record) -> dict[str, Any]:
     found = {"commit": _commit(record.environment.commit, record.environment.dirty)}
     environment.pop("dirty", None)
     environment.pop("commit", None)
-    return found | dict(_flat(environment))
+    return found | dict(leaves(environment))
 
 
 def _commit(commit: str | None, dirty: bool | None) -> str:
@@ -139,19 +148,5 @@ def uncounted(cost: Sequence[MeasuredCost]) -> str:
     return ", ".join(names) or ("nothing" if cost else NOTHING)
 
 
-def _size(pixels: Iterable[int]) -> str:
-    return " × ".join(str(side) for side in pixels)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        elif value is None:
-            yield f"{prefix}{key}", "none"
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _pairs(rows: Iterable[tuple[str, str]], head: str) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=[head, "Value"], dtype=object)
+def _pairs(name: str, head: str, rows: Iterable[tuple[str, str]], caption: str) -> Table:
+    return of_text(name, pd.DataFrame(list(rows), columns=[head, "Value"], dtype=object), caption)

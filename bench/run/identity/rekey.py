@@ -16,7 +16,7 @@ import sys
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,10 +145,10 @@ def _record(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
 
 
-def _environments(records: Iterator[dict[str, Any]] | Any) -> list[tuple[tuple[str, str], ...]]:
-    """The sets of versions that records name, each once."""
-    found = dict.fromkeys(_versions(record) for record in records)
-    return list(found) or [()]
+def _environments(records: Iterable[Mapping[str, Any]]) -> list[tuple[tuple[str, str], ...]]:
+    """The sets of versions that records name, each once, the commonest first."""
+    counts = Counter(_versions(record) for record in records)
+    return [versions for versions, _ in counts.most_common()] or [()]
 
 
 def _versions(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -16,7 +16,7 @@ from bench.evidence.compare.speed import speed
 from bench.protocol.setting import Setting
 from bench.records.files import write_json
 from bench.records.record import Record, write
-from bench.report.comparison import conclusion, printed
+from bench.report.comparison import conclusion, tables
 
 SETTING = asdict(Setting(height=64, width=96))
 
@@ -59,7 +59,7 @@ def test_speed_ups_have_an_interval_each_and_one_over_the_other(tmp_path: Path) 
     assert row["ratio"] == pytest.approx(2)
     assert row["low"] < 2 < row["high"]
     assert (row["a_low"], row["b_high"]) == pytest.approx((1.40, 3.30))
-    [shown] = printed(compare(side(before), side(after)))["speed"].to_dict("records")
+    [shown] = tables(compare(side(before), side(after)))["speed"].printed().to_dict("records")
     assert shown["B over A"].startswith("2.000 [1.")
     # All 36 pairs agree: p = 2 / C(12, 6).
     assert (row["p"], row["p_holm"], row["verdict"]) == (pytest.approx(2 / 924), pytest.approx(2 / 924), "better")

@@ -314,7 +314,7 @@ def test_an_interval_of_a_crossing_that_goes_on_beyond_the_sizes_is_drawn_to_the
     down, up = [trace for trace in figure.figure.data if trace.mode == "lines"]
     assert (down.x[1], down.line.dash) == (64 * 64, "dot")
     assert (up.x[1] > line.x0, up.line.dash) == (True, "solid")
-    assert speed.crossings(evidence_of(tmp_path))["Crosses 1"][0].count("(beyond the range to") == 1
+    assert speed.crossings(evidence_of(tmp_path)).printed()["Crosses 1"][0].count("(beyond the range to") == 1
 
 
 def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: 
     )  # fmt: skip
     assert first.name != second.name
     assert [len(each.table) for each in (first, second)] == [2, 2]
-    assert speed.crossings(results)["Timed at"].tolist() == ["batch 2", "batch 1, bfloat16"]
+    assert speed.crossings(results).printed()["Timed at"].tolist() == ["batch 2", "batch 1, bfloat16"]
     assert len([each for each in all_figures(results) if each.section == "speed"]) == 2
 
 

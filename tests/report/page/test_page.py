@@ -53,8 +53,15 @@ def test_a_report_is_a_page_and_its_tables(tmp_path: Path, planted_results: Plan
     page = write_report(planted_results(tmp_path))
     assert page == tmp_path / "report" / "index.html"
     files = {str(path.relative_to(page.parent)) for path in page.parent.rglob("*") if path.is_file()}
-    assert {"index.html", "ablation.md", "ablation.csv", "ablation.tex", "tables/classes.csv", "methods.md"} < files
-    rows = list(csv.DictReader((page.parent / "ablation.csv").read_text().splitlines()))
+    assert {
+        "index.html",
+        "tables/ablation.md",
+        "tables/ablation.tex",
+        "data/variants.csv",
+        "tables/classes.csv",
+        "methods.md",
+    } < files
+    rows = list(csv.DictReader((page.parent / "data" / "variants.csv").read_text().splitlines()))
     assert [row["variant"] for row in rows] == [A, B, C, D]
     assert float(rows[2]["miou_delta"]) == pytest.approx(0.05, abs=1e-6)
     assert len((page.parent / "data" / "learning-curves.csv").read_text().splitlines()) == 1 + 12 * 10
@@ -226,7 +233,7 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
     assert "left out: &lt;b&gt;neighbour" in page
     assert "<b>neighbour" not in page
     assert "Published speeds" not in page, "the study names none"
-    table = speed.comparisons(evidence_of(folder))
+    table = speed.comparisons(evidence_of(folder)).printed()
     assert table["Times as fast"].tolist()[:2] == ["2.004", "2.004"]
     assert (folder / "report" / "data" / "speed.csv").read_text().count("\n") == 4
 

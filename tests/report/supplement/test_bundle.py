@@ -71,7 +71,10 @@ def test_an_unpacked_bundle_gives_the_same_report(folder: Path, made: Exported, 
     assert made.path == folder.parent / "planted.zip"
     root = unpacked(made.path, tmp_path / "elsewhere")
     write_report(folder)
-    shipped = {path: (root / "report" / path).read_bytes() for path in ("ablation.md", "ablation.csv", "ablation.tex")}
+    shipped = {
+        path: (root / "report" / path).read_bytes()
+        for path in ("tables/ablation.md", "tables/ablation.csv", "tables/ablation.tex")
+    }
     assert shipped == {path: (folder / "report" / path).read_bytes() for path in shipped}
     page = (root / "report" / "index.html").read_bytes()
     assert write_report(root).read_bytes() == page

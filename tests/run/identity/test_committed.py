@@ -16,6 +16,11 @@ ROOT = Path(__file__).parents[3]
 LAYERS, LOOP = "bench/network/layers.py", "bench/training/loop.py"
 FCN, JPU = "bench/network/heads/fcn.py", "bench/network/necks/jpu.py"
 CONTROL = "bench/data/control.py"
+CONV_NORM_RELU = next(
+    part
+    for part in (ROOT / LAYERS).read_text(encoding="utf-8").split("\n\n\n")
+    if part.startswith("def conv_norm_relu")
+)
 Edit = tuple[str, str, str]
 
 KEEPING: dict[str, list[Edit]] = {
@@ -34,10 +39,8 @@ KEEPING: dict[str, list[Edit]] = {
     "a comment": [(LAYERS, "def resize(", "# The only one.\ndef resize(")],
     "a docstring": [(JPU, '"""Joint pyramid upsampling', '"""Upsampling of a pyramid')],
     "a file is split": [
-        ("bench/network/blocks.py", "", "from bench.network.layers import nn\n"),
-        ("bench/network/blocks.py", "nn\n", "nn\n\n\n" + (ROOT / LAYERS).read_text().split("\n\n\n")[
-            [part.startswith("def conv_norm_relu") for part in (ROOT / LAYERS).read_text().split("\n\n\n")].index(True)
-        ] + "\n"),
+        ("bench/network/blocks.py", "", f"from torch import nn\n\n\n{CONV_NORM_RELU}\n"),
+        (LAYERS, CONV_NORM_RELU, "from bench.network.blocks import conv_norm_relu as conv_norm_relu"),
         (FCN, "from bench.network.layers import BoundaryFusion, conv_norm_relu,",
          "from bench.network.blocks import conv_norm_relu\nfrom bench.network.layers import BoundaryFusion,"),
     ],
