@@ -17,7 +17,6 @@ import typer
 from bench.cli import results as report_cli
 from bench.cli import timing_options
 from bench.cli.options import (
-    EXIT_INTERRUPTED,
     EXIT_OPEN,
     EXIT_USAGE,
     Cpus,
@@ -32,6 +31,7 @@ from bench.cli.options import (
 )
 from bench.parts import BenchError
 from bench.report.text import plain
+from bench.run.processes.stopping import Stopped, stoppable
 
 app = typer.Typer(
     name="bench",
@@ -112,10 +112,7 @@ def run(
 
     source = studies.source(study, size, data, seeds, final)
     study_plan = studies.planned(source, results, cpus, gpus, address)
-    complete, stopped = studies.run(study_plan, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures)
-    if stopped:
-        raise typer.Exit(EXIT_INTERRUPTED)
-    if not complete:
+    if not studies.run(study_plan, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -212,7 +209,12 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="bench")
+        with stoppable():
+            app(prog_name="bench")
+    except Stopped as stop:
+        if not stop.told:
+            typer.echo(f"bench: stopped by {stop.name}", err=True)
+        raise
     except BenchError as error:
         _leave(str(error))
     except OSError as error:

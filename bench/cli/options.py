@@ -11,8 +11,6 @@ EXIT_OPEN = 1
 """The exit status if some planned trial did not end as done."""
 EXIT_USAGE = 2
 """The exit status if the command, the study or the data cannot be used as they are; nothing was run."""
-EXIT_INTERRUPTED = 130
-"""The exit status after Ctrl-C or SIGTERM."""
 
 StudyFile = Annotated[Path, typer.Argument(help="A study file, such as studies/quickstart.py.", show_default=False)]
 Size = Annotated[str | None, typer.Option(help="One of the study's named sizes, such as 'small'.", show_default=False)]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
-import signal
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from rich.console import Console
 
@@ -19,6 +16,7 @@ from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.run.estimate import pilot_seconds
 from bench.run.identity.rekey import rekey as rekeyed
+from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.schedule import RETRIES, Schedule, make_schedule
 from bench.run.trial import Trial
@@ -99,7 +97,7 @@ def run(
     retry: Collection[str] = (),
     trials: Sequence[Trial] | None = None,
     pictures: bool = True,
-) -> tuple[bool, bool]:
+) -> bool:
     """Run the trials that are not done, and write the report.
 
     Args:
@@ -111,10 +109,11 @@ def run(
         pictures: ``True`` to keep predictions and thumbnails.
 
     Returns:
-        Two truth values: all trials are done, and the run was stopped by the user.
+        ``True`` if all trials are done.
 
     Raises:
         BenchError: if the study cannot be run, before any trial starts.
+        Stopped: on Ctrl-C or SIGTERM, after the running trials are recorded and the report is written.
     """
     for status in retry:
         if status not in RETRIES:
@@ -124,25 +123,27 @@ def run(
     from bench.run.execute import execute
 
     console = console_for_people()
-    with _only_run(schedule.folder), _stoppable():
+    with _only_run(schedule.folder):
         schedule.write(_command(argv))
         chosen = schedule.trials if trials is None else trials
         todo = [pending for pending in schedule.pending(retry) if pending in chosen]
         console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials done, {len(todo)} to run.", highlight=False)
-        stopped = False
+        stopped: Stopped | None = None
         tally = Tally(todo, {stage: schedule.resources.at_a_time(stage) for stage in STAGES})
         try:
             if todo:
                 with display_for(tally, console) as display:
                     execute(todo, schedule.folder, schedule.resources, display, timeout_s=timeout_s, pictures=pictures)
-        except KeyboardInterrupt:
-            stopped = True
+        except Stopped as error:
+            stopped = error
         complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
         page = write_report(schedule.folder)
     console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False, markup=False)
-    if stopped:
-        console.print("Stopped. Run the same command again to go on.")
-    return complete, stopped
+    if stopped is not None:
+        console.print(f"Stopped by {stopped.name}. Run the same command again to go on.", highlight=False)
+        stopped.told = True
+        raise stopped
+    return complete
 
 
 def trial(schedule: Schedule, variant: str, stage: str, *, pictures: bool = True) -> bool:
@@ -235,17 +236,3 @@ def _only_run(folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Inside the block, let SIGTERM end the run in the same way as Ctrl-C."""
-
-    def stop(signum: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import EXIT_INTERRUPTED, EXIT_OPEN, Cpus, Data, Gpus, ResultsRoot, Size, StudyFile
+from bench.cli.options import EXIT_OPEN, Cpus, Data, Gpus, ResultsRoot, Size, StudyFile
 
 
 def speed(
@@ -81,10 +81,7 @@ def speed(
             least_s=seconds,
         )
     study_plan = timings.planned(studies.source(study, size, data, None, False), sweep, results, cpus, gpus)
-    complete, stopped = timings.speed(study_plan, sys.argv, variant or (), timeout_s=timeout, retry=retry or ())
-    if stopped:
-        raise typer.Exit(EXIT_INTERRUPTED)
-    if not complete:
+    if not timings.speed(study_plan, sys.argv, variant or (), timeout_s=timeout, retry=retry or ()):
         raise typer.Exit(EXIT_OPEN)
 
 

@@ -106,11 +106,11 @@ def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None
 
 def speed(
     schedule: Schedule, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
-) -> tuple[bool, bool]:
+) -> bool:
     """Run the speed comparisons of a plan, and print their results.
 
     Returns:
-        Two truth values: all comparisons are done, and the run was stopped by the user.
+        ``True`` if all comparisons are done.
 
     Raises:
         BenchError: if a variant is no cell of the study, or if the study cannot be run.
@@ -124,14 +124,14 @@ def speed(
         raise StudyError(
             f"nothing to compare: {', '.join(sorted(wanted))} is the variant that others are compared with"
         )
-    ended = studies.run(schedule, argv, timeout_s=timeout_s, retry=retry, trials=trials)
+    complete = studies.run(schedule, argv, timeout_s=timeout_s, retry=retry, trials=trials)
     evidence = evidence_of(schedule.folder)
     console = console_for_people()
     for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):
         _print_frame(table.without_columns(("differs", "source", "flaw")).printed(), console)
     if evidence.speedups["isolated"].eq(False).any():
         console.print("To measure the timings that were left out again, add --retry not_alone.", highlight=False)
-    return ended
+    return complete
 
 
 UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}

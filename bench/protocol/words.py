@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 NOTHING = "—"
-"""What a cell without a value shows."""
+"""The text of a cell without a value."""
 
 
 LEAST_P = 0.001

@@ -46,7 +46,7 @@ def tables(found: Comparison) -> dict[str, Table]:
 
 
 def baseline(found: Comparison) -> str:
-    """What both sides call their baseline; empty where they differ, and variants then have their full names."""
+    """The name of the baseline of both sides; empty where they differ, and variants then have their full names."""
     return found.plans[0].baseline if _names(found) else ""
 
 

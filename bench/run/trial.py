@@ -6,6 +6,7 @@ The same function runs under ``bench trial`` (so that a debugger works), on a Ra
 from __future__ import annotations
 
 import logging
+import random
 import re
 import sys
 import time
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,6 +81,7 @@ def run(
         log.info("%s, seed %s, %s on %s", trial.variant, trial.seed, trial.stage, machine.hardware)
         try:
             torch.set_num_threads(machine.threads)
+            _seed_other_generators(trial.seed)
             listener = _Timed(tell, start + timeout_s if timeout_s else None)
             content = _measure(trial, folder, machine, listener, choices, pictures=pictures)
             measured = build(MEASURED[trial.stage], content)
@@ -176,6 +179,12 @@ def _viewer(album: Album) -> Viewer:
             album.add(sample.name, sample.image.numpy(), sample.label.numpy(), classes)
 
     return show
+
+
+def _seed_other_generators(seed: int | None) -> None:
+    """Seed Python's and numpy's shared generators, which a component of a study may draw from."""
+    random.seed(seed or 0)
+    np.random.seed((seed or 0) % 2**32)
 
 
 class _Timed:

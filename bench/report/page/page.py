@@ -29,7 +29,7 @@ from bench.report.tables.catalogue import written
 from bench.report.tables.table import Table, of_figure
 
 IDS = {"effects": EFFECTS}
-"""Of tables whose name in the catalogue is a figure's."""
+"""The ids on the page of tables whose name in the catalogue is a figure's."""
 
 
 FORMER = ("ablation.md", "ablation.csv", "ablation.tex")
@@ -70,7 +70,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Content:
-    """What a page is made of.
+    """The parts of a page.
 
     Attributes:
         folder_name: of the results.
@@ -201,7 +201,7 @@ def script_json(text: str) -> Markup:
 
 
 def script_hash(script: str) -> str:
-    """What a content security policy calls the one script that it lets run."""
+    """The name by which a content security policy lets a script run."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 

@@ -25,7 +25,7 @@ MOST_NAMING = 3
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell of an HTML table shows and sorts by.
+    """A cell of an HTML table: its text, and the key that it sorts by.
 
     ``key`` is empty where nothing was measured, ``None`` where the text says the same.
     ``tone`` is a class of its style.

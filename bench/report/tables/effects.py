@@ -54,10 +54,10 @@ def effects_table(evidence: Evidence) -> Table:
 
 
 def equivalent(row: Mapping[Any, Any], margin: float | None) -> str:
-    """Whether a row of effects shows a difference within the study's margin: ``within ±0.50 (p < 0.001)``."""
+    """The verdict of equivalence for a row of effects, with the study's margin: ``within ±0.50 (p < 0.001)``."""
     p = row["p_equivalent"]
     if not margin or math.isnan(p):
         return NOTHING
-    said = p_value(p) if p < LEAST_P else f"= {p_value(p)}"
+    p_text = p_value(p) if p < LEAST_P else f"= {p_value(p)}"
     bounds = f"±{column(JUDGED).shown(margin)}"
-    return f"within {bounds} (p {said})" if p < stats.ALPHA else f"not shown for {bounds}"
+    return f"within {bounds} (p {p_text})" if p < stats.ALPHA else f"not shown for {bounds}"

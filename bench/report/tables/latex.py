@@ -30,7 +30,7 @@ _ACCENTS = {
 }  # fmt: skip
 """Combining character -> LaTeX's accent."""
 _PLAIN = re.compile(r"[A-Za-z0-9 .,;:=+()/]*")
-"""What LaTeX acts on in no way: most cells of a long table."""
+"""Text that LaTeX leaves as it is: most cells of a long table."""
 _LIGATURE = re.compile("-(?=-)")
 """Two hyphens would be set as a dash."""
 LINE, NARROW_LINE = 50, 28

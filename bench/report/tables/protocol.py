@@ -52,7 +52,7 @@ def recipe(evidence: Evidence) -> Table:
 
 
 def protocol(evidence: Evidence) -> Table:
-    """How each planned stage was measured, as the records state it."""
+    """The way in which each planned stage was measured, as the records state it."""
     results = evidence.results
     plan = results.plan
     quality, cost, speed = (
@@ -88,16 +88,16 @@ def protocol(evidence: Evidence) -> Table:
 
 
 def provenance(evidence: Evidence) -> Table:
-    """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
+    """The sources and machines of the records: a row a fact, a column a stage; differing values with their counts."""
     results = evidence.results
     stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan.stages]
     environments = {repr(record.environment): record for record in results.records}  # there are few of them
     facts_of = {text: _facts(record) for text, record in environments.items()}
-    found = {
+    facts_by_stage = {
         stage: [facts_of[repr(r.environment)] for r in results.records if r.trial.stage == stage] for stage in stages
     }
-    names = list(dict.fromkeys(name for group in found.values() for facts in group for name in facts))
-    rows = [[name, *(_seen(facts.get(name) for facts in found[stage]) for stage in stages)] for name in names]
+    names = list(dict.fromkeys(name for group in facts_by_stage.values() for facts in group for name in facts))
+    rows = [[name, *(_seen(facts.get(name) for facts in facts_by_stage[stage]) for stage in stages)] for name in names]
     table = pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)
     return of_text("provenance", table, "What made the records.", absent="" if rows else "there is no record yet")
 
@@ -119,10 +119,10 @@ def commits(results: Results) -> list[str]:
 
 def _facts(record: Record) -> dict[str, Any]:
     environment = record.environment.as_json()
-    found = {"commit": _commit(record.environment.commit, record.environment.dirty)}
+    facts = {"commit": _commit(record.environment.commit, record.environment.dirty)}
     environment.pop("dirty", None)
     environment.pop("commit", None)
-    return found | dict(leaves(environment))
+    return facts | dict(leaves(environment))
 
 
 def _commit(commit: str | None, dirty: bool | None) -> str:

@@ -68,21 +68,21 @@ def memory(evidence: Evidence) -> Table:
     rows = [
         {
             "system": declared.system,
-            "variant": found.variant,
-            "against": found.other,
-            "value": found.row["value"],
-            "published": float(found.row["value"]),
-            "published_ratio": _published_ratio(found.row, found.other_row),
-            "train_peak_bytes": bytes_of.get(found.variant, math.nan),
-            "ratio": bytes_of.get(found.variant, math.nan) / (bytes_of.get(found.other) or math.nan),
-            "measured": f"crop {found.row['crop_px']}, {found.row['batch_per_gpu']} images a GPU, "
-            f"{found.row['hardware']}; {found.row['protocol']}",
-            "differs": "; ".join(_differs(results, found.row)),
-            "flaw": found.row["flaw"],
-            "source": found.row["source"],
+            "variant": counterpart.variant,
+            "against": counterpart.other,
+            "value": counterpart.row["value"],
+            "published": float(counterpart.row["value"]),
+            "published_ratio": _published_ratio(counterpart.row, counterpart.other_row),
+            "train_peak_bytes": bytes_of.get(counterpart.variant, math.nan),
+            "ratio": bytes_of.get(counterpart.variant, math.nan) / (bytes_of.get(counterpart.other) or math.nan),
+            "measured": f"crop {counterpart.row['crop_px']}, {counterpart.row['batch_per_gpu']} images a GPU, "
+            f"{counterpart.row['hardware']}; {counterpart.row['protocol']}",
+            "differs": "; ".join(_differs(results, counterpart.row)),
+            "flaw": counterpart.row["flaw"],
+            "source": counterpart.row["source"],
         }
         for declared in results.plan.published
-        for found in counterparts(results, declared, "cost")
+        for counterpart in counterparts(results, declared, "cost")
         if "cost" in results.plan.stages
     ]
     memory = column("train_peak_bytes")
@@ -119,9 +119,9 @@ def _differs(results: Results, row: Mapping[str, str]) -> Iterator[str]:
         "hardware": ("hardware", ", ".join(sorted({str(record.environment.device) for record, _ in done}))),
         "memory": ("protocol", ", ".join(sorted({measured.memory_kind for _, measured in done}))),
     }
-    for what, (name, ours) in here.items():
+    for fact, (name, ours) in here.items():
         if ours and ours != row[name]:
-            yield f"{what}: {row[name]}, here {ours}"
+            yield f"{fact}: {row[name]}, here {ours}"
 
 
 def _published_ratio(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
@@ -173,9 +173,9 @@ def speeds(evidence: Evidence) -> Table:
     results = evidence.results
     timed = evidence.speedups.to_dict("records") if "speed" in results.plan.stages else []
     rows = [
-        _speed(results, declared.system, found, timed)
+        _speed(results, declared.system, counterpart, timed)
         for declared in results.plan.published
-        for found in counterparts(results, declared, "speed")
+        for counterpart in counterparts(results, declared, "speed")
     ]
     columns = {
         "system": fields.text("System", "system"),
@@ -199,20 +199,23 @@ def speeds(evidence: Evidence) -> Table:
 
 
 def _speed(
-    results: Results, system: str, found: Counterpart, timed: Sequence[Mapping[Any, Any]]
+    results: Results, system: str, counterpart: Counterpart, timed: Sequence[Mapping[Any, Any]]
 ) -> dict[str, str | float]:
     """A row of :func:`speeds`."""
-    row, ours = found.row, _nearest(found.row, [comparison for comparison in timed if _is_of(comparison, found)])
-    paired = ours is not None and ours["variant"] == found.variant
+    row, ours = (
+        counterpart.row,
+        _nearest(counterpart.row, [comparison for comparison in timed if _is_of(comparison, counterpart)]),
+    )
+    paired = ours is not None and ours["variant"] == counterpart.variant
     measured = ours if ours is not None and paired else dict.fromkeys(("ratio", "low", "high"), math.nan)
     return {
         "system": system,
-        "variant": found.variant,
-        "against": found.other,
+        "variant": counterpart.variant,
+        "against": counterpart.other,
         "value": row["value"],
         "unit": row["unit"],
         "published": float(row["value"]),
-        "published_ratio": _times(row, found.other_row),
+        "published_ratio": _times(row, counterpart.other_row),
         "images_per_s": math.nan if ours is None else ours["images_per_s" if paired else "against_images_per_s"],
         **{name: measured[name] for name in ("ratio", "low", "high")},
         "setting": "" if ours is None else speedups.setting_of(ours).name,
@@ -226,11 +229,11 @@ def _images_per_s(row: fields.Row) -> str:
     return NOTHING if math.isnan(row["images_per_s"]) else f"{row['images_per_s']:.3g}"
 
 
-def _is_of(timed: Mapping[Any, Any], found: Counterpart) -> bool:
-    """Whether a comparison timed the variant: on the one side against the published other side, or as the other."""
-    if found.other:
-        return bool((timed["variant"], timed["against"]) == (found.variant, found.other))
-    return found.variant in (timed["variant"], timed["against"])
+def _is_of(timed: Mapping[Any, Any], counterpart: Counterpart) -> bool:
+    """True if a comparison timed the variant: on the one side against the published other side, or as the other."""
+    if counterpart.other:
+        return bool((timed["variant"], timed["against"]) == (counterpart.variant, counterpart.other))
+    return counterpart.variant in (timed["variant"], timed["against"])
 
 
 def _nearest(row: Mapping[str, str], timed: Sequence[Mapping[Any, Any]]) -> Mapping[Any, Any] | None:
@@ -261,7 +264,7 @@ def _differs_in_speed(results: Results, row: Mapping[str, str], ours: Mapping[An
 
 
 def _times(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
-    """How many times as fast as the published other side: of images per second, or of seconds an image."""
+    """The published speed over that of the published other side, from images per second or milliseconds an image."""
     if other is None:
         return math.nan
     value, against = float(row["value"]), float(other["value"])

@@ -77,8 +77,7 @@ def classes(evidence: Evidence) -> Table:
     values = evidence.variants
     columns = variants.variant_columns(evidence)
     names: list[str] = []
-    found = evidence.classes
-    for name, group in found.groupby("class", sort=False):
+    for name, group in evidence.classes.groupby("class", sort=False):
         if group["mean"].notna().any():
             key = f"iou_{name}"
             own = group.set_index("variant").reindex(values["variant"])
@@ -167,7 +166,7 @@ def _is_variant(values: pd.DataFrame, variant: str) -> list[bool]:
 
 
 def _is_smallest(counts: Sequence[float]) -> list[bool]:
-    """Which count is smaller than every other; none where the smallest is shared, or there is one alone."""
+    """For each count: is it smaller than every other? None is where the smallest is shared, or there is one alone."""
     known = [each for each in counts if not math.isnan(each)]
     unique = len(known) > 1 and known.count(min(known)) == 1
     return [unique and each == min(known) for each in counts]

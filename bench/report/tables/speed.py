@@ -62,7 +62,7 @@ def kind_of(row: Mapping[Any, Any]) -> str:
 
 
 def remark(row: Mapping[Any, Any]) -> str:
-    """What a reader must know of a comparison: its outcome, who else was there, how far its timings spread."""
+    """The caveats of a comparison: its outcome, other work on the machine, how far its timings spread."""
     if row["status"] != "done":
         return str(row["status"])
     if row["isolated"] is False:

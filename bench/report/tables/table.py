@@ -107,12 +107,12 @@ class Table:
         return pd.DataFrame(self.cells, columns=self.heads, dtype=object)
 
     def keys(self) -> pd.DataFrame:
-        """What each printed cell sorts by: numbers where it tells of a number."""
+        """The value that each printed cell sorts by: a number where it tells of one."""
         table = pd.concat([self.rows[key] for key in self.sort_keys], axis="columns")
         return table.set_axis(self.heads, axis="columns")
 
     def emphasis(self) -> pd.DataFrame:
-        """Which printed cells stand out."""
+        """True for the printed cells that stand out."""
         return pd.DataFrame(self.strong, columns=self.heads, dtype=bool)
 
     @cached_property
@@ -124,7 +124,7 @@ class Table:
 
     @cached_property
     def strong(self) -> list[list[bool]]:
-        """Which cells stand out, row by row."""
+        """True for the cells that stand out, row by row."""
         nowhere = [False] * len(self.rows)
         marks = [list(self.bold[name]()) if name in self.bold else nowhere for name in self.chosen]
         return [list(row) for row in zip(*marks, strict=True)]

@@ -45,7 +45,7 @@ def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path,
         "Peak memory: cpu resident set.",
         "Source: commit c0ffee0c0ffe (with uncommitted changes).",
         "Of 11 records, 11 come from a tree with uncommitted changes, which its commit does not reproduce: "
-        "c0.aaaa1111.json, c1.aaaa1111.json, c2.aaaa1111.json, q0s0.aaaa1111.json, q0s1.aaaa1111.json and 6 more.",
+        "q0s0.aaaa1111.json, q0s1.aaaa1111.json, q0s2.aaaa1111.json, c0.aaaa1111.json, q1s0.aaaa1111.json and 6 more.",
         "Holm's correction over 1 comparison.",
         "a margin of ±0.50 points",
         "Software: python 3.11.2, torch 2.13.0, numpy 2.4.6.",
