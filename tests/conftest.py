@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +102,7 @@ def plant(
                 record = _planted_record(cells[-1], result, index, classes, environment or {})
                 if boundary_px and stage == "quality" and record.status == "done":
                     more = _boundary_measurements(boundary_px, len(classes))
-                    record = replace(record, measured={**record.measured, **more})
+                    record = record.having(measured={**record.measured.as_json(), **more})
                 write(record, folder / "records")
     document = {
         "version": 2,

@@ -205,8 +205,8 @@ def _name(trial: Trial) -> str:
 
 
 def _ending(trial: Trial, record: Record) -> str:
-    wall = record.outcome.get("wall_s")
-    reason = record.outcome.get("reason")
+    wall = record.outcome.wall_s
+    reason = record.outcome.reason
     return (
         f"{record.status:<6} {_name(trial)}"
         + (f" ({spell_s(wall)})" if wall else "")

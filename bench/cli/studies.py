@@ -169,8 +169,8 @@ def trial(schedule: Schedule, variant: str, stage: str, *, pictures: bool = True
             pictures=pictures,
         )
         display.finished(chosen, record)
-    if record.outcome["traceback"]:
-        console.print(record.outcome["traceback"], markup=False, highlight=False)
+    if record.outcome.traceback:
+        console.print(record.outcome.traceback, markup=False, highlight=False)
     path = schedule.folder / "records" / record.file_name
     console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
     return record.status == "done"

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.speedups import spread
-from bench.protocol.setting import Setting
 from bench.records.derived import NOISY
+from bench.records.measured import MeasuredCost, MeasuredSpeed
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.study import audit
@@ -126,9 +126,9 @@ def _environments(records: Iterable[Record]) -> Environments:
     for record in records:
         trial, environment = record.trial, record.environment
         if (key := repr(environment)) not in told:  # there are few of them
-            told[key] = _told(environment)
-        own = found.setdefault((trial["variant"], trial["stage"]), {})
-        at = (trial.get("seed"), str(trial.get("setting")))
+            told[key] = _told(environment.as_json())
+        own = found.setdefault((trial.variant, trial.stage), {})
+        at = (trial.seed, str(trial.setting))
         for fact, text in told[key].items():
             texts = own.setdefault(fact, {})
             before = texts.get(at)
@@ -201,24 +201,27 @@ def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, s
     sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured
-        if trial["stage"] == "quality" or record.status != "done":
+        if not isinstance(measured, (MeasuredCost, MeasuredSpeed)):
             continue
-        name, where = names[trial["variant"]], "latency"
-        if trial["stage"] == "speed":
+        name, where = names[trial.variant], "latency"
+        if trial.setting:
             against = sides[record.planned_key]
             name, where = (
                 f"{name} against {names.get(against, against)}",
-                f"times at {Setting(**trial['setting']).name}",
+                f"times at {trial.setting.name}",
             )
-        if measured.get("isolated") is False:
-            reasons = "; ".join(measured.get("isolation", {}).get("reasons", [])) or "no reason is known"
+        if measured.isolated is False:
+            reasons = "; ".join(measured.isolation.reasons) or "no reason is known"
             yield _row(name, where, f"not alone, so left out: {reasons}", "timing")
         elif said := _unsure(measured):
             yield _row(name, where, "; ".join(said), "timing")
 
 
-def _unsure(measured: Mapping[str, Any]) -> list[str]:
-    spreads = [spread(measured[side]) for side in ("latency_s", "against_s") if measured.get(side)]
-    steady = measured.get("steady", measured.get("latency_protocol", {}).get("steady"))
-    noisy = [f"noisy: quartiles {max(spreads):.0%} of the median apart"] if max(spreads, default=0.0) > NOISY else []
-    return [*noisy, *(["not steady after warm-up"] if steady is False else [])]
+def _unsure(measured: MeasuredCost | MeasuredSpeed) -> list[str]:
+    if isinstance(measured, MeasuredSpeed):
+        widest, steady = max(spread(measured.latency_s), spread(measured.against_s)), measured.steady
+    else:
+        widest = spread(measured.latency_s)
+        steady = measured.latency_protocol is None or measured.latency_protocol.steady is not False
+    noisy = [f"noisy: quartiles {widest:.0%} of the median apart"] if widest > NOISY else []
+    return [*noisy, *(["not steady after warm-up"] if not steady else [])]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from bench.evidence import ranks, stats
 from bench.records.files import RecordError, read_arrays
-from bench.records.record import Record
+from bench.records.measured import MeasuredQuality
 from bench.records.results import Results
 
 COLUMNS = ("variant", "label", "images", "n", "planned", "better", "worse", "median", "shift", "low", "high")
@@ -75,16 +75,13 @@ def absent(results: Results) -> str:
 def artifacts(results: Results) -> dict[str, dict[int, Path]]:
     """Variant -> seed -> the file of its images' counts, of the quality trials whose file is there."""
     found: dict[str, dict[int, Path]] = {}
-    for record in results.records:
-        path = _file(record, results.folder)
-        if path is not None and path.is_file():
-            found.setdefault(str(record.trial["variant"]), {})[int(record.trial["seed"])] = path
+    if results.folder is None:
+        return found
+    for record, measured in results.done(MeasuredQuality):
+        path = results.folder / measured.artifact
+        if path.is_file() and record.trial.seed is not None:
+            found.setdefault(record.trial.variant, {})[record.trial.seed] = path
     return found
-
-
-def _file(record: Record, folder: Path | None) -> Path | None:
-    named = record.measured.get("artifact") if record.trial["stage"] == "quality" else None
-    return None if folder is None or named is None else folder / str(named)
 
 
 def _mean_iou(path: Path, results: Results) -> pd.Series[float]:

@@ -17,6 +17,7 @@ import pandas as pd
 from bench.evidence import speedups, stats
 from bench.evidence.stats import NAN
 from bench.protocol.columns import ColumnError, column
+from bench.records.measured import MeasuredCost
 from bench.records.plan import Facts, PublishedRows
 from bench.records.results import Results, levels_of
 from bench.study.published.rows import NOT_STATED, matching, other_side
@@ -320,13 +321,13 @@ def _train_bytes(results: Results) -> dict[str, float]:
 
 def _differs_in_memory(results: Results, row: Mapping[str, str]) -> Iterator[str]:
     recipe, data = results.plan.recipe, results.plan.data
-    done = results.done("cost")
+    done = results.done(MeasuredCost)
     here = {
         "data set": ("data", f"{data.name}, {len(data.classes)} classes"),
         "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", []))),
         "images a step": ("batch_per_gpu", str(recipe.get("batch", ""))),
-        "hardware": ("hardware", ", ".join(sorted({str(r.environment.get("device")) for r in done}))),
-        "memory": ("protocol", ", ".join(sorted({str(r.measured.get("memory_kind")) for r in done}))),
+        "hardware": ("hardware", ", ".join(sorted({str(record.environment.device) for record, _ in done}))),
+        "memory": ("protocol", ", ".join(sorted({measured.memory_kind for _, measured in done}))),
     }
     for fact, (name, ours) in here.items():
         if ours and ours != row[name]:

@@ -16,6 +16,7 @@ from bench.evidence.stats import NAN, holm
 from bench.protocol.columns import level_key
 from bench.protocol.setting import Setting
 from bench.records.derived import NOISY, percentile
+from bench.records.measured import MeasuredSpeed
 from bench.records.plan import PlannedTrial
 from bench.records.record import Record
 from bench.records.results import Results
@@ -131,25 +132,26 @@ def _row(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict[s
         **{level_key(name, OWN): level for name, level in trial.levels.items()},
         **{name: getattr(setting, name) for name in SETTING},
         "status": "missing" if record is None else record.status,
-        "reason": (record.outcome.get("reason") if record else None) or "",
-        "device": record.environment.get("hardware", "") if record else "",
+        "reason": (record.outcome.reason if record else None) or "",
+        "device": (record.environment.hardware if record else None) or "",
     }
-    if record is None or record.status != "done":
+    measured = record.measured if record else None
+    if not isinstance(measured, MeasuredSpeed):
         return row
-    measured = record.measured
-    row |= {"isolated": measured["isolated"], "steady": measured["steady"], "blocks": len(measured["log_ratios"])}
-    if not measured["isolated"]:
-        return {**row, "reason": "; ".join(measured["isolation"]["reasons"])}
-    seconds = {side: statistics.median(measured[side]) for side in ("latency_s", "against_s")}
-    steps = {f"{name}_s": statistics.median(all_s) for name, all_s in measured["step_s"].get("ours", {}).items()}
+    row |= {"isolated": measured.isolated, "steady": measured.steady, "blocks": len(measured.log_ratios)}
+    if not measured.isolated:
+        return {**row, "reason": "; ".join(measured.isolation.reasons)}
+    samples_s = {"latency_s": measured.latency_s, "against_s": measured.against_s}
+    seconds = {side: statistics.median(samples) for side, samples in samples_s.items()}
+    steps = {f"{name}_s": statistics.median(all_s) for name, all_s in measured.step_s.get("ours", {}).items()}
     return {
         **row,
         **seconds,
         **steps,
-        "found": ratio_interval(measured["log_ratios"]),
+        "found": ratio_interval(measured.log_ratios),
         "images_per_s": setting.batch / seconds["latency_s"],
         "against_images_per_s": setting.batch / seconds["against_s"],
-        "noisy": max(spread(measured[side]) for side in seconds) > NOISY,
+        "noisy": max(map(spread, samples_s.values())) > NOISY,
     }
 
 

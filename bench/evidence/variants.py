@@ -14,6 +14,7 @@ from bench.protocol.columns import COLUMNS, JUDGED, column, level_key
 from bench.protocol.words import tally
 from bench.records.derived import percentile
 from bench.records.files import RecordError
+from bench.records.measured import MeasuredCost
 from bench.records.results import Results, records
 
 COST = tuple(name for name, each in COLUMNS.items() if each.stage == "cost")
@@ -40,7 +41,8 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
     need_one_device(results)
     frame = results.frame()
     by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
-    isolated = {record.trial["variant"]: record.measured.get("isolated") for record in results.done("cost")}
+    timed = [r for r in results.records if r.trial.stage == "cost" and r.status == "done"]
+    isolated = {record.trial.variant: record.measured.isolated for record in timed}
     rows: list[dict[str, Any]] = []
     measured = [name for name, each in results.columns.items() if each.stage == "quality"]
     trials = dict(list(frame[frame["status"] != "excluded"].groupby(["variant", "stage"], sort=False)))
@@ -68,8 +70,8 @@ def need_one_device(results: Results) -> None:
         RecordError: naming them.
     """
     for stage in ("cost", "speed"):
-        environments = [record.environment for record in results.done(stage)]
-        found = sorted({str(each.get("hardware") or each.get("device")) for each in environments})
+        timed = [r.environment for r in results.records if r.trial.stage == stage and r.status == "done"]
+        found = sorted({str(environment.hardware or environment.device) for environment in timed})
         if len(found) > 1:
             raise RecordError(
                 f"{results.plan.name}: latencies of different devices in one comparison: {'; '.join(found)}; keep "
@@ -203,7 +205,8 @@ def front(results: Results, cost: str) -> Front:
 
 def _not_alone(results: Results) -> list[str]:
     """The variants whose cost was measured while other work may have shared the machine."""
-    return [record.trial["variant"] for record in results.done("cost") if record.measured.get("isolated") is False]
+    cost_records = (record for record in results.records if record.trial.stage == "cost")
+    return [record.trial.variant for record in cost_records if record.measured.isolated is False]
 
 
 def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]) -> dict[str, Place]:
@@ -243,7 +246,7 @@ def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Effect:
 
 def latency_quartiles(results: Results) -> dict[str, tuple[float, float]]:
     """Variant -> the first and third quartile of its latency in seconds."""
-    samples = {record.trial["variant"]: record.measured["latency_s"] for record in results.done("cost")}
+    samples = {record.trial.variant: measured.latency_s for record, measured in results.done(MeasuredCost)}
     return {variant: (percentile(own, 0.25), percentile(own, 0.75)) for variant, own in samples.items()}
 
 

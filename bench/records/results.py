@@ -18,10 +18,11 @@ import pandas as pd
 
 from bench.protocol.columns import COLUMNS, META, Column, column
 from bench.protocol.scores import iou
-from bench.records.derived import columns_of, doubts
+from bench.records.derived import cost_columns, doubts, quality_columns
 from bench.records.files import RecordError, no_collection
+from bench.records.measured import MeasuredCost, MeasuredQuality
 from bench.records.plan import Plan, PlannedTrial, labels_of, read_plan
-from bench.records.record import Record, read_all
+from bench.records.record import AnyMeasured, Record, measured_by, read_all
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,8 @@ class Results:
 
     def curves(self) -> pd.DataFrame:
         """One row a (trial, recorded iteration): variant, seed, iteration, loss."""
-        histories = [(record, record.measured["history"]) for record in self.done("quality")]
-        return _long(
-            ("iteration", int), "loss", [(r, history["iteration"], history["loss"]) for r, history in histories]
-        )
+        histories = [(record, measured.history) for record, measured in self.done(MeasuredQuality)]
+        return _long(("iteration", int), "loss", [(record, curve.iteration, curve.loss) for record, curve in histories])
 
     @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
@@ -123,12 +122,12 @@ class Results:
 
     def _derived(self) -> dict[str, dict[str, float]]:
         """Key of a quality or cost record that is done -> its columns."""
-        found: dict[str, dict[str, float]] = {}
-        for stage in ("quality", "cost"):
-            done = self.done(stage)
-            derived = columns_of(stage, [record.measured for record in done])
-            found |= zip((record.key for record in done), derived, strict=True)
-        return found
+        trained, costs = self.done(MeasuredQuality), self.done(MeasuredCost)
+        columns = {record.key: cost_columns(measured) for record, measured in costs}
+        if trained:
+            rows = quality_columns([measured for _, measured in trained])
+            columns |= zip((record.key for record, _ in trained), rows, strict=True)
+        return columns
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -139,22 +138,14 @@ class Results:
 
     @cached_property
     def _class_iou(self) -> pd.DataFrame:
-        done = self.done("quality")
-        ious = iou([record.measured["confusion"] for record in done]).tolist() if done else []
-        rows = [(record, record.measured["classes"], own) for record, own in zip(done, ious, strict=True)]
+        trained = self.done(MeasuredQuality)
+        ious = iou([measured.confusion for _, measured in trained]).tolist() if trained else []
+        rows = [(record, measured.classes, own) for (record, measured), own in zip(trained, ious, strict=True)]
         return _long(("class", object), "iou", rows)
 
-    def done(self, stage: str) -> Sequence[Record]:
-        """The records of a stage's trials that are done."""
-        return self._done.get(stage, ())
-
-    @cached_property
-    def _done(self) -> dict[str, list[Record]]:
-        by_stage: dict[str, list[Record]] = {}
-        for record in self.records:
-            if record.status == "done":
-                by_stage.setdefault(record.trial["stage"], []).append(record)
-        return by_stage
+    def done(self, form: type[AnyMeasured]) -> list[tuple[Record, AnyMeasured]]:
+        """The finished records of one stage with their measurements, as :func:`~.record.measured_by` gives them."""
+        return list(measured_by(self.records, form))
 
 
 def _long(
@@ -164,10 +155,10 @@ def _long(
     millions of rows, and to go through Arrow's takes ten times as long."""
     rows = [len(values) for _, _, values in trials]
     names = [each for _, names, values in trials for each, _ in zip(names, values, strict=True)]
-    variants = np.array([record.trial["variant"] for record, _, _ in trials], dtype=object)
+    variants = np.array([record.trial.variant for record, _, _ in trials], dtype=object)
     columns = {
         "variant": pd.Series(np.repeat(variants, rows), dtype=object),
-        "seed": np.repeat(np.array([record.trial["seed"] for record, _, _ in trials], dtype=int), rows),
+        "seed": np.repeat(np.array([record.trial.seed for record, _, _ in trials], dtype=int), rows),
         name[0]: pd.Series(names, dtype=name[1]),
         value: np.array([each for _, _, values in trials for each in values], dtype=float),
     }
@@ -199,14 +190,15 @@ def load(folder: str | Path) -> Results:
 def _check_planned(record: Record, planned: PlannedTrial, classes: Sequence[str]) -> None:
     """Raises RecordError for a record of another trial or of other classes than its key's planned trial."""
     for name in ("variant", "stage", "seed"):
-        if record.trial.get(name) != (wanted := getattr(planned, name)):
+        if (own := getattr(record.trial, name)) != (wanted := getattr(planned, name)):
             raise RecordError(
                 f"{record.file_name} has the key of a planned trial with {name} {wanted!r}, but says "
-                f"{record.trial.get(name)!r}; delete it and run again"
+                f"{own!r}; delete it and run again"
             )
-    if record.status == "done" and planned.stage == "quality" and record.measured["classes"] != classes:
+    measured = record.measured
+    if isinstance(measured, MeasuredQuality) and measured.classes != classes:
         raise RecordError(
-            f"{record.file_name} was measured on other classes than the plan's ({len(record.measured['classes'])} and "
+            f"{record.file_name} was measured on other classes than the plan's ({len(measured.classes)} and "
             f"{len(classes)}); delete it and run again"
         )
 
@@ -227,9 +219,9 @@ def _row(
         "stage": trial.stage,
         "seed": trial.seed,
         "status": status,
-        "reason": trial.excluded or (record.outcome.get("reason") if record else None) or "",
-        "device": record.environment.get("device", "") if record else "",
-        "host": record.environment.get("host", "") if record else "",
+        "reason": trial.excluded or (record.outcome.reason if record else None) or "",
+        "device": (record.environment.device or "") if record else "",
+        "host": record.environment.host if record else "",
         "file": record.file_name if record else "",
         "setting": trial.setting.name if trial.setting else "",
         **trial.levels,

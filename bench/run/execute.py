@@ -137,7 +137,7 @@ class _Watch(tune.Callback):
         if "event" in result:
             self.display.progress(ours, Event(**result["event"]))
         elif "record" in result and ours.key not in self.ended:
-            record = Record(**result["record"])
+            record = Record.model_validate(result["record"])
             if not (self.folder / "records" / record.file_name).exists():
                 write(record, self.folder / "records")
             self._end(ours, record)

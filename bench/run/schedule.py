@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.protocol.setting import Setting
 from bench.records.files import RecordError, write_json
 from bench.records.forms import build
 from bench.records.plan import VERSION, Plan, read_plan
-from bench.records.record import FINAL, STATUSES, Record, read_all
+from bench.records.record import FINAL, STATUSES, Record, TrialFacts, read_all
 from bench.run import environment
 from bench.run.check import Checked, check_cells, facts
 from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
@@ -83,7 +84,7 @@ class Schedule:
 
     def stale_reasons(self) -> list[str]:
         """The reasons why records belong to no trial of this schedule, one line for each, the most common first."""
-        planned = {_what_is_measured(asdict(trial)): trial.key for trial in self.trials}
+        planned = {_what_is_measured(trial): trial.key for trial in self.trials}
         reasons: Counter[str] = Counter()
         for record in self._stale():
             key = planned.get(_what_is_measured(record.trial))
@@ -117,7 +118,7 @@ class Schedule:
         settled = FINAL - set(retry)
         done = {
             key for key, record in self._found().items()
-            if record.status in settled and not (NOT_ALONE in retry and record.measured.get("isolated") is False)
+            if record.status in settled and not (NOT_ALONE in retry and record.measured.isolated is False)
         }  # fmt: skip
         return [trial for trial in self.trials if trial.key not in done]
 
@@ -127,16 +128,16 @@ class Schedule:
         The estimate is the mean over the records of the same variant or, without any, over those of the same stage. For
         speed trials, only records of the same setting count.
         """
-        walls: dict[tuple[str, str, str | None], list[float]] = {}
+        walls: dict[tuple[str, Setting | None, str | None], list[float]] = {}
         for record in self._records():
-            if record.status == "done":
-                stage, setting = record.trial["stage"], str(record.trial.get("setting"))
-                for variant in (record.trial["variant"], None):
-                    walls.setdefault((stage, setting, variant), []).append(record.outcome["wall_s"])
+            if record.status == "done" and record.outcome.wall_s is not None:
+                for variant in (record.trial.variant, None):
+                    kind = record.trial.stage, record.trial.setting, variant
+                    walls.setdefault(kind, []).append(record.outcome.wall_s)
         total = 0.0
         for trial in trials:
-            setting = str(trial.setting and asdict(trial.setting))
-            known = walls.get((trial.stage, setting, trial.variant)) or walls.get((trial.stage, setting, None))
+            kinds = [(trial.stage, trial.setting, variant) for variant in (trial.variant, None)]
+            known = next((walls[kind] for kind in kinds if kind in walls), None)
             if known is None:
                 return None
             total += statistics.fmean(known)
@@ -263,16 +264,9 @@ def _earlier(folder: Path) -> dict[str, Explained]:
         return {}
 
 
-def _what_is_measured(trial: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The plain values that distinguish the trials of one study, from a trial or from its record."""
-    setting = trial.get("setting")
-    return (
-        trial["variant"],
-        trial["stage"],
-        trial["seed"],
-        trial.get("against"),
-        None if setting is None else tuple(sorted((name, repr(value)) for name, value in setting.items())),
-    )
+def _what_is_measured(trial: Trial | TrialFacts) -> tuple[Any, ...]:
+    """The values that distinguish the trials of one study, from a trial or from its record."""
+    return trial.variant, trial.stage, trial.seed, trial.against, trial.setting
 
 
 def _comparisons(loaded: Loaded, fingerprint: str, resources: Resources, keys: dict[str, Key]) -> list[Trial]:

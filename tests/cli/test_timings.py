@@ -60,10 +60,10 @@ def test_a_speed_trial_runs_like_any_other_and_leaves_samples_of_both_sides(
     made.write("bench speed tiny.py")
     record = run(made.trials[0], made.folder, Machine("cpu", 1))
     assert record.status == "done", record.outcome
-    measured = record.measured
+    measured = record.measured.as_json()
     assert len(measured["latency_s"]) == len(measured["against_s"]) == 2 * len(measured["log_ratios"]) >= 12
     assert set(measured["step_s"]) == {"ours", "against"}
-    assert record.trial["setting"]["phase"] == "training"
+    assert record.trial.setting.phase == "training"
     assert record.key.startswith(f"{made.trials[0].key}-")
     [row] = speedups.frame(records.load(made.folder)).to_dict("records")
     assert (row["variant"], row["status"], row["isolated"]) == ("neck=on", "done", measured["isolated"])

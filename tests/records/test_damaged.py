@@ -31,7 +31,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> P
     shared |= {"setting": asdict(Setting(height=64, width=64))}
     measured = {"latency_s": [1.0], "against_s": [2.0], "log_ratios": [0.7], "calls": 1, "steady": True, "step_s": {}}
     measured |= {"isolated": True, "isolation": {"reasons": []}}
-    write(Record("s1", shared, {}, {"host": "aaaa1111"}, {"status": "done"}, measured), folder / "records")
+    write(
+        Record(
+            key="s1",
+            trial=shared,
+            choices={},
+            environment={"host": "aaaa1111"},
+            outcome={"status": "done"},
+            measured=measured,
+        ),
+        folder / "records",
+    )
     plan = json.loads((folder / "study.json").read_text())
     plan["trials"].append({"key": "s1", "levels": {"attention": "on"}, **shared})
     plan["stages"].append("speed")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,9 @@ MEASURED = {
 
 def some_record(status: str = "done", host: str = "aaaa1111") -> Record:
     trial, measured = {"variant": "v", "seed": 0, "stage": "quality"}, MEASURED if status == "done" else {}
-    return Record("k1", trial, {}, {"host": host}, {"status": status}, measured)
+    return Record(
+        key="k1", trial=trial, choices={}, environment={"host": host}, outcome={"status": status}, measured=measured
+    )
 
 
 def test_the_frame_has_one_row_a_planned_trial_and_exactly_the_known_columns(
@@ -140,7 +141,7 @@ def test_a_level_called_none_stays_text(tmp_path: Path, planted_results: Plant) 
 
 def test_a_record_that_no_planned_cell_has_is_stale(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
-    write(replace(read(folder / "records" / "q0s0.aaaa1111.json"), key="gone"), folder / "records")
+    write(read(folder / "records" / "q0s0.aaaa1111.json").having(key="gone"), folder / "records")
     results = load(folder)
     assert [record.key for record in results.stale] == ["gone"]
     assert len(results.records) == 16
@@ -235,7 +236,7 @@ def test_a_record_survives_writing_and_reading(tmp_path: Path) -> None:
 
 def test_a_record_with_nan_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
-        write(replace(some_record(), measured={"train_s": float("nan")}), tmp_path)
+        write(some_record().having(measured={"train_s": float("nan")}), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,7 +86,7 @@ def plant_speed() -> Callable[..., None]:
                 "isolated": isolated, "isolation": {"reasons": [] if isolated else [reason]}, "step_s": {}, "calls": 1,
             }  # fmt: skip
             trial = {"variant": variant, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
-            write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")
+            write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")
         plan["stages"] = ["quality", "cost", "speed"]
         (folder / "study.json").write_text(json.dumps(plan))
 

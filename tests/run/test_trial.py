@@ -39,7 +39,7 @@ def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Schedule) -> None
     record = run(of(plan, "quality"), plan.folder, MACHINE, tell=events.append)
     assert record.status == "done", record.outcome
     assert read(plan.folder / "records" / record.file_name) == record
-    measured = record.measured
+    measured = record.measured.as_json()
     assert sum(map(sum, measured["confusion"])) == 4 * 30 * 30  # four images, a frame of one void pixel
     assert measured["history"]["iteration"] == [1, 2, 3]
     assert measured["split"] == "val"
@@ -48,13 +48,13 @@ def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Schedule) -> None
         assert arrays["confusion"].sum(0).tolist() == measured["confusion"]
         assert arrays["boundary_matched_label"].sum(0).tolist() == measured["boundary"]["matched_label"]
     assert {event.phase for event in events} == {"train", "evaluate"}
-    assert record.choices["variant"]["backbone"]["choices"]["width"] == 8
-    assert record.choices["recipe"]["momentum"] == 0.9
-    assert record.environment["threads"] == 1
+    assert record.choices.variant["backbone"]["choices"]["width"] == 8
+    assert record.choices.recipe["momentum"] == 0.9
+    assert record.environment.threads == 1
 
 
 def test_kept_predictions_give_the_recorded_counts_again(plan: Schedule) -> None:
-    measured = run(of(plan, "quality"), plan.folder, MACHINE).measured
+    measured = run(of(plan, "quality"), plan.folder, MACHINE).measured.as_json()
     paths = {name: plan.folder / path for name, path in measured["pictures"].items()}
     names = [f"val_{index:04d}" for index in range(4)]
     assert read_names(paths["predictions"]) == read_names(paths["images"]) == names
@@ -68,29 +68,29 @@ def test_kept_predictions_give_the_recorded_counts_again(plan: Schedule) -> None
 
 def test_the_second_trial_leaves_the_images_of_the_first_alone(plan: Schedule) -> None:
     one, two = (run(of(plan, "quality", variant), plan.folder, MACHINE) for variant in ("neck=off", "neck=on"))
-    shared = one.measured["pictures"]["images"]
-    assert two.measured["pictures"]["images"] == shared
-    images, later = plan.folder / shared, plan.folder / two.measured["pictures"]["predictions"]
+    shared = one.measured.pictures["images"]
+    assert two.measured.pictures["images"] == shared
+    images, later = plan.folder / shared, plan.folder / two.measured.pictures["predictions"]
     assert [path.name for path in (plan.folder / "pictures").iterdir()] == [images.name]
-    assert images.stat().st_mtime_ns < (plan.folder / one.measured["pictures"]["predictions"]).stat().st_mtime_ns
-    assert later != plan.folder / one.measured["pictures"]["predictions"]
+    assert images.stat().st_mtime_ns < (plan.folder / one.measured.pictures["predictions"]).stat().st_mtime_ns
+    assert later != plan.folder / one.measured.pictures["predictions"]
     assert read_names(later) == read_names(images)
 
 
 def test_a_trial_may_keep_no_pictures_and_is_the_same_trial(plan: Schedule) -> None:
     record = run(of(plan, "quality"), plan.folder, MACHINE, pictures=False)
-    assert "pictures" not in record.measured
+    assert "pictures" not in record.measured.as_json()
     assert not (plan.folder / "pictures").exists()
-    assert [path.name for path in (plan.folder / "artifacts").iterdir()] == [Path(record.measured["artifact"]).name]
+    assert [path.name for path in (plan.folder / "artifacts").iterdir()] == [Path(record.measured.artifact).name]
     with_them = run(of(plan, "quality"), plan.folder, MACHINE)
     assert with_them.key == record.key
-    assert with_them.measured["confusion"] == record.measured["confusion"]
+    assert with_them.measured.confusion == record.measured.confusion
 
 
 def test_a_cost_trial_leaves_every_sample_and_counts_by_slot(plan: Schedule) -> None:
     record = run(of(plan, "cost", "neck=on"), plan.folder, MACHINE)
     assert record.status == "done", record.outcome
-    measured = record.measured
+    measured = record.measured.as_json()
     assert len(measured["latency_s"]) >= 5
     assert measured["latency_protocol"]["clock"] == "synchronised"
     assert measured["isolated"] is (measured["isolation"]["reasons"] == [])
@@ -107,8 +107,8 @@ def test_a_cost_trial_leaves_every_sample_and_counts_by_slot(plan: Schedule) -> 
 
 def test_the_same_trial_twice_gives_the_same_numbers(plan: Schedule) -> None:
     one, two = (run(of(plan, "quality"), plan.folder, MACHINE) for _ in range(2))
-    assert one.measured["confusion"] == two.measured["confusion"]
-    assert one.measured["history"] == two.measured["history"]
+    assert one.measured.confusion == two.measured.confusion
+    assert one.measured.history == two.measured.history
 
 
 def test_the_log_tells_how_it_went_and_records_hold_no_absolute_path(plan: Schedule, tmp_path: Path) -> None:
@@ -144,9 +144,9 @@ def test_whatever_goes_wrong_is_an_outcome(
     trial = Trial(**{**vars(of(plan, "quality")), "key": "k"})
     record = run(trial, plan.folder, MACHINE)
     assert record.status == status
-    assert reason in record.outcome["reason"]
-    assert record.measured == {}
-    assert ("Traceback" in (record.outcome["traceback"] or "")) == (status == "failed")
+    assert reason in record.outcome.reason
+    assert record.measured.as_json() == {}
+    assert ("Traceback" in (record.outcome.traceback or "")) == (status == "failed")
     assert read_all(plan.folder / "records") == [record]
 
 
@@ -161,7 +161,7 @@ def test_an_interrupt_is_recorded_and_passed_on(plan: Schedule, monkeypatch: pyt
 def test_a_trial_that_takes_too_long_is_timed_out(plan: Schedule) -> None:
     record = run(of(plan, "quality"), plan.folder, MACHINE, timeout_s=1e-6)
     assert record.status == "timed_out"
-    assert "time was up in train at 1/3" in record.outcome["reason"]
+    assert "time was up in train at 1/3" in record.outcome.reason
 
 
 def test_a_loss_that_explodes_is_diverged(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
@@ -174,14 +174,14 @@ def test_a_trial_that_is_not_what_was_planned_is_refused(plan: Schedule) -> None
     trial = Trial(**{**vars(of(plan, "quality")), "key": "0" * 16})
     record = run(trial, plan.folder, MACHINE)
     assert record.status == "failed"
-    assert "planned as 0000000000000000, is" in record.outcome["reason"]
+    assert "planned as 0000000000000000, is" in record.outcome.reason
 
 
 def test_final_evaluates_the_test_split_in_a_folder_of_its_own(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     source = Source(str(tiny_study()), final=True)
     made = make_schedule(load(source), tmp_path / "results", here())
     assert made.folder.name == "tiny-final"
-    assert run(of(made, "quality"), made.folder, MACHINE).measured["split"] == "test"
+    assert run(of(made, "quality"), made.folder, MACHINE).measured.split == "test"
 
 
 def test_other_data_is_chosen_with_an_option_and_has_a_folder_of_its_own(
@@ -190,7 +190,7 @@ def test_other_data_is_chosen_with_an_option_and_has_a_folder_of_its_own(
     made = make_schedule(load(Source(str(tiny_study()), data=f"camvid={camvid_like}")), tmp_path, here())
     assert made.folder.name == "tiny-camvid"
     record = run(of(made, "quality"), made.folder, MACHINE)
-    assert len(record.measured["classes"]) == 11
+    assert len(record.measured.classes) == 11
 
 
 def test_tracebacks_lose_what_is_particular_to_a_machine() -> None:

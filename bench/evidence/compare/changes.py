@@ -65,18 +65,21 @@ def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Change]:
 
 
 def _chosen(side: Side, variant: str) -> dict[str, Any]:
-    records = [record for record in side.records if record.trial["variant"] == variant and record.choices]
+    records = [
+        record
+        for record in side.records
+        if record.trial.variant == variant and (record.choices.variant or record.choices.recipe)
+    ]
     if not records:
         return {}
-    choices: Mapping[str, Any] = records[0].choices
-    return {**choices.get("variant", {}), "recipe": choices.get("recipe", {})}
+    return {**records[0].choices.variant, "recipe": records[0].choices.recipe}
 
 
 def _environments(a: Side, b: Side) -> list[Change]:
     """The changed facts of the environment; a side may have several values, and the kind names the stages."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for stage in ("quality", "cost", "speed"):
-        seen = [_facts([r for r in each.records if r.trial["stage"] == stage]) for each in (a, b)]
+        seen = [_facts([r for r in each.records if r.trial.stage == stage]) for each in (a, b)]
         for _, *fact in _differing("environment", *seen) if all(seen) else []:
             found.setdefault((fact[0], fact[1], fact[2]), []).append(stage)
     return [(f"environment of {' and '.join(stages)}", *fact) for fact, stages in found.items()]
@@ -85,6 +88,6 @@ def _environments(a: Side, b: Side) -> list[Change]:
 def _facts(records: Sequence[Record]) -> dict[str, str]:
     values: dict[str, dict[str, None]] = {}
     for record in records:
-        for name, value in leaves(record.environment):
+        for name, value in leaves(record.environment.as_json()):
             values.setdefault(name, {})[value] = None
     return {name: "; ".join(sorted(each)) for name, each in values.items()}

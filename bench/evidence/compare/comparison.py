@@ -24,8 +24,9 @@ from bench.evidence.compare.speed import speed
 from bench.evidence.ranks import ratio_of_samples
 from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
-from bench.records.derived import columns_of
+from bench.records.derived import cost_columns, quality_columns
 from bench.records.files import RecordError
+from bench.records.measured import MeasuredCost, MeasuredQuality
 from bench.records.plan import Plan
 from bench.records.record import Record
 
@@ -52,6 +53,10 @@ QUALITY = (
 
 COST = ("variant", "quantity", "hardware", "a", "b", "ratio", "low", "high", "verdict", "reason")
 """Columns of :attr:`Comparison.cost`; ratios B / A."""
+
+
+Trained = tuple[Record, MeasuredQuality]
+Costed = tuple[Record, MeasuredCost]
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def compare(a: Side, b: Side, quantities: Sequence[str] = (JUDGED,)) -> Comparis
 
 
 def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Iterator[dict[str, Any]]:
-    ones, others = ({int(r.trial["seed"]): r for r in each.done("quality", variant)} for each in (a, b))
+    ones, others = (_by_seed(each, variant) for each in (a, b))
     if not ones or not others:
         return
     method, seeds = _method(a, b, ones, others)
@@ -166,6 +171,11 @@ def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Itera
         }  # fmt: skip
 
 
+def _by_seed(side: Side, variant: str) -> dict[int, Trained]:
+    trained = side.done(MeasuredQuality, variant)
+    return {record.trial.seed: (record, measured) for record, measured in trained if record.trial.seed is not None}
+
+
 def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """The rows with p-values after Holm's correction over all of them, and the verdicts that follow from them."""
     effects = [stats.Effect(**{name: row[name] for name in ("delta", "low", "high", "sd", "n", "p")}) for row in rows]
@@ -176,16 +186,16 @@ def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(QUALITY))
 
 
-def _method(a: Side, b: Side, ones: Mapping[int, Record], others: Mapping[int, Record]) -> tuple[str, list[int]]:
+def _method(a: Side, b: Side, ones: Mapping[int, Trained], others: Mapping[int, Trained]) -> tuple[str, list[int]]:
     """The method by which one variant's quality is compared, and the seeds that both sides have."""
     records, seeds = [*ones.values(), *others.values()], sorted(set(ones) & set(others))
-    if len({tuple(record.measured["classes"]) for record in records}) > 1:
+    if len({tuple(measured.classes) for _, measured in records}) > 1:
         return "not compared: other classes", seeds
     prints = [each.plan.data.fingerprint for each in (a, b)]
-    labels = {tuple(np.sum(record.measured["confusion"], axis=1).tolist()) for record in records}
+    labels = {tuple(np.sum(measured.confusion, axis=1).tolist()) for _, measured in records}
     if len(labels) > 1 or prints[0] != prints[1]:
         return "Welch: other data", seeds
-    recipes = {json.dumps(_trained_by(record), sort_keys=True) for record in records}
+    recipes = {json.dumps(_trained_by(record), sort_keys=True) for record, _ in records}
     if len(recipes) > 1:
         return "Welch: other recipe", seeds
     if len(seeds) < 2 <= min(len(ones), len(others)):
@@ -194,17 +204,19 @@ def _method(a: Side, b: Side, ones: Mapping[int, Record], others: Mapping[int, R
 
 
 def _trained_by(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in record.choices.get("recipe", {}).items() if name not in COST_FIELDS}
+    return {name: value for name, value in record.choices.recipe.items() if name not in COST_FIELDS}
 
 
-def _values(records: Mapping[int, Record], name: str) -> dict[int, float]:
-    derived = columns_of("quality", [record.measured for record in records.values()])
+def _values(records: Mapping[int, Trained], name: str) -> dict[int, float]:
+    derived = quality_columns([measured for _, measured in records.values()])
     values = {seed: own.get(name, NAN) for seed, own in zip(records, derived, strict=True)}
     return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
 
 def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
-    ones, others = ({str(r.environment.get("hardware")): r for r in each.done("cost", variant)} for each in (a, b))
+    ones, others = (
+        {str(pair[0].environment.hardware): pair for pair in each.done(MeasuredCost, variant)} for each in (a, b)
+    )
     if not ones or not others:
         return
     shared = [name for name in ones if name in others]
@@ -220,34 +232,34 @@ def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
             yield from _listed(variant, name, hardware, first, second, "not compared: other hardware")
 
 
-def _counted(variant: str, name: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
+def _counted(variant: str, name: str, one: Costed, other: Costed) -> Iterator[dict[str, Any]]:
     for row in _listed(variant, name, "", one, other, _other_input(name, one, other)):
         less = "same" if row["a"] == row["b"] else "worse" if row["b"] > row["a"] else "better"
         yield row if row["reason"] else {**row, "ratio": stats.quotient(row["b"], row["a"]), "verdict": less}
 
 
-def _measured(variant: str, name: str, hardware: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
+def _measured(variant: str, name: str, hardware: str, one: Costed, other: Costed) -> Iterator[dict[str, Any]]:
     unlike = _other_input(name, one, other)
-    kinds = {record.measured.get("memory_kind") for record in (one, other)}
+    kinds = {measured.memory_kind for _, measured in (one, other)}
     if not unlike and name != "latency_s" and len(kinds) > 1:
         unlike = "not compared: another way to read memory"
     for row in _listed(variant, name, hardware, one, other, unlike):
         if row["reason"]:
             yield row
         elif name == "latency_s":
-            found = ratio_of_samples(one.measured["latency_s"], other.measured["latency_s"])
+            found = ratio_of_samples(one[1].latency_s, other[1].latency_s)
             yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "reason": DRIFT}
         else:
             yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "reason": "one reading on each side"}
 
 
 def _listed(
-    variant: str, name: str, hardware: str, one: Record, other: Record, reason: str
+    variant: str, name: str, hardware: str, one: Costed, other: Costed, reason: str
 ) -> Iterator[dict[str, Any]]:
     """A row with both values and no comparison; none if neither side has a value."""
-    a, b = (own.get(name, NAN) for own in columns_of("cost", [one.measured, other.measured]))
+    a, b = (cost_columns(measured).get(name, NAN) for _, measured in (one, other))
     if math.isnan(a) or math.isnan(b):
-        left_out = name == "latency_s" and not all(r.measured.get("isolated", True) for r in (one, other))
+        left_out = name == "latency_s" and any(measured.isolated is False for _, measured in (one, other))
         if math.isnan(a) and math.isnan(b) and not left_out:
             return
         reason = "not compared: a timing was not alone" if left_out else "not compared: one side has none"
@@ -257,12 +269,12 @@ def _listed(
     }  # fmt: skip
 
 
-def _other_input(name: str, one: Record, other: Record) -> str:
+def _other_input(name: str, one: Costed, other: Costed) -> str:
     """The reason why two costs are not of the same computation; empty if they are."""
     if name in ("parameters", "train_state_bytes"):
         return ""
     if name in ONE_STEP:
-        steps = [[r.choices.get("recipe", {}).get(field) for field in ("batch", "crop_px")] for r in (one, other)]
+        steps = [[record.choices.recipe.get(field) for field in ("batch", "crop_px")] for record, _ in (one, other)]
         return "" if steps[0] == steps[1] else "not compared: another batch or crop"
-    inputs = [(tuple(r.measured.get("input_px", ())), r.measured.get("batch")) for r in (one, other)]
+    inputs = [(measured.input_px, measured.batch) for _, measured in (one, other)]
     return "" if inputs[0] == inputs[1] else "not compared: another input"

@@ -26,7 +26,7 @@ def lost(a: Side, b: Side) -> list[str]:
     for record in b.records:
         known = (name_of(record.trial), hardware_of(record)) in finished or _without_counterpart(record, a, b)
         if record.status in BROKEN and known:
-            of = str(record.trial["variant"]), str(record.trial["stage"])
+            of = record.trial.variant, record.trial.stage
             broken.setdefault(of, Counter())[record.status.replace("_", " ")] += 1
     order = [(variant, stage) for variant in a.variants for stage in DONE_IN_WORDS]
     return [
@@ -50,19 +50,19 @@ def lacking(a: Side, b: Side) -> list[str]:
 
 def _unfinished(one: Side, other: Side) -> set[TrialName]:
     """The trials that the one side plans and has neither finished nor failed at, and that the other has finished."""
-    planned = {name_of(trial.as_json()) for trial in one.plan.trials if not trial.excluded}
+    planned = {name_of(trial) for trial in one.plan.trials if not trial.excluded}
     ended = {name_of(record.trial) for record in one.records if record.status in (*BROKEN, "done")}
     return {name_of(record.trial) for record in other.records if record.status == "done"} & planned - ended
 
 
 def _without_counterpart(record: Record, a: Side, b: Side) -> bool:
     """True if a quality trial's variant was trained on both sides, but with no seed in common."""
-    variant, stage = record.trial["variant"], record.trial["stage"]
+    variant, stage = record.trial.variant, record.trial.stage
     seeds = [set(_outcomes(each, variant)) for each in (a, b)]
     outcomes = set(_outcomes(a, variant).values())
     return stage == "quality" and not seeds[0] & seeds[1] and "done" in outcomes and not outcomes & set(BROKEN)
 
 
 def _outcomes(side: Side, variant: str) -> dict[Any, str]:
-    trained = (each for each in side.records if each.trial["stage"] == "quality" and each.trial["variant"] == variant)
-    return {each.trial["seed"]: each.status for each in trained}
+    trained = (each for each in side.records if each.trial.stage == "quality" and each.trial.variant == variant)
+    return {each.trial.seed: each.status for each in trained}

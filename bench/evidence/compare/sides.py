@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from bench.protocol.setting import Setting
 from bench.records.files import RecordError
-from bench.records.plan import Plan, read_plan
-from bench.records.record import FINAL, Record, read, record_files
+from bench.records.plan import Plan, PlannedTrial, read_plan
+from bench.records.record import FINAL, AnyMeasured, Record, TrialFacts, measured_by, read, record_files
 from bench.records.results import load
 
 _SIDE = re.compile(r"(?P<folder>.+?)(?:@(?P<commit>[^@#]+))?(?:#(?P<host>[^@#]+))?")
@@ -47,15 +46,13 @@ class Side:
     @property
     def variants(self) -> list[str]:
         """The names of the variants with a finished measurement: those of the plan in its order, then others."""
-        seen = dict.fromkeys(str(record.trial["variant"]) for record in self.records if record.status == "done")
+        seen = dict.fromkeys(record.trial.variant for record in self.records if record.status == "done")
         order = dict.fromkeys(trial.variant for trial in self.plan.trials)
         return [*(variant for variant in order if variant in seen), *(each for each in seen if each not in order)]
 
-    def done(self, stage: str, variant: str) -> Iterator[Record]:
-        """The records of a variant's trials of one stage that are done."""
-        for record in self.records:
-            if (record.trial["stage"], record.trial["variant"], record.status) == (stage, variant, "done"):
-                yield record
+    def done(self, form: type[AnyMeasured], variant: str) -> Iterator[tuple[Record, AnyMeasured]]:
+        """The finished records of a variant's trials of one stage, each with its measurements."""
+        return measured_by((record for record in self.records if record.trial.variant == variant), form)
 
 
 def side(text: str) -> Side:
@@ -87,7 +84,7 @@ def side(text: str) -> Side:
 def _is_of(record: Record, commit: str | None, host: str | None) -> bool:
     asked = {"commit": commit, "host": host}
     return all(
-        _DIGITS.fullmatch(start) and str(record.environment.get(name)).startswith(start)
+        _DIGITS.fullmatch(start) and str(getattr(record.environment, name)).startswith(start)
         for name, start in asked.items()
         if start
     )
@@ -95,7 +92,7 @@ def _is_of(record: Record, commit: str | None, host: str | None) -> bool:
 
 def _sources(records: Iterable[Record]) -> str:
     """The commits and hosts in the records, each with its number of records."""
-    counts = Counter(f"{str(each.environment.get('commit'))[:12]}#{each.environment.get('host')}" for each in records)
+    counts = Counter(f"{str(each.environment.commit)[:12]}#{each.environment.host}" for each in records)
     return ", ".join(f"@{source} ({count})" for source, count in counts.items()) or "nobody"
 
 
@@ -108,7 +105,7 @@ def _one_each(found: list[tuple[str, Record]], planned: set[str]) -> list[Record
         other = best.get(trial)
         if other is not None and other[0] == rank and record.status in FINAL:
             raise RecordError(
-                f"two records of one trial ({record.trial['variant']}, seed {record.trial['seed']}): {other[1]} and "
+                f"two records of one trial ({record.trial.variant}, seed {record.trial.seed}): {other[1]} and "
                 f"{name}; choose one by its commit (@…) or host (#…)"
             )
         if other is None or rank >= other[0]:
@@ -116,14 +113,12 @@ def _one_each(found: list[tuple[str, Record]], planned: set[str]) -> list[Record
     return [record for _, _, record in best.values()]
 
 
-def name_of(trial: Mapping[str, Any]) -> TrialName:
+def name_of(trial: TrialFacts | PlannedTrial) -> TrialName:
     """The name of a trial, from what a record or a plan says of it."""
-    setting = Setting(**trial["setting"]).name if trial.get("setting") else ""
-    return TrialName(
-        str(trial["variant"]), str(trial["stage"]), str(trial.get("seed")), str(trial.get("against")), setting
-    )
+    setting = trial.setting.name if trial.setting else ""
+    return TrialName(trial.variant, trial.stage, str(trial.seed), str(trial.against), setting)
 
 
 def hardware_of(record: Record) -> str:
     """The hardware class that a cost or a speed was measured on; empty for quality, which does not depend on it."""
-    return "" if record.trial["stage"] == "quality" else str(record.environment.get("hardware"))
+    return "" if record.trial.stage == "quality" else str(record.environment.hardware)

@@ -12,6 +12,7 @@ import pandas as pd
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural
+from bench.records.measured import MeasuredQuality
 from bench.records.results import Results
 from bench.report.figures.axes import apart, focus, tick, wrapped
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, text
@@ -182,9 +183,9 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
 
 def _confusions(results: Results, variant: str) -> list[Counts]:
     return [
-        np.asarray(record.measured["confusion"], dtype=np.int64)
-        for record in results.done("quality")
-        if record.trial["variant"] == variant
+        np.asarray(measured.confusion, dtype=np.int64)
+        for record, measured in results.done(MeasuredQuality)
+        if record.trial.variant == variant
     ]
 
 

@@ -14,6 +14,7 @@ from bench.evidence.evidence import Evidence
 from bench.protocol.columns import column
 from bench.protocol.words import plural
 from bench.records.files import RecordError, read_json
+from bench.records.measured import MeasuredCost
 from bench.records.results import Results
 from bench.report.figures.axes import log_axis, most_lines, wrapped
 from bench.report.figures.figure import Figure, Look, blank, finished, part_looks
@@ -42,21 +43,20 @@ def attribution(evidence: Evidence) -> list[Figure]:
 
 
 def _parts(results: Results, name: str) -> dict[str, dict[str, float]]:
-    """Variant -> part -> its share of a measured column, in the stored unit; zeros are left out."""
-    parts = {}
-    for record in results.done("cost"):
-        measured = record.measured
+    """Variant -> part -> its share of a column, in the stored unit, zeros left out; of what was measured."""
+    found = {}
+    for record, measured in results.done(MeasuredCost):
         own = {
-            "parameters": measured["parameters"],
-            "macs": measured["macs"],
-            "activation_bytes": (measured.get("training_memory") or {}).get("saved_bytes", {}),
+            "parameters": measured.parameters,
+            "macs": measured.macs,
+            "activation_bytes": measured.training_memory.saved_bytes if measured.training_memory else {},
         }[name]
         # The column leaves the auxiliary head's parameters out: it is not deployed.
-        parts[str(record.trial["variant"])] = {
-            slot: float(value) for slot, value in own.items()
+        found[record.trial.variant] = {
+            slot: value for slot, value in own.items()
             if value and not (name == "parameters" and slot == "auxiliary")
         }  # fmt: skip
-    return {variant: parts[variant] for variant in results.variants if parts.get(variant)}
+    return {variant: found[variant] for variant in results.variants if found.get(variant)}
 
 
 def _stacked(
@@ -133,7 +133,7 @@ def growth(evidence: Evidence) -> list[Figure]:
     if results.folder is None:
         return []
     documents = _documents(results.folder / "attribution")
-    chosen = {str(r.trial["variant"]): r.choices["variant"] for r in results.records if r.choices.get("variant")}
+    chosen = {r.trial.variant: r.choices.variant for r in results.records if r.choices.variant}
     grown = [variant for variant in results.variants if variant in documents and documents[variant]["growth"]]
     variants = [each for each in grown if chosen.get(each) in (None, documents[each].get("choices", {}).get("variant"))]
     hardware = sorted({_hardware(documents[variant]) for variant in variants})

@@ -50,7 +50,7 @@ def facts(evidence: Evidence) -> list[tuple[str, str]]:
     plan, statuses = results.plan, results.trials()["status"]
     levels = evidence.levels.get(results.baseline, {})
     baseline = ", ".join(f"{factor}={level}" for factor, level in levels.items()) or results.baseline
-    timed = {str(record.environment.get("device")) for record in results.records if record.status == "done"}
+    timed = {str(record.environment.device) for record in results.records if record.status == "done"}
     return [
         ("Trials", f"{int((statuses == 'done').sum())} of {int((statuses != 'excluded').sum())} done"),
         ("Baseline", baseline),
@@ -79,7 +79,7 @@ def notes(evidence: Evidence) -> list[Note]:
         found.append(Note("Nothing has been measured yet."))
     if plan.size and "quality" in plan.stages:
         found.append(Note(f"Run at size “{plan.size}”: it shows that the study works, not what its answer is."))
-    if any(record.environment.get("dirty") for record in results.records):
+    if any(record.environment.dirty for record in results.records):
         said = "Some records come from source with uncommitted changes: their commit does not reproduce them."
         found.append(Note(said, PROVENANCE))
     if len(protocol.commits(results)) > 1:

@@ -138,7 +138,7 @@ def _cleaned(path: Path, file: str, cleaned: Redaction, command: Command) -> str
 
 def _source(root: Path, results: Results, command: Command) -> tuple[str, ...]:
     """Write the study's file as it is at the recorded commit; a note where that cannot be had."""
-    recorded = [str(record.environment.get("study_commit")) for record in results.records]
+    recorded = [str(record.environment.study_commit) for record in results.records]
     counts = Counter(each for each in (*recorded, str(results.plan.created.commit)) if texts.is_commit(each))
     if not command.study or not counts:
         return ("The study's source is not included: no commit of it was recorded.",)

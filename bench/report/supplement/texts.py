@@ -95,7 +95,7 @@ def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
     missing = [trial for trial in results.plan.trials if not trial.excluded and trial.key not in recorded]
     if missing:
         yield f"{len(missing)} of {len(results.plan.trials)} planned trials have no record."
-    if any(record.environment.get("dirty") for record in results.records):
+    if any(record.environment.dirty for record in results.records):
         yield "Some records come from source with uncommitted changes: their commit does not reproduce them."
 
 
@@ -103,10 +103,10 @@ def environment(results: Results) -> str:
     """Every environment that records name, with how many it made."""
     found: dict[str, list[Record]] = {}
     for record in (*results.records, *results.stale):
-        found.setdefault(json.dumps(record.environment, sort_keys=True), []).append(record)
+        found.setdefault(json.dumps(record.environment.as_json(), sort_keys=True), []).append(record)
     parts = []
     for text, records in sorted(found.items()):
-        stages = Counter(str(record.trial["stage"]) for record in records)
+        stages = Counter(record.trial.stage for record in records)
         head = ", ".join(f"{count} {stage}" for stage, count in sorted(stages.items()))
         parts.append(
             "\n".join([f"# trials: {head}", *(f"{name}: {value}" for name, value in leaves(json.loads(text)))])
@@ -145,7 +145,7 @@ def commands(results: Results, command: str, name: str) -> str:
 def citation(results: Results) -> str:
     """What these results are, in a form that can be cited."""
     plan, (commit, _) = results.plan, _commits(results)
-    versions = {str(r.environment.get("bench", {}).get("segbench")) for r in results.records} - {"None"}
+    versions = {str(r.environment.bench.get("segbench")) for r in results.records} - {"None"}
     return (
         f"Study: {_one_line(plan.name)}. {_one_line(plan.question)}\n"
         f"Made with segbench {', '.join(sorted(versions)) or '(version not recorded)'}, "
@@ -162,7 +162,7 @@ def is_commit(text: str) -> bool:
 
 def _commits(results: Results) -> tuple[str, list[str]]:
     """The commit of most records, or else of the plan, and the other ones."""
-    counts = Counter(str(r.environment.get("commit")) for r in results.records)
+    counts = Counter(str(r.environment.commit) for r in results.records)
     counts = Counter({commit: count for commit, count in counts.items() if is_commit(commit)})
     if not counts:
         created = str(results.plan.created.commit)
@@ -172,8 +172,8 @@ def _commits(results: Results) -> tuple[str, list[str]]:
 
 
 def _of(record: Record) -> str:
-    seed = record.trial.get("seed")
-    return f"{record.trial['stage']} of {record.trial['variant']}" + ("" if seed is None else f", seed {seed}")
+    seed = record.trial.seed
+    return f"{record.trial.stage} of {record.trial.variant}" + ("" if seed is None else f", seed {seed}")
 
 
 def _one_line(text: object) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, leaves, plural, size, status
+from bench.records.measured import MeasuredCost, MeasuredQuality, MeasuredSpeed
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.report.tables import fields
@@ -41,7 +42,7 @@ def outcomes(evidence: Evidence) -> Table:
 
 def tracebacks(results: Results) -> dict[str, str]:
     """Record file -> the traceback of its failure."""
-    return {r.file_name: str(r.outcome["traceback"]) for r in results.records if r.outcome.get("traceback")}
+    return {r.file_name: str(r.outcome.traceback) for r in results.records if r.outcome.traceback}
 
 
 def recipe(evidence: Evidence) -> Table:
@@ -55,28 +56,30 @@ def protocol(evidence: Evidence) -> Table:
     results = evidence.results
     plan = results.plan
     quality, cost, speed = (
-        [record.measured for record in results.done(stage)] for stage in ("quality", "cost", "speed")
+        [measured for _, measured in results.done(MeasuredQuality)],
+        [measured for _, measured in results.done(MeasuredCost)],
+        [measured for _, measured in results.done(MeasuredSpeed)],
     )
     classes = plural(len(plan.data.classes), "class").replace("classs", "classes")
     data = f"{plan.data.name}, {classes}, fingerprint {str(plan.data.fingerprint)[:12]}"
     rows = {
         "quality": [
-            ("Split", _seen(each["split"] for each in quality)),
-            ("Images scored", _seen(each["images"] for each in quality)),
-            ("Iterations", _seen(each["iterations"] for each in quality)),
+            ("Split", _seen(each.split for each in quality)),
+            ("Images scored", _seen(each.images for each in quality)),
+            ("Iterations", _seen(each.iterations for each in quality)),
             ("Reported", "the last iteration; no best checkpoint is picked"),
             ("Seeds", ", ".join(str(seed) for seed in plan.seeds)),
         ],
         "cost": [
-            ("Cost input", _seen(f"{size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
-            ("Latency samples", span([len(each["latency_s"]) for each in cost])),
-            ("Memory", _seen(each["memory_kind"] for each in cost)),
+            ("Cost input", _seen(f"{size(each.input_px)} px, batch {each.batch}" for each in cost)),
+            ("Latency samples", span([len(each.latency_s) for each in cost])),
+            ("Memory", _seen(each.memory_kind for each in cost)),
             ("Not counted in MACs", uncounted(cost)),
         ],
         "speed": [
             ("Speed comparisons", "both sides in turns in one process, blocks of A B B A in an order drawn anew"),
-            ("Blocks", span([len(each["log_ratios"]) for each in speed])),
-            ("Calls at a time", span([each["calls"] for each in speed])),
+            ("Blocks", span([len(each.log_ratios) for each in speed])),
+            ("Calls at a time", span([each.calls for each in speed])),
         ],
     }
     planned = [row for stage, own in rows.items() if stage in plan.stages for row in own]
@@ -91,7 +94,7 @@ def provenance(evidence: Evidence) -> Table:
     environments = {repr(record.environment): record for record in results.records}  # there are few of them
     facts_of = {text: _facts(record) for text, record in environments.items()}
     facts_by_stage = {
-        stage: [facts_of[repr(r.environment)] for r in results.records if r.trial["stage"] == stage] for stage in stages
+        stage: [facts_of[repr(r.environment)] for r in results.records if r.trial.stage == stage] for stage in stages
     }
     names = list(dict.fromkeys(name for group in facts_by_stage.values() for facts in group for name in facts))
     rows = [[name, *(_seen(facts.get(name) for facts in facts_by_stage[stage]) for stage in stages)] for name in names]
@@ -109,24 +112,21 @@ def definitions(evidence: Evidence) -> Table:
 
 def commits(results: Results) -> list[str]:
     """The commits that made the records, ``(with uncommitted changes)`` where they had any; the plan's if none did."""
-    sources: list[Mapping[str, Any]] = [record.environment for record in results.records] or [
-        results.plan.created.as_json()
-    ]
-    return list(dict.fromkeys(_commit(source) for source in sources))
+    made = [(record.environment.commit, record.environment.dirty) for record in results.records]
+    created = results.plan.created
+    return list(dict.fromkeys(_commit(*source) for source in made or [(created.commit, created.dirty)]))
 
 
 def _facts(record: Record) -> dict[str, Any]:
-    environment = dict(record.environment)
-    facts = {"commit": _commit(environment)}
+    environment = record.environment.as_json()
+    facts = {"commit": _commit(record.environment.commit, record.environment.dirty)}
     environment.pop("dirty", None)
     environment.pop("commit", None)
     return facts | dict(leaves(environment))
 
 
-def _commit(source: Mapping[str, Any]) -> str:
-    if not source.get("commit"):
-        return NO_REPOSITORY
-    return str(source["commit"])[:12] + (" (with uncommitted changes)" if source.get("dirty") else "")
+def _commit(commit: str | None, dirty: bool | None) -> str:
+    return commit[:12] + (" (with uncommitted changes)" if dirty else "") if commit else NO_REPOSITORY
 
 
 def _seen(values: Iterable[Any]) -> str:
@@ -142,9 +142,9 @@ def span(counts: Sequence[int]) -> str:
     return (str(low) if low == high else f"{low} to {high}") if counts else NOTHING
 
 
-def uncounted(cost: Sequence[Mapping[str, Any]]) -> str:
+def uncounted(cost: Sequence[MeasuredCost]) -> str:
     """The operators that the count left out, in any variant."""
-    names = sorted({name.removeprefix("aten::") for each in cost for name in each["uncounted_operators"]})
+    names = sorted({name.removeprefix("aten::") for each in cost for name in each.uncounted_operators})
     return ", ".join(names) or ("nothing" if cost else NOTHING)
 
 

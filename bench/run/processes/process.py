@@ -55,7 +55,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
             pictures=order["pictures"],
         )
         left = changed(before, traces()) if record.status == "done" else ["an outcome other than done"]
-        connection.send(("record", asdict(record), left))
+        connection.send(("record", record.as_json(), left))
 
 
 def trial_of(values: Mapping[str, Any]) -> Trial:

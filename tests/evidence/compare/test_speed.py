@@ -34,7 +34,14 @@ def folder(
     measured |= {"latency_s": [1.0] * 12, "against_s": [2.0] * 12, "step_s": {}}
     environment = {"hardware": hardware, "host": "aaaa1111"}
     for number, each in enumerate(trials):
-        record = Record(f"k{number}-hw", {**each, "stage": "speed"}, {}, environment, {"status": "done"}, measured)
+        record = Record(
+            key=f"k{number}-hw",
+            trial={**each, "stage": "speed"},
+            choices={},
+            environment=environment,
+            outcome={"status": "done"},
+            measured=measured,
+        )
         write(record, root / "records")
     plan = {"version": 2, "name": "x", "factors": {"neck": ["off", "jpu"]}, "trials": cells}
     plan |= {"question": "Which is faster?", "baseline": "neck=off", "baseline_levels": {"neck": "off"}, "recipe": {}}

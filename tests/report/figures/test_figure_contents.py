@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +65,9 @@ def test_an_incomplete_design_has_no_interaction_to_draw(tmp_path: Path, planted
 def test_differences_by_class_are_paired_over_seeds(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
     record = read(folder / "records" / "q2s0.aaaa1111.json")
-    matrix = record.measured["confusion"]
+    matrix = record.measured.confusion
     without_sky = [[*matrix[0][:2], 0], [matrix[1][0], matrix[1][1] + matrix[1][2], 0], [0, 0, 0]]
-    write(replace(record, measured={**record.measured, "confusion": without_sky}), folder / "records")
+    write(record.having(measured={**record.measured.as_json(), "confusion": without_sky}), folder / "records")
     table = evidence_of(folder).class_effects.set_index(["variant", "class"])
     road = table.loc[(B, "road")]
     # 0.5, −0.8 and 0.8 points: mean 0.1667, sd 0.8505; Student-t: 4.302653 · sd / √3.
@@ -96,7 +95,7 @@ def test_a_class_without_a_pixel_has_no_cells(tmp_path: Path, planted_results: P
     folder = planted_results(tmp_path, scores={A: [0.6], B: [None], C: [None], D: [None]})
     record = read(folder / "records" / "q0s0.aaaa1111.json")
     write(
-        replace(record, measured={**record.measured, "confusion": [[5, 1, 0], [0, 3, 1], [0, 0, 0]]}),
+        record.having(measured={**record.measured.as_json(), "confusion": [[5, 1, 0], [0, 3, 1], [0, 0, 0]]}),
         folder / "records",
     )
     (figure,) = confusion(evidence_of(folder))
@@ -187,7 +186,7 @@ def test_growth_is_of_one_machine_and_of_the_networks_that_the_records_are_of(
     (folder / "attribution" / "b.json").unlink()
     for path in (folder / "records").glob("*.json"):
         record = read(path)
-        write(replace(record, choices={**record.choices, "variant": {"head": "other"}}), folder / "records")
+        write(record.having(choices={**record.choices.as_json(), "variant": {"head": "other"}}), folder / "records")
     assert growth(evidence_of(folder)) == []
     add(B, "b.json", "H200", {"head": "other"})
     (figure, *_) = growth(evidence_of(folder))
@@ -215,7 +214,7 @@ def test_a_long_curve_is_thinned_and_its_last_point_kept(tmp_path: Path, planted
     record = read(folder / "records" / "q0s0.aaaa1111.json")
     steps = list(range(1, 501))
     history = {"iteration": steps, "loss": [1 / step for step in steps], "lr": [0.1] * 500}
-    write(replace(record, measured={**record.measured, "history": history}), folder / "records")
+    write(record.having(measured={**record.measured.as_json(), "history": history}), folder / "records")
     figure = learning_curves(evidence_of(folder))
     (line,) = figure.figure.data
     assert len(line.x) == 167  # every third of 500
@@ -286,7 +285,7 @@ def timed(folder: Path, ratios: dict[int, float]) -> None:
             "isolation": {"reasons": []}, "step_s": {}, "calls": 1,
         }  # fmt: skip
         trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
-        write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")
+        write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")
     plan["stages"] = [*plan["stages"], "speed"]
     (folder / "study.json").write_text(json.dumps(plan))
 
@@ -326,7 +325,9 @@ def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: 
         setting = {**cell["setting"], "batch": 1, "precision": "bfloat16"}
         plan["trials"].append({**cell, "key": f"b{side}", "setting": setting})
         record = read(folder / "records" / f"k{side}-hw.aaaa1111.json")
-        write(replace(record, key=f"b{side}-hw", trial={**record.trial, "setting": setting}), folder / "records")
+        write(
+            record.having(key=f"b{side}-hw", trial={**record.trial.as_json(), "setting": setting}), folder / "records"
+        )
     (folder / "study.json").write_text(json.dumps(plan))
     results = evidence_of(folder)
     first, second = figures(results)

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +140,7 @@ def test_a_study_of_costs_alone_shows_where_they_are(tmp_path: Path, planted_res
 
 def test_a_stale_record_is_named_and_left_out(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
-    write(replace(read(folder / "records" / "q0s0.aaaa1111.json"), key="gone"), folder / "records")
+    write(read(folder / "records" / "q0s0.aaaa1111.json").having(key="gone"), folder / "records")
     page = without_plotly(write_report(folder))
     assert "1 stale record was left out" in page
     assert "gone.aaaa1111.json" in page
@@ -186,8 +185,8 @@ def test_a_difference_is_shown_and_flagged_only_where_no_factor_is_about_it(
 def test_trials_in_another_environment_than_the_baselines_are_flagged(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path, plan=audit("head", facts("off", 3, 5), facts("on", 1, 5)))
     for record in read_all(folder / "records"):
-        if record.trial["variant"] == C and record.trial["stage"] == "quality":
-            write(replace(record, environment={**record.environment, "torch": "2.6.0"}), folder / "records")
+        if record.trial.variant == C and record.trial.stage == "quality":
+            write(record.having(environment={**record.environment.as_json(), "torch": "2.6.0"}), folder / "records")
     table = evidence_of(folder).confounds
     rows = table[table["Kind"] == "environment"]
     assert dict(zip(rows["Compared"], rows["Difference"], strict=True)) == {
@@ -225,7 +224,7 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
             "calls": 1,
         }  # fmt: skip
         trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
-        write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")
+        write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")
     plan["stages"] = ["quality", "cost", "speed"]
     (folder / "study.json").write_text(json.dumps(plan))
     page = without_plotly(write_report(folder))

@@ -108,7 +108,7 @@ def test_tracebacks_that_are_alike_are_shown_once(tmp_path: Path, planted_result
     assert shared.named.endswith(" and 5 more")
     path = tmp_path / "records" / "q0s7.aaaa1111.json"
     other = read(path)
-    write(replace(other, outcome={**other.outcome, "traceback": "another"}), tmp_path / "records")
+    write(other.having(outcome={**other.outcome.as_json(), "traceback": "another"}), tmp_path / "records")
     assert [each.title for each in summary.tracebacks(evidence_of(tmp_path).results)] == [
         "Traceback of q0s0.aaaa1111.json and 23 more records", "Traceback of q0s7.aaaa1111.json",
     ]  # fmt: skip

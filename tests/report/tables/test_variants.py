@@ -155,8 +155,8 @@ def test_latencies_under_other_numbers_of_threads_are_refused_on_the_same_device
 def test_one_variant_timed_on_two_machines_is_refused(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path, scores={A: [0.6], B: [0.6], C: [0.6], D: [0.6]})
     record = read(folder / "records" / "c0.aaaa1111.json")
-    other = {**record.environment, "device": "Other GPU"}
-    write(replace(record, key="c0-gpu", environment=other), folder / "records")
+    other = {**record.environment.as_json(), "device": "Other GPU"}
+    write(record.having(key="c0-gpu", environment=other), folder / "records")
     with pytest.raises(RecordError, match="Other GPU; Planted CPU"):
         ablation_table(evidence_of(folder)).printed()
 

@@ -97,8 +97,8 @@ def test_records_and_plan_get_the_keys_of_the_present_source(
     assert not after.stale
     assert before.frame()[[*measured]].equals(after.frame()[[*measured]])
     for record, earlier in zip(after.records, sorted(old), strict=False):
-        assert (results / record.measured["artifact"]).is_file()
-        assert (results / record.measured["pictures"]["predictions"]).is_file()
+        assert (results / record.measured.artifact).is_file()
+        assert (results / record.measured.pictures["predictions"]).is_file()
         assert len(list(results.glob(f"logs/{record.key}.*"))) == 1
         assert record.choices["earlier_keys"] != [record.key]
         assert earlier not in " ".join(contents(results))
