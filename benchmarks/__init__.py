@@ -1,1 +1,1 @@
-"""Side-by-side measurements: both sides in one run, on one machine, interleaved. Numbers, not tests."""
+"""Side-by-side measurements of two implementations, interleaved in one run on one machine. They are no tests."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME`` runs one side-by-side measurement; without a name, lists them."""
+"""``python -m benchmarks NAME`` runs one side-by-side measurement; without a name, it lists all of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs what is named; 2 for a name that is none."""
+    """Run the named measurement, and return the exit status, which is 2 if there is no measurement of that name."""
     if not arguments:
         for name, measure in MEASUREMENTS.items():
             sys.stdout.write(f"{name}: {(measure.__doc__ or '').splitlines()[0]}\n")

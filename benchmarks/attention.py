@@ -1,4 +1,4 @@
-"""Position attention beside its plain form: C = 512, float32, 2 threads, forward and backward of the whole module."""
+"""Position attention compared with its plain form: C = 512, float32, 2 threads, forward and backward of the module."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Side = Literal["ours", "plain"]
 
 
 def attention_memory() -> None:
-    """Bytes held at the peak of a step of position attention, beyond inputs, outputs and their gradients."""
+    """Bytes held at the peak of a step of position attention, without inputs, outputs and their gradients."""
     peaks = {side: _peak_bytes(side, TOKENS, "cpu") for side in ("ours", "plain")}
-    # On the meta device bytes are counted without being there: the plain form might not fit.
+    # The meta device counts bytes without allocating them, because the plain form might not fit.
     large = {side: _peak_bytes(side, LARGE_TOKENS, "meta") for side in ("ours", "plain")}
     _say(f"at {_size(LARGE_TOKENS)} tokens, MiB: ours {_mib(large['ours'])}, plain {_mib(large['plain'])} (counted)")
     _say(f"at {_size(LARGE_TOKENS)} tokens, MiB: {_mib(_process_bytes())} resident in a process that runs ours")
@@ -38,7 +38,7 @@ def attention_memory() -> None:
 
 
 def attention_time() -> None:
-    """Seconds of a step of position attention, in turns; the fastest of some rounds, which others disturb least."""
+    """Seconds of a step of position attention, timed in turns; the fastest round counts, being the least disturbed."""
     threads = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
@@ -57,9 +57,9 @@ def attention_time() -> None:
 
 
 class Storages(TorchDispatchMode):
-    """Records every storage that an operation inside makes, when it is made and when it goes.
+    """A mode that records when each storage is created by an operation inside, and when it is freed.
 
-    Scratch memory within an operation is not seen.
+    Scratch memory within an operation is not recorded.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Storages(TorchDispatchMode):
         weakref.finalize(storage, gone)
 
     def peak_bytes(self) -> int:
-        """Most bytes alive at once, those aside that are alive now: the results."""
+        """The largest number of bytes alive at once, without those that are still alive, which are the results."""
         kept = set(self.alive.values())
         held = peak = 0
         for identity, size in self.events:
@@ -101,7 +101,7 @@ class Storages(TorchDispatchMode):
 
 
 def _step(side: Side, tokens: tuple[int, int], device: str) -> Callable[[], None]:
-    """One forward and backward pass, whose output and gradients live as long as it does."""
+    """A function that runs a forward and a backward pass, and keeps the output and the gradients alive."""
     torch.manual_seed(0)
     with torch.device(device):
         module = (PositionAttention if side == "ours" else PlainPositionAttention)(CHANNELS, REDUCTION, "trainable")
@@ -128,7 +128,7 @@ def _peak_bytes(side: Side, tokens: tuple[int, int], device: str) -> int:
 
 
 def _process_bytes() -> int:
-    """Peak resident bytes of a fresh process that runs ours once at the large size."""
+    """The peak resident bytes of a fresh process that runs our form once at the large size."""
     code = "from benchmarks import attention; print(attention._large_step())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)
@@ -137,7 +137,7 @@ def _process_bytes() -> int:
 def _large_step() -> int:
     torch.set_num_threads(THREADS)
     _step("ours", LARGE_TOKENS, "cpu")()
-    # Linux: the peak of this process alone; getrusage's still has that of the parent in it.
+    # On Linux this is the peak of this process alone; that of getrusage includes the parent's.
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 

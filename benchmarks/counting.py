@@ -1,4 +1,4 @@
-"""MACs of a network at a size that is large for its counter: from small images, and from the image itself."""
+"""The MACs of a network at a size that is large for the counter: from small images, and from the image itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def counting() -> None:
         part(ResNet, depth=50, output_stride=8), part(DualAttentionHead), losses=(part(SegmentationLoss),)
     )
     model = SegModel(variant, 19).eval()
-    count_macs(model, 32, 32)  # what is imported on first use is paid here
+    count_macs(model, 32, 32)  # so that imports on first use are not timed
     start = time.perf_counter()
     macs = sum(count_macs(model, *SIZE_PX).by_slot.values())
     ours, start = time.perf_counter() - start, time.perf_counter()

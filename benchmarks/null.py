@@ -1,4 +1,4 @@
-"""A network against itself: does the interval of a speed ratio cover 1 as often as it says?"""
+"""A network compared with itself, to see whether the interval of a speed ratio covers 1 as often as it claims."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BLOCK_S = 1.2
 THREADS = 1
 SETTING = Setting(height=64, width=64)
 PROTOCOL = Protocol(window=3, max_windows=2)
-"""The network runs all the time, so only a new pair's first calls are cold."""
+"""A short warm-up: the same network runs all the time, so only the first calls of a new pair are cold."""
 
 
 def null() -> None:
@@ -36,7 +36,7 @@ def null() -> None:
     finally:
         torch.set_num_threads(threads)
     covered = sum(each.low <= 1 <= each.high for each in intervals)
-    half_width = statistics.median(each.half_width for each in intervals)
+    half_width = statistics.median((each.high - each.low) / 2 / each.ratio for each in intervals)
     blocks = statistics.median(each.n for each in intervals)
     error = statistics.stdev(math.log(each.ratio) for each in intervals)
     what = (

@@ -1,4 +1,4 @@
-"""Two things timed in turn, A B B A, so that a drift of the machine's speed weighs on both alike."""
+"""Two functions timed in turns, A B B A, so that a drift of the machine's speed affects both alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def alternate(ours: Callable[[], object], other: Callable[[], object], blocks: int) -> tuple[list[float], list[float]]:
-    """Seconds of each call: ``blocks`` blocks of A B B A after one call of each to warm up."""
+    """The seconds of each call, in ``blocks`` blocks of A B B A after one warm-up call of each function."""
     ours()
     other()
     times: tuple[list[float], list[float]] = ([], [])
@@ -21,7 +21,7 @@ def alternate(ours: Callable[[], object], other: Callable[[], object], blocks: i
 
 
 def verdict(name: str, ours: list[float], other: list[float], what: str) -> None:
-    """The closing line: medians, and the median of the ratios other ÷ ours pair by pair."""
+    """Print the closing line: the medians of both sides, and the median of the ratios other ÷ ours of pairs."""
     ratio = statistics.median(b / a for a, b in zip(ours, other, strict=True))
     medians = statistics.median(ours), statistics.median(other)
     print(f"bench {name}: ours={medians[0]:.4f} other={medians[1]:.4f} ratio={ratio:.3f} ({what})")  # noqa: T201

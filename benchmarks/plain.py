@@ -1,4 +1,4 @@
-"""Components and measures in the plain form of their equations: what ours must equal, and is measured against."""
+"""Components and measures in the plain form of their equations, which ours must equal and is compared with."""
 
 from __future__ import annotations
 
@@ -41,8 +41,11 @@ def encode(x: Tensor, codewords: Tensor, scale: Tensor) -> Tensor:
 def boundary_counts(
     prediction: Map, label: Map, num_classes: int, tolerances_px: Sequence[int]
 ) -> tuple[Counts, Counts, Counts, Counts]:
-    """Boundary pixels of one ``H W`` pair, class by class and tolerance by tolerance, matched by a binary dilation with
-    a disk: matched of the prediction ``T K``, all of it ``K``, matched of the label ``T K``, all of it ``K``."""
+    """The boundary pixels of one ``H W`` pair, matched class by class and tolerance by tolerance.
+
+    Pixels are matched by a binary dilation with a disk. The counts are: matched pixels of the prediction ``T K``, all
+    of its pixels ``K``, matched pixels of the label ``T K``, all of its pixels ``K``.
+    """
     void = label == IGNORE
     matched = np.zeros((2, len(tolerances_px), num_classes), dtype=np.int64)
     total = np.zeros((2, num_classes), dtype=np.int64)
@@ -59,6 +62,6 @@ def boundary_counts(
 
 
 def _boundary(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Where a mask differs from itself one pixel to the right, below, or below right, the frame repeated outwards."""
+    """The pixels of a mask that differ from the one to the right, below or below right; the frame is repeated."""
     padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
     return (mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:])

@@ -46,10 +46,11 @@ def boundary() -> None:
 def confusion() -> None:
     """Confusion matrix of uint8 maps (ours) and by torchmetrics without validation (other), one 1024x2048 image.
 
-    On one thread, since counting has no more on a CPU; before it, beside merely reading both maps: their sums.
+    It runs on one thread, because counting uses no more on a CPU. Before it, ours is compared with merely reading both
+    maps, that is with their sums.
     """
     prediction, label = (torch.from_numpy(maps)[None] for maps in street())
-    wide = prediction.long(), label.long()  # what torchmetrics would convert to: not held against it
+    wide = prediction.long(), label.long()  # torchmetrics would convert the maps itself; that time is not counted
 
     def ours() -> torch.Tensor:
         return our_confusion(prediction, label, CLASSES)
@@ -74,6 +75,6 @@ def confusion() -> None:
 
 
 def _fastest(name: str, ours: list[float], other: list[float], what: str) -> None:
-    """The closing line for calls of some milliseconds, of which the fastest was disturbed least."""
+    """Print the closing line for calls of some milliseconds, of which the fastest was disturbed least."""
     mine, theirs = min(ours), min(other)
     print(f"bench {name}: ours={mine:.5f} other={theirs:.5f} ratio={theirs / mine:.3f} ({what})")  # noqa: T201

@@ -1,7 +1,7 @@
-"""The report of 10,000 planted records: a factorial of five factors, 312 seeds, 19 classes, histories of 100 points.
+"""The report of 10,000 generated records: a factorial of five factors, 312 seeds, 19 classes, histories of 100 points.
 
-Quality records hold boundaries at four tolerances, bands, crops and calibration as real ones do, and the plan the facts
-that an audit compares.
+Quality records hold boundaries at four tolerances, bands, crops and calibration as real ones do, and the plan holds the
+facts that the audit compares.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from bench.report.tables import catalogue
 
 FACTORS = {name: ["off", "on"] for name in ("attention", "gate", "jpu", "auxiliary", "pretrained")}
 SEEDS = 312
-"""312 x 32 quality records and 32 of cost: 10,016."""
+"""The number of seeds, which gives 312 x 32 quality records and 32 cost records: 10,016 in all."""
 CLASSES = tuple(f"class {index}" for index in range(19))
 POINTS = 100
 TOLERANCES_PX = (3, 5, 9, 12)
 BINS = 15
-"""Of confidence."""
+"""The number of bins of confidence."""
 EFFECT = 0.004
-"""Of a factor on mIoU, in units of the share of right pixels; the spread over seeds is as large."""
+"""The effect of a factor on the share of correct pixels, which is as large as the spread over seeds."""
 LIMIT_S, PAGE_LIMIT_S, PAGE_LIMIT_MB = 5.0, 15.0, 15.0
 MB = 10**6
 
 
 def report() -> None:
-    """Frame and all tables of 10,016 records in memory, page from their files, its size; the limits 5 s, 15 s, 15 MB.
+    """Frame and all tables of 10,016 records, the page from their files, and its size; limits are 5 s, 15 s, 15 MB.
 
-    ``ours`` is what was measured, ``other`` the limit.
+    ``ours`` is the measurement, ``other`` the limit.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "planted"
@@ -51,7 +51,7 @@ def report() -> None:
         framed = time.perf_counter()
         files(evidence, catalogue.all_tables(evidence).values())
         tabled = time.perf_counter()
-        del evidence  # ``bench report`` holds none beside its own
+        del evidence  # ``bench report`` never holds two sets of evidence
         start_of_page = time.perf_counter()
         page = write_report(folder)
         written = time.perf_counter()
@@ -64,7 +64,7 @@ def report() -> None:
 
 
 def plant(folder: Path) -> int:
-    """Write ``study.json`` and records whose mIoU grows with every factor that is on; how many."""
+    """Write ``study.json`` and records whose mIoU grows with every factor that is on, and return their number."""
     generator = np.random.default_rng(0)
     (folder / "records").mkdir(parents=True)
     cells: list[dict[str, Any]] = []
@@ -88,17 +88,17 @@ def _cells(index: int, shared: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _plan(cells: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "version": 1, "name": "planted", "question": "What do ten thousand records take?", "factors": FACTORS,
+        "version": 2, "name": "planted", "question": "What do ten thousand records take?", "factors": FACTORS,
         "baseline": cells[0]["variant"], "baseline_levels": cells[0]["levels"], "seeds": list(range(SEEDS)),
         "stages": ["quality", "cost"], "recipe": {"iterations": 1000}, "final": False, "size": None,
         "data": {"name": "planted", "classes": list(CLASSES), "fingerprint": "0" * 16},
-        "created": {"commit": "c0ffee", "dirty": False}, "command": "python -m benchmarks report", "cells": cells,
+        "created": {"commit": "c0ffee", "dirty": False}, "command": "python -m benchmarks report", "trials": cells,
         "audit": _audit({cell["variant"]: cell["levels"] for cell in cells}),
     }  # fmt: skip
 
 
 def _audit(variants: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """Every factor changes a slot of its own; the gate brings a loss along that it is not about."""
+    """The facts of an audit in which each factor changes its own slot, and the gate also adds an undeclared loss."""
     about = {factor: [f"slot {factor}"] for factor in FACTORS}
     facts = {}
     for variant, levels in variants.items():
@@ -145,7 +145,7 @@ def _quality(generator: np.random.Generator, on: int) -> dict[str, Any]:
 
 
 def _near_boundaries(generator: np.random.Generator, confusion: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Boundary counts by tolerance and class, bands around them, crops, and confidences."""
+    """The boundary counts by tolerance and class, the counts in bands and crops, and the calibration counts."""
     count, half = len(CLASSES), (confusion // 2).tolist()
 
     def counts(rows: int) -> list[list[int]]:

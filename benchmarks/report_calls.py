@@ -1,9 +1,9 @@
-"""The calls that one report makes across modules: how much its parts have to say to each other.
+"""The number of calls that one report makes across modules, which shows how strongly its parts depend on each other.
 
 A call is counted when a Python function of one module of ``bench`` is entered directly from a function of another.
-Resuming a generator enters it again. Not counted are calls inside one module, calls of libraries, and calls that a
-library makes back into ``bench`` (a callback of pandas or jinja2). The report is made twice and the second time is
-counted, so that no import is in the number. The same code and records give the same number on every machine.
+Resuming a generator enters it again. Calls inside one module, calls of libraries, and calls that a library makes back
+into ``bench`` (a callback of pandas or jinja2) are not counted. The report is made twice and the second time is
+counted, so that imports do not count. The same code and records give the same number on every machine.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ RECORDS = Path(__file__).parents[1] / "results" / "positive_control"
 """A results folder with 40 records."""
 
 CALLS_OF_BB4439A = 7977
-"""What :func:`calls` counts with the code of commit bb4439a, whose records are the same.
+"""The number that :func:`calls` counts with the code of commit bb4439a, whose records are the same.
 
-Counted in a worktree of that commit: ``calls(lambda: bench.report.page.write_report(folder))`` after one report.
+It was counted in a worktree of that commit: ``calls(lambda: bench.report.page.write_report(folder))`` after one report.
 """
 
 MOST_LISTED = 10
-"""Pairs of modules that are printed."""
+"""The number of pairs of modules that are printed."""
 
 
 def report_calls() -> None:
-    """Calls across modules of ``bench`` in one report of 40 records, and between which modules most are.
+    """Calls across modules of ``bench`` in one report of 40 records, and the pairs of modules with most calls.
 
-    ``ours`` is the number of today, ``other`` that of commit bb4439a.
+    ``ours`` is the number of the present code, ``other`` that of commit bb4439a.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / RECORDS.name

@@ -23,7 +23,7 @@ Map = npt.NDArray[np.uint8]
 
 
 def street() -> tuple[Map, Map]:
-    """Prediction and label, ``H W`` uint8."""
+    """The prediction and the label, ``H W`` uint8."""
     label = _objects(_ground(np.random.default_rng(0)), np.random.default_rng(1))
     generator = np.random.default_rng(2)
     shifts = [ndimage.zoom(generator.uniform(-6, 6, (17, 33)), (HEIGHT / 17, WIDTH / 33), order=1) for _ in range(2)]
@@ -75,7 +75,7 @@ def _ellipse(
     half_height: tuple[int, int],
     half_width: tuple[int, int],
 ) -> None:
-    """One of random place and size, with a ragged outline."""
+    """Draw one object at a random place, of random size and with a ragged outline."""
     centre_y, centre_x = int(generator.integers(*rows)), int(generator.integers(0, WIDTH))
     tall, wide = int(generator.integers(*half_height)), int(generator.integers(*half_width))
     around = np.s_[max(0, centre_y - 2 * tall) : centre_y + 2 * tall, max(0, centre_x - 2 * wide) : centre_x + 2 * wide]

@@ -1,4 +1,4 @@
-"""``python -m parity [DIR]``: every case of a golden folder against this harness, one line each.
+"""``python -m parity [DIR]`` compares this harness with all cases of a golden folder, and prints a line for each.
 
 Exit status 0 if every case passes, 1 if one does not, 2 if the folder cannot be used.
 """
@@ -34,14 +34,14 @@ RUNNERS: Mapping[str, Callable[[Case], Verdict]] = {
     **IMAGES,
     **METRICS,
 }
-"""Kind, or class of the original -> what compares it."""
+"""Kind of a case, or class of the original -> function that compares it."""
 
 FAILURES = (BenchError, ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-"""What a case that does not fit raises, from a missing key to shapes that differ; the others still run."""
+"""The errors that a case may raise, from a missing key to different shapes; the other cases still run."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints a line a case and a summary; returns the exit status."""
+    """Print a line for each case and a summary, and return the exit status."""
     if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
         sys.stderr.write("usage: python -m parity [DIR]\n")
         return 2
@@ -64,10 +64,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def verdicts(folder: Path) -> Iterator[Verdict]:
-    """What came of each case, and of the parameter counts where the folder has them.
+    """Yield the verdict on each case, and on the parameter counts if the folder has them.
 
     Raises:
-        GoldenError: for a folder that cannot be used.
+        GoldenError: if the folder cannot be used.
     """
     found = read_folder(folder)
     yield from map(run_case, found.cases)
@@ -81,7 +81,7 @@ def verdicts(folder: Path) -> Iterator[Verdict]:
 
 
 def _missing(folder: Path, found: Folder) -> Iterator[Verdict]:
-    """Cases that the folder's index promises and the folder lacks."""
+    """Yield failures for cases that the folder's index lists and the folder lacks."""
     for name in sorted(listed(folder) - {case.name for case in found.cases} - found.unreadable.keys()):
         yield _failed(name, "files", "in index.json, but not in the folder")
 
@@ -91,7 +91,7 @@ def _failed(name: str, what: str, problem: str) -> Verdict:
 
 
 def run_case(case: Case) -> Verdict:
-    """One case; whatever goes wrong in it is its failure."""
+    """The verdict on one case; an error while it runs is its failure."""
     if case.kind not in RUNNERS:
         known = ", ".join(sorted(RUNNERS))
         return _failed(case.name, "kind", f"{case.kind!r} is none of {known}")
@@ -102,7 +102,7 @@ def run_case(case: Case) -> Verdict:
 
 
 def lines(verdict: Verdict) -> list[str]:
-    """A line with the largest differences and the check nearest to its limit, then all that failed, then the notes."""
+    """The lines to print: one with the largest differences and the closest check, then all failures, then the notes."""
     shown = f"{verdict.status}  {verdict.case}"
     compared = [check for check in verdict.checks if not check.problem]
     if compared:

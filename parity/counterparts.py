@@ -1,4 +1,4 @@
-"""Our counterparts of the originals' modules, each built from what a case says about it."""
+"""Our counterparts of the originals' modules, each built from the description in a case."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bench.parts import Level, Levels
 from parity.golden import Case
 
 BINS = (1, 2, 3, 6)
-"""Of FastFCN's pyramid pooling."""
+"""The grids of FastFCN's pyramid pooling."""
 
 Call = Callable[[list[Tensor]], dict[str, Tensor]]
 
@@ -32,9 +32,9 @@ class Counterpart:
     """Our counterpart of an original module.
 
     Attributes:
-        module: what holds the parameters.
-        names: their names -> ours.
-        call: inputs -> outputs by stored key.
+        module: our module, which holds the parameters.
+        names: name of a module in the original -> our name.
+        call: a function from inputs to outputs by stored key.
     """
 
     module: nn.Module
@@ -43,28 +43,28 @@ class Counterpart:
 
 
 def _plain(module: nn.Module, names: Names) -> Counterpart:
-    """A module whose inputs and only output are the original's."""
+    """The counterpart by a module that has the original's inputs and its only output."""
     return Counterpart(module, names, lambda inputs: {"out__out": module(*inputs)})
 
 
 def _head(module: nn.Module, names: Names) -> Counterpart:
-    """A head that reads one map and gives logits."""
+    """The counterpart by a head that reads one map and returns logits."""
     return Counterpart(module, names, lambda inputs: {"out__out": module(inputs)[0]})
 
 
 def _neck(module: nn.Module, names: Names) -> Counterpart:
-    """A neck, of whose maps the last one is stored."""
+    """The counterpart by a neck, of whose maps the last one is stored."""
     return Counterpart(module, names, lambda inputs: {"out__feat": module(inputs)[-1]})
 
 
 def _leave_out(module: nn.Module, *names: str) -> None:
-    """Steps that the original's module does not have."""
+    """Replace steps that the original's module does not have by the identity."""
     for name in names:
         setattr(module, name, nn.Identity())
 
 
 def _levels(case: Case, *strides: int) -> Levels:
-    """The inputs' channels; their strides are the last ones given."""
+    """The levels of the inputs: their channels, with the last of the given strides."""
     specs = case.facts["inputs"]
     return tuple(Level(spec["shape"][1], stride) for spec, stride in zip(specs, strides[-len(specs) :], strict=True))
 
@@ -106,7 +106,7 @@ def _psp_head(case: Case) -> Counterpart:
 
 
 def _aspp_module(case: Case) -> Counterpart:
-    """The head as far as its projection."""
+    """The counterpart by our head up to its projection."""
     head = DeepLabV3Head(_levels(case, 8), 1, width=case.shape("b0.0.weight")[0], rates=_rates(case))
     _leave_out(head, "entry", "classifier")
     return Counterpart(head, encoding.ASPP_MODULE, lambda inputs: {"out__out": head.context(*inputs)})
@@ -129,7 +129,7 @@ def _rates(case: Case) -> tuple[int, ...]:
 
 
 def _encoding(case: Case) -> Counterpart:
-    """The codewords alone."""
+    """The counterpart by our encoding with codewords alone."""
     codes, channels = case.shape("codewords")
     layer = ContextEncoding(channels, codes)
     _leave_out(layer, "entry", "norm")
@@ -141,7 +141,7 @@ def _encoding(case: Case) -> Counterpart:
 
 
 def _encoding_module(case: Case) -> Counterpart:
-    """The head between its entry and its classifier."""
+    """The counterpart by our head between its entry and its classifier."""
     codes, channels = case.shape("encoding.3.codewords")
     presence = bool(case.options["se_loss"])
     head = EncNetHead(_levels(case, 8), case.options["nclass"], width=channels, codes=codes, presence=presence)
@@ -221,4 +221,4 @@ MODULES: dict[str, Callable[[Case], Counterpart]] = {
     "IdentityResidualBlock": _pre_activation_block,
     "BasicBlock": _residual_block,
 }
-"""The original's class -> our counterpart."""
+"""Class of the original -> function that builds our counterpart."""

@@ -1,4 +1,4 @@
-"""Parameter totals of whole networks, as a folder's ``param_counts.json`` states them."""
+"""The parameter totals of whole networks, compared with those in a folder's ``param_counts.json``."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ HEADS = {"fcn": "FCN", "psp": "PSP", "deeplabv3": "DeepLabV3", "encnet": "EncNet
 JPUS = {"jpu": "JPU", "jpux": "JPU_X"}
 
 SLOTS = {"pretrained": "backbone", "jpu": "neck", "head": "head", "auxlayer": "auxiliary"}
-"""Child of the original -> our slot."""
+"""Child module of the original -> our slot."""
 
 UNUSED = {"unused_fc": "pretrained", "dsn1": ""}
-"""Counts of what is never used in a forward pass -> the child that contains it."""
+"""Name of a count of modules that are never used in a forward pass -> child module that contains them."""
 
 
 def run_counts(folder: Path) -> Iterator[Verdict]:
-    """One verdict on all totals, if the folder has them."""
+    """Yield one verdict on all totals, if the folder has them."""
     path = folder / FILE
     if not path.exists():
         return
@@ -63,7 +63,7 @@ def _check_model(name: str, counts: Mapping[str, int]) -> Iterator[Check]:
 
 
 def _options(name: str) -> tuple[str, dict[str, Any]] | None:
-    """Class and constructor arguments of the original that a name stands for."""
+    """The class and the constructor arguments of the original for which a name stands."""
     if match := GSCNN.fullmatch(name):
         return "GSCNN", {"num_classes": int(match["k"])}
     if match := DANET.fullmatch(name):

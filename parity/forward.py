@@ -1,4 +1,4 @@
-"""An original network's forward pass beside ours: converted weights, outputs, and what modules give on the way."""
+"""An original network's forward pass compared with ours: converted weights, outputs, and outputs of inner modules."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from parity.networks import network_of
 
 @dataclass(frozen=True)
 class Tap:
-    """Where our network has what a named module of the original gives.
+    """The place in our network of the value that a named module of the original returns.
 
     Attributes:
-        path: our module.
-        before: whether it is the module's input instead of its output.
-        then: what the original's module does more.
+        path: the name of our module.
+        before: ``True`` for the module's input, ``False`` for its output.
+        then: a function that does the additional work of the original's module.
     """
 
     path: str
@@ -46,11 +46,11 @@ TAPS = {
     **{f"gate{index + 1}": Tap(f"shape_stream.steps.{index}") for index in range(3)},
     **{f"gate{index + 1}._gate_conv": Tap(f"shape_stream.steps.{index}.gate") for index in range(3)},
 }
-"""Modules of the originals that are not one module of ours by name."""
+"""The places of modules of the originals that do not correspond to one module of ours by name."""
 
 
 def run_network(case: Case) -> Verdict:
-    """Weights through the converter, image through the network, every stored output against ours."""
+    """The verdict on a network: its weights are converted, its image is fed forward, and all outputs are compared."""
     network = network_of(case.kind, case.options)
     weights = case.weights()
     converted = convert(weights, network.variant, network.num_classes, network.layout)
@@ -74,7 +74,7 @@ def run_network(case: Case) -> Verdict:
 
 
 def _check_edges(case: Case, model: SegModel, image: Tensor) -> list[Check]:
-    """The image gradient inside the network, and the bytes that it was computed from."""
+    """The checks of the image gradient inside the network, and of the bytes from which it was computed."""
     assert model.shape_stream is not None
     edges = model.shape_stream.get_submodule("image_gradient")(image)[0, 0]
     given = wrapped_bytes(image)[0].permute(1, 2, 0)
@@ -93,7 +93,7 @@ def _check_dropped(case: Case, dropped: Collection[str]) -> Check:
 
 @contextmanager
 def tapped(model: SegModel, wanted: Collection[str], layout: Layout) -> Iterator[dict[str, Tensor]]:
-    """Collects, while the network runs, what modules give that are known by the original's names."""
+    """Inside the block, collect the outputs of modules that are known by the original's names."""
     taps: dict[str, Tensor] = {}
     hooks = [_tap(model, name, layout, taps) for name in wanted]
     try:
@@ -111,7 +111,7 @@ def _tap(model: SegModel, name: str, layout: Layout, taps: dict[str, Tensor]) ->
 
     def keep(_: nn.Module, given: tuple[Any, ...], output: Any) -> None:
         value = given[0] if tap.before else output
-        # A neck gives a list whose last map is the one that it made.
+        # A neck returns a list, in which the last map is the one that it computed.
         taps[name] = tap.then(value if isinstance(value, Tensor) else value[-1]).clone()
 
     return model.get_submodule(tap.path).register_forward_hook(keep)

@@ -25,10 +25,10 @@ from bench.parts import BenchError
 from bench.training.augment import MEAN, STD
 
 SUM_TOLERANCE = 1e-3
-"""Of a drawn tensor's sum: processors differ in the last bits of a draw, another rule is further off."""
+"""The tolerance of a drawn tensor's sum: processors differ in the last bits, while another rule differs by more."""
 
 DAMPING = 0.25
-"""Of the last normalisation of a residual branch, so that activations do not grow with depth."""
+"""The factor of the last normalisation in a residual branch, so that activations do not grow with depth."""
 
 
 class GoldenError(BenchError):
@@ -37,7 +37,7 @@ class GoldenError(BenchError):
 
 @dataclass(frozen=True)
 class Case:
-    """One case: what its JSON says, and the arrays beside it, read when they are first asked for."""
+    """One case: the content of its JSON, and the arrays beside it, which are read when they are first needed."""
 
     path: Path
     facts: Mapping[str, Any]
@@ -54,12 +54,12 @@ class Case:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """Constructor arguments of the original."""
+        """The constructor arguments of the original."""
         options: Mapping[str, Any] = self.facts.get("ctor", {})
         return options
 
     def shape(self, entry: str) -> tuple[int, ...]:
-        """Shape of one of the original's tensors."""
+        """The shape of one of the original's tensors."""
         return tuple(self.rows[entry][1])
 
     @cached_property
@@ -78,10 +78,10 @@ class Case:
         return torch.from_numpy(self.arrays[key])
 
     def weights(self) -> dict[str, Tensor]:
-        """Every tensor of the original, by its name there.
+        """All tensors of the original, by their names there.
 
         Raises:
-            GoldenError: for a draw whose sum is not the stated one.
+            GoldenError: if the sum of a drawn tensor is not the stated one.
         """
         salt = str(self.facts.get("salt", ""))
         state = {}
@@ -95,12 +95,12 @@ class Case:
         """The inputs in order.
 
         Raises:
-            GoldenError: for a draw that is not the stated one.
+            GoldenError: if a drawn input is not the stated one.
         """
         return [self._input(spec) for spec in self.facts["inputs"]]
 
     def probe(self, shape: tuple[int, ...]) -> Tensor:
-        """What an output is multiplied by before the backward pass."""
+        """The tensor by which an output is multiplied before the backward pass."""
         return torch.randn(shape, generator=generator_of(f"{self.name}/R"))
 
     def _input(self, spec: Mapping[str, Any]) -> Tensor:
@@ -121,11 +121,11 @@ class Case:
 
 
 class Folder(NamedTuple):
-    """What a folder holds.
+    """The content of a folder.
 
     Attributes:
-        cases: by name.
-        unreadable: name of a file that is no JSON -> why.
+        cases: the cases by name.
+        unreadable: name of a file that is not valid JSON -> reason.
     """
 
     cases: list[Case]
@@ -133,10 +133,10 @@ class Folder(NamedTuple):
 
 
 def read_folder(folder: Path) -> Folder:
-    """Every case of a folder.
+    """The cases of a folder.
 
     Raises:
-        GoldenError: for no folder, or a folder without cases.
+        GoldenError: if the folder does not exist or has no cases.
     """
     if not folder.is_dir():
         raise GoldenError(f"{folder} is no folder; give one with golden cases (NAME.json beside NAME.npz)")
@@ -155,7 +155,7 @@ def read_folder(folder: Path) -> Folder:
 
 
 def listed(folder: Path) -> set[str]:
-    """The cases that the folder's index promises; none without an index."""
+    """The names of the cases that the folder's index lists; none without an index."""
     index = folder / "index.json"
     return {str(each["case"]) for each in read_json(index)["cases"]} if index.exists() else set()
 
@@ -174,10 +174,10 @@ def generator_of(text: str) -> torch.Generator:
 
 
 def draw_weight(text: str, shape: list[int], kind: str) -> Tensor:
-    """A tensor of the original network: a float32 draw of the whole shape, scaled by its kind.
+    """A tensor of the original network: a float32 draw of the whole shape, scaled as its kind demands.
 
     Raises:
-        GoldenError: for a kind without a rule.
+        GoldenError: if there is no rule for the kind.
     """
     generator = generator_of(text)
     match kind:

@@ -14,7 +14,7 @@ EDGES = re.compile(r"(?P<kind>onehot|binary|multiclass)(_r(?P<radius>\d+))?(?P<f
 
 
 def run_canny(case: Case) -> Verdict:
-    """Canny on bytes as they are, and as released: on the normalised image cut down to bytes."""
+    """The verdict on Canny edges of an image's bytes and, as released, of the normalised image truncated to bytes."""
     low, high = case.facts["thresholds"]
     checks: list[Check] = []
     for index in range(case.facts["n_images"]):
@@ -29,7 +29,7 @@ def run_canny(case: Case) -> Verdict:
 
 
 def run_edges(case: Case) -> Verdict:
-    """Boundary targets from labels, as released and with every class."""
+    """The verdict on boundary targets from labels, as released and with every class."""
     checks: list[Check] = []
     for key in case.arrays:
         match = EDGES.fullmatch(key)
@@ -52,4 +52,4 @@ def run_edges(case: Case) -> Verdict:
 
 
 IMAGES: dict[str, Callable[[Case], Verdict]] = {"canny": run_canny, "edges": run_edges}
-"""Kind -> what runs it."""
+"""Kind of a case -> function that runs it."""

@@ -23,14 +23,14 @@ from bench.network.model import Output
 from parity.compare import Verdict, check_alike, check_equal, check_mean, judge
 from parity.golden import Case, GoldenError
 
-EDGE_WEIGHT = 20  # of Gated-SCNN's boundary term, inside the stated one
+EDGE_WEIGHT = 20  # the weight of Gated-SCNN's boundary term, which the stated value includes
 
 VOID = -1
-"""What DANet and FastFCN call a pixel without a label."""
+"""The label of pixels without a class in DANet and FastFCN."""
 
 
 class Term(NamedTuple):
-    """One of Gated-SCNN's terms: its value, the input that its gradient is stored of, and the key of that gradient."""
+    """One of Gated-SCNN's terms: its value, the input for which a gradient is stored, and the key of that gradient."""
 
     value: Tensor
     given: Tensor
@@ -38,7 +38,7 @@ class Term(NamedTuple):
 
 
 def run_gscnn_losses(case: Case) -> Verdict:
-    """The four terms, their gradients and the class weights."""
+    """The verdict on Gated-SCNN's four terms, their gradients and the class weights."""
     checks = []
     terms = _gscnn_terms(case)
     stated = {**case.facts["losses"], "dual_loss_dead_code_enabled": case.facts["dual_loss_dead_code_enabled"]}
@@ -100,7 +100,7 @@ def _gscnn_terms(case: Case) -> dict[str, Term]:
 
 
 def _edge_loss(case: Case, edges: Tensor) -> Tensor:
-    """The published boundary term on the stored target: probabilities are taken for logits, labels above 1 for void."""
+    """The published boundary term for the stored target: it takes probabilities as logits, labels above 1 as void."""
     target = case.array("edge_target")
     return EDGE_WEIGHT * balanced_cross_entropy(edges, target == 1, target <= 1, over_all=True)
 
@@ -117,7 +117,7 @@ def _frequencies(case: Case) -> Frequencies:
 
 
 def run_criteria(case: Case) -> Verdict:
-    """The training criteria of FastFCN and DANet: sums of cross-entropies and of class presence."""
+    """The verdict on the training criteria of FastFCN and DANet: sums of cross-entropies and of class presence."""
     classes, target = case.facts["nclass"], case.array("target")
     label = target.where(target != VOID, IGNORE)
     output = Output(
@@ -139,7 +139,7 @@ def run_criteria(case: Case) -> Verdict:
 
 
 def run_magnitudes(case: Case) -> Verdict:
-    """The magnitudes that the dual-task term compares, as released and with the derivative that the paper has."""
+    """The verdict on the magnitudes that the dual-task term compares, as released and with the paper's derivative."""
     x = case.array("x")
     across, down = central_differences(x)
     ours = {
@@ -158,4 +158,4 @@ LOSSES: dict[str, Callable[[Case], Verdict]] = {
     "segloss": run_criteria,
     "gradmag": run_magnitudes,
 }
-"""Kind -> what runs it."""
+"""Kind of a case -> function that runs it."""

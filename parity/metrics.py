@@ -22,17 +22,17 @@ from parity.compare import Check, Verdict, check_count, check_equal, check_value
 from parity.golden import Case, GoldenError
 
 ROUNDING = 1e-12
-"""Of a ratio of counts, or of a mean of such, in float64."""
+"""The tolerance of a ratio of counts, or of a mean of such ratios, in float64."""
 
 BOUNDARY_MAP = re.compile(r"bmap_(?P<map>gt|pred)_(?P<pair>\d+)_c(?P<index>\d+)")
 
 
 def run_accuracy(case: Case) -> Verdict:
-    """FastFCN's and DANet's pixel accuracy and mIoU, after every update and in all."""
+    """The verdict on FastFCN's and DANet's pixel accuracy and mIoU, after each update and for all images."""
     checks: list[Check] = []
     for name, result in case.facts["results"].items():
         classes, target = case.facts["nclass"], case.array(f"target__{name}")
-        # Their void is -1; any other label that is no class counts as a pixel that is wrong: a class of its own here.
+        # Their void is -1. Any other label that is no class counts as a wrong pixel, so it is a separate class here.
         label = target.where(target < classes, classes).where(target >= 0, IGNORE).to(torch.uint8)
         guess = case.array(f"pred__{name}").to(torch.uint8)
         updates = result["per_update"]
@@ -61,12 +61,12 @@ def _accuracy_counts(what: str, counts: Tensor, stated: Sequence[Any]) -> Iterat
 
 
 def run_histogram(case: Case) -> Verdict:
-    """Gated-SCNN's confusion matrix and the scores from it."""
+    """The verdict on Gated-SCNN's confusion matrix and the scores from it."""
     checks: list[Check] = []
     classes = case.facts["num_classes"]
     for name, result in case.facts["results"].items():
         guess, target = (case.array(f"{kind}__{name}") for kind in ("pred", "target"))
-        # Any label that is no class is void there.
+        # In Gated-SCNN, any label that is no class is void.
         label = target.where((target >= 0) & (target < classes), IGNORE).to(torch.uint8)
         counts = confusion(guess.to(torch.uint8), label, classes)
         checks.append(check_equal(f"hist__{name}", counts, case.array(f"hist__{name}")))
@@ -83,7 +83,7 @@ def run_histogram(case: Case) -> Verdict:
 
 
 def run_boundary_f(case: Case) -> Verdict:
-    """Boundary precision, recall and F of each pair, threshold and class, their counts and means, boundary maps."""
+    """The verdict on boundary precision, recall and F of each pair, threshold and class, with counts and maps."""
     facts = case.facts
     pairs = [_pair(case, index) for index in range(facts["n_pairs"])]
     radii = [[_radius(limit, label.shape[-2:]) for limit in facts["thresholds"]] for _, label in pairs]
@@ -107,13 +107,13 @@ def run_boundary_f(case: Case) -> Verdict:
 
 
 def _pair(case: Case, index: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Prediction and label, ``1 H W`` uint8, with what the case ignores as void."""
+    """The prediction and the label, ``1 H W`` uint8, with pixels that the case ignores as void."""
     guess, label = (case.arrays[f"{kind}_{index:02d}"][None] for kind in ("pred", "gt"))
     return guess.astype(np.uint8), np.where(label == case.facts["ignore"], IGNORE, label).astype(np.uint8)
 
 
 def _radius(threshold: float, size: Sequence[int]) -> float:
-    """In pixels: as stated from 1 on, below it the share of the diagonal, rounded up."""
+    """The radius in pixels: the threshold itself from 1 on, below 1 that share of the diagonal, rounded up."""
     return threshold if threshold >= 1 else math.ceil(threshold * math.hypot(*size))
 
 
@@ -146,4 +146,4 @@ METRICS: Mapping[str, Callable[[Case], Verdict]] = {
     "gsmetric": run_histogram,
     "fboundary": run_boundary_f,
 }
-"""Kind -> what runs it."""
+"""Kind of a case -> function that runs it."""

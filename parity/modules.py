@@ -1,4 +1,4 @@
-"""Modules of the originals beside ours: weights by name, outputs, gradients."""
+"""Modules of the originals compared with ours: weights by name, outputs and gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from parity.golden import Case, GoldenError
 
 
 def run_module(case: Case) -> Verdict:
-    """Every stored output, gradient and parameter count of a module against ours."""
+    """The verdict on all stored outputs, gradients and parameter counts of a module."""
     ours = MODULES[case.kind](case)
     _load(ours, case.weights())
     ours.module.eval()
@@ -39,7 +39,7 @@ def _load(ours: Counterpart, weights: dict[str, Tensor]) -> None:
 
 
 def _gradients(case: Case, ours: Counterpart, inputs: list[Tensor], output: Tensor) -> dict[str, Tensor]:
-    """Of the sum of the output times the case's probe, by stored key."""
+    """The gradients of the sum of the output times the case's probe, by stored key."""
     (output * case.probe(tuple(output.shape))).sum().backward()
     found = {f"grad__x{index}": given.grad for index, given in enumerate(inputs)}
     parameters = dict(ours.module.named_parameters())

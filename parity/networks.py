@@ -1,4 +1,4 @@
-"""Whole networks of the originals as variants: converted weights, outputs, and what named modules give on the way."""
+"""Whole networks of the originals as variants: converted weights, outputs, and outputs of named modules."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class Network:
     """Our counterpart of an original network.
 
     Attributes:
-        variant, num_classes: what is built.
-        layout: of the original's state dict.
-        outputs: the stored keys from our output.
+        variant: the variant to build.
+        num_classes: the number of classes.
+        layout: the layout of the original's state dict.
+        outputs: a function from our output to the outputs by stored key.
     """
 
     variant: Variant
@@ -46,7 +47,7 @@ def network_of(kind: str, options: Mapping[str, Any]) -> Network:
     """Our counterpart of an original network, from its class and constructor arguments.
 
     Raises:
-        GoldenError: for an argument that is not known here: one that is ignored could change the network.
+        GoldenError: if an argument is not known here, because it could change the network.
     """
     build, known = NETWORKS[kind]
     unknown = sorted(set(options) - set(known.split()))
@@ -63,7 +64,7 @@ def _danet(_: str, options: Mapping[str, Any]) -> Network:
     depth = _depth(options["backbone"])
     grid: tuple[int, ...] = ()
     if options.get("multi_grid"):
-        listed = options["multi_dilation"]  # repeated where a stage has more blocks
+        listed = options["multi_dilation"]  # the list is repeated if a stage has more blocks
         grid = tuple(listed[index % len(listed)] for index in range(BLOCKS[depth][3]))
     stem = "plain" if options.get("no_deepstem") else "deep"
     backbone = part(ResNet, depth=depth, stem=stem, output_stride=options.get("os", 8), multi_grid=grid)
@@ -76,7 +77,7 @@ def _danet(_: str, options: Mapping[str, Any]) -> Network:
 
 
 def _fastfcn(kind: str, options: Mapping[str, Any]) -> Network:
-    # The release's own default, True, is the name of no upsampling module, so that it builds none.
+    # The release's own default, True, is no name of an upsampling module, so the release builds none.
     necks: dict[Any, Part[Any] | None] = {**dict.fromkeys((None, False, True)), "JPU": part(JPU), "JPU_X": part(JPUX)}
     depth, stride = _depth(options["backbone"]), 8 if options.get("dilated") else 32
     variant = Variant(
@@ -101,7 +102,7 @@ def _fastfcn_head(kind: str, options: Mapping[str, Any]) -> Part[Any]:
         case "DeepLabV3":
             return part(DeepLabV3Head)
         case "EncNet":
-            # The release shrinks the first convolution where there is a JPU.
+            # The release shrinks the first convolution if there is a JPU.
             entry_kernel = 1 if options.get("jpu") else 3
             lateral, presence = bool(options.get("lateral")), bool(options.get("se_loss"))
             return part(EncNetHead, entry_kernel=entry_kernel, lateral=lateral, presence=presence)
@@ -131,4 +132,4 @@ NETWORKS: dict[str, tuple[Callable[[str, Mapping[str, Any]], Network], str]] = {
     **dict.fromkeys(("FCN", "PSP", "DeepLabV3", "EncNet"), (_fastfcn, FASTFCN)),
     "GSCNN": (_gscnn, "num_classes"),
 }
-"""The original's class -> what makes our counterpart, and the constructor arguments that it knows."""
+"""Class of the original -> function that builds our counterpart, and the constructor arguments that it knows."""

@@ -1,8 +1,8 @@
 """What do position and channel attention add to a dilated FCN, and how much of it is the convolutions that come along?
 
-DANet's ablation (Fu et al., 2019, tables 1 and 2) with what it held back made explicit: the number of losses, which the
-paper changed together with the attention; multi-grid; and two controls, attention whose γ stays at 0 and an FCN of the
-same number of parameters.
+This is DANet's ablation (Fu et al., 2019, tables 1 and 2) with hidden changes made explicit: the number of losses,
+which the paper changed together with the attention, and multi-grid. There are two controls: attention whose γ stays at
+0, and an FCN with the same number of parameters.
 
     bench run studies/danet_attention.py --data /path/to/CamVid
 """
@@ -52,7 +52,7 @@ STUDY = Study(
                 "both-frozen": change(head=BOTH.having(gamma="frozen")),
                 "none-matched": change(head=MATCHED),
             },
-            against={"both": "both-frozen"},  # what attention does beyond the convolutions around it
+            against={"both": "both-frozen"},  # the effect of attention beyond that of the convolutions around it
         ),
         Factor("multi_grid", {"off": change(), "on": change(backbone=choose(multi_grid=(4, 8, 16)))}),
         Factor(

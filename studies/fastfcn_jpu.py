@@ -58,7 +58,7 @@ STUDY = Study(
                 "jpu-frozen": change(backbone=UNDILATED, neck=part(JPU, frozen=True)),
             },
             about=("backbone", "neck"),
-            against={"jpu": "jpu-frozen"},  # what its training does
+            against={"jpu": "jpu-frozen"},  # the effect of training it
         ),
         Factor(
             "head",
@@ -69,7 +69,7 @@ STUDY = Study(
                 "encnet": change(head=part(EncNetHead), losses=adding(part(SemanticEncodingLoss))),
                 "dual-attention": change(head=part(DualAttentionHead, branch_logits=False)),
             },
-            about=("head",),  # EncNet's loss is not: the audit names it
+            about=("head",),  # EncNet's loss is not declared, so the audit names it
         ),
     ),
     baseline={"upsampling": "dilated-8", "head": "fcn"},

@@ -1,8 +1,8 @@
 """How much faster is joint pyramid upsampling than dilation, head by head, and from which input size on?
 
 Both sides have the same head: in FastFCN's release EncNet's entry convolution shrinks from 3×3 to 1×1 with JPU. The
-data set gives the number of classes (9) and nothing else. The CPU subset takes half an hour on two cores; stop it when
-you like and run it again. What was published is printed beside it.
+data set only determines the number of classes (9). The CPU subset takes half an hour on two cores; you may stop it at
+any time and run it again. Published numbers are printed beside the results.
 
     bench speed studies/jpu_speed.py --size cpu
 """

@@ -1,13 +1,13 @@
-"""Does the harness find what is there, and nothing else? A study whose answers are known by construction.
+"""Does the harness find the effects that exist, and no others? In this study the answers are known by construction.
 
 Its scenes have classes that need context beyond the receptive field (attention), thin boundaries (the shape stream) and
 resolution (joint upsampling against none); the backbone is shallow, so that nothing else can help. The fourth factor
-is which of two equally distributed initial draws the backbone starts from: it cannot matter but by chance.
+chooses between two initial draws of the backbone with the same distribution, so it can only matter by chance.
 
-Recipe and scenes were chosen with seeds 100 and above. Every other seed that was ever run: 0 to 7, with half the
-iterations, in which three did not learn the lamps; 8 to 15, in which the fourth factor was resolved by chance, as it is
-in one study of twenty (kept in results/positive_control-seeds-8-15); 16 to 23, which are reported. Ten minutes on two
-CPU cores.
+The recipe and the scenes were chosen with seeds of 100 and above. All other seeds that were ever run are 0 to 7, with
+half the iterations, of which three did not learn the lamps; 8 to 15, with which the fourth factor was resolved by
+chance, as happens in one study of twenty (kept in results/positive_control-seeds-8-15); and 16 to 23, which are
+reported. The study takes ten minutes on two CPU cores.
 
     bench run studies/positive_control.py
 """

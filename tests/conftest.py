@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +102,10 @@ def plant(
                 record = _planted_record(cells[-1], result, index, classes, environment or {})
                 if boundary_px and stage == "quality" and record.status == "done":
                     more = _boundary_measurements(boundary_px, len(classes))
-                    record = replace(record, measured={**record.measured, **more})
+                    record = record.having(measured={**record.measured.as_json(), **more})
                 write(record, folder / "records")
     document = {
-        "version": 1,
+        "version": 2,
         "name": "planted",
         "question": "Does attention help?",
         "factors": {factor: list(levels) for factor, levels in factors.items()},
@@ -120,7 +119,7 @@ def plant(
         "size": None,
         "created": {"commit": "c0ffee0c0ffee0", "dirty": False},
         "command": "bench run studies/planted.py",
-        "cells": cells,
+        "trials": cells,
         "audit": {},
     }
     write_json({**document, **plan}, folder / "study.json")

@@ -84,12 +84,12 @@ class Case(_Form):
     """A case.
 
     Attributes:
-        time_limit_s: for all steps together.
+        time_limit_s: for all steps together; wide, since it ends hangs and judges no speed.
         needs: a command for bash; where it fails, the case cannot run and is skipped.
         every: what holds after every step.
     """
 
-    time_limit_s: float = 240.0
+    time_limit_s: float = 600.0
     needs: str | None = None
     every: Expected = Expected()
     step: list[Step] = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""The README's commands are the ones that CI runs, and its example component and study are real."""
+"""The README and the pages of docs/: commands are the ones that CI runs, links lead somewhere, examples are real."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from bench.cli.app import app
+from bench.data.base import IGNORE, SPLITS, DataError
+from bench.data.camvid import CamVid
+from bench.data.choose import parse_data
+from bench.parts import part
 from bench.report.page.page import write_report
 from bench.run.check import check_cells
 from bench.run.environment import Machine
-from bench.run.plan import make_plan
 from bench.run.resources import here
+from bench.run.schedule import make_schedule
 from bench.run.trial import run
 from bench.study.published.rows import Published, matching, rows
 from bench.study.source import Source, load, load_study
@@ -23,8 +31,30 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+MOST_LINES = {"README.md": 180, "architecture.md": 80}
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """The code blocks of a language in a page."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def dead_links(path: Path, text: str) -> list[str]:
+    """The relative links of a page that lead to no file, or to no heading of a Markdown file."""
+    dead = []
+    for link in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", text):
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            dead.append(link)
+    return dead
 
 
 def test_both_commands_are_one_line_each_and_ci_runs_the_one_for_tests() -> None:
@@ -36,16 +66,40 @@ def test_both_commands_are_one_line_each_and_ci_runs_the_one_for_tests() -> None
     assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
 
 
+def test_every_command_stands_in_the_readmes_table() -> None:
+    table = README[README.index("## The commands at a glance") : README.index("## Write a study")]
+    commands = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
+    assert sorted(re.findall(r"^\| `bench (\w+)", table, re.MULTILINE)) == sorted(commands)
+
+
 def test_the_picture_of_a_report_is_there() -> None:
     name = re.search(r"!\[[^]]*\]\(([^)]+)\)", README)
     assert name is not None
     assert (ROOT / name[1]).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_files_that_it_links_to_are_there() -> None:
-    links = re.findall(r"\]\((?!http)([^)]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_the_readme_and_the_architecture_stay_short() -> None:
+    lines = {name: text.count("\n") for name, text in {"README.md": README, **PAGES}.items()}
+    assert {name: lines[name] for name, most in MOST_LINES.items() if lines[name] > most} == {}
+
+
+def test_the_readme_links_every_page() -> None:
+    linked = set(re.findall(r"\]\(docs/([^)#]+)", README))
+    assert linked == set(PAGES)
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    pages = {ROOT / "README.md": README, **{ROOT / "docs" / name: text for name, text in PAGES.items()}}
+    results = ROOT / "results" / "README.md"
+    pages[results] = results.read_text(encoding="utf-8")
+    assert {str(path.relative_to(ROOT)): dead for path, text in pages.items() if (dead := dead_links(path, text))} == {}
+
+
+def test_a_link_to_no_file_and_one_to_no_heading_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One title\n")
+    text = "[a](page.md) [b](page.md#one-title) [c](page.md#two) [d](gone.md) [e](#one-title) [f](https://example.org)"
+    assert dead_links(page, text) == ["page.md#two", "gone.md"]
 
 
 def test_adding_the_readmes_neck_costs_its_class_and_one_line_in_a_study(
@@ -64,14 +118,14 @@ def test_adding_the_readmes_neck_costs_its_class_and_one_line_in_a_study(
     assert set(checked) == {"neck=off", "neck=blur", "neck=on"}
     assert checked["neck=blur"].output_shape == (1, 9, 33, 41)
 
-    plan = make_plan(load(Source(str(study))), tmp_path / "results", here())
+    plan = make_schedule(load(Source(str(study))), tmp_path / "results", here())
     plan.write("bench run tiny.py")
     for trial in plan.trials:
         if trial.variant == "neck=blur":
             assert run(trial, plan.folder, Machine("cpu", 1)).status == "done"
     page = write_report(plan.folder)
     assert "neck=blur" in page.read_text()
-    table = pd.read_csv(page.parent / "ablation.csv")
+    table = pd.read_csv(page.parent / "data" / "variants.csv")
     blur = table[table["neck"] == "blur"].iloc[0]
     assert blur["macs"] > 0
     assert 0 <= blur["miou_mean"] <= 1
@@ -88,11 +142,28 @@ def test_the_readmes_study_is_one(tmp_path: Path) -> None:
     assert widths == [512, 256, 128]
 
 
-def test_the_readmes_published_numbers_are_counted_and_its_example_names_some(tmp_path: Path) -> None:
-    told = re.search(r"(\d+) accuracies, (\d+) of training\s+memory, (\d+) speeds", README)
+def test_the_readmes_data_set_is_read_and_refuses_a_label_beyond_its_classes(tmp_path: Path) -> None:
+    names: dict[str, Any] = {"CamVid": CamVid}
+    exec(next(block for block in blocks("python") if block.startswith("class Yard")), names)
+    for split in SPLITS:
+        for folder, values in (("images", 200), ("labels", 3)):
+            path = tmp_path / folder / split / "one.png"
+            path.parent.mkdir(parents=True)
+            Image.fromarray(np.full((4, 6), values, dtype=np.uint8)).save(path)
+    chosen, folder = parse_data(str(tmp_path), part(names["Yard"]))
+    yard = chosen.build(folder)
+    yard.check()
+    assert (yard.split("val")[0].label == IGNORE).all()
+    Image.fromarray(np.full((4, 6), 4, dtype=np.uint8)).save(tmp_path / "labels" / "test" / "one.png")
+    with pytest.raises(DataError, match="the value 4"):
+        names["Yard"](tmp_path).check()
+
+
+def test_the_published_numbers_are_counted_and_its_example_names_some(tmp_path: Path) -> None:
+    told = re.search(r"(\d+) accuracies, (\d+) of training\s+memory, (\d+) speeds", PAGES["studies.md"])
     assert told is not None
     assert [int(count) for count in told.groups()] == [len(rows(name)) for name in ("accuracy", "cost", "speed")]
-    example = next(block for block in blocks("python") if block.startswith("published = ("))
+    example = next(block for block in blocks("python", PAGES["studies.md"]) if block.startswith("published = ("))
     names: dict[str, object] = {"Published": Published}
     exec(example, names)
     [declared] = names["published"]  # type: ignore[misc]  # from text
@@ -100,11 +171,11 @@ def test_the_readmes_published_numbers_are_counted_and_its_example_names_some(tm
     assert set(matching(declared.system, jpu)["value"]) == {"51.05", "42.75"}
 
 
-def test_the_readmes_line_for_a_notebook_gives_the_table(
+def test_the_line_for_a_notebook_gives_the_table(
     tmp_path: Path, planted_results: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted_results(tmp_path / "results" / "quickstart")
     monkeypatch.chdir(tmp_path)
     names: dict[str, pd.DataFrame] = {}
-    exec(next(block for block in blocks("python") if block.startswith("import bench\n")), names)
+    exec(next(block for block in blocks("python", PAGES["records.md"]) if block.startswith("import bench\n")), names)
     assert names["table"]["miou"].notna().sum() == 12

@@ -1,1 +1,1 @@
-"""The command line: one module a group of commands, no measuring and no drawing of its own."""
+"""The command line. Each module holds a group of commands, and none measures or draws anything itself."""

@@ -1,4 +1,4 @@
-"""``python -m bench.cli``: the same as the program ``bench``."""
+"""``python -m bench.cli``, which does the same as the program ``bench``."""
 
 from bench.cli.app import main
 

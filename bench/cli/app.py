@@ -1,7 +1,8 @@
-"""The ``bench`` command line: arguments and exit statuses. What the commands do is in :mod:`bench.cli.studies`,
-:mod:`bench.cli.networks`, :mod:`bench.cli.timings` and, for results, behind :mod:`bench.cli.results`.
+"""The ``bench`` command line: arguments and exit statuses.
 
-Torch and ray are imported only by the commands that need them: ``bench report`` works where neither is installed.
+The work of the commands is done in :mod:`bench.cli.studies`, :mod:`bench.cli.networks`, :mod:`bench.cli.timings` and,
+for commands that read results, :mod:`bench.cli.results`. Torch and ray are imported only by the commands that need
+them, so that ``bench report`` works without both.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import typer
 from bench.cli import results as report_cli
 from bench.cli import timing_options
 from bench.cli.options import (
-    EXIT_INTERRUPTED,
     EXIT_OPEN,
     EXIT_USAGE,
     Cpus,
@@ -31,13 +31,14 @@ from bench.cli.options import (
 )
 from bench.parts import BenchError
 from bench.report.text import plain
+from bench.run.processes.stopping import Stopped, stoppable
 
 app = typer.Typer(
     name="bench",
     help="""Ablation studies and cost benchmarks for semantic segmentation.
 
-A study is a Python file that names a question, the factors to vary and a recipe. Look at it with check, see what a
-run would do with plan, run it with run, and find the report under results/.""",
+A study is a Python file that names a question, the factors to vary and a recipe. The command check builds its
+networks, plan lists the trials, run executes them and writes a report under results/.""",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -47,9 +48,9 @@ run would do with plan, run it with run, and find the report under results/.""",
 
 @app.command()
 def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds = None, final: Final = False) -> None:
-    """Build every variant; print parameters, MACs and output shape. Takes seconds.
+    """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
 
-    The data is read and checked too, where its folder is known. Nothing is trained or written.
+    The data are read and checked too, if their folder is known. Nothing is trained or written.
     """
     from bench.cli import networks, studies
 
@@ -67,9 +68,9 @@ def plan(
     cpus: Cpus = None,
     gpus: Gpus = None,
 ) -> None:
-    """List all trials, what is done already, and the time that is left.
+    """List all trials with their outcomes, and estimate the time for those that are not done.
 
-    Runs nothing, unless there is no record to estimate from: then two small training steps of the baseline.
+    No trial is run. Without records, the estimate comes from two small training steps of the baseline.
     """
     from bench.cli import studies
 
@@ -87,13 +88,16 @@ def run(
     cpus: Cpus = None,
     gpus: Gpus = None,
     address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster: 'auto' or host:port.", show_default=False)
+        str | None, typer.Option(help="The address of a running Ray cluster: 'auto' or host:port.", show_default=False)
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds that one trial may take.", show_default=False)] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="The longest time that one trial may take, in seconds.", show_default=False)
+    ] = None,
     retry: Annotated[
         list[str] | None,
         typer.Option(
-            help="Also run trials with this final outcome again, such as out_of_memory; not_alone: timings left out.",
+            help="Run trials with this outcome again, such as out_of_memory. The value not_alone repeats timings that "
+            "were left out because other work ran on the machine.",
             show_default=False,
         ),
     ] = None,
@@ -101,26 +105,26 @@ def run(
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
-    Stop it when you like (Ctrl-C) and run it again: what is finished stays, what was cut short starts anew. The exit
-    status is 0 only if every cell is done or excluded.
+    You may stop the run at any time (Ctrl-C) and start it again: finished trials stay, interrupted ones start anew. The
+    exit status is 0 only if every cell is done or excluded.
     """
     from bench.cli import studies
 
     source = studies.source(study, size, data, seeds, final)
-    made = studies.planned(source, results, cpus, gpus, address)
-    whole, stopped = studies.run(made, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures)
-    if stopped:
-        raise typer.Exit(EXIT_INTERRUPTED)
-    if not whole:
+    study_plan = studies.planned(source, results, cpus, gpus, address)
+    if not studies.run(study_plan, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures):
         raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
 def trial(
     study: StudyFile,
-    variant: Annotated[str, typer.Argument(help="'baseline', or levels: attention=on,gate=off.", show_default=False)],
-    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
-    stage: Annotated[str, typer.Option(help="quality or cost.")] = "quality",
+    variant: Annotated[
+        str,
+        typer.Argument(help="The variant: 'baseline', or levels such as attention=on,gate=off.", show_default=False),
+    ],
+    seed: Annotated[int, typer.Option(help="The seed of weights and batches.")] = 0,
+    stage: Annotated[str, typer.Option(help="The kind of measurement: quality or cost.")] = "quality",
     size: Size = None,
     data: Data = None,
     final: Final = False,
@@ -129,14 +133,14 @@ def trial(
     gpus: Gpus = None,
     pictures: Pictures = True,
 ) -> None:
-    """Run one cell in this process, without Ray, so that a debugger works.
+    """Run one trial in this process, without Ray, so that a debugger works.
 
-    Its record counts like any other. Levels that VARIANT leaves out are the baseline's.
+    Its record counts like any other. Factors that VARIANT leaves out have the baseline's level.
     """
     from bench.cli import studies
 
-    made = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
-    if not studies.trial(made, variant, stage, pictures=pictures):
+    study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
+    if not studies.trial(study_plan, variant, stage, pictures=pictures):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -163,19 +167,24 @@ def rekey(
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A state dict of an original implementation.", show_default=False)],
     study: StudyFile,
-    variant: Annotated[str, typer.Argument(help="The variant that it is for.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="Where our state dict is written.", show_default=False)],
+    variant: Annotated[str, typer.Argument(help="The variant whose weights they are.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The file for the converted state dict.", show_default=False)],
     classes: Annotated[
-        int | None, typer.Option(help="Number of classes, if not that of the study's data.", show_default=False)
+        int | None,
+        typer.Option(help="The number of classes, if it is not that of the study's data.", show_default=False),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option(help="danet, fastfcn, gscnn or mmseg; by default what fits.", show_default=False)
+        str | None,
+        typer.Option(
+            help="The checkpoint's origin: danet, fastfcn, gscnn or mmseg; by default the one that fits.",
+            show_default=False,
+        ),
     ] = None,
     size: Size = None,
 ) -> None:
-    """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation into ours.
+    """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation for a variant of a study.
 
-    Strict: every key is understood, or nothing is written. What is left out on purpose is listed.
+    If any key is not understood, nothing is written. Tensors that are dropped on purpose are listed.
     """
     from bench.cli import networks, studies
 
@@ -192,22 +201,27 @@ app.command()(report_cli.export)
 
 
 def main() -> None:
-    """Entry point: a mistake that explains itself is printed as one line without a traceback, and ends with status 2.
+    """The entry point of the program. A user's mistake is printed without a traceback, and the exit status is 2.
 
-    What the output's encoding lacks is printed as an escape.
+    Characters that the output's encoding lacks are printed as escapes.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="bench")
+        with stoppable():
+            app(prog_name="bench")
+    except Stopped as stop:
+        if not stop.told:
+            typer.echo(f"bench: stopped by {stop.name}", err=True)
+        raise
     except BenchError as error:
         _leave(str(error))
     except OSError as error:
         if error.strerror is None:
             raise
-        where = error.filename2 or error.filename
-        _leave(f"{f'{where}: ' if where else ''}{error.strerror}; choose another path, or change what is there")
+        path = error.filename2 or error.filename
+        _leave(f"{f'{path}: ' if path else ''}{error.strerror}; choose another path, or change what is there")
 
 
 def _leave(mistake: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What ``bench compare`` does, apart from its arguments."""
+"""The work of ``bench compare``; its arguments are in :mod:`bench.cli.results`."""
 
 from __future__ import annotations
 
@@ -23,38 +23,46 @@ from bench.report.text import plain
 
 FORMATS = {"markdown": side_by_side.markdown, "csv": side_by_side.csv, "json": side_by_side.as_json}
 MOST_NAMED = 5
-"""Of what could not be judged."""
+"""The number of unjudged quantities that an error message names at most."""
 WIDTH = 200
-"""Of a terminal's tables that go to a file or a pipe."""
+"""The width, in characters, of terminal tables that are written to a file."""
 GAP = 2
-"""Between columns."""
+"""The number of spaces between columns."""
 
 
 class ComparisonError(BenchError, ValueError):
-    """An option of ``bench compare`` that means nothing."""
+    """An option of ``bench compare`` that is not allowed, or that cannot be answered from these results."""
 
 
 def compare(a: str, b: str, quantities: Sequence[str], form: str, output: Path | None, fail_on: str | None) -> bool:
-    """Print or write a comparison; whether it has what ``fail_on`` names.
+    """Print or write a comparison, and return ``True`` if it contains the outcome that ``fail_on`` names.
+
+    Args:
+        a: the one side: a results folder, or the records of one commit or host in it.
+        b: the other side; differences are B − A.
+        quantities: the qualities to compare; mIoU if there are none.
+        form: ``terminal`` or one of :data:`FORMATS`.
+        output: the file to write, or ``None`` for the terminal.
+        fail_on: ``worse`` or ``None``.
 
     Raises:
-        BenchError: for sides, quantities or options that are not there.
+        BenchError: if a side, a quantity or an option does not exist, or if ``fail_on`` cannot be decided.
     """
     if form != "terminal" and form not in FORMATS:
         known = ("terminal", *FORMATS)
         raise ComparisonError(f"--format {form!r}: expected one of {', '.join(known)}{nearest(form, known)}")
     if fail_on not in (None, "worse"):
         raise ComparisonError(f"--fail-on {fail_on!r}: expected 'worse'")
-    found = comparison.compare(side(a), side(b), quantities or (JUDGED,))
+    compared = comparison.compare(side(a), side(b), quantities or (JUDGED,))
     if output is None:
-        _show(found, form, Console())
+        _show(compared, form, Console())
     else:
         file = io.StringIO()
-        _show(found, form, Console(file=file, width=WIDTH))
+        _show(compared, form, Console(file=file, width=WIDTH))
         write_text(file.getvalue(), output)
-    if fail_on == "worse" and not found.worse and found.unjudged:
-        raise ComparisonError(f"--fail-on worse: {b} may be worse, and nothing can tell: {_some(found.unjudged)}")
-    return fail_on == "worse" and bool(found.worse)
+    if fail_on == "worse" and not compared.worse and compared.unjudged:
+        raise ComparisonError(f"--fail-on worse: {b} may be worse, and nothing can tell: {_some(compared.unjudged)}")
+    return fail_on == "worse" and bool(compared.worse)
 
 
 def _some(texts: Sequence[str]) -> str:
@@ -62,24 +70,24 @@ def _some(texts: Sequence[str]) -> str:
     return "; ".join(texts[:MOST_NAMED]) + more
 
 
-def _show(found: comparison.Comparison, form: str, console: Console) -> None:
+def _show(compared: comparison.Comparison, form: str, console: Console) -> None:
     if form != "terminal":
-        console.file.write(FORMATS[form](found))
+        console.file.write(FORMATS[form](compared))
         return
-    sides = {"A": found.a, "B": found.b, "Baseline": side_by_side.baseline(found)}
-    console.print(Text("\n".join(f"{name}: {plain(each)}" for name, each in sides.items() if each)), soft_wrap=True)
-    for name, rows in side_by_side.printed(found).items():
+    sides = {"A": compared.a, "B": compared.b, "Baseline": side_by_side.baseline(compared)}
+    console.print(Text("\n".join(f"{name}: {plain(text)}" for name, text in sides.items() if text)), soft_wrap=True)
+    for table in side_by_side.tables(compared).values():
         console.print()
-        console.print(Text(side_by_side.TITLES[name], style="italic"))
-        heads = [plain(str(head)) for head in rows.columns]
-        cells = [[plain(str(cell)) for cell in row] for row in rows.itertuples(index=False, name=None)]
+        console.print(Text(table.caption, style="italic"))
+        heads = [plain(head) for head in table.heads]
+        cells = [[plain(text) for text in row] for row in table.cells]
         widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
         if sum(widths) + GAP * (len(widths) - 1) <= console.width:
             console.print(_table(heads, cells))
         else:
             _print_stacked(heads, cells, console)
     console.print()
-    console.print(Text(plain(side_by_side.conclusion(found))), soft_wrap=True)
+    console.print(Text(plain(side_by_side.conclusion(compared))), soft_wrap=True)
 
 
 def _table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
@@ -92,7 +100,7 @@ def _table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
 
 
 def _print_stacked(heads: Sequence[str], cells: Sequence[Sequence[str]], console: Console) -> None:
-    """Of a table that a terminal is too narrow for: a row below its first two cells, what is not known left out."""
+    """Print a table for which the terminal is too narrow: each row under its first two cells, without unknown cells."""
     for row in cells:
         console.print(Text("  ".join(row[:2]), style="bold"))
         line, before = Text(), ""

@@ -1,4 +1,4 @@
-"""How commands look: a run as one calm live table on a terminal and plain lines elsewhere, and tables without lines."""
+"""The display of commands: a run is one live table on a terminal and plain lines elsewhere; tables have no rules."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ from bench.run.stages import Event
 from bench.run.trial import Trial
 
 PLAIN_EVERY_S = 30.0
-"""How often a trial says how far it is where there is no terminal."""
+"""The seconds between two progress lines of a trial, without a terminal."""
 
 
 @dataclass
 class Tally:
-    """What is known of a run: which trials wait, run and have ended, and how long they take.
+    """The state of a run: the trials that wait, run and have ended, and the time that they take.
 
     Attributes:
-        trials: all that this run executes.
-        slots: stage -> how many run at a time.
-        expected: seconds of all trials one after the other, as far as records of earlier runs tell.
-        clock: seconds, monotonic.
+        trials: all trials that this run executes.
+        slots: stage -> number of its trials that run at a time.
+        clock: a monotonic clock, in seconds.
+        running: key -> a running trial, its start on the clock, and its last event.
+        ended: status -> number of trials that ended with it.
+        walls: stage -> seconds that its ended trials took.
+        over: the keys of all trials that have ended.
     """
 
     trials: Sequence[Trial]
@@ -55,7 +58,7 @@ class Tally:
         self.walls.setdefault(trial.stage, []).append(self.clock() - since)
 
     def left_s(self) -> float | None:
-        """Seconds until the run is over; ``None`` while a stage that is still to come gives nothing to go by."""
+        """The seconds until the run is over; ``None`` while there is nothing to estimate a coming stage from."""
         total = 0.0
         for stage in dict.fromkeys(trial.stage for trial in self.trials):
             open_trials = [t for t in self.trials if t.stage == stage and t.key not in self.over]
@@ -69,7 +72,7 @@ class Tally:
         return total
 
     def trial_left_s(self, key: str) -> float | None:
-        """Seconds until one running trial is over, from how far it is."""
+        """The seconds until a running trial is over, estimated from its progress; ``None`` if not known."""
         _, since, event = self.running[key]
         whole = _whole_s(self.clock() - since, event)
         return None if whole is None else max(0.0, whole - (self.clock() - since))
@@ -94,7 +97,7 @@ class Tally:
 
 
 class LiveTable:
-    """A table of the running trials that is drawn in place; whatever ends badly stays above it as a line."""
+    """A table of the running trials, redrawn in place. A trial that does not end as done leaves a line above it."""
 
     def __init__(self, tally: Tally, console: Console) -> None:
         self.tally, self.console = tally, console
@@ -137,7 +140,7 @@ class LiveTable:
 
 
 class PlainLines:
-    """A line when a trial starts and ends, and now and then how far it is."""
+    """Plain lines: one when a trial starts, one when it ends, and one with its progress now and then."""
 
     def __init__(self, tally: Tally, console: Console) -> None:
         self.tally, self.console = tally, console
@@ -171,18 +174,18 @@ class PlainLines:
 
 
 def console_for_people() -> Console:
-    """The terminal; where there is none, lines as long as they need to be."""
+    """The console for people to read: the terminal or, without one, lines that are long enough not to be broken."""
     console = Console()
     return console if console.is_terminal else Console(width=250)
 
 
 def display_for(tally: Tally, console: Console) -> LiveTable | PlainLines:
-    """The live table on a terminal, plain lines elsewhere."""
+    """The display of a run: the live table on a terminal, plain lines elsewhere."""
     return LiveTable(tally, console) if console.is_terminal else PlainLines(tally, console)
 
 
 def spell_s(seconds: float) -> str:
-    """A duration for a human: ``45 s``, ``12 min``, ``3 h 05 min``."""
+    """A duration in words, such as ``45 s``, ``12 min`` or ``3 h 05 min``."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -190,7 +193,7 @@ def spell_s(seconds: float) -> str:
 
 
 def _whole_s(spent: float, event: Event | None) -> float | None:
-    """How long a trial takes in all, from how far its training is; unknown before and after."""
+    """The seconds that a trial takes in all, estimated from its training; ``None`` before and after training."""
     if event is None or event.phase != "train" or event.done < max(1, event.total // 20):
         return None
     return spent * event.total / event.done
@@ -202,8 +205,8 @@ def _name(trial: Trial) -> str:
 
 
 def _ending(trial: Trial, record: Record) -> str:
-    wall = record.outcome.get("wall_s")
-    reason = record.outcome.get("reason")
+    wall = record.outcome.wall_s
+    reason = record.outcome.reason
     return (
         f"{record.status:<6} {_name(trial)}"
         + (f" ({spell_s(wall)})" if wall else "")
@@ -212,7 +215,7 @@ def _ending(trial: Trial, record: Record) -> str:
 
 
 def table_of(*columns: str, numeric: Collection[str] = ()) -> Table:
-    """A table without lines; ``numeric`` columns stand to the right."""
+    """A table without rules, whose ``numeric`` columns are aligned to the right."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in columns:
         table.add_column(name, no_wrap=True, justify="right" if name in numeric else "left")

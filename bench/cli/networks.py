@@ -1,4 +1,4 @@
-"""What the commands that build networks do, apart from their arguments: check, cost, convert."""
+"""The work of the commands that build networks: check, cost and convert."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from bench.study.source import load as load_source
 from bench.study.study import Study
 
 FALLBACK_PX = (512, 512)
-"""Input size of ``check`` and ``cost`` where neither the recipe nor the data gives one."""
+"""The input size of ``check`` and ``cost`` if neither the recipe nor the data give one."""
 
 
 @dataclass(frozen=True)
 class Shaped:
-    """A study with what its networks are built for, as far as that is known without its data."""
+    """A study with the number of classes and the input size for which its networks are built."""
 
     study: Study
     num_classes: int
@@ -36,14 +36,21 @@ class Shaped:
     folder_name: str
 
 
-def shaped(what: Source, console: Console, *, data_is_given: bool) -> Shaped:
-    """The study with the classes and image size of its data, which is checked; of its recipe where it is not found.
+def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
+    """The study with the number of classes and the image size of its data, which are checked on the way.
+
+    If the data are not found, the classes come from their class, and the size from the recipe or :data:`FALLBACK_PX`.
+
+    Args:
+        source: the source of the study.
+        console: the console that is told whether the data were checked.
+        data_is_given: ``True`` if the user named the data, so that data that cannot be used are an error.
 
     Raises:
-        DataError: for data that was named and is not found.
+        DataError: if the user named data that cannot be used.
     """
     try:
-        loaded = load_source(what)
+        loaded = load_source(source)
         loaded.dataset.check()
         height, width = loaded.dataset.split(loaded.study.recipe.split)[0].image.shape[-2:]
         console.print(f"Data: {loaded.dataset.name}, {len(loaded.dataset.classes)} classes, checked.", highlight=False)
@@ -52,16 +59,16 @@ def shaped(what: Source, console: Console, *, data_is_given: bool) -> Shaped:
     except DataError as error:
         if data_is_given:
             raise
-        study = load_study(what.path, what.size)
+        study = load_study(source.path, source.size)
         console.print(f"Data not checked: {error}", markup=False, highlight=False, soft_wrap=True)
-        name = f"{study.name}-{what.size}" if what.size else study.name
+        name = f"{study.name}-{source.size}" if source.size else study.name
         return Shaped(study, len(study.recipe.data.cls.classes), study.recipe.cost_px or FALLBACK_PX, name)
 
 
-def check(what: Source, *, data_is_given: bool) -> None:
-    """Print every variant as built."""
+def check(source: Source, *, data_is_given: bool) -> None:
+    """Build every variant, and print its counts and all undeclared differences."""
     console = console_for_people()
-    known = shaped(what, console, data_is_given=data_is_given)
+    known = shaped(source, console, data_is_given=data_is_given)
     study, (height, width) = known.study, known.input_px
     rows = list(check_cells(study, known.num_classes, height, width))
     console.print(_checked_table(rows))
@@ -75,7 +82,7 @@ def check(what: Source, *, data_is_given: bool) -> None:
 
 
 def cost(
-    what: Source,
+    source: Source,
     variant: str,
     sizes: Sequence[str],
     results: Path,
@@ -85,16 +92,16 @@ def cost(
     gpus: float | None,
     data_is_given: bool,
 ) -> None:
-    """Print where a variant's cost is and how it grows, and write both under ``attribution`` in the results folder.
+    """Print the cost of a variant's modules and its growth, and write both to ``attribution`` in the results folder.
 
     Raises:
-        BenchError: for a variant that the study does not have, or sizes that cannot be measured.
+        BenchError: if the study does not have the variant, or if a size cannot be measured.
     """
     console = console_for_people()
-    known = shaped(what, console, data_is_given=data_is_given)
+    known = shaped(source, console, data_is_given=data_is_given)
     chosen = [pixels(size) for size in sizes] or smaller_sizes(known.input_px)
     with console.status("") as status:
-        made = break_down(
+        breakdown = break_down(
             known.study.cell(variant),
             known.num_classes,
             chosen,
@@ -103,35 +110,37 @@ def cost(
             forwards=forwards,
             tell=status.update,
         )
-    heads, rows = made.shown()
+    heads, rows = breakdown.shown()
     table = table_of(*heads, numeric=heads[1:])
     for row in rows:
         table.add_row(*row)
     height, width = max(chosen, key=math.prod)
     console.print(table)
-    console.print(f"{made.cell.name} at 1×3×{height}×{width} on {made.machine.hardware}.", highlight=False)
+    console.print(f"{breakdown.cell.name} at 1×3×{height}×{width} on {breakdown.machine.hardware}.", highlight=False)
     if forwards:
-        console.print("Times are of modules one by one: what a hook makes wait is in them.", highlight=False)
-    for path in made.write(results / known.folder_name / "attribution", Path(what.path)):
+        console.print(
+            "Each module is timed on its own, so its time includes waits that the timing causes.", highlight=False
+        )
+    for path in breakdown.write(results / known.folder_name / "attribution", Path(source.path)):
         console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def convert(
-    checkpoint: Path, what: Source, variant: str, out: Path, num_classes: int | None, layout: str | None
+    checkpoint: Path, source: Source, variant: str, out: Path, num_classes: int | None, layout: str | None
 ) -> None:
-    """Write ``checkpoint`` as a state dict of a study's variant, and print what was dropped and filled in.
+    """Write ``checkpoint`` as a state dict of a study's variant, and print the tensors that were dropped or filled in.
 
     Raises:
-        BenchError: for a variant that the study does not have, or a key that is not understood.
+        BenchError: if the study does not have the variant, or if a key of the checkpoint is not understood.
     """
-    study = load_study(what.path, what.size)
+    study = load_study(source.path, source.size)
     classes = num_classes or len(study.recipe.data.cls.classes)
     done = convert_file(checkpoint, study.cell(variant).variant, classes, out, layout)
     console = console_for_people()
     console.print(f"{len(done.state)} tensors written to {out}", markup=False, highlight=False)
-    for what_happened, names in (("dropped, never used in forward", done.dropped), ("filled with 0", done.filled)):
+    for fate, names in (("dropped, never used in forward", done.dropped), ("filled with 0", done.filled)):
         if names:
-            console.print(f"{what_happened}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{fate}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _checked_table(rows: Sequence[Checked]) -> Table:

@@ -1,4 +1,4 @@
-"""Commands that read results folders: arguments and output. None needs torch or ray."""
+"""The commands that read results folders: report, compare and export. None of them needs torch or ray."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typer
 from bench.parts import BenchError
 from bench.report.text import plain
 
-SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST is what one commit or host left in it."
+SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST selects the records of one commit or host."
 EXIT_WORSE = 1
-"""Of ``compare --fail-on worse``."""
+"""The exit status of ``compare --fail-on worse`` if B is worse."""
 Folder = Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)]
 
 
@@ -21,7 +21,7 @@ def report(
     figures: Annotated[
         str | None,
         typer.Option(
-            help="svg, pdf or png: write every figure to report/figures too. Needs kaleido and Chrome or Chromium.",
+            help="Write every figure to report/figures too, as svg, pdf or png. Needs kaleido and Chrome or Chromium.",
             show_default=False,
         ),
     ] = None,
@@ -29,21 +29,26 @@ def report(
         bool,
         typer.Option(
             "--watch",
-            help="Serve the page on this machine, and build it anew as records come in, until Ctrl-C. Building takes a "
-            "core for some seconds, which a timing that is taken at that moment may notice.",
+            help="Serve the page on this machine, and rebuild it when records come in, until Ctrl-C. Building takes a "
+            "CPU core for some seconds, which may disturb a timing that runs at the same moment.",
         ),
     ] = False,
     port: Annotated[
-        int | None, typer.Option(help="For --watch; by default any that is free.", min=0, max=65535, show_default=False)
+        int | None,
+        typer.Option(
+            help="With --watch: the port of the page; by default any free one.", min=0, max=65535, show_default=False
+        ),
     ] = None,
     table: Annotated[
         str | None,
-        typer.Option(help="Print one table instead, such as ablation, main, cost or classes.", show_default=False),
+        typer.Option(
+            help="Print one table instead of a report, such as ablation, main, cost or classes.", show_default=False
+        ),
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
-            help="For --table: its columns in order, with commas: variant,miou,boundary_f_3px,latency_s,delta,verdict.",
+            help="With --table: its columns in order, such as variant,miou,boundary_f_3px,latency_s,delta,verdict.",
             show_default=False,
         ),
     ] = None,
@@ -51,22 +56,27 @@ def report(
         str | None,
         typer.Option(
             "--format",
-            help="For --table: markdown (default), latex, html, or csv and json with unrounded numbers in stored "
-            "units. For --methods: markdown or latex.",
+            help="With --table: markdown (default), latex, html, or csv and json with unrounded numbers in stored "
+            "units. With --methods: markdown or latex.",
             show_default=False,
         ),
     ] = None,
     methods: Annotated[
-        bool, typer.Option("--methods", help="Print how the study was made instead, in sentences for a supplement.")
+        bool,
+        typer.Option(
+            "--methods",
+            help="Print the methods of the study instead of a report, as sentences for a paper's supplement.",
+        ),
     ] = False,
     output: Annotated[
-        Path | None, typer.Option(help="For --table and --methods: a file instead of the terminal.", show_default=False)
+        Path | None,
+        typer.Option(help="With --table or --methods: a file to write instead of the terminal.", show_default=False),
     ] = None,
 ) -> None:
-    """Build tables and page anew from a results folder, or print one table.
+    """Rebuild the page and the tables of a results folder, or print one table.
 
-    Reads study.json and records/ and, where they are, artifacts/ and pictures/ (table of images, gallery) and
-    attribution/ (growth of costs). Writes report/ alone. Needs neither torch nor ray.
+    The report is built from study.json and records/ and, if they exist, from artifacts/ and pictures/ (table of images,
+    gallery) and attribution/ (growth of costs). Only report/ is written. Neither torch nor ray is needed.
     """
     if (table is not None) + methods + watch + (figures is not None) > 1:
         raise BenchError("--table, --methods, --watch and --figures exclude each other; choose one")
@@ -89,27 +99,31 @@ def report(
 
 def compare(
     a: Annotated[str, typer.Argument(help=SIDE_HELP, show_default=False)],
-    b: Annotated[str, typer.Argument(help="The same, for the other side; differences are B − A.", show_default=False)],
+    b: Annotated[
+        str, typer.Argument(help="The other side, in the same form; differences are B − A.", show_default=False)
+    ],
     column: Annotated[
         list[str] | None,
         typer.Option(help="A quality to compare, such as boundary_f_3px; by default miou. May be repeated."),
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="terminal, markdown, csv or json.")] = "terminal",
+    form: Annotated[
+        str, typer.Option("--format", help="The output format: terminal, markdown, csv or json.")
+    ] = "terminal",
     output: Annotated[
         Path | None, typer.Option(help="A file to write instead of the terminal.", show_default=False)
     ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
-            help="'worse': exit status 1 if a quality or a speed-up is resolved to be worse in B, a count grew, or "
-            "a trial that A finished fails in B; 2 if that cannot be told.",
+            help="With 'worse', the exit status is 1 if a quality or a speed-up is resolved to be worse in B, if a "
+            "count grew, or if a trial that A finished fails in B; it is 2 if this cannot be decided.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Compare two sets of results: what changed between them, and which differences are resolved.
+    """Compare two sets of results: list the changes between them, and the differences that are resolved.
 
-    A side is a results folder, or the records of one commit or host in it. Reads study.json and records/ alone.
+    A side is a results folder, or the records of one commit or host in it. Only study.json and records/ are read.
     """
     from bench.cli import comparison
 
@@ -125,25 +139,26 @@ def export(
     artifacts: Annotated[
         bool,
         typer.Option(
-            "--artifacts", help="Also counts and predictions of every image, and pictures: the gallery needs them."
+            "--artifacts",
+            help="Also include the counts and predictions of every image, and the pictures, which the gallery needs.",
         ),
     ] = False,
 ) -> None:
-    """Bundle records, report, environment and commands as a zip file for a supplement.
+    """Bundle records, report, environment and commands as a zip file for a paper's supplement.
 
-    Takes study.json, records/, attribution/ and limits along, with --artifacts also artifacts/ and pictures/; logs/
-    stay here. Paths of this machine are replaced. The same results give the same bytes.
+    The file holds study.json, records/, attribution/ and limits, and with --artifacts also artifacts/ and pictures/,
+    but no logs/. Paths of this machine are replaced. The same results give the same bytes.
     """
     from bench.report.supplement import bundle
 
-    made = bundle.export(folder, output, artifacts=artifacts)
-    for note in made.notes:
+    exported = bundle.export(folder, output, artifacts=artifacts)
+    for note in exported.notes:
         _say(note)
-    _say(f"Written: {made.path}")
+    _say(f"Written: {exported.path}")
 
 
 def _write(folder: Path, form: str | None) -> None:
-    """Write the report, and with a format its figures as files."""
+    """Write the report and, if a format is given, its figures as files."""
     from bench.report.page.page import write_report
 
     if form is not None:
@@ -165,7 +180,7 @@ def _table(folder: Path, name: str, columns: str | None, form: str | None) -> st
     from bench.evidence.evidence import evidence_of
     from bench.report.tables import catalogue
 
-    names = [each.strip() for each in columns.split(",")] if columns is not None else []
+    names = [name.strip() for name in columns.split(",")] if columns is not None else []
     return catalogue.written(catalogue.table(evidence_of(folder), name, names), "markdown" if form is None else form)
 
 
@@ -175,12 +190,12 @@ def _methods(folder: Path, form: str | None) -> str:
 
     if form not in (None, "markdown", "latex"):
         raise BenchError(f"--methods is written as markdown or latex, not as {form!r}")
-    said = methods.methods(evidence_of(folder))
-    return methods.as_latex(said) if form == "latex" else methods.as_markdown(said)
+    sentences = methods.methods(evidence_of(folder))
+    return methods.as_latex(sentences) if form == "latex" else methods.as_markdown(sentences)
 
 
 def _give(text: str, output: Path | None) -> None:
-    """To standard output, which holds nothing else, or into a file, in one step."""
+    """Write a text to standard output, which holds nothing else, or to a file in one step."""
     if output is None:
         typer.echo(text, nl=False)
         return

@@ -1,4 +1,4 @@
-"""Commands that time networks, search their limits and take them apart: arguments and exit statuses."""
+"""The arguments and exit statuses of the commands speed, limits and cost, which measure networks without training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import EXIT_INTERRUPTED, EXIT_OPEN, Cpus, Data, Gpus, ResultsRoot, Size, StudyFile
+from bench.cli.options import EXIT_OPEN, Cpus, Data, Gpus, ResultsRoot, Size, StudyFile
 
 
 def speed(
@@ -16,19 +16,22 @@ def speed(
     against: Annotated[
         str | None,
         typer.Option(
-            help="Levels of the other side, such as upsampling=dilated-8; by default the study's own comparisons.",
+            help="The levels of the variant to compare with, such as upsampling=dilated-8; by default the study's own "
+            "comparisons.",
             show_default=False,
         ),
     ] = None,
     variant: Annotated[
-        list[str] | None, typer.Option(help="Only this variant; may be repeated.", show_default=False)
+        list[str] | None,
+        typer.Option(help="A variant to time, instead of all; may be repeated.", show_default=False),
     ] = None,
     px: Annotated[
         list[str] | None,
-        typer.Option(help="Input HEIGHTxWIDTH, by default 512x512; may be repeated.", show_default=False),
+        typer.Option(help="The input, HEIGHTxWIDTH, by default 512x512; may be repeated.", show_default=False),
     ] = None,
     batch: Annotated[
-        list[int] | None, typer.Option(help="Images a call, by default 1; may be repeated.", show_default=False)
+        list[int] | None,
+        typer.Option(help="The number of images in a call, by default 1; may be repeated.", show_default=False),
     ] = None,
     precision: Annotated[
         list[str] | None,
@@ -41,23 +44,28 @@ def speed(
         ),
     ] = None,
     training: Annotated[bool, typer.Option("--training", help="Time training steps instead of forwards.")] = False,
-    seconds: Annotated[float, typer.Option(help="How long each comparison is measured, at least.")] = 10.0,
+    seconds: Annotated[float, typer.Option(help="The least time to measure each comparison, in seconds.")] = 10.0,
     size: Size = None,
     data: Data = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds that one trial may take.", show_default=False)] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="The longest time that one trial may take, in seconds.", show_default=False)
+    ] = None,
     retry: Annotated[
         list[str] | None,
         typer.Option(
-            help="Also repeat trials with this outcome, such as done; not_alone: those left out.", show_default=False
+            help="Run trials with this outcome again, such as done. The value not_alone repeats timings that were left "
+            "out because other work ran on the machine.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
     """Time each variant against the same one with other levels, in turns, and print the ratios with intervals.
 
-    What is finished stays: run it again to go on. Options from --px to --seconds count with --against only.
+    Finished trials stay, so the command can be run again to go on. The options from --px to --training and --seconds
+    only count together with --against.
     """
     from bench.cli import studies, timings
 
@@ -72,32 +80,33 @@ def speed(
             training=training,
             least_s=seconds,
         )
-    made = timings.planned(studies.source(study, size, data, None, False), sweep, results, cpus, gpus)
-    whole, stopped = timings.speed(made, sys.argv, variant or (), timeout_s=timeout, retry=retry or ())
-    if stopped:
-        raise typer.Exit(EXIT_INTERRUPTED)
-    if not whole:
+    study_plan = timings.planned(studies.source(study, size, data, None, False), sweep, results, cpus, gpus)
+    if not timings.speed(study_plan, sys.argv, variant or (), timeout_s=timeout, retry=retry or ()):
         raise typer.Exit(EXIT_OPEN)
 
 
 def limits(
     study: StudyFile,
-    variant: Annotated[str, typer.Argument(help="'baseline', or levels: attention=on,gate=off.", show_default=False)],
-    largest: Annotated[str, typer.Option(help="What is searched: batch or input.")] = "batch",
+    variant: Annotated[
+        str,
+        typer.Argument(help="The variant: 'baseline', or levels such as attention=on,gate=off.", show_default=False),
+    ],
+    largest: Annotated[str, typer.Option(help="The size to search: batch or input.")] = "batch",
     memory_limit: Annotated[
-        str | None, typer.Option(help="Memory that it may take, such as 4GiB; needed on a CPU.", show_default=False)
+        str | None,
+        typer.Option(help="The memory that an attempt may take, such as 4GiB; required on a CPU.", show_default=False),
     ] = None,
-    px: Annotated[str, typer.Option(help="Input HEIGHTxWIDTH while the batch is searched.")] = "512x512",
-    batch: Annotated[int, typer.Option(help="Images while the input is searched.")] = 1,
-    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
-    training: Annotated[bool, typer.Option("--training", help="Fit training steps instead of forwards.")] = False,
+    px: Annotated[str, typer.Option(help="The input, HEIGHTxWIDTH, while the batch is searched.")] = "512x512",
+    batch: Annotated[int, typer.Option(help="The number of images while the input is searched.")] = 1,
+    precision: Annotated[str, typer.Option(help="The precision: float32, bfloat16 or float16.")] = "float32",
+    training: Annotated[bool, typer.Option("--training", help="Run training steps instead of forwards.")] = False,
     size: Size = None,
     data: Data = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
 ) -> None:
-    """Search the largest batch or square input that fits into memory, each attempt in a process of its own."""
+    """Search for the largest batch or square input that fits into memory, each attempt in a process of its own."""
     from bench.cli import studies, timings
 
     source = studies.source(study, size, data, None, False)
@@ -107,24 +116,28 @@ def limits(
 
 def cost(
     study: StudyFile,
-    variant: Annotated[str, typer.Argument(help="'baseline', or levels: attention=on,gate=off.", show_default=False)],
+    variant: Annotated[
+        str,
+        typer.Argument(help="The variant: 'baseline', or levels such as attention=on,gate=off.", show_default=False),
+    ],
     px: Annotated[
         list[str] | None,
         typer.Option(
-            help="Height x width, such as 360x480; once for each size. By default half, 3/4 and all of the study's.",
+            help="A size, HEIGHTxWIDTH, such as 360x480; may be repeated. By default half, three quarters and all of "
+            "the study's input.",
             show_default=False,
         ),
     ] = None,
-    depth: Annotated[int, typer.Option(min=1, help="How deep to look into a slot; 1 is the slots alone.")] = 3,
-    forwards: Annotated[int, typer.Option(min=0, help="Timed forwards at each size; 0 counts only.")] = 5,
+    depth: Annotated[int, typer.Option(min=1, help="The number of levels of modules; 1 lists the slots alone.")] = 3,
+    forwards: Annotated[int, typer.Option(min=0, help="The number of timed forwards at each size; 0 only counts.")] = 5,
     size: Size = None,
     data: Data = None,
     results: ResultsRoot = Path("results"),
     gpus: Gpus = None,
 ) -> None:
-    """Take one variant apart: parameters, MACs, memory and time of every module, and how they grow with the image.
+    """Measure parameters, MACs, memory and time of every module of one variant, and their growth with the image.
 
-    Prints what has 1 % of anything and writes everything as JSON and CSV. Nothing is trained.
+    Modules with at least 1 % of any quantity are printed; all are written as JSON and CSV. Nothing is trained.
     """
     from bench.cli import networks, studies
 

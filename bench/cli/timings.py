@@ -1,4 +1,4 @@
-"""What ``bench speed`` and ``bench limits`` do, apart from their arguments."""
+"""The work of ``bench speed`` and ``bench limits``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bench.protocol.setting import Mode, Setting
 from bench.records.files import write_json
 from bench.run import environment
 from bench.run.limits import Attempt, Question, in_child, search
-from bench.run.plan import Plan, make_plan
 from bench.run.resources import here
+from bench.run.schedule import Schedule, make_schedule
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.speed import Speed
@@ -28,7 +28,7 @@ from bench.study.speed import Speed
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """The options of ``bench speed`` that make a :class:`~bench.study.speed.Speed`; the settings are their product."""
+    """The options of ``bench speed``. Their combinations are the settings of a :class:`~bench.study.speed.Speed`."""
 
     against: str
     px: Sequence[str]
@@ -39,10 +39,11 @@ class Sweep:
     least_s: float
 
     def speed(self) -> Speed:
-        """As a study would write it.
+        """The speed comparisons that these options describe.
 
         Raises:
-            StudyError: for options that cannot be read; ChoiceError: for values that are not allowed.
+            StudyError: if an option cannot be read.
+            ChoiceError: if a value is not allowed.
         """
         settings = tuple(
             Setting(
@@ -62,10 +63,10 @@ class Sweep:
 
 
 def parse_px(text: str) -> tuple[int, int]:
-    """Height and width of ``512x1024``.
+    """The height and width in a text such as ``512x1024``.
 
     Raises:
-        StudyError: for anything else.
+        StudyError: if the text has another form.
     """
     height, _, width = text.partition("x")
     if not (height.isdigit() and width.isdigit()):
@@ -74,10 +75,10 @@ def parse_px(text: str) -> tuple[int, int]:
 
 
 def parse_levels(text: str) -> dict[str, str]:
-    """Factor -> level of ``upsampling=dilated-8,head=fcn``.
+    """Factor -> level, from a text such as ``upsampling=dilated-8,head=fcn``.
 
     Raises:
-        StudyError: for anything else.
+        StudyError: if the text has another form.
     """
     terms = [term.strip().partition("=") for term in text.split(",")]
     if not all(factor and level for factor, _, level in terms):
@@ -85,13 +86,13 @@ def parse_levels(text: str) -> dict[str, str]:
     return {factor: level for factor, _, level in terms}
 
 
-def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Plan:
-    """The plan with the study's own comparisons, or with those of ``sweep`` in a results folder of their own.
+def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Schedule:
+    """The plan with the study's own speed comparisons, or with those of ``sweep`` in a results folder of their own.
 
     Raises:
-        StudyError: for a study without comparisons where none are given.
+        StudyError: if neither the study nor the options have speed comparisons.
     """
-    loaded = load(what)
+    loaded = load(source)
     loaded.dataset.check()
     study = loaded.study
     if sweep is not None:
@@ -100,42 +101,47 @@ def planned(what: Source, sweep: Sweep | None, results: Path, cpus: int | None, 
         raise StudyError(
             f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
         )
-    return make_plan(replace(loaded, study=study), results, here(cpus, gpus))
+    return make_schedule(replace(loaded, study=study), results, here(cpus, gpus))
 
 
 def speed(
-    made: Plan, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
-) -> tuple[bool, bool]:
-    """Run the comparisons of a plan and print them; whether all are done, and whether it was stopped.
+    schedule: Schedule, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
+) -> bool:
+    """Run the speed comparisons of a plan, and print their results.
+
+    Returns:
+        ``True`` if all comparisons are done.
 
     Raises:
-        BenchError: for a variant that is no cell, or whatever makes the study impossible to run.
+        BenchError: if a variant is no cell of the study, or if the study cannot be run.
     """
     from bench.report.tables import published
     from bench.report.tables import speed as report  # plotly takes a second to import, and only this command needs it
 
-    wanted = {made.study.cell(name).name for name in variants}
-    trials = [each for each in made.trials if each.stage == "speed" and (not wanted or each.variant in wanted)]
+    wanted = {schedule.study.cell(name).name for name in variants}
+    trials = [trial for trial in schedule.trials if trial.stage == "speed" and (not wanted or trial.variant in wanted)]
     if not trials:
-        raise StudyError(f"nothing to compare: {', '.join(sorted(wanted))} is the other side itself")
-    ended = studies.run(made, argv, timeout_s=timeout_s, retry=retry, trials=trials)
-    evidence = evidence_of(made.folder)
+        raise StudyError(
+            f"nothing to compare: {', '.join(sorted(wanted))} is the variant that others are compared with"
+        )
+    complete = studies.run(schedule, argv, timeout_s=timeout_s, retry=retry, trials=trials)
+    evidence = evidence_of(schedule.folder)
     console = console_for_people()
     for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):
-        _print_frame(table.drop(columns=["Differs in", "Source", "Known flaw"], errors="ignore"), console)
+        _print_frame(table.without_columns(("differs", "source", "flaw")).printed(), console)
     if evidence.speedups["isolated"].eq(False).any():
-        console.print("What was left out is measured again with --retry not_alone.", highlight=False)
-    return ended
+        console.print("To measure the timings that were left out again, add --retry not_alone.", highlight=False)
+    return complete
 
 
 UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of ``4GiB``.
+    """The number of bytes in a text such as ``4GiB``.
 
     Raises:
-        StudyError: for anything else.
+        StudyError: if the text has another form.
     """
     number, unit = text[:-3], text[-3:]
     if unit not in UNITS or not number.replace(".", "", 1).isdigit():
@@ -155,10 +161,10 @@ def question(
     cpus: int | None,
     gpus: float | None,
 ) -> Question:
-    """The options of ``bench limits`` as plain values.
+    """The question that the options of ``bench limits`` ask.
 
     Raises:
-        BenchError: for options that cannot be read, or a CPU without a memory limit.
+        BenchError: if an option cannot be read, or if there is no memory limit on a CPU.
     """
     if searched not in ("batch", "input"):
         raise StudyError(f"--largest {searched!r}: expected batch or input")
@@ -177,10 +183,10 @@ def question(
 
 
 def limits(question: Question, results: Path) -> None:
-    """Search the largest batch or input, print every attempt, and keep them in the study's results folder.
+    """Search for the largest batch or input, print every attempt, and write them to the study's results folder.
 
     Raises:
-        BenchError: for a variant that the study does not have, or an attempt that fails for another reason.
+        BenchError: if the study does not have the variant, or if an attempt fails for a reason other than memory.
     """
     loaded = load(question.source)
     variant = loaded.study.cell(question.variant).name
@@ -190,27 +196,27 @@ def limits(question: Question, results: Path) -> None:
 
     def attempt(size: int) -> Attempt:
         attempts.append(in_child(question, size))
-        now = attempts[-1]
-        peak = "does not fit" if now.peak_bytes is None else f"fits, {now.peak_bytes / 2**20:.0f} MiB"
+        latest = attempts[-1]
+        peak = "does not fit" if latest.peak_bytes is None else f"fits, {latest.peak_bytes / 2**20:.0f} MiB"
         console.print(f"{question.at(size).name}: {peak}", highlight=False)
-        return now
+        return latest
 
     search(attempt, question.smallest)
-    found = max((each.size for each in attempts if each.fits), default=None)
-    said = "none fits" if found is None else f"the largest that fits is {question.at(found).name}"
+    largest = max((attempt.size for attempt in attempts if attempt.fits), default=None)
+    answer = "none fits" if largest is None else f"the largest that fits is {question.at(largest).name}"
     path = results / loaded.folder_name / f"limits-{question.searched}-{variant}.json"
     write_json(
         {
             "variant": variant,
             "searched": question.searched,
-            "largest": None if found is None else asdict(question.at(found)),
+            "largest": None if largest is None else asdict(question.at(largest)),
             "memory_limit_bytes": question.memory_limit_bytes,
-            "attempts": [asdict(each) for each in attempts],
+            "attempts": [asdict(attempt) for attempt in attempts],
             "environment": environment.describe(question.machine, Path(question.source.path)),
         },
         path,
     )
-    console.print(f"{variant}: {said}. Attempts: {path}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{variant}: {answer}. Attempts: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_frame(table: pd.DataFrame, console: Console) -> None:

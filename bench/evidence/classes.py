@@ -1,4 +1,4 @@
-"""IoU of each class: over seeds, and against the baseline in the same seed."""
+"""The IoU of each class: over seeds, and against the baseline in the same seed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bench.evidence import stats
 from bench.records.results import Results
 
 SCORES = ("variant", "class", "mean", "sd", "n", "planned")
-"""Of :func:`scores`; ``mean`` and ``sd`` are fractions."""
+"""The columns of :func:`scores`; ``mean`` and ``sd`` are fractions."""
 DIFFERENCES = (
     "variant", "label", "class", "delta", "low", "high", "sd", "n", "planned", "p", "p_holm", "verdict", "reason",
 )  # fmt: skip
-"""Of :func:`differences`; ``delta``, ``low``, ``high`` and ``sd`` are fractions."""
+"""The columns of :func:`differences`; ``delta``, ``low``, ``high`` and ``sd`` are fractions."""
 
 
 def scores(results: Results) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def differences(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
     Args:
         names: variant -> its short name.
     """
-    wide = _by_seed(results)
+    wide = _grids(results)
     planned = results.planned("quality")
     nothing = np.full(next(iter(wide.values())).shape if wide else (0, 0), np.nan)
     base = wide.get(results.baseline, nothing)
@@ -63,16 +63,18 @@ VERDICT = ("p_holm", "verdict", "reason")
 
 
 def _judged(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with what Holm's correction over all of its rows leaves of each."""
+    """The table with p-values after Holm's correction over all of its rows, and the verdicts that follow from them."""
     effects = [stats.Effect(*row) for row in table[["delta", "low", "high", "sd", "n", "p"]].itertuples(index=False)]
-    adjusted = stats.holm([each.p for each in effects])
-    said = [stats.verdict(each, p, "higher") for each, p in zip(effects, adjusted, strict=True)]
-    words, reasons = [each.word for each in said], [each.reason for each in said]
-    return table.assign(p_holm=adjusted, verdict=words, reason=reasons)[list(DIFFERENCES)]
+    judged = stats.judged(effects, ["higher"] * len(effects))
+    return table.assign(
+        p_holm=[p_holm for p_holm, _ in judged],
+        verdict=[verdict.word for _, verdict in judged],
+        reason=[verdict.reason for _, verdict in judged],
+    )[list(DIFFERENCES)]
 
 
-def _by_seed(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
-    """Variant -> IoU, seeds x classes, of every variant with a trial done; NaN where there is none."""
+def _grids(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
+    """Variant -> IoU, seeds x classes, for the variants with a trial that is done; NaN where there is no union."""
     known, classes = results.class_iou(), _classes(results)
     seeds = sorted(known["seed"].unique().tolist())
     wide = known.set_index(["variant", "seed", "class"])["iou"]
@@ -83,9 +85,9 @@ def _by_seed(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype
     return found
 
 
-def by_seed(results: Results) -> dict[str, pd.DataFrame]:
-    """Class -> its IoU, seeds x variants with a trial done; NaN where it has no union."""
-    wide = _by_seed(results)
+def iou_by_seed(results: Results) -> dict[str, pd.DataFrame]:
+    """Class -> its IoU, seeds x variants with a trial that is done; NaN where it has no union."""
+    wide = _grids(results)
     return {
         name: pd.DataFrame({variant: own[:, index] for variant, own in wide.items()})
         for index, name in enumerate(_classes(results))
@@ -93,4 +95,4 @@ def by_seed(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def _classes(results: Results) -> list[str]:
-    return [str(name) for name in results.plan["data"]["classes"]]
+    return results.plan.data.classes

@@ -10,15 +10,16 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.speedups import spread
-from bench.protocol.columns import column
-from bench.protocol.setting import Setting
-from bench.protocol.words import NOTHING
 from bench.records.derived import NOISY
+from bench.records.measured import MeasuredCost, MeasuredSpeed
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.study import audit
 
-COLUMNS = ("Compared", "Where", "Difference", "Kind", "Parameters (M)", "MACs (G)", "Share of Δ MACs (%)")
+COUNTS = ("parameters_low", "parameters_high", "macs_low", "macs_high", "macs_share")
+COLUMNS = ("Compared", "Where", "Difference", "Kind", *COUNTS)
+"""Columns of :func:`differences`. Counts are differences: the smallest and the largest of a comparison's pairs.
+``macs_share`` is the fraction of the whole difference in MACs. NaN where nothing is counted."""
 CONFOUNDS = ("undeclared", "environment", "timing")
 """Kinds that no factor is about; timings are those that were not alone, noisy or not steady, of either side."""
 KINDS = (*CONFOUNDS, "declared", "follows")
@@ -29,7 +30,8 @@ ENVIRONMENT = (
 """What trials of two variants should have in common; the versions of packages, too."""
 COMMIT_DIGITS = 12
 """Printed of a commit."""
-Pair = tuple[str, str]
+VariantPair = tuple[str, str]
+"""Two variants that are compared: one, and the other side."""
 
 
 def differences(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
@@ -45,24 +47,24 @@ def differences(results: Results, names: Mapping[str, str], levels: Mapping[str,
     """
     facts = _environments(results.records)
     known = _audited(results)
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, str | float]] = []
     for variant, other in _pairs(results):
         name = names[variant] if other == results.baseline else f"{names[variant]} against {names.get(other, other)}"
         if variant in known and other in known:
             rows += _networks(results, name, variant, other)
         rows += _environment(results, name, facts, variant, other)
     rows += [*_effects(results, facts, levels), *_timings(results, names)]
-    rows.sort(key=lambda row: KINDS.index(row["Kind"]))
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    rows.sort(key=lambda row: KINDS.index(str(row["Kind"])))
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(dict.fromkeys(COUNTS, float))
 
 
-def sentence(results: Results, pairs: Iterable[Pair]) -> str:
+def sentence(results: Results, pairs: Iterable[VariantPair]) -> str:
     """In what the two sides of a comparison differ that no factor between them is about; empty for nothing.
 
     Of one pair, with the share of its difference in MACs.
     """
     known = _audited(results)
-    found = [audit.differences(results.plan["audit"], *pair) for pair in pairs if known.issuperset(pair)]
+    found = [audit.differences(results.plan.audit, *pair) for pair in pairs if known.issuperset(pair)]
     places = [[each.where.replace("_", " ") for each in pair if each.kind == "undeclared"] for pair in found]
     if not any(places):
         return ""
@@ -83,57 +85,50 @@ def in_doubt(table: pd.DataFrame) -> list[str]:
 
 
 def _audited(results: Results) -> set[str]:
-    return set(results.plan.get("audit", {}).get("variants", {}))
+    return set(results.plan.audit.variants)
 
 
-def _pairs(results: Results) -> list[Pair]:
+def _pairs(results: Results) -> list[VariantPair]:
     """Variants that are compared, each with its other side."""
-    cells = [cell for cell in results.plan["cells"] if not cell.get("excluded")]
-    pairs = [(str(cell["variant"]), str(cell.get("against") or results.baseline)) for cell in cells]
+    planned = [trial for trial in results.plan.trials if not trial.excluded]
+    pairs = [(trial.variant, trial.against or results.baseline) for trial in planned]
     return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
 
 
-def _row(compared: str, where: str, difference: str, kind: str, **counts: str) -> dict[str, str]:
-    row = {"Compared": compared, "Where": where, "Difference": difference, "Kind": kind}
-    return dict.fromkeys(COLUMNS, NOTHING) | row | counts
+def _row(compared: str, where: str, difference: str, kind: str, **counts: float) -> dict[str, str | float]:
+    return {"Compared": compared, "Where": where, "Difference": difference, "Kind": kind, **counts}
 
 
-def _networks(results: Results, name: str, variant: str, other: str) -> Iterator[dict[str, str]]:
-    found = audit.differences(results.plan["audit"], variant, other)
+def _networks(results: Results, name: str, variant: str, other: str) -> Iterator[dict[str, str | float]]:
+    found = audit.differences(results.plan.audit, variant, other)
     total = sum(each.macs for each in found)
     for each in found:
         counts = _counts((each.parameters, each.parameters), (each.macs, each.macs))
         if counts and total:
-            counts["Share of Δ MACs (%)"] = f"{100 * each.macs / total:.0f}"
+            counts["macs_share"] = each.macs / total
         yield _row(name, each.where.replace("_", " "), each.what, each.kind, **counts)
 
 
-def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, str]:
-    """Both counts as printed, a range where pairs differ; nothing where there is neither."""
+def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, float]:
+    """The columns of both counts, each a lower and an upper end; nothing where there is neither."""
     if not any((*parameters, *macs)):
         return {}
-    shown = {"parameters": parameters, "macs": macs}
-    return {
-        f"{column(name).label} ({column(name).shown_unit})": " to ".join(
-            dict.fromkeys(f"{value * column(name).scale:+.{column(name).decimals(value)}f}" for value in both)
-        )
-        for name, both in shown.items()
-    }
+    return dict(zip(COUNTS, (*parameters, *macs), strict=False))
 
 
-Facts = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
+Environments = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
 """Variant and stage -> fact -> seed or setting -> what its trial had; several attempts are joined."""
 
 
-def _environments(records: Iterable[Record]) -> Facts:
+def _environments(records: Iterable[Record]) -> Environments:
     found: dict[tuple[str, str], dict[str, dict[Any, str]]] = {}
     told: dict[str, dict[str, str]] = {}
     for record in records:
         trial, environment = record.trial, record.environment
         if (key := repr(environment)) not in told:  # there are few of them
-            told[key] = _told(environment)
-        own = found.setdefault((trial["variant"], trial["stage"]), {})
-        at = (trial.get("seed"), str(trial.get("setting")))
+            told[key] = _told(environment.as_json())
+        own = found.setdefault((trial.variant, trial.stage), {})
+        at = (trial.seed, str(trial.setting))
         for fact, text in told[key].items():
             texts = own.setdefault(fact, {})
             before = texts.get(at)
@@ -150,9 +145,9 @@ def _told(environment: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _differing(results: Results, facts: Facts, variant: str, other: str) -> Iterator[tuple[str, str]]:
+def _differing(results: Results, facts: Environments, variant: str, other: str) -> Iterator[tuple[str, str]]:
     """Where and how the trials of two variants were made in different environments, those of one seed compared."""
-    for stage in results.plan["stages"]:
+    for stage in results.plan.stages:
         ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
             if changes := _changes(theirs.get(fact, {}), ours.get(fact, {})):
@@ -171,22 +166,26 @@ def _changes(before: Mapping[Any, str], now: Mapping[Any, str]) -> str:
     )
 
 
-def _environment(results: Results, name: str, facts: Facts, variant: str, other: str) -> Iterator[dict[str, str]]:
+def _environment(
+    results: Results, name: str, facts: Environments, variant: str, other: str
+) -> Iterator[dict[str, str | float]]:
     for where, what in _differing(results, facts, variant, other):
         yield _row(name, where, what, "environment")
 
 
-def _effects(results: Results, facts: Facts, levels_of: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, str]]:
+def _effects(
+    results: Results, facts: Environments, levels_of: Mapping[str, Mapping[str, str]]
+) -> Iterator[dict[str, str | float]]:
     """What is not declared in the pairs that main effects and interactions are made of."""
-    if "quality" not in results.plan["stages"]:
+    if "quality" not in results.plan.stages:
         return
-    against = results.plan.get("against", {})
+    against = results.plan.against
     if results.baseline in _audited(results):
-        for each in audit.hidden(results.plan["audit"], results.baseline, against):
+        for each in audit.hidden(results.plan.audit, results.baseline, against):
             counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
             yield _row(each.compared, where, each.told, "undeclared", **counts)
     levels = {variant: own for variant, own in levels_of.items() if variant in results.planned("quality")}
-    base = {factor: str(level) for factor, level in results.plan["baseline_levels"].items()}
+    base = {factor: str(level) for factor, level in results.plan.baseline_levels.items()}
     for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
         found: dict[str, list[str]] = {}
         for place, change in chain.from_iterable(_differing(results, facts, *pair) for pair in pairs):
@@ -197,29 +196,32 @@ def _effects(results: Results, facts: Facts, levels_of: Mapping[str, Mapping[str
             yield _row(effect, place, said, "environment")
 
 
-def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
     """Timings that were not alone, noisy or not steady: of a variant, or of either side of a comparison."""
-    sides = {cell["key"]: str(cell["against"]) for cell in results.plan["cells"] if cell.get("against")}
+    sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured
-        if record.status != "done" or trial["stage"] == "quality":
+        if not isinstance(measured, (MeasuredCost, MeasuredSpeed)):
             continue
-        name, where = names[trial["variant"]], "latency"
-        if trial["stage"] == "speed":
-            against = sides[record.cell_key]
+        name, where = names[trial.variant], "latency"
+        if trial.setting:
+            against = sides[record.planned_key]
             name, where = (
                 f"{name} against {names.get(against, against)}",
-                f"times at {Setting(**trial['setting']).name}",
+                f"times at {trial.setting.name}",
             )
-        if measured.get("isolated") is False:
-            reasons = "; ".join(measured.get("isolation", {}).get("reasons", [])) or "no reason is known"
+        if measured.isolated is False:
+            reasons = "; ".join(measured.isolation.reasons) or "no reason is known"
             yield _row(name, where, f"not alone, so left out: {reasons}", "timing")
         elif said := _unsure(measured):
             yield _row(name, where, "; ".join(said), "timing")
 
 
-def _unsure(measured: Mapping[str, Any]) -> list[str]:
-    spreads = [spread(measured[side]) for side in ("latency_s", "against_s") if measured.get(side)]
-    steady = measured.get("steady", measured.get("latency_protocol", {}).get("steady"))
-    noisy = [f"noisy: quartiles {max(spreads):.0%} of the median apart"] if max(spreads, default=0.0) > NOISY else []
-    return [*noisy, *(["not steady after warm-up"] if steady is False else [])]
+def _unsure(measured: MeasuredCost | MeasuredSpeed) -> list[str]:
+    if isinstance(measured, MeasuredSpeed):
+        widest, steady = max(spread(measured.latency_s), spread(measured.against_s)), measured.steady
+    else:
+        widest = spread(measured.latency_s)
+        steady = measured.latency_protocol is None or measured.latency_protocol.steady is not False
+    noisy = [f"noisy: quartiles {widest:.0%} of the median apart"] if widest > NOISY else []
+    return [*noisy, *(["not steady after warm-up"] if not steady else [])]

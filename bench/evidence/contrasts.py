@@ -15,17 +15,19 @@ from bench.records.results import Results
 
 Kind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
 ASKED: tuple[Kind, ...] = ("between levels", "main effect")
-"""Kinds that say what a factor does: they are read first, resolved or not."""
+"""The kinds of contrast that say what a factor does; a reader sees them first, resolved or not."""
 MOST_TOGETHER = 3
-"""Factors of one interaction; of more, nobody can say in words what it means."""
+"""The most factors of one interaction; nobody can say in words what one of more means."""
 
-Setting = tuple[tuple[str, str], ...]
+Combination = tuple[tuple[str, str], ...]
 """A level of every factor, in order of their names."""
+Grid = Mapping[Combination, str]
+"""Combination of levels -> the variant that is trained with it."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference to estimate: variant -> weight, weights adding up to 0.
+    """A comparison of variants, whose difference is to be estimated.
 
     Attributes:
         label: what it is the effect of.
@@ -33,7 +35,7 @@ class Contrast:
             setting of the others, or on average over them; what factors do together beyond what they do in smaller
             numbers.
         variant: the variant that is compared; empty for a factor's effect.
-        weights: variant -> weight.
+        weights: variant -> the weight of its score in the difference; the weights add up to 0.
         factors: those in which the two sides differ.
         pairs: the variants that it sets against each other, one on each side; of an interaction those that differ in
             one of its factors alone.
@@ -48,13 +50,13 @@ class Contrast:
 
 
 def contrasts(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> list[Contrast]:
-    """Variants, levels against levels, simple effects, main effects, interactions of two factors and of three.
+    """All contrasts: of variants, of levels, simple effects, main effects, interactions of two or three factors.
 
     Args:
         names: variant -> its short name.
         levels: variant -> factor -> its level.
     """
-    grid, base = _grid(results, levels), {name: str(level) for name, level in results.plan["baseline_levels"].items()}
+    grid, base = _grid(results, levels), results.plan.baseline_levels
     return [
         *_variants(results, names, levels),
         *_between_levels(results, grid, base),
@@ -76,21 +78,21 @@ def _variants(
             yield Contrast(names[variant], "variant", variant, weights, factors, ((variant, base),))
 
 
-def _between_levels(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
-    """Levels against those that the study names: a control, or the step before."""
-    for factor, others in results.plan.get("against", {}).items():
+def _between_levels(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
+    """The contrasts of a level with the level that the study names for it: a control, or the step before."""
+    for factor, others in results.plan.against.items():
         for level, other in others.items():
             if pairs := list(_corners(grid, {factor: level}, {factor: other})):
                 label = f"{factor}={level} against {other}{_where(results, grid, base, factor, pairs)}"
                 yield Contrast(label, "between levels", "", _weights(pairs, 1), (factor,), _sides(pairs))
 
 
-def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
-    """The levels of the factor in focus against the baseline's, at every other setting of the other factors.
+def _simple_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
+    """The contrasts of the focused factor's levels with the baseline's, at every setting of the other factors.
 
-    At the baseline's own setting they are variants against the baseline.
+    The baseline's own setting is left out: there they are variants against the baseline.
     """
-    focus = results.plan.get("focus")
+    focus = results.plan.focus
     if focus is None:
         return
     for level in (str(each) for each in results.factors[focus] if str(each) != base[focus]):
@@ -101,15 +103,15 @@ def _simple_effects(results: Results, grid: Mapping[Setting, str], base: Mapping
                 yield Contrast(label, "simple effect", "", weights, (focus,), ((variant, other),))
 
 
-def _main_effects(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
-    """A level against the baseline's level of its factor, averaged over the settings of the others that have both.
+def _main_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
+    """The contrasts of a level with the baseline's level of its factor, averaged over the settings that have both.
 
-    Where there is one such setting only, the comparison is a simple effect, or one of two variants and listed as that.
+    With one such setting only, the contrast is a simple effect; if it is listed as one already, it is left out.
     """
     for factor, levels in results.factors.items():
         for level in map(str, levels):
             pairs = list(_corners(grid, {factor: level}, base)) if level != base[factor] else []
-            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.get("focus"))
+            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.focus)
             if pairs and not listed:
                 label = f"{factor}={level}{_where(results, grid, base, factor, pairs)}"
                 kind: Kind = "main effect" if len(pairs) > 1 else "simple effect"
@@ -121,11 +123,15 @@ def _sides(corners: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _where(
-    results: Results, grid: Mapping[Setting, str], base: Mapping[str, str], factor: str, pairs: Sequence[Sequence[str]]
+    results: Results,
+    grid: Grid,
+    base: Mapping[str, str],
+    factor: str,
+    pairs: Sequence[Sequence[str]],
 ) -> str:
-    """``, on average over 2 of 3 settings``: those of the other factors that have both sides, where not all do.
+    """The settings of the other factors that a label names: ``, on average over 2 of 3 settings``.
 
-    Of one setting alone, which it is, unless it is the baseline's.
+    Of a single setting it is the levels, or nothing if they are the baseline's.
     """
     if len(pairs) > 1:
         return ", on average" + _of_all(results, (factor,), len(pairs))
@@ -134,24 +140,24 @@ def _where(
 
 
 def _place(results: Results, factor: str, levels: Mapping[str, str]) -> str:
-    """The levels of the other factors."""
+    """The levels of the other factors, as text."""
     return ", ".join(f"{name}={levels[name]}" for name in results.factors if name != factor)
 
 
-def _levels(grid: Mapping[Setting, str], variant: str) -> dict[str, str]:
+def _levels(grid: Grid, variant: str) -> dict[str, str]:
     return next(dict(setting) for setting, own in grid.items() if own == variant)
 
 
 def _of_all(results: Results, factors: Sequence[str], settings: int) -> str:
-    """`` over 2 of 3 settings`` of the other factors; empty for all of them."""
+    """The number of settings of the other factors, `` over 2 of 3 settings``; empty for all of them."""
     every = prod(len(levels) for name, levels in results.factors.items() if name not in factors)
     return f" over {settings} of {every} settings" if settings < every else ""
 
 
-def _interactions(results: Results, grid: Mapping[Setting, str], base: Mapping[str, str]) -> Iterator[Contrast]:
-    """How much more levels do together than their smaller sets: of two, (ab − b) − (a − neither).
+def _interactions(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
+    """The contrasts of what levels do together beyond what smaller sets of them do: for two, (ab − b) − (a − neither).
 
-    Averaged over the settings of the other factors that have all these levels and the baseline's.
+    They are averaged over the settings of the other factors that have all these levels and the baseline's.
     """
     sets = (combinations(results.factors, count) for count in range(2, MOST_TOGETHER + 1))
     for factors in chain.from_iterable(sets):
@@ -166,10 +172,27 @@ def _interactions(results: Results, grid: Mapping[Setting, str], base: Mapping[s
                 yield Contrast(label, "interaction", "", weights, factors, pairs)
 
 
-def _corners(grid: Mapping[Setting, str], levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
-    """The variants with all of these levels, then with each choice of them put back to the baseline's.
+def squares(
+    results: Results, levels: Mapping[str, Mapping[str, str]], first: str, second: str
+) -> dict[tuple[str, str], list[str]]:
+    """For each pair of levels of two factors: its variants, one for each setting of the other factors.
 
-    One list for every setting of the other factors that has all of them, in the order of :func:`_signs`.
+    Only the settings for which every pair of levels is planned count; without such a setting the result is empty.
+    """
+    settings: dict[tuple[str, ...], dict[tuple[str, str], str]] = {}
+    for variant in results.planned("quality"):
+        own = levels[variant]
+        others = tuple(own[factor] for factor in results.factors if factor not in (first, second))
+        settings.setdefault(others, {})[own[first], own[second]] = variant
+    pairs = list(product(map(str, results.factors[first]), map(str, results.factors[second])))
+    complete = [variants for variants in settings.values() if set(variants) == set(pairs)]
+    return {pair: [variants[pair] for variants in complete] for pair in pairs} if complete else {}
+
+
+def _corners(grid: Grid, levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
+    """For each setting of the other factors: the variant at these levels, then those with subsets of them reset.
+
+    They are reset to the baseline, in the order of :func:`_signs`. A setting that lacks a variant is left out.
     """
     choices = _subsets(levels)
     for setting in grid:
@@ -180,12 +203,12 @@ def _corners(grid: Mapping[Setting, str], levels: Mapping[str, str], base: Mappi
 
 
 def _signs(count: int) -> list[int]:
-    """+ where an even number of ``count`` levels is put back."""
+    """The sign of each corner: plus if an even number of the ``count`` levels is reset to the baseline."""
     return [(-1) ** len(choice) for choice in _subsets(range(count))]
 
 
 def _edges(corners: Sequence[Sequence[str]], count: int) -> tuple[tuple[str, str], ...]:
-    """Every two corners of which the second has one more of ``count`` levels put back."""
+    """All pairs of corners of which the second has one more of the ``count`` levels reset to the baseline."""
     steps = [
         (one, other)
         for (one, fewer), (other, more) in product(enumerate(_subsets(range(count))), repeat=2)
@@ -198,7 +221,7 @@ T = TypeVar("T")
 
 
 def _subsets(of: Iterable[T]) -> list[tuple[T, ...]]:
-    """Smaller ones first."""
+    """All subsets, smaller ones first."""
     every = list(of)
     return list(chain.from_iterable(combinations(every, size) for size in range(len(every) + 1)))
 
@@ -211,11 +234,11 @@ def _weights(corners: Sequence[Sequence[str]], count: int) -> dict[str, float]:
     return weights
 
 
-def _grid(results: Results, levels: Mapping[str, Mapping[str, str]]) -> dict[Setting, str]:
-    """Levels -> variant, of the variants that are trained."""
+def _grid(results: Results, levels: Mapping[str, Mapping[str, str]]) -> dict[Combination, str]:
+    """The variants that are trained, by their levels."""
     planned = results.planned("quality")
     return {tuple(sorted(levels[variant].items())): variant for variant in planned}
 
 
-def _changed(setting: Setting, change: Mapping[str, str]) -> Setting:
+def _changed(setting: Combination, change: Mapping[str, str]) -> Combination:
     return tuple(sorted({**dict(setting), **change}.items()))

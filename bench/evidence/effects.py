@@ -1,7 +1,7 @@
-"""What a study compares: each variant with the baseline and, where the design allows, main effects and interactions.
+"""The effects of a study: the difference of every contrast, with its interval, p-value and verdict.
 
-Each is one contrast a seed, a weighted sum of variants' scores, and then Student-t over seeds: least squares with seed
-blocks would give too narrow an interval for an effect that varies from seed to seed.
+A contrast is computed in each seed, as a weighted sum of variants' scores; Student-t then runs over the seeds. Least
+squares with seed blocks would give too narrow an interval for an effect that varies from seed to seed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COLUMNS = (
     "label", "kind", "factors", "variant", "delta", "low", "high", "sd", "n", "planned", "p", "p_holm", "verdict",
     "reason", "resolvable", "needed", "p_equivalent",
 )  # fmt: skip
-"""Of :func:`effects`. ``factors``: in how many the two sides differ.
+"""The columns of :func:`effects`. ``factors`` is the number of factors in which the two sides differ.
 ``delta``, ``low``, ``high``, ``sd`` and ``resolvable`` are in the stored unit."""
 
 
@@ -42,10 +42,10 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
         raise RecordError(f"{name!r} cannot be judged over seeds: choose a quality column with a better direction")
     seeds = _planned_seeds(results)
     found = [stats.effect(list(values.values())) for values in by_seed(contrasts, results.scores(name))]
-    adjusted = stats.holm([each.p for each in found])
+    judged = stats.judged(found, [definition.better] * len(found))
     alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
-    margin = results.plan.get("margin") if name == JUDGED else None
-    focus = results.plan.get("focus")
+    margin = results.plan.margin if name == JUDGED else None
+    focus = results.plan.focus
     equivalent = stats.holm(
         [
             stats.equivalence(each, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
@@ -53,8 +53,7 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
         ]
     )
     rows = []
-    for contrast, each, p_holm, p_equivalent in zip(contrasts, found, adjusted, equivalent, strict=True):
-        said = stats.verdict(each, p_holm, definition.better)
+    for contrast, each, (p_holm, verdict), p_equivalent in zip(contrasts, found, judged, equivalent, strict=True):
         rows.append(
             {
                 "label": contrast.label,
@@ -64,8 +63,8 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
                 **asdict(each),
                 "planned": len(set.intersection(*(seeds[variant] for variant in contrast.weights))),
                 "p_holm": p_holm,
-                "verdict": said.word,
-                "reason": said.reason,
+                "verdict": verdict.word,
+                "reason": verdict.reason,
                 "resolvable": stats.resolvable(each.sd, each.n, alpha=alpha),
                 "needed": stats.seeds_needed(each.delta, each.sd, alpha=alpha),
                 "p_equivalent": p_equivalent,
@@ -83,20 +82,26 @@ def by_seed(contrasts: Sequence[Contrast], scores: Mapping[str, Mapping[int, flo
     return [_per_seed(contrast, scores) for contrast in contrasts]
 
 
+def mean_by_seed(variants: Sequence[str], scores: Mapping[str, Mapping[int, float]]) -> list[float]:
+    """The mean score of several variants in every seed that all of them have, in order of seed."""
+    sides = [scores.get(variant, {}) for variant in variants]
+    return [sum(side[seed] for side in sides) / len(sides) for seed in sorted(set.intersection(*map(set, sides)))]
+
+
 def _is_claimed(contrast: Contrast, focus: str | None) -> bool:
-    """Whether "it loses nothing" could be said of the contrast."""
+    """Tell if the contrast is one of which a study may claim that it loses nothing."""
     return contrast.kind != "interaction" and (focus is None or contrast.factors == (focus,))
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """Which differences between a variant and the baseline could have been resolved, at the strictest of Holm's steps.
+    """The differences between a variant and the baseline that a study could have resolved, at Holm's strictest step.
 
     Attributes:
-        n: the most common number of seeds; all of this is of the variants that have it, and a spread.
-        pooled: the smallest, from the variants' pooled spread.
-        low: the smallest of the smallest, each from its own spread.
-        high: the largest of them.
+        n: the most common number of seeds; the other attributes are of the variants with so many seeds and a spread.
+        pooled: the smallest resolvable difference, from the pooled spread of the variants.
+        low: the least of the variants' own smallest resolvable differences.
+        high: the greatest of them.
     """
 
     n: int
@@ -106,7 +111,7 @@ class Resolution:
 
 
 def resolution(effects_frame: pd.DataFrame) -> Resolution | None:
-    """Of a study's :func:`effects`; ``None`` where no variant has a spread over seeds."""
+    """The resolution of a study, from its :func:`effects`; ``None`` if no variant has a spread over seeds."""
     judged = effects_frame[(effects_frame["kind"] == "variant") & effects_frame["resolvable"].notna()]
     if judged.empty:
         return None
@@ -119,7 +124,7 @@ def resolution(effects_frame: pd.DataFrame) -> Resolution | None:
 
 
 def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
-    """The contrast in every seed that all its variants have, in order of seed."""
+    """Seed -> the contrast, for the seeds that all its variants have, in order."""
     sides = [scores.get(variant, {}) for variant in contrast.weights]
     common = sorted(set.intersection(*(set(side) for side in sides)))
     differences = [math.fsum(w * scores[variant][seed] for variant, w in contrast.weights.items()) for seed in common]
@@ -129,7 +134,7 @@ def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> 
 
 def _planned_seeds(results: Results) -> dict[str, set[int]]:
     seeds: dict[str, set[int]] = {}
-    for cell in results.plan["cells"]:
-        if cell["stage"] == "quality" and not cell.get("excluded"):
-            seeds.setdefault(cell["variant"], set()).add(int(cell["seed"]))
+    for trial in results.plan.trials:
+        if trial.stage == "quality" and not trial.excluded and trial.seed is not None:
+            seeds.setdefault(trial.variant, set()).add(trial.seed)
     return seeds

@@ -13,9 +13,10 @@ from pathlib import Path
 import pandas as pd
 
 from bench.evidence import classes, confounds, effects, images, published, speedups, variants
-from bench.evidence.confounds import Pair
-from bench.evidence.contrasts import Contrast, contrasts
+from bench.evidence.confounds import VariantPair
+from bench.evidence.contrasts import Contrast, contrasts, squares
 from bench.evidence.effects import Resolution
+from bench.evidence.variants import Front
 from bench.protocol.columns import JUDGED
 from bench.records.results import Results, labels, levels_of, load
 
@@ -63,6 +64,10 @@ class Evidence:
         """The differences that the study could have resolved; ``None`` where no variant has a spread over seeds."""
         return effects.resolution(self.effects)
 
+    def squares(self, first: str, second: str) -> Mapping[tuple[str, str], Sequence[str]]:
+        """For each pair of levels of two factors: its variants, one for each setting of the other factors."""
+        return squares(self.results, self.levels, first, second)
+
     @cached_property
     def variants(self) -> pd.DataFrame:
         """One row a variant: levels, seeds, quality, its difference to the baseline, costs and their ratios.
@@ -75,6 +80,20 @@ class Evidence:
     def best(self, name: str) -> str:
         """The variant that is resolved to be the best by a quality column; empty for none."""
         return variants.best(self.results, name)
+
+    def front(self, cost: str) -> Front:
+        """The variants by mIoU and a column of cost, with their places on the Pareto front."""
+        return variants.front(self.results, cost)
+
+    @cached_property
+    def latency_quartiles(self) -> Mapping[str, tuple[float, float]]:
+        """Variant -> the first and third quartile of its latency in seconds."""
+        return variants.latency_quartiles(self.results)
+
+    @cached_property
+    def most_telling(self) -> Sequence[str]:
+        """The variants with a score: the baseline, then those resolved from it, then the others, each by mean mIoU."""
+        return variants.most_telling(self.results, self.effects)
 
     @cached_property
     def classes(self) -> pd.DataFrame:
@@ -89,7 +108,7 @@ class Evidence:
     @cached_property
     def best_by_class(self) -> Mapping[str, str]:
         """Class -> the variant that is resolved to be the best by its IoU; empty for none."""
-        return variants.best_of_each(classes.by_seed(self.results), "higher")
+        return variants.best_of_each(classes.iou_by_seed(self.results), "higher")
 
     @cached_property
     def images(self) -> pd.DataFrame:
@@ -115,7 +134,17 @@ class Evidence:
         """One row a difference between two compared sides; columns :data:`bench.evidence.confounds.COLUMNS`."""
         return confounds.differences(self.results, self.labels, self.levels)
 
-    def undeclared(self, pairs: Iterable[Pair]) -> str:
+    @property
+    def confounded(self) -> Sequence[str]:
+        """The comparisons whose sides differ beyond the factors, or were measured in different environments."""
+        return confounds.confounded(self.confounds)
+
+    @property
+    def in_doubt(self) -> Sequence[str]:
+        """The variants and comparisons with timings that were not alone, noisy or not steady."""
+        return confounds.in_doubt(self.confounds)
+
+    def undeclared(self, pairs: Iterable[VariantPair]) -> str:
         """What differs between the sides of these pairs beyond the factors, as a sentence; empty for nothing."""
         return confounds.sentence(self.results, pairs)
 

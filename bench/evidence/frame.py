@@ -10,8 +10,8 @@ from pandas.api.types import is_float_dtype
 
 from bench.evidence import speedups
 from bench.parts import nearest
+from bench.protocol.setting import STAGES
 from bench.records.files import RecordError
-from bench.records.forms import STAGES
 from bench.records.results import Results, load
 
 
@@ -39,15 +39,15 @@ def results(*folders: str | Path, stage: str | None = None) -> pd.DataFrame:
         raise RecordError(f"no stage {stage!r}{nearest(stage, STAGES)}; there are {', '.join(STAGES)}")
     loaded = {str(folder): load(folder) for folder in folders}
     for folder, own in loaded.items():
-        if stage is not None and stage not in own.plan["stages"]:
-            planned = ", ".join(own.plan["stages"])
+        if stage is not None and stage not in own.plan.stages:
+            planned = ", ".join(own.plan.stages)
             raise RecordError(f"{folder} plans no trials of {stage}; it has {planned}")
     tables = _tables(loaded, stage)
     return next(iter(tables.values())) if len(tables) == 1 else _together(tables)
 
 
 def _tables(loaded: dict[str, Results], stage: str | None) -> dict[str, pd.DataFrame]:
-    timed = [folder for folder, own in loaded.items() if set(own.plan["stages"]) == {"speed"}]
+    timed = [folder for folder, own in loaded.items() if set(own.plan.stages) == {"speed"}]
     if stage is None and timed and len(timed) < len(loaded):
         raise RecordError(
             f"{', '.join(timed)} has comparisons of speed alone, which have other columns; give it by itself"

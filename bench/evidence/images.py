@@ -16,11 +16,11 @@ import pandas as pd
 
 from bench.evidence import ranks, stats
 from bench.records.files import RecordError, read_arrays
-from bench.records.record import Record
+from bench.records.measured import MeasuredQuality
 from bench.records.results import Results
 
 COLUMNS = ("variant", "label", "images", "n", "planned", "better", "worse", "median", "shift", "low", "high")
-"""Of :func:`comparisons`: ``n`` seeds in common, shares of images, and differences of mIoU as fractions."""
+"""The columns of :func:`comparisons`: ``n`` seeds in common, shares of images, and differences of mIoU as fractions."""
 
 
 SAME = 1e-12
@@ -61,7 +61,7 @@ def comparisons(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
 
 
 def absent(results: Results) -> str:
-    """Why no image can be compared; empty if some can."""
+    """The reason why no image can be compared; empty if some can."""
     files = artifacts(results)
     if not files:
         return "no confusion matrix of an image is here: they lie under artifacts/ of the results folder"
@@ -75,21 +75,18 @@ def absent(results: Results) -> str:
 def artifacts(results: Results) -> dict[str, dict[int, Path]]:
     """Variant -> seed -> the file of its images' counts, of the quality trials whose file is there."""
     found: dict[str, dict[int, Path]] = {}
-    for record in results.records:
-        path = _file(record, results.folder)
-        if path is not None and path.is_file():
-            found.setdefault(str(record.trial["variant"]), {})[int(record.trial["seed"])] = path
+    if results.folder is None:
+        return found
+    for record, measured in results.done(MeasuredQuality):
+        path = results.folder / measured.artifact
+        if path.is_file() and record.trial.seed is not None:
+            found.setdefault(record.trial.variant, {})[record.trial.seed] = path
     return found
 
 
-def _file(record: Record, folder: Path | None) -> Path | None:
-    named = record.measured.get("artifact") if record.trial["stage"] == "quality" else None
-    return None if folder is None or named is None else folder / str(named)
-
-
 def _mean_iou(path: Path, results: Results) -> pd.Series[float]:
-    """mIoU of every image by its name; NaN if all is void."""
-    scores = read_image_scores(path, len(results.plan["data"]["classes"]))
+    """The mIoU of every image by its name; NaN if all its pixels are void."""
+    scores = read_image_scores(path, len(results.plan.data.classes))
     return pd.Series(scores.miou, index=scores.names)
 
 
@@ -102,7 +99,7 @@ LARGEST = 2**53
 
 
 class ImageScores(NamedTuple):
-    """What one trial scored, image by image.
+    """The scores of one trial, image by image.
 
     Attributes:
         names: of the images, each once.
@@ -137,7 +134,7 @@ def read_image_scores(path: Path, classes: int) -> ImageScores:
 
 
 def _problem(images: npt.NDArray[np.generic], confusion: npt.NDArray[np.generic], classes: int) -> str:
-    """What is wrong with the arrays; empty for nothing."""
+    """The fault of the arrays; empty if there is none."""
     if images.ndim != 1 or images.dtype.kind != "U" or len(set(images.tolist())) < len(images):
         return "its images are no list of names, each once"
     if confusion.shape != (len(images), classes, classes):

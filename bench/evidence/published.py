@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.evidence import stats
+from bench.evidence.stats import NAN
 from bench.protocol.columns import ColumnError, column
+from bench.records.plan import Facts, PublishedRows
 from bench.records.results import Results, levels_of
 from bench.study.published.rows import NOT_STATED, matching, other_side
-
-NAN = float("nan")
 
 
 class Counterpart(NamedTuple):
@@ -32,7 +32,7 @@ class Counterpart(NamedTuple):
     other_row: Mapping[str, str] | None
 
 
-def counterparts(results: Results, declared: Mapping[str, Any], name: str) -> Iterator[Counterpart]:
+def counterparts(results: Results, declared: PublishedRows, name: str) -> Iterator[Counterpart]:
     """The rows of ``accuracy``, ``cost`` or ``speed`` that one declaration gives the study's variants."""
     levels = _sides(results)
     by_levels = {tuple(sorted(own.items())): variant for variant, own in levels.items()}
@@ -40,11 +40,11 @@ def counterparts(results: Results, declared: Mapping[str, Any], name: str) -> It
         settings = _settings(declared, levels[variant])
         if settings is None:
             continue
-        other_levels = {**levels[variant], **declared["against"]}
+        other_levels = {**levels[variant], **declared.against}
         other_settings = None if other_levels == levels[variant] else _settings(declared, other_levels)
-        others = None if other_settings is None else matching(declared["system"], other_settings, name)
+        others = None if other_settings is None else matching(declared.system, other_settings, name)
         other = "" if other_settings is None else by_levels.get(tuple(sorted(other_levels.items())), "")
-        for found in matching(declared["system"], settings, name).to_dict("records"):
+        for found in matching(declared.system, settings, name).to_dict("records"):
             row = {str(key): str(value) for key, value in found.items()}
             yield Counterpart(variant, other, row, None if others is None else other_side(row, others, name))
 
@@ -52,35 +52,32 @@ def counterparts(results: Results, declared: Mapping[str, Any], name: str) -> It
 def _sides(results: Results) -> dict[str, dict[str, str]]:
     """Variant -> its levels, of every variant and of every other side that it is timed against."""
     found = levels_of(results)
-    for cell in results.plan["cells"]:
-        if against := cell.get("against"):
-            terms = dict(term.strip().split("=", 1) for term in against.split(",") if "=" in term)
-            found.setdefault(against, {**{name: str(level) for name, level in cell["levels"].items()}, **terms})
+    for trial in results.plan.trials:
+        if trial.against:
+            terms = dict(term.strip().split("=", 1) for term in trial.against.split(",") if "=" in term)
+            found.setdefault(trial.against, {**trial.levels, **terms})
     return found
 
 
-def _settings(declared: Mapping[str, Any], levels: Mapping[str, str]) -> dict[str, str] | None:
-    """What published rows of a variant have; ``None`` where one of its levels has no counterpart."""
-    found: dict[str, str] = dict(declared["settings"])
+def _settings(declared: PublishedRows, levels: Mapping[str, str]) -> dict[str, str] | None:
+    """The settings that published rows of a variant have; ``None`` if one of its levels has no counterpart."""
+    found: dict[str, str] = dict(declared.settings)
     for factor, level in levels.items():
-        if f"{factor}={level}" not in declared["levels"]:
+        if f"{factor}={level}" not in declared.levels:
             return None
-        found |= declared["levels"][f"{factor}={level}"]
+        found |= declared.levels[f"{factor}={level}"]
     return found
 
 
 OURS_TEST = {"test": "whole image", "scales": "single", "flip": "no"}
-"""What :func:`bench.training.inference.predict` does, whatever the recipe."""
-
-
-NAN = float("nan")
+"""How :func:`bench.training.inference.predict` tests, whatever the recipe is."""
 
 
 MATCHED = (
     "system", "variant", "against", "metric", "on", "value", "delta", "mean", "n", "our_delta", "low", "high",
     "agreement", "differs", "not_stated", "flaw", "source",
 )  # fmt: skip
-"""Columns of :func:`matched`."""
+"""The columns of :func:`matched`."""
 
 
 def matched(results: Results) -> pd.DataFrame:
@@ -91,10 +88,10 @@ def matched(results: Results) -> pd.DataFrame:
     """
     scores = _scores(results)
     rows = [
-        _row(results, each["system"], variant, other, row, other_row, scores)
-        for each in results.plan.get("published", [])
+        _row(results, each.system, variant, other, row, other_row, scores)
+        for each in results.plan.published
         for variant, other, row, other_row in counterparts(results, each, "accuracy")
-        if row["class"] == "all" and _is_ours(row["metric"]) and "quality" in results.plan["stages"]
+        if row["class"] == "all" and _is_ours(row["metric"]) and "quality" in results.plan.stages
     ]
     return pd.DataFrame(rows, columns=list(MATCHED))
 
@@ -137,7 +134,7 @@ def on(row: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Differing:
-    """In what a published row's protocol is not ours: its name, the published value, ours."""
+    """The differences of a published row's protocol to ours: name, published value, our value."""
 
     found: tuple[tuple[str, str, str], ...]
 
@@ -151,7 +148,7 @@ class Differing:
 
 
 def compared(results: Results, variant: str, row: Mapping[str, str]) -> Differing:
-    """A published row's protocol against the recipe and the network of a variant."""
+    """Compare a published row's protocol with the recipe and the network of a variant."""
     return Differing(tuple(_compared(results, variant, row)))
 
 
@@ -172,13 +169,13 @@ def _agreement(differing: Differing, delta: float, effect: stats.Effect) -> str:
 
 
 def _compared(results: Results, variant: str, row: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """What of the protocol differs, or is not stated: its name, the published value, ours."""
+    """The parts of the protocol that differ or are not stated: name, published value, our value."""
     plan = results.plan
-    facts = plan.get("audit", {}).get("variants", {}).get(variant, {})
-    recipe = {**plan["recipe"], **facts.get("recipe", {})}
+    facts = plan.audit.variants.get(variant)
+    recipe = {**plan.recipe, **(facts.recipe if facts else {})}
     here = {
-        "data set": ("data", str(plan["data"]["name"])),
-        "classes": ("classes", str(len(plan["data"]["classes"]))),
+        "data set": ("data", plan.data.name),
+        "classes": ("classes", str(len(plan.data.classes))),
         "split": ("split", str(recipe.get("split", NOT_STATED))),
         "backbone": ("backbone", _backbone(facts)),
         "initial weights": ("initial_weights", _initial_weights(facts)),
@@ -194,26 +191,25 @@ def _compared(results: Results, variant: str, row: Mapping[str, str]) -> Iterato
             yield what, row[name], ours
 
 
-def _backbone(facts: Mapping[str, Any]) -> str:
+def _backbone(facts: Facts | None) -> str:
     """``resnet50``, with its width where that is not the usual 64."""
-    part = facts.get("slots", {}).get("backbone")
+    part = facts.slots.get("backbone") if facts else None
     if part is None:
         return NOT_STATED
-    choices = part.get("choices", {})
-    width = choices.get("width", 64)
-    name = f"{part['class'].rpartition('.')[2].lower()}{choices.get('depth', '')}"
+    width = part.choices.get("width", 64)
+    name = f"{part.class_name.rpartition('.')[2].lower()}{part.choices.get('depth', '')}"
     return name if width == 64 else f"{name} of width {width}"
 
 
-def _initial_weights(facts: Mapping[str, Any]) -> str:
-    part = facts.get("slots", {}).get("backbone")
-    if part is None or "weights" not in part.get("choices", {}):
+def _initial_weights(facts: Facts | None) -> str:
+    part = facts.slots.get("backbone") if facts else None
+    if part is None or "weights" not in part.choices:
         return NOT_STATED
-    return "random" if part["choices"]["weights"] is None else "from a file"
+    return "random" if part.choices["weights"] is None else "from a file"
 
 
 def plain(text: str) -> str:
-    """Without case and punctuation: a data set's name is written in several ways."""
+    """Text without case and punctuation, since the name of a data set is written in several ways."""
     return "".join(letter for letter in text.lower() if letter.isalnum())
 
 

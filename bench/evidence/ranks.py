@@ -19,7 +19,7 @@ from scipy import special
 from bench.evidence.stats import ALPHA, NAN, Verdict
 
 MOST_EXACT = 500
-"""Values up to which signed ranks have their exact distribution; beyond, the normal one is within a rank or two."""
+"""Up to this many values signed ranks have their exact distribution; beyond, the normal one is within a rank or two."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,6 @@ class Ratio:
     high: float
     n: int
     p: float = NAN
-
-    @property
-    def half_width(self) -> float:
-        """Half the interval's width, as a share of the ratio."""
-        return (self.high - self.low) / 2 / self.ratio
 
 
 @dataclass(frozen=True)
@@ -85,7 +80,7 @@ def shift_interval(values: Sequence[float] | npt.NDArray[np.float64], *, alpha: 
     means = np.sort(np.concatenate([known[index:] + known[index] for index in range(n)]) / 2)
     centre = float(np.median(means))
     p = min(1.0, 2 * _at_most(n, min(int((means <= 0).sum()), int((means >= 0).sum()))))
-    rank = _critical(n, alpha)
+    rank = _critical_signed_rank(n, alpha)
     if rank == 0:
         return Shift(centre, NAN, NAN, n, p)
     return Shift(centre, float(means[rank - 1]), float(means[-rank]), n, p)
@@ -104,8 +99,8 @@ def ratio_interval(log_ratios: Sequence[float], *, alpha: float = ALPHA) -> Rati
     return Ratio(ratio, low, high, found.n, found.p)
 
 
-def verdict(found: Ratio, adjusted_p: float, comparisons: int, *, alpha: float = ALPHA) -> Verdict:
-    """Better for a ratio resolved above 1, worse for one below.
+def ratio_verdict(found: Ratio, adjusted_p: float, comparisons: int, *, alpha: float = ALPHA) -> Verdict:
+    """The verdict on a ratio: better if it is resolved above 1, worse if below.
 
     Args:
         found: times as fast as the other side.
@@ -127,7 +122,7 @@ def blocks_needed(comparisons: int, *, alpha: float = ALPHA) -> int:
     return math.floor(math.log2(2 * comparisons / alpha)) + 1
 
 
-def _critical(n: int, alpha: float) -> int:
+def _critical_signed_rank(n: int, alpha: float) -> int:
     """The largest c with P(T < c) <= alpha / 2, T the sum of the positive ranks of n values; 0 if there is none."""
     if n > MOST_EXACT:
         mean, sd = _normal(n)
@@ -144,7 +139,7 @@ def _at_most(n: int, t: int) -> float:
 
 
 def _normal(n: int) -> tuple[float, float]:
-    """Mean and standard deviation of T."""
+    """The mean and standard deviation of T."""
     return n * (n + 1) / 4, math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
 
 
@@ -160,7 +155,7 @@ def _distribution(n: int) -> npt.NDArray[np.float64]:
 
 
 MOST_EXACT_PAIRS = 400
-"""Pairs of values up to which rank sums have their exact distribution."""
+"""Up to this many pairs of values rank sums have their exact distribution."""
 
 
 def ratio_of_samples(a: Sequence[float], b: Sequence[float], *, alpha: float = ALPHA) -> Ratio:
@@ -194,7 +189,7 @@ def _rank_sum_at_most(n: int, m: int, u: int) -> float:
 
 
 def _sd(n: int, m: int) -> float:
-    """Standard deviation of U."""
+    """The standard deviation of U."""
     return math.sqrt(n * m * (n + m + 1) / 12)
 
 

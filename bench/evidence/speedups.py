@@ -11,14 +11,16 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence.ranks import Ratio, ratio_interval, verdict
-from bench.evidence.stats import holm
+from bench.evidence.ranks import Ratio, ratio_interval, ratio_verdict
+from bench.evidence.stats import NAN, holm
 from bench.protocol.columns import level_key
+from bench.protocol.setting import Setting
 from bench.records.derived import NOISY, percentile
+from bench.records.measured import MeasuredSpeed
+from bench.records.plan import PlannedTrial
 from bench.records.record import Record
 from bench.records.results import Results
 
-NAN = float("nan")
 NOWHERE = "none in the range"
 """What is said of a ratio that does not cross 1 between the sizes measured."""
 SETTING = ("height", "width", "batch", "precision", "mode", "phase")
@@ -39,14 +41,14 @@ def frame(results: Results) -> pd.DataFrame:
     the verdict is better or worse where its p-value passes Holm's correction over all rows, else not resolved.
     NaN where nothing was measured, or where the timing was not alone; then ``reason`` says so.
     """
-    by_cell: dict[str, list[Record | None]] = {}
+    by_trial: dict[str, list[Record | None]] = {}
     for record in results.records:
-        by_cell.setdefault(record.cell_key, []).append(record)
+        by_trial.setdefault(record.planned_key, []).append(record)
     rows = [
-        _row(cell, record)
-        for cell in results.plan["cells"]
-        if cell["stage"] == "speed" and not cell.get("excluded")
-        for record in by_cell.get(cell["key"], [None])
+        _row(trial, trial.setting, record)
+        for trial in results.plan.trials
+        if trial.setting and not trial.excluded
+        for record in by_trial.get(trial.key, [None])
     ]
     factors = [level_key(name, OWN) for name in results.factors]
     names = ["variant", "against", *factors, *SETTING, "status", "reason", "device", *MEASURED]
@@ -61,7 +63,7 @@ def _judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield row
             continue
         found: Ratio = row["found"]
-        said = verdict(found, p_holm, compared)
+        said = ratio_verdict(found, p_holm, compared)
         values = {name: getattr(found, name) for name in ("ratio", "low", "high", "p")}
         yield {**row, **values, "p_holm": p_holm, "verdict": said.word, "verdict_reason": said.reason}
 
@@ -123,33 +125,39 @@ def crossings_in_words(comparisons: pd.DataFrame) -> str:
     return "; ".join(map(_spell, crossings(points))) or NOWHERE if len(points) > 1 else ""
 
 
-def _row(cell: Mapping[str, Any], record: Record | None) -> dict[str, Any]:
+def _row(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "variant": cell["variant"],
-        "against": cell["against"],
-        **{level_key(name, OWN): level for name, level in cell["levels"].items()},
-        **{name: cell["setting"][name] for name in SETTING},
+        "variant": trial.variant,
+        "against": trial.against,
+        **{level_key(name, OWN): level for name, level in trial.levels.items()},
+        **{name: getattr(setting, name) for name in SETTING},
         "status": "missing" if record is None else record.status,
-        "reason": (record.outcome.get("reason") if record else None) or "",
-        "device": record.environment.get("hardware", "") if record else "",
+        "reason": (record.outcome.reason if record else None) or "",
+        "device": (record.environment.hardware if record else None) or "",
     }
-    if record is None or record.status != "done":
+    measured = record.measured if record else None
+    if not isinstance(measured, MeasuredSpeed):
         return row
-    measured = record.measured
-    row |= {"isolated": measured["isolated"], "steady": measured["steady"], "blocks": len(measured["log_ratios"])}
-    if not measured["isolated"]:
-        return {**row, "reason": "; ".join(measured["isolation"]["reasons"])}
-    seconds = {side: statistics.median(measured[side]) for side in ("latency_s", "against_s")}
-    steps = {f"{name}_s": statistics.median(all_s) for name, all_s in measured["step_s"].get("ours", {}).items()}
+    row |= {"isolated": measured.isolated, "steady": measured.steady, "blocks": len(measured.log_ratios)}
+    if not measured.isolated:
+        return {**row, "reason": "; ".join(measured.isolation.reasons)}
+    samples_s = {"latency_s": measured.latency_s, "against_s": measured.against_s}
+    seconds = {side: statistics.median(samples) for side, samples in samples_s.items()}
+    steps = {f"{name}_s": statistics.median(all_s) for name, all_s in measured.step_s.get("ours", {}).items()}
     return {
         **row,
         **seconds,
         **steps,
-        "found": ratio_interval(measured["log_ratios"]),
-        "images_per_s": cell["setting"]["batch"] / seconds["latency_s"],
-        "against_images_per_s": cell["setting"]["batch"] / seconds["against_s"],
-        "noisy": max(spread(measured[side]) for side in seconds) > NOISY,
+        "found": ratio_interval(measured.log_ratios),
+        "images_per_s": setting.batch / seconds["latency_s"],
+        "against_images_per_s": setting.batch / seconds["against_s"],
+        "noisy": max(map(spread, samples_s.values())) > NOISY,
     }
+
+
+def setting_of(row: Mapping[Any, Any]) -> Setting:
+    """The setting that a row of :func:`frame` was timed at."""
+    return Setting(**{name: row[name] for name in SETTING})
 
 
 def spread(samples: Sequence[float]) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import optimize, special
 
 ALPHA = 0.05
-"""Of verdicts and intervals: two-sided, so intervals cover 95 %."""
+"""The level of verdicts and intervals: it is two-sided, so intervals cover 95 %."""
 
 
 POWER = 0.8
@@ -24,7 +24,7 @@ POWER = 0.8
 
 
 LEAST_ALPHA_OF_TWO = 5e-5
-"""Of a thousand comparisons at 5 %: down to it the smallest resolvable difference of two pairs has six digits."""
+"""The level of a thousand comparisons at 5 %; down to it a resolvable difference of two pairs has six digits."""
 
 
 NO_SPREAD = 1e-12
@@ -60,10 +60,15 @@ class Effect:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a comparison says, and why when it says nothing."""
+    """The verdict of a comparison, and the reason if it is not resolved."""
 
     word: Word
     reason: str = ""
+
+
+def quotient(value: float, other: float) -> float:
+    """One value over another; NaN over 0, which a peak of memory may have as its lower bound."""
+    return value / other if other else NAN
 
 
 def effect(differences: Sequence[float], *, alpha: float = ALPHA) -> Effect:
@@ -227,7 +232,7 @@ def pooled_sd(spreads: Iterable[tuple[float, int]]) -> float:
 def verdict(
     compared: Effect, adjusted_p: float, better: Literal["higher", "lower"], *, alpha: float = ALPHA
 ) -> Verdict:
-    """Better, worse or not resolved.
+    """The verdict on a difference: better, worse or not resolved.
 
     Args:
         compared: the difference to the other side.
@@ -246,6 +251,26 @@ def verdict(
         inside = compared.low <= 0 <= compared.high
         return Verdict("not resolved", "" if inside else "not after Holm")
     return Verdict("better" if (compared.delta > 0) == (better == "higher") else "worse")
+
+
+def judged(effects: Sequence[Effect], better: Sequence[Literal["higher", "lower"]]) -> list[tuple[float, Verdict]]:
+    """For each effect: its p-value after Holm's correction over all of them, and its verdict.
+
+    Args:
+        effects: everything that is judged side by side.
+        better: for each effect, whether higher or lower values are better.
+    """
+    adjusted = holm([effect.p for effect in effects])
+    return [
+        (p_holm, verdict(effect, p_holm, direction))
+        for effect, p_holm, direction in zip(effects, adjusted, better, strict=True)
+    ]
+
+
+def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
+    """The mean of the values and both ends of its Student-t 95 % interval; NaN where n does not allow it."""
+    found = effect(list(values))
+    return found.delta, found.low, found.high
 
 
 def _critical(n: int, alpha: float) -> float:

@@ -1,9 +1,10 @@
-"""The numbers of every variant: quality with its difference to the baseline, and cost with its ratio."""
+"""The numbers of every variant: quality with its difference to the baseline, cost with its ratio, and who is best."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,16 @@ import pandas as pd
 from bench.evidence import stats
 from bench.protocol.columns import COLUMNS, JUDGED, column, level_key
 from bench.protocol.words import tally
+from bench.records.derived import percentile
 from bench.records.files import RecordError
+from bench.records.measured import MeasuredCost
 from bench.records.results import Results, records
 
 COST = tuple(name for name, each in COLUMNS.items() if each.stage == "cost")
 
 
 BOUNDARY = "boundary_f_3px"
-"""Shown beside it where it was measured: mIoU hardly sees a boundary that is three pixels off."""
+"""The boundary score that stands beside mIoU if it was measured: mIoU hardly sees a boundary three pixels off."""
 
 
 TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
@@ -26,7 +29,7 @@ TIMED = ("latency_s", "peak_bytes", "train_peak_bytes", "train_rest_bytes")
 
 def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
     """One row a variant in the study's order: levels, n, means, standard deviations, Δ, costs and their ratios to the
-    baseline; unrounded and in stored units, NaN where nothing was measured. What the CSV holds.
+    baseline. The numbers are unrounded and in stored units; NaN where nothing was measured.
 
     Args:
         effects: the differences to the baseline, as :func:`bench.evidence.effects.effects`.
@@ -38,8 +41,8 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
     need_one_device(results)
     frame = results.frame()
     by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
-    timed = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
-    isolated = {record.trial["variant"]: record.measured.get("isolated") for record in timed}
+    timed = [r for r in results.records if r.trial.stage == "cost" and r.status == "done"]
+    isolated = {record.trial.variant: record.measured.isolated for record in timed}
     rows: list[dict[str, Any]] = []
     measured = [name for name, each in results.columns.items() if each.stage == "quality"]
     trials = dict(list(frame[frame["status"] != "excluded"].groupby(["variant", "stage"], sort=False)))
@@ -67,11 +70,11 @@ def need_one_device(results: Results) -> None:
         RecordError: naming them.
     """
     for stage in ("cost", "speed"):
-        timed = [r.environment for r in results.records if r.trial["stage"] == stage and r.status == "done"]
-        found = sorted({str(each.get("hardware") or each.get("device")) for each in timed})
+        timed = [r.environment for r in results.records if r.trial.stage == stage and r.status == "done"]
+        found = sorted({str(environment.hardware or environment.device) for environment in timed})
         if len(found) > 1:
             raise RecordError(
-                f"{results.plan['name']}: latencies of different devices in one comparison: {'; '.join(found)}; keep "
+                f"{results.plan.name}: latencies of different devices in one comparison: {'; '.join(found)}; keep "
                 f"the {stage} records of one of them in this folder and run the missing {stage} trials there"
             )
 
@@ -83,11 +86,11 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
 
 
 OWN = frozenset({"variant", "is_baseline", "n", "planned", "outcomes", "cost_outcome", "isolated", "delta", "verdict"})
-"""Names of columns that a factor could have too."""
+"""The names of columns that a factor could have too."""
 
 
-NOT_COMPARED = dict.fromkeys(DELTA, float("nan")) | {"n": 0, "verdict": "", "reason": ""}
-"""What the baseline has in these columns."""
+NOT_COMPARED = dict.fromkeys(DELTA, stats.NAN) | {"n": 0, "verdict": "", "reason": ""}
+"""The baseline's values in these columns."""
 
 
 def _quality(planned: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def _quality(planned: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
 
 def _cost(planned: pd.DataFrame) -> dict[str, Any]:
     done = planned[planned["status"] == "done"]
-    costs = {name: float(done[name].iloc[0]) if len(done) else float("nan") for name in COST}
+    costs = {name: float(done[name].iloc[0]) if len(done) else stats.NAN for name in COST}
     return {"cost_outcome": tally(planned["status"]), **costs}
 
 
@@ -115,8 +118,8 @@ def _ratios(table: pd.DataFrame, name: str) -> pd.Series[float]:
     if name in TIMED:
         values = values.mask(table["isolated"].eq(False).astype(bool))
     base = values[table["is_baseline"].astype(bool)]
-    reference = float(base.iloc[0]) if len(base) else float("nan")
-    return values / reference if reference else values * float("nan")
+    reference = float(base.iloc[0]) if len(base) else stats.NAN
+    return values / reference if reference else values * stats.NAN
 
 
 def best(results: Results, name: str) -> str:
@@ -126,7 +129,7 @@ def best(results: Results, name: str) -> str:
     seed is a comparison that is not resolved.
     """
     better = column(name).better
-    return best_of_each({name: _by_seed(results, name)}, better)[name] if better is not None else ""
+    return best_of_each({name: _seeds_by_variants(results, name)}, better)[name] if better is not None else ""
 
 
 def best_of_each(columns: Mapping[str, pd.DataFrame], better: Literal["higher", "lower"]) -> dict[str, str]:
@@ -158,6 +161,97 @@ def best_of_each(columns: Mapping[str, pd.DataFrame], better: Literal["higher", 
     return {name: first[name] if name in first and name not in beaten else "" for name in columns}
 
 
-def _by_seed(results: Results, name: str) -> pd.DataFrame:
-    """Seeds x variants that have a value."""
+def _seeds_by_variants(results: Results, name: str) -> pd.DataFrame:
+    """A quality column, seeds x the variants that have a value."""
     return pd.DataFrame(results.scores(name))
+
+
+Place = Literal["on", "on, uncertain", "off, uncertain", "off"]
+ON: Final = "on"
+MAYBE_ON: Final = "on, uncertain"
+MAYBE_OFF: Final = "off, uncertain"
+OFF: Final = "off"
+"""A variant's place: on the Pareto front of means, or beaten; uncertain where the seeds do not settle it."""
+
+
+MOST_JUDGED = 60
+"""Up to this many variants it is asked how certain their places on the front are, since each is compared with each."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """The variants by mIoU and one cost, those alone that have both.
+
+    Attributes:
+        costs: variant -> its cost in the stored unit.
+        scores: variant -> seed -> mIoU, a fraction.
+        places: variant -> its place on the Pareto front of mean mIoU.
+    """
+
+    costs: Mapping[str, float]
+    scores: Mapping[str, Mapping[int, float]]
+    places: Mapping[str, Place]
+
+
+def front(results: Results, cost: str) -> Front:
+    """The Pareto front of mIoU over a cost; a timing or memory that was not measured alone is left out."""
+    frame = results.frame()
+    not_alone = _not_alone(results) if cost in ("latency_s", "peak_bytes") else []
+    comparable = frame[(frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(not_alone)]
+    costs = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
+    scores = {variant: own for variant, own in results.scores(JUDGED).items() if variant in costs}
+    return Front(costs, scores, places(costs, scores))
+
+
+def _not_alone(results: Results) -> list[str]:
+    """The variants whose cost was measured while other work may have shared the machine."""
+    cost_records = (record for record in results.records if record.trial.stage == "cost")
+    return [record.trial.variant for record in cost_records if record.measured.isolated is False]
+
+
+def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]) -> dict[str, Place]:
+    """Variant -> its place on the Pareto front of mean scores, one of :data:`ON` and what follows it.
+
+    On it is what no variant of the same or a lower cost equals or beats. A place is certain if the paired 95 % interval
+    of every difference that makes it one, or of one difference that makes it none, leaves 0 out; costs count as exact.
+    Of more than :data:`MOST_JUDGED` variants only the place by means is given.
+
+    Args:
+        costs: variant -> cost.
+        scores: variant -> seed -> score, higher is better.
+    """
+    means = {variant: sum(own.values()) / len(own) for variant, own in scores.items()}
+    found: dict[str, Place] = {}
+    for variant in scores:
+        rivals = [
+            other for other in scores
+            if other != variant and (costs[other], -means[other]) != (costs[variant], -means[variant])
+            and costs[other] <= costs[variant]
+        ]  # fmt: skip
+        on = all(means[variant] > means[other] for other in rivals)
+        if len(scores) > MOST_JUDGED:
+            found[variant] = ON if on else OFF
+            continue
+        effects = [_paired(scores[variant], scores[other]) for other in rivals]
+        clear = [each.p < stats.ALPHA and (each.delta > 0) == on for each in effects]
+        certain = all(clear) if on else any(clear)
+        found[variant] = (ON if certain else MAYBE_ON) if on else (OFF if certain else MAYBE_OFF)
+    return found
+
+
+def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Effect:
+    common = sorted(set(a) & set(b))
+    return stats.paired([a[seed] for seed in common], [b[seed] for seed in common])
+
+
+def latency_quartiles(results: Results) -> dict[str, tuple[float, float]]:
+    """Variant -> the first and third quartile of its latency in seconds."""
+    samples = {record.trial.variant: measured.latency_s for record, measured in results.done(MeasuredCost)}
+    return {variant: (percentile(own, 0.25), percentile(own, 0.75)) for variant, own in samples.items()}
+
+
+def most_telling(results: Results, effects: pd.DataFrame) -> list[str]:
+    """The variants with a score: the baseline, then those resolved from it, then the others, each by mean mIoU."""
+    means = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores(JUDGED).items()}
+    resolved = set(effects.loc[effects["verdict"] != "not resolved", "variant"])
+    return sorted(means, key=lambda name: (name != results.baseline, name not in resolved, -means[name]))

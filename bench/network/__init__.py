@@ -1,4 +1,4 @@
-"""The networks that a study varies: components, their composition, losses and weights."""
+"""Networks, which studies vary: their components, their composition, losses and weights."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Controls that have to be computed: what else could explain a difference, held beside the component itself."""
+"""Computed controls: components that test another explanation of a difference than the component in question."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from bench.network.model import SegModel, Variant
 from bench.parts import ChoiceError, Part
 
 TOLERANCE = 0.01
-"""How far a matched head's number of parameters may be off, as a share."""
+"""The share by which the number of parameters of a matched head may differ."""
 
 
 def matched_head(control: Part[Any], variant: Variant, num_classes: int, *, choice: str = "width") -> Part[Any]:
-    """The head ``control``, made so wide that it has as many parameters as ``variant``'s head in its place.
+    """The head ``control``, widened until it has as many parameters in the variant as the variant's own head.
 
-    Attention adds convolutions besides itself: dual attention has 14.5 million parameters more than the plain head at
-    2048 channels, and 0.3 million of them are attention. With its gamma frozen the convolutions stay, and so does the
-    cost of the attention; a plain head of matched size shows what the parameters alone are worth.
+    Attention comes with additional convolutions: at 2048 channels, dual attention has 14.5 million parameters more than
+    the plain head, of which only 0.3 million belong to the attention. With a frozen gamma, these convolutions and the
+    cost of the attention remain. A plain head of the same size shows the effect of the parameters alone.
 
     >>> matched_head(part(FCNHead), Variant(part(ResNet, output_stride=8), part(DualAttentionHead), losses=…), 19)
     FCNHead(width=1298, dropout=0.1)
 
     Args:
         control: the head to widen; its other choices stay.
-        variant: whose head to match. Nothing is computed: both are built on the meta device.
-        num_classes: K.
-        choice: the whole number that is searched for; more of it must mean more parameters.
+        variant: the variant whose head is matched. Both heads are built on the meta device, so this is fast.
+        num_classes: the number of classes.
+        choice: the choice to search, a whole number; a larger number must mean more parameters.
 
     Raises:
-        ChoiceError: for a control without that choice, or one that cannot be made to match.
+        ChoiceError: if the control does not have the choice, or if no value of it matches.
     """
     with torch.device("meta"):
         model = SegModel(variant, num_classes)
@@ -56,7 +56,7 @@ def matched_head(control: Part[Any], variant: Variant, num_classes: int, *, choi
 
 
 def _nearest(size: Callable[[int], int], target: int) -> int:
-    """Where ``size``, which grows, comes nearest to ``target``."""
+    """The whole number at which the increasing function ``size`` is nearest to ``target``."""
     high = 1
     while size(high) < target:
         high *= 2

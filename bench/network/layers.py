@@ -1,4 +1,4 @@
-"""Building blocks that several components share. Shapes ``N C H W``."""
+"""Building blocks that several components share. Feature maps are ``N C H W``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.parts import BenchError, Level, Levels
 
 
 def resize(x: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
-    """Bilinear resize to ``size`` = (height, width): the only interpolation in the harness."""
+    """The map resized bilinearly to ``size`` = (height, width). All interpolation in the harness uses this function."""
     height, width = int(size[0]), int(size[1])
     if (height, width) == tuple(x.shape[-2:]):
         return x
@@ -24,7 +24,7 @@ def resize(x: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
 
 
 class Resize(nn.Module):
-    """A :func:`resize` inside a component; :class:`~bench.network.model.SegModel` sets one convention for all."""
+    """The function :func:`resize` as a module. :class:`~bench.network.model.SegModel` sets its convention."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,21 +35,21 @@ class Resize(nn.Module):
 
 
 def widened(x: Tensor) -> Tensor:
-    """``x`` in float32, or as it is if it is that wide already."""
+    """The tensor in float32, or unchanged if its type is at least that wide."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def without_autocast(x: Tensor) -> torch.autocast:
-    """A context without casts on the device of ``x``, for sums of products that half precision cannot hold.
+    """A context without autocast on the device of ``x``, for sums of products that half precision cannot hold.
 
-    Under autocast a float32 operand alone is not enough: the product itself would be done in half precision.
+    Under autocast, float32 operands alone are not enough, because the product itself would use half precision.
     """
     device = x.device.type
     return torch.autocast(device if is_autocast_available(device) else "cpu", enabled=False)
 
 
 def conv_norm_relu(in_channels: int, out_channels: int, kernel: int, *, dilation: int = 1) -> nn.Sequential:
-    """Convolution without bias that keeps the size, batch normalisation, ReLU."""
+    """A convolution without bias that keeps the size, followed by batch normalisation and ReLU."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=dilation, bias=False),
@@ -60,14 +60,14 @@ def conv_norm_relu(in_channels: int, out_channels: int, kernel: int, *, dilation
 
 @contextlib.contextmanager
 def own_draws(name: str) -> Iterator[None]:
-    """Initial weights drawn inside neither use nor move the random stream outside.
+    """Inside the block, draw initial weights from a stream of its own, which leaves the outer random stream unchanged.
 
-    An optional module, or one whose shape depends on a choice, is built inside; then every other tensor of its
-    component starts out bit-identical with and without it.
+    An optional module, or one whose shape depends on a choice, is built in such a block, so that all other tensors of
+    the component start out bit-identical with and without it.
     """
     outside = torch.get_rng_state()
     digest = hashlib.sha256(f"{torch.initial_seed()}/{name}".encode()).digest()
-    # Weights are drawn on the CPU; torch.manual_seed would note down a stack trace for each GPU that might come.
+    # Weights are drawn on the CPU. torch.manual_seed would also record a stack trace for each GPU to be seeded later.
     torch.default_generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
     try:
         yield
@@ -76,14 +76,14 @@ def own_draws(name: str) -> Iterator[None]:
 
 
 class WiringError(BenchError, ValueError):
-    """Neighbouring components that do not fit: too few levels, a wrong stride."""
+    """Neighbouring components that do not fit together, for example because of too few levels or a wrong stride."""
 
 
 def need_levels(owner: nn.Module, levels: Levels, count: int, remedy: str) -> None:
     """Reject a pyramid of fewer than ``count`` levels.
 
     Raises:
-        WiringError: naming what was got, what is needed and the remedy.
+        WiringError: if there are fewer; the message names the levels, the needed number and the remedy.
     """
     if len(levels) < count:
         raise WiringError(
@@ -96,7 +96,7 @@ def need_stride(owner: nn.Module, level: Level, allowed: Sequence[int], remedy: 
     """Reject a map whose stride is not one of ``allowed``.
 
     Raises:
-        WiringError: naming what was got, what is allowed and the remedy.
+        WiringError: if it is not; the message names the stride, the allowed ones and the remedy.
     """
     if level.stride not in allowed:
         raise WiringError(
@@ -106,10 +106,10 @@ def need_stride(owner: nn.Module, level: Level, allowed: Sequence[int], remedy: 
 
 
 class BoundaryFusion(nn.Module):
-    """Adds a boundary map to the features just before a head's classifier; the identity for ``boundary=None``.
+    """The addition of a boundary map to the features before a head's classifier; the identity without a boundary map.
 
-    The map is resized to the features and embedded by a 1x1 convolution, so "gate on" is defined for every head; only
-    ASPP has the branch of its own that Gated-SCNN describes.
+    The map is resized to the features and embedded by a 1x1 convolution, so that every head can use a shape stream.
+    Only ASPP has the separate branch that Gated-SCNN describes.
     """
 
     def __init__(self, channels: int, boundary: Level | None) -> None:
@@ -128,10 +128,11 @@ class BoundaryFusion(nn.Module):
 
 
 def draw_by_name(network: nn.Module) -> None:
-    """Normal convolutions, std sqrt(2 / (k * k * out)) as in PyTorch-Encoding; normalisation starts at 1 and 0.
+    """Draw the weights of convolutions from a normal distribution, std sqrt(2 / (k * k * out)) as in PyTorch-Encoding.
 
-    Each convolution draws from a stream of its own name, so tensors that two configurations share start out alike.
-    There is nothing to draw on the meta device, where a draw would load torch's compiler.
+    Normalisation keeps its initial weights of 1 and biases of 0. Each convolution draws from a stream that depends on
+    its name, so that tensors which two configurations share start out equal. Nothing is drawn on the meta device, where
+    a draw would load torch's compiler.
     """
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
@@ -144,7 +145,7 @@ def need_coarser_levels(owner: nn.Module, levels: Levels) -> None:
     """Reject a pyramid whose last three levels do not become coarser.
 
     Raises:
-        WiringError: for fewer than three levels, or three that leave nothing to upsample.
+        WiringError: if there are fewer than three levels, or if the last three leave nothing to upsample.
     """
     need_levels(owner, levels, 3, "take a backbone with more stages")
     strides = tuple(level.stride for level in levels[-3:])

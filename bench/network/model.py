@@ -1,4 +1,4 @@
-"""Variant and SegModel: five slots, one resize convention, one forward contract.
+"""Variant and SegModel: a network of five slots with one resize convention, and its forward contract.
 
 Shapes: image ``N 3 H W`` (normalised), logits ``N K H W``, boundary logits ``N 1 H W``; ``K`` classes.
 """
@@ -23,13 +23,13 @@ CONVENTIONS = ("align_corners", "logits_align_corners")
 
 
 class Output(NamedTuple):
-    """What a segmentation network says about a batch.
+    """The output of a segmentation network for a batch.
 
     Attributes:
-        logits: class logits at image size, ``N K H W``.
-        aux: supervised side outputs by name: logits at image size (``pam``, ``cam``, ``c4``) or a vector an image
-            (``presence``, ``N K``). Empty when auxiliaries are off.
-        boundary: boundary logits at image size, ``N 1 H W``; ``None`` without a shape stream.
+        logits: the class logits at image size, ``N K H W``.
+        aux: the supervised side outputs by name: logits at image size (``pam``, ``cam``, ``c4``), or a vector for each
+            image (``presence``, ``N K``). Empty if side outputs are off.
+        boundary: the boundary logits at image size, ``N 1 H W``; ``None`` without a shape stream.
     """
 
     logits: Tensor
@@ -42,16 +42,17 @@ class Variant:
     """A segmentation network as Parts, not yet built.
 
     Attributes:
-        backbone: features C1 … C5 from the image.
+        backbone: the backbone, which computes features C1 … C5 from the image.
         head: the decode head.
-        neck: what stands between backbone and head; ``None`` passes the backbone's features on.
+        neck: the component between backbone and head; ``None`` passes the backbone's features on.
         auxiliary: a head on the backbone's C4, used in training only.
-        shape_stream: boundary logits and a boundary map for the head, from image and backbone features.
-        losses: loss terms (:mod:`bench.network.losses.segmentation`).
+        shape_stream: the component that computes boundary logits, and a boundary map for the head, from image and
+            features.
+        losses: the loss terms (:mod:`bench.network.losses.segmentation`).
         align_corners: the resize convention of the whole network.
         logits_align_corners: the convention of the last resize; ``None`` is ``align_corners``.
-        whole: any ``nn.Module`` with ``forward(image) -> logits`` that stands for a whole network, in place of the
-            slots. Its constructor takes the number of classes as its one fact.
+        whole: a whole network in place of the slots: any ``nn.Module`` with ``forward(image) -> logits`` whose
+            constructor takes the number of classes as its only positional parameter.
     """
 
     backbone: Part[Any] | None = None
@@ -85,7 +86,7 @@ class Variant:
         return {slot: part for slot, part in named.items() if part is not None}
 
     def describe(self) -> dict[str, Any]:
-        """The Variant as JSON-ready data, every choice resolved."""
+        """The Variant as JSON-ready data, with the values of all choices."""
         described: dict[str, Any] = {slot: part.describe() for slot, part in self.parts().items()}
         described["losses"] = [loss.describe() for loss in self.losses]
         for name in CONVENTIONS:
@@ -97,15 +98,16 @@ VARIANT_FIELDS = tuple(each.name for each in dataclass_fields(Variant))
 
 
 class SegModel(nn.Module):
-    """A built Variant: one submodule a slot (``None`` where it is empty), each initialised from a generator of its own.
+    """A built Variant, with one submodule for each slot, or ``None`` for an empty one.
 
     Args:
-        variant: what to build.
-        num_classes: K.
-        seed: of the initial weights. Two variants that share a Part in a slot get bit-identical tensors there.
+        variant: the variant to build.
+        num_classes: the number of classes.
+        seed: the seed of the initial weights. Each slot has a random stream of its own, so two variants with the same
+            Part in a slot get bit-identical tensors there.
 
     Raises:
-        WiringError: for neighbours that do not fit.
+        WiringError: if neighbouring components do not fit together.
     """
 
     def __init__(self, variant: Variant, num_classes: int, *, seed: int = 0) -> None:
@@ -138,11 +140,11 @@ class SegModel(nn.Module):
                 module.align_corners = variant.align_corners
 
     def forward(self, image: Tensor, with_aux: bool | None = None) -> Output:
-        """Logits for ``image``, alike in training and evaluation; never a loss.
+        """The network's output for ``image``, which has the same form in training and evaluation.
 
         Args:
-            image: ``N 3 H W``, normalised.
-            with_aux: whether to compute side outputs; ``None`` means ``self.training``.
+            image: the normalised images, ``N 3 H W``.
+            with_aux: ``True`` to compute side outputs, ``False`` for none; ``None`` means ``self.training``.
         """
         if with_aux is None:
             with_aux = self.training
@@ -163,7 +165,7 @@ class SegModel(nn.Module):
         return Output(self._to_image(logits, size), spatial, edges)
 
     def slots(self) -> Iterator[tuple[str, nn.Module]]:
-        """The filled slots by name."""
+        """Yield the filled slots as (name, module)."""
         for slot in (*SLOTS, "whole"):
             module = getattr(self, slot)
             if module is not None:
@@ -175,7 +177,7 @@ class SegModel(nn.Module):
 
 
 class LogitsOnly(nn.Module):
-    """A network as ``image -> logits`` with auxiliaries off: what is deployed, counted and timed."""
+    """A network as ``image -> logits`` without side outputs: its deployed form, which is counted and timed."""
 
     def __init__(self, model: SegModel) -> None:
         super().__init__()
@@ -188,7 +190,7 @@ class LogitsOnly(nn.Module):
 
 @contextmanager
 def _slot_generator(seed: int, slot: str) -> Iterator[None]:
-    """Inside, torch draws from a stream that depends on (seed, slot) alone; outside, nothing has moved."""
+    """Inside the block, let torch draw from a stream that depends on (seed, slot) alone; the outer one is unchanged."""
     digest = hashlib.sha256(f"{seed}/{slot}".encode()).digest()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal
 
 from bench.parts import BenchError, nearest
@@ -53,7 +53,7 @@ class Column:
     counted: bool = False
     judged: bool = False
 
-    @property
+    @cached_property
     def title(self) -> str:
         """Label, unit and arrow: ``mIoU (%) ↑``."""
         arrow = {"higher": " ↑", "lower": " ↓", None: ""}[self.better]

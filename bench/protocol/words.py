@@ -1,14 +1,18 @@
-"""How values, levels and variants are written in tables, figures and sentences. Digits and units come from COLUMNS."""
+"""How levels, outcomes, verdicts, p-values and ratios are written in tables, figures and sentences.
+
+How the value of a measured column is written, is known to that :class:`~bench.protocol.columns.Column`.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 NOTHING = "—"
-"""What a cell without a value shows."""
+"""The text of a cell without a value."""
 
 
 LEAST_P = 0.001
@@ -57,3 +61,28 @@ def p_value(value: float) -> str:
     if math.isnan(value):
         return NOTHING
     return f"< {LEAST_P}" if value < LEAST_P else f"{value:.3f}"
+
+
+def bounds(low: float, high: float) -> str:
+    """Both ends of the interval of a ratio: ``[1.020, 1.080]``; a dash for NaN."""
+    return NOTHING if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+
+
+def times(value: float) -> str:
+    """A ratio of times, how many times as fast: ``1.204``; a dash for NaN."""
+    return NOTHING if math.isnan(value) else f"{value:.3f}"
+
+
+def size(pixels: Iterable[int]) -> str:
+    """Height and width: ``64 × 96``."""
+    return " × ".join(str(side) for side in pixels)
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The values of a nested mapping as text, by their names: ``optimiser.momentum`` and ``0.9``."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            text = "none" if value is None else json.dumps(value, ensure_ascii=False)
+            yield f"{prefix}{name}", value if isinstance(value, str) else text

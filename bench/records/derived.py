@@ -8,16 +8,15 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from bench.protocol import scores
 from bench.protocol.scores import Floats
+from bench.records.measured import Measured, MeasuredCost, MeasuredQuality, TrainingMemory
 
-Measured = Mapping[str, Any]
-"""What one trial measured, as its record has it."""
 Cells = tuple[str, list[int], Floats]
 """A column, some trials' rows and their values in it."""
 
@@ -29,12 +28,12 @@ def doubts(measured: Measured, row: Mapping[str, Any]) -> list[str]:
     """Why a timing was left out, or that it is noisy."""
     spread = row.get("latency_iqr_s", 0.0) / row.get("latency_s", 1.0)
     noisy = [f"noisy: the latency's quartiles are {spread:.0%} of its median apart"] if spread > NOISY else []
-    return [*measured.get("isolation", {}).get("reasons", []), *noisy]
+    return [*measured.isolation.reasons, *noisy]
 
 
-def quality_columns(trials: Sequence[Measured]) -> list[dict[str, float]]:
+def quality_columns(trials: Sequence[MeasuredQuality]) -> list[dict[str, float]]:
     """The columns of each of several trials on the same classes; NaN for what one lacks and another has."""
-    confusions = np.asarray([trial["confusion"] for trial in trials], dtype=np.int64)
+    confusions = np.asarray([trial.confusion for trial in trials], dtype=np.int64)
     ious = scores.iou(confusions)
     found = {
         "miou": scores.mean_over_classes(ious),
@@ -43,8 +42,8 @@ def quality_columns(trials: Sequence[Measured]) -> list[dict[str, float]]:
         "pixel_accuracy": scores.pixel_accuracy(confusions),
         "mean_accuracy": scores.mean_accuracy(confusions),
         **_optional_columns(trials),
-        "final_loss": np.array([_final_loss(trial["history"]["loss"]) for trial in trials]),
-        "train_s": np.array([trial["train_s"] for trial in trials], dtype=np.float64),
+        "final_loss": np.array([_final_loss(trial.history.loss) for trial in trials]),
+        "train_s": np.array([trial.train_s for trial in trials], dtype=np.float64),
     }
     rows = zip(*(values.tolist() for values in found.values()), strict=True)
     return [dict(zip(found, row, strict=True)) for row in rows]
@@ -54,7 +53,7 @@ def _final_loss(losses: Sequence[float]) -> float:
     return statistics.fmean(losses[-max(1, len(losses) // 10) :])
 
 
-def _optional_columns(trials: Sequence[Measured]) -> dict[str, Floats]:
+def _optional_columns(trials: Sequence[MeasuredQuality]) -> dict[str, Floats]:
     """What records have of boundaries and calibration, a value a trial; none of it is required."""
     found: dict[str, Floats] = defaultdict(lambda: np.full(len(trials), np.nan))
     for measured in (_boundary_f(trials), _near_boundaries(trials), _calibration(trials)):
@@ -63,82 +62,83 @@ def _optional_columns(trials: Sequence[Measured]) -> dict[str, Floats]:
     return found
 
 
-def _boundary_f(trials: Sequence[Measured]) -> Iterator[Cells]:
-    for tolerances, rows, parts in _alike(trials, "boundary", lambda part: part["tolerance_px"]):
-        images = [[[trials[row]["images"]]] for row in rows]
-        with_class = [[part["images_with_class"]] for part in parts]
+def _boundary_f(trials: Sequence[MeasuredQuality]) -> Iterator[Cells]:
+    for tolerances, rows, parts in _alike(trials, "boundary", lambda part: part.tolerance_px):
+        images = [[[trials[row].images]] for row in rows]
+        with_class = [[part.images_with_class] for part in parts]
         for family, sums, count in (
             ("boundary_f", "sum_over_images", images),
             ("boundary_f_present", "sum_over_images_with_class", with_class),
         ):
-            means = scores.mean_over_images([part[sums]["f"] for part in parts], count)
+            means = scores.mean_over_images([getattr(part, sums).f for part in parts], count)
             for tolerance, mean in zip(tolerances, means.T, strict=True):
                 yield f"{family}_{tolerance}px", rows, mean
 
 
-def _near_boundaries(trials: Sequence[Measured]) -> Iterator[Cells]:
-    for _, rows, parts in _alike(trials, "boundary_iou", lambda part: [len(part["label"])]):
-        counts = ([part[name] for part in parts] for name in ("intersection", "prediction", "label"))
+def _near_boundaries(trials: Sequence[MeasuredQuality]) -> Iterator[Cells]:
+    for _, rows, parts in _alike(trials, "boundary_iou", lambda part: [len(part.label)]):
+        counts = ([getattr(part, name) for part in parts] for name in ("intersection", "prediction", "label"))
         yield "boundary_iou", rows, scores.mean_boundary_iou(*counts)
     for key, family, unit in (("trimap", "trimap_miou", "radius_px"), ("distance_crop", "crop_miou", "excluded_px")):
-        for sizes, rows, parts in _alike(trials, key, itemgetter(unit)):
-            means = scores.mean_iou([part["confusion"] for part in parts])
+        for sizes, rows, parts in _alike(trials, key, attrgetter(unit)):
+            means = scores.mean_iou([part.confusion for part in parts])
             for size, mean in zip(sizes, means.T, strict=True):
                 yield f"{family}_{size}px", rows, mean
 
 
-def _calibration(trials: Sequence[Measured]) -> Iterator[Cells]:
-    for _, rows, parts in _alike(trials, "calibration", lambda part: [len(part["pixels"])]):
-        bins = ([part[name] for part in parts] for name in ("pixels", "confidence", "correct"))
+def _calibration(trials: Sequence[MeasuredQuality]) -> Iterator[Cells]:
+    for _, rows, parts in _alike(trials, "calibration", lambda part: [len(part.pixels)]):
+        bins = ([getattr(part, name) for part in parts] for name in ("pixels", "confidence", "correct"))
         yield "ece", rows, scores.expected_calibration_error(*bins)
 
 
 def _alike(
-    trials: Sequence[Measured], key: str, form: Callable[[Any], Sequence[int]]
+    trials: Sequence[MeasuredQuality], key: str, form: Callable[[Any], Sequence[int]]
 ) -> Iterator[tuple[Sequence[int], list[int], list[Any]]]:
     """Each form that a part of what trials measured has: which, the trials' rows, and their parts."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for row, trial in enumerate(trials):
-        if part := trial.get(key):
+        if part := getattr(trial, key):
             groups.setdefault(tuple(form(part)), []).append(row)
     for found, rows in groups.items():
         if found:
-            yield found, rows, [trials[row][key] for row in rows]
+            yield found, rows, [getattr(trials[row], key) for row in rows]
 
 
-def cost_columns(measured: Measured) -> dict[str, float]:
-    deployed = {slot: count for slot, count in measured["parameters"].items() if slot != "auxiliary"}
+def cost_columns(measured: MeasuredCost) -> dict[str, float]:
+    """The columns of one trial; those of a timing that was not alone are left out."""
+    deployed = {slot: count for slot, count in measured.parameters.items() if slot != "auxiliary"}
     return {
         "parameters": float(sum(deployed.values())),
-        "macs": float(sum(measured["macs"].values())),
-        "peak_bytes": float(measured["peak_bytes"]),
-        **_training_columns(measured.get("training_memory")),
-        **({} if measured.get("isolated") is False else latency_columns(measured) | _achieved(measured)),
+        "macs": float(sum(measured.macs.values())),
+        "peak_bytes": measured.peak_bytes,
+        **_training_columns(measured.training_memory),
+        **({} if measured.isolated is False else latency_columns(measured) | _achieved(measured)),
     }
 
 
-def _training_columns(memory: Mapping[str, Any] | None) -> dict[str, float]:
+def _training_columns(memory: TrainingMemory | None) -> dict[str, float]:
     if memory is None:
         return {}
-    state = sum(memory[f"{what}_bytes"] for what in ("weight", "buffer", "gradient", "optimiser"))
+    state = memory.weight_bytes + memory.buffer_bytes + memory.gradient_bytes + memory.optimiser_bytes
     return {
-        "train_peak_bytes": float(memory["peak_bytes"]),
-        "train_state_bytes": float(state),
-        "train_rest_bytes": float(memory["peak_bytes"] - state - memory["input_bytes"]),
-        "activation_bytes": float(sum(memory["saved_bytes"].values())),
+        "train_peak_bytes": memory.peak_bytes,
+        "train_state_bytes": state,
+        "train_rest_bytes": memory.peak_bytes - state - memory.input_bytes,
+        "activation_bytes": float(sum(memory.saved_bytes.values())),
     }
 
 
-def _achieved(measured: Measured) -> dict[str, float]:
-    """What a forward achieves of the device's own peaks."""
-    seconds = statistics.median(measured["latency_s"])
-    flops_per_s = 2 * float(sum(measured["macs"].values())) / seconds
-    peaks = measured.get("peaks") or {}
-    nan = float("nan")
+def _achieved(measured: MeasuredCost) -> dict[str, float]:
+    """The rates that a forward achieves, and their shares of the device's own peaks."""
+    seconds = statistics.median(measured.latency_s)
+    flops_per_s = 2 * float(sum(measured.macs.values())) / seconds
+    peaks, nan = measured.peaks, float("nan")
+    bytes_per_s = nan if measured.traffic_bytes is None else measured.traffic_bytes / seconds
     return {
         "flops_per_s": flops_per_s,
-        "flops_share": flops_per_s / peaks.get("product_flops_per_s", nan),
-        "bytes_share": measured.get("traffic_bytes", nan) / seconds / peaks.get("copy_bytes_per_s", nan),
+        "flops_share": flops_per_s / (peaks.product_flops_per_s if peaks else nan),
+        "bytes_share": bytes_per_s / (peaks.copy_bytes_per_s if peaks else nan),
     }
 
 
@@ -146,17 +146,17 @@ LEAST_SAMPLES = {0.90: 64, 0.99: 662}
 """How many samples a percentile needs."""
 
 
-def latency_columns(measured: Measured) -> dict[str, float]:
+def latency_columns(measured: MeasuredCost) -> dict[str, float]:
     """Median, distance of the quartiles, percentiles that the number of samples supports, energy an image."""
-    samples = measured["latency_s"]
+    samples = measured.latency_s
     quartiles = [percentile(samples, share) for share in (0.25, 0.75)]
-    energy_j = measured.get("isolation", {}).get("gpu_energy_j")
+    energy_j = measured.isolation.gpu_energy_j
     return {
         "latency_s": statistics.median(samples),
         "latency_iqr_s": quartiles[1] - quartiles[0],
         "latency_p90_s": percentile(samples, 0.90),
         "latency_p99_s": percentile(samples, 0.99),
-        "energy_j": float("nan") if energy_j is None else energy_j / len(samples) / measured["batch"],
+        "energy_j": float("nan") if energy_j is None else energy_j / len(samples) / measured.batch,
     }
 
 
@@ -165,10 +165,3 @@ def percentile(samples: Sequence[float], share: float) -> float:
     if len(samples) < LEAST_SAMPLES.get(share, 1):
         return float("nan")
     return float(np.quantile(np.asarray(samples, dtype=float), share))
-
-
-def columns_of(stage: str, trials: Sequence[Measured]) -> list[dict[str, float]]:
-    """The columns of each of several trials of a stage, those of quality on the same classes."""
-    if stage == "quality":
-        return quality_columns(trials) if trials else []
-    return [cost_columns(trial) if stage == "cost" else {} for trial in trials]

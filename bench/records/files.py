@@ -91,20 +91,27 @@ def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What a file of JSON holds.
+    """The data in a JSON file.
 
     Raises:
-        ValueError: for a file that is none, that is not UTF-8 or nested too deep, or holds NaN or half of a character.
+        ValueError: as :func:`parse_json` does.
     """
-    content = path.read_bytes()
+    return parse_json(path.read_bytes())
+
+
+def parse_json(content: bytes) -> Any:
+    """The data that JSON text holds.
+
+    Raises:
+        ValueError: if it is not valid JSON: not UTF-8, nested too deeply, or with NaN or an unpaired surrogate.
+    """
     try:
-        return from_json(content, allow_inf_nan=False)  # in less than half of the time, but says less of what is wrong
+        return from_json(content, allow_inf_nan=False)  # takes less than half of the time, but says less of an error
     except ValueError:
-        return _read_slowly(content)
+        return _parse_with_python(content)
 
 
-def _read_slowly(content: bytes) -> Any:
-    """The same by Python's own parser."""
+def _parse_with_python(content: bytes) -> Any:
     try:
         data = json.loads(content.decode(), parse_constant=_refuse)
         if b"\\ud" in content.lower():

@@ -1,4 +1,4 @@
-"""What ``study.json`` holds for a report to read; what no type names is free and may be missing."""
+"""The plan of a study as ``study.json`` holds it, typed; keys that no type names are free and may be missing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from bench.protocol.columns import RESERVED
-from bench.records.files import RecordError, read_json
-from bench.records.forms import Amount, Finite, Form, Names, Seed, Stage, check_setting, problem
-from bench.records.record import VERSION
+from bench.records.files import RecordError
+from bench.records.forms import (
+    Counted,
+    Finite,
+    Form,
+    Names,
+    Seed,
+    Stage,
+    TimingSetting,
+    other_version,
+    parse,
+    problem,
+)
+
+VERSION = 2
+"""The format of ``study.json``. 1: first (2026-11), still read; 2: the key ``cells`` is called ``trials``."""
 
 
 class Data(Form):
+    """The data set that a study trains and tests on."""
+
     name: str
     classes: Names
     fingerprint: str | None = None
@@ -28,8 +43,16 @@ class Data(Form):
         return self
 
 
-class Cell(Form):
-    """A planned trial."""
+class Created(Form):
+    """When a plan was written, and by which source."""
+
+    at: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class PlannedTrial(Form):
+    """A trial that a study plans, or one that it leaves out and why (``excluded``)."""
 
     key: Annotated[str, Field(min_length=1)]
     variant: str
@@ -38,14 +61,15 @@ class Cell(Form):
     seed: Seed | None
     excluded: str | None = None
     against: str | None = None
-    setting: dict[str, Any] | None = None
+    setting: TimingSetting | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if not self.excluded and self.stage == "quality" and self.seed is None:
             raise ValueError("a quality trial has a seed")
         if not self.excluded and self.stage == "speed":
-            check_setting(self.setting)
+            if self.setting is None:
+                raise ValueError("a speed trial has a setting")
             if self.against is None:
                 raise ValueError("a speed trial has another side: against")
         return self
@@ -58,10 +82,17 @@ class Described(Form):
     choices: dict[str, Any]
 
 
+def as_part(value: object) -> Described | None:
+    """The Part that a choice is described as, ``None`` for a choice that is a plain value."""
+    if not isinstance(value, Mapping) or "class" not in value:
+        return None
+    return Described(**{"class": str(value["class"]), "choices": value.get("choices", {})})
+
+
 class Slot(Described):
-    parameters: Amount = 0
-    trainable: Amount = 0
-    macs: Amount = 0
+    parameters: Counted = 0
+    trainable: Counted = 0
+    macs: Counted = 0
 
 
 class Facts(Form):
@@ -88,10 +119,31 @@ class PublishedRows(Form):
     settings: dict[str, str] = Field(default_factory=dict)
 
 
-class PlanForm(Form):
-    """``study.json``."""
+class Plan(Form):
+    """All that a report needs to know of a study, without importing it.
 
-    version: Literal[1]
+    Attributes:
+        name: of the study.
+        question: what the study asks.
+        factors: factor -> its levels, in the study's order.
+        baseline: the variant that the others are compared with.
+        baseline_levels: factor -> the baseline's level.
+        seeds: of the quality trials.
+        recipe: field -> choice, as :meth:`bench.protocol.recipe.Recipe.describe` writes them.
+        command: the command that wrote the plan.
+        trials: every planned trial, and those left out.
+        folder: the name of the results folder.
+        size: the study's size that was chosen, where it has several.
+        final: whether the test split is evaluated.
+        margin: the difference in mIoU below which two variants count as equivalent.
+        focus: the factor whose effects are of interest.
+        against: factor -> level -> another level that it is compared with.
+        published: published rows, and the variants that are their counterparts.
+        audit: the networks as built.
+        identity: what went into the keys of the trials, packed by :mod:`bench.run.identity.explained`.
+    """
+
+    version: Literal[2]
     name: str
     question: str
     factors: dict[str, list[str]]
@@ -101,9 +153,9 @@ class PlanForm(Form):
     stages: Annotated[list[Stage], Field(min_length=1)]
     recipe: dict[str, Any]
     data: Data
-    created: dict[str, Any]
+    created: Created
     command: str
-    cells: list[Cell]
+    trials: list[PlannedTrial]
     folder: str | None = None
     design: str | None = None
     size: str | None = None
@@ -113,6 +165,14 @@ class PlanForm(Form):
     against: dict[str, dict[str, str]] = Field(default_factory=dict)
     published: list[PublishedRows] = Field(default_factory=list)
     audit: Audit = Audit()
+    identity: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("version") != 1:
+            return data
+        return {"trials" if name == "cells" else name: value for name, value in data.items()} | {"version": 2}
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -129,13 +189,13 @@ class PlanForm(Form):
                 raise ValueError(f"against has two levels of {reprlib.repr(factor)} both ways round")
         self._check_levels("baseline_levels", self.baseline_levels)
         keys = set()
-        for index, cell in enumerate(self.cells):
-            self._check_levels(f"cells.{index}", cell.levels)
-            if cell.stage not in self.stages:
-                raise ValueError(f"cells.{index} is of the stage {cell.stage}, which stages lacks")
-            if not cell.excluded and cell.key in keys:
-                raise ValueError(f"two cells have the key {reprlib.repr(cell.key)}")
-            keys.add(cell.key)
+        for index, trial in enumerate(self.trials):
+            self._check_levels(f"trials.{index}", trial.levels)
+            if trial.stage not in self.stages:
+                raise ValueError(f"trials.{index} is of the stage {trial.stage}, which stages lacks")
+            if not trial.excluded and trial.key in keys:
+                raise ValueError(f"two trials have the key {reprlib.repr(trial.key)}")
+            keys.add(trial.key)
         return self
 
     def _check_levels(self, where: str, levels: Mapping[str, str]) -> None:
@@ -143,13 +203,21 @@ class PlanForm(Form):
             if levels.get(factor) not in self.factors.get(factor, ()):
                 raise ValueError(f"{where} has a level of {reprlib.repr(factor)} that factors lacks")
 
+    @property
+    def levels(self) -> dict[str, dict[str, str]]:
+        """Variant -> its level of every factor."""
+        levels: dict[str, dict[str, str]] = {}
+        for trial in self.trials:
+            levels.setdefault(trial.variant, trial.levels)
+        return levels
+
 
 MOST_NAMED = 5
-"""Folders that an error names."""
+"""The most folders that an error names."""
 
 
-def read_plan(folder: Path) -> dict[str, Any]:
-    """The content of a results folder's ``study.json``.
+def read_plan(folder: Path) -> Plan:
+    """The plan in a results folder, its ``study.json``.
 
     Raises:
         RecordError: for a folder without one, or one that cannot be read.
@@ -161,38 +229,36 @@ def read_plan(folder: Path) -> dict[str, Any]:
     path = folder / "study.json"
     remedy = "write it anew with: bench plan STUDY"
     try:
-        plan = read_json(path)
+        return parse(Plan, path.read_bytes())
     except FileNotFoundError:
-        inside = sorted(each.parent.name for each in folder.glob("*/study.json"))
-        more = f" and {len(inside) - MOST_NAMED} more" if len(inside) > MOST_NAMED else ""
-        remedy = f"folders in it have one: {', '.join(inside[:MOST_NAMED])}{more}"
-        remedy = remedy if inside else "make one with: bench plan STUDY"
-        raise RecordError(f"{folder} has no study.json; {remedy}") from None
+        raise RecordError(f"{folder} has no study.json; {_folders_with_one(folder)}") from None
+    except ValidationError as error:
+        if version := other_version(error):
+            raise RecordError(
+                f"{path} has format {version}, this bench reads up to {VERSION}; use the bench that wrote it"
+            ) from error
+        raise RecordError(f"{path} is no plan of format {VERSION} ({problem(error)}); {remedy}") from error
     except ValueError as error:
         raise RecordError(f"{path} is damaged ({error}); {remedy}") from error
-    version = plan.get("version") if isinstance(plan, dict) else None
-    if isinstance(version, int) and version != VERSION:
-        raise RecordError(f"{path} has format {version}, this bench reads {VERSION}; use the bench that wrote it")
-    if wrong := problem(PlanForm, plan):
-        raise RecordError(f"{path} is no plan of format {VERSION} ({wrong}); {remedy}")
-    return dict(plan)
 
 
-def labels_of(plan: Mapping[str, Any]) -> dict[str, str]:
-    """:func:`labels` of a ``study.json``."""
-    base: Mapping[str, Any] = plan["baseline_levels"]
-    found = {
-        variant: " + ".join(f"{factor}={each}" for factor, each in levels.items() if each != str(base.get(factor)))
-        for variant, levels in _levels_of(plan).items()
+def _folders_with_one(folder: Path) -> str:
+    inside = sorted(path.parent.name for path in folder.glob("*/study.json"))
+    if not inside:
+        return "make one with: bench plan STUDY"
+    more = f" and {len(inside) - MOST_NAMED} more" if len(inside) > MOST_NAMED else ""
+    return f"folders in it have one: {', '.join(inside[:MOST_NAMED])}{more}"
+
+
+def labels_of(plan: Plan) -> dict[str, str]:
+    """Variant -> its short name: the levels that differ from the baseline's, as in ``attention=on + gate=on``.
+
+    The variant's own name where that would be empty or the same for two variants.
+    """
+    short_names = {
+        variant: " + ".join(f"{factor}={at}" for factor, at in levels.items() if at != plan.baseline_levels.get(factor))
+        for variant, levels in plan.levels.items()
     }
-    found[str(plan["baseline"])] = "baseline"
-    count = Counter(found.values())
-    return {variant: short if short and count[short] == 1 else variant for variant, short in found.items()}
-
-
-def _levels_of(plan: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for cell in plan["cells"]:
-        if cell["variant"] not in found:
-            found[cell["variant"]] = {factor: str(each) for factor, each in cell["levels"].items()}
-    return found
+    short_names[plan.baseline] = "baseline"
+    count = Counter(short_names.values())
+    return {variant: short if short and count[short] == 1 else variant for variant, short in short_names.items()}

@@ -1,4 +1,4 @@
-"""The files of a results folder: records as JSON, one a trial, and arrays beside them, each written in one step.
+"""Records: the results of trials as typed objects, each one JSON file of a results folder.
 
 A record stores SI base units, raw: confusion matrices, boundary counts, every latency sample, peak bytes, MACs a slot.
 Counts of each image are arrays in an NPZ file under ``artifacts``, which the record names. No torch, no ray.
@@ -7,72 +7,194 @@ Counts of each image are arrays in an NPZ file under ``artifacts``, which the re
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from bench.records.files import RecordError, no_collection, read_json, write_json
-from bench.records.forms import problem
-from bench.records.record_form import MEASURED, RecordForm, Status
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)  # fmt: skip
+
+from bench.records.files import RecordError, no_collection, write_json
+from bench.records.forms import Amount, Form, Seed, Stage, TimingSetting, Whole, build, other_version, parse, problem
+from bench.records.measured import MEASURED, Measured
 
 VERSION = 1
-"""Of the record format. 1: first (2026-11)."""
+"""The version of the record format. 1: first (2026-11)."""
+
+
+Status = Literal["diverged", "done", "excluded", "out_of_memory", "failed", "interrupted", "timed_out"]
 
 
 FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "excluded"})
-"""Outcomes that are results: such a trial is not run again unless it is asked for."""
+"""The statuses that are results: such a trial is not run again unless it is asked for."""
 
 
 STATUSES: tuple[str, ...] = get_args(Status)
 
 
 MANY = 1000
-"""Records whose reading is worth a word with the garbage collector."""
+"""From this many records on, run one full collection after reading."""
 
 
-@dataclass(frozen=True)
-class Record:
+class TrialFacts(Form):
+    """The trial that a record is of.
+
+    Attributes:
+        stage: what was measured.
+        variant: its name.
+        seed: of weights and batches; ``None`` for a stage that runs once a variant.
+        against: the other side of a speed comparison.
+        setting: the setting that both sides were timed in.
+        study: the name of the study.
+        levels: factor -> level.
+    """
+
+    stage: Stage
+    variant: str
+    seed: Seed | None = None
+    against: str | None = None
+    setting: TimingSetting | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.stage == "quality" and self.seed is None:
+            raise ValueError("a quality trial has a seed")
+        if self.stage == "speed" and self.setting is None:
+            raise ValueError("a speed trial has a setting")
+        return self
+
+
+class Environment(Form):
+    """The machine and the software of a trial.
+
+    Attributes:
+        commit: of the source, where it is a repository.
+        dirty: whether tracked files differed from the commit.
+        study_commit: of the study's repository.
+        bench: package -> version.
+        device: the name of the device.
+        hardware: the hardware class, which timings of one comparison must share.
+        threads: of the CPU.
+        host: eight hexadecimal digits that tell hosts apart without naming them.
+    """
+
+    commit: str | None = None
+    dirty: bool | None = None
+    study_commit: str | None = None
+    bench: dict[str, Any] = Field(default_factory=dict)
+    python: str | None = None
+    torch: str | None = None
+    cuda: str | None = None
+    cudnn: int | None = None
+    driver: str | None = None
+    device: str | None = None
+    hardware: str | None = None
+    threads: Whole | None = None
+    platform: str | None = None
+    host: str = "unknown"
+
+
+class Choices(Form):
+    """The variant and the recipe with every choice resolved, as :meth:`bench.parts.Part.describe` writes them."""
+
+    variant: dict[str, Any] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+
+
+class Outcome(Form):
+    """How a trial ended.
+
+    Attributes:
+        status: ``done``, or how it failed.
+        reason: the failure in one sentence.
+        traceback: of an error that nobody expected.
+        wall_s: seconds that the trial took.
+    """
+
+    status: Status
+    reason: str | None = None
+    traceback: str | None = None
+    wall_s: Amount | None = None
+
+
+class Record(Form):
     """One trial's result. See the README of a results folder, or any file in one, for the keys.
 
     Attributes:
         key: identity of the trial; equal keys mean equal settings, source and data. A timing's key ends in ``-`` and a
             digest of the hardware class that it was taken on.
-        trial: study, variant, levels (factor -> level), seed, stage, against, size, data.
+        trial: the trial.
         choices: variant and recipe with every choice resolved.
         environment: commit, versions, device, threads, a hash of the host's name.
-        outcome: status, reason, traceback, started_at, wall_s.
-        measured: raw measurements; empty unless the status is ``done``. ``artifact`` is a path within the results
-            folder, ``pictures`` are two, if they were kept: ``predictions`` and ``images``.
+        outcome: status, reason, traceback, seconds.
+        measured: the raw measurements: of a trial that is done, those of its stage (:data:`~.measured.MEASURED`).
     """
 
-    key: str
-    trial: Mapping[str, Any]
-    choices: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    outcome: Mapping[str, Any]
-    measured: Mapping[str, Any] = field(default_factory=dict)
-    version: int = VERSION
+    model_config = ConfigDict(extra="forbid")
+
+    version: Literal[1] = 1
+    key: Annotated[str, Field(min_length=1)]
+    trial: TrialFacts
+    choices: Choices
+    environment: Environment
+    outcome: Outcome
+    measured: SerializeAsAny[Measured]
+
+    @field_validator("measured", mode="plain")
+    @classmethod
+    def _of_its_stage(cls, value: object, so_far: ValidationInfo) -> Measured:
+        trial, outcome = so_far.data.get("trial"), so_far.data.get("outcome")
+        if isinstance(trial, TrialFacts) and isinstance(outcome, Outcome) and outcome.status == "done":
+            return MEASURED[trial.stage].model_validate(value)
+        return Measured.model_validate(value)
 
     @property
-    def cell_key(self) -> str:
-        """The key without the hardware class: the key of the planned cell."""
+    def planned_key(self) -> str:
+        """The key without the hardware class: the planned trial's key."""
         return self.key.partition("-")[0]
 
     @property
-    def status(self) -> str:
-        return str(self.outcome["status"])
+    def status(self) -> Status:
+        """How the trial ended."""
+        return self.outcome.status
 
     @property
     def file_name(self) -> str:
         """``<key>.<host tag>.json``: two machines' records lie side by side in one folder."""
-        return f"{self.key}.{self.environment.get('host', 'unknown')}.json"
+        return f"{self.key}.{self.environment.host}.json"
+
+    def having(self, **changes: Any) -> Record:
+        """The record with other JSON data in some of its fields."""
+        plain = {name: value.as_json() if isinstance(value, Form) else value for name, value in changes.items()}
+        return build(Record, {**self.as_json(), **plain})
+
+
+AnyMeasured = TypeVar("AnyMeasured", bound=Measured)
+
+
+def measured_by(records: Iterable[Record], form: type[AnyMeasured]) -> Iterator[tuple[Record, AnyMeasured]]:
+    """The finished records of one stage, each with what its trial measured.
+
+    Args:
+        records: of any stage and status.
+        form: one of :data:`~.measured.MEASURED`.
+    """
+    for record in records:
+        if isinstance(record.measured, form) and record.status == "done":
+            yield record, record.measured
 
 
 def write(record: Record, folder: Path) -> Path:
     """Write a record into ``folder`` in one atomic step: a reader sees all of it or nothing."""
     path = folder / record.file_name
-    write_json(asdict(record), path)
+    write_json({**record.as_json(), "version": record.version}, path)
     return path
 
 
@@ -83,29 +205,15 @@ def read(path: Path) -> Record:
         RecordError: for a file that is no record, or one of a newer format.
     """
     try:
-        data = read_json(path)
+        return parse(Record, path.read_bytes())
+    except ValidationError as error:
+        if version := other_version(error):
+            raise RecordError(
+                f"{path} has record format {version}, this bench reads {VERSION}; use the bench that wrote it"
+            ) from error
+        raise RecordError(f"{path} is not a record ({problem(error)}); delete it and run again") from error
     except ValueError as error:
         raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
-    version = data.get("version") if isinstance(data, dict) else None
-    if isinstance(version, int) and version != VERSION:
-        raise RecordError(
-            f"{path} has record format {version}, this bench reads {VERSION}; use the bench that wrote it"
-        )
-    if wrong := _problem(data):
-        raise RecordError(f"{path} is not a record ({wrong}); delete it and run again")
-    return Record(**data)
-
-
-def _problem(data: Any) -> str:
-    """What is wrong with the content of a record's file; empty for nothing."""
-    if wrong := problem(RecordForm, data):
-        return wrong
-    if surplus := sorted(set(data) - {each.name for each in fields(Record)}):
-        return f"it has {', '.join(surplus)}, which no record has"
-    if data["outcome"]["status"] != "done":
-        return ""
-    wrong = problem(MEASURED[data["trial"]["stage"]], data["measured"])
-    return wrong and f"measured.{wrong}"
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -139,7 +247,7 @@ def read_all(folder: Path) -> list[Record]:
             chosen[record.key] = (path, record)
         elif record.status in FINAL:
             raise RecordError(
-                f"two finished records of one trial ({record.trial.get('variant')}, seed {record.trial.get('seed')}): "
+                f"two finished records of one trial ({record.trial.variant}, seed {record.trial.seed}): "
                 f"{other[0].name} and {path.name}; keep one of them"
             )
     return [record for _, record in chosen.values()]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +18,11 @@ import pandas as pd
 
 from bench.protocol.columns import COLUMNS, META, Column, column
 from bench.protocol.scores import iou
-from bench.protocol.setting import Setting
-from bench.records.derived import columns_of, doubts
+from bench.records.derived import cost_columns, doubts, quality_columns
 from bench.records.files import RecordError, no_collection
-from bench.records.plan import _levels_of, labels_of, read_plan
-from bench.records.record import Record, read_all
+from bench.records.measured import MeasuredCost, MeasuredQuality
+from bench.records.plan import Plan, PlannedTrial, labels_of, read_plan
+from bench.records.record import AnyMeasured, Record, measured_by, read_all
 
 
 @dataclass(frozen=True)
@@ -30,30 +30,30 @@ class Results:
     """A results folder as read: what was planned and what came of it. What is derived from records is derived once.
 
     Attributes:
-        plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned cell.
-        records: the records of planned cells.
-        stale: records whose key no planned cell has: made by other source, data or settings.
+        plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned trial.
+        records: the records of planned trials, in the order of the plan.
+        stale: records whose key no planned trial has: made by other source, data or settings.
         folder: where they were read from, if they were.
     """
 
-    plan: Mapping[str, Any]
+    plan: Plan
     records: Sequence[Record]
     stale: Sequence[Record] = ()
     folder: Path | None = None
 
-    @property
+    @cached_property
     def factors(self) -> dict[str, list[str]]:
         """Factor -> its levels, in the study's order."""
-        return {name: list(levels) for name, levels in self.plan["factors"].items()}
+        return {name: list(levels) for name, levels in self.plan.factors.items()}
 
     @property
     def variants(self) -> list[str]:
         """Names of the planned variants, in the study's order, excluded ones left out."""
-        return list(dict.fromkeys(cell["variant"] for cell in self.plan["cells"] if not cell.get("excluded")))
+        return list(dict.fromkeys(trial.variant for trial in self.plan.trials if not trial.excluded))
 
-    @property
+    @cached_property
     def baseline(self) -> str:
-        return str(self.plan["baseline"])
+        return self.plan.baseline
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -68,9 +68,9 @@ class Results:
     @cached_property
     def _planned(self) -> dict[str, Counter[str]]:
         counts: dict[str, Counter[str]] = {}
-        for cell in self.plan["cells"]:
-            if not cell.get("excluded"):
-                counts.setdefault(cell["stage"], Counter())[cell["variant"]] += 1
+        for trial in self.plan.trials:
+            if not trial.excluded:
+                counts.setdefault(trial.stage, Counter())[trial.variant] += 1
         return counts
 
     def frame(self) -> pd.DataFrame:
@@ -102,34 +102,32 @@ class Results:
 
     def curves(self) -> pd.DataFrame:
         """One row a (trial, recorded iteration): variant, seed, iteration, loss."""
-        histories = [(record, record.measured["history"]) for record in self._done("quality")]
-        return _long(
-            ("iteration", int), "loss", [(r, history["iteration"], history["loss"]) for r, history in histories]
-        )
+        histories = [(record, measured.history) for record, measured in self.done(MeasuredQuality)]
+        return _long(("iteration", int), "loss", [(record, curve.iteration, curve.loss) for record, curve in histories])
 
     @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
         """Of each trial: meta and levels, and the measured columns of one of quality or cost."""
-        by_cell: dict[str, list[Record]] = {}
+        by_trial: dict[str, list[Record]] = {}
         for record in self.records:
-            by_cell.setdefault(record.cell_key, []).append(record)
+            by_trial.setdefault(record.planned_key, []).append(record)
         nothing: list[Record | None] = [None]
         with no_collection():
             derived = self._derived()
             return [
-                _row(cell, record, derived.get(record.key, {}) if record else {}, self.plan["name"])
-                for cell in self.plan["cells"]
-                for record in by_cell.get(cell["key"], nothing)
+                _row(trial, record, derived.get(record.key, {}) if record else {}, self.plan.name)
+                for trial in self.plan.trials
+                for record in by_trial.get(trial.key, nothing)
             ]
 
     def _derived(self) -> dict[str, dict[str, float]]:
         """Key of a quality or cost record that is done -> its columns."""
-        found: dict[str, dict[str, float]] = {}
-        for stage in ("quality", "cost"):
-            done = list(self._done(stage))
-            derived = columns_of(stage, [record.measured for record in done])
-            found |= zip((record.key for record in done), derived, strict=True)
-        return found
+        trained, costs = self.done(MeasuredQuality), self.done(MeasuredCost)
+        columns = {record.key: cost_columns(measured) for record, measured in costs}
+        if trained:
+            rows = quality_columns([measured for _, measured in trained])
+            columns |= zip((record.key for record, _ in trained), rows, strict=True)
+        return columns
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -140,13 +138,14 @@ class Results:
 
     @cached_property
     def _class_iou(self) -> pd.DataFrame:
-        done = list(self._done("quality"))
-        ious = iou([record.measured["confusion"] for record in done]).tolist() if done else []
-        rows = [(record, record.measured["classes"], own) for record, own in zip(done, ious, strict=True)]
+        trained = self.done(MeasuredQuality)
+        ious = iou([measured.confusion for _, measured in trained]).tolist() if trained else []
+        rows = [(record, measured.classes, own) for (record, measured), own in zip(trained, ious, strict=True)]
         return _long(("class", object), "iou", rows)
 
-    def _done(self, stage: str) -> Iterator[Record]:
-        return (r for r in self.records if r.trial["stage"] == stage and r.status == "done")
+    def done(self, form: type[AnyMeasured]) -> list[tuple[Record, AnyMeasured]]:
+        """The finished records of one stage with their measurements, as :func:`~.record.measured_by` gives them."""
+        return list(measured_by(self.records, form))
 
 
 def _long(
@@ -156,10 +155,10 @@ def _long(
     millions of rows, and to go through Arrow's takes ten times as long."""
     rows = [len(values) for _, _, values in trials]
     names = [each for _, names, values in trials for each, _ in zip(names, values, strict=True)]
-    variants = np.array([record.trial["variant"] for record, _, _ in trials], dtype=object)
+    variants = np.array([record.trial.variant for record, _, _ in trials], dtype=object)
     columns = {
         "variant": pd.Series(np.repeat(variants, rows), dtype=object),
-        "seed": np.repeat(np.array([record.trial["seed"] for record, _, _ in trials], dtype=int), rows),
+        "seed": np.repeat(np.array([record.trial.seed for record, _, _ in trials], dtype=int), rows),
         name[0]: pd.Series(names, dtype=name[1]),
         value: np.array([each for _, _, values in trials for each in values], dtype=float),
     }
@@ -174,27 +173,32 @@ def load(folder: str | Path) -> Results:
     """
     folder = Path(folder)
     plan = read_plan(folder)
-    cells = {cell["key"]: cell for cell in plan["cells"]}
+    planned = {trial.key: trial for trial in plan.trials}
+    order = {key: position for position, key in enumerate(planned)}
     found = read_all(folder / "records")
-    records = tuple(record for record in found if record.cell_key in cells)
-    for record in records:
-        _check_planned(record, cells[record.cell_key], plan["data"]["classes"])
-    return Results(
-        plan, records, stale=tuple(record for record in found if record.cell_key not in cells), folder=folder
+    records = tuple(
+        sorted(
+            (record for record in found if record.planned_key in planned), key=lambda record: order[record.planned_key]
+        )
     )
+    for record in records:
+        _check_planned(record, planned[record.planned_key], plan.data.classes)
+    stale = tuple(record for record in found if record.planned_key not in planned)
+    return Results(plan, records, stale=stale, folder=folder)
 
 
-def _check_planned(record: Record, cell: Mapping[str, Any], classes: Sequence[str]) -> None:
-    """Raises RecordError for a record of another trial or of other classes than the cell of its key."""
+def _check_planned(record: Record, planned: PlannedTrial, classes: Sequence[str]) -> None:
+    """Raises RecordError for a record of another trial or of other classes than its key's planned trial."""
     for name in ("variant", "stage", "seed"):
-        if record.trial.get(name) != cell[name]:
+        if (own := getattr(record.trial, name)) != (wanted := getattr(planned, name)):
             raise RecordError(
-                f"{record.file_name} has the key of a planned trial with {name} {cell[name]!r}, but says "
-                f"{record.trial.get(name)!r}; delete it and run again"
+                f"{record.file_name} has the key of a planned trial with {name} {wanted!r}, but says "
+                f"{own!r}; delete it and run again"
             )
-    if record.status == "done" and cell["stage"] == "quality" and record.measured["classes"] != classes:
+    measured = record.measured
+    if isinstance(measured, MeasuredQuality) and measured.classes != classes:
         raise RecordError(
-            f"{record.file_name} was measured on other classes than the plan's ({len(record.measured['classes'])} and "
+            f"{record.file_name} was measured on other classes than the plan's ({len(measured.classes)} and "
             f"{len(classes)}); delete it and run again"
         )
 
@@ -205,22 +209,22 @@ def frame(folder: str | Path) -> pd.DataFrame:
 
 
 def _row(
-    cell: Mapping[str, Any], record: Record | None, derived: dict[str, float], study: str
+    trial: PlannedTrial, record: Record | None, derived: dict[str, float], study: str
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    status = "excluded" if cell.get("excluded") else "missing" if record is None else record.status
+    status = "excluded" if trial.excluded else "missing" if record is None else record.status
     meta: dict[str, Any] = {
-        "key": cell["key"],
+        "key": trial.key,
         "study": study,
-        "variant": cell["variant"],
-        "stage": cell["stage"],
-        "seed": cell["seed"],
+        "variant": trial.variant,
+        "stage": trial.stage,
+        "seed": trial.seed,
         "status": status,
-        "reason": cell.get("excluded") or (record.outcome.get("reason") if record else None) or "",
-        "device": record.environment.get("device", "") if record else "",
-        "host": record.environment.get("host", "") if record else "",
+        "reason": trial.excluded or (record.outcome.reason if record else None) or "",
+        "device": (record.environment.device or "") if record else "",
+        "host": record.environment.host if record else "",
         "file": record.file_name if record else "",
-        "setting": Setting(**cell["setting"]).name if cell.get("setting") else "",
-        **cell["levels"],
+        "setting": trial.setting.name if trial.setting else "",
+        **trial.levels,
     }
     if record is None or record.status != "done":
         return meta, {}
@@ -229,7 +233,7 @@ def _row(
 
 def levels_of(results: Results) -> dict[str, dict[str, str]]:
     """Variant -> its level of every factor."""
-    return _levels_of(results.plan)
+    return results.plan.levels
 
 
 def labels(results: Results) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A comparison of two sets of results as printed: tables in a terminal, Markdown, CSV or JSON."""
+"""A comparison of two sets of results: its tables, and all of it as Markdown, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import pandas as pd
 
 from bench.evidence.compare.comparison import DRIFT, Comparison
 from bench.protocol.columns import column
-from bench.protocol.words import NOTHING, p_value, ratio, verdict
+from bench.protocol.words import NOTHING, bounds, times
 from bench.records.plan import labels_of
+from bench.report.tables import fields
+from bench.report.tables.fields import Field, Row
 from bench.report.tables.formats import markdown as markdown_table
 from bench.report.tables.formats import markdown_text
+from bench.report.tables.table import Table, of_text
 
 TITLES = {
     "changed": "What changed",
@@ -23,34 +26,34 @@ TITLES = {
     "speed": "Speed-ups, times as fast as the other side of each comparison",
     "only": "In one of them only",
 }
+"""The caption of each part's table."""
+
+CHANGED = {"kind": "Kind", "what": "What", "a": "A", "b": "B"}
+"""The heads of the table of what changed."""
 
 
-def printed(found: Comparison) -> dict[str, pd.DataFrame]:
-    """Part -> its table with printed cells, empty ones left out. Variants have short names: see :func:`baseline`."""
+def tables(found: Comparison) -> dict[str, Table]:
+    """Part -> its table, empty ones left out. Variants have short names where both sides have one baseline."""
     names = _names(found)
-    quality, cost, only = (
-        table.assign(variant=table["variant"].map(lambda each: names.get(each, each)))
-        for table in (found.quality, found.cost, found.only)
-    )
-    parts = {
-        "changed": found.changed.rename(columns={"kind": "Kind", "what": "What", "a": "A", "b": "B"}),
-        "quality": pd.DataFrame([_quality(row) for row in quality.to_dict("records")], dtype=object),
-        "cost": pd.DataFrame([_cost(row) for row in cost.to_dict("records")], dtype=object),
-        "speed": pd.DataFrame([_speed(row) for row in found.speed.to_dict("records")], dtype=object),
-        "only": only.rename(columns={"variant": "Variant", "side": "Side"}),
+    made = {
+        "changed": of_text("changed", found.changed.rename(columns=CHANGED), TITLES["changed"]),
+        "quality": _table("quality", found.quality, _quality(names)),
+        "cost": _table("cost", found.cost, _cost(names)),
+        "speed": _table("speed", found.speed, SPEED),
+        "only": _table("only", found.only, {"variant": _variant(names), "side": fields.text("Side", "side")}),
     }
-    return {name: table for name, table in parts.items() if len(table)}
+    return {name: table for name, table in made.items() if len(table.rows)}
 
 
 def baseline(found: Comparison) -> str:
-    """What both sides call their baseline; empty where they differ, and variants then have their full names."""
-    return str(found.plans[0]["baseline"]) if _names(found) else ""
+    """The name of the baseline of both sides; empty where they differ, and variants then have their full names."""
+    return found.plans[0].baseline if _names(found) else ""
 
 
 def _names(found: Comparison) -> dict[str, str]:
     """Variant -> what differs from the baseline, where both sides have the same one."""
     one, other = (labels_of(plan) for plan in found.plans)
-    if found.plans[0]["baseline_levels"] != found.plans[1]["baseline_levels"]:
+    if found.plans[0].baseline_levels != found.plans[1].baseline_levels:
         return {}
     return {variant: name for variant, name in one.items() if other.get(variant) == name}
 
@@ -84,15 +87,12 @@ def _counts(table: pd.DataFrame) -> str:
 
 def markdown(found: Comparison) -> str:
     """Headings and GitHub tables."""
-    tables = printed(found)
     sides = {"A": found.a, "B": found.b, "Baseline": baseline(found)}
     parts = [
         "  \n".join(f"{name}: {_code(side)}" for name, side in sides.items() if side),
         markdown_text(conclusion(found)),
     ]
-    for name, table in tables.items():
-        plain = pd.DataFrame(False, index=table.index, columns=table.columns)
-        parts.append(f"## {TITLES[name]}\n\n{markdown_table(table, plain).rstrip()}")
+    parts += [f"## {table.caption}\n\n{markdown_table(table).rstrip()}" for table in tables(found).values()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -118,59 +118,83 @@ def _parts(found: Comparison) -> dict[str, pd.DataFrame]:
     return {name: getattr(found, name) for name in TITLES}
 
 
-def _quality(row: Mapping[Any, Any]) -> dict[str, str]:
+def _table(name: str, rows: pd.DataFrame, columns: Mapping[str, Field]) -> Table:
+    return Table(name, rows, columns, tuple(columns), TITLES[name])
+
+
+def _variant(names: Mapping[str, str]) -> Field:
+    return fields.variant("Variant", "variant", names)
+
+
+def _quality(names: Mapping[str, str]) -> dict[str, Field]:
+    return {
+        "variant": _variant(names),
+        "quantity": Field("Quantity", ("quantity",), lambda row: column(row["quantity"]).title),
+        "a": Field("A", ("a", "n_a"), lambda row: f"{column(row['quantity']).shown(row['a'])} (n={row['n_a']})"),
+        "b": Field("B", ("b", "n_b"), lambda row: f"{column(row['quantity']).shown(row['b'])} (n={row['n_b']})"),
+        "delta": Field("Δ", ("delta",), _difference),
+        "interval": Field(
+            "95 % interval", ("low", "high"),
+            lambda row: column(row["quantity"]).interval(row["low"], row["high"]) or NOTHING,
+        ),
+        "method": Field("Method", ("method", "n"), _method),
+        "p": fields.p_value("p", "p"),
+        "p_holm": fields.p_value("p (Holm)", "p_holm"),
+        "verdict": fields.verdict(),
+    }  # fmt: skip
+
+
+def _difference(row: Row) -> str:
     quantity = column(row["quantity"])
+    return f"{quantity.signed(row['delta'])} {quantity.difference_unit}".rstrip()
+
+
+def _method(row: Row) -> str:
+    return f"paired, n={row['n']}" if row["method"] == "paired" else str(row["method"])
+
+
+def _cost(names: Mapping[str, str]) -> dict[str, Field]:
     return {
-        "Variant": str(row["variant"]),
-        "Quantity": quantity.title,
-        "A": f"{quantity.shown(row['a'])} (n={row['n_a']})",
-        "B": f"{quantity.shown(row['b'])} (n={row['n_b']})",
-        "Δ": f"{quantity.signed(row['delta'])} {quantity.difference_unit}".rstrip(),
-        "95 % interval": quantity.interval(row["low"], row["high"]) or NOTHING,
-        "Method": f"paired, n={row['n']}" if row["method"] == "paired" else str(row["method"]),
-        "p": p_value(row["p"]),
-        "p (Holm)": p_value(row["p_holm"]),
-        "Verdict": verdict(row),
+        "variant": _variant(names),
+        "quantity": Field("Quantity", ("quantity",), _cost_name),
+        "hardware": fields.stated("Hardware", "hardware"),
+        "a": Field("A", ("a",), lambda row: _cost_value(row, "a")),
+        "b": Field("B", ("b",), lambda row: _cost_value(row, "b")),
+        "ratio": fields.ratio("Ratio", "ratio"),
+        "interval": fields.bounds("95 % interval", "low", "high"),
+        "verdict": fields.stated("Verdict", "verdict"),
+        "remark": fields.stated("Remark", "remark"),
     }
 
 
-def _cost(row: Mapping[Any, Any]) -> dict[str, str]:
+def _cost_name(row: Row) -> str:
     quantity = column(row["quantity"])
-    written = quantity.exact if quantity.counted else quantity.shown
-    return {
-        "Variant": str(row["variant"]),
-        "Quantity": quantity.label if quantity.counted else quantity.title,
-        "Hardware": str(row["hardware"]) or NOTHING,
-        "A": written(row["a"]),
-        "B": written(row["b"]),
-        "Ratio": ratio(row["ratio"]),
-        "95 % interval": _within(row["low"], row["high"]),
-        "Verdict": str(row["verdict"]) or NOTHING,
-        "Remark": str(row["remark"]) or NOTHING,
-    }
+    return quantity.label if quantity.counted else quantity.title
 
 
-def _speed(row: Mapping[Any, Any]) -> dict[str, str]:
-    return {
-        "Variant": str(row["variant"]),
-        "Against": str(row["against"]),
-        "Setting": str(row["setting"]),
-        "Hardware": str(row["hardware"]),
-        "A": f"{_times(row['a'])} {_within(row['a_low'], row['a_high'])}",
-        "B": f"{_times(row['b'])} {_within(row['b_low'], row['b_high'])}",
-        "B over A": f"{_times(row['ratio'])} {_within(row['low'], row['high'])}",
-        "p (Holm)": p_value(row["p_holm"]),
-        "Verdict": str(row["verdict"]) or NOTHING,
-        "Remark": str(row["remark"]) or NOTHING,
-    }
+def _cost_value(row: Row, side: str) -> str:
+    """A count with every digit; anything else in the shown unit."""
+    quantity = column(row["quantity"])
+    return quantity.exact(row[side]) if quantity.counted else quantity.shown(row[side])
 
 
-def _times(value: float) -> str:
-    return NOTHING if math.isnan(value) else f"{value:.3f}"
+def _times(head: str, value: str, low: str, high: str) -> Field:
+    return Field(head, (value, low, high), lambda row: f"{times(row[value])} {bounds(row[low], row[high])}")
 
 
-def _within(low: float, high: float) -> str:
-    return NOTHING if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+SPEED = {
+    "variant": fields.text("Variant", "variant"),
+    "against": fields.text("Against", "against"),
+    "setting": fields.text("Setting", "setting"),
+    "hardware": fields.text("Hardware", "hardware"),
+    "a": _times("A", "a", "a_low", "a_high"),
+    "b": _times("B", "b", "b_low", "b_high"),
+    "ratio": _times("B over A", "ratio", "low", "high"),
+    "p_holm": fields.p_value("p (Holm)", "p_holm"),
+    "verdict": fields.stated("Verdict", "verdict"),
+    "remark": fields.stated("Remark", "remark"),
+}
+"""The fields of the comparisons of speed-ups."""
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,8 @@ from bench.measure.cost.shapes import count_shapes
 from bench.network.layers import WiringError
 from bench.network.model import CONVENTIONS, SegModel
 from bench.parts import ChoiceError
+from bench.records.forms import build
+from bench.records.plan import Audit
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.study import Study
@@ -73,14 +75,15 @@ def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iter
         yield Checked(cell, counted, trainable, rates, macs, shapes.output_shape)
 
 
-def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> dict[str, Any]:
-    """The JSON-ready facts that :mod:`bench.study.audit` compares: variants' counts, and factors' subjects."""
-    return {
+def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> Audit:
+    """The facts that :mod:`bench.study.audit` compares: variants' counts, and factors' subjects."""
+    facts_of_study = {
         "input_px": [height, width],
         "about": {factor.name: list(factor.subject) for factor in study.factors},
         "touched": {factor.name: list(factor.touched) for factor in study.factors},
         "variants": {variant.cell.name: _facts(variant) for variant in checked},
     }
+    return build(Audit, facts_of_study)
 
 
 def _facts(checked: Checked) -> dict[str, Any]:

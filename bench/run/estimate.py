@@ -10,7 +10,7 @@ from bench.measure.timing.latency import Protocol
 from bench.measure.timing.turns import MIN_BLOCKS
 from bench.network.model import SegModel
 from bench.protocol.setting import Setting
-from bench.run.plan import Plan
+from bench.run.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.cells import Cell
 from bench.training.loop import train
@@ -21,7 +21,7 @@ START_S = 6.0
 """The seconds that a speed trial needs to start: a new process, its imports and the building of two networks."""
 
 
-def pilot_seconds(plan: Plan, trials: Iterable[Trial]) -> float:
+def pilot_seconds(plan: Schedule, trials: Iterable[Trial]) -> float:
     """A rough estimate of the seconds that trials take one after the other.
 
     The time of the two training steps is scaled by the iterations, the batch, the pixels and the MACs of each variant.
@@ -60,7 +60,7 @@ def comparison_s(call_s: float, setting: Setting) -> float:
     return START_S + 2 * windows_s + max(setting.least_s, 4 * MIN_BLOCKS * call_s)
 
 
-def _step_seconds(plan: Plan, cell: Cell) -> float:
+def _step_seconds(plan: Schedule, cell: Cell) -> float:
     """The seconds that a training step takes for each image, from the second of two steps at batch 2."""
     marks: list[float] = []
     recipe = replace(cell.recipe, batch=2, iterations=2)

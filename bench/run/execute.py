@@ -1,4 +1,4 @@
-"""The execution of trials with Ray Tune. No other module imports ray (``search`` will do so).
+"""The execution of trials with Ray Tune: the driver's side; :mod:`bench.run.processes.worker` is the workers'.
 
 Tune runs the missing trials only. Results are stored in the results folder alone, because Tune's own restore cannot
 extend a study. Each cost or speed trial gets a whole node and a fresh process; quality trials share the machine.
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import tempfile
-import time
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,15 +19,15 @@ from typing import Any, Protocol
 import ray
 from ray import tune
 
-from bench.protocol.setting import Setting, Stage
+from bench.protocol.setting import Stage
 from bench.records.record import Record, write
 from bench.run.environment import Machine
+from bench.run.processes.scratch import scratch_folder
+from bench.run.processes.stopping import listen_again, stopped_whatever_is_raised
+from bench.run.processes.worker import work
 from bench.run.resources import ResourceError, Resources
 from bench.run.stages import Event
-from bench.run.trial import Trial, make_record, run
-from bench.study.source import Source
-
-REPORT_EVERY_S = 0.5
+from bench.run.trial import Trial, make_record, relative
 
 
 class Display(Protocol):
@@ -63,9 +61,9 @@ def execute(
 
     Raises:
         ResourceError: if no node has the resources that a trial asks for, before such trials start.
-        KeyboardInterrupt: on Ctrl-C or SIGTERM, after the running trials are recorded as interrupted.
+        Stopped: on Ctrl-C or SIGTERM, after the running trials are recorded as interrupted.
     """
-    with _cluster(resources) as scratch:
+    with stopped_whatever_is_raised(), _cluster(resources) as scratch:
         for stage in ("cost", "speed", "quality"):
             batch = [trial for trial in trials if trial.stage == stage]
             if batch:
@@ -86,13 +84,15 @@ def _fit(
     pictures: bool,
 ) -> None:
     tuner = tune.Tuner(
-        tune.with_resources(_work, dict(request)),
+        tune.with_resources(work, dict(request)),
         param_space={
             "trial": tune.grid_search([asdict(trial) for trial in trials]),
             "folder": str(folder.resolve()),
             "machine": asdict(machine),
             "timeout_s": timeout_s,
             "pictures": pictures,
+            "path": search_path(),
+            "cwd": str(Path.cwd()),
         },
         tune_config=tune.TuneConfig(
             # A reused process saves seconds of start-up, but a cost or speed trial needs a process of its own.
@@ -107,41 +107,8 @@ def _fit(
         tuner.fit()
     except (KeyboardInterrupt, SystemExit):
         watch.end_all("interrupted", "the run was stopped")
-        raise KeyboardInterrupt from None
+        raise
     watch.end_all("failed", "Ray ended the run before this trial was over")
-
-
-def _work(config: dict[str, Any]) -> None:
-    """Run one trial on a worker.
-
-    The record is written to the results folder, and also sent to the driver, whose results folder may be on another
-    disk.
-    """
-    spec = dict(config["trial"])
-    source = dict(spec.pop("source"))
-    seeds, setting = source.pop("seeds"), spec.pop("setting")
-    trial = Trial(
-        source=Source(**source, seeds=tuple(seeds) if seeds is not None else None),
-        setting=None if setting is None else Setting(**setting),
-        **spec,
-    )
-    reported_at = 0.0
-
-    def tell(event: Event) -> None:
-        nonlocal reported_at
-        if time.monotonic() - reported_at > REPORT_EVERY_S:
-            reported_at = time.monotonic()
-            tune.report({"event": asdict(event)})
-
-    record = run(
-        trial,
-        Path(config["folder"]),
-        Machine(**config["machine"]),
-        tell=tell,
-        timeout_s=config["timeout_s"],
-        pictures=config["pictures"],
-    )
-    tune.report({"record": asdict(record)})
 
 
 class _Watch(tune.Callback):
@@ -170,27 +137,30 @@ class _Watch(tune.Callback):
         if "event" in result:
             self.display.progress(ours, Event(**result["event"]))
         elif "record" in result and ours.key not in self.ended:
-            record = Record(**result["record"])
+            record = Record.model_validate(result["record"])
             if not (self.folder / "records" / record.file_name).exists():
                 write(record, self.folder / "records")
             self._end(ours, record)
+        elif "ending" in result:
+            self._record_end(ours, **result["ending"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = getattr(trial, "pickled_error_file", None) and trial.get_pickled_error()
-        self._record_end(self._ours(trial), "failed", f"the worker process died: {type(error).__name__}: {error}")
+        error = trial.get_pickled_error() if trial.pickled_error_file else None
+        known = f"{type(error).__name__}: {error}".partition("\n")[0] if error else "Ray does not say why"
+        self._record_end(self._ours(trial), "failed", f"the worker or its node was lost ({known}); run again")
 
     def end_all(self, status: str, reason: str) -> None:
         """Write a record with this status for every trial that was started and has not ended."""
         for key in self.started:
             self._record_end(self.trials[key], status, reason)
 
-    def _record_end(self, trial: Trial, status: str, reason: str) -> None:
+    def _record_end(self, trial: Trial, status: str, reason: str, traceback: str | None = None) -> None:
         if trial.key in self.ended:
             return
         outcome = {
             "status": status,
             "reason": reason,
-            "traceback": None,
+            "traceback": traceback and relative(traceback),
             "started_at": self.started.get(trial.key),
             "wall_s": None,
         }
@@ -211,27 +181,49 @@ class _Watch(tune.Callback):
 def _cluster(resources: Resources) -> Iterator[Path]:
     """Connect to the cluster at ``resources.address``, or start one on this machine; yields a scratch folder."""
     os.environ.update(_QUIET)
-    # The path of a socket in this folder must not exceed 107 bytes, and a user's TMPDIR may be longer than that.
-    scratch = Path(tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-", dir="/tmp"))
-    _sweep(scratch.parent)
-    local: dict[str, Any] = {
-        "_temp_dir": str(scratch),
-        "include_dashboard": False,
-        "object_store_memory": 200 * 2**20,  # no large object is ever put into it
-        "num_cpus": resources.node_cpus,
-        "num_gpus": resources.node_gpus,
-    }
+    with scratch_folder() as scratch:
+        local: dict[str, Any] = {
+            "_temp_dir": str(scratch),
+            "include_dashboard": False,
+            "object_store_memory": 200 * 2**20,  # nothing large travels through it
+            "num_cpus": resources.node_cpus,
+            "num_gpus": resources.node_gpus,
+        }
+        try:
+            with chdir(scratch), _modules_from_the_driver():
+                ray.init(
+                    address=resources.address or "local",
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                    **({} if resources.address else local),
+                )
+            listen_again()
+            yield scratch
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _modules_from_the_driver() -> Iterator[None]:
+    """Inside, processes that are started import what this one imports.
+
+    Ray puts the folder of the shell in front of its workers' search path, where another clone or version may lie; so it
+    is started from an empty folder, with this process's search path in the environment.
+    """
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(search_path())
     try:
-        ray.init(
-            address=resources.address or "local",
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            **({} if resources.address else local),
-        )
-        yield scratch
+        yield
     finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)  # a dying worker may still write its log here
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def search_path() -> list[str]:
+    """The folders that this process imports from, as absolute paths."""
+    return [str(Path(entry).absolute()) for entry in sys.path]
 
 
 _QUIET = {
@@ -245,14 +237,6 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_memory_monitor_refresh_ms": "0",  # a kill by Ray's monitor ends the whole run, a kill by the kernel one trial
 }
-
-
-def _sweep(root: Path) -> None:
-    """Remove the scratch folders of earlier runs that were killed."""
-    for folder in root.glob("bench-*-*"):
-        owner = folder.name.split("-")[1]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc").exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _request(stage: Stage, resources: Resources) -> dict[str, float]:

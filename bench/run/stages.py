@@ -18,7 +18,7 @@ from bench.measure.timing.execution import TrainingStep, forward_call, placed_an
 from bench.measure.timing.latency import Call, Protocol, latency
 from bench.measure.timing.turns import take_turns
 from bench.network.model import SegModel, Variant
-from bench.parts import Part
+from bench.parts import BenchError, Part
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
@@ -45,6 +45,10 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+
+
+class SourceError(BenchError, ValueError):
+    """A component whose source cannot be found."""
 
 
 def identify(
@@ -81,24 +85,29 @@ def key_of(
         against: the other side of a speed comparison.
         setting: what both sides are timed in.
         modules: that are imported before anything runs, such as the study's own.
+
+    Raises:
+        SourceError: for a component whose source cannot be found.
     """
     keys = _keys()
     if not keys.library.project.is_current():
         forget_sources()
         keys = _keys()
-    return keys.key(
-        Computation(
-            stage=stage,
-            function=STAGE_FUNCTIONS[stage],
-            variants=[cell.variant] if against is None else [cell.variant, against.variant],
-            recipe=cell.recipe,
-            seed=seed,
-            data=fingerprint,
-            setting=setting,
-            irrelevant=IRRELEVANT[stage],
-            modules=modules,
-        )
+    asked = Computation(
+        stage=stage,
+        function=STAGE_FUNCTIONS[stage],
+        variants=[cell.variant] if against is None else [cell.variant, against.variant],
+        recipe=cell.recipe,
+        seed=seed,
+        data=fingerprint,
+        setting=setting,
+        irrelevant=IRRELEVANT[stage],
+        modules=modules,
     )
+    try:
+        return keys.key(asked)
+    except ValueError as error:
+        raise SourceError(str(error)) from error
 
 
 def forget_sources() -> None:

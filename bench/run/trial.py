@@ -6,6 +6,7 @@ The same function runs under ``bench trial`` (so that a debugger works), on a Ra
 from __future__ import annotations
 
 import logging
+import random
 import re
 import sys
 import time
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +26,8 @@ from bench.data.base import Sample
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
 from bench.records.files import write_arrays
+from bench.records.forms import build
+from bench.records.measured import MEASURED, Measured
 from bench.records.pictures import Album
 from bench.records.record import Record, write
 from bench.run import environment
@@ -70,15 +74,17 @@ def run(
     key = record_key(trial, machine)
     log_path = folder / "logs" / f"{key}.{environment.host_tag()}.log"
     choices: dict[str, Any] = {}
-    measured: dict[str, Any] = {}
+    measured: Measured | None = None
     outcome: dict[str, Any] = {"status": "done", "reason": None, "traceback": None}
     ending: BaseException | None = None
     with _log_to(log_path):
         log.info("%s, seed %s, %s on %s", trial.variant, trial.seed, trial.stage, machine.hardware)
         try:
             torch.set_num_threads(machine.threads)
+            _seed_other_generators(trial.seed)
             listener = _Timed(tell, start + timeout_s if timeout_s else None)
-            measured = _measure(trial, folder, machine, listener, choices, pictures=pictures)
+            content = _measure(trial, folder, machine, listener, choices, pictures=pictures)
+            measured = build(MEASURED[trial.stage], content)
         except (KeyboardInterrupt, SystemExit) as error:
             outcome, ending = _outcome("interrupted", error, choices), error
         except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a record
@@ -99,19 +105,20 @@ def make_record(
     outcome: Mapping[str, Any],
     *,
     choices: Mapping[str, Any] | None = None,
-    measured: Mapping[str, Any] | None = None,
+    measured: Measured | None = None,
 ) -> Record:
     """The record of ``trial``, with the environment of this process."""
     described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key")}
     described |= {"study": Path(trial.source.path).stem, "size": trial.source.size}
-    return Record(
-        key=record_key(trial, machine),
-        trial=described,
-        choices=choices or {},
-        environment=environment.describe(machine, Path(trial.source.path)),
-        outcome=outcome,
-        measured=measured or {},
-    )
+    record = {
+        "key": record_key(trial, machine),
+        "trial": described,
+        "choices": choices or {},
+        "environment": environment.describe(machine, Path(trial.source.path)),
+        "outcome": outcome,
+        "measured": measured.as_json() if measured else {},
+    }
+    return build(Record, record)
 
 
 def record_key(trial: Trial, machine: Machine) -> str:
@@ -172,6 +179,12 @@ def _viewer(album: Album) -> Viewer:
             album.add(sample.name, sample.image.numpy(), sample.label.numpy(), classes)
 
     return show
+
+
+def _seed_other_generators(seed: int | None) -> None:
+    """Seed Python's and numpy's shared generators, which a component of a study may draw from."""
+    random.seed(seed or 0)
+    np.random.seed((seed or 0) % 2**32)
 
 
 class _Timed:

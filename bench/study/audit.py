@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.records.plan import Audit, Described, Facts, as_part
+
 Kind = Literal["declared", "follows", "undeclared"]
 """The three kinds of difference: a factor is meant to make it (``declared``); the same Part has other counts beside
 changed neighbours (``follows``); or neither (``undeclared``, a confound)."""
@@ -35,7 +37,7 @@ class Difference:
     macs: int = 0
 
 
-def differences(audit: Mapping[str, Any], variant: str, baseline: str) -> list[Difference]:
+def differences(audit: Audit, variant: str, baseline: str) -> list[Difference]:
     """All differences between two variants, undeclared ones first.
 
     Args:
@@ -43,9 +45,9 @@ def differences(audit: Mapping[str, Any], variant: str, baseline: str) -> list[D
         variant: the one variant.
         baseline: the other variant, whose counts are subtracted.
     """
-    one, other = audit["variants"][variant], audit["variants"][baseline]
-    changed = [factor for factor, level in one["levels"].items() if level != other["levels"][factor]]
-    about = {subject for factor in changed for subject in audit["about"][factor]}
+    one, other = audit.variants[variant], audit.variants[baseline]
+    changed = [factor for factor, level in one.levels.items() if level != other.levels[factor]]
+    about = {subject for factor in changed for subject in audit.about[factor]}
     unsorted = [*_slots(one, other, about), *_losses(one, other, about), *_settings(one, other, about)]
     return sorted(unsorted, key=lambda difference: ("undeclared", "declared", "follows").index(difference.kind))
 
@@ -128,9 +130,9 @@ def pairs_of_factors(
     return {effect: pairs for effect, pairs in pairs_of.items() if len(pairs) > 1 or pairs[0][1] != baseline}
 
 
-def hidden(audit: Mapping[str, Any], baseline: str, against: Mapping[str, Mapping[str, str]]) -> list[Hidden]:
+def hidden(audit: Audit, baseline: str, against: Mapping[str, Mapping[str, str]]) -> list[Hidden]:
     """The undeclared differences within the pairs behind each effect and interaction, in the order of the factors."""
-    levels = {variant: facts["levels"] for variant, facts in audit["variants"].items()}
+    levels = {variant: facts.levels for variant, facts in audit.variants.items()}
     confounds = []
     base = levels[baseline]
     for (factor, level), pairs in pairs_of_factors(levels, base, against).items():
@@ -156,14 +158,12 @@ def undeclared_share(compared_parts: Iterable[Difference]) -> float | None:
     return sum(difference.macs for difference in listed if difference.kind == "undeclared") / total if total else None
 
 
-def unnamed(audit: Mapping[str, Any]) -> dict[str, list[str]]:
+def unnamed(audit: Audit) -> dict[str, list[str]]:
     """The factors that change several fields and do not declare what they are about, with the fields they change."""
-    return {factor: touched for factor, touched in audit["touched"].items() if not audit["about"][factor]}
+    return {factor: touched for factor, touched in audit.touched.items() if not audit.about[factor]}
 
 
-def summary(
-    audit: Mapping[str, Any], baseline: str, against: Mapping[str, Mapping[str, str]] | None = None
-) -> list[str]:
+def summary(audit: Audit, baseline: str, against: Mapping[str, Mapping[str, str]] | None = None) -> list[str]:
     """All undeclared differences, as sentences: first factors without a declaration, then variants, then effects.
 
     Args:
@@ -176,7 +176,7 @@ def summary(
         "of it counts as undeclared."
         for factor, touched in unnamed(audit).items()
     ]
-    for variant in audit["variants"]:
+    for variant in audit.variants:
         listed = differences(audit, variant, baseline)
         undeclared = [f"{entry.where}: {entry.what}" for entry in listed if entry.kind == "undeclared"]
         if undeclared:
@@ -207,10 +207,10 @@ def _and(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _slots(one: Mapping[str, Any], other: Mapping[str, Any], about: set[str]) -> Iterator[Difference]:
-    for slot in dict.fromkeys([*other["slots"], *one["slots"]]):
-        now, before = one["slots"].get(slot), other["slots"].get(slot)
-        counts = {name: (now or {}).get(name, 0) - (before or {}).get(name, 0) for name in COUNTS}
+def _slots(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]:
+    for slot in dict.fromkeys([*other.slots, *one.slots]):
+        now, before = one.slots.get(slot), other.slots.get(slot)
+        counts = {name: int(getattr(now, name, 0) - getattr(before, name, 0)) for name in COUNTS}
         changed = _part_change(before, now)
         if changed is None and not any(counts.values()):
             continue
@@ -219,8 +219,8 @@ def _slots(one: Mapping[str, Any], other: Mapping[str, Any], about: set[str]) ->
         yield Difference(slot, kind, change, counts["parameters"], counts["macs"])
 
 
-def _losses(one: Mapping[str, Any], other: Mapping[str, Any], about: set[str]) -> Iterator[Difference]:
-    now, before = one["losses"], other["losses"]
+def _losses(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]:
+    now, before = one.losses, other.losses
     if now == before:
         return
     gone, new = ([_long(loss) for loss in own if loss not in others] for own, others in ((before, now), (now, before)))
@@ -228,15 +228,15 @@ def _losses(one: Mapping[str, Any], other: Mapping[str, Any], about: set[str]) -
     yield Difference("losses", "declared" if "losses" in about else "undeclared", change)
 
 
-def _settings(one: Mapping[str, Any], other: Mapping[str, Any], about: set[str]) -> Iterator[Difference]:
+def _settings(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]:
     """The differences in recipe fields, in learning rates of slots that both have, and in resize conventions."""
-    for name, (before, now) in _changed(other["recipe"], one["recipe"]):
+    for name, (before, now) in _changed(other.recipe, one.recipe):
         yield Difference(f"recipe.{name}", "declared" if "recipe" in about else "undeclared", _change(before, now))
-    for slot, (before, now) in _changed(other["learning_rates"], one["learning_rates"]):
+    for slot, (before, now) in _changed(other.learning_rates, one.learning_rates):
         if before is not None and now is not None:
             kind: Kind = "declared" if "recipe" in about else "undeclared"
             yield Difference(f"learning rate of {slot}", kind, f"{before:g} → {now:g}")
-    for name, (before, now) in _changed(other["conventions"], one["conventions"]):
+    for name, (before, now) in _changed(other.conventions, one.conventions):
         yield Difference(name, "declared" if name in about else "undeclared", f"{before} → {now}")
 
 
@@ -246,34 +246,34 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tupl
             yield name, (before.get(name), now.get(name))
 
 
-def _part_change(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str | None:
+def _part_change(before: Described | None, now: Described | None) -> str | None:
     """The change in a slot's Part, in words; ``None`` if nothing changed."""
-    if before is None or now is None or before["class"] != now["class"]:
+    if before is None or now is None or before.class_name != now.class_name:
         return None if before is now else f"{_long(before)} → {_long(now)}"
-    choices = [f"{name} {_value(a)} → {_value(b)}" for name, (a, b) in _changed(before["choices"], now["choices"])]
+    choices = [f"{name} {_value(a)} → {_value(b)}" for name, (a, b) in _changed(before.choices, now.choices)]
     return f"{_short(now)}: {', '.join(choices)}" if choices else None
 
 
 def _change(before: Any, now: Any) -> str:
     """The change of a value, in words; for two Parts as :func:`_part_change` writes it."""
-    parts = [side for side in (before, now) if isinstance(side, Mapping) and "class" in side]
-    change = _part_change(before, now) if len(parts) == 2 else None
+    parts = [part for part in map(as_part, (before, now)) if part is not None]
+    change = _part_change(*parts) if len(parts) == 2 else None
     return change or f"{_value(before)} → {_value(now)}"
 
 
-def _short(part: Mapping[str, Any] | None) -> str:
-    return "none" if part is None else str(part["class"]).rpartition(".")[2]
+def _short(part: Described | None) -> str:
+    return "none" if part is None else part.class_name.rpartition(".")[2]
 
 
-def _long(part: Mapping[str, Any] | None) -> str:
+def _long(part: Described | None) -> str:
     if part is None:
         return "none"
-    return f"{_short(part)}({', '.join(f'{name}={_value(value)}' for name, value in part['choices'].items())})"
+    return f"{_short(part)}({', '.join(f'{name}={_value(value)}' for name, value in part.choices.items())})"
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, Mapping) and "class" in value:
-        return _long(value)
+    if part := as_part(value):
+        return _long(part)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"({', '.join(map(_value, value))})"
     return str(value)

@@ -1,1 +1,1 @@
-"""Training and whole-image prediction: functions of a network, data and a recipe."""
+"""Training and the prediction of whole images, as functions of a network, data and a recipe."""

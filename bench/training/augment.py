@@ -1,10 +1,13 @@
-"""The training stream: random scale, crop, flip and colour, each batch a function of (seed, iteration) alone.
+"""The training stream: random scale, crop, flip and colour. Each batch is a function of (seed, iteration) alone.
 
-Images ``N 3 H W`` float32, normalised; labels ``N H W`` int64 with ``IGNORE`` for void and padding.
+Images are ``N 3 H W`` float32, normalised. Labels are ``N H W`` int64 with ``IGNORE`` for void and padding.
 
-**Departures**, from the scale-then-crop of DANet and FastFCN: the source rectangle that fills the crop is cut out
-first and only that is resized (same distribution, less work; the scale is rounded so that the rectangle has whole
-pixels); padding may lie on any side, not only right and below; no antialiasing when scaling down, as in OpenCV.
+**Departures** from the scale-then-crop of DANet and FastFCN:
+
+- The source rectangle that fills the crop is cut out first, and only this rectangle is resized. The distribution is the
+  same with less work; the scale is rounded so that the rectangle has whole pixels.
+- Padding may lie on any side, not only on the right and below.
+- There is no antialiasing when an image is scaled down, as in OpenCV.
 """
 
 from __future__ import annotations
@@ -21,14 +24,14 @@ from bench.data.base import IGNORE, Sample, Split
 from bench.network.layers import resize
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's RGB in 0 … 1: pytorch/examples, imagenet/main.py
-STD = (0.229, 0.224, 0.225)  # likewise
+STD = (0.229, 0.224, 0.225)  # from the same source
 LUMA = (0.299, 0.587, 0.114)  # grey of RGB: ITU-R BT.601
 
 _ORDER, _AUGMENT = 0, 1  # keep the streams for the order of samples and for their augmentation apart
 
 
 def normalise(image: Tensor) -> Tensor:
-    """``… 3 H W`` uint8 to float32 with ImageNet's mean and standard deviation, on the image's device."""
+    """The image ``… 3 H W`` uint8 as float32, normalised by ImageNet's mean and standard deviation, on its device."""
     return _standardise(image.float() / 255)
 
 
@@ -43,19 +46,23 @@ def batches(
     colour_jitter: float = 0.0,
     start: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless (image, label) batches, from iteration ``start`` on.
+    """Yield (image, label) batches without end, from iteration ``start`` on.
 
-    A batch depends on the arguments and on its iteration only: not on the batches drawn before, on any global random
-    state or on the model. Sampling is without replacement within an epoch; an epoch may end inside a batch.
+    A batch depends only on the arguments and on its iteration, not on the batches before, on any global random state or
+    on the model. Samples are drawn without replacement within an epoch; an epoch may end inside a batch.
 
     Args:
-        crop_px: height and width of every crop.
-        scale: bounds of the scale, drawn uniformly.
-        flip: probability of a horizontal flip.
-        colour_jitter: brightness, contrast and saturation are each multiplied by up to 1 ± this.
+        split: the training split.
+        batch: the number of images in a batch.
+        crop_px: the height and width of every crop.
+        scale: the bounds of the scale, which is drawn uniformly.
+        flip: the probability of a horizontal flip.
+        seed: the seed of the stream.
+        colour_jitter: the largest relative change of brightness, contrast and saturation, each drawn on its own.
+        start: the first iteration.
 
     Raises:
-        ValueError: for an argument outside its range.
+        ValueError: if an argument is outside its range.
     """
     wrong = (
         ("split is empty; it needs a sample", len(split) < 1),
@@ -98,7 +105,7 @@ def _generator(*key: int) -> np.random.Generator:
 
 
 def _drawn(length: int, seed: int, position: int) -> int:
-    """Which sample comes at a position of the endless sequence of shuffled epochs."""
+    """The index of the sample at a position in the endless sequence of shuffled epochs."""
     return int(_permutation(length, seed, position // length)[position % length])
 
 
@@ -115,7 +122,7 @@ def _augment(
     flip: float,
     colour_jitter: float,
 ) -> tuple[Tensor, Tensor]:
-    # Every number is drawn whether it is used or not: two recipes that differ in the flip see the same crops.
+    # Every number is drawn even if it is not used, so that two recipes that differ in the flip get the same crops.
     factor = float(generator.uniform(*scale))
     place = generator.random(2)
     flipped = bool(generator.random() < flip)
@@ -129,7 +136,7 @@ def _augment(
     if colour_jitter:
         image = _recolour(image, colour)
     around = (max(-left, 0), max(left + columns - width, 0), max(-top, 0), max(top + rows - height, 0))
-    image = F.pad(_standardise(image), around)  # 0 is the mean colour now
+    image = F.pad(_standardise(image), around)  # after standardisation, 0 is the mean colour
     label = F.pad(label, around, value=IGNORE)
     image = resize(image[None], crop_px, align_corners=False)[0]
     label = label[_nearest(size[0], crop_px[0])][:, _nearest(size[1], crop_px[1])].long()
@@ -137,18 +144,18 @@ def _augment(
 
 
 def _offset(have: int, want: int, at: float) -> int:
-    """Where a window of ``want`` pixels starts on a side of ``have``; below 0 if it is the larger one."""
+    """The start of a window of ``want`` pixels on a side of ``have`` pixels; negative if the window is larger."""
     low, high = sorted((0, have - want))
     return low + int(at * (high - low + 1))
 
 
 def _nearest(source: int, target: int) -> Tensor:
-    """Source index of each target pixel's centre: the same pixel grid as ``resize`` without aligned corners."""
+    """The source index of each target pixel's centre, on the same grid as ``resize`` without aligned corners."""
     return (2 * torch.arange(target) + 1) * source // (2 * target)
 
 
 def _recolour(image: Tensor, factors: np.ndarray) -> Tensor:
-    """Brightness, contrast about the mean grey, saturation about each pixel's grey; clipped to 0 … 1."""
+    """Change brightness, contrast about the mean grey and saturation about each pixel's grey, clipped to 0 … 1."""
     brightness, contrast, saturation = map(float, factors)
     image = (image * brightness).clamp(0, 1)
     middle = _grey(image).mean()

@@ -1,4 +1,7 @@
-"""Inference on whole images at native size. Image ``N 3 H W`` uint8; prediction ``N H W``, at most 255 classes."""
+"""Inference on whole images at native size.
+
+Images are ``N 3 H W`` uint8, and predictions ``N H W`` with at most 255 classes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from bench.training.augment import normalise
 
 
 class Prediction(NamedTuple):
-    """What a network says of every pixel: the class, uint8, and its softmax probability, float32; both ``N H W``."""
+    """The predicted class of every pixel, uint8, and its softmax probability, float32; both are ``N H W``."""
 
     classes: Tensor
     confidence: Tensor
@@ -22,11 +25,14 @@ class Prediction(NamedTuple):
 
 @torch.inference_mode()
 def predict(model: SegModel, images: Tensor) -> Prediction:
-    """The most probable class of every pixel; float32, no flip, one scale, the network in evaluation mode.
+    """The most probable class of every pixel, in float32, at one scale and without flipping.
 
     Args:
-        model: in evaluation mode, on the device of ``images``.
-        images: ``N 3 H W`` uint8 RGB.
+        model: the network, in evaluation mode and on the device of ``images``.
+        images: the images, ``N 3 H W`` uint8 RGB.
+
+    Raises:
+        RuntimeError: if the network is in training mode.
     """
     if model.training:
         raise RuntimeError("predict() needs the network in evaluation mode; call model.eval() first")
@@ -38,9 +44,9 @@ def predict(model: SegModel, images: Tensor) -> Prediction:
 def predictions(
     model: SegModel, split: Split, *, batch: int, device: torch.device
 ) -> Iterator[tuple[Prediction, list[Sample]]]:
-    """Predictions over a whole split, in its order: (``N H W`` on the device, the samples).
+    """Yield the predictions over a whole split, in its order, as (predictions ``N H W`` on the device, samples).
 
-    Consecutive images of equal size share a forward, ``batch`` at most.
+    Up to ``batch`` consecutive images of equal size share a forward.
     """
     pending: list[Sample] = []
     for index in range(len(split)):

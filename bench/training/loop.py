@@ -1,7 +1,7 @@
-"""Training: one function from a network and data to a trained network and its history.
+"""Training: one function that trains a network on data and returns the history of its loss.
 
-SGD with the poly schedule. The data stream depends on the seed and the iteration alone, so two variants see the same
-batches; dropout draws from a stream of its own.
+Networks are trained by SGD with the poly schedule. The data stream depends on the seed and the iteration alone, so that
+two variants get the same batches; dropout draws from a stream of its own.
 """
 
 from __future__ import annotations
@@ -23,27 +23,28 @@ from bench.protocol.recipe import Recipe
 from bench.training.augment import batches
 
 Progress = Callable[[int, int, float], None]
-"""Called after every iteration with (iterations done, iterations in all, loss). What it raises ends the training."""
+"""A function that is called after every iteration with (iterations done, iterations in all, loss). An exception that it
+raises ends the training."""
 
 HISTORY_POINTS = 500
 
 
 class DivergedError(ArithmeticError):
-    """The loss is no longer a finite number."""
+    """A training whose loss is no longer a finite number."""
 
 
 class OptimiserError(BenchError, RuntimeError):
-    """A trainable parameter that is in no optimiser group, or in two."""
+    """A trainable parameter that is in no optimiser group, or in more than one."""
 
 
 @dataclass
 class History:
-    """Loss and learning rate by iteration; every iteration's, thinned only when stored.
+    """The loss and the learning rate of every iteration; only records store fewer points.
 
     Attributes:
-        loss: weighted sum of all loss terms, an iteration each.
-        learning_rate: of the backbone group.
-        train_s: wall time of the loop.
+        loss: the weighted sum of all loss terms, for each iteration.
+        learning_rate: the learning rate of the first optimiser group (the backbone's, if it is trained).
+        train_s: the wall time of the loop, in seconds.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -51,7 +52,11 @@ class History:
     train_s: float = 0.0
 
     def thinned(self, points: int = HISTORY_POINTS) -> dict[str, list[float]]:
-        """At most ``points`` entries: iteration (the last of its stretch, from 1), mean loss of the stretch, rate."""
+        """The history at no more than ``points`` points, each for a stretch of iterations.
+
+        A point has the last iteration of its stretch (counted from 1), the mean loss of the stretch, and the learning
+        rate at its end.
+        """
         total = len(self.loss)
         step = max(1, math.ceil(total / points))
         ends = [min(start + step, total) for start in range(0, total, step)]
@@ -72,15 +77,17 @@ def train(
     device: torch.device,
     progress: Progress | None = None,
 ) -> History:
-    """Train ``model`` in place for ``recipe.iterations`` steps; same seed and thread count, same numbers on CPU.
+    """Train ``model`` in place for ``recipe.iterations`` steps.
+
+    On a CPU, the same seed and the same number of threads give the same numbers.
 
     Args:
-        model: on any device; is moved to ``device``.
-        split: training images.
-        recipe: schedule and optimiser.
-        seed: of batches and dropout.
-        device: where to train.
-        progress: told after every iteration.
+        model: the network, on any device; it is moved to ``device``.
+        split: the training images.
+        recipe: the schedule and the optimiser.
+        seed: the seed of batches and dropout.
+        device: the device on which to train.
+        progress: a function that is called after every iteration.
 
     Raises:
         OptimiserError: if a trainable parameter is not in exactly one group.
@@ -109,7 +116,7 @@ def train(
 
 @dataclass(frozen=True)
 class Step:
-    """One training step in its three parts, which come in this order. Make one with :func:`prepare`."""
+    """A training step in three parts, to be called in order: forward, backward, update. See :func:`prepare`."""
 
     model: SegModel
     losses: nn.ModuleList
@@ -119,18 +126,18 @@ class Step:
     device: torch.device
 
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
-        """The sum of all loss terms, in the recipe's precision; image ``N 3 H W``, label ``N H W``, on the device."""
+        """The sum of all loss terms in the recipe's precision; image ``N 3 H W``, label ``N H W``, on the device."""
         with precision(self.recipe.precision, self.device):
             output = self.model(image, with_aux=True)
             return torch.stack([term(output, label) for term in self.losses]).sum()
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients anew."""
+        """Clear the gradients and compute them anew."""
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
 
     def update(self) -> None:
-        """Weights by the optimiser, gradients clipped first if the recipe says so."""
+        """Update the weights by the optimiser, after the gradients were clipped if the recipe asks for it."""
         if self.recipe.clip_norm is not None:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
@@ -139,7 +146,7 @@ class Step:
 
 
 def prepare(model: SegModel, recipe: Recipe, device: torch.device) -> Step:
-    """Everything of a training step but the batch; ``model`` is moved to the device and set to training mode.
+    """Prepare a training step. The network is moved to the device and set to training mode.
 
     Raises:
         OptimiserError: if a trainable parameter is not in exactly one group.
@@ -158,10 +165,12 @@ def prepare(model: SegModel, recipe: Recipe, device: torch.device) -> Step:
 
 
 def parameter_groups(model: SegModel, recipe: Recipe) -> list[dict[str, Any]]:
-    """One optimiser group a slot with trainable parameters: the backbone at the base rate, the rest at its multiple.
+    """One optimiser group for each slot with trainable parameters.
+
+    The backbone, or a whole network, has the recipe's learning rate; other slots have ``head_lr_factor`` times as much.
 
     Raises:
-        OptimiserError: if a trainable parameter is not in exactly one group. (FastFCN's first release left JPU's out.)
+        OptimiserError: if a trainable parameter is not in exactly one group. (FastFCN's first release left out JPU's.)
     """
     groups: list[dict[str, Any]] = []
     for slot, module in model.slots():
@@ -174,10 +183,10 @@ def parameter_groups(model: SegModel, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def check_groups(model: nn.Module, groups: list[dict[str, Any]]) -> None:
-    """Make sure that every trainable parameter is optimised once.
+    """Make sure that every trainable parameter is in exactly one optimiser group.
 
     Raises:
-        OptimiserError: naming the parameters that are not.
+        OptimiserError: if some are not; the message names them.
     """
     count: dict[int, int] = {}
     for group in groups:
@@ -195,7 +204,7 @@ def check_groups(model: nn.Module, groups: list[dict[str, Any]]) -> None:
 
 @contextlib.contextmanager
 def precision(name: str, device: torch.device) -> Iterator[None]:
-    """Autocast to ``name`` on ``device``; float32 leaves autocast off."""
+    """Inside the block, autocast to the precision ``name`` on ``device``; ``float32`` leaves autocast off."""
     if name == "float32":
         yield
         return
@@ -204,7 +213,7 @@ def precision(name: str, device: torch.device) -> Iterator[None]:
 
 
 def _stream(split: Split, recipe: Recipe, seed: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches on the device, in the memory format that its convolutions like."""
+    """Yield batches on the device, in the memory format in which its convolutions are fastest."""
     memory_format = layout(device)
     for image, label in batches(
         split, batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=seed
@@ -213,7 +222,7 @@ def _stream(split: Split, recipe: Recipe, seed: int, device: torch.device) -> It
 
 
 def layout(device: torch.device) -> torch.memory_format:
-    """The memory format that the device's convolutions like."""
+    """The memory format in which the device's convolutions are fastest."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 

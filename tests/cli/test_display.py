@@ -27,8 +27,16 @@ def trials(stage: Stage, count: int) -> list[Trial]:
     return [Trial(Source("s.py"), f"head=v{i}", i, stage, f"{stage}{i}") for i in range(count)]
 
 
+MEASURED = {
+    "input_px": [8, 8], "batch": 1, "parameters": {}, "macs": {}, "uncounted_operators": {}, "latency_s": [1.0],
+    "peak_bytes": 1, "memory_kind": "planted",
+}  # fmt: skip
+
+
 def record(status: str = "done", reason: str | None = None) -> Record:
-    return Record("k", {}, {}, {}, {"status": status, "reason": reason, "wall_s": 10.0})
+    trial, outcome = {"stage": "cost", "variant": "v"}, {"status": status, "reason": reason, "wall_s": 10.0}
+    parts = {"trial": trial, "choices": {}, "environment": {}, "outcome": outcome}
+    return Record.model_validate({"key": "k", **parts, "measured": MEASURED if status == "done" else {}})
 
 
 def tally(slots: int = 2) -> tuple[Tally, Clock]:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.evidence import confounds
 from bench.evidence.evidence import evidence_of
 from bench.report.page.findings import findings
 from bench.report.page.summary import commands, notes
+from bench.report.tables.confounds import undeclared
 from bench.study.audit import summary
 from tests.evidence.test_speedups import CROWDED, measured, planted
 
@@ -36,7 +36,7 @@ def test_a_timed_variant_is_compared_with_the_other_side_of_its_comparison_plann
     plan = json.loads((folder / "study.json").read_text())
     attended = {"attention": "on", "upsampling": "jpu"}
     cell = {"key": "s0", "stage": "speed", "seed": None, "excluded": None, "levels": attended}
-    plan["cells"] = [{**cell, "variant": BOTH, "against": ATTENDED, "setting": {"height": 64, "width": 64}}]
+    plan["trials"] = [{**cell, "variant": BOTH, "against": ATTENDED, "setting": {"height": 64, "width": 64}}]
     plan["stages"] = ["speed"]
     sides = {
         PLAIN: facts("off", "dilated", "Plain", 10**9),
@@ -48,9 +48,9 @@ def test_a_timed_variant_is_compared_with_the_other_side_of_its_comparison_plann
     (folder / "study.json").write_text(json.dumps(plan))
     table = evidence_of(folder).confounds.set_index("Where")
     assert list(table["Kind"].sort_index()) == ["follows", "declared"]
-    assert table.loc["head", "MACs (G)"] == "+2.00"
+    assert (table.loc["head", "macs_low"], table.loc["head", "macs_high"]) == (2 * 10**9, 2 * 10**9)
     assert set(table["Compared"]) == {f"attention=on + upsampling=jpu against {ATTENDED}"}
-    assert confounds.confounded(evidence_of(folder).confounds) == []
+    assert evidence_of(folder).confounded == []
 
 
 def audited(folder: Path, networks: dict[str, dict[str, Any]], about: dict[str, list[str]]) -> Path:
@@ -72,8 +72,7 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
     }
     about = {"attention": ["head"], "upsampling": ["neck"]}
     results = evidence_of(audited(planted_results(tmp_path), networks, about))
-    table = results.confounds
-    (row,) = table[table["Kind"] == "undeclared"].to_dict("records")
+    (row,) = undeclared(results).printed().to_dict("records")
     assert row == {
         "Compared": "upsampling=jpu, on average",
         "Where": "head",
@@ -83,7 +82,7 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
         "MACs (G)": "-2.00",
         "Share of Δ MACs (%)": "—",
     }
-    assert confounds.confounded(results.confounds) == ["upsampling=jpu, on average"]
+    assert results.confounded == ["upsampling=jpu, on average"]
     said = {each.text.split(":")[0]: each.text for each in findings(results)}
     assert said["upsampling=jpu, on average"].endswith(
         "In 1 of 2 pairs the sides differ in more than the factors are about: head."
@@ -93,7 +92,7 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
     )
     assert "more than" not in said["attention=on"] + said["upsampling=jpu"]
     assert any("1 comparison differs in more than the factors are about" in note.text for note in notes(results))
-    assert summary(results.results.plan["audit"], PLAIN) == [
+    assert summary(results.results.plan.audit, PLAIN) == [
         "upsampling=jpu, on average, differs beyond its factor: head: Attending() → AttendingLess(), in 1 of 2 pairs "
         "(attention=on)."
     ]
@@ -156,7 +155,7 @@ def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path)
         "times at 64x64 batch 2": ("timing", "not alone, so left out: other processes used 0.90 CPUs (allowed: 0.15)"),
         "times at 128x128 batch 2": ("timing", "noisy: quartiles 18% of the median apart; not steady after warm-up"),
     }
-    assert confounds.confounded(results.confounds) == []
+    assert results.confounded == []
     assert any("are in doubt: not alone, noisy or not steady" in note.text for note in notes(results))
 
 

@@ -33,10 +33,20 @@ def timed(folder: Path, *, alone: bool) -> Path:
     trial = {"variant": "attention=on", "stage": "speed", "seed": None, "against": "attention=off", "setting": setting}
     measured = {"latency_s": [1.0] * 12, "against_s": [2.0] * 12, "log_ratios": [0.6931471805599453] * 6, "calls": 1}
     measured |= {"steady": True, "isolated": True, "isolation": {"reasons": []}, "step_s": {}}
-    write(Record("s1", trial, {}, {"host": "aaaa1111"}, {"status": "done"}, measured), folder / "records")
+    write(
+        Record(
+            key="s1",
+            trial=trial,
+            choices={},
+            environment={"host": "aaaa1111"},
+            outcome={"status": "done"},
+            measured=measured,
+        ),
+        folder / "records",
+    )
     cell = {"key": "s1", "levels": {"attention": "on"}, "excluded": None, **trial}
-    plan["cells"], plan["stages"] = (
-        ([cell], ["speed"]) if alone else ([*plan["cells"], cell], ["quality", "cost", "speed"])
+    plan["trials"], plan["stages"] = (
+        ([cell], ["speed"]) if alone else ([*plan["trials"], cell], ["quality", "cost", "speed"])
     )
     (folder / "study.json").write_text(json.dumps(plan))
     return folder

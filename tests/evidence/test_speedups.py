@@ -42,8 +42,18 @@ def planted(folder: Path, results: dict[int, dict[str, Any] | None]) -> Path:
         if values is not None:
             trial = {"variant": "neck=jpu", "stage": "speed", "seed": None, "setting": setting}
             environment = {"hardware": "Planted CPU, 2 threads", "host": "aaaa1111"}
-            write(Record(f"k{side}-hw", trial, {}, environment, {"status": "done"}, values), folder / "records")
-    plan = {"version": 1, "name": "planted", "factors": {"neck": ["off", "jpu"]}, "stages": ["speed"], "cells": cells}
+            write(
+                Record(
+                    key=f"k{side}-hw",
+                    trial=trial,
+                    choices={},
+                    environment=environment,
+                    outcome={"status": "done"},
+                    measured=values,
+                ),
+                folder / "records",
+            )
+    plan = {"version": 2, "name": "planted", "factors": {"neck": ["off", "jpu"]}, "stages": ["speed"], "trials": cells}
     plan |= {"baseline": "neck=off", "baseline_levels": {"neck": "off"}, "seeds": [0], "recipe": {}}
     plan |= {"data": {"name": "planted", "classes": ["a", "b"], "fingerprint": "f"}, "created": {"commit": "c0ffee"}}
     plan |= {"question": "Which is faster?", "command": "bench speed x.py"}

@@ -31,9 +31,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> P
     shared |= {"setting": asdict(Setting(height=64, width=64))}
     measured = {"latency_s": [1.0], "against_s": [2.0], "log_ratios": [0.7], "calls": 1, "steady": True, "step_s": {}}
     measured |= {"isolated": True, "isolation": {"reasons": []}}
-    write(Record("s1", shared, {}, {"host": "aaaa1111"}, {"status": "done"}, measured), folder / "records")
+    write(
+        Record(
+            key="s1",
+            trial=shared,
+            choices={},
+            environment={"host": "aaaa1111"},
+            outcome={"status": "done"},
+            measured=measured,
+        ),
+        folder / "records",
+    )
     plan = json.loads((folder / "study.json").read_text())
-    plan["cells"].append({"key": "s1", "levels": {"attention": "on"}, **shared})
+    plan["trials"].append({"key": "s1", "levels": {"attention": "on"}, **shared})
     plan["stages"].append("speed")
     (folder / "study.json").write_text(json.dumps(plan))
     return folder
@@ -124,8 +134,8 @@ def test_a_file_that_is_no_json_is_named(damaged: Callable[..., Path], file: str
         (SPEED, "measured.log_ratios", [], "measured.log_ratios: List should have at least 1 item"),
         (SPEED, "measured.log_ratios.0", 900.0, "measured.log_ratios.0: Input should be less than or equal to 50"),
         (SPEED, "measured.isolated", "yes", "measured.isolated: Input should be a valid boolean"),
-        (SPEED, "trial.setting.batch", 0, "trial: .*batch=0"),
-        (SPEED, "trial.setting.colour", "red", "trial: setting: .*unexpected keyword argument 'colour'"),
+        (SPEED, "trial.setting.batch", 0, "trial.setting: .*batch=0"),
+        (SPEED, "trial.setting.colour", "red", "trial.setting: .*unexpected keyword argument 'colour'"),
     ],
 )  # fmt: skip
 def test_a_record_of_another_shape_is_refused_with_the_place(
@@ -144,14 +154,14 @@ def test_a_record_of_another_shape_is_refused_with_the_place(
         ("factors.attention", "on", "factors.attention: Input should be a valid list"),
         ("factors", {"miou": ["off", "on"]}, "a factor is called as a column is: miou"),
         ("baseline_levels", {"attention": "maybe"}, "baseline_levels has a level of 'attention' that factors lacks"),
-        ("cells.0.levels", {"attention": "maybe"}, "cells.0 has a level of 'attention' that factors lacks"),
-        ("cells.0.levels", {"gate": "on"}, "cells.0 has a level of 'attention' that factors lacks"),
-        ("cells.0.seed", "0", "cells.0.seed: Input should be a valid integer, got '0'"),
-        ("cells.0.seed", None, "cells.0: a quality trial has a seed"),
-        ("cells.1.key", "q0s0", "two cells have the key 'q0s0'"),
-        ("cells.0.stage", "training", "cells.0.stage: Input should be"),
-        ("stages", ["quality"], "cells.2 is of the stage cost, which stages lacks"),
-        ("cells.6.against", None, "cells.6: a speed trial has another side: against"),
+        ("trials.0.levels", {"attention": "maybe"}, "trials.0 has a level of 'attention' that factors lacks"),
+        ("trials.0.levels", {"gate": "on"}, "trials.0 has a level of 'attention' that factors lacks"),
+        ("trials.0.seed", "0", "trials.0.seed: Input should be a valid integer, got '0'"),
+        ("trials.0.seed", None, "trials.0: a quality trial has a seed"),
+        ("trials.1.key", "q0s0", "two trials have the key 'q0s0'"),
+        ("trials.0.stage", "training", "trials.0.stage: Input should be"),
+        ("stages", ["quality"], "trials.2 is of the stage cost, which stages lacks"),
+        ("trials.6.against", None, "trials.6: a speed trial has another side: against"),
         ("data.classes", ["road", "road"], "data: a class is there twice"),
         ("data.classes", [], "data.classes: List should have at least 1 item"),
         ("margin", 2.0, "margin: Input should be less than 1"),
@@ -164,7 +174,7 @@ def test_a_record_of_another_shape_is_refused_with_the_place(
 def test_a_plan_of_another_shape_is_refused_with_the_place(
     damaged: Callable[..., Path], path: str, value: Any, said: str
 ) -> None:
-    with pytest.raises(RecordError, match=rf"study\.json is no plan of format 1 \({said}.*; write it anew with"):
+    with pytest.raises(RecordError, match=rf"study\.json is no plan of format 2 \({said}.*; write it anew with"):
         load(damaged("study.json", path, value))
 
 

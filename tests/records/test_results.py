@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench.data.synthetic import Synthetic
@@ -32,7 +32,9 @@ MEASURED = {
 
 def some_record(status: str = "done", host: str = "aaaa1111") -> Record:
     trial, measured = {"variant": "v", "seed": 0, "stage": "quality"}, MEASURED if status == "done" else {}
-    return Record("k1", trial, {}, {"host": host}, {"status": status}, measured)
+    return Record(
+        key="k1", trial=trial, choices={}, environment={"host": host}, outcome={"status": status}, measured=measured
+    )
 
 
 def test_the_frame_has_one_row_a_planned_trial_and_exactly_the_known_columns(
@@ -139,7 +141,7 @@ def test_a_level_called_none_stays_text(tmp_path: Path, planted_results: Plant) 
 
 def test_a_record_that_no_planned_cell_has_is_stale(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
-    write(replace(read(folder / "records" / "q0s0.aaaa1111.json"), key="gone"), folder / "records")
+    write(read(folder / "records" / "q0s0.aaaa1111.json").having(key="gone"), folder / "records")
     results = load(folder)
     assert [record.key for record in results.stale] == ["gone"]
     assert len(results.records) == 16
@@ -234,7 +236,7 @@ def test_a_record_survives_writing_and_reading(tmp_path: Path) -> None:
 
 def test_a_record_with_nan_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
-        write(replace(some_record(), measured={"train_s": float("nan")}), tmp_path)
+        write(some_record().having(measured={"train_s": float("nan")}), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -284,16 +286,25 @@ def test_the_folders_of_results_in_a_folder_are_named(planted_results: Callable[
 def test_a_plan_of_a_newer_bench_is_not_to_be_written_over(
     planted_results: Callable[..., Path], tmp_path: Path
 ) -> None:
-    (planted_results(tmp_path) / "study.json").write_text('{"version": 2}')
-    with pytest.raises(RecordError, match=r"has format 2, this bench reads 1; use the bench that wrote it$"):
+    (planted_results(tmp_path) / "study.json").write_text('{"version": 3}')
+    with pytest.raises(RecordError, match=r"has format 3, this bench reads up to 2; use the bench that wrote it$"):
         load(tmp_path)
 
 
 @pytest.mark.parametrize("plan", [[], {"version": "one"}, {"version": 1, "name": "x"}])
 def test_a_plan_of_another_format_is_named(planted_results: Callable[..., Path], tmp_path: Path, plan: Any) -> None:
     (planted_results(tmp_path) / "study.json").write_text(json.dumps(plan))
-    with pytest.raises(RecordError, match=r"study.json is no plan of format 1"):
+    with pytest.raises(RecordError, match=r"study.json is no plan of format 2"):
         load(tmp_path)
+
+
+def test_a_plan_of_version_1_is_read_as_the_same_plan(planted_results: Callable[..., Path], tmp_path: Path) -> None:
+    path = planted_results(tmp_path) / "study.json"
+    plan, document = load(tmp_path).plan, json.loads(path.read_text())
+    document["cells"] = document.pop("trials")
+    path.write_text(json.dumps({**document, "version": 1}))
+    assert load(tmp_path).plan == plan
+    assert "cells" not in load(tmp_path).plan.as_json()
 
 
 def test_a_noisy_timing_is_kept_and_marked(tmp_path: Path, planted_results: Plant) -> None:
@@ -310,3 +321,13 @@ def test_a_timing_that_was_not_alone_is_left_out_with_the_reason(tmp_path: Path,
     assert frame["reason"].iloc[0] == "other processes used 0.90 CPUs"
     assert frame["macs"].notna().all()
     assert list(frame["status"]) == ["done"] * 4
+
+
+def test_results_do_not_depend_on_the_names_of_record_files(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    before = load(folder)
+    for number, path in enumerate(sorted((folder / "records").iterdir(), reverse=True)):
+        path.rename(path.with_name(f"{number:04}-{path.name}"))
+    after = load(folder)
+    assert [record.key for record in after.records] == [record.key for record in before.records]
+    pd.testing.assert_frame_equal(after.class_iou(), before.class_iou(), check_exact=True)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,19 +74,19 @@ def plant_speed() -> Callable[..., None]:
     def add(folder: Path, variant: str, against: str, sides: dict[int, bool], reason: str = "neighbour") -> None:
         """``sides`` maps the length of an input's side in pixels to whether its timing was alone."""
         plan = json.loads((folder / "study.json").read_text())
-        levels = next(cell["levels"] for cell in plan["cells"] if cell["variant"] == variant)
+        levels = next(cell["levels"] for cell in plan["trials"] if cell["variant"] == variant)
         template = read_all(folder / "records")[0]
         for side, isolated in sides.items():
             setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
             setting |= {"phase": "inference", "least_s": 1.0}
             cell = {"key": f"s{side}", "stage": "speed", "variant": variant, "against": against, "seed": None}
-            plan["cells"].append({**cell, "excluded": None, "levels": levels, "setting": setting})
+            plan["trials"].append({**cell, "excluded": None, "levels": levels, "setting": setting})
             measured = {
                 "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.69, 0.7] * 3, "steady": True,
                 "isolated": isolated, "isolation": {"reasons": [] if isolated else [reason]}, "step_s": {}, "calls": 1,
             }  # fmt: skip
             trial = {"variant": variant, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
-            write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")
+            write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")
         plan["stages"] = ["quality", "cost", "speed"]
         (folder / "study.json").write_text(json.dumps(plan))
 

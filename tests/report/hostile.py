@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +68,12 @@ def plant(folder: Path, planted_results: Callable[..., Path], plant_speed: Calla
         if record.status == "failed":
             outcome |= {"reason": SCRIPT, "traceback": "\n".join(["Traceback", SCRIPT, END, IMAGE, COMMENT, BREAK])}
         write(
-            replace(record, outcome=outcome, environment={**record.environment, "device": SCRIPT}), folder / "records"
+            record.having(outcome=outcome, environment={**record.environment.as_json(), "device": SCRIPT}),
+            folder / "records",
         )
     plant_pictures(folder, {name: [counts] * len(SEEDS[name]) for name, counts in WRONG.items()}, NAMES)
     _attribute(folder)
-    write(replace(read_all(folder / "records")[0], key=f"stale{IMAGE.replace('/', '')}"), folder / "records")
+    write(read_all(folder / "records")[0].having(key=f"stale{IMAGE.replace('/', '')}"), folder / "records")
     plant_speed(folder, WIDE, OFF, {256: True, 512: True, 1024: False}, IMAGE)
 
 

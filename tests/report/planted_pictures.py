@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,19 +29,19 @@ def plant_pictures(folder: Path, wrong: Mapping[str, Sequence[Sequence[int] | No
         names: of the images.
     """
     for record in read_all(folder / "records"):
-        if record.trial["stage"] != "quality" or record.status != "done":
+        if record.trial.stage != "quality" or record.status != "done":
             continue
-        counts = wrong[record.trial["variant"]][record.trial["seed"]]
+        counts = wrong[record.trial.variant][record.trial.seed]
         if counts is None:
             continue
         kept = {"predictions": f"artifacts/{record.key}.predictions.npz", "images": "pictures/planted.npz"}
         _keep(folder, kept, names, counts)
-        classes = len(record.measured["classes"])
+        classes = len(record.measured.classes)
         confusion = np.zeros((len(counts), classes, classes), dtype=np.int32)
         confusion[:, 0, 0], confusion[:, 0, 1] = 23 - np.array(counts), counts
         np.savez(folder / "artifacts" / f"{record.key}.npz", images=np.array(names), confusion=confusion)
-        measured = {**record.measured, "artifact": f"artifacts/{record.key}.npz", "pictures": kept}
-        write(replace(record, measured=measured), folder / "records")
+        measured = {**record.measured.as_json(), "artifact": f"artifacts/{record.key}.npz", "pictures": kept}
+        write(record.having(measured=measured), folder / "records")
 
 
 def _keep(folder: Path, kept: Mapping[str, str], names: Sequence[str], wrong: Sequence[int]) -> None:

@@ -132,6 +132,7 @@ def test_ctrl_c_stops_quietly_and_names_what_is_left_to_run(runner: Runner, tiny
     os.killpg(first.pid, signal.SIGINT)
     code, out, err = runner.finish(first)
     assert code == 130, out + err
+    assert err == ""
     assert "Run the same command again to go on" in out
     assert "Traceback" not in out + err
     statuses = [record.status for record in read_all(runner.results / "tiny" / "records")]
@@ -139,6 +140,42 @@ def test_ctrl_c_stops_quietly_and_names_what_is_left_to_run(runner: Runner, tiny
     code, out, err = runner.run("plan", study)
     assert code == 0, out + err
     assert "0 of 2 trials done, 2 to run" in out
+
+
+def test_sigterm_stops_a_run_as_ctrl_c_does_with_a_status_of_its_own(
+    runner: Runner, tiny_study: Callable[..., Path]
+) -> None:
+    study = tiny_study(iterations="20000")  # longer than this test
+    study.write_text(study.read_text() + '\nSTUDY = STUDY.having(stages=("quality",), seeds=(0,))\n')
+    run = runner.start("run", study)
+    runner.wait_for_log("tiny", "train")
+    run.terminate()
+    code, out, err = runner.finish(run)
+    assert code == 143, out + err
+    assert err == ""
+    assert "Stopped by SIGTERM. Run the same command again to go on." in out
+    assert "Report: " in out
+    statuses = [record.status for record in read_all(runner.results / "tiny" / "records")]
+    assert set(statuses) == {"interrupted"}
+    assert list(Path("/tmp").glob(f"bench-{run.pid}-*")) == []
+    deadline = time.monotonic() + 30
+    while children := [path for path in Path("/proc").glob("[0-9]*/environ") if str(runner.home) in _text_of(path)]:
+        assert time.monotonic() < deadline, f"{children} still run half a minute after the run was stopped"
+        time.sleep(0.2)  # polls other processes; nothing to wait on
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # it ended just now
+        return ""
+
+
+def test_a_run_before_its_first_trial_stops_with_one_line(runner: Runner, tiny_study: Callable[..., Path]) -> None:
+    study = tiny_study()
+    study.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n" + study.read_text())
+    code, out, err = runner.run("plan", study)
+    assert (code, out, err) == (143, "", "bench: stopped by SIGTERM\n")
 
 
 BAD_HEADS = """
@@ -159,6 +196,33 @@ class Die(FCNHead):
         return super().forward(features, boundary, with_aux=with_aux)
 
 
+class Exit(FCNHead):
+    def forward(self, features, boundary=None, *, with_aux=False):
+        if self.training and features[-1].device.type != "meta":
+            import os
+
+            os._exit(7)
+        return super().forward(features, boundary, with_aux=with_aux)
+
+
+class Crash2(FCNHead):
+    def forward(self, features, boundary=None, *, with_aux=False):
+        if self.training and features[-1].device.type != "meta":
+            import ctypes
+
+            ctypes.string_at(0)
+        return super().forward(features, boundary, with_aux=with_aux)
+
+
+class Hang(FCNHead):
+    def forward(self, features, boundary=None, *, with_aux=False):
+        if self.training and features[-1].device.type != "meta":
+            import ctypes
+
+            ctypes.PyDLL(None).sleep(1000)  # in C, with the interpreter's lock held: no Python thread runs any more
+        return super().forward(features, boundary, with_aux=with_aux)
+
+
 STUDY = STUDY.having(
     factors=(
         Factor(
@@ -167,6 +231,9 @@ STUDY = STUDY.having(
                 "good": change(),
                 "crash": change(head=part(Crash, width=8)),
                 "die": change(head=part(Die, width=8)),
+                "exit": change(head=part(Exit, width=8)),
+                "segfault": change(head=part(Crash2, width=8)),
+                "hang": change(head=part(Hang, width=8)),
             },
         ),
     ),
@@ -182,13 +249,25 @@ def test_a_cell_that_fails_or_whose_process_dies_is_named_and_the_others_run(
 ) -> None:
     study = tiny_study()
     study.write_text(study.read_text() + BAD_HEADS)
-    code, out, _ = runner.run("run", study, "--no-pictures")
+    code, out, err = runner.run("run", study, "--no-pictures", "--timeout", "30")
     assert code == 1
+    assert err == ""
+    assert "Traceback" not in out
     assert not (runner.results / "tiny" / "pictures").exists()
     frame = load(runner.results / "tiny").frame().set_index("variant")
-    assert dict(frame["status"]) == {"head=good": "done", "head=crash": "failed", "head=die": "failed"}
+    assert dict(frame["status"]) == {
+        "head=good": "done", "head=crash": "failed", "head=die": "failed", "head=exit": "failed",
+        "head=segfault": "failed", "head=hang": "timed_out",
+    }  # fmt: skip
     assert "<planted> crash" in frame.loc["head=crash", "reason"]
-    assert "worker process died" in frame.loc["head=die", "reason"]
+    assert frame.loc["head=die", "reason"] == "the trial's process was killed by SIGKILL, before its first step"
+    assert (
+        frame.loc["head=exit", "reason"] == "the trial's process ended itself with exit code 7, before its first step"
+    )
+    assert "was killed by SIGSEGV" in frame.loc["head=segfault", "reason"]
+    assert "ended from outside 5 s after its time limit of 30 s" in frame.loc["head=hang", "reason"]
+    crashed = next(r for r in read_all(runner.results / "tiny" / "records") if "SIGSEGV" in (r.outcome["reason"] or ""))
+    assert "in forward" in crashed.outcome["traceback"], "the interpreter's last words name the line"
     assert "failed: quality head=crash seed 0" in out
     page = (runner.results / "tiny" / "report" / "index.html").read_text()
     assert "<planted>" not in page

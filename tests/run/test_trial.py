@@ -16,8 +16,8 @@ from bench.records.pictures import VOID, read_names, read_pictures, read_predict
 from bench.records.record import read, read_all
 from bench.run import trial as trial_module
 from bench.run.environment import Machine
-from bench.run.plan import Plan, make_plan
 from bench.run.resources import here
+from bench.run.schedule import Schedule, make_schedule
 from bench.run.stages import Event
 from bench.run.trial import Trial, record_key, relative, run
 from bench.study.source import Source, load
@@ -26,20 +26,20 @@ MACHINE = Machine("cpu", 1)
 
 
 @pytest.fixture
-def plan(tiny_study: Callable[..., Path], tmp_path: Path) -> Plan:
-    return make_plan(load(Source(str(tiny_study()))), tmp_path / "results", here())
+def plan(tiny_study: Callable[..., Path], tmp_path: Path) -> Schedule:
+    return make_schedule(load(Source(str(tiny_study()))), tmp_path / "results", here())
 
 
-def of(plan: Plan, stage: str, variant: str = "neck=off") -> Trial:
+def of(plan: Schedule, stage: str, variant: str = "neck=off") -> Trial:
     return next(t for t in plan.trials if (t.stage, t.variant) == (stage, variant))
 
 
-def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Plan) -> None:
+def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Schedule) -> None:
     events: list[Event] = []
     record = run(of(plan, "quality"), plan.folder, MACHINE, tell=events.append)
     assert record.status == "done", record.outcome
     assert read(plan.folder / "records" / record.file_name) == record
-    measured = record.measured
+    measured = record.measured.as_json()
     assert sum(map(sum, measured["confusion"])) == 4 * 30 * 30  # four images, a frame of one void pixel
     assert measured["history"]["iteration"] == [1, 2, 3]
     assert measured["split"] == "val"
@@ -48,13 +48,13 @@ def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Plan) -> None:
         assert arrays["confusion"].sum(0).tolist() == measured["confusion"]
         assert arrays["boundary_matched_label"].sum(0).tolist() == measured["boundary"]["matched_label"]
     assert {event.phase for event in events} == {"train", "evaluate"}
-    assert record.choices["variant"]["backbone"]["choices"]["width"] == 8
-    assert record.choices["recipe"]["momentum"] == 0.9
-    assert record.environment["threads"] == 1
+    assert record.choices.variant["backbone"]["choices"]["width"] == 8
+    assert record.choices.recipe["momentum"] == 0.9
+    assert record.environment.threads == 1
 
 
-def test_kept_predictions_give_the_recorded_counts_again(plan: Plan) -> None:
-    measured = run(of(plan, "quality"), plan.folder, MACHINE).measured
+def test_kept_predictions_give_the_recorded_counts_again(plan: Schedule) -> None:
+    measured = run(of(plan, "quality"), plan.folder, MACHINE).measured.as_json()
     paths = {name: plan.folder / path for name, path in measured["pictures"].items()}
     names = [f"val_{index:04d}" for index in range(4)]
     assert read_names(paths["predictions"]) == read_names(paths["images"]) == names
@@ -66,31 +66,31 @@ def test_kept_predictions_give_the_recorded_counts_again(plan: Plan) -> None:
     assert counts[VOID].sum() == 4 * (32 * 32 - 30 * 30)
 
 
-def test_the_second_trial_leaves_the_images_of_the_first_alone(plan: Plan) -> None:
+def test_the_second_trial_leaves_the_images_of_the_first_alone(plan: Schedule) -> None:
     one, two = (run(of(plan, "quality", variant), plan.folder, MACHINE) for variant in ("neck=off", "neck=on"))
-    shared = one.measured["pictures"]["images"]
-    assert two.measured["pictures"]["images"] == shared
-    images, later = plan.folder / shared, plan.folder / two.measured["pictures"]["predictions"]
+    shared = one.measured.pictures["images"]
+    assert two.measured.pictures["images"] == shared
+    images, later = plan.folder / shared, plan.folder / two.measured.pictures["predictions"]
     assert [path.name for path in (plan.folder / "pictures").iterdir()] == [images.name]
-    assert images.stat().st_mtime_ns < (plan.folder / one.measured["pictures"]["predictions"]).stat().st_mtime_ns
-    assert later != plan.folder / one.measured["pictures"]["predictions"]
+    assert images.stat().st_mtime_ns < (plan.folder / one.measured.pictures["predictions"]).stat().st_mtime_ns
+    assert later != plan.folder / one.measured.pictures["predictions"]
     assert read_names(later) == read_names(images)
 
 
-def test_a_trial_may_keep_no_pictures_and_is_the_same_trial(plan: Plan) -> None:
+def test_a_trial_may_keep_no_pictures_and_is_the_same_trial(plan: Schedule) -> None:
     record = run(of(plan, "quality"), plan.folder, MACHINE, pictures=False)
-    assert "pictures" not in record.measured
+    assert "pictures" not in record.measured.as_json()
     assert not (plan.folder / "pictures").exists()
-    assert [path.name for path in (plan.folder / "artifacts").iterdir()] == [Path(record.measured["artifact"]).name]
+    assert [path.name for path in (plan.folder / "artifacts").iterdir()] == [Path(record.measured.artifact).name]
     with_them = run(of(plan, "quality"), plan.folder, MACHINE)
     assert with_them.key == record.key
-    assert with_them.measured["confusion"] == record.measured["confusion"]
+    assert with_them.measured.confusion == record.measured.confusion
 
 
-def test_a_cost_trial_leaves_every_sample_and_counts_by_slot(plan: Plan) -> None:
+def test_a_cost_trial_leaves_every_sample_and_counts_by_slot(plan: Schedule) -> None:
     record = run(of(plan, "cost", "neck=on"), plan.folder, MACHINE)
     assert record.status == "done", record.outcome
-    measured = record.measured
+    measured = record.measured.as_json()
     assert len(measured["latency_s"]) >= 5
     assert measured["latency_protocol"]["clock"] == "synchronised"
     assert measured["isolated"] is (measured["isolation"]["reasons"] == [])
@@ -105,13 +105,13 @@ def test_a_cost_trial_leaves_every_sample_and_counts_by_slot(plan: Plan) -> None
     assert record.key.endswith(MACHINE.hardware_key)
 
 
-def test_the_same_trial_twice_gives_the_same_numbers(plan: Plan) -> None:
+def test_the_same_trial_twice_gives_the_same_numbers(plan: Schedule) -> None:
     one, two = (run(of(plan, "quality"), plan.folder, MACHINE) for _ in range(2))
-    assert one.measured["confusion"] == two.measured["confusion"]
-    assert one.measured["history"] == two.measured["history"]
+    assert one.measured.confusion == two.measured.confusion
+    assert one.measured.history == two.measured.history
 
 
-def test_the_log_tells_how_it_went_and_records_hold_no_absolute_path(plan: Plan, tmp_path: Path) -> None:
+def test_the_log_tells_how_it_went_and_records_hold_no_absolute_path(plan: Schedule, tmp_path: Path) -> None:
     record = run(of(plan, "quality"), plan.folder, MACHINE)
     log = (plan.folder / "logs" / record.file_name).with_suffix(".log").read_text()
     assert "train 3/3, loss" in log
@@ -138,19 +138,19 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     ],
 )
 def test_whatever_goes_wrong_is_an_outcome(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str, reason: str
+    plan: Schedule, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str, reason: str
 ) -> None:
     failing(monkeypatch, error)
     trial = Trial(**{**vars(of(plan, "quality")), "key": "k"})
     record = run(trial, plan.folder, MACHINE)
     assert record.status == status
-    assert reason in record.outcome["reason"]
-    assert record.measured == {}
-    assert ("Traceback" in (record.outcome["traceback"] or "")) == (status == "failed")
+    assert reason in record.outcome.reason
+    assert record.measured.as_json() == {}
+    assert ("Traceback" in (record.outcome.traceback or "")) == (status == "failed")
     assert read_all(plan.folder / "records") == [record]
 
 
-def test_an_interrupt_is_recorded_and_passed_on(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_recorded_and_passed_on(plan: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, KeyboardInterrupt())
     trial = Trial(**{**vars(of(plan, "quality")), "key": "k"})
     with pytest.raises(KeyboardInterrupt):
@@ -158,39 +158,39 @@ def test_an_interrupt_is_recorded_and_passed_on(plan: Plan, monkeypatch: pytest.
     assert [record.status for record in read_all(plan.folder / "records")] == ["interrupted"]
 
 
-def test_a_trial_that_takes_too_long_is_timed_out(plan: Plan) -> None:
+def test_a_trial_that_takes_too_long_is_timed_out(plan: Schedule) -> None:
     record = run(of(plan, "quality"), plan.folder, MACHINE, timeout_s=1e-6)
     assert record.status == "timed_out"
-    assert "time was up in train at 1/3" in record.outcome["reason"]
+    assert "time was up in train at 1/3" in record.outcome.reason
 
 
 def test_a_loss_that_explodes_is_diverged(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     source = Source(str(tiny_study(name="explosive", learning_rate="1e30")))
-    made = make_plan(load(source), tmp_path / "results", here())
+    made = make_schedule(load(source), tmp_path / "results", here())
     assert run(of(made, "quality"), made.folder, MACHINE).status == "diverged"
 
 
-def test_a_trial_that_is_not_what_was_planned_is_refused(plan: Plan) -> None:
+def test_a_trial_that_is_not_what_was_planned_is_refused(plan: Schedule) -> None:
     trial = Trial(**{**vars(of(plan, "quality")), "key": "0" * 16})
     record = run(trial, plan.folder, MACHINE)
     assert record.status == "failed"
-    assert "planned as 0000000000000000, is" in record.outcome["reason"]
+    assert "planned as 0000000000000000, is" in record.outcome.reason
 
 
 def test_final_evaluates_the_test_split_in_a_folder_of_its_own(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     source = Source(str(tiny_study()), final=True)
-    made = make_plan(load(source), tmp_path / "results", here())
+    made = make_schedule(load(source), tmp_path / "results", here())
     assert made.folder.name == "tiny-final"
-    assert run(of(made, "quality"), made.folder, MACHINE).measured["split"] == "test"
+    assert run(of(made, "quality"), made.folder, MACHINE).measured.split == "test"
 
 
 def test_other_data_is_chosen_with_an_option_and_has_a_folder_of_its_own(
     tiny_study: Callable[..., Path], tmp_path: Path, camvid_like: Path
 ) -> None:
-    made = make_plan(load(Source(str(tiny_study()), data=f"camvid={camvid_like}")), tmp_path, here())
+    made = make_schedule(load(Source(str(tiny_study()), data=f"camvid={camvid_like}")), tmp_path, here())
     assert made.folder.name == "tiny-camvid"
     record = run(of(made, "quality"), made.folder, MACHINE)
-    assert len(record.measured["classes"]) == 11
+    assert len(record.measured.classes) == 11
 
 
 def test_tracebacks_lose_what_is_particular_to_a_machine() -> None:
@@ -199,7 +199,7 @@ def test_tracebacks_lose_what_is_particular_to_a_machine() -> None:
     assert relative(text) == 'File "bench/run/trial.py"\nFile "site-packages/torch/nn.py"'
 
 
-def test_a_record_file_that_is_rubbish_is_named(plan: Plan) -> None:
+def test_a_record_file_that_is_rubbish_is_named(plan: Schedule) -> None:
     folder = plan.folder / "records"
     folder.mkdir(parents=True)
     (folder / "x.y.json").write_text("{half")

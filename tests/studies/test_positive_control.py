@@ -109,7 +109,7 @@ def test_the_committed_records_give_the_known_answers() -> None:
         "draw=second": "not resolved",
     }
     assert (effects["n"] == len(STUDY.seeds)).all()
-    assert not any(record.environment["dirty"] for record in evidence.results.records)
+    assert not any(record.environment.dirty for record in evidence.results.records)
 
 
 def test_the_committed_records_say_that_the_gate_sharpens_boundaries() -> None:

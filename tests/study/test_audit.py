@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from bench.data.synthetic import Synthetic
@@ -15,6 +13,7 @@ from bench.network.model import Variant
 from bench.network.necks.jpu import JPU
 from bench.parts import part
 from bench.protocol.recipe import Recipe
+from bench.records.plan import Audit
 from bench.run.check import check_cells, facts
 from bench.study.audit import differences, summary, undeclared_share
 from bench.study.factors import Factor, StudyError, adding, change, choose
@@ -31,7 +30,7 @@ def study(*factors: Factor, base: Variant | None = None) -> Study:
     return Study("audited", "What differs?", base or plain, factors, baseline, RECIPE, seeds=(0,))
 
 
-def audited(made: Study, px: tuple[int, int] = (64, 64), classes: int = 59) -> dict[str, Any]:
+def audited(made: Study, px: tuple[int, int] = (64, 64), classes: int = 59) -> Audit:
     return facts(made, list(check_cells(made, classes, *px)), *px)
 
 
@@ -119,9 +118,9 @@ def test_a_part_that_is_frozen_differs_in_what_is_trained() -> None:
     given = audited(study(Factor("neck", levels, about=("backbone", "neck"))))
     (found,) = differences(given, "neck=jpu-frozen", "neck=jpu")
     assert (found.where, found.kind, found.what) == ("neck", "declared", "JPU: frozen False → True")
-    slots = {name: given["variants"][f"neck={name}"]["slots"]["neck"] for name in necks}
-    assert slots["jpu"]["trainable"] == slots["jpu"]["parameters"] == slots["jpu-frozen"]["parameters"]
-    assert slots["jpu-frozen"]["trainable"] == 0
+    slots = {name: given.variants[f"neck={name}"].slots["neck"] for name in necks}
+    assert slots["jpu"].trainable == slots["jpu"].parameters == slots["jpu-frozen"].parameters
+    assert slots["jpu-frozen"].trainable == 0
 
 
 def test_a_variant_does_not_differ_from_itself() -> None:

@@ -1,14 +1,14 @@
-"""What is not the same in two sets of results: the study, the choices of variants of the same name, the environment."""
+"""The changes between two sets of results: the study, the choices of variants of the same name, the environment."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.evidence.compare.sides import Side
+from bench.protocol.words import leaves
 from bench.records.record import Record
 
 NOTHING = "—"
@@ -22,7 +22,7 @@ def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
     """One row a fact that differs: kind (study, recipe, choices, environment), what, and its text on both sides."""
     rows = [
         *_differing("study", _definition(a), _definition(b)),
-        *_differing("recipe", a.plan.get("recipe", {}), b.plan.get("recipe", {})),
+        *_differing("recipe", a.plan.recipe, b.plan.recipe),
     ]
     told = {row[1:] for row in rows if row[0] == "recipe"}
     rows += [row for row in _choices(a, b, variants) if (row[1].partition(": recipe.")[2], *row[2:]) not in told]
@@ -30,16 +30,18 @@ def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "what", "a", "b"], dtype=object)
 
 
-Row = tuple[str, str, str, str]
+Change = tuple[str, str, str, str]
+"""Kind, what changed, and its text on both sides."""
 
 
 def _definition(side: Side) -> dict[str, Any]:
-    """What the study says; a field without a value says as much as one that an older plan does not have."""
-    return {name: side.plan[name] for name in DEFINITION if side.plan.get(name) is not None}
+    """The study's definition; fields without a value are left out, since older plans do not have them."""
+    plan = side.plan.as_json()
+    return {name: plan[name] for name in DEFINITION if plan.get(name) is not None}
 
 
-def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
-    x, y = dict(_flat(one)), dict(_flat(other))
+def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Change]:
+    x, y = dict(leaves(one)), dict(leaves(other))
     return [
         (kind, name, x.get(name, NOTHING), y.get(name, NOTHING))
         for name in dict.fromkeys([*x, *y])
@@ -47,8 +49,8 @@ def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> l
     ]
 
 
-def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Row]:
-    """Choices of the variants that both have; a change that all of them share is told once."""
+def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Change]:
+    """The changed choices of the variants that both sides have; a change that all of them share is listed once."""
     found: dict[tuple[str, str, str], list[str]] = {}
     comparable = 0
     for variant in variants:
@@ -63,18 +65,21 @@ def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Row]:
 
 
 def _chosen(side: Side, variant: str) -> dict[str, Any]:
-    records = [record for record in side.records if record.trial["variant"] == variant and record.choices]
+    records = [
+        record
+        for record in side.records
+        if record.trial.variant == variant and (record.choices.variant or record.choices.recipe)
+    ]
     if not records:
         return {}
-    choices: Mapping[str, Any] = records[0].choices
-    return {**choices.get("variant", {}), "recipe": choices.get("recipe", {})}
+    return {**records[0].choices.variant, "recipe": records[0].choices.recipe}
 
 
-def _environments(a: Side, b: Side) -> list[Row]:
-    """Facts of the environment; several values of one side are listed, and what differs in one stage names it."""
+def _environments(a: Side, b: Side) -> list[Change]:
+    """The changed facts of the environment; a side may have several values, and the kind names the stages."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for stage in ("quality", "cost", "speed"):
-        seen = [_facts([r for r in each.records if r.trial["stage"] == stage]) for each in (a, b)]
+        seen = [_facts([r for r in each.records if r.trial.stage == stage]) for each in (a, b)]
         for _, *fact in _differing("environment", *seen) if all(seen) else []:
             found.setdefault((fact[0], fact[1], fact[2]), []).append(stage)
     return [(f"environment of {' and '.join(stages)}", *fact) for fact, stages in found.items()]
@@ -83,15 +88,6 @@ def _environments(a: Side, b: Side) -> list[Row]:
 def _facts(records: Sequence[Record]) -> dict[str, str]:
     values: dict[str, dict[str, None]] = {}
     for record in records:
-        for name, value in _flat(record.environment):
+        for name, value in leaves(record.environment.as_json()):
             values.setdefault(name, {})[value] = None
     return {name: "; ".join(sorted(each)) for name, each in values.items()}
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            text = "none" if value is None else json.dumps(value, ensure_ascii=False)
-            yield f"{prefix}{name}", value if isinstance(value, str) else text

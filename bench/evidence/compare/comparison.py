@@ -22,24 +22,23 @@ from bench.evidence.compare.missing import lacking, lost
 from bench.evidence.compare.sides import Side
 from bench.evidence.compare.speed import speed
 from bench.evidence.ranks import ratio_of_samples
-from bench.evidence.stats import welch
+from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
-from bench.records.derived import columns_of
+from bench.records.derived import cost_columns, quality_columns
 from bench.records.files import RecordError
+from bench.records.measured import MeasuredCost, MeasuredQuality
+from bench.records.plan import Plan
 from bench.records.record import Record
 
-NAN = float("nan")
-
-
 COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
-"""Recipe fields that have no part in training and evaluation."""
+"""The fields of a recipe that have no part in training and evaluation."""
 
 
 MEASURED = ("latency_s", "peak_bytes", "train_peak_bytes")
 
 
 ONE_STEP = ("activation_bytes", "train_peak_bytes")
-"""What depends on the recipe's batch and crop."""
+"""The costs that depend on the recipe's batch and crop."""
 
 
 DRIFT = "separate runs, not interleaved"
@@ -56,6 +55,10 @@ COST = ("variant", "quantity", "hardware", "a", "b", "ratio", "low", "high", "ve
 """Columns of :attr:`Comparison.cost`; ratios B / A."""
 
 
+Trained = tuple[Record, MeasuredQuality]
+Costed = tuple[Record, MeasuredCost]
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Two sides and what differs.
@@ -70,7 +73,7 @@ class Comparison:
         only: one row a variant that one side has: variant, side.
         lost: one text a variant and stage of which A has finished trials that B failed at: with B's outcomes.
         lacking: one text a side and stage of which it plans trials that only the other has finished.
-        plans: the content of both ``study.json``.
+        plans: of both sides.
     """
 
     a: str
@@ -82,11 +85,11 @@ class Comparison:
     only: pd.DataFrame
     lost: tuple[str, ...]
     lacking: tuple[str, ...]
-    plans: tuple[Mapping[str, Any], Mapping[str, Any]]
+    plans: tuple[Plan, Plan]
 
     @property
     def unjudged(self) -> list[str]:
-        """What may be worse in B without being found to be: what only A has finished, and what nothing could judge.
+        """All that may be worse in B and could not be judged, with what only A has finished.
 
         A quality of equal values needs no judgement. Empty sides have nothing in common.
         """
@@ -102,9 +105,9 @@ class Comparison:
 
     @property
     def worse(self) -> list[str]:
-        """What is resolved to be worse in B: quality and speed-ups after Holm, counts exactly; latencies never are.
+        """All that is worse in B: quality and speed-ups resolved after Holm, counts that grew, trials that were lost.
 
-        And what was :attr:`lost`.
+        Latencies are never judged.
         """
         tables = (self.quality, self.cost)
         slower = self.speed[self.speed["verdict"] == "worse"].to_dict("records")
@@ -146,7 +149,7 @@ def compare(a: Side, b: Side, quantities: Sequence[str] = (JUDGED,)) -> Comparis
 
 
 def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Iterator[dict[str, Any]]:
-    ones, others = ({int(r.trial["seed"]): r for r in each.done("quality", variant)} for each in (a, b))
+    ones, others = (_by_seed(each, variant) for each in (a, b))
     if not ones or not others:
         return
     method, seeds = _method(a, b, ones, others)
@@ -168,27 +171,31 @@ def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Itera
         }  # fmt: skip
 
 
+def _by_seed(side: Side, variant: str) -> dict[int, Trained]:
+    trained = side.done(MeasuredQuality, variant)
+    return {record.trial.seed: (record, measured) for record, measured in trained if record.trial.seed is not None}
+
+
 def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    for row, p_holm in zip(rows, stats.holm([row["p"] for row in rows]), strict=True):
-        effect = stats.Effect(**{name: row[name] for name in ("delta", "low", "high", "sd", "n", "p")})
-        better = column(row["quantity"]).better
-        assert better is not None  # compare() refuses such quantities
-        said = stats.verdict(effect, p_holm, better)
+    """The rows with p-values after Holm's correction over all of them, and the verdicts that follow from them."""
+    effects = [stats.Effect(**{name: row[name] for name in ("delta", "low", "high", "sd", "n", "p")}) for row in rows]
+    better = [direction for row in rows if (direction := column(row["quantity"]).better)]  # compare() refuses others
+    for row, (p_holm, verdict) in zip(rows, stats.judged(effects, better), strict=True):
         judged = row["method"] == "paired" or row["method"].startswith("Welch")
-        row |= {"p_holm": p_holm, "verdict": said.word, "reason": said.reason if judged else row["method"]}
+        row |= {"p_holm": p_holm, "verdict": verdict.word, "reason": verdict.reason if judged else row["method"]}
     return pd.DataFrame(rows, columns=list(QUALITY))
 
 
-def _method(a: Side, b: Side, ones: Mapping[int, Record], others: Mapping[int, Record]) -> tuple[str, list[int]]:
-    """How one variant's qualities are compared, and the seeds that both sides have."""
+def _method(a: Side, b: Side, ones: Mapping[int, Trained], others: Mapping[int, Trained]) -> tuple[str, list[int]]:
+    """The method by which one variant's quality is compared, and the seeds that both sides have."""
     records, seeds = [*ones.values(), *others.values()], sorted(set(ones) & set(others))
-    if len({tuple(record.measured["classes"]) for record in records}) > 1:
+    if len({tuple(measured.classes) for _, measured in records}) > 1:
         return "not compared: other classes", seeds
-    prints = [each.plan["data"].get("fingerprint") for each in (a, b)]
-    labels = {tuple(np.sum(record.measured["confusion"], axis=1).tolist()) for record in records}
+    prints = [each.plan.data.fingerprint for each in (a, b)]
+    labels = {tuple(np.sum(measured.confusion, axis=1).tolist()) for _, measured in records}
     if len(labels) > 1 or prints[0] != prints[1]:
         return "Welch: other data", seeds
-    recipes = {json.dumps(_trained_by(record), sort_keys=True) for record in records}
+    recipes = {json.dumps(_trained_by(record), sort_keys=True) for record, _ in records}
     if len(recipes) > 1:
         return "Welch: other recipe", seeds
     if len(seeds) < 2 <= min(len(ones), len(others)):
@@ -197,17 +204,19 @@ def _method(a: Side, b: Side, ones: Mapping[int, Record], others: Mapping[int, R
 
 
 def _trained_by(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in record.choices.get("recipe", {}).items() if name not in COST_FIELDS}
+    return {name: value for name, value in record.choices.recipe.items() if name not in COST_FIELDS}
 
 
-def _values(records: Mapping[int, Record], name: str) -> dict[int, float]:
-    derived = columns_of("quality", [record.measured for record in records.values()])
+def _values(records: Mapping[int, Trained], name: str) -> dict[int, float]:
+    derived = quality_columns([measured for _, measured in records.values()])
     values = {seed: own.get(name, NAN) for seed, own in zip(records, derived, strict=True)}
     return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
 
 def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
-    ones, others = ({str(r.environment.get("hardware")): r for r in each.done("cost", variant)} for each in (a, b))
+    ones, others = (
+        {str(pair[0].environment.hardware): pair for pair in each.done(MeasuredCost, variant)} for each in (a, b)
+    )
     if not ones or not others:
         return
     shared = [name for name in ones if name in others]
@@ -223,39 +232,34 @@ def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
             yield from _listed(variant, name, hardware, first, second, "not compared: other hardware")
 
 
-def _counted(variant: str, name: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
+def _counted(variant: str, name: str, one: Costed, other: Costed) -> Iterator[dict[str, Any]]:
     for row in _listed(variant, name, "", one, other, _other_input(name, one, other)):
         less = "same" if row["a"] == row["b"] else "worse" if row["b"] > row["a"] else "better"
-        yield row if row["remark"] else {**row, "ratio": _over(row["b"], row["a"]), "verdict": less}
+        yield row if row["remark"] else {**row, "ratio": stats.quotient(row["b"], row["a"]), "verdict": less}
 
 
-def _over(value: float, other: float) -> float:
-    """NaN over 0: of a peak that the kernel does not tell, the lower bound may be 0."""
-    return value / other if other else NAN
-
-
-def _measured(variant: str, name: str, hardware: str, one: Record, other: Record) -> Iterator[dict[str, Any]]:
+def _measured(variant: str, name: str, hardware: str, one: Costed, other: Costed) -> Iterator[dict[str, Any]]:
     unlike = _other_input(name, one, other)
-    kinds = {record.measured.get("memory_kind") for record in (one, other)}
+    kinds = {measured.memory_kind for _, measured in (one, other)}
     if not unlike and name != "latency_s" and len(kinds) > 1:
         unlike = "not compared: another way to read memory"
     for row in _listed(variant, name, hardware, one, other, unlike):
         if row["remark"]:
             yield row
         elif name == "latency_s":
-            found = ratio_of_samples(one.measured["latency_s"], other.measured["latency_s"])
+            found = ratio_of_samples(one[1].latency_s, other[1].latency_s)
             yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "remark": DRIFT}
         else:
-            yield {**row, "ratio": _over(row["b"], row["a"]), "remark": "one reading on each side"}
+            yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "remark": "one reading on each side"}
 
 
 def _listed(
-    variant: str, name: str, hardware: str, one: Record, other: Record, remark: str
+    variant: str, name: str, hardware: str, one: Costed, other: Costed, remark: str
 ) -> Iterator[dict[str, Any]]:
-    """Both values without a comparison; nothing where neither side has one."""
-    a, b = (own.get(name, NAN) for own in columns_of("cost", [one.measured, other.measured]))
+    """A row with both values and no comparison; none if neither side has a value."""
+    a, b = (cost_columns(measured).get(name, NAN) for _, measured in (one, other))
     if math.isnan(a) or math.isnan(b):
-        left_out = name == "latency_s" and not all(r.measured.get("isolated", True) for r in (one, other))
+        left_out = name == "latency_s" and any(measured.isolated is False for _, measured in (one, other))
         if math.isnan(a) and math.isnan(b) and not left_out:
             return
         remark = "not compared: a timing was not alone" if left_out else "not compared: one side has none"
@@ -265,12 +269,12 @@ def _listed(
     }  # fmt: skip
 
 
-def _other_input(name: str, one: Record, other: Record) -> str:
-    """Why two costs are not of the same computation; empty if they are."""
+def _other_input(name: str, one: Costed, other: Costed) -> str:
+    """The reason why two costs are not of the same computation; empty if they are."""
     if name in ("parameters", "train_state_bytes"):
         return ""
     if name in ONE_STEP:
-        steps = [[r.choices.get("recipe", {}).get(field) for field in ("batch", "crop_px")] for r in (one, other)]
+        steps = [[record.choices.recipe.get(field) for field in ("batch", "crop_px")] for record, _ in (one, other)]
         return "" if steps[0] == steps[1] else "not compared: another batch or crop"
-    inputs = [(tuple(r.measured.get("input_px", ())), r.measured.get("batch")) for r in (one, other)]
+    inputs = [(measured.input_px, measured.batch) for _, measured in (one, other)]
     return "" if inputs[0] == inputs[1] else "not compared: another input"

@@ -4,47 +4,55 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from bench.records.files import RecordError
-from bench.records.plan import read_plan
-from bench.records.record import FINAL, Record, read, record_files
+from bench.records.plan import Plan, PlannedTrial, read_plan
+from bench.records.record import FINAL, AnyMeasured, Record, TrialFacts, measured_by, read, record_files
 from bench.records.results import load
 
 _SIDE = re.compile(r"(?P<folder>.+?)(?:@(?P<commit>[^@#]+))?(?:#(?P<host>[^@#]+))?")
 _DIGITS = re.compile(r"[0-9a-f]{4,40}")
-"""Of a commit or a host, as records have them."""
+"""The digits of a commit or a host, as records have them."""
+
+
+class TrialName(NamedTuple):
+    """What makes a trial of one side the same as a trial of the other."""
+
+    variant: str
+    stage: str
+    seed: str
+    against: str
+    setting: str
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one side of a comparison has.
+    """One side of a comparison.
 
     Attributes:
         name: as it was asked for.
-        plan: the content of its folder's ``study.json``.
+        plan: of its folder.
         records: one a trial and, for costs, a hardware class.
     """
 
     name: str
-    plan: Mapping[str, Any]
+    plan: Plan
     records: tuple[Record, ...]
 
     @property
     def variants(self) -> list[str]:
-        """Names of the variants with a finished measurement, in the study's order, then others."""
-        seen = dict.fromkeys(str(record.trial["variant"]) for record in self.records if record.status == "done")
-        order = dict.fromkeys(cell["variant"] for cell in self.plan["cells"])
+        """The names of the variants with a finished measurement: those of the plan in its order, then others."""
+        seen = dict.fromkeys(record.trial.variant for record in self.records if record.status == "done")
+        order = dict.fromkeys(trial.variant for trial in self.plan.trials)
         return [*(variant for variant in order if variant in seen), *(each for each in seen if each not in order)]
 
-    def done(self, stage: str, variant: str) -> Iterator[Record]:
-        """The finished trials of one stage and variant."""
-        for record in self.records:
-            if (record.trial["stage"], record.trial["variant"], record.status) == (stage, variant, "done"):
-                yield record
+    def done(self, form: type[AnyMeasured], variant: str) -> Iterator[tuple[Record, AnyMeasured]]:
+        """The finished records of a variant's trials of one stage, each with its measurements."""
+        return measured_by((record for record in self.records if record.trial.variant == variant), form)
 
 
 def side(text: str) -> Side:
@@ -70,33 +78,34 @@ def side(text: str) -> Side:
         raise RecordError(
             f"{text} has no record{hint}; {folder} has those of {_sources(record for _, record in found)}"
         )
-    return Side(text, plan, tuple(_one_each(chosen, {cell["key"] for cell in plan["cells"]})))
+    return Side(text, plan, tuple(_one_each(chosen, {trial.key for trial in plan.trials})))
 
 
 def _is_of(record: Record, commit: str | None, host: str | None) -> bool:
     asked = {"commit": commit, "host": host}
     return all(
-        _DIGITS.fullmatch(start) and str(record.environment.get(name)).startswith(start)
+        _DIGITS.fullmatch(start) and str(getattr(record.environment, name)).startswith(start)
         for name, start in asked.items()
         if start
     )
 
 
 def _sources(records: Iterable[Record]) -> str:
-    """The commits and hosts that there are, with how many records each."""
-    counts = Counter(f"{str(each.environment.get('commit'))[:12]}#{each.environment.get('host')}" for each in records)
+    """The commits and hosts in the records, each with its number of records."""
+    counts = Counter(f"{str(each.environment.commit)[:12]}#{each.environment.host}" for each in records)
     return ", ".join(f"@{source} ({count})" for source, count in counts.items()) or "nobody"
 
 
 def _one_each(found: list[tuple[str, Record]], planned: set[str]) -> list[Record]:
-    """One record a trial: finished before unfinished, planned before not planned any more."""
-    best: dict[tuple[str, ...], tuple[tuple[bool, bool], str, Record]] = {}
+    """One record a trial: a finished one before an unfinished one, then a planned one before an older one."""
+    best: dict[tuple[TrialName, str], tuple[tuple[bool, bool], str, Record]] = {}
     for name, record in found:
-        rank = (record.status in FINAL, record.cell_key in planned)
-        trial, other = _trial(record), best.get(_trial(record))
+        rank = (record.status in FINAL, record.planned_key in planned)
+        trial = name_of(record.trial), hardware_of(record)
+        other = best.get(trial)
         if other is not None and other[0] == rank and record.status in FINAL:
             raise RecordError(
-                f"two records of one trial ({record.trial['variant']}, seed {record.trial['seed']}): {other[1]} and "
+                f"two records of one trial ({record.trial.variant}, seed {record.trial.seed}): {other[1]} and "
                 f"{name}; choose one by its commit (@…) or host (#…)"
             )
         if other is None or rank >= other[0]:
@@ -104,7 +113,12 @@ def _one_each(found: list[tuple[str, Record]], planned: set[str]) -> list[Record
     return [record for _, _, record in best.values()]
 
 
-def _trial(record: Record) -> tuple[str, ...]:
-    hardware = "" if record.trial["stage"] == "quality" else str(record.environment.get("hardware"))
-    names = ("stage", "variant", "seed", "against", "setting")
-    return (*(str(record.trial.get(name)) for name in names), hardware)
+def name_of(trial: TrialFacts | PlannedTrial) -> TrialName:
+    """The name of a trial, from what a record or a plan says of it."""
+    setting = trial.setting.name if trial.setting else ""
+    return TrialName(trial.variant, trial.stage, str(trial.seed), str(trial.against), setting)
+
+
+def hardware_of(record: Record) -> str:
+    """The hardware class that a cost or a speed was measured on; empty for quality, which does not depend on it."""
+    return "" if record.trial.stage == "quality" else str(record.environment.hardware)

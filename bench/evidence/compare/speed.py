@@ -12,7 +12,7 @@ import pandas as pd
 from bench.evidence.compare.sides import Side
 from bench.evidence.ranks import Ratio, ratio_interval, ratio_of_samples
 from bench.evidence.stats import ALPHA, NAN, holm
-from bench.protocol.setting import Setting
+from bench.records.measured import MeasuredSpeed
 from bench.records.record import Record
 
 SPEED = (
@@ -29,29 +29,28 @@ def speed(a: Side, b: Side) -> pd.DataFrame:
     the sessions, and not only within one, is in no interval.
     """
     ones, others = (dict(_timed(each)) for each in (a, b))
-    rows = [_row(key, ones[key], others[key]) for key in ones if key in others]
+    rows = [_compared(key, ones[key], others[key]) for key in ones if key in others]
     for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row |= {"p_holm": p_holm, "verdict": _verdict(row["ratio"], p_holm)}
     return pd.DataFrame(rows, columns=list(SPEED))
 
 
-def _timed(side: Side) -> Iterator[tuple[tuple[str, str, str, str], Record]]:
+def _timed(side: Side) -> Iterator[tuple[tuple[str, str, str, str], MeasuredSpeed]]:
     for variant in side.variants:
-        for record in sorted(side.done("speed", variant), key=_size):
-            trial = record.trial
-            against, setting = str(trial.get("against")), Setting(**trial["setting"]).name
-            yield (variant, against, setting, str(record.environment.get("hardware"))), record
+        for record, measured in sorted(side.done(MeasuredSpeed, variant), key=lambda pair: _size(pair[0])):
+            setting = record.trial.setting.name if record.trial.setting else ""
+            yield (variant, str(record.trial.against), setting, str(record.environment.hardware)), measured
 
 
 def _size(record: Record) -> tuple[str, int]:
-    """The other side, then the pixels of the input."""
-    setting = Setting(**record.trial["setting"])
-    return str(record.trial.get("against")), setting.height * setting.width
+    """The order of timings: by the other side, then by the pixels of the input."""
+    setting = record.trial.setting
+    return str(record.trial.against), setting.height * setting.width if setting else 0
 
 
-def _row(key: tuple[str, str, str, str], one: Record, other: Record) -> dict[str, Any]:
-    x, y = ([*record.measured["log_ratios"]] for record in (one, other))
-    alone = one.measured["isolated"] and other.measured["isolated"]
+def _compared(key: tuple[str, str, str, str], one: MeasuredSpeed, other: MeasuredSpeed) -> dict[str, Any]:
+    x, y = one.log_ratios, other.log_ratios
+    alone = one.isolated and other.isolated
     first, second = (ratio_interval(logs) if alone else Ratio(NAN, NAN, NAN, 0) for logs in (x, y))
     both = ratio_of_samples(np.exp(x).tolist(), np.exp(y).tolist()) if alone else first
     return {

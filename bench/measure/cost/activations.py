@@ -1,6 +1,7 @@
-"""What a training forward keeps for its backward pass: bytes that autograd saves, by the module that saved them.
+"""Activation memory: the bytes that autograd saves in a forward for the backward pass, by the module that saves them.
 
-Exact and independent of the device's allocator, so it holds on the meta device too, where any batch and size are free.
+The count is exact and does not depend on the device's allocator, so it also holds on the meta device, where tensors of
+any batch and size need no memory.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 OUTSIDE = "outside"
-"""Stands for what no slot saves: the network's last resize, and the loss terms."""
+"""The name under which bytes are counted that no slot saves: those of the last resize and of the loss terms."""
 
 
 @contextmanager
 def watched_saves(model: nn.Module, given: Iterable[Tensor]) -> Iterator[Counter[str]]:
-    """Inside, forwards and losses; yields module -> bytes that autograd keeps, each storage once.
+    """Watch the forward and the losses that run inside the block; yields module -> bytes that autograd saves.
 
-    A storage belongs to the innermost module whose forward saves it first. Parameters, buffers and the tensors that
-    were ``given`` are left out, since they are there anyway. What the network saves itself goes by ``""``; what is
-    saved while it is not running, by :data:`OUTSIDE`.
+    Each storage counts once, for the innermost module whose forward saves it first. Parameters, buffers and the
+    ``given`` tensors are left out, because they exist anyway. Storages that the network itself saves count for ``""``,
+    and those saved while no module is running count for :data:`OUTSIDE`.
     """
     known = {_storage_id(tensor) for tensor in (*model.parameters(), *model.buffers(), *given)}
-    alive: list[torch.UntypedStorage] = []  # an address is not used again while its storage lives
+    alive: list[torch.UntypedStorage] = []  # keeps storages alive, so that none of their addresses is used again
     saved: Counter[str] = Counter()
     running: list[str] = []
 
@@ -47,24 +48,24 @@ def watched_saves(model: nn.Module, given: Iterable[Tensor]) -> Iterator[Counter
         with saved_tensors_hooks(pack, lambda tensor: tensor):
             yield saved
     finally:
-        alive.clear()  # the graph holds on to pack, and must not hold on to what it has done with
+        alive.clear()  # the graph keeps a reference to pack, which must not keep the storages alive
         for handle in handles:
             handle.remove()
 
 
 def by_slot(saved: Mapping[str, int], slots: Iterable[str]) -> dict[str, int]:
-    """Slot -> bytes, with all of its modules; the rest under :data:`OUTSIDE`."""
+    """Slot -> bytes that all of its modules save; all other bytes count for :data:`OUTSIDE`."""
     total = {slot: within(saved, slot) for slot in slots}
     return {**total, OUTSIDE: sum(saved.values()) - sum(total.values())}
 
 
 def within(saved: Mapping[str, int], module: str) -> int:
-    """Bytes that a module and those inside it save."""
+    """The bytes that a module and the modules inside it save."""
     return sum(count for name, count in saved.items() if name == module or name.startswith(f"{module}."))
 
 
 def _storage_id(tensor: Tensor) -> int:
-    """What tells one storage from another while both live."""
+    """A number that distinguishes a storage from all others that are alive."""
     return int(tensor.untyped_storage()._cdata)
 
 

@@ -1,10 +1,12 @@
-"""Where a network's parameters, MACs, memory and time go, module by module, and how each grows with the image.
+"""The attribution of a network's parameters, MACs, memory and time to its modules, and their growth with the image.
 
-MACs, outputs and time are those of the deployed form at batch 1, image ``1 3 H W``; saved bytes are those of a training
-forward with its losses. Counts come from shapes alone and are exact. Times come from hooks around each module: a clock
-read on CPU, where work is done when a call returns; events in the stream on CUDA, so what is between two of them counts
-as the module's, gaps in which the device waits for Python too. Hooks keep a compiler from fusing modules, so the times
-say where time goes and not how long the network takes without them.
+MACs, outputs and times are those of the deployed form at batch 1, with an image ``1 3 H W``. Saved bytes are those of a
+training forward with its losses. Counts come from shapes alone and are exact.
+
+Times come from hooks around each module. On a CPU the hooks read a clock, because the work is done when a call returns.
+On CUDA they record events in the stream; the time between two events counts for the module, including gaps in which the
+device waits for Python. Hooks prevent a compiler from fusing modules, so the times show how the time is divided, not
+how long the network takes without hooks.
 """
 
 from __future__ import annotations
@@ -26,29 +28,30 @@ from bench.measure.cost.shapes import ShapeCounts, count_shapes, deployed
 from bench.network.model import SegModel, Variant
 
 QUANTITIES = ("macs", "output_bytes", "saved_bytes", "time_s")
-"""What grows with the image; parameters do not."""
+"""The quantities that grow with the image; parameters do not."""
 
 NETWORK = "network"
-"""Name of the row of the whole."""
+"""The name of the row for the whole network."""
 
 WARM_UP = 2
-"""Forwards before the first timed one."""
+"""The number of forwards before the first timed one."""
 
 
 @dataclass(frozen=True)
 class ModuleCost:
-    """What one module costs, with everything in it.
+    """The cost of one module, including the modules inside it.
 
     Attributes:
-        module: its name; :data:`NETWORK` for the whole.
-        kind: its class.
-        depth: 0 for the whole, 1 for a slot; lists of modules are passed over.
-        input_px: height and width of the image.
-        parameters: count.
-        macs: of one forward.
-        output_bytes: of what it returns, float32.
-        saved_bytes: what autograd keeps of a training batch, float32; loss terms belong to the whole alone.
-        time_s: median of the timed forwards; NaN where none was asked for.
+        module: the name of the module; :data:`NETWORK` for the whole network.
+        kind: the name of its class.
+        depth: 0 for the whole network, 1 for a slot; lists of modules do not count as a level.
+        input_px: the height and width of the image.
+        parameters: the number of parameters.
+        macs: the multiply-accumulates of one forward.
+        output_bytes: the bytes of its outputs, float32.
+        saved_bytes: the bytes that autograd saves for a training batch, float32; those of loss terms count for the
+            whole network only.
+        time_s: the median of the timed forwards, in seconds; NaN if no forward was timed.
     """
 
     module: str
@@ -64,13 +67,14 @@ class ModuleCost:
 
 @dataclass(frozen=True)
 class Growth:
-    """How one quantity of a module grows: ``quantity ~ pixels ** exponent``.
+    """The growth of one quantity of a module with the image: ``quantity ~ pixels ** exponent``.
 
     Attributes:
-        module: its name.
+        module: the name of the module.
         quantity: one of :data:`QUANTITIES`.
-        exponent: slope of log quantity over log pixels, by least squares over all sizes; NaN where it has none.
-        last_exponent: the same between the two largest sizes: where attention's square takes over, it is higher.
+        exponent: the slope of log quantity over log pixels, by least squares over all sizes; NaN if it is undefined.
+        last_exponent: the same slope between the two largest sizes. It is higher where attention, which grows with the
+            square of the number of pixels, begins to dominate.
     """
 
     module: str
@@ -88,15 +92,17 @@ def attribute(
     forwards: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ModuleCost]:
-    """A row for the network and each module down to ``depth`` that has weights or work, in the order of building.
+    """The costs of the network and of its modules down to ``depth``, in the order of building.
+
+    Modules without parameters, MACs and saved bytes are left out.
 
     Args:
-        model: on the device of ``image``; left as it is.
-        image: ``1 3 H W``.
-        batch: images of the training batch whose saved bytes are told.
-        depth: 1 for slots alone.
-        forwards: timed ones; 0 for no times.
-        progress: told after every timed forward.
+        model: the network, on the device of ``image``; it is not changed.
+        image: the image, ``1 3 H W``.
+        batch: the number of images in the training batch for which saved bytes are counted.
+        depth: the number of levels of modules; 1 lists slots alone.
+        forwards: the number of timed forwards; 0 for no times.
+        progress: a function that is called after every timed forward, with (forwards done, forwards in all).
     """
     height, width = image.shape[-2:]
     counts = count_shapes(model, height, width)
@@ -110,10 +116,10 @@ def attribute(
 
 
 def growth(rows: Sequence[ModuleCost]) -> list[Growth]:
-    """Exponents of every module and quantity that was measured at two sizes or more.
+    """The growth of every module and quantity, from costs at two sizes or more.
 
     Raises:
-        ValueError: for rows of one size alone.
+        ValueError: if all rows have the same number of pixels.
     """
     sizes = {math.prod(row.input_px) for row in rows}
     if len(sizes) < 2:
@@ -129,14 +135,14 @@ def growth(rows: Sequence[ModuleCost]) -> list[Growth]:
 
 
 def exponent(pixels: Sequence[float], values: Sequence[float]) -> float:
-    """Least-squares slope of log value over log pixels; NaN for a value that is not positive, or pixels all alike."""
+    """The least-squares slope of log value over log pixels; NaN if a value is not positive or all pixels are equal."""
     if len(set(pixels)) < 2 or not all(value > 0 for value in values):
         return math.nan
     return float(np.polyfit(np.log(pixels), np.log(values), 1)[0])
 
 
 def shown_modules(model: SegModel, depth: int) -> dict[str, int]:
-    """Name -> depth of the modules inside ``model``, slots first at 1; lists and dicts are no level of their own."""
+    """Name -> depth of the modules inside ``model``. Slots have depth 1; lists and dicts do not count as a level."""
     shown: dict[str, int] = {}
 
     def visit(parent: nn.Module, prefix: str, level: int) -> None:
@@ -152,7 +158,7 @@ def shown_modules(model: SegModel, depth: int) -> dict[str, int]:
 
 
 def saved_by_shape(variant: Variant, num_classes: int, batch: int, height: int, width: int) -> Mapping[str, int]:
-    """Module -> bytes that autograd keeps of one training forward and its losses, float32; from shapes alone."""
+    """Module -> bytes that autograd saves in one training forward with its losses, float32, from shapes alone."""
     with torch.device("meta"):
         model = SegModel(variant, num_classes).train()
         image, label = torch.empty(batch, 3, height, width), torch.zeros(batch, height, width, dtype=torch.long)
@@ -171,7 +177,10 @@ def time_modules(
     forwards: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[float]]:
-    """Module -> seconds in each of ``forwards``, all its calls together; ``""`` is the network. Nothing for 0."""
+    """Module -> the seconds of all its calls together, in each timed forward; empty for 0 forwards.
+
+    The name ``""`` stands for the whole network.
+    """
     if not forwards:
         return {}
     cuda = image.device.type == "cuda"
@@ -196,7 +205,7 @@ def time_modules(
 def _marked(
     model: nn.Module, names: Sequence[str], marks: dict[str, list[tuple[Any, Any]]], cuda: bool
 ) -> Iterator[None]:
-    """Inside, every call of a named module leaves a pair of marks, its start and its end."""
+    """Inside the block, record a pair of marks, its start and its end, for every call of a named module."""
     open_calls: list[Any] = []
     handles: list[Any] = []
 

@@ -1,12 +1,13 @@
-"""Counts of a network: parameters, and multiply-accumulates (MACs) by two counters, a slot each.
+"""The counts of a network, slot by slot: parameters, and multiply-accumulates (MACs) by two independent counters.
 
-What is counted is the deployed form: evaluation mode, auxiliaries off, batch 1, image ``1 3 H W``, float32.
+The network is counted in its deployed form: evaluation mode, auxiliary heads off, batch 1, image ``1 3 H W``, float32.
 
-- **fvcore** follows a traced graph, so it names every operator, those without a count too. It needs real tensors.
-- **torch** (:mod:`torch.utils.flop_counter`) follows what is dispatched. It needs shapes alone, so any size takes no
-  longer than another; it knows products of matrices and nothing else.
+- **fvcore** follows a traced graph, so it names every operator, including those that it cannot count. It needs real
+  tensors.
+- **torch** (:mod:`torch.utils.flop_counter`) follows the operators that are dispatched. It needs shapes alone, so that
+  large images take no longer than small ones. It only counts products of matrices.
 
-Both count attention by its products whatever kernel runs it, and every slot must come out alike.
+Both count attention by its matrix products, whatever kernel runs it, and both must agree in every slot.
 """
 
 from __future__ import annotations
@@ -27,27 +28,29 @@ from bench.measure.cost.shapes import Operators, ShapeCounts, count_shapes, plai
 from bench.network.model import LogitsOnly, SegModel
 
 DIRECT_MACS = 2 * 10**10
-"""Up to here fvcore runs the image itself, within a second or so; above, small images from which the count follows."""
+"""The MACs up to which fvcore traces the image itself, in about a second. Above, it traces small images, and the count
+is computed from theirs."""
 
 GRID_PX = 32
-"""Maps of all strides grow in step with the image when it grows by this: the coarsest level's stride."""
+"""The step in which images may grow so that the maps of all strides grow along: the stride of the coarsest level."""
 
 PROBE_TILES = (4, 5, 6), (1, 2, 3)
-"""Heights and widths of small images, in steps of the grid: no map is square, and none is as small as a pooled one."""
+"""The heights and widths of the small images, in steps of the grid. No map is square, and none is as small as a pooled
+map."""
 
 
 @dataclass(frozen=True)
 class Macs:
-    """Multiply-accumulates of one forward.
+    """The multiply-accumulates of one forward.
 
     Attributes:
-        by_slot: slot -> convolutions, linear layers and matrix products, by fvcore: the headline number.
-        by_slot_torch: the same by torch's counter; equal, or :func:`count_macs` raises.
-        by_operator: slot -> operator -> fvcore's count, headline operators or not; ``outside`` is the last resize.
-        uncounted: operators to which fvcore gives no count -> number of calls, in the largest image it was shown; those
-            aside that only move or select (views, concatenation, ReLU), which fvcore does not report.
-        counted_px: the images that fvcore was shown, height and width: the measured size alone, or small ones.
-        output_bytes: slot -> bytes of what it gives to the next; 0 for one that is not called.
+        by_slot: slot -> MACs of convolutions, linear layers and matrix products, by fvcore: the headline number.
+        by_slot_torch: the same by torch's counter; if they differ, :func:`count_macs` raises.
+        by_operator: slot -> operator -> fvcore's count, for all operators; ``outside`` is the last resize.
+        uncounted: operator that fvcore does not count -> number of its calls in the largest traced image. Operators
+            that only move or select values (views, concatenation, ReLU) are not reported by fvcore.
+        counted_px: the height and width of the images that fvcore traced: the measured size alone, or small ones.
+        output_bytes: slot -> bytes of its outputs; 0 for a slot that is not called.
     """
 
     by_slot: dict[str, int]
@@ -59,7 +62,7 @@ class Macs:
 
 
 def parameters(model: SegModel, *, trainable: bool = False) -> dict[str, int]:
-    """Slot -> number of parameters, frozen ones included unless only the trainable ones are wanted."""
+    """Slot -> number of its parameters, of all or, with ``trainable``, of those that are trained."""
     return {
         slot: sum(p.numel() for p in module.parameters() if p.requires_grad or not trainable)
         for slot, module in model.slots()
@@ -67,20 +70,20 @@ def parameters(model: SegModel, *, trainable: bool = False) -> dict[str, int]:
 
 
 def buffer_bytes(model: SegModel) -> dict[str, int]:
-    """Slot -> bytes of what is stored but no parameter: statistics of normalisation, fixed filters."""
+    """Slot -> bytes of its buffers, which are stored but not trained: normalisation statistics and fixed filters."""
     return {slot: sum(b.nbytes for b in module.buffers()) for slot, module in model.slots()}
 
 
 def count_macs(model: SegModel, height: int, width: int) -> Macs:
-    """MACs of one ``1 3 height width`` image by both counters; the model itself is left as it is.
+    """The MACs of one image ``1 3 height width`` by both counters. The model is not changed.
 
-    fvcore is shown the image itself where that takes a second. Else its count follows from small images with the same
-    remainders by the grid: areas of maps are linear in the tiles of height and width, and attention multiplies two
-    areas. Where a network does not follow that form (windows, for one), fvcore is shown the image after all, and a
-    whole network of the user's is never shown other sizes than the one that is asked for.
+    If it takes about a second, fvcore traces the image itself. Otherwise it traces small images with the same
+    remainders by the grid, and the count follows from theirs: the area of a map is linear in the tiles of height and of
+    width, and attention multiplies two areas. If a network does not follow this form (because of windows, for example),
+    fvcore traces the image after all. A user's whole network is never traced at another size than the measured one.
 
     Raises:
-        UncountedError: for an attention kernel or product that has no count, and for counters that disagree.
+        UncountedError: if an attention kernel or a matrix product has no count, or if the counters disagree.
     """
     by_shape = count_shapes(model, height, width)
     clone = LogitsOnly(copy.deepcopy(model)).to("cpu", torch.float32).eval()
@@ -112,9 +115,9 @@ def count_macs(model: SegModel, height: int, width: int) -> Macs:
 
 
 def _probes(height: int, width: int) -> dict[tuple[int, int], Fraction]:
-    """Small images and their weights: the weighted sum of their counts is the count at ``height`` x ``width``.
+    """The sizes of small images and their weights. The weighted sum of their counts is that at ``height`` x ``width``.
 
-    Three images where both sizes are multiples of the grid, since only the number of pixels counts there; else nine.
+    If both sizes are multiples of the grid, only the number of pixels matters and three images suffice; else nine.
     """
     tall, wide = (size // GRID_PX for size in (height, width))
     if not height % GRID_PX and not width % GRID_PX:
@@ -131,7 +134,7 @@ def _probes(height: int, width: int) -> dict[tuple[int, int], Fraction]:
 
 
 def _lagrange(nodes: tuple[int, ...], at: Fraction) -> dict[int, Fraction]:
-    """Weight of each node in the value at ``at`` of the polynomial through all of them."""
+    """The weight of each node in the value at ``at`` of the polynomial through all nodes (Lagrange's form)."""
     weights = dict.fromkeys(nodes, Fraction(1))
     for node in nodes:
         for other in nodes:
@@ -143,7 +146,7 @@ def _lagrange(nodes: tuple[int, ...], at: Fraction) -> dict[int, Fraction]:
 def _fitted(
     clone: LogitsOnly, probes: Mapping[tuple[int, int], Fraction]
 ) -> tuple[dict[str, Operators], Operators] | None:
-    """fvcore's counts by module and operator, and what it gives no count to; ``None`` if they are no whole numbers."""
+    """fvcore's counts by module and operator, and its uncounted operators; ``None`` if a count is no whole number."""
     uncounted: Operators = {}
     sums: dict[tuple[str, str], Fraction] = {}
     for (height, width), weight in probes.items():
@@ -162,7 +165,7 @@ def _fitted(
 def _traced(clone: LogitsOnly, height: int, width: int) -> tuple[dict[str, Counter[str]], Operators]:
     image = torch.zeros(1, 3, height, width)
     with warnings.catch_warnings(), plain_attention():
-        warnings.simplefilter("ignore")  # fvcore traces with torch.jit, which warns of its age and of every branch
+        warnings.simplefilter("ignore")  # fvcore traces with torch.jit, which is deprecated and warns of every branch
         analysis: Any = FlopCountAnalysis(clone, image).set_op_handle(**HANDLES)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         by_module, uncounted = analysis.by_module_and_operator(), dict(analysis.unsupported_ops())
@@ -173,7 +176,7 @@ def _traced(clone: LogitsOnly, height: int, width: int) -> tuple[dict[str, Count
 
 
 def _disagreement(by_module: Mapping[str, Operators], by_shape: ShapeCounts, model: SegModel) -> str | None:
-    """The first slot, or the whole, whose headline the two counters do not share, operators named."""
+    """A message about the first slot, or the whole network, on which the counters disagree; ``None`` if they agree."""
     for slot in (*(slot for slot, _ in model.slots()), ""):
         ours, theirs = by_module.get(slot, {}), by_shape.by_module.get(slot, {})
         if _products(ours) != sum(theirs.values()):

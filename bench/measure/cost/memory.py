@@ -1,14 +1,15 @@
-"""Peak memory of a forward and of a training step, and what of it is weights, gradients and optimiser state.
+"""The peak memory of a forward and of a training step, and its parts: weights, gradients, optimiser state and others.
 
-Inference: evaluation mode, auxiliaries off, image ``1 3 H W``. Training: a step in the recipe's precision, from images
-``N 3 H W`` to updated weights, in the steady state: gradients of the last step and the optimiser's state are there.
+In inference, the network is in evaluation mode with auxiliary heads off, and the image is ``1 3 H W``. In training, one
+step in the recipe's precision goes from images ``N 3 H W`` to updated weights. It is measured in the steady state, so
+the gradients of a previous step and the optimiser's state exist.
 
-- **CUDA**: the allocator's statistics, allocated and reserved, above what they were before the network was built.
-- **CPU**: how far the peak of the process's resident set rises above its size before the network was built. The same
-  network has seen a small image first, so what libraries load and keep is in the size and not in the rise. The kernel's
-  peak is set back before each measurement and freed pages are returned, so measurements in one process do not see each
-  other. Where the kernel does not allow that, only the rise of its peak over the process's life is known: a lower
-  bound.
+- **CUDA**: the rise of the allocator's statistics, allocated and reserved, above those before the network was built.
+- **CPU**: the rise of the peak of the process's resident set above its size before the network was built. The same
+  network has processed a small image before, so that memory which libraries load and keep belongs to that size and not
+  to the rise. Before each measurement the kernel's peak is reset and freed pages are returned, so that measurements in
+  one process do not affect each other. If the kernel does not allow the reset, only the rise of the peak over the life
+  of the process is known, which is a lower bound.
 """
 
 from __future__ import annotations
@@ -30,27 +31,27 @@ from bench.protocol.recipe import Recipe
 from bench.training.loop import Step, layout, prepare
 
 WARM_UP_PX = 64
-"""Height and width of what a network sees first, so that what libraries load and keep is no part of its peak.
+"""The height and width of the warm-up image, after which memory that libraries load and keep is no part of the peak.
 
-A whole network of the user's sees the real size instead: it promises nothing about others."""
+A user's whole network is warmed up at the real size instead, because it may not accept others."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Peak of one forward or step, and what is known of it to the byte.
+    """The peak memory of one forward or step, and those of its parts that are known exactly.
 
     Attributes:
-        kind: what was read.
-        batch: images.
-        input_px: height and width.
-        peak_bytes: everything together.
-        reserved_bytes: what the CUDA allocator took from the device for it; ``None`` on CPU.
-        weight_bytes: parameters.
-        buffer_bytes: statistics of normalisation and fixed filters.
-        input_bytes: images, and labels in training.
-        gradient_bytes: of the parameters; 0 in inference.
-        optimiser_bytes: its state, such as momentum; 0 in inference.
-        saved_bytes: slot -> what autograd keeps for the backward pass; the loss and last resize are ``outside``.
+        kind: the source of the peak, such as ``cuda allocator`` or ``cpu resident set``.
+        batch: the number of images.
+        input_px: the height and width of the images.
+        peak_bytes: the peak, with all its parts.
+        reserved_bytes: the memory that the CUDA allocator reserved on the device; ``None`` on CPU.
+        weight_bytes: the bytes of the parameters.
+        buffer_bytes: the bytes of normalisation statistics and fixed filters.
+        input_bytes: the bytes of the images and, in training, of the labels.
+        gradient_bytes: the bytes of the parameters' gradients; 0 in inference.
+        optimiser_bytes: the bytes of the optimiser's state, such as momentum; 0 in inference.
+        saved_bytes: slot -> bytes that autograd saves for the backward pass; ``outside`` is the loss and last resize.
     """
 
     kind: str
@@ -68,7 +69,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Peak:
-    """Rise of a peak above what was held before; bytes."""
+    """The rise of a memory peak above the memory that was held before, in bytes."""
 
     kind: str
     peak_bytes: int
@@ -76,7 +77,7 @@ class Peak:
 
 
 def inference_memory(build: Callable[[], SegModel], image: Tensor) -> Memory:
-    """Peak memory of one forward of the network that ``build`` returns."""
+    """The peak memory of one forward of the network that ``build`` returns."""
     networks: list[SegModel] = []
 
     def run(*, warm_up: bool = False) -> None:
@@ -101,9 +102,9 @@ def inference_memory(build: Callable[[], SegModel], image: Tensor) -> Memory:
 
 
 def training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch.device) -> Memory:
-    """Peak memory of one step of ``recipe``, at its batch, crop and precision, on made-up images.
+    """The peak memory of one training step with the recipe's batch, crop and precision, on random images.
 
-    The random stream of the process is left as it is.
+    The state of the process's random number generators is not changed.
     """
     steps: list[Step] = []
     input_bytes = 0
@@ -144,9 +145,9 @@ def training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch
 
 
 def saved_bytes(model: SegModel, recipe: Recipe, device: torch.device) -> dict[str, int]:
-    """Slot, or :data:`~bench.measure.cost.activations.OUTSIDE`, -> bytes that autograd keeps of one forward.
+    """Slot, or :data:`~bench.measure.cost.activations.OUTSIDE`, -> bytes that autograd saves in one training forward.
 
-    A forward of its own, since watching it changes what the CPU's allocator does.
+    This forward is separate from the measured one, because watching it changes the behaviour of the CPU's allocator.
     """
     step = prepare(model, recipe, device)
     batch = made_up_batch(recipe, model.num_classes, device)
@@ -156,7 +157,10 @@ def saved_bytes(model: SegModel, recipe: Recipe, device: torch.device) -> dict[s
 
 
 def made_up_batch(recipe: Recipe, num_classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Noise ``N 3 H W``, and labels ``N H W`` in upright bands, one a class: loss terms find regions and boundaries."""
+    """Images of noise, ``N 3 H W``, and labels ``N H W`` in one upright band for each class.
+
+    The bands give the loss terms regions and boundaries to work on.
+    """
     height, width = recipe.crop_px
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(recipe.batch, 3, height, width, generator=generator)
@@ -166,12 +170,12 @@ def made_up_batch(recipe: Recipe, num_classes: int, device: torch.device) -> tup
 
 
 def bytes_of(tensors: Iterable[Tensor]) -> int:
-    """Bytes of all elements together."""
+    """The bytes of all tensors together."""
     return sum(tensor.nbytes for tensor in tensors)
 
 
 def peak_of(run: Callable[[], None], device: torch.device) -> Peak:
-    """How much more memory ``run`` holds at its peak than was held before."""
+    """The memory that ``run`` holds at its peak, above the memory that was held before."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -196,7 +200,7 @@ def peak_of(run: Callable[[], None], device: torch.device) -> Peak:
 
 
 def _reach_steady_state(step: Step) -> None:
-    """Gradients and the optimiser's state as a first step would leave them, without its activations."""
+    """Create gradients and the optimiser's state as a first step would, but without its activations."""
     for parameter in step.model.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.zeros_like(parameter)
@@ -204,14 +208,14 @@ def _reach_steady_state(step: Step) -> None:
 
 
 def _give_back_freed_memory() -> None:
-    """Make glibc return freed pages, so that they do not hide what comes next; other C libraries have no such call."""
+    """Make glibc return freed pages, which could hide later allocations; other C libraries have no such call."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 def _reset_peak() -> bool:
-    """Set the kernel's peak of this process's resident set to its present size; false where that is not allowed."""
+    """Reset the kernel's peak of this process's resident set to its present size; false if that is not allowed."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -220,7 +224,7 @@ def _reset_peak() -> bool:
 
 
 def _process_peak_bytes() -> int:
-    """Largest resident set in the life of this process; getrusage counts KiB on Linux and bytes on macOS."""
+    """The largest resident set in the life of this process; getrusage counts KiB on Linux and bytes on macOS."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -1,7 +1,7 @@
-"""MACs of single operators from the shapes in a traced graph: closed forms that fvcore lacks, or has only in part.
+"""The MACs of single operators from shapes in a traced graph, as closed forms that fvcore lacks or has only in part.
 
-fvcore's own ``matmul`` takes neither vectors nor a batch on the right alone, its ``einsum`` is a rounded estimate, and
-it has nothing for attention kernels.
+fvcore's own ``matmul`` accepts neither vectors nor a batch on the right alone, its ``einsum`` is a rounded estimate,
+and it has no count for attention kernels.
 """
 
 from __future__ import annotations
@@ -16,27 +16,31 @@ from fvcore.nn.jit_handles import get_shape
 PRODUCTS = frozenset(
     {"conv", "linear", "matmul", "mm", "mv", "addmm", "bmm", "baddbmm", "einsum", "scaled_dot_product_attention"}
 )
-"""Operators in the headline number: convolutions, linear layers and matrix products."""
+"""The operators in the headline number: convolutions, linear layers and matrix products."""
 
 
 class UncountedError(RuntimeError):
-    """A product of matrices that a counter does not see, or that two counters see differently."""
+    """A product of matrices that a counter does not count, or on which two counters disagree."""
 
 
 def matmul(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """Every output element sums over the last dimension of the left operand; vectors and broadcasting included."""
+    """The MACs of a matrix product: each element of the output is a sum over the last dimension of the left operand.
+
+    This also holds for vectors and with broadcasting.
+    """
     return math.prod(_shape(outputs[0])) * _shape(inputs[0])[-1]
 
 
 def baddbmm(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """The sum is not counted, the product of the two batches is."""
+    """The MACs of the product of two batches of matrices; the sum with a third one is not counted."""
     return matmul(inputs[1:], outputs)
 
 
 def scaled_dot_product_attention(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """Energies and weighted sum, ``L`` queries of ``D`` channels to ``S`` keys with values of ``E``: ``L S (D + E)``.
+    """The MACs of attention, ``L S (D + E)``, for ``L`` queries of ``D`` channels and ``S`` keys with values of ``E``.
 
-    A causal mask saves nothing: kernels that skip what it hides are counted as if they did not.
+    These are the energies and the weighted sum. A causal mask does not lower the count, even if a kernel skips the
+    masked pairs.
     """
     *batch, queries, channels = _shape(inputs[0])
     *_, keys, value_channels = _shape(inputs[2])
@@ -44,14 +48,14 @@ def scaled_dot_product_attention(inputs: Sequence[Any], outputs: Sequence[Any]) 
 
 
 def einsum(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """A contraction of two operands; :func:`contraction_macs` of its equation."""
+    """The MACs of an einsum of two operands, as :func:`contraction_macs` computes them from its equation."""
     return contraction_macs(inputs[0].toIValue(), [_shape(each) for each in inputs[1].node().inputs()])
 
 
 def contraction_macs(equation: str, shapes: Sequence[Sequence[int]]) -> int:
-    """MACs of an einsum: the product of all indices, those aside that are summed within one operand beforehand.
+    """The MACs of an einsum: the product of the sizes of all indices but those summed within one operand beforehand.
 
-    An outer or elementwise product sums nothing, so it is no matrix product and counts 0.
+    An outer or elementwise product has no sum, so it is no matrix product and counts 0.
 
     Raises:
         UncountedError: for three operands or more, whose count depends on the order of contraction.
@@ -80,7 +84,7 @@ def _shape(value: Any) -> list[int]:
 
 
 def _indices(term: str, dimensions: int) -> list[str]:
-    """One name a dimension; those of an ellipsis are numbered from the right, since they broadcast from there."""
+    """One name for each dimension. Those of an ellipsis are numbered from the right, where broadcasting aligns them."""
     before, dots, after = term.partition("...")
     hidden = dimensions - len(before) - len(after)
     return [*before, *(f".{place}" for place in range(hidden, 0, -1) if dots), *after]
@@ -93,4 +97,4 @@ HANDLES: Mapping[str, Callable[[Sequence[Any], Sequence[Any]], int]] = {
     "aten::einsum": einsum,
     "aten::scaled_dot_product_attention": scaled_dot_product_attention,
 }
-"""Operators of a traced graph that are counted here and not by fvcore."""
+"""The operators of a traced graph that this module counts instead of fvcore."""

@@ -1,6 +1,7 @@
-"""What this device can do at most, measured: a matrix product's FLOP/s and a copy's bytes/s; and what a forward moves.
+"""The measured peaks of a device, FLOP/s of a matrix product and bytes/s of a copy, and the bytes that a forward moves.
 
-Beside them stands what a forward achieves: 2 × MACs, and the bytes of :func:`traffic_bytes`, over its latency.
+Reports compare the peaks with the rates that a forward achieves: 2 × MACs, and the bytes of :func:`traffic_bytes`, each
+divided by its latency.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from bench.measure.timing.latency import stopwatch
 from bench.network.model import LogitsOnly, SegModel
 
 PRODUCT_SIDE = {"cpu": 1024, "cuda": 8192}
-"""Large enough that more FLOP/s are not to be had: 2 GFLOP on a CPU, 1 TFLOP on a GPU."""
+"""The side of the matrices. The product, 2 GFLOP on a CPU and 1 TFLOP on a GPU, is large enough to reach the peak."""
 COPY_BYTES = {"cpu": 2**26, "cuda": 2**30}
-"""Beyond any cache but a server's last level."""
+"""The bytes of the copy, which exceed every cache but the last level of a server's."""
 ATTEMPTS = 5
-"""The fastest counts: a peak is what the device can do undisturbed."""
+"""The number of attempts, of which the fastest counts, because a peak is the rate of an undisturbed device."""
 
 
 def peaks(device: torch.device) -> dict[str, float]:
-    """``product_flops_per_s`` of a float32 matrix product, by the precision that torch has set, and
-    ``copy_bytes_per_s``, reads and writes added."""
+    """The measured peaks of a device.
+
+    ``product_flops_per_s`` is that of a float32 matrix product in the precision that torch is set to.
+    ``copy_bytes_per_s`` is that of a copy, with reads and writes added.
+    """
     side = PRODUCT_SIDE[device.type]
     a, b = torch.randn(2, side, side, device=device).unbind()
     out = torch.empty_like(a)
@@ -42,8 +46,11 @@ def peaks(device: torch.device) -> dict[str, float]:
 
 
 def traffic_bytes(model: SegModel, height: int, width: int) -> int:
-    """Bytes that one forward of one image reads and writes if every operator reads its inputs and writes its outputs
-    once, views aside; from shapes alone. Fusion and caches make it less, scratch memory more."""
+    """The bytes that one forward of one image reads and writes, from shapes alone.
+
+    Every operator but a view is assumed to read its inputs once and to write its outputs once. Fusion and caches make
+    the real traffic smaller, scratch memory makes it larger.
+    """
     clone = LogitsOnly(copy.deepcopy(model)).to("meta").eval()
     image = torch.zeros(1, 3, height, width, device="meta")
     with _Traffic() as traffic, torch.no_grad():

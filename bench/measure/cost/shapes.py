@@ -1,6 +1,6 @@
-"""Counts from shapes alone: MACs by torch's counter and bytes of outputs, module by module, at any size in a moment.
+"""The counts that follow from shapes alone: MACs by torch's counter and bytes of outputs, module by module.
 
-The deployed form: evaluation mode, auxiliaries off, batch 1, image ``1 3 H W``, float32.
+The network is counted in its deployed form: evaluation mode, auxiliary heads off, batch 1, image ``1 3 H W``, float32.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ Operators = dict[str, int]
 
 @dataclass(frozen=True)
 class ShapeCounts:
-    """What one forward on shapes alone tells.
+    """The counts of one forward on shapes alone.
 
     Attributes:
-        by_module: module that was called -> operator of torch's -> MACs, what it calls included; ``""`` is the network.
-        output_bytes: module that was called -> bytes of its outputs, of all calls together; float32.
-        output_shape: of the logits.
+        by_module: called module -> torch's operator -> MACs, including those of the modules inside; ``""`` is the
+            network.
+        output_bytes: called module -> bytes of its outputs, float32, over all its calls.
+        output_shape: the shape of the logits.
     """
 
     by_module: dict[str, Operators]
@@ -37,7 +38,7 @@ class ShapeCounts:
     output_shape: tuple[int, ...]
 
     def macs(self, module: str = "") -> int:
-        """MACs of a module; 0 for one that was not called."""
+        """The MACs of a module; 0 if the module was not called."""
         return sum(self.by_module.get(module, {}).values())
 
 
@@ -48,9 +49,9 @@ def count_by_shape(model: SegModel, height: int, width: int) -> tuple[int, tuple
 
 
 def count_shapes(model: SegModel, height: int, width: int) -> ShapeCounts:
-    """Every module's MACs by torch's counter and output bytes, from shapes alone: no tensor is computed.
+    """Count every module's MACs by torch's counter, and its output bytes, without computing any tensor.
 
-    The model may be on any device and is left as it is.
+    The model may be on any device and is not changed.
     """
     tensors: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
@@ -71,7 +72,7 @@ def count_shapes(model: SegModel, height: int, width: int) -> ShapeCounts:
 
 @contextmanager
 def deployed(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; outside, each module is in the mode that it was in."""
+    """Inside the block, set the model to evaluation mode; afterwards each module has its former mode again."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -83,7 +84,7 @@ def deployed(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def plain_attention() -> Iterator[None]:
-    """Attention as products of matrices that counters see, instead of fused kernels that they do not."""
+    """Inside the block, compute attention as matrix products, which counters see, instead of by fused kernels."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -94,7 +95,7 @@ def plain_attention() -> Iterator[None]:
 
 
 def distinct_bytes(value: object) -> int:
-    """Bytes of all tensors in a nested value, each storage once."""
+    """The bytes of all tensors in a nested value; each storage counts once."""
     tensors = (leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
     return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}.values())
 

@@ -1,7 +1,8 @@
-"""Bands along boundaries: boundary IoU, and the band that a trimap confusion matrix is counted in.
+"""Bands along boundaries: boundary IoU, and the band in which a trimap confusion matrix is counted.
 
-Maps ``N H W`` uint8, ``K`` classes, void :data:`~bench.data.base.IGNORE`; on the device of the maps. A band reaches as
-far as a square of side ``2 r + 1`` around a pixel does (Chebyshev distance), which costs the same for every radius.
+Maps are ``N H W`` uint8 with void as :data:`~bench.data.base.IGNORE`; ``K`` is the number of classes. The work is done
+on the device of the maps. A band of radius ``r`` is the union of squares of side ``2 r + 1`` around boundary pixels
+(Chebyshev distance), which costs the same for every radius.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from bench.measure.quality.confusion import pair_counts
 
 
 def near_other_label(maps: Tensor, radius_px: int, *, frame: bool = False) -> Tensor:
-    """Pixels with another label within ``radius_px``, boolean ``N H W``; void is a label like any other.
+    """The pixels with another label within ``radius_px``, boolean ``N H W``; void is a label like any other.
 
     Args:
-        maps: ``N H W``.
-        radius_px: 1 or more.
-        frame: whether the outside of the image is another label.
+        maps: the label maps, ``N H W``.
+        radius_px: the radius, 1 or more.
+        frame: ``True`` if the outside of the image counts as another label.
     """
     near = _touches_other_label(maps, frame)
     for axis in (-1, -2):
@@ -31,16 +32,18 @@ def near_other_label(maps: Tensor, radius_px: int, *, frame: bool = False) -> Te
 
 
 def boundary_iou_counts(prediction: Tensor, label: Tensor, num_classes: int, share: float) -> Tensor:
-    """Pixels a class in the intersection, of the prediction and of the label, near their boundaries; ``N 3 K`` int64.
+    """The pixels near boundaries for boundary IoU: intersection, prediction and label of each class; ``N 3 K`` int64.
 
-    A mask counts where it lies within ``d`` of its own contour, the frame of the image included, with ``d`` the rounded
-    ``share`` of the image's diagonal and 1 at least. **Source**: Cheng et al., Boundary IoU, 2021, section 4, and a
-    description of its released ``mask_to_boundary``, which erodes ``d`` times by 3×3. Void pixels are left out, and
-    their outline is a contour in both maps.
+    A pixel of a mask counts if it lies within ``d`` of the mask's own contour, which includes the frame of the image;
+    ``d`` is ``share`` of the image's diagonal, rounded, and at least 1. Void pixels are left out, and their outline is
+    a contour in both maps.
+
+    **Source**: Cheng et al., Boundary IoU, 2021, section 4, and a description of its released ``mask_to_boundary``,
+    which erodes ``d`` times by 3×3.
     """
     radius = max(1, round(share * math.hypot(*label.shape[-2:])))
     prediction = prediction.masked_fill(label == IGNORE, IGNORE)
-    # What is inside counts as one class more; void stays void.
+    # Pixels deep inside a region get one additional class; void stays void.
     inside = [(each != IGNORE) & ~near_other_label(each, radius, frame=True) for each in (prediction, label)]
     guess, truth = (each.masked_fill(deep, num_classes) for each, deep in zip((prediction, label), inside, strict=True))
     pairs = pair_counts(guess, truth, num_classes + 1)[:, : num_classes + 1, : num_classes + 1]
@@ -49,7 +52,7 @@ def boundary_iou_counts(prediction: Tensor, label: Tensor, num_classes: int, sha
 
 
 def _touches_other_label(maps: Tensor, frame: bool) -> Tensor:
-    """Pixels with one of another label among their eight neighbours."""
+    """The pixels with another label among their eight neighbours."""
     touches = torch.zeros_like(maps, dtype=torch.bool)
     if frame:
         touches[..., (0, -1), :] = touches[..., :, (0, -1)] = True
@@ -63,7 +66,7 @@ def _touches_other_label(maps: Tensor, frame: bool) -> Tensor:
 
 
 def _spread(marked: Tensor, radius: int, axis: int) -> Tensor:
-    """What lies within ``radius`` of a marked pixel along an axis, by differences of running counts."""
+    """The pixels within ``radius`` of a marked pixel along an axis, by differences of running counts."""
     pad = (radius + 1, radius) if axis == -1 else (0, 0, radius + 1, radius)
     running = F.pad(marked, pad).cumsum(axis, dtype=torch.int32)
     length = marked.shape[axis]

@@ -1,12 +1,14 @@
-"""Boundary pixels of a prediction that have one of the label near, and the other way round. Numpy, on the host.
+"""Matches of boundary pixels: those of a prediction that lie near one of the label, and the other way round.
 
-Maps ``N H W`` uint8, ``K`` classes, void :data:`~bench.data.base.IGNORE`. Bisection of sorted numbers is several times
-as fast in numpy as in torch, and the maps of an image are small: so a device hands over its predictions.
+Maps are ``N H W`` uint8 with void as :data:`~bench.data.base.IGNORE`; ``K`` is the number of classes. The work is done
+in numpy on the host: bisection of sorted numbers is several times as fast there as in torch, and copying the
+predictions of an image from the device costs little.
 
-**Source**: Perazzi et al., DAVIS, 2016, section 4, and a description of its use in Gated-SCNN's release: a class is
-set against all others; a pixel is on its boundary if it differs from the pixel to the right, below, or below right
-(on the last row and column from the one that there is); pixels that are void in the label are outside every class, in
-both maps; near means within a disk, as a binary dilation with one has it.
+**Source**: Perazzi et al., DAVIS, 2016, section 4, and a description of its use in Gated-SCNN's release. Each class is
+compared with all others together. A pixel is on the boundary of a class if it differs from the pixel to its right,
+below it, or below right (on the last row and column, from those that exist). Pixels that are void in the label are
+outside every class, in both maps. A pixel is near another if it lies within a disk around it, as in a binary dilation
+with that disk.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ from bench.data.base import IGNORE
 Maps = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 Places = tuple[Numbers, Numbers]
-"""Line, counted through all planes, and column."""
+"""The places of pixels: their lines, counted through all planes, and their columns."""
 
 FAR = 1 << 60
-"""Further than any two pixels' numbers are apart, and far from the largest int64."""
+"""A number larger than the difference between any two pixels' numbers, and far below the largest int64."""
 
 
 class BoundaryCounts(NamedTuple):
-    """Boundary pixels an image and class: all of them ``N K``, and those with one of the other map near ``N T K``."""
+    """The boundary pixels of each image and class: all, ``N K``, and those near one of the other map, ``N T K``."""
 
     matched_prediction: Numbers
     prediction: Numbers
@@ -40,10 +42,11 @@ class BoundaryCounts(NamedTuple):
 
 
 def match_boundaries(prediction: Maps, label: Maps, num_classes: int, tolerances_px: Sequence[float]) -> BoundaryCounts:
-    """Boundary pixels of each class that lie within each tolerance of the other map's.
+    """The boundary pixels of each class that lie within each tolerance of a boundary pixel of the other map.
 
-    Both maps' boundary pixels are sorted, so the nearest one in a row is found by bisection; rows up to the largest
-    tolerance are looked at from the middle outwards. The work is that of the boundaries, not of the classes.
+    The boundary pixels of both maps are sorted, so that the nearest one in a row is found by bisection. Rows are
+    searched from the pixel's own outwards, up to the largest tolerance. The work grows with the boundaries, not with
+    the classes.
     """
     reach = math.floor(max(tolerances_px, default=0))
     height, width = label.shape[-2:]
@@ -64,10 +67,10 @@ def match_boundaries(prediction: Maps, label: Maps, num_classes: int, tolerances
 
 
 def boundary_pixels(maps: Maps, num_classes: int, margin_px: int = 0) -> Numbers:
-    """The boundary pixels of each class as ascending numbers.
+    """The boundary pixels of each class, as ascending numbers.
 
-    A pixel's number is its index in ``N K H W`` with ``margin_px`` empty rows and columns after the last of each plane,
-    so that no step of up to that many rows and columns leads past the far side to another pixel.
+    The number of a pixel is its index in ``N K H W``, where each plane is followed by ``margin_px`` empty rows and
+    columns, so that a step of up to that many rows and columns never leads across an edge to another pixel.
     """
     height, width = maps.shape[-2:]
     differs = np.zeros(maps.shape, dtype=bool)
@@ -78,7 +81,7 @@ def boundary_pixels(maps: Maps, num_classes: int, margin_px: int = 0) -> Numbers
     line, x = np.divmod(place, width)
     image, y = np.divmod(line, height)
     right, below = x < width - 1, width * (y < height - 1)
-    # The boundary is that of every class that occurs among the four.
+    # The pixel is on the boundary of every class that occurs among the four pixels.
     four = maps.ravel()[np.stack([place, place + right, place + below, place + right + below])]
     new = four < num_classes
     for index in range(1, 4):
@@ -88,7 +91,7 @@ def boundary_pixels(maps: Maps, num_classes: int, margin_px: int = 0) -> Numbers
 
 
 def _may_be_near(places: Places, others: Places, side: int) -> npt.NDArray[np.bool_]:
-    """Which places have one of the others in their square cell of that side or in one of the eight around it."""
+    """True for each place that has one of the others in its own square cell or in one of the eight cells around it."""
     own, taken = ((line // side, column // side) for line, column in (places, others))
     shape = [int(max(a.max(initial=0), b.max(initial=0))) + 1 for a, b in zip(own, taken, strict=True)]
     cells = np.zeros(shape, dtype=np.uint8)
@@ -98,9 +101,10 @@ def _may_be_near(places: Places, others: Places, side: int) -> npt.NDArray[np.bo
 
 
 def _squared_distances(pixels: Numbers, others: Numbers, row: int, reach: int, enough: float) -> Numbers:
-    """Squared distance from each of ``pixels`` to the nearest of ``others``, more than ``reach`` squared beyond it.
+    """The squared distance from each of ``pixels`` to the nearest of ``others``.
 
-    One that is at most ``enough`` squared may be less than is said.
+    For a pixel without any of the others within ``reach``, the result only has to exceed ``reach`` squared. A result of
+    at most ``enough`` squared may be larger than the true squared distance.
     """
     others = np.concatenate([[-FAR], others, [FAR]])
     result = np.empty_like(pixels)
@@ -112,6 +116,6 @@ def _squared_distances(pixels: Numbers, others: Numbers, row: int, reach: int, e
             dx = np.minimum(others[after] - aim, aim - others[after - 1]).clip(max=reach + 1)
             np.minimum(nearest, dx * dx + dy * dy, out=nearest)
         result[left] = nearest
-        undecided = np.flatnonzero(nearest > max(dy + 1, enough) ** 2)  # no row further away is nearer to the others
+        undecided = np.flatnonzero(nearest > max(dy + 1, enough) ** 2)  # further rows change nothing for the rest
         left, pixels, nearest = left[undecided], pixels[undecided], nearest[undecided]
     return result

@@ -1,6 +1,6 @@
-"""Confusion matrices on the device, without waiting for it.
+"""Confusion matrices and calibration counts, computed on the device without waiting for it.
 
-Maps ``N H W`` uint8, ``K`` classes, void :data:`~bench.data.base.IGNORE`.
+Maps are ``N H W`` uint8 with void as :data:`~bench.data.base.IGNORE`; ``K`` is the number of classes.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from torch import Tensor
 
 from bench.data.base import IGNORE
 
-LABELS = 256  # values of a byte
+LABELS = 256  # the number of values of a byte
 
 
 LANES = 4
-"""Tables that neighbouring pixels take turns in: within a region they would all wait for one counter."""
+"""The number of tables among which neighbouring pixels alternate. With one table, all pixels of a region would wait for
+the same counter."""
 
 
 def confusion(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """Pixel counts [label][prediction] over all images, ``K K`` int64 on the device; void pixels are left out.
+    """The pixel counts [label][prediction] over all images, ``K K`` int64 on the device; void pixels are left out.
 
     Raises:
-        ValueError: for a label or prediction outside the classes.
+        ValueError: if a label or a prediction is outside the classes.
     """
     pairs = pair_counts(prediction, label, num_classes).sum(0)
     check_pairs(pairs)
@@ -29,13 +30,13 @@ def confusion(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
 
 
 def pair_counts(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """How often each label byte meets each predicted class, ``N 256 K+1`` int64.
+    """The numbers of pixels with each label byte and each predicted class, ``N 256 K+1`` int64.
 
-    Rows ``K … 254`` and the last column, of predictions that are no class, are for :func:`check_pairs`: so that nothing
-    is looked at before the end of a split.
+    Rows ``K … 254`` and the last column count labels and predictions that are no class. :func:`check_pairs` inspects
+    them at the end of a split, so that the host need not wait for the device before.
 
     Raises:
-        ValueError: for maps that are not uint8 and of one shape, or more classes than that holds.
+        ValueError: if the maps are not uint8 or differ in shape, or if there are more classes than uint8 can hold.
     """
     if prediction.dtype != torch.uint8 or label.dtype != torch.uint8 or prediction.shape != label.shape:
         raise ValueError(
@@ -46,7 +47,7 @@ def pair_counts(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
         raise ValueError(f"{num_classes} classes; a uint8 map has room for {IGNORE} beside void")
     columns = num_classes + 1
     bins = LABELS * columns
-    narrow = torch.int16 if LANES * bins <= 2**15 else torch.int32  # what is written once and read once, at full size
+    narrow = torch.int16 if LANES * bins <= 2**15 else torch.int32  # a narrow type, as the array has full size
     lanes = torch.arange(label.shape[-1], device=label.device).remainder(LANES).mul(bins).to(narrow)
     pairs = torch.add(lanes, label, alpha=columns).add_(prediction.clamp(max=num_classes))
     counts = [histogram(image.flatten(), LANES * bins).view(LANES, bins).sum(0) for image in pairs]
@@ -54,10 +55,10 @@ def pair_counts(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
 
 
 def check_pairs(pairs: Tensor) -> None:
-    """Refuse what is no class in counts that :func:`pair_counts` made, ``256 K+1``; void labels aside.
+    """Refuse counts ``256 K+1`` of :func:`pair_counts` with labels or predictions that are no class; void is allowed.
 
     Raises:
-        ValueError: naming the largest such label, or saying that a prediction is none of the classes.
+        ValueError: if there is such a label, of which the largest is named, or such a prediction.
     """
     num_classes = pairs.shape[1] - 1
     allowed = f"with {num_classes} classes; allowed: 0 … {num_classes - 1}"
@@ -69,9 +70,9 @@ def check_pairs(pairs: Tensor) -> None:
 
 
 def histogram(values: Tensor, bins: int, weights: Tensor | None = None) -> Tensor:
-    """How often each of ``0 … bins - 1`` occurs, or the sum of its integer weights; ``bins`` int64.
+    """The number of times that each of ``0 … bins - 1`` occurs, or the sum of its integer weights; ``bins`` int64.
 
-    Exact and the same in every run, and on CUDA without waiting for the device, which ``bincount`` does.
+    The result is exact and the same in every run. On CUDA this does not wait for the device, as ``bincount`` would.
     """
     if values.device.type == "cpu":
         return torch.bincount(values, weights, minlength=bins).long()  # weighted in float64: exact below 2**53
@@ -84,18 +85,18 @@ BINS = 15  # equal width: Guo et al., 2017, table 1
 
 
 UNIT = 2**-24
-"""Confidence is summed as a whole number of these, so that no order of addition changes a record."""
+"""The unit of confidence. Sums are whole numbers of this unit, so that no order of addition changes a record."""
 
 
 def calibration_counts(prediction: Tensor, confidence: Tensor, label: Tensor) -> Tensor:
-    """Pixels, right ones, and the sum of confidence in :data:`UNIT` a bin, ``3 BINS`` int64; void pixels left out.
+    """The pixels, the correct pixels and the sum of confidence in :data:`UNIT` of each bin, ``3 BINS`` int64.
 
-    Bin ``m`` of ``M`` holds confidences above ``m / M`` and up to ``(m + 1) / M``.
+    Bin ``m`` of ``M`` holds confidences above ``m / M`` and up to ``(m + 1) / M``. Void pixels are left out.
 
     Args:
-        prediction: ``N H W`` uint8.
-        confidence: ``N H W`` float32, softmax probability of the predicted class.
-        label: ``N H W`` uint8.
+        prediction: the predicted classes, ``N H W`` uint8.
+        confidence: the softmax probabilities of the predicted classes, ``N H W`` float32.
+        label: the labels, ``N H W`` uint8.
     """
     bins = (confidence * BINS).ceil_().sub_(1).clamp_(0, BINS - 1).to(torch.int16)
     bins.masked_fill_(label == IGNORE, BINS)

@@ -1,6 +1,7 @@
-"""Quality of predictions over a split, as raw counts, from which :mod:`bench.protocol.scores` derives every score.
+"""The quality of predictions over a split, as raw counts from which :mod:`bench.protocol.scores` derives every score.
 
-``I`` images, ``K`` classes, ``T`` tolerances; labels ``N H W`` with void :data:`~bench.data.base.IGNORE`.
+``I`` is the number of images, ``K`` of classes and ``T`` of tolerances. Labels are ``N H W`` with void as
+:data:`~bench.data.base.IGNORE`.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ from bench.training.inference import Prediction, predictions
 
 Array = npt.NDArray[np.signedinteger[Any]]
 Viewer = Callable[[Tensor, Sequence[Sample]], None]
-"""Is shown each batch of predictions, ``N H W`` uint8, with the samples they are of."""
+"""A function that is called with each batch of predictions, ``N H W`` uint8, and the samples that were predicted."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Counts of a network's predictions on a split.
+    """The counts of a network's predictions on a split.
 
     Attributes:
-        names: of the images, in the split's order.
-        per_image: what is kept of each image: ``confusion`` ``I K K`` [label][prediction]; the four of
+        names: the names of the images, in the split's order.
+        per_image: the counts of each image: ``confusion`` ``I K K`` [label][prediction]; the four counts of
             :class:`~bench.measure.quality.boundary.BoundaryCounts` as ``boundary_…``, ``I T K`` and ``I K``;
             ``boundary_iou`` ``I 3 K``.
-        total: what is summed over the images: ``trimap`` and ``distance_crop``, a confusion matrix for each radius and
-            crop; ``calibration`` ``3 bins``.
-        recipe: what they were counted by.
+        total: the counts that are summed over the images: ``trimap`` and ``distance_crop``, with a confusion matrix for
+            each radius and crop; ``calibration`` ``3 bins``.
+        recipe: the recipe by which the predictions were evaluated.
     """
 
     names: tuple[str, ...]
@@ -75,11 +76,11 @@ class Quality:
         }
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The counts of each image, for what pairs or ranks images."""
+        """The counts of each image as arrays, for comparisons and rankings of images."""
         return {"images": np.array(self.names), **self.per_image}
 
     def _boundary(self) -> dict[str, Any]:
-        """Sums over images of precision, recall and F, ``T K``: of all images, and of those that have the class."""
+        """The boundary counts, and sums of scores ``T K`` over all images and over the images that have the class."""
         names = ("matched_prediction", "prediction", "matched_label", "label")
         counts = {name: self.per_image[f"boundary_{name}"] for name in names}
         scores = boundary_scores(*counts.values())
@@ -109,10 +110,11 @@ def evaluate(
 ) -> Quality:
     """Count ``model``'s predictions over a whole split at native size, in one pass.
 
-    ``progress`` hears of (done, total) images after each batch, and ``show`` gets it; neither changes a count.
+    After each batch, ``progress`` is called with (images done, images in all), and ``show`` with the predictions.
+    Neither changes a count.
 
     Raises:
-        ValueError: for a label outside the classes.
+        ValueError: if a label is outside the classes.
     """
     model.to(device).eval()
     classes = model.num_classes
@@ -144,7 +146,7 @@ def evaluate(
 
 
 def _boundaries(prediction: Tensor, label: Tensor, classes: int, recipe: Recipe) -> dict[str, Tensor]:
-    """What is kept of each image's boundaries, ``N …``; ``label`` is on the host, where they are matched."""
+    """The boundary counts of each image, ``N …``; ``label`` is on the host, where boundaries are matched."""
     near = boundary_iou_counts(prediction, label.to(prediction.device), classes, recipe.boundary_iou_share)
     matches = match_boundaries(prediction.cpu().numpy(), label.numpy(), classes, recipe.boundary_px)
     named = {f"boundary_{name}": torch.from_numpy(counts) for name, counts in matches._asdict().items()}
@@ -152,7 +154,7 @@ def _boundaries(prediction: Tensor, label: Tensor, classes: int, recipe: Recipe)
 
 
 def _sums(prediction: Prediction, label: Tensor, classes: int, recipe: Recipe) -> dict[str, Tensor]:
-    """What is only summed over the images."""
+    """The counts that are only summed over the images."""
     crops = [_crop(label.shape[-2:], excluded, recipe.vanishing_point) for excluded in recipe.distance_crop_px]
     bands = [label.masked_fill(~near_other_label(label, radius), IGNORE) for radius in recipe.trimap_px]
     guess = prediction.classes
@@ -164,15 +166,15 @@ def _sums(prediction: Prediction, label: Tensor, classes: int, recipe: Recipe) -
 
 
 def _confusions(maps: list[tuple[Tensor, Tensor]], classes: int, label: Tensor) -> Tensor:
-    """A confusion matrix for each (prediction, label), ``len(maps) K K``."""
+    """The confusion matrices of pairs (prediction, label), ``len(maps) K K``."""
     counts = [pair_counts(guess, truth, classes).sum(0)[:classes, :classes] for guess, truth in maps]
     return torch.stack(counts) if counts else torch.zeros(0, classes, classes, dtype=torch.int64, device=label.device)
 
 
 def _crop(size: torch.Size, excluded_px: int, centre: tuple[float, float]) -> tuple[Any, ...]:
-    """The index of an image without ``2 excluded_px`` rows and columns, about ``centre`` as far as the frame allows.
+    """The index of a crop that is smaller than the image by ``2 excluded_px`` rows and columns.
 
-    Empty for an image that is no larger than that.
+    The crop is centred on ``centre`` as far as the frame allows. It is empty if the image is not larger than that.
     """
     index = []
     for side, share in zip(size, centre, strict=True):

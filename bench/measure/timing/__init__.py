@@ -1,1 +1,1 @@
-"""Timing of a network: repeated calls, pairs in turns, and whether the machine was left alone meanwhile."""
+"""Timing of a network: repeated calls, pairs of networks in turns, and the watch for other work on the machine."""

@@ -1,6 +1,6 @@
-"""A network made ready to be timed in one :class:`~bench.protocol.setting.Setting`: a forward or a training step.
+"""A forward or a training step as a call that can be timed, in one :class:`~bench.protocol.setting.Setting`.
 
-Image ``N 3 H W``, label ``N H W``; both synthetic, since no operator's time depends on their content.
+The image ``N 3 H W`` and the label ``N H W`` are random, because no operator's time depends on their content.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from bench.training.loop import parameter_groups
 MakeCall = Callable[[], Call]
 STEPS_APART = 10
 CAPTURE_WARM_UP = 3
-"""Forwards on a side stream before a graph is captured, as torch's notes on CUDA graphs advise."""
+"""The forwards on a side stream before a graph is captured, as torch's notes on CUDA graphs advise."""
 
 
 def forward_call(model: SegModel, setting: Setting, device: torch.device) -> Call:
-    """One forward in evaluation mode, auxiliaries off, without gradients.
+    """A call of one forward in evaluation mode, with auxiliary heads off and without gradients.
 
     Raises:
-        ChoiceError: for a mode that the device does not have.
+        ChoiceError: if the device does not have the setting's mode.
     """
     setting.check(device.type)
     forward = Forward(model, setting, device)
@@ -37,7 +37,7 @@ def forward_call(model: SegModel, setting: Setting, device: torch.device) -> Cal
 
 
 class Forward:
-    """A forward in evaluation mode that gives the logits."""
+    """A forward in evaluation mode that returns the logits."""
 
     def __init__(self, model: SegModel, setting: Setting, device: torch.device) -> None:
         self.network = LogitsOnly(_placed(model, setting, device).eval())
@@ -51,9 +51,10 @@ class Forward:
 
 
 def placed_anew(call: Call, model: SegModel, setting: Setting, device: torch.device) -> MakeCall:
-    """Returns ``call``, each time with its image and the tensors of its ``model`` elsewhere in memory, on the CPU.
+    """A function that returns ``call``, on a CPU with its image and its model's tensors at new places in memory.
 
-    A compiled network holds on to its tensors, and CUDA's allocator aligns alike wherever it is.
+    A compiled network keeps its tensors, and CUDA's allocator gives every place the same alignment, so in these cases
+    nothing is moved.
     """
     if device.type != "cpu" or setting.mode == "compile":
         return lambda: call
@@ -70,10 +71,9 @@ def placed_anew(call: Call, model: SegModel, setting: Setting, device: torch.dev
 
 
 class TrainingStep:
-    """A training step in its three parts, to be called in this order: :meth:`forward`, :meth:`backward`,
-    :meth:`update`.
+    """A training step in three parts, to be called in this order: :meth:`forward`, :meth:`backward`, :meth:`update`.
 
-    Auxiliaries and every loss term are on. Gradients are let go in :meth:`update`, as in training.
+    Auxiliary heads and all loss terms are on. Gradients are released in :meth:`update`, as in training.
     """
 
     def __init__(self, model: SegModel, recipe: Recipe, setting: Setting, device: torch.device) -> None:
@@ -82,7 +82,7 @@ class TrainingStep:
         self.losses = nn.ModuleList(part.build(model.num_classes) for part in model.variant.losses).to(device)
         self.optimiser = torch.optim.SGD(
             parameter_groups(model, recipe),
-            lr=1e-6,  # so that weights stay what they are over any number of steps
+            lr=1e-6,  # so small that the weights hardly change over any number of steps
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )
@@ -113,7 +113,7 @@ class TrainingStep:
         self.update()
 
     def parts(self) -> dict[str, list[float]]:
-        """Seconds of the three parts of :data:`STEPS_APART` steps, told apart."""
+        """The seconds of each of the three parts, in :data:`STEPS_APART` steps."""
         timed = {part.__name__: stopwatch(part, self.device) for part in (self.forward, self.backward, self.update)}
         seconds: dict[str, list[float]] = {name: [] for name in timed}
         for _ in range(STEPS_APART):
@@ -146,7 +146,7 @@ def _autocast(setting: Setting, device: torch.device, *, cache: bool = True) -> 
 
 
 def _captured(network: nn.Module, image: Tensor, setting: Setting) -> Call:
-    """The forward as one CUDA graph. Autocast must not cache casts in it: they would be freed while it is replayed."""
+    """The forward as one CUDA graph. Autocast must not cache casts: they would be freed while the graph is replayed."""
 
     def forward() -> Tensor:
         with torch.inference_mode(), _autocast(setting, image.device, cache=False):
@@ -164,6 +164,6 @@ def _captured(network: nn.Module, image: Tensor, setting: Setting) -> Call:
 
     def replay() -> Tensor:
         graph.replay()
-        return kept  # the graph writes into it, so it must not be freed
+        return kept  # the graph writes into this tensor, so it must not be freed
 
     return replay

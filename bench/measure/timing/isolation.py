@@ -1,7 +1,7 @@
-"""Was a timing alone on its machine? Counters of the kernel and of the GPU before and after it, and what they say.
+"""The check that a timing was alone on its machine, from counters of the kernel and the GPU before and after it.
 
-What a neighbour does shows twice: as busy time of our CPUs that is not ours, and as time that our threads were ready to
-run and had to wait. Counters that a system does not have are ``None`` and decide nothing.
+The work of other processes shows in two ways: as busy time of our CPUs that is not our own, and as time in which our
+threads were ready to run and had to wait. Counters that a system does not have are ``None`` and decide nothing.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from bench.measure.timing.nvml import Gpu, gpu
 PROC = Path("/proc")
 
 FOREIGN_CPUS = 0.15
-"""CPUs that others may use on average. On an idle two-core virtual machine the system took 0.01 to 0.05; the processes
-of a local Ray cluster take as much again."""
+"""The number of CPUs that other processes may use on average. On an idle virtual machine with two cores the system used
+0.01 to 0.05; the processes of a local Ray cluster use as much again."""
 WAITING = 0.10
-"""Share of our threads' time, running or ready to run, that they may spend waiting for a CPU."""
+"""The share of our threads' time, running or ready to run, that they may spend waiting for a CPU."""
 STOLEN_CPUS = 0.05
-"""CPUs that a hypervisor may give to other machines."""
+"""The number of CPUs that a hypervisor may give to other machines."""
 DRIFT = 0.05
-"""By which share the last third of the samples may differ from the first, if their spread does not explain it."""
+"""The share by which the last third of the samples may differ from the first, unless their spread explains more."""
 CLOCK = 0.05
-"""By which share a GPU's clock may change."""
+"""The share by which a GPU's clock may change."""
 SHORTEST_S = 0.5
-"""The kernel counts busy time in ticks of 10 ms, so a shorter timing says nothing about neighbours."""
+"""The shortest timing, in seconds, that is checked for other processes: the kernel counts in ticks of 10 ms."""
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Counters at one moment, in seconds where they are times.
+    """The counters at one moment; times are in seconds.
 
     Attributes:
-        at_s: monotonic clock.
-        busy_s: of the CPUs that this process may use, by whomever.
-        stolen_s: of these CPUs, by the hypervisor.
-        own_s: CPU time of this process and of its children that have ended.
-        waiting_s: time that threads of this process were ready to run and did not.
-        gpu: state of the GPU.
+        at_s: the monotonic clock.
+        busy_s: the busy time of the CPUs that this process may use, by any process.
+        stolen_s: the time that the hypervisor took from these CPUs.
+        own_s: the CPU time of this process and of its children that have ended.
+        waiting_s: the time in which threads of this process were ready to run and had to wait.
+        gpu: the state of the GPU.
     """
 
     at_s: float
@@ -59,7 +59,12 @@ class Counters:
 
 @dataclass
 class Watch:
-    """What :func:`watched` hands out: :attr:`facts` are there when its block is over."""
+    """The result of :func:`watched`, which is filled when its block ends.
+
+    Attributes:
+        facts: the use of the machine during the block, as :func:`facts` returns it.
+        reasons: the reasons why the block was not alone on the machine; empty if it was.
+    """
 
     facts: dict[str, Any] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
@@ -69,13 +74,13 @@ class Watch:
         return not self.reasons
 
     def measured(self) -> dict[str, Any]:
-        """As a record keeps it."""
+        """The facts and the reasons as a record keeps them."""
         return {**self.facts, "isolated": self.isolated, "reasons": self.reasons}
 
 
 @contextmanager
 def watched(device: torch.device) -> Iterator[Watch]:
-    """Watch the machine while the block inside is timed."""
+    """Watch the machine during the block, which is timed."""
     watch = Watch()
     before = counters(device)
     yield watch
@@ -84,7 +89,7 @@ def watched(device: torch.device) -> Iterator[Watch]:
 
 
 def counters(device: torch.device) -> Counters:
-    """The counters now."""
+    """The counters at this moment."""
     busy_s, stolen_s = _cpu_times()
     times = os.times()
     own_s = time.process_time() + times.children_user + times.children_system
@@ -92,7 +97,7 @@ def counters(device: torch.device) -> Counters:
 
 
 def facts(before: Counters, after: Counters) -> dict[str, Any]:
-    """What two readings say of the time between them; plain values for a record."""
+    """The use of the machine between two readings, as plain values for a record."""
     window_s = after.at_s - before.at_s
     own_s = after.own_s - before.own_s
     busy_s, stolen_s, waiting_s = (
@@ -112,7 +117,7 @@ def facts(before: Counters, after: Counters) -> dict[str, Any]:
 
 
 def reasons(known: Mapping[str, Any]) -> list[str]:
-    """Why a timing with these facts was not alone; empty if nothing speaks against it."""
+    """The reasons why a timing with these facts was not alone on its machine; empty if it was."""
     found = []
     if known["window_s"] >= SHORTEST_S:
         if (known["foreign_cpus"] or 0) > FOREIGN_CPUS:
@@ -135,8 +140,12 @@ def reasons(known: Mapping[str, Any]) -> list[str]:
 
 
 def drift(samples_s: Sequence[float]) -> str | None:
-    """Whether samples drifted: their last third's median differs from the first's by more than :data:`DRIFT`, and by
-    more than four standard errors of such a difference (each 1.25 σ / √n, σ = IQR / 1.35 within a third)."""
+    """A sentence about the drift of samples, or ``None`` if they did not drift.
+
+    Samples drifted if the medians of their first and last third differ by more than :data:`DRIFT`, and by more than
+    four standard errors of that difference. The standard error of each median is 1.25 σ / √n, with σ = IQR / 1.35 in
+    its third.
+    """
     third = len(samples_s) // 3
     if third < 4:
         return None
@@ -155,7 +164,7 @@ def _difference(before: float | None, after: float | None) -> float | None:
 
 
 def _cpu_times() -> tuple[float | None, float | None]:
-    """Busy and stolen seconds of the CPUs that this process may use: columns of /proc/stat, proc_stat(5)."""
+    """The busy and the stolen seconds of the CPUs that this process may use, from /proc/stat, see proc_stat(5)."""
     stat = PROC / "stat"
     if not stat.exists() or not hasattr(os, "sched_getaffinity"):
         return None, None
@@ -171,7 +180,7 @@ def _cpu_times() -> tuple[float | None, float | None]:
 
 
 def _waiting_s() -> float | None:
-    """Run delay of every thread of this process; the second number of schedstat, in nanoseconds (sched-stats)."""
+    """The run delay of all threads of this process: the second number of schedstat, in nanoseconds (sched-stats)."""
     total = 0
     for task in (PROC / "self" / "task").glob("*"):
         try:

@@ -1,4 +1,4 @@
-"""Latency: every sample of a repeated call, after a warm-up that ends when the call has become steady."""
+"""Latency: the seconds of each of many repeated calls, after a warm-up that ends when their time has become steady."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """When a timing may begin and when it may end.
+    """The rules for when a timing begins and ends.
 
     Attributes:
-        min_samples: calls timed at least.
-        min_duration_s: seconds timed at least; both minima hold, unless ``max_duration_s`` ends the timing.
-        max_duration_s: no sample is begun after so many seconds, ``min_samples`` of them or not; two are always taken.
-        window: calls of one warm-up window; the warm-up is over when the medians of two windows in a row agree.
-        window_s: a window ends after so many seconds too, after one call at least.
-        tolerance: by which share they may differ.
-        max_windows: the warm-up ends after so many, steady or not.
-        max_warm_up_s: and after so many seconds.
+        min_samples: the least number of timed calls.
+        min_duration_s: the least time, in seconds. Both minima must be met, unless ``max_duration_s`` ends the timing.
+        max_duration_s: the time, in seconds, after which no further call is timed; two calls are always timed.
+        window: the number of calls in a warm-up window. The warm-up ends when the medians of two windows in a row
+            agree.
+        window_s: the time, in seconds, after which a window ends with fewer calls, but at least one.
+        tolerance: the share by which the two medians may differ.
+        max_windows: the number of windows after which the warm-up ends, steady or not.
+        max_warm_up_s: the time, in seconds, after which the warm-up ends, steady or not.
     """
 
     min_samples: int = 50
@@ -44,14 +45,14 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Timing:
-    """What a timing gave.
+    """The result of a timing.
 
     Attributes:
-        samples_s: seconds of every timed call, in order.
+        samples_s: the seconds of every timed call, in order.
         clock: ``cuda events``, or ``synchronised`` for the host's clock around a synchronised call.
-        warm_up_calls: calls before the first sample.
-        steady: whether the warm-up ended because the call had become steady.
-        watch: what else went on while the samples were taken.
+        warm_up_calls: the number of calls before the first timed one.
+        steady: ``True`` if the warm-up ended because the time of the call had become steady.
+        watch: the use of the machine during the timing.
     """
 
     samples_s: list[float]
@@ -61,12 +62,12 @@ class Timing:
     watch: Watch
 
     def described(self) -> dict[str, Any]:
-        """How the samples were taken, as a record keeps it beside them."""
+        """The conditions of the timing, as a record keeps them beside the samples."""
         return {"clock": self.clock, "warm_up_calls": self.warm_up_calls, "steady": self.steady}
 
 
 def latency(call: Call, device: torch.device, protocol: Protocol, *, progress: Progress | None = None) -> Timing:
-    """Time ``call`` on ``device`` again and again; each sample ends when the device has done its work."""
+    """Time ``call`` on ``device`` repeatedly; each sample ends when the device has finished its work."""
     timed = stopwatch(call, device)
     warm = warm_up(timed, protocol)
     samples: list[float] = []
@@ -83,7 +84,7 @@ def latency(call: Call, device: torch.device, protocol: Protocol, *, progress: P
 
 @dataclass(frozen=True)
 class WarmUp:
-    """How many calls a warm-up took, whether it ended because the call was steady, and a call's seconds at its end."""
+    """The result of a warm-up: its calls, ``True`` if it ended in a steady state, and a call's seconds at its end."""
 
     calls: int
     steady: bool
@@ -91,7 +92,7 @@ class WarmUp:
 
 
 def warm_up(timed: Callable[[], float], protocol: Protocol) -> WarmUp:
-    """Call until the medians of two windows in a row agree, or the protocol's patience ends."""
+    """Call until the medians of two windows in a row agree, or until the protocol's limits are reached."""
     start = time.perf_counter()
     calls, last_s = 0, math.inf
     for _ in range(protocol.max_windows):
@@ -112,7 +113,7 @@ def _window(timed: Callable[[], float], protocol: Protocol) -> list[float]:
 
 
 def stopwatch(call: Call, device: torch.device) -> Callable[[], float]:
-    """``call`` as a function that returns its seconds: by CUDA events, elsewhere by the host's clock."""
+    """A function that runs ``call`` and returns its seconds, by CUDA events or, elsewhere, by the host's clock."""
     if device.type != "cuda":
 
         def by_clock() -> float:

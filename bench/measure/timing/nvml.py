@@ -1,6 +1,7 @@
-"""What the NVIDIA management library (NVML) knows of a GPU: who else uses it, clock, temperature, energy.
+"""The state of a GPU from the NVIDIA management library (NVML): other processes, clock, temperature and energy.
 
-Needs the package nvidia-ml-py (``pip install segbench[gpu]``); without it, or without a driver, every fact is ``None``.
+This needs the package nvidia-ml-py (``pip install segbench[gpu]``); without it, or without a driver, every value is
+``None``.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import torch
 
 @dataclass(frozen=True)
 class Gpu:
-    """State of one GPU at one moment; ``None`` is what it does not tell.
+    """The state of one GPU at one moment; a value that the GPU does not report is ``None``.
 
     Attributes:
-        foreign_processes: compute processes besides this one.
-        clock_hz: of the streaming multiprocessors.
-        temperature_c: of the chip, in degrees Celsius.
-        energy_j: consumed since the driver was loaded.
-        reason: why nothing is known, if so.
+        foreign_processes: the number of compute processes besides this one.
+        clock_hz: the clock of the streaming multiprocessors.
+        temperature_c: the temperature of the chip, in degrees Celsius.
+        energy_j: the energy consumed since the driver was loaded.
+        reason: the reason why no value is known, in that case.
     """
 
     foreign_processes: int | None = None
@@ -33,7 +34,7 @@ class Gpu:
 
 
 def gpu(device: torch.device) -> Gpu:
-    """The state of a CUDA device, or why it cannot be told."""
+    """The state of a CUDA device, or the reason why it is not known."""
     if device.type != "cuda":
         return Gpu(reason="not a CUDA device")
     if importlib.util.find_spec("pynvml") is None:
@@ -53,20 +54,20 @@ def gpu(device: torch.device) -> Gpu:
 
 
 def foreign(pids: list[int]) -> int:
-    """How many of the processes on a GPU are not this one, which is one of them.
+    """The number of processes on a GPU besides this one, which is among them.
 
-    In a container NVML may list processes by the host's numbers, this one too, so it is taken off by count.
+    In a container NVML may list processes, this one too, by the host's numbers, so one is subtracted from their count.
     """
     return max(0, len(set(pids)) - 1)
 
 
 def _uuid(device: torch.device) -> str:
-    """NVML numbers devices without regard to CUDA_VISIBLE_DEVICES, so they are matched by name."""
+    """The unique name of a device. NVML's numbers of devices ignore CUDA_VISIBLE_DEVICES, so names are matched."""
     return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
 
 
 def _energy_j(nvml: Any, handle: Any) -> float | None:
-    """Since Volta; older GPUs have no such counter."""
+    """The energy since the driver was loaded; ``None`` on GPUs older than Volta, which have no such counter."""
     try:
         return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
     except nvml.NVMLError_NotSupported:

@@ -1,8 +1,8 @@
-"""Two networks timed in turns in one process, so that whatever the machine does weighs on both alike.
+"""Two networks timed in turns in one process, so that disturbances of the machine affect both alike.
 
-Where a network lies in memory changes its speed on a CPU, by up to a per cent, and it would lie there for a whole
-process (Mytkowicz et al., Producing Wrong Data Without Doing Anything Obviously Wrong!, 2009). So it is placed anew for
-every block, and what that changes is in the interval.
+The place of a network in memory changes its speed on a CPU by up to a per cent, and would stay the same for a whole
+process (Mytkowicz et al., Producing Wrong Data Without Doing Anything Obviously Wrong!, 2009). So the network is moved
+to a new place for every block, and the interval of the speed ratio includes the effect.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from bench.measure.timing.isolation import Watch, watched
 from bench.measure.timing.latency import Call, Progress, Protocol, stopwatch, warm_up
 
 MIN_BLOCKS = 10
-"""Six give a 95 % interval; ten can be resolved among 25 comparisons (:func:`bench.evidence.ranks.blocks_needed`)."""
+"""The least number of blocks. Six suffice for a 95 % interval; with ten, a difference can be resolved among
+25 comparisons (:func:`bench.evidence.ranks.blocks_needed`)."""
 MAX_BLOCKS = 200
 LETTER_S = 0.005
-"""A letter repeats the call until it lasts so long: the clock's noise is then far below a per cent, and a block is
-short against what a neighbour does."""
+"""The least seconds of a letter, which repeats the call that often. The clock's noise is then far below a per cent, and
+a block is short compared with the disturbances by other processes."""
 COLD_S = 0.1
-"""A faster call is made once, untimed, after its network was placed anew; a slower one does not feel cold caches."""
+"""A call of fewer seconds runs once untimed after its network was moved; longer calls hardly notice cold caches."""
 
 Placed = Callable[[], Call]
-"""Makes the call of one side, placed anew where that is possible."""
+"""A function that returns the call of one side, with its tensors at a new place in memory if that is possible."""
 
 
 @dataclass(frozen=True)
 class Turns:
-    """What the blocks gave.
+    """The result of timing two sides in turns. Each block has four letters, two for each side.
 
     Attributes:
-        ours_s: seconds a call, one value a letter, in the order in which they ran; two letters a block.
-        other_s: the same of the other side.
-        calls: calls a letter.
-        steady: whether both warm-ups ended because the call had become steady.
-        watch: what else went on meanwhile.
+        ours_s: the seconds a call of our side, one value for each letter, in the order in which they ran.
+        other_s: the same for the other side.
+        calls: the number of calls in a letter.
+        steady: ``True`` if both warm-ups ended because the time of the call had become steady.
+        watch: the use of the machine during the timing.
     """
 
     ours_s: list[float]
@@ -51,7 +52,7 @@ class Turns:
 
     @property
     def log_ratios(self) -> list[float]:
-        """log(other ÷ ours) of each block: above 0 where ours is the faster."""
+        """The logarithm of other ÷ ours for each block, which is above 0 if ours is faster."""
         return [
             math.log((self.other_s[i] + self.other_s[i + 1]) / (self.ours_s[i] + self.ours_s[i + 1]))
             for i in range(0, len(self.ours_s), 2)
@@ -69,20 +70,20 @@ def take_turns(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Turns:
-    """Time both in blocks of four letters, A B B A: a drift that is linear within a block cancels.
+    """Time two sides in blocks of four letters, A B B A, in which a drift that is linear within the block cancels.
 
-    Which side is A is drawn for each block. Of two equal sides each block's log-ratio is then positive or negative by
-    the toss of a coin, whatever correlation there is between blocks: what the interval assumes is made true.
+    The side that is A is drawn for each block. If both sides are equally fast, the sign of each block's log-ratio is
+    therefore random, whatever the correlation between blocks. So the assumption of the interval holds by design.
 
     Args:
-        ours: makes a call of the first side, once a block.
-        other: makes a call of the second side.
-        device: where both run.
-        least_s: no block is begun after so many seconds, but for the first :data:`MIN_BLOCKS`.
-        protocol: of the warm-up of each side.
-        letter_s: seconds of a letter, at least.
-        seed: of the order.
-        progress: told after every block how many of :data:`MIN_BLOCKS` there are.
+        ours: the function that returns the call of the first side; it is called for every block.
+        other: the function that returns the call of the second side.
+        device: the device on which both run.
+        least_s: the time, in seconds, after which no block begins, except for the first :data:`MIN_BLOCKS`.
+        protocol: the rules for the warm-up of each side.
+        letter_s: the least seconds of a letter.
+        seed: the seed of the order.
+        progress: a function that is called after every block, with (blocks done, :data:`MIN_BLOCKS`).
     """
     protocol = protocol or Protocol()
     sides = ours, other
@@ -98,7 +99,7 @@ def take_turns(
                 break
             a = order.randrange(2)
             b = 1 - a
-            # In the drawn order too: whoever is placed last has the warmer caches.
+            # The sides are moved in the drawn order too, because the one moved last has the warmer caches.
             letters = {each: _letter(sides[each](), calls, device, cold=call_s < COLD_S) for each in (a, b)}
             for each in (a, b, b, a):
                 seconds[each].append(letters[each]() / calls)
@@ -108,7 +109,7 @@ def take_turns(
 
 
 def _letter(call: Call, calls: int, device: torch.device, *, cold: bool) -> Callable[[], float]:
-    """``calls`` calls as one that returns its seconds."""
+    """A function that makes ``calls`` calls and returns their seconds together."""
     if cold:
         call()
 

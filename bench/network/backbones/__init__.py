@@ -1,1 +1,1 @@
-"""Backbones: an image in, a pyramid of feature maps out."""
+"""Backbones, which turn an image into a pyramid of feature maps."""

@@ -1,4 +1,4 @@
-"""Weights of a backbone from a file or a URL: the checksum is verified and every key is accounted for."""
+"""Pretrained weights of a backbone from a file or a URL. The checksum is verified, and every key is accounted for."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ log = logging.getLogger("bench.network.backbones.pretrained")
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a file of weights.
+    """The result of loading a file of weights.
 
     Attributes:
-        source: path or URL.
-        dropped: keys of the file that belong to the classifier, which a backbone does not have.
-        filled: tensors of the network that the file lacks and may lack: batch counters.
+        source: the path or URL of the file.
+        dropped: the keys of the file that belong to the classifier, which a backbone does not have.
+        filled: the tensors of the network that the file may lack and does lack: batch counters.
     """
 
     source: str
@@ -37,10 +37,10 @@ class Loaded:
 
 
 def check_weights_choice(owner: str, weights: str | None, sha256: str | None) -> None:
-    """Reject weights without a checksum, or the reverse.
+    """Reject weights without a checksum, and a checksum without weights.
 
     Raises:
-        ChoiceError: for one of the two without the other, or a checksum that is none.
+        ChoiceError: if one of the two is given without the other, or if the checksum has the wrong form.
     """
     if (weights is None) != (sha256 is None):
         got, lacking = ("weights_sha256", "weights") if weights is None else ("weights", "weights_sha256")
@@ -62,20 +62,20 @@ def load_weights(
     drop: Sequence[str] = ("fc",),
     names: Mapping[str, str] | None = None,
 ) -> Loaded | None:
-    """Copy a state dict into ``network``, all of it or nothing.
+    """Copy a state dict from a file into ``network``, completely or not at all.
 
-    A network on the meta device has no values to fill: nothing is read, and ``None`` is returned.
+    A network on the meta device has no values to fill, so in this case nothing is read and ``None`` is returned.
 
     Args:
-        network: what the weights are for.
-        source: a path, relative to the working folder, or a URL; what is fetched stays in torch.hub's folder.
-        sha256: of the file.
-        drop: modules of the file that the network is known not to have.
-        names: modules as the file may call them -> as the network does.
+        network: the network that gets the weights.
+        source: a path, relative to the working folder, or a URL. A fetched file stays in torch.hub's folder.
+        sha256: the checksum of the file.
+        drop: the modules of the file that the network is known not to have.
+        names: name of a module in the file -> its name in the network, if they differ.
 
     Raises:
-        StateFileError: for a file that cannot be had or read, another checksum, or any key that is missing, unexpected
-            or of another shape; all of them are listed.
+        StateFileError: if the file cannot be fetched or read, if its checksum differs, or if keys are missing,
+            unexpected or of another shape, all of which the message lists.
     """
     if any(tensor.is_meta for tensor in network.state_dict().values()):
         return None
@@ -106,7 +106,7 @@ def load_weights(
 
 
 def _fetch(source: str, sha256: str) -> Path:
-    """The file, once its checksum is known to be right."""
+    """The path of the file, which is fetched if necessary and whose checksum is verified."""
     url = urllib.parse.urlparse(source)
     path = Path(source)
     if url.scheme in ("http", "https", "file"):

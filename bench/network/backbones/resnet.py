@@ -1,6 +1,6 @@
-"""ResNet-18/34/50/101/152 that keeps resolution by dilation, with every level C1 … C5 as an output.
+"""ResNet-18/34/50/101/152, which can keep resolution by dilation, with all levels C1 … C5 as outputs.
 
-Shapes: image ``N 3 H W``; level at stride ``s``: ``N C ceil(H/s) ceil(W/s)``.
+Shapes: the image is ``N 3 H W``; a level at stride ``s`` is ``N C ceil(H/s) ceil(W/s)``.
 
 **Source**: He et al., Deep Residual Learning for Image Recognition, 2016, table 1. Dilation and deep stem as in
 PyTorch-Encoding, on which DANet and FastFCN are built: the first block of a dilated stage has half its dilation
@@ -11,7 +11,7 @@ mmsegmentation's FastFCN is ``dilations=(1, 1, 2, 4)`` at output stride 32, and 
 **Departures**:
 - No classifier.
 - In basic blocks the first convolution is contracted and the second is not; multi-grid sets both.
-- Multi-grid needs one dilation a block; PyTorch-Encoding repeats a short list.
+- Multi-grid needs one dilation for each block; PyTorch-Encoding repeats a short list.
 - Initial weights are drawn; the releases start from ImageNet weights, which the choice ``weights`` loads.
 """
 
@@ -31,20 +31,21 @@ Dilation = Annotated[int, Range(ge=1)]
 STAGE_NAMES = ("layer1", "layer2", "layer3", "layer4")
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-"""Blocks a stage by depth (He et al., table 1)."""
+"""Depth -> number of blocks in each stage (He et al., table 1)."""
 
 STAGES = {
     8: ((1, 1), (2, 1), (1, 2), (1, 4)),
     16: ((1, 1), (2, 1), (2, 1), (1, 2)),
     32: ((1, 1), (2, 1), (2, 1), (2, 1)),
 }
-"""(stride, dilation) of each stage by output stride, unless they are given."""
+"""Output stride -> default (stride, dilation) of each stage."""
 
 Stride = Literal[1, 2]
 Stages = tuple[tuple[int, int], ...]
 
 MMSEGMENTATION_STEM = {f"stem.{index}": f"conv1.{index}" for index in (0, 1, 3, 4, 6)} | {"stem.7": "bn1"}
-"""Modules of a deep stem there -> here; torchvision, PyTorch-Encoding and timm call all of them as we do."""
+"""Name of a module of a deep stem in mmsegmentation -> its name here. Torchvision, PyTorch-Encoding and timm use the
+names that are used here."""
 
 
 class BasicBlock(nn.Module):
@@ -70,7 +71,10 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (with the stride), 1x1 and a shortcut: ``N I H W`` -> ``N 4*width H/stride W/stride``."""
+    """A 1x1, a 3x3 (with the stride) and a 1x1 convolution and a shortcut.
+
+    Shapes: ``N I H W`` -> ``N 4*width H/stride W/stride``.
+    """
 
     expansion = 4
 
@@ -95,31 +99,32 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Image ``N 3 H W`` -> [C1, …, C5]; C1 is the stem before pooling.
+    """ResNet: image ``N 3 H W`` -> [C1, …, C5]; C1 is the output of the stem before pooling.
 
-    Tensors are drawn by name, so those that two configurations share (another depth, stem or output stride) are
-    bit-identical under the same seed.
+    Initial weights are drawn by the tensor's name, so tensors that two configurations share (with another depth, stem
+    or output stride) are bit-identical under the same seed.
 
     Args:
-        depth: number of layers; 18 and 34 have basic blocks, the others bottlenecks.
-        stem: one 7x7 convolution (``plain``), or three 3x3 (``deep``).
-        output_stride: of C5: 32 is undilated, 16 dilates the last stage, 8 the last two.
-        multi_grid: absolute dilations of the last stage's blocks, one each; ``()`` is the stage's own dilation.
-        width: channels of the plain stem; 64 is the published network.
-        stem_widths: channels of the deep stem's convolutions; ``None`` is PyTorch-Encoding's width, width, 2 x width.
-        strides: of the four stages, in place of those of ``output_stride``, to which they must lead.
-        dilations: of the four stages, in place of those of ``output_stride``.
-        contracted: whether the first block of a dilated stage has half its dilation, or all of it.
-        weights: path or URL of a state dict to start from, in the names of torchvision, PyTorch-Encoding, timm or
-            mmsegmentation; a classifier ``fc`` in it is dropped. ``None`` keeps the initial draws.
-        weights_sha256: checksum of that file.
+        depth: the number of layers; 18 and 34 have basic blocks, the others bottlenecks.
+        stem: ``plain`` for one 7x7 convolution, ``deep`` for three 3x3 convolutions.
+        output_stride: the stride of C5: 32 is undilated, 16 dilates the last stage, 8 the last two.
+        multi_grid: the absolute dilations of the last stage's blocks; ``()`` uses the stage's own dilation for all.
+        width: the channels of the plain stem; 64 is the published network.
+        stem_widths: the channels of the deep stem's convolutions; ``None`` for PyTorch-Encoding's width, width and
+            2 x width.
+        strides: the strides of the four stages, in place of the default ones; they must lead to ``output_stride``.
+        dilations: the dilations of the four stages, in place of the default ones of ``output_stride``.
+        contracted: ``True`` if the first block of a dilated stage has half its dilation, ``False`` for all of it.
+        weights: the path or URL of a state dict to start from, with the names of torchvision, PyTorch-Encoding, timm or
+            mmsegmentation; a classifier ``fc`` in it is dropped. ``None`` keeps the random initial weights.
+        weights_sha256: the checksum of that file.
 
     Attributes:
-        loaded: what became of the weights; ``None`` without any, or on the meta device, where they are not read.
+        loaded: the result of loading the weights; ``None`` without weights, and on the meta device.
 
     Raises:
-        ChoiceError: for strides, a multi-grid, widths of the stem or weights that do not go with the other choices.
-        StateFileError: for weights that cannot be had or do not fit.
+        ChoiceError: if strides, multi-grid, widths of the stem or weights contradict other choices.
+        StateFileError: if the weights cannot be fetched or do not fit.
     """
 
     def __init__(
@@ -176,7 +181,7 @@ class ResNet(nn.Module):
 
 
 def _stages(output_stride: int, strides: tuple[int, ...] | None, dilations: tuple[int, ...] | None) -> Stages:
-    """(stride, dilation) of each stage."""
+    """The (stride, dilation) of each stage."""
     default = STAGES[output_stride]
     if strides is not None:
         if dilations is None:
@@ -238,7 +243,7 @@ def _conv3x3(in_channels: int, out_channels: int, stride: int, dilation: int) ->
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
-    """Projection where the shape changes, else ``None``."""
+    """The projection of a shortcut if the shape changes, else ``None``."""
     if stride == 1 and in_channels == out_channels:
         return None
     return nn.Sequential(

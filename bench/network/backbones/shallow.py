@@ -1,11 +1,11 @@
-"""A backbone that sees little: made for the positive control, whose classes need what it lacks.
+"""A backbone with a very small receptive field, for the positive control, whose classes need more than that.
 
 Shapes: image ``N 3 H W`` -> [C1, …, C5] at strides 1, 4, 8, 16, 16.
 
-C1 is the image itself, for a shape stream. The rest sees the image as means over blocks of 4×4 pixels, and each value
-of C5 depends on one block of 16×16 pixels: windows never overlap, so nothing is passed on sideways.
+C1 is the image itself, for a shape stream. The other levels are computed from means over blocks of 4×4 pixels, and each
+value of C5 depends on one block of 16×16 pixels. Windows never overlap, so no information spreads sideways.
 
-**Source**: none; it is no network that anybody should use.
+**Source**: none; the network is of no other use.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from bench.network.layers import own_draws
 from bench.parts import Count, Level, Levels
 
 STRIDES = (4, 8, 16, 16)
-"""Of C2 … C5."""
+"""The strides of C2 … C5."""
 
 
 class ShallowBackbone(nn.Module):
-    """Image ``N 3 H W`` -> [C1, …, C5].
+    """The shallow backbone: image ``N 3 H W`` -> [C1, …, C5].
 
     Args:
-        width: channels of C2; C3, C4 and C5 have twice as many.
-        draw: which of many equally distributed initial draws; it cannot matter but by chance, so it is a null factor.
+        width: the channels of C2; C3, C4 and C5 have twice as many.
+        draw: the number of the initial draw. All draws have the same distribution, so this choice can only matter by
+            chance and serves as a null factor.
     """
 
     def __init__(self, *, width: Count = 16, draw: Count = 1) -> None:
@@ -50,7 +51,7 @@ class ShallowBackbone(nn.Module):
 
 
 def _stage(channels: int, width: int, stride: int) -> nn.Module:
-    """A convolution over windows that do not overlap."""
+    """A convolution over windows that do not overlap, with normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels, width, stride, stride=stride, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
     )

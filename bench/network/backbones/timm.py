@@ -1,12 +1,12 @@
-"""Any network of timm that gives features, as a backbone.
+"""A backbone from timm, which can be any of its networks that returns features.
 
-Shapes: image ``N 3 H W`` -> the levels that the network has, most often C1 … C5 or C2 … C5: ``N C h w``.
+Shapes: image ``N 3 H W`` -> the levels of the network, most often C1 … C5 or C2 … C5, each ``N C h w``.
 
 **Source**: Wightman, PyTorch Image Models, ``create_model(…, features_only=True)``.
 
 **Departures**:
-- timm's own layers and initial draws: only networks of this class share tensors with each other.
-- Weights are timm's, by the tag in the name (``resnet50.a1_in1k``) and without a checksum of ours.
+- Layers and initial weights are timm's, so only networks of this class share initial tensors with each other.
+- Pretrained weights are timm's, chosen by the tag in the name (``resnet50.a1_in1k``), and have no checksum here.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from bench.parts import BenchError, ChoiceError, Level, Levels
 
 
 class Timm(nn.Module):
-    """Image ``N 3 H W`` -> features, shallow to deep.
+    """A network of timm: image ``N 3 H W`` -> features from shallow to deep.
 
     Args:
-        name: of the network, as timm lists it, with or without the tag of its weights.
-        output_stride: of the last level; below 32 the network must be one that timm can dilate.
-        pretrained: whether to fetch the weights that the tag names. On the meta device they are left out.
+        name: the name of the network in timm's list, with or without the tag of its weights.
+        output_stride: the stride of the last level; below 32, timm must be able to dilate the network.
+        pretrained: ``True`` to fetch the weights that the tag names. They are not fetched on the meta device.
 
     Raises:
-        BenchError: without timm.
-        ChoiceError: for a network that timm does not have, or not with these choices.
+        BenchError: if timm is not installed.
+        ChoiceError: if timm does not have the network, or not with these choices.
     """
 
     def __init__(self, *, name: str, output_stride: Literal[8, 16, 32] = 32, pretrained: bool = False) -> None:

@@ -1,6 +1,7 @@
 """WiderResNet-38 A2, the pre-activation trunk of Gated-SCNN, at output stride 8.
 
-Shapes: image ``N 3 H W``; levels [mod1, mod2, mod3, mod4, mod7] at strides 1, 2, 4, 8, 8: ``N C ceil(H/s) ceil(W/s)``.
+Shapes: image ``N 3 H W`` -> levels [mod1, mod2, mod3, mod4, mod7] at strides ``s`` of 1, 2, 4, 8, 8, each
+``N C ceil(H/s) ceil(W/s)``.
 
 **Source**: Wu et al., Wider or Deeper: Revisiting the ResNet Model for Visual Recognition, 2019, model A2; dilated as
 in Rota Bulò et al., In-Place Activated BatchNorm, 2018. As in Gated-SCNN the last level is the raw sum of mod7, without
@@ -8,8 +9,8 @@ the normalisation and activation that would end the network. Written from a desc
 
 **Departures**:
 - No classifier.
-- Convolutions start like :class:`~bench.network.backbones.resnet.ResNet`'s; PyTorch's default, in the release,
-  lets the signal fade with depth. The choice ``weights`` loads ImageNet's.
+- Convolutions are initialised like those of :class:`~bench.network.backbones.resnet.ResNet`; with PyTorch's default, as
+  in the release, the signal fades with depth. The choice ``weights`` loads weights trained on ImageNet.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from bench.parts import Count, Fraction, Level, Levels
 
 
 class Stage(NamedTuple):
-    """One of mod2 … mod7: channels of each convolution as multiples of the width."""
+    """One of mod2 … mod7; ``channels`` lists those of each convolution, as multiples of the width."""
 
     blocks: int
     channels: tuple[int, ...]
@@ -41,20 +42,23 @@ STAGES = {
     "mod6": Stage(1, (8, 16, 32), dilation=4),
     "mod7": Stage(1, (16, 32, 64), dilation=4),
 }
-"""Two channels are a block of two 3x3 convolutions, three a bottleneck. mod2 and mod3 have a pooling ahead of them."""
+"""The stages. Blocks with two ``channels`` have two 3x3 convolutions, those with three are bottlenecks. A pooling
+precedes mod2 and mod3."""
 
 OUTPUTS = ("mod2", "mod3", "mod4", "mod7")
 
 
 RELEASED = WIDE_RESNET | {theirs.removesuffix(".0"): ours for theirs, ours in WIDE_RESNET.items()}
-"""Names of weights -> ours, of Gated-SCNN's trunk and of In-Place ABN, whose normalisation holds its activation."""
+"""Name of a module in weights of Gated-SCNN's trunk, or of In-Place ABN, whose normalisation includes the activation ->
+its name here."""
 
 
 class PreActivationBlock(nn.Module):
-    """Normalisation and ReLU ahead of each convolution, and a shortcut: ``N I H W`` -> ``N channels[-1] H/s W/s``.
+    """Convolutions, each after normalisation and ReLU, and a shortcut: ``N I H W`` -> ``N channels[-1] H/s W/s``.
 
-    Two channels: 3x3 and 3x3. Three: 1x1, 3x3, dropout, 1x1. Where the shape changes, the shortcut is a 1x1 convolution
-    of the activated input, else the input as it is. The first convolution has the stride, every 3x3 the dilation.
+    With two ``channels``, the convolutions are 3x3 and 3x3; with three they are 1x1, 3x3 and, after dropout, 1x1. If
+    the shape changes, the shortcut is a 1x1 convolution of the activated input, otherwise the input itself. The first
+    convolution has the stride, and every 3x3 convolution the dilation.
     """
 
     def __init__(
@@ -93,21 +97,21 @@ class PreActivationBlock(nn.Module):
 
 
 class WideResNet38(nn.Module):
-    """Image ``N 3 H W`` -> [mod1, mod2, mod3, mod4, mod7], at full resolution, 1/2, 1/4, 1/8 and 1/8.
+    """WiderResNet-38: image ``N 3 H W`` -> [mod1, mod2, mod3, mod4, mod7] at 1/1, 1/2, 1/4, 1/8 and 1/8 of its size.
 
     Args:
-        width: channels of mod1; 64 is the published network, the others are 2, 4, 8 and 64 times as many.
-        dropout: share of channels dropped ahead of the last convolution of mod6 and of mod7 in training.
-        weights: path or URL of a state dict to start from, in the names of Gated-SCNN's trunk or of In-Place ABN; the
-            classifier in it, and the normalisation ahead of that, are dropped. ``None`` keeps the initial draws.
-        weights_sha256: checksum of that file.
+        width: the channels of mod1, 64 in the published network; the other levels have 2, 4, 8 and 64 times as many.
+        dropout: the shares of channels that are dropped in training before the last convolution of mod6 and of mod7.
+        weights: the path or URL of a state dict to start from, with the names of Gated-SCNN's trunk or of In-Place ABN;
+            its classifier, and the normalisation before that, are dropped. ``None`` keeps the random initial weights.
+        weights_sha256: the checksum of that file.
 
     Attributes:
-        loaded: what became of the weights; ``None`` without any, or on the meta device, where they are not read.
+        loaded: the result of loading the weights; ``None`` without weights, and on the meta device.
 
     Raises:
-        ChoiceError: for weights without a checksum, or the reverse.
-        StateFileError: for weights that cannot be had or do not fit.
+        ChoiceError: if weights are given without a checksum, or the reverse.
+        StateFileError: if the weights cannot be fetched or do not fit.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Weights of other projects: reading their files and giving their tensors our names."""
+"""The weights of other projects: their files are read, and their tensors renamed to the names used here."""

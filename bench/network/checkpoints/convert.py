@@ -1,7 +1,7 @@
-"""State dicts of the original releases as ours: every key is accounted for, or nothing is converted.
+"""The conversion of state dicts of the original releases. Every key is accounted for, or nothing is converted.
 
-What the releases call their tensors is in ``bench/layouts``; what ours are called, and which shapes they have, is
-read from the variant itself, built on the meta device. So no component is named here.
+The names of the releases' tensors are in the other modules of this folder. The names and shapes of our tensors are read
+from the variant itself, which is built on the meta device, so this module names no component.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LAYOUTS: dict[str, Callable[[Collection[str]], Layout]] = {
     "gscnn": gscnn,
     "mmseg": mmseg,
 }
-"""Name -> what makes the tables for the keys of a state dict."""
+"""Name of a layout -> function that returns its table for the keys of a state dict."""
 
 MARKS = {
     "danet": "head.conv5a.0.weight",
@@ -35,16 +35,16 @@ MARKS = {
     "mmseg": "decode_head.conv_seg.weight",
     "fastfcn": "pretrained.layer1.0.conv1.weight",
 }
-"""A key by which a layout is known, the most particular first."""
+"""Name of a layout -> key by which it is recognised, the most specific first."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A state dict for :class:`~bench.network.model.SegModel`, with what became of the rest.
+    """A converted state dict for :class:`~bench.network.model.SegModel`.
 
     Attributes:
         state: every tensor of the variant by our name.
-        dropped: keys of the source that its own network holds but never uses in a forward pass.
+        dropped: the keys of tensors that the original network holds but never uses in a forward pass.
         filled: our names of batch counters that the source lacks; they are 0.
     """
 
@@ -57,14 +57,14 @@ def convert(state_dict: Mapping[str, Any], variant: Variant, num_classes: int, l
     """The tensors of a released checkpoint under our names.
 
     Args:
-        state_dict: of the original network; the prefix ``module.`` of a data-parallel one is taken off.
-        variant: the network it is meant for.
-        num_classes: K.
-        layout: a name of :data:`LAYOUTS`; ``None`` recognises it by its keys.
+        state_dict: the state dict of the original network; the prefix ``module.`` of a data-parallel one is removed.
+        variant: the network that gets the tensors.
+        num_classes: the number of classes.
+        layout: a name in :data:`LAYOUTS`; with ``None``, the layout is recognised by its keys.
 
     Raises:
-        StateFileError: listing every key that is not understood, every tensor of the variant that is missing, and
-            every shape that differs.
+        StateFileError: if a key is not understood, a tensor of the variant is missing, or a shape differs. The message
+            lists all of them.
     """
     source = without_module_prefix(state_dict)
     chosen = layout_for(source, layout)
@@ -92,10 +92,10 @@ def convert(state_dict: Mapping[str, Any], variant: Variant, num_classes: int, l
 
 
 def convert_file(source: Path, variant: Variant, num_classes: int, out: Path, layout: str | None = None) -> Converted:
-    """:func:`convert` from a file to a file; only tensors and plain containers are unpickled.
+    """Convert a file into a file with :func:`convert`. Only tensors and plain containers are unpickled.
 
     Raises:
-        StateFileError: for a file that cannot be read that way or does not fit, or no folder to write to.
+        StateFileError: if the file cannot be read in this way or does not fit, or if the folder of ``out`` is missing.
     """
     if not out.parent.is_dir():
         raise StateFileError(f"{out} cannot be written: there is no folder {out.parent}; make it first")
@@ -105,13 +105,13 @@ def convert_file(source: Path, variant: Variant, num_classes: int, out: Path, la
 
 
 def expected_tensors(variant: Variant, num_classes: int) -> dict[str, Tensor]:
-    """Every tensor of a variant's state dict, on the meta device: names and shapes."""
+    """The tensors of a variant's state dict by name, on the meta device, where they have shapes but no values."""
     with torch.device("meta"):
         return dict(SegModel(variant, num_classes).state_dict())
 
 
 def rename(source: Mapping[str, Any], layout: Layout) -> tuple[dict[str, Tensor], tuple[str, ...], list[str]]:
-    """Tensors by our name, the source's unused keys, and a line on every key that is not understood."""
+    """The tensors by our name, the source's unused keys, and a line for every key that is not understood."""
     renamed: dict[str, Tensor] = {}
     dropped, problems = [], []
     for key, value in source.items():
@@ -130,10 +130,10 @@ def rename(source: Mapping[str, Any], layout: Layout) -> tuple[dict[str, Tensor]
 
 
 def layout_for(source: Collection[str], name: str | None = None) -> Layout:
-    """The tables for a state dict; without a name, those of the layout whose mark is among the keys.
+    """The layout for a state dict: the one of that name or, without a name, the one whose mark is among the keys.
 
     Raises:
-        StateFileError: for a layout that is not known.
+        StateFileError: if the layout is not known.
     """
     if name is None:
         name = next((each for each, key in MARKS.items() if key in source), None)

@@ -1,4 +1,4 @@
-"""DANet's and FastFCN's names. Both are built on PyTorch-Encoding, so the backbone and the FCN head are alike.
+"""The names of DANet and FastFCN. Both are built on PyTorch-Encoding, so their backbones and FCN heads share names.
 
 **Source**: state-dict keys of junfu1115/DANet and wuhuikai/FastFCN; only names are taken from them.
 """
@@ -66,7 +66,7 @@ ENCNET_HEAD: Names = {
 
 
 def _branches(count: int) -> Names:
-    """Dilated branches of FastFCN's upsampling modules."""
+    """The names of the dilated branches of FastFCN's upsampling modules."""
     names: Names = {}
     for index in range(count):
         theirs, ours = f"dilation{index + 1}", f"branches.{index}"
@@ -91,7 +91,7 @@ ENCODING_HEADS: dict[str, Names] = {
     "head.encmodule.fc.0.weight": ENCNET_HEAD,
     "head.conv5.4.weight": FCN_HEAD,
 }
-"""A key that only this head of the PyTorch-Encoding family has -> its table."""
+"""A key that only one head of the PyTorch-Encoding family has -> the table of that head."""
 
 
 def _encoding_family(name: str, source: Collection[str]) -> Layout:
@@ -105,10 +105,10 @@ def _encoding_family(name: str, source: Collection[str]) -> Layout:
 
 
 def danet(source: Collection[str]) -> Layout:
-    """The tables of a network in DANet's repository."""
+    """The layout of a network in DANet's repository."""
     return _encoding_family("danet", source)
 
 
 def fastfcn(source: Collection[str]) -> Layout:
-    """The tables of a network in FastFCN's repository, by the head that the keys show."""
+    """The layout of a network in FastFCN's repository, with the head that is recognised by the keys."""
     return _encoding_family("fastfcn", source)

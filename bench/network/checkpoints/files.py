@@ -1,4 +1,4 @@
-"""Files with a state dict: what training scripts put around one, and reading that runs no code from the file."""
+"""Files that hold a state dict, possibly inside other containers. Reading them runs no code from the file."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from torch import Tensor
 from bench.parts import BenchError
 
 COUNTER = "num_batches_tracked"
-"""Buffer of a batch normalisation that files from before PyTorch 0.4.1 lack; evaluation does not read it."""
+"""The buffer of a batch normalisation that files from before PyTorch 0.4.1 lack; evaluation does not read it."""
 
 CONTAINERS = ("state_dict", "model")
-"""Under which name a training script's file holds the state dict, if it is not the file itself."""
+"""The names under which files of training scripts hold the state dict, if it is not the file's whole content."""
 
 
 class StateFileError(BenchError, ValueError):
-    """A file that does not hold what it should: no state dict, or one that does not fit."""
+    """A file that holds no state dict, or a state dict that does not fit."""
 
 
 def read_state(path: Path, shown: str | None = None) -> Mapping[str, Any]:
     """The state dict in a file.
 
     Args:
-        path: a file of ``torch.save``.
-        shown: what messages call it; by default its path.
+        path: the path of a file that ``torch.save`` wrote.
+        shown: the name of the file in messages; by default its path.
 
     Raises:
-        StateFileError: for a file that cannot be read without running code from it, or that holds no state dict.
+        StateFileError: if the file cannot be read without running code from it, or if it holds no state dict.
     """
     shown = shown or str(path)
     try:
@@ -52,7 +52,7 @@ def read_state(path: Path, shown: str | None = None) -> Mapping[str, Any]:
 
 
 def without_module_prefix(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The state dict of what a data-parallel wrapper held; as it is without one."""
+    """The state dict without the prefix ``module.`` of a data-parallel wrapper; unchanged if it has none."""
     if state_dict and all(name.startswith("module.") for name in state_dict):
         return {name.removeprefix("module."): value for name, value in state_dict.items()}
     return dict(state_dict)

@@ -1,4 +1,4 @@
-"""Gated-SCNN's names.
+"""The names of Gated-SCNN.
 
 **Source**: state-dict keys of nv-tlabs/GSCNN; only names are taken from them.
 """
@@ -15,7 +15,7 @@ GATED_CONVOLUTION: Names = {"weight": "out.weight", **under("_gate_conv", "gate"
 
 
 def _step(index: int, level: int) -> Names:
-    """A step of the shape stream, gated by the trunk's module ``level``."""
+    """The names of a step of the shape stream, which is gated by the trunk's module ``level``."""
     number, ours = index + 1, f"steps.{index}"
     names = {f"res{number}": f"{ours}.residual", f"d{number}": f"{ours}.project", f"dsn{level}": f"{ours}.gate.side"}
     return {**names, **under(f"gate{number}", ours, GATED_CONVOLUTION)}
@@ -56,7 +56,7 @@ WIDE_RESNET: Names = {
 
 
 def gscnn(source: Collection[str]) -> Layout:
-    """The tables of a Gated-SCNN."""
+    """The layout of a Gated-SCNN."""
     slots = {"backbone": WIDE_RESNET, "shape_stream": SHAPE_STREAM, "head": GSCNN_HEAD}
     names = {theirs: f"{slot}.{ours}" for slot, table in slots.items() for theirs, ours in table.items()}
     return Layout("gscnn", names, unused=("dsn1",))  # a side output on mod1 that no gate reads

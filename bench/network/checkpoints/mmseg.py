@@ -1,7 +1,7 @@
-"""mmsegmentation's names of DANet and FastFCN.
+"""The names of DANet and FastFCN in mmsegmentation.
 
 **Source**: state-dict keys of open-mmlab/mmsegmentation 0.x and 1.x; only names are taken from them. Its DeepLabV3
-head is ``DeepLabV3Head(projection=False)``: one 3x3 convolution on the pyramid where FastFCN has a 1x1 and a 3x3.
+head is ``DeepLabV3Head(projection=False)``, which has one 3x3 convolution where FastFCN has a 1x1 and a 3x3.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ HEADS: dict[str, Names] = {
 
 
 def mmseg(source: Collection[str]) -> Layout:
-    """The tables of a network in mmsegmentation, by the decode head that the keys show."""
+    """The layout of a network in mmsegmentation, with the decode head that is recognised by the keys."""
     names = {
         **under("backbone", "backbone", RESNET),
         **under("neck", "neck", JPU),
@@ -84,7 +84,7 @@ def mmseg(source: Collection[str]) -> Layout:
 
 
 def _from_mmseg(name: str, tensor: Tensor) -> Tensor:
-    """Scalars as vectors of one, and the order in which mmsegmentation's JPU joins its three maps turned round."""
+    """Our tensor: a scalar gamma becomes a vector of one, and the order in which JPU joins three maps is reversed."""
     if name.endswith(".gamma") and tensor.ndim == 0:
         return tensor.reshape(1)
     match = re.fullmatch(r"neck\.branches\.\d+\.(depthwise|depthwise_norm|pointwise\.0)\.\w+", name)
@@ -93,12 +93,14 @@ def _from_mmseg(name: str, tensor: Tensor) -> Tensor:
 
 
 def _with_image_last(name: str, tensor: Tensor) -> Tensor:
-    """Of a pyramid whose branches mmsegmentation joins with the pooled image first: that comes last here."""
+    """Our tensor of a network with a pyramid, where mmsegmentation puts the pooled image first and we put it last."""
     if name == "head.entry.0.weight":
-        return tensor.roll(-tensor.shape[0], dims=1)  # a branch has as many channels as what joins them gives
+        return tensor.roll(
+            -tensor.shape[0], dims=1
+        )  # each branch has as many channels as the output of this convolution
     return _from_mmseg(name, tensor)
 
 
 def shallow_last(tensor: Tensor, dim: int) -> Tensor:
-    """The thirds of a dimension in reverse: from [C3, C4, C5] to [C5, C4, C3], and back."""
+    """The tensor with the thirds of a dimension in reverse order: from [C3, C4, C5] to [C5, C4, C3], or back."""
     return torch.cat(tensor.chunk(3, dim)[::-1], dim)

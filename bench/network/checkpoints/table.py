@@ -1,7 +1,7 @@
-"""What the original releases call their tensors, beside our names: plain tables, read in both directions.
+"""Tables of the names of tensors in the original releases and here, which are read in both directions.
 
-A table maps a module's dotted name there to the same module's name here; everything below a module goes along, and
-the longest entry that matches counts.
+A table maps the dotted name of a module in the release to its name here. Modules and tensors inside a module follow it,
+and the longest matching entry counts.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ def _unchanged(name: str, tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one kind of checkpoint is read.
+    """The table of one kind of checkpoint.
 
     Attributes:
-        name: of the layout.
-        names: their module -> ours.
-        unused: modules that the original network holds but never uses in a forward pass.
-        change: our name and their tensor -> our tensor.
+        name: the name of the layout.
+        names: name of a module in the release -> our name.
+        unused: the modules that the original network holds but never uses in a forward pass.
+        change: a function that returns our tensor for our name and the release's tensor.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Layout:
     change: Callable[[str, Tensor], Tensor] = field(default=_unchanged)
 
     def our_name(self, key: str) -> str | None:
-        """Our name of their tensor; ``None`` if no entry covers it."""
+        """Our name of the release's tensor ``key``; ``None`` if no entry covers it."""
         return translate(key, self.names)
 
     def source_name(self, name: str) -> str | None:
-        """Their name of our tensor; ``None`` if no entry covers it."""
+        """The release's name of our tensor ``name``; ``None`` if no entry covers it."""
         return translate(name, {ours: theirs for theirs, ours in self.names.items()})
 
     def is_unused(self, key: str) -> bool:
@@ -47,7 +47,7 @@ class Layout:
 
 
 def translate(name: str, names: Mapping[str, str]) -> str | None:
-    """``name`` with its longest leading modules that ``names`` has replaced; ``None`` if it has none of them."""
+    """The name with its longest prefix in ``names`` replaced; ``None`` if it has no prefix in ``names``."""
     cut = len(name)
     while cut > 0:
         if name[:cut] in names:
@@ -57,17 +57,17 @@ def translate(name: str, names: Mapping[str, str]) -> str | None:
 
 
 def under(theirs: str, ours: str, names: Mapping[str, str]) -> Names:
-    """A submodule's table as part of the table of what holds it."""
+    """The table of a submodule, with the names of the module that contains it in front."""
     return {f"{theirs}.{a}": f"{ours}.{b}" for a, b in names.items()}
 
 
 def numbered(theirs: str, ours: str, count: int, *, start: int = 0) -> Names:
-    """Numbered modules; the number stands where ``{}`` does, theirs begin with ``start``."""
+    """The table of ``count`` numbered modules. ``{}`` is the number, which starts at ``start`` in the release."""
     return {theirs.format(index + start): ours.format(index) for index in range(count)}
 
 
 def conv_modules(names: Mapping[str, str]) -> Names:
-    """mmcv's ConvModule, a convolution and a normalisation by name, as the first two of our sequence."""
+    """The table of mmcv's ConvModules, whose ``conv`` and ``bn`` are the first two modules of our sequences."""
     return {f"{a}.{each}": f"{b}.{index}" for a, b in names.items() for index, each in enumerate(("conv", "bn"))}
 
 

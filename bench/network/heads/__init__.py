@@ -1,1 +1,1 @@
-"""Decode heads: a pyramid in, class scores out."""
+"""Decode heads, which turn a pyramid of feature maps into class scores."""

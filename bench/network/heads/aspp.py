@@ -11,7 +11,8 @@ Gated-SCNN, 2019, section 3.1, written from the papers and a description.
 - The width is a choice of its own; FastFCN takes an eighth of the incoming channels (256 of 2048), mmsegmentation 512.
 - As in Gated-SCNN, DeepLabV3+ has plain convolutions, no normalisation or ReLU after either projection, no dropout and
   a classifier without bias.
-- With a boundary map what joins the branches has more inputs, so its initial weights are not those that it has without.
+- With a boundary map, the convolution that joins the branches has more inputs, so its initial weights differ from those
+  without one.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ from bench.parts import Count, Fraction, Level, Levels
 
 
 class DeepLabV3Head(nn.Module):
-    """Features -> logits of the last map's size, no side outputs.
+    """DeepLabV3's head: features -> logits of the last map's size, without side outputs.
 
-    A single image cannot be trained on: the normalisation of the map pooled to 1x1 needs two.
+    Training needs at least two images in a batch, because the map that is pooled to 1x1 is normalised.
 
     Args:
-        levels: what the head is given; the last level is read, at whatever stride.
-        num_classes: K.
-        boundary: level of the boundary map, if there is one; it becomes one more branch.
-        width: channels of each branch, of their projection and ahead of the classifier.
-        rates: dilations of the 3x3 branches; 12, 24, 36 at output stride 8, half of that at 16.
-        projection: whether a 1x1 convolution joins the branches ahead of the 3x3, as in FastFCN; in mmsegmentation the
-            3x3 joins them itself.
-        pyramid_dropout: share of the projection's channels dropped in training.
-        dropout: share of channels dropped in training ahead of the classifier.
+        levels: the levels that the head gets; the last one is read, at any stride.
+        num_classes: the number of classes.
+        boundary: the level of the boundary map, if there is one; it becomes an additional branch.
+        width: the channels of each branch, of their projection and before the classifier.
+        rates: the dilations of the 3x3 branches; 12, 24, 36 at output stride 8, half of that at 16.
+        projection: ``True`` if a 1x1 convolution joins the branches before the 3x3, as in FastFCN; ``False`` if the 3x3
+            joins them itself, as in mmsegmentation.
+        pyramid_dropout: the share of the projection's channels that is dropped in training.
+        dropout: the share of channels before the classifier that is dropped in training.
     """
 
     def __init__(
@@ -75,29 +76,29 @@ class DeepLabV3Head(nn.Module):
         return self.classifier(self.dropout(self.entry(x))), {}
 
     def context(self, x: Tensor, boundary: Tensor | None = None) -> Tensor:
-        """All branches in one map: ``N C h w`` -> ``N width h w``, or side by side without a projection."""
+        """The projection of all branches, ``N C h w`` -> ``N width h w``; without a projection, their concatenation."""
         image, *others = self.aspp(x, boundary)
-        # The image comes last in FastFCN, which a converted checkpoint relies on.
+        # The pooled image comes last, as in FastFCN, because converted checkpoints rely on this order.
         projected: Tensor = self.project(torch.cat([*others, image], dim=1))
         return projected
 
 
 class DeepLabV3PlusHead(nn.Module):
-    """Features -> logits of C2's size, no side outputs; C2 is the fourth map from the end.
+    """DeepLabV3+'s head: features -> logits of C2's size, without side outputs; C2 is the fourth map from the end.
 
-    A single image cannot be trained on: the normalisation of the map pooled to 1x1 needs two.
+    Training needs at least two images in a batch, because the map that is pooled to 1x1 is normalised.
 
     Args:
-        levels: what the head is given; the last one and C2 are read. C2 is the release's ``mod2`` (stride 2) in a
-            WiderResNet, ``layer1`` (stride 4) in a ResNet.
-        num_classes: K.
-        boundary: level of the boundary map, if there is one; it becomes one more branch.
-        width: channels of each branch, of their projection and ahead of the classifier.
-        rates: dilations of the 3x3 branches; 12, 24, 36 at output stride 8, half of that at 16.
-        low_width: channels that the low-level map is brought to.
+        levels: the levels that the head gets; the last one and C2 are read. C2 is the release's ``mod2`` (stride 2) in
+            a WiderResNet, and ``layer1`` (stride 4) in a ResNet.
+        num_classes: the number of classes.
+        boundary: the level of the boundary map, if there is one; it becomes an additional branch.
+        width: the channels of each branch, of their projection and before the classifier.
+        rates: the dilations of the 3x3 branches; 12, 24, 36 at output stride 8, half of that at 16.
+        low_width: the channels to which the low-level map is projected.
 
     Raises:
-        WiringError: for fewer than four levels, or a low-level map that is coarser than the last one.
+        WiringError: if there are fewer than four levels, or if the low-level map is coarser than the last one.
     """
 
     def __init__(
@@ -142,7 +143,11 @@ class DeepLabV3PlusHead(nn.Module):
 
 
 class ASPP(nn.Module):
-    """``N C h w`` -> maps ``N width h w``: the image's mean, the boundary if there is one, 1x1, 3x3 at each rate."""
+    """The pyramid: ``N C h w`` -> a list of maps ``N width h w``, one for each branch.
+
+    The branches are the mean over the image, the boundary map if there is one, a 1x1 convolution, and a 3x3 convolution
+    at each rate.
+    """
 
     def __init__(self, in_channels: int, width: int, rates: Sequence[int], boundary: Level | None) -> None:
         super().__init__()

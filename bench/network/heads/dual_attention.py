@@ -1,4 +1,4 @@
-"""Dual attention head: position attention and channel attention, side by side, summed.
+"""Dual attention head: the sum of position attention and channel attention, computed side by side.
 
 Shapes: last feature map ``N C h w`` -> logits ``N K h w``; ``K`` classes, ``T = h * w`` positions.
 
@@ -6,11 +6,11 @@ Shapes: last feature map ``N C h w`` -> logits ``N K h w``; ``K`` classes, ``T =
 training release of September 2018.
 
 **Departures**:
-- Position attention goes over blocks of queries and recomputes them in the backward pass: no ``T x T`` map exists.
-- The energies of both attentions are computed in float32 at least, also under autocast: they are not scaled.
+- Position attention is computed for blocks of queries, and again in the backward pass, so no ``T x T`` map exists.
+- The energies of both attentions are computed in float32 at least, also under autocast, because they are not scaled.
 - ``channel_sign="paper"`` is the printed equation; the released code attends to the least similar channels.
-- With one attention off, the other's features are the fused ones, and one classifier serves; with both off, this is the
-  FCN head, tensor by tensor.
+- With one attention off, the other's features are used alone, with one classifier. With both off, this is the FCN head,
+  tensor by tensor.
 """
 
 from __future__ import annotations
@@ -33,36 +33,37 @@ from bench.network.layers import (
 from bench.parts import ChoiceError, Count, Fraction, Level, Levels
 
 BLOCKS = 24
-"""Position attention goes over at least so many blocks of queries: few enough to keep the products large."""
+"""The least number of blocks of queries in position attention; it is small enough to keep the products large."""
 
 BLOCK_ELEMENTS = 2**24
-"""Most attention weights held at once (64 MiB in float32), whatever batch and image size are."""
+"""The largest number of attention weights held at once (64 MiB in float32), for any batch and image size."""
 
 Gamma = Literal["trainable", "frozen"]
 Sign = Literal["released", "paper"]
 
 
 class DualAttentionHead(nn.Module):
-    """Features -> logits of the last map's size; side outputs ``pam`` and ``cam``, the logits of each branch.
+    """DANet's head: features -> logits of the last map's size, with side outputs ``pam`` and ``cam`` of the branches.
 
     Args:
-        levels: what the head is given; the last level is read.
-        num_classes: K.
-        boundary: level of the boundary map, if there is one.
-        position: whether there is a position attention branch.
-        channel: whether there is a channel attention branch.
-        width: channels inside; the paper takes a quarter of the incoming ones.
-        reduction: how many times fewer channels queries and keys have.
-        gamma: the weight of the attended features, 0 at first; frozen there, everything is computed but the attention
-            has no effect, which tells it apart from the convolutions that come with it.
-        channel_sign: what a channel attends to: the least similar ones (``released``) or the most similar (``paper``).
-        branch_logits: whether both branches, where there are two, have logits of their own for auxiliary losses: three
-            cross-entropies as in the paper's full model, or one as in its single-branch ablation.
-        dropout: share of channels dropped in training, ahead of each classifier.
+        levels: the levels that the head gets; the last one is read.
+        num_classes: the number of classes.
+        boundary: the level of the boundary map, if there is one.
+        position: ``True`` for a branch with position attention.
+        channel: ``True`` for a branch with channel attention.
+        width: the channels inside; the paper uses a quarter of the incoming ones.
+        reduction: the factor by which queries and keys have fewer channels.
+        gamma: the weight of the attended features, which starts at 0. If it is ``frozen`` there, everything is computed
+            but the attention has no effect, which separates its effect from that of the convolutions that come with it.
+        channel_sign: the channels to which a channel attends: the least similar (``released``) or the most similar
+            ones (``paper``).
+        branch_logits: ``True`` if each of two branches has logits of its own for auxiliary losses, which gives three
+            cross-entropies as in the paper's full model; ``False`` for one, as in its single-branch ablation.
+        dropout: the share of channels before each classifier that is dropped in training.
 
     Raises:
-        ChoiceError: for a width that the reduction does not divide.
-        WiringError: for a map at stride 2 or 4, whose pairs of positions are too many.
+        ChoiceError: if the reduction does not divide the width.
+        WiringError: if the map is at stride 2 or 4, where there are too many pairs of positions.
     """
 
     zero_gradient: ClassVar[dict[str, str]] = {
@@ -88,7 +89,7 @@ class DualAttentionHead(nn.Module):
         need_levels(self, levels, 1, "place it behind a backbone or a neck")
         need_stride(self, levels[-1], (8, 16, 32), "take a backbone or a neck that ends there")
         in_channels = levels[-1].channels
-        # Every submodule has draws of its own: what two of the four combinations share starts out alike.
+        # Each submodule has its own initial draws, so tensors that two of the four combinations share start out equal.
         self.branches = nn.ModuleDict()
         if position:
             with own_draws("position"):
@@ -124,7 +125,7 @@ class DualAttentionHead(nn.Module):
 
 
 class Branch(nn.Module):
-    """3x3 convolution to ``width`` channels, an attention, 3x3 convolution: ``N C h w`` -> ``N width h w``."""
+    """A 3x3 convolution to ``width`` channels, an attention and a 3x3 convolution: ``N C h w`` -> ``N width h w``."""
 
     def __init__(self, in_channels: int, width: int, attention: nn.Module) -> None:
         super().__init__()
@@ -138,9 +139,10 @@ class Branch(nn.Module):
 
 
 class PositionAttention(nn.Module):
-    """Each position becomes itself plus gamma times a mean over all positions, weighted by similarity; keeps the shape.
+    """Position attention, which keeps the shape.
 
-    The energies are not scaled, as in the paper.
+    To each position, gamma times the mean over all positions, weighted by similarity, is added. The energies are not
+    scaled, as in the paper.
     """
 
     zero_gradient_at_first: ClassVar[dict[str, str]] = dict.fromkeys(
@@ -166,9 +168,10 @@ class PositionAttention(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Each channel becomes itself plus gamma times a mean over all channels, weighted by similarity; keeps the shape.
+    """Channel attention, which keeps the shape.
 
-    The energies are sums of T products of features, beyond half precision, so they are computed in float32 at least.
+    To each channel, gamma times the mean over all channels, weighted by similarity, is added. The energies are sums of
+    T products of features, which half precision cannot hold, so they are computed in float32 at least.
     """
 
     def __init__(self, gamma: Gamma, sign: Sign) -> None:
@@ -190,18 +193,19 @@ def _gamma(kind: Gamma) -> nn.Parameter:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
-    """``gamma * value @ softmax(queryᵀ @ key)ᵀ`` without ever holding all of the softmax.
+    """Compute ``gamma * value @ softmax(queryᵀ @ key)ᵀ`` without ever holding the whole softmax.
 
     Args:
-        query, key: ``N D T``.
-        value: ``N C T``.
-        gamma: one element. It comes in here because its gradient is a by-product of the softmax's: the attended values
-            need not be kept for it.
+        query: the queries, ``N D T``.
+        key: the keys, ``N D T``.
+        value: the values, ``N C T``.
+        gamma: the weight, one element. It is a parameter of this function because its gradient follows from that of the
+            softmax, so that the attended values need not be kept for it.
 
     Returns:
-        ``N C T``.
+        The weighted attended values, ``N C T``.
     """
-    # A tracer sees into plain operations only, and without gradients nothing has to be recomputed.
+    # A tracer can only follow plain operations, and without gradients there is nothing to recompute.
     if torch.is_grad_enabled() and not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # untyped in torch
         attended: Tensor = _Attend.apply(query, key, value, gamma)  # type: ignore[no-untyped-call]  # untyped in torch
         return attended
@@ -214,20 +218,20 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
 
 
 def _weights(query: Tensor, key: Tensor) -> Tensor:
-    """Attention of a block of queries, ``N block T``; energies and softmax in float32 at least."""
+    """The attention weights of a block of queries, ``N block T``; energies and softmax are in float32 at least."""
     with without_autocast(query):
         energy = widened(query).transpose(1, 2).bmm(widened(key))
         return torch.softmax(energy, dim=-1).to(query.dtype)
 
 
 def _block(query: Tensor) -> int:
-    """How many queries are looked at together."""
+    """The number of queries in a block."""
     batch, _, positions = query.shape
     return max(1, min(-(-positions // BLOCKS), BLOCK_ELEMENTS // (batch * positions)))
 
 
 class _Attend(torch.autograd.Function):
-    """:func:`_attend` whose backward pass computes each block of attention again instead of keeping it."""
+    """The function :func:`_attend` with a backward pass that recomputes blocks of attention instead of keeping them."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
@@ -245,20 +249,20 @@ class _Attend(torch.autograd.Function):
             weights = _weights(part, key)
             _add_product(grad_value, (gamma * upstream).to(value.dtype), weights)
             energy = upstream.to(value.dtype).transpose(1, 2).bmm(value).to(wide).mul_(weights)
-            # A query's upstream gradient times what it has attended to.
+            # The product of a query's upstream gradient and the values that it attended to.
             share = energy.sum(-1, keepdim=True)
             grad_gamma += share.sum()
-            # Softmax: d energy = weights * (d weights - sum(weights * d weights)); in place, to hold two blocks.
+            # Softmax: d energy = weights * (d weights - sum(weights * d weights)), in place to hold only two blocks.
             energy = energy.addcmul_(weights.to(wide), share, value=-1).mul_(gamma).to(query.dtype)
             del weights
             grad_query.append(key.bmm(energy.transpose(1, 2)))
             _add_product(grad_key, part, energy)
-            del energy  # the next block makes two of its size
+            del energy  # frees memory before the next block allocates two arrays of this size
         return torch.cat(grad_query, dim=2), grad_key.to(key.dtype), grad_value.to(value.dtype), grad_gamma
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """``total += left @ right``; the sum over blocks is kept in the precision of ``total``."""
+    """Add ``left @ right`` to ``total`` in place; the sum over blocks has the precision of ``total``."""
     if total.dtype == left.dtype:
         torch.baddbmm(total, left, right, out=total)
     else:

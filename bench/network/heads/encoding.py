@@ -1,4 +1,4 @@
-"""EncNet head: a gate on the channels from how an image's features spread over learnt codewords.
+"""EncNet head: a gate on the channels, computed from the residuals of an image's features to learnt codewords.
 
 Shapes: last feature map ``N C h w`` -> logits ``N K h w``; ``K`` classes, ``T = h * w`` positions, ``D`` channels
 inside, ``M`` codewords.
@@ -9,9 +9,9 @@ FastFCN.
 **Departures**:
 - The entry convolution is 3x3 unless chosen otherwise; FastFCN has 3x3 without and 1x1 with its JPU, which moves 34 of
   the 83 GMACs that it saves from the upsampling to the head.
-- Distances to codewords are expanded into products of matrices: no ``N T M D`` tensor exists.
-- The encoding is computed in float32 at least: distances sum D squares, beyond half precision.
-- A boundary map, if there is one, is added ahead of the dropout.
+- Distances to codewords are expanded into products of matrices, so no ``N T M D`` tensor exists.
+- The encoding is computed in float32 at least, because half precision cannot hold the distances, sums of D squares.
+- A boundary map, if there is one, is added before the dropout.
 """
 
 from __future__ import annotations
@@ -36,21 +36,23 @@ from bench.parts import Count, Fraction, Level, Levels
 
 
 class EncNetHead(nn.Module):
-    """Features -> logits of the last map's size; side output ``presence``, logits of each class being in the image.
+    """EncNet's head: features -> logits of the last map's size, with a side output ``presence``.
+
+    The side output holds the logits that each class is present in the image.
 
     Args:
-        levels: what the head is given; the last level is read, at whatever stride, and with ``lateral`` the last three.
-        num_classes: K.
-        boundary: level of the boundary map, if there is one.
-        width: channels inside.
-        codes: codewords.
-        entry_kernel: of the first convolution, 3x3 or 1x1.
-        lateral: whether projections of C3 and C4 join the features ahead of the encoding.
-        presence: whether there are logits of class presence, for the semantic encoding loss.
-        dropout: share of channels dropped in training.
+        levels: the levels that the head gets; the last one is read, at any stride, and with ``lateral`` the last three.
+        num_classes: the number of classes.
+        boundary: the level of the boundary map, if there is one.
+        width: the channels inside.
+        codes: the number of codewords.
+        entry_kernel: the size of the first convolution, 3x3 or 1x1.
+        lateral: ``True`` if projections of C3 and C4 are joined with the features before the encoding.
+        presence: ``True`` for the side output ``presence``, which the semantic encoding loss needs.
+        dropout: the share of channels that is dropped in training.
 
     Raises:
-        WiringError: with ``lateral`` for maps of unequal strides, or fewer than three.
+        WiringError: if ``lateral`` is set and the last three levels have unequal strides, or there are fewer.
     """
 
     def __init__(
@@ -99,14 +101,14 @@ class EncNetHead(nn.Module):
         return logits, aux
 
     def gated(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features whose channels the context has amplified, ``N D h w``, and the context, ``N D``."""
+        """The features with channels amplified by the context, ``N D h w``, and the context itself, ``N D``."""
         context = self.encoding(x)
         gate = torch.sigmoid(self.gate(context))[:, :, None, None]
         return torch.relu(x + x * gate), context
 
 
 class Laterals(nn.Module):
-    """Two shallower maps, projected and fused with the features: ``N D h w`` -> ``N D h w``."""
+    """The fusion of the features with projections of two shallower maps: ``N D h w`` -> ``N D h w``."""
 
     def __init__(self, levels: Levels, width: int) -> None:
         super().__init__()
@@ -120,7 +122,7 @@ class Laterals(nn.Module):
 
 
 class ContextEncoding(nn.Module):
-    """The image's context: ``N D h w`` -> ``N D``, the mean over codewords of the normalised residuals."""
+    """The context of an image, ``N D h w`` -> ``N D``: the mean over codewords of the normalised residuals."""
 
     def __init__(self, channels: int, codes: int) -> None:
         super().__init__()
@@ -141,17 +143,17 @@ class ContextEncoding(nn.Module):
 
 
 def encode(x: Tensor, codewords: Tensor, scale: Tensor) -> Tensor:
-    """Residuals to each codeword, summed over positions by how much the position belongs to it.
+    """The residuals to each codeword, summed over positions with weights.
 
-    A position belongs to codeword ``m`` by the softmax over codewords of ``scale[m] * |x - codewords[m]|²``.
+    The weight of a position for codeword ``m`` is the softmax over codewords of ``scale[m] * |x - codewords[m]|²``.
 
     Args:
-        x: ``N D T``.
-        codewords: ``M D``.
-        scale: ``M``, negative for what is near to count.
+        x: the features, ``N D T``.
+        codewords: the codewords, ``M D``.
+        scale: the factors of the squared distances, ``M``; they are negative, so that near codewords get more weight.
 
     Returns:
-        ``N M D``.
+        The weighted sums, ``N M D``.
     """
     squares = x.square().sum(1, keepdim=True) + codewords.square().sum(1)[:, None]
     distances = squares - 2 * torch.matmul(codewords, x)

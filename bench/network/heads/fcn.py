@@ -7,7 +7,7 @@ both as baseline and, on C4, as auxiliary head.
 
 **Departures**:
 - The width is a choice of its own; the releases take a quarter of the incoming channels (512 of 2048, 256 of 1024).
-- A boundary map, if there is one, is added ahead of the dropout, so that both are regularised alike.
+- A boundary map, if there is one, is added before the dropout, so that both are regularised alike.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from bench.parts import Count, Fraction, Level, Levels
 
 
 class FCNHead(nn.Module):
-    """Features -> logits of the last map's size, no side outputs.
+    """The FCN head: features -> logits of the last map's size, without side outputs.
 
     Args:
-        levels: what the head is given; the last level is read, at whatever stride.
-        num_classes: K.
-        boundary: level of the boundary map, if there is one.
-        width: channels between the two convolutions; as the auxiliary head of the papers 256.
-        dropout: share of channels dropped in training.
+        levels: the levels that the head gets; the last one is read, at any stride.
+        num_classes: the number of classes.
+        boundary: the level of the boundary map, if there is one.
+        width: the channels between the two convolutions; the auxiliary head of the papers has 256.
+        dropout: the share of channels that is dropped in training.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Pyramid pooling head: means over a grid of regions at several scales, beside the features themselves.
+"""Pyramid pooling head: the features together with their means over grids of regions at several scales.
 
 Shapes: last feature map ``N C h w`` -> logits ``N K h w``; ``K`` classes.
 
@@ -6,8 +6,8 @@ Shapes: last feature map ``N C h w`` -> logits ``N K h w``; ``K`` classes.
 uses.
 
 **Departures**:
-- The width is a choice of its own; the release takes a quarter of the incoming channels, here and for each pooled map.
-- A boundary map, if there is one, is added ahead of the dropout.
+- The width is a choice of its own; in the release the head and each pooled map have a quarter of the incoming channels.
+- A boundary map, if there is one, is added before the dropout.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from bench.parts import ChoiceError, Count, Fraction, Level, Levels
 
 
 class PSPHead(nn.Module):
-    """Features -> logits of the last map's size, no side outputs.
+    """PSPNet's head: features -> logits of the last map's size, without side outputs.
 
-    A single image cannot be trained on: the normalisation of a map pooled to 1x1 needs two.
+    Training needs at least two images in a batch, because a map that is pooled to 1x1 is normalised.
 
     Args:
-        levels: what the head is given; the last level is read, at whatever stride.
-        num_classes: K.
-        boundary: level of the boundary map, if there is one.
-        width: channels of each pooled map and ahead of the classifier.
-        bins: rows and columns of the grids that are pooled over.
-        dropout: share of channels dropped in training.
+        levels: the levels that the head gets; the last one is read, at any stride.
+        num_classes: the number of classes.
+        boundary: the level of the boundary map, if there is one.
+        width: the channels of each pooled map and before the classifier.
+        bins: the numbers of rows and columns of the grids over which the features are pooled.
+        dropout: the share of channels that is dropped in training.
 
     Raises:
-        ChoiceError: for no bins.
+        ChoiceError: if there are no bins.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class PSPHead(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """The input, then one map of ``width`` channels a grid: ``N C h w`` -> ``N C+bins*width h w``."""
+    """The input with one map of ``width`` channels for each grid: ``N C h w`` -> ``N C+bins*width h w``."""
 
     def __init__(self, in_channels: int, width: int, bins: Sequence[int]) -> None:
         super().__init__()

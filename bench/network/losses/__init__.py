@@ -1,1 +1,1 @@
-"""Losses as Parts of a variant, and the targets that they need."""
+"""The loss terms of a variant, and the targets that they need."""

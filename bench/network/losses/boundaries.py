@@ -1,4 +1,4 @@
-"""Boundaries between the regions of a label map, on the device the labels are on.
+"""The boundaries between the regions of a label map, computed on the device of the labels.
 
 Shapes: label ``N H W`` with :data:`~bench.data.base.IGNORE` for void; a boundary map is boolean, ``N H W``.
 
@@ -19,16 +19,16 @@ Form = Literal["as_intended", "as_published"]
 
 
 def boundary_target(label: Tensor, radius_px: int = 2, *, form: Form = "as_intended") -> Tensor:
-    """What a network's boundary logits are to say: ``N H W``, boolean.
+    """The target of a network's boundary logits, ``N H W``, boolean.
 
     Args:
-        label: ``N H W``.
+        label: the labels, ``N H W``.
         radius_px: half the width of the band; Gated-SCNN has 2.
-        form: ``as_intended`` is :func:`boundary_band`. ``as_published`` is the release's: its one-hot map is off by
-            one, so that class 0 has no boundary of its own and shows only where it meets another class, not where it
-            meets void; and the outside of the image is void, so that every other class has one along the frame. Its
-            last plane is always empty, which from a radius of 3 on leaves a few pixels in the upper left corner
-            (:func:`_corner_of_an_empty_plane`).
+        form: ``as_intended`` is :func:`boundary_band`. ``as_published`` is the form of the release. Its one-hot map is
+            off by one, so that class 0 has no boundary of its own: its outline shows where it meets another class, but
+            not where it meets void. The outside of the image is void, so that every other class has a boundary along
+            the frame. Its last plane is always empty, which from a radius of 3 on marks a few pixels in the upper left
+            corner (:func:`_corner_of_an_empty_plane`).
     """
     if form == "as_intended":
         return boundary_band(label, radius_px)
@@ -37,9 +37,9 @@ def boundary_target(label: Tensor, radius_px: int = 2, *, form: Form = "as_inten
 
 
 def class_boundaries(label: Tensor, num_classes: int, radius_px: int = 2, *, form: Form = "as_intended") -> Tensor:
-    """The boundaries of each class by itself, ``N K H W``, boolean; their union is :func:`boundary_target`.
+    """The boundaries of each class separately, ``N K H W``, boolean; their union is :func:`boundary_target`.
 
-    In the published form plane ``k`` is that of class ``k + 1``.
+    In the published form, plane ``k`` is that of class ``k + 1``.
     """
     published = form == "as_published"
     corner = _corner_of_an_empty_plane(label, radius_px)
@@ -53,15 +53,16 @@ def class_boundaries(label: Tensor, num_classes: int, radius_px: int = 2, *, for
 
 
 def class_planes(label: Tensor, num_classes: int, *, form: Form = "as_intended") -> Tensor:
-    """Where each class is, ``N K H W``, boolean. In the published form plane ``k`` is that of class ``k + 1``."""
+    """The mask of each class, ``N K H W``, boolean. In the published form, plane ``k`` is that of class ``k + 1``."""
     classes = torch.arange(num_classes, device=label.device) + (form == "as_published")
     return label.unsqueeze(1) == classes.view(-1, 1, 1)
 
 
 def _corner_of_an_empty_plane(label: Tensor, radius_px: int) -> Tensor:
-    """Where SciPy's distance transform sees something near in a plane without any pixel of its class, ``H W``.
+    """The pixels at which SciPy's distance transform reports a small distance in a plane without any pixel, ``H W``.
 
-    Such a plane has no distance; SciPy measures that to the place above its first pixel, and the release pads by one.
+    Such a plane has no distances. SciPy then returns those to the place above the first pixel, and the release pads the
+    plane by one.
     """
     height, width = label.shape[-2:]
     down = torch.arange(2, height + 2, device=label.device).unsqueeze(1)
@@ -70,18 +71,18 @@ def _corner_of_an_empty_plane(label: Tensor, radius_px: int) -> Tensor:
 
 
 def boundary_band(label: Tensor, radius_px: int, *, frame: bool = False) -> Tensor:
-    """Pixels at a Euclidean distance of at most ``radius_px`` from a pixel with another label.
+    """The pixels at a Euclidean distance of at most ``radius_px`` from a pixel with another label.
 
-    This is where an exact distance transform of some class, inside or outside, lies between 0 and the radius. Void is
-    another label: the outline of a region is a boundary on both sides, whatever it borders on.
+    At these pixels an exact distance transform of some class, inside or outside, lies between 0 and the radius. Void is
+    a label too, so the outline of a region is a boundary on both sides, whatever the neighbouring region is.
 
     Args:
-        label: ``N H W``.
+        label: the labels, ``N H W``.
         radius_px: half the width of the band.
-        frame: whether the outside of the image is void, which makes a boundary of every region that touches the frame.
+        frame: ``True`` if the outside of the image is void, so that regions that touch the frame have a boundary there.
 
     Returns:
-        ``N H W``, boolean.
+        The band, ``N H W``, boolean.
     """
     if frame:
         padded = F.pad(label, [radius_px] * 4, value=IGNORE)
@@ -101,7 +102,7 @@ def boundary_band(label: Tensor, radius_px: int, *, frame: bool = False) -> Tens
 
 
 def _half_disk(radius: int) -> list[tuple[int, int]]:
-    """Offsets (down, right) within the radius, one of each opposite pair."""
+    """The offsets (down, right) within the radius, one of each pair of opposite offsets."""
     span = range(-radius, radius + 1)
     return [
         (y, x) for y in range(radius + 1) for x in span if 0 < y * y + x * x <= radius * radius and (y > 0 or x > 0)

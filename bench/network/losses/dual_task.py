@@ -1,4 +1,4 @@
-"""Gated-SCNN's dual-task term: the boundaries of a sampled segmentation against those of the label.
+"""Gated-SCNN's dual-task term, which compares the boundaries of a sampled segmentation with those of the label.
 
 Shapes: logits and uniform draws ``N K H W``, label ``N H W``; ``K`` classes.
 
@@ -6,12 +6,12 @@ Shapes: logits and uniform draws ``N K H W``, label ``N H W``; ``K`` classes.
 used.
 
 **Departures**:
-- ``as_published`` takes no spatial derivative: the release's helpers return their input, so the term is an L1 between
-  a noisy softmax and the one-hot label at every pixel, void ones as class 0 with logits of 0.
-- ``as_intended`` smooths and differentiates as those helpers go on to do, and leaves void pixels out.
-- In both, magnitudes are divided by their largest as in the release, not by the square root of 2. An offset under the
-  root keeps all of them above the paper's threshold, so both of its sets of pixels are the whole image and one mean
-  serves.
+- ``as_published`` has no spatial derivative: the release's helpers return their input, so the term is an L1 distance
+  between a noisy softmax and the one-hot label at every pixel, with void pixels as class 0 with logits of 0.
+- ``as_intended`` smooths and differentiates, as the unreached code of those helpers does, and leaves void pixels out.
+- In both forms, magnitudes are divided by the largest as in the release, not by the square root of 2. An offset under
+  the root keeps all magnitudes above the paper's threshold, so both of its sets of pixels are the whole image and one
+  mean suffices.
 - The paper's temperature is 1; the release's is 0.5.
 """
 
@@ -27,21 +27,21 @@ from bench.network.losses.segmentation import widened
 from bench.network.model import Output
 from bench.parts import NonNegative, Positive
 
-RADIUS_PX = 4  # of the triangle filter, as released
+RADIUS_PX = 4  # radius of the triangle filter, as released
 
-OFFSET = 1e-6  # under the root of the squared magnitude, as released
+OFFSET = 1e-6  # offset under the root of the squared magnitude, as released
 
 UNIFORM_OFFSET = 1e-10  # keeps the logarithms of the Gumbel noise finite, as released
 
 
 class DualTaskLoss(nn.Module):
-    """Mean difference of two gradient magnitudes; see :func:`dual_task`. Draws from torch's generator at every call.
+    """The mean difference of two gradient magnitudes, see :func:`dual_task`. Each call draws from torch's generator.
 
     Args:
-        num_classes: K.
-        weight: of the term.
-        tau: temperature of the Gumbel softmax; the release has 0.5, the paper 1.
-        form: without or with a spatial derivative, and with or without void pixels.
+        num_classes: the number of classes.
+        weight: the weight of the term.
+        tau: the temperature of the Gumbel softmax; the release has 0.5, the paper 1.
+        form: ``as_intended`` with a spatial derivative and without void pixels, or ``as_published``, the reverse.
     """
 
     def __init__(
@@ -63,15 +63,16 @@ class DualTaskLoss(nn.Module):
 def dual_task(
     logits: Tensor, label: Tensor, uniform: Tensor, *, tau: float, derivative: bool, exclude_void: bool
 ) -> Tensor:
-    """Mean absolute difference between the magnitudes of a sampled segmentation and of the one-hot label.
+    """The mean absolute difference between the magnitudes of a sampled segmentation and of the one-hot label.
 
     Args:
-        logits: ``N K H W``.
-        label: ``N H W``.
-        uniform: ``N K H W`` between 0 and 1, from which the Gumbel noise is made.
-        tau: temperature of the softmax.
-        derivative: whether a magnitude is that of a spatial gradient, or of the value itself.
-        exclude_void: whether void pixels have no part (0 if there are no others), or are class 0 with logits of 0.
+        logits: the class logits, ``N K H W``.
+        label: the labels, ``N H W``.
+        uniform: random numbers between 0 and 1, ``N K H W``, from which the Gumbel noise is computed.
+        tau: the temperature of the softmax.
+        derivative: ``True`` for the magnitude of the spatial gradient, ``False`` for that of the value itself.
+        exclude_void: ``True`` to leave void pixels out (the term is 0 if there are no others), ``False`` to treat them
+            as class 0 with logits of 0.
     """
     logits = widened(logits)
     known = (label != IGNORE)[:, None]
@@ -81,36 +82,36 @@ def dual_task(
     sampled = torch.softmax((logits * known + noise) / tau, dim=1)
     if not exclude_void:
         return (relative_magnitude(sampled, derivative) - relative_magnitude(target, derivative)).abs().mean()
-    # What a filter sees of void is the same on both sides, so it makes no difference of its own.
+    # Void pixels get the same values on both sides, so that they add no difference through the filter.
     sampled = sampled.where(known, target)
     difference = (relative_magnitude(sampled, derivative, known) - relative_magnitude(target, derivative, known)).abs()
     return difference.sum() / (known.sum() * logits.shape[1]).clamp(min=1)
 
 
 def relative_magnitude(x: Tensor, derivative: bool, known: Tensor | None = None) -> Tensor:
-    """Magnitudes as a share of the largest, over the whole batch; 0 where not ``known``."""
+    """The magnitudes as a share of the largest in the whole batch; 0 at pixels that are not ``known``."""
     magnitude = gradient_magnitude(x) if derivative else torch.sqrt(2 * x.square() + OFFSET)
     if known is not None:
         magnitude = magnitude * known
-    # No magnitude is below the root of the offset: the bound is for a batch of nothing but void.
+    # Every magnitude is at least the root of the offset, so the bound only matters for a batch that is all void.
     return magnitude / magnitude.max().clamp(min=OFFSET**0.5)
 
 
 def gradient_magnitude(x: Tensor) -> Tensor:
-    """Magnitude of the derivatives of smoothed maps, zero beyond the frame: ``N C H W`` -> ``N C H W``."""
+    """The gradient magnitude of smoothed maps, which are zero beyond the frame: ``N C H W`` -> ``N C H W``."""
     across, down = central_differences(smooth(x))
     return torch.sqrt(across.square() + down.square() + OFFSET)
 
 
 def central_differences(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivatives to the right and downwards, each of the shape of ``x``."""
+    """The derivatives to the right and downwards, each of the shape of ``x``."""
     padded = F.pad(x, (1, 1, 1, 1))
     across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
     return across, (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
 
 
 def smooth(x: Tensor) -> Tensor:
-    """Triangle filter along both axes, mirrored at the frame with the outermost pixels repeated."""
+    """The map after a triangle filter along both axes; beyond the frame it is mirrored, outermost pixels repeated."""
     ramp = torch.arange(1, RADIUS_PX + 2, dtype=x.dtype, device=x.device)
     kernel = torch.cat([ramp, ramp[:-1].flip(0)]) / (RADIUS_PX + 1) ** 2
     for axis in (-1, -2):
@@ -123,6 +124,6 @@ def smooth(x: Tensor) -> Tensor:
 
 def _mirror(x: Tensor, axis: int) -> Tensor:
     size = x.shape[axis]
-    # Maps smaller than the filter are mirrored again and again.
+    # Maps smaller than the filter are mirrored repeatedly.
     places = torch.arange(-RADIUS_PX, size + RADIUS_PX, device=x.device) % (2 * size)
     return x.index_select(axis, torch.minimum(places, 2 * size - 1 - places))

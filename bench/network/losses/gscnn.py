@@ -1,12 +1,12 @@
-"""Gated-SCNN's cross-entropies: weighted by each image's own class frequencies, and near predicted boundaries only.
+"""Gated-SCNN's two cross-entropies: one weighted by each image's class frequencies, one near predicted boundaries only.
 
-Shapes: logits ``N K H W``, boundary logits ``N 1 H W``, label ``N H W``; ``K`` classes. The release's code state behind
-the paper's numbers is unknown, so both forms are here.
+Shapes: logits ``N K H W``, boundary logits ``N 1 H W``, label ``N H W``; ``K`` classes. It is unknown which state of
+the release's code gave the paper's numbers, so both forms are here.
 
 **Source**: Takikawa et al., Gated-SCNN, 2019, section 3.3, and a description of the release; no code of it is used.
 
-**Departures** of ``as_intended``: images are averaged instead of summed, and one without a pixel that counts has no
-part; ``as_published`` is NaN there, with a gradient of 0.
+**Departures** of ``as_intended``: images are averaged instead of summed, and an image without a pixel that counts is
+left out; there ``as_published`` is NaN, with a gradient of 0.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Frequencies = Literal["image", "batch"]
 
 
 class ClassWeightedLoss(nn.Module):
-    """Cross-entropy in which a class weighs more the rarer it is; see :func:`weighted_cross_entropy`.
+    """A cross-entropy in which rarer classes have larger weights, see :func:`weighted_cross_entropy`.
 
     Args:
-        num_classes: K.
-        weight: of the term.
-        upper_bound: by how much the rarest class outweighs the mean of 1; the release has 1.
-        frequencies: of each image, or of the batch.
-        form: sum or mean over images.
+        num_classes: the number of classes.
+        weight: the weight of the term.
+        upper_bound: the largest amount that is added to the weight of 1, for the rarest class; the release has 1.
+        frequencies: the pixels in which class frequencies are counted: those of each ``image``, or of the ``batch``.
+        form: ``as_intended`` for the mean over images, ``as_published`` for their sum.
     """
 
     def __init__(
@@ -59,18 +59,20 @@ class ClassWeightedLoss(nn.Module):
 
 
 class BoundaryRestrictedLoss(nn.Module):
-    """Cross-entropy of the logits over the pixels that the network itself takes for a boundary.
+    """The cross-entropy of the logits over the pixels that the network itself predicts to be a boundary.
 
     No gradient flows to the boundary logits.
 
     Args:
-        num_classes: K.
-        weight: of the term.
-        threshold: boundary probability above which a pixel counts; Gated-SCNN has 0.8.
-        upper_bound: by how much the rarest class outweighs the mean of 1; the release has 1.
-        frequencies: of each image or of the batch, among the pixels that count; ``none`` weighs all classes alike and
-            takes the mean over the batch's pixels.
-        form: of images without such a pixel, and sum or mean over images.
+        num_classes: the number of classes.
+        weight: the weight of the term.
+        threshold: the boundary probability above which a pixel counts; Gated-SCNN has 0.8.
+        upper_bound: the largest amount that is added to the weight of 1, for the rarest class; the release has 1.
+        frequencies: the pixels, among those that count, in which class frequencies are counted: those of each
+            ``image`` or of the ``batch``. With ``none`` all classes weigh alike, and the mean is over the batch's
+            pixels.
+        form: ``as_intended`` or ``as_published``, which differ for images without a pixel that counts, and in taking
+            the mean or the sum over images.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class BoundaryRestrictedLoss(nn.Module):
         """The weighted term.
 
         Raises:
-            WiringError: for a network without boundary logits.
+            WiringError: if the network has no boundary logits.
         """
         probability = torch.sigmoid(widened(boundary_logits(self, output).detach()))
         near = label.masked_fill(probability <= self.threshold, IGNORE)
@@ -116,7 +118,10 @@ def weighted_cross_entropy(
     frequencies: Frequencies = "image",
     form: Form = "as_intended",
 ) -> Tensor:
-    """Each image's weighted mean over the pixels that are not void; their sum as published, their mean as intended."""
+    """The mean over images (as intended) or their sum (as published) of each image's weighted cross-entropy.
+
+    The cross-entropy of an image is the weighted mean over its pixels that are not void.
+    """
     logits = widened(logits)
     weights = class_weights(label, logits.shape[1], upper_bound, frequencies).to(logits.dtype)
     known = label != IGNORE
@@ -131,7 +136,7 @@ def weighted_cross_entropy(
 
 
 def class_weights(label: Tensor, num_classes: int, upper_bound: float, frequencies: Frequencies) -> Tensor:
-    """``1 + upper_bound * (1 - frequency)`` of classes that are there, 1 of those that are not: ``N K``."""
+    """The class weights, ``N K``: ``1 + upper_bound * (1 - frequency)`` for present classes, 1 for absent ones."""
     counts = class_counts(label, num_classes)
     if frequencies == "batch":
         counts = counts.sum(0, keepdim=True).expand_as(counts)

@@ -1,8 +1,8 @@
 """Loss terms: functions of a network's :class:`~bench.network.model.Output` and the labels, each with its weight.
 
 Shapes: logits and spatial side outputs ``N K H W``, boundary logits ``N 1 H W``, label ``N H W`` of class indices with
-:data:`~bench.data.base.IGNORE` for void; ``K`` classes. A term is 0-dimensional, in float32 at least. Void pixels have
-no part in any of them, and a batch of nothing but void has a loss of exactly 0, with a gradient of 0; forms named
+:data:`~bench.data.base.IGNORE` for void; ``K`` classes. A term is 0-dimensional, in float32 at least. Void pixels count
+in none of them, and a batch that is all void has a loss of exactly 0, with a gradient of 0; forms named
 ``as_published`` may differ. The terms that only Gated-SCNN has are in :mod:`bench.network.losses.gscnn` and
 :mod:`bench.network.losses.dual_task`.
 """
@@ -21,15 +21,15 @@ from bench.parts import ChoiceError, Count, NonNegative
 
 
 class SegmentationLoss(nn.Module):
-    """Cross-entropy of the logits, averaged over the pixels that are not void.
+    """The cross-entropy of the logits, averaged over the pixels that are not void.
 
     Args:
-        num_classes: K.
-        weight: of the term.
-        class_weights: one a class; the mean over pixels is weighted by them. ``()`` weighs all alike.
+        num_classes: the number of classes.
+        weight: the weight of the term.
+        class_weights: one weight for each class, for the mean over pixels; ``()`` weighs all classes alike.
 
     Raises:
-        ChoiceError: for a number of class weights that is not K.
+        ChoiceError: if the number of class weights is not the number of classes.
     """
 
     class_weights: Tensor | None
@@ -51,17 +51,18 @@ class SegmentationLoss(nn.Module):
 
 
 class AuxiliaryLoss(nn.Module):
-    """Cross-entropy of side outputs, each like :class:`SegmentationLoss`, summed.
+    """The sum of the cross-entropies of side outputs, each computed as in :class:`SegmentationLoss`.
 
-    Side outputs of unequal weights (DANet in mmsegmentation: ``pam`` and ``cam`` 1.0, ``c4`` 0.4) take a loss each.
+    Side outputs with unequal weights (in mmsegmentation's DANet, ``pam`` and ``cam`` have 1.0 and ``c4`` 0.4) need a
+    loss each.
 
     Args:
-        num_classes: K.
-        outputs: names of the side outputs: ``c4`` is the auxiliary slot's, ``pam`` and ``cam`` dual attention's.
-        weight: of the term.
+        num_classes: the number of classes.
+        outputs: the names of the side outputs: ``c4`` is the auxiliary slot's, ``pam`` and ``cam`` dual attention's.
+        weight: the weight of the term.
 
     Raises:
-        ChoiceError: for no outputs, or one twice.
+        ChoiceError: if there are no outputs, or if one is named twice.
     """
 
     def __init__(self, num_classes: int, *, outputs: tuple[str, ...] = ("c4",), weight: NonNegative = 0.4) -> None:
@@ -77,7 +78,7 @@ class AuxiliaryLoss(nn.Module):
         """The weighted sum.
 
         Raises:
-            WiringError: for a side output that the network does not have, or that is no map of K classes.
+            WiringError: if the network does not have a side output, or if it is no map of K classes.
         """
         terms = [cross_entropy(self._side(output, name), label) for name in self.outputs]
         return self.weight * torch.stack(terms).sum()
@@ -99,13 +100,13 @@ class AuxiliaryLoss(nn.Module):
 
 
 class SemanticEncodingLoss(nn.Module):
-    """Binary cross-entropy of each class being somewhere in the image; EncNet's context supervision.
+    """The binary cross-entropy of the presence of each class in the image: EncNet's supervision of the context.
 
-    An image of nothing but void says nothing about presence and is left out of the mean.
+    An image that is all void has no information about presence and is left out of the mean.
 
     Args:
-        num_classes: K.
-        weight: of the term; EncNet and FastFCN have 0.2.
+        num_classes: the number of classes.
+        weight: the weight of the term; EncNet and FastFCN have 0.2.
     """
 
     def __init__(self, num_classes: int, *, weight: NonNegative = 0.2) -> None:
@@ -117,7 +118,7 @@ class SemanticEncodingLoss(nn.Module):
         """The weighted term.
 
         Raises:
-            WiringError: for a network without the side output ``presence``.
+            WiringError: if the network has no side output ``presence``.
         """
         if "presence" not in output.aux:
             raise WiringError(
@@ -134,17 +135,19 @@ class SemanticEncodingLoss(nn.Module):
 
 
 class BoundaryLoss(nn.Module):
-    """Class-balanced binary cross-entropy of the boundary logits against the band around the label's boundaries.
+    """The class-balanced binary cross-entropy of the boundary logits, with the band around label boundaries as target.
 
-    With a share ``b`` of boundary among the pixels that are not void, a boundary pixel weighs ``1 - b``, any other
-    ``b``; the mean is over all of them, in the whole batch. This is Gated-SCNN's edge loss on logits.
+    If the share of boundary pixels among those that are not void is ``b``, a boundary pixel weighs ``1 - b`` and any
+    other ``b``; the mean is over all of them in the whole batch. This is Gated-SCNN's edge loss, applied to logits.
 
     Args:
-        num_classes: K; the boundaries of all classes count alike.
-        weight: of the term; Gated-SCNN has 20.
-        radius_px: how far from a pixel with another label the band reaches, on each side; Gated-SCNN has 2.
-        form: ``as_published`` applies a second sigmoid, so that no probability is below 0.5 or above 0.73; counts void
-            pixels; and takes the release's targets, see :func:`~bench.network.losses.boundaries.boundary_target`.
+        num_classes: the number of classes, whose boundaries all count alike.
+        weight: the weight of the term; Gated-SCNN has 20.
+        radius_px: the distance from a pixel with another label up to which the band reaches, on each side; Gated-SCNN
+            has 2.
+        form: ``as_published`` applies a second sigmoid, so that no probability is below 0.5 or above 0.73; it counts
+            void pixels; and it has the release's targets, see
+            :func:`~bench.network.losses.boundaries.boundary_target`.
     """
 
     def __init__(
@@ -159,7 +162,7 @@ class BoundaryLoss(nn.Module):
         """The weighted term.
 
         Raises:
-            WiringError: for a network without boundary logits.
+            WiringError: if the network has no boundary logits.
         """
         logits = boundary_logits(self, output)
         target = boundary_target(label, self.radius_px, form=self.form)
@@ -169,7 +172,7 @@ class BoundaryLoss(nn.Module):
 
 
 def cross_entropy(logits: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy over the pixels that are not void, weighted by class; 0 if all are void."""
+    """The mean cross-entropy over the pixels that are not void, weighted by class; 0 if all pixels are void."""
     label, logits = label.long(), widened(logits)
     if class_weights is not None:
         class_weights = class_weights.to(logits.dtype)
@@ -183,13 +186,13 @@ def cross_entropy(logits: Tensor, label: Tensor, class_weights: Tensor | None = 
 
 
 def balanced_cross_entropy(logits: Tensor, target: Tensor, known: Tensor, *, over_all: bool = False) -> Tensor:
-    """Binary cross-entropy in which either side of a boolean ``target`` has the other's share as weight.
+    """The binary cross-entropy in which true pixels are weighted by the share of false ones, and false by that of true.
 
     Args:
-        logits: ``N H W``; the published form gives probabilities in their place.
-        target: ``N H W``, boolean.
-        known: ``N H W``, boolean; the pixels that count.
-        over_all: divide by the number of all pixels, as the published form does, not of the known ones.
+        logits: the logits, ``N H W``; the published form passes probabilities in their place.
+        target: the boolean target, ``N H W``.
+        known: the mask of the pixels that count, ``N H W``, boolean.
+        over_all: ``True`` to divide by the number of all pixels, ``False`` to divide by that of the known ones.
 
     Returns:
         The mean over the known pixels; 0 if there are none.
@@ -206,7 +209,7 @@ def boundary_logits(loss: nn.Module, output: Output) -> Tensor:
     """The network's boundary logits, ``N H W``.
 
     Raises:
-        WiringError: for a network without them.
+        WiringError: if the network has none.
     """
     if output.boundary is None:
         raise WiringError(
@@ -217,12 +220,12 @@ def boundary_logits(loss: nn.Module, output: Output) -> Tensor:
 
 
 def class_counts(label: Tensor, num_classes: int) -> Tensor:
-    """How many pixels of each class each image has, ``N K``; void is not counted."""
+    """The number of pixels of each class in each image, ``N K``; void is not counted."""
     index = label.long().where(label != IGNORE, num_classes).flatten(1)
     counts = torch.zeros(len(label), num_classes + 1, dtype=torch.long, device=label.device)
     return counts.scatter_add(1, index, torch.ones_like(index))[:, :num_classes]
 
 
 def widened(logits: Tensor) -> Tensor:
-    """Logits in float32 at least: a sum over all pixels is beyond half precision."""
+    """The logits in float32 at least, because half precision cannot hold a sum over all pixels."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -1,1 +1,1 @@
-"""Necks: a pyramid in, a pyramid out, between backbone and head."""
+"""Necks, which turn the backbone's pyramid into another pyramid for the head."""

@@ -1,6 +1,6 @@
-"""Bilinear upsampling of the last map: what a neck is worth beyond the size of its output.
+"""Bilinear upsampling of the last map: a control that gives a neck's output size without anything else of a neck.
 
-Shapes: features [C1, …, C5] -> [C1, …, C4, C5 at C3's size]; channels stay.
+Shapes: features [C1, …, C5] -> [C1, …, C4, C5 at C3's size]; the channels stay the same.
 
 **Source**: the plainest row in FastFCN's comparison of upsampling methods (Wu et al., 2019, section 4); it has no
 parameters.
@@ -17,13 +17,13 @@ from bench.parts import Level, Levels
 
 
 class Bilinear(nn.Module):
-    """Features -> the same list with the last map resized to the third from the end.
+    """The control: features -> the same list with the last map resized to the third from the end.
 
     Args:
         levels: the backbone's pyramid.
 
     Raises:
-        WiringError: for fewer than three levels, or three that leave nothing to upsample.
+        WiringError: if there are fewer than three levels, or if the last three leave nothing to upsample.
     """
 
     def __init__(self, levels: Levels) -> None:

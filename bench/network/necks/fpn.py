@@ -6,11 +6,11 @@ Shapes: features [C1, …, C5] -> [C1, …, C4, fused]; the fused map has C3's s
 a 3x3 convolution on each level, with bias, without normalisation or activation.
 
 **Departures**:
-- Detection reads each level by itself, a decode head reads one map, so the levels are fused. By default they are
-  concatenated at C3's size, as JPU and UPerNet (Xiao et al., 2018) do, so that the head is given all of them;
-  ``finest`` is P3 alone, into which the top-down path has summed the others already.
-- The top-down path resizes bilinearly, like the whole network; the paper takes the nearest neighbour.
-- Three levels, from C3 on: what JPU reads.
+- Detection reads each level separately, but a decode head reads one map, so the levels are fused. By default they are
+  concatenated at C3's size, as in JPU and UPerNet (Xiao et al., 2018), so that the head gets all of them; ``finest`` is
+  P3 alone, into which the top-down path has already summed the others.
+- The top-down path resizes bilinearly, like the whole network; the paper uses the nearest neighbour.
+- The pyramid has three levels, from C3 on, like that of JPU.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from bench.parts import Count, Level, Levels
 
 
 class FPN(nn.Module):
-    """Features -> the same list with the last map replaced by the fused one, at the stride of the third from the end.
+    """FPN: features -> the same list with the last map replaced by the fused one, at the third-last level's stride.
 
     Args:
         levels: the backbone's pyramid; the last three levels are read.
-        width: channels of each level.
-        fusion: ``concat`` of all levels, their ``sum``, or the ``finest`` one alone.
+        width: the channels of each level.
+        fusion: ``concat`` to concatenate all levels, ``sum`` to add them, ``finest`` for the finest one alone.
 
     Raises:
-        WiringError: for fewer than three levels, or three that leave nothing to upsample.
+        WiringError: if there are fewer than three levels, or if the last three leave nothing to upsample.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class FPN(nn.Module):
 
 
 class TopDown(nn.Module):
-    """Maps from fine to coarse -> the ``smoothed`` finest levels of their pyramid, each of ``width`` channels."""
+    """The top-down path: maps from fine to coarse -> the finest ``smoothed`` levels, each of ``width`` channels."""
 
     def __init__(self, channels: Sequence[int], width: int, *, smoothed: int) -> None:
         super().__init__()

@@ -4,13 +4,13 @@ Shapes: features [C1, …, C5] -> [C1, …, C4, fused]; the fused map has C3's s
 in JPU, ``(1 + len(dilations[1])) * width`` in JPU-X.
 
 **Source**: Wu et al., FastFCN: Rethinking Dilated Convolution in the Backbone for Semantic Segmentation, 2019,
-section 3.3; branch structure and concatenation order of the released version 1.0.0. JPU-X: the module of that name in
-the repository's later state, of which there is no paper.
+section 3.3; branch structure and concatenation order of the released version 1.0.0. JPU-X is the module of that name in
+the repository's later state, which no paper describes.
 
 **Departures**:
-- The depthwise normalisation is synchronised along with all others where a trainer does so; the release leaves it out,
-  which is ``depthwise_norm="local"``. In one process the two are the same.
-- JPU-X reads its second level at any number of channels; the release needs twice the width there.
+- If a trainer synchronises normalisation between processes, the depthwise normalisation is synchronised too; in the
+  release it is not, which is ``depthwise_norm="local"``. In one process the two are the same.
+- The second level that JPU-X reads may have any number of channels; the release needs twice the width there.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ Norm = Callable[[int], nn.Module]
 
 
 class JPU(nn.Module):
-    """Features -> the same list with the last map replaced by the fused one, at the stride of the third from the end.
+    """JPU: features -> the same list with the last map replaced by the fused one, at the third-last level's stride.
 
     Args:
         levels: the backbone's pyramid; the last three levels are read.
-        width: channels of each lateral and of each dilated branch.
-        dilations: of the parallel separable convolutions.
-        depthwise_norm: between the depthwise and the pointwise convolution: ``batch``, ``local`` (batch normalisation
-            that stays each process's own when a trainer synchronises the others) or ``none``.
-        frozen: keep the random initial weights: a control for what the upsampling structure does without training.
-            The normalisation statistics still follow the data.
+        width: the channels of each lateral convolution and of each dilated branch.
+        dilations: the dilations of the parallel separable convolutions.
+        depthwise_norm: the normalisation between the depthwise and the pointwise convolution: ``batch``, ``local``
+            (batch normalisation that a trainer does not synchronise between processes) or ``none``.
+        frozen: ``True`` to keep the random initial weights, as a control for the effect of the upsampling structure
+            without training. The normalisation statistics still follow the data.
 
     Raises:
-        ChoiceError: for no dilations.
-        WiringError: for fewer than three levels, or three that leave nothing to upsample.
+        ChoiceError: if there are no dilations.
+        WiringError: if there are fewer than three levels, or if the last three leave nothing to upsample.
     """
 
     zero_gradient: ClassVar[dict[str, str]] = {
@@ -77,24 +77,24 @@ class JPU(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         shallow, middle, deep = (lateral(x) for lateral, x in zip(self.laterals, features[-3:], strict=True))
         size = shallow.shape[-2:]
-        # Deep to shallow is the order of the release, which a converted checkpoint relies on.
+        # The order from deep to shallow is that of the release, on which converted checkpoints rely.
         joint = torch.cat([self.resize(deep, size), self.resize(middle, size), shallow], dim=1)
         fused = torch.cat([branch(joint) for branch in self.branches], dim=1)
         return [*features[:-1], fused]
 
 
 class JPUX(nn.Module):
-    """Like :class:`JPU` in two steps: C4 joins C3 at half the width, then C5 joins the result at the full width.
+    """JPU-X, a :class:`JPU` in two steps: C4 joins C3 at half the width, then C5 joins the result at the full width.
 
     Args:
         levels: the backbone's pyramid; the last three levels are read.
-        width: channels of each lateral and branch of the second step; the first has half.
-        dilations: of the parallel separable convolutions of either step.
-        groups: of the group normalisation in the branches; the laterals have batch normalisation.
+        width: the channels of each lateral convolution and branch in the second step; the first step has half.
+        dilations: the dilations of the parallel separable convolutions in each of the two steps.
+        groups: the groups of the group normalisation in the branches; lateral convolutions have batch normalisation.
 
     Raises:
-        ChoiceError: for a step without dilations, or a width that ``groups`` does not divide.
-        WiringError: for fewer than three levels, or three that leave nothing to upsample.
+        ChoiceError: if a step has no dilations, or if ``groups`` does not divide half the width.
+        WiringError: if there are fewer than three levels, or if the last three leave nothing to upsample.
     """
 
     zero_gradient: ClassVar[dict[str, str]] = {}
@@ -130,7 +130,7 @@ class JPUX(nn.Module):
 
 
 class JointStep(nn.Module):
-    """A coarse and a fine map -> ``N (1 + len(dilations)) * width h w`` at the fine one's size."""
+    """A step of JPU-X: a coarse and a fine map -> ``N (1 + len(dilations)) * width h w`` at the fine map's size."""
 
     def __init__(self, coarse: int, fine: int, width: int, dilations: Dilations, groups: int) -> None:
         super().__init__()
@@ -155,7 +155,10 @@ class JointStep(nn.Module):
 
 
 class SeparableConv(nn.Module):
-    """Dilated depthwise 3x3 with normalisation but no activation, then 1x1, normalisation, ReLU; keeps the size."""
+    """A separable convolution that keeps the size.
+
+    It is a dilated depthwise 3x3 with normalisation but no activation, followed by a 1x1, normalisation and ReLU.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, dilation: int, depthwise_norm: Norm | None, norm: Norm
@@ -175,7 +178,7 @@ class SeparableConv(nn.Module):
 
 
 class LocalBatchNorm2d(nn.Module):
-    """Batch normalisation that ``nn.SyncBatchNorm.convert_sync_batchnorm`` leaves alone, by not being of its class."""
+    """A batch normalisation that ``nn.SyncBatchNorm.convert_sync_batchnorm`` leaves alone, as its class is another."""
 
     running_mean: Tensor
     running_var: Tensor

@@ -6,9 +6,10 @@ Shapes: features [C1, …, C5] -> [C1, …, C4, fused]; the fused map has C3's s
 a 3x3 convolution with stride 2 and ReLU, is added to the P above it, and another 3x3 with ReLU gives the next N.
 
 **Departures**:
-- The paper pools regions from all levels; a decode head reads one map, so they are concatenated at C3's size or summed.
+- The paper pools regions from all levels, but a decode head reads one map, so the levels are concatenated at C3's size
+  or summed.
 - Between levels of the same stride the first convolution has stride 1.
-- The pyramid underneath is :class:`~bench.network.necks.fpn.FPN`'s, with its departures.
+- The underlying pyramid is that of :class:`~bench.network.necks.fpn.FPN`, with its departures.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ from bench.parts import Count, Level, Levels
 
 
 class PathAggregation(nn.Module):
-    """Features -> the same list with the last map replaced by the fused one, at the stride of the third from the end.
+    """PANet's neck: features -> the same list with the last map replaced by the fused one, at the third-last's stride.
 
     Args:
         levels: the backbone's pyramid; the last three levels are read.
-        width: channels of each level.
-        fusion: ``concat`` of all levels, or their ``sum``.
+        width: the channels of each level.
+        fusion: ``concat`` to concatenate all levels, ``sum`` to add them.
 
     Raises:
-        WiringError: for fewer than three levels, three that leave nothing to upsample, or a step of more than 2.
+        WiringError: if there are fewer than three levels, if the last three leave nothing to upsample, or if a stride
+            is more than twice the one before.
     """
 
     def __init__(self, levels: Levels, *, width: Count = 256, fusion: Literal["concat", "sum"] = "concat") -> None:

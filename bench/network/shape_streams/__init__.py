@@ -1,1 +1,1 @@
-"""Shape streams: a branch for boundaries beside the backbone."""
+"""Shape streams, which are branches for boundaries beside the backbone."""

@@ -1,4 +1,4 @@
-"""Canny's edge detector as tensor operations: equal to OpenCV's, on the image's device, without synchronising.
+"""Canny's edge detector as tensor operations. It equals OpenCV's, and runs on the image's device without synchronising.
 
 Shapes: image ``N 3 H W``, map ``N 1 H W`` boolean.
 
@@ -7,9 +7,9 @@ and the L1 magnitude: integer Sobel derivatives over a replicated frame, at each
 largest magnitude (the first one of equals), non-maximum suppression in four sectors by a fixed-point tangent, strict on
 one side only, and hysteresis over the eight neighbours. Written from that description and compared with it.
 
-Hysteresis follows chains of weak edges of any length. Here a connected component takes its smallest pixel for a label,
-by a number of rounds that depends on the image's size alone (:func:`_components`), so nothing has to be asked of the
-device, and a CUDA graph can hold it.
+Hysteresis follows chains of weak edges of any length. Here each connected component is labelled by its smallest pixel,
+in a number of rounds that depends on the image's size alone (:func:`_components`). So the host never waits for a result
+of the device, and a CUDA graph can include the detector.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from torch import Tensor
 
 TANGENT_SHIFT = 15
 TANGENT_22 = 13573
-"""Fixed-point tangent of 22.5 degrees, round(tan * 2**15), as in OpenCV."""
+"""The fixed-point tangent of 22.5 degrees, round(tan * 2**15), as in OpenCV."""
 
 
 @torch.no_grad()
 def canny(image: Tensor, low: int = 10, high: int = 100) -> Tensor:
-    """Edges of a colour image, as ``cv2.Canny(image, low, high)`` finds them.
+    """The edges of a colour image, as ``cv2.Canny(image, low, high)`` finds them.
 
     Args:
-        image: ``N C H W`` of whole numbers from 0 to 255, of any integer dtype.
-        low: a local maximum of the gradient above this is an edge if it is connected to a strong one.
-        high: a local maximum above this is a strong edge. Gated-SCNN has 10 and 100.
+        image: the image, ``N C H W`` of whole numbers from 0 to 255, of any integer dtype.
+        low: a local maximum of the gradient above this value is an edge if it is connected to a strong one.
+        high: a local maximum above this value is a strong edge. Gated-SCNN has 10 and 100.
 
     Returns:
-        ``N 1 H W``, boolean.
+        The edges, ``N 1 H W``, boolean.
     """
     across, down = _strongest_channel(image)
     magnitude = across.abs() + down.abs()
@@ -45,15 +45,15 @@ def canny(image: Tensor, low: int = 10, high: int = 100) -> Tensor:
 
 
 def wrapped_bytes(image: Tensor) -> Tensor:
-    """Numbers cut off to whole ones toward zero and wrapped to 0 … 255: -1.7 gives 255. ``N C H W`` int32.
+    """The numbers truncated toward zero and wrapped to 0 … 255, so that -1.7 gives 255; ``N C H W`` int32.
 
-    This is what a cast of float to an unsigned byte does on x86; C leaves it undefined, so here it is spelt out.
+    A cast of float to an unsigned byte does the same on x86. The C language leaves it undefined, so it is written out.
     """
     return image.detach().to(torch.int32) & 255
 
 
 def _strongest_channel(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Sobel derivatives along x and y, ``N H W`` int32, of the channel in which they are largest."""
+    """The Sobel derivatives along x and y, ``N H W`` int32, of the channel in which they are largest."""
     padded = _replicated(image.detach().to(torch.int32))
     rows = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
     columns = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
@@ -67,13 +67,13 @@ def _strongest_channel(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _replicated(image: Tensor) -> Tensor:
-    """One more pixel on each side, equal to its neighbour; ``F.pad`` replicates no integers on every device."""
+    """The image with one more pixel on each side, equal to its neighbour; ``F.pad`` lacks this for integers."""
     image = torch.cat([image[..., :1, :], image, image[..., -1:, :]], dim=-2)
     return torch.cat([image[..., :1], image, image[..., -1:]], dim=-1)
 
 
 def _is_maximum(across: Tensor, down: Tensor, magnitude: Tensor) -> Tensor:
-    """Where the magnitude is largest along the gradient; outside the image it is 0. ``N H W`` boolean."""
+    """The pixels whose magnitude is largest along the gradient, ``N H W`` boolean; outside the image it counts as 0."""
     height, width = magnitude.shape[-2:]
     padded = F.pad(magnitude, (1, 1, 1, 1))
 
@@ -94,7 +94,7 @@ def _is_maximum(across: Tensor, down: Tensor, magnitude: Tensor) -> Tensor:
 def _connected(weak: Tensor, strong: Tensor) -> Tensor:
     """The pixels of ``weak`` whose eight-connected component holds a pixel of ``strong``. ``N H W`` boolean."""
     height, width = weak.shape[-2:]
-    # The pixels of a 2 x 2 block touch each other, so blocks are the nodes: a quarter of the labels.
+    # The pixels of a 2 x 2 block touch each other, so blocks can be the nodes, which needs a quarter of the labels.
     corners = _blocks(weak)
     labels = _components(corners)
     is_strong = torch.zeros(labels.numel(), dtype=torch.int32, device=weak.device)
@@ -105,20 +105,23 @@ def _connected(weak: Tensor, strong: Tensor) -> Tensor:
 
 
 def _blocks(mask: Tensor) -> Tensor:
-    """``N H W`` -> ``4 N ceil(H/2) ceil(W/2)``: upper left, upper right, lower left and lower right pixels."""
+    """The upper left, upper right, lower left and lower right pixels of 2 x 2 blocks.
+
+    Shapes: ``N H W`` -> ``4 N ceil(H/2) ceil(W/2)``.
+    """
     height, width = mask.shape[-2:]
     mask = F.pad(mask, (0, width % 2, 0, height % 2))
     return torch.stack([mask[..., y::2, x::2] for y in (0, 1) for x in (0, 1)])
 
 
 def _components(corners: Tensor) -> Tensor:
-    """For each node its component's smallest index, flat; a node is a block of ``corners`` (:func:`_blocks`).
+    """The smallest index in the component of each node, flat; a node is a block of ``corners`` (:func:`_blocks`).
 
     A round joins each tree to the smallest label that one of its nodes touches, then lets every node point at its root.
-    A tree that has joined nothing and been joined by nothing touches only trees that joined smaller ones than itself,
-    so it joins one in the next round: two rounds at least halve the trees of an unfinished component, and
-    2 log2(nodes) rounds finish it. After r rounds at most nodes / 2**(r // 2) trees can stand in a row, which bounds
-    the steps to a root.
+    A tree that neither joined another nor was joined touches only trees that joined smaller ones than itself, so it
+    joins one of them in the next round. So two rounds at least halve the number of trees of an unfinished component,
+    and 2 log2(nodes) rounds finish it. After r rounds at most nodes / 2**(r // 2) trees can form a chain, which bounds
+    the number of steps to a root.
     """
     shape = corners.shape[1:]
     nodes = math.prod(shape[1:])
@@ -143,7 +146,7 @@ Slices = tuple[slice, slice, slice]
 
 
 def _edges(corners: Tensor) -> Iterator[tuple[Slices, Slices, Tensor]]:
-    """Pairs of neighbouring blocks, as slices of both, and where pixels of the two touch."""
+    """Yield the pairs of neighbouring blocks as slices of both, and a mask of the pairs whose pixels touch."""
     upper_left, upper_right, lower_left, lower_right = corners
     every, first, second = slice(None), slice(None, -1), slice(1, None)
     right, left = upper_right | lower_right, upper_left | lower_left

@@ -1,18 +1,18 @@
 """Gated shape stream: boundaries from shallow features, gated by deep ones, at image resolution.
 
 Shapes: image ``N 3 H W`` and features [C1, …, C5] -> boundary logits ``N 1 H W`` and the map for the head ``N 1 h w``,
-of the image's size divided by ``stride``.
+whose size is that of the image divided by ``stride``.
 
 **Source**: Takikawa et al., Gated-SCNN: Gated Shape CNNs for Semantic Segmentation, 2019, section 3. For a ResNet, C1
 starts the stream and C3, C4, C5 gate it, as in PaddleSeg's port; with the paper's WiderResNet these are mod1, mod3,
 mod4 and mod7. Written from the paper and a description; no code of the release is used.
 
 **Departures**:
-- Image gradients are Sobel magnitudes by default. ``canny`` has the paper's Canny edges, 0 or 1, of the true image;
-  ``released`` those of the release, which takes the normalised image for bytes and gives 0 or 255. All are computed
-  on the device, the release's on the host.
-- A 1x1 convolution brings C1 to the first width where they differ (deep stem); at 64 channels there is none.
-- ``stride`` above 1 computes the whole stream at a smaller size; the paper has 1.
+- Image gradients are Sobel magnitudes by default. ``canny`` gives the paper's Canny edges, 0 or 1, of the true image.
+  ``released`` gives those of the release, which treats the normalised image as bytes, and has values of 0 or 255. All
+  are computed on the device; the release computes them on the host.
+- A 1x1 convolution projects C1 to the first width if they differ (deep stem); at 64 channels there is none.
+- A ``stride`` above 1 computes the whole stream at a smaller size; the paper has 1.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ from bench.network.shape_streams.canny import canny, wrapped_bytes
 from bench.parts import Count, Level, Levels
 
 LUMINANCE = (0.299, 0.587, 0.114)
-"""Share of red, green, blue (ITU-R BT.601)."""
+"""The shares of red, green and blue in the luminance (ITU-R BT.601)."""
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
-"""What was subtracted from images of 0 … 1 to normalise them (ImageNet)."""
+"""The mean that is subtracted from images of 0 … 1 to normalise them (ImageNet)."""
 
 IMAGE_STD = (0.229, 0.224, 0.225)
-"""What they were divided by then."""
+"""The standard deviation by which they are then divided."""
 
 Gates = Literal["on", "open"]
 ImageGradient = Literal["sobel", "canny", "released", "none"]
 
 
 class GatedShapeStream(nn.Module):
-    """Image and features -> boundary logits at image size, and the fused edge map for the head.
+    """The shape stream: image and features -> boundary logits at image size, and the fused edge map for the head.
 
     Args:
-        levels: the backbone's pyramid C1 … C5. C1 starts the stream; C3, C4, C5 gate it, C2 is not read.
-        gates: ``on``: each gate's alpha is computed from stream and backbone; ``open``: alpha is 1 everywhere, the
-            limit of its sigmoid, so features pass doubled and all alike. No deep level reaches the stream then, and
-            the convolutions that would compute the gates are not built. No stream at all is an empty slot.
-        image_gradient: what joins the boundary probabilities in the map for the head: Sobel magnitude, Canny edges
-            (``canny``, ``released``), or nothing.
-        widths: channels of the three residual blocks and after the last of the three projections.
-        stride: of the stream's own resolution.
+        levels: the backbone's pyramid C1 … C5. C1 starts the stream; C3, C4 and C5 gate it, and C2 is not read.
+        gates: with ``on``, each gate's alpha is computed from stream and backbone. With ``open``, alpha is 1
+            everywhere, the limit of its sigmoid, so all features pass doubled; no deep level reaches the stream then,
+            and the convolutions that would compute the gates are not built. For no stream at all, leave the slot empty.
+        image_gradient: the map that is fused with the boundary probabilities for the head: Sobel magnitude, Canny edges
+            (``canny``, ``released``), or none.
+        widths: the channels of the three residual blocks, and those after the last of the three projections.
+        stride: the stride of the stream's own resolution.
 
     Raises:
-        WiringError: for fewer than five levels.
+        WiringError: if there are fewer than five levels.
     """
 
     zero_gradient: ClassVar[dict[str, str]] = {
@@ -112,7 +112,10 @@ def _image_gradient(name: ImageGradient) -> nn.Module | None:
 
 
 class Step(nn.Module):
-    """Residual block, projection, gated convolution: ``N width h w`` -> ``N narrow h w``; open without a ``gate``."""
+    """A step of the stream: a residual block, a projection and a gated convolution.
+
+    Shapes: ``N width h w`` -> ``N narrow h w``. Without a ``gate``, the step is open.
+    """
 
     def __init__(self, width: int, narrow: int) -> None:
         super().__init__()
@@ -129,7 +132,7 @@ class Step(nn.Module):
 
 
 class Gate(nn.Module):
-    """Alpha between 0 and 1 from stream and backbone: ``N C h w`` and a deep level -> ``N 1 h w``."""
+    """A gate, which computes alpha between 0 and 1: stream ``N C h w`` and a deep level -> ``N 1 h w``."""
 
     def __init__(self, channels: int, level_channels: int) -> None:
         super().__init__()
@@ -148,7 +151,10 @@ class Gate(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """ReLU of the input plus 3x3, normalisation, ReLU, 3x3, normalisation; keeps the shape."""
+    """A residual block that keeps the shape.
+
+    Its output is the ReLU of the input plus a branch of 3x3, normalisation, ReLU, 3x3 and normalisation.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -165,9 +171,9 @@ class ResidualBlock(nn.Module):
 
 
 class SobelMagnitude(nn.Module):
-    """Gradient magnitude of the luminance between 0 and 1: normalised image ``N 3 H W`` -> ``N 1 H W``.
+    """The gradient magnitude of the luminance, between 0 and 1: normalised image ``N 3 H W`` -> ``N 1 H W``.
 
-    A step from black to white across a straight edge is 1. The frame is no edge. No gradient flows to the image.
+    A step from black to white at a straight edge has magnitude 1. The frame is no edge. No gradient flows to the image.
     """
 
     kernel: Tensor
@@ -189,8 +195,8 @@ class CannyEdges(nn.Module):
     """Canny edges with Gated-SCNN's thresholds: normalised image ``N 3 H W`` -> ``N 1 H W``. No gradient flows back.
 
     Args:
-        released: whether to take the normalised numbers, cut off and wrapped, for the image's bytes, and 255 for an
-            edge, as Gated-SCNN's code does; else the bytes are those before normalisation, and an edge is 1.
+        released: ``True`` to treat the normalised numbers, truncated and wrapped, as the image's bytes, with 255 for an
+            edge, as Gated-SCNN's code does; ``False`` for the bytes before normalisation, with 1 for an edge.
     """
 
     mean: Tensor

@@ -1,1 +1,1 @@
-"""Figures of the report, each a plotly figure with the data that it shows."""
+"""The figures of the report: each is a plotly figure with the data that it shows."""

@@ -1,4 +1,4 @@
-"""Figures of accuracy against what it costs, with the Pareto front."""
+"""The figures of accuracy against cost, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence import stats
 from bench.evidence.evidence import Evidence
+from bench.evidence.stats import mean_interval
+from bench.evidence.variants import MAYBE_OFF, MAYBE_ON, MOST_JUDGED, ON
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural
-from bench.records.derived import percentile
-from bench.records.results import Results
 from bench.report.figures.axes import focus
 from bench.report.figures.figure import (
     BASELINE_COLOUR,
@@ -24,31 +23,25 @@ from bench.report.figures.figure import (
     finished,
     in_sentence,
     looks,
-    mean_interval,
 )
 
 COSTS = ("latency_s", "macs", "parameters", "peak_bytes")
 MOST_DOTS = 400
-"""Of seeds in one figure; with more, means alone are drawn."""
-MOST_JUDGED = 60
-"""Variants; with more, it is not asked how certain their places on the front are: each is compared with each."""
+"""The most dots, one a seed, in one figure; with more, only the means are drawn."""
 MOST_NAMED = 6
-ON, MAYBE_ON, MAYBE_OFF, OFF = "on", "on, uncertain", "off, uncertain", "off"
-"""A variant's place: on the front of means, or beaten; uncertain where seeds do not settle it."""
 
 
 def accuracy_against(evidence: Evidence, cost: str) -> Figure:
-    """mIoU against a cost: a dot a seed, a larger mark at each variant's mean, and the front of the means."""
-    results = evidence.results
+    """The figure of mIoU against a cost: a dot a seed, a larger mark at each variant's mean, the front of the means."""
     x, y = column(cost), column(JUDGED)
-    scores, costs = _scores(results, cost)
-    quartiles = _quartiles(results) if cost == "latency_s" else {}
-    place = places(costs, scores)
+    front = evidence.front(cost)
+    scores, costs, place = front.scores, front.costs, front.places
+    quartiles = evidence.latency_quartiles if cost == "latency_s" else {}
     dots = sum(map(len, scores.values())) <= MOST_DOTS
     figure, means = blank(x.title, y.title, height=400), {}
     rows: list[tuple[str, str, float, float, float, float, str]] = []
-    seen = {variant: look for variant, look in looks(evidence).items() if variant in scores}
-    for variant, look in seen.items():
+    look_of = {variant: look for variant, look in looks(evidence).items() if variant in scores}
+    for variant, look in look_of.items():
         at, own = costs[variant] * x.scale, scores[variant]
         seeds, values = list(own), [value * y.scale for value in own.values()]
         rows += [
@@ -86,45 +79,8 @@ def accuracy_against(evidence: Evidence, cost: str) -> Figure:
 _HOVER = "%{text}<br>%{x:.4g}, %{y:.2f}<extra></extra>"
 
 
-def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]) -> dict[str, str]:
-    """Variant -> its place on the Pareto front of mean scores, one of :data:`ON` and what follows it.
-
-    On it is what no variant of the same or a lower cost equals or beats. A place is certain if the paired 95 % interval
-    of every difference that makes it one, or of one difference that makes it none, leaves 0 out; costs count as exact.
-    Of more than :data:`MOST_JUDGED` variants only the place by means is given.
-
-    Args:
-        costs: variant -> cost.
-        scores: variant -> seed -> score, higher is better.
-    """
-    means = {variant: sum(own.values()) / len(own) for variant, own in scores.items()}
-    found = {}
-    for variant in scores:
-        rivals = [
-            other for other in scores
-            if other != variant and (costs[other], -means[other]) != (costs[variant], -means[variant])
-            and costs[other] <= costs[variant]
-        ]  # fmt: skip
-        on = all(means[variant] > means[other] for other in rivals)
-        if len(scores) > MOST_JUDGED:
-            found[variant] = ON if on else OFF
-            continue
-        effects = [_paired(scores[variant], scores[other]) for other in rivals]
-        clear = [each.p < stats.ALPHA and (each.delta > 0) == on for each in effects]
-        certain = all(clear) if on else any(clear)
-        found[variant] = {(True, True): ON, (True, False): MAYBE_ON, (False, False): MAYBE_OFF, (False, True): OFF}[
-            on, certain
-        ]
-    return found
-
-
-def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Effect:
-    common = sorted(set(a) & set(b))
-    return stats.paired([a[seed] for seed in common], [b[seed] for seed in common])
-
-
 def _add_front(figure: Any, points: Sequence[tuple[float, float]]) -> None:
-    """The best mean that each cost buys, as a step."""
+    """Draw the front: the best mean that each cost buys, as a line of steps."""
     ordered = sorted(points)
     if len(ordered) > 1:
         figure.add_scatter(
@@ -152,38 +108,9 @@ def _caption(names: Mapping[str, str], cost: str, place: Mapping[str, str], dots
     )
 
 
-def _scores(results: Results, cost: str) -> tuple[dict[str, dict[int, float]], dict[str, float]]:
-    """Variant -> seed -> mIoU, and variant -> cost, of variants that have both."""
-    frame = results.frame()
-    comparable = frame[
-        (frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(_crowded(results, cost))
-    ]
-    costs = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
-    scores = {variant: own for variant, own in results.scores(JUDGED).items() if variant in costs}
-    return scores, costs
-
-
 def _key(evidence: Evidence) -> list[Look]:
-    """Of variants that any of these figures may draw: the same for all, so that they share a legend."""
+    """The looks of all variants that any of these figures may draw: the same for all, so that they share a legend."""
     frame = evidence.results.frame()
     costed = set(frame.loc[frame["stage"].eq("cost") & frame["status"].eq("done"), "variant"])
     scored = evidence.results.scores(JUDGED)
     return [look for variant, look in looks(evidence).items() if variant in costed and variant in scored]
-
-
-def _quartiles(results: Results) -> dict[str, tuple[float, float]]:
-    """Variant -> first and third quartile of its latency in seconds."""
-    samples = {
-        record.trial["variant"]: record.measured["latency_s"]
-        for record in results.records
-        if record.trial["stage"] == "cost" and record.status == "done"
-    }
-    return {variant: (percentile(own, 0.25), percentile(own, 0.75)) for variant, own in samples.items()}
-
-
-def _crowded(results: Results, cost: str) -> list[str]:
-    """Variants whose timing or memory is not comparable, for other work may have shared the machine."""
-    if cost not in ("latency_s", "peak_bytes"):
-        return []
-    cost_records = (record for record in results.records if record.trial["stage"] == "cost")
-    return [record.trial["variant"] for record in cost_records if record.measured.get("isolated") is False]

@@ -1,4 +1,4 @@
-"""Every figure of a page, in its order."""
+"""Every figure of the page, in the order of the page."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def all_figures(evidence: Evidence) -> list[Figure]:
     Raises:
         RecordError: for results that must not be put side by side.
     """
-    stages = evidence.results.plan["stages"]
-    found = figures(evidence) if "speed" in stages else []
+    stages = evidence.results.plan.stages
+    drawn = figures(evidence) if "speed" in stages else []
     if "quality" in stages:
-        found += [forest(evidence), *interactions(evidence)]
+        drawn += [forest(evidence), *interactions(evidence)]
     if "quality" in stages and "cost" in stages:
-        found += [accuracy_against(evidence, cost) for cost in COSTS]
-    found += [*attribution(evidence), *growth(evidence)]
+        drawn += [accuracy_against(evidence, cost) for cost in COSTS]
+    drawn += [*attribution(evidence), *growth(evidence)]
     if "quality" in stages:
-        found += [class_iou(evidence), differences(evidence), *boundary_by_tolerance(evidence), *confusion(evidence)]
-        found.append(learning_curves(evidence))
-    return [*found, outcome_grid(evidence)]
+        drawn += [class_iou(evidence), differences(evidence), *boundary_by_tolerance(evidence), *confusion(evidence)]
+        drawn.append(learning_curves(evidence))
+    return [*drawn, outcome_grid(evidence)]

@@ -1,4 +1,4 @@
-"""Axes and their labels: ranges that show what is drawn, ticks, long names, marks that would hide each other."""
+"""The axes of figures: ranges, ticks, labels on several lines, and marks that would hide each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CUT = " An interval that reaches the edge goes on beyond it."
 
 
 def focus(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> tuple[list[float] | None, str]:
-    """The range of an axis that shows what is drawn, and what a caption says of it.
+    """The range of an axis that shows all values, and the sentence that a caption adds if intervals go on beyond it.
 
     All values and their intervals, but no more on either side than the values span: two seeds can have an interval that
     is a hundred times as wide as all differences, and would flatten them.
@@ -31,11 +31,11 @@ def focus(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]
 
 
 NARROW = 50
-"""Largest over smallest value below which a logarithmic axis has ticks between the powers of ten."""
+"""If the largest value is less than so many times the smallest, a logarithmic axis has ticks between powers of ten."""
 
 
 def log_axis(values: Iterable[float]) -> dict[str, Any]:
-    """Settings of a logarithmic axis: plotly's own labels between powers of ten are single digits. Values above 0."""
+    """The settings of a logarithmic axis. Plotly itself labels ticks between powers of ten by a single digit."""
     least, most = min(values := list(values)), max(values)
     steps = (1, 2, 5) if most < NARROW * least else (1,)
     powers = range(math.floor(math.log10(least)) - 1, math.ceil(math.log10(most)) + 2)
@@ -44,16 +44,16 @@ def log_axis(values: Iterable[float]) -> dict[str, Any]:
 
 
 def apart(index: int, count: int, room: float) -> float:
-    """How far one of ``count`` marks moves aside, all within ``room`` about their place: no interval hides another."""
+    """How far one of ``count`` marks moves aside, so that no interval hides another; all stay within ``room``."""
     return room * (index - (count - 1) / 2) / count
 
 
 LONGEST_LINE = 26
-"""Characters of a line of a label beside a plot."""
+"""The most characters in a line of a label beside a plot."""
 
 
 def lines_of(name: object) -> list[str]:
-    """A label from outside on lines short enough to leave a plot its width on a phone; signs go with what follows."""
+    """A label as lines that are short enough for a phone; a sign such as ``+`` stays with the word that follows it."""
     bound = str(name)
     for sign in (" +", " ×", ", on"):
         bound = bound.replace(f"{sign} ", f"{sign}\N{NO-BREAK SPACE}")
@@ -62,20 +62,20 @@ def lines_of(name: object) -> list[str]:
 
 
 def wrapped(name: object) -> str:
-    """:func:`lines_of` as plotly shows them."""
+    """The lines of a label (:func:`lines_of`) as plotly's text."""
     return "<br>".join(map(text, lines_of(name)))
 
 
 def most_lines(names: Iterable[str]) -> int:
-    """Lines of the longest :func:`wrapped` label."""
+    """The number of lines of the longest label, as :func:`wrapped` breaks it."""
     return max((len(lines_of(name)) for name in names), default=1)
 
 
 LONGEST_TICK = 24
-"""Characters of a label along the x axis."""
+"""The most characters of a label along the x axis."""
 
 
 def tick(name: object) -> str:
-    """Text from outside as a label along the x axis: a longer one would leave no height to the plot."""
+    """A label along the x axis, cut if it is so long that it would leave the plot no height."""
     label = str(name)
     return text(label if len(label) <= LONGEST_TICK else f"{label[: LONGEST_TICK - 1]}…")

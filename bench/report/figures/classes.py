@@ -1,4 +1,4 @@
-"""Figures of classes: their IoU, how it differs from the baseline's, and what is taken for what."""
+"""The figures of classes: their IoU, its difference to the baseline's, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ import pandas as pd
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural
+from bench.records.measured import MeasuredQuality
 from bench.records.results import Results
 from bench.report.figures.axes import apart, focus, tick, wrapped
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, text
 
 MOST_VARIANTS = 8
-"""Whose values are drawn side by side."""
+"""The most variants that are drawn side by side."""
 ROOM = 0.85
-"""Of a class's row, for its marks."""
+"""The share of a class's row in which its marks stand."""
 MOST_DIFFERENCES = 6
-"""Variants whose differences are drawn."""
+"""The most variants with differences in one figure."""
 MOST_MATRICES = 4
-"""Variants whose confusion matrix is drawn."""
+"""The most variants with a confusion matrix."""
 MOST_CLASSES_WITH_TEXT = 12
-"""Of a matrix; in a larger one a cell is too small for its number."""
+"""The most classes of a matrix with numbers in its fields; in a larger one they have no room."""
 MOST_CHARACTERS = 30
-"""Of a matrix's labels side by side; longer ones stand upright."""
+"""The most characters of all labels below a matrix together; with more, the labels stand upright."""
 Counts = npt.NDArray[np.int64]
 BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
-"""From the page's own paper, light or dark, to a blue on which its ink has a contrast of 5 to 1."""
+"""The colour scale: from the page's paper, light or dark, to a blue on which its ink has a contrast of 5 to 1."""
 
 
 def class_iou(evidence: Evidence) -> Figure:
-    """Mean IoU of every class, one mark each for :data:`MOST_VARIANTS` variants, one below the other."""
+    """The figure of each class's mean IoU: one mark a variant, for :data:`MOST_VARIANTS` variants at most."""
     results = evidence.results
-    seen, scale, names = looks(evidence), column(JUDGED).scale, _classes(results)
+    look_of, scale, names = looks(evidence), column(JUDGED).scale, _classes(results)
     every = results.class_iou().dropna(subset=["iou"])
-    chosen = set(notable(evidence, MOST_VARIANTS))
+    chosen = set(evidence.most_telling[:MOST_VARIANTS])
     known = every[every["variant"].isin(chosen)]
-    variants = [variant for variant in seen if variant in set(known["variant"])]
+    variants = [variant for variant in look_of if variant in set(known["variant"])]
     classes = [name for name in names if name in set(known["class"])]
     head = "IoU (%) ↑"
     figure, rows = blank(head, None, height=110 + (8 * len(variants) + 14) * max(1, len(classes))), []
@@ -48,39 +49,39 @@ def class_iou(evidence: Evidence) -> Figure:
     means: dict[Any, float] = (groups.mean() * scale).to_dict()
     counts: dict[Any, int] = groups.count().to_dict()
     for index, variant in enumerate(variants):
-        look, there = seen[variant], [name for name in classes if (variant, name) in means]
-        own = [(name, look.label, means[variant, name], counts[variant, name]) for name in there]
+        look, occurring = look_of[variant], [name for name in classes if (variant, name) in means]
+        own = [(name, look.label, means[variant, name], counts[variant, name]) for name in occurring]
         figure.add_scatter(
             x=[row[2] for row in own],
-            y=[classes.index(name) + apart(index, len(variants), ROOM) for name in there], mode="markers",
+            y=[classes.index(name) + apart(index, len(variants), ROOM) for name in occurring], mode="markers",
             marker=look.marker(9), name=look.name, text=[f"{text(row[0])}, n = {row[3]}" for row in own],
             hovertemplate="%{text}: %{x:.2f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
         rows += own
     _class_axis(figure, classes)
     heads = ["Class", "Variant", head, "n"]
-    data = [(name, seen[variant].label, mean, counts[variant, name]) for (variant, name), mean in means.items()]
+    data = [(name, look_of[variant].label, mean, counts[variant, name]) for (variant, name), mean in means.items()]
     caption = (
         "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
         f"{others(every['variant'].nunique() - len(variants))}"
     )
     return finished(
         "class-iou", "IoU by class", caption, figure, pd.DataFrame(rows, columns=heads), "point", section="classes",
-        key=drawn(seen, known), data=pd.DataFrame(data, columns=heads),
+        key=drawn(look_of, known), data=pd.DataFrame(data, columns=heads),
     )  # fmt: skip
 
 
 def differences(evidence: Evidence) -> Figure:
-    """Δ IoU of every class with its interval, variants one below the other."""
-    compared, seen, scale = evidence.class_effects, looks(evidence), column(JUDGED).scale
+    """The figure of each class's difference in IoU to the baseline, with its interval: one mark a variant."""
+    compared, look_of, scale = evidence.class_effects, looks(evidence), column(JUDGED).scale
     data = compared[compared["n"] > 0]
-    variants = [each for each in notable(evidence, MOST_DIFFERENCES + 1) if each in set(data["variant"])]
+    variants = [each for each in evidence.most_telling[: MOST_DIFFERENCES + 1] if each in set(data["variant"])]
     known = data[data["variant"].isin(variants)]
     classes = [name for name in _classes(evidence.results) if name in set(known["class"])]
     head = f"Δ IoU ({column(JUDGED).difference_unit})"
     figure, rows = blank(head, None, height=110 + (14 * len(variants) + 14) * max(1, len(classes))), []
     for index, variant in enumerate(variants):
-        own, look = known[known["variant"] == variant], seen[variant]
+        own, look = known[known["variant"] == variant], look_of[variant]
         ends = {end: [float(value) * scale for value in own[end]] for end in ("delta", "low", "high")}
         figure.add_scatter(
             x=ends["delta"], y=[classes.index(name) + apart(index, len(variants), ROOM) for name in own["class"]],
@@ -96,25 +97,25 @@ def differences(evidence: Evidence) -> Figure:
     limits, cut = focus([0.0, *known["delta"] * scale], *([*known[end] * scale] for end in ("low", "high")))
     figure.update_xaxes(zeroline=True, zerolinewidth=2, range=limits if len(known) else None)
     _class_axis(figure, classes)
-    some = others(data["variant"].nunique() - len(variants))
+    left_out = others(data["variant"].nunique() - len(variants))
     caption = (
         "Mean over seeds of a class's IoU minus the baseline's in the same seed, with its Student-t 95 % interval, "
-        f"each for itself: with many classes, some leave 0 out by chance.{cut}{some}"
+        f"each for itself: with many classes, some leave 0 out by chance.{cut}{left_out}"
     )
     table = pd.DataFrame(rows, columns=["Class", "Variant", head, "low", "high", "n"])
     return finished(
         "class-differences", "Difference by class", caption, figure, table, "point", section="classes",
-        key=drawn(seen, known), data=data,
+        key=drawn(look_of, known), data=data,
     )  # fmt: skip
 
 
 def others(count: int) -> str:
-    """What a caption says of variants that are not drawn."""
+    """The sentence of a caption on variants that are not drawn; empty if there are none."""
     return f" Not drawn, for room: {plural(count, 'other variant')}; the file below has all." if count > 0 else ""
 
 
 def _class_axis(figure: Any, classes: Sequence[str]) -> None:
-    """A row a class, the first on top, with a line between two."""
+    """Give the y axis one row a class, the first on top, with lines between the rows."""
     figure.update_yaxes(
         tickvals=list(range(len(classes))), ticktext=[wrapped(name) for name in classes], showgrid=False,
         range=[len(classes) - 0.5, -0.5], ticks="", ticklabelstandoff=5,
@@ -124,23 +125,14 @@ def _class_axis(figure: Any, classes: Sequence[str]) -> None:
 
 
 def confusion(evidence: Evidence) -> list[Figure]:
-    """Where each class's pixels went, summed over seeds and each row in per cent: one matrix a :func:`notable` variant,
-    one mark a cell. A class without a labelled pixel has no cells."""
-    results, names, found = evidence.results, evidence.labels, []
-    for number, variant in enumerate(notable(evidence, MOST_MATRICES), start=1):
-        found.append(_matrix(variant, names[variant], number, _classes(results), _confusions(results, variant)))
-    return found
+    """The confusion matrices of at most :data:`MOST_MATRICES` variants, in per cent of each label's pixels.
 
-
-def notable(evidence: Evidence, most: int) -> list[str]:
-    """The baseline, then variants that are resolved from it, then the others, each by mean mIoU; at most ``most``.
-
-    Only what was measured."""
-    results, effects = evidence.results, evidence.effects
-    scores = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores(JUDGED).items()}
-    resolved = set(effects.loc[effects["verdict"] != "not resolved", "variant"])
-    order = sorted(scores, key=lambda each: (each != results.baseline, each not in resolved, -scores[each]))
-    return order[:most]
+    The figures have one mark a field of the matrix. A class without a labelled pixel has none.
+    """
+    results, names, matrices = evidence.results, evidence.labels, []
+    for number, variant in enumerate(evidence.most_telling[:MOST_MATRICES], start=1):
+        matrices.append(_matrix(variant, names[variant], number, _classes(results), _confusions(results, variant)))
+    return matrices
 
 
 def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confusions: Sequence[Counts]) -> Figure:
@@ -148,15 +140,17 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
     total = counts.sum(1, keepdims=True)
     share = 100 * counts / np.where(total == 0, 1, total)
     known = [index for index in range(len(classes)) if total[index, 0] > 0]
-    ticks, few = [text(name) for name in classes], len(classes) <= MOST_CLASSES_WITH_TEXT
+    ticks, with_text = [text(name) for name in classes], len(classes) <= MOST_CLASSES_WITH_TEXT
     upright = len(classes) * max(map(len, classes)) > MOST_CHARACTERS
-    figure = blank("Prediction", "Label", height=180 + max(18 if not few else 30, 320 // len(classes)) * len(classes))
+    figure = blank(
+        "Prediction", "Label", height=180 + max(18 if not with_text else 30, 320 // len(classes)) * len(classes)
+    )
     figure.add_heatmap(
         z=[share[index].tolist() if index in known else [None] * len(classes) for index in range(len(classes))],
         x=ticks, y=ticks, colorscale=BLUES, zmin=0, zmax=100, showscale=False, xgap=1, ygap=1, hoverongaps=False,
         hovertemplate="%{y} taken for %{x}: %{z:.2f} %<extra></extra>",
     )  # fmt: skip
-    if few:
+    if with_text:
         # In a trace of its own the numbers have the page's ink; a heat map's own text takes no notice of transparency.
         figure.add_scatter(
             x=[ticks[col] for _ in known for col in range(len(classes))],
@@ -189,11 +183,11 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
 
 def _confusions(results: Results, variant: str) -> list[Counts]:
     return [
-        np.asarray(record.measured["confusion"], dtype=np.int64)
-        for record in results.records
-        if record.trial["stage"] == "quality" and record.status == "done" and record.trial["variant"] == variant
+        np.asarray(measured.confusion, dtype=np.int64)
+        for record, measured in results.done(MeasuredQuality)
+        if record.trial.variant == variant
     ]
 
 
 def _classes(results: Results) -> list[str]:
-    return [str(name) for name in results.plan["data"]["classes"]]
+    return results.plan.data.classes

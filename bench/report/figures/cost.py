@@ -1,4 +1,4 @@
-"""Figures of where cost is: parts of each variant, and how they grow with the input."""
+"""The figures of cost by part of the network, and of its growth with the input."""
 
 from __future__ import annotations
 
@@ -14,60 +14,59 @@ from bench.evidence.evidence import Evidence
 from bench.protocol.columns import column
 from bench.protocol.words import plural
 from bench.records.files import RecordError, read_json
+from bench.records.measured import MeasuredCost
 from bench.records.results import Results
 from bench.report.figures.axes import log_axis, most_lines, wrapped
 from bench.report.figures.figure import Figure, Look, blank, finished, part_looks
 
 SLOTS = ("backbone", "neck", "head", "shape_stream", "auxiliary", "outside")
-"""In this order wherever they occur; ``outside`` is what belongs to no slot, such as the last resize."""
+"""The parts in the order in which they are drawn; ``outside`` is what belongs to no slot, such as the last resize."""
 MOST_VARIANTS = 20
-"""That are drawn; of more, the first."""
+"""The most variants in one figure; of more, the first are drawn."""
 MOST_GROWN = 3
-"""Variants whose growth is drawn."""
+"""The most variants with growth in one figure."""
 ATTRIBUTED = ("parameters", "macs", "activation_bytes")
-"""Measured columns that are sums over parts."""
+"""The measured columns that are sums over the parts of a network."""
 GROWN = {
     "macs": ("MACs (G)", 1e-9, "MACs"),
     "saved_bytes": ("Saved for the backward pass (MiB)", 2**-20, "memory for training"),
     "time_s": ("Time (ms)", 1e3, "time"),
 }
-"""Quantity of ``bench cost`` -> axis, scale, what it is called."""
+"""Quantity of ``bench cost`` -> title of its axis, factor to the shown unit, name in titles."""
 
 
 def attribution(evidence: Evidence) -> list[Figure]:
-    """Parameters, MACs and saved activations of each variant's parts as stacked bars; one mark a variant and part."""
-    found = {name: _parts(evidence.results, name) for name in ATTRIBUTED}
-    slots = _ordered({slot for parts in found.values() for own in parts.values() for slot in own})
-    return [_stacked(evidence.labels, name, parts, part_looks(slots)) for name, parts in found.items() if parts]
+    """The figures of parameters, MACs and saved activations by part: stacked bars, one mark a variant and part."""
+    parts_of = {name: _parts(evidence.results, name) for name in ATTRIBUTED}
+    slots = _ordered({slot for parts in parts_of.values() for own in parts.values() for slot in own})
+    return [_stacked(evidence.labels, name, parts, part_looks(slots)) for name, parts in parts_of.items() if parts]
 
 
 def _parts(results: Results, name: str) -> dict[str, dict[str, float]]:
     """Variant -> part -> its share of a column, in the stored unit, zeros left out; of what was measured."""
     found = {}
-    for record in results.records:
-        if record.trial["stage"] == "cost" and record.status == "done":
-            measured = record.measured
-            own = {
-                "parameters": measured["parameters"],
-                "macs": measured["macs"],
-                "activation_bytes": (measured.get("training_memory") or {}).get("saved_bytes", {}),
-            }[name]
-            # The column leaves the auxiliary head's parameters out: it is not deployed.
-            found[str(record.trial["variant"])] = {
-                slot: float(value) for slot, value in own.items()
-                if value and not (name == "parameters" and slot == "auxiliary")
-            }  # fmt: skip
+    for record, measured in results.done(MeasuredCost):
+        own = {
+            "parameters": measured.parameters,
+            "macs": measured.macs,
+            "activation_bytes": measured.training_memory.saved_bytes if measured.training_memory else {},
+        }[name]
+        # The column leaves the auxiliary head's parameters out: it is not deployed.
+        found[record.trial.variant] = {
+            slot: value for slot, value in own.items()
+            if value and not (name == "parameters" and slot == "auxiliary")
+        }  # fmt: skip
     return {variant: found[variant] for variant in results.variants if found.get(variant)}
 
 
 def _stacked(
-    names: Mapping[str, str], name: str, parts: Mapping[str, Mapping[str, float]], seen: Mapping[str, Look]
+    names: Mapping[str, str], name: str, parts: Mapping[str, Mapping[str, float]], look_of: Mapping[str, Look]
 ) -> Figure:
     measured = column(name)
     variants = list(parts)[:MOST_VARIANTS]
     lines = most_lines(names[variant] for variant in variants)
     figure, rows = blank(measured.title, None, height=90 + (14 + 16 * lines) * len(variants)), []
-    for slot, look in seen.items():
+    for slot, look in look_of.items():
         having = [variant for variant in variants if slot in parts[variant]]
         if having:
             values = [parts[variant][slot] * measured.scale for variant in having]
@@ -98,7 +97,7 @@ def _stacked(
     )
     return finished(
         f"{name.replace('_', '-')}-by-part", f"{measured.label} by part", caption, figure, table, "bar", section="cost",
-        key=[replace(look, symbol="square") for look in seen.values()], data=data, group="by-part",
+        key=[replace(look, symbol="square") for look in look_of.values()], data=data, group="by-part",
     )  # fmt: skip
 
 
@@ -120,8 +119,9 @@ class Grown:
 
 
 def growth(evidence: Evidence) -> list[Figure]:
-    """What ``bench cost`` measured at several sizes, a line a part; one mark a part and size. Nothing where it was not
-    run, or at one size alone.
+    """The figures of the costs that ``bench cost`` measured at several sizes: a line a part, one mark a part and size.
+
+    There are none if it was not run, or at one size only.
 
     Variants that were measured with other choices than their records say are left out, and counted in the caption.
 
@@ -133,7 +133,7 @@ def growth(evidence: Evidence) -> list[Figure]:
     if results.folder is None:
         return []
     documents = _documents(results.folder / "attribution")
-    chosen = {str(r.trial["variant"]): r.choices["variant"] for r in results.records if r.choices.get("variant")}
+    chosen = {r.trial.variant: r.choices.variant for r in results.records if r.choices.variant}
     grown = [variant for variant in results.variants if variant in documents and documents[variant]["growth"]]
     variants = [each for each in grown if chosen.get(each) in (None, documents[each].get("choices", {}).get("variant"))]
     hardware = sorted({_hardware(documents[variant]) for variant in variants})
@@ -142,21 +142,21 @@ def growth(evidence: Evidence) -> list[Figure]:
         raise RecordError(f"{folder} has times of different hardware: {'; '.join(hardware)}; keep those of one")
     stale = len(grown) - len(variants)
     note = f" Left out: {plural(stale, 'variant')} measured with other choices than the records have." if stale else ""
-    found = {name: [each for v in variants for each in _grown(documents[v], name)] for name in GROWN}
+    lines_of = {name: [each for v in variants for each in _grown(documents[v], name)] for name in GROWN}
     where = f", on {hardware[0]}" if any(hardware) else ""
     notes = dict.fromkeys(GROWN, note) | {"time_s": f" Times: medians of the timed forwards{where}.{note}"}
-    return [_growth(evidence.labels, name, lines, variants, notes[name]) for name, lines in found.items() if lines]
+    return [_growth(evidence.labels, name, lines, variants, notes[name]) for name, lines in lines_of.items() if lines]
 
 
 def _documents(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Variant -> what ``bench cost`` wrote of it."""
-    found: dict[str, Mapping[str, Any]] = {}
+    """Variant -> the content of the file that ``bench cost`` wrote for it."""
+    documents: dict[str, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):
         document = _read(path)
-        if (variant := str(document["variant"])) in found:
+        if (variant := str(document["variant"])) in documents:
             raise RecordError(f"{path} is a second file of {variant}; keep one of them")
-        found[variant] = document
-    return found
+        documents[variant] = document
+    return documents
 
 
 def _hardware(document: Mapping[str, Any]) -> str:
@@ -164,21 +164,21 @@ def _hardware(document: Mapping[str, Any]) -> str:
     return str(environment.get("hardware") or environment.get("device") or "")
 
 
-def _growth(names: Mapping[str, str], name: str, found: Sequence[Grown], variants: Sequence[str], note: str) -> Figure:
+def _growth(names: Mapping[str, str], name: str, lines: Sequence[Grown], variants: Sequence[str], note: str) -> Figure:
     axis, scale, called = GROWN[name]
     drawn = variants[:MOST_GROWN]
     keys = {
         (each.variant, each.slot): (each.slot if math.isnan(each.exponent) else f"{each.slot} ∝ px^{each.exponent:.2f}")
         + (f", {names[each.variant]}" if len(drawn) > 1 else "")
-        for each in found
+        for each in lines
         if each.variant in drawn
     }
-    seen = dict(zip(keys, part_looks(keys.values()).values(), strict=True))
+    look_of = dict(zip(keys, part_looks(keys.values()).values(), strict=True))
     figure, rows = blank("Input (pixels)", axis, height=380), []
-    for each in found:
+    for each in lines:
         own = [(names[each.variant], each.slot, px, value * scale, each.exponent) for px, value in each.points]
         if each.variant in drawn:
-            look = seen[each.variant, each.slot]
+            look = look_of[each.variant, each.slot]
             figure.add_scatter(
                 x=[row[2] for row in own], y=[row[3] for row in own], mode="lines+markers", name=look.name,
                 marker=look.marker(8), line=look.line(),
@@ -195,7 +195,7 @@ def _growth(names: Mapping[str, str], name: str, found: Sequence[Grown], variant
     )
     return finished(
         f"growth-{name.replace('_', '-')}", f"Growth of {called} with the input", caption, figure, table, "point",
-        section="cost", key=seen.values(), group="growth",
+        section="cost", key=look_of.values(), group="growth",
     )  # fmt: skip
 
 

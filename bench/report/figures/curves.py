@@ -1,4 +1,4 @@
-"""Figures over training and over tolerance: learning curves, and boundary F."""
+"""The figures of training loss over iterations, and of boundary F over the tolerance."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ import re
 import pandas as pd
 
 from bench.evidence.evidence import Evidence
+from bench.evidence.stats import mean_interval
 from bench.protocol.columns import FAMILIES, column
 from bench.report.figures.axes import apart, focus, log_axis
-from bench.report.figures.classes import MOST_VARIANTS, notable, others
-from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, mean_interval
+from bench.report.figures.classes import MOST_VARIANTS, others
+from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks
 
 MOST_LINES = 60
-"""Trials that are drawn one by one; of more, a mean a variant."""
+"""The most trials with a line each; with more trials, each variant has one line, its mean."""
 MOST_POINTS = 200
-"""Of a line."""
+"""The most points of a line."""
 TOO_MANY = "The mean of each variant's seeds: {} trials are too many; every seed's curve is in its record."
 ROOM = 0.08
-"""Of the largest tolerance, for the marks at one."""
+"""The room for the marks at one tolerance, as a share of the largest tolerance."""
 
 
 def learning_curves(evidence: Evidence) -> Figure:
-    """Training loss over iterations: a line a trial, a variant's mean where there are more than :data:`MOST_LINES`."""
+    """The figure of training loss: a line a trial, or a variant if there are more than :data:`MOST_LINES` trials."""
     data = evidence.results.curves()
     trials = data.groupby(["variant", "seed"], sort=False, dropna=False).ngroups
     each_seed = trials <= MOST_LINES
     curves = data if each_seed else _means(data)
-    seen = looks(evidence)
+    look_of = looks(evidence)
     figure, rows = blank("Iteration", "Training loss", height=400), []
     for _, own in curves.groupby(["variant", "seed"], sort=False, dropna=False):
         variant, seed = str(own["variant"].iloc[0]), str(own["seed"].iloc[0])
-        look, shown = seen[variant], _thinned(own)
+        look, shown = look_of[variant], _thinned(own)
         figure.add_scatter(
             x=shown["iteration"].tolist(), y=shown["loss"].tolist(), mode="lines", name=look.name,
             line=look.line(1.4 if each_seed else 2), opacity=0.8, text=[f"seed {seed}"] * len(shown),
@@ -51,25 +52,25 @@ def learning_curves(evidence: Evidence) -> Figure:
     )
     return finished(
         "learning-curves", "Learning curves", caption, figure, table, "line", section="training",
-        key=drawn(seen, curves), data=curves[["variant", "seed", "iteration", "loss"]],
+        key=drawn(look_of, curves), data=curves[["variant", "seed", "iteration", "loss"]],
     )  # fmt: skip
 
 
 def boundary_by_tolerance(evidence: Evidence) -> list[Figure]:
-    """Boundary F over the tolerance, a line a variant; one mark a variant and tolerance. One figure a convention."""
+    """The figures of boundary F over the tolerance, one a convention; one mark a variant and tolerance."""
     return [_boundary(evidence, family) for family in ("boundary_f", "boundary_f_present")]
 
 
 def _boundary(evidence: Evidence, family: str) -> Figure:
     head = FAMILIES[family].title.replace(", {} px", "")
-    found, chosen = _by_tolerance(evidence, family), set(notable(evidence, MOST_VARIANTS))
-    seen = {variant: look for variant, look in looks(evidence).items() if variant in found and variant in chosen}
-    pixels = sorted({row[1] for own in found.values() for row in own})
+    marks_of, chosen = _by_tolerance(evidence, family), set(evidence.most_telling[:MOST_VARIANTS])
+    look_of = {variant: look for variant, look in looks(evidence).items() if variant in marks_of and variant in chosen}
+    pixels = sorted({row[1] for own in marks_of.values() for row in own})
     room = ROOM * max(pixels) if len(pixels) > 1 else 2 * ROOM
     figure = blank("Tolerance (px)", head, height=380)
-    for index, (variant, look) in enumerate(seen.items()):
-        _, x, means, lows, highs, counts = map(list, zip(*found[variant], strict=True))
-        aside = apart(index, len(seen), room)
+    for index, (variant, look) in enumerate(look_of.items()):
+        _, x, means, lows, highs, counts = map(list, zip(*marks_of[variant], strict=True))
+        aside = apart(index, len(look_of), room)
         figure.add_scatter(
             x=[each + aside for each in x], y=means, mode="lines+markers", name=look.name, marker=look.marker(8),
             line=look.line(), error_y=bars(means, lows, highs, look.colour),
@@ -78,50 +79,51 @@ def _boundary(evidence: Evidence, family: str) -> Figure:
         )  # fmt: skip
     alone = [pixels[0] - 1, pixels[0] + 1] if len(pixels) == 1 else None
     figure.update_xaxes(tickvals=pixels, rangemode="tozero", range=alone)
-    ends = [row[2:5] for variant in seen for row in found[variant]]
+    ends = [row[2:5] for variant in look_of for row in marks_of[variant]]
     axis, cut = focus(*([each[place] for each in ends] for place in range(3)))
     figure.update_yaxes(range=axis)
     heads = ["Variant", "Tolerance (px)", head, "low", "high", "n"]
-    drawn_rows, every_row = ([row for v in names for row in found[v]] for names in (seen, found))
+    drawn_rows, every_row = ([row for v in names for row in marks_of[v]] for names in (look_of, marks_of))
     definition = FAMILIES[family].definition.replace("{} px", "the tolerance")
     caption = (
         "Mean over seeds with its Student-t 95 % interval, variants side by side at every tolerance. "
-        f"{definition}{cut}{others(len(found) - len(seen))}"
+        f"{definition}{cut}{others(len(marks_of) - len(look_of))}"
     )
     convention = "images with the class" if family.endswith("present") else "all images"
     return finished(
         family.replace("_", "-"), f"Boundary F by tolerance, {convention}", caption, figure,
-        pd.DataFrame(drawn_rows, columns=heads), "point", section="classes", key=seen.values(),
+        pd.DataFrame(drawn_rows, columns=heads), "point", section="classes", key=look_of.values(),
         data=pd.DataFrame(every_row, columns=heads), group="boundary",
     )  # fmt: skip
 
 
-Row = tuple[str, int, float, float, float, int]
+Mark = tuple[str, int, float, float, float, int]
+"""Label, tolerance in pixels, mean over seeds, low and high end of its interval, and number of seeds."""
 
 
-def _by_tolerance(evidence: Evidence, family: str) -> dict[str, list[Row]]:
-    """Variant -> label, tolerance, mean over seeds, low and high end of its interval, number of seeds."""
+def _by_tolerance(evidence: Evidence, family: str) -> dict[str, list[Mark]]:
+    """Variant -> its marks, one a tolerance."""
     results, names = evidence.results, evidence.labels
     measured = set(results.frame().dropna(axis="columns", how="all").columns)
     pixels = sorted(int(name[len(family) + 1 : -2]) for name in measured if re.fullmatch(rf"{family}_[1-9]\d*px", name))
-    found = {variant: list[Row]() for variant in results.variants}
+    marks_of = {variant: list[Mark]() for variant in results.variants}
     for tolerance in pixels:
         name = f"{family}_{tolerance}px"
         for variant, own in results.scores(name).items():
             mean, low, high = mean_interval(value * column(name).scale for value in own.values())
-            found[variant].append((names[variant], tolerance, mean, low, high, len(own)))
-    return {variant: rows for variant, rows in found.items() if rows}
+            marks_of[variant].append((names[variant], tolerance, mean, low, high, len(own)))
+    return {variant: rows for variant, rows in marks_of.items() if rows}
 
 
 def _means(curves: pd.DataFrame) -> pd.DataFrame:
-    """Each variant's mean loss at every recorded iteration; ``seed`` says of how many."""
+    """The mean loss of each variant at every recorded iteration; the column ``seed`` says over how many seeds."""
     seeds = curves.groupby("variant", sort=False)["seed"].nunique()
     means = curves.groupby(["variant", "iteration"], sort=False)["loss"].mean().reset_index()
     return means.assign(seed=means["variant"].map(lambda variant: f"mean of {seeds[variant]}"))
 
 
 def _thinned(own: pd.DataFrame) -> pd.DataFrame:
-    """At most :data:`MOST_POINTS` rows at equal distances, the last one among them."""
+    """At most :data:`MOST_POINTS` rows at equal distances, with the last row among them."""
     stride = -(-len(own) // MOST_POINTS)
     return own.iloc[(len(own) - 1) % stride :: stride]
 

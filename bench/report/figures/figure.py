@@ -1,4 +1,4 @@
-"""What all figures share: a plotly figure with the table of what it draws, the looks of variants, intervals, marks.
+"""What all figures share: the class Figure, the looks of variants, error bars and the count of marks.
 
 One colour a variant across a whole page. Text from a study is escaped, for plotly reads labels as HTML. Figures are
 drawn for light and dark pages alike: every colour has a contrast of 3 to 1 at least with both.
@@ -15,32 +15,31 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
-from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 
 BASELINE_COLOUR = "#777777"
 COLOURS = ("#4466DD", "#DD7700", "#449955", "#AA3399", "#3399DD", "#CC0022", "#8811FF")
-"""Of variants: the seven that, with the baseline's grey, lie furthest apart (24 in CIELAB) as deuteranopes and
-protanopes see them (Machado et al., 2009), of those with a contrast of 3 to 1 on white and on the page's dark paper."""
+"""The colours of variants: the seven that, with the baseline's grey, lie furthest apart (24 in CIELAB) as deuteranopes
+and protanopes see them (Machado et al., 2009), of those with a contrast of 3 to 1 on white and on dark paper."""
 SLOT_COLOURS = ("#5588FF", "#DD7700", "#0099CC", "#CC1133", "#885577", "#889977", "#5544FF")
-"""Of parts of a network and of levels: chosen as :data:`COLOURS` are, and never in one figure with them."""
+"""The colours of parts of a network and of levels, chosen as :data:`COLOURS` are; no figure has both kinds."""
 RULE = "rgba(128,128,128,0.3)"
-"""Of grids and guides, on either paper."""
+"""The colour of grids and guides, on light and dark paper."""
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "hexagon")
 GLYPHS = dict(zip(SYMBOLS, "●◆■▲✚✖★⬢", strict=True))
-"""The symbols in text, for a legend beside the figure: plotly's own would take a small figure's place."""
+"""The symbols as characters, for a legend beside the figure: plotly's own legend would fill a small figure."""
 DASHES = {"solid": "", "dash": "9", "dot": "3", "dashdot": "9 3 3 3", "longdash": "15", "longdashdot": "15 6 3 6"}
-"""Of lines: plotly's name -> SVG's pattern, as plotly draws it on lines of up to 3 pixels."""
+"""Plotly's name of a dash -> the same pattern in SVG, for lines of up to 3 pixels."""
 
 Mark = Literal["point", "line", "bar", "cell"]
 Section = Literal["", "speed", "effects", "cost", "classes", "training", "outcomes"]
 DIGITS = 6
-"""Significant ones of what is drawn; tables and files have all."""
+"""The significant digits of drawn numbers; tables and files have all digits."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What a page shows: the drawing and its data.
+    """A drawing with its caption and its data.
 
     Attributes:
         name: of its CSV and its place on the page.
@@ -67,7 +66,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Look:
-    """How a variant looks in every figure; ``label`` as it is, ``name`` as plotly is to be given it."""
+    """The look of a variant in every figure; ``label`` is plain text, ``name`` the same text escaped for plotly."""
 
     label: str
     colour: str
@@ -97,14 +96,14 @@ def looks(evidence: Evidence) -> dict[str, Look]:
     """Variant -> its look: neighbours differ in colour, symbol and dash, and no two among 42 are alike in all."""
     results, names = evidence.results, evidence.labels
     others = [variant for variant in results.variants if variant != results.baseline]
-    found = {results.baseline: Look(names.get(results.baseline, "baseline"), BASELINE_COLOUR, "circle", "solid")}
+    look_of = {results.baseline: Look(names.get(results.baseline, "baseline"), BASELINE_COLOUR, "circle", "solid")}
     for index, variant in enumerate(others, start=1):
-        found[variant] = _look(names[variant], COLOURS[(index - 1) % len(COLOURS)], index)
-    return found
+        look_of[variant] = _look(names[variant], COLOURS[(index - 1) % len(COLOURS)], index)
+    return look_of
 
 
 def part_looks(names: Iterable[str]) -> dict[str, Look]:
-    """Name of a slot or a level -> its look."""
+    """The name of a part or a level -> its look."""
     return {name: _look(name, SLOT_COLOURS[index % len(SLOT_COLOURS)], index) for index, name in enumerate(names)}
 
 
@@ -112,20 +111,14 @@ def _look(label: str, colour: str, index: int) -> Look:
     return Look(label, colour, SYMBOLS[index % len(SYMBOLS)], list(DASHES)[index % len(DASHES)])
 
 
-def drawn(seen: Mapping[str, Look], rows: pd.DataFrame) -> list[Look]:
+def drawn(look_of: Mapping[str, Look], rows: pd.DataFrame) -> list[Look]:
     """The looks of the variants that a figure has rows of, in the study's order."""
-    there = set(rows["variant"].unique())
-    return [look for variant, look in seen.items() if variant in there]
-
-
-def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
-    """Mean and its Student-t 95 % interval; NaN where there are too few."""
-    found = stats.effect(list(values))
-    return found.delta, found.low, found.high
+    with_rows = set(rows["variant"].unique())
+    return [look for variant, look in look_of.items() if variant in with_rows]
 
 
 def bars(middle: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> dict[str, Any] | None:
-    """Error bars of intervals around what is drawn, or ``None`` where none is known."""
+    """The error bars of intervals around drawn values; ``None`` if no interval is known."""
     if all(math.isnan(value) for value in low):
         return None
     up = [end - value for value, end in zip(middle, high, strict=True)]
@@ -137,12 +130,12 @@ def bars(middle: Sequence[float], low: Sequence[float], high: Sequence[float], c
 
 
 def text(value: object) -> str:
-    """Text from outside as plotly shows it, tags and entities included."""
+    """Text escaped for plotly, so that tags and entities in it are shown as they are."""
     return html.escape(str(value), quote=False)
 
 
 def blank(x_title: str, y_title: str | None, *, height: int) -> go.Figure:
-    """An empty figure; colours of paper, text and grid are the page's, which knows light from dark."""
+    """An empty figure. It is transparent: the page gives it the colours of light or dark paper."""
     figure = go.Figure()
     figure.update_layout(
         template="none", height=height, margin={"l": 10, "r": 18, "t": 10, "b": 10}, hovermode="closest",
@@ -191,15 +184,15 @@ _MARKS = {
 
 
 def in_sentence(label: str) -> str:
-    """``latency``, but ``MACs``."""
+    """A label inside a sentence: ``latency``, but ``MACs``."""
     return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
 def _round(trace: Any) -> None:
-    """Numbers of a trace to :data:`DIGITS`: they are drawn, and a page holds thousands."""
-    found = trace.to_plotly_json()  # to ask the trace itself for each of them takes three times as long
-    owners: list[tuple[Any, Any, tuple[str, ...]]] = [(trace, found, ("x", "y", "z"))]
-    owners += [(trace[bar], found[bar], ("array", "arrayminus")) for bar in ("error_x", "error_y") if bar in found]
+    """Round the numbers of a trace to :data:`DIGITS` digits: a page holds thousands that are only drawn."""
+    content = trace.to_plotly_json()  # to ask the trace itself for each of them takes three times as long
+    owners: list[tuple[Any, Any, tuple[str, ...]]] = [(trace, content, ("x", "y", "z"))]
+    owners += [(trace[bar], content[bar], ("array", "arrayminus")) for bar in ("error_x", "error_y") if bar in content]
     for owner, values, names in owners:
         for name in names:
             if values.get(name) is not None:

@@ -20,7 +20,7 @@ WIDTH = 800
 INK, GRID = "#1b1f24", "#dfe3e8"
 TITLE_PX, AXIS_PX, LEGEND_ROW_PX, LEGEND_ENTRY_PX, CHARACTER_PX = 46, 24, 20, 50, 7
 PNG_SCALE = 3
-"""Pixels of a PNG for each of the figure's: 300 an inch at 8 inches."""
+"""The pixels of a PNG for each pixel of the figure: 300 an inch for a width of 8 inches."""
 WITHOUT = (
     "figures as files need kaleido (pip install 'segbench[static]') and Chrome or Chromium: install one with your "
     "system's packages or by kaleido_get_chrome, and name it in BROWSER_PATH if it is not found; the page needs neither"
@@ -100,7 +100,7 @@ def for_paper(figure: Figure) -> go.Figure:
 
 
 def _legend_entry(look: Look, mark: str) -> Any:
-    """A trace without a point: all that it draws is its line of the legend."""
+    """A trace without points, which only draws an entry of the legend."""
     mode = {"line": "lines", "point": "markers"}.get(mark, "markers")
     symbol = look.symbol if mark == "point" else "square"
     return go.Scatter(

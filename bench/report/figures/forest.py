@@ -14,16 +14,16 @@ from bench.report.figures.axes import lines_of, wrapped
 from bench.report.figures.figure import BASELINE_COLOUR, Figure, Look, bars, blank, finished, looks, text
 
 MOST_COMPARISONS = 40
-"""That are drawn; of more, what is resolved, then effects on average, then the largest."""
+"""The most comparisons that are drawn: resolved ones first, then effects on average, then the largest differences."""
 MOST_DOTS = 400
-"""Of seeds in the forest; with more, means alone are drawn."""
+"""The most dots, one a seed, in the figure; with more, only the means are drawn."""
 LINE_PX, ROOM_PX, DOTS_PX = 16, 24, 9
-"""Of a label's line, of the room between two rows of the forest, and from a mean down to its seeds."""
+"""The pixels of a line of a label, of the room between two rows, and from a mean down to its seeds."""
 
 
 def forest(evidence: Evidence) -> Figure:
-    """Δ mIoU of every comparison that has a seed, with its interval and a dot a seed; one mark each."""
-    scale, seen = column(JUDGED).scale, looks(evidence)
+    """The figure of the difference in mIoU of every comparison that has a seed: one mark each, with its interval."""
+    scale, look_of = column(JUDGED).scale, looks(evidence)
     effects = evidence.effects
     effects = effects.assign(seeds=pd.Series(evidence.differences, index=effects.index, dtype=object))
     known = effects[effects["n"] >= 1]
@@ -33,7 +33,7 @@ def forest(evidence: Evidence) -> Figure:
     places = [sum(heights[:index]) + height / 2 for index, height in enumerate(heights)]
     figure = blank(column(JUDGED).difference_title, None, height=80 + max(40, sum(heights)))
     for row, place in zip(shown.to_dict("records"), places, strict=True):
-        look = seen.get(str(row["variant"]), AVERAGE)
+        look = look_of.get(str(row["variant"]), AVERAGE)
         if dots:
             values = [value * scale for value in row["seeds"].values()]
             figure.add_scatter(
@@ -64,11 +64,11 @@ def forest(evidence: Evidence) -> Figure:
 
 _HOVER = "%{fullData.name}: %{x:+.2f}<extra>%{text}</extra>"
 AVERAGE = Look("", BASELINE_COLOUR, "diamond", "solid")
-"""What is no single variant's difference."""
+"""The look of a comparison that is not of a single variant."""
 
 
 def _most_telling(known: pd.DataFrame) -> pd.DataFrame:
-    """At most :data:`MOST_COMPARISONS` of the comparisons, in their order."""
+    """The comparisons that are drawn, at most :data:`MOST_COMPARISONS`, in their order."""
     rank = pd.DataFrame(
         {
             "open": known["verdict"] == "not resolved",
@@ -81,7 +81,7 @@ def _most_telling(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def _drawn_effects(effects: pd.DataFrame, *, dots: bool) -> pd.DataFrame:
-    """A row a mean and, with dots, a row a seed, in the shown unit."""
+    """A table with a row a mean and, if dots are drawn, a row a seed; in the shown unit."""
     scale, rows = column(JUDGED).scale, []
     for row in effects.to_dict("records"):
         delta, low, high = (float(row[end]) * scale for end in ("delta", "low", "high"))
@@ -96,7 +96,7 @@ def _drawn_effects(effects: pd.DataFrame, *, dots: bool) -> pd.DataFrame:
 
 
 def _forest_caption(dots: bool, shown: int, known: int, planned: int) -> str:
-    """What is drawn, and how many comparisons are not."""
+    """The caption: what is drawn, and how many comparisons are not."""
     seeds = "small dots: one seed each" if dots else "seeds are in the file alone, they are too many to draw"
     some = (
         f" {shown} of {known} comparisons: what is resolved, then averages, then the largest." if shown < known else ""

@@ -1,64 +1,63 @@
-"""Figures of how factors act together."""
+"""The figures of how two factors act together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import combinations, product
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import pandas as pd
 
+from bench.evidence.effects import mean_by_seed
 from bench.evidence.evidence import Evidence
+from bench.evidence.stats import mean_interval
 from bench.protocol.columns import JUDGED, column, level_key
 from bench.protocol.words import plural
 from bench.records.results import Results
 from bench.report.figures.axes import focus, tick
-from bench.report.figures.figure import Figure, bars, blank, finished, mean_interval, part_looks, text
+from bench.report.figures.figure import Figure, bars, blank, finished, part_looks, text
 
 
 def interactions(evidence: Evidence, name: str = JUDGED) -> list[Figure]:
-    """For each pair of factors, the mean at every level of one, a line a level of the other; one mark a pair of levels.
+    """One figure a pair of factors: the mean score over the levels of one, with a line a level of the other.
 
     Drawn where every pair of levels is planned in one setting of the other factors at least; the mean is over all such
     settings, seed by seed, and its interval over seeds.
     """
-    results, found = evidence.results, []
+    results, figures = evidence.results, []
     scores = results.scores(name)
     for number, (first, second) in enumerate(combinations(results.factors, 2), start=1):
-        squares = _squares(evidence, first, second)
+        squares = evidence.squares(first, second)
         if squares:
-            found.append(_interaction(results, name, (first, second), squares, scores, number))
-    return found
-
-
-Pair = tuple[str, str]
+            figures.append(_interaction(results, name, (first, second), squares, scores, number))
+    return figures
 
 
 def _interaction(
     results: Results,
     name: str,
-    factors: Pair,
-    squares: Mapping[Pair, list[str]],
+    factors: tuple[str, str],
+    squares: Mapping[tuple[str, str], Sequence[str]],
     scores: Mapping[str, Mapping[int, float]],
     number: int,
 ) -> Figure:
     first, second = factors
     measured = column(name)
     levels = [str(level) for level in results.factors[second]]
-    seen = part_looks(f"{second}={level}" for level in levels)
+    look_of = part_looks(f"{second}={level}" for level in levels)
     figure, rows = blank(text(first), measured.title, height=340), []
-    for index, (level, look) in enumerate(zip(levels, seen.values(), strict=True)):
+    for index, (level, look) in enumerate(zip(levels, look_of.values(), strict=True)):
         own = []
         for at, other in enumerate(map(str, results.factors[first])):
-            values = _per_seed(squares[other, level], scores)
+            values = mean_by_seed(squares[other, level], scores)
             if values:
                 mean, low, high = (each * measured.scale for each in mean_interval(values))
                 # Apart from each other, so that one interval does not hide the next.
                 own.append((at + 0.06 * (index - (len(levels) - 1) / 2), other, mean, low, high, len(values)))
-        x, there, means, lows, highs, counts = map(list, zip(*own, strict=True)) if own else [[]] * 6
+        x, levels_drawn, means, lows, highs, counts = map(list, zip(*own, strict=True)) if own else [[]] * 6
         figure.add_scatter(
             x=x, y=means, mode="lines+markers", name=text(look.label), marker=look.marker(9), line=look.line(2),
             error_y=bars(means, lows, highs, look.colour),
-            text=[f"{text(each)}, n = {n}" for each, n in zip(there, counts, strict=True)],
+            text=[f"{text(each)}, n = {n}" for each, n in zip(levels_drawn, counts, strict=True)],
             hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
         rows += [(each[1], level, *each[2:]) for each in own]
@@ -78,26 +77,6 @@ def _interaction(
     )
     title = f"{first} × {second}"
     return finished(
-        f"interaction-{number}", title, caption, figure, table, "point", section="effects", key=seen.values(),
+        f"interaction-{number}", title, caption, figure, table, "point", section="effects", key=look_of.values(),
         group="interactions",
     )  # fmt: skip
-
-
-def _squares(evidence: Evidence, first: str, second: str) -> dict[Pair, list[str]]:
-    """Pair of levels -> its variants, one a setting of the other factors for which all pairs are planned."""
-    results, levels = evidence.results, evidence.levels
-    planned = results.planned("quality")
-    settings: dict[tuple[str, ...], dict[Pair, str]] = {}
-    for variant in planned:
-        own = levels[variant]
-        others = tuple(own[factor] for factor in results.factors if factor not in (first, second))
-        settings.setdefault(others, {})[own[first], own[second]] = variant
-    pairs = list(product(map(str, results.factors[first]), map(str, results.factors[second])))
-    complete = [variants for variants in settings.values() if set(variants) == set(pairs)]
-    return {pair: [variants[pair] for variants in complete] for pair in pairs} if complete else {}
-
-
-def _per_seed(variants: list[str], scores: Mapping[str, Mapping[int, float]]) -> list[float]:
-    """The mean over variants in every seed that all of them have."""
-    sides = [scores.get(variant, {}) for variant in variants]
-    return [sum(side[seed] for side in sides) / len(sides) for seed in sorted(set.intersection(*map(set, sides)))]

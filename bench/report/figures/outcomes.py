@@ -1,4 +1,4 @@
-"""A figure of what came of every planned trial, a letter and a colour each."""
+"""The figure of the outcome of every planned trial, each outcome with its letter and colour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.report.figures.axes import most_lines, wrapped
 from bench.report.figures.figure import Figure, Look, blank, finished, text
 
 MOST_VARIANTS = 60
-"""That are drawn; of more, those with the most trials that are not done."""
+"""The most variants that are drawn; of more, those with the most trials that are not done."""
 LOOKS = {
     "done": ("✓", "#449955"), "excluded": ("E", "#885577"), "missing": ("–", "#777777"), "failed": ("F", "#CC0022"),
     "out_of_memory": ("M", "#DD7700"), "diverged": ("V", "#AA3399"), "timed_out": ("T", "#3399DD"),
@@ -20,13 +20,13 @@ LOOKS = {
 }  # fmt: skip
 """Outcome -> its letter and colour."""
 MOST_LETTERED = 24
-"""Columns whose cells all have room for a letter; of more, what is not done has one."""
+"""The most columns in which every field has a letter; with more, only trials that are not done have one."""
 QUIET, LOUD = 0.2, 0.6
-"""Opacity of what is done, and of the rest, on which the page's ink keeps a contrast of 4.5 to 1."""
+"""The opacity of trials that are done, and of the others, on which the page's ink keeps a contrast of 4.5 to 1."""
 
 
 def outcome_grid(evidence: Evidence) -> Figure:
-    """Variants against stages and seeds, one mark a trial; an excluded variant has one in every column of its stage."""
+    """The figure of variants by stages and seeds, one mark a trial; an excluded variant has one in all its columns."""
     planned_trials, names = trials(evidence), evidence.labels
     data = planned_trials if evidence.results.records else planned_trials.head(0)
     open_trials = data[data["outcome"] != "done"]["variant"].value_counts()
@@ -87,7 +87,7 @@ def trials(evidence: Evidence) -> pd.DataFrame:
     results = evidence.results
     frame, rows = results.frame(), []
     for variant, stage, seed, outcome in frame[["variant", "stage", "seed", "status"]].itertuples(index=False):
-        seeds = results.plan["seeds"] if pd.isna(seed) and stage == "quality" else [seed]
+        seeds = results.plan.seeds if pd.isna(seed) and stage == "quality" else [seed]
         names = [stage if pd.isna(each) else f"{stage} {int(each)}" for each in seeds]
         rows += [(variant, name, outcome) for name in names]
     for row in evidence.speedups.to_dict("records"):
@@ -98,7 +98,7 @@ def trials(evidence: Evidence) -> pd.DataFrame:
 
 
 def _scale(codes: list[str]) -> list[list[float | str]]:
-    """A step of colour a code."""
+    """The colour scale: a step for each code."""
     edges = [(index / len(codes), (index + 1) / len(codes)) for index in range(len(codes))]
     return [[edge, _faint(code)] for code, both in zip(codes, edges, strict=True) for edge in both]
 

@@ -1,4 +1,4 @@
-"""Figures of speed-ups: a ratio and its interval over input sizes, and where it crosses 1."""
+"""The figures of speed-ups: the ratio of times over the size of the input, and where it crosses 1."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.ranks import Ratio
 from bench.report.figures.axes import apart
 from bench.report.figures.figure import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
-from bench.report.tables.speed import _kind, _setting
+from bench.report.tables.speed import kind_of
 
 ROOM = 0.06
-"""Of a figure's width, for the marks of one size."""
+"""The share of a figure's width in which the marks of one size stand."""
 
 
 KIND = ("batch", "precision", "mode", "phase")
-"""What the lines of one figure have in common."""
+"""The parts of a setting that the lines of one figure have in common."""
 
 
 def figures(evidence: Evidence) -> list[Figure]:
-    """The ratio against the pixels of the input, with its interval, and where it crosses 1: one a kind of setting."""
+    """One figure a kind of setting: the ratio over the pixels of the input, and where it crosses 1."""
     known = evidence.speedups.dropna(subset=["low", "high"])
     known = known.assign(pixels=(known["height"] * known["width"]).astype(int))
     kinds = [own for _, own in known.groupby(list(KIND), sort=False)]
@@ -35,7 +35,7 @@ def figures(evidence: Evidence) -> list[Figure]:
             evidence,
             own,
             f"speed-ups-{number}",
-            f"Speed-up by input size: {_kind(own.iloc[0].to_dict())}",
+            f"Speed-up by input size: {kind_of(own.iloc[0].to_dict())}",
             group="speed-ups",
         )
         for number, own in enumerate(kinds, start=1)
@@ -43,12 +43,12 @@ def figures(evidence: Evidence) -> list[Figure]:
 
 
 def _figure(evidence: Evidence, known: pd.DataFrame, name: str, title: str, group: str = "") -> Figure:
-    drawing, rows, seen = blank("Input (pixels)", "Times as fast", height=420), [], looks(evidence)
+    drawing, rows, look_of = blank("Input (pixels)", "Times as fast", height=420), [], looks(evidence)
     lines = list(known.sort_values("pixels").groupby("variant", sort=False))
     room = ROOM * math.log(known["pixels"].max() / known["pixels"].min()) if len(known) else 0.0
     for index, (variant, own) in enumerate(lines):
-        look, aside = seen[str(variant)], math.exp(apart(index, len(lines), room))
-        names = [_setting(row).name for row in own.to_dict("records")]
+        look, aside = look_of[str(variant)], math.exp(apart(index, len(lines), room))
+        names = [speedups.setting_of(row).name for row in own.to_dict("records")]
         ratios, lows, highs = (own[column].tolist() for column in ("ratio", "low", "high"))
         drawing.add_scatter(
             x=[pixels * aside for pixels in own["pixels"]], y=ratios, mode="lines+markers", name=look.name,
@@ -75,7 +75,7 @@ def _figure(evidence: Evidence, known: pd.DataFrame, name: str, title: str, grou
         "by straight lines between the sizes measured; along the line at 1 the interval of that place, dotted where it "
         "goes on beyond these sizes. Marks of one size stand side by side."
     )
-    key = drawn(seen, known)
+    key = drawn(look_of, known)
     return finished(name, title, caption, drawing, table, "point", section="speed", key=key, group=group)
 
 
@@ -84,7 +84,7 @@ def _ratio(row: Mapping[Any, Any]) -> Ratio:
 
 
 def _mark_crossing(drawing: Any, crossing: speedups.Crossing, look: Look, edges: tuple[int, int]) -> None:
-    """A dotted line up from 1 with the size beside it, and a bar along 1 to both ends of the interval."""
+    """Mark a crossing: a dotted upright line with the size beside it, and a bar along 1 over its interval."""
     for end, edge in zip((crossing.low, crossing.high), edges, strict=True):
         beyond = math.isnan(end)
         drawing.add_scatter(

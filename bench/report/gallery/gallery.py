@@ -84,7 +84,7 @@ def pictures(folder: Path, evidence: Evidence) -> Gallery | None:
             rows += [(_row(effect, results, shown, each), each.stride) for each in found]
     if not pairs:
         return None
-    names = [str(name) for name in results.plan["data"]["classes"]]
+    names = results.plan.data.classes
     return Gallery(
         pairs=pairs,
         pictures=pool.uris,
@@ -102,12 +102,12 @@ def pictures(folder: Path, evidence: Evidence) -> Gallery | None:
 def _compared(folder: Path, evidence: Evidence) -> Sequence[tuple[Mapping[Any, Any], Shown]]:
     """Variants against the baseline that have pictures: what was resolved first, then by the size of the difference."""
     results, effects = evidence.results, evidence.effects
-    if "quality" not in results.plan["stages"]:
+    if "quality" not in results.plan.stages:
         return []
     judged = effects[(effects["kind"] == "variant") & (effects["n"] >= 1)].to_dict("records")
     judged.sort(key=lambda row: (row["verdict"] not in ("better", "worse"), -abs(row["delta"])))
     trials, names = sides(folder, results), evidence.labels
-    base, classes = trials.get(results.baseline, {}), len(results.plan["data"]["classes"])
+    base, classes = trials.get(results.baseline, {}), len(results.plan.data.classes)
     found = []
     for row in judged:
         mine = trials.get(str(row["variant"]), {})

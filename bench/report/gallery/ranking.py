@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.evidence.images import read_image_scores
+from bench.records.measured import MeasuredQuality
 from bench.records.pictures import read_names
 from bench.records.record import Record
 from bench.records.results import Results
@@ -116,9 +117,9 @@ def sides(folder: Path, results: Results) -> dict[str, dict[int, Side]]:
     """
     found: dict[str, dict[int, Side]] = {}
     for record in results.records:
-        side = _side(folder, record, len(results.plan["data"]["classes"]))
-        if side is not None:
-            found.setdefault(str(record.trial["variant"]), {})[int(record.trial["seed"])] = side
+        side = _side(folder, record, len(results.plan.data.classes))
+        if side is not None and record.trial.seed is not None:
+            found.setdefault(record.trial.variant, {})[record.trial.seed] = side
     return found
 
 
@@ -153,12 +154,12 @@ def _archives(one: Side, other: Side) -> Archives | None:
 
 def _side(folder: Path, record: Record, classes: int) -> Side | None:
     measured = record.measured
-    if record.trial["stage"] != "quality" or "artifact" not in measured:
+    if not isinstance(measured, MeasuredQuality):
         return None
-    path = folder / measured["artifact"]
+    path = folder / measured.artifact
     if not path.is_file():
         return None
     scores = read_image_scores(path, classes)
-    kept = {name: folder / where for name, where in measured.get("pictures", {}).items()}
+    kept = {name: folder / where for name, where in measured.pictures.items()}
     there = {"predictions", "images"} <= set(kept) and all(each.is_file() for each in kept.values())
     return Side(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)

@@ -14,7 +14,6 @@ from bench.evidence.contrasts import ASKED, Contrast
 from bench.evidence.effects import Resolution
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.setting import Setting
 from bench.protocol.words import plural, tally, verdict
 from bench.records.results import Results
 from bench.report.page.views import addresses
@@ -85,10 +84,10 @@ def findings(evidence: Evidence) -> list[Finding]:
         for row, place, contrast in rows
         if int(row["n"]) >= 1
     ]
-    if not found and "quality" in results.plan["stages"]:
+    if not found and "quality" in results.plan.stages:
         said = "No variant has been trained with a seed that the baseline has too: nothing to compare yet."
         found = [_one(said, OUTCOMES, "outcomes")]
-    if "quality" not in results.plan["stages"]:
+    if "quality" not in results.plan.stages:
         base = costs.get(results.baseline, {})
         found = [
             _one(f"{names[each]}: {said} against the baseline.", places[each], "cost")
@@ -129,7 +128,7 @@ def _comparison(
     evidence: Evidence,
     contrast: Contrast,
 ) -> Finding:
-    sentences = [Sentence(_effect(row, evidence.results.plan.get("margin")), f"#{place}", "effect")]
+    sentences = [Sentence(_effect(row, evidence.results.plan.margin), f"#{place}", "effect")]
     if row["kind"] != "interaction" and (
         said := _cost_of([(costs[one], costs[other]) for one, other in contrast.pairs])
     ):
@@ -167,15 +166,11 @@ def _cost_of(pairs: Sequence[tuple[Mapping[Any, Any], Mapping[Any, Any]]]) -> st
     """
     parts = []
     for name in ("macs", "latency_s", "peak_bytes"):
-        ratios = [_over(one[f"{name}_ratio"], other[f"{name}_ratio"]) for one, other in pairs]
+        ratios = [stats.quotient(one[f"{name}_ratio"], other[f"{name}_ratio"]) for one, other in pairs]
         if ratios and not any(map(math.isnan, ratios)):
             span = " to ".join(dict.fromkeys(f"{each:.2f}" for each in (min(ratios), max(ratios))))
             parts.append(f"{span}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{IN_WORDS[name]}")
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else ""
-
-
-def _over(one: float, other: float) -> float:
-    return one / other if other else math.nan
 
 
 def _runs(costs: Mapping[str, Mapping[Any, Any]]) -> Finding | None:
@@ -230,7 +225,7 @@ WORDS = {"better": "faster", "worse": "slower", "not resolved": "not resolved"}
 
 def speed_findings(evidence: Evidence) -> list[Finding]:
     """Which side is faster, by how much, at which inputs; a timing that was not alone is in none of them."""
-    if "speed" not in evidence.results.plan["stages"]:
+    if "speed" not in evidence.results.plan.stages:
         return []
     known, names = evidence.speedups.dropna(subset=["ratio"]), evidence.labels
     groups = known.groupby(["variant", "against", *speedups.SETTING[2:]], sort=False)
@@ -254,7 +249,7 @@ def _finding(name: str, against: str, own: pd.DataFrame) -> Finding:
 
 def _at(rows: Sequence[Mapping[Any, Any]]) -> str:
     """``at 256x256 (1.20 × [1.10, 1.30]) and at …``, then why they are not resolved, where there is more to say."""
-    places = [f"at {_setting(row).name} ({_times(row)})" for row in rows]
+    places = [f"at {speedups.setting_of(row).name} ({_times(row)})" for row in rows]
     reasons = dict.fromkeys(str(row["verdict_reason"]) for row in rows if row["verdict_reason"])
     listed = ", ".join(places[:-1]) + (" and " if len(places) > 1 else "") + places[-1]
     return ": ".join([listed, *([", ".join(reasons)] if reasons else [])])
@@ -263,7 +258,3 @@ def _at(rows: Sequence[Mapping[Any, Any]]) -> str:
 def _times(row: Mapping[Any, Any]) -> str:
     bounds = "" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
     return ", ".join([f"{row['ratio']:.2f} ×{bounds}", *doubts(row)])
-
-
-def _setting(row: Mapping[Any, Any]) -> Setting:
-    return Setting(**{name: row[name] for name in speedups.SETTING})

@@ -12,7 +12,8 @@ import pandas as pd
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import plural, tally
+from bench.protocol.words import plural, size, tally
+from bench.records.measured import MeasuredCost, MeasuredQuality, MeasuredSpeed
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.report.tables import protocol
@@ -46,13 +47,13 @@ def as_latex(said: str) -> str:
 
 
 def _data(results: Results) -> Iterable[str]:
-    data, quality = results.plan["data"], _done(results, "quality")
-    classes = f"{len(data['classes'])} classes" if len(data["classes"]) != 1 else "1 class"
-    fingerprint = f", fingerprint {str(data['fingerprint'])[:12]}" if data.get("fingerprint") else ""
-    yield f"Data set: {data['name']}, {classes}{fingerprint}."
-    for split, images in Counter((each["split"], each["images"]) for each in quality):
+    data, quality = results.plan.data, results.done(MeasuredQuality)
+    classes = f"{len(data.classes)} classes" if len(data.classes) != 1 else "1 class"
+    fingerprint = f", fingerprint {data.fingerprint[:12]}" if data.fingerprint else ""
+    yield f"Data set: {data.name}, {classes}{fingerprint}."
+    for split, images in Counter((measured.split, measured.images) for _, measured in quality):
         yield f"Quality was measured on the {plural(images, 'image')} of its {split} split."
-    reported = results.plan["recipe"].get("reported")
+    reported = results.plan.recipe.get("reported")
     if reported and _trains(results):
         yield f"Scores are those of the {reported}."
 
@@ -77,7 +78,7 @@ TRAINING = {
 def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     if not _trains(results):
         return
-    recipe = results.plan["recipe"]
+    recipe = results.plan.recipe
     asked = {name: text for name, text in TRAINING.items() if recipe.get(name) is not None}
     said = [
         text.format(_value(name, recipe[name])) for name, text in asked.items() if not _changes_nothing(name, recipe)
@@ -97,14 +98,14 @@ def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
 
 def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     """The fields in which a variant was trained otherwise than the study's recipe says."""
-    recipe = results.plan["recipe"]
+    recipe = results.plan.recipe
     differing: dict[str, dict[str, None]] = {}
     for record in results.records:
-        if record.trial["stage"] != "quality":
+        if record.trial.stage != "quality":
             continue
-        for name, value in record.choices.get("recipe", {}).items():
+        for name, value in record.choices.recipe.items():
             if name in recipe and recipe[name] != value:
-                differing.setdefault(f"{name} {_value(name, value)}", {})[names[record.trial["variant"]]] = None
+                differing.setdefault(f"{name} {_value(name, value)}", {})[names[record.trial.variant]] = None
     for what, variants in differing.items():
         yield f"Other than that, {_some(list(variants))} had {what}."
 
@@ -112,18 +113,18 @@ def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[
 def _design(results: Results) -> Iterable[str]:
     plan, trials = results.plan, results.trials()
     factors = "; ".join(f"{name} ({', '.join(map(str, levels))})" for name, levels in results.factors.items())
-    design = f"{str(plan['design']).replace('_', ' ')} design" if plan.get("design") else "design"
+    design = f"{plan.design.replace('_', ' ')} design" if plan.design else "design"
     over = f" over {factors}" if factors else ""
     yield f"Design: {design}{over}, {plural(len(results.variants), 'variant')}, baseline {results.baseline}."
-    if plan["seeds"] and _trains(results):
-        yield f"Seeds: {', '.join(map(str, plan['seeds']))}."
-    if plan.get("size"):
-        yield f"The study was run at its size “{plan['size']}”."
-    for stage in plan["stages"]:
+    if plan.seeds and _trains(results):
+        yield f"Seeds: {', '.join(map(str, plan.seeds))}."
+    if plan.size:
+        yield f"The study was run at its size “{plan.size}”."
+    for stage in plan.stages:
         own = trials[(trials["stage"] == stage) & (trials["status"] != "excluded")]["status"]
         if len(own):
             yield f"Of {plural(len(own), f'planned {stage} trial')}: {tally(own)}."
-    for variant, reason in {c["variant"]: c["excluded"] for c in plan["cells"] if c.get("excluded")}.items():
+    for variant, reason in {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}.items():
         yield f"{variant} was left out: {reason}."
     if results.stale:
         stale = plural(len(results.stale), "record")
@@ -132,10 +133,10 @@ def _design(results: Results) -> Iterable[str]:
 
 def _machines(results: Results) -> Iterable[str]:
     for stage in _stages(results):
-        own = [record for record in results.records if record.trial["stage"] == stage]
+        own = [record for record in results.records if record.trial.stage == stage]
         hours: dict[str, list[float]] = {}
         for record in own:
-            hours.setdefault(_hardware(record), []).append(float(record.outcome.get("wall_s") or 0) / HOUR_S)
+            hours.setdefault(_hardware(record), []).append(float(record.outcome.wall_s or 0) / HOUR_S)
         for machine, each in hours.items():
             trials = plural(len(each), f"{stage} trial")
             shared = ", as the sum of trials that may have shared a device" if stage == "quality" else ""
@@ -150,14 +151,14 @@ def _source(results: Results) -> Iterable[str]:
         return
     named = [f"commit {each}" if each != protocol.NO_REPOSITORY else each for each in protocol.commits(results)]
     yield f"Source: {'; '.join(named)}."
-    dirty = [record.file_name for record in results.records if record.environment.get("dirty")]
+    dirty = [record.file_name for record in results.records if record.environment.dirty]
     if dirty:
         yield (
             f"Of {plural(len(results.records), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
             f"which its commit does not reproduce: {_some(dirty)}."
         )
-    if results.plan.get("command"):
-        yield f"Command: {results.plan['command']}"
+    if results.plan.command:
+        yield f"Command: {results.plan.command}"
 
 
 def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
@@ -179,45 +180,46 @@ def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
             f"Besides variants against the baseline: {', '.join(said)}, each a weighted sum of variants' mIoU, "
             "taken in every seed that all of them have."
         )
-    if margin := results.plan.get("margin"):
+    if margin := results.plan.margin:
         yield (
             "Equivalence is tested by two one-sided Student-t tests against a margin of "
             f"±{column(JUDGED).shown(margin)} points, with Holm's correction over "
             f"{plural(int(rows['p_equivalent'].notna().sum()), 'comparison')}"
-            f"{' of ' + focus if (focus := results.plan.get('focus')) else ''}."
+            f"{' of ' + focus if (focus := results.plan.focus) else ''}."
         )
 
 
 def _cost_protocol(results: Results) -> Iterable[str]:
-    cost = _done(results, "cost")
-    for (size, batch), count in Counter((_size(each["input_px"]), each["batch"]) for each in cost).items():
-        yield f"Cost of {plural(count, 'network')} was measured on an input of {size} pixels at batch {batch}."
-    samples = [len(each["latency_s"]) for each in cost if each.get("latency_s")]
+    cost = [measured for _, measured in results.done(MeasuredCost)]
+    for (pixels, batch), count in Counter((size(each.input_px), each.batch) for each in cost).items():
+        yield f"Cost of {plural(count, 'network')} was measured on an input of {pixels} pixels at batch {batch}."
+    samples = [len(each.latency_s) for each in cost]
     if samples:
         yield f"Latency is the median of {protocol.span(samples)} forwards, each timed until the device was done."
         yield from _timing(cost)
-    for kind in Counter(each["memory_kind"] for each in cost if each.get("memory_kind")):
+    for kind in Counter(each.memory_kind for each in cost if each.memory_kind):
         yield f"Peak memory: {kind}."
     if cost:
         names = protocol.uncounted(cost)
         yield f"MACs are multiply-accumulates of convolutions, linear layers and matrix products; not counted: {names}."
 
 
-def _timing(cost: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-    for clock in Counter(each["latency_protocol"]["clock"] for each in cost if each.get("latency_protocol")):
+def _timing(cost: Sequence[MeasuredCost]) -> Iterable[str]:
+    clocks = [each.latency_protocol for each in cost if each.latency_protocol]
+    for clock in Counter(each.clock for each in clocks):
         yield f"Clock: {clock}."
-    warm = [int(each["latency_protocol"]["warm_up_calls"]) for each in cost if each.get("latency_protocol")]
+    warm = [each.warm_up_calls for each in clocks]
     if warm:
         yield f"Before it, {protocol.span(warm)} forwards warmed up."
-    alone = [each["isolated"] for each in cost if each.get("isolated") is not None]
+    alone = [each.isolated for each in cost if each.isolated is not None]
     if alone:
         yield f"Of {plural(len(alone), 'timing')}, {sum(alone)} had the machine alone; any other is left out."
 
 
 def _speed_protocol(results: Results) -> Iterable[str]:
-    speed = _done(results, "speed")
+    speed = results.done(MeasuredSpeed)
     if speed:
-        blocks = [len(each["log_ratios"]) for each in speed]
+        blocks = [len(measured.log_ratios) for _, measured in speed]
         yield (
             f"Speed-ups: {plural(len(speed), 'comparison')}, both sides in turns in one process, "
             f"{protocol.span(blocks)} blocks each; the ratio is the Hodges–Lehmann estimate over blocks, its 95 % "
@@ -226,39 +228,29 @@ def _speed_protocol(results: Results) -> Iterable[str]:
 
 
 def _trains(results: Results) -> bool:
-    return "quality" in results.plan["stages"]
-
-
-def _done(results: Results, stage: str) -> list[Mapping[str, Any]]:
-    return [r.measured for r in results.records if r.trial["stage"] == stage and r.status == "done"]
+    return "quality" in results.plan.stages
 
 
 def _stages(results: Results) -> list[str]:
-    return list(dict.fromkeys(str(record.trial["stage"]) for record in results.records))
+    return list(dict.fromkeys(record.trial.stage for record in results.records))
 
 
 def _hardware(record: Record) -> str:
     environment = record.environment
-    name = str(environment.get("device") or "an unknown device")
-    return f"{name} ({plural(int(environment['threads']), 'thread')})" if environment.get("threads") else name
+    name = environment.device or "an unknown device"
+    return f"{name} ({plural(environment.threads, 'thread')})" if environment.threads else name
 
 
 def _versions(record: Record) -> str:
     environment = record.environment
-    found = {name: environment.get(name) for name in ("python", "torch", "cuda", "cudnn", "driver")}
-    return ", ".join(
-        f"{name} {value}" for name, value in {**found, **environment.get("bench", {})}.items() if value is not None
-    )
+    found = {name: getattr(environment, name) for name in ("python", "torch", "cuda", "cudnn", "driver")}
+    return ", ".join(f"{name} {value}" for name, value in {**found, **environment.bench}.items() if value is not None)
 
 
 def _value(name: str, value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return (" × " if name.endswith("_px") else " and ").join(str(each) for each in value)
     return str(value)
-
-
-def _size(pixels: Iterable[int]) -> str:
-    return " × ".join(str(side) for side in pixels)
 
 
 def _hours(hours: float) -> str:

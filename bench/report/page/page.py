@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from bench.evidence.evidence import Evidence, evidence_of
 from bench.protocol.words import tally
-from bench.records.derived import NOISY
 from bench.records.files import no_collection, write_text
 from bench.report.figures.all import all_figures
 from bench.report.figures.figure import Figure
@@ -26,21 +24,20 @@ from bench.report.gallery.gallery import Gallery
 from bench.report.page import methods, summary
 from bench.report.page.findings import ABLATION, EFFECTS, findings, fold, speed_findings
 from bench.report.page.views import View, view
-from bench.report.tables import catalogue, published, speed
-from bench.report.tables import published as published_classes
-from bench.report.tables import published as published_speed
+from bench.report.tables import catalogue
 from bench.report.tables.catalogue import written
-from bench.report.tables.published import memory
-from bench.report.tables.table import Table
+from bench.report.tables.table import Table, of_figure
 
 IDS = {"effects": EFFECTS}
-"""Of tables whose name in the catalogue is a figure's."""
+"""The ids on the page of tables whose name in the catalogue is a figure's."""
 
 
-TABLES = (".md", ".csv", ".tex")
+FORMER = ("ablation.md", "ablation.csv", "ablation.tex")
+"""Files that an earlier version wrote beside the page."""
 
 
-ABLATION_FILES = ("ablation.md", "ablation.csv", "ablation.tex")
+VARIANTS, SPEED_UPS = "variants", "speed"
+"""The files in ``data/`` with every number of every variant and of every comparison of speed."""
 
 
 SECTIONS = ("speed", "effects", "cost", "classes", "training", "outcomes")
@@ -73,20 +70,18 @@ class Group:
 
 @dataclass(frozen=True)
 class Content:
-    """What a page is made of.
+    """The parts of a page.
 
     Attributes:
         folder_name: of the results.
         figures: in the order in which they are shown.
-        catalogued: tables of the catalogue by their ids on the page; they are files below ``tables/``.
-        tables: printed tables that only the page has, by their ids; they are files below ``data/``.
+        tables: by their ids on the page; they are files in ``tables/``.
         pictures: the gallery, where trials kept pictures.
     """
 
     folder_name: str
     figures: Sequence[Figure]
-    catalogued: Mapping[str, Table]
-    tables: Mapping[str, pd.DataFrame]
+    tables: Mapping[str, Table]
     pictures: Gallery | None
 
 
@@ -97,19 +92,19 @@ def content(folder: Path, evidence: Evidence) -> Content:
         RecordError: for records or artifacts that cannot be read or must not be compared.
         ValueError: for a figure with the name of a table: their addresses and files would be the same.
     """
-    figures, found = all_figures(evidence), _page_tables(evidence)
-    made = {IDS.get(name, name): table for name, table in catalogue.all_tables(evidence).items()}
-    if clashes := sorted({figure.name for figure in figures} & {*made, *found}):
+    figures = all_figures(evidence)
+    tables = {IDS.get(name, name): table for name, table in catalogue.all_tables(evidence).items()}
+    if clashes := sorted({figure.name for figure in figures} & {*tables, VARIANTS, SPEED_UPS}):
         raise ValueError(f"both a figure and a table are called {', '.join(clashes)}; rename the figure")
-    return Content(folder.resolve().name, figures, made, found, gallery.pictures(folder, evidence))
+    return Content(folder.resolve().name, figures, tables, gallery.pictures(folder, evidence))
 
 
 def write_report(folder: Path) -> Path:
     """Write ``report/`` in a results folder.
 
-    It holds ``index.html``, the ablation table as Markdown, CSV and LaTeX, every table of the catalogue in ``tables/``,
-    the methods, and every figure's and every other table's data as CSV in ``data/``. Such files of an earlier report
-    that this one does not have are removed.
+    It holds ``index.html``, the methods, every table of the catalogue as Markdown, CSV and LaTeX in ``tables/``, and in
+    ``data/`` as CSV what every figure draws, every number of every variant (``variants.csv``) and of every comparison
+    of speed (``speed.csv``). Such files of an earlier report that this one does not have are removed.
 
     Returns:
         The path of ``index.html``.
@@ -126,11 +121,7 @@ def _write_report(folder: Path) -> Path:
     made = content(folder, evidence)
     page = render(evidence, made)
     target = folder / "report"
-    contents = files(evidence, made.catalogued.values())
-    contents |= {name: contents[f"tables/{name}"] for name in _ablation_files(made)}
-    if "ablation.csv" in contents:
-        contents["ablation.csv"] = evidence.variants.to_csv(index=False)
-    contents |= _data_files(evidence, made)
+    contents = files(evidence, made.tables.values()) | _data_files(evidence, made)
     for name, text in contents.items():
         write_text(text, target / name)
     write_text(page, target / "index.html")
@@ -141,41 +132,22 @@ def _write_report(folder: Path) -> Path:
 def _remove_others(target: Path, files: Iterable[str]) -> None:
     """Tables that an earlier report wrote and this one does not have: a paper may include them."""
     written = set(files)
-    for pattern in (*ABLATION_FILES, "tables/*", "data/*.csv"):
+    for pattern in (*FORMER, "tables/*", "data/*.csv"):
         for path in target.glob(pattern):
-            if path.suffix in TABLES and path.relative_to(target).as_posix() not in written:
+            if path.suffix[1:] in SUFFIXES and path.relative_to(target).as_posix() not in written:
                 path.unlink(missing_ok=True)  # of two reports at once, the other may have removed it
 
 
-def _ablation_files(made: Content) -> Sequence[str]:
-    """The files that the ablation table is also written to, beside the page."""
-    rows = len(made.catalogued[ABLATION].rows)
-    return [name for name in ABLATION_FILES if rows and (rows <= catalogue.MOST_PRINTED or name.endswith(".csv"))]
-
-
 def _data_files(evidence: Evidence, made: Content) -> dict[str, str]:
-    tables_made = {name: table for name, table in made.tables.items() if len(table)}
-    plan = evidence.results.plan
-    if plan.get("published"):
-        tables_made["published"] = evidence.published
-    if "speed" in plan["stages"]:
-        tables_made["speed"] = evidence.speedups
-    tables_made |= {each.name: each.table if each.data is None else each.data for each in made.figures}
-    return {f"data/{name}.csv": table.to_csv(index=False) for name, table in tables_made.items()} | (
-        {"data/gallery.csv": made.pictures.table.to_csv(index=False)} if made.pictures else {}
-    )
-
-
-def _page_tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    timed = "speed" in evidence.results.plan["stages"]
-    return {
-        "differences": evidence.confounds,
-        "crossings": speed.crossings(evidence) if timed else pd.DataFrame(),
-        "published-speed": published_speed.speeds(evidence),
-        "published-classes": published_classes.classes(evidence),
-        "published": published.accuracy(evidence),
-        "published-memory": memory(evidence),
-    }
+    frames = {each.name: each.table if each.data is None else each.data for each in made.figures}
+    stages = evidence.results.plan.stages
+    if set(stages) != {"speed"}:
+        frames[VARIANTS] = evidence.variants
+    if "speed" in stages:
+        frames[SPEED_UPS] = evidence.speedups
+    if made.pictures:
+        frames["gallery"] = made.pictures.table
+    return {f"data/{name}.csv": frame.to_csv(index=False) for name, frame in frames.items()}
 
 
 def render(evidence: Evidence, made: Content) -> str:
@@ -183,9 +155,8 @@ def render(evidence: Evidence, made: Content) -> str:
     results = evidence.results
     found, drawings = [*speed_findings(evidence), *findings(evidence)], _drawings(made.figures)
     shown_first, folded = fold(found)
-    drawn, frame = any(drawings.values()), results.frame()
     scripts = [
-        *([Markup(get_plotlyjs())] if drawn else []),
+        *([Markup(get_plotlyjs())] if any(drawings.values()) else []),
         asset("tables.js"),
         asset("page.js"),
         *([asset("gallery.js")] if made.pictures else []),
@@ -201,8 +172,6 @@ def render(evidence: Evidence, made: Content) -> str:
         findings=shown_first,
         folded=folded,
         views=_views(evidence, made),
-        captions={name: table.said for name, table in made.catalogued.items()},
-        absent={name: table.absent for name, table in made.catalogued.items()},
         drawings=drawings,
         pictures=made.pictures,
         tally=tally(results.trials()["status"]),
@@ -211,9 +180,7 @@ def render(evidence: Evidence, made: Content) -> str:
         stale=[record.file_name for record in results.stale],
         commands=summary.commands(results),
         methods=methods.methods(evidence).split("\n\n"),
-        files=_ablation_files(made),
-        crowded=any(record.measured.get("isolated") is False for record in results.records),
-        noisy=bool((frame["latency_iqr_s"] > NOISY * frame["latency_s"]).any()),
+        files=list(table_files(made.tables[ABLATION])),
         contents=list[tuple[str, str]](),  # the template's sections put themselves in
         style=asset("page.css") + (asset("gallery.css") if made.pictures else ""),
         scripts=scripts,
@@ -234,7 +201,7 @@ def script_json(text: str) -> Markup:
 
 
 def script_hash(script: str) -> str:
-    """What a content security policy calls the one script that it lets run."""
+    """The name by which a content security policy lets a script run."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
@@ -246,12 +213,8 @@ def asset(name: str) -> Markup:
 def _views(evidence: Evidence, made: Content) -> dict[str, View]:
     """Every table as the page shows it; rows that findings point to are named as they name them."""
     variants = list(map(evidence.labels.__getitem__, evidence.results.variants))
-    names: dict[str, Iterable[object]] = {ABLATION: variants, EFFECTS: made.catalogued[EFFECTS].rows["label"]}
-    found = {
-        name: view(name, table.printed(), table.keys(), table.emphasis(), names.get(name), f"tables/{table.name}.csv")
-        for name, table in made.catalogued.items()
-    }
-    return found | {name: view(name, table) for name, table in made.tables.items()}
+    names: dict[str, Iterable[object]] = {ABLATION: variants, EFFECTS: made.tables[EFFECTS].rows["label"]}
+    return {name: view(name, table, f"tables/{table.name}.csv", names.get(name)) for name, table in made.tables.items()}
 
 
 def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
@@ -267,7 +230,7 @@ def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
         Drawing(
             each,
             script_json(each.figure.to_json()),
-            view(f"{each.name}-table", each.table, file=f"data/{each.name}.csv"),
+            view(f"{each.name}-table", _drawn_table(each), f"data/{each.name}.csv"),
         )
         for each in figures
         if len(each.table)
@@ -279,20 +242,29 @@ def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
     return found
 
 
-SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
+def _drawn_table(figure: Figure) -> Table:
+    return of_figure(figure.name, figure.table, f"Data: {figure.title}")
 
 
-def files(evidence: Evidence, tables_made: Iterable[Table]) -> dict[str, str]:
-    """Path below ``report/`` -> content: every table that has rows as Markdown, LaTeX and CSV, and the methods.
+SUFFIXES = {"md": "markdown", "tex": "latex", "csv": "csv"}
+"""The suffixes of the files of a table, each with the name of its format."""
 
-    One of more than :data:`~bench.report.tables.catalogue.MOST_PRINTED` rows is CSV alone.
+
+def table_files(table: Table) -> dict[str, str]:
+    """The paths below ``report/`` of the files of a table, each with the name of its format; none without rows.
+
+    A table of more than :data:`~bench.report.tables.catalogue.MOST_PRINTED` rows is CSV alone.
     """
-    found = {
-        f"tables/{made.name}.{suffix}": written(made, form)
-        for made in tables_made
-        if len(made.rows)
-        for form, suffix in SUFFIXES.items()
-        if form == "csv" or len(made.rows) <= catalogue.MOST_PRINTED
+    few = len(table.rows) <= catalogue.MOST_PRINTED
+    return {
+        f"tables/{table.name}.{suffix}": form
+        for suffix, form in SUFFIXES.items()
+        if len(table.rows) and (few or form == "csv")
     }
+
+
+def files(evidence: Evidence, tables: Iterable[Table]) -> dict[str, str]:
+    """Path below ``report/`` -> content: every table in all of its files, and the methods."""
+    contents = {path: written(table, form) for table in tables for path, form in table_files(table).items()}
     said = methods.methods(evidence)
-    return found | {"methods.md": methods.as_markdown(said), "methods.tex": methods.as_latex(said)}
+    return contents | {"methods.md": methods.as_markdown(said), "methods.tex": methods.as_latex(said)}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from bench.evidence import confounds
 from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, plural
+from bench.records.plan import Plan
 from bench.records.results import Results
 from bench.report.tables import protocol
 
@@ -51,12 +50,12 @@ def facts(evidence: Evidence) -> list[tuple[str, str]]:
     plan, statuses = results.plan, results.trials()["status"]
     levels = evidence.levels.get(results.baseline, {})
     baseline = ", ".join(f"{factor}={level}" for factor, level in levels.items()) or results.baseline
-    timed = {str(record.environment.get("device")) for record in results.records if record.status == "done"}
+    timed = {str(record.environment.device) for record in results.records if record.status == "done"}
     return [
         ("Trials", f"{int((statuses == 'done').sum())} of {int((statuses != 'excluded').sum())} done"),
         ("Baseline", baseline),
-        ("Data", str(plan["data"]["name"])),
-        *([("Seeds", str(len(plan["seeds"])))] if "quality" in plan["stages"] else []),
+        ("Data", plan.data.name),
+        *([("Seeds", str(len(plan.seeds)))] if "quality" in plan.stages else []),
         ("Device", ", ".join(sorted(timed)) or NOTHING),
         ("Source", ", ".join(protocol.commits(results))),
     ]
@@ -74,13 +73,13 @@ def notes(evidence: Evidence) -> list[Note]:
     """What was left out, cannot be reproduced, or is in doubt."""
     results, names = evidence.results, evidence.labels
     plan = results.plan
-    left_out = {cell["variant"]: cell["excluded"] for cell in plan["cells"] if cell.get("excluded")}
+    left_out = {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}
     found = [Note(f"{names[variant]} was left out: {reason}", OUTCOMES) for variant, reason in left_out.items()]
     if not results.records:
         found.append(Note("Nothing has been measured yet."))
-    if plan.get("size") and "quality" in plan["stages"]:
-        found.append(Note(f"Run at size “{plan['size']}”: it shows that the study works, not what its answer is."))
-    if any(record.environment.get("dirty") for record in results.records):
+    if plan.size and "quality" in plan.stages:
+        found.append(Note(f"Run at size “{plan.size}”: it shows that the study works, not what its answer is."))
+    if any(record.environment.dirty for record in results.records):
         said = "Some records come from source with uncommitted changes: their commit does not reproduce them."
         found.append(Note(said, PROVENANCE))
     if len(protocol.commits(results)) > 1:
@@ -92,20 +91,20 @@ def notes(evidence: Evidence) -> list[Note]:
             "made by other source, data or settings than the plan's."
         )
         found.append(Note(said, STALE))
-    if confounded := confounds.confounded(evidence.confounds):
+    if confounded := evidence.confounded:
         said = (
             f"{plural(len(confounded), 'comparison')} {'differs' if len(confounded) == 1 else 'differ'} in more than "
             f"the factors are about{_few(confounded)}."
         )
         found.append(Note(said, AUDIT))
-    if doubted := confounds.in_doubt(evidence.confounds):
-        whose = plural(len(doubted), "comparison" if results.plan["stages"] == ["speed"] else "variant")
+    if doubted := evidence.in_doubt:
+        whose = plural(len(doubted), "comparison" if results.plan.stages == ["speed"] else "variant")
         said = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_few(doubted)}."
         found.append(Note(said, AUDIT))
     return found
 
 
-def _few(names: list[str]) -> str:
+def _few(names: Sequence[str]) -> str:
     """`` (a, b, c and 2 more)``; nothing where they would fill lines: the linked table has them."""
     more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
     said = ", ".join(names[:MOST_SAID]) + more
@@ -127,12 +126,12 @@ def commands(results: Results) -> list[str]:
     return [
         *(["# the records come from several states of the source; each makes its own:"] if mixed else []),
         *(f"git checkout {each.split()[0]}{_uncommitted(each)}" for each in commits),
-        str(results.plan["command"]),
-        report_command(results.plan, str(results.plan["command"])),
+        results.plan.command,
+        report_command(results.plan, results.plan.command),
     ]
 
 
-def report_command(plan: Mapping[str, Any], command: str) -> str:
+def report_command(plan: Plan, command: str) -> str:
     """What makes the report of the folder that a command makes, whatever that folder is called by now."""
     try:
         words = shlex.split(command)
@@ -140,9 +139,7 @@ def report_command(plan: Mapping[str, Any], command: str) -> str:
         words = []
     given = [each.partition("=")[2] for each in words if each.startswith("--results=")]
     given += [value for name, value in pairwise(words) if name == "--results"]
-    made = plan.get("folder") or "-".join(
-        filter(None, [plan["name"], plan.get("size"), "final" if plan.get("final") else None])
-    )
+    made = plan.folder or "-".join(filter(None, [plan.name, plan.size, "final" if plan.final else None]))
     root = given[-1] if given else "results"
     return f"bench report {shlex.quote(' '.join(f'{root}/{made}'.split()))}"
 

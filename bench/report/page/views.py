@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers as number_types
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -11,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.protocol.columns import COLUMNS, column
 from bench.protocol.words import NOTHING
+from bench.report.tables.fields import Tone
+from bench.report.tables.table import Table
 
-_OPENING_NUMBER = re.compile(r"[\[≥< ]*([+−-]?\d+(?:\.\d+)?)(?=$|[,/])")
 _NOT_IN_AN_ADDRESS = re.compile(r"[^a-z0-9]+")
 LONGEST_ADDRESS = 60
 """Characters of a row's address that come from its text."""
@@ -22,15 +21,11 @@ MOST_ROWS = 500
 """A longer table is shown in part; its file has all rows."""
 MOST_NAMING = 3
 """Columns that a row may take its name from."""
-DEFAULT_DIGITS = 2
-DIGITS = {each.title: each.digits for each in COLUMNS.values()} | {
-    column(name).difference_title: each.digits for name, each in COLUMNS.items()
-}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell of an HTML table shows and sorts by.
+    """A cell of an HTML table: its text, and the key that it sorts by.
 
     ``key`` is empty where nothing was measured, ``None`` where the text says the same.
     ``tone`` is a class of its style.
@@ -57,56 +52,49 @@ class View:
 
     Attributes:
         id: its place on the page.
+        caption: one sentence.
+        notes: how to read it; may be empty.
         heads: with whether their columns are numeric.
         rows: those that are shown.
         total: how many there are.
         file: that holds them all, below ``report/``.
+        absent: why it has no rows; empty if it has some.
     """
 
     id: str
+    caption: str
+    notes: str
     heads: Sequence[tuple[str, bool]]
     rows: Sequence[Row]
     total: int
     file: str
+    absent: str
 
 
-def view(
-    table_id: str,
-    table: pd.DataFrame,
-    keys: pd.DataFrame | None = None,
-    bold: pd.DataFrame | None = None,
-    names: Iterable[object] | None = None,
-    file: str = "",
-) -> View:
-    """A DataFrame as the page shows it.
+def view(table_id: str, table: Table, file: str, names: Iterable[object] | None = None) -> View:
+    """A table as the page shows it.
 
     At most :data:`MOST_ROWS` rows, in their order. If there are more, and the table has outcomes: every failure, then
     what is missing, then what is done.
 
     Args:
-        keys: what cells sort by; otherwise the number that a cell opens with.
-        bold: the cells that stand out.
+        file: that holds all rows, below ``report/``.
         names: what rows are called and addressed by; otherwise as many of their first cells as tell them apart.
-        file: that holds all rows; by default ``data/<table_id>.csv``.
     """
-    keys = _keys_of(table) if keys is None else keys.reset_index(drop=True)
-    heads = [str(head) for head in table.columns]
-    numeric = [pd.api.types.is_numeric_dtype(keys[head]) for head in keys.columns]
-    called = _names(table) if names is None else [str(name) for name in names]
-    places = addresses(table_id, called)
-    chosen = _chosen(table)
-    strong = [[False] * len(heads)] * len(chosen) if bold is None else bold.iloc[chosen].to_numpy().tolist()
+    row_names = _names(table.cells) if names is None else [str(name) for name in names]
+    places = addresses(table_id, row_names)
+    tones = [field.tone for field in table.fields]
+    keys = list(zip(*(table.rows[key].tolist() for key in table.sort_keys), strict=True))
     rows = [
         Row(
             places[index],
-            called[index],
-            [_cell(head, value, key, mark) for head, value, key, mark in zip(heads, values, sort, marks, strict=True)],
+            row_names[index],
+            [_cell(*cell) for cell in zip(table.cells[index], keys[index], tones, table.strong[index], strict=True)],
         )
-        for index, values, sort, marks in zip(
-            chosen, _cells(table.iloc[chosen]), _cells(keys.iloc[chosen]), strong, strict=True
-        )
+        for index in _chosen(table.cells, tones)
     ]
-    return View(table_id, list(zip(heads, numeric, strict=True)), rows, len(table), file or f"data/{table_id}.csv")
+    heads = list(zip(table.heads, table.numeric, strict=True))
+    return View(table_id, table.caption, table.all_notes, heads, rows, len(table.rows), file, table.absent)
 
 
 def addresses(prefix: str, names: Iterable[object]) -> list[str]:
@@ -126,68 +114,33 @@ def addresses(prefix: str, names: Iterable[object]) -> list[str]:
     return found
 
 
-def _names(table: pd.DataFrame) -> list[str]:
-    names = [""] * len(table)
-    for index in range(min(MOST_NAMING, len(table.columns))):
-        names = [f"{name} {cell}".strip() for name, cell in zip(names, table.iloc[:, index], strict=True)]
+def _names(cells: Sequence[Sequence[str]]) -> list[str]:
+    names = [""] * len(cells)
+    for column in list(zip(*cells, strict=True))[:MOST_NAMING]:
+        names = [f"{name} {text}".strip() for name, text in zip(names, column, strict=True)]
         if len(set(names)) == len(names):
             break
     return names
 
 
-def _chosen(table: pd.DataFrame) -> list[int]:
+def _chosen(cells: Sequence[Sequence[str]], tones: Sequence[Tone]) -> list[int]:
     """The positions of the rows that are shown, in their order on the page."""
-    if len(table) <= MOST_ROWS:
-        return list(range(len(table)))
-    if "Outcome" not in table.columns:
-        return list(range(MOST_ROWS))
-    rank = [{"done": 2, "missing": 1, "excluded": 1}.get(str(outcome), 0) for outcome in table["Outcome"]]
-    ordered = sorted(range(len(table)), key=lambda index: rank[index])
+    if len(cells) <= MOST_ROWS or "outcome" not in tones:
+        return list(range(min(len(cells), MOST_ROWS)))
+    outcome = tones.index("outcome")
+    rank = [{"done": 2, "missing": 1, "excluded": 1}.get(row[outcome], 0) for row in cells]
+    ordered = sorted(range(len(cells)), key=lambda index: rank[index])
     return ordered[: max(MOST_ROWS, rank.count(0))]
 
 
-def _cells(table: pd.DataFrame) -> list[list[Any]]:
-    return [list(row) for row in table.itertuples(index=False, name=None)]
+def _cell(text: str, value: Any, tone: Tone, strong: bool) -> Cell:
+    key = "" if pd.isna(value) or value == NOTHING else f"{value:.9g}" if isinstance(value, float) else str(value)
+    return Cell(text, None if key == text else key, _style(text, tone), strong)
 
 
-def _cell(head: str, value: Any, key: Any, strong: bool) -> Cell:
-    text, sorted_by = _text(value, head), _key(key)
-    return Cell(text, None if sorted_by == text else sorted_by, _tone(head, value), strong)
-
-
-def _text(value: Any, head: str) -> str:
-    if pd.isna(value):
-        return NOTHING
-    if isinstance(value, number_types.Integral):
-        return str(value)
-    if isinstance(value, number_types.Real):
-        return f"{float(value):.{DIGITS.get(head, DEFAULT_DIGITS)}f}".replace("-", "−")
-    return str(value)
-
-
-def _key(value: Any) -> str:
-    if pd.isna(value) or value == NOTHING:
-        return ""
-    return f"{value:.9g}" if isinstance(value, float) else str(value)
-
-
-def _keys_of(table: pd.DataFrame) -> pd.DataFrame:
-    """Numbers for a column of text in which every cell with a value opens with one, the column itself otherwise."""
-    keys = {}
-    for head in table.columns:
-        if pd.api.types.is_numeric_dtype(table[head]):
-            keys[head] = table[head].reset_index(drop=True)
-            continue
-        texts = [str(value) for value in table[head]]
-        found = [_OPENING_NUMBER.match(text) for text in texts]
-        numeric = all(match or text == NOTHING for match, text in zip(found, texts, strict=True)) and any(found)
-        numbers = [float(match[1].replace("−", "-")) if match else float("nan") for match in found]
-        keys[head] = pd.Series(numbers, dtype=float) if numeric else table[head].reset_index(drop=True)
-    return pd.DataFrame(keys)
-
-
-def _tone(head: str, value: Any) -> str:
-    word = str(value).partition(" (")[0]
-    if head == "Outcome":
+def _style(text: str, tone: Tone) -> str:
+    """The class of a cell's style."""
+    word = text.partition(" (")[0]
+    if tone == "outcome":
         return "" if word == "done" else "quiet" if word in ("missing", "excluded") else "worse"
-    return {"better": "better", "worse": "worse"}.get(word, "quiet") if head == "Verdict" else ""
+    return {"better": "better", "worse": "worse"}.get(word, "quiet") if tone == "verdict" else ""

@@ -79,7 +79,7 @@ def export(folder: Path, output: Path | None = None, *, artifacts: bool = False)
 
 def _command(folder: Path, results: Results) -> Command:
     try:
-        return redaction.command(str(results.plan["command"]))
+        return redaction.command(results.plan.command)
     except ValueError as error:
         raise RecordError(f"{folder / 'study.json'} has a command that no shell reads ({error}); correct it") from error
 
@@ -138,8 +138,8 @@ def _cleaned(path: Path, file: str, cleaned: Redaction, command: Command) -> str
 
 def _source(root: Path, results: Results, command: Command) -> tuple[str, ...]:
     """Write the study's file as it is at the recorded commit; a note where that cannot be had."""
-    recorded = [str(record.environment.get("study_commit")) for record in results.records]
-    counts = Counter(each for each in (*recorded, str(results.plan["created"].get("commit"))) if texts.is_commit(each))
+    recorded = [str(record.environment.study_commit) for record in results.records]
+    counts = Counter(each for each in (*recorded, str(results.plan.created.commit)) if texts.is_commit(each))
     if not command.study or not counts:
         return ("The study's source is not included: no commit of it was recorded.",)
     [(commit, _)] = counts.most_common(1)

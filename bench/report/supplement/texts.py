@@ -8,8 +8,8 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import filter as filter_names
-from typing import Any
 
+from bench.protocol.words import leaves
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.report.page.summary import report_command
@@ -45,9 +45,9 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
         file: what for file, what in FILES.items() if file not in OPTIONAL or filter_names(present, file.rstrip("/"))
     }
     lines = [
-        f"# {markdown_text(results.plan['name'])}",
+        f"# {markdown_text(results.plan.name)}",
         "",
-        markdown_text(results.plan["question"]),
+        markdown_text(results.plan.question),
         "",
         "| file | what it is |",
         "| --- | --- |",
@@ -91,11 +91,11 @@ def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
             yield f"records/{record.file_name}: {record.status}, {_of(record)}."
     for record in results.stale:
         yield f"records/{record.file_name}: stale, made by other source, settings or data than planned ({_of(record)})."
-    recorded = {record.cell_key for record in results.records}
-    missing = [each for each in results.plan["cells"] if not each.get("excluded") and each["key"] not in recorded]
+    recorded = {record.planned_key for record in results.records}
+    missing = [trial for trial in results.plan.trials if not trial.excluded and trial.key not in recorded]
     if missing:
-        yield f"{len(missing)} of {len(results.plan['cells'])} planned trials have no record."
-    if any(record.environment.get("dirty") for record in results.records):
+        yield f"{len(missing)} of {len(results.plan.trials)} planned trials have no record."
+    if any(record.environment.dirty for record in results.records):
         yield "Some records come from source with uncommitted changes: their commit does not reproduce them."
 
 
@@ -103,12 +103,14 @@ def environment(results: Results) -> str:
     """Every environment that records name, with how many it made."""
     found: dict[str, list[Record]] = {}
     for record in (*results.records, *results.stale):
-        found.setdefault(json.dumps(record.environment, sort_keys=True), []).append(record)
+        found.setdefault(json.dumps(record.environment.as_json(), sort_keys=True), []).append(record)
     parts = []
     for text, records in sorted(found.items()):
-        stages = Counter(str(record.trial["stage"]) for record in records)
+        stages = Counter(record.trial.stage for record in records)
         head = ", ".join(f"{count} {stage}" for stage, count in sorted(stages.items()))
-        parts.append("\n".join([f"# trials: {head}", *(f"{name}: {value}" for name, value in _flat(json.loads(text)))]))
+        parts.append(
+            "\n".join([f"# trials: {head}", *(f"{name}: {value}" for name, value in leaves(json.loads(text)))])
+        )
     return "\n\n".join(parts) + "\n" if parts else "No trial has a record.\n"
 
 
@@ -123,7 +125,7 @@ def commands(results: Results, command: str, name: str) -> str:
     steps = ["plan", "run"] if step in ("plan", "run") else [step]
     lines = [
         "#!/usr/bin/env bash",
-        f"# What made the results of {_one_line(results.plan['name'])}, in order.",
+        f"# What made the results of {_one_line(results.plan.name)}, in order.",
         "set -euo pipefail",
         ': "${REPOSITORY:?set it to the address of the repository that these results are from}"',
         *([': "${DATA:?set it to the folder of the data set}"'] if "$DATA" in command else []),
@@ -143,12 +145,12 @@ def commands(results: Results, command: str, name: str) -> str:
 def citation(results: Results) -> str:
     """What these results are, in a form that can be cited."""
     plan, (commit, _) = results.plan, _commits(results)
-    versions = {str(r.environment.get("bench", {}).get("segbench")) for r in results.records} - {"None"}
+    versions = {str(r.environment.bench.get("segbench")) for r in results.records} - {"None"}
     return (
-        f"Study: {_one_line(plan['name'])}. {_one_line(plan['question'])}\n"
+        f"Study: {_one_line(plan.name)}. {_one_line(plan.question)}\n"
         f"Made with segbench {', '.join(sorted(versions)) or '(version not recorded)'}, "
         f"commit {commit or 'not recorded'}.\n"
-        f"Data: {_one_line(plan['data']['name'])}, fingerprint {plan['data'].get('fingerprint') or 'not recorded'}.\n"
+        f"Data: {_one_line(plan.data.name)}, fingerprint {plan.data.fingerprint or 'not recorded'}.\n"
         "Cite the data set and the papers of the networks too: each component's source file names its paper.\n"
     )
 
@@ -160,26 +162,18 @@ def is_commit(text: str) -> bool:
 
 def _commits(results: Results) -> tuple[str, list[str]]:
     """The commit of most records, or else of the plan, and the other ones."""
-    counts = Counter(str(r.environment.get("commit")) for r in results.records)
+    counts = Counter(str(r.environment.commit) for r in results.records)
     counts = Counter({commit: count for commit, count in counts.items() if is_commit(commit)})
     if not counts:
-        created = str(results.plan["created"].get("commit"))
+        created = str(results.plan.created.commit)
         return created if is_commit(created) else "", []
     first, *others = [commit for commit, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
     return first, others
 
 
 def _of(record: Record) -> str:
-    seed = record.trial.get("seed")
-    return f"{record.trial['stage']} of {record.trial['variant']}" + ("" if seed is None else f", seed {seed}")
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", "none" if value is None else str(value)
+    seed = record.trial.seed
+    return f"{record.trial.stage} of {record.trial.variant}" + ("" if seed is None else f", seed {seed}")
 
 
 def _one_line(text: object) -> str:

@@ -4,29 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import pandas as pd
-
-from bench.evidence import confounds, speedups
 from bench.evidence.evidence import Evidence
-from bench.report.tables import effects, protocol, quality, speed, variants
+from bench.report.tables import confounds, effects, protocol, published, quality, speed, variants
 from bench.report.tables.formats import FORMATS
-from bench.report.tables.table import Shown, Table, TableError, cell, of_text, unknown
-
-SPEED: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "variant": ("Variant", ("variant",)),
-    "against": ("Against", ("against",)),
-    "setting": ("Setting", speedups.SETTING),
-    "ratio": ("Times as fast", ("ratio",)),
-    "interval": ("95 % interval", ("low", "high")),
-    "blocks": ("Blocks", ("blocks",)),
-    "p_holm": ("p (Holm)", ("p_holm",)),
-    "verdict": ("Verdict", ("verdict", "verdict_reason")),
-    "latency_s": ("ms", ("latency_s",)),
-    "against_s": ("ms, against", ("against_s",)),
-    "remark": ("Remark", ("status", "reason", "noisy", "isolated")),
-}
-"""Column of the table of speed-ups -> its head there, and the columns of the speed-ups' frame that it tells."""
-
+from bench.report.tables.table import Table, TableError, unknown
 
 MOST_PRINTED = 1000
 """Rows of a table that is written as Markdown and LaTeX; nobody prints one of more, and CSV has them all."""
@@ -61,46 +42,6 @@ def all_tables(evidence: Evidence) -> dict[str, Table]:
     return {name: make(evidence) for name, make in TABLES.items()}
 
 
-def _speed(evidence: Evidence) -> Table:
-    absent = "" if "speed" in evidence.results.plan["stages"] else "the study plans no comparisons of speed"
-    numbers = evidence.speedups
-    rows = pd.concat([numbers, speed.comparisons(evidence)], axis="columns")
-    columns = {name: Shown(head, keys, cell(head)) for name, (head, keys) in SPEED.items()}
-    return Table("speed", rows, columns, tuple(columns), speed.CAPTION, absent=absent)
-
-
-def _recipe(evidence: Evidence) -> Table:
-    return of_text("recipe", protocol.recipe(evidence), "How variants are trained and tested, unless a factor says so.")
-
-
-def _protocol(evidence: Evidence) -> Table:
-    return of_text("protocol", protocol.protocol(evidence), "How quality and cost were measured, as the records say.")
-
-
-def _provenance(evidence: Evidence) -> Table:
-    return of_text("provenance", protocol.provenance(evidence), "What made the records.")
-
-
-def _outcomes(evidence: Evidence) -> Table:
-    return of_text("outcomes", protocol.outcomes(evidence), "What came of every planned trial.")
-
-
-def _confounds(evidence: Evidence) -> Table:
-    found = evidence.confounds
-    known = found[found["Kind"].isin(confounds.CONFOUNDS)].reset_index(drop=True)
-    caption = (
-        "What differs beyond the factors between the two sides of a comparison, and timings that were not alone, noisy "
-        "or not steady. A factor's average is made of pairs of variants that differ in it alone."
-    )
-    audited = bool(evidence.results.plan.get("audit", {}).get("variants"))
-    nothing = "nothing that is known differs" if audited else "the plan holds no facts of the networks to compare"
-    return of_text("confounds", known, caption, "" if len(known) else nothing)
-
-
-def _definitions(evidence: Evidence) -> Table:
-    return of_text("definitions", protocol.definitions(evidence), "What the measured columns mean.")
-
-
 TABLES: Mapping[str, Callable[[Evidence], Table]] = {
     "ablation": variants.ablation_table,
     "main": quality.main,
@@ -110,12 +51,18 @@ TABLES: Mapping[str, Callable[[Evidence], Table]] = {
     "images": quality.images,
     "effects": effects.effects_table,
     "cost": quality.cost,
-    "speed": _speed,
-    "recipe": _recipe,
-    "protocol": _protocol,
-    "provenance": _provenance,
-    "outcomes": _outcomes,
-    "confounds": _confounds,
-    "definitions": _definitions,
+    "speed": speed.comparisons,
+    "crossings": speed.crossings,
+    "published": published.accuracy,
+    "published-classes": published.classes,
+    "published-memory": published.memory,
+    "published-speed": published.speeds,
+    "recipe": protocol.recipe,
+    "protocol": protocol.protocol,
+    "provenance": protocol.provenance,
+    "outcomes": protocol.outcomes,
+    "confounds": confounds.undeclared,
+    "differences": confounds.every,
+    "definitions": protocol.definitions,
 }
-"""In the order in which they are listed."""
+"""The maker of each table, in the order in which tables are listed."""

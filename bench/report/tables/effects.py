@@ -6,16 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import LEAST_P, NOTHING, p_value, plural, verdict
-from bench.report.tables.table import Shown, Table
+from bench.protocol.words import LEAST_P, NOTHING, p_value, plural
+from bench.report.tables import fields
+from bench.report.tables.fields import Field
+from bench.report.tables.table import Table
 from bench.report.tables.variants import required_of
-
-EQUIVALENT = "Equivalent"
 
 
 def effects_table(evidence: Evidence) -> Table:
@@ -23,48 +21,43 @@ def effects_table(evidence: Evidence) -> Table:
 
     Then the seeds that the difference seen would need and, where the study states a margin, equivalence.
     """
-    plan = evidence.results.plan
-    margin = plan.get("margin")
+    plan, judged = evidence.results.plan, column(JUDGED)
     columns = {
-        "effect": Shown("Effect of", ("label",), lambda row: str(row["label"])),
-        "kind": Shown("Kind", ("kind",), lambda row: str(row["kind"])),
-        "delta": Shown(column(JUDGED).difference_title, ("delta",), lambda row: column(JUDGED).signed(row["delta"])),
-        "interval": Shown(
-            "95 % interval", ("low", "high"), lambda row: column(JUDGED).interval(row["low"], row["high"]) or NOTHING
-        ),
-        "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
-        "p": Shown("p", ("p",), lambda row: p_value(row["p"])),
-        "p_holm": Shown("p (Holm)", ("p_holm",), lambda row: p_value(row["p_holm"])),
-        "verdict": Shown("Verdict", ("verdict", "reason"), verdict),
-        "resolvable": Shown("Resolvable", ("resolvable",), lambda row: column(JUDGED).resolvable(row["resolvable"])),
-        "needed": Shown(
-            "Seeds needed", ("needed",), lambda row: NOTHING if pd.isna(row["needed"]) else str(row["needed"])
-        ),
-        "equivalent": Shown(EQUIVALENT, ("p_equivalent",), lambda row: equivalent(row, margin)),
+        "effect": fields.text("Effect of", "label"),
+        "kind": fields.text("Kind", "kind"),
+        "delta": fields.difference(judged.difference_title, "delta", judged),
+        "interval": fields.interval("95 % interval", "low", "high", judged),
+        "n": fields.seeds(),
+        "p": fields.p_value("p", "p"),
+        "p_holm": fields.p_value("p (Holm)", "p_holm"),
+        "verdict": fields.verdict(),
+        "resolvable": Field("Resolvable", ("resolvable",), lambda row: judged.resolvable(row["resolvable"])),
+        "needed": fields.count("Seeds needed", "needed"),
+        "equivalent": Field("Equivalent", ("p_equivalent",), lambda row: equivalent(row, plan.margin)),
     }
     rows = evidence.effects
-    names = tuple(name for name in columns if name != "equivalent" or margin)
-    caption = (
-        f"Differences in {column(JUDGED).label}, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
+    names = tuple(name for name in columns if name != "equivalent" or plan.margin)
+    notes = (
+        f"Differences in {judged.label}, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
         f"over the {plural(int(rows['p'].notna().sum()), 'comparison')} of this table that can be tested. Resolvable: "
         f"the smallest true difference that would have been resolved with {100 * stats.POWER:.0f} % power at the "
         "strictest step of that correction. Seeds needed: for the mean difference seen, likewise."
     )
     if claimed := int(rows["p_equivalent"].notna().sum()):
-        focus = plan.get("focus")
-        caption += (
+        focus = plan.focus
+        notes += (
             f" Equivalent: two one-sided tests with the study's margin, Holm over {plural(claimed, 'comparison')}"
             f"{f' of {focus}' if focus else ''}."
         )
     absent = "" if len(rows) else "the study plans no two variants to compare"
-    return Table("effects", rows, columns, names, caption, required=required_of(rows), absent=absent)
+    return Table("effects", rows, columns, names, "Every comparison.", notes, required=required_of(rows), absent=absent)
 
 
 def equivalent(row: Mapping[Any, Any], margin: float | None) -> str:
-    """Whether a row of effects shows a difference within the study's margin: ``within ±0.50 (p < 0.001)``."""
+    """The verdict of equivalence for a row of effects, with the study's margin: ``within ±0.50 (p < 0.001)``."""
     p = row["p_equivalent"]
     if not margin or math.isnan(p):
         return NOTHING
-    said = p_value(p) if p < LEAST_P else f"= {p_value(p)}"
+    p_text = p_value(p) if p < LEAST_P else f"= {p_value(p)}"
     bounds = f"±{column(JUDGED).shown(margin)}"
-    return f"within {bounds} (p {said})" if p < stats.ALPHA else f"not shown for {bounds}"
+    return f"within {bounds} (p {p_text})" if p < stats.ALPHA else f"not shown for {bounds}"

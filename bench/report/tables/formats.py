@@ -7,51 +7,42 @@ import json
 import re
 from collections.abc import Callable, Mapping
 
-import pandas as pd
 from tabulate import tabulate
 
 from bench.report.tables.latex import latex
-from bench.report.tables.table import Table, texts
+from bench.report.tables.table import Table
 from bench.report.text import one_line, plain
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&$])")
 
 
-def markdown(table: pd.DataFrame, bold: pd.DataFrame) -> str:
-    """A GitHub table; cells true in ``bold`` are bold."""
+def markdown(table: Table) -> str:
+    """A GitHub table; the cells that stand out are bold."""
     rows = [
-        [f"**{markdown_text(text)}**" if strong else markdown_text(text) for text, strong in zip(*pair, strict=True)]
-        for pair in zip(texts(table), bold.to_numpy().tolist(), strict=True)
+        [f"**{markdown_text(text)}**" if strong else markdown_text(text) for text, strong in zip(*row, strict=True)]
+        for row in zip(table.cells, table.strong, strict=True)
     ]
-    heads = [markdown_text(str(head)) for head in table.columns]
+    heads = [markdown_text(head) for head in table.heads]
     return str(tabulate(rows, heads, tablefmt="github", disable_numparse=True)) + "\n"
 
 
-def html(table: pd.DataFrame, bold: pd.DataFrame, caption: str) -> str:
-    """A bare ``<table>``; cells true in ``bold`` are ``<strong>``."""
-    heads = "".join(f'<th scope="col">{html_text.escape(str(head))}</th>' for head in table.columns)
+def html(table: Table) -> str:
+    """A bare ``<table>``; the cells that stand out are ``<strong>``."""
+    heads = "".join(f'<th scope="col">{html_text.escape(head)}</th>' for head in table.heads)
     rows = [
         "".join(
             f"<td><strong>{html_text.escape(text)}</strong></td>" if strong else f"<td>{html_text.escape(text)}</td>"
-            for text, strong in zip(*pair, strict=True)
+            for text, strong in zip(*row, strict=True)
         )
-        for pair in zip(texts(table), bold.to_numpy().tolist(), strict=True)
+        for row in zip(table.cells, table.strong, strict=True)
     ]
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    said = f"<caption>{html_text.escape(caption)}</caption>"
-    return f"<table>\n{said}\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+    caption = f"<caption>{html_text.escape(table.legend)}</caption>"
+    return f"<table>\n{caption}\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
 
 
 def _as_markdown(table: Table) -> str:
-    return f"{markdown(table.printed(), table.emphasis())}\n{markdown_text(_said(table))}\n"
-
-
-def _as_latex(table: Table) -> str:
-    return latex(table.printed(), table.emphasis(), _said(table), label=table.name)
-
-
-def _as_html(table: Table) -> str:
-    return html(table.printed(), table.emphasis(), _said(table))
+    return f"{markdown(table)}\n{markdown_text(table.legend)}\n"
 
 
 def _as_csv(table: Table) -> str:
@@ -64,15 +55,12 @@ def _as_json(table: Table) -> str:
 
 
 FORMATS: Mapping[str, Callable[[Table], str]] = {
-    "markdown": _as_markdown, "latex": _as_latex, "csv": _as_csv, "html": _as_html, "json": _as_json,
+    "markdown": _as_markdown, "latex": latex, "csv": _as_csv, "html": html, "json": _as_json,
 }  # fmt: skip
 """Name of a format -> how a table is written in it: printed with its caption, or as unrounded numbers (csv, json)."""
 
 
 def markdown_text(text: str) -> str:
     """Text as Markdown shows it, in one line; it is read on terminals too."""
-    return _MARKDOWN.sub(r"\\\1", plain(one_line(text)))
-
-
-def _said(table: Table) -> str:
-    return " ".join(filter(None, [table.said, f"No rows: {table.absent}." if table.absent else ""]))
+    shown = text if text.isprintable() else plain(one_line(text))
+    return _MARKDOWN.sub(r"\\\1", shown)

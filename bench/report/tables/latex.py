@@ -7,11 +7,10 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
-
-import pandas as pd
+from typing import NamedTuple
 
 from bench.protocol.words import NOTHING
-from bench.report.tables.table import texts
+from bench.report.tables.table import Table
 from bench.report.text import one_line
 
 _LATEX = {
@@ -31,10 +30,9 @@ _ACCENTS = {
 }  # fmt: skip
 """Combining character -> LaTeX's accent."""
 _PLAIN = re.compile(r"[A-Za-z0-9 .,;:=+()/]*")
-"""What LaTeX acts on in no way: most cells of a long table."""
+"""Text that LaTeX leaves as it is: most cells of a long table."""
 _LIGATURE = re.compile("-(?=-)")
 """Two hyphens would be set as a dash."""
-_NUMBER = re.compile(r"[\[≥< ×+−-]*\d")
 LINE, NARROW_LINE = 50, 28
 """Characters of a line of a cell; of the second in a table that breaks over pages and has many columns."""
 FEW_COLUMNS = 3
@@ -55,31 +53,29 @@ ROOM = r"\setlength{\abovetopsep}{4pt}"
 SMALL = rf"\begingroup\scriptsize\setlength{{\tabcolsep}}{{3pt}}{ROOM}"
 
 
-def latex(table: pd.DataFrame, bold: pd.DataFrame, caption: str, label: str = "") -> str:
-    """A booktabs table as wide as a line at most; cells true in ``bold`` are bold. A ``longtable`` where it has more
-    lines than a page.
+def latex(table: Table) -> str:
+    """A booktabs table as wide as a line at most, the cells that stand out bold; ``\\ref{tab:…}`` calls it by its name.
 
-    Args:
-        label: what ``\\ref{tab:…}`` calls it; empty for none.
+    It is a ``longtable`` where it has more lines than a page.
     """
-    cells, heads = texts(table), [str(head) for head in table.columns]
-    columns = [tuple(row[index] for row in cells) for index in range(len(heads))]
+    cells, heads = table.cells, table.heads
+    columns = [_Column(numeric, tuple(row[index] for row in cells)) for index, numeric in enumerate(table.numeric)]
     long = sum(max((_lines(text, LINE) for text in row), default=1) for row in cells) > ONE_PAGE
     line = NARROW_LINE if long and len(heads) > FEW_COLUMNS else LINE
     written = [_head(head, column, line) for head, column in zip(heads, columns, strict=True)]
     # A row that opens with [ would be read as an option of the rule or the line break before it.
     head = r"    {}" + " & ".join(written) + r" \\"
-    rows = [rf"    {{}}{_row(*pair)} \\" for pair in zip(cells, bold.to_numpy().tolist(), strict=True)]
+    rows = [rf"    {{}}{_row(*pair)} \\" for pair in zip(cells, table.strong, strict=True)]
     kinds = "".join(_kind(column, line) for column in columns)
-    said = rf"  \caption{{{latex_text(caption)}}}" + (rf"\label{{tab:{latex_text(label)}}}" if label else "")
+    caption = rf"  \caption{{{latex_text(table.legend)}}}\label{{tab:{latex_text(table.name)}}}"
     top, middle, bottom = (rf"    \{rule}rule" for rule in ("top", "mid", "bottom"))
     if not long:
         inner = [rf"  \begin{{tabular}}{{{kinds}}}", top, head, middle, *rows, bottom, r"  \end{tabular}}"]
         kind = "sidewaystable" if _width(heads, columns, line) > LEGIBLE else "table"
-        lines = [rf"\begin{{{kind}}}", rf"  \centering{ROOM}", said, SHRUNK, *inner, rf"\end{{{kind}}}"]
+        lines = [rf"\begin{{{kind}}}", rf"  \centering{ROOM}", caption, SHRUNK, *inner, rf"\end{{{kind}}}"]
         return "\n".join([PREAMBLE, *lines, ""])
     begin = rf"\begin{{longtable}}{{{kinds}}}"
-    lines = [SMALL, begin, rf"{said} \\", top, head, middle, r"    \endhead", *rows, bottom]
+    lines = [SMALL, begin, rf"{caption} \\", top, head, middle, r"    \endhead", *rows, bottom]
     lines += [r"\end{longtable}", r"\endgroup"]
     if _width(heads, columns, line) > UPRIGHT:
         lines = [r"\begin{landscape}", *lines, r"\end{landscape}"]
@@ -93,13 +89,31 @@ def _row(cells: Sequence[str], bold: Sequence[bool]) -> str:
     )
 
 
-def _head(head: str, cells: Sequence[str], line: int) -> str:
+class _Column(NamedTuple):
+    """The cells of a column, and whether they tell of numbers."""
+
+    numeric: bool
+    cells: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return max(map(len, self.cells), default=0)
+
+    @property
+    def side(self) -> str:
+        """Numbers to the right, ticks in the middle."""
+        known = [text for text in self.cells if not text.startswith(NOTHING)]
+        if known and set(known) <= {"✓", "✗"}:
+            return "c"
+        return "r" if known and self.numeric else "l"
+
+
+def _head(head: str, column: _Column, line: int) -> str:
     """A head on as many lines as keep it from being wider than what is below it; an arrow stays at its unit."""
-    lines = _head_lines(head, cells, line)
+    lines = _head_lines(head, column, line)
     if len(lines) == 1:
         return latex_text(lines[0])
-    side = _side(cells)
-    return rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}" + r"\\".join(map(_opened, lines)) + r"\end{tabular}"
+    return rf"\begin{{tabular}}[b]{{@{{}}{column.side}@{{}}}}" + r"\\".join(map(_opened, lines)) + r"\end{tabular}"
 
 
 def _opened(line: str) -> str:
@@ -107,36 +121,28 @@ def _opened(line: str) -> str:
     return "{}" + latex_text(line)
 
 
-def _head_lines(head: str, cells: Sequence[str], line: int) -> list[str]:
-    width = max(SHORTEST_HEAD, min(line, max(map(len, cells), default=0)))
-    bound = one_line(head).replace(") ↑", ")\u00a0↑").replace(") ↓", ")\u00a0↓")
+def _head_lines(head: str, column: _Column, line: int) -> list[str]:
+    width = max(SHORTEST_HEAD, min(line, column.width))
+    bound = _in_one_line(head).replace(") ↑", ")\u00a0↑").replace(") ↓", ")\u00a0↓")
     return textwrap.wrap(bound, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
-def _kind(cells: Sequence[str], line: int) -> str:
+def _kind(column: _Column, line: int) -> str:
     """A column's letter, or its width where its text is on several lines."""
-    if max(map(len, cells), default=0) > line:
+    if column.width > line:
         return rf">{{\raggedright\arraybackslash}}p{{{line * CHARACTER_EM:g}em}}"
-    return _side(cells)
-
-
-def _side(cells: Sequence[str]) -> str:
-    """Numbers to the right, ticks in the middle."""
-    known = [text for text in cells if not text.startswith(NOTHING)]
-    if known and set(known) <= {"✓", "✗"}:
-        return "c"
-    return "r" if known and all(_NUMBER.match(text) for text in known) else "l"
+    return column.side
 
 
 def _lines(text: str, line: int) -> int:
     return -(-len(text) // line) or 1
 
 
-def _width(heads: Sequence[str], columns: Sequence[Sequence[str]], line: int) -> int:
+def _width(heads: Sequence[str], columns: Sequence[_Column], line: int) -> int:
     """Characters across, with two between columns."""
     return sum(
-        2 + max(*map(len, _head_lines(head, cells, line)), min(line, max(map(len, cells), default=0)))
-        for head, cells in zip(heads, columns, strict=True)
+        2 + max(*map(len, _head_lines(head, column, line)), min(line, column.width))
+        for head, column in zip(heads, columns, strict=True)
     )
 
 
@@ -144,8 +150,13 @@ def latex_text(text: str) -> str:
     """Text as LaTeX shows it, in one line and in ASCII; what pdfLaTeX has no letter for is named ``[U+65E5]``."""
     if _PLAIN.fullmatch(text):
         return text
-    written = "".join(map(_latex_character, one_line(text)))
+    written = "".join(map(_latex_character, _in_one_line(text)))
     return _LIGATURE.sub("-{}", written)
+
+
+def _in_one_line(text: str) -> str:
+    """Text without line breaks and tabs; most texts have none."""
+    return text if text.isprintable() else one_line(text)
 
 
 def _latex_character(character: str) -> str:

@@ -2,121 +2,131 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.evidence.evidence import Evidence
-from bench.protocol.words import NOTHING, plural, status
+from bench.protocol.words import NOTHING, leaves, plural, size, status
+from bench.records.measured import MeasuredCost, MeasuredQuality, MeasuredSpeed
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.report.tables import fields
+from bench.report.tables.table import Table, of_text
 
 NO_REPOSITORY = "no repository"
 """Where a commit is unknown."""
 
 
-def outcomes(evidence: Evidence) -> pd.DataFrame:
-    """One row a planned cell in the plan's order: variant, stage, seed, outcome, reason, record file."""
-    names, frame = evidence.labels, evidence.results.trials()
-    stages = [f"{stage} at {at}" if at else stage for stage, at in zip(frame["stage"], frame["setting"], strict=True)]
-    return pd.DataFrame(
+def outcomes(evidence: Evidence) -> Table:
+    """One row a planned trial in the plan's order: variant, stage, seed, outcome, reason, record file."""
+    names, trials = evidence.labels, evidence.results.trials()
+    settings = zip(trials["stage"], trials["setting"], strict=True)
+    stages = [f"{stage} at {setting}" if setting else stage for stage, setting in settings]
+    rows = pd.DataFrame(
         {
-            "Variant": [names[variant] for variant in frame["variant"]],
+            "Variant": [names[variant] for variant in trials["variant"]],
             "Stage": stages,
-            "Seed": [NOTHING if pd.isna(seed) else str(int(seed)) for seed in frame["seed"]],
-            "Outcome": [status(name) for name in frame["status"]],
-            "Reason": frame["reason"],
-            "Record": frame["file"],
+            "Seed": trials["seed"].astype("Int64"),
+            "Outcome": [status(name) for name in trials["status"]],
+            "Reason": trials["reason"],
+            "Record": trials["file"],
         }
-    ).astype(object)
+    )
+    columns = {head.lower(): fields.text(head, head) for head in rows.columns}
+    columns |= {"seed": fields.count("Seed", "Seed"), "outcome": fields.text("Outcome", "Outcome", tone="outcome")}
+    return Table("outcomes", rows, columns, tuple(columns), "Every planned trial and what came of it.")
 
 
 def tracebacks(results: Results) -> dict[str, str]:
     """Record file -> the traceback of its failure."""
-    return {r.file_name: str(r.outcome["traceback"]) for r in results.records if r.outcome.get("traceback")}
+    return {r.file_name: str(r.outcome.traceback) for r in results.records if r.outcome.traceback}
 
 
-def recipe(evidence: Evidence) -> pd.DataFrame:
+def recipe(evidence: Evidence) -> Table:
     """Setting and value of the recipe, nested ones as ``optimiser.momentum``."""
-    return _pairs(_flat(evidence.results.plan["recipe"]), "Setting")
+    caption = "How variants are trained and tested, unless a factor says so."
+    return _pairs("recipe", "Setting", leaves(evidence.results.plan.recipe), caption)
 
 
-def protocol(evidence: Evidence) -> pd.DataFrame:
-    """How each planned stage was measured, as the records state it."""
+def protocol(evidence: Evidence) -> Table:
+    """The way in which each planned stage was measured, as the records state it."""
     results = evidence.results
     plan = results.plan
     quality, cost, speed = (
-        [r.measured for r in results.records if r.status == "done" and r.trial["stage"] == stage]
-        for stage in ("quality", "cost", "speed")
+        [measured for _, measured in results.done(MeasuredQuality)],
+        [measured for _, measured in results.done(MeasuredCost)],
+        [measured for _, measured in results.done(MeasuredSpeed)],
     )
-    classes = plural(len(plan["data"]["classes"]), "class").replace("classs", "classes")
-    data = f"{plan['data']['name']}, {classes}, fingerprint {str(plan['data'].get('fingerprint'))[:12]}"
+    classes = plural(len(plan.data.classes), "class").replace("classs", "classes")
+    data = f"{plan.data.name}, {classes}, fingerprint {str(plan.data.fingerprint)[:12]}"
     rows = {
         "quality": [
-            ("Split", _seen(each["split"] for each in quality)),
-            ("Images scored", _seen(each["images"] for each in quality)),
-            ("Iterations", _seen(each["iterations"] for each in quality)),
+            ("Split", _seen(each.split for each in quality)),
+            ("Images scored", _seen(each.images for each in quality)),
+            ("Iterations", _seen(each.iterations for each in quality)),
             ("Reported", "the last iteration; no best checkpoint is picked"),
-            ("Seeds", ", ".join(str(seed) for seed in plan["seeds"])),
+            ("Seeds", ", ".join(str(seed) for seed in plan.seeds)),
         ],
         "cost": [
-            ("Cost input", _seen(f"{_size(each['input_px'])} px, batch {each['batch']}" for each in cost)),
-            ("Latency samples", span([len(each["latency_s"]) for each in cost])),
-            ("Memory", _seen(each["memory_kind"] for each in cost)),
+            ("Cost input", _seen(f"{size(each.input_px)} px, batch {each.batch}" for each in cost)),
+            ("Latency samples", span([len(each.latency_s) for each in cost])),
+            ("Memory", _seen(each.memory_kind for each in cost)),
             ("Not counted in MACs", uncounted(cost)),
         ],
         "speed": [
             ("Speed comparisons", "both sides in turns in one process, blocks of A B B A in an order drawn anew"),
-            ("Blocks", span([len(each["log_ratios"]) for each in speed])),
-            ("Calls at a time", span([each["calls"] for each in speed])),
+            ("Blocks", span([len(each.log_ratios) for each in speed])),
+            ("Calls at a time", span([each.calls for each in speed])),
         ],
     }
-    planned = [row for stage, own in rows.items() if stage in plan["stages"] for row in own]
-    return _pairs([("Data", data), *planned], "Protocol")
+    planned = [row for stage, own in rows.items() if stage in plan.stages for row in own]
+    caption = "How quality, cost and speed were measured, as the records say."
+    return _pairs("protocol", "Protocol", [("Data", data), *planned], caption)
 
 
-def provenance(evidence: Evidence) -> pd.DataFrame:
-    """What made the records, a row a fact and a column a stage; differing values are listed with their counts."""
+def provenance(evidence: Evidence) -> Table:
+    """The sources and machines of the records: a row a fact, a column a stage; differing values with their counts."""
     results = evidence.results
-    stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan["stages"]]
+    stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan.stages]
     environments = {repr(record.environment): record for record in results.records}  # there are few of them
     facts_of = {text: _facts(record) for text, record in environments.items()}
-    found = {
-        stage: [facts_of[repr(r.environment)] for r in results.records if r.trial["stage"] == stage] for stage in stages
+    facts_by_stage = {
+        stage: [facts_of[repr(r.environment)] for r in results.records if r.trial.stage == stage] for stage in stages
     }
-    names = list(dict.fromkeys(name for group in found.values() for facts in group for name in facts))
-    rows = [[name, *(_seen(facts.get(name) for facts in found[stage]) for stage in stages)] for name in names]
-    return pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)
+    names = list(dict.fromkeys(name for group in facts_by_stage.values() for facts in group for name in facts))
+    rows = [[name, *(_seen(facts.get(name) for facts in facts_by_stage[stage]) for stage in stages)] for name in names]
+    table = pd.DataFrame(rows, columns=["Fact", *(f"{stage} trials" for stage in stages)], dtype=object)
+    return of_text("provenance", table, "What made the records.", absent="" if rows else "there is no record yet")
 
 
-def definitions(evidence: Evidence) -> pd.DataFrame:
+def definitions(evidence: Evidence) -> Table:
     """The measured columns of the planned stages and what they mean."""
     results = evidence.results
-    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan["stages"]]
-    return pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
+    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan.stages]
+    table = pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
+    return of_text("definitions", table, "What the measured columns mean.")
 
 
 def commits(results: Results) -> list[str]:
     """The commits that made the records, ``(with uncommitted changes)`` where they had any; the plan's if none did."""
-    sources: list[Mapping[str, Any]] = [record.environment for record in results.records] or [results.plan["created"]]
-    return list(dict.fromkeys(_commit(source) for source in sources))
+    made = [(record.environment.commit, record.environment.dirty) for record in results.records]
+    created = results.plan.created
+    return list(dict.fromkeys(_commit(*source) for source in made or [(created.commit, created.dirty)]))
 
 
 def _facts(record: Record) -> dict[str, Any]:
-    environment = dict(record.environment)
-    found = {"commit": _commit(environment)}
+    environment = record.environment.as_json()
+    facts = {"commit": _commit(record.environment.commit, record.environment.dirty)}
     environment.pop("dirty", None)
     environment.pop("commit", None)
-    return found | dict(_flat(environment))
+    return facts | dict(leaves(environment))
 
 
-def _commit(source: Mapping[str, Any]) -> str:
-    if not source.get("commit"):
-        return NO_REPOSITORY
-    return str(source["commit"])[:12] + (" (with uncommitted changes)" if source.get("dirty") else "")
+def _commit(commit: str | None, dirty: bool | None) -> str:
+    return commit[:12] + (" (with uncommitted changes)" if dirty else "") if commit else NO_REPOSITORY
 
 
 def _seen(values: Iterable[Any]) -> str:
@@ -132,25 +142,11 @@ def span(counts: Sequence[int]) -> str:
     return (str(low) if low == high else f"{low} to {high}") if counts else NOTHING
 
 
-def uncounted(cost: Sequence[Mapping[str, Any]]) -> str:
+def uncounted(cost: Sequence[MeasuredCost]) -> str:
     """The operators that the count left out, in any variant."""
-    names = sorted({name.removeprefix("aten::") for each in cost for name in each["uncounted_operators"]})
+    names = sorted({name.removeprefix("aten::") for each in cost for name in each.uncounted_operators})
     return ", ".join(names) or ("nothing" if cost else NOTHING)
 
 
-def _size(pixels: Iterable[int]) -> str:
-    return " × ".join(str(side) for side in pixels)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        elif value is None:
-            yield f"{prefix}{key}", "none"
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _pairs(rows: Iterable[tuple[str, str]], head: str) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=[head, "Value"], dtype=object)
+def _pairs(name: str, head: str, rows: Iterable[tuple[str, str]], caption: str) -> Table:
+    return of_text(name, pd.DataFrame(list(rows), columns=[head, "Value"], dtype=object), caption)

@@ -1,4 +1,4 @@
-"""Published accuracies beside ours: value, difference to its own other side, and what differs in protocol.
+"""Published numbers beside ours: value, difference to its own other side, and what differs in protocol.
 
 Agreement is claimed only where data set, classes and split are the same: whether the published difference lies in the
 95 % interval of ours. What differs otherwise is found by comparing the row's columns with the recipe.
@@ -17,73 +17,88 @@ from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
 from bench.evidence.published import Counterpart, compared, counterparts, on, plain
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.setting import Setting
-from bench.protocol.words import NOTHING, ratio
+from bench.protocol.words import NOTHING
+from bench.records.measured import MeasuredCost
 from bench.records.results import Results
+from bench.report.tables import fields
+from bench.report.tables.fields import Field
+from bench.report.tables.table import Table
+
+UNNAMED = "the study names no published numbers of this kind"
+"""Why a table of published numbers has no rows."""
+
+SIZE = re.compile(r"(\d+)x(\d+)")
+"""The height and width of a published input."""
+
+FLAW_AND_SOURCE = {"flaw": fields.text("Known flaw", "flaw"), "source": fields.text("Source", "source")}
 
 
-def accuracy(evidence: Evidence) -> pd.DataFrame:
-    """Every published row of the study's variants as printed; empty for a study that names none."""
-    names = evidence.labels
-    printed = [
-        {
-            "System": row["system"],
-            "Variant": names.get(row["variant"], row["variant"]),
-            "Against": names.get(row["against"], NOTHING),
-            "Quantity": column(row["metric"]).title,
-            "On": row["on"],
-            "Published": row["value"],
-            "Δ published": column(row["metric"]).signed(row["delta"]),
-            "Ours": column(row["metric"]).shown(row["mean"]),
-            "Seeds": str(row["n"]),
-            "Δ ours": column(row["metric"]).signed(row["our_delta"]),
-            "95 % interval": column(row["metric"]).interval(row["low"], row["high"]) or NOTHING,
-            "Agreement": row["agreement"],
-            "Differs in": row["differs"] or NOTHING,
-            "Not stated there": row["not_stated"] or NOTHING,
-            "Known flaw": row["flaw"],
-            "Source": row["source"],
-        }
-        for row in evidence.published.to_dict("records")
-    ]
-    heads = [
-        "System", "Variant", "Against", "Quantity", "On", "Published", "Δ published", "Ours", "Seeds", "Δ ours",
-        "95 % interval", "Agreement", "Differs in", "Not stated there", "Known flaw", "Source",
-    ]  # fmt: skip
-    return pd.DataFrame(printed, columns=heads, dtype=object)
+def accuracy(evidence: Evidence) -> Table:
+    """Every published accuracy of the study's variants; empty for a study that names none."""
+    names, rows = evidence.labels, evidence.published
+    columns = {
+        "system": fields.text("System", "system"),
+        "variant": fields.variant("Variant", "variant", names),
+        "against": Field("Against", ("against",), lambda row: names.get(row["against"], NOTHING)),
+        "quantity": Field("Quantity", ("metric",), lambda row: column(row["metric"]).title),
+        "on": fields.text("On", "on"),
+        "published": _published("Published", "value"),
+        "published_delta": Field("Δ published", ("delta",), lambda row: column(row["metric"]).signed(row["delta"])),
+        "ours": Field("Ours", ("mean",), lambda row: column(row["metric"]).shown(row["mean"])),
+        "n": fields.count("Seeds", "n"),
+        "delta": Field("Δ ours", ("our_delta",), lambda row: column(row["metric"]).signed(row["our_delta"])),
+        "interval": Field(
+            "95 % interval", ("low", "high"),
+            lambda row: column(row["metric"]).interval(row["low"], row["high"]) or NOTHING,
+        ),
+        "agreement": fields.text("Agreement", "agreement"),
+        "differs": fields.stated("Differs in", "differs"),
+        "not_stated": fields.stated("Not stated there", "not_stated"),
+        **FLAW_AND_SOURCE,
+    }  # fmt: skip
+    return _beside_ours(
+        "published", rows.assign(published=rows["value"].astype(float)), columns, "Published accuracies beside ours.",
+        "Agreement is claimed only over the same data, classes and split.",
+    )  # fmt: skip
 
 
-def memory(evidence: Evidence) -> pd.DataFrame:
-    """Published training memory beside ours as printed: both values, and both over their own other side."""
-    results, names = evidence.results, evidence.labels
-    ours = _train_bytes(results)
+def memory(evidence: Evidence) -> Table:
+    """Published training memory beside ours: both values, and both over their own other side."""
+    results, bytes_of = evidence.results, _train_bytes(evidence.results)
     rows = [
         {
-            "System": each["system"],
-            "Variant": names.get(found.variant, found.variant),
-            "Against": names.get(found.other, NOTHING),
-            "Published (GB)": found.row["value"],
-            "Published ratio": ratio(_over(found.row, found.other_row)),
-            f"Ours ({column('train_peak_bytes').shown_unit})": column("train_peak_bytes").shown(
-                ours.get(found.variant, NAN)
-            ),
-            "Our ratio": ratio(ours.get(found.variant, NAN) / (ours.get(found.other) or NAN)),
-            "Measured there": f"crop {found.row['crop_px']}, {found.row['batch_per_gpu']} images a GPU, "
-            f"{found.row['hardware']}; {found.row['protocol']}",
-            "Differs in": "; ".join(_differs(results, found.row)) or NOTHING,
-            "Known flaw": found.row["flaw"],
-            "Source": found.row["source"],
+            "system": declared.system,
+            "variant": counterpart.variant,
+            "against": counterpart.other,
+            "value": counterpart.row["value"],
+            "published": float(counterpart.row["value"]),
+            "published_ratio": _published_ratio(counterpart.row, counterpart.other_row),
+            "train_peak_bytes": bytes_of.get(counterpart.variant, math.nan),
+            "ratio": bytes_of.get(counterpart.variant, math.nan) / (bytes_of.get(counterpart.other) or math.nan),
+            "measured": f"crop {counterpart.row['crop_px']}, {counterpart.row['batch_per_gpu']} images a GPU, "
+            f"{counterpart.row['hardware']}; {counterpart.row['protocol']}",
+            "differs": "; ".join(_differs(results, counterpart.row)),
+            "flaw": counterpart.row["flaw"],
+            "source": counterpart.row["source"],
         }
-        for each in results.plan.get("published", [])
-        for found in counterparts(results, each, "cost")
-        if "cost" in results.plan["stages"]
+        for declared in results.plan.published
+        for counterpart in counterparts(results, declared, "cost")
+        if "cost" in results.plan.stages
     ]
-    heads = [
-        "System", "Variant", "Against", "Published (GB)", "Published ratio",
-        f"Ours ({column('train_peak_bytes').shown_unit})", "Our ratio", "Measured there", "Differs in",
-        "Known flaw", "Source",
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=heads, dtype=object)
+    memory = column("train_peak_bytes")
+    columns = {
+        "system": fields.text("System", "system"),
+        "variant": fields.variant("Variant", "variant", evidence.labels),
+        "against": Field("Against", ("against",), lambda row: evidence.labels.get(row["against"], NOTHING)),
+        "published": _published("Published (GB)", "value"),
+        "published_ratio": fields.ratio("Published ratio", "published_ratio"),
+        "train_peak_bytes": fields.value(f"Ours ({memory.shown_unit})", "train_peak_bytes", memory),
+        "ratio": fields.ratio("Our ratio", "ratio"),
+        "measured": fields.text("Measured there", "measured"),
+        "differs": fields.stated("Differs in", "differs"),
+        **FLAW_AND_SOURCE,
+    }
+    return _beside_ours("published-memory", rows, columns, "Published training memory beside ours.")
 
 
 def _train_bytes(results: Results) -> dict[str, float]:
@@ -95,114 +110,130 @@ def _train_bytes(results: Results) -> dict[str, float]:
 
 
 def _differs(results: Results, row: Mapping[str, str]) -> Iterator[str]:
-    recipe, data = results.plan["recipe"], results.plan["data"]
-    done = [r for r in results.records if r.trial["stage"] == "cost" and r.status == "done"]
+    recipe, data = results.plan.recipe, results.plan.data
+    done = results.done(MeasuredCost)
     here = {
-        "data set": ("data", f"{data['name']}, {len(data['classes'])} classes"),
+        "data set": ("data", f"{data.name}, {len(data.classes)} classes"),
         "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", []))),
         "images a step": ("batch_per_gpu", str(recipe.get("batch", ""))),
-        "hardware": ("hardware", ", ".join(sorted({str(r.environment.get("device")) for r in done}))),
-        "memory": ("protocol", ", ".join(sorted({str(r.measured.get("memory_kind")) for r in done}))),
+        "hardware": ("hardware", ", ".join(sorted({str(record.environment.device) for record, _ in done}))),
+        "memory": ("protocol", ", ".join(sorted({measured.memory_kind for _, measured in done}))),
     }
-    for what, (name, ours) in here.items():
+    for fact, (name, ours) in here.items():
         if ours and ours != row[name]:
-            yield f"{what}: {row[name]}, here {ours}"
+            yield f"{fact}: {row[name]}, here {ours}"
 
 
-def _over(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
+def _published_ratio(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
     return math.nan if other is None else float(row["value"]) / float(other["value"])
 
 
-COLUMNS = (
-    "System", "Variant", "Class", "On", "Published (%)", "Ours (%)", "Seeds", "Differs in", "Not stated there",
-    "Known flaw", "Source",
-)  # fmt: skip
-
-
-def classes(evidence: Evidence) -> pd.DataFrame:
-    """Every published IoU of a class that the study has too, as printed; empty for a study that names no rows."""
-    results, names = evidence.results, evidence.labels
+def classes(evidence: Evidence) -> Table:
+    """Every published IoU of a class that the study has too; empty for a study that names no rows."""
+    results = evidence.results
     ours = {(row["variant"], plain(row["class"])): row for row in evidence.classes.to_dict("records")}
-    rows: list[dict[str, Any]] = []
-    for each in results.plan.get("published", []):
-        for variant, _, row, _ in counterparts(results, each, "accuracy"):
-            found = ours.get((variant, plain(row["class"])))
-            if row["metric"] != "iou" or found is None:
+    rows = []
+    for declared in results.plan.published:
+        for variant, _, row, _ in counterparts(results, declared, "accuracy"):
+            own = ours.get((variant, plain(row["class"])))
+            if row["metric"] != "iou" or own is None:
                 continue
             differing = compared(results, variant, row)
             rows.append(
                 {
-                    "System": each["system"],
-                    "Variant": names[variant],
-                    "Class": found["class"],
-                    "On": on(row),
-                    "Published (%)": row["value"],
-                    "Ours (%)": column(JUDGED).spread(found["mean"], found["sd"]),
-                    "Seeds": f"{found['n']}/{found['planned']}",
-                    "Differs in": differing.differs or NOTHING,
-                    "Not stated there": differing.not_stated or NOTHING,
-                    "Known flaw": row["flaw"],
-                    "Source": row["source"],
+                    **{name: own[name] for name in ("variant", "class", "mean", "sd", "n", "planned")},
+                    **{name: row[name] for name in ("value", "flaw", "source")},
+                    "system": declared.system,
+                    "on": on(row),
+                    "published": float(row["value"]),
+                    "differs": differing.differs,
+                    "not_stated": differing.not_stated,
                 }
             )
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    columns = {
+        "system": fields.text("System", "system"),
+        "variant": fields.variant("Variant", "variant", evidence.labels),
+        "class": fields.text("Class", "class"),
+        "on": fields.text("On", "on"),
+        "published": _published("Published (%)", "value"),
+        "ours": Field("Ours (%)", ("mean", "sd"), lambda row: column(JUDGED).spread(row["mean"], row["sd"])),
+        "n": fields.seeds(),
+        "differs": fields.stated("Differs in", "differs"),
+        "not_stated": fields.stated("Not stated there", "not_stated"),
+        **FLAW_AND_SOURCE,
+    }
+    return _beside_ours("published-classes", rows, columns, "Published IoU of single classes beside ours.")
 
 
-SPEED_COLUMNS = (
-    "System", "Variant", "Against", "Published", "Times as fast, published", "Images/s, ours", "Times as fast, ours",
-    "95 % interval", "Setting, ours", "Differs in", "Known flaw", "Source",
-)  # fmt: skip
-
-
-NAN = float("nan")
-
-
-SIZE = re.compile(r"(\d+)x(\d+)")
-
-
-def speeds(evidence: Evidence) -> pd.DataFrame:
-    """Every published speed of the study's variants as printed; empty for a study that names none.
+def speeds(evidence: Evidence) -> Table:
+    """Every published speed of the study's variants; empty for a study that names none.
 
     Beside it stands our comparison of the same two variants at the same input, or at the one that is nearest in pixels.
     """
     results = evidence.results
-    timed = evidence.speedups.to_dict("records") if "speed" in results.plan["stages"] else []
+    timed = evidence.speedups.to_dict("records") if "speed" in results.plan.stages else []
     rows = [
-        _row(evidence, each["system"], found, timed)
-        for each in results.plan.get("published", [])
-        for found in counterparts(results, each, "speed")
+        _speed(results, declared.system, counterpart, timed)
+        for declared in results.plan.published
+        for counterpart in counterparts(results, declared, "speed")
     ]
-    return pd.DataFrame(rows, columns=list(SPEED_COLUMNS), dtype=object)
+    columns = {
+        "system": fields.text("System", "system"),
+        "variant": fields.variant("Variant", "variant", evidence.labels),
+        "against": fields.variant("Against", "against", evidence.labels),
+        "published": Field(
+            "Published", ("value", "unit"), lambda row: f"{row['value']} {row['unit']}", sort="published"
+        ),
+        "published_ratio": fields.ratio("Times as fast, published", "published_ratio"),
+        "images_per_s": Field("Images/s, ours", ("images_per_s",), _images_per_s),
+        "ratio": fields.ratio("Times as fast, ours", "ratio"),
+        "interval": fields.bounds("95 % interval", "low", "high"),
+        "setting": fields.stated("Setting, ours", "setting"),
+        "differs": fields.text("Differs in", "differs"),
+        **FLAW_AND_SOURCE,
+    }
+    return _beside_ours(
+        "published-speed", rows, columns, "Published speeds beside ours, each as its source measured it.",
+        "None is by our protocol. Ours at the same input, or at the nearest in pixels.",
+    )  # fmt: skip
 
 
-def _row(evidence: Evidence, system: str, found: Counterpart, timed: Sequence[Mapping[Any, Any]]) -> dict[str, str]:
-    names, row = evidence.labels, found.row
-    ours = _nearest(row, [each for each in timed if _is_of(each, found)])
-    paired = ours is not None and ours["variant"] == found.variant
-    times = ours["ratio"] if ours is not None and paired else NAN
-    bounds = f"[{ours['low']:.3f}, {ours['high']:.3f}]" if ours is not None and paired and ours["low"] > 0 else NOTHING
-    speed = NAN if ours is None else float(ours["images_per_s" if paired else "against_images_per_s"])
+def _speed(
+    results: Results, system: str, counterpart: Counterpart, timed: Sequence[Mapping[Any, Any]]
+) -> dict[str, str | float]:
+    """A row of :func:`speeds`."""
+    row, ours = (
+        counterpart.row,
+        _nearest(counterpart.row, [comparison for comparison in timed if _is_of(comparison, counterpart)]),
+    )
+    paired = ours is not None and ours["variant"] == counterpart.variant
+    measured = ours if ours is not None and paired else dict.fromkeys(("ratio", "low", "high"), math.nan)
     return {
-        "System": system,
-        "Variant": names.get(found.variant, found.variant),
-        "Against": names.get(found.other, found.other) or NOTHING,
-        "Published": f"{row['value']} {row['unit']}",
-        "Times as fast, published": ratio(_times(row, found.other_row)),
-        "Images/s, ours": NOTHING if math.isnan(speed) else f"{speed:.3g}",
-        "Times as fast, ours": ratio(times),
-        "95 % interval": bounds,
-        "Setting, ours": NOTHING if ours is None else _setting(ours).name,
-        "Differs in": "; ".join(_differs_in_speed(evidence.results, row, ours)),
-        "Known flaw": row["flaw"],
-        "Source": row["source"],
+        "system": system,
+        "variant": counterpart.variant,
+        "against": counterpart.other,
+        "value": row["value"],
+        "unit": row["unit"],
+        "published": float(row["value"]),
+        "published_ratio": _times(row, counterpart.other_row),
+        "images_per_s": math.nan if ours is None else ours["images_per_s" if paired else "against_images_per_s"],
+        **{name: measured[name] for name in ("ratio", "low", "high")},
+        "setting": "" if ours is None else speedups.setting_of(ours).name,
+        "differs": "; ".join(_differs_in_speed(results, row, ours)),
+        "flaw": row["flaw"],
+        "source": row["source"],
     }
 
 
-def _is_of(timed: Mapping[Any, Any], found: Counterpart) -> bool:
-    """Whether a comparison timed the variant: on the one side against the published other side, or as the other."""
-    if found.other:
-        return bool((timed["variant"], timed["against"]) == (found.variant, found.other))
-    return found.variant in (timed["variant"], timed["against"])
+def _images_per_s(row: fields.Row) -> str:
+    return NOTHING if math.isnan(row["images_per_s"]) else f"{row['images_per_s']:.3g}"
+
+
+def _is_of(timed: Mapping[Any, Any], counterpart: Counterpart) -> bool:
+    """True if a comparison timed the variant: on the one side against the published other side, or as the other."""
+    if counterpart.other:
+        return bool((timed["variant"], timed["against"]) == (counterpart.variant, counterpart.other))
+    return counterpart.variant in (timed["variant"], timed["against"])
 
 
 def _nearest(row: Mapping[str, str], timed: Sequence[Mapping[Any, Any]]) -> Mapping[Any, Any] | None:
@@ -214,14 +245,14 @@ def _nearest(row: Mapping[str, str], timed: Sequence[Mapping[Any, Any]]) -> Mapp
     height, width = (int(side) for side in size.groups())
 
     def distance(each: Mapping[Any, Any]) -> tuple[float, int]:
-        return abs(math.log(each["height"] * each["width"] / (height * width))), len(_setting(each).name)
+        return abs(math.log(each["height"] * each["width"] / (height * width))), len(speedups.setting_of(each).name)
 
     return min(known, key=distance)
 
 
 def _differs_in_speed(results: Results, row: Mapping[str, str], ours: Mapping[Any, Any] | None) -> Iterator[str]:
-    classes = len(results.plan["data"]["classes"])
-    yield f"data: {row['data']}, here {results.plan['data']['name']}, {classes} classes"
+    classes = len(results.plan.data.classes)
+    yield f"data: {row['data']}, here {results.plan.data.name}, {classes} classes"
     if ours is None:
         yield "not timed here"
         return
@@ -229,16 +260,27 @@ def _differs_in_speed(results: Results, row: Mapping[str, str], ours: Mapping[An
     if row["input"] != size:
         yield f"input: {row['input']}, here {size}"
     yield f"hardware: {row['hardware']}, here {ours['device']}"
-    yield f"protocol: {row['protocol']}; here both sides in turns in one process, {_setting(ours).name}"
+    yield f"protocol: {row['protocol']}; here both sides in turns in one process, {speedups.setting_of(ours).name}"
 
 
 def _times(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
-    """How many times as fast as the published other side: of images per second, or of seconds an image."""
+    """The published speed over that of the published other side, from images per second or milliseconds an image."""
     if other is None:
-        return NAN
+        return math.nan
     value, against = float(row["value"]), float(other["value"])
     return against / value if row["unit"] == "ms" else value / against
 
 
-def _setting(row: Mapping[Any, Any]) -> Setting:
-    return Setting(**{name: row[name] for name in speedups.SETTING})
+def _published(head: str, key: str) -> Field:
+    """The field of published values, written as they were published."""
+    return Field(head, (key,), lambda row: str(row[key]), sort="published")
+
+
+def _beside_ours(
+    name: str, rows: pd.DataFrame | Sequence[Mapping[str, Any]], columns: Mapping[str, Field], caption: str,
+    notes: str = "",
+) -> Table:  # fmt: skip
+    """A table of published numbers, which says why it is empty."""
+    keys = dict.fromkeys(key for each in columns.values() for key in (*each.keys, each.sort_key))
+    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=list(keys))
+    return Table(name, table, columns, tuple(columns), caption, notes, absent="" if len(table) else UNNAMED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
@@ -13,9 +12,9 @@ from bench.evidence import images as per_image
 from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST
 from bench.protocol.columns import COUNTED, JUDGED, Column, column
-from bench.protocol.words import NOTHING, p_value, verdict
-from bench.report.tables import variants
-from bench.report.tables.table import Shown, Table
+from bench.report.tables import fields, variants
+from bench.report.tables.fields import Field, Row
+from bench.report.tables.table import Table
 
 MAIN = (JUDGED, "pixel_accuracy", "mean_accuracy", "fwiou", "boundary_iou", BOUNDARY, "ece")
 """Quality columns of the main table, those of them that were measured; ``--columns`` gives any others."""
@@ -36,9 +35,10 @@ def main(evidence: Evidence) -> Table:
     values = evidence.variants
     quality = [name for name in MAIN if values[f"{name}_mean"].notna().any()]
     names = ("variant", *(quality or [IOU]), "n")
-    absent = "" if "quality" in evidence.results.plan["stages"] else "the study plans no quality trials"
+    absent = "" if "quality" in evidence.results.plan.stages else "the study plans no quality trials"
     rows = values[:0] if absent else values
-    return _of_variants("main", evidence, rows, names, f"Mean ± standard deviation over seeds. {BEST}", absent)
+    caption = "Variants by quality, mean ± standard deviation over seeds."
+    return _of_variants("main", evidence, rows, names, caption, BEST, absent)
 
 
 def boundary(evidence: Evidence) -> Table:
@@ -47,28 +47,29 @@ def boundary(evidence: Evidence) -> Table:
     measured = {name: each for name, each in evidence.results.columns.items() if _is_measured(name, each, values)}
     families = [name for prefix in ("boundary_f_present_", "boundary_f_") for name in _family(measured, prefix)]
     names = ("variant", *sorted(families, key=list(measured).index), "n")
-    caption = (
-        "Boundary F by tolerance, mean ± standard deviation over seeds: over all images, 1 for a class that is in "
-        f"neither map, and over the images that have the class (present). {BEST}"
+    notes = (
+        "Over all images, 1 for a class that is in neither map, and over the images that have the class (present). "
+        f"{BEST}"
     )
     absent = "" if families else "no record has boundary F"
-    return _of_variants("boundary", evidence, values if families else values[:0], names, caption, absent)
+    caption = "Boundary F by tolerance, mean ± standard deviation over seeds."
+    return _of_variants("boundary", evidence, values if families else values[:0], names, caption, notes, absent)
 
 
 def cost(evidence: Evidence) -> Table:
     """Variants by everything that cost trials measured, each with its ratio to the baseline."""
     values = evidence.variants
     measured = [name for name in COST if values[name].notna().any()]
-    caption = (
-        "Costs of every variant. Bold: the smallest count; what is timed or read off the machine is one run a variant, "
-        "and never bold."
-    )
+    notes = "Bold: the smallest count; what is timed or read off the machine is one run a variant, and never bold."
     absent = "" if measured else "no cost trial is done"
     rows = values if measured else values[:0]
     columns = variants.variant_columns(evidence)
     bold = {name: partial(_is_smallest, rows[name].tolist()) for name in COUNTED if name in measured}
     remarks = variants.remarks(rows)
-    return Table("cost", rows, columns, ("variant", *measured), caption, bold, absent=absent, remarks=remarks)
+    return Table(
+        "cost", rows, columns, ("variant", *measured), "Costs of every variant.", notes, bold, absent=absent,
+        remarks=remarks,
+    )  # fmt: skip
 
 
 def classes(evidence: Evidence) -> Table:
@@ -76,83 +77,84 @@ def classes(evidence: Evidence) -> Table:
     values = evidence.variants
     columns = variants.variant_columns(evidence)
     names: list[str] = []
-    found = evidence.classes
-    for name, group in found.groupby("class", sort=False):
+    for name, group in evidence.classes.groupby("class", sort=False):
         if group["mean"].notna().any():
             key = f"iou_{name}"
             own = group.set_index("variant").reindex(values["variant"])
             parts = {f"{key}_{part}": own[part].to_numpy() for part in ("mean", "sd", "n")}
             values = pd.concat([values, pd.DataFrame(parts, index=values.index)], axis="columns")
-            columns[key] = Shown(str(name), tuple(parts), _class_text(key))
+            columns[key] = Field(str(name), tuple(parts), _class_text(key))
             names.append(key)
     first = evidence.best_by_class
     bold = {key: partial(_is_variant, values, first.get(key.removeprefix("iou_"), "")) for key in names}
-    caption = (
-        f"IoU (%) of each class, mean ± standard deviation over the seeds in which it occurs; {column(IOU).label} is "
-        "their mean in each seed. Where a class occurs in fewer seeds than are done, their number is in brackets. "
+    caption = "IoU (%) of each class, mean ± standard deviation over the seeds in which it occurs."
+    notes = (
+        f"{column(IOU).label} is their mean in each seed. Where a class occurs in fewer seeds than are done, their "
+        "number is in brackets. "
         f"{BEST.replace('over these comparisons', f'over those of all classes, and of {column(IOU).label} by itself')}"
     )
     rows, absent = (values, "") if names else (values[:0], "no quality trial is done")
     bold[IOU] = partial(_is_best, evidence, IOU, rows)
     chosen = ("variant", *names, IOU, "n")
     required, remarks = variants.required_of(values), variants.remarks(values)
-    return Table("classes", rows, columns, chosen, caption, bold, required, absent, remarks)
+    return Table("classes", rows, columns, chosen, caption, notes, bold, required, absent, remarks)
 
 
 def class_effects(evidence: Evidence) -> Table:
     """Every variant's difference to the baseline in every class."""
     rows = evidence.class_effects
     columns = {
-        "variant": Shown("Variant", ("label",), lambda row: str(row["label"])),
-        "class": Shown("Class", ("class",), lambda row: str(row["class"])),
+        "variant": fields.text("Variant", "label"),
+        "class": fields.text("Class", "class"),
         **_effect_columns(("delta", "low", "high")),
-        "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
-        "p": Shown("p", ("p",), lambda row: p_value(row["p"])),
-        "p_holm": Shown("p (Holm)", ("p_holm",), lambda row: p_value(row["p_holm"])),
-        "verdict": Shown("Verdict", ("verdict", "reason"), verdict),
+        "n": fields.seeds(),
+        "p": fields.p_value("p", "p"),
+        "p_holm": fields.p_value("p (Holm)", "p_holm"),
+        "verdict": fields.verdict(),
     }
     tested = int(rows["p"].notna().sum())
-    caption = (
+    caption = "Every class of every variant against the baseline."
+    notes = (
         "IoU of each class minus the baseline's, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
         f"over all rows of this table that can be tested ({tested})."
     )
     absent = "" if rows["n"].any() else "no class has a seed in which both a variant and the baseline are done"
     rows = rows if rows["n"].any() else rows[:0]
     required = variants.required_of(rows)
-    return Table("class-effects", rows, columns, tuple(columns), caption, required=required, absent=absent)
+    return Table("class-effects", rows, columns, tuple(columns), caption, notes, required=required, absent=absent)
 
 
 def images(evidence: Evidence) -> Table:
     """Every variant's difference to the baseline image by image, of the networks that were trained."""
-    rows = evidence.images
+    rows, iou = evidence.images, column(IOU)
     columns = {
-        "variant": Shown("Variant", ("label",), lambda row: str(row["label"])),
-        "images": Shown("Images", ("images",), lambda row: str(row["images"])),
-        "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
-        "better": Shown("Better (%)", ("better",), _share_text("better")),
-        "worse": Shown("Worse (%)", ("worse",), _share_text("worse")),
-        "median": Shown(
-            f"Median Δ ({column(IOU).difference_unit})", ("median",), lambda row: column(IOU).signed(row["median"])
-        ),
+        "variant": fields.text("Variant", "label"),
+        "images": fields.count("Images", "images"),
+        "n": fields.seeds(),
+        "better": _share("Better (%)", "better"),
+        "worse": _share("Worse (%)", "worse"),
+        "median": fields.difference(f"Median Δ ({iou.difference_unit})", "median", iou),
         **_effect_columns(("shift", "low", "high"), "Centre of Δ"),
     }  # fmt: skip
-    caption = (
+    caption = "Every variant image by image against the baseline, given the networks that were trained."
+    notes = (
         "mIoU of each image, over the classes in its labels or prediction, minus the baseline's, averaged over the "
         "seeds that both have. Centre: Hodges–Lehmann, with the 95 % interval of Wilcoxon's signed ranks. Its unit is "
         "the image, given these trained networks: it says nothing about networks from other seeds."
     )
     absent = per_image.absent(evidence.results) if rows.empty else ""
-    return Table("images", rows, columns, tuple(columns), caption, required=variants.required_of(rows), absent=absent)
+    required = variants.required_of(rows)
+    return Table("images", rows, columns, tuple(columns), caption, notes, required=required, absent=absent)
 
 
 def _of_variants(
-    name: str, evidence: Evidence, values: pd.DataFrame, chosen: tuple[str, ...], caption: str, absent: str = ""
+    name: str, evidence: Evidence, values: pd.DataFrame, chosen: tuple[str, ...], caption: str, notes: str, absent: str
 ) -> Table:
     """A table of variants by quality, the best of each column bold where that is resolved."""
     judged = [each for each, what in evidence.results.columns.items() if _is_measured(each, what, values)]
     bold = {each: partial(_is_best, evidence, each, values) for each in judged}
     columns, required = variants.variant_columns(evidence), variants.required_of(values)
-    return Table(name, values, columns, chosen, caption, bold, required, absent, variants.remarks(values))
+    return Table(name, values, columns, chosen, caption, notes, bold, required, absent, variants.remarks(values))
 
 
 def _is_best(evidence: Evidence, name: str, values: pd.DataFrame) -> list[bool]:
@@ -164,7 +166,7 @@ def _is_variant(values: pd.DataFrame, variant: str) -> list[bool]:
 
 
 def _is_smallest(counts: Sequence[float]) -> list[bool]:
-    """Which count is smaller than every other; none where the smallest is shared, or there is one alone."""
+    """For each count: is it smaller than every other? None is where the smallest is shared, or there is one alone."""
     known = [each for each in counts if not math.isnan(each)]
     unique = len(known) > 1 and known.count(min(known)) == 1
     return [unique and each == min(known) for each in counts]
@@ -178,18 +180,16 @@ def _family(names: Mapping[str, Column], prefix: str) -> list[str]:
     return [name for name in names if name.removeprefix(prefix).removesuffix("px").isdigit()]
 
 
-def _effect_columns(keys: tuple[str, str, str], title: str = "Δ IoU") -> dict[str, Shown]:
+def _effect_columns(keys: tuple[str, str, str], title: str = "Δ IoU") -> dict[str, Field]:
     iou, (middle, low, high) = column(IOU), keys
     return {
-        "delta": Shown(f"{title} ({iou.difference_unit})", (middle,), lambda row: iou.signed(row[middle])),
-        "interval": Shown(
-            "95 % interval", (low, high), lambda row: iou.interval(row[low], row[high]) or NOTHING
-        ),
-    }  # fmt: skip
+        "delta": fields.difference(f"{title} ({iou.difference_unit})", middle, iou),
+        "interval": fields.interval("95 % interval", low, high, iou),
+    }
 
 
-def _class_text(key: str) -> Callable[[Mapping[str, Any]], str]:
-    def text(row: Mapping[str, Any]) -> str:
+def _class_text(key: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
         said = column(IOU).spread(row[f"{key}_mean"], row[f"{key}_sd"])
         count = row[f"{key}_n"]
         return f"{said} ({count:.0f})" if 0 < count < row["n"] else said
@@ -197,5 +197,6 @@ def _class_text(key: str) -> Callable[[Mapping[str, Any]], str]:
     return text
 
 
-def _share_text(name: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda row: column("pixel_accuracy").shown(row[name])  # shares of pixels and of images are written alike
+def _share(head: str, key: str) -> Field:
+    """The field of a share of images, which is written as a share of pixels is."""
+    return Field(head, (key,), lambda row: column("pixel_accuracy").shown(row[key]))

@@ -1,8 +1,11 @@
-"""A table before it is written down: rows of numbers, columns that know how to print a row, and what stands out."""
+"""A table of a report before it is written down: rows of numbers, and the fields that write them.
+
+Every format is made of the same :class:`Table`: text, HTML and LaTeX write what the fields write, CSV and JSON hold the
+numbers behind them, and rows sort by these numbers.
+"""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,27 +14,14 @@ from typing import Any
 
 import pandas as pd
 
-from bench.parts import BenchError
+from bench.parts import BenchError, nearest
 from bench.records.results import records
+from bench.report.tables import fields
+from bench.report.tables.fields import Field
 
 
 class TableError(BenchError, ValueError):
     """A table or a column of a table that does not exist."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One printed column.
-
-    Attributes:
-        head: its title, unit and arrow included.
-        keys: the columns of the unrounded table that it tells of; rows sort by the first.
-        text: how it writes a row.
-    """
-
-    head: str
-    keys: tuple[str, ...]
-    text: Callable[[Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True)
@@ -41,30 +31,32 @@ class Table:
     Attributes:
         name: what it is asked for by.
         rows: its numbers, unrounded and in stored units.
-        columns: every column that it can have, by the name it is asked for by.
-        chosen: names of the columns that it has, in order.
-        caption: what it shows, and what bold means.
-        bold: column -> says which of its rows stand out.
-        required: columns that it never goes without: the number of seeds where some are missing.
+        columns: every field that it can have, by the name it is asked for by.
+        chosen: names of the fields that it has, in order.
+        caption: what it shows, in one sentence.
+        notes: how to read it, and what bold means; may be empty.
+        bold: name of a field -> says which of its rows stand out.
+        required: fields that it never goes without: the number of seeds where some are missing.
         absent: why it has no rows, if it has none.
-        remarks: column -> sentences on what its cells hold beside a number, and what their marks mean.
+        remarks: name of a field -> sentences on what its cells hold beside a number, and what their marks mean.
     """
 
     name: str
     rows: pd.DataFrame
-    columns: Mapping[str, Shown]
+    columns: Mapping[str, Field]
     chosen: tuple[str, ...]
     caption: str
+    notes: str = ""
     bold: Mapping[str, Callable[[], Sequence[bool]]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     absent: str = ""
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def with_columns(self, names: Sequence[str]) -> Table:
-        """The same table with other columns, in the order given; those that are required follow if they are left out.
+        """The same table with other fields, in the order given; those that are required follow if they are left out.
 
         Raises:
-            TableError: for an unknown column, naming the nearest.
+            TableError: for an unknown field, naming the nearest.
         """
         for name in names:
             if name not in self.columns:
@@ -72,80 +64,92 @@ class Table:
         wanted = dict.fromkeys([*names, *self.required])
         return replace(self, chosen=tuple(wanted))
 
+    def without_columns(self, names: Sequence[str]) -> Table:
+        """The same table less some fields."""
+        return replace(self, chosen=tuple(name for name in self.chosen if name not in names))
+
     @property
-    def said(self) -> str:
-        """The caption, with the remarks of the chosen columns."""
-        return " ".join(
-            dict.fromkeys([self.caption, *(each for name in self.chosen for each in self.remarks.get(name, ()))])
-        )
+    def all_notes(self) -> str:
+        """The notes, with the remarks of the chosen fields."""
+        remarks = [sentence for name in self.chosen for sentence in self.remarks.get(name, ())]
+        return " ".join(dict.fromkeys(filter(None, [self.notes, *remarks])))
 
-    def printed(self) -> pd.DataFrame:
-        """Cells as text."""
-        return self._printed.copy()
+    @property
+    def legend(self) -> str:
+        """Everything that is said of the table beside it: caption, notes, and why it has no rows."""
+        absent = f"No rows: {self.absent}." if self.absent else ""
+        return " ".join(filter(None, [self.caption, self.all_notes, absent]))
 
-    def keys(self) -> pd.DataFrame:
-        """What each printed cell sorts by: numbers where it prints a number."""
-        table = pd.concat([self.rows[shown.keys[0]] for shown in self._shown], axis="columns")
-        return table.set_axis(self.heads, axis="columns")
-
-    def emphasis(self) -> pd.DataFrame:
-        """Which printed cells stand out."""
-        return self._emphasis.copy()
-
-    @cached_property
-    def _printed(self) -> pd.DataFrame:
-        rows = records(self.rows)
-        cells = [[shown.text(row) for shown in self._shown] for row in rows]
-        return pd.DataFrame(cells, columns=self.heads, dtype=object)
-
-    @cached_property
-    def _emphasis(self) -> pd.DataFrame:
-        nowhere = [False] * len(self.rows)
-        marks = [list(self.bold[name]()) if name in self.bold else nowhere for name in self.chosen]
-        return pd.DataFrame(dict(enumerate(marks)), index=range(len(self.rows)), dtype=bool).set_axis(
-            self.heads, axis="columns"
-        )
-
-    def unrounded(self) -> pd.DataFrame:
-        """The numbers behind the chosen columns, in stored units."""
-        names = dict.fromkeys(key for shown in self._shown for key in shown.keys)
-        return self.rows[list(names)]
+    @property
+    def fields(self) -> list[Field]:
+        """The chosen fields in order."""
+        return [self.columns[name] for name in self.chosen]
 
     @property
     def heads(self) -> list[str]:
-        """Titles of the chosen columns; one that says the same as an earlier one is numbered."""
-        found: list[str] = []
-        for shown in self._shown:
-            count = sum(shown.head == other.head for other in self._shown[: len(found)])
-            found.append(f"{shown.head} ({count + 1})" if count else shown.head)
-        return found
+        """Titles of the chosen fields; one that says the same as an earlier one is numbered."""
+        heads = [each.head for each in self.fields]
+        earlier = [heads[:index].count(head) for index, head in enumerate(heads)]
+        return [f"{head} ({count + 1})" if count else head for head, count in zip(heads, earlier, strict=True)]
+
+    @cached_property
+    def sort_keys(self) -> list[str]:
+        """For each chosen field: the column that rows sort by."""
+        return fields.sort_keys(self.fields)
 
     @property
-    def _shown(self) -> list[Shown]:
-        return [self.columns[name] for name in self.chosen]
+    def numeric(self) -> list[bool]:
+        """For each chosen field: whether it tells of a number."""
+        return [pd.api.types.is_numeric_dtype(self.rows[key]) for key in self.sort_keys]
+
+    def printed(self) -> pd.DataFrame:
+        """Cells as text."""
+        return pd.DataFrame(self.cells, columns=self.heads, dtype=object)
+
+    def keys(self) -> pd.DataFrame:
+        """The value that each printed cell sorts by: a number where it tells of one."""
+        table = pd.concat([self.rows[key] for key in self.sort_keys], axis="columns")
+        return table.set_axis(self.heads, axis="columns")
+
+    def emphasis(self) -> pd.DataFrame:
+        """True for the printed cells that stand out."""
+        return pd.DataFrame(self.strong, columns=self.heads, dtype=bool)
+
+    @cached_property
+    def cells(self) -> list[list[str]]:
+        """Cells as text, row by row."""
+        rows = records(self.rows)
+        columns = [each.cells(rows) for each in self.fields]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    @cached_property
+    def strong(self) -> list[list[bool]]:
+        """True for the cells that stand out, row by row."""
+        nowhere = [False] * len(self.rows)
+        marks = [list(self.bold[name]()) if name in self.bold else nowhere for name in self.chosen]
+        return [list(row) for row in zip(*marks, strict=True)]
+
+    def unrounded(self) -> pd.DataFrame:
+        """The numbers behind the chosen fields, in stored units."""
+        names = dict.fromkeys(key for each in self.fields for key in each.keys)
+        return self.rows[list(names)]
 
 
-def of_text(name: str, table: pd.DataFrame, caption: str, absent: str = "") -> Table:
-    """A table whose cells are text already; a column's name is its head in lower case, ``_`` for what is no letter."""
-    columns = {_slug(head): Shown(head, (head,), cell(head)) for head in map(str, table.columns)}
-    return Table(name, table, columns, tuple(columns), caption, absent=absent)
+def of_text(name: str, frame: pd.DataFrame, caption: str, notes: str = "", absent: str = "") -> Table:
+    """A table of words: each column of the frame is a field, called as its head in lower case with underscores."""
+    columns = {_slug(head): fields.text(head, head) for head in map(str, frame.columns)}
+    return Table(name, frame, columns, tuple(columns), caption, notes, absent=absent)
+
+
+def of_figure(name: str, frame: pd.DataFrame, caption: str) -> Table:
+    """The table of what a figure draws: words, and numbers in shown units with the digits of the column at the head."""
+    columns = {head: fields.number(head, head) for head in map(str, frame.columns)}
+    return Table(name, frame, columns, tuple(columns), caption)
 
 
 def unknown(what: str, name: str, known: Mapping[str, Any]) -> str:
-    """``no table 'efects' (did you mean 'effects'?); there are …``"""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"{what} {name!r}{hint}; there are: {', '.join(known)}"
-
-
-def cell(head: str) -> Callable[[Mapping[str, Any]], str]:
-    """Writes a column that is text already."""
-    return lambda row: str(row[head])
-
-
-def texts(table: pd.DataFrame) -> list[list[str]]:
-    """The cells of a printed table, row by row."""
-    return [[str(each) for each in row] for row in table.to_numpy().tolist()]
+    """``no table 'efects' (did you mean 'effects'?); there are: …``"""
+    return f"{what} {name!r}{nearest(name, known)}; there are: {', '.join(known)}"
 
 
 def _slug(head: str) -> str:

@@ -6,8 +6,7 @@ missing trial is never averaged away: n says so, and a cell without a value name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -17,7 +16,9 @@ from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
 from bench.protocol.words import NOTHING, level, plural, ratio, status, verdict
 from bench.records.derived import NOISY
-from bench.report.tables.table import Shown, Table
+from bench.report.tables import fields
+from bench.report.tables.fields import Field, Row
+from bench.report.tables.table import Table
 
 HOW_JUDGED = f" (paired Student-t over common seeds, Holm, α = {stats.ALPHA})"
 
@@ -35,7 +36,7 @@ def ablation_table(evidence: Evidence) -> Table:
     results, values = evidence.results, evidence.variants
     columns = variant_columns(evidence)
     names = [level_key(factor, OWN) for factor in results.factors] or ["variant"]
-    stages = set(results.plan["stages"])
+    stages = set(results.plan.stages)
     if "quality" in stages:
         boundary = [BOUNDARY] * bool(values[f"{BOUNDARY}_mean"].notna().any())
         names += [JUDGED, "n", "delta", "verdict", *boundary]
@@ -43,14 +44,13 @@ def ablation_table(evidence: Evidence) -> Table:
         names += ["parameters", "macs", "latency_s", "peak_bytes"]
     better = (values[f"{JUDGED}_verdict"] == "better").tolist()
     how = (
-        f" Mean ± standard deviation over seeds; bold: {column(JUDGED).label} that is resolved to be better than the "
-        f"baseline's{HOW_JUDGED}."
+        f"Mean ± standard deviation over seeds. Bold: {column(JUDGED).label} that is resolved to be better than the "
+        f"baseline's{HOW_JUDGED}, over all rows of the table of effects."
     )
     absent = "" if stages & {"quality", "cost"} else "the study plans neither quality nor cost trials"
     return Table(
-        "ablation", values[:0] if absent else values, columns, tuple(names),
-        f"{results.plan['question']}{how if 'quality' in stages else ''}", {JUDGED: lambda: better},
-        required_of(values), absent, remarks(values),
+        "ablation", values[:0] if absent else values, columns, tuple(names), "Every variant, in the study's order.",
+        how if "quality" in stages else "", {JUDGED: lambda: better}, required_of(values), absent, remarks(values),
     )  # fmt: skip
 
 
@@ -62,7 +62,9 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     return {
         "n": ("Seeds: done / planned.",),
-        "delta": ("Δ: mean difference to the baseline, paired by seed, with its Student-t 95 % interval.",),
+        "delta": (
+            "Δ: mean difference to the baseline, paired by seed, with its Student-t 95 % interval for itself alone.",
+        ),
         **dict.fromkeys(COST, ratios),
         **dict.fromkeys(TIMED, (*ratios, *shared)),
         "latency_s": (*ratios, *shared, *apart),
@@ -77,35 +79,36 @@ def required_of(values: pd.DataFrame) -> tuple[str, ...]:
 DELTA_KEYS = ("delta", "low", "high", "n")
 
 
-def variant_columns(evidence: Evidence) -> dict[str, Shown]:
+def variant_columns(evidence: Evidence) -> dict[str, Field]:
     """Every column that a table of variants can have, by name; it writes rows of :attr:`Evidence.variants`."""
     results, names = evidence.results, evidence.labels
-    found = {"variant": Shown("Variant", ("variant",), lambda row: names[row["variant"]])}
+    columns = {"variant": Field("Variant", ("variant",), lambda row: names[row["variant"]])}
     if not results.factors:
-        found["variant"] = Shown("Variant", ("variant",), lambda row: str(row["variant"]))
-    for name, each in results.columns.items():
-        if each.stage == "quality":
-            found[name] = Shown(each.title, (f"{name}_mean", f"{name}_sd"), _mean_text(name))
+        columns["variant"] = fields.text("Variant", "variant")
+    for name, measured in results.columns.items():
+        if measured.stage == "quality":
+            columns[name] = Field(measured.title, (f"{name}_mean", f"{name}_sd"), _mean_text(name))
         else:
-            found[name] = Shown(each.title, (name, f"{name}_ratio"), _cost_text(name))
-    found |= {
-        "n": Shown("Seeds", ("n", "planned"), lambda row: f"{row['n']}/{row['planned']}"),
-        "delta": Shown(column(JUDGED).difference_title, tuple(DELTA[name] for name in DELTA_KEYS), _delta_text),
-        "verdict": Shown("Verdict", (f"{JUDGED}_verdict", f"{JUDGED}_reason"), _verdict_text),
+            columns[name] = Field(measured.title, (name, f"{name}_ratio"), _cost_text(name))
+    judged = (f"{JUDGED}_verdict", f"{JUDGED}_reason")
+    columns |= {
+        "n": fields.seeds(),
+        "delta": Field(column(JUDGED).difference_title, tuple(DELTA[name] for name in DELTA_KEYS), _delta_text),
+        "verdict": Field("Verdict", judged, _verdict_text, tone="verdict"),
     }
     levels = {
-        (key := level_key(factor, OWN)): Shown(factor, (key,), _level_text(key, [str(each) for each in levels]))
+        (key := level_key(factor, OWN)): Field(factor, (key,), _level_text(key, [str(level) for level in levels]))
         for factor, levels in results.factors.items()
     }
-    return found | levels
+    return columns | levels
 
 
-def _level_text(key: str, levels: list[str]) -> Callable[[Mapping[str, Any]], str]:
+def _level_text(key: str, levels: list[str]) -> Callable[[Row], str]:
     return lambda row: level(row[key], levels) if isinstance(row[key], str) else NOTHING
 
 
-def _mean_text(name: str) -> Callable[[Mapping[str, Any]], str]:
-    def text(row: Mapping[str, Any]) -> str:
+def _mean_text(name: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
         if row["n"] < row["planned"] and name == JUDGED:
             holes = row["outcomes"].split(", ")
             said = ", ".join(each for each in holes if not each.endswith((" done", " missing")))
@@ -116,7 +119,7 @@ def _mean_text(name: str) -> Callable[[Mapping[str, Any]], str]:
     return text
 
 
-def _delta_text(row: Mapping[str, Any]) -> str:
+def _delta_text(row: Row) -> str:
     if not row[f"{JUDGED}_pairs"] > 0:  # of the baseline too, which has none
         return NOTHING
     pairs = int(row[f"{JUDGED}_pairs"])
@@ -125,7 +128,7 @@ def _delta_text(row: Mapping[str, Any]) -> str:
     return f"{column(JUDGED).signed(row[f'{JUDGED}_delta'])} {bounds}".strip() + fewer
 
 
-def _verdict_text(row: Mapping[str, Any]) -> str:
+def _verdict_text(row: Row) -> str:
     if row["is_baseline"]:
         return "baseline"
     if not row[f"{JUDGED}_pairs"] > 0:
@@ -133,8 +136,8 @@ def _verdict_text(row: Mapping[str, Any]) -> str:
     return verdict({"verdict": row[f"{JUDGED}_verdict"], "reason": row[f"{JUDGED}_reason"]})
 
 
-def _cost_text(name: str) -> Callable[[Mapping[str, Any]], str]:
-    def text(row: Mapping[str, Any]) -> str:
+def _cost_text(name: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
         value = column(name).shown(row[name])
         if name in TIMED and row["isolated"] is False:
             return f"{value} {NOT_ISOLATED}"

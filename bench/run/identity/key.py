@@ -16,7 +16,7 @@ from typing import Any
 from .canonical import NEUTRAL
 from .linear import Library, Root, Source
 from .origins import distributions_of, is_standard
-from .source import Unit
+from .source import Project, Unit
 from .specialise import is_constant
 
 VERSION = 2
@@ -104,17 +104,18 @@ class Keys:
         Raises:
             ValueError: for a component whose source cannot be found.
         """
-        parts = list(_parts(asked))
+        project = self.library.project
+        parts = list(_parts(asked, project))
         source = self._source(asked, parts)
-        settings: dict[str, Any] = {f"recipe.{name}": value for name, value in _recipe_settings(asked)}
+        settings: dict[str, Any] = {f"recipe.{name}": value for name, value in _recipe_settings(asked, project)}
         for index, variant in enumerate(asked.variants):
-            for name, value in _plain_fields(variant):
+            for name, value in _plain_fields(variant, project):
                 settings[f"{_side(asked, index)}{name}"] = value
         for (role, _), unwritten in zip(parts, source.unwritten[1:], strict=True):
             for name, value in unwritten.items():
-                settings[f"{role}.{name}"] = _readable(value)
+                settings[f"{role}.{name}"] = _readable(value, project)
         if asked.setting is not None:
-            settings |= {f"setting.{name}": _readable(value) for name, value in _relevant(asked.setting)}
+            settings |= {f"setting.{name}": _readable(value, project) for name, value in _relevant(asked.setting)}
         versions = self._versions(source)
         named = {
             "version": VERSION,
@@ -181,7 +182,7 @@ def _side(asked: Computation, index: int) -> str:
     return "against." if index else ""
 
 
-def _parts(asked: Computation) -> Iterator[tuple[str, Any]]:
+def _parts(asked: Computation, project: Project) -> Iterator[tuple[str, Any]]:
     """Every Part of a trial, and every class or function that a choice holds, with what it is to the trial."""
     for index, variant in enumerate(asked.variants):
         for field in dataclasses.fields(variant):
@@ -190,28 +191,27 @@ def _parts(asked: Computation) -> Iterator[tuple[str, Any]]:
             for position, item in enumerate(items):
                 if _is_part(item):
                     place = f"{position}" if isinstance(value, tuple) else ""
-                    yield from _nested(f"{_side(asked, index)}{field.name}{place}", item)
+                    yield from _nested(f"{_side(asked, index)}{field.name}{place}", item, project)
     for field in dataclasses.fields(asked.recipe):
         if _is_part(value := getattr(asked.recipe, field.name)):
-            yield from _nested(field.name, value)
+            yield from _nested(field.name, value, project)
 
 
-def _nested(role: str, part: Any) -> Iterator[tuple[str, Any]]:
+def _nested(role: str, part: Any, project: Project) -> Iterator[tuple[str, Any]]:
     yield role, part
     for name, value in part.choices:
         for position, item in enumerate(value if isinstance(value, tuple) else (value,)):
             if _is_part(item):
-                yield from _nested(f"{role}.{name}{position}", item)
-            elif _is_own_code(item):
+                yield from _nested(f"{role}.{name}{position}", item, project)
+            elif _is_own_code(item, project):
                 yield f"{role}.{name}{position}", item
 
 
-def _is_own_code(item: Any) -> bool:
-    """Whether a choice is a class or function whose source can be read."""
+def _is_own_code(item: Any, project: Project) -> bool:
+    """Whether a choice is a class or function of this project, whose source can be read."""
     if not callable(item) or not isinstance(getattr(item, "__qualname__", None), str):
         return False
-    top = str(getattr(item, "__module__", "")).partition(".")[0]
-    return not is_standard(top) and not distributions_of(top)
+    return project.module(str(getattr(item, "__module__", ""))) is not None
 
 
 def _is_part(item: Any) -> bool:
@@ -242,32 +242,32 @@ def _relevant(item: Any) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _recipe_settings(asked: Computation) -> Iterator[tuple[str, Any]]:
+def _recipe_settings(asked: Computation, project: Project) -> Iterator[tuple[str, Any]]:
     for name, value in _relevant(asked.recipe):
         if name not in asked.irrelevant and not _is_part(value):
-            yield name, _readable(value)
+            yield name, _readable(value, project)
 
 
-def _plain_fields(variant: Any) -> Iterator[tuple[str, Any]]:
+def _plain_fields(variant: Any, project: Project) -> Iterator[tuple[str, Any]]:
     """The fields of a variant that hold no Part."""
     for name, value in _relevant(variant):
         holds = value is None or _is_part(value) or (isinstance(value, tuple) and any(_is_part(item) for item in value))
         if not holds:
-            yield name, _readable(value)
+            yield name, _readable(value, project)
 
 
 def _described(values: Mapping[str, Any] | None) -> Any:
     return None if values is None else tuple((name, repr(value)) for name, value in values.items())
 
 
-def _readable(value: Any) -> Any:
+def _readable(value: Any, project: Project) -> Any:
     """A value as JSON-ready data; Parts and code by a word, since they are counted as code."""
     if _is_part(value):
-        return {"part": [[name, _readable(inner)] for name, inner in value.choices if not is_constant(inner)]}
+        return {"part": [[name, _readable(inner, project)] for name, inner in value.choices if not is_constant(inner)]}
     if isinstance(value, (tuple, list)):
-        return [_readable(item) for item in value]
+        return [_readable(item, project) for item in value]
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(getattr(value, "__qualname__", None), str):
-        return "code" if _is_own_code(value) else f"{value.__module__}.{value.__qualname__}"
+        return "code" if _is_own_code(value, project) else f"{value.__module__}.{value.__qualname__}"
     return repr(value)

@@ -254,6 +254,8 @@ class Meaning:
             )
         function = call.func
         if isinstance(function, ast.Attribute) and function.attr in LOG_METHODS:
+            if isinstance(function.value, ast.Call) and self.external_called(function.value) == "logging.getLogger":
+                return True
             targets = self.resolve(function.value)
             return bool(targets) and all(
                 isinstance(each, Bound) and self.is_logger(each.unit) for each in targets or ()

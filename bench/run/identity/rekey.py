@@ -16,7 +16,7 @@ import sys
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 from bench.parts import BenchError
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError, read_json, write_json
+from bench.records.plan import read_plan
 from bench.run.identity.explained import Explained, difference, explained, unpacked
 from bench.run.identity.key import is_current
 from bench.run.stages import SILENT, key_of
@@ -70,7 +71,7 @@ def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = 
         RekeyError: for anything that cannot be proven; nothing is changed then.
     """
     plan = _plan(folder)
-    rows = [row for row in plan["cells"] if not row.get("excluded")]
+    rows = [row for row in plan["trials"] if not row.get("excluded")]
     if rows and all(is_current(row["key"]) for row in rows):
         raise RekeyError(f"{folder} has keys of the present version already; there is nothing to do")
     records = {path: _record(path) for path in sorted((folder / "records").glob("*.json"))}
@@ -129,14 +130,9 @@ def _source_of(plan: Mapping[str, Any]) -> Source:
 
 def _plan(folder: Path) -> dict[str, Any]:
     try:
-        plan = read_json(folder / "study.json")
-        if not isinstance(plan, dict) or not isinstance(plan["cells"], list) or not isinstance(plan["command"], str):
-            raise ValueError("it has no cells or no command")
-        return plan
-    except FileNotFoundError:
-        raise RekeyError(f"{folder} has no study.json, so it is no results folder") from None
-    except (ValueError, KeyError) as error:
-        raise RekeyError(f"{folder / 'study.json'} cannot be read ({error})") from error
+        return read_plan(folder).as_json()
+    except RecordError as error:
+        raise RekeyError(str(error)) from error
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -149,10 +145,10 @@ def _record(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
 
 
-def _environments(records: Iterator[dict[str, Any]] | Any) -> list[tuple[tuple[str, str], ...]]:
-    """The sets of versions that records name, each once."""
-    found = dict.fromkeys(_versions(record) for record in records)
-    return list(found) or [()]
+def _environments(records: Iterable[Mapping[str, Any]]) -> list[tuple[tuple[str, str], ...]]:
+    """The sets of versions that records name, each once, the commonest first."""
+    counts = Counter(_versions(record) for record in records)
+    return [versions for versions, _ in counts.most_common()] or [()]
 
 
 def _versions(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -73,7 +73,7 @@ class Module:
         name: the dotted name under which it is imported.
         origin: where it lies.
         units: its definitions in the order of the file.
-        loose: the top-level statements that bind nothing.
+        body: its top-level statements, without those that an import never executes.
         imports: every module that importing this one imports, parents first.
         content: for a file that is no Python source, its bytes.
     """
@@ -83,7 +83,6 @@ class Module:
         self.origin = origin
         self.origins = origins
         self.units: list[Unit] = []
-        self.loose: list[ast.stmt] = []
         self.content: bytes | None = None
         self._aliases: dict[str, ast.alias] = {}
         self._sources: dict[str, ast.ImportFrom | ast.Import] = {}
@@ -117,9 +116,10 @@ class Module:
                 self._note_import(statement)
                 if not any(name in counts for name in names):
                     continue
-            elif not names:
-                if not is_text(statement):
-                    self.loose.append(statement)
+            else:
+                inside = (each for each in walk_executed(statement) if isinstance(each, ast.ImportFrom))
+                self._stars += [each for each in inside if each.names[0].name == "*"]
+            if not names:
                 continue
             joined = list(dict.fromkeys(owner[name] for name in names if name in owner))
             unit = joined[0] if joined else Unit(self.name)
@@ -274,10 +274,9 @@ class Project:
         source = module.absolute(statement)
         if self.module(source) is None:
             return [External(f"{source}.{alias.name}")]
-        found = self.lookup(source, alias.name, seen)
-        if found:
-            return found
-        return [External(f"{source}.{alias.name}")]
+        if (source, alias.name) in seen:
+            return []
+        return self.lookup(source, alias.name, seen) or [Whole(source)]  # something in it makes the name
 
     def attribute(self, target: Target, name: str) -> list[Target]:
         """What an attribute of a target is, if that can be told; empty for an attribute of an object."""
@@ -308,13 +307,16 @@ class Project:
 
     def _lazily(self, module: str, name: str) -> list[Target]:
         """What a module's own ``__getattr__`` gives, where the module is loaded and gives a class or function."""
-        if not (unit := self.module(module)) or unit.bound("__getattr__") is None:
+        source = self.module(module)
+        own = None if source is None or name.startswith("__") else source.bound("__getattr__")
+        if own is None:
             return []
         value = getattr(sys.modules.get(module), name, None)
         place, qualified = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-        if not isinstance(place, str) or not isinstance(qualified, str) or (place, qualified) == (module, name):
-            return []
-        return self.lookup(place, qualified.partition(".")[0])
+        found: list[Target] = []
+        if isinstance(place, str) and isinstance(qualified, str) and (place, qualified) != (module, name):
+            found = self.lookup(place, qualified.partition(".")[0])
+        return found or [Bound(own, "__getattr__")]
 
     def whole(self, module: str) -> list[Target]:
         """All that a module holds: its definitions, and what it imports from this project."""
@@ -461,7 +463,7 @@ def local_path(module: Module, text: str) -> Path | None:
         return None
     path = module.origin.file.parent / text
     try:
-        return path if path.is_file() and path.suffix != ".py" else None
+        return path if path.is_file() else None
     except (OSError, ValueError):
         return None
 

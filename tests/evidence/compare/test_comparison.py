@@ -48,7 +48,7 @@ def of(found: Comparison, variant: str, quantity: str = "miou", table: str = "qu
 def edited(folder: Path, variant: str, edit: Callable[[Any], Any]) -> None:
     for path in (folder / "records").glob("*.json"):
         record = read(path)
-        if record.trial["variant"] == variant:
+        if record.trial.variant == variant:
             write(edit(record), folder / "records")
 
 
@@ -89,14 +89,18 @@ def test_a_network_that_no_longer_fits_is_worse_on_the_same_hardware_only(
     sides: Callable[..., tuple[Side, Side]], tmp_path: Path
 ) -> None:
     assert compare(*sides(costs={ON: "out_of_memory"})).worse == [f"{ON}: measured in A, 1 out of memory in B"]
-    edited(tmp_path / "b", ON, lambda record: replace(record, environment={**record.environment, "hardware": "small"}))
+    edited(
+        tmp_path / "b",
+        ON,
+        lambda record: record.having(environment={**record.environment.as_json(), "hardware": "small"}),
+    )
     assert compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))).worse == []
 
 
 def test_failures_at_other_seeds_count_where_no_seed_is_in_common(sides: Callable[..., tuple[Side, Side]]) -> None:
     def later(record: Any) -> Any:
-        seed = record.trial["seed"]
-        return record if seed is None else replace(record, trial={**record.trial, "seed": seed + 10})
+        seed = record.trial.seed
+        return record if seed is None else record.having(trial={**record.trial.as_json(), "seed": seed + 10})
 
     one, other = sides(["failed", "failed", "diverged", 0.7])
     moved = replace(other, records=tuple(map(later, other.records)))
@@ -123,7 +127,7 @@ def test_equal_results_are_judged_also_with_one_seed(tmp_path: Path, planted_res
 
 def test_another_recipe_is_no_pairing(sides: Callable[..., tuple[Side, Side]], tmp_path: Path) -> None:
     sides([0.640, 0.660, 0.650, 0.645])
-    edited(tmp_path / "b", ON, lambda record: replace(record, choices={"recipe": {"iterations": 200}}))
+    edited(tmp_path / "b", ON, lambda record: record.having(choices={"recipe": {"iterations": 200}}))
     row = of(compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))), ON)
     expected = scipy_stats.ttest_ind(WORSE, BEFORE[ON], equal_var=False)
     assert row["method"] == "Welch: other recipe"
@@ -135,7 +139,7 @@ def test_another_recipe_is_no_pairing(sides: Callable[..., tuple[Side, Side]], t
 def test_recipe_fields_of_cost_leave_the_pairing(sides: Callable[..., tuple[Side, Side]], tmp_path: Path) -> None:
     assert IRRELEVANT["quality"] == COST_FIELDS
     sides(WORSE)
-    edited(tmp_path / "b", ON, lambda record: replace(record, choices={"recipe": {"latency_samples": 7}}))
+    edited(tmp_path / "b", ON, lambda record: record.having(choices={"recipe": {"latency_samples": 7}}))
     row = of(compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))), ON)
     assert row["method"] == "paired"
 
@@ -165,10 +169,10 @@ def test_other_labels_are_other_data_whatever_the_fingerprint(
     sides(WORSE)
 
     def doubled(record: Any) -> Any:
-        if record.trial["stage"] != "quality":
+        if record.trial.stage != "quality":
             return record
-        confusion = (2 * np.array(record.measured["confusion"])).tolist()
-        return replace(record, measured={**record.measured, "confusion": confusion})
+        confusion = (2 * np.array(record.measured.confusion)).tolist()
+        return record.having(measured={**record.measured.as_json(), "confusion": confusion})
 
     edited(tmp_path / "b", ON, doubled)
     row = of(compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))), ON)
@@ -230,7 +234,7 @@ def test_what_changed_is_told_once(sides: Callable[..., tuple[Side, Side]], tmp_
     for name, width in (("a", 64), ("b", 32)):
         chosen = {"variant": {"head": {"class": "FCN", "choices": {"width": width}}}, "recipe": {}}
         for variant in (OFF, ON):
-            edited(tmp_path / name, variant, lambda record, chosen=chosen: replace(record, choices=chosen))
+            edited(tmp_path / name, variant, lambda record, chosen=chosen: record.having(choices=chosen))
     table = compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))).changed
     assert [tuple(row) for row in table.itertuples(index=False)] == [
         ("study", "margin", "—", "0.01"),

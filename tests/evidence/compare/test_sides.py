@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,15 @@ SCORES = {"attention=off": [0.6, 0.62], "attention=on": [0.65, 0.67]}
 
 
 def scores(records: tuple[Record, ...]) -> int:
-    return sum(record.trial["stage"] == "quality" for record in records)
+    return sum(record.trial.stage == "quality" for record in records)
 
 
 def copy_as(folder: Path, environment: Mapping[str, Any], key: Callable[[str], str] = lambda key: key) -> None:
     """Every record once more, from another commit or host."""
     for path in sorted((folder / "records").glob("*.json")):
         record = read(path)
-        own = {**record.environment, **environment}
-        write(replace(record, key=key(record.key), environment=own), folder / "records")
+        own = {**record.environment.as_json(), **environment}
+        write(record.having(key=key(record.key), environment=own), folder / "records")
 
 
 def test_a_folder_alone_has_the_records_of_its_plan(tmp_path: Path, planted_results: Plant) -> None:
@@ -36,7 +35,7 @@ def test_a_folder_alone_has_the_records_of_its_plan(tmp_path: Path, planted_resu
     copy_as(folder, {"commit": OLD}, lambda key: f"old{key}")
     found = side(str(folder))
     assert scores(found.records) == 4
-    assert {record.environment["commit"][:4] for record in found.records} == {"c0ff"}
+    assert {record.environment.commit[:4] for record in found.records} == {"c0ff"}
     assert found.variants == ["attention=off", "attention=on"]
 
 
@@ -53,7 +52,7 @@ def test_a_host_selects_one_of_two_finished_records_of_a_trial(tmp_path: Path, p
     copy_as(folder, {"host": "bbbb2222"})
     with pytest.raises(RecordError, match="two finished records"):
         side(str(folder))
-    assert {record.environment["host"] for record in side(f"{folder}#bbbb2222").records} == {"bbbb2222"}
+    assert {record.environment.host for record in side(f"{folder}#bbbb2222").records} == {"bbbb2222"}
     assert scores(side(f"{folder}@c0ff#aaaa").records) == 4
 
 
@@ -71,10 +70,12 @@ def test_an_unfinished_record_gives_way_and_a_planned_one_wins(tmp_path: Path, p
     planned = sorted((folder / "records").glob("*.json"))
     for path in planned:
         record = read(path)
-        status = {**record.outcome, "status": "done"}
-        measured = record.measured or read(folder / "records" / "q1s1.aaaa1111.json").measured
-        write(replace(record, key=f"old{record.key}", outcome=status, measured=measured), folder / "records")
-    found = {(r.trial["variant"], r.trial["seed"]): r.key for r in side(f"{folder}@c0ff").records}
+        status = {**record.outcome.as_json(), "status": "done"}
+        measured = (
+            record.measured if record.status == "done" else read(folder / "records" / "q1s1.aaaa1111.json").measured
+        )
+        write(record.having(key=f"old{record.key}", outcome=status, measured=measured), folder / "records")
+    found = {(r.trial.variant, r.trial.seed): r.key for r in side(f"{folder}@c0ff").records}
     assert found["attention=on", 0] == "oldq1s0"
     assert found["attention=on", 1] == "q1s1"
 

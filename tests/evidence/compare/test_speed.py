@@ -16,7 +16,7 @@ from bench.evidence.compare.speed import speed
 from bench.protocol.setting import Setting
 from bench.records.files import write_json
 from bench.records.record import Record, write
-from bench.report.comparison import conclusion, printed
+from bench.report.comparison import conclusion, tables
 
 SETTING = asdict(Setting(height=64, width=96))
 
@@ -34,9 +34,16 @@ def folder(
     measured |= {"latency_s": [1.0] * 12, "against_s": [2.0] * 12, "step_s": {}}
     environment = {"hardware": hardware, "host": "aaaa1111"}
     for number, each in enumerate(trials):
-        record = Record(f"k{number}-hw", {**each, "stage": "speed"}, {}, environment, {"status": "done"}, measured)
+        record = Record(
+            key=f"k{number}-hw",
+            trial={**each, "stage": "speed"},
+            choices={},
+            environment=environment,
+            outcome={"status": "done"},
+            measured=measured,
+        )
         write(record, root / "records")
-    plan = {"version": 1, "name": "x", "factors": {"neck": ["off", "jpu"]}, "cells": cells}
+    plan = {"version": 2, "name": "x", "factors": {"neck": ["off", "jpu"]}, "trials": cells}
     plan |= {"question": "Which is faster?", "baseline": "neck=off", "baseline_levels": {"neck": "off"}, "recipe": {}}
     plan |= {"seeds": [0], "stages": ["speed"], "command": "bench speed x.py", "created": {}}
     plan |= {"data": {"name": "planted", "classes": ["a", "b"]}}
@@ -52,7 +59,7 @@ def test_speed_ups_have_an_interval_each_and_one_over_the_other(tmp_path: Path) 
     assert row["ratio"] == pytest.approx(2)
     assert row["low"] < 2 < row["high"]
     assert (row["a_low"], row["b_high"]) == pytest.approx((1.40, 3.30))
-    [shown] = printed(compare(side(before), side(after)))["speed"].to_dict("records")
+    [shown] = tables(compare(side(before), side(after)))["speed"].printed().to_dict("records")
     assert shown["B over A"].startswith("2.000 [1.")
     # All 36 pairs agree: p = 2 / C(12, 6).
     assert (row["p"], row["p_holm"], row["verdict"]) == (pytest.approx(2 / 924), pytest.approx(2 / 924), "better")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench.evidence.evidence import evidence_of
+from bench.evidence.variants import MAYBE_OFF, MAYBE_ON, OFF, ON, places
 from bench.report.figures import accuracy
-from bench.report.figures.accuracy import MAYBE_OFF, MAYBE_ON, OFF, ON, accuracy_against, places
+from bench.report.figures.accuracy import accuracy_against
 
 Plant = Callable[..., Path]
 A, C = "attention=off, upsampling=dilated", "attention=on, upsampling=dilated"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,12 @@ def test_intervals_of_one_input_size_stand_side_by_side(tmp_path: Path) -> None:
     assert alone.x == (64**2, 256**2), "one line is not moved"
     plan = json.loads((tmp_path / "study.json").read_text())
     plan["factors"]["neck"].append("fpn")
-    for cell in list(plan["cells"]):
+    for cell in list(plan["trials"]):
         other = {**cell, "key": f"o{cell['key']}", "variant": "neck=fpn", "levels": {"neck": "fpn"}}
-        plan["cells"].append(other)
-        record = next(each for each in read_all(tmp_path / "records") if each.trial["setting"] == cell["setting"])
-        trial = {**record.trial, "variant": "neck=fpn"}
-        write(replace(record, key=f"{other['key']}-hw", trial=trial), tmp_path / "records")
+        plan["trials"].append(other)
+        record = next(each for each in read_all(tmp_path / "records") if asdict(each.trial.setting) == cell["setting"])
+        trial = {**record.trial.as_json(), "variant": "neck=fpn"}
+        write(record.having(key=f"{other['key']}-hw", trial=trial), tmp_path / "records")
     (tmp_path / "study.json").write_text(json.dumps(plan))
     left, right = _marked(tmp_path)
     assert [a / b for a, b in zip(right.x, left.x, strict=True)] == pytest.approx([16 ** (0.06 / 2)] * 2, rel=1e-4)

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from bench.records.files import RecordError
 from bench.records.record import read, read_all, write
 from bench.report.figures import cost, curves
 from bench.report.figures.all import all_figures
-from bench.report.figures.classes import confusion, differences, notable
+from bench.report.figures.classes import confusion, differences
 from bench.report.figures.cost import attribution, growth
 from bench.report.figures.curves import boundary_by_tolerance, learning_curves
 from bench.report.figures.interactions import interactions
@@ -66,9 +65,9 @@ def test_an_incomplete_design_has_no_interaction_to_draw(tmp_path: Path, planted
 def test_differences_by_class_are_paired_over_seeds(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
     record = read(folder / "records" / "q2s0.aaaa1111.json")
-    matrix = record.measured["confusion"]
+    matrix = record.measured.confusion
     without_sky = [[*matrix[0][:2], 0], [matrix[1][0], matrix[1][1] + matrix[1][2], 0], [0, 0, 0]]
-    write(replace(record, measured={**record.measured, "confusion": without_sky}), folder / "records")
+    write(record.having(measured={**record.measured.as_json(), "confusion": without_sky}), folder / "records")
     table = evidence_of(folder).class_effects.set_index(["variant", "class"])
     road = table.loc[(B, "road")]
     # 0.5, −0.8 and 0.8 points: mean 0.1667, sd 0.8505; Student-t: 4.302653 · sd / √3.
@@ -96,7 +95,7 @@ def test_a_class_without_a_pixel_has_no_cells(tmp_path: Path, planted_results: P
     folder = planted_results(tmp_path, scores={A: [0.6], B: [None], C: [None], D: [None]})
     record = read(folder / "records" / "q0s0.aaaa1111.json")
     write(
-        replace(record, measured={**record.measured, "confusion": [[5, 1, 0], [0, 3, 1], [0, 0, 0]]}),
+        record.having(measured={**record.measured.as_json(), "confusion": [[5, 1, 0], [0, 3, 1], [0, 0, 0]]}),
         folder / "records",
     )
     (figure,) = confusion(evidence_of(folder))
@@ -107,7 +106,7 @@ def test_the_notable_variants_are_the_baseline_the_resolved_and_the_best(
     tmp_path: Path, planted_results: Plant
 ) -> None:
     scores = {A: [0.60, 0.62, 0.61], B: [0.75, 0.60, 0.63], C: [0.650, 0.671, 0.659], D: [0.62, 0.60, 0.61]}
-    assert notable(evidence_of(planted_results(tmp_path, scores=scores)), 3) == [A, C, B]
+    assert evidence_of(planted_results(tmp_path, scores=scores)).most_telling[:3] == [A, C, B]
 
 
 def test_boundary_f_is_drawn_for_each_tolerance_in_both_conventions(tmp_path: Path, planted_results: Plant) -> None:
@@ -187,7 +186,7 @@ def test_growth_is_of_one_machine_and_of_the_networks_that_the_records_are_of(
     (folder / "attribution" / "b.json").unlink()
     for path in (folder / "records").glob("*.json"):
         record = read(path)
-        write(replace(record, choices={**record.choices, "variant": {"head": "other"}}), folder / "records")
+        write(record.having(choices={**record.choices.as_json(), "variant": {"head": "other"}}), folder / "records")
     assert growth(evidence_of(folder)) == []
     add(B, "b.json", "H200", {"head": "other"})
     (figure, *_) = growth(evidence_of(folder))
@@ -215,7 +214,7 @@ def test_a_long_curve_is_thinned_and_its_last_point_kept(tmp_path: Path, planted
     record = read(folder / "records" / "q0s0.aaaa1111.json")
     steps = list(range(1, 501))
     history = {"iteration": steps, "loss": [1 / step for step in steps], "lr": [0.1] * 500}
-    write(replace(record, measured={**record.measured, "history": history}), folder / "records")
+    write(record.having(measured={**record.measured.as_json(), "history": history}), folder / "records")
     figure = learning_curves(evidence_of(folder))
     (line,) = figure.figure.data
     assert len(line.x) == 167  # every third of 500
@@ -273,20 +272,20 @@ def test_only_the_first_variants_have_their_parts_drawn(
 def timed(folder: Path, ratios: dict[int, float]) -> None:
     """Comparisons of B with A, one a side of a square input, in whose blocks the ratio is the given one ± 1 %."""
     plan = json.loads((folder / "study.json").read_text())
-    levels = next(cell["levels"] for cell in plan["cells"] if cell["variant"] == B)
+    levels = next(cell["levels"] for cell in plan["trials"] if cell["variant"] == B)
     template = read_all(folder / "records")[0]
     for side, ratio in ratios.items():
         setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
         setting |= {"phase": "inference", "least_s": 1.0}
         cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
-        plan["cells"].append({**cell, "levels": levels, "setting": setting})
+        plan["trials"].append({**cell, "levels": levels, "setting": setting})
         logs = pd.Series([ratio * 0.99, ratio, ratio * 1.01] * 4).map(math.log).tolist()
         measured: dict[str, Any] = {
             "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": logs, "steady": True, "isolated": True,
             "isolation": {"reasons": []}, "step_s": {}, "calls": 1,
         }  # fmt: skip
         trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
-        write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")
+        write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")
     plan["stages"] = [*plan["stages"], "speed"]
     (folder / "study.json").write_text(json.dumps(plan))
 
@@ -315,18 +314,20 @@ def test_an_interval_of_a_crossing_that_goes_on_beyond_the_sizes_is_drawn_to_the
     down, up = [trace for trace in figure.figure.data if trace.mode == "lines"]
     assert (down.x[1], down.line.dash) == (64 * 64, "dot")
     assert (up.x[1] > line.x0, up.line.dash) == (True, "solid")
-    assert speed.crossings(evidence_of(tmp_path))["Crosses 1"][0].count("(beyond the range to") == 1
+    assert speed.crossings(evidence_of(tmp_path)).printed()["Crosses 1"][0].count("(beyond the range to") == 1
 
 
 def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: Path) -> None:
     folder = planted(tmp_path, {64: measured([1.0] * 20, [2.0] * 20), 128: measured([1.0] * 20, [3.0] * 20)})
     plan = json.loads((folder / "study.json").read_text())
     for side in (64, 128):
-        cell = next(each for each in plan["cells"] if each["key"] == f"k{side}")
+        cell = next(each for each in plan["trials"] if each["key"] == f"k{side}")
         setting = {**cell["setting"], "batch": 1, "precision": "bfloat16"}
-        plan["cells"].append({**cell, "key": f"b{side}", "setting": setting})
+        plan["trials"].append({**cell, "key": f"b{side}", "setting": setting})
         record = read(folder / "records" / f"k{side}-hw.aaaa1111.json")
-        write(replace(record, key=f"b{side}-hw", trial={**record.trial, "setting": setting}), folder / "records")
+        write(
+            record.having(key=f"b{side}-hw", trial={**record.trial.as_json(), "setting": setting}), folder / "records"
+        )
     (folder / "study.json").write_text(json.dumps(plan))
     results = evidence_of(folder)
     first, second = figures(results)
@@ -335,7 +336,7 @@ def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: 
     )  # fmt: skip
     assert first.name != second.name
     assert [len(each.table) for each in (first, second)] == [2, 2]
-    assert speed.crossings(results)["Timed at"].tolist() == ["batch 2", "batch 1, bfloat16"]
+    assert speed.crossings(results).printed()["Timed at"].tolist() == ["batch 2", "batch 1, bfloat16"]
     assert len([each for each in all_figures(results) if each.section == "speed"]) == 2
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,9 +207,9 @@ def test_a_seed_that_one_side_lacks_is_not_compared(planted: Callable[..., Path]
 
 def test_a_seed_without_pictures_counts_and_is_not_shown(planted: Callable[..., Path]) -> None:
     folder = planted()
-    (gone,) = (r for r in read_all(folder / "records") if (r.trial["variant"], r.trial["seed"]) == (ON, 0))
-    measured = {name: value for name, value in gone.measured.items() if name != "pictures"}
-    write(replace(gone, measured=measured), folder / "records")
+    (gone,) = (r for r in read_all(folder / "records") if (r.trial.variant, r.trial.seed) == (ON, 0))
+    measured = {name: value for name, value in gone.measured.as_json().items() if name != "pictures"}
+    write(gone.having(measured=measured), folder / "records")
     entries = gallery(folder).pairs[0].entries
     assert {entry.seed for entry in entries} == {1}
     assert round(entries[0].mean_delta * 46, 6) == 7, "both seeds are in the mean"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from bench.evidence.evidence import evidence_of
@@ -46,7 +45,7 @@ def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path,
         "Peak memory: cpu resident set.",
         "Source: commit c0ffee0c0ffe (with uncommitted changes).",
         "Of 11 records, 11 come from a tree with uncommitted changes, which its commit does not reproduce: "
-        "c0.aaaa1111.json, c1.aaaa1111.json, c2.aaaa1111.json, q0s0.aaaa1111.json, q0s1.aaaa1111.json and 6 more.",
+        "q0s0.aaaa1111.json, q0s1.aaaa1111.json, q0s2.aaaa1111.json, c0.aaaa1111.json, q1s0.aaaa1111.json and 6 more.",
         "Holm's correction over 1 comparison.",
         "a margin of ±0.50 points",
         "Software: python 3.11.2, torch 2.13.0, numpy 2.4.6.",
@@ -74,8 +73,10 @@ def test_hours_are_summed_by_stage_and_device(tmp_path: Path, planted_results: P
     folder = planted_results(tmp_path, environment={"threads": 2})
     for seed, wall_s in ((0, 3600.0), (1, 1800.0)):
         record = read(folder / "records" / f"q0s{seed}.aaaa1111.json")
-        other = {**record.environment, "device": "Other GPU"}
-        write(replace(record, environment=other, outcome={**record.outcome, "wall_s": wall_s}), folder / "records")
+        other = {**record.environment.as_json(), "device": "Other GPU"}
+        write(
+            record.having(environment=other, outcome={**record.outcome.as_json(), "wall_s": wall_s}), folder / "records"
+        )
     said = methods.methods(evidence_of(folder))
     assert "2 quality trials ran on Other GPU (1 thread): 1.50 hours of device time, as the sum of" in said
     assert "10 quality trials ran on Planted CPU (1 thread): 15.0 seconds of device time, as the sum of" in said
@@ -85,7 +86,7 @@ def test_hours_are_summed_by_stage_and_device(tmp_path: Path, planted_results: P
 def test_a_variant_that_was_trained_otherwise_is_named(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path, plan={"recipe": RECIPE})
     record = read(folder / "records" / "q2s0.aaaa1111.json")
-    write(replace(record, choices={"recipe": {**RECIPE, "batch": 4}}), folder / "records")
+    write(record.having(choices={"recipe": {**RECIPE, "batch": 4}}), folder / "records")
     assert "Other than that, attention=on had batch 4." in methods.methods(evidence_of(folder))
 
 
@@ -101,7 +102,7 @@ def test_an_old_record_without_times_or_versions_is_no_error(tmp_path: Path, pla
     folder = planted_results(tmp_path)
     for path in (folder / "records").glob("*.json"):
         record = read(path)
-        write(replace(record, environment={"host": "aaaa1111"}, outcome={"status": record.status}), folder / "records")
+        write(record.having(environment={"host": "aaaa1111"}, outcome={"status": record.status}), folder / "records")
     said = methods.methods(evidence_of(folder))
     assert "12 quality trials ran on an unknown device: 0.0 seconds of device time, as the sum of" in said
     assert "Source: no repository." in said

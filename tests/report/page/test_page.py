@@ -8,13 +8,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.evidence import confounds
 from bench.evidence.evidence import evidence_of
 from bench.records.files import RecordError
 from bench.records.record import read, read_all, write
@@ -55,8 +53,15 @@ def test_a_report_is_a_page_and_its_tables(tmp_path: Path, planted_results: Plan
     page = write_report(planted_results(tmp_path))
     assert page == tmp_path / "report" / "index.html"
     files = {str(path.relative_to(page.parent)) for path in page.parent.rglob("*") if path.is_file()}
-    assert {"index.html", "ablation.md", "ablation.csv", "ablation.tex", "tables/classes.csv", "methods.md"} < files
-    rows = list(csv.DictReader((page.parent / "ablation.csv").read_text().splitlines()))
+    assert {
+        "index.html",
+        "tables/ablation.md",
+        "tables/ablation.tex",
+        "data/variants.csv",
+        "tables/classes.csv",
+        "methods.md",
+    } < files
+    rows = list(csv.DictReader((page.parent / "data" / "variants.csv").read_text().splitlines()))
     assert [row["variant"] for row in rows] == [A, B, C, D]
     assert float(rows[2]["miou_delta"]) == pytest.approx(0.05, abs=1e-6)
     assert len((page.parent / "data" / "learning-curves.csv").read_text().splitlines()) == 1 + 12 * 10
@@ -135,7 +140,7 @@ def test_a_study_of_costs_alone_shows_where_they_are(tmp_path: Path, planted_res
 
 def test_a_stale_record_is_named_and_left_out(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
-    write(replace(read(folder / "records" / "q0s0.aaaa1111.json"), key="gone"), folder / "records")
+    write(read(folder / "records" / "q0s0.aaaa1111.json").having(key="gone"), folder / "records")
     page = without_plotly(write_report(folder))
     assert "1 stale record was left out" in page
     assert "gone.aaaa1111.json" in page
@@ -180,8 +185,8 @@ def test_a_difference_is_shown_and_flagged_only_where_no_factor_is_about_it(
 def test_trials_in_another_environment_than_the_baselines_are_flagged(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path, plan=audit("head", facts("off", 3, 5), facts("on", 1, 5)))
     for record in read_all(folder / "records"):
-        if record.trial["variant"] == C and record.trial["stage"] == "quality":
-            write(replace(record, environment={**record.environment, "torch": "2.6.0"}), folder / "records")
+        if record.trial.variant == C and record.trial.stage == "quality":
+            write(record.having(environment={**record.environment.as_json(), "torch": "2.6.0"}), folder / "records")
     table = evidence_of(folder).confounds
     rows = table[table["Kind"] == "environment"]
     assert dict(zip(rows["Compared"], rows["Difference"], strict=True)) == {
@@ -190,7 +195,7 @@ def test_trials_in_another_environment_than_the_baselines_are_flagged(tmp_path: 
         "upsampling=jpu, on average": "differs in 1 of 2 pairs",
     }
     assert set(rows["Where"]) == {"torch of quality trials"}
-    assert confounds.confounded(evidence_of(folder).confounds) == list(rows["Compared"])
+    assert evidence_of(folder).confounded == list(rows["Compared"])
 
 
 def test_a_report_of_a_damaged_record_is_refused(tmp_path: Path, planted_results: Plant) -> None:
@@ -206,20 +211,20 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
 ) -> None:
     folder = planted_results(tmp_path, stages=("quality", "cost"))
     plan = json.loads((folder / "study.json").read_text())
-    levels = next(cell["levels"] for cell in plan["cells"] if cell["variant"] == B)
+    levels = next(cell["levels"] for cell in plan["trials"] if cell["variant"] == B)
     template = read_all(folder / "records")[0]
     for side, isolated in ((256, True), (512, True), (1024, False)):
         setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
         setting |= {"phase": "inference", "least_s": 1.0}
         cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
-        plan["cells"].append({**cell, "levels": levels, "setting": setting})
+        plan["trials"].append({**cell, "levels": levels, "setting": setting})
         measured = {
             "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.69, 0.7] * 3, "steady": True,
             "isolated": isolated, "isolation": {"reasons": [] if isolated else ["<b>neighbour</b>"]}, "step_s": {},
             "calls": 1,
         }  # fmt: skip
         trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
-        write(replace(template, key=f"s{side}", trial=trial, measured=measured), folder / "records")
+        write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")
     plan["stages"] = ["quality", "cost", "speed"]
     (folder / "study.json").write_text(json.dumps(plan))
     page = without_plotly(write_report(folder))
@@ -228,7 +233,7 @@ def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
     assert "left out: &lt;b&gt;neighbour" in page
     assert "<b>neighbour" not in page
     assert "Published speeds" not in page, "the study names none"
-    table = speed.comparisons(evidence_of(folder))
+    table = speed.comparisons(evidence_of(folder)).printed()
     assert table["Times as fast"].tolist()[:2] == ["2.004", "2.004"]
     assert (folder / "report" / "data" / "speed.csv").read_text().count("\n") == 4
 
@@ -239,7 +244,7 @@ def test_a_study_of_speed_alone_is_called_one_and_shows_no_table_without_rows(
     folder = planted_results(tmp_path)
     plant_speed(folder, B, A, {256: True})
     plan = json.loads((folder / "study.json").read_text())
-    plan |= {"stages": ["speed"], "cells": [cell for cell in plan["cells"] if cell["stage"] == "speed"]}
+    plan |= {"stages": ["speed"], "trials": [cell for cell in plan["trials"] if cell["stage"] == "speed"]}
     (folder / "study.json").write_text(json.dumps(plan))
     page = without_plotly(write_report(folder))
     assert '<p class="kicker">Comparison of speed</p>' in page

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -76,8 +75,8 @@ def command(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
 def add(folder: Path, seed: int) -> None:
     """A record for the second variant, with the first one's measurements."""
     found = read(folder / "records" / f"q0s{seed}.aaaa1111.json")
-    trial = {**found.trial, "variant": OTHER, "levels": {"attention": "on"}}
-    write(replace(found, key=f"q1s{seed}", trial=trial), folder / "records")
+    trial = {**found.trial.as_json(), "variant": OTHER, "levels": {"attention": "on"}}
+    write(found.having(key=f"q1s{seed}", trial=trial), folder / "records")
 
 
 def test_an_open_page_follows_the_records_and_keeps_its_scroll_position_until_the_command_is_stopped(

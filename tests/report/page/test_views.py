@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 
 from bench.evidence.evidence import evidence_of
+from bench.protocol.columns import column
 from bench.records.record import read, write
 from bench.report.page import page, summary, views
 from bench.report.page.findings import MOST_FINDINGS, Finding, Sentence, findings, fold
 from bench.report.page.page import write_report
 from bench.report.page.views import addresses, view
-from bench.report.tables import effects
+from bench.report.tables import effects, fields
+from bench.report.tables.table import Table, of_text
 
 Plant = Callable[..., Path]
 
@@ -30,35 +32,48 @@ def test_an_address_is_plain_text_of_its_name_and_no_two_are_alike() -> None:
 
 
 def test_a_row_is_named_by_as_many_cells_as_tell_it_from_the_others() -> None:
-    table = pd.DataFrame({"A": ["x", "x", "y"], "B": ["1", "2", "1"], "C": ["p", "q", "r"]})
-    assert [row.address for row in view("t", table).rows] == ["t-x-1", "t-x-2", "t-y-1"]
-    assert [row.address for row in view("t", table, names=["k", "l", "m"]).rows] == ["t-k", "t-l", "t-m"]
-
-
-def test_a_cell_sorts_by_the_number_that_it_opens_with_and_what_is_missing_by_nothing() -> None:
-    table = pd.DataFrame(
-        {"text": ["3.5 ± 1", "−2 [−3, −1]", "—"], "number": [1.0, float("nan"), 1 / 3], "word": list("abc")}
+    table = of_text(
+        "t", pd.DataFrame({"A": ["x", "x", "y"], "B": ["1", "2", "1"], "C": ["p", "q", "r"]}), "Three rows."
     )
-    shown = view("t", table)
-    assert [numeric for _, numeric in shown.heads] == [False, True, False]
-    table["text"] = ["3.5", "−2", "—"]
-    shown = view("t", table)
+    assert [row.address for row in view("t", table, "t.csv").rows] == ["t-x-1", "t-x-2", "t-y-1"]
+    assert [row.address for row in view("t", table, "t.csv", ["k", "l", "m"]).rows] == ["t-k", "t-l", "t-m"]
+
+
+def test_a_cell_sorts_by_the_number_that_it_is_written_from_and_what_is_missing_by_nothing() -> None:
+    nan = float("nan")
+    rows = pd.DataFrame({"delta": [0.035, -0.02, nan], "low": [0.01, -0.03, nan], "number": [1.0, nan, 1 / 3]})
+    rows["word"] = ["3 seeds", "b", "c"]
+    columns = {
+        "interval": fields.interval("interval", "low", "delta", column("miou")),
+        "number": fields.number("number", "number"), "word": fields.text("word", "word"),
+    }  # fmt: skip
+    shown = view("t", Table("t", rows, columns, tuple(columns), "Numbers.", "And words."), "t.csv")
     assert [numeric for _, numeric in shown.heads] == [True, True, False]
-    keys = [[cell.key for cell in row.cells] for row in shown.rows]
-    assert keys == [[None, "1", None], ["-2", "", None], ["", "0.333333333", None]]
-    assert [row.cells[1].text for row in shown.rows] == ["1.00", "—", "0.33"]
+    assert [[cell.text for cell in row.cells] for row in shown.rows] == [
+        ["[+1.00, +3.50]", "1.00", "3 seeds"], ["[−3.00, −2.00]", "—", "b"], ["—", "0.33", "c"],
+    ]  # fmt: skip
+    assert [[cell.key for cell in row.cells] for row in shown.rows] == [
+        ["0.01", "1", None], ["-0.03", "", None], ["", "0.333333333", None],
+    ]  # fmt: skip
+    assert (shown.caption, shown.notes) == ("Numbers.", "And words.")
 
 
 def test_of_a_long_table_the_first_rows_are_shown_and_every_failure_before_them() -> None:
     count = views.MOST_ROWS + 100
-    plain = view("t", pd.DataFrame({"n": range(count)}))
-    assert (len(plain.rows), plain.total, plain.rows[0].cells[0].text) == (views.MOST_ROWS, count, "0")
+
+    def table(outcomes: list[str]) -> Table:
+        columns = {"n": fields.count("n", "n"), "outcome": fields.text("Outcome", "outcome", tone="outcome")}
+        rows = pd.DataFrame({"n": range(count), "outcome": outcomes})
+        return Table("t", rows, columns, tuple(columns), "Many trials.")
+
     outcomes = ["done"] * count
     outcomes[300], outcomes[-2], outcomes[-1] = "missing", "failed", "out of memory"
-    shown = view("t", pd.DataFrame({"n": range(count), "Outcome": outcomes}))
+    plain = view("t", table(outcomes).with_columns(["n"]), "t.csv")
+    assert (len(plain.rows), plain.total, plain.rows[0].cells[0].text) == (views.MOST_ROWS, count, "0")
+    shown = view("t", table(outcomes), "t.csv")
     assert [row.cells[1].text for row in shown.rows[:4]] == ["failed", "out of memory", "missing", "done"]
     assert len(shown.rows) == views.MOST_ROWS
-    all_failed = view("t", pd.DataFrame({"n": range(count), "Outcome": ["diverged"] * count}))
+    all_failed = view("t", table(["diverged"] * count), "t.csv")
     assert len(all_failed.rows) == count, "no failure is dropped"
 
 
@@ -80,8 +95,8 @@ def test_findings_lead_to_rows_that_the_page_has(tmp_path: Path, planted_results
         "#effects-full-a-x", "#effects-full-a-x-2", "#ablation", "#effects-full", "#outcomes",
     ]  # fmt: skip
     assert [sentence.href for sentence in found[1].sentences] == ["#effects-full-a-x-2", "#ablation-a-x-2"]
-    printed = effects.effects_table(results).printed()
-    rows = view("effects-full", printed, names=printed["Effect of"]).rows
+    table = effects.effects_table(results)
+    rows = view("effects-full", table, "effects.csv", table.printed()["Effect of"]).rows
     assert [row.address for row in rows] == ["effects-full-a-x", "effects-full-a-x-2"]
 
 
@@ -93,7 +108,7 @@ def test_tracebacks_that_are_alike_are_shown_once(tmp_path: Path, planted_result
     assert shared.named.endswith(" and 5 more")
     path = tmp_path / "records" / "q0s7.aaaa1111.json"
     other = read(path)
-    write(replace(other, outcome={**other.outcome, "traceback": "another"}), tmp_path / "records")
+    write(other.having(outcome={**other.outcome.as_json(), "traceback": "another"}), tmp_path / "records")
     assert [each.title for each in summary.tracebacks(evidence_of(tmp_path).results)] == [
         "Traceback of q0s0.aaaa1111.json and 23 more records", "Traceback of q0s7.aaaa1111.json",
     ]  # fmt: skip

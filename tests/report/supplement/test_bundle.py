@@ -9,7 +9,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> 
     path = made / "records" / "q1s1.aaaa1111.json"
     failed = read(path)
     trace = 'File "/home/mallory/work/x.py"\nOSError: /home/mallory/CamVid/val/7.png'
-    write(replace(failed, outcome={**failed.outcome, "traceback": trace}), made / "records")
-    write(replace(read(made / "records" / "q0s0.aaaa1111.json"), key="gone"), made / "records")
+    write(failed.having(outcome={**failed.outcome.as_json(), "traceback": trace}), made / "records")
+    write(read(made / "records" / "q0s0.aaaa1111.json").having(key="gone"), made / "records")
     (made / "artifacts").mkdir()
     np.savez(made / "artifacts" / "q0s0.npz", confusion=np.eye(3))
     (made / "logs").mkdir()
@@ -72,7 +71,10 @@ def test_an_unpacked_bundle_gives_the_same_report(folder: Path, made: Exported, 
     assert made.path == folder.parent / "planted.zip"
     root = unpacked(made.path, tmp_path / "elsewhere")
     write_report(folder)
-    shipped = {path: (root / "report" / path).read_bytes() for path in ("ablation.md", "ablation.csv", "ablation.tex")}
+    shipped = {
+        path: (root / "report" / path).read_bytes()
+        for path in ("tables/ablation.md", "tables/ablation.csv", "tables/ablation.tex")
+    }
     assert shipped == {path: (folder / "report" / path).read_bytes() for path in shipped}
     page = (root / "report" / "index.html").read_bytes()
     assert write_report(root).read_bytes() == page
@@ -106,7 +108,7 @@ def test_nothing_in_the_bundle_names_a_user_and_what_was_replaced_is_told(
     plan = json.loads((root / "study.json").read_text())
     assert plan["command"] == 'bench run studies/planted.py --data "$DATA"'
     failed = read(root / "records" / "q1s1.aaaa1111.json")
-    assert failed.outcome["traceback"] == 'File "…/x.py"\nOSError: $DATA/val/7.png'
+    assert failed.outcome.traceback == 'File "…/x.py"\nOSError: $DATA/val/7.png'
     assert "records/q1s1.aaaa1111.json: 2 paths of the machine replaced ($DATA, …)." in made.notes
     assert (root / "records" / "q0s0.aaaa1111.json").read_bytes() == (
         folder / "records" / "q0s0.aaaa1111.json"
@@ -145,7 +147,7 @@ def test_a_page_from_the_bundle_has_the_originals_gallery(tmp_path: Path, plante
         tmp_path / "own" / "x", factors=FACTORS, scores=scores, classes=("road", "sky"), stages=("quality",)
     )
     for record in read_all(folder / "records"):
-        keep_pictures(folder, record, right=5 + record.trial["seed"] + 3 * ("on" in record.trial["variant"]))
+        keep_pictures(folder, record, right=5 + record.trial.seed + 3 * ("on" in record.trial.variant))
     write_report(folder)
     whole = unpacked(export(folder, tmp_path / "whole.zip", artifacts=True).path, tmp_path / "whole")
     assert (whole / "pictures" / "split.npz").read_bytes() == (folder / "pictures" / "split.npz").read_bytes()
@@ -178,8 +180,8 @@ def keep_pictures(folder: Path, record: Record, right: int) -> None:
     album.write()
     counts = {"images": np.array(["frame"]), "confusion": np.array([[[right, 24 - right], [0, 0]]])}
     write_arrays(counts, folder / "artifacts" / f"{record.key}.npz")
-    measured = {**record.measured, "artifact": f"artifacts/{record.key}.npz", "pictures": kept}
-    write(replace(record, measured=measured), folder / "records")
+    measured = {**record.measured.as_json(), "artifact": f"artifacts/{record.key}.npz", "pictures": kept}
+    write(record.having(measured=measured), folder / "records")
 
 
 def test_the_commands_are_a_script_from_clone_to_report(made: Exported, tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 
 from bench.evidence.evidence import Evidence, evidence_of
+from bench.protocol.columns import column
 from bench.report.page import methods
 from bench.report.page.page import files
-from bench.report.tables import catalogue, formats, latex
+from bench.report.tables import catalogue, fields, formats, latex
+from bench.report.tables.table import Table, of_figure
 
 Plant = Callable[..., Path]
 HOSTILE = "[x] \\input{/etc/passwd} & 50 % $^_# ~{}|<>\"'`\n\n\t\x07\x00 é Ł 日本 — “-- ---” \\end{tabular} %"
@@ -89,8 +91,8 @@ def test_no_latex_table_of_a_large_study_runs_off_its_page(
 
 
 def test_a_long_head_has_several_lines_and_its_arrow_stays_with_the_unit() -> None:
-    table = pd.DataFrame({"Boundary F, 3 px (%) ↑": ["90.1"], "mIoU (%) ↑": ["60.0"]})
-    text = latex.latex(table, table != table, "", "quality")
+    table = of_figure("quality", pd.DataFrame({"Boundary F, 3 px (%) ↑": [90.1], "mIoU (%) ↑": [60.0]}), "Quality.")
+    text = latex.latex(table)
     stacked = r"\begin{tabular}[b]{@{}r@{}}{}Boundary\\{}F, 3 px\\{}(\%) $\uparrow$\end{tabular}"
     assert rf"    {{}}{stacked} & mIoU (\%) $\uparrow$ \\" in text.splitlines()
     assert r"\label{tab:quality}" in text
@@ -110,17 +112,21 @@ def test_latex_text_is_ascii_without_a_command_of_its_own() -> None:
 
 
 def test_a_long_latex_table_breaks_over_pages_and_long_text_over_lines() -> None:
-    table = pd.DataFrame({"Name": [f"row {n}" for n in range(46)], "Value": ["+1.5"] * 46, "Text": ["word " * 20] * 46})
-    lines = latex.latex(table, table != table, "many").splitlines()
+    rows = pd.DataFrame({"Name": [f"row {n}" for n in range(46)], "Value": [1.5] * 46, "Text": ["word " * 20] * 46})
+    lines = latex.latex(of_figure("many", rows, "Many rows.")).splitlines()
     assert lines[2] == r"\begin{longtable}{lr>{\raggedright\arraybackslash}p{25em}}"
     assert sum(line.startswith("    {}row") for line in lines) == 46
-    short = latex.latex(table[:22], table[:22] != table[:22], "few").splitlines()
+    short = latex.latex(of_figure("few", rows[:22], "Few rows.")).splitlines()
     assert short[1] == r"\begin{table}"
 
 
 def test_ticks_stand_in_the_middle_and_numbers_to_the_right() -> None:
-    table = pd.DataFrame({"a": ["✓", "✗"], "b": ["[+0.1, +0.2]", "—"], "c": ["×1.20", "−3"], "d": ["x 1", "2"]})
-    assert r"\begin{tabular}{crrl}" in latex.latex(table, table != table, "")
+    rows = pd.DataFrame({"a": ["✓", "✗"], "low": [0.1, float("nan")], "high": [0.2, float("nan")], "d": ["x 1", "2"]})
+    columns = {
+        "a": fields.text("a", "a"), "b": fields.interval("b", "low", "high", column("miou")),
+        "c": fields.ratio("c", "low"), "d": fields.text("d", "d"),
+    }  # fmt: skip
+    assert r"\begin{tabular}{crrl}" in latex.latex(Table("t", rows, columns, tuple(columns), "Ticks and numbers."))
 
 
 def test_markdown_of_a_hostile_study_has_as_many_cells_a_row_as_heads(hostile: Path) -> None:

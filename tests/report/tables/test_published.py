@@ -13,8 +13,8 @@ import pytest
 
 from bench.evidence.evidence import evidence_of
 from bench.report.tables import published
-from bench.run.plan import make_plan
 from bench.run.resources import here
+from bench.run.schedule import make_schedule
 from bench.study.published.rows import rows
 from bench.study.source import Source
 from bench.study.source import load as load_source
@@ -49,7 +49,7 @@ def table(
     facts = {name: {**unset, "slots": {"backbone": SLOT}} for name in scores}
     more = {"published": [DECLARED], "recipe": RECIPE | recipe, "data": data, "audit": {"variants": facts}}
     plant(folder, factors=FACTORS, scores=scores, plan=more)
-    return published.accuracy(evidence_of(folder))
+    return published.accuracy(evidence_of(folder)).printed()
 
 
 def on(table: pd.DataFrame, variant: str, value: str) -> Mapping[str, str]:
@@ -115,7 +115,7 @@ def test_a_split_that_the_source_does_not_name_is_not_called_another_one(
     data = {**PCONTEXT, "classes": [f"class {index}" for index in range(60)]}
     plan = {"published": [danet], "recipe": RECIPE, "data": data}
     planted_results(tmp_path, factors={"attention": ["none", "both"]}, scores=scores, plan=plan)
-    row = on(published.accuracy(evidence_of(tmp_path)), "attention=both", "50.1")
+    row = on(published.accuracy(evidence_of(tmp_path)).printed(), "attention=both", "50.1")
     assert row["Agreement"] == "not comparable: split not stated"
 
 
@@ -126,7 +126,7 @@ def test_a_variant_that_was_not_measured_has_the_published_side_alone(tmp_path: 
 
 
 def test_a_study_without_published_numbers_has_an_empty_table(tmp_path: Path, planted_results: Plant) -> None:
-    found = published.accuracy(evidence_of(planted_results(tmp_path)))
+    found = published.accuracy(evidence_of(planted_results(tmp_path))).printed()
     assert found.empty
     assert "Agreement" in found.columns
 
@@ -141,14 +141,14 @@ def test_published_training_memory_stands_beside_ours_as_ratios(tmp_path: Path, 
         for level, mib in peaks.items()
     }
     planted_results(tmp_path, factors=FACTORS, scores=scores, costs=costs, plan={"published": [toolbox]})
-    found = published.memory(evidence_of(tmp_path))
+    found = published.memory(evidence_of(tmp_path)).printed()
     rows = found[found["Variant"] == "upsampling=jpu"].set_index("Published (GB)")
     assert rows.loc["8.15", "Published ratio"] == "×0.95"  # over 8.6
     assert rows.loc["15.45", "Published ratio"] == "—"  # four images a GPU: nobody published the other side
     assert set(rows["Our ratio"]) == {"×0.75"}
     assert set(rows["Ours (MiB)"]) == {"300.0"}
     assert rows.loc["9.67", "Measured there"].startswith("crop 512x512, 4 images a GPU, V100; largest of")
-    assert published.memory(evidence_of(planted_results(tmp_path / "none"))).empty
+    assert published.memory(evidence_of(planted_results(tmp_path / "none"))).printed().empty
 
 
 def test_a_planned_study_carries_what_its_report_needs(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
@@ -165,10 +165,10 @@ def test_a_planned_study_carries_what_its_report_needs(tiny_study: Callable[...,
     seeds=(0, 1),"""
     text = study.read_text().replace("    seeds=(0, 1),", declared)
     study.write_text("from bench.study.published.rows import Published\n" + text)
-    plan = make_plan(load_source(Source(str(study))), tmp_path / "results", here())
+    plan = make_schedule(load_source(Source(str(study))), tmp_path / "results", here())
     before = [trial.key for trial in plan.trials]
     plan.write("bench plan tiny.py")
-    found = published.accuracy(evidence_of(plan.folder))
+    found = published.accuracy(evidence_of(plan.folder)).printed()
     row = on(found, "neck=on", "50.07")
     assert (row["Against"], row["Δ published"], row["Agreement"]) == (
         "baseline", "+0.88", "not comparable: another data set",
@@ -179,7 +179,7 @@ def test_a_planned_study_carries_what_its_report_needs(tiny_study: Callable[...,
     assert "backbone: resnet50, here resnet18 of width 8; initial weights: ImageNet, here random" in row["Differs in"]
     study.write_text(text.replace(declared, "    seeds=(0, 1),"))
     sys.modules.pop("studies.tiny")
-    plain = make_plan(load_source(Source(str(study))), tmp_path / "plain", here())
+    plain = make_schedule(load_source(Source(str(study))), tmp_path / "plain", here())
     assert [trial.key for trial in plain.trials] == before  # no published number changes a trial's identity
 
 
@@ -192,7 +192,7 @@ def test_published_speeds_stand_beside_ours_with_what_differs(tmp_path: Path) ->
     folder = planted(tmp_path, times)
     plan = json.loads((folder / "study.json").read_text()) | {"published": [declared]}
     (folder / "study.json").write_text(json.dumps(plan))
-    faster, slower = published.speeds(evidence_of(folder)).to_dict("records")
+    faster, slower = published.speeds(evidence_of(folder)).printed().to_dict("records")
     assert (faster["Published"], faster["Times as fast, published"]) == ("37.56 images/s", "×2.00")  # over 18.77
     assert (faster["Times as fast, ours"], faster["95 % interval"]) == ("×1.50", "[1.500, 1.500]")
     assert (faster["Images/s, ours"], faster["Setting, ours"]) == ("4", "512x512 batch 2")
@@ -204,14 +204,14 @@ def test_published_speeds_stand_beside_ours_with_what_differs(tmp_path: Path) ->
     # The other side has no pair of its own; ours is timed as the other side, two images in 0.75 s.
     assert (slower["Variant"], slower["Published"], slower["Against"]) == ("baseline", "18.77 images/s", "—")
     assert (slower["Images/s, ours"], slower["Times as fast, ours"]) == ("2.67", "—")
-    (folder / "study.json").write_text(json.dumps(plan | {"stages": ["speed"], "cells": plan["cells"][:1]}))
-    (faster, _) = published.speeds(evidence_of(folder)).to_dict("records")
+    (folder / "study.json").write_text(json.dumps(plan | {"stages": ["speed"], "trials": plan["trials"][:1]}))
+    (faster, _) = published.speeds(evidence_of(folder)).printed().to_dict("records")
     assert "input: 512x512, here 256x256" in faster["Differs in"]
 
 
 def test_a_study_that_times_nothing_says_so_beside_published_speeds(tmp_path: Path, planted_results: Plant) -> None:
     table(tmp_path, planted_results)
-    found = published.speeds(evidence_of(tmp_path))
+    found = published.speeds(evidence_of(tmp_path)).printed()
     assert set(found["Variant"]) == {"baseline", "upsampling=jpu"}
     assert set(found["Setting, ours"]) == {"—"}
     assert found["Differs in"].str.endswith("not timed here").all()
@@ -237,7 +237,7 @@ def test_published_ious_of_classes_stand_beside_ours_by_the_classes_names(
     scores = {"attention=off": [0.6, 0.62], "attention=on": [0.65, 0.67]}
     plan = {"published": [declared]}
     folder = planted_results(tmp_path, factors={"attention": ["off", "on"]}, scores=scores, plan=plan)
-    found = published.classes(evidence_of(folder))
+    found = published.classes(evidence_of(folder)).printed()
     assert set(found["Class"]) == {"road", "pole", "sky"}
     row = found[(found["Class"] == "pole") & (found["Variant"] == "attention=on")].iloc[0]
     assert row["Published (%)"] == "70.8"

@@ -155,8 +155,8 @@ def test_latencies_under_other_numbers_of_threads_are_refused_on_the_same_device
 def test_one_variant_timed_on_two_machines_is_refused(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path, scores={A: [0.6], B: [0.6], C: [0.6], D: [0.6]})
     record = read(folder / "records" / "c0.aaaa1111.json")
-    other = {**record.environment, "device": "Other GPU"}
-    write(replace(record, key="c0-gpu", environment=other), folder / "records")
+    other = {**record.environment.as_json(), "device": "Other GPU"}
+    write(record.having(key="c0-gpu", environment=other), folder / "records")
     with pytest.raises(RecordError, match="Other GPU; Planted CPU"):
         ablation_table(evidence_of(folder)).printed()
 
@@ -175,8 +175,8 @@ def test_short_labels_say_what_differs_from_the_baseline(tmp_path: Path, planted
 
 def test_labels_that_would_say_the_same_give_way_to_full_names(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
-    plan = dict(evidence_of(folder).results.plan)
-    plan["cells"] = [{**cell, "levels": {"attention": "off", "upsampling": "jpu"}} for cell in plan["cells"]]
+    plan = evidence_of(folder).results.plan.as_json()
+    plan["trials"] = [{**cell, "levels": {"attention": "off", "upsampling": "jpu"}} for cell in plan["trials"]]
     write_json(plan, folder / "study.json")
     assert evidence_of(folder).labels == {A: "baseline", B: B, C: C, D: D}
 
@@ -186,8 +186,8 @@ def test_every_planned_cell_has_an_outcome(tmp_path: Path, planted_results: Plan
         tmp_path, scores={A: [0.6, "diverged"], B: [None, "failed"], C: [0.6, 0.6]}, excluded={D: "JPU needs stride 32"}
     )
     evidence = evidence_of(folder)
-    table = protocol.outcomes(evidence)
-    assert len(table) == len(evidence.results.plan["cells"]) == 3 * 3 + 2
+    table = protocol.outcomes(evidence).printed()
+    assert len(table) == len(evidence.results.plan.trials) == 3 * 3 + 2
     assert list(table["Outcome"])[:5] == ["done", "diverged", "done", "missing", "failed"]
     assert list(table["Reason"])[-2:] == ["JPU needs stride 32"] * 2
     assert list(table["Seed"])[-1] == "—"
@@ -195,7 +195,11 @@ def test_every_planned_cell_has_an_outcome(tmp_path: Path, planted_results: Plan
 
 
 def test_provenance_names_uncommitted_changes_and_differing_values(tmp_path: Path, planted_results: Plant) -> None:
-    table = protocol.provenance(evidence_of(planted_results(tmp_path, environment={"threads": 2}))).set_index("Fact")
+    table = (
+        protocol.provenance(evidence_of(planted_results(tmp_path, environment={"threads": 2})))
+        .printed()
+        .set_index("Fact")
+    )
     assert table.loc["commit", "quality trials"] == "c0ffee0c0ffe (with uncommitted changes)"
     assert list(table.loc["threads"]) == ["1", "2"]
     assert table.loc["bench.numpy", "cost trials"] == "2.4.6"
@@ -203,10 +207,10 @@ def test_provenance_names_uncommitted_changes_and_differing_values(tmp_path: Pat
 
 def test_recipe_and_protocol_are_tables_of_plain_values(tmp_path: Path, planted_results: Plant) -> None:
     results = evidence_of(planted_results(tmp_path))
-    assert protocol.recipe(results).set_index("Setting")["Value"].to_dict() == {
+    assert protocol.recipe(results).printed().set_index("Setting")["Value"].to_dict() == {
         "crop_px": "[64, 64]", "iterations": "100", "optimiser.name": "SGD", "optimiser.lr": "0.01",
     }  # fmt: skip
-    said = protocol.protocol(results).set_index("Protocol")["Value"]
+    said = protocol.protocol(results).printed().set_index("Protocol")["Value"]
     assert said["Split"] == "val"
     assert said["Cost input"] == "64 × 96 px, batch 1"
     assert said["Reported"].startswith("the last iteration")
@@ -218,7 +222,7 @@ def test_markdown_escapes_what_it_would_act_on_and_bolds_what_is_resolved(
     factors = {"a|b_c": ["<off>", "*on*"]}
     scores = {"a|b_c=<off>": [0.60, 0.61], "a|b_c=*on*": [0.70, 0.7101]}
     results = evidence_of(planted_results(tmp_path, factors=factors, scores=scores, stages=["quality"]))
-    lines = formats.markdown(ablation_table(results).printed(), ablation_table(results).emphasis()).splitlines()
+    lines = formats.markdown(ablation_table(results)).splitlines()
     assert len(lines) == 4
     assert lines[0].replace(" ", "").startswith(r"|a\|b\_c|mIoU(%)↑|")
     assert r"\<off\>" in lines[2]
@@ -231,17 +235,17 @@ def test_latex_escapes_every_special_character(tmp_path: Path, planted_results: 
     factors = {"neck": ["x", level]}
     scores = {"neck=x": [0.6], f"neck={level}": [0.7]}
     results = evidence_of(planted_results(tmp_path, factors=factors, scores=scores))
-    text = latex.latex(ablation_table(results).printed(), ablation_table(results).emphasis(), "50 % & more")
+    text = latex.latex(replace(ablation_table(results), caption="50 % & more"))
     escaped = r"a\&b\%c\$d\#e\_f\{g\}h\textasciitilde{}i\textasciicircum{}j\textbackslash{}k\textless{}l"
     assert escaped in text
-    assert r"\caption{50 \% \& more}" in text
+    assert r"\caption{50 \% \& more Mean" in text
     assert r"mIoU (\%) $\uparrow$" in text
     assert text.isascii()
 
 
 def test_latex_of_ticks_and_bold_compiles_to_known_symbols(tmp_path: Path, planted_results: Plant) -> None:
     results = evidence_of(planted_results(tmp_path))
-    lines = latex.latex(ablation_table(results).printed(), ablation_table(results).emphasis(), "x").splitlines()
+    lines = latex.latex(ablation_table(results)).splitlines()
     assert lines[11].startswith(
         r"    {}$\checkmark$ & dilated & \textbf{66.00 $\pm$ 1.05} & 3/3 & +5.00 [+4.75, +5.25]"
     )

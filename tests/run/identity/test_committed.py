@@ -16,6 +16,11 @@ ROOT = Path(__file__).parents[3]
 LAYERS, LOOP = "bench/network/layers.py", "bench/training/loop.py"
 FCN, JPU = "bench/network/heads/fcn.py", "bench/network/necks/jpu.py"
 CONTROL = "bench/data/control.py"
+CONV_NORM_RELU = next(
+    part
+    for part in (ROOT / LAYERS).read_text(encoding="utf-8").split("\n\n\n")
+    if part.startswith("def conv_norm_relu")
+)
 Edit = tuple[str, str, str]
 
 KEEPING: dict[str, list[Edit]] = {
@@ -34,10 +39,8 @@ KEEPING: dict[str, list[Edit]] = {
     "a comment": [(LAYERS, "def resize(", "# The only one.\ndef resize(")],
     "a docstring": [(JPU, '"""Joint pyramid upsampling', '"""Upsampling of a pyramid')],
     "a file is split": [
-        ("bench/network/blocks.py", "", "from bench.network.layers import nn\n"),
-        ("bench/network/blocks.py", "nn\n", "nn\n\n\n" + (ROOT / LAYERS).read_text().split("\n\n\n")[
-            [part.startswith("def conv_norm_relu") for part in (ROOT / LAYERS).read_text().split("\n\n\n")].index(True)
-        ] + "\n"),
+        ("bench/network/blocks.py", "", f"from torch import nn\n\n\n{CONV_NORM_RELU}\n"),
+        (LAYERS, CONV_NORM_RELU, "from bench.network.blocks import conv_norm_relu as conv_norm_relu"),
         (FCN, "from bench.network.layers import BoundaryFusion, conv_norm_relu,",
          "from bench.network.blocks import conv_norm_relu\nfrom bench.network.layers import BoundaryFusion,"),
     ],
@@ -155,13 +158,13 @@ def test_an_edit_changes_exactly_the_keys_of_what_it_computes(edit: str, keys: d
 
 @pytest.mark.parametrize("name", ["positive_control", "positive_control-seeds-8-15", "jpu_speed-cpu"])
 def test_committed_records_have_the_keys_of_the_present_source(name: str, tmp_path: Path) -> None:
-    from bench.run.plan import make_plan
     from bench.run.resources import here
+    from bench.run.schedule import make_schedule
     from bench.study.source import Source, load
 
     planned = json.loads((ROOT / "results" / name / "study.json").read_text(encoding="utf-8"))
     path = ROOT / "studies" / f"{planned['name']}.py"
-    plan = make_plan(load(Source(str(path), planned["size"], None, tuple(planned["seeds"]))), tmp_path, here(1, 0))
+    plan = make_schedule(load(Source(str(path), planned["size"], None, tuple(planned["seeds"]))), tmp_path, here(1, 0))
     rows = planned.get("trials", planned.get("cells"))
     assert [trial.key for trial in plan.trials] == [row["key"] for row in rows], (
         f"the records of results/{name} are stale: the code, settings or versions that they were made with have "

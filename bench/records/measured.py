@@ -1,4 +1,4 @@
-"""What a record holds for a report to read; what no type names is free and may be missing.
+"""The measurements of finished trials as records hold them, typed; keys that no type names are free.
 
 ``K`` classes. A field with a default is one that older records lack, or that a recipe may leave out.
 """
@@ -8,28 +8,26 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from bench.records.forms import (
     LARGEST,
     Amount,
+    Counted,
     Finite,
     Form,
     Names,
     Samples,
     Seconds,
-    Seed,
     Size,
     Stage,
     Whole,
-    check_setting,
 )
 
-Status = Literal["diverged", "done", "excluded", "out_of_memory", "failed", "interrupted", "timed_out"]
 Matrix = list[list[Whole]]
-Step = Annotated[float, Field(ge=0, le=LARGEST, multiple_of=1)]
+Step = Annotated[float, Field(ge=0, le=LARGEST, multiple_of=1), PlainSerializer(int)]
 LogRatio = Annotated[float, Field(ge=-50, le=50)]
 """Of two times: e to the power of 50 is the largest."""
 
@@ -44,52 +42,28 @@ Inside = Annotated[str, AfterValidator(_inside)]
 """A file below the results folder."""
 
 
-class Trial(Form):
-    stage: Stage
-    variant: str
-    seed: Seed | None = None
-    against: str | None = None
-    setting: dict[str, Any] | None = None
+class Isolation(Form):
+    """Whether anything else ran on the machine during a timing, and the energy that it took."""
 
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.stage == "quality" and self.seed is None:
-            raise ValueError("a quality trial has a seed")
-        if self.stage == "speed":
-            check_setting(self.setting)
-        return self
+    reasons: list[str] = Field(default_factory=list)
+    gpu_energy_j: Amount | None = None
 
 
-class Environment(Form):
-    bench: dict[str, Any] = Field(default_factory=dict)
-    threads: Whole | None = None
+class Measured(Form):
+    """What a trial of any stage measured; all of it is free for a trial that is not done.
+
+    Attributes:
+        isolated: whether a timing had the machine to itself; ``None`` where that is not known, or nothing was timed.
+        isolation: the reasons why it had not, and the energy.
+    """
+
+    isolated: bool | None = None
+    isolation: Isolation = Isolation()
 
 
-class Choices(Form):
-    variant: dict[str, Any] = Field(default_factory=dict)
-    recipe: dict[str, Any] = Field(default_factory=dict)
+class LossHistory(Form):
+    """The training loss, a value every so many iterations."""
 
-
-class Outcome(Form):
-    status: Status
-    reason: str | None = None
-    traceback: str | None = None
-    wall_s: Amount | None = None
-
-
-class RecordForm(Form):
-    """Any record, apart from what it measured."""
-
-    version: Literal[1]
-    key: Annotated[str, Field(min_length=1)]
-    trial: Trial
-    choices: Choices
-    environment: Environment
-    outcome: Outcome
-    measured: dict[str, Any]
-
-
-class History(Form):
     iteration: Annotated[list[Step], Field(min_length=1)]
     loss: list[Finite]
 
@@ -101,6 +75,8 @@ class History(Form):
 
 
 class Sums(Form):
+    """Sums of a score over images, a row a tolerance and a column a class."""
+
     f: list[list[Amount]]
 
 
@@ -114,22 +90,30 @@ class Boundary(Form):
 
 
 class NearBoundary(Form):
+    """Pixels near the boundary of each class."""
+
     intersection: list[Whole]
     prediction: list[Whole]
     label: list[Whole]
 
 
 class Bands(Form):
+    """A confusion matrix for every radius around the boundaries."""
+
     radius_px: list[Whole]
     confusion: list[Matrix]
 
 
 class Crops(Form):
+    """A confusion matrix for every distance from the vanishing point."""
+
     excluded_px: list[Whole]
     confusion: list[Matrix]
 
 
 class Calibration(Form):
+    """Pixels, right ones and summed confidence of every bin of confidence."""
+
     pixels: list[Whole]
     correct: list[Whole]
     confidence: list[Amount]
@@ -141,8 +125,8 @@ class Calibration(Form):
         return self
 
 
-class Quality(Form):
-    """``confusion`` is [label][prediction], K x K."""
+class MeasuredQuality(Measured):
+    """The counts of one evaluation; ``confusion`` is [label][prediction], K x K."""
 
     classes: Names
     split: str
@@ -150,7 +134,7 @@ class Quality(Form):
     iterations: Whole
     confusion: Matrix
     train_s: Amount
-    history: History
+    history: LossHistory
     boundary: Boundary | None = None
     boundary_iou: NearBoundary | None = None
     trimap: Bands | None = None
@@ -190,61 +174,66 @@ class Quality(Form):
             yield "distance_crop", self.distance_crop.excluded_px, self.distance_crop.confusion
 
 
-class Isolation(Form):
-    reasons: list[str] = Field(default_factory=list)
-    gpu_energy_j: Amount | None = None
-
-
 class Clock(Form):
+    """The clock that latencies were taken with."""
+
     clock: str
     warm_up_calls: Whole
+    steady: bool | None = None
 
 
 class TrainingMemory(Form):
-    peak_bytes: Amount
-    input_bytes: Amount
-    weight_bytes: Amount
-    buffer_bytes: Amount
-    gradient_bytes: Amount
-    optimiser_bytes: Amount
-    saved_bytes: dict[str, Amount]
+    """The memory of one training step, in bytes."""
+
+    peak_bytes: Counted
+    input_bytes: Counted
+    weight_bytes: Counted
+    buffer_bytes: Counted
+    gradient_bytes: Counted
+    optimiser_bytes: Counted
+    saved_bytes: dict[str, Counted]
 
 
 class Peaks(Form):
+    """The largest rates that the device reaches."""
+
     product_flops_per_s: Seconds
     copy_bytes_per_s: Seconds
 
 
-class Cost(Form):
+class MeasuredCost(Measured):
+    """The parameters, MACs, memory and latencies of one network."""
+
     input_px: Size
     batch: Annotated[Whole, Field(ge=1)]
-    parameters: dict[str, Amount]
-    macs: dict[str, Amount]
+    parameters: dict[str, Counted]
+    macs: dict[str, Counted]
     uncounted_operators: dict[str, Any]
     latency_s: Samples
-    peak_bytes: Amount
+    peak_bytes: Counted
     memory_kind: str
-    isolated: bool | None = None
-    isolation: Isolation = Isolation()
     latency_protocol: Clock | None = None
     training_memory: TrainingMemory | None = None
     peaks: Peaks | None = None
-    traffic_bytes: Amount = 0
+    traffic_bytes: Counted | None = None
 
 
-class Speed(Form):
+class MeasuredSpeed(Measured):
+    """The times of two networks that were timed in turns."""
+
     latency_s: Samples
     against_s: Samples
     log_ratios: Annotated[list[LogRatio], Field(min_length=1)]
     calls: Whole
     steady: bool
     isolated: bool
-    isolation: Isolation = Isolation()
     step_s: dict[str, dict[str, Samples]]
 
 
-MEASURED: Mapping[str, type[Form]] = {"quality": Quality, "cost": Cost, "speed": Speed}
-"""Stage -> what one of its trials measured that is done."""
+MEASURED: Mapping[Stage, type[Measured]] = {
+    "quality": MeasuredQuality, "cost": MeasuredCost, "speed": MeasuredSpeed,
+}  # fmt: skip
+"""Stage -> the form of the measurements of its finished trials."""
 
 
 def _check_square(name: str, matrix: list[list[int]], classes: int) -> None:

@@ -1,4 +1,4 @@
-"""The plan of a study: its trials with their keys, which of them are done, and how long the rest may take."""
+"""The schedule of a study: its trials with their keys, their outcomes so far, and an estimate of the remaining time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.records.files import read_json, write_json
-from bench.records.record import FINAL, STATUSES, Record, read_all
+from bench.protocol.setting import Setting
+from bench.records.files import RecordError, write_json
+from bench.records.forms import build
+from bench.records.plan import VERSION, Plan, read_plan
+from bench.records.record import FINAL, STATUSES, Record, TrialFacts, read_all
 from bench.run import environment
 from bench.run.check import Checked, check_cells, facts
 from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
@@ -32,16 +35,16 @@ RETRIES = (*STATUSES, NOT_ALONE)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """All trials of a study, and the folder for their results.
 
     Attributes:
         loaded: the study and its data.
-        folder: where its results go.
-        resources: what trials take of a machine.
-        trials: in the order in which they run.
-        keys: key of each trial -> what went into it.
-        earlier: the same for the trials of the plan that the folder held before.
+        folder: the folder for the results.
+        resources: the CPUs and GPUs that trials take.
+        trials: the trials, in the order in which they run.
+        keys: key of each trial -> its parts.
+        earlier: key of each trial of the plan that the folder held before -> its parts.
     """
 
     loaded: Loaded
@@ -64,7 +67,7 @@ class Plan:
         """Key of each trial that has a record -> its record."""
         # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
-        records = {record.cell_key if elsewhere else record.key: record for record in self._records()}
+        records = {record.planned_key if elsewhere else record.key: record for record in self._records()}
         keys = {trial.key: trial.key if elsewhere else self._record_key(trial) for trial in self.trials}
         return {key: records[own] for key, own in keys.items() if own in records}
 
@@ -72,41 +75,38 @@ class Plan:
         return record_key(trial, self.resources.machine(trial.stage))
 
     def stale(self) -> int:
-        """How many records belong to no trial of this plan: made by other source, settings or data, or other seeds."""
+        """The number of records that belong to no trial of this schedule, as source, settings, data or seeds differ."""
         return len(self._stale())
 
     def _stale(self) -> list[Record]:
         planned = {trial.key for trial in self.trials}
-        return [record for record in self._records() if record.cell_key not in planned]
+        return [record for record in self._records() if record.planned_key not in planned]
 
     def stale_reasons(self) -> list[str]:
-        """Why records belong to no trial of this plan, a line a reason, the commonest first."""
-        planned = {_what_is_measured(asdict(trial)): trial.key for trial in self.trials}
+        """The reasons why records belong to no trial of this schedule, one line for each, the most common first."""
+        planned = {_what_is_measured(trial): trial.key for trial in self.trials}
         reasons: Counter[str] = Counter()
         for record in self._stale():
             key = planned.get(_what_is_measured(record.trial))
-            old = self.earlier.get(record.cell_key)
-            if not is_current(record.cell_key):
-                reasons[f"have keys of an earlier version; give them new ones with: bench rekey {self.folder}"] += 1
+            old = self.earlier.get(record.planned_key)
+            if not is_current(record.planned_key):
+                reasons[f"the key is of an earlier version; bench rekey {self.folder} gives new ones"] += 1
             elif key is None:
-                reasons["are of variants, seeds or settings that are not planned now"] += 1
+                reasons["a variant, seed or setting that is not planned now"] += 1
             elif old is None or key not in self.keys:
-                reasons["were made by other source, settings or data"] += 1
+                reasons["made by other source, settings or data"] += 1
             else:
                 reasons[difference(old, explained(self.keys[key]))] += 1
-        return [
-            f"{count} records {reason}" if reason.startswith(("have", "are", "were")) else f"{count} records: {reason}"
-            for reason, count in reasons.most_common()
-        ]
+        return [f"{count} record{'' if count == 1 else 's'}: {reason}" for reason, count in reasons.most_common()]
 
     def notes(self) -> list[str]:
-        """Where it could not be decided what code a trial runs, so that everything that it may reach counts."""
+        """The places where the code that a trial runs could not be determined, so that all code it may reach counts."""
         return list(dict.fromkeys(note for key in self.keys.values() for note in key.notes))
 
     def _identity(self) -> dict[str, Any]:
-        """What went into the keys of this plan, and into those of records that it has no trial for."""
+        """The parts of the keys of this schedule, and of the keys of records that belong to none of its trials."""
         now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
-        kept = [self.earlier[key] for key in {r.cell_key: 0 for r in self._stale()} if key in self.earlier]
+        kept = [self.earlier[key] for key in {r.planned_key: 0 for r in self._stale()} if key in self.earlier]
         return packed([*now, *kept])
 
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:
@@ -118,25 +118,26 @@ class Plan:
         settled = FINAL - set(retry)
         done = {
             key for key, record in self._found().items()
-            if record.status in settled and not (NOT_ALONE in retry and record.measured.get("isolated") is False)
+            if record.status in settled and not (NOT_ALONE in retry and record.measured.isolated is False)
         }  # fmt: skip
         return [trial for trial in self.trials if trial.key not in done]
 
     def seconds(self, trials: Iterable[Trial]) -> float | None:
-        """How long ``trials`` would take one after the other, from records; ``None`` if a stage has no record yet.
+        """The seconds that ``trials`` would take one after the other; ``None`` if a stage has no record yet.
 
-        A variant's own records count; without any, the mean of its stage. Speed settings count apart.
+        The estimate is the mean over the records of the same variant or, without any, over those of the same stage. For
+        speed trials, only records of the same setting count.
         """
-        walls: dict[tuple[str, str, str | None], list[float]] = {}
+        walls: dict[tuple[str, Setting | None, str | None], list[float]] = {}
         for record in self._records():
-            if record.status == "done":
-                stage, setting = record.trial["stage"], str(record.trial.get("setting"))
-                for variant in (record.trial["variant"], None):
-                    walls.setdefault((stage, setting, variant), []).append(record.outcome["wall_s"])
+            if record.status == "done" and record.outcome.wall_s is not None:
+                for variant in (record.trial.variant, None):
+                    kind = record.trial.stage, record.trial.setting, variant
+                    walls.setdefault(kind, []).append(record.outcome.wall_s)
         total = 0.0
         for trial in trials:
-            setting = str(trial.setting and asdict(trial.setting))
-            known = walls.get((trial.stage, setting, trial.variant)) or walls.get((trial.stage, setting, None))
+            kinds = [(trial.stage, trial.setting, variant) for variant in (trial.variant, None)]
+            known = next((walls[kind] for kind in kinds if kind in walls), None)
             if known is None:
                 return None
             total += statistics.fmean(known)
@@ -157,11 +158,11 @@ class Plan:
         """
         return tuple(check_cells(self.study, len(self.loaded.dataset.classes), *self.input_px))
 
-    def document(self, command: str) -> dict[str, Any]:
-        """``study.json``: all that a report needs to know of the study, without importing it."""
+    def document(self, command: str) -> Plan:
+        """The plan as ``study.json`` holds it."""
         study, data = self.study, self.loaded.dataset
-        return {
-            "version": 1,
+        document = {
+            "version": VERSION,
             "name": study.name,
             "folder": self.folder.name,
             "question": study.question,
@@ -184,18 +185,19 @@ class Plan:
                 **environment.commit(Path(__file__).resolve().parent),
             },
             "command": command,
-            "cells": [self._cell_row(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
-            "audit": facts(study, self.checked, *self.input_px),
+            "trials": [self._planned(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
+            "audit": facts(study, self.checked, *self.input_px).as_json(),
             "identity": self._identity(),
         }
+        return build(Plan, document)
 
     def write(self, command: str) -> Path:
         """Write ``study.json`` into the results folder."""
         path = self.folder / "study.json"
-        write_json(self.document(command), path)
+        write_json(self.document(command).as_json(), path)
         return path
 
-    def _cell_row(self, trial: Trial, cell: Cell) -> dict[str, Any]:
+    def _planned(self, trial: Trial, cell: Cell) -> dict[str, Any]:
         return {
             "key": trial.key,
             "variant": trial.variant,
@@ -227,12 +229,14 @@ class Plan:
         return read_all(self.folder / "records")
 
 
-def make_plan(loaded: Loaded, results: Path, resources: Resources) -> Plan:
-    """The plan of a study: cost trials first (they are short and show what does not fit), speed comparisons, then
-    quality seed by seed.
+def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedule:
+    """Make the schedule of a study.
+
+    Cost trials come first, because they are short and show which networks do not fit into memory. Speed trials follow,
+    then quality trials seed by seed.
 
     Raises:
-        BenchError: for a speed setting that this machine's device does not have.
+        BenchError: if this machine's device does not have a speed setting.
     """
     folder = results / loaded.folder_name
     folder.mkdir(parents=True, exist_ok=True)
@@ -249,28 +253,20 @@ def make_plan(loaded: Loaded, results: Path, resources: Resources) -> Plan:
                 trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))
         if stage == "cost":
             trials += _comparisons(loaded, fingerprint, resources, keys)
-    return Plan(loaded, folder, resources, tuple(trials), keys, _earlier(folder))
+    return Schedule(loaded, folder, resources, tuple(trials), keys, _earlier(folder))
 
 
 def _earlier(folder: Path) -> dict[str, Explained]:
-    """What went into the keys of the plan that a folder holds; empty where it holds none, or none that says so."""
+    """The parts of the keys of the plan that a folder holds; empty if it holds no plan, or one without these parts."""
     try:
-        plan = read_json(folder / "study.json")
-    except (OSError, ValueError):
+        return unpacked(read_plan(folder).identity)
+    except (OSError, RecordError):
         return {}
-    return unpacked(plan.get("identity")) if isinstance(plan, dict) else {}
 
 
-def _what_is_measured(trial: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells the trials of one study apart, of a trial or a record of one, as plain values."""
-    setting = trial.get("setting")
-    return (
-        trial["variant"],
-        trial["stage"],
-        trial["seed"],
-        trial.get("against"),
-        None if setting is None else tuple(sorted((name, repr(value)) for name, value in setting.items())),
-    )
+def _what_is_measured(trial: Trial | TrialFacts) -> tuple[Any, ...]:
+    """The values that distinguish the trials of one study, from a trial or from its record."""
+    return trial.variant, trial.stage, trial.seed, trial.against, trial.setting
 
 
 def _comparisons(loaded: Loaded, fingerprint: str, resources: Resources, keys: dict[str, Key]) -> list[Trial]:

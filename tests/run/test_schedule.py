@@ -17,8 +17,8 @@ from bench.records.record import Record, write
 from bench.run import resources
 from bench.run.environment import Machine
 from bench.run.estimate import START_S, comparison_s, pilot_seconds
-from bench.run.plan import NOT_ALONE, Plan, make_plan
 from bench.run.resources import ResourceError, Resources, here
+from bench.run.schedule import NOT_ALONE, Schedule, make_schedule
 from bench.run.trial import Trial, make_record
 from bench.study.source import Source, load
 
@@ -35,11 +35,11 @@ MEASURED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def planned(path: Path, results: Path, **source: object) -> Plan:
-    return make_plan(load(Source(str(path), **source)), results, RESOURCES)  # type: ignore[arg-type]
+def planned(path: Path, results: Path, **source: object) -> Schedule:
+    return make_schedule(load(Source(str(path), **source)), results, RESOURCES)  # type: ignore[arg-type]
 
 
-def ended(plan: Plan, trial: Trial, status: str, wall_s: float = 2.0) -> Record:
+def ended(plan: Schedule, trial: Trial, status: str, wall_s: float = 2.0) -> Record:
     outcome = {"status": status, "reason": None, "traceback": None, "started_at": None, "wall_s": wall_s}
     measured = MEASURED[trial.stage] if status == "done" else {}
     record = make_record(trial, plan.resources.machine(trial.stage), outcome, measured=measured)
@@ -138,7 +138,7 @@ def test_a_timing_is_done_only_for_its_class_of_hardware(tiny_study: Callable[..
 def test_the_plan_on_disk_names_every_cell_and_its_key(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     plan = planned(tiny_study(), tmp_path)
     document = json.loads(plan.write("bench run tiny.py").read_text())
-    assert [cell["key"] for cell in document["cells"]] == [t.key for t in plan.trials]
+    assert [trial["key"] for trial in document["trials"]] == [t.key for t in plan.trials]
     assert document["baseline"] == "neck=off"
     assert document["data"]["classes"][0] == "sky"
     assert document["recipe"]["split"] == "val"

@@ -1,0 +1,60 @@
+"""The scratch folder of a run: Ray's sockets and logs, removed at its end, or by the next run if it was killed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path("/tmp")
+"""The path of a socket inside must not exceed 107 bytes, which a default TMPDIR may."""
+
+MARKER = "segbench-run.json"
+"""The file that makes a folder ours. A run holds its lock; the kernel frees it, however the run ends."""
+
+
+@contextmanager
+def scratch_folder(root: Path = ROOT) -> Iterator[Path]:
+    """A new folder for the time of a run, after the folders of runs that are dead are removed."""
+    _sweep(root)
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-", dir=root))
+    draft = folder / f"{MARKER}.new"
+    with draft.open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        json.dump(_owner(), file)
+        file.flush()
+        draft.rename(folder / MARKER)  # with its lock: a folder with an unlocked marker belongs to nobody
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # a dying worker may still write its log here
+
+
+def _sweep(root: Path) -> None:
+    """Remove the folders that carry our marker and whose lock nobody holds.
+
+    Process ids do not tell: two containers that share the folder have each their own.
+    """
+    for marker in root.glob(f"bench-*/{MARKER}"):
+        try:
+            with marker.open("r+", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(marker.parent, ignore_errors=True)
+        except OSError:  # its run lives, it is another user's, or another run removes it right now
+            continue
+
+
+def _owner() -> dict[str, str | int]:
+    """The run that a folder belongs to, for a person who finds it."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    started = Path("/proc/self/stat")
+    return {
+        "process": os.getpid(),
+        "started_ticks": int(started.read_text().rpartition(")")[2].split()[19]) if started.exists() else 0,
+        "boot": boot.read_text().strip() if boot.exists() else "",
+    }

@@ -1,0 +1,182 @@
+"""A Ray worker's side of a trial: it hands the trial to a process of its own, watches that, and reports to the driver.
+
+It imports neither torch nor a study, so that nothing that a trial does can harm it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+REPORT_EVERY_S = 0.5
+GRACE_S = 5.0
+"""Seconds after its time limit at which a trial is ended from outside; until then it can end itself and say where."""
+START_S = 300.0
+"""Seconds that a process may take from its start to its first trial: imports, over a slow network file system too."""
+MOST_LAST_WORDS = 4000
+"""Characters of the interpreter's last words that are kept."""
+
+
+def work(config: Mapping[str, Any]) -> None:
+    """One trial on a worker. Its record goes to the results folder, and to the driver in case that is another disk.
+
+    Args:
+        config: ``trial``, ``folder``, ``machine``, ``timeout_s`` and ``pictures``, as the process takes them; ``path``
+            and ``cwd``: the driver's module search path and folder.
+    """
+    process = _process(tuple(config["path"]), config["cwd"])
+    reported_at = 0.0
+    for message in process.run(
+        {name: config[name] for name in ("trial", "folder", "machine", "timeout_s", "pictures")}
+    ):
+        if "event" not in message:
+            tune.report(message)
+        elif time.monotonic() - reported_at > REPORT_EVERY_S:
+            reported_at = time.monotonic()
+            tune.report(message)
+
+
+@functools.cache
+def _process(path: tuple[str, ...], cwd: str) -> TrialProcess:
+    """The worker's one process: as long as the worker gets trials, they share it."""
+    return TrialProcess(path, cwd)
+
+
+class TrialProcess:
+    """Runs trials in a child process, which is started when it is needed and not kept after a trial left traces."""
+
+    def __init__(self, path: tuple[str, ...], cwd: str) -> None:
+        self._path, self._cwd = path, cwd
+        self._child: _Child | None = None
+
+    def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Run a trial and give what there is to report: ``event``s, and last a ``record`` or an ``ending``.
+
+        An ``ending`` has the ``status`` and ``reason`` of a trial that left no record, and the ``traceback`` if known.
+        """
+        child = self._child or _Child(self._path, self._cwd)
+        self._child = None
+        killed = _killed_for_memory()
+        child.send(dict(order))
+        limit: float | None = time.monotonic() + START_S
+        timeout_s, where = order["timeout_s"], "before its first step"
+        while True:
+            message = child.receive(limit)
+            if message is None:
+                child.kill()
+                reason = f"ended from outside {GRACE_S:g} s after its time limit of {timeout_s:g} s, {where}"
+                if child.pid is None:
+                    reason = f"its process took more than {START_S:g} s to start"
+                yield {"ending": {"status": "timed_out", "reason": reason, "traceback": None}}
+                return
+            if not message:
+                yield {"ending": child.ending(where, _killed_for_memory() - killed)}
+                return
+            kind, content, *rest = message
+            if kind == "started":
+                child.pid = content
+                limit = None if timeout_s is None else time.monotonic() + timeout_s + GRACE_S
+            elif kind == "event":
+                where = f"in {content['phase']} at {content['done']}/{content['total']}"
+                yield {"event": content}
+            else:
+                if rest[0]:
+                    child.kill()
+                else:
+                    self._child = child
+                yield {"record": content}
+                return
+
+
+class _Child:
+    """A process that runs ``bench.run.processes.process.main``."""
+
+    def __init__(self, path: tuple[str, ...], cwd: str) -> None:
+        self.pid: int | None = None
+        self._connection, theirs = Pipe()
+        self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
+        code = (
+            f"import sys; sys.path[:] = {list(path)!r}; from bench.run.processes.process import main; "
+            f"main({theirs.fileno()}, {self._last_words.fileno()}, {os.getpid()})"
+        )
+        started = threading.Event()
+
+        def live() -> None:
+            # The kernel ends the child together with the thread that started it, so that thread stays.
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", code],
+                    cwd=cwd if Path(cwd).is_dir() else None,
+                    pass_fds=(theirs.fileno(), self._last_words.fileno()),
+                    stdin=subprocess.DEVNULL,
+                )
+            started.set()
+            self._process.wait()
+
+        self._thread = threading.Thread(target=live, name="trial process", daemon=True)
+        self._thread.start()
+        started.wait()
+
+    def send(self, order: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # it died since its last trial, as receive() then says
+            self._connection.send(order)
+
+    def receive(self, limit: float | None) -> tuple[Any, ...] | None:
+        """The next message, ``()`` once the process is dead, ``None`` if nothing comes before ``limit``."""
+        try:
+            if not self._connection.poll(None if limit is None else max(0.0, limit - time.monotonic())):
+                return None
+            return tuple(self._connection.recv())
+        except (EOFError, OSError):
+            return ()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._thread.join()
+        self._connection.close()
+        self._last_words.close()
+
+    def ending(self, where: str, memory_kills: int) -> dict[str, Any]:
+        """The outcome of a trial whose process died, from what is known of its death."""
+        self._thread.join()
+        code = self._process.returncode
+        self._last_words.seek(0)
+        words = self._last_words.read().decode(errors="replace")[:MOST_LAST_WORDS].strip()
+        self.kill()
+        if code < 0 and memory_kills:
+            reason = f"host memory: the kernel killed the trial's process for want of it ({_signal(code)}), {where}"
+            return {"status": "out_of_memory", "reason": reason, "traceback": None}
+        if -code in (signal.SIGINT, signal.SIGTERM):
+            return {"status": "interrupted", "reason": f"{_signal(code)} ended it, {where}", "traceback": None}
+        how = f"was killed by {_signal(code)}" if code < 0 else f"ended itself with exit code {code}"
+        return {"status": "failed", "reason": f"the trial's process {how}, {where}", "traceback": words or None}
+
+
+def _signal(code: int) -> str:
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _killed_for_memory() -> int:
+    """Processes that the kernel has killed in this control group for want of memory; 0 where it does not say."""
+    for path, word in (("memory.events", "oom_kill"), ("memory/memory.oom_control", "oom_kill")):
+        file = Path("/sys/fs/cgroup", path)
+        if file.exists():
+            counts = dict(line.split() for line in file.read_text().splitlines())
+            return int(counts.get(word, 0))
+    return 0

@@ -1,0 +1,155 @@
+"""Keys of whole trials: what goes into them, and how a plan says what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.data.synthetic import Synthetic
+from bench.network.heads.fcn import FCNHead
+from bench.network.model import Variant
+from bench.parts import Part, part
+from bench.protocol.recipe import Recipe
+from bench.protocol.setting import Setting
+from bench.run.identity.explained import difference, explained, packed, unpacked
+from bench.run.identity.key import Computation, Keys, digest, is_current
+from bench.run.identity.linear import Library
+from bench.run.stages import IRRELEVANT, STAGE_FUNCTIONS, Event, key_of
+from bench.study.cells import Cell
+from bench.study.source import load_study
+
+RECIPE = Recipe(data=part(Synthetic), crop_px=(32, 32), iterations=3, batch=2)
+
+
+@pytest.fixture(scope="module")
+def cell() -> Cell:
+    study = load_study(Path(__file__).parents[3] / "studies" / "quickstart.py")
+    return Cell({}, study.base, RECIPE)
+
+
+def test_a_key_holds_its_version_and_stays_a_name_of_a_file(cell: Cell) -> None:
+    key = key_of(cell, "quality", 0, "data").text
+    assert is_current(key)
+    assert not is_current("0123456789abcdef")
+    assert key.isalnum()
+    assert len(key) == 18
+
+
+def test_seed_data_and_settings_are_in_the_key(cell: Cell) -> None:
+    plain = key_of(cell, "quality", 0, "data").text
+    assert key_of(cell, "quality", 1, "data").text != plain
+    assert key_of(cell, "quality", 0, "other").text != plain
+    for changes in ({"batch": 4}, {"flip": 0.25}, {"split": "test"}, {"data": part(Synthetic, seed=1)}):
+        changed = Cell({}, cell.variant, cell.recipe.having(**changes))
+        assert key_of(changed, "quality", 0, "data").text != plain
+    assert key_of(cell, "cost", None, "data").text != plain
+
+
+def test_a_field_that_a_stage_does_not_read_keeps_its_key(cell: Cell) -> None:
+    changed = Cell({}, cell.variant, cell.recipe.having(learning_rate=0.5, iterations=7))
+    assert key_of(changed, "cost", None, "data").text == key_of(cell, "cost", None, "data").text
+    changed = Cell({}, cell.variant, cell.recipe.having(latency_samples=7))
+    assert key_of(changed, "quality", 0, "data").text == key_of(cell, "quality", 0, "data").text
+
+
+def test_what_training_does_with_another_precision_is_no_part_of_a_key_without_it(cell: Cell) -> None:
+    half = Cell({}, cell.variant, cell.recipe.having(precision="float16"))
+    key, other = key_of(cell, "quality", 0, "data"), key_of(half, "quality", 0, "data")
+    assert difference(explained(key), explained(other)).startswith("settings changed: recipe.precision 'float32' → ")
+
+
+def test_a_quality_trial_depends_on_training_data_and_scoring_but_not_on_the_runner(cell: Cell) -> None:
+    names = set(key_of(cell, "quality", 0, "data").source.definitions)
+    assert {"bench/training/loop.py:train", "bench/training/augment.py:batches"} <= names
+    assert {"bench/measure/quality/confusion.py:pair_counts", "bench/network/model.py:SegModel"} <= names
+    outside = ("bench/study/study", "bench/run/plan", "bench/measure/cost", "bench/measure/timing", "bench/report")
+    assert [name for name in names if name.startswith(outside)] == []
+
+
+def keys_with(versions: dict[str, str]) -> Keys:
+    return Keys(Library("bench", (Variant, Recipe, Setting, Part), (Event,), ()), versions)
+
+
+def asked(cell: Cell) -> Computation:
+    return Computation(
+        "quality", STAGE_FUNCTIONS["quality"], [cell.variant], cell.recipe, 0, "data", None, IRRELEVANT["quality"]
+    )
+
+
+def test_the_version_of_a_distribution_that_is_used_counts_but_not_its_build(cell: Cell) -> None:
+    one = keys_with({"torch": "2.13.0+cpu", "numpy": "2.4.6", "scipy": "1.17.1"}).key(asked(cell))
+    build = keys_with({"torch": "2.13.0+cu130", "numpy": "2.4.6", "scipy": "1.17.1"}).key(asked(cell))
+    other = keys_with({"torch": "2.14.0", "numpy": "2.4.6", "scipy": "1.17.1"}).key(asked(cell))
+    unused = keys_with({"torch": "2.13.0", "numpy": "2.4.6", "scipy": "1.17.1", "ray": "9"}).key(asked(cell))
+    assert build.text == one.text == unused.text != other.text
+    assert difference(explained(one), explained(other)) == "versions changed: torch 2.13.0 → 2.14.0"
+
+
+def test_what_went_into_keys_is_packed_and_read_again(cell: Cell) -> None:
+    keys = [explained(key_of(cell, "quality", seed, "data")) for seed in (0, 1)]
+    data = packed(keys)
+    assert list(unpacked(data).values()) == keys
+    assert len(data["sources"]) == len(data["settings"]) == 1
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"version": 1}, {"version": 2}, {"version": 2, "definitions": 3}])
+def test_what_is_damaged_or_of_another_version_explains_nothing(data: object) -> None:
+    assert unpacked(data) == {}
+
+
+def test_a_difference_names_what_changed(cell: Cell) -> None:
+    key = explained(key_of(cell, "quality", 0, "data"))
+    definitions = dict(key.definitions)
+    name = next(iter(definitions))
+    assert difference(key, replace(key, definitions={**definitions, name: "0"})) == f"source changed: {name}"
+    moved = {("elsewhere.py:f" if label == name else label): each for label, each in definitions.items()}
+    assert "source changed" not in difference(key, replace(key, definitions=moved))
+    assert difference(key, replace(key, data="other")) == "the data changed"
+    many = dict.fromkeys(definitions, "0")
+    assert difference(key, replace(key, definitions=many)).endswith(f"and {len(definitions) - 3} more")
+
+
+def test_a_class_without_source_is_refused(cell: Cell) -> None:
+    made = type("Made", (FCNHead,), {"__module__": __name__})
+    with pytest.raises(ValueError, match="cannot find the source of .*:Made"):
+        key_of(Cell({}, replace(cell.variant, head=part(made)), cell.recipe), "quality", 0, "data")
+
+
+def test_a_digest_does_not_depend_on_key_order() -> None:
+    assert digest({"a": 1, "b": [1, None]}) == digest({"b": [1, None], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 1.5})
+
+
+def test_plain_values_are_what_they_are_made_from() -> None:
+    """Keys take a recipe and a setting by their fields: their constructors must check, and change nothing."""
+    recipe = {"crop_px": (32, 48), "iterations": 3, "batch": 2, "clip_norm": None, "scale": (0.5, 1.5)}
+    made = Recipe(data=part(Synthetic), **recipe)  # type: ignore[arg-type]  # values of many types
+    assert {name: getattr(made, name) for name in recipe} == recipe
+    setting = {"height": 32, "width": 48, "batch": 2, "mode": "compile"}
+    timed = Setting(**setting)  # type: ignore[arg-type]  # values of many types
+    assert {name: getattr(timed, name) for name in setting} == setting
+
+
+def test_a_study_that_changed_is_planned_with_the_reason(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    from bench.run.resources import here
+    from bench.run.schedule import make_schedule
+    from bench.run.trial import run
+    from bench.study.source import Source, load
+
+    path = tiny_study()
+    plan = make_schedule(load(Source(str(path))), tmp_path / "results", here(1, 0))
+    plan.write("bench run tiny.py")
+    cost = next(trial for trial in plan.trials if trial.stage == "cost")
+    run(cost, plan.folder, plan.resources.machine("cost"))
+    path.write_text(path.read_text().replace("STUDY = Study(", "import torch\n\ntorch.manual_seed(1)\nSTUDY = Study("))
+    changed = path.rename(path.with_name("changed.py"))
+    again = make_schedule(load(Source(str(changed))), tmp_path / "results", here(1, 0))
+    assert again.folder == plan.folder
+    assert again.stale() == 1
+    assert again.stale_reasons() == ["1 record: source changed: top-level statements"]
+    again.write("bench run changed.py")
+    third = make_schedule(load(Source(str(changed))), tmp_path / "results", here(1, 0))
+    assert third.stale_reasons() == again.stale_reasons()
