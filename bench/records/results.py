@@ -20,7 +20,7 @@ from bench.protocol.columns import COLUMNS, META, Column, column
 from bench.protocol.scores import iou
 from bench.records.derived import cost_columns, doubts, quality_columns
 from bench.records.files import RecordError, no_collection
-from bench.records.measured import MeasuredCost, MeasuredQuality
+from bench.records.measured import Measured, MeasuredCost, MeasuredQuality
 from bench.records.plan import Plan, PlannedTrial, labels_of, read_plan
 from bench.records.record import AnyMeasured, Record, measured_by, read_all
 
@@ -145,7 +145,15 @@ class Results:
 
     def done(self, form: type[AnyMeasured]) -> list[tuple[Record, AnyMeasured]]:
         """The finished records of one stage with their measurements, as :func:`~.record.measured_by` gives them."""
-        return list(measured_by(self.records, form))
+        if form not in self._done:
+            self._done[form] = list(measured_by(self.records, form))
+        finished: list[tuple[Record, AnyMeasured]] = self._done[form]
+        return finished
+
+    @cached_property
+    def _done(self) -> dict[type[Measured], list[Any]]:
+        """The form of a stage's measurements -> :meth:`done`, for the stages that were asked for."""
+        return {}
 
 
 def _long(
@@ -176,15 +184,12 @@ def load(folder: str | Path) -> Results:
     planned = {trial.key: trial for trial in plan.trials}
     order = {key: position for position, key in enumerate(planned)}
     found = read_all(folder / "records")
-    records = tuple(
-        sorted(
-            (record for record in found if record.planned_key in planned), key=lambda record: order[record.planned_key]
-        )
-    )
-    for record in records:
-        _check_planned(record, planned[record.planned_key], plan.data.classes)
-    stale = tuple(record for record in found if record.planned_key not in planned)
-    return Results(plan, records, stale=stale, folder=folder)
+    keyed = [(record.planned_key, record) for record in found]
+    current = sorted(((key, record) for key, record in keyed if key in planned), key=lambda pair: order[pair[0]])
+    for key, record in current:
+        _check_planned(record, planned[key], plan.data.classes)
+    stale = tuple(record for key, record in keyed if key not in planned)
+    return Results(plan, tuple(record for _, record in current), stale=stale, folder=folder)
 
 
 def _check_planned(record: Record, planned: PlannedTrial, classes: Sequence[str]) -> None:
