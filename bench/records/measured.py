@@ -49,6 +49,9 @@ class Isolation(Form):
     gpu_energy_j: Amount | None = None
 
 
+NOTHING_KNOWN = Isolation()
+
+
 class Measured(Form):
     """What a trial of any stage measured; all of it is free for a trial that is not done.
 
@@ -58,7 +61,7 @@ class Measured(Form):
     """
 
     isolated: bool | None = None
-    isolation: Isolation = Isolation()
+    isolation: Isolation = Field(default_factory=lambda: NOTHING_KNOWN)
 
 
 class LossHistory(Form):
