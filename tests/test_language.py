@@ -12,7 +12,6 @@ BEGINNINGS = ("Of ", "What ", "Whether ", "Where ", "In what ")
 
 REWRITTEN_LATER = (
     "bench/evidence/",
-    "bench/records/",
     "bench/report/",
     "bench/run/identity/",
 )
