@@ -30,7 +30,7 @@ CSV = ("variant", "baseline", "image", "chosen", "seed", "miou", "miou_baseline"
 
 
 @dataclass(frozen=True)
-class Pair:
+class ComparedPair:
     """A variant beside the baseline.
 
     Attributes:
@@ -58,7 +58,7 @@ class Gallery:
         table: one row an entry, columns :data:`CSV`.
     """
 
-    pairs: Sequence[Pair]
+    pairs: Sequence[ComparedPair]
     pictures: Mapping[str, str]
     classes: Sequence[tuple[str, str]]
     errors: Sequence[tuple[str, str]]
@@ -117,12 +117,12 @@ def _compared(folder: Path, evidence: Evidence) -> Sequence[tuple[Mapping[Any, A
     return found[:MOST_PAIRS]
 
 
-def _pair(effect: Mapping[Any, Any], shown: Shown, found: Sequence[Entry]) -> Pair:
+def _pair(effect: Mapping[Any, Any], shown: Shown, found: Sequence[Entry]) -> ComparedPair:
     """A pair with its texts."""
     bounds = column(JUDGED).interval(effect["low"], effect["high"])
     delta = f"{column(JUDGED).signed(effect['delta'])} {column(JUDGED).difference_unit}"
     over = f"{delta} {bounds}".strip() + f" (n={effect['n']}): {verdict(effect)}"
-    return Pair(
+    return ComparedPair(
         shown.variant,
         shown.baseline,
         f"Over the whole split: {over}.",
