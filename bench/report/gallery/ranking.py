@@ -22,7 +22,7 @@ from bench.records.results import Results
 Floats = npt.NDArray[np.float64]
 Kind = Literal["better", "worse", "median"]
 BETTER, WORSE = 4, 2
-"""Of how many images of each kind a pair shows; and the median one."""
+"""The most images that became better, and worse, that a pair shows, besides the median one."""
 
 
 class Kept(NamedTuple):
@@ -33,7 +33,7 @@ class Kept(NamedTuple):
 
 
 class Archives(NamedTuple):
-    """Of one seed: the images, and predictions of the variant and the baseline."""
+    """The archives of one seed: the images, and the predictions of the variant and of the baseline."""
 
     images: Path
     mine: Path
@@ -41,13 +41,13 @@ class Archives(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Side:
-    """What one trial left.
+class RankedSide:
+    """The scores and pictures that one trial left.
 
     Attributes:
-        names: of the images.
-        miou: of each image, a fraction; NaN for one without labelled pixels. Classes in neither its labels nor its
-            predictions are left out.
+        names: the names of the images.
+        miou: the mIoU of each image, a fraction; NaN for one without labelled pixels. Classes in
+            neither its labels nor its predictions are left out.
         kept: its pictures, ``None`` if it kept none or they are gone.
     """
 
@@ -109,13 +109,13 @@ class Ranked:
         return min(self.pictured, key=lambda seed: (deltas[seed] * mean < 0, abs(deltas[seed] - mean)))
 
 
-def sides(folder: Path, results: Results) -> dict[str, dict[int, Side]]:
+def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
     """Variant -> seed -> what its trial left; trials without counts of each image are not in it.
 
     Raises:
         RecordError: for an artifact that cannot be read.
     """
-    found: dict[str, dict[int, Side]] = {}
+    found: dict[str, dict[int, RankedSide]] = {}
     for record in results.records:
         side = _side(folder, record, len(results.plan.data.classes))
         if side is not None and record.trial.seed is not None:
@@ -123,7 +123,7 @@ def sides(folder: Path, results: Results) -> dict[str, dict[int, Side]]:
     return found
 
 
-def rank(mine: Mapping[int, Side], base: Mapping[int, Side]) -> Ranked | None:
+def rank(mine: Mapping[int, RankedSide], base: Mapping[int, RankedSide]) -> Ranked | None:
     """A variant's trials against the baseline's; ``None`` where no seed has pictures of both.
 
     Raises:
@@ -144,7 +144,7 @@ def rank(mine: Mapping[int, Side], base: Mapping[int, Side]) -> Ranked | None:
     )
 
 
-def _archives(one: Side, other: Side) -> Archives | None:
+def _archives(one: RankedSide, other: RankedSide) -> Archives | None:
     """The pictures of one seed, if both trials kept predictions of the same images."""
     if one.kept is None or other.kept is None or one.kept.images != other.kept.images or one.names != other.names:
         return None
@@ -152,7 +152,7 @@ def _archives(one: Side, other: Side) -> Archives | None:
     return found if all(tuple(read_names(path)) == one.names for path in found) else None
 
 
-def _side(folder: Path, record: Record, classes: int) -> Side | None:
+def _side(folder: Path, record: Record, classes: int) -> RankedSide | None:
     measured = record.measured
     if not isinstance(measured, MeasuredQuality):
         return None
@@ -162,4 +162,4 @@ def _side(folder: Path, record: Record, classes: int) -> Side | None:
     scores = read_image_scores(path, classes)
     kept = {name: folder / where for name, where in measured.pictures.items()}
     there = {"predictions", "images"} <= set(kept) and all(each.is_file() for each in kept.values())
-    return Side(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)
+    return RankedSide(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)

@@ -24,7 +24,7 @@ MOST_NAMING = 3
 
 
 @dataclass(frozen=True)
-class Cell:
+class HtmlCell:
     """A cell of an HTML table: its text, and the key that it sorts by.
 
     ``key`` is empty where nothing was measured, ``None`` where the text says the same.
@@ -43,7 +43,7 @@ class Row:
 
     address: str
     name: str
-    cells: Sequence[Cell]
+    cells: Sequence[HtmlCell]
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def _chosen(cells: Sequence[Sequence[str]], tones: Sequence[Tone]) -> list[int]:
     return ordered[: max(MOST_ROWS, rank.count(0))]
 
 
-def _cell(text: str, value: Any, tone: Tone, strong: bool) -> Cell:
+def _cell(text: str, value: Any, tone: Tone, strong: bool) -> HtmlCell:
     key = "" if pd.isna(value) or value == NOTHING else f"{value:.9g}" if isinstance(value, float) else str(value)
-    return Cell(text, None if key == text else key, _style(text, tone), strong)
+    return HtmlCell(text, None if key == text else key, _style(text, tone), strong)
 
 
 def _style(text: str, tone: Tone) -> str:

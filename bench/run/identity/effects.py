@@ -27,7 +27,7 @@ HARMLESS = ("warnings.", "logging.", "sys.path.", "typing.", "sys.setrecursionli
 
 
 @dataclass(frozen=True)
-class Effect:
+class TopLevelEffect:
     """A top-level statement that changes something.
 
     Attributes:
@@ -46,7 +46,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Change:
+class Mutation:
     """What calling a function may change.
 
     Attributes:
@@ -63,7 +63,7 @@ class Change:
         return bool(self.units) or self.unknown or self.arguments
 
 
-NOTHING = Change()
+NOTHING = Mutation()
 
 
 class Effects:
@@ -75,23 +75,23 @@ class Effects:
 
     def __init__(self, reading: Reading) -> None:
         self.reading, self.project = reading, reading.project
-        self._found: dict[str, tuple[Effect, ...]] = {}
-        self._changes: dict[Unit, Change] = {}
+        self._found: dict[str, tuple[TopLevelEffect, ...]] = {}
+        self._changes: dict[Unit, Mutation] = {}
 
-    def of(self, name: str) -> tuple[Effect, ...]:
+    def of(self, name: str) -> tuple[TopLevelEffect, ...]:
         """The effects of importing a module, in the order of its text."""
         if name not in self._found:
             module = self.project.module(name)
             self._found[name] = () if module is None else tuple(self._effects(module))
         return self._found[name]
 
-    def _effects(self, module: Module) -> Iterator[Effect]:
+    def _effects(self, module: Module) -> Iterator[TopLevelEffect]:
         for statement in module.body:
             targets, always = self._changed(module, statement)
             if targets or always:
                 names = list(bound_names(statement))
                 unit = module.bound(names[0]) if names else None
-                yield Effect(module.name, statement, unit, frozenset(targets), always)
+                yield TopLevelEffect(module.name, statement, unit, frozenset(targets), always)
 
     def _changed(self, module: Module, statement: ast.stmt) -> tuple[set[Unit], bool]:
         """What executing a top-level statement may change, and whether it may be anything."""
@@ -165,13 +165,13 @@ class Effects:
             return [], not all(known)
         return [call.func], False
 
-    def _changed_by_call(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], Change]:
+    def _changed_by_call(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], Mutation]:
         """What a call may change wherever it stands: the roots of what it is given, and what its function names."""
         builtin = writer.builtin_called(call)
         if builtin in ("setattr", "delattr") and call.args:
             return [call.args[0]], NOTHING
         if builtin in ("exec", "eval", "globals", "locals", "vars", "__import__"):
-            return [], Change(unknown=True)
+            return [], Mutation(unknown=True)
         targets = writer.resolve(call.func)
         if targets is None and isinstance(call.func, ast.Attribute):
             inner = writer.resolve(call.func.value)
@@ -181,9 +181,9 @@ class Effects:
             return [], NOTHING
         change = _joined(self._change(each.unit) for each in targets or () if isinstance(each, Bound))
         arguments = [*call.args, *(word.value for word in call.keywords)] if change.arguments else []
-        return arguments, Change(change.units, change.unknown)
+        return arguments, Mutation(change.units, change.unknown)
 
-    def _changed_by_decorator(self, writer: Writer, node: ast.expr) -> tuple[list[ast.expr], Change]:
+    def _changed_by_decorator(self, writer: Writer, node: ast.expr) -> tuple[list[ast.expr], Mutation]:
         """What a decorator may change besides what it decorates."""
         function = node.func if isinstance(node, ast.Call) else node
         targets = writer.resolve(function)
@@ -191,16 +191,16 @@ class Effects:
             if isinstance(function, ast.Attribute) and writer.resolve(function.value) is not None:
                 return [function.value], NOTHING  # a method of something at the top level, such as a registry
             known = isinstance(function, ast.Name) and writer.is_builtin(function.id)
-            return [], NOTHING if known or isinstance(function, ast.Attribute) else Change(unknown=True)
+            return [], NOTHING if known or isinstance(function, ast.Attribute) else Mutation(unknown=True)
         change = NOTHING
         for target in targets:
             if isinstance(target, External):
                 pure = is_pure_decorator(target.path) or target.path.partition(".")[0] in ("pytest", "numba")
-                change = _joined([change, NOTHING if pure else Change(unknown=True)])
+                change = _joined([change, NOTHING if pure else Mutation(unknown=True)])
             elif isinstance(target, Bound):
                 change = _joined([change, self._change(target.unit)])
             else:
-                change = Change(unknown=True)
+                change = Mutation(unknown=True)
         handed = isinstance(node, ast.Call) and change.arguments
         return [*node.args] if handed and isinstance(node, ast.Call) else [], change
 
@@ -216,14 +216,14 @@ class Effects:
                         return True
         return False
 
-    def _change(self, unit: Unit) -> Change:
+    def _change(self, unit: Unit) -> Mutation:
         """What calling a function or class of this project may change."""
         if unit not in self._changes:
             self._changes[unit] = NOTHING  # a circle changes what its members change
             self._changes[unit] = self._found_change(unit)
         return self._changes[unit]
 
-    def _found_change(self, unit: Unit) -> Change:
+    def _found_change(self, unit: Unit) -> Mutation:
         module = self.project.module(unit.module)
         assert module is not None
         writer = Writer(self.reading, module)
@@ -236,7 +236,7 @@ class Effects:
 
     def _change_by(
         self, writer: Writer, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, *, is_method: bool
-    ) -> Change:
+    ) -> Mutation:
         taken = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         own = taken[0].arg if taken and is_method else ""
         parameters = {each.arg for each in taken} - {own}
@@ -255,21 +255,21 @@ class Effects:
                     arguments = True
                 elif root not in local:
                     named.append(root)
-        change = Change(arguments=arguments)
+        change = Mutation(arguments=arguments)
         for name in named:
             for target in writer.at_module(name):
                 bound = frozenset({target.unit}) if isinstance(target, Bound) else frozenset()
-                change = _joined([change, Change(bound, unknown=not bound)])
+                change = _joined([change, Mutation(bound, unknown=not bound)])
         for leaf in ast.walk(function):
             if isinstance(leaf, ast.Call):
                 for target in writer.resolve(leaf.func) or ():
                     if isinstance(target, Bound) and not target.unit.is_variable:
                         other = self._change(target.unit)
-                        change = _joined([change, Change(other.units, other.unknown)])
+                        change = _joined([change, Mutation(other.units, other.unknown)])
             elif isinstance(leaf, ast.Expr) and isinstance(leaf.value, ast.Call) and not writer.is_message(leaf.value):
                 path = writer.external_called(leaf.value)
                 if path is not None and not path.startswith(HARMLESS):
-                    change = _joined([change, Change(unknown=True)])
+                    change = _joined([change, Mutation(unknown=True)])
         return change
 
     def _told(self, writer: Writer, function: ast.AST) -> Iterator[ast.expr]:
@@ -314,12 +314,12 @@ class Effects:
         return units, always
 
 
-def _joined(changes: Iterable[Change]) -> Change:
+def _joined(changes: Iterable[Mutation]) -> Mutation:
     units: frozenset[Unit] = frozenset()
     unknown = arguments = False
     for each in changes:
         units, unknown, arguments = units | each.units, unknown or each.unknown, arguments or each.arguments
-    return Change(units, unknown, arguments)
+    return Mutation(units, unknown, arguments)
 
 
 def _classes(project: Project, module: Module) -> Iterator[Unit]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .canonical import NEUTRAL
-from .linear import Library, Root, Source
+from .linear import Library, ReadSource, Root
 from .origins import distributions_of, is_standard
 from .source import Project, Unit
 from .specialise import is_constant
@@ -51,7 +51,7 @@ class Key:
     settings: Mapping[str, Any]
     data: str
     versions: Mapping[str, str]
-    source: Source
+    source: ReadSource
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class Keys:
     def __init__(self, library: Library, versions: Mapping[str, str] | None = None) -> None:
         self.library = library
         self.versions = {name.lower(): version.partition("+")[0] for name, version in (versions or {}).items()}
-        self._sources: dict[Any, Source] = {}
+        self._sources: dict[Any, ReadSource] = {}
 
     def key(self, asked: Computation) -> Key:
         """The key of a trial.
@@ -129,7 +129,7 @@ class Keys:
         }
         return Key(PREFIX + digest(named), settings, asked.data, versions, source)
 
-    def _source(self, asked: Computation, parts: Sequence[tuple[str, Any]]) -> Source:
+    def _source(self, asked: Computation, parts: Sequence[tuple[str, Any]]) -> ReadSource:
         fields = self._fields(asked)
         roots = [Root("stage", self.library.unit_of(asked.function))]
         roots += [self._root(role, item) for role, item in parts]
@@ -165,7 +165,7 @@ class Keys:
             for item, values in known
         }
 
-    def _versions(self, source: Source) -> dict[str, str]:
+    def _versions(self, source: ReadSource) -> dict[str, str]:
         versions: dict[str, str] = {}
         for top in sorted(source.packages):
             if is_standard(top):

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .canonical import Writer
-from .effects import Effect, Effects
-from .pieces import ANNOTATION, Facts, Payload, Piece, Private, Reading, Text, Token
+from .effects import Effects, TopLevelEffect
+from .pieces import ANNOTATION, Payload, Piece, PieceFacts, Private, Reading, Text, Token
 from .source import Bound, Project, Target, Unit, Whole, bound_names
 from .specialise import Fields, Folder, constant_attributes, is_constant, with_attributes
 
@@ -42,7 +42,7 @@ class Root:
 
 
 @dataclass(frozen=True)
-class Source:
+class ReadSource:
     """The code of a trial.
 
     Attributes:
@@ -109,7 +109,7 @@ class Library:
                 return target.unit
         raise ValueError(f"cannot find the source of {module}:{name}; define it in a file, at the top level")
 
-    def read(self, roots: Sequence[Root], fields: Fields, modules: Sequence[str]) -> Source:
+    def read(self, roots: Sequence[Root], fields: Fields, modules: Sequence[str]) -> ReadSource:
         """The code that starts from ``roots``.
 
         Args:
@@ -124,7 +124,7 @@ class Library:
         second.walk(roots, attributes)
         return second.source(roots)
 
-    def _attributes(self, root: Root, fields: Fields, facts: Facts) -> dict[str, ast.Constant]:
+    def _attributes(self, root: Root, fields: Fields, facts: PieceFacts) -> dict[str, ast.Constant]:
         if root.choices is None or not isinstance(root.unit.single, ast.ClassDef) or facts.computed_write:
             return {}
         unit, _ = self.folded(root.unit, fields, root.choices)
@@ -237,7 +237,7 @@ class Library:
         found = [target for name in sorted(names) for target in self.project.lookup(unit.module, name)]
         return [each.unit for each in found if isinstance(each, Bound) and each.unit.is_variable]
 
-    def loose(self, effect: Effect) -> Piece:
+    def loose(self, effect: TopLevelEffect) -> Piece:
         """The normal form of a top-level statement."""
         key = id(effect.statement)
         if key not in self._loose:
@@ -252,7 +252,7 @@ class _Walk:
 
     def __init__(self, library: Library, fields: Fields, modules: Sequence[str]) -> None:
         self.library, self.project, self.fields, self.modules = library, library.project, fields, modules
-        self.facts = Facts()
+        self.facts = PieceFacts()
         self.nodes: list[_Node] = []
         self.numbers: dict[Unit, int] = {}
         self.emitted: list[tuple[str, int | None, Piece]] = []
@@ -430,7 +430,7 @@ class _Walk:
         They come in the order of what they change, and those of one definition in the order in which they run.
         """
         grown = False
-        due: list[tuple[int, Effect]] = []
+        due: list[tuple[int, TopLevelEffect]] = []
         for name in self._imported():
             for effect in self.library.effects.of(name):
                 changed = self._first_changed(effect.targets) if id(effect.statement) not in done else None
@@ -482,7 +482,7 @@ class _Walk:
 
     # The text
 
-    def source(self, roots: Sequence[Root]) -> Source:
+    def source(self, roots: Sequence[Root]) -> ReadSource:
         """What was reached, as one digest, with the parts that explain it."""
         blocked = set(self.facts.texts)
         numbered: set[str] = set()
@@ -515,7 +515,7 @@ class _Walk:
                 label = f"{label} #{number}"
             definitions[label] = _digest(parts)
         definitions |= {label: _digest(parts) for label, parts in loose.items()}
-        return Source(
+        return ReadSource(
             digest=whole.hexdigest(),
             definitions=definitions,
             packages=frozenset(each for each in self.facts.packages if each not in self.library.silent),

@@ -41,7 +41,7 @@ Token = str | Bound | Whole | Private | Payload
 
 
 @dataclass
-class Facts:
+class PieceFacts:
     """What must be known about a piece to judge others.
 
     Attributes:
@@ -76,7 +76,7 @@ class Facts:
     modules: dict[str, None] = field(default_factory=dict)
     choices: set[str] = field(default_factory=set)
 
-    def add(self, other: Facts) -> None:
+    def add(self, other: PieceFacts) -> None:
         """Take in what is known about another piece."""
         for name, own in vars(self).items():
             value = getattr(other, name)
@@ -91,7 +91,7 @@ class Piece:
     """Code in its normal form."""
 
     tokens: list[Token] = field(default_factory=list)
-    facts: Facts = field(default_factory=Facts)
+    facts: PieceFacts = field(default_factory=PieceFacts)
 
 
 @dataclass
