@@ -1,4 +1,4 @@
-"""What differs between each two variants that are compared, beyond the factors; from ``study.json`` and the records."""
+"""The differences between compared variants beyond the factors, from ``study.json`` and the records."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ ENVIRONMENT = (
     "commit", "dirty", "study_commit", "python", "torch", "cuda", "cudnn", "driver", "device", "threads", "platform",
     "host",
 )  # fmt: skip
-"""What trials of two variants should have in common; the versions of packages, too."""
+"""The facts of the environment that trials of two variants should share, besides the versions of packages."""
 COMMIT_DIGITS = 12
-"""Printed of a commit."""
+"""The number of digits of a commit that are printed."""
 VariantPair = tuple[str, str]
 """Two variants that are compared: one, and the other side."""
 
@@ -59,9 +59,9 @@ def differences(results: Results, names: Mapping[str, str], levels: Mapping[str,
 
 
 def sentence(results: Results, pairs: Iterable[VariantPair]) -> str:
-    """In what the two sides of a comparison differ that no factor between them is about; empty for nothing.
+    """A sentence that names the differences between compared sides that no factor is about; empty if there are none.
 
-    Of one pair, with the share of its difference in MACs.
+    The sentence about a single pair also gives the share of its difference in MACs.
     """
     known = _audited(results)
     found = [audit.differences(results.plan.audit, *pair) for pair in pairs if known.issuperset(pair)]
@@ -75,12 +75,12 @@ def sentence(results: Results, pairs: Iterable[VariantPair]) -> str:
 
 
 def confounded(table: pd.DataFrame) -> list[str]:
-    """What is compared although it differs in something that no factor is about, or was measured elsewhere."""
+    """The comparisons whose sides differ in something that no factor is about, or were measured elsewhere."""
     return list(dict.fromkeys(table.loc[table["Kind"].isin(("undeclared", "environment")), "Compared"]))
 
 
 def in_doubt(table: pd.DataFrame) -> list[str]:
-    """Whose timings were not alone, noisy or not steady."""
+    """The variants and comparisons with timings that were not alone, were noisy or were not steady."""
     return list(dict.fromkeys(table.loc[table["Kind"] == "timing", "Compared"]))
 
 
@@ -146,7 +146,7 @@ def _told(environment: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _differing(results: Results, facts: Environments, variant: str, other: str) -> Iterator[tuple[str, str]]:
-    """Where and how the trials of two variants were made in different environments, those of one seed compared."""
+    """The facts of the environment that differ between trials of two variants with the same seed, and how they do."""
     for stage in results.plan.stages:
         ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
@@ -176,7 +176,7 @@ def _environment(
 def _effects(
     results: Results, facts: Environments, levels_of: Mapping[str, Mapping[str, str]]
 ) -> Iterator[dict[str, str | float]]:
-    """What is not declared in the pairs that main effects and interactions are made of."""
+    """The undeclared differences in the pairs that main effects and interactions are made of, one row each."""
     if "quality" not in results.plan.stages:
         return
     against = results.plan.against

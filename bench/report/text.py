@@ -9,7 +9,7 @@ _ACTING = {"Cc", "Cs", "Zl", "Zp"}
 
 
 _DIRECTIONS = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-"""What reverses the text after it."""
+"""The characters that change the direction of the text after them."""
 
 
 def plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What all figures share: the class Figure, the looks of variants, error bars and the count of marks.
+"""The things that all figures share: the class Figure, the looks of variants, error bars and the count of marks.
 
 One colour a variant across a whole page. Text from a study is escaped, for plotly reads labels as HTML. Figures are
 drawn for light and dark pages alike: every colour has a contrast of 3 to 1 at least with both.

@@ -21,7 +21,7 @@ from bench.records.results import Results
 
 ExampleKind = Literal["better", "worse", "median"]
 BETTER, WORSE = 4, 2
-"""Of how many images of each kind a pair shows; and the median one."""
+"""The most images that became better, and worse, that a pair shows, besides the median one."""
 
 
 class Kept(NamedTuple):
@@ -32,7 +32,7 @@ class Kept(NamedTuple):
 
 
 class Archives(NamedTuple):
-    """Of one seed: the images, and predictions of the variant and the baseline."""
+    """The archives of one seed: the images, and the predictions of the variant and of the baseline."""
 
     images: Path
     mine: Path
@@ -41,12 +41,12 @@ class Archives(NamedTuple):
 
 @dataclass(frozen=True)
 class RankedSide:
-    """What one trial left.
+    """The scores and pictures that one trial left.
 
     Attributes:
-        names: of the images.
-        miou: of each image, a fraction; NaN for one without labelled pixels. Classes in neither its labels nor its
-            predictions are left out.
+        names: the names of the images.
+        miou: the mIoU of each image, a fraction; NaN for one without labelled pixels. Classes in
+            neither its labels nor its predictions are left out.
         kept: its pictures, ``None`` if it kept none or they are gone.
     """
 

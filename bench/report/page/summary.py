@@ -1,4 +1,4 @@
-"""What stands around a report's tables and figures: the facts under its title, notes, tracebacks, commands."""
+"""The texts around a report's tables and figures: the facts under its title, notes, tracebacks, commands."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def facts(evidence: Evidence) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Note:
-    """What a reader must know before believing the numbers, and the place on the page that has more; empty for none."""
+    """A fact to know before believing the numbers, and the place on the page that has more; empty for none."""
 
     text: str
     href: str = ""
 
 
 def notes(evidence: Evidence) -> list[Note]:
-    """What was left out, cannot be reproduced, or is in doubt."""
+    """The notes on results that were left out, cannot be reproduced, or are in doubt."""
     results, names = evidence.results, evidence.labels
     plan = results.plan
     left_out = {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}
@@ -120,7 +120,7 @@ def tracebacks(results: Results) -> list[Traceback]:
 
 
 def commands(results: Results) -> list[str]:
-    """What makes the records and the report again."""
+    """The commands that make the records and the report again."""
     commits = [each for each in protocol.commits(results) if each != protocol.NO_REPOSITORY]
     mixed = len(commits) > 1
     return [
@@ -132,7 +132,7 @@ def commands(results: Results) -> list[str]:
 
 
 def report_command(plan: Plan, command: str) -> str:
-    """What makes the report of the folder that a command makes, whatever that folder is called by now."""
+    """The command that makes the report of the folder that ``command`` makes, under its original name."""
     try:
         words = shlex.split(command)
     except ValueError:  # a quotation that does not end: nobody typed it

@@ -17,7 +17,7 @@ from bench.report.tables import fields
 from bench.report.tables.table import Table, of_text
 
 NO_REPOSITORY = "no repository"
-"""Where a commit is unknown."""
+"""The text in place of a commit that is unknown."""
 
 
 def outcomes(evidence: Evidence) -> Table:
