@@ -95,7 +95,7 @@ def _pairs(results: Results) -> list[VariantPair]:
     return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
 
 
-def _row(compared: str, where: str, difference: str, kind: str, **counts: float) -> dict[str, str | float]:
+def _difference(compared: str, where: str, difference: str, kind: str, **counts: float) -> dict[str, str | float]:
     return {"Compared": compared, "Where": where, "Difference": difference, "Kind": kind, **counts}
 
 
@@ -106,7 +106,7 @@ def _networks(results: Results, name: str, variant: str, other: str) -> Iterator
         counts = _counts((each.parameters, each.parameters), (each.macs, each.macs))
         if counts and total:
             counts["macs_share"] = each.macs / total
-        yield _row(name, each.where.replace("_", " "), each.what, each.kind, **counts)
+        yield _difference(name, each.where.replace("_", " "), each.what, each.kind, **counts)
 
 
 def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, float]:
@@ -170,7 +170,7 @@ def _environment(
     results: Results, name: str, facts: Environments, variant: str, other: str
 ) -> Iterator[dict[str, str | float]]:
     for where, what in _differing(results, facts, variant, other):
-        yield _row(name, where, what, "environment")
+        yield _difference(name, where, what, "environment")
 
 
 def _effects(
@@ -183,7 +183,7 @@ def _effects(
     if results.baseline in _audited(results):
         for each in audit.hidden(results.plan.audit, results.baseline, against):
             counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
-            yield _row(each.compared, where, each.told, "undeclared", **counts)
+            yield _difference(each.compared, where, each.told, "undeclared", **counts)
     levels = {variant: own for variant, own in levels_of.items() if variant in results.planned("quality")}
     base = {factor: str(level) for factor, level in results.plan.baseline_levels.items()}
     for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
@@ -193,7 +193,7 @@ def _effects(
         effect = audit.compared(factor, level, pairs, levels, base)
         for place, changes in found.items():
             said = f"differs in {len(changes)} of {len(pairs)} pairs" if len(pairs) > 1 else changes[0]
-            yield _row(effect, place, said, "environment")
+            yield _difference(effect, place, said, "environment")
 
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
@@ -212,9 +212,9 @@ def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, s
             )
         if measured.isolated is False:
             reasons = "; ".join(measured.isolation.reasons) or "no reason is known"
-            yield _row(name, where, f"not alone, so left out: {reasons}", "timing")
+            yield _difference(name, where, f"not alone, so left out: {reasons}", "timing")
         elif said := _unsure(measured):
-            yield _row(name, where, "; ".join(said), "timing")
+            yield _difference(name, where, "; ".join(said), "timing")
 
 
 def _unsure(measured: MeasuredCost | MeasuredSpeed) -> list[str]:

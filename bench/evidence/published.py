@@ -116,7 +116,7 @@ def matched(results: Results) -> pd.DataFrame:
     """
     scores = _scores(results)
     rows = [
-        _row(results, each.system, variant, other, row, other_row, scores)
+        _matched(results, each.system, variant, other, row, other_row, scores)
         for each in results.plan.published
         for variant, other, row, other_row in counterparts(results, each, "accuracy")
         if row["class"] == "all" and _is_ours(row["metric"]) and "quality" in results.plan.stages
@@ -131,7 +131,7 @@ def _is_ours(metric: str) -> bool:
         return False
 
 
-def _row(
+def _matched(
     results: Results, system: str, variant: str, other: str, row: Mapping[str, str],
     other_row: Mapping[str, str] | None, scores: pd.DataFrame,
 ) -> dict[str, Any]:  # fmt: skip

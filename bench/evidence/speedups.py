@@ -45,7 +45,7 @@ def frame(results: Results) -> pd.DataFrame:
     for record in results.records:
         by_trial.setdefault(record.planned_key, []).append(record)
     rows = [
-        _row(trial, trial.setting, record)
+        _timed(trial, trial.setting, record)
         for trial in results.plan.trials
         if trial.setting and not trial.excluded
         for record in by_trial.get(trial.key, [None])
@@ -128,7 +128,7 @@ def crossings_in_words(comparisons: pd.DataFrame) -> str:
     return "; ".join(map(_spell, crossings(points))) or NOWHERE if len(points) > 1 else ""
 
 
-def _row(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict[str, Any]:
+def _timed(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "variant": trial.variant,
         "against": trial.against,

@@ -14,9 +14,9 @@ from bench.protocol.words import plural
 from bench.records.files import RecordError
 from bench.records.pictures import Picture, read_pictures, read_predictions
 from bench.report.gallery import layers as gallery_layers
-from bench.report.gallery.ranking import Kind, Ranked
+from bench.report.gallery.ranking import ExampleKind, Ranked
 
-DISPLAYED: Sequence[Kind] = ("better", "worse", "median")
+DISPLAYED: Sequence[ExampleKind] = ("better", "worse", "median")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Entry:
     """
 
     image: str
-    kind: Kind
+    kind: ExampleKind
     seed: int
     miou: float
     miou_baseline: float
@@ -115,7 +115,7 @@ def entries(pair: Shown, pool: Pool) -> list[Entry]:
     return sorted(found, key=lambda each: (DISPLAYED.index(each.kind), -abs(each.mean_delta)))
 
 
-def _entry(pair: Shown, index: int, kind: Kind, pool: Pool) -> Entry | None:
+def _entry(pair: Shown, index: int, kind: ExampleKind, pool: Pool) -> Entry | None:
     """One image; ``None`` where ``pool`` has no room for its pictures."""
     ranked, seed = pair.ranked, pair.ranked.seed_of(index)
     row = ranked.seeds.index(seed)

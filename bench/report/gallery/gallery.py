@@ -81,7 +81,7 @@ def pictures(folder: Path, evidence: Evidence) -> Gallery | None:
         found = entries(shown, pool)
         if found:
             pairs.append(_pair(effect, shown, found))
-            rows += [(_row(effect, results, shown, each), each.stride) for each in found]
+            rows += [(_csv_row(effect, results, shown, each), each.stride) for each in found]
     if not pairs:
         return None
     names = results.plan.data.classes
@@ -144,7 +144,7 @@ def _chosen(ranked: Ranked, found: Sequence[Entry]) -> str:
     return f"{text} and is shown last." if extremes < len(found) else f"{text}."
 
 
-def _row(effect: Mapping[Any, Any], results: Results, shown: Shown, entry: Entry) -> tuple[Any, ...]:
+def _csv_row(effect: Mapping[Any, Any], results: Results, shown: Shown, entry: Entry) -> tuple[Any, ...]:
     numbers = (entry.miou, entry.miou_baseline, entry.delta, entry.mean_delta, len(shown.ranked.seeds))
     return (str(effect["variant"]), results.baseline, entry.image, entry.kind, entry.seed, *numbers)
 

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bench.evidence.images import read_image_scores
+from bench.protocol.scores import Floats
 from bench.records.measured import MeasuredQuality
 from bench.records.pictures import read_names
 from bench.records.record import Record
 from bench.records.results import Results
 
-Floats = npt.NDArray[np.float64]
-Kind = Literal["better", "worse", "median"]
+ExampleKind = Literal["better", "worse", "median"]
 BETTER, WORSE = 4, 2
 """The most images that became better, and worse, that a pair shows, besides the median one."""
 
@@ -88,12 +87,12 @@ class Ranked:
         order = self.order()
         return order[len(order) // 2] if order else None
 
-    def chosen(self) -> list[tuple[int, Kind]]:
+    def chosen(self) -> list[tuple[int, ExampleKind]]:
         """The images to show, most telling first: extremes and the median one, none twice."""
         mean, order = self.mean_delta, self.order()
         better = [index for index in order[:BETTER] if mean[index] > 0]
         worse = [index for index in order[: -WORSE - 1 : -1] if mean[index] < 0]
-        found: list[tuple[int, Kind]] = [(index, "better") for index in better[:1]]
+        found: list[tuple[int, ExampleKind]] = [(index, "better") for index in better[:1]]
         found += [(index, "worse") for index in worse[:1]]
         middle = self.middle()
         if middle is not None and middle not in (*better, *worse):
