@@ -197,7 +197,7 @@ def _effects(
 
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
-    """Timings that were not alone, noisy or not steady: of a variant, or of either side of a comparison."""
+    """The timings of a variant, or of either side of a comparison, that were not alone, were noisy or not steady."""
     sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured

@@ -30,13 +30,13 @@ class Contrast:
     """A comparison of variants, whose difference is to be estimated.
 
     Attributes:
-        label: what it is the effect of.
+        label: the change that it is the effect of.
         kind: a variant against the baseline; a level against another than the baseline's; a factor's effect at one
             setting of the others, or on average over them; what factors do together beyond what they do in smaller
             numbers.
         variant: the variant that is compared; empty for a factor's effect.
         weights: variant -> the weight of its score in the difference; the weights add up to 0.
-        factors: those in which the two sides differ.
+        factors: the factors in which the two sides differ.
         pairs: the variants that it sets against each other, one on each side; of an interaction those that differ in
             one of its factors alone.
     """

@@ -164,7 +164,7 @@ def setting_of(row: Mapping[Any, Any]) -> Setting:
 
 
 def spread(samples: Sequence[float]) -> float:
-    """Distance of the quartiles as a share of the median."""
+    """The distance between the quartiles as a share of the median."""
     return (percentile(samples, 0.75) - percentile(samples, 0.25)) / statistics.median(samples)
 
 

@@ -31,7 +31,7 @@ def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
 
 
 ChangedFact = tuple[str, str, str, str]
-"""Kind, what changed, and its text on both sides."""
+"""The kind of a changed fact, its name, and its text on both sides."""
 
 
 def _definition(side: Side) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Side:
 
     Attributes:
         name: as it was asked for.
-        plan: of its folder.
+        plan: the plan of its folder.
         records: one a trial and, for costs, a hardware class.
     """
 

@@ -42,14 +42,14 @@ class Figure:
     """A drawing with its caption and its data.
 
     Attributes:
-        name: of its CSV and its place on the page.
+        name: the name of its CSV and its place on the page.
         title: one line.
         caption: what is drawn, and how to read it.
         figure: plotly's; ``layout.meta`` holds ``mark`` (what stands for a row) and ``marks`` (how many).
         table: one row a mark, in shown units.
         key: the looks that are drawn, for a legend.
         data: the numbers for the CSV; the table itself if ``None``.
-        section: of the page.
+        section: the section of the page.
         group: figures of one group are small and stand side by side; those with equal keys share a legend.
     """
 

@@ -49,12 +49,12 @@ class Entry:
 
     Attributes:
         seed: whose predictions are shown.
-        miou: of the variant in this seed; a fraction, as are the next three.
-        miou_baseline: of the baseline.
+        miou: the mIoU of the variant in this seed; a fraction, as are the next three.
+        miou_baseline: the mIoU of the baseline.
         delta: their difference.
         mean_delta: mean of the differences over all seeds.
         change: the differences in words.
-        stride: of how many rows and columns of the image one is left.
+        stride: the number of rows and columns of the image of which one is left.
     """
 
     image: str
@@ -96,7 +96,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Shown:
-    """Two variants image by image, what the page calls them, and the number of classes."""
+    """The scores of two variants image by image, their names on the page, and the number of classes."""
 
     ranked: Ranked
     variant: str

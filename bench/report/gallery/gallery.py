@@ -150,7 +150,7 @@ def _csv_row(effect: Mapping[Any, Any], results: Results, shown: Shown, entry: E
 
 
 def _note(strides: set[int]) -> str:
-    """How the pictures were made; ``strides`` are those of the images shown."""
+    """A sentence that says how the pictures were made; ``strides`` are those of the images shown."""
     most = max(strides)
     thinned = f" Pictures show one pixel of up to {most}×{most}; scores count every pixel." if most > 1 else ""
     return (

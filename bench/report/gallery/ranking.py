@@ -1,4 +1,4 @@
-"""On which images two variants differ, from the counts of each image that quality trials leave beside their records.
+"""The images on which two variants differ, from the counts of each image that quality trials leave.
 
 ``I`` images, ``S`` seeds that both variants have.
 """
@@ -57,13 +57,13 @@ class RankedSide:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Two variants image by image.
+    """The scores of two variants image by image.
 
     Attributes:
-        seeds: that both have, on the same images.
-        pictured: those of them of which both sides kept predictions, at least one, with these.
-        mine: per-image mIoU of the variant, ``S I``.
-        base: that of the baseline.
+        seeds: the seeds that both have, on the same images.
+        pictured: the seeds, at least one, of which both sides kept predictions, with these.
+        mine: the per-image mIoU of the variant, ``S I``.
+        base: the per-image mIoU of the baseline, ``S I``.
     """
 
     names: tuple[str, ...]
@@ -109,7 +109,7 @@ class Ranked:
 
 
 def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
-    """Variant -> seed -> what its trial left; trials without counts of each image are not in it.
+    """Variant -> seed -> the scores and pictures that its trial left, for trials with counts of each image.
 
     Raises:
         RecordError: for an artifact that cannot be read.

@@ -224,7 +224,7 @@ WORDS = {"better": "faster", "worse": "slower", "not resolved": "not resolved"}
 
 
 def speed_findings(evidence: Evidence) -> list[Finding]:
-    """Which side is faster, by how much, at which inputs; a timing that was not alone is in none of them."""
+    """The findings on which side is faster, by how much and at which inputs, without timings that were not alone."""
     if "speed" not in evidence.results.plan.stages:
         return []
     known, names = evidence.speedups.dropna(subset=["ratio"]), evidence.labels

@@ -14,15 +14,15 @@ from bench.records.results import Results
 from bench.report.tables import protocol
 
 MOST_TRACEBACKS = 50
-"""Different ones that a page shows."""
+"""The most different tracebacks that a page shows."""
 MOST_SAID = 3
-"""Names in one note."""
+"""The most names in one note."""
 LONGEST_NAMES = 100
-"""Characters of the names in one note."""
+"""The most characters of the names in one note."""
 OUTCOMES, PROVENANCE, STALE, AUDIT = "outcomes-section", "provenance-section", "stale", "audit-section"
 """Places on the page that hold what a note is about."""
 MOST_NAMES = 20
-"""Records that a page names beside a traceback that they share."""
+"""The most records that a page names beside a traceback that they share."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Traceback:
 
 
 def facts(evidence: Evidence) -> list[tuple[str, str]]:
-    """Name and value of what a reader wants to know first."""
+    """The names and values of the facts that a reader wants to know first."""
     results = evidence.results
     plan, statuses = results.plan, results.trials()["status"]
     levels = evidence.levels.get(results.baseline, {})
@@ -145,6 +145,6 @@ def report_command(plan: Plan, command: str) -> str:
 
 
 def _uncommitted(commit: str) -> str:
-    """That checking a state out does not bring its uncommitted changes back."""
+    """The comment after a checkout: it does not bring uncommitted changes back; empty if there were none."""
     _, _, more = commit.partition(" ")
     return f"  # {more}" if more else ""

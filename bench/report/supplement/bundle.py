@@ -47,7 +47,7 @@ def export(folder: Path, output: Path | None = None, *, artifacts: bool = False)
     Args:
         folder: a results folder.
         output: the zip file; by default ``<name>.zip`` beside the folder.
-        artifacts: whether what trials left under ``artifacts`` and ``pictures`` goes with it.
+        artifacts: true to include the files that trials left under ``artifacts`` and ``pictures``.
 
     Raises:
         RecordError: for records that cannot be read or must not be compared.
