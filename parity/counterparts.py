@@ -17,7 +17,7 @@ from bench.network.heads.encoding import ContextEncoding, EncNetHead, encode
 from bench.network.heads.fcn import FCNHead
 from bench.network.heads.psp import PSPHead, PyramidPooling
 from bench.network.necks.jpu import JPU, JPUX
-from bench.network.shape_streams.gated import Gate, ResidualBlock, Step
+from bench.network.shape_streams.gated import Gate, ResidualBlock, StreamStep
 from bench.parts import Level, Levels
 from parity.golden import Case
 
@@ -183,7 +183,7 @@ def _jpu_x(case: Case) -> Counterpart:
 
 def _gated_convolution(case: Case) -> Counterpart:
     channels = case.shape("weight")[0]
-    step = Step(channels, channels)
+    step = StreamStep(channels, channels)
     _leave_out(step, "residual", "project")
     step.gate = Gate(channels, 1)
     _leave_out(step.gate, "side")

@@ -89,7 +89,7 @@ def mean_by_seed(variants: Sequence[str], scores: Mapping[str, Mapping[int, floa
 
 
 def _is_claimed(contrast: Contrast, focus: str | None) -> bool:
-    """Tell if the contrast is one of which a study may claim that it loses nothing."""
+    """True if the contrast is one of which a study may claim that it loses nothing."""
     return contrast.kind != "interaction" and (focus is None or contrast.factors == (focus,))
 
 

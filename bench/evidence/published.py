@@ -1,16 +1,23 @@
-"""Published rows of a study's variants, as ``study.json`` declares them; and training memory beside ours."""
+"""Published numbers of a study's variants beside ours: accuracy, IoU of classes, training memory and speed.
+
+Agreement is claimed only if data set, classes and split are the same: it says if the published difference lies in the
+95 % interval of ours. Other differences are found by comparing the columns of the published row with the recipe.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench.evidence import stats
+from bench.evidence import speedups, stats
 from bench.evidence.stats import NAN
 from bench.protocol.columns import ColumnError, column
+from bench.records.measured import MeasuredCost
 from bench.records.plan import Facts, PublishedRows
 from bench.records.results import Results, levels_of
 from bench.study.published.rows import NOT_STATED, matching, other_side
@@ -20,9 +27,9 @@ class Counterpart(NamedTuple):
     """A published row of a variant, and what both are compared with.
 
     Attributes:
-        variant: of the study.
+        variant: the variant of the study.
         other: the variant on the other side; empty where the study has none.
-        row: of the published table.
+        row: the row of the published table.
         other_row: the published row on the other side, if there is exactly one.
     """
 
@@ -70,7 +77,7 @@ def _settings(declared: PublishedRows, levels: Mapping[str, str]) -> dict[str, s
 
 
 OURS_TEST = {"test": "whole image", "scales": "single", "flip": "no"}
-"""How :func:`bench.training.inference.predict` tests, whatever the recipe is."""
+"""The way in which :func:`bench.training.inference.predict` tests, whatever the recipe is."""
 
 
 MATCHED = (
@@ -78,6 +85,27 @@ MATCHED = (
     "agreement", "differs", "not_stated", "flaw", "source",
 )  # fmt: skip
 """The columns of :func:`matched`."""
+
+
+CLASSES = (
+    "variant", "class", "mean", "sd", "n", "planned", "value", "flaw", "source", "system", "on", "published", "differs",
+    "not_stated",
+)  # fmt: skip
+"""The columns of :func:`matched_classes`; ``mean`` and ``sd`` are fractions, ``published`` is in per cent."""
+
+
+MEMORY = (
+    "system", "variant", "against", "value", "published", "published_ratio", "train_peak_bytes", "ratio", "measured",
+    "differs", "flaw", "source",
+)  # fmt: skip
+"""The columns of :func:`matched_memory`; ``published`` is in GB as its source says."""
+
+
+SPEEDS = (
+    "system", "variant", "against", "value", "unit", "published", "published_ratio", "images_per_s", "ratio", "low",
+    "high", "setting", "differs", "flaw", "source",
+)  # fmt: skip
+"""The columns of :func:`matched_speeds`; ``published`` is in the unit of its source, the ratios are times as fast."""
 
 
 def matched(results: Results) -> pd.DataFrame:
@@ -88,7 +116,7 @@ def matched(results: Results) -> pd.DataFrame:
     """
     scores = _scores(results)
     rows = [
-        _row(results, each.system, variant, other, row, other_row, scores)
+        _matched(results, each.system, variant, other, row, other_row, scores)
         for each in results.plan.published
         for variant, other, row, other_row in counterparts(results, each, "accuracy")
         if row["class"] == "all" and _is_ours(row["metric"]) and "quality" in results.plan.stages
@@ -103,7 +131,7 @@ def _is_ours(metric: str) -> bool:
         return False
 
 
-def _row(
+def _matched(
     results: Results, system: str, variant: str, other: str, row: Mapping[str, str],
     other_row: Mapping[str, str] | None, scores: pd.DataFrame,
 ) -> dict[str, Any]:  # fmt: skip
@@ -192,7 +220,7 @@ def _compared(results: Results, variant: str, row: Mapping[str, str]) -> Iterato
 
 
 def _backbone(facts: Facts | None) -> str:
-    """``resnet50``, with its width where that is not the usual 64."""
+    """The name of the backbone, such as ``resnet50``, with its width where that is not the usual 64."""
     part = facts.slots.get("backbone") if facts else None
     if part is None:
         return NOT_STATED
@@ -223,3 +251,174 @@ def _by_seed(scores: pd.DataFrame, variant: str, metric: str) -> dict[int, float
         return {}
     own = scores[(scores["variant"] == variant) & scores[metric].notna()]
     return {int(seed): float(value) for seed, value in zip(own["seed"], own[metric], strict=True)}
+
+
+SIZE = re.compile(r"(\d+)x(\d+)")
+"""The height and width of a published input."""
+
+
+def matched_classes(results: Results, classes: pd.DataFrame) -> pd.DataFrame:
+    """One row a published IoU of a class that the study has too, beside ours.
+
+    Args:
+        classes: our IoU of each class, as :func:`bench.evidence.classes.scores`.
+    """
+    ours = {(row["variant"], plain(row["class"])): row for row in classes.to_dict("records")}
+    rows = []
+    for declared in results.plan.published:
+        for variant, _, row, _ in counterparts(results, declared, "accuracy"):
+            own = ours.get((variant, plain(row["class"])))
+            if row["metric"] != "iou" or own is None:
+                continue
+            differing = compared(results, variant, row)
+            rows.append(
+                {
+                    **{name: own[name] for name in ("variant", "class", "mean", "sd", "n", "planned")},
+                    **{name: row[name] for name in ("value", "flaw", "source")},
+                    "system": declared.system,
+                    "on": on(row),
+                    "published": float(row["value"]),
+                    "differs": differing.differs,
+                    "not_stated": differing.not_stated,
+                }
+            )
+    return pd.DataFrame(rows, columns=list(CLASSES))
+
+
+def matched_memory(results: Results) -> pd.DataFrame:
+    """One row a published training memory of a variant beside ours: both values, and both over their own other side."""
+    bytes_of = _train_bytes(results)
+    rows = [
+        {
+            "system": declared.system,
+            "variant": counterpart.variant,
+            "against": counterpart.other,
+            "value": counterpart.row["value"],
+            "published": float(counterpart.row["value"]),
+            "published_ratio": _published_ratio(counterpart.row, counterpart.other_row),
+            "train_peak_bytes": bytes_of.get(counterpart.variant, NAN),
+            "ratio": bytes_of.get(counterpart.variant, NAN) / (bytes_of.get(counterpart.other) or NAN),
+            "measured": f"crop {counterpart.row['crop_px']}, {counterpart.row['batch_per_gpu']} images a GPU, "
+            f"{counterpart.row['hardware']}; {counterpart.row['protocol']}",
+            "differs": "; ".join(_differs_in_memory(results, counterpart.row)),
+            "flaw": counterpart.row["flaw"],
+            "source": counterpart.row["source"],
+        }
+        for declared in results.plan.published
+        for counterpart in counterparts(results, declared, "cost")
+        if "cost" in results.plan.stages
+    ]
+    return pd.DataFrame(rows, columns=list(MEMORY))
+
+
+def _train_bytes(results: Results) -> dict[str, float]:
+    """Variant -> bytes of one training step; those of several hardware classes have none to compare."""
+    frame = results.frame()
+    known = frame[(frame["stage"] == "cost") & frame["train_peak_bytes"].notna()]
+    single = known.drop_duplicates("variant", keep=False)
+    return {str(v): float(value) for v, value in zip(single["variant"], single["train_peak_bytes"], strict=True)}
+
+
+def _differs_in_memory(results: Results, row: Mapping[str, str]) -> Iterator[str]:
+    recipe, data = results.plan.recipe, results.plan.data
+    done = results.done(MeasuredCost)
+    here = {
+        "data set": ("data", f"{data.name}, {len(data.classes)} classes"),
+        "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", []))),
+        "images a step": ("batch_per_gpu", str(recipe.get("batch", ""))),
+        "hardware": ("hardware", ", ".join(sorted({str(record.environment.device) for record, _ in done}))),
+        "memory": ("protocol", ", ".join(sorted({measured.memory_kind for _, measured in done}))),
+    }
+    for fact, (name, ours) in here.items():
+        if ours and ours != row[name]:
+            yield f"{fact}: {row[name]}, here {ours}"
+
+
+def _published_ratio(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
+    return NAN if other is None else float(row["value"]) / float(other["value"])
+
+
+def matched_speeds(results: Results, timings: pd.DataFrame) -> pd.DataFrame:
+    """One row a published speed of a variant, beside our comparison of the same two variants.
+
+    Ours is at the published input, or at the one that is nearest in pixels.
+
+    Args:
+        timings: our comparisons of speed, as :func:`bench.evidence.speedups.frame`.
+    """
+    timed = timings.to_dict("records") if "speed" in results.plan.stages else []
+    rows = [
+        _speed(results, declared.system, counterpart, timed)
+        for declared in results.plan.published
+        for counterpart in counterparts(results, declared, "speed")
+    ]
+    return pd.DataFrame(rows, columns=list(SPEEDS))
+
+
+def _speed(
+    results: Results, system: str, counterpart: Counterpart, timed: Sequence[Mapping[Any, Any]]
+) -> dict[str, str | float]:
+    """A row of :func:`matched_speeds`."""
+    row, ours = (
+        counterpart.row,
+        _nearest(counterpart.row, [comparison for comparison in timed if _is_of(comparison, counterpart)]),
+    )
+    paired = ours is not None and ours["variant"] == counterpart.variant
+    measured = ours if ours is not None and paired else dict.fromkeys(("ratio", "low", "high"), NAN)
+    return {
+        "system": system,
+        "variant": counterpart.variant,
+        "against": counterpart.other,
+        "value": row["value"],
+        "unit": row["unit"],
+        "published": float(row["value"]),
+        "published_ratio": _times(row, counterpart.other_row),
+        "images_per_s": NAN if ours is None else ours["images_per_s" if paired else "against_images_per_s"],
+        **{name: measured[name] for name in ("ratio", "low", "high")},
+        "setting": "" if ours is None else speedups.setting_of(ours).name,
+        "differs": "; ".join(_differs_in_speed(results, row, ours)),
+        "flaw": row["flaw"],
+        "source": row["source"],
+    }
+
+
+def _is_of(timed: Mapping[Any, Any], counterpart: Counterpart) -> bool:
+    """True if a comparison timed the variant: on the one side against the published other side, or as the other."""
+    if counterpart.other:
+        return bool((timed["variant"], timed["against"]) == (counterpart.variant, counterpart.other))
+    return counterpart.variant in (timed["variant"], timed["against"])
+
+
+def _nearest(row: Mapping[str, str], timed: Sequence[Mapping[Any, Any]]) -> Mapping[Any, Any] | None:
+    """The comparison whose input is the published one, or nearest in pixels; plain settings before others."""
+    size = SIZE.search(row["input"])
+    known = [each for each in timed if pd.notna(each["ratio"])]
+    if not known or size is None:
+        return None
+    height, width = (int(side) for side in size.groups())
+
+    def distance(each: Mapping[Any, Any]) -> tuple[float, int]:
+        return abs(math.log(each["height"] * each["width"] / (height * width))), len(speedups.setting_of(each).name)
+
+    return min(known, key=distance)
+
+
+def _differs_in_speed(results: Results, row: Mapping[str, str], ours: Mapping[Any, Any] | None) -> Iterator[str]:
+    classes = len(results.plan.data.classes)
+    yield f"data: {row['data']}, here {results.plan.data.name}, {classes} classes"
+    if ours is None:
+        yield "not timed here"
+        return
+    size = f"{ours['height']}x{ours['width']}"
+    if row["input"] != size:
+        yield f"input: {row['input']}, here {size}"
+    yield f"hardware: {row['hardware']}, here {ours['device']}"
+    yield f"protocol: {row['protocol']}; here both sides in turns in one process, {speedups.setting_of(ours).name}"
+
+
+def _times(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
+    """The published speed over that of the published other side, from images per second or milliseconds an image."""
+    if other is None:
+        return NAN
+    value, against = float(row["value"]), float(other["value"])
+    return against / value if row["unit"] == "ms" else value / against

@@ -20,20 +20,20 @@ from bench.protocol.columns import COLUMNS, META, Column, column
 from bench.protocol.scores import iou
 from bench.records.derived import cost_columns, doubts, quality_columns
 from bench.records.files import RecordError, no_collection
-from bench.records.measured import MeasuredCost, MeasuredQuality
+from bench.records.measured import Measured, MeasuredCost, MeasuredQuality
 from bench.records.plan import Plan, PlannedTrial, labels_of, read_plan
 from bench.records.record import AnyMeasured, Record, measured_by, read_all
 
 
 @dataclass(frozen=True)
 class Results:
-    """A results folder as read: what was planned and what came of it. What is derived from records is derived once.
+    """A results folder as read: the plan and its records. Columns are derived from the records only once.
 
     Attributes:
         plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned trial.
         records: the records of planned trials, in the order of the plan.
         stale: records whose key no planned trial has: made by other source, data or settings.
-        folder: where they were read from, if they were.
+        folder: the folder that the results were read from, if they were.
     """
 
     plan: Plan
@@ -107,7 +107,7 @@ class Results:
 
     @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
-        """Of each trial: meta and levels, and the measured columns of one of quality or cost."""
+        """A row for each trial: meta and levels, and for a quality or cost trial its measured columns."""
         by_trial: dict[str, list[Record]] = {}
         for record in self.records:
             by_trial.setdefault(record.planned_key, []).append(record)
@@ -145,7 +145,15 @@ class Results:
 
     def done(self, form: type[AnyMeasured]) -> list[tuple[Record, AnyMeasured]]:
         """The finished records of one stage with their measurements, as :func:`~.record.measured_by` gives them."""
-        return list(measured_by(self.records, form))
+        if form not in self._done:
+            self._done[form] = list(measured_by(self.records, form))
+        finished: list[tuple[Record, AnyMeasured]] = self._done[form]
+        return finished
+
+    @cached_property
+    def _done(self) -> dict[type[Measured], list[Any]]:
+        """The form of a stage's measurements -> :meth:`done`, for the stages that were asked for."""
+        return {}
 
 
 def _long(
@@ -176,15 +184,12 @@ def load(folder: str | Path) -> Results:
     planned = {trial.key: trial for trial in plan.trials}
     order = {key: position for position, key in enumerate(planned)}
     found = read_all(folder / "records")
-    records = tuple(
-        sorted(
-            (record for record in found if record.planned_key in planned), key=lambda record: order[record.planned_key]
-        )
-    )
-    for record in records:
-        _check_planned(record, planned[record.planned_key], plan.data.classes)
-    stale = tuple(record for record in found if record.planned_key not in planned)
-    return Results(plan, records, stale=stale, folder=folder)
+    keyed = [(record.planned_key, record) for record in found]
+    current = sorted(((key, record) for key, record in keyed if key in planned), key=lambda pair: order[pair[0]])
+    for key, record in current:
+        _check_planned(record, planned[key], plan.data.classes)
+    stale = tuple(record for key, record in keyed if key not in planned)
+    return Results(plan, tuple(record for _, record in current), stale=stale, folder=folder)
 
 
 def _check_planned(record: Record, planned: PlannedTrial, classes: Sequence[str]) -> None:
@@ -239,7 +244,7 @@ def levels_of(results: Results) -> dict[str, dict[str, str]]:
 def labels(results: Results) -> dict[str, str]:
     """Variant -> its short name: what differs from the baseline, ``attention=on + gate=on``.
 
-    The variant's own name where that says nothing or would say the same of two variants.
+    The short name is the variant's own name where that text would be empty, or the same for two variants.
     """
     return labels_of(results.plan)
 

@@ -51,7 +51,7 @@ QUALITY = (
 """Columns of :attr:`Comparison.quality`; values in stored units, differences B - A."""
 
 
-COST = ("variant", "quantity", "hardware", "a", "b", "ratio", "low", "high", "verdict", "remark")
+COST = ("variant", "quantity", "hardware", "a", "b", "ratio", "low", "high", "verdict", "reason")
 """Columns of :attr:`Comparison.cost`; ratios B / A."""
 
 
@@ -61,7 +61,7 @@ Costed = tuple[Record, MeasuredCost]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides and what differs.
+    """The two sides of a comparison and the differences between them.
 
     Attributes:
         a: name of the one side.
@@ -73,7 +73,7 @@ class Comparison:
         only: one row a variant that one side has: variant, side.
         lost: one text a variant and stage of which A has finished trials that B failed at: with B's outcomes.
         lacking: one text a side and stage of which it plans trials that only the other has finished.
-        plans: of both sides.
+        plans: the plans of both sides.
     """
 
     a: str
@@ -235,7 +235,7 @@ def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
 def _counted(variant: str, name: str, one: Costed, other: Costed) -> Iterator[dict[str, Any]]:
     for row in _listed(variant, name, "", one, other, _other_input(name, one, other)):
         less = "same" if row["a"] == row["b"] else "worse" if row["b"] > row["a"] else "better"
-        yield row if row["remark"] else {**row, "ratio": stats.quotient(row["b"], row["a"]), "verdict": less}
+        yield row if row["reason"] else {**row, "ratio": stats.quotient(row["b"], row["a"]), "verdict": less}
 
 
 def _measured(variant: str, name: str, hardware: str, one: Costed, other: Costed) -> Iterator[dict[str, Any]]:
@@ -244,17 +244,17 @@ def _measured(variant: str, name: str, hardware: str, one: Costed, other: Costed
     if not unlike and name != "latency_s" and len(kinds) > 1:
         unlike = "not compared: another way to read memory"
     for row in _listed(variant, name, hardware, one, other, unlike):
-        if row["remark"]:
+        if row["reason"]:
             yield row
         elif name == "latency_s":
             found = ratio_of_samples(one[1].latency_s, other[1].latency_s)
-            yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "remark": DRIFT}
+            yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "reason": DRIFT}
         else:
-            yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "remark": "one reading on each side"}
+            yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "reason": "one reading on each side"}
 
 
 def _listed(
-    variant: str, name: str, hardware: str, one: Costed, other: Costed, remark: str
+    variant: str, name: str, hardware: str, one: Costed, other: Costed, reason: str
 ) -> Iterator[dict[str, Any]]:
     """A row with both values and no comparison; none if neither side has a value."""
     a, b = (cost_columns(measured).get(name, NAN) for _, measured in (one, other))
@@ -262,10 +262,10 @@ def _listed(
         left_out = name == "latency_s" and any(measured.isolated is False for _, measured in (one, other))
         if math.isnan(a) and math.isnan(b) and not left_out:
             return
-        remark = "not compared: a timing was not alone" if left_out else "not compared: one side has none"
+        reason = "not compared: a timing was not alone" if left_out else "not compared: one side has none"
     values = {"a": a, "b": b, "ratio": NAN, "low": NAN, "high": NAN}
     yield {
-        "variant": variant, "quantity": name, "hardware": hardware, **values, "verdict": "", "remark": remark,
+        "variant": variant, "quantity": name, "hardware": hardware, **values, "verdict": "", "reason": reason,
     }  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def _unfinished(one: Side, other: Side) -> set[TrialName]:
 
 
 def _without_counterpart(record: Record, a: Side, b: Side) -> bool:
-    """Tell if a quality trial's variant was trained on both sides, but with no seed in common."""
+    """True if a quality trial's variant was trained on both sides, but with no seed in common."""
     variant, stage = record.trial.variant, record.trial.stage
     seeds = [set(_outcomes(each, variant)) for each in (a, b)]
     outcomes = set(_outcomes(a, variant).values())

@@ -17,7 +17,7 @@ from bench.records.record import Record
 
 SPEED = (
     "variant", "against", "setting", "hardware", "a", "a_low", "a_high", "b", "b_low", "b_high", "ratio", "low", "high",
-    "p", "p_holm", "verdict", "remark",
+    "p", "p_holm", "verdict", "reason",
 )  # fmt: skip
 """Columns of :func:`speed`: times as fast on each side with 95 % intervals, and B's over A's."""
 
@@ -58,7 +58,7 @@ def _compared(key: tuple[str, str, str, str], one: MeasuredSpeed, other: Measure
         "a": first.ratio, "a_low": first.low, "a_high": first.high,
         "b": second.ratio, "b_low": second.low, "b_high": second.high,
         "ratio": both.ratio, "low": both.low, "high": both.high, "p": both.p,
-        "remark": "" if alone else "not compared: a timing was not alone",
+        "reason": "" if alone else "not compared: a timing was not alone",
     }  # fmt: skip
 
 

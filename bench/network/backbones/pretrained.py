@@ -22,7 +22,7 @@ log = logging.getLogger("bench.network.backbones.pretrained")
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedWeights:
     """The result of loading a file of weights.
 
     Attributes:
@@ -61,7 +61,7 @@ def load_weights(
     *,
     drop: Sequence[str] = ("fc",),
     names: Mapping[str, str] | None = None,
-) -> Loaded | None:
+) -> LoadedWeights | None:
     """Copy a state dict from a file into ``network``, completely or not at all.
 
     A network on the meta device has no values to fill, so in this case nothing is read and ``None`` is returned.
@@ -102,7 +102,7 @@ def load_weights(
         )
     network.load_state_dict({name: state.get(name, tensor) for name, tensor in own.items()})
     log.info("%s: %d tensors loaded; dropped %s; filled %s", source, len(state), dropped or "none", filled or "none")
-    return Loaded(source, dropped, filled)
+    return LoadedWeights(source, dropped, filled)
 
 
 def _fetch(source: str, sha256: str) -> Path:

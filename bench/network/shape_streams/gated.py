@@ -82,7 +82,7 @@ class GatedShapeStream(nn.Module):
         if first.channels != widths[0]:
             with own_draws("start"):
                 self.start = nn.Conv2d(first.channels, widths[0], 1)
-        self.steps = nn.ModuleList(Step(width, narrow) for width, narrow in pairwise(widths))
+        self.steps = nn.ModuleList(StreamStep(width, narrow) for width, narrow in pairwise(widths))
         if gates == "on":
             for index, (step, level) in enumerate(zip(self.steps, deep, strict=True)):
                 with own_draws(f"gate {index}"):
@@ -111,7 +111,7 @@ def _image_gradient(name: ImageGradient) -> nn.Module | None:
     return SobelMagnitude() if name == "sobel" else CannyEdges(released=name == "released")
 
 
-class Step(nn.Module):
+class StreamStep(nn.Module):
     """A step of the stream: a residual block, a projection and a gated convolution.
 
     Shapes: ``N width h w`` -> ``N narrow h w``. Without a ``gate``, the step is open.

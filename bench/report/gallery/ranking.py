@@ -1,4 +1,4 @@
-"""On which images two variants differ, from the counts of each image that quality trials leave beside their records.
+"""The images on which two variants differ, from the counts of each image that quality trials leave.
 
 ``I`` images, ``S`` seeds that both variants have.
 """
@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bench.evidence.images import read_image_scores
+from bench.protocol.scores import Floats
 from bench.records.measured import MeasuredQuality
 from bench.records.pictures import read_names
 from bench.records.record import Record
 from bench.records.results import Results
 
-Floats = npt.NDArray[np.float64]
-Kind = Literal["better", "worse", "median"]
+ExampleKind = Literal["better", "worse", "median"]
 BETTER, WORSE = 4, 2
-"""Of how many images of each kind a pair shows; and the median one."""
+"""The most images that became better, and worse, that a pair shows, besides the median one."""
 
 
 class Kept(NamedTuple):
@@ -33,7 +32,7 @@ class Kept(NamedTuple):
 
 
 class Archives(NamedTuple):
-    """Of one seed: the images, and predictions of the variant and the baseline."""
+    """The archives of one seed: the images, and the predictions of the variant and of the baseline."""
 
     images: Path
     mine: Path
@@ -41,13 +40,13 @@ class Archives(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Side:
-    """What one trial left.
+class RankedSide:
+    """The scores and pictures that one trial left.
 
     Attributes:
-        names: of the images.
-        miou: of each image, a fraction; NaN for one without labelled pixels. Classes in neither its labels nor its
-            predictions are left out.
+        names: the names of the images.
+        miou: the mIoU of each image, a fraction; NaN for one without labelled pixels. Classes in
+            neither its labels nor its predictions are left out.
         kept: its pictures, ``None`` if it kept none or they are gone.
     """
 
@@ -58,13 +57,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Two variants image by image.
+    """The scores of two variants image by image.
 
     Attributes:
-        seeds: that both have, on the same images.
-        pictured: those of them of which both sides kept predictions, at least one, with these.
-        mine: per-image mIoU of the variant, ``S I``.
-        base: that of the baseline.
+        seeds: the seeds that both have, on the same images.
+        pictured: the seeds, at least one, of which both sides kept predictions, with these.
+        mine: the per-image mIoU of the variant, ``S I``.
+        base: the per-image mIoU of the baseline, ``S I``.
     """
 
     names: tuple[str, ...]
@@ -88,12 +87,12 @@ class Ranked:
         order = self.order()
         return order[len(order) // 2] if order else None
 
-    def chosen(self) -> list[tuple[int, Kind]]:
+    def chosen(self) -> list[tuple[int, ExampleKind]]:
         """The images to show, most telling first: extremes and the median one, none twice."""
         mean, order = self.mean_delta, self.order()
         better = [index for index in order[:BETTER] if mean[index] > 0]
         worse = [index for index in order[: -WORSE - 1 : -1] if mean[index] < 0]
-        found: list[tuple[int, Kind]] = [(index, "better") for index in better[:1]]
+        found: list[tuple[int, ExampleKind]] = [(index, "better") for index in better[:1]]
         found += [(index, "worse") for index in worse[:1]]
         middle = self.middle()
         if middle is not None and middle not in (*better, *worse):
@@ -109,13 +108,13 @@ class Ranked:
         return min(self.pictured, key=lambda seed: (deltas[seed] * mean < 0, abs(deltas[seed] - mean)))
 
 
-def sides(folder: Path, results: Results) -> dict[str, dict[int, Side]]:
-    """Variant -> seed -> what its trial left; trials without counts of each image are not in it.
+def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
+    """Variant -> seed -> the scores and pictures that its trial left, for trials with counts of each image.
 
     Raises:
         RecordError: for an artifact that cannot be read.
     """
-    found: dict[str, dict[int, Side]] = {}
+    found: dict[str, dict[int, RankedSide]] = {}
     for record in results.records:
         side = _side(folder, record, len(results.plan.data.classes))
         if side is not None and record.trial.seed is not None:
@@ -123,7 +122,7 @@ def sides(folder: Path, results: Results) -> dict[str, dict[int, Side]]:
     return found
 
 
-def rank(mine: Mapping[int, Side], base: Mapping[int, Side]) -> Ranked | None:
+def rank(mine: Mapping[int, RankedSide], base: Mapping[int, RankedSide]) -> Ranked | None:
     """A variant's trials against the baseline's; ``None`` where no seed has pictures of both.
 
     Raises:
@@ -144,7 +143,7 @@ def rank(mine: Mapping[int, Side], base: Mapping[int, Side]) -> Ranked | None:
     )
 
 
-def _archives(one: Side, other: Side) -> Archives | None:
+def _archives(one: RankedSide, other: RankedSide) -> Archives | None:
     """The pictures of one seed, if both trials kept predictions of the same images."""
     if one.kept is None or other.kept is None or one.kept.images != other.kept.images or one.names != other.names:
         return None
@@ -152,7 +151,7 @@ def _archives(one: Side, other: Side) -> Archives | None:
     return found if all(tuple(read_names(path)) == one.names for path in found) else None
 
 
-def _side(folder: Path, record: Record, classes: int) -> Side | None:
+def _side(folder: Path, record: Record, classes: int) -> RankedSide | None:
     measured = record.measured
     if not isinstance(measured, MeasuredQuality):
         return None
@@ -162,4 +161,4 @@ def _side(folder: Path, record: Record, classes: int) -> Side | None:
     scores = read_image_scores(path, classes)
     kept = {name: folder / where for name, where in measured.pictures.items()}
     there = {"predictions", "images"} <= set(kept) and all(each.is_file() for each in kept.values())
-    return Side(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)
+    return RankedSide(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)

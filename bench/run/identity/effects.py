@@ -27,11 +27,11 @@ HARMLESS = ("warnings.", "logging.", "sys.path.", "typing.", "sys.setrecursionli
 
 
 @dataclass(frozen=True)
-class Effect:
+class TopLevelEffect:
     """A top-level statement that changes something.
 
     Attributes:
-        module: where it stands.
+        module: the module that it stands in.
         statement: the statement.
         unit: the unit that it belongs to, if it binds something too.
         targets: the definitions that it may change.
@@ -46,13 +46,13 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Change:
-    """What calling a function may change.
+class Mutation:
+    """The changes that calling a function may cause.
 
     Attributes:
-        units: definitions outside of it.
-        unknown: what no name tells, such as the state of another package.
-        arguments: what it is handed.
+        units: the definitions outside of the function that it may change.
+        unknown: whether it may change things that no name tells, such as the state of another package.
+        arguments: whether it may change the arguments that it is given.
     """
 
     units: frozenset[Unit] = frozenset()
@@ -63,38 +63,38 @@ class Change:
         return bool(self.units) or self.unknown or self.arguments
 
 
-NOTHING = Change()
+NOTHING = Mutation()
 
 
 class Effects:
     """Finds effects in modules.
 
     Args:
-        reading: how code is read.
+        reading: the settings by which code is read.
     """
 
     def __init__(self, reading: Reading) -> None:
         self.reading, self.project = reading, reading.project
-        self._found: dict[str, tuple[Effect, ...]] = {}
-        self._changes: dict[Unit, Change] = {}
+        self._found: dict[str, tuple[TopLevelEffect, ...]] = {}
+        self._changes: dict[Unit, Mutation] = {}
 
-    def of(self, name: str) -> tuple[Effect, ...]:
+    def of(self, name: str) -> tuple[TopLevelEffect, ...]:
         """The effects of importing a module, in the order of its text."""
         if name not in self._found:
             module = self.project.module(name)
             self._found[name] = () if module is None else tuple(self._effects(module))
         return self._found[name]
 
-    def _effects(self, module: Module) -> Iterator[Effect]:
+    def _effects(self, module: Module) -> Iterator[TopLevelEffect]:
         for statement in module.body:
             targets, always = self._changed(module, statement)
             if targets or always:
                 names = list(bound_names(statement))
                 unit = module.bound(names[0]) if names else None
-                yield Effect(module.name, statement, unit, frozenset(targets), always)
+                yield TopLevelEffect(module.name, statement, unit, frozenset(targets), always)
 
     def _changed(self, module: Module, statement: ast.stmt) -> tuple[set[Unit], bool]:
-        """What executing a top-level statement may change, and whether it may be anything."""
+        """The definitions that executing a top-level statement may change, and whether it may change anything."""
         writer = Writer(self.reading, module)
         targets: set[Unit] = set()
         always = False
@@ -150,28 +150,30 @@ class Effects:
         return units
 
     def _changed_by_statement(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], bool]:
-        """What a call that stands as a statement may change, and whether it may be anything: it is there for nothing
-        else."""
+        """The objects that a call may change as a statement of its own, and whether it may change anything.
+
+        Such a call must have an effect, because nothing uses its result.
+        """
         if writer.is_message(call):
             return [], False
         path = writer.external_called(call)
         if path is not None:
             return [], not path.startswith(HARMLESS)
         if writer.builtin_called(call) in ("setattr", "delattr"):
-            return [], False  # as in any other expression
+            return [], False  # these are handled as in any other expression
         targets = writer.resolve(call.func) or ()
         if any(isinstance(each, Bound) and not each.unit.is_variable for each in targets):
             known = [self._change(each.unit) for each in targets if isinstance(each, Bound)]
             return [], not all(known)
         return [call.func], False
 
-    def _changed_by_call(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], Change]:
-        """What a call may change wherever it stands: the roots of what it is given, and what its function names."""
+    def _changed_by_call(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], Mutation]:
+        """The objects among a call's receiver and arguments that it may change, and what else it may change."""
         builtin = writer.builtin_called(call)
         if builtin in ("setattr", "delattr") and call.args:
             return [call.args[0]], NOTHING
         if builtin in ("exec", "eval", "globals", "locals", "vars", "__import__"):
-            return [], Change(unknown=True)
+            return [], Mutation(unknown=True)
         targets = writer.resolve(call.func)
         if targets is None and isinstance(call.func, ast.Attribute):
             inner = writer.resolve(call.func.value)
@@ -181,31 +183,31 @@ class Effects:
             return [], NOTHING
         change = _joined(self._change(each.unit) for each in targets or () if isinstance(each, Bound))
         arguments = [*call.args, *(word.value for word in call.keywords)] if change.arguments else []
-        return arguments, Change(change.units, change.unknown)
+        return arguments, Mutation(change.units, change.unknown)
 
-    def _changed_by_decorator(self, writer: Writer, node: ast.expr) -> tuple[list[ast.expr], Change]:
-        """What a decorator may change besides what it decorates."""
+    def _changed_by_decorator(self, writer: Writer, node: ast.expr) -> tuple[list[ast.expr], Mutation]:
+        """The objects and definitions that a decorator may change besides the definition that it decorates."""
         function = node.func if isinstance(node, ast.Call) else node
         targets = writer.resolve(function)
         if targets is None:
             if isinstance(function, ast.Attribute) and writer.resolve(function.value) is not None:
                 return [function.value], NOTHING  # a method of something at the top level, such as a registry
             known = isinstance(function, ast.Name) and writer.is_builtin(function.id)
-            return [], NOTHING if known or isinstance(function, ast.Attribute) else Change(unknown=True)
+            return [], NOTHING if known or isinstance(function, ast.Attribute) else Mutation(unknown=True)
         change = NOTHING
         for target in targets:
             if isinstance(target, External):
                 pure = is_pure_decorator(target.path) or target.path.partition(".")[0] in ("pytest", "numba")
-                change = _joined([change, NOTHING if pure else Change(unknown=True)])
+                change = _joined([change, NOTHING if pure else Mutation(unknown=True)])
             elif isinstance(target, Bound):
                 change = _joined([change, self._change(target.unit)])
             else:
-                change = Change(unknown=True)
+                change = Mutation(unknown=True)
         handed = isinstance(node, ast.Call) and change.arguments
         return [*node.args] if handed and isinstance(node, ast.Call) else [], change
 
     def _method_changes_self(self, writer: Writer, name: str) -> bool:
-        """Whether some class that the module can see has a method of this name that changes its object."""
+        """Return whether a class that the module can see has a method of this name that changes its own object."""
         for unit in _classes(self.project, writer.module):
             single = unit.single
             assert isinstance(single, ast.ClassDef)
@@ -216,14 +218,14 @@ class Effects:
                         return True
         return False
 
-    def _change(self, unit: Unit) -> Change:
-        """What calling a function or class of this project may change."""
+    def _change(self, unit: Unit) -> Mutation:
+        """The changes that calling a function or class of this project may cause."""
         if unit not in self._changes:
-            self._changes[unit] = NOTHING  # a circle changes what its members change
+            self._changes[unit] = NOTHING  # a call back to this unit, in a circle of calls, adds no change
             self._changes[unit] = self._found_change(unit)
         return self._changes[unit]
 
-    def _found_change(self, unit: Unit) -> Change:
+    def _found_change(self, unit: Unit) -> Mutation:
         module = self.project.module(unit.module)
         assert module is not None
         writer = Writer(self.reading, module)
@@ -236,7 +238,7 @@ class Effects:
 
     def _change_by(
         self, writer: Writer, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, *, is_method: bool
-    ) -> Change:
+    ) -> Mutation:
         taken = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         own = taken[0].arg if taken and is_method else ""
         parameters = {each.arg for each in taken} - {own}
@@ -255,21 +257,21 @@ class Effects:
                     arguments = True
                 elif root not in local:
                     named.append(root)
-        change = Change(arguments=arguments)
+        change = Mutation(arguments=arguments)
         for name in named:
             for target in writer.at_module(name):
                 bound = frozenset({target.unit}) if isinstance(target, Bound) else frozenset()
-                change = _joined([change, Change(bound, unknown=not bound)])
+                change = _joined([change, Mutation(bound, unknown=not bound)])
         for leaf in ast.walk(function):
             if isinstance(leaf, ast.Call):
                 for target in writer.resolve(leaf.func) or ():
                     if isinstance(target, Bound) and not target.unit.is_variable:
                         other = self._change(target.unit)
-                        change = _joined([change, Change(other.units, other.unknown)])
+                        change = _joined([change, Mutation(other.units, other.unknown)])
             elif isinstance(leaf, ast.Expr) and isinstance(leaf.value, ast.Call) and not writer.is_message(leaf.value):
                 path = writer.external_called(leaf.value)
                 if path is not None and not path.startswith(HARMLESS):
-                    change = _joined([change, Change(unknown=True)])
+                    change = _joined([change, Mutation(unknown=True)])
         return change
 
     def _told(self, writer: Writer, function: ast.AST) -> Iterator[ast.expr]:
@@ -285,7 +287,7 @@ class Effects:
                 yield call.func.value
 
     def _handed_on(self, writer: Writer, function: ast.AST) -> Iterator[ast.expr]:
-        """What a function hands to others that change their arguments."""
+        """The arguments that a function hands to other functions which change their arguments."""
         for leaf in ast.walk(function):
             if isinstance(leaf, ast.Call):
                 for target in writer.resolve(leaf.func) or ():
@@ -314,12 +316,12 @@ class Effects:
         return units, always
 
 
-def _joined(changes: Iterable[Change]) -> Change:
+def _joined(changes: Iterable[Mutation]) -> Mutation:
     units: frozenset[Unit] = frozenset()
     unknown = arguments = False
     for each in changes:
         units, unknown, arguments = units | each.units, unknown or each.unknown, arguments or each.arguments
-    return Change(units, unknown, arguments)
+    return Mutation(units, unknown, arguments)
 
 
 def _classes(project: Project, module: Module) -> Iterator[Unit]:

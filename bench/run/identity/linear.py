@@ -15,23 +15,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .canonical import Writer
-from .effects import Effect, Effects
-from .pieces import ANNOTATION, Facts, Payload, Piece, Private, Reading, Text, Token
+from .effects import Effects, TopLevelEffect
+from .pieces import ANNOTATION, Payload, Piece, PieceFacts, Private, Reading, Text, Token
 from .source import Bound, Project, Target, Unit, Whole, bound_names
 from .specialise import Fields, Folder, constant_attributes, is_constant, with_attributes
 
 MADE = "="
-"""In place of a method's name: the defaults of a class of plain values, which count where code makes one."""
+"""The name that stands for the defaults of a class of plain values; they count where code makes an instance."""
 
 
 @dataclass(frozen=True)
 class Root:
-    """Where a trial's code starts.
+    """A function or class that a trial's code starts from.
 
     Attributes:
-        role: what it is to the trial, such as ``neck``.
+        role: the role that it has in the trial, such as ``neck``.
         unit: the function or class.
-        choices: of a component, by name; ``None`` for what is no component.
+        choices: the choices of a component, by name; ``None`` for a root that is no component.
         defaults: the defaults of the choices that have one.
     """
 
@@ -42,11 +42,11 @@ class Root:
 
 
 @dataclass(frozen=True)
-class Source:
+class ReadSource:
     """The code of a trial.
 
     Attributes:
-        digest: of all of it.
+        digest: the digest of all of the code.
         definitions: ``file:name`` -> digest of that definition alone.
         packages: top-level packages outside this project that the code refers to.
         notes: ``file:line`` and what could not be decided there, so that everything that it may reach counts.
@@ -109,13 +109,13 @@ class Library:
                 return target.unit
         raise ValueError(f"cannot find the source of {module}:{name}; define it in a file, at the top level")
 
-    def read(self, roots: Sequence[Root], fields: Fields, modules: Sequence[str]) -> Source:
+    def read(self, roots: Sequence[Root], fields: Fields, modules: Sequence[str]) -> ReadSource:
         """The code that starts from ``roots``.
 
         Args:
-            roots: in a fixed order.
+            roots: the roots in a fixed order.
             fields: known values of the plain classes that the trial is given instances of.
-            modules: that are imported whatever is reached, such as the study's own.
+            modules: modules that are imported whatever is reached, such as the study's own.
         """
         first = _Walk(self, fields, modules)
         first.walk(roots, {})
@@ -124,7 +124,7 @@ class Library:
         second.walk(roots, attributes)
         return second.source(roots)
 
-    def _attributes(self, root: Root, fields: Fields, facts: Facts) -> dict[str, ast.Constant]:
+    def _attributes(self, root: Root, fields: Fields, facts: PieceFacts) -> dict[str, ast.Constant]:
         if root.choices is None or not isinstance(root.unit.single, ast.ClassDef) or facts.computed_write:
             return {}
         unit, _ = self.folded(root.unit, fields, root.choices)
@@ -144,7 +144,7 @@ class Library:
         return self._folded[key]
 
     def _reads_fields(self, unit: Unit) -> bool:
-        """Whether a unit names a class of plain values, as an annotation or otherwise."""
+        """Return whether a unit names a class of plain values, in an annotation or anywhere else."""
         if unit not in self._readers:
             names = set(self.reading.plain.values())
             self._readers[unit] = any(
@@ -237,7 +237,7 @@ class Library:
         found = [target for name in sorted(names) for target in self.project.lookup(unit.module, name)]
         return [each.unit for each in found if isinstance(each, Bound) and each.unit.is_variable]
 
-    def loose(self, effect: Effect) -> Piece:
+    def loose(self, effect: TopLevelEffect) -> Piece:
         """The normal form of a top-level statement."""
         key = id(effect.statement)
         if key not in self._loose:
@@ -252,7 +252,7 @@ class _Walk:
 
     def __init__(self, library: Library, fields: Fields, modules: Sequence[str]) -> None:
         self.library, self.project, self.fields, self.modules = library, library.project, fields, modules
-        self.facts = Facts()
+        self.facts = PieceFacts()
         self.nodes: list[_Node] = []
         self.numbers: dict[Unit, int] = {}
         self.emitted: list[tuple[str, int | None, Piece]] = []
@@ -371,7 +371,7 @@ class _Walk:
         return grown
 
     def _first_use(self, unit: Unit, name: str) -> int:
-        """When the name of a method of a class was first seen, on an object that may be of that class."""
+        """The moment at which a method's name was first seen on an object that may belong to the method's class."""
         related = (at for use, at in self.private.items() if use.name == name and self._may_be(use.owner, unit))
         return min(related, default=len(self.private))
 
@@ -379,7 +379,7 @@ class _Walk:
         return owner is None or owner in self.library.ancestors(unit) or unit in self.library.ancestors(owner)
 
     def _by_all(self, node: _Node) -> bool:
-        """Whether any attribute of a class may be read by a computed name."""
+        """Return whether every attribute of a class counts as read, because a computed name may read any of them."""
         if node.unit in self.library.reading.plain:
             return False
         if self.facts.computed_read:
@@ -430,7 +430,7 @@ class _Walk:
         They come in the order of what they change, and those of one definition in the order in which they run.
         """
         grown = False
-        due: list[tuple[int, Effect]] = []
+        due: list[tuple[int, TopLevelEffect]] = []
         for name in self._imported():
             for effect in self.library.effects.of(name):
                 changed = self._first_changed(effect.targets) if id(effect.statement) not in done else None
@@ -482,8 +482,8 @@ class _Walk:
 
     # The text
 
-    def source(self, roots: Sequence[Root]) -> Source:
-        """What was reached, as one digest, with the parts that explain it."""
+    def source(self, roots: Sequence[Root]) -> ReadSource:
+        """The code that was reached, as one digest, with the parts that explain it."""
         blocked = set(self.facts.texts)
         numbered: set[str] = set()
         for node in self.nodes:
@@ -515,7 +515,7 @@ class _Walk:
                 label = f"{label} #{number}"
             definitions[label] = _digest(parts)
         definitions |= {label: _digest(parts) for label, parts in loose.items()}
-        return Source(
+        return ReadSource(
             digest=whole.hexdigest(),
             definitions=definitions,
             packages=frozenset(each for each in self.facts.packages if each not in self.library.silent),
@@ -605,7 +605,7 @@ def _families(related: Iterable[frozenset[Unit]]) -> dict[Unit, Unit]:
 
 
 def _is_default(value: ast.Constant, defaults: Mapping[str, Any]) -> bool:
-    """Whether a constant is that of a choice at its default."""
+    """Return whether a constant stands for a choice at its default value."""
     choice: str = getattr(value, "choice", "")
     return choice in defaults and _same(defaults[choice], value.value)
 

@@ -199,7 +199,7 @@ def test_latencies_of_one_hardware_class_have_a_ratio_and_no_verdict(
     slower = {"latency_s": [0.050 * step for step in (0.98, 0.99, 1.0, 1.01, 1.02, 1.03)]}
     row = of(compare(*sides(costs={ON: slower})), ON, "latency_s", "cost")
     assert row["ratio"] == pytest.approx(2, rel=0.15)
-    assert (row["verdict"], row["remark"]) == ("", DRIFT)
+    assert (row["verdict"], row["reason"]) == ("", DRIFT)
 
 
 def test_timings_of_other_hardware_are_listed_only(sides: Callable[..., tuple[Side, Side]]) -> None:
@@ -207,7 +207,7 @@ def test_timings_of_other_hardware_are_listed_only(sides: Callable[..., tuple[Si
     row = of(found, ON, "latency_s", "cost")
     assert math.isnan(row["ratio"])
     assert row["a"] > 0 < row["b"]
-    assert row["remark"] == "not compared: other hardware"
+    assert row["reason"] == "not compared: other hardware"
     assert of(found, ON, "macs", "cost")["verdict"] == "same"
 
 
@@ -224,7 +224,7 @@ def test_costs_of_another_kind_are_not_compared(
 ) -> None:
     found = compare(*sides(costs={ON: costs}))
     row = of(found, ON, quantity, "cost")
-    assert row["remark"] == said
+    assert row["reason"] == said
     assert math.isnan(row["ratio"])
     assert found.worse == []
 

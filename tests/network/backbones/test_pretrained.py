@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.network.backbones.pretrained import Loaded
+from bench.network.backbones.pretrained import LoadedWeights
 from bench.network.backbones.resnet import ResNet
 from bench.network.backbones.wide_resnet import WideResNet38
 from bench.network.checkpoints.files import StateFileError
@@ -48,7 +48,7 @@ def test_every_tensor_is_taken_and_the_classifier_is_dropped_by_name(stem: str, 
     choices = saved(of(network(stem=stem)), tmp_path)
     loaded = network(stem=stem, **choices)
     assert is_loaded(loaded)
-    assert loaded.loaded == Loaded(choices["weights"], ("fc.weight", "fc.bias"), ())
+    assert loaded.loaded == LoadedWeights(choices["weights"], ("fc.weight", "fc.bias"), ())
 
 
 @pytest.mark.parametrize("wrap", [lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": s}, dict])
@@ -162,7 +162,7 @@ def test_a_wide_resnet_takes_weights_in_the_names_of_both_releases(activation_ap
     choices = saved({"state_dict": {**state, **last}}, tmp_path)
     loaded = part(WideResNet38, width=2, **choices).build()
     assert all(p.eq(0.25).all() for p in loaded.parameters())
-    assert loaded.loaded == Loaded(choices["weights"], ("bn_out.weight", "classifier.fc.bias"), ())
+    assert loaded.loaded == LoadedWeights(choices["weights"], ("bn_out.weight", "classifier.fc.bias"), ())
     with pytest.raises(StateFileError, match=r"unexpected: mod8\.weight"):
         WideResNet38(width=2, **saved({**state, "module.mod8.weight": torch.zeros(1)}, tmp_path))
     with pytest.raises(ChoiceError, match="without weights_sha256"):

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from playwright.sync_api import Browser, Page
 
 from bench.report.gallery.entries import Entry, Layer, Panel
-from bench.report.gallery.gallery import Gallery, Pair
+from bench.report.gallery.gallery import ComparedPair, Gallery
 
 HOSTILE = "</style><script>document.title = 'run'</script><b onclick=\"'x'\">"
 KINDS = ("classes", "errors", "truth", "boundaries")
@@ -42,7 +42,7 @@ def view(name: str = "frame") -> Gallery:
         panel("baseline"), panel(name),
     )  # fmt: skip
     colours = [(name, "#E69F00"), ("void, not scored", "#404040")]
-    pairs = [Pair(name, "baseline", "Over the whole split.", "2 images of 9.", [entry, entry])] * 2
+    pairs = [ComparedPair(name, "baseline", "Over the whole split.", "2 images of 9.", [entry, entry])] * 2
     return Gallery(pairs, {"picture-0": PIXEL}, colours, [("alone", "#D55E00")], colours, "Note.", pd.DataFrame())
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench.run.identity.linear import Library, Root, Source
+from bench.run.identity.linear import Library, ReadSource, Root
 from bench.run.identity.source import Bound
 
-Reader = Callable[..., Source]
+Reader = Callable[..., ReadSource]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
         choices: Mapping[str, Any] | None = None,
         defaults: Mapping[str, Any] | None = None,
         name: str = "Mine",
-    ) -> Source:
+    ) -> ReadSource:
         folder = tmp_path / str(next(count))
         for path, text in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
