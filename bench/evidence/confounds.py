@@ -1,4 +1,4 @@
-"""What differs between each two variants that are compared, beyond the factors; from ``study.json`` and the records."""
+"""The differences between compared variants beyond the factors, from ``study.json`` and the records."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ ENVIRONMENT = (
     "commit", "dirty", "study_commit", "python", "torch", "cuda", "cudnn", "driver", "device", "threads", "platform",
     "host",
 )  # fmt: skip
-"""What trials of two variants should have in common; the versions of packages, too."""
+"""The facts of the environment that trials of two variants should share, besides the versions of packages."""
 COMMIT_DIGITS = 12
-"""Printed of a commit."""
+"""The number of digits of a commit that are printed."""
 VariantPair = tuple[str, str]
 """Two variants that are compared: one, and the other side."""
 
@@ -59,9 +59,9 @@ def differences(results: Results, names: Mapping[str, str], levels: Mapping[str,
 
 
 def sentence(results: Results, pairs: Iterable[VariantPair]) -> str:
-    """In what the two sides of a comparison differ that no factor between them is about; empty for nothing.
+    """A sentence that names the differences between compared sides that no factor is about; empty if there are none.
 
-    Of one pair, with the share of its difference in MACs.
+    The sentence about a single pair also gives the share of its difference in MACs.
     """
     known = _audited(results)
     found = [audit.differences(results.plan.audit, *pair) for pair in pairs if known.issuperset(pair)]
@@ -75,12 +75,12 @@ def sentence(results: Results, pairs: Iterable[VariantPair]) -> str:
 
 
 def confounded(table: pd.DataFrame) -> list[str]:
-    """What is compared although it differs in something that no factor is about, or was measured elsewhere."""
+    """The comparisons whose sides differ in something that no factor is about, or were measured elsewhere."""
     return list(dict.fromkeys(table.loc[table["Kind"].isin(("undeclared", "environment")), "Compared"]))
 
 
 def in_doubt(table: pd.DataFrame) -> list[str]:
-    """Whose timings were not alone, noisy or not steady."""
+    """The variants and comparisons with timings that were not alone, were noisy or were not steady."""
     return list(dict.fromkeys(table.loc[table["Kind"] == "timing", "Compared"]))
 
 
@@ -95,7 +95,7 @@ def _pairs(results: Results) -> list[VariantPair]:
     return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
 
 
-def _row(compared: str, where: str, difference: str, kind: str, **counts: float) -> dict[str, str | float]:
+def _difference(compared: str, where: str, difference: str, kind: str, **counts: float) -> dict[str, str | float]:
     return {"Compared": compared, "Where": where, "Difference": difference, "Kind": kind, **counts}
 
 
@@ -106,7 +106,7 @@ def _networks(results: Results, name: str, variant: str, other: str) -> Iterator
         counts = _counts((each.parameters, each.parameters), (each.macs, each.macs))
         if counts and total:
             counts["macs_share"] = each.macs / total
-        yield _row(name, each.where.replace("_", " "), each.what, each.kind, **counts)
+        yield _difference(name, each.where.replace("_", " "), each.what, each.kind, **counts)
 
 
 def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, float]:
@@ -146,7 +146,7 @@ def _told(environment: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _differing(results: Results, facts: Environments, variant: str, other: str) -> Iterator[tuple[str, str]]:
-    """Where and how the trials of two variants were made in different environments, those of one seed compared."""
+    """The facts of the environment that differ between trials of two variants with the same seed, and how they do."""
     for stage in results.plan.stages:
         ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
@@ -170,20 +170,20 @@ def _environment(
     results: Results, name: str, facts: Environments, variant: str, other: str
 ) -> Iterator[dict[str, str | float]]:
     for where, what in _differing(results, facts, variant, other):
-        yield _row(name, where, what, "environment")
+        yield _difference(name, where, what, "environment")
 
 
 def _effects(
     results: Results, facts: Environments, levels_of: Mapping[str, Mapping[str, str]]
 ) -> Iterator[dict[str, str | float]]:
-    """What is not declared in the pairs that main effects and interactions are made of."""
+    """The undeclared differences in the pairs that main effects and interactions are made of, one row each."""
     if "quality" not in results.plan.stages:
         return
     against = results.plan.against
     if results.baseline in _audited(results):
         for each in audit.hidden(results.plan.audit, results.baseline, against):
             counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
-            yield _row(each.compared, where, each.told, "undeclared", **counts)
+            yield _difference(each.compared, where, each.told, "undeclared", **counts)
     levels = {variant: own for variant, own in levels_of.items() if variant in results.planned("quality")}
     base = {factor: str(level) for factor, level in results.plan.baseline_levels.items()}
     for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
@@ -193,11 +193,11 @@ def _effects(
         effect = audit.compared(factor, level, pairs, levels, base)
         for place, changes in found.items():
             said = f"differs in {len(changes)} of {len(pairs)} pairs" if len(pairs) > 1 else changes[0]
-            yield _row(effect, place, said, "environment")
+            yield _difference(effect, place, said, "environment")
 
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
-    """Timings that were not alone, noisy or not steady: of a variant, or of either side of a comparison."""
+    """The timings of a variant, or of either side of a comparison, that were not alone, were noisy or not steady."""
     sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured
@@ -212,9 +212,9 @@ def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, s
             )
         if measured.isolated is False:
             reasons = "; ".join(measured.isolation.reasons) or "no reason is known"
-            yield _row(name, where, f"not alone, so left out: {reasons}", "timing")
+            yield _difference(name, where, f"not alone, so left out: {reasons}", "timing")
         elif said := _unsure(measured):
-            yield _row(name, where, "; ".join(said), "timing")
+            yield _difference(name, where, "; ".join(said), "timing")
 
 
 def _unsure(measured: MeasuredCost | MeasuredSpeed) -> list[str]:

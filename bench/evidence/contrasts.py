@@ -13,15 +13,15 @@ from typing import Literal, TypeVar
 
 from bench.records.results import Results
 
-Kind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
-ASKED: tuple[Kind, ...] = ("between levels", "main effect")
+ContrastKind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
+ASKED: tuple[ContrastKind, ...] = ("between levels", "main effect")
 """The kinds of contrast that say what a factor does; a reader sees them first, resolved or not."""
 MOST_TOGETHER = 3
 """The most factors of one interaction; nobody can say in words what one of more means."""
 
 Combination = tuple[tuple[str, str], ...]
 """A level of every factor, in order of their names."""
-Grid = Mapping[Combination, str]
+VariantsByLevels = Mapping[Combination, str]
 """Combination of levels -> the variant that is trained with it."""
 
 
@@ -30,19 +30,19 @@ class Contrast:
     """A comparison of variants, whose difference is to be estimated.
 
     Attributes:
-        label: what it is the effect of.
+        label: the change that it is the effect of.
         kind: a variant against the baseline; a level against another than the baseline's; a factor's effect at one
             setting of the others, or on average over them; what factors do together beyond what they do in smaller
             numbers.
         variant: the variant that is compared; empty for a factor's effect.
         weights: variant -> the weight of its score in the difference; the weights add up to 0.
-        factors: those in which the two sides differ.
+        factors: the factors in which the two sides differ.
         pairs: the variants that it sets against each other, one on each side; of an interaction those that differ in
             one of its factors alone.
     """
 
     label: str
-    kind: Kind
+    kind: ContrastKind
     variant: str
     weights: Mapping[str, float]
     factors: tuple[str, ...]
@@ -78,7 +78,7 @@ def _variants(
             yield Contrast(names[variant], "variant", variant, weights, factors, ((variant, base),))
 
 
-def _between_levels(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
+def _between_levels(results: Results, grid: VariantsByLevels, base: Mapping[str, str]) -> Iterator[Contrast]:
     """The contrasts of a level with the level that the study names for it: a control, or the step before."""
     for factor, others in results.plan.against.items():
         for level, other in others.items():
@@ -87,7 +87,7 @@ def _between_levels(results: Results, grid: Grid, base: Mapping[str, str]) -> It
                 yield Contrast(label, "between levels", "", _weights(pairs, 1), (factor,), _sides(pairs))
 
 
-def _simple_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
+def _simple_effects(results: Results, grid: VariantsByLevels, base: Mapping[str, str]) -> Iterator[Contrast]:
     """The contrasts of the focused factor's levels with the baseline's, at every setting of the other factors.
 
     The baseline's own setting is left out: there they are variants against the baseline.
@@ -103,7 +103,7 @@ def _simple_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> It
                 yield Contrast(label, "simple effect", "", weights, (focus,), ((variant, other),))
 
 
-def _main_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
+def _main_effects(results: Results, grid: VariantsByLevels, base: Mapping[str, str]) -> Iterator[Contrast]:
     """The contrasts of a level with the baseline's level of its factor, averaged over the settings that have both.
 
     With one such setting only, the contrast is a simple effect; if it is listed as one already, it is left out.
@@ -114,7 +114,7 @@ def _main_effects(results: Results, grid: Grid, base: Mapping[str, str]) -> Iter
             listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.focus)
             if pairs and not listed:
                 label = f"{factor}={level}{_where(results, grid, base, factor, pairs)}"
-                kind: Kind = "main effect" if len(pairs) > 1 else "simple effect"
+                kind: ContrastKind = "main effect" if len(pairs) > 1 else "simple effect"
                 yield Contrast(label, kind, "", _weights(pairs, 1), (factor,), _sides(pairs))
 
 
@@ -124,7 +124,7 @@ def _sides(corners: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
 
 def _where(
     results: Results,
-    grid: Grid,
+    grid: VariantsByLevels,
     base: Mapping[str, str],
     factor: str,
     pairs: Sequence[Sequence[str]],
@@ -144,7 +144,7 @@ def _place(results: Results, factor: str, levels: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={levels[name]}" for name in results.factors if name != factor)
 
 
-def _levels(grid: Grid, variant: str) -> dict[str, str]:
+def _levels(grid: VariantsByLevels, variant: str) -> dict[str, str]:
     return next(dict(setting) for setting, own in grid.items() if own == variant)
 
 
@@ -154,7 +154,7 @@ def _of_all(results: Results, factors: Sequence[str], settings: int) -> str:
     return f" over {settings} of {every} settings" if settings < every else ""
 
 
-def _interactions(results: Results, grid: Grid, base: Mapping[str, str]) -> Iterator[Contrast]:
+def _interactions(results: Results, grid: VariantsByLevels, base: Mapping[str, str]) -> Iterator[Contrast]:
     """The contrasts of what levels do together beyond what smaller sets of them do: for two, (ab − b) − (a − neither).
 
     They are averaged over the settings of the other factors that have all these levels and the baseline's.
@@ -189,7 +189,7 @@ def squares(
     return {pair: [variants[pair] for variants in complete] for pair in pairs} if complete else {}
 
 
-def _corners(grid: Grid, levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
+def _corners(grid: VariantsByLevels, levels: Mapping[str, str], base: Mapping[str, str]) -> Iterator[list[str]]:
     """For each setting of the other factors: the variant at these levels, then those with subsets of them reset.
 
     They are reset to the baseline, in the order of :func:`_signs`. A setting that lacks a variant is left out.

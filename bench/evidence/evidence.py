@@ -23,7 +23,7 @@ from bench.records.results import Results, labels, levels_of, load
 
 @dataclass(frozen=True)
 class Evidence:
-    """What may be concluded from a set of results.
+    """The conclusions that may be drawn from a set of results.
 
     Every conclusion is computed when it is first asked for, and kept. The tables are shared by all who read them:
     derive a table of your own with ``assign`` rather than change one of these.
@@ -126,7 +126,7 @@ class Evidence:
 
     @cached_property
     def crossings(self) -> pd.DataFrame:
-        """Where the ratio of each comparison of speed crosses 1, as :func:`bench.evidence.speedups.crossing_table`."""
+        """The sizes at which ratios of speed cross 1; see :func:`bench.evidence.speedups.crossing_table`."""
         return speedups.crossing_table(self.speedups)
 
     @cached_property
@@ -145,7 +145,7 @@ class Evidence:
         return confounds.in_doubt(self.confounds)
 
     def undeclared(self, pairs: Iterable[VariantPair]) -> str:
-        """What differs between the sides of these pairs beyond the factors, as a sentence; empty for nothing."""
+        """A sentence that names the differences between the sides of these pairs beyond the factors; empty if none."""
         return confounds.sentence(self.results, pairs)
 
     @cached_property

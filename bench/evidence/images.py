@@ -95,14 +95,14 @@ def _share(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
 
 
 LARGEST = 2**53
-"""Counts of pixels below it are exact in any sum that is made of them."""
+"""The bound below which counts of pixels are exact in any sum that is made of them."""
 
 
 class ImageScores(NamedTuple):
     """The scores of one trial, image by image.
 
     Attributes:
-        names: of the images, each once.
+        names: the names of the images, each once.
         miou: a fraction, ``I``; NaN for an image without labelled pixels. Classes in neither its labels nor its
             prediction are left out.
     """

@@ -27,9 +27,9 @@ class Counterpart(NamedTuple):
     """A published row of a variant, and what both are compared with.
 
     Attributes:
-        variant: of the study.
+        variant: the variant of the study.
         other: the variant on the other side; empty where the study has none.
-        row: of the published table.
+        row: the row of the published table.
         other_row: the published row on the other side, if there is exactly one.
     """
 
@@ -77,7 +77,7 @@ def _settings(declared: PublishedRows, levels: Mapping[str, str]) -> dict[str, s
 
 
 OURS_TEST = {"test": "whole image", "scales": "single", "flip": "no"}
-"""How :func:`bench.training.inference.predict` tests, whatever the recipe is."""
+"""The way in which :func:`bench.training.inference.predict` tests, whatever the recipe is."""
 
 
 MATCHED = (
@@ -116,7 +116,7 @@ def matched(results: Results) -> pd.DataFrame:
     """
     scores = _scores(results)
     rows = [
-        _row(results, each.system, variant, other, row, other_row, scores)
+        _matched(results, each.system, variant, other, row, other_row, scores)
         for each in results.plan.published
         for variant, other, row, other_row in counterparts(results, each, "accuracy")
         if row["class"] == "all" and _is_ours(row["metric"]) and "quality" in results.plan.stages
@@ -131,7 +131,7 @@ def _is_ours(metric: str) -> bool:
         return False
 
 
-def _row(
+def _matched(
     results: Results, system: str, variant: str, other: str, row: Mapping[str, str],
     other_row: Mapping[str, str] | None, scores: pd.DataFrame,
 ) -> dict[str, Any]:  # fmt: skip
@@ -220,7 +220,7 @@ def _compared(results: Results, variant: str, row: Mapping[str, str]) -> Iterato
 
 
 def _backbone(facts: Facts | None) -> str:
-    """``resnet50``, with its width where that is not the usual 64."""
+    """The name of the backbone, such as ``resnet50``, with its width where that is not the usual 64."""
     part = facts.slots.get("backbone") if facts else None
     if part is None:
         return NOT_STATED

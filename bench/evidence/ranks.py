@@ -105,7 +105,7 @@ def ratio_verdict(found: Ratio, adjusted_p: float, comparisons: int, *, alpha: f
     Args:
         found: times as fast as the other side.
         adjusted_p: its p-value after :func:`bench.evidence.stats.holm` over everything that is judged beside it.
-        comparisons: how many these are, itself included.
+        comparisons: the number of these comparisons, itself included.
         alpha: a verdict needs an adjusted p-value below it.
     """
     if found.n == 0:
@@ -159,7 +159,7 @@ MOST_EXACT_PAIRS = 400
 
 
 def ratio_of_samples(a: Sequence[float], b: Sequence[float], *, alpha: float = ALPHA) -> Ratio:
-    """How many times ``a`` ``b`` is: Hodges–Lehmann's estimate of two samples' shift, of logarithms, and the interval
+    """The ratio of ``b`` to ``a``: Hodges–Lehmann's estimate of two samples' shift, of logarithms, and the interval
     that inverts the rank-sum test (Hollander, Wolfe & Chicken, Nonparametric Statistical Methods, 4.2 and 4.3).
 
     Exact for up to :data:`MOST_EXACT_PAIRS` pairs of values, with a normal approximation beyond. ``n`` is the smaller
@@ -182,7 +182,7 @@ def _critical_rank_sum(n: int, m: int, alpha: float) -> int:
 
 
 def _rank_sum_at_most(n: int, m: int, u: int) -> float:
-    """P(U <= u)."""
+    """The probability P(U <= u)."""
     if n * m > MOST_EXACT_PAIRS:
         return float(special.ndtr((u + 1 - n * m / 2) / _sd(n, m)))
     return float(_rank_sum_distribution(n, m)[u])

@@ -22,7 +22,7 @@ from bench.records.record import Record
 from bench.records.results import Results
 
 NOWHERE = "none in the range"
-"""What is said of a ratio that does not cross 1 between the sizes measured."""
+"""The words for a ratio that does not cross 1 between the sizes measured."""
 SETTING = ("height", "width", "batch", "precision", "mode", "phase")
 MEASURED = (
     "ratio", "low", "high", "p", "p_holm", "verdict", "verdict_reason", "blocks",
@@ -45,7 +45,7 @@ def frame(results: Results) -> pd.DataFrame:
     for record in results.records:
         by_trial.setdefault(record.planned_key, []).append(record)
     rows = [
-        _row(trial, trial.setting, record)
+        _timed(trial, trial.setting, record)
         for trial in results.plan.trials
         if trial.setting and not trial.excluded
         for record in by_trial.get(trial.key, [None])
@@ -70,12 +70,12 @@ def _judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where a ratio crosses 1 as inputs grow, in pixels of the input; an end outside the range measured is NaN.
+    """The input size at which a ratio crosses 1 as inputs grow, in pixels; an end outside the range measured is NaN.
 
     Attributes:
-        pixels: where the ratio itself does.
-        low: where one end of its interval does, below.
-        high: where the other end does, above.
+        pixels: the size at which the ratio itself crosses 1.
+        low: the smaller size at which an end of its interval crosses 1.
+        high: the larger size at which the other end crosses 1.
     """
 
     pixels: float
@@ -117,7 +117,10 @@ def crossing_table(comparisons: pd.DataFrame) -> pd.DataFrame:
 
 
 def crossings_in_words(comparisons: pd.DataFrame) -> str:
-    """Where the ratio of comparisons of one kind crosses 1, ``none in the range`` for nowhere; empty for one size."""
+    """The sizes at which the ratio crosses 1, in words: ``none in the range`` for no crossing, empty for one size.
+
+    The comparisons are of one kind of setting and differ in size.
+    """
     points = [
         (int(row["height"] * row["width"]), Ratio(row["ratio"], row["low"], row["high"], int(row["blocks"])))
         for row in comparisons.dropna(subset=["low", "high"]).to_dict("records")
@@ -125,7 +128,7 @@ def crossings_in_words(comparisons: pd.DataFrame) -> str:
     return "; ".join(map(_spell, crossings(points))) or NOWHERE if len(points) > 1 else ""
 
 
-def _row(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict[str, Any]:
+def _timed(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "variant": trial.variant,
         "against": trial.against,
@@ -161,12 +164,12 @@ def setting_of(row: Mapping[Any, Any]) -> Setting:
 
 
 def spread(samples: Sequence[float]) -> float:
-    """Distance of the quartiles as a share of the median."""
+    """The distance between the quartiles as a share of the median."""
     return (percentile(samples, 0.75) - percentile(samples, 0.25)) / statistics.median(samples)
 
 
 def _zeros(x: Sequence[float], y: Sequence[float]) -> list[float]:
-    """Where the polyline through (x, y) crosses 0; a point that lies on it counts once."""
+    """The x at which the polyline through (x, y) crosses 0; a point that lies on 0 counts once."""
     found = []
     for (x0, y0), (x1, y1) in pairwise(zip(x, y, strict=True)):
         if (y0 > 0) != (y1 > 0):

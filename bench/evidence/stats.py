@@ -167,7 +167,7 @@ def resolvable(sd: float, n: int, *, alpha: float = ALPHA, chance: float = POWER
     Args:
         sd: standard deviation of the paired differences.
         n: number of pairs.
-        alpha: of the comparison; for the strictest step of Holm over m comparisons, ``ALPHA / m``.
+        alpha: the level of the comparison; for the strictest step of Holm over m comparisons, ``ALPHA / m``.
         chance: the power asked for.
 
     Returns:

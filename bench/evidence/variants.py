@@ -64,7 +64,7 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
 
 
 def need_one_device(results: Results) -> None:
-    """Refuse to compare what was timed on different hardware: other devices, or other numbers of threads.
+    """Refuse to compare variants that were timed on different hardware: other devices, or other numbers of threads.
 
     Raises:
         RecordError: naming them.

@@ -54,7 +54,7 @@ def _final_loss(losses: Sequence[float]) -> float:
 
 
 def _optional_columns(trials: Sequence[MeasuredQuality]) -> dict[str, Floats]:
-    """What records have of boundaries and calibration, a value a trial; none of it is required."""
+    """Column -> a value for each trial, for boundaries and calibration; NaN where a record lacks the counts."""
     found: dict[str, Floats] = defaultdict(lambda: np.full(len(trials), np.nan))
     for measured in (_boundary_f(trials), _near_boundaries(trials), _calibration(trials)):
         for name, rows, values in measured:
@@ -95,7 +95,7 @@ def _calibration(trials: Sequence[MeasuredQuality]) -> Iterator[Cells]:
 def _alike(
     trials: Sequence[MeasuredQuality], key: str, form: Callable[[Any], Sequence[int]]
 ) -> Iterator[tuple[Sequence[int], list[int], list[Any]]]:
-    """Each form that a part of what trials measured has: which, the trials' rows, and their parts."""
+    """The forms of one part of the measurements, each with the rows of the trials that have it and their parts."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for row, trial in enumerate(trials):
         if part := getattr(trial, key):

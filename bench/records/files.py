@@ -30,7 +30,7 @@ class RecordError(BenchError, ValueError):
 
 
 def write_json(data: Mapping[str, Any], path: Path) -> None:
-    """JSON into ``path`` by a rename, flushed to disk first, so that no crash leaves half a file."""
+    """Write JSON into ``path`` by a rename, flushed to disk first, so that no crash leaves half a file."""
     write_text(json_text(data), path)
 
 
@@ -45,12 +45,12 @@ def json_text(data: Mapping[str, Any]) -> str:
 
 
 def write_text(text: str, path: Path) -> None:
-    """UTF-8 text into ``path``, by a rename as :func:`write_json` does it."""
+    """Write UTF-8 text into ``path``, by a rename as :func:`write_json` does it."""
     _write_at_once(path, lambda file: file.write(text.encode()))
 
 
 def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress: bool = True) -> None:
-    """An NPZ into ``path``, by a rename as :func:`write_json` does it."""
+    """Write arrays as an NPZ into ``path``, by a rename as :func:`write_json` does it."""
     save = np.savez_compressed if compress else np.savez
     _write_at_once(path, lambda file: save(file, allow_pickle=False, **arrays))
 
@@ -68,7 +68,7 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]
                 raise ValueError("it is one array, not an archive of arrays")
             return {name: arrays[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        # Of what is no archive at all, numpy says that it may be a pickle, and how to run it.
+        # numpy reports that a file which is no archive may be a pickle, and tells how to load one
         why = "it is no archive of arrays" if "pickle" in str(error) else error
         raise RecordError(f"{path} cannot be read ({why}); delete it, and reports go without it") from error
 
@@ -86,7 +86,7 @@ def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a disk that is full does not say where
+            error.filename = str(path)  # the error of a full disk does not name the file
         raise
 
 

@@ -29,7 +29,7 @@ from bench.records.forms import (
 Matrix = list[list[Whole]]
 Step = Annotated[float, Field(ge=0, le=LARGEST, multiple_of=1), PlainSerializer(int)]
 LogRatio = Annotated[float, Field(ge=-50, le=50)]
-"""Of two times: e to the power of 50 is the largest."""
+"""The logarithm of the ratio of two times, from -50 to 50."""
 
 
 def _inside(path: str) -> str:
@@ -43,14 +43,17 @@ Inside = Annotated[str, AfterValidator(_inside)]
 
 
 class Isolation(Form):
-    """Whether anything else ran on the machine during a timing, and the energy that it took."""
+    """The reasons why a timing did not have the machine to itself, and the energy that it took."""
 
     reasons: list[str] = Field(default_factory=list)
     gpu_energy_j: Amount | None = None
 
 
+NOTHING_KNOWN = Isolation()
+
+
 class Measured(Form):
-    """What a trial of any stage measured; all of it is free for a trial that is not done.
+    """The measurements of a trial of any stage; a trial that is not done may hold anything here.
 
     Attributes:
         isolated: whether a timing had the machine to itself; ``None`` where that is not known, or nothing was timed.
@@ -58,7 +61,7 @@ class Measured(Form):
     """
 
     isolated: bool | None = None
-    isolation: Isolation = Isolation()
+    isolation: Isolation = Field(default_factory=lambda: NOTHING_KNOWN)
 
 
 class LossHistory(Form):

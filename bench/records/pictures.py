@@ -25,17 +25,17 @@ from bench.records.files import RecordError, read_arrays, write_arrays
 Bytes = npt.NDArray[np.uint8]
 
 VOID = 255
-"""What :data:`bench.data.base.IGNORE` is, which cannot be read without torch."""
+"""The same number as :data:`bench.data.base.IGNORE`, which cannot be imported without torch."""
 LONGEST_PX = 512
 """No side of a picture is longer: two of them fill a page's width, and 500 frames of Cityscapes stay under 3 MB."""
 JPEG_QUALITY = 80
 SIZE = np.dtype("<u4")
 KINDS = ("image", "label", "stride")
-"""Of what an archive of a split has of each image."""
+"""The kinds of array that a split's archive holds for each image."""
 
 
 def stride(height: int, width: int) -> int:
-    """Of how many rows and columns one is kept: the smallest whole number that :data:`LONGEST_PX` allows."""
+    """The distance between two kept rows or columns, in pixels: the smallest that :data:`LONGEST_PX` allows."""
     return -(-max(height, width) // LONGEST_PX)
 
 
@@ -89,8 +89,8 @@ class Picture(NamedTuple):
 
     Attributes:
         jpeg: a JPEG file.
-        label: of the image's size, ``H W``.
-        stride: of how many rows and columns of the data set's image one is left.
+        label: the label map ``H W``, of the same size as the image.
+        stride: the distance between two rows or columns that were kept, in pixels of the data set's image.
     """
 
     jpeg: bytes

@@ -123,12 +123,12 @@ class Plan(Form):
     """All that a report needs to know of a study, without importing it.
 
     Attributes:
-        name: of the study.
+        name: the name of the study.
         question: what the study asks.
         factors: factor -> its levels, in the study's order.
         baseline: the variant that the others are compared with.
         baseline_levels: factor -> the baseline's level.
-        seeds: of the quality trials.
+        seeds: the seeds of the quality trials.
         recipe: field -> choice, as :meth:`bench.protocol.recipe.Recipe.describe` writes them.
         command: the command that wrote the plan.
         trials: every planned trial, and those left out.
@@ -253,7 +253,7 @@ def _folders_with_one(folder: Path) -> str:
 def labels_of(plan: Plan) -> dict[str, str]:
     """Variant -> its short name: the levels that differ from the baseline's, as in ``attention=on + gate=on``.
 
-    The variant's own name where that would be empty or the same for two variants.
+    The short name is the variant's own name where the levels would give no text, or the same text for two variants.
     """
     short_names = {
         variant: " + ".join(f"{factor}={at}" for factor, at in levels.items() if at != plan.baseline_levels.get(factor))

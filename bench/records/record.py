@@ -44,12 +44,12 @@ MANY = 1000
 
 
 class TrialFacts(Form):
-    """The trial that a record is of.
+    """The trial that a record belongs to.
 
     Attributes:
         stage: what was measured.
-        variant: its name.
-        seed: of weights and batches; ``None`` for a stage that runs once a variant.
+        variant: the name of the variant.
+        seed: the seed of weights and batches; ``None`` for a stage that runs once a variant.
         against: the other side of a speed comparison.
         setting: the setting that both sides were timed in.
         study: the name of the study.
@@ -75,13 +75,13 @@ class Environment(Form):
     """The machine and the software of a trial.
 
     Attributes:
-        commit: of the source, where it is a repository.
+        commit: the commit of the source, where it is a repository.
         dirty: whether tracked files differed from the commit.
-        study_commit: of the study's repository.
+        study_commit: the commit of the study's repository.
         bench: package -> version.
         device: the name of the device.
         hardware: the hardware class, which timings of one comparison must share.
-        threads: of the CPU.
+        threads: the number of CPU threads.
         host: eight hexadecimal digits that tell hosts apart without naming them.
     """
 
@@ -114,7 +114,7 @@ class Outcome(Form):
     Attributes:
         status: ``done``, or how it failed.
         reason: the failure in one sentence.
-        traceback: of an error that nobody expected.
+        traceback: the traceback of an error that nobody expected.
         wall_s: seconds that the trial took.
     """
 
@@ -134,7 +134,7 @@ class Record(Form):
         choices: variant and recipe with every choice resolved.
         environment: commit, versions, device, threads, a hash of the host's name.
         outcome: status, reason, traceback, seconds.
-        measured: the raw measurements: of a trial that is done, those of its stage (:data:`~.measured.MEASURED`).
+        measured: the raw measurements; a trial that is done has those of its stage (:data:`~.measured.MEASURED`).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -183,7 +183,7 @@ def measured_by(records: Iterable[Record], form: type[AnyMeasured]) -> Iterator[
     """The finished records of one stage, each with what its trial measured.
 
     Args:
-        records: of any stage and status.
+        records: records of any stage and status.
         form: one of :data:`~.measured.MEASURED`.
     """
     for record in records:
@@ -240,7 +240,7 @@ def read_all(folder: Path) -> list[Record]:
     with no_collection() as was_on:
         read_files = [(path, read(path)) for path in record_files(folder)]
         if len(read_files) > MANY and was_on:
-            gc.collect()  # once: by itself, Python would go through what was read three times before it is old to it
+            gc.collect()  # one full collection now; Python would otherwise search the new records three times
     for path, record in read_files:
         other = chosen.get(record.key)
         if other is None or other[1].status not in FINAL:

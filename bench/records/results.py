@@ -27,13 +27,13 @@ from bench.records.record import AnyMeasured, Record, measured_by, read_all
 
 @dataclass(frozen=True)
 class Results:
-    """A results folder as read: what was planned and what came of it. What is derived from records is derived once.
+    """A results folder as read: the plan and its records. Columns are derived from the records only once.
 
     Attributes:
         plan: the content of ``study.json``: name, question, factors, baseline, recipe, stages and every planned trial.
         records: the records of planned trials, in the order of the plan.
         stale: records whose key no planned trial has: made by other source, data or settings.
-        folder: where they were read from, if they were.
+        folder: the folder that the results were read from, if they were.
     """
 
     plan: Plan
@@ -107,7 +107,7 @@ class Results:
 
     @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
-        """Of each trial: meta and levels, and the measured columns of one of quality or cost."""
+        """A row for each trial: meta and levels, and for a quality or cost trial its measured columns."""
         by_trial: dict[str, list[Record]] = {}
         for record in self.records:
             by_trial.setdefault(record.planned_key, []).append(record)
@@ -244,7 +244,7 @@ def levels_of(results: Results) -> dict[str, dict[str, str]]:
 def labels(results: Results) -> dict[str, str]:
     """Variant -> its short name: what differs from the baseline, ``attention=on + gate=on``.
 
-    The variant's own name where that says nothing or would say the same of two variants.
+    The short name is the variant's own name where that text would be empty, or the same for two variants.
     """
     return labels_of(results.plan)
 

@@ -59,7 +59,7 @@ def _names(found: Comparison) -> dict[str, str]:
 
 
 def conclusion(found: Comparison) -> str:
-    """In sentences: how many comparisons there are, what is resolved, and how far timings can be trusted."""
+    """The sentences on how many comparisons there are, what is resolved, and how far timings can be trusted."""
     counted = [f"{len(found.quality)} comparisons of quality: {_counts(found.quality)} (after Holm)."]
     if len(found.speed):
         counted.append(f"{len(found.speed)} of speed-ups, one session a side: {_counts(found.speed)} (after Holm).")
@@ -75,7 +75,7 @@ def conclusion(found: Comparison) -> str:
 
 
 def _shortened(text: str, names: Mapping[str, str]) -> str:
-    """With the short name of the variant that it begins with."""
+    """The text with the short name of the variant that it begins with."""
     variant = next((each for each in names if text.startswith((f"{each}: ", f"{each} against "))), "")
     return f"{names[variant]}{text.removeprefix(variant)}" if variant else text
 
@@ -86,7 +86,7 @@ def _counts(table: pd.DataFrame) -> str:
 
 
 def markdown(found: Comparison) -> str:
-    """Headings and GitHub tables."""
+    """The comparison as Markdown: headings and GitHub tables."""
     sides = {"A": found.a, "B": found.b, "Baseline": baseline(found)}
     parts = [
         "  \n".join(f"{name}: {_code(side)}" for name, side in sides.items() if side),
@@ -105,7 +105,7 @@ def csv(found: Comparison) -> str:
 
 
 def as_json(found: Comparison) -> str:
-    """Everything, unrounded in stored units; what is not known is null."""
+    """The whole comparison as JSON, unrounded in stored units; a value that is not known is null."""
     parts = {
         name: [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
         for name, table in _parts(found).items()

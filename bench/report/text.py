@@ -5,11 +5,11 @@ from __future__ import annotations
 import unicodedata
 
 _ACTING = {"Cc", "Cs", "Zl", "Zp"}
-"""Categories of what a terminal acts on or cannot print: control characters, halves of a character, line ends."""
+"""The categories of characters that a terminal acts on or cannot print: controls, halves of a character, line ends."""
 
 
 _DIRECTIONS = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-"""What reverses the text after it."""
+"""The characters that change the direction of the text after them."""
 
 
 def plain(text: str) -> str:
@@ -24,5 +24,5 @@ def _escaped(character: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text without what breaks or stretches a line."""
+    """The text without the characters that break or stretch a line."""
     return " ".join(text.splitlines()).replace("\t", " ").replace("\u00a0", " ")

@@ -27,7 +27,7 @@ from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
 from bench.records.files import write_arrays
 from bench.records.forms import build
-from bench.records.measured import MEASURED, Measured
+from bench.records.measured import MEASURED
 from bench.records.pictures import Album
 from bench.records.record import Record, write
 from bench.run import environment
@@ -74,7 +74,7 @@ def run(
     key = record_key(trial, machine)
     log_path = folder / "logs" / f"{key}.{environment.host_tag()}.log"
     choices: dict[str, Any] = {}
-    measured: Measured | None = None
+    measured: dict[str, Any] = {}
     outcome: dict[str, Any] = {"status": "done", "reason": None, "traceback": None}
     ending: BaseException | None = None
     with _log_to(log_path):
@@ -84,7 +84,7 @@ def run(
             _seed_other_generators(trial.seed)
             listener = _Timed(tell, start + timeout_s if timeout_s else None)
             content = _measure(trial, folder, machine, listener, choices, pictures=pictures)
-            measured = build(MEASURED[trial.stage], content)
+            measured = build(MEASURED[trial.stage], content).as_json()
         except (KeyboardInterrupt, SystemExit) as error:
             outcome, ending = _outcome("interrupted", error, choices), error
         except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a record
@@ -105,7 +105,7 @@ def make_record(
     outcome: Mapping[str, Any],
     *,
     choices: Mapping[str, Any] | None = None,
-    measured: Measured | None = None,
+    measured: Mapping[str, Any] | None = None,
 ) -> Record:
     """The record of ``trial``, with the environment of this process."""
     described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key")}
@@ -116,7 +116,7 @@ def make_record(
         "choices": choices or {},
         "environment": environment.describe(machine, Path(trial.source.path)),
         "outcome": outcome,
-        "measured": measured.as_json() if measured else {},
+        "measured": measured or {},
     }
     return build(Record, record)
 

@@ -30,8 +30,8 @@ def changes(a: Side, b: Side, variants: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "what", "a", "b"], dtype=object)
 
 
-Change = tuple[str, str, str, str]
-"""Kind, what changed, and its text on both sides."""
+ChangedFact = tuple[str, str, str, str]
+"""The kind of a changed fact, its name, and its text on both sides."""
 
 
 def _definition(side: Side) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def _definition(side: Side) -> dict[str, Any]:
     return {name: plan[name] for name in DEFINITION if plan.get(name) is not None}
 
 
-def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Change]:
+def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[ChangedFact]:
     x, y = dict(leaves(one)), dict(leaves(other))
     return [
         (kind, name, x.get(name, NOTHING), y.get(name, NOTHING))
@@ -49,7 +49,7 @@ def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> l
     ]
 
 
-def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[Change]:
+def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[ChangedFact]:
     """The changed choices of the variants that both sides have; a change that all of them share is listed once."""
     found: dict[tuple[str, str, str], list[str]] = {}
     comparable = 0
@@ -75,7 +75,7 @@ def _chosen(side: Side, variant: str) -> dict[str, Any]:
     return {**records[0].choices.variant, "recipe": records[0].choices.recipe}
 
 
-def _environments(a: Side, b: Side) -> list[Change]:
+def _environments(a: Side, b: Side) -> list[ChangedFact]:
     """The changed facts of the environment; a side may have several values, and the kind names the stages."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for stage in ("quality", "cost", "speed"):

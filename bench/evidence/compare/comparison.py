@@ -61,7 +61,7 @@ Costed = tuple[Record, MeasuredCost]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides and what differs.
+    """The two sides of a comparison and the differences between them.
 
     Attributes:
         a: name of the one side.
@@ -73,7 +73,7 @@ class Comparison:
         only: one row a variant that one side has: variant, side.
         lost: one text a variant and stage of which A has finished trials that B failed at: with B's outcomes.
         lacking: one text a side and stage of which it plans trials that only the other has finished.
-        plans: of both sides.
+        plans: the plans of both sides.
     """
 
     a: str

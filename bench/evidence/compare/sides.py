@@ -20,7 +20,7 @@ _DIGITS = re.compile(r"[0-9a-f]{4,40}")
 
 
 class TrialName(NamedTuple):
-    """What makes a trial of one side the same as a trial of the other."""
+    """The names and settings by which a trial of one side is matched with a trial of the other."""
 
     variant: str
     stage: str
@@ -35,7 +35,7 @@ class Side:
 
     Attributes:
         name: as it was asked for.
-        plan: of its folder.
+        plan: the plan of its folder.
         records: one a trial and, for costs, a hardware class.
     """
 

@@ -107,8 +107,8 @@ class Grown:
 
     Attributes:
         variant: its name.
-        slot: of the network.
-        exponent: of the pixels, over all sizes; NaN where there is none.
+        slot: the slot of the network.
+        exponent: the exponent of the pixels, over all sizes; NaN where there is none.
         points: pixels of the input and the quantity there, in the stored unit.
     """
 

@@ -97,16 +97,16 @@ def _boundary(evidence: Evidence, family: str) -> Figure:
     )  # fmt: skip
 
 
-Mark = tuple[str, int, float, float, float, int]
+ToleranceMark = tuple[str, int, float, float, float, int]
 """Label, tolerance in pixels, mean over seeds, low and high end of its interval, and number of seeds."""
 
 
-def _by_tolerance(evidence: Evidence, family: str) -> dict[str, list[Mark]]:
+def _by_tolerance(evidence: Evidence, family: str) -> dict[str, list[ToleranceMark]]:
     """Variant -> its marks, one a tolerance."""
     results, names = evidence.results, evidence.labels
     measured = set(results.frame().dropna(axis="columns", how="all").columns)
     pixels = sorted(int(name[len(family) + 1 : -2]) for name in measured if re.fullmatch(rf"{family}_[1-9]\d*px", name))
-    marks_of = {variant: list[Mark]() for variant in results.variants}
+    marks_of = {variant: list[ToleranceMark]() for variant in results.variants}
     for tolerance in pixels:
         name = f"{family}_{tolerance}px"
         scale = column(name).scale

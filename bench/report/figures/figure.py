@@ -1,4 +1,4 @@
-"""What all figures share: the class Figure, the looks of variants, error bars and the count of marks.
+"""The things that all figures share: the class Figure, the looks of variants, error bars and the count of marks.
 
 One colour a variant across a whole page. Text from a study is escaped, for plotly reads labels as HTML. Figures are
 drawn for light and dark pages alike: every colour has a contrast of 3 to 1 at least with both.
@@ -42,14 +42,14 @@ class Figure:
     """A drawing with its caption and its data.
 
     Attributes:
-        name: of its CSV and its place on the page.
+        name: the name of its CSV and its place on the page.
         title: one line.
         caption: what is drawn, and how to read it.
         figure: plotly's; ``layout.meta`` holds ``mark`` (what stands for a row) and ``marks`` (how many).
         table: one row a mark, in shown units.
         key: the looks that are drawn, for a legend.
         data: the numbers for the CSV; the table itself if ``None``.
-        section: of the page.
+        section: the section of the page.
         group: figures of one group are small and stand side by side; those with equal keys share a legend.
     """
 

@@ -32,7 +32,7 @@ class ExportError(BenchError, RuntimeError):
 
 
 def check(form: str) -> None:
-    """Refuse what cannot be written, before anything is computed.
+    """Refuse a format that cannot be written, before anything is computed.
 
     Raises:
         ExportError: for an unknown format, or without kaleido.

@@ -14,9 +14,9 @@ from bench.protocol.words import plural
 from bench.records.files import RecordError
 from bench.records.pictures import Picture, read_pictures, read_predictions
 from bench.report.gallery import layers as gallery_layers
-from bench.report.gallery.ranking import Kind, Ranked
+from bench.report.gallery.ranking import ExampleKind, Ranked
 
-DISPLAYED: Sequence[Kind] = ("better", "worse", "median")
+DISPLAYED: Sequence[ExampleKind] = ("better", "worse", "median")
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Entry:
 
     Attributes:
         seed: whose predictions are shown.
-        miou: of the variant in this seed; a fraction, as are the next three.
-        miou_baseline: of the baseline.
+        miou: the mIoU of the variant in this seed; a fraction, as are the next three.
+        miou_baseline: the mIoU of the baseline.
         delta: their difference.
         mean_delta: mean of the differences over all seeds.
         change: the differences in words.
-        stride: of how many rows and columns of the image one is left.
+        stride: the number of rows and columns of the image of which one is left.
     """
 
     image: str
-    kind: Kind
+    kind: ExampleKind
     seed: int
     miou: float
     miou_baseline: float
@@ -96,7 +96,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Shown:
-    """Two variants image by image, what the page calls them, and the number of classes."""
+    """The scores of two variants image by image, their names on the page, and the number of classes."""
 
     ranked: Ranked
     variant: str
@@ -115,7 +115,7 @@ def entries(pair: Shown, pool: Pool) -> list[Entry]:
     return sorted(found, key=lambda each: (DISPLAYED.index(each.kind), -abs(each.mean_delta)))
 
 
-def _entry(pair: Shown, index: int, kind: Kind, pool: Pool) -> Entry | None:
+def _entry(pair: Shown, index: int, kind: ExampleKind, pool: Pool) -> Entry | None:
     """One image; ``None`` where ``pool`` has no room for its pictures."""
     ranked, seed = pair.ranked, pair.ranked.seed_of(index)
     row = ranked.seeds.index(seed)

@@ -23,7 +23,7 @@ from bench.report.gallery.ranking import Ranked, rank, sides
 
 MOST_PAIRS = 4
 MOST_BYTES = 3_800_000
-"""Of all pictures together, as the page holds them: with what is around them, the gallery stays under 4 MB."""
+"""The most bytes of all pictures together, as the page holds them, so that the whole gallery stays under 4 MB."""
 HATCHED = f"repeating-linear-gradient(135deg, {NEUTRAL} 0 3px, {LIGHT_NEUTRAL} 3px 6px)"
 CSV = ("variant", "baseline", "image", "chosen", "seed", "miou", "miou_baseline", "delta", "mean_delta", "seeds")
 """Columns of the gallery's table, fractions: ``delta`` in the seed that is shown, ``mean_delta`` over the seeds."""
@@ -47,14 +47,14 @@ class ComparedPair:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the page shows.
+    """The pictures, colours and notes that the page shows.
 
     Attributes:
         pictures: name -> data URI; a picture that several entries show is there once.
         classes: name and colour of each class, and of void, as CSS has backgrounds.
-        errors: what is wrong, and its colour.
-        boundaries: of what, and their colour.
-        note: how the pictures were made.
+        errors: the name and colour of each kind of error.
+        boundaries: the name and colour of each kind of boundary.
+        note: a sentence that says how the pictures were made.
         table: one row an entry, columns :data:`CSV`.
     """
 
@@ -81,7 +81,7 @@ def pictures(folder: Path, evidence: Evidence) -> Gallery | None:
         found = entries(shown, pool)
         if found:
             pairs.append(_pair(effect, shown, found))
-            rows += [(_row(effect, results, shown, each), each.stride) for each in found]
+            rows += [(_csv_row(effect, results, shown, each), each.stride) for each in found]
     if not pairs:
         return None
     names = results.plan.data.classes
@@ -144,13 +144,13 @@ def _chosen(ranked: Ranked, found: Sequence[Entry]) -> str:
     return f"{text} and is shown last." if extremes < len(found) else f"{text}."
 
 
-def _row(effect: Mapping[Any, Any], results: Results, shown: Shown, entry: Entry) -> tuple[Any, ...]:
+def _csv_row(effect: Mapping[Any, Any], results: Results, shown: Shown, entry: Entry) -> tuple[Any, ...]:
     numbers = (entry.miou, entry.miou_baseline, entry.delta, entry.mean_delta, len(shown.ranked.seeds))
     return (str(effect["variant"]), results.baseline, entry.image, entry.kind, entry.seed, *numbers)
 
 
 def _note(strides: set[int]) -> str:
-    """How the pictures were made; ``strides`` are those of the images shown."""
+    """A sentence that says how the pictures were made; ``strides`` are those of the images shown."""
     most = max(strides)
     thinned = f" Pictures show one pixel of up to {most}×{most}; scores count every pixel." if most > 1 else ""
     return (

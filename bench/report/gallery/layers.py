@@ -19,11 +19,11 @@ WRONG_HERE, WRONG_ON_BOTH = 1, 2
 
 
 ERROR_COLOURS = ("#000000", "#D55E00", "#56B4E9")
-"""Of nothing, of what is wrong on this side alone, of what is wrong on both."""
+"""The colours of pixels without an error, of those wrong on this side alone and of those wrong on both sides."""
 
 
 LABEL_COLOUR, PREDICTION_COLOUR = "#56B4E9", "#E69F00"
-"""Of boundaries."""
+"""The colours of the boundaries of labels and of predictions."""
 
 
 HATCH, HATCH_PX = VOID - 1, 8
@@ -39,7 +39,10 @@ def classes(values: Bytes, label: Bytes, count: int) -> bytes:
 
 
 def errors(side: Bytes, other: Bytes, label: Bytes) -> bytes:
-    """Where a prediction is wrong: alone, or together with the other side's. Void is never wrong."""
+    """A picture of the pixels where a prediction is wrong, alone or together with the other side's.
+
+    Void is never wrong.
+    """
     wrong, wrong_too = ((each != label) & (label != VOID) for each in (side, other))
     values = np.where(wrong, np.where(wrong_too, WRONG_ON_BOTH, WRONG_HERE), 0).astype(np.uint8)
     return _png(values, ERROR_COLOURS, clear=0)

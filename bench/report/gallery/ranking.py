@@ -1,4 +1,4 @@
-"""On which images two variants differ, from the counts of each image that quality trials leave beside their records.
+"""The images on which two variants differ, from the counts of each image that quality trials leave.
 
 ``I`` images, ``S`` seeds that both variants have.
 """
@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bench.evidence.images import read_image_scores
+from bench.protocol.scores import Floats
 from bench.records.measured import MeasuredQuality
 from bench.records.pictures import read_names
 from bench.records.record import Record
 from bench.records.results import Results
 
-Floats = npt.NDArray[np.float64]
-Kind = Literal["better", "worse", "median"]
+ExampleKind = Literal["better", "worse", "median"]
 BETTER, WORSE = 4, 2
-"""Of how many images of each kind a pair shows; and the median one."""
+"""The most images that became better, and worse, that a pair shows, besides the median one."""
 
 
 class Kept(NamedTuple):
@@ -33,7 +32,7 @@ class Kept(NamedTuple):
 
 
 class Archives(NamedTuple):
-    """Of one seed: the images, and predictions of the variant and the baseline."""
+    """The archives of one seed: the images, and the predictions of the variant and of the baseline."""
 
     images: Path
     mine: Path
@@ -42,12 +41,12 @@ class Archives(NamedTuple):
 
 @dataclass(frozen=True)
 class RankedSide:
-    """What one trial left.
+    """The scores and pictures that one trial left.
 
     Attributes:
-        names: of the images.
-        miou: of each image, a fraction; NaN for one without labelled pixels. Classes in neither its labels nor its
-            predictions are left out.
+        names: the names of the images.
+        miou: the mIoU of each image, a fraction; NaN for one without labelled pixels. Classes in
+            neither its labels nor its predictions are left out.
         kept: its pictures, ``None`` if it kept none or they are gone.
     """
 
@@ -58,13 +57,13 @@ class RankedSide:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Two variants image by image.
+    """The scores of two variants image by image.
 
     Attributes:
-        seeds: that both have, on the same images.
-        pictured: those of them of which both sides kept predictions, at least one, with these.
-        mine: per-image mIoU of the variant, ``S I``.
-        base: that of the baseline.
+        seeds: the seeds that both have, on the same images.
+        pictured: the seeds, at least one, of which both sides kept predictions, with these.
+        mine: the per-image mIoU of the variant, ``S I``.
+        base: the per-image mIoU of the baseline, ``S I``.
     """
 
     names: tuple[str, ...]
@@ -88,12 +87,12 @@ class Ranked:
         order = self.order()
         return order[len(order) // 2] if order else None
 
-    def chosen(self) -> list[tuple[int, Kind]]:
+    def chosen(self) -> list[tuple[int, ExampleKind]]:
         """The images to show, most telling first: extremes and the median one, none twice."""
         mean, order = self.mean_delta, self.order()
         better = [index for index in order[:BETTER] if mean[index] > 0]
         worse = [index for index in order[: -WORSE - 1 : -1] if mean[index] < 0]
-        found: list[tuple[int, Kind]] = [(index, "better") for index in better[:1]]
+        found: list[tuple[int, ExampleKind]] = [(index, "better") for index in better[:1]]
         found += [(index, "worse") for index in worse[:1]]
         middle = self.middle()
         if middle is not None and middle not in (*better, *worse):
@@ -110,7 +109,7 @@ class Ranked:
 
 
 def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
-    """Variant -> seed -> what its trial left; trials without counts of each image are not in it.
+    """Variant -> seed -> the scores and pictures that its trial left, for trials with counts of each image.
 
     Raises:
         RecordError: for an artifact that cannot be read.

@@ -1,4 +1,4 @@
-"""What a study found, in plain sentences, each with the place on the page where its evidence is."""
+"""The findings of a study, in plain sentences, each with the place on the page where its evidence is."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ was."""
 
 
 MOST_SILENT = 3
-"""Of :data:`ASKED` that were not resolved, before variants that were."""
+"""The most comparisons of :data:`ASKED` without a resolved difference that come before resolved variants."""
 
 
 MOST_NAMED = 5
-"""Comparisons without a seed that are named."""
+"""The most comparisons without a seed that are named."""
 
 
 IN_WORDS = {"macs": "MACs", "latency_s": "latency", "peak_bytes": "peak memory", "parameters": "parameters"}
@@ -42,7 +42,7 @@ IN_WORDS = {"macs": "MACs", "latency_s": "latency", "peak_bytes": "peak memory",
 
 @dataclass(frozen=True)
 class Sentence:
-    """What is said, and its evidence: an address on the page and the word that the link to it has."""
+    """A sentence and its evidence: an address on the page and the word that the link to it has."""
 
     text: str
     href: str
@@ -51,12 +51,12 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of one comparison.
+    """The sentences about one comparison, with its verdict.
 
     Attributes:
-        sentences: what is said.
+        sentences: the sentences in reading order.
         verdict: better, worse, not resolved, or empty for none.
-        kind: of the comparison: variant, between levels, simple effect, main effect, interaction; empty for none.
+        kind: the kind of the comparison: variant, between levels, simple effect, main effect, interaction, or empty.
     """
 
     sentences: Sequence[Sentence]
@@ -69,7 +69,7 @@ class Finding:
 
     @property
     def href(self) -> str:
-        """Where the evidence of its first sentence is."""
+        """The address on the page of the evidence for its first sentence."""
         return self.sentences[0].href
 
 
@@ -174,7 +174,7 @@ def _cost_of(pairs: Sequence[tuple[Mapping[Any, Any], Mapping[Any, Any]]]) -> st
 
 
 def _runs(costs: Mapping[str, Mapping[Any, Any]]) -> Finding | None:
-    """What a ratio of latencies is worth, where one is said."""
+    """The finding that ratios of latencies have no interval; ``None`` if there are no such ratios."""
     said = [row["latency_s_ratio"] for row in costs.values() if not row["is_baseline"]]
     if all(math.isnan(each) for each in said):
         return None
@@ -224,7 +224,7 @@ WORDS = {"better": "faster", "worse": "slower", "not resolved": "not resolved"}
 
 
 def speed_findings(evidence: Evidence) -> list[Finding]:
-    """Which side is faster, by how much, at which inputs; a timing that was not alone is in none of them."""
+    """The findings on which side is faster, by how much and at which inputs, without timings that were not alone."""
     if "speed" not in evidence.results.plan.stages:
         return []
     known, names = evidence.speedups.dropna(subset=["ratio"]), evidence.labels

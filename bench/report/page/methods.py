@@ -1,4 +1,4 @@
-"""How a study was made, in sentences for a supplement. Each says what ``study.json`` or the records hold, or is not
+"""The making of a study, in sentences for a supplement. Each says what ``study.json`` or the records hold, or is not
 there."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.report.tables.latex import latex_text
 
 HOUR_S = 3600
 MOST_NAMES = 5
-"""Files and variants that a sentence names."""
+"""The most files and variants that a sentence names."""
 
 
 def methods(evidence: Evidence) -> str:

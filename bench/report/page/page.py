@@ -73,8 +73,8 @@ class Content:
     """The parts of a page.
 
     Attributes:
-        folder_name: of the results.
-        figures: in the order in which they are shown.
+        folder_name: the name of the results folder.
+        figures: the figures in the order in which they are shown.
         tables: by their ids on the page; they are files in ``tables/``.
         pictures: the gallery, where trials kept pictures.
     """

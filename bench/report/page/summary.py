@@ -1,4 +1,4 @@
-"""What stands around a report's tables and figures: the facts under its title, notes, tracebacks, commands."""
+"""The texts around a report's tables and figures: the facts under its title, notes, tracebacks, commands."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bench.records.results import Results
 from bench.report.tables import protocol
 
 MOST_TRACEBACKS = 50
-"""Different ones that a page shows."""
+"""The most different tracebacks that a page shows."""
 MOST_SAID = 3
-"""Names in one note."""
+"""The most names in one note."""
 LONGEST_NAMES = 100
-"""Characters of the names in one note."""
+"""The most characters of the names in one note."""
 OUTCOMES, PROVENANCE, STALE, AUDIT = "outcomes-section", "provenance-section", "stale", "audit-section"
 """Places on the page that hold what a note is about."""
 MOST_NAMES = 20
-"""Records that a page names beside a traceback that they share."""
+"""The most records that a page names beside a traceback that they share."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Traceback:
 
 
 def facts(evidence: Evidence) -> list[tuple[str, str]]:
-    """Name and value of what a reader wants to know first."""
+    """The names and values of the facts that a reader wants to know first."""
     results = evidence.results
     plan, statuses = results.plan, results.trials()["status"]
     levels = evidence.levels.get(results.baseline, {})
@@ -63,14 +63,14 @@ def facts(evidence: Evidence) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Note:
-    """What a reader must know before believing the numbers, and the place on the page that has more; empty for none."""
+    """A fact to know before believing the numbers, and the place on the page that has more; empty for none."""
 
     text: str
     href: str = ""
 
 
 def notes(evidence: Evidence) -> list[Note]:
-    """What was left out, cannot be reproduced, or is in doubt."""
+    """The notes on results that were left out, cannot be reproduced, or are in doubt."""
     results, names = evidence.results, evidence.labels
     plan = results.plan
     left_out = {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}
@@ -120,7 +120,7 @@ def tracebacks(results: Results) -> list[Traceback]:
 
 
 def commands(results: Results) -> list[str]:
-    """What makes the records and the report again."""
+    """The commands that make the records and the report again."""
     commits = [each for each in protocol.commits(results) if each != protocol.NO_REPOSITORY]
     mixed = len(commits) > 1
     return [
@@ -132,7 +132,7 @@ def commands(results: Results) -> list[str]:
 
 
 def report_command(plan: Plan, command: str) -> str:
-    """What makes the report of the folder that a command makes, whatever that folder is called by now."""
+    """The command that makes the report of the folder that ``command`` makes, under its original name."""
     try:
         words = shlex.split(command)
     except ValueError:  # a quotation that does not end: nobody typed it
@@ -145,6 +145,6 @@ def report_command(plan: Plan, command: str) -> str:
 
 
 def _uncommitted(commit: str) -> str:
-    """That checking a state out does not bring its uncommitted changes back."""
+    """The comment after a checkout: it does not bring uncommitted changes back; empty if there were none."""
     _, _, more = commit.partition(" ")
     return f"  # {more}" if more else ""

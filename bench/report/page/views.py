@@ -16,7 +16,7 @@ from bench.report.tables.table import Table
 
 _NOT_IN_AN_ADDRESS = re.compile(r"[^a-z0-9]+")
 LONGEST_ADDRESS = 60
-"""Characters of a row's address that come from its text."""
+"""The most characters of a row's address that come from its text."""
 MOST_ROWS = 500
 """A longer table is shown in part; its file has all rows."""
 MOST_NAMING = 3
@@ -55,9 +55,9 @@ class View:
         caption: one sentence.
         notes: how to read it; may be empty.
         heads: with whether their columns are numeric.
-        rows: those that are shown.
-        total: how many there are.
-        file: that holds them all, below ``report/``.
+        rows: the rows that are shown.
+        total: the number of all rows.
+        file: the file that holds them all, below ``report/``.
         absent: why it has no rows; empty if it has some.
     """
 
@@ -78,7 +78,7 @@ def view(table_id: str, table: Table, file: str, names: Iterable[object] | None 
     what is missing, then what is done.
 
     Args:
-        file: that holds all rows, below ``report/``.
+        file: the file that holds all rows, below ``report/``.
         names: what rows are called and addressed by; otherwise as many of their first cells as tell them apart.
     """
     row_names = _names(table.cells) if names is None else [str(name) for name in names]

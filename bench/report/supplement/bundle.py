@@ -21,12 +21,12 @@ from bench.report.supplement import redaction, texts
 from bench.report.supplement.redaction import Command, Redaction
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Of every file in the zip: the earliest time that the format knows."""
+"""The time of every file in the zip: the earliest that the format knows."""
 TEXT = (".json", ".csv", ".txt", ".md", ".tex")
 PARTS = ("study.json", "records", "attribution", "limits-*.json")
-"""What goes along of a results folder."""
+"""The files and folders of a results folder that are always bundled."""
 LARGE = ("artifacts", "pictures")
-"""What goes along where it is asked for."""
+"""The folders that are bundled only on request."""
 
 
 class BundleError(BenchError, ValueError):
@@ -35,7 +35,7 @@ class BundleError(BenchError, ValueError):
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export made: the zip file, and what its reader must know."""
+    """The zip file that an export made, and the notes that its reader must know."""
 
     path: Path
     notes: tuple[str, ...]
@@ -47,7 +47,7 @@ def export(folder: Path, output: Path | None = None, *, artifacts: bool = False)
     Args:
         folder: a results folder.
         output: the zip file; by default ``<name>.zip`` beside the folder.
-        artifacts: whether what trials left under ``artifacts`` and ``pictures`` goes with it.
+        artifacts: true to include the files that trials left under ``artifacts`` and ``pictures``.
 
     Raises:
         RecordError: for records that cannot be read or must not be compared.
@@ -85,7 +85,7 @@ def _command(folder: Path, results: Results) -> Command:
 
 
 def _target(folder: Path, output: Path | None) -> Path:
-    """Where the zip file goes."""
+    """The path of the zip file; raises :class:`BundleError` if no zip file can be written there."""
     target = (folder.resolve().parent / f"{folder.resolve().name}.zip" if output is None else output).absolute()
     if target.is_dir():
         raise BundleError(f"--output {target} is a folder; name a zip file")

@@ -1,4 +1,4 @@
-"""What leaves this machine: commands and messages without its paths, and so without the names of its users."""
+"""The commands and messages that leave this machine, without its paths and so without the names of its users."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def in_repository(path: str) -> str:
 
 
 def _option(name: str, value: str, known: dict[str, str]) -> str | None:
-    """What stands for an option's value; ``None`` where it may be shown. Adds to ``known``."""
+    """The text in place of an option's value, ``None`` if the value may be shown. Adds to ``known``."""
     if name == "--data":
         prefix, equals, folder = value.partition("=")
         if "/" in prefix or not equals:

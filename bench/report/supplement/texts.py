@@ -1,4 +1,4 @@
-"""What an exported bundle says of itself: README, environment, commands, citation. From plan and records alone."""
+"""The texts of an exported bundle (README, environment, commands, citation), from plan and records alone."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ OPTIONAL = ("attribution/", "limits-*.json", "artifacts/", "pictures/", "study/"
 
 
 def readme(results: Results, name: str, present: Collection[str], notes: Sequence[str]) -> str:
-    """What each file is, how to use the bundle, and what a reader must know.
+    """The README of a bundle: what each file is, how to use the bundle, and what a reader must know.
 
     Args:
-        results: what is in the bundle.
-        name: of its folder.
+        results: the results in the bundle.
+        name: the name of the bundle's folder.
         present: the files and folders that it has, besides those that every bundle has.
-        notes: what a reader must know.
+        notes: the facts that a reader must know.
     """
     files = {
         file: what for file, what in FILES.items() if file not in OPTIONAL or filter_names(present, file.rstrip("/"))
@@ -69,7 +69,7 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
 
 
 def left_out(parts: Mapping[str, Sequence[int]]) -> Iterator[str]:
-    """What of a results folder is not in the bundle, from the bytes of its files."""
+    """A sentence about the parts of a results folder that are not in the bundle, from the bytes of their files."""
     said = [f"{name}/ ({_files(sizes)}, {sum(sizes) / 1e6:.1f} MB)" for name, sizes in parts.items() if sizes]
     if said:
         yield (
@@ -83,7 +83,7 @@ def _files(sizes: Sequence[int]) -> str:
 
 
 def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
-    """What was replaced, which trials have no result, and what does not belong to the plan."""
+    """The notes on replaced paths, on trials without a result and on records that do not belong to the plan."""
     for file, count in sorted(replaced.items()):
         yield f"{file}: {count} path{'s' if count > 1 else ''} of the machine replaced ($DATA, …)."
     for record in results.records:
@@ -143,7 +143,7 @@ def commands(results: Results, command: str, name: str) -> str:
 
 
 def citation(results: Results) -> str:
-    """What these results are, in a form that can be cited."""
+    """A description of these results in a form that can be cited."""
     plan, (commit, _) = results.plan, _commits(results)
     versions = {str(r.environment.bench.get("segbench")) for r in results.records} - {"None"}
     return (
@@ -156,7 +156,7 @@ def citation(results: Results) -> str:
 
 
 def is_commit(text: str) -> bool:
-    """Whether a text is the name of a commit: git must not take it for an option."""
+    """True if a text is the name of a commit: git must not take it for an option."""
     return re.fullmatch(r"[0-9a-f]{7,64}", text) is not None
 
 

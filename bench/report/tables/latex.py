@@ -32,16 +32,16 @@ _ACCENTS = {
 _PLAIN = re.compile(r"[A-Za-z0-9 .,;:=+()/]*")
 """Text that LaTeX leaves as it is: most cells of a long table."""
 _LIGATURE = re.compile("-(?=-)")
-"""Two hyphens would be set as a dash."""
+"""The pattern of two hyphens, which LaTeX would set as a dash."""
 LINE, NARROW_LINE = 50, 28
-"""Characters of a line of a cell; of the second in a table that breaks over pages and has many columns."""
+"""The most characters on a line of a cell; the second is for a table over several pages with many columns."""
 FEW_COLUMNS = 3
 SHORTEST_HEAD = 10
-"""Characters: a head of no more is never broken."""
+"""The most characters of a head that is never broken over lines."""
 ONE_PAGE = 45
-"""Lines beyond which a table breaks over pages."""
+"""The number of lines beyond which a table breaks over pages."""
 UPRIGHT = 95
-"""Characters across a page; a wider table that breaks over pages lies on its side."""
+"""The number of characters across a page; a wider table that breaks over pages lies on its side."""
 LEGIBLE = 105
 """Characters across of a table on one page; a wider one lies on its side, for upright it would be set below 7 pt."""
 CHARACTER_EM = 0.5
@@ -49,7 +49,7 @@ PREAMBLE = r"% needs \usepackage{amssymb,array,booktabs,graphicx,longtable,lscap
 SHRUNK = r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """A table wider than its line is set as wide as that; no other is changed."""
 ROOM = r"\setlength{\abovetopsep}{4pt}"
-"""Between the caption and the table."""
+"""The space between the caption and the table."""
 SMALL = rf"\begingroup\scriptsize\setlength{{\tabcolsep}}{{3pt}}{ROOM}"
 
 
@@ -101,7 +101,7 @@ class _Column(NamedTuple):
 
     @property
     def side(self) -> str:
-        """Numbers to the right, ticks in the middle."""
+        """The alignment of a column: numbers to the right, ticks in the middle."""
         known = [text for text in self.cells if not text.startswith(NOTHING)]
         if known and set(known) <= {"✓", "✗"}:
             return "c"
@@ -139,7 +139,7 @@ def _lines(text: str, line: int) -> int:
 
 
 def _width(heads: Sequence[str], columns: Sequence[_Column], line: int) -> int:
-    """Characters across, with two between columns."""
+    """The width of the table in characters, with two between columns."""
     return sum(
         2 + max(*map(len, _head_lines(head, column, line)), min(line, column.width))
         for head, column in zip(heads, columns, strict=True)

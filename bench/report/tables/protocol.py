@@ -17,7 +17,7 @@ from bench.report.tables import fields
 from bench.report.tables.table import Table, of_text
 
 NO_REPOSITORY = "no repository"
-"""Where a commit is unknown."""
+"""The text in place of a commit that is unknown."""
 
 
 def outcomes(evidence: Evidence) -> Table:
@@ -137,7 +137,7 @@ def _seen(values: Iterable[Any]) -> str:
 
 
 def span(counts: Sequence[int]) -> str:
-    """``74 to 237``, one number where all are equal; a dash for none."""
+    """The range of the numbers, such as ``74 to 237``; one number if all are equal, a dash for none."""
     low, high = min(counts, default=0), max(counts, default=0)
     return (str(low) if low == high else f"{low} to {high}") if counts else NOTHING
 

@@ -19,7 +19,7 @@ from bench.report.tables.fields import Field
 from bench.report.tables.table import Table
 
 UNNAMED = "the study names no published numbers of this kind"
-"""Why a table of published numbers has no rows."""
+"""The reason why a table of published numbers has no rows."""
 
 FLAW_AND_SOURCE = {"flaw": fields.text("Known flaw", "flaw"), "source": fields.text("Source", "source")}
 

@@ -17,7 +17,7 @@ from bench.report.tables.fields import Field, Row
 from bench.report.tables.table import Table
 
 MAIN = (JUDGED, "pixel_accuracy", "mean_accuracy", "fwiou", "boundary_iou", BOUNDARY, "ece")
-"""Quality columns of the main table, those of them that were measured; ``--columns`` gives any others."""
+"""The quality columns of the main table, if they were measured; ``--columns`` gives any others."""
 
 
 BEST = (
@@ -27,7 +27,7 @@ BEST = (
 
 
 IOU = JUDGED
-"""Gives digits and unit of a class's and an image's IoU too."""
+"""The column whose digits and unit the IoU of a class and of an image have too."""
 
 
 def main(evidence: Evidence) -> Table:

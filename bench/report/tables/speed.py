@@ -41,7 +41,7 @@ def comparisons(evidence: Evidence) -> Table:
 
 
 def crossings(evidence: Evidence) -> Table:
-    """Where each ratio crosses 1 as inputs grow, in words; with the kind of setting where there are several."""
+    """The sizes at which each ratio crosses 1, in words; with the kind of setting if there are several kinds."""
     rows = evidence.crossings
     columns = {
         "variant": fields.variant("Variant", "variant", evidence.labels),

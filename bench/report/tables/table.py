@@ -29,7 +29,7 @@ class Table:
     """A table of a report.
 
     Attributes:
-        name: what it is asked for by.
+        name: the name by which it is asked for.
         rows: its numbers, unrounded and in stored units.
         columns: every field that it can have, by the name it is asked for by.
         chosen: names of the fields that it has, in order.
@@ -76,7 +76,7 @@ class Table:
 
     @property
     def legend(self) -> str:
-        """Everything that is said of the table beside it: caption, notes, and why it has no rows."""
+        """All texts that stand beside the table: caption, notes, and why it has no rows."""
         absent = f"No rows: {self.absent}." if self.absent else ""
         return " ".join(filter(None, [self.caption, self.all_notes, absent]))
 
@@ -148,7 +148,7 @@ def of_figure(name: str, frame: pd.DataFrame, caption: str) -> Table:
 
 
 def unknown(what: str, name: str, known: Mapping[str, Any]) -> str:
-    """``no table 'efects' (did you mean 'effects'?); there are: …``"""
+    """The message for an unknown table: ``no table 'efects' (did you mean 'effects'?); there are: …``"""
     return f"{what} {name!r}{nearest(name, known)}; there are: {', '.join(known)}"
 
 

@@ -24,11 +24,11 @@ HOW_JUDGED = f" (paired Student-t over common seeds, Holm, α = {stats.ALPHA})"
 
 
 SPREAD = "‡"
-"""Marks a latency that is kept although its quartiles lie more than ``NOISY`` of it apart."""
+"""The mark of a latency that is kept although its quartiles lie more than ``NOISY`` of it apart."""
 
 
 NOT_ISOLATED = "†"
-"""Marks a timing or memory that was measured while other work may have shared the machine."""
+"""The mark of a timing or memory that was measured while other work may have shared the machine."""
 
 
 def ablation_table(evidence: Evidence) -> Table:

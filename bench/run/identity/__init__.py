@@ -1,4 +1,4 @@
-"""What makes two trials the same: a key over settings, data, versions and the code that computes their numbers.
+"""The identity of trials: a key over settings, data, versions and the code that computes their numbers.
 
 - :mod:`~.origins` and :mod:`~.source` find definitions: which file, which statements bind a name.
 - :mod:`~.canonical` writes code in a normal form; :mod:`~.specialise` puts known values into it.

@@ -30,7 +30,7 @@ HINT_READERS = frozenset(
     {"typing.get_type_hints", "inspect.signature", "inspect.get_annotations", "inspect.getfullargspec"}
 )
 NEUTRAL = "neutral"
-"""In the metadata of a field: the value at which it leaves everything as it was before there was such a field."""
+"""The key in a field's metadata for the value at which the field changes nothing, as if there were no such field."""
 FIELD_MARKS = frozenset({"ClassVar", "InitVar", "KW_ONLY"})
 PATH = re.compile(r"[\w./\\-]+\.\w{1,8}")
 
@@ -39,8 +39,8 @@ class Writer(Meaning):
     """Writes one unit, or some statements of a module, in their normal form.
 
     Args:
-        reading: how to read.
-        module: where the code stands.
+        reading: the settings by which code is read.
+        module: the module that the code stands in.
     """
 
     def __init__(self, reading: Reading, module: Module) -> None:
@@ -240,7 +240,7 @@ class Writer(Meaning):
                 self._note_only("a file is found by __file__; files beside it count only where a text names them")
             elif node.id in ("__name__", "__qualname__", "__package__", "__spec__"):
                 self.piece.facts.all_names = True
-            elif node.id in LOOKERS and hasattr(builtins, node.id):  # not called: handed on
+            elif node.id in LOOKERS and hasattr(builtins, node.id):  # the function is not called here but handed on
                 self.piece.facts.computed_read = self.piece.facts.computed_write = True
             elif node.id in WHOLE_NAMESPACE and hasattr(builtins, node.id):
                 self._undecided(f"{node.id}() may reach every name")
@@ -403,7 +403,7 @@ class Writer(Meaning):
         return False
 
     def _is_own(self, node: ast.expr) -> bool:
-        """Whether an expression is the object of the class that is written."""
+        """Return whether an expression is the object (``self``) of the class that is being written."""
         return self.own is not None and isinstance(node, ast.Name) and node.id == self.selves[-1]
 
     def _texts_in(self, node: ast.expr) -> list[str] | None:
@@ -418,7 +418,7 @@ class Writer(Meaning):
         return None
 
     def _is_plain(self, name: str) -> bool:
-        """Whether a name is a parameter that is annotated as a plain value."""
+        """Return whether a name is a parameter whose annotation names a class of plain values."""
         kind, scope = self.find(name)
         return kind == "argument" and scope is not None and scope.types.get(name) in self.reading.plain
 
@@ -744,7 +744,7 @@ class Writer(Meaning):
 
 
 def _is_neutral(value: ast.expr) -> bool:
-    """Whether a field's default, as ``field(default=…, metadata={"neutral": …})``, is its neutral value."""
+    """Return whether a field's default in ``field(default=…, metadata={"neutral": …})`` is its neutral value."""
     if not isinstance(value, ast.Call):
         return False
     words = {word.arg: word.value for word in value.keywords}

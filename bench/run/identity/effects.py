@@ -31,7 +31,7 @@ class TopLevelEffect:
     """A top-level statement that changes something.
 
     Attributes:
-        module: where it stands.
+        module: the module that it stands in.
         statement: the statement.
         unit: the unit that it belongs to, if it binds something too.
         targets: the definitions that it may change.
@@ -47,12 +47,12 @@ class TopLevelEffect:
 
 @dataclass(frozen=True)
 class Mutation:
-    """What calling a function may change.
+    """The changes that calling a function may cause.
 
     Attributes:
-        units: definitions outside of it.
-        unknown: what no name tells, such as the state of another package.
-        arguments: what it is handed.
+        units: the definitions outside of the function that it may change.
+        unknown: whether it may change things that no name tells, such as the state of another package.
+        arguments: whether it may change the arguments that it is given.
     """
 
     units: frozenset[Unit] = frozenset()
@@ -70,7 +70,7 @@ class Effects:
     """Finds effects in modules.
 
     Args:
-        reading: how code is read.
+        reading: the settings by which code is read.
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -94,7 +94,7 @@ class Effects:
                 yield TopLevelEffect(module.name, statement, unit, frozenset(targets), always)
 
     def _changed(self, module: Module, statement: ast.stmt) -> tuple[set[Unit], bool]:
-        """What executing a top-level statement may change, and whether it may be anything."""
+        """The definitions that executing a top-level statement may change, and whether it may change anything."""
         writer = Writer(self.reading, module)
         targets: set[Unit] = set()
         always = False
@@ -150,15 +150,17 @@ class Effects:
         return units
 
     def _changed_by_statement(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], bool]:
-        """What a call that stands as a statement may change, and whether it may be anything: it is there for nothing
-        else."""
+        """The objects that a call may change as a statement of its own, and whether it may change anything.
+
+        Such a call must have an effect, because nothing uses its result.
+        """
         if writer.is_message(call):
             return [], False
         path = writer.external_called(call)
         if path is not None:
             return [], not path.startswith(HARMLESS)
         if writer.builtin_called(call) in ("setattr", "delattr"):
-            return [], False  # as in any other expression
+            return [], False  # these are handled as in any other expression
         targets = writer.resolve(call.func) or ()
         if any(isinstance(each, Bound) and not each.unit.is_variable for each in targets):
             known = [self._change(each.unit) for each in targets if isinstance(each, Bound)]
@@ -166,7 +168,7 @@ class Effects:
         return [call.func], False
 
     def _changed_by_call(self, writer: Writer, call: ast.Call) -> tuple[list[ast.expr], Mutation]:
-        """What a call may change wherever it stands: the roots of what it is given, and what its function names."""
+        """The objects among a call's receiver and arguments that it may change, and what else it may change."""
         builtin = writer.builtin_called(call)
         if builtin in ("setattr", "delattr") and call.args:
             return [call.args[0]], NOTHING
@@ -184,7 +186,7 @@ class Effects:
         return arguments, Mutation(change.units, change.unknown)
 
     def _changed_by_decorator(self, writer: Writer, node: ast.expr) -> tuple[list[ast.expr], Mutation]:
-        """What a decorator may change besides what it decorates."""
+        """The objects and definitions that a decorator may change besides the definition that it decorates."""
         function = node.func if isinstance(node, ast.Call) else node
         targets = writer.resolve(function)
         if targets is None:
@@ -205,7 +207,7 @@ class Effects:
         return [*node.args] if handed and isinstance(node, ast.Call) else [], change
 
     def _method_changes_self(self, writer: Writer, name: str) -> bool:
-        """Whether some class that the module can see has a method of this name that changes its object."""
+        """Return whether a class that the module can see has a method of this name that changes its own object."""
         for unit in _classes(self.project, writer.module):
             single = unit.single
             assert isinstance(single, ast.ClassDef)
@@ -217,9 +219,9 @@ class Effects:
         return False
 
     def _change(self, unit: Unit) -> Mutation:
-        """What calling a function or class of this project may change."""
+        """The changes that calling a function or class of this project may cause."""
         if unit not in self._changes:
-            self._changes[unit] = NOTHING  # a circle changes what its members change
+            self._changes[unit] = NOTHING  # a call back to this unit, in a circle of calls, adds no change
             self._changes[unit] = self._found_change(unit)
         return self._changes[unit]
 
@@ -285,7 +287,7 @@ class Effects:
                 yield call.func.value
 
     def _handed_on(self, writer: Writer, function: ast.AST) -> Iterator[ast.expr]:
-        """What a function hands to others that change their arguments."""
+        """The arguments that a function hands to other functions which change their arguments."""
         for leaf in ast.walk(function):
             if isinstance(leaf, ast.Call):
                 for target in writer.resolve(leaf.func) or ():

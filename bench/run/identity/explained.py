@@ -1,4 +1,4 @@
-"""What went into keys, kept in ``study.json``, so that a plan can say later what has changed.
+"""The contents of keys, kept in ``study.json`` so that a plan can say later what has changed.
 
 Definitions, settings and versions that several trials share are stored once.
 """
@@ -12,12 +12,12 @@ from typing import Any
 from .key import VERSION, Key
 
 MOST_NAMED = 3
-"""Changes that a sentence names one by one."""
+"""The most changes that a sentence names one by one."""
 
 
 @dataclass(frozen=True)
 class Explained:
-    """What went into one key.
+    """The contents of one key.
 
     Attributes:
         text: the key.
@@ -35,7 +35,7 @@ class Explained:
 
 
 def explained(key: Key) -> Explained:
-    """What went into a key that was made just now."""
+    """The contents of a key that was made just now."""
     return Explained(key.text, key.settings, key.data, key.versions, key.source.definitions)
 
 
@@ -59,7 +59,7 @@ def _place(stored: list[Any], value: Any) -> int:
 
 
 def unpacked(data: Any) -> dict[str, Explained]:
-    """Key -> what went into it; empty for data of another version, or of none."""
+    """Key -> its contents; empty for data of another version, or without a version."""
     if not isinstance(data, dict) or data.get("version") != VERSION:
         return {}
     try:
@@ -79,7 +79,7 @@ def unpacked(data: Any) -> dict[str, Explained]:
 
 
 def difference(old: Explained, new: Explained) -> str:
-    """What changed between two keys of one trial, as a phrase such as ``source changed: bench/layers.py:resize``."""
+    """The change between two keys of one trial, as a phrase such as ``source changed: bench/layers.py:resize``."""
     changes = []
     if settings := _changed(old.settings, new.settings):
         changes.append("settings changed: " + _listed(_transition(name, old, new) for name in settings))
@@ -100,7 +100,7 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _changed_definitions(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """Definitions that changed; one that only moved or was renamed is none."""
+    """The definitions that changed; a definition that was only moved or renamed does not count."""
     gone = {label: digest for label, digest in old.items() if new.get(label) != digest}
     come = {label: digest for label, digest in new.items() if old.get(label) != digest}
     for label, digest in list(come.items()):

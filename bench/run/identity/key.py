@@ -20,7 +20,7 @@ from .source import Project, Unit
 from .specialise import is_constant
 
 VERSION = 2
-"""Of keys. 1: class names with modules and definitions by name (2026-11). 2: by content (2026-11)."""
+"""The version of keys. 1: class names with modules and definitions by name (2026-11). 2: by content (2026-11)."""
 PREFIX = f"v{VERSION}"
 
 
@@ -31,13 +31,13 @@ def digest(value: Any) -> str:
 
 
 def is_current(key: str) -> bool:
-    """Whether a key is of this version."""
+    """Return whether a key has the present version."""
     return key.startswith(PREFIX)
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key and what went into it.
+    """A key and its contents.
 
     Attributes:
         text: the key, ``v2`` and 16 hexadecimal digits.
@@ -64,14 +64,14 @@ class Computation:
 
     Attributes:
         stage: the name of the stage.
-        function: what measures it.
+        function: the function that measures the trial.
         variants: the networks, one or two.
-        recipe: how they are trained and tested.
-        seed: of weights and batches.
+        recipe: the recipe by which the networks are trained and tested.
+        seed: the seed of weights and batches.
         data: the fingerprint of the data set.
-        setting: of a speed comparison.
+        setting: the setting of a speed comparison.
         irrelevant: fields of the recipe that cannot change what the stage measures.
-        modules: that are imported before anything runs, such as the study's own.
+        modules: modules that are imported before anything runs, such as the study's own.
     """
 
     stage: str
@@ -208,7 +208,7 @@ def _nested(role: str, part: Any, project: Project) -> Iterator[tuple[str, Any]]
 
 
 def _is_own_code(item: Any, project: Project) -> bool:
-    """Whether a choice is a class or function of this project, whose source can be read."""
+    """Return whether a choice is a class or function of this project, so that its source can be read."""
     if not callable(item) or not isinstance(getattr(item, "__qualname__", None), str):
         return False
     return project.module(str(getattr(item, "__module__", ""))) is not None

@@ -21,17 +21,17 @@ from .source import Bound, Project, Target, Unit, Whole, bound_names
 from .specialise import Fields, Folder, constant_attributes, is_constant, with_attributes
 
 MADE = "="
-"""In place of a method's name: the defaults of a class of plain values, which count where code makes one."""
+"""The name that stands for the defaults of a class of plain values; they count where code makes an instance."""
 
 
 @dataclass(frozen=True)
 class Root:
-    """Where a trial's code starts.
+    """A function or class that a trial's code starts from.
 
     Attributes:
-        role: what it is to the trial, such as ``neck``.
+        role: the role that it has in the trial, such as ``neck``.
         unit: the function or class.
-        choices: of a component, by name; ``None`` for what is no component.
+        choices: the choices of a component, by name; ``None`` for a root that is no component.
         defaults: the defaults of the choices that have one.
     """
 
@@ -46,7 +46,7 @@ class ReadSource:
     """The code of a trial.
 
     Attributes:
-        digest: of all of it.
+        digest: the digest of all of the code.
         definitions: ``file:name`` -> digest of that definition alone.
         packages: top-level packages outside this project that the code refers to.
         notes: ``file:line`` and what could not be decided there, so that everything that it may reach counts.
@@ -113,9 +113,9 @@ class Library:
         """The code that starts from ``roots``.
 
         Args:
-            roots: in a fixed order.
+            roots: the roots in a fixed order.
             fields: known values of the plain classes that the trial is given instances of.
-            modules: that are imported whatever is reached, such as the study's own.
+            modules: modules that are imported whatever is reached, such as the study's own.
         """
         first = _Walk(self, fields, modules)
         first.walk(roots, {})
@@ -144,7 +144,7 @@ class Library:
         return self._folded[key]
 
     def _reads_fields(self, unit: Unit) -> bool:
-        """Whether a unit names a class of plain values, as an annotation or otherwise."""
+        """Return whether a unit names a class of plain values, in an annotation or anywhere else."""
         if unit not in self._readers:
             names = set(self.reading.plain.values())
             self._readers[unit] = any(
@@ -371,7 +371,7 @@ class _Walk:
         return grown
 
     def _first_use(self, unit: Unit, name: str) -> int:
-        """When the name of a method of a class was first seen, on an object that may be of that class."""
+        """The moment at which a method's name was first seen on an object that may belong to the method's class."""
         related = (at for use, at in self.private.items() if use.name == name and self._may_be(use.owner, unit))
         return min(related, default=len(self.private))
 
@@ -379,7 +379,7 @@ class _Walk:
         return owner is None or owner in self.library.ancestors(unit) or unit in self.library.ancestors(owner)
 
     def _by_all(self, node: _Node) -> bool:
-        """Whether any attribute of a class may be read by a computed name."""
+        """Return whether every attribute of a class counts as read, because a computed name may read any of them."""
         if node.unit in self.library.reading.plain:
             return False
         if self.facts.computed_read:
@@ -483,7 +483,7 @@ class _Walk:
     # The text
 
     def source(self, roots: Sequence[Root]) -> ReadSource:
-        """What was reached, as one digest, with the parts that explain it."""
+        """The code that was reached, as one digest, with the parts that explain it."""
         blocked = set(self.facts.texts)
         numbered: set[str] = set()
         for node in self.nodes:
@@ -605,7 +605,7 @@ def _families(related: Iterable[frozenset[Unit]]) -> dict[Unit, Unit]:
 
 
 def _is_default(value: ast.Constant, defaults: Mapping[str, Any]) -> bool:
-    """Whether a constant is that of a choice at its default."""
+    """Return whether a constant stands for a choice at its default value."""
     choice: str = getattr(value, "choice", "")
     return choice in defaults and _same(defaults[choice], value.value)
 

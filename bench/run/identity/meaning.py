@@ -1,4 +1,4 @@
-"""What names, calls and decorators in a piece of code mean: where a name is bound, what a call does."""
+"""The meaning of names, calls and decorators in a piece of code: where a name is bound, what a call does."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Meaning:
     """Tells what names in a module mean, inside of the scopes that are entered.
 
     Args:
-        reading: how to read.
-        module: where the code stands.
+        reading: the settings by which code is read.
+        module: the module that the code stands in.
     """
 
     def __init__(self, reading: Reading, module: Module) -> None:
@@ -73,7 +73,7 @@ class Meaning:
         self.plain_names = set(reading.plain.values())
 
     def elsewhere(self, module: str) -> Meaning:
-        """The same at the top level of another module."""
+        """An object that tells what names mean at the top level of another module."""
         other = self.project.module(module)
         assert other is not None
         return Meaning(self.reading, other)
@@ -81,7 +81,7 @@ class Meaning:
     # Names
 
     def find(self, name: str) -> tuple[str, Scope | None]:
-        """Where a name is bound: ``local``, ``argument``, ``class``, ``alias`` or ``module``."""
+        """The place that binds a name, with its scope: ``local``, ``argument``, ``class``, ``alias`` or ``module``."""
         innermost = True
         for scope in reversed(self.scopes):
             if name in scope.elsewhere:
@@ -100,15 +100,15 @@ class Meaning:
         return "module", None
 
     def at_module(self, name: str) -> list[Target]:
-        """What a name stands for at the top level."""
+        """The targets that a name may stand for at the top level of the module."""
         return self.project.lookup(self.module.name, name)
 
     def is_builtin(self, name: str) -> bool:
-        """Whether a name is one of Python's own here."""
+        """Return whether a name stands for a Python builtin here."""
         return self.find(name)[0] == "module" and not self.at_module(name) and hasattr(builtins, name)
 
     def resolve(self, node: ast.expr) -> list[Target] | None:
-        """What a dotted name stands for at the top level of some module; ``None`` for anything else."""
+        """The targets that a dotted name stands for at the top level of some module; ``None`` for anything else."""
         if isinstance(node, ast.Name):
             kind, scope = self.find(node.id)
             if kind == "alias" and scope is not None:
@@ -234,7 +234,7 @@ class Meaning:
         return None if any(word.arg == "metaclass" for word in node.keywords) else names
 
     def has_no_effect(self, node: ast.expr) -> bool:
-        """Whether a decorator is known to do nothing but wrap what it decorates."""
+        """Return whether a decorator is known to do nothing but wrap the function or class that it decorates."""
         node = node.func if isinstance(node, ast.Call) else node
         targets = self.resolve(node)
         if targets is None:
@@ -244,7 +244,7 @@ class Meaning:
     # Messages
 
     def is_message(self, call: ast.Call) -> bool:
-        """Whether a call only prints, logs or warns."""
+        """Return whether a call only prints, logs or warns."""
         if self.builtin_called(call) == "print":
             return True
         external = self.external_called(call)
@@ -263,14 +263,14 @@ class Meaning:
         return False
 
     def is_logger(self, unit: Unit) -> bool:
-        """Whether a variable holds a logger."""
+        """Return whether a variable holds a logger."""
         value = getattr(unit.single, "value", None)
         if not isinstance(value, ast.Call):
             return False
         return self.elsewhere(unit.module).external_called(value) == "logging.getLogger"
 
     def tells(self, call: ast.Call) -> bool:
-        """Whether a call reports progress to a listener that the function was given."""
+        """Return whether a call reports progress to a listener that the function was given."""
         name = call.func.id if isinstance(call.func, ast.Name) else ""
         return name in ("tell", "progress") and self.find(name)[0] in ("argument", "local")
 
@@ -298,17 +298,17 @@ class Meaning:
 
 
 def is_private(name: str) -> bool:
-    """Whether a name begins with an underscore and is not one of Python's own."""
+    """Return whether a name begins with an underscore and is not one of Python's own."""
     return name.startswith("_") and name.isidentifier() and not (name.startswith("__") and name.endswith("__"))
 
 
 def is_pure_decorator(path: str) -> bool:
-    """Whether a decorator outside this project is known to do nothing but wrap what it decorates."""
+    """Return whether a decorator outside this project is known to do nothing but wrap its function or class."""
     return path.startswith(PURE_DECORATORS) and not path.startswith(("torch.library", "functools.singledispatch"))
 
 
 def live_object(path: str) -> Any:
-    """What a dotted path leads to in the modules that are loaded; ``None`` for nothing."""
+    """The object that a dotted path leads to in the modules that are loaded; ``None`` if there is none."""
     steps = path.split(".")
     for count in range(len(steps), 0, -1):
         found: Any = sys.modules.get(".".join(steps[:count]))

@@ -1,4 +1,4 @@
-"""Where a module comes from: this project, an installed distribution, Python itself, or nowhere.
+"""The origin of a module: this project, an installed distribution, Python itself, or nowhere.
 
 Project code is every module whose file lies neither in the standard library nor in the folder of an installed
 distribution; the package that measures (``own``) is project code wherever it is installed. Modules are found without
@@ -26,7 +26,7 @@ class Origin:
     Attributes:
         name: the dotted name under which it is imported.
         file: its source or library file; ``None`` for a package without ``__init__``.
-        folders: where its submodules lie; empty for a module that is no package.
+        folders: the folders in which its submodules lie; empty for a module that is no package.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Origins:
         return self._found[name]
 
     def is_same(self, origin: Origin) -> bool:
-        """Whether no other file was imported under a module's name since it was found."""
+        """Return whether no other file was imported under the module's name since the module was found."""
         loaded = _loaded(origin.name)
         return loaded is None or loaded.file == origin.file
 
@@ -86,7 +86,7 @@ class Origins:
         return _origin(name, spec)
 
     def exists(self, name: str) -> bool:
-        """Whether the top-level package of a dotted name can be imported at all."""
+        """Return whether the top-level package of a dotted name can be imported at all."""
         top = name.partition(".")[0]
         try:
             return top in sys.modules or importlib.util.find_spec(top) is not None
@@ -118,7 +118,7 @@ def _standard_folders() -> tuple[Path, ...]:
 
 
 def is_standard(name: str) -> bool:
-    """Whether a dotted name belongs to Python itself."""
+    """Return whether a dotted name belongs to Python itself."""
     top = name.partition(".")[0]
     return top in sys.stdlib_module_names or top in sys.builtin_module_names
 

@@ -1,4 +1,4 @@
-"""What code in its normal form is made of, and what must be known about a piece of it to judge others."""
+"""The pieces of code in its normal form, and the facts about a piece that decide what counts in others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Private:
     """The name of an attribute that begins with an underscore.
 
     Attributes:
-        name: as it is written.
+        name: the name as it is written.
         owner: the class whose own object it is an attribute of, or which defines it; ``None`` for any object.
     """
 
@@ -42,7 +42,7 @@ Token = str | Bound | Whole | Private | Payload
 
 @dataclass
 class PieceFacts:
-    """What must be known about a piece to judge others.
+    """The facts about a piece of code that decide what counts in other pieces.
 
     Attributes:
         loads: names of attributes that are read.
@@ -99,7 +99,7 @@ class Text:
     """The normal form of a unit.
 
     Attributes:
-        main: what always counts.
+        main: the code that always counts.
         methods: private methods of a class, which count where something names them.
         kept: private names of methods that must not be renamed.
     """
@@ -111,10 +111,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a piece is read.
+    """The settings by which a piece of code is read.
 
     Attributes:
-        project: where names lead.
+        project: the project whose definitions names lead to.
         plain: classes of plain values: instances are known by their fields.
         reports: classes of progress reports: their content does not count.
     """

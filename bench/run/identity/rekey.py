@@ -41,14 +41,14 @@ class RekeyError(BenchError, ValueError):
 
 @dataclass(frozen=True)
 class Rekeyed:
-    """What became of a results folder.
+    """The outcome of giving a results folder new keys.
 
     Attributes:
         records: how many records have a new key.
         untouched: reason -> how many records were left as they are.
-        keys: new key -> what went into it.
+        keys: new key -> its contents.
         trials: the rows of the plan, with new keys.
-        compared: in what the present source differs from the one that made the records, a line a difference.
+        compared: the differences of the present source from the source that made the records, a line a difference.
     """
 
     records: int
@@ -62,7 +62,7 @@ def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = 
     """Give the records of a results folder, and its plan, keys of the present version.
 
     Args:
-        folder: with ``study.json`` and ``records``.
+        folder: the results folder, with ``study.json`` and ``records``.
         source: the tree that made the records; by default the commit that the plan names, from the repository that the
             present installation lies in.
         assume_installed: take the installed version of distributions whose version the records do not name.
@@ -96,7 +96,7 @@ def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = 
 
 
 def _compared(plan: Mapping[str, Any], made: Rekeyed) -> list[str]:
-    """In what the present source differs from the one that made the records."""
+    """The differences of the present source from the source that made the records, a line each."""
     try:
         loaded = load(_source_of(plan))
     except (BenchError, OSError) as error:
@@ -110,7 +110,7 @@ def _compared(plan: Mapping[str, Any], made: Rekeyed) -> list[str]:
 
 
 def _present_difference(loaded: Loaded, row: Mapping[str, Any], fingerprint: str, then: Explained) -> str:
-    """In what the present key of a trial differs from another; empty for nothing."""
+    """The difference of a trial's present key from an earlier one, in words; empty for equal keys."""
     try:
         cell = loaded.study.cell(row["variant"])
         against = loaded.study.cell(row["against"]) if row.get("against") else None
@@ -187,7 +187,7 @@ def _tree(plan: Mapping[str, Any], source: Path | None) -> Iterator[Path]:
 def _asked(
     tree: Path, plan: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], versions: Sequence[Mapping[str, str]]
 ) -> dict[str, Any]:
-    """What :mod:`~.old_source` says over a tree."""
+    """The answer that :mod:`~.old_source` gives when it is run over a source tree."""
     words = shlex.split(plan["command"])
     named = next((word for word in words if word.endswith(".py")), None)
     if named is None:

@@ -36,8 +36,8 @@ class Unit:
 
     Attributes:
         module: the dotted name of its module.
-        statements: in the order of the file.
-        names: what they bind, in the order of the file.
+        statements: its statements in the order of the file.
+        names: the names that the statements bind, in the order of the file.
     """
 
     module: str
@@ -51,7 +51,7 @@ class Unit:
 
     @property
     def is_variable(self) -> bool:
-        """Whether it may hold an object that other statements fill: anything but one function or class."""
+        """The property of a unit that is not one function or class, so that other statements may fill its object."""
         return not isinstance(self.single, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
 
 
@@ -71,11 +71,11 @@ class Module:
 
     Attributes:
         name: the dotted name under which it is imported.
-        origin: where it lies.
+        origin: the place where it lies.
         units: its definitions in the order of the file.
         body: its top-level statements, without those that an import never executes.
         imports: every module that importing this one imports, parents first.
-        content: for a file that is no Python source, its bytes.
+        content: the bytes of a file that is no Python source.
     """
 
     def __init__(self, origin: Origin, origins: Origins) -> None:
@@ -233,7 +233,7 @@ class Project:
         return self._modules[name]
 
     def is_current(self) -> bool:
-        """Whether every module that was read still is the one that is imported under its name."""
+        """Return whether every module that was read still is the one that is imported under its name."""
         return all(module is None or self.origins.is_same(module.origin) for module in self._modules.values())
 
     def target(self, name: str) -> Target:
@@ -241,7 +241,7 @@ class Project:
         return Whole(name) if self.origins.project(name) is not None else External(name)
 
     def lookup(self, module: str, name: str, seen: frozenset[tuple[str, str]] = frozenset()) -> list[Target]:
-        """What a name at the top level of a project module may stand for; empty for a name that it does not have."""
+        """The targets that a name at the top level of a project module may stand for; empty for an unknown name."""
         source = self.module(module)
         if source is None or (module, name) in seen:
             return []
@@ -268,7 +268,7 @@ class Project:
         alias: ast.alias,
         seen: frozenset[tuple[str, str]] = frozenset(),
     ) -> list[Target]:
-        """What an import binds its name to."""
+        """The targets that an import binds its name to."""
         if isinstance(statement, ast.Import):
             return [self.target(alias.name if alias.asname else alias.name.partition(".")[0])]
         source = module.absolute(statement)
@@ -279,7 +279,7 @@ class Project:
         return self.lookup(source, alias.name, seen) or [Whole(source)]  # something in it makes the name
 
     def attribute(self, target: Target, name: str) -> list[Target]:
-        """What an attribute of a target is, if that can be told; empty for an attribute of an object."""
+        """The targets that an attribute of a target stands for, if known; empty for an attribute of an object."""
         if isinstance(target, External):
             return [External(f"{target.path}.{name}")]
         if isinstance(target, Whole):
@@ -306,7 +306,7 @@ class Project:
         return self.lookup(source, name, seen)
 
     def _lazily(self, module: str, name: str) -> list[Target]:
-        """What a module's own ``__getattr__`` gives, where the module is loaded and gives a class or function."""
+        """The targets of a name that a module's own ``__getattr__`` gives; else ``__getattr__`` itself."""
         source = self.module(module)
         own = None if source is None or name.startswith("__") else source.bound("__getattr__")
         if own is None:
@@ -393,7 +393,7 @@ def _is_script(test: ast.expr) -> bool:
 
 
 def is_text(statement: ast.stmt) -> bool:
-    """Whether a statement is a docstring or another bare constant."""
+    """Return whether a statement is a docstring or another bare constant."""
     return isinstance(statement, ast.Pass) or (
         isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     )
@@ -469,5 +469,5 @@ def local_path(module: Module, text: str) -> Path | None:
 
 
 def is_known(path: str, origins: Origins) -> bool:
-    """Whether an external path leads to something that is installed."""
+    """Return whether an external path leads to something that is installed."""
     return is_standard(path) or origins.exists(path)

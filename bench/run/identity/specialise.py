@@ -27,7 +27,7 @@ MODULE_ATTRIBUTES = frozenset({"training", "call_super_init", "dump_patches"})
 
 
 def is_constant(value: Any) -> bool:
-    """Whether a value can be written into code: None, a bool, a number, a text, or a tuple of such."""
+    """Return whether a value can be written into code: None, a bool, a number, a text, or a tuple of such."""
     if isinstance(value, tuple):
         return all(is_constant(item) for item in value)
     return value is None or type(value) in (bool, int, float, str)
@@ -35,7 +35,7 @@ def is_constant(value: Any) -> bool:
 
 @dataclass
 class _Frame:
-    """What the names of one function stand for; ``None`` for one that hides an outer name."""
+    """The meaning of the names of one function; ``None`` for a name that only hides an outer one."""
 
     constants: dict[str, ast.Constant | None] = field(default_factory=dict)
     types: dict[str, Unit | None] = field(default_factory=dict)
@@ -59,9 +59,9 @@ class Folder(ast.NodeTransformer):
     """Puts values into one unit.
 
     Args:
-        project: where names lead.
+        project: the project whose definitions names lead to.
         module: the module of the unit.
-        fields: of plain values.
+        fields: the known fields of plain values.
     """
 
     def __init__(self, project: Project, module: str, fields: Fields) -> None:
@@ -372,13 +372,13 @@ def copied(node: Node) -> Node:
 
 
 def constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
-    """The ``__init__`` that a class itself defines, if once."""
+    """The ``__init__`` that a class itself defines; ``None`` unless it defines exactly one."""
     found = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
     return found[0] if len(found) == 1 else None
 
 
 def looks_at_names(node: ast.AST) -> bool:
-    """Whether a function may read its own variables by name, or hands its frame to another."""
+    """Return whether a function may read its own variables by name, or may hand its frame to another function."""
     for leaf in ast.walk(node):
         if isinstance(leaf, ast.Name) and leaf.id in {*MIRRORS, "globals"}:
             return True

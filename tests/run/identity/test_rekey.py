@@ -100,7 +100,7 @@ def test_records_and_plan_get_the_keys_of_the_present_source(
         assert (results / record.measured.artifact).is_file()
         assert (results / record.measured.pictures["predictions"]).is_file()
         assert len(list(results.glob(f"logs/{record.key}.*"))) == 1
-        assert record.choices["earlier_keys"] != [record.key]
+        assert record.choices.as_json()["earlier_keys"] != [record.key]
         assert earlier not in " ".join(contents(results))
     settled = contents(results)
     with pytest.raises(RekeyError, match="has keys of the present version already"):
