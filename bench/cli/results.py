@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from bench.parts import BenchError
 from bench.report.text import plain
+from bench.run.processes.stopping import Stopped
 
 SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST selects the records of one commit or host."
 EXIT_WORSE = 1
@@ -92,7 +94,8 @@ def report(
     if watch:
         from bench.report.page import serve
 
-        serve.watch(folder, port=port or 0, say=_say)
+        with suppress(Stopped):  # Ctrl-C is how a server ends
+            serve.watch(folder, port=port or 0, say=_say)
         return
     _write(folder, figures)
 

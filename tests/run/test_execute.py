@@ -266,8 +266,8 @@ def test_a_cell_that_fails_or_whose_process_dies_is_named_and_the_others_run(
     )
     assert "was killed by SIGSEGV" in frame.loc["head=segfault", "reason"]
     assert "ended from outside 5 s after its time limit of 30 s" in frame.loc["head=hang", "reason"]
-    crashed = next(r for r in read_all(runner.results / "tiny" / "records") if "SIGSEGV" in (r.outcome["reason"] or ""))
-    assert "in forward" in crashed.outcome["traceback"], "the interpreter's last words name the line"
+    crashed = next(r for r in read_all(runner.results / "tiny" / "records") if "SIGSEGV" in (r.outcome.reason or ""))
+    assert "in forward" in (crashed.outcome.traceback or ""), "the interpreter's last words name the line"
     assert "failed: quality head=crash seed 0" in out
     page = (runner.results / "tiny" / "report" / "index.html").read_text()
     assert "<planted>" not in page

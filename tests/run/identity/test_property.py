@@ -174,7 +174,7 @@ def edited(package: Package, draw: random.Random, edit: str) -> Package:
             )
             for other in package
         )
-    return tuple(other.having(**changes) if other is each else other for other in package)
+    return tuple(replace(other, **changes) if other is each else other for other in package)
 
 
 def has_circle(package: Package) -> bool:
