@@ -46,16 +46,16 @@ def comparisons(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
         common = [seed for seed in files.get(variant, {}) if seed in base]
         if variant == results.baseline or not common:
             continue
-        each = [_mean_iou(files[variant][seed], results) - base[seed] for seed in common]
-        mean = pd.concat(each, axis="columns").mean(axis="columns", skipna=False).dropna().to_numpy()
-        found = ranks.shift_interval(mean)
+        by_seed = [_mean_iou(files[variant][seed], results) - base[seed] for seed in common]
+        mean = pd.concat(by_seed, axis="columns").mean(axis="columns", skipna=False).dropna().to_numpy()
+        centre = ranks.shift_interval(mean)
         rows.append(
             {
                 "variant": variant, "label": names[variant], "images": len(mean), "n": len(common),
                 "planned": min(planned[variant], planned[results.baseline]),
                 "better": _share(mean > SAME), "worse": _share(mean < -SAME),
                 "median": float(np.median(mean)) if len(mean) else stats.NAN,
-                "shift": found.shift, "low": found.low, "high": found.high,
+                "shift": centre.shift, "low": centre.low, "high": centre.high,
             }
         )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -68,21 +68,23 @@ def absent(results: Results) -> str:
         return "no confusion matrix of an image is here: they lie under artifacts/ of the results folder"
     if results.baseline not in files:
         return "the baseline's confusion matrices of images are not here"
-    if not any(set(files[results.baseline]) & set(own) for name, own in files.items() if name != results.baseline):
+    if not any(
+        set(files[results.baseline]) & set(by_seed) for name, by_seed in files.items() if name != results.baseline
+    ):
         return "no variant has images of a seed that the baseline has too"
     return ""
 
 
 def artifacts(results: Results) -> dict[str, dict[int, Path]]:
     """Variant -> seed -> the file of its images' counts, of the quality trials whose file is there."""
-    found: dict[str, dict[int, Path]] = {}
+    artifact_files: dict[str, dict[int, Path]] = {}
     if results.folder is None:
-        return found
+        return artifact_files
     for record, measured in results.done(MeasuredQuality):
         path = results.folder / measured.artifact
         if path.is_file() and record.trial.seed is not None:
-            found.setdefault(record.trial.variant, {})[record.trial.seed] = path
-    return found
+            artifact_files.setdefault(record.trial.variant, {})[record.trial.seed] = path
+    return artifact_files
 
 
 def _mean_iou(path: Path, results: Results) -> pd.Series[float]:
