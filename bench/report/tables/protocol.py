@@ -10,9 +10,11 @@ import pandas as pd
 
 from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, leaves, plural, size, status
-from bench.records.measured import MeasuredCost, MeasuredQuality, MeasuredSpeed
+from bench.records.cost import MeasuredCost
+from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.records.speed import MeasuredSpeed
 from bench.report.tables import fields
 from bench.report.tables.table import Table, of_text
 
