@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -119,11 +120,13 @@ class Schedule:
         study = Path(self.loaded.source.path).resolve()
         root = environment.repository(study.parent) or study.parent
         files = [study, *(file for key in self.keys.values() for file in key.source.files)]
+        imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
         digests = {}
         for file in dict.fromkeys(path.resolve() for path in files):
             is_near = file.is_relative_to(root) or file.is_relative_to(study.parent)
             path = os.path.relpath(file, study.parent) if is_near else file.name
-            digests[Path(path).as_posix()] = hashlib.sha256(file.read_bytes()).hexdigest()
+            if is_near or str(file) in imported:
+                digests[Path(path).as_posix()] = hashlib.sha256(file.read_bytes()).hexdigest()
         return digests
 
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:

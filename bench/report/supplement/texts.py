@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import filter as filter_names
 from importlib.metadata import PackageNotFoundError, requires
+from pathlib import PurePosixPath
 
 from bench.protocol.words import leaves
 from bench.records.executed import HARNESS, packages
@@ -151,11 +152,17 @@ def commands(results: Results, command: Command, study: str = "") -> str:
         "python3 -m venv .venv",
         ".venv/bin/pip install -c constraints.txt -e .",
         *([f".venv/bin/pip install {shlex.join(others_used)}"] if others_used else []),
-        *(['export PYTHONPATH="$HERE/study"'] if study.count("/") > 1 else []),
+        *([f"export PYTHONPATH={_import_path(study)}"] if study else []),
         f".venv/bin/{program} {'run' if step == 'plan' else step} {options}".rstrip(),
         f".venv/bin/{report_command(results.plan, shown)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _import_path(study: str) -> str:
+    """The folders that a study's modules are imported from: its own, and that of all its files in the bundle."""
+    folder = PurePosixPath(study).parent.as_posix()
+    return ":".join(f'"$HERE"/{shlex.quote(path)}' for path in dict.fromkeys((folder, folder.partition("/")[0])))
 
 
 def _more_packages(results: Results) -> list[str]:

@@ -306,7 +306,10 @@ def test_the_studys_own_modules_are_in_the_bundle_as_they_were_recorded(tmp_path
     [note] = [note for note in made.notes if "not included" in note]
     assert note.startswith("The study's module helpers.py is not included: neither the study's folder nor git has")
     script = (root / "commands.sh").read_text()
-    assert 'export PYTHONPATH="$HERE/study"\n.venv/bin/bench run "$HERE"/study/studies/planted.py\n' in script
+    assert script.splitlines()[-3:-1] == [
+        'export PYTHONPATH="$HERE"/study/studies:"$HERE"/study',
+        '.venv/bin/bench run "$HERE"/study/studies/planted.py',
+    ]
 
 
 COMMANDS = (
