@@ -206,7 +206,9 @@ def _fits(value: Any, annotation: Any) -> bool:
             return False
         if len(args) == 2 and args[1] is Ellipsis:
             return all(_fits(item, args[0]) for item in value)
-        return len(value) == len(args) and all(_fits(item, each) for item, each in zip(value, args, strict=True))
+        return len(value) == len(args) and all(
+            _fits(item, annotation) for item, annotation in zip(value, args, strict=True)
+        )
     if origin is Part or annotation is Part:
         return isinstance(value, Part)
     if annotation in (None, type(None)):
@@ -250,7 +252,7 @@ def _spell(annotation: Any) -> str:
     if origin is tuple:
         if len(args) == 2 and args[1] is Ellipsis:
             return f"a tuple of {_spell(args[0])}"
-        return f"a tuple ({', '.join(_spell(each) for each in args)})"
+        return f"a tuple ({', '.join(_spell(annotation) for annotation in args)})"
     if annotation in (None, type(None)):
         return "None"
     return getattr(annotation, "__name__", str(annotation))

@@ -30,22 +30,22 @@ def parse_data(
     Raises:
         DataError: if no data set has that name.
     """
-    own = default.cls.name
-    name, folder = _split(option, own)
-    chosen = default if name == own else part(_class(name, own))
+    default_name = default.cls.name
+    name, folder = _split(option, default_name)
+    chosen = default if name == default_name else part(_class(name, default_name))
     folder = folder or environment.get(f"BENCH_{name.upper()}") or None
     return chosen, Path(folder).expanduser().resolve() if folder else None
 
 
-def _split(option: str | None, own: str) -> tuple[str, str | None]:
+def _split(option: str | None, default_name: str) -> tuple[str, str | None]:
     """The name and the folder in the value of ``--data``. An ``=`` inside a path belongs to the path."""
     if option is None:
-        return own, None
+        return default_name, None
     if not option.strip() or option.endswith("="):
         raise DataError(f"--data {option!r} names nothing; write a name, name=/path or /path")
     name, equals, folder = option.partition("=")
     if _is_path(name):
-        return own, option
+        return default_name, option
     return name, folder if equals else None
 
 
@@ -53,10 +53,10 @@ def _is_path(text: str) -> bool:
     return text.startswith((".", "~")) or "/" in text or os.sep in text
 
 
-def _class(name: str, own: str) -> type[Dataset]:
+def _class(name: str, default_name: str) -> type[Dataset]:
     by_name = {cls.name: cls for cls in KNOWN}
     if name not in by_name:
-        known = sorted({*by_name, own})
+        known = sorted({*by_name, default_name})
         raise DataError(
             f"no data set is called {name!r}{nearest(name, known)}; known are {', '.join(known)}; "
             f"for a folder named so write ./{name}"

@@ -25,9 +25,9 @@ def scores(results: Results) -> pd.DataFrame:
     ``n`` counts the seeds in which the class has a union that is not empty.
     """
     planned, groups = results.planned("quality"), results.class_iou().groupby(["variant", "class"], dropna=False)["iou"]
-    found = pd.DataFrame({"mean": groups.mean(), "sd": groups.std(ddof=1), "n": groups.count()})
+    statistics = pd.DataFrame({"mean": groups.mean(), "sd": groups.std(ddof=1), "n": groups.count()})
     pairs = pd.MultiIndex.from_product([list(planned), _classes(results)], names=["variant", "class"])
-    rows = found.reindex(pairs).reset_index()
+    rows = statistics.reindex(pairs).reset_index()
     rows["n"] = rows["n"].fillna(0).astype(int)
     rows["planned"] = [planned[variant] for variant in rows["variant"]]
     return rows[list(SCORES)]
@@ -53,9 +53,11 @@ def differences(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
         for index, name in enumerate(_classes(results)):
             sides = [ours[:, index], base[:, index]] if nothing.size else [np.zeros(0), np.zeros(0)]
             both = ~np.isnan(sides[0]) & ~np.isnan(sides[1])
-            found = stats.paired(sides[0][both].tolist(), sides[1][both].tolist())
+            effect = stats.paired(sides[0][both].tolist(), sides[1][both].tolist())
             seeds = min(planned[variant], planned[results.baseline])
-            rows.append({"variant": variant, "label": names[variant], "class": name, **asdict(found), "planned": seeds})
+            rows.append(
+                {"variant": variant, "label": names[variant], "class": name, **asdict(effect), "planned": seeds}
+            )
     return _judged(pd.DataFrame(rows, columns=[name for name in DIFFERENCES if name not in VERDICT]))
 
 
@@ -78,18 +80,18 @@ def _grids(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype[n
     known, classes = results.class_iou(), _classes(results)
     seeds = sorted(known["seed"].unique().tolist())
     wide = known.set_index(["variant", "seed", "class"])["iou"]
-    found = {}
+    grids = {}
     for variant in known["variant"].unique():
         grid = pd.MultiIndex.from_product([[variant], seeds, classes])
-        found[str(variant)] = wide.reindex(grid).to_numpy(dtype=float).reshape(len(seeds), len(classes))
-    return found
+        grids[str(variant)] = wide.reindex(grid).to_numpy(dtype=float).reshape(len(seeds), len(classes))
+    return grids
 
 
 def iou_by_seed(results: Results) -> dict[str, pd.DataFrame]:
     """Class -> its IoU, seeds x variants with a trial that is done; NaN where it has no union."""
     wide = _grids(results)
     return {
-        name: pd.DataFrame({variant: own[:, index] for variant, own in wide.items()})
+        name: pd.DataFrame({variant: grid[:, index] for variant, grid in wide.items()})
         for index, name in enumerate(_classes(results))
     }
 

@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.speedups import spread
-from bench.records.derived import NOISY
-from bench.records.measured import MeasuredCost, MeasuredSpeed
+from bench.records.cost import MeasuredCost
+from bench.records.measured import NOISY
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.records.speed import MeasuredSpeed
 from bench.study import audit
 
 COUNTS = ("parameters_low", "parameters_high", "macs_low", "macs_high", "macs_share")
@@ -64,12 +65,15 @@ def sentence(results: Results, pairs: Iterable[VariantPair]) -> str:
     The sentence about a single pair also gives the share of its difference in MACs.
     """
     known = _audited(results)
-    found = [audit.differences(results.plan.audit, *pair) for pair in pairs if known.issuperset(pair)]
-    places = [[each.where.replace("_", " ") for each in pair if each.kind == "undeclared"] for pair in found]
+    by_pair = [audit.differences(results.plan.audit, *pair) for pair in pairs if known.issuperset(pair)]
+    places = [
+        [difference.where.replace("_", " ") for difference in pair if difference.kind == "undeclared"]
+        for pair in by_pair
+    ]
     if not any(places):
         return ""
     some = f"In {sum(map(bool, places))} of {len(places)} pairs the" if len(places) > 1 else "The"
-    share = audit.share_in_words(found[0]) if len(found) == 1 else ""
+    share = audit.share_in_words(by_pair[0]) if len(by_pair) == 1 else ""
     where = ", ".join(dict.fromkeys(chain(*places)))
     return f"{some} sides differ in more than the factors are about: {where}.{share}"
 
@@ -100,13 +104,13 @@ def _difference(compared: str, where: str, difference: str, kind: str, **counts:
 
 
 def _networks(results: Results, name: str, variant: str, other: str) -> Iterator[dict[str, str | float]]:
-    found = audit.differences(results.plan.audit, variant, other)
-    total = sum(each.macs for each in found)
-    for each in found:
-        counts = _counts((each.parameters, each.parameters), (each.macs, each.macs))
+    network_differences = audit.differences(results.plan.audit, variant, other)
+    total = sum(difference.macs for difference in network_differences)
+    for difference in network_differences:
+        counts = _counts((difference.parameters, difference.parameters), (difference.macs, difference.macs))
         if counts and total:
-            counts["macs_share"] = each.macs / total
-        yield _difference(name, each.where.replace("_", " "), each.what, each.kind, **counts)
+            counts["macs_share"] = difference.macs / total
+        yield _difference(name, difference.where.replace("_", " "), difference.what, difference.kind, **counts)
 
 
 def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, float]:
@@ -121,19 +125,19 @@ Environments = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
 
 
 def _environments(records: Iterable[Record]) -> Environments:
-    found: dict[tuple[str, str], dict[str, dict[Any, str]]] = {}
+    environments: dict[tuple[str, str], dict[str, dict[Any, str]]] = {}
     told: dict[str, dict[str, str]] = {}
     for record in records:
         trial, environment = record.trial, record.environment
         if (key := repr(environment)) not in told:  # there are few of them
             told[key] = _told(environment.as_json())
-        own = found.setdefault((trial.variant, trial.stage), {})
+        facts = environments.setdefault((trial.variant, trial.stage), {})
         at = (trial.seed, str(trial.setting))
         for fact, text in told[key].items():
-            texts = own.setdefault(fact, {})
+            texts = facts.setdefault(fact, {})
             before = texts.get(at)
             texts[at] = ", ".join(dict.fromkeys([*before.split(", "), text])) if before else text
-    return found
+    return environments
 
 
 def _told(environment: Mapping[str, Any]) -> dict[str, str]:
@@ -148,7 +152,7 @@ def _told(environment: Mapping[str, Any]) -> dict[str, str]:
 def _differing(results: Results, facts: Environments, variant: str, other: str) -> Iterator[tuple[str, str]]:
     """The facts of the environment that differ between trials of two variants with the same seed, and how they do."""
     for stage in results.plan.stages:
-        ours, theirs = (facts.get((each, stage), {}) for each in (variant, other))
+        ours, theirs = (facts.get((side, stage), {}) for side in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
             if changes := _changes(theirs.get(fact, {}), ours.get(fact, {})):
                 yield f"{fact.replace('_', ' ')} of {stage} trials", changes
@@ -160,9 +164,10 @@ def _changes(before: Mapping[Any, str], now: Mapping[Any, str]) -> str:
     if not both:
         sides = [", ".join(sorted(set(side.values()))) or "not known" for side in (before, now)]
         return "" if sides[0] == sides[1] else " → ".join(sides)
-    found = Counter(f"{before[at]} → {now[at]}" for at in both if before[at] != now[at])
+    transitions = Counter(f"{before[at]} → {now[at]}" for at in both if before[at] != now[at])
     return "; ".join(
-        each if count == len(both) else f"{each} in {count} of {len(both)} trials" for each, count in found.items()
+        transition if count == len(both) else f"{transition} in {count} of {len(both)} trials"
+        for transition, count in transitions.items()
     )
 
 
@@ -181,19 +186,23 @@ def _effects(
         return
     against = results.plan.against
     if results.baseline in _audited(results):
-        for each in audit.hidden(results.plan.audit, results.baseline, against):
-            counts, where = _counts(each.parameters, each.macs), each.where.replace("_", " ")
-            yield _difference(each.compared, where, each.told, "undeclared", **counts)
-    levels = {variant: own for variant, own in levels_of.items() if variant in results.planned("quality")}
+        for hidden in audit.hidden(results.plan.audit, results.baseline, against):
+            counts, where = _counts(hidden.parameters, hidden.macs), hidden.where.replace("_", " ")
+            yield _difference(hidden.compared, where, hidden.told, "undeclared", **counts)
+    levels = {
+        variant: levels_of_variant
+        for variant, levels_of_variant in levels_of.items()
+        if variant in results.planned("quality")
+    }
     base = {factor: str(level) for factor, level in results.plan.baseline_levels.items()}
     for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
-        found: dict[str, list[str]] = {}
+        changes_by_place: dict[str, list[str]] = {}
         for place, change in chain.from_iterable(_differing(results, facts, *pair) for pair in pairs):
-            found.setdefault(place, []).append(change)
+            changes_by_place.setdefault(place, []).append(change)
         effect = audit.compared(factor, level, pairs, levels, base)
-        for place, changes in found.items():
-            said = f"differs in {len(changes)} of {len(pairs)} pairs" if len(pairs) > 1 else changes[0]
-            yield _difference(effect, place, said, "environment")
+        for place, changes in changes_by_place.items():
+            description = f"differs in {len(changes)} of {len(pairs)} pairs" if len(pairs) > 1 else changes[0]
+            yield _difference(effect, place, description, "environment")
 
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
@@ -213,8 +222,8 @@ def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, s
         if measured.isolated is False:
             reasons = "; ".join(measured.isolation.reasons) or "no reason is known"
             yield _difference(name, where, f"not alone, so left out: {reasons}", "timing")
-        elif said := _unsure(measured):
-            yield _difference(name, where, "; ".join(said), "timing")
+        elif doubts := _unsure(measured):
+            yield _difference(name, where, "; ".join(doubts), "timing")
 
 
 def _unsure(measured: MeasuredCost | MeasuredSpeed) -> list[str]:

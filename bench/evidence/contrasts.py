@@ -95,7 +95,7 @@ def _simple_effects(results: Results, grid: VariantsByLevels, base: Mapping[str,
     focus = results.plan.focus
     if focus is None:
         return
-    for level in (str(each) for each in results.factors[focus] if str(each) != base[focus]):
+    for level in (str(level) for level in results.factors[focus] if str(level) != base[focus]):
         for variant, other in _corners(grid, {focus: level}, base):
             if other != results.baseline:
                 label = f"{focus}={level} at {_place(results, focus, _levels(grid, variant))}"
@@ -145,13 +145,13 @@ def _place(results: Results, factor: str, levels: Mapping[str, str]) -> str:
 
 
 def _levels(grid: VariantsByLevels, variant: str) -> dict[str, str]:
-    return next(dict(setting) for setting, own in grid.items() if own == variant)
+    return next(dict(setting) for setting, name in grid.items() if name == variant)
 
 
 def _of_all(results: Results, factors: Sequence[str], settings: int) -> str:
     """The number of settings of the other factors, `` over 2 of 3 settings``; empty for all of them."""
-    every = prod(len(levels) for name, levels in results.factors.items() if name not in factors)
-    return f" over {settings} of {every} settings" if settings < every else ""
+    all_settings = prod(len(levels) for name, levels in results.factors.items() if name not in factors)
+    return f" over {settings} of {all_settings} settings" if settings < all_settings else ""
 
 
 def _interactions(results: Results, grid: VariantsByLevels, base: Mapping[str, str]) -> Iterator[Contrast]:
@@ -181,9 +181,9 @@ def squares(
     """
     settings: dict[tuple[str, ...], dict[tuple[str, str], str]] = {}
     for variant in results.planned("quality"):
-        own = levels[variant]
-        others = tuple(own[factor] for factor in results.factors if factor not in (first, second))
-        settings.setdefault(others, {})[own[first], own[second]] = variant
+        variant_levels = levels[variant]
+        others = tuple(variant_levels[factor] for factor in results.factors if factor not in (first, second))
+        settings.setdefault(others, {})[variant_levels[first], variant_levels[second]] = variant
     pairs = list(product(map(str, results.factors[first]), map(str, results.factors[second])))
     complete = [variants for variants in settings.values() if set(variants) == set(pairs)]
     return {pair: [variants[pair] for variants in complete] for pair in pairs} if complete else {}
@@ -214,7 +214,11 @@ def _edges(corners: Sequence[Sequence[str]], count: int) -> tuple[tuple[str, str
         for (one, fewer), (other, more) in product(enumerate(_subsets(range(count))), repeat=2)
         if len(more) == len(fewer) + 1 and set(fewer) < set(more)
     ]
-    return tuple(dict.fromkeys((each[one], each[other]) for each in corners for one, other in steps))
+    return tuple(
+        dict.fromkeys(
+            (corner_variants[one], corner_variants[other]) for corner_variants in corners for one, other in steps
+        )
+    )
 
 
 T = TypeVar("T")
@@ -222,14 +226,14 @@ T = TypeVar("T")
 
 def _subsets(of: Iterable[T]) -> list[tuple[T, ...]]:
     """All subsets, smaller ones first."""
-    every = list(of)
-    return list(chain.from_iterable(combinations(every, size) for size in range(len(every) + 1)))
+    items = list(of)
+    return list(chain.from_iterable(combinations(items, size) for size in range(len(items) + 1)))
 
 
 def _weights(corners: Sequence[Sequence[str]], count: int) -> dict[str, float]:
     weights: dict[str, float] = {}
-    for each in corners:
-        for variant, sign in zip(each, _signs(count), strict=True):
+    for corner_variants in corners:
+        for variant, sign in zip(corner_variants, _signs(count), strict=True):
             weights[variant] = weights.get(variant, 0.0) + sign / len(corners)
     return weights
 

@@ -41,32 +41,34 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
     if definition.stage != "quality" or definition.better is None:
         raise RecordError(f"{name!r} cannot be judged over seeds: choose a quality column with a better direction")
     seeds = _planned_seeds(results)
-    found = [stats.effect(list(values.values())) for values in by_seed(contrasts, results.scores(name))]
-    judged = stats.judged(found, [definition.better] * len(found))
-    alpha = stats.ALPHA / max(1, sum(not math.isnan(each.p) for each in found))
+    estimates = [stats.effect(list(values.values())) for values in by_seed(contrasts, results.scores(name))]
+    judged = stats.judged(estimates, [definition.better] * len(estimates))
+    alpha = stats.ALPHA / max(1, sum(not math.isnan(estimate.p) for estimate in estimates))
     margin = results.plan.margin if name == JUDGED else None
     focus = results.plan.focus
     equivalent = stats.holm(
         [
-            stats.equivalence(each, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
-            for contrast, each in zip(contrasts, found, strict=True)
+            stats.equivalence(estimate, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
+            for contrast, estimate in zip(contrasts, estimates, strict=True)
         ]
     )
     rows = []
-    for contrast, each, (p_holm, verdict), p_equivalent in zip(contrasts, found, judged, equivalent, strict=True):
+    for contrast, estimate, (p_holm, verdict), p_equivalent in zip(
+        contrasts, estimates, judged, equivalent, strict=True
+    ):
         rows.append(
             {
                 "label": contrast.label,
                 "kind": contrast.kind,
                 "factors": len(contrast.factors),
                 "variant": contrast.variant,
-                **asdict(each),
+                **asdict(estimate),
                 "planned": len(set.intersection(*(seeds[variant] for variant in contrast.weights))),
                 "p_holm": p_holm,
                 "verdict": verdict.word,
                 "reason": verdict.reason,
-                "resolvable": stats.resolvable(each.sd, each.n, alpha=alpha),
-                "needed": stats.seeds_needed(each.delta, each.sd, alpha=alpha),
+                "resolvable": stats.resolvable(estimate.sd, estimate.n, alpha=alpha),
+                "needed": stats.seeds_needed(estimate.delta, estimate.sd, alpha=alpha),
                 "p_equivalent": p_equivalent,
             }
         )

@@ -38,23 +38,23 @@ def results(*folders: str | Path, stage: str | None = None) -> pd.DataFrame:
     if stage is not None and stage not in STAGES:
         raise RecordError(f"no stage {stage!r}{nearest(stage, STAGES)}; there are {', '.join(STAGES)}")
     loaded = {str(folder): load(folder) for folder in folders}
-    for folder, own in loaded.items():
-        if stage is not None and stage not in own.plan.stages:
-            planned = ", ".join(own.plan.stages)
+    for folder, study in loaded.items():
+        if stage is not None and stage not in study.plan.stages:
+            planned = ", ".join(study.plan.stages)
             raise RecordError(f"{folder} plans no trials of {stage}; it has {planned}")
     tables = _tables(loaded, stage)
     return next(iter(tables.values())) if len(tables) == 1 else _together(tables)
 
 
 def _tables(loaded: dict[str, Results], stage: str | None) -> dict[str, pd.DataFrame]:
-    timed = [folder for folder, own in loaded.items() if set(own.plan.stages) == {"speed"}]
+    timed = [folder for folder, study in loaded.items() if set(study.plan.stages) == {"speed"}]
     if stage is None and timed and len(timed) < len(loaded):
         raise RecordError(
             f"{', '.join(timed)} has comparisons of speed alone, which have other columns; give it by itself"
         )
     if stage == "speed" or (stage is None and timed):
-        return {folder: speedups.frame(own) for folder, own in loaded.items()}
-    tables = {folder: own.frame() for folder, own in loaded.items()}
+        return {folder: speedups.frame(study) for folder, study in loaded.items()}
+    tables = {folder: study.frame() for folder, study in loaded.items()}
     if stage is None:
         return tables
     return {folder: table[table["stage"] == stage].reset_index(drop=True) for folder, table in tables.items()}

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.evidence import ranks, stats
+from bench.protocol.scores import mean_iou
 from bench.records.files import RecordError, read_arrays
-from bench.records.measured import MeasuredQuality
+from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
 
 COLUMNS = ("variant", "label", "images", "n", "planned", "better", "worse", "median", "shift", "low", "high")
@@ -45,16 +46,16 @@ def comparisons(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
         common = [seed for seed in files.get(variant, {}) if seed in base]
         if variant == results.baseline or not common:
             continue
-        each = [_mean_iou(files[variant][seed], results) - base[seed] for seed in common]
-        mean = pd.concat(each, axis="columns").mean(axis="columns", skipna=False).dropna().to_numpy()
-        found = ranks.shift_interval(mean)
+        by_seed = [_mean_iou(files[variant][seed], results) - base[seed] for seed in common]
+        mean = pd.concat(by_seed, axis="columns").mean(axis="columns", skipna=False).dropna().to_numpy()
+        centre = ranks.shift_interval(mean)
         rows.append(
             {
                 "variant": variant, "label": names[variant], "images": len(mean), "n": len(common),
                 "planned": min(planned[variant], planned[results.baseline]),
                 "better": _share(mean > SAME), "worse": _share(mean < -SAME),
                 "median": float(np.median(mean)) if len(mean) else stats.NAN,
-                "shift": found.shift, "low": found.low, "high": found.high,
+                "shift": centre.shift, "low": centre.low, "high": centre.high,
             }
         )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -67,21 +68,23 @@ def absent(results: Results) -> str:
         return "no confusion matrix of an image is here: they lie under artifacts/ of the results folder"
     if results.baseline not in files:
         return "the baseline's confusion matrices of images are not here"
-    if not any(set(files[results.baseline]) & set(own) for name, own in files.items() if name != results.baseline):
+    if not any(
+        set(files[results.baseline]) & set(by_seed) for name, by_seed in files.items() if name != results.baseline
+    ):
         return "no variant has images of a seed that the baseline has too"
     return ""
 
 
 def artifacts(results: Results) -> dict[str, dict[int, Path]]:
     """Variant -> seed -> the file of its images' counts, of the quality trials whose file is there."""
-    found: dict[str, dict[int, Path]] = {}
+    artifact_files: dict[str, dict[int, Path]] = {}
     if results.folder is None:
-        return found
+        return artifact_files
     for record, measured in results.done(MeasuredQuality):
         path = results.folder / measured.artifact
         if path.is_file() and record.trial.seed is not None:
-            found.setdefault(record.trial.variant, {})[record.trial.seed] = path
-    return found
+            artifact_files.setdefault(record.trial.variant, {})[record.trial.seed] = path
+    return artifact_files
 
 
 def _mean_iou(path: Path, results: Results) -> pd.Series[float]:
@@ -123,14 +126,7 @@ def read_image_scores(path: Path, classes: int) -> ImageScores:
         raise RecordError(
             f"{path} holds no confusion matrices of images ({wrong}); delete it, its record, and run again"
         )
-    counts = confusion.astype(np.int64)
-    hits = counts.diagonal(axis1=1, axis2=2)
-    union = counts.sum(1) + counts.sum(2) - hits
-    there = union > 0
-    seen = there.sum(1)
-    total = np.where(there, hits / np.where(there, union, 1), 0.0).sum(1)
-    miou = np.where(seen > 0, total / np.where(seen > 0, seen, 1), np.nan)
-    return ImageScores(tuple(str(name) for name in images), miou)
+    return ImageScores(tuple(str(name) for name in images), mean_iou(confusion))
 
 
 def _problem(images: npt.NDArray[np.generic], confusion: npt.NDArray[np.generic], classes: int) -> str:

@@ -17,7 +17,7 @@ import pandas as pd
 from bench.evidence import speedups, stats
 from bench.evidence.stats import NAN
 from bench.protocol.columns import ColumnError, column
-from bench.records.measured import MeasuredCost
+from bench.records.cost import MeasuredCost
 from bench.records.plan import Facts, PublishedRows
 from bench.records.results import Results, levels_of
 from bench.study.published.rows import NOT_STATED, matching, other_side
@@ -42,7 +42,7 @@ class Counterpart(NamedTuple):
 def counterparts(results: Results, declared: PublishedRows, name: str) -> Iterator[Counterpart]:
     """The rows of ``accuracy``, ``cost`` or ``speed`` that one declaration gives the study's variants."""
     levels = _sides(results)
-    by_levels = {tuple(sorted(own.items())): variant for variant, own in levels.items()}
+    by_levels = {tuple(sorted(variant_levels.items())): variant for variant, variant_levels in levels.items()}
     for variant in levels:
         settings = _settings(declared, levels[variant])
         if settings is None:
@@ -51,29 +51,29 @@ def counterparts(results: Results, declared: PublishedRows, name: str) -> Iterat
         other_settings = None if other_levels == levels[variant] else _settings(declared, other_levels)
         others = None if other_settings is None else matching(declared.system, other_settings, name)
         other = "" if other_settings is None else by_levels.get(tuple(sorted(other_levels.items())), "")
-        for found in matching(declared.system, settings, name).to_dict("records"):
-            row = {str(key): str(value) for key, value in found.items()}
+        for published_row in matching(declared.system, settings, name).to_dict("records"):
+            row = {str(key): str(value) for key, value in published_row.items()}
             yield Counterpart(variant, other, row, None if others is None else other_side(row, others, name))
 
 
 def _sides(results: Results) -> dict[str, dict[str, str]]:
     """Variant -> its levels, of every variant and of every other side that it is timed against."""
-    found = levels_of(results)
+    sides = levels_of(results)
     for trial in results.plan.trials:
         if trial.against:
             terms = dict(term.strip().split("=", 1) for term in trial.against.split(",") if "=" in term)
-            found.setdefault(trial.against, {**trial.levels, **terms})
-    return found
+            sides.setdefault(trial.against, {**trial.levels, **terms})
+    return sides
 
 
 def _settings(declared: PublishedRows, levels: Mapping[str, str]) -> dict[str, str] | None:
     """The settings that published rows of a variant have; ``None`` if one of its levels has no counterpart."""
-    found: dict[str, str] = dict(declared.settings)
+    settings: dict[str, str] = dict(declared.settings)
     for factor, level in levels.items():
         if f"{factor}={level}" not in declared.levels:
             return None
-        found |= declared.levels[f"{factor}={level}"]
-    return found
+        settings |= declared.levels[f"{factor}={level}"]
+    return settings
 
 
 OURS_TEST = {"test": "whole image", "scales": "single", "flip": "no"}
@@ -116,9 +116,9 @@ def matched(results: Results) -> pd.DataFrame:
     """
     scores = _scores(results)
     rows = [
-        _matched(results, each.system, variant, other, row, other_row, scores)
-        for each in results.plan.published
-        for variant, other, row, other_row in counterparts(results, each, "accuracy")
+        _matched(results, declared.system, variant, other, row, other_row, scores)
+        for declared in results.plan.published
+        for variant, other, row, other_row in counterparts(results, declared, "accuracy")
         if row["class"] == "all" and _is_ours(row["metric"]) and "quality" in results.plan.stages
     ]
     return pd.DataFrame(rows, columns=list(MATCHED))
@@ -138,7 +138,7 @@ def _matched(
     metric = row["metric"]
     scale = column(metric).scale
     delta = NAN if other_row is None else (float(row["value"]) - float(other_row["value"])) / scale
-    ours, theirs = (_by_seed(scores, each, metric) for each in (variant, other))
+    ours, theirs = (_by_seed(scores, side, metric) for side in (variant, other))
     common = sorted(set(ours) & set(theirs))
     effect = stats.paired([ours[seed] for seed in common], [theirs[seed] for seed in common])
     differing = compared(results, variant, row)
@@ -157,7 +157,7 @@ def on(row: Mapping[str, str]) -> str:
     """Data and protocol of a published row in short: ``Cityscapes val, single scale, 80000 iterations``."""
     scales = {"single": "single scale", "multi": "multi-scale"}.get(row["scales"], "")
     split, schedule = ("" if row[name] == NOT_STATED else row[name] for name in ("split", "schedule"))
-    return ", ".join(each for each in (f"{row['data']} {split}".rstrip(), scales, schedule) if each)
+    return ", ".join(part for part in (f"{row['data']} {split}".rstrip(), scales, schedule) if part)
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,8 @@ _OTHER = {"data set": "another data set", "classes": "other classes", "split": "
 def _agreement(differing: Differing, delta: float, effect: stats.Effect) -> str:
     for what, there, _ in differing.found:
         if what in ("data set", "classes", "split"):
-            said = f"{what} not stated" if there == NOT_STATED else _OTHER[what]
-            return f"not comparable: {said}"
+            difference = f"{what} not stated" if there == NOT_STATED else _OTHER[what]
+            return f"not comparable: {difference}"
     if pd.isna(delta):
         return "no published difference"
     if pd.isna(effect.low):
@@ -249,8 +249,8 @@ def _scores(results: Results) -> pd.DataFrame:
 def _by_seed(scores: pd.DataFrame, variant: str, metric: str) -> dict[int, float]:
     if metric not in scores:
         return {}
-    own = scores[(scores["variant"] == variant) & scores[metric].notna()]
-    return {int(seed): float(value) for seed, value in zip(own["seed"], own[metric], strict=True)}
+    variant_scores = scores[(scores["variant"] == variant) & scores[metric].notna()]
+    return {int(seed): float(value) for seed, value in zip(variant_scores["seed"], variant_scores[metric], strict=True)}
 
 
 SIZE = re.compile(r"(\d+)x(\d+)")
@@ -267,13 +267,13 @@ def matched_classes(results: Results, classes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for declared in results.plan.published:
         for variant, _, row, _ in counterparts(results, declared, "accuracy"):
-            own = ours.get((variant, plain(row["class"])))
-            if row["metric"] != "iou" or own is None:
+            our_score = ours.get((variant, plain(row["class"])))
+            if row["metric"] != "iou" or our_score is None:
                 continue
             differing = compared(results, variant, row)
             rows.append(
                 {
-                    **{name: own[name] for name in ("variant", "class", "mean", "sd", "n", "planned")},
+                    **{name: our_score[name] for name in ("variant", "class", "mean", "sd", "n", "planned")},
                     **{name: row[name] for name in ("value", "flaw", "source")},
                     "system": declared.system,
                     "on": on(row),
@@ -392,13 +392,14 @@ def _is_of(timed: Mapping[Any, Any], counterpart: Counterpart) -> bool:
 def _nearest(row: Mapping[str, str], timed: Sequence[Mapping[Any, Any]]) -> Mapping[Any, Any] | None:
     """The comparison whose input is the published one, or nearest in pixels; plain settings before others."""
     size = SIZE.search(row["input"])
-    known = [each for each in timed if pd.notna(each["ratio"])]
+    known = [timing for timing in timed if pd.notna(timing["ratio"])]
     if not known or size is None:
         return None
     height, width = (int(side) for side in size.groups())
 
-    def distance(each: Mapping[Any, Any]) -> tuple[float, int]:
-        return abs(math.log(each["height"] * each["width"] / (height * width))), len(speedups.setting_of(each).name)
+    def distance(timing: Mapping[Any, Any]) -> tuple[float, int]:
+        enlargement = timing["height"] * timing["width"] / (height * width)
+        return abs(math.log(enlargement)), len(speedups.setting_of(timing).name)
 
     return min(known, key=distance)
 

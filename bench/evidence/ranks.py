@@ -94,12 +94,12 @@ def ratio_interval(log_ratios: Sequence[float], *, alpha: float = ALPHA) -> Rati
     Raises:
         ValueError: for a value that is not finite.
     """
-    found = shift_interval(log_ratios, alpha=alpha)
-    ratio, low, high = (float(np.exp(end)) for end in (found.shift, found.low, found.high))
-    return Ratio(ratio, low, high, found.n, found.p)
+    centre = shift_interval(log_ratios, alpha=alpha)
+    ratio, low, high = (float(np.exp(end)) for end in (centre.shift, centre.low, centre.high))
+    return Ratio(ratio, low, high, centre.n, centre.p)
 
 
-def ratio_verdict(found: Ratio, adjusted_p: float, comparisons: int, *, alpha: float = ALPHA) -> Verdict:
+def ratio_verdict(estimate: Ratio, adjusted_p: float, comparisons: int, *, alpha: float = ALPHA) -> Verdict:
     """The verdict on a ratio: better if it is resolved above 1, worse if below.
 
     Args:
@@ -108,13 +108,13 @@ def ratio_verdict(found: Ratio, adjusted_p: float, comparisons: int, *, alpha: f
         comparisons: the number of these comparisons, itself included.
         alpha: a verdict needs an adjusted p-value below it.
     """
-    if found.n == 0:
+    if estimate.n == 0:
         return Verdict("not resolved", "no block")
     if adjusted_p < alpha:
-        return Verdict("better" if found.ratio > 1 else "worse")
-    if found.n < (needed := blocks_needed(comparisons, alpha=alpha)):
-        return Verdict("not resolved", f"{found.n} blocks; {comparisons} comparisons need {needed} each")
-    return Verdict("not resolved", "not after Holm" if found.p < alpha else "")
+        return Verdict("better" if estimate.ratio > 1 else "worse")
+    if estimate.n < (needed := blocks_needed(comparisons, alpha=alpha)):
+        return Verdict("not resolved", f"{estimate.n} blocks; {comparisons} comparisons need {needed} each")
+    return Verdict("not resolved", "not after Holm" if estimate.p < alpha else "")
 
 
 def blocks_needed(comparisons: int, *, alpha: float = ALPHA) -> int:

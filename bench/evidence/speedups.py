@@ -15,11 +15,12 @@ from bench.evidence.ranks import Ratio, ratio_interval, ratio_verdict
 from bench.evidence.stats import NAN, holm
 from bench.protocol.columns import level_key
 from bench.protocol.setting import Setting
-from bench.records.derived import NOISY, percentile
-from bench.records.measured import MeasuredSpeed
+from bench.records.cost import percentile
+from bench.records.measured import NOISY
 from bench.records.plan import PlannedTrial
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.records.speed import MeasuredSpeed
 
 NOWHERE = "none in the range"
 """The words for a ratio that does not cross 1 between the sizes measured."""
@@ -30,7 +31,7 @@ MEASURED = (
     "noisy", "isolated", "steady",
 )  # fmt: skip
 
-OWN: frozenset[str] = frozenset({"variant", "against", *SETTING, "status", "reason", "device", *MEASURED, "found"})
+OWN: frozenset[str] = frozenset({"variant", "against", *SETTING, "status", "reason", "device", *MEASURED, "estimate"})
 """Columns that a factor could be called as: a factor ``precision`` is in the column ``factor precision``."""
 
 
@@ -56,16 +57,16 @@ def frame(results: Results) -> pd.DataFrame:
 
 
 def _judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    adjusted = holm([row["found"].p if "found" in row else NAN for row in rows])
+    adjusted = holm([row["estimate"].p if "estimate" in row else NAN for row in rows])
     compared = sum(not math.isnan(p) for p in adjusted)
     for row, p_holm in zip(rows, adjusted, strict=True):
-        if "found" not in row:
+        if "estimate" not in row:
             yield row
             continue
-        found: Ratio = row["found"]
-        said = ratio_verdict(found, p_holm, compared)
-        values = {name: getattr(found, name) for name in ("ratio", "low", "high", "p")}
-        yield {**row, **values, "p_holm": p_holm, "verdict": said.word, "verdict_reason": said.reason}
+        estimate: Ratio = row["estimate"]
+        judged = ratio_verdict(estimate, p_holm, compared)
+        values = {name: getattr(estimate, name) for name in ("ratio", "low", "high", "p")}
+        yield {**row, **values, "p_holm": p_holm, "verdict": judged.word, "verdict_reason": judged.reason}
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def crossings(points: Sequence[tuple[int, Ratio]]) -> list[Crossing]:
         points: pixels of the input and the ratio there.
     """
     ordered = sorted(points, key=lambda point: point[0])
-    pixels = [math.log(each) for each, _ in ordered]
+    pixels = [math.log(size) for size, _ in ordered]
 
     def zeros(side: str) -> list[float]:
         return _zeros(pixels, [math.log(getattr(ratio, side)) for _, ratio in ordered])
@@ -111,8 +112,8 @@ def crossing_table(comparisons: pd.DataFrame) -> pd.DataFrame:
     rows = []
     kinds = ["variant", "against", "batch", "precision", "mode", "phase"]
     for kind, group in comparisons.dropna(subset=["low", "high"]).groupby(kinds, sort=False):
-        if said := crossings_in_words(group):
-            rows.append({**dict(zip(kinds, kind, strict=True)), "ratio crosses 1": said})
+        if crossing := crossings_in_words(group):
+            rows.append({**dict(zip(kinds, kind, strict=True)), "ratio crosses 1": crossing})
     return pd.DataFrame(rows, columns=[*kinds, "ratio crosses 1"])
 
 
@@ -151,7 +152,7 @@ def _timed(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict
         **row,
         **seconds,
         **steps,
-        "found": ratio_interval(measured.log_ratios),
+        "estimate": ratio_interval(measured.log_ratios),
         "images_per_s": setting.batch / seconds["latency_s"],
         "against_images_per_s": setting.batch / seconds["against_s"],
         "noisy": max(map(spread, samples_s.values())) > NOISY,
@@ -170,11 +171,11 @@ def spread(samples: Sequence[float]) -> float:
 
 def _zeros(x: Sequence[float], y: Sequence[float]) -> list[float]:
     """The x at which the polyline through (x, y) crosses 0; a point that lies on 0 counts once."""
-    found = []
+    zeros = []
     for (x0, y0), (x1, y1) in pairwise(zip(x, y, strict=True)):
         if (y0 > 0) != (y1 > 0):
-            found.append(x0 + (x1 - x0) * y0 / (y0 - y1))
-    return found
+            zeros.append(x0 + (x1 - x0) * y0 / (y0 - y1))
+    return zeros
 
 
 def _spell(crossing: Crossing) -> str:

@@ -117,12 +117,12 @@ def settled(differences: Sequence[float], values: Sequence[float]) -> list[float
 
     Otherwise rounding would pass for a spread between seeds, and a tiny spread for strong evidence.
     """
-    found = np.asarray(differences, dtype=float)
+    settled_differences = np.asarray(differences, dtype=float)
     rounding = NO_SPREAD * float(np.abs(np.asarray(values, dtype=float)).max(initial=0.0))
-    found = np.where(np.abs(found) <= rounding, 0.0, found)
-    if found.size and found.max() - found.min() <= rounding:
-        found = np.full(found.shape, found[0])
-    settled_values: list[float] = found.tolist()
+    settled_differences = np.where(np.abs(settled_differences) <= rounding, 0.0, settled_differences)
+    if settled_differences.size and settled_differences.max() - settled_differences.min() <= rounding:
+        settled_differences = np.full(settled_differences.shape, settled_differences[0])
+    settled_values: list[float] = settled_differences.tolist()
     return settled_values
 
 
@@ -269,8 +269,8 @@ def judged(effects: Sequence[Effect], better: Sequence[Literal["higher", "lower"
 
 def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
     """The mean of the values and both ends of its Student-t 95 % interval; NaN where n does not allow it."""
-    found = effect(list(values))
-    return found.delta, found.low, found.high
+    mean = effect(list(values))
+    return mean.delta, mean.low, mean.high
 
 
 def _critical(n: int, alpha: float) -> float:

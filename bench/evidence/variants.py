@@ -12,12 +12,11 @@ import pandas as pd
 from bench.evidence import stats
 from bench.protocol.columns import COLUMNS, JUDGED, column, level_key
 from bench.protocol.words import tally
-from bench.records.derived import percentile
+from bench.records.cost import MeasuredCost, percentile
 from bench.records.files import RecordError
-from bench.records.measured import MeasuredCost
 from bench.records.results import Results, records
 
-COST = tuple(name for name, each in COLUMNS.items() if each.stage == "cost")
+COST = tuple(name for name, definition in COLUMNS.items() if definition.stage == "cost")
 
 
 BOUNDARY = "boundary_f_3px"
@@ -44,10 +43,10 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
     timed = [r for r in results.records if r.trial.stage == "cost" and r.status == "done"]
     isolated = {record.trial.variant: record.measured.isolated for record in timed}
     rows: list[dict[str, Any]] = []
-    measured = [name for name, each in results.columns.items() if each.stage == "quality"]
+    measured = [name for name, definition in results.columns.items() if definition.stage == "quality"]
     trials = dict(list(frame[frame["status"] != "excluded"].groupby(["variant", "stage"], sort=False)))
     for variant in results.variants:
-        own_levels = {level_key(factor, OWN): each for factor, each in levels[variant].items()}
+        own_levels = {level_key(factor, OWN): level for factor, level in levels[variant].items()}
         row: dict[str, Any] = {"variant": variant, **own_levels, "is_baseline": variant == results.baseline}
         row |= _quality(trials.get((variant, "quality"), frame[:0]), measured)
         compared = by_variant.get(variant, NOT_COMPARED)
@@ -71,10 +70,10 @@ def need_one_device(results: Results) -> None:
     """
     for stage in ("cost", "speed"):
         timed = [r.environment for r in results.records if r.trial.stage == stage and r.status == "done"]
-        found = sorted({str(environment.hardware or environment.device) for environment in timed})
-        if len(found) > 1:
+        devices = sorted({str(environment.hardware or environment.device) for environment in timed})
+        if len(devices) > 1:
             raise RecordError(
-                f"{results.plan.name}: latencies of different devices in one comparison: {'; '.join(found)}; keep "
+                f"{results.plan.name}: latencies of different devices in one comparison: {'; '.join(devices)}; keep "
                 f"the {stage} records of one of them in this folder and run the missing {stage} trials there"
             )
 
@@ -140,22 +139,22 @@ def best_of_each(columns: Mapping[str, pd.DataFrame], better: Literal["higher", 
         better: which way is good.
     """
     first: dict[str, str] = {}
-    found: list[tuple[str, stats.Effect]] = []
-    for name, each in columns.items():
-        values = {str(variant): own for variant, own in each.items() if own.notna().any()}
+    comparisons: list[tuple[str, stats.Effect]] = []
+    for name, by_variant in columns.items():
+        values = {str(variant): by_seed for variant, by_seed in by_variant.items() if by_seed.notna().any()}
         if len(values) < 2:
             continue
-        means = {variant: float(own.mean()) for variant, own in values.items()}
+        means = {variant: float(by_seed.mean()) for variant, by_seed in values.items()}
         first[name] = (max if better == "higher" else min)(means, key=means.__getitem__)
         ours = values.pop(first[name]).to_numpy(dtype=float)
         for other in values.values():
             theirs = other.to_numpy(dtype=float)
             both = ~np.isnan(ours) & ~np.isnan(theirs)
-            found.append((name, stats.paired(ours[both].tolist(), theirs[both].tolist())))
-    adjusted = stats.holm([effect.p for _, effect in found])
+            comparisons.append((name, stats.paired(ours[both].tolist(), theirs[both].tolist())))
+    adjusted = stats.holm([effect.p for _, effect in comparisons])
     beaten = {
         name
-        for (name, effect), p in zip(found, adjusted, strict=True)
+        for (name, effect), p in zip(comparisons, adjusted, strict=True)
         if stats.verdict(effect, p, better).word != "better"
     }
     return {name: first[name] if name in first and name not in beaten else "" for name in columns}
@@ -199,7 +198,7 @@ def front(results: Results, cost: str) -> Front:
     not_alone = _not_alone(results) if cost in ("latency_s", "peak_bytes") else []
     comparable = frame[(frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(not_alone)]
     costs = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
-    scores = {variant: own for variant, own in results.scores(JUDGED).items() if variant in costs}
+    scores = {variant: by_seed for variant, by_seed in results.scores(JUDGED).items() if variant in costs}
     return Front(costs, scores, places(costs, scores))
 
 
@@ -220,8 +219,8 @@ def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]
         costs: variant -> cost.
         scores: variant -> seed -> score, higher is better.
     """
-    means = {variant: sum(own.values()) / len(own) for variant, own in scores.items()}
-    found: dict[str, Place] = {}
+    means = {variant: sum(by_seed.values()) / len(by_seed) for variant, by_seed in scores.items()}
+    places: dict[str, Place] = {}
     for variant in scores:
         rivals = [
             other for other in scores
@@ -230,13 +229,13 @@ def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]
         ]  # fmt: skip
         on = all(means[variant] > means[other] for other in rivals)
         if len(scores) > MOST_JUDGED:
-            found[variant] = ON if on else OFF
+            places[variant] = ON if on else OFF
             continue
         effects = [_paired(scores[variant], scores[other]) for other in rivals]
-        clear = [each.p < stats.ALPHA and (each.delta > 0) == on for each in effects]
+        clear = [effect.p < stats.ALPHA and (effect.delta > 0) == on for effect in effects]
         certain = all(clear) if on else any(clear)
-        found[variant] = (ON if certain else MAYBE_ON) if on else (OFF if certain else MAYBE_OFF)
-    return found
+        places[variant] = (ON if certain else MAYBE_ON) if on else (OFF if certain else MAYBE_OFF)
+    return places
 
 
 def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Effect:
@@ -247,11 +246,13 @@ def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Effect:
 def latency_quartiles(results: Results) -> dict[str, tuple[float, float]]:
     """Variant -> the first and third quartile of its latency in seconds."""
     samples = {record.trial.variant: measured.latency_s for record, measured in results.done(MeasuredCost)}
-    return {variant: (percentile(own, 0.25), percentile(own, 0.75)) for variant, own in samples.items()}
+    return {
+        variant: (percentile(samples_s, 0.25), percentile(samples_s, 0.75)) for variant, samples_s in samples.items()
+    }
 
 
 def most_telling(results: Results, effects: pd.DataFrame) -> list[str]:
     """The variants with a score: the baseline, then those resolved from it, then the others, each by mean mIoU."""
-    means = {variant: float(np.mean(list(own.values()))) for variant, own in results.scores(JUDGED).items()}
+    means = {variant: float(np.mean(list(by_seed.values()))) for variant, by_seed in results.scores(JUDGED).items()}
     resolved = set(effects.loc[effects["verdict"] != "not resolved", "variant"])
     return sorted(means, key=lambda name: (name != results.baseline, name not in resolved, -means[name]))

@@ -64,7 +64,9 @@ def _nearest(size: Callable[[int], int], target: int) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if size(middle) < target else (low, middle)
-    return min((each for each in (low, high) if each > 0), key=lambda each: abs(size(each) - target))
+    return min(
+        (candidate for candidate in (low, high) if candidate > 0), key=lambda candidate: abs(size(candidate) - target)
+    )
 
 
 def _parameters(module: nn.Module) -> int:

@@ -94,7 +94,7 @@ class Variant:
         return described
 
 
-VARIANT_FIELDS = tuple(each.name for each in dataclass_fields(Variant))
+VARIANT_FIELDS = tuple(attribute.name for attribute in dataclass_fields(Variant))
 
 
 class SegModel(nn.Module):

@@ -107,7 +107,7 @@ class Recipe:
         Raises:
             ChoiceError: for an unknown field or a value that is not allowed.
         """
-        known = [each.name for each in dataclass_fields(self)]
+        known = [attribute.name for attribute in dataclass_fields(self)]
         for name in changes:
             if name not in known:
                 raise ChoiceError(f"Recipe has no field {name!r}; it has {', '.join(known)}{nearest(name, known)}")
@@ -115,4 +115,4 @@ class Recipe:
 
     def describe(self) -> dict[str, Any]:
         """The recipe as JSON-ready data."""
-        return {each.name: plain(getattr(self, each.name)) for each in dataclass_fields(self)}
+        return {attribute.name: plain(getattr(self, attribute.name)) for attribute in dataclass_fields(self)}

@@ -54,7 +54,7 @@ class Setting:
     def name(self) -> str:
         """The input size and all conditions that are not :data:`USUAL`, such as ``256x512 batch 8 bfloat16``."""
         words = [f"{self.height}x{self.width}", f"batch {self.batch}" if self.batch > 1 else ""]
-        words += [each for each in (self.precision, self.mode, self.phase) if each not in USUAL]
+        words += [word for word in (self.precision, self.mode, self.phase) if word not in USUAL]
         return " ".join(word for word in words if word)
 
     def check(self, device_type: str) -> None:

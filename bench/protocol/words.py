@@ -40,7 +40,7 @@ def tally(statuses: Iterable[str]) -> str:
 
 def level(value: str, levels: Sequence[str]) -> str:
     """A level in a table: ✓ or ✗ for a factor of two levels of which one is off-like, its name otherwise."""
-    off = [each for each in levels if str(each).lower() in OFF]
+    off = [level for level in levels if str(level).lower() in OFF]
     if len(levels) == 2 and len(off) == 1 and value in levels:
         return "✗" if value == off[0] else "✓"
     return value

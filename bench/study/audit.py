@@ -93,10 +93,10 @@ def compared(
     """The name of a factor's effect over these pairs, such as ``jpu=on, on average`` or ``jpu=on at head=psp``."""
     if len(pairs) > 1:
         return f"{factor}={level}, on average"
-    others = {name: own for name, own in levels[pairs[0][0]].items() if name != factor}
-    if all(base[name] == own for name, own in others.items()):
+    others = {name: level_of_pair for name, level_of_pair in levels[pairs[0][0]].items() if name != factor}
+    if all(base[name] == level_of_pair for name, level_of_pair in others.items()):
         return f"{factor}={level}"
-    return f"{factor}={level} at {', '.join(f'{name}={own}' for name, own in others.items())}"
+    return f"{factor}={level} at {', '.join(f'{name}={level_of_pair}' for name, level_of_pair in others.items())}"
 
 
 MOST_NAMED = 3
@@ -116,15 +116,15 @@ def pairs_of_factors(
         against: factor -> level -> another level that the study compares it with; the key of such pairs has
             ``level against other`` in the place of the level.
     """
-    variants = {tuple(sorted(own.items())): variant for variant, own in levels.items()}
+    variants = {tuple(sorted(variant_levels.items())): variant for variant, variant_levels in levels.items()}
     pairs_of: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for variant, own in levels.items():
-        for factor, level in own.items():
+    for variant, variant_levels in levels.items():
+        for factor, level in variant_levels.items():
             other_levels = {level: base[factor]} if level != base[factor] else {}
             if (control := against.get(factor, {}).get(level)) is not None:
                 other_levels[f"{level} against {control}"] = control
             for name, other_level in other_levels.items():
-                if (other := variants.get(tuple(sorted({**own, factor: other_level}.items())))) is not None:
+                if (other := variants.get(tuple(sorted({**variant_levels, factor: other_level}.items())))) is not None:
                     pairs_of.setdefault((factor, name), []).append((variant, other))
     baseline = variants.get(tuple(sorted(base.items())))
     return {effect: pairs for effect, pairs in pairs_of.items() if len(pairs) > 1 or pairs[0][1] != baseline}
@@ -139,7 +139,9 @@ def hidden(audit: Audit, baseline: str, against: Mapping[str, Mapping[str, str]]
         effect = compared(factor, level, pairs, levels, base)
         undeclared: dict[tuple[str, str], list[tuple[str, Difference]]] = {}
         for variant, other in pairs:
-            context = ", ".join(f"{name}={own}" for name, own in levels[variant].items() if name != factor)
+            context = ", ".join(
+                f"{name}={other_level}" for name, other_level in levels[variant].items() if name != factor
+            )
             for difference in differences(audit, variant, other):
                 if difference.kind == "undeclared":
                     undeclared.setdefault((difference.where, difference.what), []).append((context, difference))
@@ -224,7 +226,7 @@ def _losses(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]:
     if now == before:
         return
     gone, new = (
-        [in_full(loss) for loss in own if loss not in others] for own, others in ((before, now), (now, before))
+        [in_full(loss) for loss in losses if loss not in others] for losses, others in ((before, now), (now, before))
     )
     change = "; ".join([*(f"without {loss}" for loss in gone), *(f"with {loss}" for loss in new)]) or "another order"
     yield Difference("losses", "declared" if "losses" in about else "undeclared", change)

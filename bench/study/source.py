@@ -103,9 +103,9 @@ class Loaded:
 
     @property
     def _other_data(self) -> str | None:
-        own = load_study(self.source.path, self.source.size).recipe.data
+        study_data = load_study(self.source.path, self.source.size).recipe.data
         chosen = self.study.recipe.data
-        return None if own == chosen else str(self.dataset.name)
+        return None if study_data == chosen else str(self.dataset.name)
 
 
 def load(source: Source) -> Loaded:

@@ -51,16 +51,16 @@ def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> l
 
 def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[ChangedFact]:
     """The changed choices of the variants that both sides have; a change that all of them share is listed once."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    variants_by_change: dict[tuple[str, str, str], list[str]] = {}
     comparable = 0
     for variant in variants:
         pair = [_chosen(side, variant) for side in (a, b)]
         comparable += all(pair)
         for _, name, x, y in _differing("choices", *pair) if all(pair) else []:
-            found.setdefault((name, x, y), []).append(variant)
+            variants_by_change.setdefault((name, x, y), []).append(variant)
     return [
         ("choices", f"{'all variants' if len(of) == comparable > 1 else ', '.join(of)}: {name}", x, y)
-        for (name, x, y), of in found.items()
+        for (name, x, y), of in variants_by_change.items()
     ]
 
 
@@ -77,12 +77,12 @@ def _chosen(side: Side, variant: str) -> dict[str, Any]:
 
 def _environments(a: Side, b: Side) -> list[ChangedFact]:
     """The changed facts of the environment; a side may have several values, and the kind names the stages."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    stages_by_change: dict[tuple[str, str, str], list[str]] = {}
     for stage in ("quality", "cost", "speed"):
-        seen = [_facts([r for r in each.records if r.trial.stage == stage]) for each in (a, b)]
+        seen = [_facts([r for r in side.records if r.trial.stage == stage]) for side in (a, b)]
         for _, *fact in _differing("environment", *seen) if all(seen) else []:
-            found.setdefault((fact[0], fact[1], fact[2]), []).append(stage)
-    return [(f"environment of {' and '.join(stages)}", *fact) for fact, stages in found.items()]
+            stages_by_change.setdefault((fact[0], fact[1], fact[2]), []).append(stage)
+    return [(f"environment of {' and '.join(stages)}", *fact) for fact, stages in stages_by_change.items()]
 
 
 def _facts(records: Sequence[Record]) -> dict[str, str]:
@@ -90,4 +90,4 @@ def _facts(records: Sequence[Record]) -> dict[str, str]:
     for record in records:
         for name, value in leaves(record.environment.as_json()):
             values.setdefault(name, {})[value] = None
-    return {name: "; ".join(sorted(each)) for name, each in values.items()}
+    return {name: "; ".join(sorted(texts)) for name, texts in values.items()}

@@ -24,10 +24,10 @@ from bench.evidence.compare.speed import speed
 from bench.evidence.ranks import ratio_of_samples
 from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
-from bench.records.derived import cost_columns, quality_columns
+from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import RecordError
-from bench.records.measured import MeasuredCost, MeasuredQuality
 from bench.records.plan import Plan
+from bench.records.quality import MeasuredQuality, quality_columns
 from bench.records.record import Record
 
 COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
@@ -94,14 +94,16 @@ class Comparison:
         A quality of equal values needs no judgement. Empty sides have nothing in common.
         """
         missing = self.quality[self.quality["p"].isna() & (self.quality["delta"] != 0)]
-        said = [each for each in self.lacking if each.startswith("B")]
-        said += [
+        reasons = [missing for missing in self.lacking if missing.startswith("B")]
+        reasons += [
             f"{row['variant']}: {column(row['quantity']).label} ({row['reason']})" for row in missing.to_dict("records")
         ]
         timed = self.speed[self.speed["p"].isna()]
-        said += [f"{row['variant']} at {row['setting']}: speed-up" for row in timed.to_dict("records")]
+        reasons += [f"{row['variant']} at {row['setting']}: speed-up" for row in timed.to_dict("records")]
         judged = (self.quality["verdict"], self.cost["verdict"], self.speed["verdict"])
-        return said if any((each != "").any() for each in judged) else [*said, "no result is on both sides"]
+        return (
+            reasons if any((verdicts != "").any() for verdicts in judged) else [*reasons, "no result is on both sides"]
+        )
 
     @property
     def worse(self) -> list[str]:
@@ -138,8 +140,8 @@ def compare(a: Side, b: Side, quantities: Sequence[str] = (JUDGED,)) -> Comparis
         a.name,
         b.name,
         changed=changes(a, b, both),
-        quality=_judged([row for each in both for row in _quality(a, b, each, quantities)]),
-        cost=pd.DataFrame([row for each in both for row in _cost(a, b, each)], columns=list(COST)),
+        quality=_judged([row for variant in both for row in _quality(a, b, variant, quantities)]),
+        cost=pd.DataFrame([row for variant in both for row in _cost(a, b, variant)], columns=list(COST)),
         speed=speed(a, b),
         only=pd.DataFrame(only, columns=["variant", "side"], dtype=object),
         lost=tuple(lost(a, b)),
@@ -149,7 +151,7 @@ def compare(a: Side, b: Side, quantities: Sequence[str] = (JUDGED,)) -> Comparis
 
 
 def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Iterator[dict[str, Any]]:
-    ones, others = (_by_seed(each, variant) for each in (a, b))
+    ones, others = (_by_seed(side, variant) for side in (a, b))
     if not ones or not others:
         return
     method, seeds = _method(a, b, ones, others)
@@ -159,12 +161,12 @@ def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Itera
             continue
         common = [seed for seed in seeds if seed in x and seed in y]
         if method == "paired":
-            found = stats.paired([y[seed] for seed in common], [x[seed] for seed in common])
+            estimate = stats.paired([y[seed] for seed in common], [x[seed] for seed in common])
         elif method.startswith("Welch"):
-            found = welch(list(x.values()), list(y.values()))
+            estimate = welch(list(x.values()), list(y.values()))
         else:
-            found = stats.Effect(NAN, NAN, NAN, NAN, 0, NAN)
-        effect = asdict(found)
+            estimate = stats.Effect(NAN, NAN, NAN, NAN, 0, NAN)
+        effect = asdict(estimate)
         means = {"a": float(np.mean(list(x.values()))), "b": float(np.mean(list(y.values())))}
         yield {
             "variant": variant, "quantity": name, **means, "n_a": len(x), "n_b": len(y), **effect, "method": method,
@@ -191,7 +193,7 @@ def _method(a: Side, b: Side, ones: Mapping[int, Trained], others: Mapping[int, 
     records, seeds = [*ones.values(), *others.values()], sorted(set(ones) & set(others))
     if len({tuple(measured.classes) for _, measured in records}) > 1:
         return "not compared: other classes", seeds
-    prints = [each.plan.data.fingerprint for each in (a, b)]
+    prints = [side.plan.data.fingerprint for side in (a, b)]
     labels = {tuple(np.sum(measured.confusion, axis=1).tolist()) for _, measured in records}
     if len(labels) > 1 or prints[0] != prints[1]:
         return "Welch: other data", seeds
@@ -209,13 +211,13 @@ def _trained_by(record: Record) -> dict[str, Any]:
 
 def _values(records: Mapping[int, Trained], name: str) -> dict[int, float]:
     derived = quality_columns([measured for _, measured in records.values()])
-    values = {seed: own.get(name, NAN) for seed, own in zip(records, derived, strict=True)}
+    values = {seed: columns.get(name, NAN) for seed, columns in zip(records, derived, strict=True)}
     return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
 
 def _cost(a: Side, b: Side, variant: str) -> Iterator[dict[str, Any]]:
     ones, others = (
-        {str(pair[0].environment.hardware): pair for pair in each.done(MeasuredCost, variant)} for each in (a, b)
+        {str(pair[0].environment.hardware): pair for pair in side.done(MeasuredCost, variant)} for side in (a, b)
     )
     if not ones or not others:
         return
@@ -247,8 +249,8 @@ def _measured(variant: str, name: str, hardware: str, one: Costed, other: Costed
         if row["reason"]:
             yield row
         elif name == "latency_s":
-            found = ratio_of_samples(one[1].latency_s, other[1].latency_s)
-            yield {**row, "ratio": found.ratio, "low": found.low, "high": found.high, "reason": DRIFT}
+            estimate = ratio_of_samples(one[1].latency_s, other[1].latency_s)
+            yield {**row, "ratio": estimate.ratio, "low": estimate.low, "high": estimate.high, "reason": DRIFT}
         else:
             yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "reason": "one reading on each side"}
 

@@ -58,11 +58,11 @@ def _unfinished(one: Side, other: Side) -> set[TrialName]:
 def _without_counterpart(record: Record, a: Side, b: Side) -> bool:
     """True if a quality trial's variant was trained on both sides, but with no seed in common."""
     variant, stage = record.trial.variant, record.trial.stage
-    seeds = [set(_outcomes(each, variant)) for each in (a, b)]
+    seeds = [set(_outcomes(side, variant)) for side in (a, b)]
     outcomes = set(_outcomes(a, variant).values())
     return stage == "quality" and not seeds[0] & seeds[1] and "done" in outcomes and not outcomes & set(BROKEN)
 
 
 def _outcomes(side: Side, variant: str) -> dict[Any, str]:
-    trained = (each for each in side.records if each.trial.stage == "quality" and each.trial.variant == variant)
-    return {each.trial.seed: each.status for each in trained}
+    trained = (record for record in side.records if record.trial.stage == "quality" and record.trial.variant == variant)
+    return {record.trial.seed: record.status for record in trained}

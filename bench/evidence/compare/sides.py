@@ -48,7 +48,10 @@ class Side:
         """The names of the variants with a finished measurement: those of the plan in its order, then others."""
         seen = dict.fromkeys(record.trial.variant for record in self.records if record.status == "done")
         order = dict.fromkeys(trial.variant for trial in self.plan.trials)
-        return [*(variant for variant in order if variant in seen), *(each for each in seen if each not in order)]
+        return [
+            *(variant for variant in order if variant in seen),
+            *(variant for variant in seen if variant not in order),
+        ]
 
     def done(self, form: type[AnyMeasured], variant: str) -> Iterator[tuple[Record, AnyMeasured]]:
         """The finished records of a variant's trials of one stage, each with its measurements."""
@@ -70,13 +73,13 @@ def side(text: str) -> Side:
         return Side(text, results.plan, tuple(results.records))
     folder = Path(match["folder"])
     plan = read_plan(folder)
-    found = [(path.name, read(path)) for path in record_files(folder / "records")]
-    chosen = [(name, record) for name, record in found if _is_of(record, match["commit"], match["host"])]
+    all_records = [(path.name, read(path)) for path in record_files(folder / "records")]
+    chosen = [(name, record) for name, record in all_records if _is_of(record, match["commit"], match["host"])]
     if not chosen:
-        unknown = [each for each in match.groups()[1:] if each and not _DIGITS.fullmatch(each)]
+        unknown = [name for name in match.groups()[1:] if name and not _DIGITS.fullmatch(name)]
         hint = " (branches and tags of git are not known here)" if unknown else ""
         raise RecordError(
-            f"{text} has no record{hint}; {folder} has those of {_sources(record for _, record in found)}"
+            f"{text} has no record{hint}; {folder} has those of {_sources(record for _, record in all_records)}"
         )
     return Side(text, plan, tuple(_one_each(chosen, {trial.key for trial in plan.trials})))
 
@@ -92,14 +95,14 @@ def _is_of(record: Record, commit: str | None, host: str | None) -> bool:
 
 def _sources(records: Iterable[Record]) -> str:
     """The commits and hosts in the records, each with its number of records."""
-    counts = Counter(f"{str(each.environment.commit)[:12]}#{each.environment.host}" for each in records)
+    counts = Counter(f"{str(record.environment.commit)[:12]}#{record.environment.host}" for record in records)
     return ", ".join(f"@{source} ({count})" for source, count in counts.items()) or "nobody"
 
 
-def _one_each(found: list[tuple[str, Record]], planned: set[str]) -> list[Record]:
+def _one_each(candidates: list[tuple[str, Record]], planned: set[str]) -> list[Record]:
     """One record a trial: a finished one before an unfinished one, then a planned one before an older one."""
     best: dict[tuple[TrialName, str], tuple[tuple[bool, bool], str, Record]] = {}
-    for name, record in found:
+    for name, record in candidates:
         rank = (record.status in FINAL, record.planned_key in planned)
         trial = name_of(record.trial), hardware_of(record)
         other = best.get(trial)

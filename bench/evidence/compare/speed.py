@@ -12,8 +12,8 @@ import pandas as pd
 from bench.evidence.compare.sides import Side
 from bench.evidence.ranks import Ratio, ratio_interval, ratio_of_samples
 from bench.evidence.stats import ALPHA, NAN, holm
-from bench.records.measured import MeasuredSpeed
 from bench.records.record import Record
+from bench.records.speed import MeasuredSpeed
 
 SPEED = (
     "variant", "against", "setting", "hardware", "a", "a_low", "a_high", "b", "b_low", "b_high", "ratio", "low", "high",
@@ -28,7 +28,7 @@ def speed(a: Side, b: Side) -> pd.DataFrame:
     B is better where its speed-up is larger, after Holm over all rows. Each side is one session: what differed between
     the sessions, and not only within one, is in no interval.
     """
-    ones, others = (dict(_timed(each)) for each in (a, b))
+    ones, others = (dict(_timed(side)) for side in (a, b))
     rows = [_compared(key, ones[key], others[key]) for key in ones if key in others]
     for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row |= {"p_holm": p_holm, "verdict": _verdict(row["ratio"], p_holm)}

@@ -124,14 +124,14 @@ def growth(rows: Sequence[ModuleCost]) -> list[Growth]:
     sizes = {math.prod(row.input_px) for row in rows}
     if len(sizes) < 2:
         raise ValueError(f"growth needs images of two numbers of pixels at least, got {sorted(sizes)}")
-    found = []
+    named = []
     for module in dict.fromkeys(row.module for row in rows):
         mine = sorted((row for row in rows if row.module == module), key=lambda row: math.prod(row.input_px))
         pixels = [math.prod(row.input_px) for row in mine]
         for quantity in QUANTITIES:
             values = [getattr(row, quantity) for row in mine]
-            found.append(Growth(module, quantity, exponent(pixels, values), exponent(pixels[-2:], values[-2:])))
-    return found
+            named.append(Growth(module, quantity, exponent(pixels, values), exponent(pixels[-2:], values[-2:])))
+    return named
 
 
 def exponent(pixels: Sequence[float], values: Sequence[float]) -> float:

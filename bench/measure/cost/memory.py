@@ -128,7 +128,7 @@ def training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch
         saved = saved_bytes(build(), recipe, device)
         peak = peak_of(run, device)
     model, optimiser = steps[0].model, steps[0].optimiser
-    state = (value for each in optimiser.state.values() for value in each.values() if isinstance(value, Tensor))
+    state = (value for values in optimiser.state.values() for value in values.values() if isinstance(value, Tensor))
     return Memory(
         peak.kind,
         recipe.batch,

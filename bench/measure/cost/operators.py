@@ -49,7 +49,7 @@ def scaled_dot_product_attention(inputs: Sequence[Any], outputs: Sequence[Any]) 
 
 def einsum(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """The MACs of an einsum of two operands, as :func:`contraction_macs` computes them from its equation."""
-    return contraction_macs(inputs[0].toIValue(), [_shape(each) for each in inputs[1].node().inputs()])
+    return contraction_macs(inputs[0].toIValue(), [_shape(operand) for operand in inputs[1].node().inputs()])
 
 
 def contraction_macs(equation: str, shapes: Sequence[Sequence[int]]) -> int:

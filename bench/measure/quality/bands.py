@@ -44,8 +44,10 @@ def boundary_iou_counts(prediction: Tensor, label: Tensor, num_classes: int, sha
     radius = max(1, round(share * math.hypot(*label.shape[-2:])))
     prediction = prediction.masked_fill(label == IGNORE, IGNORE)
     # Pixels deep inside a region get one additional class; void stays void.
-    inside = [(each != IGNORE) & ~near_other_label(each, radius, frame=True) for each in (prediction, label)]
-    guess, truth = (each.masked_fill(deep, num_classes) for each, deep in zip((prediction, label), inside, strict=True))
+    inside = [(classes != IGNORE) & ~near_other_label(classes, radius, frame=True) for classes in (prediction, label)]
+    guess, truth = (
+        classes.masked_fill(deep, num_classes) for classes, deep in zip((prediction, label), inside, strict=True)
+    )
     pairs = pair_counts(guess, truth, num_classes + 1)[:, : num_classes + 1, : num_classes + 1]
     intersection = pairs.diagonal(dim1=1, dim2=2)
     return torch.stack([intersection, pairs.sum(1), pairs.sum(2)], dim=1)[..., :num_classes]

@@ -61,8 +61,8 @@ def match_boundaries(prediction: Maps, label: Maps, num_classes: int, tolerances
         distance = _squared_distances(pixels[one][maybe], pixels[other], row, reach, min(tolerances_px, default=0))
         near = [np.bincount(plane[maybe][distance <= limit * limit], minlength=planes) for limit in tolerances_px]
         matched = np.array(near, dtype=np.int64).reshape(len(tolerances_px), len(label), num_classes)
-        every = np.bincount(plane, minlength=planes).reshape(len(label), num_classes)
-        counts += [matched.swapaxes(0, 1), every]
+        total = np.bincount(plane, minlength=planes).reshape(len(label), num_classes)
+        counts += [matched.swapaxes(0, 1), total]
     return BoundaryCounts(*counts)
 
 
@@ -92,12 +92,12 @@ def boundary_pixels(maps: Maps, num_classes: int, margin_px: int = 0) -> Numbers
 
 def _may_be_near(places: Places, others: Places, side: int) -> npt.NDArray[np.bool_]:
     """True for each place that has one of the others in its own square cell or in one of the eight cells around it."""
-    own, taken = ((line // side, column // side) for line, column in (places, others))
-    shape = [int(max(a.max(initial=0), b.max(initial=0))) + 1 for a, b in zip(own, taken, strict=True)]
+    cell, taken = ((line // side, column // side) for line, column in (places, others))
+    shape = [int(max(a.max(initial=0), b.max(initial=0))) + 1 for a, b in zip(cell, taken, strict=True)]
     cells = np.zeros(shape, dtype=np.uint8)
     cells[taken] = 1
     around: npt.NDArray[np.uint8] = ndimage.maximum_filter(cells, 3)
-    return around[own] > 0
+    return around[cell] > 0
 
 
 def _squared_distances(pixels: Numbers, others: Numbers, row: int, reach: int, enough: float) -> Numbers:

@@ -118,25 +118,27 @@ def facts(before: Counters, after: Counters) -> dict[str, Any]:
 
 def reasons(known: Mapping[str, Any]) -> list[str]:
     """The reasons why a timing with these facts was not alone on its machine; empty if it was."""
-    found = []
+    disturbances = []
     if known["window_s"] >= SHORTEST_S:
         if (known["foreign_cpus"] or 0) > FOREIGN_CPUS:
-            found.append(f"other processes used {known['foreign_cpus']:.2f} CPUs (allowed: {FOREIGN_CPUS:g})")
+            disturbances.append(f"other processes used {known['foreign_cpus']:.2f} CPUs (allowed: {FOREIGN_CPUS:g})")
         if (known["waiting"] or 0) > WAITING:
-            found.append(f"threads waited for a CPU {known['waiting']:.0%} of their time (allowed: {WAITING:.0%})")
+            disturbances.append(
+                f"threads waited for a CPU {known['waiting']:.0%} of their time (allowed: {WAITING:.0%})"
+            )
         if (known["stolen_cpus"] or 0) > STOLEN_CPUS:
-            found.append(f"the hypervisor took {known['stolen_cpus']:.2f} CPUs away (allowed: {STOLEN_CPUS:g})")
+            disturbances.append(f"the hypervisor took {known['stolen_cpus']:.2f} CPUs away (allowed: {STOLEN_CPUS:g})")
     before, after = known["gpu_before"], known["gpu_after"]
     others = max(before["foreign_processes"] or 0, after["foreign_processes"] or 0)
     if others:
-        found.append(f"{others} other processes on the GPU")
+        disturbances.append(f"{others} other processes on the GPU")
     clocks = before["clock_hz"], after["clock_hz"]
     if all(clocks) and abs(clocks[1] / clocks[0] - 1) > CLOCK:
-        found.append(
+        disturbances.append(
             f"the GPU's clock went from {clocks[0] / 1e6:.0f} to {clocks[1] / 1e6:.0f} MHz, at "
             f"{before['temperature_c']:.0f} and {after['temperature_c']:.0f} °C"
         )
-    return found
+    return disturbances
 
 
 def drift(samples_s: Sequence[float]) -> str | None:

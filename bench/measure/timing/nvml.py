@@ -44,7 +44,7 @@ def gpu(device: torch.device) -> Gpu:
         nvml.nvmlInit()
         handle = nvml.nvmlDeviceGetHandleByUUID(_uuid(device))
         return Gpu(
-            foreign_processes=foreign([each.pid for each in nvml.nvmlDeviceGetComputeRunningProcesses(handle)]),
+            foreign_processes=foreign([process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)]),
             clock_hz=nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM) * 1e6,
             temperature_c=float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
             energy_j=_energy_j(nvml, handle),

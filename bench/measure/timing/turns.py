@@ -88,7 +88,7 @@ def take_turns(
     protocol = protocol or Protocol()
     sides = ours, other
     warm = [warm_up(stopwatch(side(), device), protocol) for side in sides]
-    call_s = min(each.call_s for each in warm)
+    call_s = min(side.call_s for side in warm)
     calls = max(1, math.ceil(letter_s / call_s))
     order = random.Random(seed)
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -100,12 +100,12 @@ def take_turns(
             a = order.randrange(2)
             b = 1 - a
             # The sides are moved in the drawn order too, because the one moved last has the warmer caches.
-            letters = {each: _letter(sides[each](), calls, device, cold=call_s < COLD_S) for each in (a, b)}
-            for each in (a, b, b, a):
-                seconds[each].append(letters[each]() / calls)
+            letters = {side: _letter(sides[side](), calls, device, cold=call_s < COLD_S) for side in (a, b)}
+            for side in (a, b, b, a):
+                seconds[side].append(letters[side]() / calls)
             if progress is not None:
                 progress(min(block + 1, MIN_BLOCKS), MIN_BLOCKS)
-    return Turns(*seconds, calls, all(each.steady for each in warm), watch)
+    return Turns(*seconds, calls, all(side.steady for side in warm), watch)
 
 
 def _letter(call: Call, calls: int, device: torch.device, *, cold: bool) -> Callable[[], float]:

@@ -85,13 +85,13 @@ def load_weights(
         raise StateFileError(f"{source} holds no state dict: {', '.join(strangers[:5])} are no tensors")
     dropped = tuple(key for key in given if key.startswith(tuple(f"{module}." for module in drop)))
     state = {translate(key, names or {}) or key: value for key, value in given.items() if key not in dropped}
-    own = network.state_dict()
-    filled = tuple(name for name in own if name not in state and name.endswith(COUNTER))
-    problems = [f"missing: {name}" for name in own if name not in state and name not in filled]
-    problems += [f"unexpected: {name}" for name in state if name not in own]
+    initial = network.state_dict()
+    filled = tuple(name for name in initial if name not in state and name.endswith(COUNTER))
+    problems = [f"missing: {name}" for name in initial if name not in state and name not in filled]
+    problems += [f"unexpected: {name}" for name in state if name not in initial]
     problems += [
         f"shape of {name}: got {tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
-        for name, tensor in own.items()
+        for name, tensor in initial.items()
         if name in state and state[name].shape != tensor.shape
     ]
     if problems:
@@ -100,7 +100,7 @@ def load_weights(
             f"{source} does not fit {type(network).__name__} in {len(problems)} places; choose the depth, stem and "
             f"width that the weights are of:\n  {listed}"
         )
-    network.load_state_dict({name: state.get(name, tensor) for name, tensor in own.items()})
+    network.load_state_dict({name: state.get(name, tensor) for name, tensor in initial.items()})
     log.info("%s: %d tensors loaded; dropped %s; filled %s", source, len(state), dropped or "none", filled or "none")
     return LoadedWeights(source, dropped, filled)
 

@@ -160,7 +160,7 @@ class ResNet(nn.Module):
             first = max(1, dilation // 2) if contracted else dilation
             pairs = [(first, dilation)] + [(dilation, dilation)] * (count - 1)
             if multi_grid and index == 3:
-                pairs = [(each, each) for each in multi_grid]
+                pairs = [(dilation, dilation) for dilation in multi_grid]
             self.add_module(name, _stage(block, channels, width << index, stride, pairs))
             channels = (width << index) * block.expansion
             total_stride *= stride
@@ -234,7 +234,7 @@ def _stage(
     dilations: list[tuple[int, int]],
 ) -> nn.Sequential:
     blocks = [block(in_channels, width, stride, dilations[0])]
-    blocks += [block(width * block.expansion, width, 1, each) for each in dilations[1:]]
+    blocks += [block(width * block.expansion, width, 1, dilation) for dilation in dilations[1:]]
     return nn.Sequential(*blocks)
 
 

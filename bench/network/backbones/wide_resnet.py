@@ -129,7 +129,7 @@ class WideResNet38(nn.Module):
         drops = {"mod6": dropout[0], "mod7": dropout[1]}
         channels = width
         for name, stage in STAGES.items():
-            widths = tuple(width * each for each in stage.channels)
+            widths = tuple(width * channels for channels in stage.channels)
             blocks = []
             for index in range(stage.blocks):
                 stride = stage.stride if index == 0 else 1

@@ -136,7 +136,7 @@ def layout_for(source: Collection[str], name: str | None = None) -> Layout:
         StateFileError: if the layout is not known.
     """
     if name is None:
-        name = next((each for each, key in MARKS.items() if key in source), None)
+        name = next((layout for layout, key in MARKS.items() if key in source), None)
     if name is None or name not in LAYOUTS:
         keys = ", ".join(list(source)[:5]) or "none"
         got = f"unknown layout {name!r}" if name else f"the keys are of no layout that is known ({keys}, …)"

@@ -68,7 +68,7 @@ def numbered(theirs: str, ours: str, count: int, *, start: int = 0) -> Names:
 
 def conv_modules(names: Mapping[str, str]) -> Names:
     """The table of mmcv's ConvModules, whose ``conv`` and ``bn`` are the first two modules of our sequences."""
-    return {f"{a}.{each}": f"{b}.{index}" for a, b in names.items() for index, each in enumerate(("conv", "bn"))}
+    return {f"{a}.{layer}": f"{b}.{index}" for a, b in names.items() for index, layer in enumerate(("conv", "bn"))}
 
 
 def head_names(source: Collection[str], heads: Mapping[str, Names]) -> Names:

@@ -120,7 +120,9 @@ class DualAttentionHead(nn.Module):
         logits = self.classifier(self.dropout(self.fusion(fused, boundary)))
         aux: dict[str, Tensor] = {}
         if with_aux:
-            aux = {name: each(self.dropout(branches[name])) for name, each in self.branch_classifiers.items()}
+            aux = {
+                name: classifier(self.dropout(branches[name])) for name, classifier in self.branch_classifiers.items()
+            }
         return logits, aux
 
 
@@ -213,7 +215,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
-    blocks = [value.bmm(_weights(each, key).transpose(1, 2)) for each in query.split(_block(query), dim=2)]
+    blocks = [
+        value.bmm(_weights(query_block, key).transpose(1, 2)) for query_block in query.split(_block(query), dim=2)
+    ]
     return gamma * torch.cat(blocks, dim=2)
 
 

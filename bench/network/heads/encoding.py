@@ -116,7 +116,7 @@ class Laterals(nn.Module):
         self.fuse = conv_norm_relu((1 + len(levels)) * width, width, 3)
 
     def forward(self, x: Tensor, features: Sequence[Tensor]) -> Tensor:
-        shallow = [project(each) for project, each in zip(self.project, features, strict=True)]
+        shallow = [project(feature) for project, feature in zip(self.project, features, strict=True)]
         fused: Tensor = self.fuse(torch.cat([x, *shallow], dim=1))
         return fused
 

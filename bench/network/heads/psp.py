@@ -83,5 +83,5 @@ class PyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[-2:]
-        pooled = [branch(F.adaptive_avg_pool2d(x, each)) for each, branch in zip(self.bins, self.branches, strict=True)]
-        return torch.cat([x, *(self.resize(each, size) for each in pooled)], dim=1)
+        pooled = [branch(F.adaptive_avg_pool2d(x, bins)) for bins, branch in zip(self.bins, self.branches, strict=True)]
+        return torch.cat([x, *(self.resize(pooled_map, size) for pooled_map in pooled)], dim=1)

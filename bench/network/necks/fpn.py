@@ -62,7 +62,7 @@ class TopDown(nn.Module):
     def __init__(self, channels: Sequence[int], width: int, *, smoothed: int) -> None:
         super().__init__()
         self.resize = Resize()
-        self.laterals = nn.ModuleList(nn.Conv2d(each, width, 1) for each in channels)
+        self.laterals = nn.ModuleList(nn.Conv2d(in_channels, width, 1) for in_channels in channels)
         self.smooth = nn.ModuleList()
         for index in range(smoothed):
             with own_draws(f"smooth {index}"):

@@ -148,10 +148,10 @@ Slices = tuple[slice, slice, slice]
 def _edges(corners: Tensor) -> Iterator[tuple[Slices, Slices, Tensor]]:
     """Yield the pairs of neighbouring blocks as slices of both, and a mask of the pairs whose pixels touch."""
     upper_left, upper_right, lower_left, lower_right = corners
-    every, first, second = slice(None), slice(None, -1), slice(1, None)
+    whole, first, second = slice(None), slice(None, -1), slice(1, None)
     right, left = upper_right | lower_right, upper_left | lower_left
-    yield (every, every, first), (every, every, second), right[..., :-1] & left[..., 1:]
+    yield (whole, whole, first), (whole, whole, second), right[..., :-1] & left[..., 1:]
     lower, upper = lower_left | lower_right, upper_left | upper_right
-    yield (every, first, every), (every, second, every), lower[:, :-1] & upper[:, 1:]
-    yield (every, first, first), (every, second, second), lower_right[:, :-1, :-1] & upper_left[:, 1:, 1:]
-    yield (every, first, second), (every, second, first), lower_left[:, :-1, 1:] & upper_right[:, 1:, :-1]
+    yield (whole, first, whole), (whole, second, whole), lower[:, :-1] & upper[:, 1:]
+    yield (whole, first, first), (whole, second, second), lower_right[:, :-1, :-1] & upper_left[:, 1:, 1:]
+    yield (whole, first, second), (whole, second, first), lower_left[:, :-1, 1:] & upper_right[:, 1:, :-1]

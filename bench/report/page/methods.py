@@ -13,11 +13,13 @@ from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural, size, tally
+from bench.records.cost import MeasuredCost
 from bench.records.executed import HARNESS, packages
-from bench.records.measured import MeasuredCost, MeasuredQuality, MeasuredSpeed
 from bench.records.plan import as_part
+from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.records.speed import MeasuredSpeed
 from bench.report.page.networks import initial_weights, networks
 from bench.report.tables import protocol
 from bench.report.tables.formats import markdown_text

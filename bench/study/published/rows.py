@@ -72,14 +72,14 @@ class Published:
             raise PublishedError(
                 f"nothing published by {self.system!r}{nearest(self.system, systems)}; known: {systems}"
             )
-        own = known[known["system"] == self.system]
+        of_system = known[known["system"] == self.system]
         for name, value in [pair for entries in (self.settings, *self.levels.values()) for pair in entries.items()]:
             if name not in SETTINGS:
                 raise PublishedError(
                     f"published rows have no setting {name!r}; they have {', '.join(SETTINGS)}{nearest(name, SETTINGS)}"
                 )
-            if value not in set(own[name]):
-                values = sorted(set(own[name]))
+            if value not in set(of_system[name]):
+                values = sorted(set(of_system[name]))
                 raise PublishedError(
                     f"no published row of {self.system} has {name}={value!r}{nearest(value, values)}; known: {values}"
                 )

@@ -271,7 +271,7 @@ def test_tables_that_an_earlier_report_had_are_gone(tmp_path: Path, planted_resu
 
 
 @pytest.mark.parametrize(
-    "names", [("n", "low"), ("high", "p"), ("precision", "mode"), ("batch", "ratio"), ("found", "against")]
+    "names", [("n", "low"), ("high", "p"), ("precision", "mode"), ("batch", "ratio"), ("estimate", "against")]
 )
 def test_a_factor_may_be_called_as_a_column_of_some_table(
     tmp_path: Path, planted_results: Callable[..., Path], plant_speed: Callable[..., None], names: tuple[str, str]
