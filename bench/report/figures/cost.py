@@ -13,8 +13,8 @@ import pandas as pd
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import column
 from bench.protocol.words import plural
+from bench.records.cost import MeasuredCost
 from bench.records.files import RecordError, read_json
-from bench.records.measured import MeasuredCost
 from bench.records.results import Results
 from bench.report.figures.axes import log_axis, most_lines, wrapped
 from bench.report.figures.figure import Figure, Look, blank, finished, part_looks

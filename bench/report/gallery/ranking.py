@@ -14,8 +14,8 @@ import numpy as np
 
 from bench.evidence.images import read_image_scores
 from bench.protocol.scores import Floats
-from bench.records.measured import MeasuredQuality
 from bench.records.pictures import read_names
+from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
 

@@ -15,7 +15,7 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
 from bench.protocol.words import NOTHING, level, plural, ratio, status, verdict
-from bench.records.derived import NOISY
+from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, Row
 from bench.report.tables.table import Table
