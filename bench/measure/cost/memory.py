@@ -19,7 +19,7 @@ import gc
 import resource
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -128,9 +128,9 @@ def training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch
 
     height, width = (min(size, WARM_UP_PX) for size in recipe.crop_px)
     if recipe.accumulate > 1:
-        small = recipe.having(batch=2 * recipe.accumulate, crop_px=(height, width))
+        small = replace(recipe, batch=2 * recipe.accumulate, crop_px=(height, width))
     else:
-        small = recipe.having(batch=2, crop_px=(height, width))
+        small = replace(recipe, batch=2, crop_px=(height, width))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         run(warm_up=True)
         steps.clear()
