@@ -79,7 +79,7 @@ def notes(evidence: Evidence) -> list[Note]:
         notes.append(Note("Nothing has been measured yet."))
     if plan.size and "quality" in plan.stages:
         notes.append(Note(f"Run at size “{plan.size}”: it shows that the study works, not what its answer is."))
-    if any(record.environment.dirty for record in results.records):
+    if any(record.environment.differs_from_commits for record in results.records):
         text = "Some records come from source with uncommitted changes: their commit does not reproduce them."
         notes.append(Note(text, PROVENANCE))
     if len(protocol.commits(results)) > 1:

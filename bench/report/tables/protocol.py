@@ -123,11 +123,17 @@ def commits(results: Results) -> list[str]:
     return list(dict.fromkeys(_commit(*source) for source in made or [(created.commit, created.dirty)]))
 
 
+def study_commit(record: Record) -> str:
+    """The commit of the study's repository, with the words for its changes as :func:`commits` has them."""
+    return _commit(record.environment.study_commit, record.environment.study_dirty)
+
+
 def _facts(record: Record) -> dict[str, Any]:
     environment = record.environment.as_json()
     facts = {"commit": _commit(record.environment.commit, record.environment.dirty)}
-    environment.pop("dirty", None)
-    environment.pop("commit", None)
+    for name in ("commit", "dirty", "study_commit", "study_dirty"):
+        environment.pop(name, None)
+    facts["commit of the study"] = study_commit(record)
     return facts | dict(leaves(environment))
 
 

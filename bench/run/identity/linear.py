@@ -10,8 +10,9 @@ import ast
 import builtins
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .canonical import Writer
@@ -51,6 +52,8 @@ class ReadSource:
         packages: top-level packages outside this project that the code refers to.
         notes: ``file:line`` and what could not be decided there, so that everything that it may reach counts.
         unwritten: of each root the choices that are not written into the code, so that they must be told apart.
+        files: the files of the project's modules, apart from the package that always counts as project code, that are
+            imported by the time the trial runs.
     """
 
     digest: str
@@ -58,6 +61,7 @@ class ReadSource:
     packages: frozenset[str]
     notes: tuple[str, ...]
     unwritten: tuple[Mapping[str, Any], ...]
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(eq=False)
@@ -498,6 +502,14 @@ class _Walk:
                 pending += module.imports
         return list(seen)
 
+    def _files(self) -> Iterator[Path]:
+        """The files of the imported modules that do not belong to the package which always counts."""
+        for name in self._imported():
+            module = self.project.module(name)
+            is_own = name.partition(".")[0] == self.project.origins.own
+            if module is not None and module.origin.file is not None and not is_own:
+                yield module.origin.file
+
     # The text
 
     def source(self, roots: Sequence[Root]) -> ReadSource:
@@ -539,6 +551,7 @@ class _Walk:
             packages=frozenset(package for package in self.facts.packages if package not in self.library.silent),
             notes=tuple(self.facts.notes),
             unwritten=tuple(self._unwritten(root, number) for root, number in zip(roots, self.roots, strict=True)),
+            files=tuple(self._files()),
         )
 
     def _head(self, kind: str, number: int | None, positions: Mapping[int, int]) -> str:
