@@ -182,7 +182,8 @@ def _decoded(path: Path) -> _Stored:
 
 def _raw_mode(image: Image.Image) -> str:
     """The form of the values in the file; an empty string where the decoder does not tell it."""
-    arguments: Any = image.tile[0][3] if getattr(image, "tile", None) else ""
+    tiles: Any = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
     raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return raw_mode if isinstance(raw_mode, str) else ""
 
