@@ -138,6 +138,11 @@ def _decoded(path: Path) -> Image.Image:
         raise DataError(f"{path} cannot be read as an image ({error}); get the file again") from error
 
 
+def files_of(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files of a folder with one of these suffixes, sorted; none if there is no such folder."""
+    return [path for path in _files(folder) if path.suffix.lower() in suffixes] if folder.is_dir() else []
+
+
 def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in _files(folder):
