@@ -25,6 +25,7 @@ from bench.study.factors import StudyError
 from bench.study.source import Source
 from bench.study.source import load as load_source
 from bench.study.study import Study
+from bench.training.loop import DivergedError
 
 
 def source(study: Path, size: str | None, data: str | None, seeds: str | None, final: bool) -> Source:
@@ -83,10 +84,17 @@ def plan(schedule: Schedule, argv: Sequence[str]) -> None:
         highlight=False,
     )
     if todo:
-        known = schedule.seconds(todo)
-        basis = "from records" if known is not None else "rough, from two small training steps of the baseline"
+        console.print(_time_needed(schedule, todo), markup=False, highlight=False, soft_wrap=True)
+
+
+def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
+    known = schedule.seconds(todo)
+    basis = "from records" if known is not None else "rough, from two small training steps of the baseline"
+    try:
         seconds = known if known is not None else pilot_seconds(schedule, todo)
-        console.print(f"About {spell_s(seconds)} of trials one after the other ({basis}).", highlight=False)
+    except DivergedError as error:
+        return f"The time cannot be estimated: the first two training steps of the baseline diverged ({error})."
+    return f"About {spell_s(seconds)} of trials one after the other ({basis})."
 
 
 def run(

@@ -9,13 +9,16 @@ fingerprint tells a subset from the whole.
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from bench.data.base import SPLITS, DataError, SplitName
 from bench.data.cache import Remembered, fingerprint
-from bench.data.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, Pair, files_of, pair_up, read_pair, void_last
+from bench.data.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, Pair, files_of, pair_up, read_pair
+from bench.data.pixels import void_last
 from bench.parts import Count
 
 Layout = tuple[str, str]
@@ -54,8 +57,10 @@ class CamVid:
     def __init__(self, folder: Path | None, *, train_images: Count | None = None) -> None:
         if folder is None:
             raise DataError("CamVid needs a folder: --data camvid=/path/to/CamVid")
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise DataError(f"{folder} is not a folder; give CamVid's: --data camvid=/path/to/CamVid")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise DataError(f"{folder} cannot be read; allow it to be read")
         self.folder = folder
         self._layout = _layout(folder)
         self._coding = void_last(len(self.classes))
@@ -93,33 +98,38 @@ class CamVid:
         for name in SPLITS:
             image_folder, label_folder = self._folders(name)
             split_images = files_of(image_folder, IMAGE_SUFFIXES)
-            used = self._used(name, [path.stem for path in split_images])
-            images += [path for path in split_images if path.stem in used]
-            split_labels = files_of(label_folder, LABEL_SUFFIXES)
-            left_out = {path.stem for path in split_images} - used
-            labels += [path for path in split_labels if path.stem not in left_out]
+            frames = {_frame(path) for path in split_images}
+            left_out = frames - self._used(name, frames)
+            images += [path for path in split_images if _frame(path) not in left_out]
+            labels += [path for path in files_of(label_folder, LABEL_SUFFIXES) if _frame(path) not in left_out]
         return fingerprint(self.folder, images, labels, cache)
 
     def _pairs(self, name: SplitName) -> list[Pair]:
         pairs = pair_up(*self._folders(name), name)
-        used = self._used(name, [pair.image.stem for pair in pairs])
+        used = self._used(name, {_frame(pair.image) for pair in pairs})
         if name == "train" and len(used) < (self._train_images or 0):
             raise DataError(f"CamVid(train_images={self._train_images}): {self.folder} has {len(used)} training frames")
-        return [pair for pair in pairs if pair.image.stem in used]
+        return [pair for pair in pairs if _frame(pair.image) in used]
 
-    def _used(self, name: SplitName, frames: Sequence[str]) -> set[str]:
+    def _used(self, name: SplitName, frames: set[str]) -> set[str]:
         """The frames of a split that are used, of those that there are.
 
         Frames of one drive follow each other by name, so training frames are drawn by the digests of their names. The
         draw is the same everywhere, and a smaller number of frames is part of a larger one.
         """
         if name != "train" or self._train_images is None:
-            return set(frames)
-        return set(sorted(frames, key=lambda frame: sha256(frame.encode()).digest())[: self._train_images])
+            return frames
+        drawn = sorted(frames, key=lambda frame: sha256(frame.encode(errors="surrogateescape")).digest())
+        return set(drawn[: self._train_images])
 
     def _folders(self, name: SplitName) -> tuple[Path, Path]:
         images, labels = (self.folder / part.format(split=name) for part in self._layout)
         return images, labels
+
+
+def _frame(path: Path) -> str:
+    """The name of a frame, with composed accents: not all systems write them alike."""
+    return unicodedata.normalize("NFC", path.stem)
 
 
 def _layout(folder: Path) -> Layout:

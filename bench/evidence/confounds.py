@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.speedups import spread
-from bench.records.derived import NOISY
-from bench.records.measured import MeasuredCost, MeasuredSpeed
+from bench.records.cost import MeasuredCost
+from bench.records.measured import NOISY
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.records.speed import MeasuredSpeed
 from bench.study import audit
 
 COUNTS = ("parameters_low", "parameters_high", "macs_low", "macs_high", "macs_share")

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.evidence import ranks, stats
+from bench.protocol.scores import mean_iou
 from bench.records.files import RecordError, read_arrays
-from bench.records.measured import MeasuredQuality
+from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
 
 COLUMNS = ("variant", "label", "images", "n", "planned", "better", "worse", "median", "shift", "low", "high")
@@ -126,14 +127,7 @@ def read_image_scores(path: Path, classes: int) -> ImageScores:
         raise RecordError(
             f"{path} holds no confusion matrices of images ({wrong}); delete it, its record, and run again"
         )
-    counts = confusion.astype(np.int64)
-    hits = counts.diagonal(axis1=1, axis2=2)
-    union = counts.sum(1) + counts.sum(2) - hits
-    there = union > 0
-    seen = there.sum(1)
-    total = np.where(there, hits / np.where(there, union, 1), 0.0).sum(1)
-    miou = np.where(seen > 0, total / np.where(seen > 0, seen, 1), np.nan)
-    return ImageScores(tuple(str(name) for name in images), miou)
+    return ImageScores(tuple(str(name) for name in images), mean_iou(confusion))
 
 
 def _problem(images: npt.NDArray[np.generic], confusion: npt.NDArray[np.generic], classes: int) -> str:

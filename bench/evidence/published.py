@@ -17,7 +17,7 @@ import pandas as pd
 from bench.evidence import speedups, stats
 from bench.evidence.stats import NAN
 from bench.protocol.columns import ColumnError, column
-from bench.records.measured import MeasuredCost
+from bench.records.cost import MeasuredCost
 from bench.records.plan import Facts, PublishedRows
 from bench.records.results import Results, levels_of
 from bench.study.published.rows import NOT_STATED, matching, other_side

@@ -15,11 +15,12 @@ from bench.evidence.ranks import Ratio, ratio_interval, ratio_verdict
 from bench.evidence.stats import NAN, holm
 from bench.protocol.columns import level_key
 from bench.protocol.setting import Setting
-from bench.records.derived import NOISY, percentile
-from bench.records.measured import MeasuredSpeed
+from bench.records.cost import percentile
+from bench.records.measured import NOISY
 from bench.records.plan import PlannedTrial
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.records.speed import MeasuredSpeed
 
 NOWHERE = "none in the range"
 """The words for a ratio that does not cross 1 between the sizes measured."""

@@ -12,9 +12,8 @@ import pandas as pd
 from bench.evidence import stats
 from bench.protocol.columns import COLUMNS, JUDGED, column, level_key
 from bench.protocol.words import tally
-from bench.records.derived import percentile
+from bench.records.cost import MeasuredCost, percentile
 from bench.records.files import RecordError
-from bench.records.measured import MeasuredCost
 from bench.records.results import Results, records
 
 COST = tuple(name for name, definition in COLUMNS.items() if definition.stage == "cost")

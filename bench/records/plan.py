@@ -177,6 +177,7 @@ class Plan(Form):
         published: published rows, and the variants that are their counterparts.
         audit: the networks as built.
         identity: what went into the keys of the trials, packed by :mod:`bench.run.identity.explained`.
+        modules: path, from the study's folder on, of every file of the study's own code -> SHA-256 of its content.
     """
 
     version: Literal[2]
@@ -204,6 +205,7 @@ class Plan(Form):
     published: list[PublishedRows] = Field(default_factory=list)
     audit: Audit = Audit()
     identity: dict[str, Any] = Field(default_factory=dict)
+    modules: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

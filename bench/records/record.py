@@ -7,7 +7,7 @@ Counts of each image are arrays in an NPZ file under ``artifacts``, which the re
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -21,9 +21,12 @@ from pydantic import (
     model_validator,
 )  # fmt: skip
 
+from bench.records.cost import MeasuredCost
 from bench.records.files import RecordError, no_collection, write_json
 from bench.records.forms import Amount, Form, Seed, Stage, TimingSetting, Whole, build, other_version, parse, problem
-from bench.records.measured import MEASURED, Measured
+from bench.records.measured import Measured
+from bench.records.quality import MeasuredQuality
+from bench.records.speed import MeasuredSpeed
 
 VERSION = 1
 """The version of the record format. 1: first (2026-11)."""
@@ -41,6 +44,10 @@ STATUSES: tuple[str, ...] = get_args(Status)
 
 MANY = 1000
 """From this many records on, run one full collection after reading."""
+
+
+MEASURED: Mapping[Stage, type[Measured]] = {"quality": MeasuredQuality, "cost": MeasuredCost, "speed": MeasuredSpeed}
+"""Stage -> the form of the measurements of its finished trials."""
 
 
 class TrialFacts(Form):
@@ -78,6 +85,7 @@ class Environment(Form):
         commit: the commit of the source, where it is a repository.
         dirty: whether tracked files differed from the commit.
         study_commit: the commit of the study's repository.
+        study_dirty: whether the study's own files differed from that commit, or were not in it.
         bench: package -> version.
         device: the name of the device.
         hardware: the hardware class, which timings of one comparison must share.
@@ -88,6 +96,7 @@ class Environment(Form):
     commit: str | None = None
     dirty: bool | None = None
     study_commit: str | None = None
+    study_dirty: bool | None = None
     bench: dict[str, Any] = Field(default_factory=dict)
     python: str | None = None
     torch: str | None = None
@@ -99,6 +108,11 @@ class Environment(Form):
     threads: Whole | None = None
     platform: str | None = None
     host: str = "unknown"
+
+    @property
+    def differs_from_commits(self) -> bool:
+        """True if the harness or the study differed from its commit, which then does not reproduce the record."""
+        return bool(self.dirty or self.study_dirty)
 
 
 class Choices(Form):
@@ -134,7 +148,7 @@ class Record(Form):
         choices: variant and recipe with every choice resolved.
         environment: commit, versions, device, threads, a hash of the host's name.
         outcome: status, reason, traceback, seconds.
-        measured: the raw measurements; a trial that is done has those of its stage (:data:`~.measured.MEASURED`).
+        measured: the raw measurements; a trial that is done has those of its stage (:data:`MEASURED`).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -184,7 +198,7 @@ def measured_by(records: Iterable[Record], form: type[AnyMeasured]) -> Iterator[
 
     Args:
         records: records of any stage and status.
-        form: one of :data:`~.measured.MEASURED`.
+        form: one of :data:`MEASURED`.
     """
     for record in records:
         if isinstance(record.measured, form) and record.status == "done":

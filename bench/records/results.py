@@ -1,6 +1,7 @@
 """Results: a folder of records as DataFrames, one row a trial. Plain Python and pandas; no torch, no ray.
 
-mIoU, medians and totals are derived by :meth:`Results.frame`, in :mod:`bench.records.derived`.
+mIoU, medians and totals are derived by :meth:`Results.frame`, in :mod:`bench.records.quality` and
+:mod:`bench.records.cost`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import pandas as pd
 
 from bench.protocol.columns import COLUMNS, META, Column, column
 from bench.protocol.scores import iou
-from bench.records.derived import cost_columns, doubts, quality_columns
+from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import RecordError, no_collection
-from bench.records.measured import Measured, MeasuredCost, MeasuredQuality
+from bench.records.measured import Measured, doubts
 from bench.records.plan import Plan, PlannedTrial, labels_of, read_plan
+from bench.records.quality import MeasuredQuality, quality_columns
 from bench.records.record import AnyMeasured, Record, measured_by, read_all
 
 

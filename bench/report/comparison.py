@@ -32,51 +32,53 @@ CHANGED = {"kind": "Kind", "what": "What", "a": "A", "b": "B"}
 """The heads of the table of what changed."""
 
 
-def tables(found: Comparison) -> dict[str, Table]:
+def tables(comparison: Comparison) -> dict[str, Table]:
     """Part -> its table, empty ones left out. Variants have short names where both sides have one baseline."""
-    names = _names(found)
+    names = _names(comparison)
     made = {
-        "changed": of_text("changed", found.changed.rename(columns=CHANGED), TITLES["changed"]),
-        "quality": _table("quality", found.quality, _quality(names)),
-        "cost": _table("cost", found.cost, _cost(names)),
-        "speed": _table("speed", found.speed, SPEED),
-        "only": _table("only", found.only, {"variant": _variant(names), "side": fields.text("Side", "side")}),
+        "changed": of_text("changed", comparison.changed.rename(columns=CHANGED), TITLES["changed"]),
+        "quality": _table("quality", comparison.quality, _quality(names)),
+        "cost": _table("cost", comparison.cost, _cost(names)),
+        "speed": _table("speed", comparison.speed, SPEED),
+        "only": _table("only", comparison.only, {"variant": _variant(names), "side": fields.text("Side", "side")}),
     }
     return {name: table for name, table in made.items() if len(table.rows)}
 
 
-def baseline(found: Comparison) -> str:
+def baseline(comparison: Comparison) -> str:
     """The name of the baseline of both sides; empty where they differ, and variants then have their full names."""
-    return found.plans[0].baseline if _names(found) else ""
+    return comparison.plans[0].baseline if _names(comparison) else ""
 
 
-def _names(found: Comparison) -> dict[str, str]:
+def _names(comparison: Comparison) -> dict[str, str]:
     """Variant -> what differs from the baseline, where both sides have the same one."""
-    one, other = (labels_of(plan) for plan in found.plans)
-    if found.plans[0].baseline_levels != found.plans[1].baseline_levels:
+    one, other = (labels_of(plan) for plan in comparison.plans)
+    if comparison.plans[0].baseline_levels != comparison.plans[1].baseline_levels:
         return {}
     return {variant: name for variant, name in one.items() if other.get(variant) == name}
 
 
-def conclusion(found: Comparison) -> str:
+def conclusion(comparison: Comparison) -> str:
     """The sentences on how many comparisons there are, what is resolved, and how far timings can be trusted."""
-    counted = [f"{len(found.quality)} comparisons of quality: {_counts(found.quality)} (after Holm)."]
-    if len(found.speed):
-        counted.append(f"{len(found.speed)} of speed-ups, one session a side: {_counts(found.speed)} (after Holm).")
-    left = [f"{count} in {name} only" for name, count in found.only["side"].value_counts(sort=False).items()]
+    counted = [f"{len(comparison.quality)} comparisons of quality: {_counts(comparison.quality)} (after Holm)."]
+    if len(comparison.speed):
+        counted.append(
+            f"{len(comparison.speed)} of speed-ups, one session a side: {_counts(comparison.speed)} (after Holm)."
+        )
+    left = [f"{count} in {name} only" for name, count in comparison.only["side"].value_counts(sort=False).items()]
     if left:
         counted.append(f"Not compared are variants with results on one side: {', '.join(left)}.")
-    counted += [f"{each}." for each in found.lacking]
-    worse = [_shortened(each, _names(found)) for each in found.worse]
+    counted += [f"{missing}." for missing in comparison.lacking]
+    worse = [_shortened(name, _names(comparison)) for name in comparison.worse]
     more = f" Worse in B: {'; '.join(worse)}." if worse else ""
-    timed = (found.cost["reason"] == DRIFT).any()
+    timed = (comparison.cost["reason"] == DRIFT).any()
     drift = " Timings are of separate runs: a drift between these is in their ratios; bench speed takes turns."
     return f"{' '.join(counted)}{more}{drift if timed else ''}"
 
 
 def _shortened(text: str, names: Mapping[str, str]) -> str:
     """The text with the short name of the variant that it begins with."""
-    variant = next((each for each in names if text.startswith((f"{each}: ", f"{each} against "))), "")
+    variant = next((name for name in names if text.startswith((f"{name}: ", f"{name} against "))), "")
     return f"{names[variant]}{text.removeprefix(variant)}" if variant else text
 
 
@@ -85,37 +87,37 @@ def _counts(table: pd.DataFrame) -> str:
     return ", ".join(f"{words.get(word, 0)} {word}" for word in ("better", "worse", "not resolved"))
 
 
-def markdown(found: Comparison) -> str:
+def markdown(comparison: Comparison) -> str:
     """The comparison as Markdown: headings and GitHub tables."""
-    sides = {"A": found.a, "B": found.b, "Baseline": baseline(found)}
+    sides = {"A": comparison.a, "B": comparison.b, "Baseline": baseline(comparison)}
     parts = [
         "  \n".join(f"{name}: {_code(side)}" for name, side in sides.items() if side),
-        markdown_text(conclusion(found)),
+        markdown_text(conclusion(comparison)),
     ]
-    parts += [f"## {table.caption}\n\n{markdown_table(table).rstrip()}" for table in tables(found).values()]
+    parts += [f"## {table.caption}\n\n{markdown_table(table).rstrip()}" for table in tables(comparison).values()]
     return "\n\n".join(parts) + "\n"
 
 
-def csv(found: Comparison) -> str:
+def csv(comparison: Comparison) -> str:
     """One tidy table, unrounded in stored units; ``part`` says which part a row is of."""
-    tables = [each.assign(part=name) for name, each in _parts(found).items() if len(each)]
+    tables = [table.assign(part=name) for name, table in _parts(comparison).items() if len(table)]
     names = dict.fromkeys(["part", *(name for table in tables for name in table.columns)])
     rows = [row for table in tables for row in table.to_dict("records")]
     return pd.DataFrame(rows, columns=list(names), dtype=object).to_csv(index=False)
 
 
-def as_json(found: Comparison) -> str:
+def as_json(comparison: Comparison) -> str:
     """The whole comparison as JSON, unrounded in stored units; a value that is not known is null."""
     parts = {
         name: [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
-        for name, table in _parts(found).items()
+        for name, table in _parts(comparison).items()
     }
-    document = {"a": found.a, "b": found.b, "worse": found.worse, **parts}
+    document = {"a": comparison.a, "b": comparison.b, "worse": comparison.worse, **parts}
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _parts(found: Comparison) -> dict[str, pd.DataFrame]:
-    return {name: getattr(found, name) for name in TITLES}
+def _parts(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    return {name: getattr(comparison, name) for name in TITLES}
 
 
 def _table(name: str, rows: pd.DataFrame, columns: Mapping[str, Field]) -> Table:

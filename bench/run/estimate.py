@@ -24,9 +24,11 @@ START_S = 6.0
 
 def pilot_seconds(plan: Schedule, trials: Iterable[Trial]) -> float:
     """A rough estimate of the seconds that trials take one after the other.
-
     The time of the two training steps is scaled by the iterations, the batch, the pixels and the MACs of each variant.
     Speed trials run on all threads, so their time is scaled by the number of threads too.
+
+    Raises:
+        DivergedError: if the two training steps end in numbers that are not finite.
     """
     study, loaded = plan.study, plan.loaded
     step_s = _step_seconds(plan, study.cell("baseline"))

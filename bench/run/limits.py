@@ -155,7 +155,7 @@ def _attempt(question: Question, size: int) -> Attempt:
             call = forward_call(model, setting, device)
         call()
         call()  # the optimiser's state exists only after the first step
-    except Exception as error:
+    except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
         return Attempt(size, False, None, f"{type(error).__name__}: {error}".splitlines()[0])

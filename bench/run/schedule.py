@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -112,6 +115,23 @@ class Schedule:
         kept = [self.earlier[key] for key in {r.planned_key: 0 for r in self._stale()} if key in self.earlier]
         return packed([*now, *kept])
 
+    def _modules(self) -> dict[str, str]:
+        """Path, from the study's folder on, of every file of the study's own code -> SHA-256 of its content.
+
+        A file of neither the study's folder nor its repository is listed by its name alone.
+        """
+        study = Path(self.loaded.source.path).resolve()
+        root = environment.repository(study.parent) or study.parent
+        files = [study, *(file for key in self.keys.values() for file in key.source.files)]
+        imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+        digests = {}
+        for file in dict.fromkeys(path.resolve() for path in files):
+            is_near = file.is_relative_to(root) or file.is_relative_to(study.parent)
+            path = os.path.relpath(file, study.parent) if is_near else file.name
+            if is_near or str(file) in imported:
+                digests[Path(path).as_posix()] = hashlib.sha256(file.read_bytes()).hexdigest()
+        return digests
+
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:
         """The trials that a run would execute: those without a final status, and those to be retried.
 
@@ -187,12 +207,13 @@ class Schedule:
             "final": self.loaded.source.final,
             "created": {
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                **environment.commit(Path(__file__).resolve().parent),
+                **environment.harness_state(),
             },
             "command": command,
             "trials": [self._planned(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
             "audit": facts(study, self.checked, *self.input_px).as_json(),
             "identity": self._identity(),
+            "modules": self._modules(),
         }
         return build(Plan, document)
 

@@ -28,9 +28,8 @@ from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
 from bench.records.files import write_arrays
 from bench.records.forms import build
-from bench.records.measured import MEASURED
 from bench.records.pictures import Album
-from bench.records.record import Record, write
+from bench.records.record import MEASURED, Record, write
 from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed

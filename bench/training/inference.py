@@ -17,10 +17,18 @@ from bench.training.augment import normalise
 
 
 class Prediction(NamedTuple):
-    """The predicted class of every pixel, uint8, and its softmax probability, float32; both are ``N H W``."""
+    """The predictions for a batch of images.
+
+    Attributes:
+        classes: the predicted class of every pixel, ``N H W`` uint8.
+        confidence: the softmax probability of the predicted class, ``N H W`` float32.
+        finite: whether all logits of an image are finite numbers, ``N`` bool. Where one is not, the image has no
+            predictions: its classes and confidences mean nothing.
+    """
 
     classes: Tensor
     confidence: Tensor
+    finite: Tensor
 
 
 @torch.inference_mode()
@@ -38,7 +46,8 @@ def predict(model: SegModel, images: Tensor) -> Prediction:
         raise RuntimeError("predict() needs the network in evaluation mode; call model.eval() first")
     logits: Tensor = model(normalise(images), with_aux=False).logits
     highest, classes = logits.max(1)
-    return Prediction(classes.to(torch.uint8), (highest - logits.logsumexp(1)).exp())
+    finite = logits.amin((1, 2, 3)).isfinite() & highest.amax((1, 2)).isfinite()  # both pass NaN on
+    return Prediction(classes.to(torch.uint8), (highest - logits.logsumexp(1)).exp(), finite)
 
 
 def predictions(

@@ -7,6 +7,7 @@ two variants get the same batches; dropout draws from a stream of its own.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from bench.data.base import Split
 from bench.network.model import SegModel
@@ -30,7 +32,7 @@ HISTORY_POINTS = 500
 
 
 class DivergedError(ArithmeticError):
-    """A training whose loss is no longer a finite number."""
+    """A network whose loss, weights, running statistics or logits are no longer finite numbers."""
 
 
 class OptimiserError(BenchError, RuntimeError):
@@ -91,9 +93,11 @@ def train(
 
     Raises:
         OptimiserError: if a trainable parameter is not in exactly one group.
-        DivergedError: if the loss is not finite.
+        DivergedError: if the loss of an iteration is not finite, or if the last update leaves weights or buffers that
+            are not finite. (Those that were not so before the training, such as a mask of -inf, may stay so.)
     """
     step = prepare(model, recipe, device)
+    masks = _not_finite(model)
     schedule = torch.optim.lr_scheduler.PolynomialLR(step.optimiser, recipe.iterations, recipe.poly_power)
     history = History()
     start = time.perf_counter()
@@ -111,6 +115,13 @@ def train(
             if progress is not None:
                 progress(iteration + 1, recipe.iterations, value)
     history.train_s = time.perf_counter() - start
+    lost = sorted(_not_finite(model) - masks)
+    if lost:
+        shown = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
+        raise DivergedError(
+            f"{len(lost)} tensors of weights and running statistics are not finite after iteration "
+            f"{recipe.iterations}: {shown}; lower the learning rate or clip gradients"
+        )
     return history
 
 
@@ -224,6 +235,23 @@ def _stream(split: Split, recipe: Recipe, seed: int, device: torch.device) -> It
 def layout(device: torch.device) -> torch.memory_format:
     """The memory format in which the device's convolutions are fastest."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+def _not_finite(model: nn.Module) -> set[str]:
+    """The names of the weights and buffers that hold a number that is not finite. The device is waited for once."""
+    extremes: dict[str, Tensor] = {}
+    for name, tensor in itertools.chain(model.named_parameters(), model.named_buffers()):
+        if not is_lazy(tensor) and _may_be_not_finite(tensor):
+            numbers = torch.view_as_real(tensor.detach()) if tensor.is_complex() else tensor.detach()
+            extremes[name] = torch.stack(numbers.aminmax()).isfinite().all()  # both extremes pass NaN on
+    finite = torch.stack(list(extremes.values())).tolist() if extremes else []
+    return {name for name, each in zip(extremes, finite, strict=True) if not each}
+
+
+def _may_be_not_finite(tensor: Tensor) -> bool:
+    """True for numbers that torch can compare; 8-bit floats and sparse tensors, which it cannot, are not looked at."""
+    inexact = tensor.is_floating_point() or tensor.is_complex()
+    return inexact and tensor.element_size() > 1 and tensor.layout == torch.strided and tensor.numel() > 0
 
 
 def _finite(loss: Tensor, iteration: int) -> float:

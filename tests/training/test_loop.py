@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -153,6 +154,50 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     variant = Variant(PLAIN.backbone, PLAIN.head, losses=(part(Loss, scale=1e38),))
     with pytest.raises(DivergedError, match="at iteration"):
         trained(variant=variant)
+
+
+@pytest.mark.parametrize(
+    ("iterations", "words"), [(1, "weights .* not finite after iteration 1: "), (2, "iteration 2")]
+)
+def test_an_update_that_leaves_weights_that_are_not_finite_ends_the_training_even_if_it_is_the_last(
+    iterations: int, words: str
+) -> None:
+    variant = Variant(PLAIN.backbone, PLAIN.head, losses=(part(Loss, scale=1e6),))
+    with pytest.raises(DivergedError, match=words):
+        trained(variant=variant, recipe=RECIPE.having(iterations=iterations, learning_rate=3e38))
+
+
+class Counting(nn.Module):
+    """A pixelwise classifier with buffers of many kinds, one of which becomes infinite at the iteration ``ends``."""
+
+    def __init__(self, num_classes: int, *, ends: int = 3) -> None:
+        super().__init__()
+        self.classify = nn.Conv2d(3, num_classes, 1)
+        self.ends = ends
+        self.register_buffer("mask", torch.full((3,), -math.inf))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("empty", torch.zeros(0), persistent=False)
+        self.register_buffer("wave", torch.zeros(2, dtype=torch.complex64))
+        self.register_buffer("statistic", torch.ones(2, 2), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.seen += 1
+        if self.seen == self.ends:
+            self.statistic[1, 1] = math.nan
+            self.wave[0] = complex(0, math.inf)
+        logits: Tensor = self.classify(image)
+        return logits
+
+
+def test_buffers_that_are_not_finite_after_the_last_update_end_the_training() -> None:
+    variant = Variant(whole=part(Counting, ends=6), losses=(part(Loss),))
+    with pytest.raises(DivergedError, match=r"2 tensors .* after iteration 6: whole.statistic, whole.wave; lower"):
+        trained(variant=variant)
+
+
+def test_a_mask_that_was_infinite_before_the_training_may_stay_so() -> None:
+    _, history = trained(variant=Variant(whole=part(Counting, ends=7), losses=(part(Loss),)))
+    assert len(history.loss) == 6
 
 
 def test_gradient_clipping_is_off_by_default_and_changes_numbers_when_on() -> None:

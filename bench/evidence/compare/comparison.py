@@ -24,10 +24,10 @@ from bench.evidence.compare.speed import speed
 from bench.evidence.ranks import ratio_of_samples
 from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
-from bench.records.derived import cost_columns, quality_columns
+from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import RecordError
-from bench.records.measured import MeasuredCost, MeasuredQuality
 from bench.records.plan import Plan
+from bench.records.quality import MeasuredQuality, quality_columns
 from bench.records.record import Record
 
 COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})

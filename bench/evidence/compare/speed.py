@@ -12,8 +12,8 @@ import pandas as pd
 from bench.evidence.compare.sides import Side
 from bench.evidence.ranks import Ratio, ratio_interval, ratio_of_samples
 from bench.evidence.stats import ALPHA, NAN, holm
-from bench.records.measured import MeasuredSpeed
 from bench.records.record import Record
+from bench.records.speed import MeasuredSpeed
 
 SPEED = (
     "variant", "against", "setting", "hardware", "a", "a_low", "a_high", "b", "b_low", "b_high", "ratio", "low", "high",

@@ -23,6 +23,7 @@ from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
 from bench.protocol.scores import boundary_scores
 from bench.training.inference import Prediction, predictions
+from bench.training.loop import DivergedError
 
 Array = npt.NDArray[np.signedinteger[Any]]
 Viewer = Callable[[Tensor, Sequence[Sample]], None]
@@ -115,6 +116,8 @@ def evaluate(
 
     Raises:
         ValueError: if a label is outside the classes.
+        DivergedError: if a logit is not a finite number; the message names the image. Nothing is counted of a batch
+            that holds such an image, and ``show`` is not called with it.
     """
     model.to(device).eval()
     classes = model.num_classes
@@ -122,6 +125,7 @@ def evaluate(
     kept: dict[str, list[Tensor]] = {}
     total: dict[str, Tensor] = {}
     for prediction, samples in predictions(model, split, batch=recipe.eval_batch, device=device):
+        _refuse_not_finite(prediction, samples, recipe.iterations)
         label = torch.stack([sample.label for sample in samples])
         there = label.to(device)
         pairs = pair_counts(prediction.classes, there, classes)
@@ -143,6 +147,15 @@ def evaluate(
         {name: each.cpu().numpy() for name, each in total.items()},
         recipe,
     )
+
+
+def _refuse_not_finite(prediction: Prediction, samples: Sequence[Sample], iterations: int) -> None:
+    for sample, finite in zip(samples, prediction.finite.tolist(), strict=True):
+        if not finite:
+            raise DivergedError(
+                f"the logits are not finite in image {sample.name} after iteration {iterations}; lower the learning "
+                "rate, or look for a division by 0, a logarithm or an overflow in the network"
+            )
 
 
 def _boundaries(prediction: Tensor, label: Tensor, classes: int, recipe: Recipe) -> dict[str, Tensor]:

@@ -42,8 +42,8 @@ def accuracy_against(evidence: Evidence, cost: str) -> Figure:
     rows: list[tuple[str, str, float, float, float, float, str]] = []
     look_of = {variant: look for variant, look in looks(evidence).items() if variant in scores}
     for variant, look in look_of.items():
-        at, own = costs[variant] * x.scale, scores[variant]
-        seeds, values = list(own), [value * y.scale for value in own.values()]
+        at, by_seed = costs[variant] * x.scale, scores[variant]
+        seeds, values = list(by_seed), [value * y.scale for value in by_seed.values()]
         rows += [
             (look.label, str(seed), at, value, math.nan, math.nan, "")
             for seed, value in zip(seeds, values, strict=True)
@@ -55,7 +55,7 @@ def accuracy_against(evidence: Evidence, cost: str) -> Figure:
             )  # fmt: skip
         mean, low, high = mean_interval(values)
         what = f"mean of {len(values)}"
-        ends = [each * x.scale for each in quartiles.get(variant, ())]
+        ends = [quartile * x.scale for quartile in quartiles.get(variant, ())]
         figure.add_scatter(
             x=[at], y=[mean], mode="markers", marker=look.marker(11), name=look.name,
             error_y=bars([mean], [low], [high], look.colour),
@@ -90,7 +90,7 @@ def _add_front(figure: Any, points: Sequence[tuple[float, float]]) -> None:
 
 
 def _caption(names: Mapping[str, str], cost: str, place: Mapping[str, str], dots: bool) -> str:
-    unsure = [names[variant] for variant, each in place.items() if each in (MAYBE_ON, MAYBE_OFF)]
+    unsure = [names[variant] for variant, variant_place in place.items() if variant_place in (MAYBE_ON, MAYBE_OFF)]
     more = f" and {plural(len(unsure) - MOST_NAMED, 'other')}" if len(unsure) > MOST_NAMED else ""
     seeds = "small dots: one seed each." if dots else "seeds are in the file alone, they are too many to draw."
     across = " Across: the quartiles of its samples." if cost == "latency_s" else ""

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural
-from bench.records.measured import MeasuredQuality
+from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
 from bench.report.figures.axes import apart, focus, tick, wrapped
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, text
@@ -38,32 +38,32 @@ def class_iou(evidence: Evidence) -> Figure:
     """The figure of each class's mean IoU: one mark a variant, for :data:`MOST_VARIANTS` variants at most."""
     results = evidence.results
     look_of, scale, names = looks(evidence), column(JUDGED).scale, _classes(results)
-    every = results.class_iou().dropna(subset=["iou"])
+    scores = results.class_iou().dropna(subset=["iou"])
     chosen = set(evidence.most_telling[:MOST_VARIANTS])
-    known = every[every["variant"].isin(chosen)]
+    known = scores[scores["variant"].isin(chosen)]
     variants = [variant for variant in look_of if variant in set(known["variant"])]
     classes = [name for name in names if name in set(known["class"])]
     head = "IoU (%) ↑"
     figure, rows = blank(head, None, height=110 + (8 * len(variants) + 14) * max(1, len(classes))), []
-    groups = every.groupby(["variant", "class"], sort=False)["iou"]
+    groups = scores.groupby(["variant", "class"], sort=False)["iou"]
     means: dict[Any, float] = (groups.mean() * scale).to_dict()
     counts: dict[Any, int] = groups.count().to_dict()
     for index, variant in enumerate(variants):
         look, occurring = look_of[variant], [name for name in classes if (variant, name) in means]
-        own = [(name, look.label, means[variant, name], counts[variant, name]) for name in occurring]
+        points = [(name, look.label, means[variant, name], counts[variant, name]) for name in occurring]
         figure.add_scatter(
-            x=[row[2] for row in own],
+            x=[row[2] for row in points],
             y=[classes.index(name) + apart(index, len(variants), ROOM) for name in occurring], mode="markers",
-            marker=look.marker(9), name=look.name, text=[f"{text(row[0])}, n = {row[3]}" for row in own],
+            marker=look.marker(9), name=look.name, text=[f"{text(row[0])}, n = {row[3]}" for row in points],
             hovertemplate="%{text}: %{x:.2f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
-        rows += own
+        rows += points
     _class_axis(figure, classes)
     heads = ["Class", "Variant", head, "n"]
     data = [(name, look_of[variant].label, mean, counts[variant, name]) for (variant, name), mean in means.items()]
     caption = (
         "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
-        f"{others(every['variant'].nunique() - len(variants))}"
+        f"{others(scores['variant'].nunique() - len(variants))}"
     )
     return finished(
         "class-iou", "IoU by class", caption, figure, pd.DataFrame(rows, columns=heads), "point", section="classes",
@@ -75,24 +75,27 @@ def differences(evidence: Evidence) -> Figure:
     """The figure of each class's difference in IoU to the baseline, with its interval: one mark a variant."""
     compared, look_of, scale = evidence.class_effects, looks(evidence), column(JUDGED).scale
     data = compared[compared["n"] > 0]
-    variants = [each for each in evidence.most_telling[: MOST_DIFFERENCES + 1] if each in set(data["variant"])]
+    variants = [variant for variant in evidence.most_telling[: MOST_DIFFERENCES + 1] if variant in set(data["variant"])]
     known = data[data["variant"].isin(variants)]
     classes = [name for name in _classes(evidence.results) if name in set(known["class"])]
     head = f"Δ IoU ({column(JUDGED).difference_unit})"
     figure, rows = blank(head, None, height=110 + (14 * len(variants) + 14) * max(1, len(classes))), []
     for index, variant in enumerate(variants):
-        own, look = known[known["variant"] == variant], look_of[variant]
-        ends = {end: [float(value) * scale for value in own[end]] for end in ("delta", "low", "high")}
+        of_variant, look = known[known["variant"] == variant], look_of[variant]
+        ends = {end: [float(value) * scale for value in of_variant[end]] for end in ("delta", "low", "high")}
         figure.add_scatter(
-            x=ends["delta"], y=[classes.index(name) + apart(index, len(variants), ROOM) for name in own["class"]],
+            x=ends["delta"],
+            y=[classes.index(name) + apart(index, len(variants), ROOM) for name in of_variant["class"]],
             mode="markers", marker=look.marker(8), name=look.name,
             error_x=bars(ends["delta"], ends["low"], ends["high"], look.colour),
-            text=[f"{text(name)}, n = {n}" for name, n in zip(own["class"], own["n"], strict=True)],
+            text=[f"{text(name)}, n = {n}" for name, n in zip(of_variant["class"], of_variant["n"], strict=True)],
             hovertemplate="%{text}: %{x:+.2f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
         rows += [
             (name, look.label, *values)
-            for name, *values in zip(own["class"], ends["delta"], ends["low"], ends["high"], own["n"], strict=True)
+            for name, *values in zip(
+                of_variant["class"], ends["delta"], ends["low"], ends["high"], of_variant["n"], strict=True
+            )
         ]
     limits, cut = focus([0.0, *known["delta"] * scale], *([*known[end] * scale] for end in ("low", "high")))
     figure.update_xaxes(zeroline=True, zerolinewidth=2, range=limits if len(known) else None)

@@ -13,8 +13,8 @@ import pandas as pd
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import column
 from bench.protocol.words import plural
+from bench.records.cost import MeasuredCost
 from bench.records.files import RecordError, read_json
-from bench.records.measured import MeasuredCost
 from bench.records.results import Results
 from bench.report.figures.axes import log_axis, most_lines, wrapped
 from bench.report.figures.figure import Figure, Look, blank, finished, part_looks
@@ -38,25 +38,27 @@ GROWN = {
 def attribution(evidence: Evidence) -> list[Figure]:
     """The figures of parameters, MACs and saved activations by part: stacked bars, one mark a variant and part."""
     parts_of = {name: _parts(evidence.results, name) for name in ATTRIBUTED}
-    slots = _ordered({slot for parts in parts_of.values() for own in parts.values() for slot in own})
+    slots = _ordered(
+        {slot for parts in parts_of.values() for slots_of_variant in parts.values() for slot in slots_of_variant}
+    )
     return [_stacked(evidence.labels, name, parts, part_looks(slots)) for name, parts in parts_of.items() if parts]
 
 
 def _parts(results: Results, name: str) -> dict[str, dict[str, float]]:
     """Variant -> part -> its share of a column, in the stored unit, zeros left out; of what was measured."""
-    found = {}
+    shares = {}
     for record, measured in results.done(MeasuredCost):
-        own = {
+        values = {
             "parameters": measured.parameters,
             "macs": measured.macs,
             "activation_bytes": measured.training_memory.saved_bytes if measured.training_memory else {},
         }[name]
         # The column leaves the auxiliary head's parameters out: it is not deployed.
-        found[record.trial.variant] = {
-            slot: value for slot, value in own.items()
+        shares[record.trial.variant] = {
+            slot: value for slot, value in values.items()
             if value and not (name == "parameters" and slot == "auxiliary")
         }  # fmt: skip
-    return {variant: found[variant] for variant in results.variants if found.get(variant)}
+    return {variant: shares[variant] for variant in results.variants if shares.get(variant)}
 
 
 def _stacked(
@@ -92,7 +94,7 @@ def _stacked(
         caption += f" The first {len(variants)} of {len(parts)} variants."
     table = pd.DataFrame(rows, columns=["Variant", "Part", measured.title])
     data = pd.DataFrame(
-        [(variant, slot, value) for variant, own in parts.items() for slot, value in own.items()],
+        [(variant, slot, value) for variant, values in parts.items() for slot, value in values.items()],
         columns=["variant", "part", name],
     )
     return finished(
@@ -135,14 +137,18 @@ def growth(evidence: Evidence) -> list[Figure]:
     documents = _documents(results.folder / "attribution")
     chosen = {r.trial.variant: r.choices.variant for r in results.records if r.choices.variant}
     grown = [variant for variant in results.variants if variant in documents and documents[variant]["growth"]]
-    variants = [each for each in grown if chosen.get(each) in (None, documents[each].get("choices", {}).get("variant"))]
+    variants = [
+        variant
+        for variant in grown
+        if chosen.get(variant) in (None, documents[variant].get("choices", {}).get("variant"))
+    ]
     hardware = sorted({_hardware(documents[variant]) for variant in variants})
     if len(hardware) > 1:
         folder = results.folder / "attribution"
         raise RecordError(f"{folder} has times of different hardware: {'; '.join(hardware)}; keep those of one")
     stale = len(grown) - len(variants)
     note = f" Left out: {plural(stale, 'variant')} measured with other choices than the records have." if stale else ""
-    lines_of = {name: [each for v in variants for each in _grown(documents[v], name)] for name in GROWN}
+    lines_of = {name: [line for v in variants for line in _grown(documents[v], name)] for name in GROWN}
     where = f", on {hardware[0]}" if any(hardware) else ""
     notes = dict.fromkeys(GROWN, note) | {"time_s": f" Times: medians of the timed forwards{where}.{note}"}
     return [_growth(evidence.labels, name, lines, variants, notes[name]) for name, lines in lines_of.items() if lines]
@@ -168,23 +174,23 @@ def _growth(names: Mapping[str, str], name: str, lines: Sequence[Grown], variant
     axis, scale, called = GROWN[name]
     drawn = variants[:MOST_GROWN]
     keys = {
-        (each.variant, each.slot): (each.slot if math.isnan(each.exponent) else f"{each.slot} ∝ px^{each.exponent:.2f}")
-        + (f", {names[each.variant]}" if len(drawn) > 1 else "")
-        for each in lines
-        if each.variant in drawn
+        (line.variant, line.slot): (line.slot if math.isnan(line.exponent) else f"{line.slot} ∝ px^{line.exponent:.2f}")
+        + (f", {names[line.variant]}" if len(drawn) > 1 else "")
+        for line in lines
+        if line.variant in drawn
     }
     look_of = dict(zip(keys, part_looks(keys.values()).values(), strict=True))
     figure, rows = blank("Input (pixels)", axis, height=380), []
-    for each in lines:
-        own = [(names[each.variant], each.slot, px, value * scale, each.exponent) for px, value in each.points]
-        if each.variant in drawn:
-            look = look_of[each.variant, each.slot]
+    for line in lines:
+        points = [(names[line.variant], line.slot, px, value * scale, line.exponent) for px, value in line.points]
+        if line.variant in drawn:
+            look = look_of[line.variant, line.slot]
             figure.add_scatter(
-                x=[row[2] for row in own], y=[row[3] for row in own], mode="lines+markers", name=look.name,
+                x=[row[2] for row in points], y=[row[3] for row in points], mode="lines+markers", name=look.name,
                 marker=look.marker(8), line=look.line(),
                 hovertemplate="%{x} px: %{y:.4g}<extra>%{fullData.name}</extra>",
             )  # fmt: skip
-            rows += own
+            rows += points
     _log_axes(figure, [row[2] for row in rows], [row[3] for row in rows])
     table = pd.DataFrame(rows, columns=["Variant", "Part", "Pixels", axis, "Exponent"])
     caption = (
@@ -214,9 +220,9 @@ def _grown(document: Mapping[str, Any], name: str) -> list[Grown]:
             points.setdefault(row["module"], []).append((int(height) * int(width), float(row[name])))
     variant = str(document["variant"])
     return [
-        Grown(variant, module, math.nan if exponents.get(module) is None else exponents[module], sorted(own))
-        for module, own in points.items()
-        if len(own) > 1
+        Grown(variant, module, math.nan if exponents.get(module) is None else exponents[module], sorted(of_module))
+        for module, of_module in points.items()
+        if len(of_module) > 1
     ]
 
 

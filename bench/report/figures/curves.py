@@ -30,16 +30,16 @@ def learning_curves(evidence: Evidence) -> Figure:
     curves = data if each_seed else _means(data)
     look_of = looks(evidence)
     figure, rows = blank("Iteration", "Training loss", height=400), []
-    for _, own in curves.groupby(["variant", "seed"], sort=False, dropna=False):
-        variant, seed = str(own["variant"].iloc[0]), str(own["seed"].iloc[0])
-        look, shown = look_of[variant], _thinned(own)
+    for _, curve in curves.groupby(["variant", "seed"], sort=False, dropna=False):
+        variant, seed = str(curve["variant"].iloc[0]), str(curve["seed"].iloc[0])
+        look, shown = look_of[variant], _thinned(curve)
         figure.add_scatter(
             x=shown["iteration"].tolist(), y=shown["loss"].tolist(), mode="lines", name=look.name,
             line=look.line(1.4 if each_seed else 2), opacity=0.8, text=[f"seed {seed}"] * len(shown),
             hovertemplate="%{text}, %{x}: %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
-        last = own["loss"].tail(max(1, len(own) // 10)).mean()
-        rows.append((look.label, seed, int(own["iteration"].max()), float(own["loss"].iloc[0]), float(last)))
+        last = curve["loss"].tail(max(1, len(curve) // 10)).mean()
+        rows.append((look.label, seed, int(curve["iteration"].max()), float(curve["loss"].iloc[0]), float(last)))
     losses = [loss for trace in figure.data for loss in trace.y]
     if losses and min(losses) > 0:
         figure.update_yaxes(**log_axis(losses))
@@ -65,14 +65,14 @@ def _boundary(evidence: Evidence, family: str) -> Figure:
     head = FAMILIES[family].title.replace(", {} px", "")
     marks_of, chosen = _by_tolerance(evidence, family), set(evidence.most_telling[:MOST_VARIANTS])
     look_of = {variant: look for variant, look in looks(evidence).items() if variant in marks_of and variant in chosen}
-    pixels = sorted({row[1] for own in marks_of.values() for row in own})
+    pixels = sorted({row[1] for marks in marks_of.values() for row in marks})
     room = ROOM * max(pixels) if len(pixels) > 1 else 2 * ROOM
     figure = blank("Tolerance (px)", head, height=380)
     for index, (variant, look) in enumerate(look_of.items()):
         _, x, means, lows, highs, counts = map(list, zip(*marks_of[variant], strict=True))
         aside = apart(index, len(look_of), room)
         figure.add_scatter(
-            x=[each + aside for each in x], y=means, mode="lines+markers", name=look.name, marker=look.marker(8),
+            x=[place + aside for place in x], y=means, mode="lines+markers", name=look.name, marker=look.marker(8),
             line=look.line(), error_y=bars(means, lows, highs, look.colour),
             text=[f"{px} px (n = {n})" for px, n in zip(x, counts, strict=True)],
             hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
@@ -80,7 +80,7 @@ def _boundary(evidence: Evidence, family: str) -> Figure:
     alone = [pixels[0] - 1, pixels[0] + 1] if len(pixels) == 1 else None
     figure.update_xaxes(tickvals=pixels, rangemode="tozero", range=alone)
     ends = [row[2:5] for variant in look_of for row in marks_of[variant]]
-    axis, cut = focus(*([each[place] for each in ends] for place in range(3)))
+    axis, cut = focus(*([end[place] for end in ends] for place in range(3)))
     figure.update_yaxes(range=axis)
     heads = ["Variant", "Tolerance (px)", head, "low", "high", "n"]
     drawn_rows, every_row = ([row for v in names for row in marks_of[v]] for names in (look_of, marks_of))
@@ -110,9 +110,9 @@ def _by_tolerance(evidence: Evidence, family: str) -> dict[str, list[ToleranceMa
     for tolerance in pixels:
         name = f"{family}_{tolerance}px"
         scale = column(name).scale
-        for variant, own in results.scores(name).items():
-            mean, low, high = mean_interval([value * scale for value in own.values()])
-            marks_of[variant].append((names[variant], tolerance, mean, low, high, len(own)))
+        for variant, by_seed in results.scores(name).items():
+            mean, low, high = mean_interval([value * scale for value in by_seed.values()])
+            marks_of[variant].append((names[variant], tolerance, mean, low, high, len(by_seed)))
     return {variant: rows for variant, rows in marks_of.items() if rows}
 
 
@@ -123,10 +123,10 @@ def _means(curves: pd.DataFrame) -> pd.DataFrame:
     return means.assign(seed=means["variant"].map(lambda variant: f"mean of {seeds[variant]}"))
 
 
-def _thinned(own: pd.DataFrame) -> pd.DataFrame:
+def _thinned(curve: pd.DataFrame) -> pd.DataFrame:
     """At most :data:`MOST_POINTS` rows at equal distances, with the last row among them."""
-    stride = -(-len(own) // MOST_POINTS)
-    return own.iloc[(len(own) - 1) % stride :: stride]
+    stride = -(-len(curve) // MOST_POINTS)
+    return curve.iloc[(len(curve) - 1) % stride :: stride]
 
 
 def _long(curves: pd.DataFrame) -> bool:

@@ -202,4 +202,4 @@ def _round(trace: Any) -> None:
 def _short(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
-    return [_short(each) for each in value] if isinstance(value, list | tuple) else value
+    return [_short(item) for item in value] if isinstance(value, list | tuple) else value

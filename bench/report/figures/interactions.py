@@ -46,28 +46,28 @@ def _interaction(
     look_of = part_looks(f"{second}={level}" for level in levels)
     figure, rows = blank(text(first), measured.title, height=340), []
     for index, (level, look) in enumerate(zip(levels, look_of.values(), strict=True)):
-        own = []
+        points = []
         for at, other in enumerate(map(str, results.factors[first])):
             values = mean_by_seed(squares[other, level], scores)
             if values:
-                mean, low, high = (each * measured.scale for each in mean_interval(values))
+                mean, low, high = (value * measured.scale for value in mean_interval(values))
                 # Apart from each other, so that one interval does not hide the next.
-                own.append((at + 0.06 * (index - (len(levels) - 1) / 2), other, mean, low, high, len(values)))
-        x, levels_drawn, means, lows, highs, counts = map(list, zip(*own, strict=True)) if own else [[]] * 6
+                points.append((at + 0.06 * (index - (len(levels) - 1) / 2), other, mean, low, high, len(values)))
+        x, levels_drawn, means, lows, highs, counts = map(list, zip(*points, strict=True)) if points else [[]] * 6
         figure.add_scatter(
             x=x, y=means, mode="lines+markers", name=text(look.label), marker=look.marker(9), line=look.line(2),
             error_y=bars(means, lows, highs, look.colour),
-            text=[f"{text(each)}, n = {n}" for each, n in zip(levels_drawn, counts, strict=True)],
+            text=[f"{text(level)}, n = {n}" for level, n in zip(levels_drawn, counts, strict=True)],
             hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
-        rows += [(each[1], level, *each[2:]) for each in own]
+        rows += [(point[1], level, *point[2:]) for point in points]
     ticks = [tick(level) for level in results.factors[first]]
     figure.update_xaxes(
         tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.4, len(ticks) - 0.6], showgrid=False,
         ticklabeloverflow="allow",  # with every label hidden, plotly cannot place the title
     )  # fmt: skip
     numbers = [measured.title, "low", "high", "n"]
-    table = pd.DataFrame(rows, columns=[*(level_key(each, numbers) for each in (first, second)), *numbers])
+    table = pd.DataFrame(rows, columns=[*(level_key(factor, numbers) for factor in (first, second)), *numbers])
     limits, cut = focus(*(table.iloc[:, at].tolist() for at in (2, 3, 4)))
     figure.update_yaxes(range=limits)
     caption = (

@@ -31,7 +31,7 @@ def outcome_grid(evidence: Evidence) -> Figure:
     data = planned_trials if evidence.results.records else planned_trials.head(0)
     open_trials = data[data["outcome"] != "done"]["variant"].value_counts()
     planned = list(dict.fromkeys(data["variant"]))
-    chosen = sorted(planned, key=lambda each: -int(open_trials.get(each, 0)))[:MOST_VARIANTS]
+    chosen = sorted(planned, key=lambda variant: -int(open_trials.get(variant, 0)))[:MOST_VARIANTS]
     variants = [variant for variant in planned if variant in chosen]
     shown = data[data["variant"].isin(variants)]
     columns, codes = list(dict.fromkeys(data["trial"])), list(LOOKS)
@@ -41,8 +41,8 @@ def outcome_grid(evidence: Evidence) -> Figure:
     figure = blank("", None, height=110 + max(26, 16 * lines + 8) * len(variants))
     x, y = [text(name) for name in columns], [wrapped(names[variant]) for variant in variants]
     figure.add_heatmap(
-        z=[[None if each is None else codes.index(each) for each in row] for row in grid], x=x, y=y,
-        customdata=[["" if each is None else status(each) for each in row] for row in grid],
+        z=[[None if outcome is None else codes.index(outcome) for outcome in row] for row in grid], x=x, y=y,
+        customdata=[["" if outcome is None else status(outcome) for outcome in row] for row in grid],
         colorscale=_scale(codes), zmin=-0.5, zmax=len(codes) - 0.5, showscale=False, xgap=1.5, ygap=1.5,
         hoverongaps=False, hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
     )  # fmt: skip
@@ -88,7 +88,7 @@ def trials(evidence: Evidence) -> pd.DataFrame:
     frame, rows = results.frame(), []
     for variant, stage, seed, outcome in frame[["variant", "stage", "seed", "status"]].itertuples(index=False):
         seeds = results.plan.seeds if pd.isna(seed) and stage == "quality" else [seed]
-        names = [stage if pd.isna(each) else f"{stage} {int(each)}" for each in seeds]
+        names = [stage if pd.isna(seed) else f"{stage} {int(seed)}" for seed in seeds]
         rows += [(variant, name, outcome) for name in names]
     for row in evidence.speedups.to_dict("records"):
         setting = Setting(**{name: row[name] for name in speedups.SETTING})

@@ -27,18 +27,18 @@ def figures(evidence: Evidence) -> list[Figure]:
     """One figure a kind of setting: the ratio over the pixels of the input, and where it crosses 1."""
     known = evidence.speedups.dropna(subset=["low", "high"])
     known = known.assign(pixels=(known["height"] * known["width"]).astype(int))
-    kinds = [own for _, own in known.groupby(list(KIND), sort=False)]
+    kinds = [comparisons for _, comparisons in known.groupby(list(KIND), sort=False)]
     if len(kinds) <= 1:
         return [_figure(evidence, known, "speed-ups", "Speed-up by input size")]
     return [
         _figure(
             evidence,
-            own,
+            comparisons,
             f"speed-ups-{number}",
-            f"Speed-up by input size: {kind_of(own.iloc[0].to_dict())}",
+            f"Speed-up by input size: {kind_of(comparisons.iloc[0].to_dict())}",
             group="speed-ups",
         )
-        for number, own in enumerate(kinds, start=1)
+        for number, comparisons in enumerate(kinds, start=1)
     ]
 
 
@@ -46,17 +46,17 @@ def _figure(evidence: Evidence, known: pd.DataFrame, name: str, title: str, grou
     drawing, rows, look_of = blank("Input (pixels)", "Times as fast", height=420), [], looks(evidence)
     lines = list(known.sort_values("pixels").groupby("variant", sort=False))
     room = ROOM * math.log(known["pixels"].max() / known["pixels"].min()) if len(known) else 0.0
-    for index, (variant, own) in enumerate(lines):
+    for index, (variant, comparisons) in enumerate(lines):
         look, aside = look_of[str(variant)], math.exp(apart(index, len(lines), room))
-        names = [speedups.setting_of(row).name for row in own.to_dict("records")]
-        ratios, lows, highs = (own[column].tolist() for column in ("ratio", "low", "high"))
+        names = [speedups.setting_of(row).name for row in comparisons.to_dict("records")]
+        ratios, lows, highs = (comparisons[column].tolist() for column in ("ratio", "low", "high"))
         drawing.add_scatter(
-            x=[pixels * aside for pixels in own["pixels"]], y=ratios, mode="lines+markers", name=look.name,
-            marker=look.marker(9), line=look.line(), text=[text(each) for each in names],
+            x=[pixels * aside for pixels in comparisons["pixels"]], y=ratios, mode="lines+markers", name=look.name,
+            marker=look.marker(9), line=look.line(), text=[text(name) for name in names],
             error_y=bars(ratios, lows, highs, look.colour),
             hovertemplate="%{text}: %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
-        points = [(int(row["pixels"]), _ratio(row)) for row in own.to_dict("records")]
+        points = [(int(row["pixels"]), _ratio(row)) for row in comparisons.to_dict("records")]
         for crossing in speedups.crossings(points):
             _mark_crossing(drawing, crossing, look, edges=(points[0][0], points[-1][0]))
         rows += [(look.label, *values) for values in zip(names, ratios, lows, highs, strict=True)]

@@ -106,13 +106,13 @@ class Shown:
 
 def entries(pair: Shown, pool: Pool) -> list[Entry]:
     """The entries of a pair in the order of the page; as many as ``pool`` has room for, the most telling ones."""
-    found = []
+    chosen = []
     for index, kind in pair.ranked.chosen():
         entry = _entry(pair, index, kind, pool)
         if entry is None:
             break
-        found.append(entry)
-    return sorted(found, key=lambda each: (DISPLAYED.index(each.kind), -abs(each.mean_delta)))
+        chosen.append(entry)
+    return sorted(chosen, key=lambda entry: (DISPLAYED.index(entry.kind), -abs(entry.mean_delta)))
 
 
 def _entry(pair: Shown, index: int, kind: ExampleKind, pool: Pool) -> Entry | None:

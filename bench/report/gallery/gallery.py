@@ -78,10 +78,10 @@ def pictures(folder: Path, evidence: Evidence) -> Gallery | None:
     compared = _compared(folder, evidence)
     for done, (effect, shown) in enumerate(compared):
         pool.limit_bytes = pool.used_bytes + (MOST_BYTES - pool.used_bytes) // (len(compared) - done)
-        found = entries(shown, pool)
-        if found:
-            pairs.append(_pair(effect, shown, found))
-            rows += [(_csv_row(effect, results, shown, each), each.stride) for each in found]
+        chosen = entries(shown, pool)
+        if chosen:
+            pairs.append(_pair(effect, shown, chosen))
+            rows += [(_csv_row(effect, results, shown, entry), entry.stride) for entry in chosen]
     if not pairs:
         return None
     names = results.plan.data.classes
@@ -108,16 +108,18 @@ def _compared(folder: Path, evidence: Evidence) -> Sequence[tuple[Mapping[Any, A
     judged.sort(key=lambda row: (row["verdict"] not in ("better", "worse"), -abs(row["delta"])))
     trials, names = sides(folder, results), evidence.labels
     base, classes = trials.get(results.baseline, {}), len(results.plan.data.classes)
-    found = []
+    shown_effects = []
     for row in judged:
         mine = trials.get(str(row["variant"]), {})
         ranked = rank(mine, base)
         if ranked is not None:
-            found.append((dict(row), Shown(ranked, names[str(row["variant"])], names[results.baseline], classes)))
-    return found[:MOST_PAIRS]
+            shown_effects.append(
+                (dict(row), Shown(ranked, names[str(row["variant"])], names[results.baseline], classes))
+            )
+    return shown_effects[:MOST_PAIRS]
 
 
-def _pair(effect: Mapping[Any, Any], shown: Shown, found: Sequence[Entry]) -> ComparedPair:
+def _pair(effect: Mapping[Any, Any], shown: Shown, chosen: Sequence[Entry]) -> ComparedPair:
     """A pair with its texts."""
     bounds = column(JUDGED).interval(effect["low"], effect["high"])
     delta = f"{column(JUDGED).signed(effect['delta'])} {column(JUDGED).difference_unit}"
@@ -126,22 +128,22 @@ def _pair(effect: Mapping[Any, Any], shown: Shown, found: Sequence[Entry]) -> Co
         shown.variant,
         shown.baseline,
         f"Over the whole split: {over}.",
-        _chosen(shown.ranked, found),
-        found,
+        _chosen(shown.ranked, chosen),
+        chosen,
     )
 
 
-def _chosen(ranked: Ranked, found: Sequence[Entry]) -> str:
+def _chosen(ranked: Ranked, chosen: Sequence[Entry]) -> str:
     mean, middle = ranked.mean_delta[ranked.order()], ranked.middle()
     better, worse = int((mean > 0).sum()), int((mean < 0).sum())
-    extremes = sum(each.kind != "median" for each in found)
+    extremes = sum(entry.kind != "median" for entry in chosen)
     median = "" if middle is None else column(JUDGED).signed(float(ranked.mean_delta[middle]))
     text = (
         f"{plural(extremes, 'image')} of {mean.size}, chosen because the two differ most there: extremes, not typical. "
         f"The mIoU of single images is higher on {better}, lower on {worse} and the same on "
         f"{mean.size - better - worse}; the median image changes by {median} {column(JUDGED).difference_unit}"
     )
-    return f"{text} and is shown last." if extremes < len(found) else f"{text}."
+    return f"{text} and is shown last." if extremes < len(chosen) else f"{text}."
 
 
 def _csv_row(effect: Mapping[Any, Any], results: Results, shown: Shown, entry: Entry) -> tuple[Any, ...]:

@@ -43,7 +43,7 @@ def errors(side: Bytes, other: Bytes, label: Bytes) -> bytes:
 
     Void is never wrong.
     """
-    wrong, wrong_too = ((each != label) & (label != VOID) for each in (side, other))
+    wrong, wrong_too = ((prediction != label) & (label != VOID) for prediction in (side, other))
     values = np.where(wrong, np.where(wrong_too, WRONG_ON_BOTH, WRONG_HERE), 0).astype(np.uint8)
     return _png(values, ERROR_COLOURS, clear=0)
 
@@ -55,12 +55,12 @@ def boundaries(values: Bytes, colour: str) -> bytes:
 
 def boundary(values: Bytes) -> npt.NDArray[np.bool_]:
     """Pixels with another class right above, below, left or right of them; a region's outline towards void is none."""
-    found = np.zeros(values.shape, dtype=np.bool_)
+    edges = np.zeros(values.shape, dtype=np.bool_)
     for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = (values[here] != values[there]) & (values[here] != VOID) & (values[there] != VOID)
-        found[here] |= differ
-        found[there] |= differ
-    return found
+        edges[here] |= differ
+        edges[there] |= differ
+    return edges
 
 
 def _png(values: Bytes, colours: Sequence[str], clear: int | None = None) -> bytes:

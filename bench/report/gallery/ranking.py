@@ -15,8 +15,8 @@ import numpy as np
 
 from bench.evidence.images import read_image_scores
 from bench.protocol.scores import Floats
-from bench.records.measured import MeasuredQuality
 from bench.records.pictures import read_names
+from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
 
@@ -93,13 +93,13 @@ class Ranked:
         mean, order = self.mean_delta, self.order()
         better = [index for index in order[:BETTER] if mean[index] > 0]
         worse = [index for index in order[: -WORSE - 1 : -1] if mean[index] < 0]
-        found: list[tuple[int, ExampleKind]] = [(index, "better") for index in better[:1]]
-        found += [(index, "worse") for index in worse[:1]]
+        chosen: list[tuple[int, ExampleKind]] = [(index, "better") for index in better[:1]]
+        chosen += [(index, "worse") for index in worse[:1]]
         middle = self.middle()
         if middle is not None and middle not in (*better, *worse):
-            found.append((middle, "median"))
-        found += [(index, "better") for index in better[1:]]
-        return found + [(index, "worse") for index in worse[1:]]
+            chosen.append((middle, "median"))
+        chosen += [(index, "better") for index in better[1:]]
+        return chosen + [(index, "worse") for index in worse[1:]]
 
     def seed_of(self, index: int) -> int:
         """The seed that shows an image: of those with pictures, that whose difference is most like the mean, first in
@@ -115,12 +115,12 @@ def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
     Raises:
         RecordError: for an artifact that cannot be read.
     """
-    found: dict[str, dict[int, RankedSide]] = {}
+    sides: dict[str, dict[int, RankedSide]] = {}
     for record in results.records:
         side = _side(folder, record, len(results.plan.data_of(record.trial.variant).classes))
         if side is not None and record.trial.seed is not None:
-            found.setdefault(record.trial.variant, {})[record.trial.seed] = side
-    return found
+            sides.setdefault(record.trial.variant, {})[record.trial.seed] = side
+    return sides
 
 
 def rank(mine: Mapping[int, RankedSide], base: Mapping[int, RankedSide]) -> Ranked | None:
@@ -130,7 +130,7 @@ def rank(mine: Mapping[int, RankedSide], base: Mapping[int, RankedSide]) -> Rank
         RecordError: for pictures that cannot be read.
     """
     common = sorted(set(mine) & set(base))
-    pictured = {seed: found for seed in common if (found := _archives(mine[seed], base[seed])) is not None}
+    pictured = {seed: archives for seed in common if (archives := _archives(mine[seed], base[seed])) is not None}
     if not pictured:
         return None
     names = mine[min(pictured)].names
@@ -138,7 +138,7 @@ def rank(mine: Mapping[int, RankedSide], base: Mapping[int, RankedSide]) -> Rank
     return Ranked(
         names,
         seeds,
-        {seed: found for seed, found in pictured.items() if seed in seeds},
+        {seed: archives for seed, archives in pictured.items() if seed in seeds},
         np.stack([mine[seed].miou for seed in seeds]),
         np.stack([base[seed].miou for seed in seeds]),
     )
@@ -150,8 +150,8 @@ def _archives(one: RankedSide, other: RankedSide) -> Archives | None:
         return None
     if one.kept.images != other.kept.images and not filecmp.cmp(one.kept.images, other.kept.images, shallow=False):
         return None
-    found = Archives(one.kept.images, one.kept.predictions, other.kept.predictions)
-    return found if all(tuple(read_names(path)) == one.names for path in found) else None
+    archives = Archives(one.kept.images, one.kept.predictions, other.kept.predictions)
+    return archives if all(tuple(read_names(path)) == one.names for path in archives) else None
 
 
 def _side(folder: Path, record: Record, classes: int) -> RankedSide | None:
@@ -163,5 +163,5 @@ def _side(folder: Path, record: Record, classes: int) -> RankedSide | None:
         return None
     scores = read_image_scores(path, classes)
     kept = {name: folder / where for name, where in measured.pictures.items()}
-    there = {"predictions", "images"} <= set(kept) and all(each.is_file() for each in kept.values())
+    there = {"predictions", "images"} <= set(kept) and all(path.is_file() for path in kept.values())
     return RankedSide(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)

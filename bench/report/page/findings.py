@@ -79,20 +79,20 @@ def findings(evidence: Evidence) -> list[Finding]:
     costs = {row["variant"]: row for row in evidence.variants.to_dict("records")}
     places = dict(zip(costs, addresses(ABLATION, map(names.__getitem__, costs)), strict=True))
     rows = zip(effects.to_dict("records"), addresses(EFFECTS, effects["label"]), evidence.contrasts, strict=True)
-    found = [
+    in_order = [
         _comparison(row, place, costs, places, evidence, contrast)
         for row, place, contrast in rows
         if int(row["n"]) >= 1
     ]
-    if not found and "quality" in results.plan.stages:
-        said = "No variant has been trained with a seed that the baseline has too: nothing to compare yet."
-        found = [_one(said, OUTCOMES, "outcomes")]
+    if not in_order and "quality" in results.plan.stages:
+        text = "No variant has been trained with a seed that the baseline has too: nothing to compare yet."
+        in_order = [_one(text, OUTCOMES, "outcomes")]
     if "quality" not in results.plan.stages:
         base = costs.get(results.baseline, {})
-        found = [
-            _one(f"{names[each]}: {said} against the baseline.", places[each], "cost")
-            for each, row in costs.items()
-            if base and not row["is_baseline"] and (said := _cost_of([(row, base)]))
+        in_order = [
+            _one(f"{names[variant]}: {text} against the baseline.", places[variant], "cost")
+            for variant, row in costs.items()
+            if base and not row["is_baseline"] and (text := _cost_of([(row, base)]))
         ]
     last = (
         _runs(costs),
@@ -101,24 +101,26 @@ def findings(evidence: Evidence) -> list[Finding]:
         _not_compared(evidence),
         _holes(results),
     )
-    return [each for each in (*found, *last) if each is not None]
+    return [finding for finding in (*in_order, *last) if finding is not None]
 
 
-def fold(found: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
+def fold(all_findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
     """The findings that are read at once, and the others by what they are; each in the order given."""
-    if len(found) <= MOST_FINDINGS:
-        return list(found), {}
+    if len(all_findings) <= MOST_FINDINGS:
+        return list(all_findings), {}
     kinds = [*ASKED, "simple effect", "interaction", "variant", ""]
-    by_kind = sorted(found, key=lambda each: kinds.index(each.kind))
-    resolved = [each for each in by_kind if each.verdict not in ("", "not resolved")]
-    asked, others = ([each for each in resolved if (each.kind in ASKED) == is_asked] for is_asked in (True, False))
-    silent = [each for each in by_kind if each.verdict == "not resolved" and each.kind in ASKED]
+    by_kind = sorted(all_findings, key=lambda finding: kinds.index(finding.kind))
+    resolved = [finding for finding in by_kind if finding.verdict not in ("", "not resolved")]
+    asked, others = (
+        [finding for finding in resolved if (finding.kind in ASKED) == is_asked] for is_asked in (True, False)
+    )
+    silent = [finding for finding in by_kind if finding.verdict == "not resolved" and finding.kind in ASKED]
     first = [*asked, *silent[:MOST_SILENT], *others, *silent[MOST_SILENT:]][:MOST_FINDINGS]
-    more = [each for each in found if each in resolved and each not in first]
-    unresolved = [each for each in found if each.verdict == "not resolved" and each not in first]
+    more = [finding for finding in all_findings if finding in resolved and finding not in first]
+    unresolved = [finding for finding in all_findings if finding.verdict == "not resolved" and finding not in first]
     rest = {"more differences were resolved": more, "differences were not resolved": unresolved}
-    return [each for each in found if not each.verdict or each in first], {
-        what: few for what, few in rest.items() if few
+    return [finding for finding in all_findings if not finding.verdict or finding in first], {
+        what: folded for what, folded in rest.items() if folded
     }
 
 
@@ -136,11 +138,11 @@ def _comparison(
 ) -> Finding:
     sentences = [Sentence(_effect(row, evidence.results.plan.margin), f"#{place}", "effect")]
     if row["kind"] != "interaction" and (
-        said := _cost_of([(costs[one], costs[other]) for one, other in contrast.pairs])
+        cost := _cost_of([(costs[one], costs[other]) for one, other in contrast.pairs])
     ):
         lead = {"variant": " against the baseline", "main effect": " in its pairs"}.get(str(row["kind"]), "")
         where = f"#{places[contrast.pairs[0][0]]}" if len(contrast.pairs) == 1 else f"#{ABLATION}"
-        sentences.append(Sentence(f"Cost{lead}: {said}.", where, "cost"))
+        sentences.append(Sentence(f"Cost{lead}: {cost}.", where, "cost"))
     if confound := evidence.undeclared(contrast.pairs):
         sentences.append(Sentence(confound, f"#{AUDIT}", "audit"))
     return Finding(sentences, str(row["verdict"]), str(row["kind"]))
@@ -152,11 +154,11 @@ def _effect(row: Mapping[Any, Any], margin: float | None) -> str:
     parts = "the sum of both" if row["factors"] == 2 else "what they do in pairs"
     against = {"variant": " against the baseline", "interaction": f" beyond {parts}"}
     n = f"n={row['n']}" if row["n"] == row["planned"] else f"n={row['n']} of {row['planned']}"
-    said = verdict(row) if row["kind"] != "interaction" else _interaction(row)
-    delta = " ".join(each for each in (column(JUDGED).signed(row["delta"]), unit, bounds) if each)
+    outcome = verdict(row) if row["kind"] != "interaction" else _interaction(row)
+    delta = " ".join(words for words in (column(JUDGED).signed(row["delta"]), unit, bounds) if words)
     if row["p_equivalent"] < stats.ALPHA:
-        said += f", equivalent {equivalent(row, margin)}"
-    return f"{row['label']}: {name} {delta}{against.get(row['kind'], '')} ({n}): {said}."
+        outcome += f", equivalent {equivalent(row, margin)}"
+    return f"{row['label']}: {name} {delta}{against.get(row['kind'], '')} ({n}): {outcome}."
 
 
 def _interaction(row: Mapping[Any, Any]) -> str:
@@ -174,15 +176,15 @@ def _cost_of(pairs: Sequence[tuple[Mapping[Any, Any], Mapping[Any, Any]]]) -> st
     for name in ("macs", "latency_s", "peak_bytes"):
         ratios = [stats.quotient(one[f"{name}_ratio"], other[f"{name}_ratio"]) for one, other in pairs]
         if ratios and not any(map(math.isnan, ratios)):
-            span = " to ".join(dict.fromkeys(f"{each:.2f}" for each in (min(ratios), max(ratios))))
+            span = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (min(ratios), max(ratios))))
             parts.append(f"{span}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{IN_WORDS[name]}")
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else ""
 
 
 def _runs(costs: Mapping[str, Mapping[Any, Any]]) -> Finding | None:
     """The finding that ratios of latencies have no interval; ``None`` if there are no such ratios."""
-    said = [row["latency_s_ratio"] for row in costs.values() if not row["is_baseline"]]
-    if all(math.isnan(each) for each in said):
+    latency_ratios = [row["latency_s_ratio"] for row in costs.values() if not row["is_baseline"]]
+    if all(math.isnan(latency_ratio) for latency_ratio in latency_ratios):
         return None
     text = "Latencies and memory are of one run a variant: their ratios have no interval; bench speed takes turns."
     return _one(text, ABLATION, "cost")
@@ -193,14 +195,16 @@ def _resolution(effects: pd.DataFrame, able_to: Resolution | None) -> Finding | 
         return None
     nothing = (effects["verdict"] == "not resolved").all()
     lead = f"No difference in {column(JUDGED).label} could be resolved: with" if nothing else "With"
-    limit, least, most = (column(JUDGED).resolvable(each) for each in (able_to.pooled, able_to.low, able_to.high))
+    limit, least, most = (
+        column(JUDGED).resolvable(difference) for difference in (able_to.pooled, able_to.low, able_to.high)
+    )
     able = f"{lead} {plural(able_to.n, 'seed')} and the spread seen, this study could have resolved"
     if limit == "none":
         return _one(f"{able} no difference, however large, four times out of five.", EFFECTS, "effects")
     unit = column(JUDGED).difference_unit
-    each = f" (by comparison {least} to {most})" if least != most else ""
-    said = f"{able} differences {limit} {unit} four times out of five{each}, and smaller ones less often."
-    return _one(said, EFFECTS, "effects")
+    by_comparison = f" (by comparison {least} to {most})" if least != most else ""
+    text = f"{able} differences {limit} {unit} four times out of five{by_comparison}, and smaller ones less often."
+    return _one(text, EFFECTS, "effects")
 
 
 def _apart(evidence: Evidence) -> Finding | None:
@@ -230,8 +234,8 @@ def _holes(results: Results) -> Finding | None:
     holes = [status for status in statuses if status != "done"]
     if not holes:
         return None
-    said = f"{len(holes)} of {plural(len(statuses), 'trial')} gave no measurement: {tally(holes)}."
-    return _one(said, OUTCOMES, "outcomes")
+    text = f"{len(holes)} of {plural(len(statuses), 'trial')} gave no measurement: {tally(holes)}."
+    return _one(text, OUTCOMES, "outcomes")
 
 
 SPEED, CROSSINGS = "speed", "crossings"
@@ -247,17 +251,17 @@ def speed_findings(evidence: Evidence) -> list[Finding]:
         return []
     known, names = evidence.speedups.dropna(subset=["ratio"]), evidence.labels
     groups = known.groupby(["variant", "against", *speedups.SETTING[2:]], sort=False)
-    return [_finding(names[str(variant)], str(against), own) for (variant, against, *_), own in groups]
+    return [_finding(names[str(variant)], str(against), comparisons) for (variant, against, *_), comparisons in groups]
 
 
-def _finding(name: str, against: str, own: pd.DataFrame) -> Finding:
+def _finding(name: str, against: str, comparisons: pd.DataFrame) -> Finding:
     """One sentence over all sizes; its verdict is better or worse only if every size has that one."""
-    rows = own.sort_values(["height", "width"]).to_dict("records")
-    found = {word: these for word in WORDS if (these := [row for row in rows if row["verdict"] == word])}
-    said = "; ".join(f"{WORDS[word]} {_at(these)}" for word, these in found.items())
-    sentences = [Sentence(f"{name} against {against}: {said}.", f"#{SPEED}", "comparisons")]
-    verdict = next(iter(found)) if len(found) == 1 else "not resolved"
-    crossing = speedups.crossings_in_words(own)
+    rows = comparisons.sort_values(["height", "width"]).to_dict("records")
+    rows_by_verdict = {word: these for word in WORDS if (these := [row for row in rows if row["verdict"] == word])}
+    text = "; ".join(f"{WORDS[word]} {_at(these)}" for word, these in rows_by_verdict.items())
+    sentences = [Sentence(f"{name} against {against}: {text}.", f"#{SPEED}", "comparisons")]
+    verdict = next(iter(rows_by_verdict)) if len(rows_by_verdict) == 1 else "not resolved"
+    crossing = speedups.crossings_in_words(comparisons)
     if crossing == speedups.NOWHERE:  # of a ratio that may be 1 anywhere, nobody can say that
         crossing = "nowhere between the sizes measured" if verdict != "not resolved" else ""
     if crossing:

@@ -13,13 +13,19 @@ from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural, size, tally
-from bench.records.measured import MeasuredCost, MeasuredQuality, MeasuredSpeed
+from bench.records.cost import MeasuredCost
+from bench.records.executed import HARNESS, packages
+from bench.records.plan import as_part
+from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.records.speed import MeasuredSpeed
+from bench.report.page.networks import initial_weights, networks
 from bench.report.tables import protocol
 from bench.report.tables.formats import markdown_text
 from bench.report.tables.latex import latex_text
 from bench.report.tables.variants import not_compared
+from bench.study.audit import in_full
 
 HOUR_S = 3600
 MOST_NAMES = 5
@@ -30,7 +36,8 @@ def methods(evidence: Evidence) -> str:
     """Paragraphs of plain text, an empty line apart."""
     results = evidence.results
     parts = (
-        _data(evidence), _training(results, evidence.labels), _design(results), _machines(results), _source(results),
+        _data(evidence), networks(results, evidence.labels), _training(results, evidence.labels), _design(results),
+        _machines(results), _source(results),
         _statistics(results, evidence.effects), _cost_protocol(results), _speed_protocol(results),
     )  # fmt: skip
     paragraphs = [" ".join(sentences) for sentences in parts]
@@ -62,7 +69,6 @@ def _data(evidence: Evidence) -> Iterable[str]:
 
 
 TRAINING = {
-    "crop_px": "crops of {} pixels",
     "batch": "{} images a batch",
     "iterations": "{} iterations",
     "learning_rate": "learning rate {}",
@@ -71,32 +77,52 @@ TRAINING = {
     "weight_decay": "weight decay {}",
     "poly_power": "a polynomial schedule of power {}",
     "clip_norm": "gradients clipped to norm {}",
-    "scale": "random scales between {}",
-    "flip": "horizontal flips with probability {}",
     "precision": "precision {}",
 }
 """Field of a recipe -> how a sentence says it."""
+
+AUGMENTATION = {
+    "scale": "random scales between {}",
+    "crop_px": "random crops of {} pixels",
+    "flip": "horizontal flips with probability {}",
+}
+"""Field of a recipe -> how a sentence about augmentation says it."""
 
 
 def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     if not _trains(results):
         return
     recipe = results.plan.recipe
-    asked = {name: text for name, text in TRAINING.items() if recipe.get(name) is not None}
-    said = [
-        text.format(_value(name, recipe[name])) for name, text in asked.items() if not _changes_nothing(name, recipe)
-    ]
-    if said:
-        yield f"Training: {', '.join(said)}."
+    yield from initial_weights(results, names)
+    if schedule := _phrases(TRAINING, recipe):
+        yield f"Training: {', '.join(schedule)}."
+    if augmentation := _phrases(AUGMENTATION, recipe):
+        yield f"Augmentation: {', '.join(augmentation)}{_left_out(recipe)}."
     optimiser = recipe.get("optimiser")
     if isinstance(optimiser, Mapping):
         yield f"Optimiser: {', '.join(f'{name} {value}' for name, value in optimiser.items())}."
     yield from _recipe_of_variants(results, names)
 
 
+def _phrases(texts: Mapping[str, str], recipe: Mapping[str, Any]) -> list[str]:
+    """The phrases about those fields that a recipe has and that change something."""
+    asked = {name: text for name, text in texts.items() if recipe.get(name) is not None}
+    return [
+        text.format(_value(name, recipe[name])) for name, text in asked.items() if not _changes_nothing(name, recipe)
+    ]
+
+
+def _left_out(recipe: Mapping[str, Any]) -> str:
+    """The words for those kinds of augmentation that a recipe names and that change nothing in it."""
+    kinds = {"scale": "scaling", "flip": "flips"}
+    absent = [kind for name, kind in kinds.items() if name in recipe and _changes_nothing(name, recipe)]
+    return f"; no {' and no '.join(absent)}" if absent else ""
+
+
 def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
-    """A factor of one, and random scales that are all the same one."""
-    return (name == "head_lr_factor" and recipe[name] == 1) or (name == "scale" and set(recipe[name]) == {1})
+    """True for a learning rate's factor of one, for random scales that are all one, and for flips that never happen."""
+    value = recipe[name]
+    return (name, value) in (("head_lr_factor", 1), ("scale", [1, 1]), ("flip", 0))
 
 
 def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[str]:
@@ -144,17 +170,20 @@ def _machines(results: Results) -> Iterable[str]:
             trials = plural(len(each), f"{stage} trial")
             shared = ", as the sum of trials that may have shared a device" if stage == "quality" else ""
             yield f"{trials} ran on {machine}: {_hours(sum(each))} of device time{shared}."
-    versions = [_versions(record) for record in results.records]
-    for said, count in Counter(each for each in versions if each).items():
-        yield f"Software: {said}." if count == len(versions) else f"Software of {plural(count, 'trial')}: {said}."
+    used = packages(results.plan)
+    versions = [_versions(record, used.get(record.planned_key)) for record in results.records]
+    for listed, count in Counter(text for text in versions if text).items():
+        yield f"Software: {listed}." if count == len(versions) else f"Software of {plural(count, 'trial')}: {listed}."
 
 
 def _source(results: Results) -> Iterable[str]:
     if not results.records:
         return
-    named = [f"commit {each}" if each != protocol.NO_REPOSITORY else each for each in protocol.commits(results)]
-    yield f"Source: {'; '.join(named)}."
-    dirty = [record.file_name for record in results.records if record.environment.dirty]
+    environments = [record.environment for record in results.records]
+    harness = dict.fromkeys(_commit(each.commit, each.dirty) for each in environments)
+    study = dict.fromkeys(_commit(each.study_commit, each.study_dirty) for each in environments)
+    yield f"Source of the harness: {'; '.join(harness)}. Source of the study: {'; '.join(study)}."
+    dirty = [record.file_name for record in results.records if record.environment.differs_from_commits]
     if dirty:
         yield (
             f"Of {plural(len(results.records), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
@@ -244,13 +273,35 @@ def _hardware(record: Record) -> str:
     return f"{name} ({plural(environment.threads, 'thread')})" if environment.threads else name
 
 
-def _versions(record: Record) -> str:
+def _versions(record: Record, used: Mapping[str, str] | None) -> str:
+    """The versions of Python, torch, the harness and the packages that a trial's code refers to.
+
+    Args:
+        record: the record of the trial.
+        used: distribution -> version of the packages that the trial's key lists; ``None`` for a trial of an earlier
+            bench, of which every recorded package is named.
+    """
     environment = record.environment
-    found = {name: getattr(environment, name) for name in ("python", "torch", "cuda", "cudnn", "driver")}
-    return ", ".join(f"{name} {value}" for name, value in {**found, **environment.bench}.items() if value is not None)
+    versions = {name: getattr(environment, name) for name in ("python", "torch", "cuda", "cudnn", "driver")}
+    recorded = environment.bench
+    if used is not None:
+        harness = {name: recorded[name] for name in (HARNESS,) if name in recorded}
+        others = {name: recorded.get(name, version) for name, version in used.items() if name not in versions}
+        recorded = {**harness, **others}
+    return ", ".join(f"{name} {value}" for name, value in {**versions, **recorded}.items() if value is not None)
+
+
+def _commit(commit: str | None, dirty: bool | None) -> str:
+    """A commit, and whether the files differed from it, in words."""
+    if not commit:
+        return protocol.NO_REPOSITORY
+    changes = {True: "with uncommitted changes", False: "without uncommitted changes", None: "changes not recorded"}
+    return f"commit {commit[:12]} ({changes[dirty]})"
 
 
 def _value(name: str, value: Any) -> str:
+    if part := as_part(value):
+        return in_full(part)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return (" × " if name.endswith("_px") else " and ").join(str(each) for each in value)
     return str(value)

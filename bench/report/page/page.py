@@ -65,7 +65,7 @@ class Group:
 
     @property
     def share_a_key(self) -> bool:
-        return self.small and len({each.figure.key for each in self.drawings}) == 1
+        return self.small and len({drawing.figure.key for drawing in self.drawings}) == 1
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _remove_others(target: Path, files: Iterable[str]) -> None:
 
 
 def _data_files(evidence: Evidence, made: Content) -> dict[str, str]:
-    frames = {each.name: each.table if each.data is None else each.data for each in made.figures}
+    frames = {figure.name: figure.table if figure.data is None else figure.data for figure in made.figures}
     stages = evidence.results.plan.stages
     if set(stages) != {"speed"}:
         frames[VARIANTS] = evidence.variants
@@ -153,8 +153,8 @@ def _data_files(evidence: Evidence, made: Content) -> dict[str, str]:
 def render(evidence: Evidence, made: Content) -> str:
     """The page as HTML."""
     results = evidence.results
-    found, drawings = [*speed_findings(evidence), *findings(evidence)], _drawings(made.figures)
-    shown_first, folded = fold(found)
+    conclusions, drawings = [*speed_findings(evidence), *findings(evidence)], _drawings(made.figures)
+    shown_first, folded = fold(conclusions)
     scripts = [
         *([Markup(get_plotlyjs())] if any(drawings.values()) else []),
         asset("tables.js"),
@@ -223,23 +223,25 @@ def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
     Raises:
         ValueError: for a figure in a section that the page does not have.
     """
-    unknown = [f"{each.name} in {each.section!r}" for each in figures if each.section not in SECTIONS]
+    unknown = [f"{figure.name} in {figure.section!r}" for figure in figures if figure.section not in SECTIONS]
     if unknown:
         raise ValueError(f"figures in sections that the page does not have: {', '.join(unknown)}; it has {SECTIONS}")
     drawn = [
         Drawing(
-            each,
-            script_json(each.figure.to_json()),
-            view(f"{each.name}-table", _drawn_table(each), f"data/{each.name}.csv"),
+            figure,
+            script_json(figure.figure.to_json()),
+            view(f"{figure.name}-table", _drawn_table(figure), f"data/{figure.name}.csv"),
         )
-        for each in figures
-        if len(each.table)
+        for figure in figures
+        if len(figure.table)
     ]
-    found: dict[str, list[Group]] = {section: [] for section in SECTIONS}
-    for (section, name), neighbours in itertools.groupby(drawn, lambda each: (each.figure.section, each.figure.group)):
+    groups: dict[str, list[Group]] = {section: [] for section in SECTIONS}
+    for (section, name), neighbours in itertools.groupby(
+        drawn, lambda drawing: (drawing.figure.section, drawing.figure.group)
+    ):
         together = list(neighbours)
-        found[section] += [Group(together)] if name else [Group([each]) for each in together]
-    return found
+        groups[section] += [Group(together)] if name else [Group([drawing]) for drawing in together]
+    return groups
 
 
 def _drawn_table(figure: Figure) -> Table:
@@ -255,16 +257,16 @@ def table_files(table: Table) -> dict[str, str]:
 
     A table of more than :data:`~bench.report.tables.catalogue.MOST_PRINTED` rows is CSV alone.
     """
-    few = len(table.rows) <= catalogue.MOST_PRINTED
+    all_printed = len(table.rows) <= catalogue.MOST_PRINTED
     return {
         f"tables/{table.name}.{suffix}": form
         for suffix, form in SUFFIXES.items()
-        if len(table.rows) and (few or form == "csv")
+        if len(table.rows) and (all_printed or form == "csv")
     }
 
 
 def files(evidence: Evidence, tables: Iterable[Table]) -> dict[str, str]:
     """Path below ``report/`` -> content: every table in all of its files, and the methods."""
     contents = {path: written(table, form) for table in tables for path, form in table_files(table).items()}
-    said = methods.methods(evidence)
-    return contents | {"methods.md": methods.as_markdown(said), "methods.tex": methods.as_latex(said)}
+    text = methods.methods(evidence)
+    return contents | {"methods.md": methods.as_markdown(text), "methods.tex": methods.as_latex(text)}

@@ -61,9 +61,9 @@ def watch(folder: Path, *, port: int, say: Callable[[str], None]) -> None:
         while True:
             start = time.monotonic()
             try:
-                found = {path: path.stat().st_mtime_ns for name in READ for path in folder.glob(name)}
-                if found != built:
-                    built = found
+                times = {path: path.stat().st_mtime_ns for name in READ for path in folder.glob(name)}
+                if times != built:
+                    built = times
                     write_report(folder)
             except (BenchError, OSError) as error:  # such as a file that was moved away while it was read
                 say(f"No new report: {error}")

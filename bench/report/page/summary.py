@@ -75,43 +75,43 @@ def notes(evidence: Evidence) -> list[Note]:
     results, names = evidence.results, evidence.labels
     plan = results.plan
     left_out = {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}
-    found = [Note(f"{names[variant]} was left out: {reason}", OUTCOMES) for variant, reason in left_out.items()]
+    notes = [Note(f"{names[variant]} was left out: {reason}", OUTCOMES) for variant, reason in left_out.items()]
     if not results.records:
-        found.append(Note("Nothing has been measured yet."))
+        notes.append(Note("Nothing has been measured yet."))
     if plan.size and "quality" in plan.stages:
-        found.append(Note(f"Run at size “{plan.size}”: it shows that the study works, not what its answer is."))
-    if any(record.environment.dirty for record in results.records):
-        said = "Some records come from source with uncommitted changes: their commit does not reproduce them."
-        found.append(Note(said, PROVENANCE))
+        notes.append(Note(f"Run at size “{plan.size}”: it shows that the study works, not what its answer is."))
+    if any(record.environment.differs_from_commits for record in results.records):
+        text = "Some records come from source with uncommitted changes: their commit does not reproduce them."
+        notes.append(Note(text, PROVENANCE))
     if len(protocol.commits(results)) > 1:
-        said = f"The records come from several states of the source: {', '.join(protocol.commits(results))}."
-        found.append(Note(said, PROVENANCE))
-    if said := not_compared(evidence).strip():
-        found.append(Note(said, AUDIT))
+        text = f"The records come from several states of the source: {', '.join(protocol.commits(results))}."
+        notes.append(Note(text, PROVENANCE))
+    if text := not_compared(evidence).strip():
+        notes.append(Note(text, AUDIT))
     if results.stale:
-        said = (
+        text = (
             f"{plural(len(results.stale), 'stale record')} {'was' if len(results.stale) == 1 else 'were'} left out: "
             "made by other source, data or settings than the plan's."
         )
-        found.append(Note(said, STALE))
+        notes.append(Note(text, STALE))
     if confounded := evidence.confounded:
-        said = (
+        text = (
             f"{plural(len(confounded), 'comparison')} {'differs' if len(confounded) == 1 else 'differ'} in more than "
             f"the factors are about{_few(confounded)}."
         )
-        found.append(Note(said, AUDIT))
+        notes.append(Note(text, AUDIT))
     if doubted := evidence.in_doubt:
         whose = plural(len(doubted), "comparison" if results.plan.stages == ["speed"] else "variant")
-        said = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_few(doubted)}."
-        found.append(Note(said, AUDIT))
-    return found
+        text = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_few(doubted)}."
+        notes.append(Note(text, AUDIT))
+    return notes
 
 
 def _few(names: Sequence[str]) -> str:
     """`` (a, b, c and 2 more)``; nothing where they would fill lines: the linked table has them."""
     more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
-    said = ", ".join(names[:MOST_SAID]) + more
-    return f" ({said})" if len(said) <= LONGEST_NAMES else ""
+    text = ", ".join(names[:MOST_SAID]) + more
+    return f" ({text})" if len(text) <= LONGEST_NAMES else ""
 
 
 def tracebacks(results: Results) -> list[Traceback]:
@@ -124,11 +124,11 @@ def tracebacks(results: Results) -> list[Traceback]:
 
 def commands(results: Results) -> list[str]:
     """The commands that make the records and the report again."""
-    commits = [each for each in protocol.commits(results) if each != protocol.NO_REPOSITORY]
+    commits = [commit for commit in protocol.commits(results) if commit != protocol.NO_REPOSITORY]
     mixed = len(commits) > 1
     return [
         *(["# the records come from several states of the source; each makes its own:"] if mixed else []),
-        *(f"git checkout {each.split()[0]}{_uncommitted(each)}" for each in commits),
+        *(f"git checkout {commit.split()[0]}{_uncommitted(commit)}" for commit in commits),
         results.plan.command,
         report_command(results.plan, results.plan.command),
     ]
@@ -140,7 +140,7 @@ def report_command(plan: Plan, command: str) -> str:
         words = shlex.split(command)
     except ValueError:  # a quotation that does not end: nobody typed it
         words = []
-    given = [each.partition("=")[2] for each in words if each.startswith("--results=")]
+    given = [word.partition("=")[2] for word in words if word.startswith("--results=")]
     given += [value for name, value in pairwise(words) if name == "--results"]
     made = plan.folder or "-".join(filter(None, [plan.name, plan.size, "final" if plan.final else None]))
     root = given[-1] if given else "results"

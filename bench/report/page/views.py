@@ -99,7 +99,7 @@ def view(table_id: str, table: Table, file: str, names: Iterable[object] | None 
 
 def addresses(prefix: str, names: Iterable[object]) -> list[str]:
     """An id on the page for each name in turn, ``effects-full-attention-on``; no two are alike."""
-    found: list[str] = []
+    ids: list[str] = []
     taken: set[str] = set()
     count: dict[str, int] = {}
     for name in names:
@@ -110,8 +110,8 @@ def addresses(prefix: str, names: Iterable[object]) -> list[str]:
             count[stem] = count.get(stem, 1) + 1
             address = f"{stem}-{count[stem]}"
         taken.add(address)
-        found.append(address)
-    return found
+        ids.append(address)
+    return ids
 
 
 def _names(cells: Sequence[Sequence[str]]) -> list[str]:

@@ -51,7 +51,7 @@ class Field:
 
 def sort_keys(fields: Sequence[Field]) -> list[str]:
     """The columns that rows sort by, one a field."""
-    return [each.sort_key for each in fields]
+    return [field.sort_key for field in fields]
 
 
 def text(head: str, key: str, tone: Tone = "") -> Field:

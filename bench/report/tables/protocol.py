@@ -10,10 +10,12 @@ import pandas as pd
 
 from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, leaves, plural, size, status
-from bench.records.measured import MeasuredCost, MeasuredQuality, MeasuredSpeed
+from bench.records.cost import MeasuredCost
 from bench.records.plan import Data
+from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.records.speed import MeasuredSpeed
 from bench.report.tables import fields
 from bench.report.tables.table import Table, of_text
 
@@ -63,25 +65,25 @@ def protocol(evidence: Evidence) -> Table:
     )
     rows = {
         "quality": [
-            ("Split", _seen(each.split for each in quality)),
-            ("Images scored", _seen(each.images for each in quality)),
-            ("Iterations", _seen(each.iterations for each in quality)),
+            ("Split", _seen(measured.split for measured in quality)),
+            ("Images scored", _seen(measured.images for measured in quality)),
+            ("Iterations", _seen(measured.iterations for measured in quality)),
             ("Reported", "the last iteration; no best checkpoint is picked"),
             ("Seeds", ", ".join(str(seed) for seed in plan.seeds)),
         ],
         "cost": [
-            ("Cost input", _seen(f"{size(each.input_px)} px, batch {each.batch}" for each in cost)),
-            ("Latency samples", span([len(each.latency_s) for each in cost])),
-            ("Memory", _seen(each.memory_kind for each in cost)),
+            ("Cost input", _seen(f"{size(measured.input_px)} px, batch {measured.batch}" for measured in cost)),
+            ("Latency samples", span([len(measured.latency_s) for measured in cost])),
+            ("Memory", _seen(measured.memory_kind for measured in cost)),
             ("Not counted in MACs", uncounted(cost)),
         ],
         "speed": [
             ("Speed comparisons", "both sides in turns in one process, blocks of A B B A in an order drawn anew"),
-            ("Blocks", span([len(each.log_ratios) for each in speed])),
-            ("Calls at a time", span([each.calls for each in speed])),
+            ("Blocks", span([len(measured.log_ratios) for measured in speed])),
+            ("Calls at a time", span([measured.calls for measured in speed])),
         ],
     }
-    planned = [row for stage, own in rows.items() if stage in plan.stages for row in own]
+    planned = [row for stage, stage_rows in rows.items() if stage in plan.stages for row in stage_rows]
     caption = "How quality, cost and speed were measured, as the records say."
     data = [("Data", described_data(plan.data)), *data_of_variants(evidence)]
     return _pairs("protocol", "Protocol", [*data, *planned], caption)
@@ -124,7 +126,11 @@ def provenance(evidence: Evidence) -> Table:
 def definitions(evidence: Evidence) -> Table:
     """The measured columns of the planned stages and what they mean."""
     results = evidence.results
-    rows = [(each.title, each.definition) for each in results.columns.values() if each.stage in results.plan.stages]
+    rows = [
+        (definition.title, definition.definition)
+        for definition in results.columns.values()
+        if definition.stage in results.plan.stages
+    ]
     table = pd.DataFrame(rows, columns=["Column", "Definition"], dtype=object)
     return of_text("definitions", table, "What the measured columns mean.")
 
@@ -136,11 +142,17 @@ def commits(results: Results) -> list[str]:
     return list(dict.fromkeys(_commit(*source) for source in made or [(created.commit, created.dirty)]))
 
 
+def study_commit(record: Record) -> str:
+    """The commit of the study's repository, with the words for its changes as :func:`commits` has them."""
+    return _commit(record.environment.study_commit, record.environment.study_dirty)
+
+
 def _facts(record: Record) -> dict[str, Any]:
     environment = record.environment.as_json()
     facts = {"commit": _commit(record.environment.commit, record.environment.dirty)}
-    environment.pop("dirty", None)
-    environment.pop("commit", None)
+    for name in ("commit", "dirty", "study_commit", "study_dirty"):
+        environment.pop(name, None)
+    facts["commit of the study"] = study_commit(record)
     return facts | dict(leaves(environment))
 
 
@@ -163,7 +175,7 @@ def span(counts: Sequence[int]) -> str:
 
 def uncounted(cost: Sequence[MeasuredCost]) -> str:
     """The operators that the count left out, in any variant."""
-    names = sorted({name.removeprefix("aten::") for each in cost for name in each.uncounted_operators})
+    names = sorted({name.removeprefix("aten::") for measured in cost for name in measured.uncounted_operators})
     return ", ".join(names) or ("nothing" if cost else NOTHING)
 
 

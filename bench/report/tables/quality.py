@@ -44,7 +44,11 @@ def main(evidence: Evidence) -> Table:
 def boundary(evidence: Evidence) -> Table:
     """Variants by boundary F at every tolerance, by both conventions."""
     values = evidence.variants
-    measured = {name: each for name, each in evidence.results.columns.items() if _is_measured(name, each, values)}
+    measured = {
+        name: definition
+        for name, definition in evidence.results.columns.items()
+        if _is_measured(name, definition, values)
+    }
     families = [name for prefix in ("boundary_f_present_", "boundary_f_") for name in _family(measured, prefix)]
     names = ("variant", *sorted(families, key=list(measured).index), "n")
     notes = (
@@ -80,8 +84,8 @@ def classes(evidence: Evidence) -> Table:
     for name, group in evidence.classes.groupby("class", sort=False):
         if group["mean"].notna().any():
             key = f"iou_{name}"
-            own = group.set_index("variant").reindex(values["variant"])
-            parts = {f"{key}_{part}": own[part].to_numpy() for part in ("mean", "sd", "n")}
+            of_class = group.set_index("variant").reindex(values["variant"])
+            parts = {f"{key}_{part}": of_class[part].to_numpy() for part in ("mean", "sd", "n")}
             values = pd.concat([values, pd.DataFrame(parts, index=values.index)], axis="columns")
             columns[key] = Field(str(name), tuple(parts), _class_text(key))
             names.append(key)
@@ -153,8 +157,8 @@ def _of_variants(
     name: str, evidence: Evidence, values: pd.DataFrame, chosen: tuple[str, ...], caption: str, notes: str, absent: str
 ) -> Table:
     """A table of variants by quality, the best of each column bold where that is resolved."""
-    judged = [each for each, what in evidence.results.columns.items() if _is_measured(each, what, values)]
-    bold = {each: partial(_is_best, evidence, each, values) for each in judged}
+    judged = [name for name, what in evidence.results.columns.items() if _is_measured(name, what, values)]
+    bold = {name: partial(_is_best, evidence, name, values) for name in judged}
     columns, required = variants.variant_columns(evidence), variants.required_of(values)
     notes += variants.not_compared(evidence)
     return Table(name, values, columns, chosen, caption, notes, bold, required, absent, variants.remarks(values))
@@ -170,13 +174,13 @@ def _is_variant(values: pd.DataFrame, variant: str) -> list[bool]:
 
 def _is_smallest(counts: Sequence[float]) -> list[bool]:
     """For each count: is it smaller than every other? None is where the smallest is shared, or there is one alone."""
-    known = [each for each in counts if not math.isnan(each)]
+    known = [count for count in counts if not math.isnan(count)]
     unique = len(known) > 1 and known.count(min(known)) == 1
-    return [unique and each == min(known) for each in counts]
+    return [unique and count == min(known) for count in counts]
 
 
-def _is_measured(name: str, each: Column, values: pd.DataFrame) -> bool:
-    return each.stage == "quality" and bool(values[f"{name}_mean"].notna().any())
+def _is_measured(name: str, definition: Column, values: pd.DataFrame) -> bool:
+    return definition.stage == "quality" and bool(values[f"{name}_mean"].notna().any())
 
 
 def _family(names: Mapping[str, Column], prefix: str) -> list[str]:
@@ -193,9 +197,9 @@ def _effect_columns(keys: tuple[str, str, str], title: str = "Δ IoU") -> dict[s
 
 def _class_text(key: str) -> Callable[[Row], str]:
     def text(row: Row) -> str:
-        said = column(IOU).spread(row[f"{key}_mean"], row[f"{key}_sd"])
+        text = column(IOU).spread(row[f"{key}_mean"], row[f"{key}_sd"])
         count = row[f"{key}_n"]
-        return f"{said} ({count:.0f})" if 0 < count < row["n"] else said
+        return f"{text} ({count:.0f})" if 0 < count < row["n"] else text
 
     return text
 

@@ -88,7 +88,7 @@ class Table:
     @property
     def heads(self) -> list[str]:
         """Titles of the chosen fields; one that says the same as an earlier one is numbered."""
-        heads = [each.head for each in self.fields]
+        heads = [field.head for field in self.fields]
         earlier = [heads[:index].count(head) for index, head in enumerate(heads)]
         return [f"{head} ({count + 1})" if count else head for head, count in zip(heads, earlier, strict=True)]
 
@@ -119,7 +119,7 @@ class Table:
     def cells(self) -> list[list[str]]:
         """Cells as text, row by row."""
         rows = records(self.rows)
-        columns = [each.cells(rows) for each in self.fields]
+        columns = [field.cells(rows) for field in self.fields]
         return [list(row) for row in zip(*columns, strict=True)]
 
     @cached_property
@@ -131,7 +131,7 @@ class Table:
 
     def unrounded(self) -> pd.DataFrame:
         """The numbers behind the chosen fields, in stored units."""
-        names = dict.fromkeys(key for each in self.fields for key in each.keys)
+        names = dict.fromkeys(key for field in self.fields for key in field.keys)
         return self.rows[list(names)]
 
 

@@ -15,7 +15,7 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
 from bench.protocol.words import NOTHING, level, plural, ratio, status, verdict
-from bench.records.derived import NOISY
+from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, Row
 from bench.report.tables.table import Table
@@ -122,9 +122,9 @@ def _mean_text(name: str) -> Callable[[Row], str]:
     def text(row: Row) -> str:
         if row["n"] < row["planned"] and name == JUDGED:
             holes = row["outcomes"].split(", ")
-            said = ", ".join(each for each in holes if not each.endswith((" done", " missing")))
+            outcomes = ", ".join(hole for hole in holes if not hole.endswith((" done", " missing")))
             value = column(name).spread(row[f"{name}_mean"], row[f"{name}_sd"])
-            return f"{value} ({said})" if said else value
+            return f"{value} ({outcomes})" if outcomes else value
         return column(name).spread(row[f"{name}_mean"], row[f"{name}_sd"])
 
     return text
@@ -153,8 +153,8 @@ def _cost_text(name: str) -> Callable[[Row], str]:
         if name in TIMED and row["isolated"] is False:
             return f"{value} {NOT_ISOLATED}"
         if value == NOTHING:
-            said = row["cost_outcome"].removeprefix("1 ")
-            return f"{NOTHING} ({said})" if said not in ("", "done", status("missing")) else NOTHING
+            outcome = row["cost_outcome"].removeprefix("1 ")
+            return f"{NOTHING} ({outcome})" if outcome not in ("", "done", status("missing")) else NOTHING
         if name == "latency_s" and row["latency_iqr_s"] > NOISY * row["latency_s"]:
             value = f"{value} {SPREAD}"
         times = ratio(row[f"{name}_ratio"])

@@ -170,10 +170,10 @@ class Keys:
         for top in sorted(source.packages):
             if is_standard(top):
                 continue
-            found = distributions_of(top)
-            for name, version in found:
+            distributions = distributions_of(top)
+            for name, version in distributions:
                 versions[name] = self.versions.get(name, version)
-            if not found:
+            if not distributions:
                 versions[top] = self.versions.get(top, "missing")
         return dict(sorted(versions.items()))
 
@@ -221,7 +221,7 @@ def _is_part(item: Any) -> bool:
 def _defaults(cls: type) -> dict[str, Any]:
     import inspect
 
-    return {each.name: each.default for each in inspect.signature(cls).parameters.values()}
+    return {parameter.name: parameter.default for parameter in inspect.signature(cls).parameters.values()}
 
 
 def _values(item: Any) -> list[tuple[str, Any]]:
@@ -230,7 +230,7 @@ def _values(item: Any) -> list[tuple[str, Any]]:
 
 def _neutral(item: Any, name: str) -> tuple[Any] | None:
     """The neutral value that a field declares, if it does."""
-    field = next(each for each in dataclasses.fields(item) if each.name == name)
+    field = next(candidate for candidate in dataclasses.fields(item) if candidate.name == name)
     return (field.metadata[NEUTRAL],) if NEUTRAL in field.metadata else None
 
 

@@ -54,7 +54,7 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
             rules.key.Computation(
                 stage=trial["stage"],
                 function=stages.STAGE_FUNCTIONS[trial["stage"]],
-                variants=[each.variant for each in (cell, against) if each is not None],
+                variants=[side.variant for side in (cell, against) if side is not None],
                 recipe=cell.recipe,
                 seed=trial["seed"],
                 data=trial["fingerprint"],
@@ -73,7 +73,7 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
     new, unnamed, explained = [], [], []
     for versions in request["versions"]:
         keys = rules.key.Keys(library, versions)
-        made = [keys.key(each) for each in asked]
+        made = [keys.key(computation) for computation in asked]
         new.append([key.text for key in made])
         unnamed.append(sorted({name for key in made for name in key.versions if name not in keys.versions}))
         explained.append(rules.explained.packed(rules.explained.explained(key) for key in made))

@@ -81,7 +81,7 @@ def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = 
     records = {path: _record(path) for path in sorted((folder / "records").glob("*.json"))}
     environments = _environments(records.values())
     with _tree(plan, source) as tree:
-        answer = _asked(tree, plan, rows, [dict(each) for each in environments])
+        answer = _asked(tree, plan, rows, [dict(environment) for environment in environments])
     wrong = [row for row, key in zip(rows, answer["old"], strict=True) if row["key"] != key]
     if wrong:
         first = wrong[0]
@@ -257,7 +257,7 @@ def _written(
         versions: {old: key for old, key in zip(answer["old"], keys, strict=True) if old not in other_data}
         for versions, keys in zip(environments, answer["new"], strict=True)
     }
-    keys = {text: each for packed in answer["explained"] for text, each in unpacked(packed).items()}
+    keys = {text: parts for packed in answer["explained"] for text, parts in unpacked(packed).items()}
     main = new[environments[0]]
     untouched: dict[str, int] = {}
     stale: list[Path] = []
@@ -291,7 +291,7 @@ def _rekey_record(folder: Path, path: Path, record: dict[str, Any], key: str) ->
     if isinstance(measured.get("artifact"), str):
         measured["artifact"] = measured["artifact"].replace(old, key)
     if isinstance(measured.get("pictures"), dict):
-        measured["pictures"] = {name: each.replace(old, key) for name, each in measured["pictures"].items()}
+        measured["pictures"] = {name: path.replace(old, key) for name, path in measured["pictures"].items()}
     replaced = []
     for other in [*folder.glob(f"artifacts/{old}.*"), *folder.glob(f"logs/{old}.*")]:
         shutil.copy2(other, other.with_name(other.name.replace(old, key)))

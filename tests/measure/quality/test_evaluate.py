@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from bench.parts import part
 from bench.protocol.recipe import Recipe
 from bench.training.augment import normalise
 from bench.training.inference import predict
+from bench.training.loop import DivergedError
 
 
 class Brightness(nn.Module):
@@ -129,7 +131,7 @@ def test_a_crop_leaves_out_each_side_and_may_lie_off_the_centre() -> None:
 def test_confidence_is_the_softmax_probability_of_the_predicted_class() -> None:
     image = torch.zeros(1, 3, 4, 6, dtype=torch.uint8)
     image[..., :3] = 255
-    classes, confidence = predict(MODEL.eval(), image)
+    classes, confidence, _ = predict(MODEL.eval(), image)
     logits = MODEL(normalise(image), with_aux=False).logits
     assert classes.dtype == torch.uint8
     torch.testing.assert_close(confidence, logits.softmax(1).amax(1))
@@ -161,3 +163,56 @@ def test_a_label_outside_the_classes_is_refused_at_the_end_of_the_split() -> Non
 def test_prediction_in_training_mode_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"call model.eval\(\) first"):
         predict(SegModel(Variant(whole=part(Brightness), losses=(part(Loss),)), 2).train(), torch.zeros(1, 3, 4, 4))
+
+
+class Spoilt(nn.Module):
+    """Logits that are right but for one number: that of class 0 at the last pixel of the images that are 8 high."""
+
+    def __init__(self, num_classes: int, *, number: str = "nan", everywhere: bool = False) -> None:
+        super().__init__()
+        self.number, self.everywhere = float(number), everywhere
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits = torch.cat([-image.mean(1, keepdim=True), image.mean(1, keepdim=True)], 1)
+        if image.shape[-2] == 8:
+            logits[0, :, -1, -1] = self.number if self.everywhere else torch.tensor([self.number, 0.0])
+        return logits
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_an_image_whose_logits_are_not_finite_is_refused_by_name_and_never_counted(
+    number: str, everywhere: bool
+) -> None:
+    model = SegModel(Variant(whole=part(Spoilt, number=number, everywhere=everywhere), losses=(part(Loss),)), 2)
+    shown: list[str] = []
+    with pytest.raises(DivergedError, match="logits are not finite in image 2 after iteration 1; lower"):
+        evaluate(model, Pictures(), RECIPE, device=CPU, show=lambda _, samples: shown.extend(s.name for s in samples))
+    assert shown == ["0", "1"]
+
+
+def test_of_a_batch_with_an_image_that_is_not_finite_that_image_is_named() -> None:
+    class Second(Pictures):
+        sizes = ((8, 4), (8, 4), (8, 4))
+
+    class Later(nn.Module):
+        def __init__(self, num_classes: int) -> None:
+            super().__init__()
+
+        def forward(self, image: Tensor) -> Tensor:
+            logits = torch.cat([-image.mean(1, keepdim=True), image.mean(1, keepdim=True)], 1)
+            logits[1, 1, 3, 2] = math.nan
+            return logits
+
+    model = SegModel(Variant(whole=part(Later), losses=(part(Loss),)), 2)
+    with pytest.raises(DivergedError, match="image 1 after"):
+        evaluate(model, Second(), RECIPE.having(eval_batch=3), device=CPU)
+
+
+@pytest.mark.parametrize("number", ["3e38", "-3e38", "1e-45"])
+def test_large_and_small_logits_are_numbers_like_any_other(number: str) -> None:
+    model = SegModel(Variant(whole=part(Spoilt, number=number, everywhere=True), losses=(part(Loss),)), 2)
+    measured = evaluate(model, Pictures(), RECIPE, device=CPU).measured()
+    assert all(0 <= total <= pixels for total, pixels in zip(
+        measured["calibration"]["confidence"], measured["calibration"]["pixels"], strict=True
+    ))  # fmt: skip

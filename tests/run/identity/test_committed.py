@@ -33,6 +33,7 @@ KEEPING: dict[str, list[Edit]] = {
     "a local variable is renamed": [(LOOP, "stream = _stream(", "pairs = _stream("), (LOOP, "), stream, strict", "), pairs, strict")],
     "an exception is reworded": [(LOOP, "lower the learning rate", "try a lower learning rate")],
     "an exception is renamed": [(LOOP, "DivergedError", "NotFiniteError"),
+                                ("bench/measure/quality/evaluate.py", "DivergedError", "NotFiniteError"),
                                 ("bench/run/trial.py", "DivergedError", "NotFiniteError")],
     "a constant is annotated": [("bench/measure/quality/boundary.py", "FAR =", "FAR: int =")],
     "a local variable is annotated": [(LOOP, "start = time.perf_counter()", "start: float = time.perf_counter()")],

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench.records.derived import latency_columns, quality_columns
+from bench.records.cost import MeasuredCost, latency_columns
 from bench.records.forms import build
-from bench.records.measured import MeasuredCost, MeasuredQuality
+from bench.records.quality import MeasuredQuality, quality_columns
 
 CONFUSION = [[3, 1], [2, 4]]
 PLAIN = {
