@@ -1,7 +1,8 @@
 """The names of DANet and FastFCN in mmsegmentation.
 
 **Source**: state-dict keys of open-mmlab/mmsegmentation 0.x and 1.x; only names are taken from them. Its DeepLabV3
-head is ``DeepLabV3Head(projection=False)``, which has one 3x3 convolution where FastFCN has a 1x1 and a 3x3.
+head is ``DeepLabV3Head(projection=False)``, which has one 3x3 convolution where FastFCN has a 1x1 and a 3x3. The second
+3x3 convolution of its basic block is never dilated, which is ``ResNet(basic_dilation='first')``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from collections.abc import Collection
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.network.checkpoints import encoding
 from bench.network.checkpoints.table import Layout, Names, conv_modules, head_names, numbered, under
@@ -62,6 +63,9 @@ def _jpu() -> Names:
 
 JPU = _jpu()
 
+RESIZING = "mmsegmentation resizes with align_corners=False, which no tensor shows"
+"""The convention of its configurations (open-mmlab/mmsegmentation, configs/_base_/models)."""
+
 HEADS: dict[str, Names] = {
     "decode_head.pam_conv_seg.weight": DUAL_ATTENTION_HEAD,
     "decode_head.psp_modules.0.1.conv.weight": PSP_HEAD,
@@ -80,7 +84,17 @@ def mmseg(source: Collection[str]) -> Layout:
         **under("auxiliary_head", "auxiliary", FCN_HEAD),
     }
     pyramid = "decode_head.aspp_modules.0.conv.weight" in source
-    return Layout("mmseg", names, change=_with_image_last if pyramid else _from_mmseg)
+    change = _with_image_last if pyramid else _from_mmseg
+    return Layout("mmseg", names, change=change, differences=_dilated_blocks, notes=(RESIZING,))
+
+
+def _dilated_blocks(network: nn.Module) -> list[str]:
+    """A text about every basic block with a dilated second convolution, which mmsegmentation leaves undilated."""
+    return [
+        f"{block} (its second convolution is dilated; choose basic_dilation='first')"
+        for block, _, second in encoding.basic_blocks(network)
+        if second > 1
+    ]
 
 
 def _from_mmseg(name: str, tensor: Tensor) -> Tensor:
