@@ -9,12 +9,14 @@ fingerprint tells a subset from the whole.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from bench.data.base import SPLITS, DataError, SplitName
 from bench.data.cache import Remembered, fingerprint
-from bench.data.files import Pair, pair_up, read_pair, void_last
+from bench.data.files import Pair, pair_up, read_pair
+from bench.data.pixels import void_last
 
 Layout = tuple[str, str]
 """The image folder and the label folder of a split, relative to the data set's folder; ``{split}`` is its name."""
@@ -46,8 +48,10 @@ class CamVid:
     def __init__(self, folder: Path | None) -> None:
         if folder is None:
             raise DataError("CamVid needs a folder: --data camvid=/path/to/CamVid")
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise DataError(f"{folder} is not a folder; give CamVid's: --data camvid=/path/to/CamVid")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise DataError(f"{folder} cannot be read; allow it to be read")
         self.folder = folder
         self._layout = _layout(folder)
         self._coding = void_last(len(self.classes))

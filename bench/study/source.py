@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from bench.data.base import Dataset
 from bench.data.choose import parse_data
 from bench.parts import nearest
 from bench.study.factors import StudyError
+from bench.study.importing import import_study, module_names
 from bench.study.study import Study
 
 
@@ -42,7 +40,7 @@ def load_study(path: str | Path, size: str | None = None) -> Study:
     Raises:
         StudyError: if the file is missing, sets no ``STUDY``, or does not have this size.
     """
-    module = _import_file(Path(path))
+    module = import_study(Path(path))
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
         raise StudyError(f"{path} sets no STUDY; a study file ends with STUDY = Study(…)")
@@ -53,28 +51,6 @@ def load_study(path: str | Path, size: str | None = None) -> Study:
         known = ", ".join(sizes) or "none"
         raise StudyError(f"{path} has no size {size!r}; its SIZES: {known}{nearest(size, sizes)}")
     return sizes[size]
-
-
-def _import_file(path: Path) -> ModuleType:
-    """Import a study's file as a module named after it, so that its classes have the same names on every worker."""
-    if not path.is_file():
-        raise StudyError(f"no study file {path}; expected the path of a Python file such as studies/quickstart.py")
-    path = path.resolve()
-    name = f"studies.{path.stem}"
-    loaded = sys.modules.get(name)
-    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
-        return loaded
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise StudyError(f"{path} cannot be imported as Python; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 LABEL_DIGESTS = ".label-digests.json"
@@ -98,8 +74,7 @@ class Loaded:
     @property
     def modules(self) -> tuple[str, ...]:
         """The name under which the study's file was imported."""
-        path = str(Path(self.source.path).resolve())
-        return tuple(name for name, module in list(sys.modules.items()) if getattr(module, "__file__", None) == path)
+        return module_names(Path(self.source.path))
 
     @property
     def _other_data(self) -> str | None:
