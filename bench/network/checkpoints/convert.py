@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from bench.network.checkpoints.encoding import danet, fastfcn
 from bench.network.checkpoints.files import (
     COUNTER,
     StateFileError,
+    has_checksums,
     misfit,
     read_state,
     shown_name,
@@ -44,6 +45,9 @@ MARKS = {
     "fastfcn": "pretrained.layer1.0.conv1.weight",
 }
 """Name of a layout -> key by which it is recognised, the most specific first."""
+
+UNCHECKED = "the file has no checksums, so that a changed number in it could not be seen"
+"""The note on a file in whose format the numbers have no checksums."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +114,17 @@ def convert(
         )
     zeros = {name: torch.zeros((), dtype=torch.int64) for name in filled}
     state = {name: zeros[name] if name in zeros else renamed[name] for name in expected}
-    return Converted(state, dropped, filled, tuple(_notes(chosen, variant)))
+    return Converted(state, dropped, filled, tuple(_on_resizing(chosen, variant)))
 
 
-def _notes(layout: Layout, variant: Variant) -> Iterator[str]:
-    """The facts about the release's network that its tensors do not show, each compared with the variant."""
-    for note in layout.notes:
-        differing = [name for name in CONVENTIONS if getattr(variant, name)]
-        told = f"the variant has {' and '.join(f'{name}=True' for name in differing)}: choose False"
-        yield f"{note}; {told if differing else 'so does the variant'}"
+def _on_resizing(layout: Layout, variant: Variant) -> Iterator[str]:
+    """A sentence about the convention by which the release's networks resize, compared with the variant's."""
+    if layout.align_corners is not None:
+        other = [name for name in CONVENTIONS if getattr(variant, name) not in (layout.align_corners, None)]
+        told = f"the variant has {' and '.join(f'{name}={not layout.align_corners}' for name in other)}: choose "
+        agreement = f"{told}{layout.align_corners}" if other else "so does the variant"
+        convention = f"align_corners={layout.align_corners}, which no tensor shows"
+        yield f"networks of {layout.name} resize with {convention}; {agreement}"
 
 
 def convert_file(source: Path, variant: Variant, num_classes: int, out: Path, layout: str | None = None) -> Converted:
@@ -136,7 +142,7 @@ def convert_file(source: Path, variant: Variant, num_classes: int, out: Path, la
     content = io.BytesIO()
     torch.save(converted.state, content)
     out.write_bytes(content.getbuffer())
-    return converted
+    return converted if has_checksums(source) else replace(converted, notes=(*converted.notes, UNCHECKED))
 
 
 def _network(variant: Variant, num_classes: int) -> SegModel:

@@ -89,6 +89,12 @@ def read_state(path: Path, shown: str | None = None) -> Mapping[str, Any]:
     return content
 
 
+def has_checksums(path: Path) -> bool:
+    """True for a zip archive, whose checksums :func:`read_state` verifies."""
+    with path.open("rb") as file:
+        return file.read(len(ZIP_START)) == ZIP_START
+
+
 def _content(path: Path) -> Any:
     """The object in a file."""
     with path.open("rb") as file:
@@ -101,7 +107,8 @@ def _content(path: Path) -> Any:
             raise ValueError(f"the checksum of {damaged} in it is wrong")
     elif len(start) == 9 and start.endswith(b"{") and int.from_bytes(start[:8], "little") <= size - 8:
         return _safetensors(path.read_bytes())
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with path.open("rb") as file:  # by its path alone, torch would take the name's ending for the kind of the file
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _safetensors(content: bytes) -> dict[str, Tensor]:

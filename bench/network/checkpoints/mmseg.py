@@ -2,7 +2,8 @@
 
 **Source**: state-dict keys of open-mmlab/mmsegmentation 0.x and 1.x; only names are taken from them. Its DeepLabV3
 head is ``DeepLabV3Head(projection=False)``, which has one 3x3 convolution where FastFCN has a 1x1 and a 3x3. The second
-3x3 convolution of its basic block is never dilated, which is ``ResNet(basic_dilation='first')``.
+3x3 convolution of its basic block is never dilated, which is ``ResNet(basic_dilation='first')``. All of its
+configurations (configs/_base_/models) have ``align_corners=False``.
 """
 
 from __future__ import annotations
@@ -63,9 +64,6 @@ def _jpu() -> Names:
 
 JPU = _jpu()
 
-RESIZING = "mmsegmentation resizes with align_corners=False, which no tensor shows"
-"""The convention of its configurations (open-mmlab/mmsegmentation, configs/_base_/models)."""
-
 HEADS: dict[str, Names] = {
     "decode_head.pam_conv_seg.weight": DUAL_ATTENTION_HEAD,
     "decode_head.psp_modules.0.1.conv.weight": PSP_HEAD,
@@ -85,7 +83,7 @@ def mmseg(source: Collection[str]) -> Layout:
     }
     pyramid = "decode_head.aspp_modules.0.conv.weight" in source
     change = _with_image_last if pyramid else _from_mmseg
-    return Layout("mmseg", names, change=change, differences=_dilated_blocks, notes=(RESIZING,))
+    return Layout("mmseg", names, change=change, differences=_dilated_blocks, align_corners=False)
 
 
 def _dilated_blocks(network: nn.Module) -> list[str]:

@@ -33,7 +33,7 @@ class Layout:
         change: a function that returns our tensor for our name and the release's tensor.
         differences: a function that returns a text about every place in which a built network computes something else
             than the release's network, although all tensors have the same names and shapes.
-        notes: facts about the release's network that its tensors do not show.
+        align_corners: the convention by which all of the release's configurations resize; ``None`` if they differ.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Layout:
     unused: tuple[str, ...] = ()
     change: Callable[[str, Tensor], Tensor] = field(default=_unchanged)
     differences: Callable[[nn.Module], list[str]] = field(default=_no_differences)
-    notes: tuple[str, ...] = ()
+    align_corners: bool | None = None
 
     def our_name(self, key: str) -> str | None:
         """Our name of the release's tensor ``key``; ``None`` if no entry covers it."""

@@ -308,7 +308,7 @@ def test_the_resizing_of_mmsegmentation_is_told_and_compared_with_the_variants()
     network, state = originals("mmseg-fcn")
     [note] = convert(state, network, CLASSES).notes
     assert note == (
-        "mmsegmentation resizes with align_corners=False, which no tensor shows; the variant has align_corners=True: "
+        "networks of mmseg resize with align_corners=False, which no tensor shows; the variant has align_corners=True: "
         "choose False"
     )
     agreeing = dataclasses.replace(network, align_corners=False)
