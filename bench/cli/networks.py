@@ -150,6 +150,8 @@ def convert(
     for fate, names in (("dropped, never used in forward", done.dropped), ("filled with 0", done.filled)):
         if names:
             console.print(f"{fate}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
+    for note in done.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
 
 
 def _checked_table(rows: Sequence[Checked]) -> Table:
