@@ -185,7 +185,18 @@ def convert(
 ) -> None:
     """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation for a variant of a study.
 
-    If any key is not understood, nothing is written. Tensors that are dropped on purpose are listed.
+    danet and fastfcn: ResNet, with the heads DualAttentionHead, FCNHead, PSPHead, DeepLabV3Head and EncNetHead, the
+    necks JPU and JPUX, and an auxiliary FCNHead.
+
+    mmseg: ResNet (V1 and V1c in style 'pytorch'; 18 and 34, where dilated, with basic_dilation='first'), with the same
+    heads (DeepLabV3Head with projection=False), the neck JPU, and an auxiliary FCNHead. Its networks resize with
+    align_corners=False.
+
+    gscnn: WideResNet38 with GatedShapeStream and DeepLabV3PlusHead.
+
+    A checkpoint holds tensors alone. Strides, dilations, pooled sizes and the convention of resizing are the variant's,
+    so choose them as the original has them. If any key is not understood, nothing is written. Tensors that are dropped
+    on purpose are listed.
     """
     from bench.cli import networks, studies
 

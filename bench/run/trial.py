@@ -5,6 +5,7 @@ The same function runs under ``bench trial`` (so that a debugger works), on a Ra
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import re
@@ -32,7 +33,8 @@ from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed
 from bench.run.store import Files, StoreError, keep, storing
-from bench.study.source import LABEL_DIGESTS, Source, load
+from bench.study.cells import Cell
+from bench.study.source import LABEL_DIGESTS, Loaded, Source, load
 from bench.training.loop import DivergedError
 
 log = logging.getLogger("bench.run.trial")
@@ -149,7 +151,8 @@ def _measure(
     against = None if trial.against is None else loaded.study.cell(trial.against)
     if against is not None and trial.setting is not None:
         choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
-    fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
+    dataset = loaded.dataset_of(cell)
+    fingerprint = dataset.fingerprint(folder / LABEL_DIGESTS)
     key = identify(
         cell,
         trial.stage,
@@ -167,16 +170,16 @@ def _measure(
         )
     if against is not None and trial.setting is not None:
         measured = measure_speed(
-            cell.variant, against.variant, cell.recipe, trial.setting, loaded.dataset, machine.torch_device, tell
+            cell.variant, against.variant, cell.recipe, trial.setting, dataset, machine.torch_device, tell
         )
         return measured, Files()
-    stage, inputs = STAGE_FUNCTIONS[trial.stage], (cell.variant, cell.recipe, loaded.dataset, trial.seed)
+    stage, inputs = STAGE_FUNCTIONS[trial.stage], (cell.variant, cell.recipe, dataset, trial.seed)
     if trial.stage != "quality":
         return stage(*inputs, machine.torch_device, tell), Files()
     artifact = f"artifacts/{record_key(trial, machine)}.{environment.host_tag()}"
     kept = {
         "predictions": f"{artifact}.predictions.npz",
-        "images": f"pictures/{fingerprint[:16]}-{cell.recipe.split}.npz",
+        "images": f"pictures/{_data_tag(loaded, cell, fingerprint)}-{cell.recipe.split}.npz",
     }
     album = Album(*(folder / path for path in kept.values())) if pictures else None
     measured = stage(*inputs, machine.torch_device, tell, album and _viewer(album))
@@ -184,6 +187,13 @@ def _measure(
     if album is not None:
         measured["pictures"] = kept
     return measured, Files({f"{artifact}.npz": arrays}, album)
+
+
+def _data_tag(loaded: Loaded, cell: Cell, fingerprint: str) -> str:
+    """A text that tells the data sets of a study apart, also those that differ in choices which no fingerprint has."""
+    if len({other.recipe.data for other in loaded.study.cells()}) == 1:
+        return fingerprint[:16]
+    return hashlib.sha256(f"{fingerprint} {cell.recipe.data}".encode()).hexdigest()[:16]
 
 
 def _viewer(album: Album) -> Viewer:
