@@ -140,13 +140,13 @@ def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
     if name == "momentum":
         return recipe.get("optimiser") is not None
     if name == "schedule":
-        return recipe[name] in ("poly", "step")  # said by poly_power and step_at
+        return str(recipe[name]) in ("poly", "step")  # said by poly_power and step_at
     if name == "poly_power":
-        return recipe.get("schedule", "poly") != "poly"
+        return str(recipe.get("schedule", "poly")) != "poly"
     if name == "warmup_start":
         return not recipe.get("warmup_iterations")
     if name == "step_factor":
-        return recipe.get("schedule") != "step"
+        return str(recipe.get("schedule")) != "step"
     return bool(name in NEUTRAL and recipe[name] == NEUTRAL[name])
 
 
