@@ -24,6 +24,7 @@ from bench.report.page.networks import initial_weights, networks
 from bench.report.tables import protocol
 from bench.report.tables.formats import markdown_text
 from bench.report.tables.latex import latex_text
+from bench.report.tables.variants import not_compared
 from bench.study.audit import in_full
 
 HOUR_S = 3600
@@ -35,7 +36,7 @@ def methods(evidence: Evidence) -> str:
     """Paragraphs of plain text, an empty line apart."""
     results = evidence.results
     parts = (
-        _data(results), networks(results, evidence.labels), _training(results, evidence.labels), _design(results),
+        _data(evidence), networks(results, evidence.labels), _training(results, evidence.labels), _design(results),
         _machines(results), _source(results),
         _statistics(results, evidence.effects), _cost_protocol(results), _speed_protocol(results),
     )  # fmt: skip
@@ -53,11 +54,13 @@ def as_latex(said: str) -> str:
     return "\n\n".join(latex_text(paragraph) for paragraph in said.split("\n\n")) + "\n"
 
 
-def _data(results: Results) -> Iterable[str]:
-    data, quality = results.plan.data, results.done(MeasuredQuality)
-    classes = f"{len(data.classes)} classes" if len(data.classes) != 1 else "1 class"
-    fingerprint = f", fingerprint {data.fingerprint[:12]}" if data.fingerprint else ""
-    yield f"Data set: {data.name}, {classes}{fingerprint}."
+def _data(evidence: Evidence) -> Iterable[str]:
+    results = evidence.results
+    quality = results.done(MeasuredQuality)
+    yield f"Data set: {protocol.described_data(results.plan.data)}."
+    for variants, data in protocol.data_of_variants(evidence):
+        yield f"{variants}: {data}."
+    yield from filter(None, [not_compared(evidence).strip()])
     for split, images in Counter((measured.split, measured.images) for _, measured in quality):
         yield f"Quality was measured on the {plural(images, 'image')} of its {split} split."
     reported = results.plan.recipe.get("reported")
@@ -130,7 +133,7 @@ def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[
         if record.trial.stage != "quality":
             continue
         for name, value in record.choices.recipe.items():
-            if name in recipe and recipe[name] != value:
+            if name in recipe and name != "data" and recipe[name] != value:
                 differing.setdefault(f"{name} {_value(name, value)}", {})[names[record.trial.variant]] = None
     for what, variants in differing.items():
         yield f"Other than that, {_some(list(variants))} had {what}."
