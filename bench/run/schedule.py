@@ -28,7 +28,7 @@ from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
-from bench.study.source import LABEL_DIGESTS, Loaded
+from bench.study.source import FILE_DIGESTS, Loaded
 from bench.study.study import Study
 
 NOT_ALONE = "not_alone"
@@ -287,7 +287,7 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     """
     folder = results / loaded.folder_name
     folder.mkdir(parents=True, exist_ok=True)
-    fingerprints = loaded.fingerprints(folder / LABEL_DIGESTS)
+    fingerprints = loaded.fingerprints(folder / FILE_DIGESTS)
     study = loaded.study
     trials: list[Trial] = []
     keys: dict[str, Key] = {}

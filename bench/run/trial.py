@@ -34,7 +34,7 @@ from bench.run.environment import Machine
 from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed
 from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
-from bench.study.source import LABEL_DIGESTS, Loaded, Source, load
+from bench.study.source import FILE_DIGESTS, Loaded, Source, load
 from bench.training.loop import DivergedError
 
 log = logging.getLogger("bench.run.trial")
@@ -152,7 +152,7 @@ def _measure(
     if against is not None and trial.setting is not None:
         choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
     dataset = loaded.dataset_of(cell)
-    fingerprint = dataset.fingerprint(folder / LABEL_DIGESTS)
+    fingerprint = dataset.fingerprint(folder / FILE_DIGESTS)
     key = identify(
         cell,
         trial.stage,
