@@ -7,6 +7,7 @@ them, so that ``bench report`` works without both.
 
 from __future__ import annotations
 
+import errno
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -185,7 +186,18 @@ def convert(
 ) -> None:
     """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation for a variant of a study.
 
-    If any key is not understood, nothing is written. Tensors that are dropped on purpose are listed.
+    danet and fastfcn: ResNet, with the heads DualAttentionHead, FCNHead, PSPHead, DeepLabV3Head and EncNetHead, the
+    necks JPU and JPUX, and an auxiliary FCNHead.
+
+    mmseg: ResNet (V1 and V1c in style 'pytorch'; 18 and 34, where dilated, with basic_dilation='first'), with the same
+    heads (DeepLabV3Head with projection=False), the neck JPU, and an auxiliary FCNHead. Its networks resize with
+    align_corners=False.
+
+    gscnn: WideResNet38 with GatedShapeStream and DeepLabV3PlusHead.
+
+    A checkpoint holds tensors alone. Strides, dilations, pooled sizes and the convention of resizing are the variant's,
+    so choose them as the original has them. If any key is not understood, nothing is written. Tensors that are dropped
+    on purpose are listed.
     """
     from bench.cli import networks, studies
 
@@ -199,6 +211,9 @@ app.command()(convert)
 app.command()(report_cli.report)
 app.command()(report_cli.compare)
 app.command()(report_cli.export)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main() -> None:
@@ -222,7 +237,8 @@ def main() -> None:
         if error.strerror is None:
             raise
         path = error.filename2 or error.filename
-        _leave(f"{f'{path}: ' if path else ''}{error.strerror}; choose another path, or change what is there")
+        remedy = "make room there" if error.errno in _FULL else "choose another path, or change what is there"
+        _leave(f"{f'{path}: ' if path else ''}{error.strerror}; {remedy}")
 
 
 def _leave(mistake: str) -> NoReturn:

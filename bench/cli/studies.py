@@ -50,7 +50,7 @@ def planned(
         BenchError: if the study or its data cannot be used, or if this machine lacks the resources.
     """
     loaded = load_source(chosen)
-    loaded.dataset.check()
+    loaded.check_data()
     return make_schedule(loaded, results, here(cpus, gpus, address))
 
 

@@ -1,16 +1,18 @@
-"""Two caches: decoded samples are kept in memory, and digests of label files in memory or in a file."""
+"""Two caches: decoded samples are kept in memory, and digests of image and label files in memory or in a file."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench.data.base import Sample
+from bench.data.base import DataError, Sample
 
 KEEP_BYTES = 1 << 30
 """The bytes of decoded samples that one split keeps in memory at most. CamVid's train split takes 254 MB."""
@@ -45,27 +47,35 @@ class Remembered:
 
 
 def fingerprint(folder: Path, images: Iterable[Path], labels: Iterable[Path], cache: Path | None = None) -> str:
-    """A digest of the relative names and the sizes of images and labels, and of the bytes of the labels.
+    """A digest of the relative names and the bytes of images and labels.
 
-    A label file whose path, size and modification time are known already is not read again. Images are not read at all,
-    so an image that was edited without changing its size goes unnoticed.
+    A file that was read before is not read again, as long as its path, size, times and place on the disk are the same.
+    Of these, a program that edits a file can set back all but the time of the last change.
 
     Args:
         folder: the folder of the data set. Names are relative to it, so that a copy elsewhere has the same digest.
         images: the paths of the images.
         labels: the paths of the label files.
-        cache: the file that keeps the labels' digests from one process to the next; it is created if it is missing, and
+        cache: the file that keeps the files' digests from one process to the next; it is created if it is missing, and
             several data sets may share it. ``None`` keeps the digests in this process only.
+
+    Raises:
+        DataError: if a file cannot be read.
     """
     known = _Digests(folder, cache)
-    lines = [f"image {path.relative_to(folder).as_posix()} {path.stat().st_size}\n" for path in images]
-    lines += [f"label {path.relative_to(folder).as_posix()} {known.of(path)}\n" for path in labels]
+    lines = [f"image {_name(path, folder)} {known.of(path)}\n" for path in images]
+    lines += [f"label {_name(path, folder)} {known.of(path)}\n" for path in labels]
     known.save()
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
+
+
+def _name(path: Path, folder: Path) -> str:
+    """The relative name with composed accents, since a copy on another system may have them decomposed."""
+    return unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
 
 
 class _Digests:
-    """The digests of one data set's label files, kept under (relative path, size, modification time)."""
+    """The digests of one data set's files, kept under their relative paths and :func:`_state`."""
 
     def __init__(self, folder: Path, cache: Path | None) -> None:
         self._folder = folder
@@ -77,35 +87,55 @@ class _Digests:
         self._seen: dict[str, str] = {}
 
     def of(self, path: Path) -> str:
-        status = path.stat()
-        key = f"{path.relative_to(self._folder).as_posix()} {status.st_size} {status.st_mtime_ns}"
-        if self._cache is None:
-            digest = _remembered_digest(path.resolve(), status.st_size, status.st_mtime_ns)
-        else:
-            digest = self._known.get(key) or _digest(path)
+        try:
+            state = _state(path.stat())
+            key = f"{path.relative_to(self._folder).as_posix()} {state}"
+            if self._cache is None:
+                digest = _remembered_digest(path.resolve(), state)
+            else:
+                digest = self._known.get(key) or _digest(path)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror}); get the file again") from error
         self._seen[key] = digest
         return digest
 
     def save(self) -> None:
-        """Write the digests that were asked for to the cache, and drop those of files that are gone or changed."""
-        if self._cache is not None and self._seen != self._known:
-            _write({**self._all, self._place: self._seen}, self._cache)
+        """Write the digests that were asked for to the cache, and drop those of files that are gone or changed.
+
+        The digests of other files stay: another choice of the same data set may use them.
+        """
+        seen_files = {_file_of(key) for key in self._seen}
+        others = {key: digest for key, digest in self._known.items() if _file_of(key) not in seen_files}
+        there = {key: digest for key, digest in others.items() if os.path.exists(self._folder / _file_of(key))}
+        if self._cache is not None and {**there, **self._seen} != self._known:
+            _write({**self._all, self._place: {**there, **self._seen}}, self._cache)
+
+
+def _file_of(key: str) -> str:
+    """The relative path in a key of :class:`_Digests`, which :func:`_state` follows."""
+    return key.rsplit(" ", 4)[0]
+
+
+def _state(status: os.stat_result) -> str:
+    """The size of a file, the times of its last writing and its last change, and its place on the disk."""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.lru_cache(maxsize=1 << 16)
-def _remembered_digest(path: Path, size: int, mtime_ns: int) -> str:
-    # Size and time belong to the cache's key, so that a changed file is read again.
+def _remembered_digest(path: Path, state: str) -> str:
+    # The state belongs to the cache's key, so that a changed file is read again.
     return _digest(path)
 
 
 def _read(cache: Path) -> dict[str, dict[str, str]]:
     try:
         content = json.loads(cache.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return {}  # a damaged cache is no error, because it can be computed again
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         return {}
@@ -113,13 +143,17 @@ def _read(cache: Path) -> dict[str, dict[str, str]]:
 
 
 def _write(content: dict[str, dict[str, str]], cache: Path) -> None:
-    """Replace the cache by a rename, so that a reader sees one whole file even if several workers write at once."""
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=cache.parent, prefix=f".{cache.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-        os.replace(temporary, cache)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Replace the cache by a rename, so that a reader sees one whole file even if several workers write at once.
+
+    Where the folder cannot be written to, there is no cache; whatever else is to be written there will say so.
+    """
+    with contextlib.suppress(OSError):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=cache.parent, prefix=f".{cache.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(content, file)
+            os.replace(temporary, cache)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise

@@ -1,23 +1,31 @@
-"""Images and label maps in folders of files: they are paired by name, decoded, and refused if anything is wrong.
+"""Images and label maps in folders of files: they are paired by name, and refused if anything is missing.
 
-Images are ``3 H W`` uint8 RGB, label maps ``H W`` uint8.
+Every file that looks like a part of the data set is used or refused, so that no split is smaller than it seems. Hidden
+files and files that are no images, such as a list of names, are left alone. (``os.path`` instead of ``Path.is_…``: it
+answers no where a folder may not be looked into, instead of an error.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
-import numpy as np
-import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from bench.data.base import IGNORE, DataError, Sample
+from bench.data.base import DataError, Sample
+from bench.data.pixels import Coding, read_image, read_label
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 LABEL_SUFFIXES = (".png",)
+OTHER_SUFFIXES = (
+    ".avif", ".bmp", ".dng", ".exr", ".gif", ".hdr", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".mat", ".npy",
+    ".npz", ".pbm", ".pgm", ".ppm", ".svg", ".tga", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""Forms of images and label maps that are not read; a file of one is refused, since it would be left out."""
 
 
 @dataclass(frozen=True)
@@ -28,53 +36,37 @@ class Pair:
     label: Path
 
 
-@dataclass(frozen=True)
-class Coding:
-    """The meaning of a label file's bytes: ``indices`` maps each allowed byte to a class index or ``IGNORE``."""
-
-    indices: Mapping[int, int]
-    meaning: str
-    """The allowed bytes in words, for messages."""
-
-    def table(self) -> np.ndarray:
-        """An array of 256 int16: the class index of each byte, or -1 for a byte that is not allowed."""
-        table = np.full(256, -1, dtype=np.int16)
-        for byte, index in self.indices.items():
-            table[byte] = index
-        return table
-
-
 def pair_up(images: Path, labels: Path, what: str) -> list[Pair]:
     """The pairs in two folders, matched by file name without suffix and sorted by that name.
 
     Raises:
-        DataError: if a folder is missing or empty, if two files have the same name but for the suffix, or if an image
-            has no label or a label no image.
+        DataError: if a folder is missing, empty or cannot be read, if two files have the same name but for the suffix,
+            if an image has no label or a label no image, or if a file would be left out: a link whose target is
+            missing, a folder of images, or an image in a form that is not read.
     """
     for folder in (images, labels):
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise DataError(f"{folder} is missing: the {what} split needs it; get the complete data set")
-    by_name, label_of = _by_name(images, IMAGE_SUFFIXES), _by_name(labels, LABEL_SUFFIXES)
-    if not by_name:
+    image_of, label_of = _by_name(images, IMAGE_SUFFIXES), _by_name(labels, LABEL_SUFFIXES)
+    if not image_of:
         raise DataError(
             f"the {what} split is empty: {images} holds no {' or '.join(IMAGE_SUFFIXES)} file; "
             "get the complete data set"
         )
-    for name, path in by_name.items():
+    for name, path in image_of.items():
         if name not in label_of:
             raise DataError(f"{path} has no label: {labels / name}.png is missing; add it or remove the image")
     for name, path in label_of.items():
-        if name not in by_name:
+        if name not in image_of:
             raise DataError(f"{path} has no image of that name in {images}; add it or remove the label")
-    return [Pair(path, label_of[name]) for name, path in sorted(by_name.items())]
+    return [Pair(path, label_of[name]) for name, path in sorted(image_of.items())]
 
 
 def read_pair(pair: Pair, coding: Coding) -> Sample:
     """The decoded image and label of a pair.
 
     Raises:
-        DataError: if a file cannot be read, if the label is not one byte a pixel or holds a byte that is not allowed,
-            or if the sizes of image and label differ.
+        DataError: if one of the files cannot be used, or if the sizes of image and label differ.
     """
     image, label = read_image(pair.image), read_label(pair.label, coding)
     if image.shape[1:] != label.shape:
@@ -82,75 +74,76 @@ def read_pair(pair: Pair, coding: Coding) -> Sample:
             f"{pair.label} is {_size(label)} pixels, its image {pair.image} is {_size(image)}; "
             "resize neither: get the pair as it was published"
         )
-    return Sample(image, label, pair.image.stem)
+    return Sample(image, label, _name(pair.image))
 
 
-def read_image(path: Path) -> Tensor:
-    """The image in a file, as ``3 H W`` uint8 RGB.
-
-    Raises:
-        DataError: if the file cannot be read.
-    """
-    pixels = np.array(_decoded(path).convert("RGB"))
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-
-
-def read_label(path: Path, coding: Coding) -> Tensor:
-    """The label map in a file, as ``H W`` uint8 class indices, with void as ``IGNORE``.
-
-    In an image with a palette, the indices are the labels; the colours are for viewers and have no meaning.
-
-    Raises:
-        DataError: if the file cannot be read, is not one byte a pixel, or holds a byte that is not allowed.
-    """
-    image = _decoded(path)
-    if image.mode not in ("L", "P"):
-        raise DataError(
-            f"{path} is an image of mode {image.mode}; allowed are L and P, one byte a pixel holding the class index; "
-            "convert the colours to class indices first"
-        )
-    values = np.array(image)
-    indices = coding.table()[values]
-    if (indices < 0).any():
-        bad = sorted({int(value) for value in np.unique(values)} - set(coding.indices))
-        shown = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
-        raise DataError(
-            f"{path} holds the value {shown}; allowed are {coding.meaning}; "
-            "convert the labels to these, or use the data set's own class merge"
-        )
-    return torch.from_numpy(indices.astype(np.uint8))
-
-
-def void_last(classes: int) -> Coding:
-    """The coding in which the bytes 0 to ``classes`` - 1 are the classes and the byte ``classes`` is void."""
-    indices = {index: index for index in range(classes)} | {classes: IGNORE}
-    return Coding(indices, f"0 to {classes - 1} (classes) and {classes} (void)")
-
-
-def _decoded(path: Path) -> Image.Image:
-    """The image with all its pixels read, so that any damage shows here and the message names the file."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    # Pillow's decoders report a damaged file by any of these exceptions.
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as an image ({error}); get the file again") from error
+def files_of(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files of a folder with one of these suffixes, sorted; none if there is no such folder."""
+    paths = _listed(folder) if os.path.isdir(folder) else ()
+    return [path for path in paths if path.suffix.lower() in suffixes and os.path.isfile(path)]
 
 
 def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in _files(folder):
-        if path.suffix.lower() in suffixes:
-            other = found.setdefault(path.stem, path)
-            if other != path:
-                raise DataError(f"{other} and {path} have the same name but for the suffix; keep one of them")
-    return found
+    paths: dict[str, Path] = {}
+    for path in _files(folder, suffixes):
+        other = paths.setdefault(_name(path), path)
+        if other != path:
+            raise DataError(f"{other} and {path} have the same name but for the suffix; keep one of them")
+    return paths
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """The files of a folder, sorted, without hidden ones such as the ``._name.png`` that macOS puts into archives."""
-    return (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+def _name(path: Path) -> str:
+    """The name of a sample: that of the file without suffix. Accents are composed, as not all systems write them alike.
+
+    Raises:
+        DataError: if the name holds control characters or is not valid UTF-8.
+    """
+    name = unicodedata.normalize("NFC", path.stem)
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):  # controls, bytes that are no UTF-8
+        raise DataError(f"{str(path)!a} has a name that cannot be printed; rename image and label")
+    return name
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the files of a folder with these suffixes, sorted.
+
+    Hidden files, such as the ``._name.png`` that macOS puts into archives, are left alone.
+
+    Raises:
+        DataError: for a file that would be left out although it looks like one of the data set.
+    """
+    for path in _listed(folder):
+        suffix = path.suffix.lower()
+        if suffix in suffixes:
+            _refuse_unless_file(path)
+            yield path
+        elif suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
+            raise DataError(f"{path} is no {' or '.join(suffixes)} file; convert it, or take it out of the folder")
+        elif os.path.isdir(path) and not path.name.startswith("@"):  # @eaDir: thumbnails that network drives keep
+            inside = next((each for each in _listed(path) if each.suffix.lower() in suffixes), None)
+            if inside:
+                raise DataError(f"{inside} is in a folder of its own; move it into {folder}, or take the folder away")
+
+
+def _listed(folder: Path) -> list[Path]:
+    """The entries of a folder that are not hidden, sorted."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read ({error.strerror}); allow it to be read") from error
+
+
+def _refuse_unless_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if not os.path.islink(path):
+            raise DataError(f"{path} cannot be read ({error.strerror}); get the file again") from error
+        raise DataError(
+            f"{path} is a link to a file that is missing; fetch it (git annex get, dvc pull), or remove the pair"
+        ) from error
+    if not S_ISREG(mode):
+        raise DataError(f"{path} is no file; remove or rename it")
 
 
 def _size(pixels: Tensor) -> str:

@@ -82,6 +82,7 @@ class Environment(Form):
         commit: the commit of the source, where it is a repository.
         dirty: whether tracked files differed from the commit.
         study_commit: the commit of the study's repository.
+        study_dirty: whether the study's own files differed from that commit, or were not in it.
         bench: package -> version.
         device: the name of the device.
         hardware: the hardware class, which timings of one comparison must share.
@@ -92,6 +93,7 @@ class Environment(Form):
     commit: str | None = None
     dirty: bool | None = None
     study_commit: str | None = None
+    study_dirty: bool | None = None
     bench: dict[str, Any] = Field(default_factory=dict)
     python: str | None = None
     torch: str | None = None
@@ -103,6 +105,11 @@ class Environment(Form):
     threads: Whole | None = None
     platform: str | None = None
     host: str = "unknown"
+
+    @property
+    def differs_from_commits(self) -> bool:
+        """True if the harness or the study differed from its commit, which then does not reproduce the record."""
+        return bool(self.dirty or self.study_dirty)
 
 
 class Choices(Form):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from bench.records.plan import Audit
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.study import Study
-from bench.training.loop import parameter_groups
+from bench.training.optimiser import parameter_groups
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,14 @@ class Checked:
     output_shape: tuple[int, ...]
 
 
-def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iterator[Checked]:
+def check_cells(study: Study, classes_of: Callable[[Cell], int], height: int, width: int) -> Iterator[Checked]:
     """Build every cell of a study, in order, and count it for an image of ``height`` x ``width``.
+
+    Args:
+        study: the study.
+        classes_of: a function that gives the number of classes of a cell's data.
+        height: the height of the image in pixels.
+        width: its width in pixels.
 
     Raises:
         StudyError: if components of a cell do not fit together; the message names the cell.
@@ -52,14 +58,14 @@ def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iter
     """
     wired: set[object] = set()
     for cell in study.cells():
-        variant = cell.variant
+        variant, num_classes = cell.variant, classes_of(cell)
         try:
             with torch.device("meta"):
                 model = SegModel(variant, num_classes)
             counted, trainable = parameters(model), parameters(model, trainable=True)
             rates = {group["name"]: group["lr"] for group in parameter_groups(model, cell.recipe)}
             _leave_out_normalisation(model)
-            outputs = variant.whole, variant.head, variant.auxiliary, variant.shape_stream, variant.losses
+            outputs = num_classes, variant.whole, variant.head, variant.auxiliary, variant.shape_stream, variant.losses
             if outputs not in wired:
                 _lose(model, height, width)
                 wired.add(outputs)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -57,8 +58,8 @@ def describe(machine: Machine, source: Path) -> dict[str, Any]:
     """
     cuda = machine.device == "cuda"
     return {
-        **commit(Path(__file__).resolve().parent),
-        "study_commit": commit(source.resolve().parent)["commit"],
+        **harness_state(),
+        **_study_state(source.resolve()),
         "bench": dict(_packages()),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -77,6 +78,44 @@ def describe(machine: Machine, source: Path) -> dict[str, Any]:
 def host_tag() -> str:
     """Eight hexadecimal digits that tell hosts apart without naming them."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+@functools.cache
+def harness_state() -> dict[str, Any]:
+    """The commit of the harness and ``dirty``; both ``None`` for an installed copy, whatever repository it lies in."""
+    own = Path(__file__).resolve()
+    return commit(own.parent) if _are_tracked(own.parent, (own,)) else {"commit": None, "dirty": None}
+
+
+def _study_state(source: Path) -> dict[str, Any]:
+    """The commit of the study's repository, and whether it lacks the study's file or a module beside it, or differs."""
+    state = commit(source.parent)
+    if state["commit"] is None:
+        return {"study_commit": None, "study_dirty": None}
+    loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    files = {Path(file).resolve() for file in loaded if file}
+    beside = {file for file in files if file.is_relative_to(source.parent) and "site-packages" not in file.parts}
+    dirty = state["dirty"] or not _are_tracked(source.parent, tuple(sorted({source, *beside})))
+    return {"study_commit": state["commit"], "study_dirty": dirty}
+
+
+@functools.cache
+def _are_tracked(folder: Path, files: tuple[Path, ...]) -> bool:
+    """True if git has all of the files."""
+    try:
+        _git(folder, "ls-files", "--error-unmatch", "--", *map(str, files))
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+@functools.cache
+def repository(folder: Path) -> Path | None:
+    """The top folder of the git repository that ``folder`` lies in; ``None`` if there is none."""
+    try:
+        return Path(_git(folder, "rev-parse", "--show-toplevel"))
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 @functools.cache

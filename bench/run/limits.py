@@ -148,14 +148,14 @@ def _attempt(question: Question, size: int) -> Attempt:
     if question.memory_limit_bytes is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (question.memory_limit_bytes, question.memory_limit_bytes))
     try:
-        model = SegModel(cell.variant, len(loaded.dataset.classes))
+        model = SegModel(cell.variant, loaded.classes_of(cell))
         if setting.phase == "training":
             call: Callable[[], object] = TrainingStep(model, cell.recipe, setting, device)
         else:
             call = forward_call(model, setting, device)
         call()
         call()  # the optimiser's state exists only after the first step
-    except Exception as error:
+    except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
         return Attempt(size, False, None, f"{type(error).__name__}: {error}".splitlines()[0])

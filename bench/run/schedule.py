@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,7 +27,8 @@ from bench.run.resources import Resources
 from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
 from bench.study.cells import Cell
-from bench.study.source import LABEL_DIGESTS, Loaded
+from bench.study.factors import StudyError
+from bench.study.source import FILE_DIGESTS, Loaded
 from bench.study.study import Study
 
 NOT_ALONE = "not_alone"
@@ -43,6 +47,7 @@ class Schedule:
         folder: the folder for the results.
         resources: the CPUs and GPUs that trials take.
         trials: the trials, in the order in which they run.
+        fingerprints: variant -> the fingerprint of its data.
         keys: key of each trial -> its parts.
         earlier: key of each trial of the plan that the folder held before -> its parts.
     """
@@ -51,6 +56,7 @@ class Schedule:
     folder: Path
     resources: Resources
     trials: tuple[Trial, ...]
+    fingerprints: Mapping[str, str]
     keys: Mapping[str, Key] = field(default_factory=dict)
     earlier: Mapping[str, Explained] = field(default_factory=dict)
 
@@ -109,6 +115,23 @@ class Schedule:
         kept = [self.earlier[key] for key in {r.planned_key: 0 for r in self._stale()} if key in self.earlier]
         return packed([*now, *kept])
 
+    def _modules(self) -> dict[str, str]:
+        """Path, from the study's folder on, of every file of the study's own code -> SHA-256 of its content.
+
+        A file of neither the study's folder nor its repository is listed by its name alone.
+        """
+        study = Path(self.loaded.source.path).resolve()
+        root = environment.repository(study.parent) or study.parent
+        files = [study, *(file for key in self.keys.values() for file in key.source.files)]
+        imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+        digests = {}
+        for file in dict.fromkeys(path.resolve() for path in files):
+            is_near = file.is_relative_to(root) or file.is_relative_to(study.parent)
+            path = os.path.relpath(file, study.parent) if is_near else file.name
+            if is_near or str(file) in imported:
+                digests[Path(path).as_posix()] = hashlib.sha256(file.read_bytes()).hexdigest()
+        return digests
+
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:
         """The trials that a run would execute: those without a final status, and those to be retried.
 
@@ -145,9 +168,11 @@ class Schedule:
 
     @property
     def input_px(self) -> tuple[int, int]:
-        """The height and width at which networks are counted: the recipe's, or those of the first evaluated image."""
-        height, width = self.loaded.dataset.split(self.study.recipe.split)[0].image.shape[-2:]
-        return self.study.recipe.cost_px or (height, width)
+        """The height and width at which networks are counted: the recipe's, or those of the first evaluated image.
+
+        All networks are counted at the baseline's, so that their counts can be compared.
+        """
+        return self.loaded.input_px
 
     @functools.cached_property
     def checked(self) -> tuple[Checked, ...]:
@@ -156,11 +181,11 @@ class Schedule:
         Raises:
             StudyError: if components of a cell do not fit together; the message names the cell.
         """
-        return tuple(check_cells(self.study, len(self.loaded.dataset.classes), *self.input_px))
+        return tuple(check_cells(self.study, self.loaded.classes_of, *self.input_px))
 
     def document(self, command: str) -> Plan:
         """The plan as ``study.json`` holds it."""
-        study, data = self.study, self.loaded.dataset
+        study = self.study
         document = {
             "version": VERSION,
             "name": study.name,
@@ -177,17 +202,18 @@ class Schedule:
             "against": study.against,
             "published": [asdict(each) for each in study.published],
             "recipe": study.recipe.describe(),
-            "data": {"name": data.name, "classes": list(data.classes), "fingerprint": self._fingerprint()},
+            **self._data(),
             "size": self.loaded.source.size,
             "final": self.loaded.source.final,
             "created": {
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                **environment.commit(Path(__file__).resolve().parent),
+                **environment.harness_state(),
             },
             "command": command,
             "trials": [self._planned(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
             "audit": facts(study, self.checked, *self.input_px).as_json(),
             "identity": self._identity(),
+            "modules": self._modules(),
         }
         return build(Plan, document)
 
@@ -222,8 +248,29 @@ class Schedule:
             for stage in self.study.stages
         ]
 
-    def _fingerprint(self) -> str:
-        return self.loaded.dataset.fingerprint(self.folder / LABEL_DIGESTS)
+    def _data(self) -> dict[str, Any]:
+        """The data sets as the plan describes them: the baseline's, and those of variants that have another."""
+        baseline = self.study.cell("baseline")
+        others = [cell for cell in self.study.cells() if cell.recipe.data != baseline.recipe.data]
+        evaluated = self.loaded.evaluated()
+        return {
+            "data": self._described(baseline, in_full=bool(others)),
+            **({"other_data": {cell.name: self._described(cell, in_full=True) for cell in others}} if others else {}),
+            **({"evaluated": evaluated} if evaluated else {}),
+        }
+
+    def _described(self, cell: Cell, *, in_full: bool) -> dict[str, Any]:
+        """The data set of a cell; in full with its choices and numbers of images, which tell it from another."""
+        data, chosen = self.loaded.dataset_of(cell), cell.recipe.data
+        described = {
+            "name": data.name,
+            "classes": list(data.classes),
+            "fingerprint": self.fingerprints[cell.name],
+        }
+        if not in_full:
+            return described
+        images = {name: len(data.split(name)) for name in self.loaded.splits_of(chosen)}
+        return {**described, "choices": chosen.describe()["choices"], "images": images}
 
     def _records(self) -> list[Record]:
         return read_all(self.folder / "records")
@@ -240,7 +287,7 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     """
     folder = results / loaded.folder_name
     folder.mkdir(parents=True, exist_ok=True)
-    fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
+    fingerprints = loaded.fingerprints(folder / FILE_DIGESTS)
     study = loaded.study
     trials: list[Trial] = []
     keys: dict[str, Key] = {}
@@ -248,12 +295,12 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
         planned = study.cells() if stage in study.stages else ()
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
-                key = key_of(cell, stage, seed, fingerprint, modules=loaded.modules)
+                key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules)
                 keys[key.text] = key
                 trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))
         if stage == "cost":
-            trials += _comparisons(loaded, fingerprint, resources, keys)
-    return Schedule(loaded, folder, resources, tuple(trials), keys, _earlier(folder))
+            trials += _comparisons(loaded, fingerprints, resources, keys)
+    return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))
 
 
 def _earlier(folder: Path) -> dict[str, Explained]:
@@ -269,11 +316,25 @@ def _what_is_measured(trial: Trial | TrialFacts) -> tuple[Any, ...]:
     return trial.variant, trial.stage, trial.seed, trial.against, trial.setting
 
 
-def _comparisons(loaded: Loaded, fingerprint: str, resources: Resources, keys: dict[str, Key]) -> list[Trial]:
+def _comparisons(
+    loaded: Loaded, fingerprints: Mapping[str, str], resources: Resources, keys: dict[str, Key]
+) -> list[Trial]:
+    """The speed comparisons of a study.
+
+    Raises:
+        StudyError: if both sides of a comparison would be built for other numbers of classes.
+    """
     trials = []
     for cell, other, setting in loaded.study.pairs():
         setting.check(resources.machine("speed").device)
-        key = key_of(cell, "speed", None, fingerprint, against=other, setting=setting, modules=loaded.modules)
+        if loaded.classes_of(cell) != loaded.classes_of(other):
+            raise StudyError(
+                f"study {loaded.study.name!r}: the data of {cell.name} and {other.name} have other numbers of classes, "
+                "so their speeds are not compared; leave the factor that changes the data out of Speed(against=…)"
+            )
+        key = key_of(
+            cell, "speed", None, fingerprints[cell.name], against=other, setting=setting, modules=loaded.modules
+        )
         keys[key.text] = key
         trials.append(Trial(loaded.source, cell.name, None, "speed", key.text, other.name, setting))
     return trials

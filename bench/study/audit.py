@@ -226,7 +226,7 @@ def _losses(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]:
     if now == before:
         return
     gone, new = (
-        [_long(loss) for loss in losses if loss not in others] for losses, others in ((before, now), (now, before))
+        [in_full(loss) for loss in losses if loss not in others] for losses, others in ((before, now), (now, before))
     )
     change = "; ".join([*(f"without {loss}" for loss in gone), *(f"with {loss}" for loss in new)]) or "another order"
     yield Difference("losses", "declared" if "losses" in about else "undeclared", change)
@@ -253,7 +253,7 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tupl
 def _part_change(before: Described | None, now: Described | None) -> str | None:
     """The change in a slot's Part, in words; ``None`` if nothing changed."""
     if before is None or now is None or before.class_name != now.class_name:
-        return None if before is now else f"{_long(before)} → {_long(now)}"
+        return None if before is now else f"{in_full(before)} → {in_full(now)}"
     choices = [f"{name} {_value(a)} → {_value(b)}" for name, (a, b) in _changed(before.choices, now.choices)]
     return f"{_short(now)}: {', '.join(choices)}" if choices else None
 
@@ -269,7 +269,8 @@ def _short(part: Described | None) -> str:
     return "none" if part is None else part.class_name.rpartition(".")[2]
 
 
-def _long(part: Described | None) -> str:
+def in_full(part: Described | None) -> str:
+    """A component with all of its choices, as in ``FCNHead(width=64, dropout=0.1)``; ``none`` for no component."""
     if part is None:
         return "none"
     return f"{_short(part)}({', '.join(f'{name}={_value(value)}' for name, value in part.choices.items())})"
@@ -277,7 +278,7 @@ def _long(part: Described | None) -> str:
 
 def _value(value: Any) -> str:
     if part := as_part(value):
-        return _long(part)
+        return in_full(part)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"({', '.join(map(_value, value))})"
     return str(value)

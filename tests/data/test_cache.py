@@ -1,19 +1,24 @@
-"""What is kept: samples up to a bound, label digests for as long as the file is the same."""
+"""Samples are kept up to a bound, and digests of files for as long as the file is the same."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench.data.base import Sample
+from bench.data import cache as cache_module
+from bench.data.base import DataError, Sample
 from bench.data.cache import Remembered
 from bench.data.camvid import CamVid
+
+CLOCK_S = 0.02
+"""The least time between two changes of a file that its times show."""
 
 
 @pytest.fixture
@@ -22,16 +27,16 @@ def copy(camvid_like: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def read_labels(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Grows by each label file whose bytes are read."""
+def read_files(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Grows by each image or label file whose bytes are read."""
     read: list[Path] = []
-    read_bytes: Callable[[Path], bytes] = Path.read_bytes
+    digest: Callable[[Path], str] = cache_module._digest
 
-    def noting(path: Path) -> bytes:
+    def noting(path: Path) -> str:
         read.append(path)
-        return read_bytes(path)
+        return digest(path)
 
-    monkeypatch.setattr(Path, "read_bytes", noting)
+    monkeypatch.setattr(cache_module, "_digest", noting)
     return read
 
 
@@ -73,58 +78,55 @@ def _same_size_other_bytes(path: Path) -> None:
     "change",
     [
         lambda f: _same_size_other_bytes(f / "labels/val/val_0003.png"),
+        lambda f: _same_size_other_bytes(f / "images/val/val_0003.jpg"),
         lambda f: (f / "images/val/val_0003.jpg").write_bytes(b"of another size"),
         lambda f: [(f / p).unlink() for p in ("images/test/test_0007.jpg", "labels/test/test_0007.png")],
         lambda f: [
             (f / p.format(3)).rename(f / p.format(9)) for p in ("images/val/val_000{}.jpg", "labels/val/val_000{}.png")
         ],
     ],
-    ids=["label bytes", "image size", "a pair less", "other names"],
+    ids=["label bytes", "image bytes", "image size", "a pair less", "other names"],
 )
 def test_the_fingerprint_notices(change: Callable[[Path], object], cached: bool, copy: Path, tmp_path: Path) -> None:
     cache = tmp_path / "digests.json" if cached else None
     before = CamVid(copy).fingerprint(cache)
+    time.sleep(CLOCK_S)
     change(copy)
-    # A file system's clock may be coarse: make sure that the change shows in the time, as it does between two commands.
-    os.utime(copy / "labels/val/val_0004.png", ns=(1, 1))
-    label = copy / "labels/val/val_0003.png"
-    if label.exists():
-        os.utime(label, ns=(2, 2))
     assert CamVid(copy).fingerprint(cache) != before
 
 
-def test_a_second_call_reads_no_label_again(copy: Path, tmp_path: Path, read_labels: list[Path]) -> None:
+def test_a_second_call_reads_no_file_again(copy: Path, tmp_path: Path, read_files: list[Path]) -> None:
     cache = tmp_path / "results" / "digests.json"
     first = CamVid(copy).fingerprint(cache)
-    assert len(read_labels) == 40
+    assert len(read_files) == 80
     assert CamVid(copy).fingerprint(cache) == first
-    assert len(read_labels) == 40
+    assert len(read_files) == 80
 
 
-def test_without_a_cache_file_the_process_remembers(copy: Path, read_labels: list[Path]) -> None:
+def test_without_a_cache_file_the_process_remembers(copy: Path, read_files: list[Path]) -> None:
     first = CamVid(copy).fingerprint()
-    assert len(read_labels) == 40
+    assert len(read_files) == 80
     assert CamVid(copy).fingerprint() == first
-    assert len(read_labels) == 40
+    assert len(read_files) == 80
 
 
-def test_only_a_changed_label_is_read_again(copy: Path, tmp_path: Path, read_labels: list[Path]) -> None:
+def test_only_a_changed_file_is_read_again(copy: Path, tmp_path: Path, read_files: list[Path]) -> None:
     cache, label = tmp_path / "digests.json", copy / "labels/val/val_0003.png"
     CamVid(copy).fingerprint(cache)
-    read_labels.clear()
+    read_files.clear()
     os.utime(label, ns=(3, 3))
     CamVid(copy).fingerprint(cache)
-    assert read_labels == [label]
+    assert read_files == [label]
 
 
 def test_one_cache_serves_two_folders_and_names_neither(
-    copy: Path, camvid_like_segnet: Path, tmp_path: Path, read_labels: list[Path]
+    copy: Path, camvid_like_segnet: Path, tmp_path: Path, read_files: list[Path]
 ) -> None:
     cache = tmp_path / "digests.json"
     expected = [CamVid(folder).fingerprint(cache) for folder in (copy, camvid_like_segnet)]
-    read_labels.clear()
+    read_files.clear()
     assert [CamVid(folder).fingerprint(cache) for folder in (copy, camvid_like_segnet)] == expected
-    assert not read_labels
+    assert not read_files
     assert str(tmp_path) not in cache.read_text()
 
 
@@ -142,3 +144,37 @@ def test_nothing_is_left_beside_the_data_or_the_cache(copy: Path, tmp_path: Path
     CamVid(copy).fingerprint()
     assert sorted(copy.rglob("*")) == before
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["digests.json"]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_an_edit_that_keeps_the_size_and_sets_the_time_back_is_noticed(
+    cached: bool, copy: Path, tmp_path: Path
+) -> None:
+    cache, image = tmp_path / "digests.json" if cached else None, copy / "images/train/train_0001.jpg"
+    before, status = CamVid(copy).fingerprint(cache), image.stat()
+    time.sleep(CLOCK_S)
+    _same_size_other_bytes(image)
+    os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert CamVid(copy).fingerprint(cache) != before
+
+
+def test_a_folder_that_cannot_be_written_to_has_no_cache(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert CamVid(copy).fingerprint(tmp_path / "file" / "digests.json") == CamVid(copy).fingerprint()
+
+
+def test_a_file_that_is_gone_is_named(copy: Path) -> None:
+    image = copy / "images/train/train_0001.jpg"
+    with pytest.raises(DataError, match=r"gone\.jpg cannot be read \(No such file or directory\); get the file again"):
+        cache_module.fingerprint(copy, [image, copy / "gone.jpg"], [])
+
+
+def test_accents_may_be_composed_or_not_and_spaces_and_strange_bytes_may_be_in_names(tmp_path: Path) -> None:
+    digests = []
+    for name in ("K\u00f6ln am Rhein.png", "Ko\u0308ln am Rhein.png"):
+        (tmp_path / name).write_bytes(b"1")
+        digests.append(cache_module.fingerprint(tmp_path, [tmp_path / name], []))
+    assert digests[0] == digests[1]
+    other = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
+    other.write_bytes(b"1")
+    assert cache_module.fingerprint(tmp_path, [other], []) not in digests

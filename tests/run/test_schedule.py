@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from bench.measure.timing.turns import MIN_BLOCKS
 from bench.protocol.setting import Setting
 from bench.records.digest import with_digest
 from bench.records.record import Record, write
-from bench.run import resources
+from bench.run import environment, resources
 from bench.run.environment import Machine
 from bench.run.estimate import START_S, comparison_s, pilot_seconds
 from bench.run.resources import ResourceError, Resources, here
@@ -143,6 +145,36 @@ def test_the_plan_on_disk_names_every_cell_and_its_key(tiny_study: Callable[...,
     assert document["baseline"] == "neck=off"
     assert document["data"]["classes"][0] == "sky"
     assert document["recipe"]["split"] == "val"
+
+
+def test_the_plan_lists_the_files_of_the_studys_own_code(
+    tiny_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_study("listed")
+    head = "from bench.network.heads.fcn import FCNHead\nfrom unused_here import nothing\nclass Own(FCNHead): pass\n"
+    (tmp_path / "own_head_here.py").write_text(head)
+    (tmp_path / "unused_here.py").write_text("nothing = None\n")
+    (tmp_path / "stranger_here.py").write_text("")
+    text = path.read_text().replace(
+        "from bench.network.heads.fcn import FCNHead", "from own_head_here import Own as FCNHead"
+    )
+    path.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    modules = planned(path, tmp_path).document("bench plan").modules
+    files = [path, tmp_path / "own_head_here.py", tmp_path / "unused_here.py"]
+    assert modules == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def test_a_study_that_git_does_not_hold_is_no_clean_state_of_its_commit(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@y.z"]
+    (tmp_path / "other").write_text("")
+    for arguments in (["init", "-q"], ["add", "other"], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    state = environment.describe(Machine("cpu", 1), tiny_study())
+    assert (state["study_commit"], state["study_dirty"]) == (head, True)
 
 
 def test_time_left_comes_from_records_of_the_same_variant_then_of_the_stage(

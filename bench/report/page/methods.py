@@ -14,13 +14,18 @@ from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import plural, size, tally
 from bench.records.cost import MeasuredCost
+from bench.records.executed import HARNESS, packages
+from bench.records.plan import as_part
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.records.speed import MeasuredSpeed
+from bench.report.page.networks import initial_weights, networks
 from bench.report.tables import protocol
 from bench.report.tables.formats import markdown_text
 from bench.report.tables.latex import latex_text
+from bench.report.tables.variants import not_compared
+from bench.study.audit import in_full
 
 HOUR_S = 3600
 MOST_NAMES = 5
@@ -31,7 +36,8 @@ def methods(evidence: Evidence) -> str:
     """Paragraphs of plain text, an empty line apart."""
     results = evidence.results
     parts = (
-        _data(results), _training(results, evidence.labels), _design(results), _machines(results), _source(results),
+        _data(evidence), networks(results, evidence.labels), _training(results, evidence.labels), _design(results),
+        _machines(results), _source(results),
         _statistics(results, evidence.effects), _cost_protocol(results), _speed_protocol(results),
     )  # fmt: skip
     paragraphs = [" ".join(sentences) for sentences in parts]
@@ -48,11 +54,13 @@ def as_latex(said: str) -> str:
     return "\n\n".join(latex_text(paragraph) for paragraph in said.split("\n\n")) + "\n"
 
 
-def _data(results: Results) -> Iterable[str]:
-    data, quality = results.plan.data, results.done(MeasuredQuality)
-    classes = f"{len(data.classes)} classes" if len(data.classes) != 1 else "1 class"
-    fingerprint = f", fingerprint {data.fingerprint[:12]}" if data.fingerprint else ""
-    yield f"Data set: {data.name}, {classes}{fingerprint}."
+def _data(evidence: Evidence) -> Iterable[str]:
+    results = evidence.results
+    quality = results.done(MeasuredQuality)
+    yield f"Data set: {protocol.described_data(results.plan.data)}."
+    for variants, data in protocol.data_of_variants(evidence):
+        yield f"{variants}: {data}."
+    yield from filter(None, [not_compared(evidence).strip()])
     for split, images in Counter((measured.split, measured.images) for _, measured in quality):
         yield f"Quality was measured on the {plural(images, 'image')} of its {split} split."
     reported = results.plan.recipe.get("reported")
@@ -61,55 +69,107 @@ def _data(results: Results) -> Iterable[str]:
 
 
 TRAINING = {
-    "crop_px": "crops of {} pixels",
     "batch": "{} images a batch",
     "iterations": "{} iterations",
     "learning_rate": "learning rate {}",
     "head_lr_factor": "{} times that for everything but the backbone",
+    "optimiser": "optimiser {}",
     "momentum": "SGD with momentum {}",
     "weight_decay": "weight decay {}",
+    "decayed": "weight decay of {} only, not of norms, biases and position embeddings",
+    "layer_decay": "the learning rate of each layer of the backbone {} times that of the next",
+    "warmup_iterations": "a linear warm-up over {} iterations",
+    "warmup_start": "from {} times the learning rate",
+    "schedule": "a {} schedule",
     "poly_power": "a polynomial schedule of power {}",
+    "step_at": "steps at the shares {} of the schedule",
+    "step_factor": "a factor of {} at each step",
+    "least_learning_rate": "no learning rate below {}",
+    "frozen": "frozen in the backbone: {}",
+    "ema_decay": "an exponential moving average of the weights with decay {}, which is what was evaluated",
+    "accumulate": "gradients in {} parts of a batch, each with a batch normalisation of its own",
     "clip_norm": "gradients clipped to norm {}",
-    "scale": "random scales between {}",
-    "flip": "horizontal flips with probability {}",
     "precision": "precision {}",
 }
 """Field of a recipe -> how a sentence says it."""
+
+AUGMENTATION = {
+    "scale": "random scales between {}",
+    "crop_px": "random crops of {} pixels",
+    "flip": "horizontal flips with probability {}",
+}
+"""Field of a recipe -> how a sentence about augmentation says it."""
 
 
 def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     if not _trains(results):
         return
     recipe = results.plan.recipe
-    asked = {name: text for name, text in TRAINING.items() if recipe.get(name) is not None}
-    said = [
-        text.format(_value(name, recipe[name])) for name, text in asked.items() if not _changes_nothing(name, recipe)
-    ]
-    if said:
-        yield f"Training: {', '.join(said)}."
-    optimiser = recipe.get("optimiser")
-    if isinstance(optimiser, Mapping):
-        yield f"Optimiser: {', '.join(f'{name} {value}' for name, value in optimiser.items())}."
+    yield from initial_weights(results, names)
+    if schedule := _phrases(TRAINING, recipe):
+        yield f"Training: {', '.join(schedule)}."
+    if augmentation := _phrases(AUGMENTATION, recipe):
+        yield f"Augmentation: {', '.join(augmentation)}{_left_out(recipe)}."
     yield from _recipe_of_variants(results, names)
 
 
+def _phrases(texts: Mapping[str, str], recipe: Mapping[str, Any]) -> list[str]:
+    """The phrases about those fields that a recipe has and that change something."""
+    asked = {name: text for name, text in texts.items() if recipe.get(name) is not None}
+    return [
+        text.format(_value(name, recipe[name])) for name, text in asked.items() if not _changes_nothing(name, recipe)
+    ]
+
+
+def _left_out(recipe: Mapping[str, Any]) -> str:
+    """The words for those kinds of augmentation that a recipe names and that change nothing in it."""
+    kinds = {"scale": "scaling", "flip": "flips"}
+    absent = [kind for name, kind in kinds.items() if name in recipe and _changes_nothing(name, recipe)]
+    return f"; no {' and no '.join(absent)}" if absent else ""
+
+
+NEUTRAL = {
+    "head_lr_factor": 1, "scale": [1, 1], "flip": 0, "decayed": "all", "layer_decay": 1, "warmup_iterations": 0,
+    "step_at": [], "least_learning_rate": 0, "frozen": "nothing", "ema_decay": 0, "accumulate": 1,
+}  # fmt: skip
+"""Field of a recipe -> the value at which it changes nothing: a factor of one, random scales that are all one."""
+
+
 def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
-    """A factor of one, and random scales that are all the same one."""
-    return (name == "head_lr_factor" and recipe[name] == 1) or (name == "scale" and set(recipe[name]) == {1})
+    """True for a field at its neutral value, and for one that another field takes the meaning from."""
+    if name == "momentum":
+        return recipe.get("optimiser") is not None
+    if name == "schedule":
+        return str(recipe[name]) in ("poly", "step")  # said by poly_power and step_at
+    if name == "poly_power":
+        return str(recipe.get("schedule", "poly")) != "poly"
+    if name == "warmup_start":
+        return not recipe.get("warmup_iterations")
+    if name == "step_factor":
+        return str(recipe.get("schedule")) != "step"
+    return bool(name in NEUTRAL and recipe[name] == NEUTRAL[name])
 
 
 def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     """The fields in which a variant was trained otherwise than the study's recipe says."""
     recipe = results.plan.recipe
-    differing: dict[str, dict[str, None]] = {}
+    variants: dict[tuple[str, ...], dict[str, None]] = {}
     for record in results.records:
-        if record.trial.stage != "quality":
-            continue
-        for name, value in record.choices.recipe.items():
-            if name in recipe and recipe[name] != value:
-                differing.setdefault(f"{name} {_value(name, value)}", {})[names[record.trial.variant]] = None
-    for what, variants in differing.items():
-        yield f"Other than that, {_some(list(variants))} had {what}."
+        other = record.choices.recipe
+        differing = [
+            name for name, value in other.items() if name in recipe and name != "data" and recipe[name] != value
+        ]
+        if record.trial.stage == "quality" and differing:
+            phrases = tuple(_in_words(name, other) for name in differing)
+            variants.setdefault(phrases, {})[names[record.trial.variant]] = None
+    for phrases, those in variants.items():
+        yield f"Other than that, {_some(list(those))} had {', '.join(phrases)}."
+
+
+def _in_words(name: str, recipe: Mapping[str, Any]) -> str:
+    text = {**TRAINING, **AUGMENTATION}.get(name, "")
+    said = text and recipe[name] is not None and not _changes_nothing(name, recipe)
+    return text.format(_value(name, recipe[name])) if said else f"{name} {_value(name, recipe[name])}"
 
 
 def _design(results: Results) -> Iterable[str]:
@@ -143,17 +203,20 @@ def _machines(results: Results) -> Iterable[str]:
             trials = plural(len(each), f"{stage} trial")
             shared = ", as the sum of trials that may have shared a device" if stage == "quality" else ""
             yield f"{trials} ran on {machine}: {_hours(sum(each))} of device time{shared}."
-    versions = [_versions(record) for record in results.records]
-    for said, count in Counter(each for each in versions if each).items():
-        yield f"Software: {said}." if count == len(versions) else f"Software of {plural(count, 'trial')}: {said}."
+    used = packages(results.plan)
+    versions = [_versions(record, used.get(record.planned_key)) for record in results.records]
+    for listed, count in Counter(text for text in versions if text).items():
+        yield f"Software: {listed}." if count == len(versions) else f"Software of {plural(count, 'trial')}: {listed}."
 
 
 def _source(results: Results) -> Iterable[str]:
     if not results.records:
         return
-    named = [f"commit {each}" if each != protocol.NO_REPOSITORY else each for each in protocol.commits(results)]
-    yield f"Source: {'; '.join(named)}."
-    dirty = [record.file_name for record in results.records if record.environment.dirty]
+    environments = [record.environment for record in results.records]
+    harness = dict.fromkeys(_commit(each.commit, each.dirty) for each in environments)
+    study = dict.fromkeys(_commit(each.study_commit, each.study_dirty) for each in environments)
+    yield f"Source of the harness: {'; '.join(harness)}. Source of the study: {'; '.join(study)}."
+    dirty = [record.file_name for record in results.records if record.environment.differs_from_commits]
     if dirty:
         yield (
             f"Of {plural(len(results.records), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
@@ -243,13 +306,35 @@ def _hardware(record: Record) -> str:
     return f"{name} ({plural(environment.threads, 'thread')})" if environment.threads else name
 
 
-def _versions(record: Record) -> str:
+def _versions(record: Record, used: Mapping[str, str] | None) -> str:
+    """The versions of Python, torch, the harness and the packages that a trial's code refers to.
+
+    Args:
+        record: the record of the trial.
+        used: distribution -> version of the packages that the trial's key lists; ``None`` for a trial of an earlier
+            bench, of which every recorded package is named.
+    """
     environment = record.environment
-    found = {name: getattr(environment, name) for name in ("python", "torch", "cuda", "cudnn", "driver")}
-    return ", ".join(f"{name} {value}" for name, value in {**found, **environment.bench}.items() if value is not None)
+    versions = {name: getattr(environment, name) for name in ("python", "torch", "cuda", "cudnn", "driver")}
+    recorded = environment.bench
+    if used is not None:
+        harness = {name: recorded[name] for name in (HARNESS,) if name in recorded}
+        others = {name: recorded.get(name, version) for name, version in used.items() if name not in versions}
+        recorded = {**harness, **others}
+    return ", ".join(f"{name} {value}" for name, value in {**versions, **recorded}.items() if value is not None)
+
+
+def _commit(commit: str | None, dirty: bool | None) -> str:
+    """A commit, and whether the files differed from it, in words."""
+    if not commit:
+        return protocol.NO_REPOSITORY
+    changes = {True: "with uncommitted changes", False: "without uncommitted changes", None: "changes not recorded"}
+    return f"commit {commit[:12]} ({changes[dirty]})"
 
 
 def _value(name: str, value: Any) -> str:
+    if part := as_part(value):
+        return in_full(part)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return (" × " if name.endswith("_px") else " and ").join(str(each) for each in value)
     return str(value)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 import zipfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from bench.records.results import Results, load
 from bench.report.page.page import write_report
 from bench.report.supplement import redaction, texts
 from bench.report.supplement.redaction import Command, Redaction
+from bench.report.supplement.study_files import write_study_files
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every file in the zip: the earliest that the format knows."""
@@ -43,7 +42,7 @@ class Exported:
 
 
 def export(folder: Path, output: Path | None = None, *, artifacts: bool = False) -> Exported:
-    """Bundle a results folder: plan, records, a report built anew, environment, commands, the study's source.
+    """Bundle a results folder: plan, records, a report built anew, environment, commands, the study's own files.
 
     Args:
         folder: a results folder.
@@ -64,10 +63,11 @@ def export(folder: Path, output: Path | None = None, *, artifacts: bool = False)
         write_report(root)
         exported = load(root)
         left_out = texts.left_out({part: _sizes(folder / part) for part in LARGE if part not in wanted})
-        notes = (*_source(root, results, command), *left_out, *texts.notes(exported, cleaned.counts))
+        files = write_study_files(root, results, command.study)
+        notes = (*files.notes, *left_out, *texts.notes(exported, cleaned.counts))
         contents = {
             "environment.txt": texts.environment(exported),
-            "commands.sh": texts.commands(exported, command.shown, name),
+            "commands.sh": texts.commands(exported, command, files.study),
             "CITATION.txt": texts.citation(exported),
             "README.md": texts.readme(exported, name, {path.name for path in root.iterdir()}, notes),
         }
@@ -137,29 +137,6 @@ def _cleaned(path: Path, file: str, cleaned: Redaction, command: Command) -> str
     if after == before:
         return text
     return with_digest(after) if "digest" in before else json_text(after)
-
-
-def _source(root: Path, results: Results, command: Command) -> tuple[str, ...]:
-    """Write the study's file as it is at the recorded commit; a note where that cannot be had."""
-    recorded = [str(record.environment.study_commit) for record in results.records]
-    counts = Counter(each for each in (*recorded, str(results.plan.created.commit)) if texts.is_commit(each))
-    if not command.study or not counts:
-        return ("The study's source is not included: no commit of it was recorded.",)
-    [(commit, _)] = counts.most_common(1)
-    path = Path(command.study).expanduser()
-    try:
-        shown = subprocess.run(
-            ["git", "-C", str(path.parent), "show", f"{commit}:./{path.name}"], capture_output=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return (
-            f"The study's source is not included: git has no {path.name} of commit {commit[:12]} here; export from "
-            "within the repository that the study was run in.",
-        )
-    target = root / "study" / path.name
-    target.parent.mkdir()
-    target.write_bytes(shown.stdout)
-    return ()
 
 
 def _write_manifest(root: Path) -> None:

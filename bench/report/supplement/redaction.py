@@ -68,14 +68,25 @@ class Command:
     """A command as it was typed and as it may be shown.
 
     Attributes:
-        shown: with ``"$DATA"`` for the data folder and paths within the repository.
+        words: the words as they may be shown, quoted, with ``"$DATA"`` for the data folder and paths within the
+            repository.
         study: the study's file as typed; empty if the command names none.
-        known: path -> what stands for it in ``shown``.
+        known: path -> the text that stands for it in ``words``.
     """
 
-    shown: str
+    words: tuple[str, ...]
     study: str
     known: Mapping[str, str]
+
+    @property
+    def shown(self) -> str:
+        """The command in one line."""
+        return " ".join(self.words)
+
+    def of_file(self, study: str) -> str:
+        """The command in one line with another text, quoted already, in place of the study's file."""
+        shown = shlex.quote(in_repository(self.study))
+        return " ".join(study if self.study and word == shown else word for word in self.words)
 
 
 def command(typed: str) -> Command:
@@ -101,7 +112,7 @@ def command(typed: str) -> Command:
             text = f"{name}={text}"
         shown.append(text)
         option = word if word.startswith("--") and not equals else ""
-    return Command(" ".join(shown), study, known)
+    return Command(tuple(shown), study, known)
 
 
 def in_repository(path: str) -> str:

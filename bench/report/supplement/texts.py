@@ -8,11 +8,16 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import filter as filter_names
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import PurePosixPath
 
 from bench.protocol.words import leaves
+from bench.records.executed import HARNESS, packages
+from bench.records.plan import Plan
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.report.page.summary import report_command
+from bench.report.supplement.redaction import Command
 from bench.report.tables.formats import markdown_text
 
 FILES = {
@@ -23,7 +28,7 @@ FILES = {
     "limits-*.json": "the largest batches and inputs that fit (bench limits)",
     "artifacts/": "two NPZ files a quality trial: counts of every image, and predictions",
     "pictures/": "thumbnails of the evaluated images and labels; the licence of the data set holds for them",
-    "study/": "the study's file as it is at the recorded commit",
+    "study/": "the study's file and the modules beside it that it executes, as they were recorded",
     "environment.txt": "versions, device and commit of every set of records",
     "commands.sh": "the commands that made this, in order",
     "CITATION.txt": "what to cite",
@@ -95,7 +100,7 @@ def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
     missing = [trial for trial in results.plan.trials if not trial.excluded and trial.key not in recorded]
     if missing:
         yield f"{len(missing)} of {len(results.plan.trials)} planned trials have no record."
-    if any(record.environment.dirty for record in results.records):
+    if any(record.environment.differs_from_commits for record in results.records):
         yield "Some records come from source with uncommitted changes: their commit does not reproduce them."
 
 
@@ -114,32 +119,65 @@ def environment(results: Results) -> str:
     return "\n\n".join(parts) + "\n" if parts else "No trial has a record.\n"
 
 
-def commands(results: Results, command: str, name: str) -> str:
+def commands(results: Results, command: Command, study: str = "") -> str:
     """A shell script from a clone to the report; what only the reader knows is a variable.
 
     The run makes its own folder's name anew, whatever this one is called by now.
+
+    Args:
+        results: the results in the bundle.
+        command: the command that made them; a plan alone is followed by a run with the same options.
+        study: the study's file in the bundle, from the bundle's folder on; empty if the bundle does not have it.
     """
     commit, others = _commits(results)
-    program, _, options = command.partition(" ")
+    shown = command.of_file(f'"$HERE"/{shlex.quote(study)}') if study else command.shown
+    program, _, options = shown.partition(" ")
     step, _, options = options.partition(" ")
-    steps = ["plan", "run"] if step in ("plan", "run") else [step]
+    others_used = _more_packages(results)
     lines = [
         "#!/usr/bin/env bash",
         f"# What made the results of {_one_line(results.plan.name)}, in order.",
         "set -euo pipefail",
         ': "${REPOSITORY:?set it to the address of the repository that these results are from}"',
-        *([': "${DATA:?set it to the folder of the data set}"'] if "$DATA" in command else []),
-        *([': "${RAY_ADDRESS:?set it to the address of a Ray cluster}"'] if "$RAY_ADDRESS" in command else []),
+        *(
+            [': "${DATA:?set it to the folder of the data set}"', 'DATA="$(realpath "$DATA")"']
+            if "$DATA" in shown
+            else []
+        ),
+        *([': "${RAY_ADDRESS:?set it to the address of a Ray cluster}"'] if "$RAY_ADDRESS" in shown else []),
+        *(['HERE="$(realpath "$(dirname "$0")")"'] if study else []),
         'git clone "$REPOSITORY" source',
         "cd source",
         f"git checkout {shlex.quote(commit)}" if commit else "# no commit was recorded",
         *(f"# some records are of commit {shlex.quote(other)}" for other in others),
         "python3 -m venv .venv",
         ".venv/bin/pip install -c constraints.txt -e .",
-        *(f".venv/bin/{program} {each} {options}".rstrip() for each in steps),
-        f".venv/bin/{report_command(results.plan, command)}",
+        *([f".venv/bin/pip install {shlex.join(others_used)}"] if others_used else []),
+        *([f"export PYTHONPATH={_import_path(study)}"] if study else []),
+        f".venv/bin/{program} {'run' if step == 'plan' else step} {options}".rstrip(),
+        f".venv/bin/{report_command(results.plan, shown)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _import_path(study: str) -> str:
+    """The folders that a study's modules are imported from: its own, and that of all its files in the bundle."""
+    folder = PurePosixPath(study).parent.as_posix()
+    return ":".join(f'"$HERE"/{shlex.quote(path)}' for path in dict.fromkeys((folder, folder.partition("/")[0])))
+
+
+def _more_packages(results: Results) -> list[str]:
+    """The packages with versions that the trials use and that the harness does not bring along."""
+    try:
+        brought = {re.split(r"[^\w.-]", line)[0].lower() for line in requires(HARNESS) or () if "extra ==" not in line}
+    except PackageNotFoundError:
+        return []
+    used = {name: version for versions in packages(results.plan).values() for name, version in versions.items()}
+    return [
+        f"{name}=={version}"
+        for name, version in sorted(used.items())
+        if name not in brought and re.fullmatch(r"\w[\w.-]*", name) and re.fullmatch(r"[\w.!+-]*\d[\w.!+-]*", version)
+    ]
 
 
 def citation(results: Results) -> str:
@@ -150,9 +188,15 @@ def citation(results: Results) -> str:
         f"Study: {_one_line(plan.name)}. {_one_line(plan.question)}\n"
         f"Made with segbench {', '.join(sorted(versions)) or '(version not recorded)'}, "
         f"commit {commit or 'not recorded'}.\n"
-        f"Data: {_one_line(plan.data.name)}, fingerprint {plan.data.fingerprint or 'not recorded'}.\n"
+        f"{_cited_data(plan)}"
         "Cite the data set and the papers of the networks too: each component's source file names its paper.\n"
     )
+
+
+def _cited_data(plan: Plan) -> str:
+    """A line for each data set of the plan."""
+    every = {(data.name, data.fingerprint): None for data in (plan.data, *plan.other_data.values())}
+    return "".join(f"Data: {_one_line(name)}, fingerprint {digest or 'not recorded'}.\n" for name, digest in every)
 
 
 def is_commit(text: str) -> bool:

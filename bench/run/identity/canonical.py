@@ -61,8 +61,8 @@ class Writer(Meaning):
         if isinstance(statement, ast.ClassDef):
             self.own = self.module.bound(unit.names[0])
             return self._class_text(statement)
-        for each in unit.statements:
-            self.statement(each)
+        for statement in unit.statements:
+            self.statement(statement)
         return Text(self.piece)
 
     def defaults(self, node: ast.ClassDef) -> Piece:
@@ -85,14 +85,14 @@ class Writer(Meaning):
     def _class_text(self, node: ast.ClassDef) -> Text:
         inherited = self.inherited_names(node)
         bound_once = counted(name for statement in node.body for name in bound_names(statement))
-        may_split = inherited is not None and all(self.has_no_effect(each) for each in node.decorator_list)
+        may_split = inherited is not None and all(self.has_no_effect(decorator) for decorator in node.decorator_list)
         apart: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
         kept = set()
         for statement in node.body:
             if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)) and is_private(statement.name):
-                own = inherited is not None and statement.name not in inherited
-                pure = all(self.has_no_effect(each) for each in statement.decorator_list)
-                if may_split and own and pure and bound_once[statement.name] == 1:
+                is_new = inherited is not None and statement.name not in inherited
+                pure = all(self.has_no_effect(decorator) for decorator in statement.decorator_list)
+                if may_split and is_new and pure and bound_once[statement.name] == 1:
                     apart.append(statement)
                 else:
                     kept.add(statement.name)
@@ -168,8 +168,8 @@ class Writer(Meaning):
             if value and isinstance(value[0], ast.stmt):
                 self.block(value)
             else:
-                for each in value:
-                    self._value(each)
+                for item in value:
+                    self._value(item)
         else:
             self.put(_spelled(value))
 
@@ -179,8 +179,8 @@ class Writer(Meaning):
 
     def block(self, statements: Sequence[ast.stmt]) -> None:
         self.put("{")
-        for each in statements:
-            self.statement(each)
+        for statement in statements:
+            self.statement(statement)
         self.put("}")
 
     def _write_constant(self, node: ast.Constant) -> None:
@@ -205,14 +205,14 @@ class Writer(Meaning):
     def _write_joinedstr(self, node: ast.JoinedStr) -> None:
         self.put("(JoinedStr")
         text = ""
-        for each in node.values:
-            if isinstance(each, ast.Constant):
-                text += str(each.value)
+        for part in node.values:
+            if isinstance(part, ast.Constant):
+                text += str(part.value)
                 continue
             if text:
                 self.put(_spelled(text))
             text = ""
-            self.node(each)
+            self.node(part)
         if text:
             self.put(_spelled(text))
         self.put(")")
@@ -316,7 +316,7 @@ class Writer(Meaning):
             self._external("logging.getLogger")
             return
         targets = self.resolve(node.func)
-        if targets and all(isinstance(each, Bound) and each.unit in self.reading.reports for each in targets):
+        if targets and all(isinstance(target, Bound) and target.unit in self.reading.reports for target in targets):
             self._only_effects(node)
             return
         if builtin in ("getattr", "hasattr", "setattr", "delattr") and len(node.args) >= 2:
@@ -345,8 +345,8 @@ class Writer(Meaning):
         if builtin in LOOKERS:
             self.put("(Call")
             self.put(f"N:{builtin}")
-            for each in [*node.args, *node.keywords]:
-                self.node(each)
+            for argument in [*node.args, *node.keywords]:
+                self.node(argument)
             self.put(")")
         else:
             self._plainly(node)
@@ -379,20 +379,24 @@ class Writer(Meaning):
         targets = self.resolve(receiver)
         facts = self.piece.facts
         if isinstance(name, ast.Constant) and isinstance(name.value, str):
-            if targets and not any(isinstance(each, Bound) for each in targets) and builtin in ("getattr", "hasattr"):
-                self.put_targets(t for each in targets for t in self.project.attribute(each, name.value))
+            if (
+                targets
+                and not any(isinstance(target, Bound) for target in targets)
+                and builtin in ("getattr", "hasattr")
+            ):
+                self.put_targets(t for target in targets for t in self.project.attribute(target, name.value))
             (facts.loads if builtin in ("getattr", "hasattr") else facts.stores).add(name.value)
             return False
-        whole = [each for each in targets or () if isinstance(each, Whole)]
+        whole = [target for target in targets or () if isinstance(target, Whole)]
         if whole:
             self._undecided(f"an attribute of {whole[0].module} is read by a computed name")
-        elif (targets and all(isinstance(each, External) for each in targets)) or (
+        elif (targets and all(isinstance(target, External) for target in targets)) or (
             isinstance(receiver, ast.Name) and self._is_plain(receiver.id)
         ):
             pass
         elif (known := self._texts_in(name)) is not None:
             (facts.loads if builtin in ("getattr", "hasattr") else facts.stores).update(known)
-            facts.texts.update(each for each in known if is_private(each))
+            facts.texts.update(name for name in known if is_private(name))
         elif builtin in ("getattr", "hasattr") and self._is_own(receiver):
             assert self.own is not None
             facts.computed_self.add(self.own)
@@ -430,16 +434,20 @@ class Writer(Meaning):
         elif isinstance(node.value, ast.Call) and self.tells(node.value):
             self.put("(Expr")
             self.node(node.value.func)
-            for each in [*node.value.args, *(word.value for word in node.value.keywords)]:
-                if not isinstance(each, ast.Constant) or not isinstance(each.value, str):
-                    self.node(each)
+            for argument in [*node.value.args, *(word.value for word in node.value.keywords)]:
+                if not isinstance(argument, ast.Constant) or not isinstance(argument.value, str):
+                    self.node(argument)
             self.put(")")
         else:
             self._plainly(node)
 
     def _only_effects(self, call: ast.Call) -> None:
         """The calls in the arguments of a message that may do more than make text."""
-        kept = [part for each in [*call.args, *(word.value for word in call.keywords)] for part in self.effective(each)]
+        kept = [
+            part
+            for argument in [*call.args, *(word.value for word in call.keywords)]
+            for part in self.effective(argument)
+        ]
         if kept:
             self.put("(message")
             for part in kept:
@@ -453,8 +461,8 @@ class Writer(Meaning):
             targets = self.resolve(node.exc.func)
             builtin = self.builtin_called(node.exc)
             outer, self.piece = self.piece, Piece()
-            for each in [*node.exc.args, *node.exc.keywords]:
-                self.node(each)
+            for argument in [*node.exc.args, *node.exc.keywords]:
+                self.node(argument)
             inner, self.piece = self.piece, outer
             if inner.tokens:
                 raised = targets[0] if targets and len(targets) == 1 else builtin
@@ -487,14 +495,14 @@ class Writer(Meaning):
 
     def _note_handler(self, node: ast.expr | None) -> None:
         handlers = self.piece.facts.handlers
-        for each in node.elts if isinstance(node, ast.Tuple) else [node]:
-            targets = None if each is None else self.resolve(each)
+        for handled in node.elts if isinstance(node, ast.Tuple) else [node]:
+            targets = None if handled is None else self.resolve(handled)
             if targets:
                 handlers.update(targets)
-            elif isinstance(each, ast.Name) and self.is_builtin(each.id):
-                handlers.add(each.id)
+            elif isinstance(handled, ast.Name) and self.is_builtin(handled.id):
+                handlers.add(handled.id)
             else:
-                handlers.add("BaseException" if each is None else None)
+                handlers.add("BaseException" if handled is None else None)
 
     # Bindings
 
@@ -564,8 +572,8 @@ class Writer(Meaning):
     def _how_fields_are_read(self, node: ast.ClassDef) -> str:
         harmless = ("torch.nn.", "typing.Protocol", "typing.Generic", "abc.ABC")
         reads = "no"
-        for each in node.bases:
-            base = each.value if isinstance(each, ast.Subscript) else each
+        for written_base in node.bases:
+            base = written_base.value if isinstance(written_base, ast.Subscript) else written_base
             targets = self.resolve(base)
             if targets is None:
                 known = isinstance(base, ast.Name) and self.is_builtin(base.id)
@@ -583,8 +591,8 @@ class Writer(Meaning):
                     reads = max(reads, "marks", key=("no", "marks", "all").index)
                 elif not target.path.startswith(harmless):
                     reads = "all"
-        for each in node.decorator_list:
-            call = each.func if isinstance(each, ast.Call) else each
+        for decorator in node.decorator_list:
+            call = decorator.func if isinstance(decorator, ast.Call) else decorator
             targets = self.resolve(call) or []
             names = [target.path for target in targets if isinstance(target, External)]
             if names == ["dataclasses.dataclass"]:
@@ -608,34 +616,34 @@ class Writer(Meaning):
         self.put("(class")
         if self.scopes or not self.single:
             self._binding(node.name)
-        for each in [*node.decorator_list, *node.bases, *node.keywords]:
-            self.node(each)
+        for expression in [*node.decorator_list, *node.bases, *node.keywords]:
+            self.node(expression)
         outer, self.reads_fields = self.reads_fields, self._how_fields_are_read(node)
-        own, self.own = self.own, None if self.scopes else self.own  # a class in a class is another one
+        owner, self.own = self.own, None if self.scopes else self.own  # a class in a class is another one
         names = counted(name for statement in node.body for name in bound_names(statement))
         with self._inside(Scope(is_class=True, local=dict.fromkeys(names))):
             self.put("{")
-            for statement in self._in_order([each for each in node.body if each not in without], names):
+            for statement in self._in_order([statement for statement in node.body if statement not in without], names):
                 if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
                     self._function(statement, is_method=True)
                 else:
                     self.statement(statement)
             self.put("}")
-        self.reads_fields, self.own = outer, own
+        self.reads_fields, self.own = outer, owner
         self.put(")")
 
     def _in_order(self, body: Sequence[ast.stmt], counts: Mapping[str, int]) -> list[ast.stmt]:
         """The statements of a class: other statements as they come, then functions by name, if that is the same."""
-        functions = [each for each in body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))]
-        rest = [each for each in body if each not in functions]
-        names = {each.name for each in functions}
-        used = {leaf.id for each in rest for leaf in ast.walk(each) if isinstance(leaf, ast.Name)}
-        outside = [part for each in functions for part in evaluated_outside(each)]
+        functions = [statement for statement in body if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        rest = [statement for statement in body if statement not in functions]
+        names = {function.name for function in functions}
+        used = {leaf.id for statement in rest for leaf in ast.walk(statement) if isinstance(leaf, ast.Name)}
+        outside = [part for function in functions for part in evaluated_outside(function)]
         decorated = {leaf.id for part in outside for leaf in ast.walk(part) if isinstance(leaf, ast.Name)}
-        pure = all(self.has_no_effect(each) for function in functions for each in function.decorator_list)
+        pure = all(self.has_no_effect(decorator) for function in functions for decorator in function.decorator_list)
         if not pure or names & (used | decorated) or any(counts[name] > 1 for name in names):
             return list(body)
-        return [*rest, *sorted(functions, key=lambda each: each.name)]
+        return [*rest, *sorted(functions, key=lambda function: function.name)]
 
     def _write_functiondef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._function(node, is_method=bool(self.scopes) and self.scopes[-1].is_class)
@@ -648,16 +656,18 @@ class Writer(Meaning):
             self._attribute_name(node.name, self.own)
         elif self.scopes or not self.single:
             self._binding(node.name)
-        for each in node.decorator_list:
-            self.node(each)
+        for decorator in node.decorator_list:
+            self.node(decorator)
         scope = self.function_scope(node)
         self._arguments(node.args)
-        if not all(self.has_no_effect(each) for each in node.decorator_list):  # it may read annotations
+        if not all(self.has_no_effect(decorator) for decorator in node.decorator_list):  # it may read annotations
             for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]:
                 if argument.annotation is not None:
                     self.put("annotation=")
                     self.node(argument.annotation)
-        static = any(isinstance(each, ast.Name) and each.id == "staticmethod" for each in node.decorator_list)
+        static = any(
+            isinstance(decorator, ast.Name) and decorator.id == "staticmethod" for decorator in node.decorator_list
+        )
         first = [*node.args.posonlyargs, *node.args.args][:1]
         self.selves.append(first[0].arg if is_method and first and not static else self.selves[-1])
         with self._inside(scope):
@@ -668,17 +678,17 @@ class Writer(Meaning):
     def _arguments(self, node: ast.arguments) -> None:
         """A signature; its defaults are evaluated outside."""
         self.put("(args")
-        for each in node.posonlyargs:
-            self.put(f"{each.arg}/")
-        for each in node.args:
-            self.put(each.arg)
+        for parameter in node.posonlyargs:
+            self.put(f"{parameter.arg}/")
+        for parameter in node.args:
+            self.put(parameter.arg)
         for default in node.defaults:
             self.put("=")
             self.node(default)
         if node.vararg is not None:
             self.put("*")
-        for each, value in zip(node.kwonlyargs, node.kw_defaults, strict=True):
-            self.put(f"{each.arg}:")
+        for parameter, value in zip(node.kwonlyargs, node.kw_defaults, strict=True):
+            self.put(f"{parameter.arg}:")
             if value is not None:
                 self.node(value)
         if node.kwarg is not None:
@@ -687,9 +697,11 @@ class Writer(Meaning):
 
     def _write_lambda(self, node: ast.Lambda) -> None:
         self.put("(lambda")
-        every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        scope = Scope(arguments={each.arg for each in every})
-        scope.local = {each.arg: None for each in (node.args.vararg, node.args.kwarg) if each is not None}
+        parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        scope = Scope(arguments={parameter.arg for parameter in parameters})
+        scope.local = {
+            parameter.arg: None for parameter in (node.args.vararg, node.args.kwarg) if parameter is not None
+        }
         self._arguments(node.args)
         with self._inside(scope):
             self.node(node.body)
@@ -698,20 +710,20 @@ class Writer(Meaning):
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         self.put(f"({type(node).__name__}")
         self.node(node.generators[0].iter)
-        names = [name for each in node.generators for name in bound_names(each.target)]
+        names = [name for generator in node.generators for name in bound_names(generator.target)]
         keeps = bool(self.scopes) and self.scopes[-1].keeps_names
         scope = Scope(local=dict.fromkeys(names), keeps_names=keeps)
-        for each in node.generators:
-            texts = self.constant_texts(each.iter) if isinstance(each.target, ast.Name) else None
-            if texts is not None and isinstance(each.target, ast.Name):
-                scope.texts[each.target.id] = texts
+        for generator in node.generators:
+            texts = self.constant_texts(generator.iter) if isinstance(generator.target, ast.Name) else None
+            if texts is not None and isinstance(generator.target, ast.Name):
+                scope.texts[generator.target.id] = texts
         with self._inside(scope):
-            for index, each in enumerate(node.generators):
-                self.put("async" if each.is_async else "for")
-                self.node(each.target)
+            for index, generator in enumerate(node.generators):
+                self.put("async" if generator.is_async else "for")
+                self.node(generator.target)
                 if index:
-                    self.node(each.iter)
-                for condition in each.ifs:
+                    self.node(generator.iter)
+                for condition in generator.ifs:
                     self.put("if")
                     self.node(condition)
             for value in (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,):
@@ -732,8 +744,8 @@ class Writer(Meaning):
 
     def _write_matchmapping(self, node: ast.MatchMapping) -> None:
         self.put("(MatchMapping")
-        for each in [*node.keys, *node.patterns]:
-            self.node(each)
+        for part in [*node.keys, *node.patterns]:
+            self.node(part)
         if node.rest is not None:
             self._binding(node.rest)
         self.put(")")

@@ -115,12 +115,12 @@ class Effects:
             if isinstance(node, ast.ClassDef):
                 targets |= self._told_of_subclass(writer, node)
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                own = module.bound(node.name)
+                bound = module.bound(node.name)
                 for decorator in node.decorator_list:
                     by, change = self._changed_by_decorator(writer, decorator)
                     roots += by
-                    if own is not None and (by or change):
-                        targets.add(own)
+                    if bound is not None and (by or change):
+                        targets.add(bound)
                     targets |= change.units
                     always = always or change.unknown
             for root in roots:
@@ -142,7 +142,7 @@ class Effects:
                 other = self.project.module(target.unit.module)
                 assert other is not None
                 units |= self._told_of_subclass(Writer(self.reading, other), above)
-                hooks = {each.name for each in above.body if isinstance(each, ast.FunctionDef)}
+                hooks = {method.name for method in above.body if isinstance(method, ast.FunctionDef)}
                 if hooks & {"__init_subclass__", "__new__", "__init__"} and (
                     "__init_subclass__" in hooks or base not in node.bases
                 ):
@@ -162,8 +162,8 @@ class Effects:
         if writer.builtin_called(call) in ("setattr", "delattr"):
             return [], False  # these are handled as in any other expression
         targets = writer.resolve(call.func) or ()
-        if any(isinstance(each, Bound) and not each.unit.is_variable for each in targets):
-            known = [self._change(each.unit) for each in targets if isinstance(each, Bound)]
+        if any(isinstance(target, Bound) and not target.unit.is_variable for target in targets):
+            known = [self._change(target.unit) for target in targets if isinstance(target, Bound)]
             return [], not all(known)
         return [call.func], False
 
@@ -177,11 +177,13 @@ class Effects:
         targets = writer.resolve(call.func)
         if targets is None and isinstance(call.func, ast.Attribute):
             inner = writer.resolve(call.func.value)
-            is_object = inner is not None and any(isinstance(each, Bound) and each.unit.is_variable for each in inner)
+            is_object = inner is not None and any(
+                isinstance(target, Bound) and target.unit.is_variable for target in inner
+            )
             if is_object and (call.func.attr in MUTATORS or self._method_changes_self(writer, call.func.attr)):
                 return [call.func.value], NOTHING
             return [], NOTHING
-        change = _joined(self._change(each.unit) for each in targets or () if isinstance(each, Bound))
+        change = _joined(self._change(target.unit) for target in targets or () if isinstance(target, Bound))
         arguments = [*call.args, *(word.value for word in call.keywords)] if change.arguments else []
         return arguments, Mutation(change.units, change.unknown)
 
@@ -213,8 +215,8 @@ class Effects:
             assert isinstance(single, ast.ClassDef)
             for method in single.body:
                 if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name == name:
-                    own = method.args.args[0].arg if method.args.args else ""
-                    if any(_root_name(each) == own for each in _changed_places(method)):
+                    self_name = method.args.args[0].arg if method.args.args else ""
+                    if any(_root_name(place) == self_name for place in _changed_places(method)):
                         return True
         return False
 
@@ -240,8 +242,8 @@ class Effects:
         self, writer: Writer, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, *, is_method: bool
     ) -> Mutation:
         taken = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-        own = taken[0].arg if taken and is_method else ""
-        parameters = {each.arg for each in taken} - {own}
+        self_name = taken[0].arg if taken and is_method else ""
+        parameters = {parameter.arg for parameter in taken} - {self_name}
         aliases = {} if isinstance(function, ast.Lambda) else _aliases(function)
         local = set() if isinstance(function, ast.Lambda) else _locals(function)
         named: list[str] = []
@@ -251,7 +253,7 @@ class Effects:
                 named += leaf.names
         for place in [*_changed_places(function), *self._handed_on(writer, function), *self._told(writer, function)]:
             name = _root_name(place)
-            for root in {name, *aliases.get(name or "", ())} - {None, own}:
+            for root in {name, *aliases.get(name or "", ())} - {None, self_name}:
                 assert root is not None
                 if root in parameters:
                     arguments = True
@@ -319,8 +321,8 @@ class Effects:
 def _joined(changes: Iterable[Mutation]) -> Mutation:
     units: frozenset[Unit] = frozenset()
     unknown = arguments = False
-    for each in changes:
-        units, unknown, arguments = units | each.units, unknown or each.unknown, arguments or each.arguments
+    for change in changes:
+        units, unknown, arguments = units | change.units, unknown or change.unknown, arguments or change.arguments
     return Mutation(units, unknown, arguments)
 
 
@@ -356,11 +358,11 @@ def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
 
 def _aliases(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, set[str]]:
     """Local name -> the names that the objects which it was assigned may start from."""
-    found: dict[str, set[str]] = {}
+    stores: dict[str, set[str]] = {}
     for leaf in ast.walk(function):
         value = getattr(leaf, "value", None) if isinstance(leaf, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) else None
         root = None if value is None or isinstance(value, ast.Call) else _root_name(value)
         if root is not None:
             for name in bound_names(leaf):
-                found.setdefault(name, set()).add(root)
-    return found
+                stores.setdefault(name, set()).add(root)
+    return stores

@@ -44,11 +44,11 @@ def packed(keys: Iterable[Explained]) -> dict[str, Any]:
     definitions: dict[str, int] = {}
     shared: dict[str, list[Any]] = {"sources": [], "settings": [], "versions": [], "data": []}
     trials: dict[str, list[int]] = {}
-    for each in keys:
-        lines = [f"{label} {digest}" for label, digest in each.definitions.items()]
+    for key in keys:
+        lines = [f"{label} {digest}" for label, digest in key.definitions.items()]
         source = [definitions.setdefault(line, len(definitions)) for line in lines]
-        values = (source, dict(each.settings), dict(each.versions), each.data)
-        trials[each.text] = [_place(stored, value) for stored, value in zip(shared.values(), values, strict=True)]
+        values = (source, dict(key.settings), dict(key.versions), key.data)
+        trials[key.text] = [_place(stored, value) for stored, value in zip(shared.values(), values, strict=True)]
     return {"version": VERSION, "definitions": list(definitions), **shared, "trials": trials}
 
 

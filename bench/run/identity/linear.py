@@ -10,8 +10,9 @@ import ast
 import builtins
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .canonical import Writer
@@ -51,6 +52,8 @@ class ReadSource:
         packages: top-level packages outside this project that the code refers to.
         notes: ``file:line`` and what could not be decided there, so that everything that it may reach counts.
         unwritten: of each root the choices that are not written into the code, so that they must be told apart.
+        files: the files of the project's modules, apart from the package that always counts as project code, that are
+            imported by the time the trial runs.
     """
 
     digest: str
@@ -58,6 +61,7 @@ class ReadSource:
     packages: frozenset[str]
     notes: tuple[str, ...]
     unwritten: tuple[Mapping[str, Any], ...]
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(eq=False)
@@ -70,6 +74,10 @@ class _Node:
     folded: frozenset[str] = frozenset()
 
 
+Attributes = Mapping[int, Mapping[str, ast.Constant]]
+"""Index of a root -> the constants that the attributes of its object have, by name."""
+
+
 class Library:
     """The normal forms of definitions, each made once.
 
@@ -80,12 +88,12 @@ class Library:
         silent: packages that read the machine and compute nothing; neither they nor their versions count.
     """
 
-    def __init__(self, own: str, plain: Iterable[type], reports: Iterable[type], silent: Iterable[str]) -> None:
-        self.project = Project(own)
+    def __init__(self, package: str, plain: Iterable[type], reports: Iterable[type], silent: Iterable[str]) -> None:
+        self.project = Project(package)
         self.silent = frozenset(silent)
-        units = [self.unit_of(each) for each in plain]
+        units = [self.unit_of(cls) for cls in plain]
         self.reading = Reading(
-            self.project, {unit: unit.names[0] for unit in units}, frozenset(self.unit_of(each) for each in reports)
+            self.project, {unit: unit.names[0] for unit in units}, frozenset(self.unit_of(cls) for cls in reports)
         )
         self.effects = Effects(self.reading)
         self._texts: dict[Any, tuple[Text, frozenset[str]]] = {}
@@ -102,7 +110,7 @@ class Library:
         """
         module, name = item.__module__, item.__qualname__
         if "<locals>" in name:  # made by a function: what it is called at the top level says how
-            names = [each for each, value in vars(sys.modules[module]).items() if value is item]
+            names = [name for name, value in vars(sys.modules[module]).items() if value is item]
             name = names[0] if names else name
         for target in self.project.lookup(module, name.partition(".")[0]):
             if isinstance(target, Bound):
@@ -117,12 +125,14 @@ class Library:
             fields: known values of the plain classes that the trial is given instances of.
             modules: modules that are imported whatever is reached, such as the study's own.
         """
-        first = _Walk(self, fields, modules)
-        first.walk(roots, {})
-        attributes = {index: self._attributes(root, fields, first.facts) for index, root in enumerate(roots)}
-        second = _Walk(self, fields, modules)
-        second.walk(roots, attributes)
-        return second.source(roots)
+
+        def walk(attributes: Attributes, unread: Mapping[int, set[str]]) -> _Walk:
+            return _Walk(self, fields, modules, roots, attributes, unread)
+
+        facts = walk({}, {}).facts
+        attributes = {index: self._attributes(root, fields, facts) for index, root in enumerate(roots)}
+        unread = walk(attributes, {}).unread(roots, attributes)
+        return walk(attributes, unread).source(roots)
 
     def _attributes(self, root: Root, fields: Fields, facts: PieceFacts) -> dict[str, ast.Constant]:
         if root.choices is None or not isinstance(root.unit.single, ast.ClassDef) or facts.computed_write:
@@ -130,8 +140,8 @@ class Library:
         unit, _ = self.folded(root.unit, fields, root.choices)
         node = unit.statements[0]
         assert isinstance(node, ast.ClassDef)
-        found = constant_attributes(self.project, node, unit.module)
-        return {name: value for name, value in found.items() if name not in facts.stores}
+        constants = constant_attributes(self.project, node, unit.module)
+        return {name: value for name, value in constants.items() if name not in facts.stores}
 
     def folded(self, unit: Unit, fields: Fields, choices: Mapping[str, Any] | None) -> tuple[Unit, frozenset[str]]:
         """A unit with known values put in, and the choices among them."""
@@ -207,10 +217,11 @@ class Library:
             node = unit.single
             methods: dict[str, Piece] = {}
             for statement in node.body if isinstance(node, ast.ClassDef) else ():
-                own = isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef))
-                if own and not statement.name.startswith("__"):  # type: ignore[attr-defined]  # checked just above
+                if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)) and not statement.name.startswith(
+                    "__"
+                ):
                     shell = Unit(unit.module, [ast.ClassDef("", [], [], [statement], [])], list(unit.names))
-                    methods[statement.name] = Writer(self.reading, module).unit(shell).main  # type: ignore[attr-defined]
+                    methods[statement.name] = Writer(self.reading, module).unit(shell).main
             methods[MADE] = Writer(self.reading, module).defaults(node) if isinstance(node, ast.ClassDef) else Piece()
             self._texts[key] = Text(Piece(["plain"]), methods), frozenset()
         return self._texts[key][0]
@@ -232,10 +243,10 @@ class Library:
 
     def held_by(self, unit: Unit) -> list[Unit]:
         """The variables that a variable's statements name, so that it may hold their values."""
-        names = {leaf.id for each in unit.statements for leaf in ast.walk(each) if isinstance(leaf, ast.Name)}
-        names -= {name for each in unit.statements for name in bound_names(each)}
-        found = [target for name in sorted(names) for target in self.project.lookup(unit.module, name)]
-        return [each.unit for each in found if isinstance(each, Bound) and each.unit.is_variable]
+        names = {leaf.id for statement in unit.statements for leaf in ast.walk(statement) if isinstance(leaf, ast.Name)}
+        names -= {name for statement in unit.statements for name in bound_names(statement)}
+        targets = [target for name in sorted(names) for target in self.project.lookup(unit.module, name)]
+        return [target.unit for target in targets if isinstance(target, Bound) and target.unit.is_variable]
 
     def loose(self, effect: TopLevelEffect) -> Piece:
         """The normal form of a top-level statement."""
@@ -248,9 +259,26 @@ class Library:
 
 
 class _Walk:
-    """One way through the code, from roots."""
+    """One way through the code, from the roots to everything that they reach.
 
-    def __init__(self, library: Library, fields: Fields, modules: Sequence[str]) -> None:
+    Args:
+        library: the normal forms of definitions.
+        fields: known values of the plain classes that the trial is given instances of.
+        modules: modules that are imported whatever is reached.
+        roots: the definitions at which the way begins.
+        attributes: index of a root -> the constants that its object's attributes have.
+        unread: index of a root -> the attributes whose assignments are left out, as nothing reads them.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        fields: Fields,
+        modules: Sequence[str],
+        roots: Sequence[Root],
+        attributes: Attributes,
+        unread: Mapping[int, set[str]],
+    ) -> None:
         self.library, self.project, self.fields, self.modules = library, library.project, fields, modules
         self.facts = PieceFacts()
         self.nodes: list[_Node] = []
@@ -262,12 +290,10 @@ class _Walk:
         self.queue: list[Unit] = []
         self.wholes: set[str] = set()
         self.made: set[Unit] = set()
+        self._reach(roots, attributes, unread)
 
-    def walk(self, roots: Sequence[Root], attributes: Mapping[int, Mapping[str, ast.Constant]]) -> None:
-        """Reach everything; then once more without the assignments that turned out to be read by nothing."""
-        self._reach(roots, attributes, {})
-        if not attributes:
-            return
+    def unread(self, roots: Sequence[Root], attributes: Attributes) -> dict[int, set[str]]:
+        """Index of a root -> its constant attributes that nothing on this way reads and that have a default's value."""
         unread: dict[int, set[str]] = {}
         for index, values in attributes.items():
             by_all = self._by_all(self.nodes[self.roots[index]])
@@ -279,15 +305,9 @@ class _Walk:
             }
             if left:
                 unread[index] = left
-        self.__init__(self.library, self.fields, self.modules)  # type: ignore[misc]  # start over
-        self._reach(roots, attributes, unread)
+        return unread
 
-    def _reach(
-        self,
-        roots: Sequence[Root],
-        attributes: Mapping[int, Mapping[str, ast.Constant]],
-        unread: Mapping[int, set[str]],
-    ) -> None:
+    def _reach(self, roots: Sequence[Root], attributes: Attributes, unread: Mapping[int, set[str]]) -> None:
         self.roots: list[int] = []
         for index, root in enumerate(roots):
             values = attributes.get(index, {})
@@ -324,10 +344,10 @@ class _Walk:
             self.numbers[unit] = len(self.nodes)
             self._add(node)
 
-    def _take(self, piece: Piece, own: Unit | None = None) -> None:
+    def _take(self, piece: Piece, owner: Unit | None = None) -> None:
         self.facts.add(piece.facts)
         for token in piece.tokens:
-            if isinstance(token, str) or (isinstance(token, Bound) and token.unit is own):
+            if isinstance(token, str) or (isinstance(token, Bound) and token.unit is owner):
                 continue
             if isinstance(token, Bound):
                 self.made.add(token.unit)
@@ -358,12 +378,12 @@ class _Walk:
             if len(node.text.methods) == 0:
                 continue
             by_all = self._by_all(node)
-            own = {MADE} if node.unit in self.made else set()
+            names = {MADE} if node.unit in self.made else set()
             wanted = [
                 name for name in node.text.methods
-                if (number, name) not in done and (by_all or name in named or name in own)
+                if (number, name) not in done and (by_all or name in named or name in names)
             ]  # fmt: skip
-            for name in sorted(wanted, key=lambda each: (self._first_use(node.unit, each), each)):
+            for name in sorted(wanted, key=lambda name: (self._first_use(node.unit, name), name)):
                 done.add((number, name))
                 self.emitted.append((f"M{name}", number, node.text.methods[name]))
                 self._take(node.text.methods[name], _own(node))
@@ -384,8 +404,10 @@ class _Walk:
             return False
         if self.facts.computed_read:
             return True
-        own = self.library.ancestors(node.unit)
-        return any(other in own or node.unit in self.library.ancestors(other) for other in self.facts.computed_self)
+        ancestors = self.library.ancestors(node.unit)
+        return any(
+            other in ancestors or node.unit in self.library.ancestors(other) for other in self.facts.computed_self
+        )
 
     def _payloads(self) -> bool:
         grown = False
@@ -419,7 +441,7 @@ class _Walk:
                 above: list[Target | str | None] = list(writer.resolve(base) or ())
                 if not above:
                     above.append(base.id if isinstance(base, ast.Name) else None)
-                if any(self._catches(handler, each) for each in above):
+                if any(self._catches(handler, raised) for raised in above):
                     return True
             return False
         return raised == handler or not isinstance(handler, Bound)
@@ -441,7 +463,7 @@ class _Walk:
                 done.add(id(module))
                 self.emitted.append(("B", None, Piece([hashlib.sha256(module.content).hexdigest()])))
                 grown = True
-        for _, effect in sorted(due, key=lambda each: each[0]):
+        for _, effect in sorted(due, key=lambda item: item[0]):
             done.add(id(effect.statement))
             if effect.unit is None:
                 self.emitted.append(("E", None, self.library.loose(effect)))
@@ -480,6 +502,14 @@ class _Walk:
                 pending += module.imports
         return list(seen)
 
+    def _files(self) -> Iterator[Path]:
+        """The files of the imported modules that do not belong to the package which always counts."""
+        for name in self._imported():
+            module = self.project.module(name)
+            is_own = name.partition(".")[0] == self.project.origins.own
+            if module is not None and module.origin.file is not None and not is_own:
+                yield module.origin.file
+
     # The text
 
     def source(self, roots: Sequence[Root]) -> ReadSource:
@@ -493,7 +523,7 @@ class _Walk:
             elif node.unit not in self.library.reading.plain:
                 numbered |= set(node.text.methods)
         self.renamed = numbered - blocked
-        own = {number: position for position, number in enumerate(self.roots)}
+        positions = {number: position for position, number in enumerate(self.roots)}
         whole = hashlib.sha256()
         pieces: dict[int, list[str]] = {}
         loose: dict[str, list[str]] = {}
@@ -501,7 +531,7 @@ class _Walk:
         self.family = _families(self.library.ancestors(node.unit) for node in self.nodes)
         self.order: dict[Any, int] = {}
         for kind, number, piece in self.emitted:
-            head = self._head(kind, number, own)
+            head = self._head(kind, number, positions)
             whole.update("\n".join([head, *self._spelled(piece.tokens, number, None)]).encode())
             local = [head if kind.startswith("M") else kind, *self._spelled(piece.tokens, number, {})]
             if number is None:
@@ -518,16 +548,17 @@ class _Walk:
         return ReadSource(
             digest=whole.hexdigest(),
             definitions=definitions,
-            packages=frozenset(each for each in self.facts.packages if each not in self.library.silent),
+            packages=frozenset(package for package in self.facts.packages if package not in self.library.silent),
             notes=tuple(self.facts.notes),
             unwritten=tuple(self._unwritten(root, number) for root, number in zip(roots, self.roots, strict=True)),
+            files=tuple(self._files()),
         )
 
-    def _head(self, kind: str, number: int | None, own: Mapping[int, int]) -> str:
+    def _head(self, kind: str, number: int | None, positions: Mapping[int, int]) -> str:
         if number is None:
             return kind
         node = self.nodes[number]
-        role = f" root {own[number]}" if number in own else ""
+        role = f" root {positions[number]}" if number in positions else ""
         name = ""
         single = node.unit.single
         if self.facts.all_names or (self.facts.class_names and isinstance(single, ast.ClassDef)):
@@ -550,7 +581,7 @@ class _Walk:
     def _spelled(self, tokens: Sequence[Token], number: int | None, local: dict[Any, int] | None) -> list[str]:
         """Tokens as text; with numbers of the whole key, or of this definition alone for ``local``."""
         made: list[str] = []
-        own = None if number is None else _own(self.nodes[number])
+        owner = None if number is None else _own(self.nodes[number])
         for token in tokens:
             if isinstance(token, str):
                 made.append(token if not token.startswith("X:") else self._outside(token))
@@ -563,7 +594,7 @@ class _Walk:
                 if local is not None:
                     place = local.setdefault(token.unit, len(local))
                 else:
-                    place = number if own is token.unit and number is not None else self.numbers.get(token.unit, -1)
+                    place = number if owner is token.unit and number is not None else self.numbers.get(token.unit, -1)
                 made.append(f"R{place}.{token.unit.names.index(token.name)}")
             elif isinstance(token, Whole):
                 made.append("whole module")

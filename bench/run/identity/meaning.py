@@ -118,8 +118,8 @@ class Meaning:
             bases = self.resolve(node.value)
             if not bases or any(isinstance(base, Bound) for base in bases):
                 return None
-            found = [target for base in bases for target in self.project.attribute(base, node.attr)]
-            return found or None
+            targets = [target for base in bases for target in self.project.attribute(base, node.attr)]
+            return targets or None
         return None
 
     def constant_texts(self, node: ast.expr) -> list[str] | None:
@@ -127,7 +127,10 @@ class Meaning:
         if isinstance(node, ast.Constant):
             return [node.value] if isinstance(node.value, str) else None
         if isinstance(node, (ast.Tuple, ast.List)):
-            parts = [self.constant_texts(each.value if isinstance(each, ast.Starred) else each) for each in node.elts]
+            parts = [
+                self.constant_texts(element.value if isinstance(element, ast.Starred) else element)
+                for element in node.elts
+            ]
             return None if any(part is None for part in parts) else [text for part in parts for text in part or ()]
         targets = self.resolve(node) or []
         if len(targets) == 1 and isinstance(targets[0], Bound):
@@ -158,14 +161,14 @@ class Meaning:
     def function_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Scope:
         """The names of a function, and what is known of them."""
         scope = Scope()
-        every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        scope.arguments = {each.arg for each in every}
+        parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        scope.arguments = {parameter.arg for parameter in parameters}
         counts = counted(name for statement in node.body for name in bound_names(statement))
         leaves = list(own_leaves(node.body))
         for leaf in leaves:
             if isinstance(leaf, (ast.Global, ast.Nonlocal)):
                 scope.elsewhere.update(leaf.names)
-        varied = [each.arg for each in (node.args.vararg, node.args.kwarg) if each is not None]
+        varied = [parameter.arg for parameter in (node.args.vararg, node.args.kwarg) if parameter is not None]
         names = [name for name in [*varied, *counts] if name not in scope.arguments and name not in scope.elsewhere]
         scope.local = dict.fromkeys(names)
         imported: dict[str, list[list[Target]]] = {}
@@ -175,12 +178,16 @@ class Meaning:
                     name = alias.asname or alias.name.partition(".")[0]
                     imported.setdefault(name, []).append(self.project.imported(self.module, leaf, alias))
         for name, targets in imported.items():
-            if counts.get(name) == len(targets) and name in scope.local and all(each == targets[0] for each in targets):
+            if (
+                counts.get(name) == len(targets)
+                and name in scope.local
+                and all(target == targets[0] for target in targets)
+            ):
                 scope.aliases[name] = targets[0]
-        for each in every:
-            plain = self.annotated(each.annotation)
+        for parameter in parameters:
+            plain = self.annotated(parameter.annotation)
             if plain is not None:
-                scope.types[each.arg] = plain
+                scope.types[parameter.arg] = plain
         for leaf in leaves:
             if isinstance(leaf, ast.For) and isinstance(leaf.target, ast.Name) and counts.get(leaf.target.id) == 1:
                 texts = self.constant_texts(leaf.iter)
@@ -210,8 +217,8 @@ class Meaning:
     def inherited_names(self, node: ast.ClassDef) -> set[str] | None:
         """Private names that the bases of a class outside this project have; ``None`` where that cannot be told."""
         names: set[str] = set()
-        for each in node.bases:
-            base = each.value if isinstance(each, ast.Subscript) else each
+        for written_base in node.bases:
+            base = written_base.value if isinstance(written_base, ast.Subscript) else written_base
             targets = self.resolve(base)
             if targets is None and isinstance(base, ast.Name) and self.is_builtin(base.id):
                 names |= {name for name in dir(getattr(builtins, base.id)) if is_private(name)}
@@ -220,10 +227,10 @@ class Meaning:
                 return None
             for target in targets:
                 if isinstance(target, External):
-                    found = live_object(target.path)
-                    if found is None:
+                    live = live_object(target.path)
+                    if live is None:
                         return None
-                    names |= {name for name in dir(found) if is_private(name)}
+                    names |= {name for name in dir(live) if is_private(name)}
                 elif isinstance(target, Bound) and isinstance(target.unit.single, ast.ClassDef):
                     above = self.elsewhere(target.unit.module).inherited_names(target.unit.single)
                     if above is None:
@@ -239,7 +246,7 @@ class Meaning:
         targets = self.resolve(node)
         if targets is None:
             return isinstance(node, ast.Name) and node.id in PLAIN_DECORATORS and self.is_builtin(node.id)
-        return all(isinstance(each, External) and is_pure_decorator(each.path) for each in targets)
+        return all(isinstance(target, External) and is_pure_decorator(target.path) for target in targets)
 
     # Messages
 
@@ -258,7 +265,7 @@ class Meaning:
                 return True
             targets = self.resolve(function.value)
             return bool(targets) and all(
-                isinstance(each, Bound) and self.is_logger(each.unit) for each in targets or ()
+                isinstance(target, Bound) and self.is_logger(target.unit) for target in targets or ()
             )
         return False
 
@@ -311,11 +318,11 @@ def live_object(path: str) -> Any:
     """The object that a dotted path leads to in the modules that are loaded; ``None`` if there is none."""
     steps = path.split(".")
     for count in range(len(steps), 0, -1):
-        found: Any = sys.modules.get(".".join(steps[:count]))
-        if found is not None:
+        module: Any = sys.modules.get(".".join(steps[:count]))
+        if module is not None:
             for step in steps[count:]:
-                found = getattr(found, step, None)
-            return found
+                module = getattr(module, step, None)
+            return module
     return getattr(builtins, path, None)
 
 

@@ -46,8 +46,8 @@ class Origins:
         own: the top-level package that always counts as project code.
     """
 
-    def __init__(self, own: str) -> None:
-        self.own = own
+    def __init__(self, package: str) -> None:
+        self.own = package
         self._found: dict[str, Origin | None] = {}
 
     def project(self, name: str) -> Origin | None:

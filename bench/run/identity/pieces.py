@@ -78,12 +78,12 @@ class PieceFacts:
 
     def add(self, other: PieceFacts) -> None:
         """Take in what is known about another piece."""
-        for name, own in vars(self).items():
+        for name, facts in vars(self).items():
             value = getattr(other, name)
-            if isinstance(own, bool):
-                setattr(self, name, own or value)
+            if isinstance(facts, bool):
+                setattr(self, name, facts or value)
             else:
-                own.update(value)
+                facts.update(value)
 
 
 @dataclass

@@ -36,6 +36,10 @@ from bench.study.factors import StudyError
 from bench.study.source import Loaded, Source, load
 
 SCRIPT = Path(__file__).with_name("old_source.py")
+OTHER_DATA = (
+    "measured on the study's data although its level chooses others, which an earlier bench ignored; run it anew"
+)
+"""The reason why such a record has no new key."""
 
 
 class RekeyError(BenchError, ValueError):
@@ -85,7 +89,7 @@ def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = 
         return Rekeyed(0, {}, {}, rows, digests=_given_digests(folder, records))
     environments = _environments(records.values())
     with _tree(plan, source) as tree:
-        answer = _asked(tree, plan, rows, [dict(each) for each in environments])
+        answer = _asked(tree, plan, rows, [dict(environment) for environment in environments])
     wrong = [row for row, key in zip(rows, answer["old"], strict=True) if row["key"] != key]
     if wrong:
         first = wrong[0]
@@ -111,7 +115,9 @@ def _compared(plan: Mapping[str, Any], made: Rekeyed) -> list[str]:
         return [f"Whether the present source has the same keys cannot be told: {error}"]
     counts: Counter[str] = Counter()
     for row in made.trials:
-        reason = _present_difference(loaded, row, str(plan["data"]["fingerprint"]), made.keys[row["key"]])
+        if row["key"] not in made.keys:
+            continue
+        reason = _present_difference(loaded, row, _fingerprint_of(plan, row), made.keys[row["key"]])
         if reason:
             counts[reason] += 1
     return [f"{count} of {len(made.trials)} trials are stale by now: {reason}" for reason, count in counts.items()]
@@ -127,6 +133,11 @@ def _present_difference(loaded: Loaded, row: Mapping[str, Any], fingerprint: str
     setting = Setting(**row["setting"]) if row.get("setting") else None
     now = key_of(cell, row["stage"], row["seed"], fingerprint, against=against, setting=setting, modules=loaded.modules)
     return "" if now.text == then.text else difference(then, explained(now))
+
+
+def _fingerprint_of(plan: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """The fingerprint of the data of a planned trial."""
+    return str(plan.get("other_data", {}).get(row["variant"], plan["data"])["fingerprint"])
 
 
 def _source_of(plan: Mapping[str, Any]) -> Source:
@@ -220,8 +231,8 @@ def _asked(
         "size": plan.get("size"),
         "data": _option(words, "--data"),
         "final": bool(plan.get("final")),
-        "fingerprint": plan["data"]["fingerprint"],
-        "trials": rows,
+        "trials": [{**row, "fingerprint": _fingerprint_of(plan, row)} for row in rows],
+        "knows_other_data": "other_data" in plan,
         "versions": versions,
         "silent": list(SILENT),
     }
@@ -260,11 +271,12 @@ def _written(
     answer: Mapping[str, Any],
 ) -> Rekeyed:
     """Write the new files, then the plan, then remove the old ones: at no time does a plan lack its records."""
+    other_data = {key for key, ignored in zip(answer["old"], answer["ignored_data"], strict=True) if ignored}
     new = {
-        versions: dict(zip(answer["old"], keys, strict=True))
+        versions: {old: key for old, key in zip(answer["old"], keys, strict=True) if old not in other_data}
         for versions, keys in zip(environments, answer["new"], strict=True)
     }
-    keys = {text: each for packed in answer["explained"] for text, each in unpacked(packed).items()}
+    keys = {text: parts for packed in answer["explained"] for text, parts in unpacked(packed).items()}
     main = new[environments[0]]
     untouched: dict[str, int] = {}
     stale: list[Path] = []
@@ -273,13 +285,13 @@ def _written(
         old, _, hardware = record["key"].partition("-")
         key = new[_versions(record)].get(old)
         if key is None:
-            reason = "of no trial of the plan"
+            reason = OTHER_DATA if old in other_data else "of no trial of the plan"
             untouched[reason] = untouched.get(reason, 0) + 1
             continue
         stale += [path, *_rekey_record(folder, path, record, f"{key}-{hardware}" if hardware else key)]
         count += 1
     for row in rows:
-        row["key"] = main[row["key"]]
+        row["key"] = main.get(row["key"], row["key"])
     plan["identity"] = answer["explained"][0]
     write_json(plan, folder / "study.json")
     for path in stale:
@@ -298,7 +310,7 @@ def _rekey_record(folder: Path, path: Path, record: dict[str, Any], key: str) ->
     if isinstance(measured.get("artifact"), str):
         measured["artifact"] = measured["artifact"].replace(old, key)
     if isinstance(measured.get("pictures"), dict):
-        measured["pictures"] = {name: each.replace(old, key) for name, each in measured["pictures"].items()}
+        measured["pictures"] = {name: path.replace(old, key) for name, path in measured["pictures"].items()}
     replaced = []
     for other in [*folder.glob(f"artifacts/{old}.*"), *folder.glob(f"logs/{old}.*")]:
         shutil.copy2(other, other.with_name(other.name.replace(old, key)))

@@ -93,7 +93,9 @@ class Module:
             try:
                 if origin.file.suffix != ".py":
                     raise SyntaxError(f"{origin.file} is no Python source")
-                body = [statement for each in ast.parse(content).body for statement in _executed(each)]
+                body = [
+                    statement for top_statement in ast.parse(content).body for statement in _executed(top_statement)
+                ]
             except (SyntaxError, ValueError):  # a library, or source for another version of Python
                 self.content = content
         self.body = body
@@ -117,8 +119,8 @@ class Module:
                 if not any(name in counts for name in names):
                     continue
             else:
-                inside = (each for each in walk_executed(statement) if isinstance(each, ast.ImportFrom))
-                self._stars += [each for each in inside if each.names[0].name == "*"]
+                inside = (node for node in walk_executed(statement) if isinstance(node, ast.ImportFrom))
+                self._stars += [node for node in inside if node.names[0].name == "*"]
             if not names:
                 continue
             joined = list(dict.fromkeys(owner[name] for name in names if name in owner))
@@ -174,13 +176,13 @@ class Module:
 
     @cached_property
     def imports(self) -> tuple[str, ...]:
-        found: dict[str, None] = {}
+        modules: dict[str, None] = {}
         for statement in self.body:
             for name in self.imported_modules(statement):
-                found[name] = None
+                modules[name] = None
         parents = self.name.split(".")[:-1]
         above = [".".join(parents[: count + 1]) for count in range(len(parents))]
-        return tuple(dict.fromkeys([*above, *found]))
+        return tuple(dict.fromkeys([*above, *modules]))
 
     def imported_modules(self, node: ast.AST) -> Iterator[str]:
         """The project modules that the imports in a node import, those inside of functions left out."""
@@ -221,8 +223,8 @@ class Project:
         own: the top-level package that always counts as project code.
     """
 
-    def __init__(self, own: str) -> None:
-        self.origins = Origins(own)
+    def __init__(self, package: str) -> None:
+        self.origins = Origins(package)
         self._modules: dict[str, Module | None] = {}
 
     def module(self, name: str) -> Module | None:
@@ -248,11 +250,11 @@ class Project:
         seen |= {(module, name)}
         targets: list[Target] = []
         unit = source.bound(name)
-        found = source.imported(name)
+        importing = source.imported(name)
         if unit is not None:
             targets.append(Bound(unit, name))
-        elif found is not None:
-            targets += self.imported(source, *found, seen)
+        elif importing is not None:
+            targets += self.imported(source, *importing, seen)
         for star in source.stars:
             targets += self._through_star(source, star, name, seen, otherwise_unbound=not targets)
         if not targets and source.origin.folders and self.origins.project(f"{module}.{name}") is not None:
@@ -308,27 +310,27 @@ class Project:
     def _lazily(self, module: str, name: str) -> list[Target]:
         """The targets of a name that a module's own ``__getattr__`` gives; else ``__getattr__`` itself."""
         source = self.module(module)
-        own = None if source is None or name.startswith("__") else source.bound("__getattr__")
-        if own is None:
+        getter = None if source is None or name.startswith("__") else source.bound("__getattr__")
+        if getter is None:
             return []
         value = getattr(sys.modules.get(module), name, None)
         place, qualified = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-        found: list[Target] = []
+        targets: list[Target] = []
         if isinstance(place, str) and isinstance(qualified, str) and (place, qualified) != (module, name):
-            found = self.lookup(place, qualified.partition(".")[0])
-        return found or [Bound(own, "__getattr__")]
+            targets = self.lookup(place, qualified.partition(".")[0])
+        return targets or [Bound(getter, "__getattr__")]
 
     def whole(self, module: str) -> list[Target]:
         """All that a module holds: its definitions, and what it imports from this project."""
         source = self.module(module)
         if source is None:
             return []
-        found: dict[Target, None] = {Bound(unit, unit.names[0]): None for unit in source.units}
+        targets: dict[Target, None] = {Bound(unit, unit.names[0]): None for unit in source.units}
         for name in source.imported_names:
-            found |= dict.fromkeys(self.lookup(module, name))
+            targets |= dict.fromkeys(self.lookup(module, name))
         for star in source.stars:
-            found[self.target(source.absolute(star))] = None
-        return [target for target in found if not isinstance(target, External)]
+            targets[self.target(source.absolute(star))] = None
+        return [target for target in targets if not isinstance(target, External)]
 
     def files_beside(self, module: str) -> list[str]:
         """Every module of the same top-level package, or for a lone module of the same folder."""
@@ -367,8 +369,8 @@ def _executed(statement: ast.stmt) -> Iterator[ast.stmt]:
     """A top-level statement without what an import never executes: for type checkers, or as a script."""
     if isinstance(statement, ast.If):
         if _is_for_checkers(statement.test) or _is_script(statement.test):
-            for each in statement.orelse:
-                yield from _executed(each)
+            for alternative in statement.orelse:
+                yield from _executed(alternative)
             return
     elif isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
         return
@@ -416,7 +418,7 @@ def walk_executed(node: ast.AST) -> Iterator[ast.AST]:
 
 def evaluated_outside(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.expr]:
     """The expressions of a function that are evaluated where it is defined."""
-    defaults = [*function.args.defaults, *(each for each in function.args.kw_defaults if each is not None)]
+    defaults = [*function.args.defaults, *(default for default in function.args.kw_defaults if default is not None)]
     return defaults if isinstance(function, ast.Lambda) else [*function.decorator_list, *defaults]
 
 

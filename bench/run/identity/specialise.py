@@ -80,7 +80,7 @@ class Folder(ast.NodeTransformer):
         if choices and isinstance(single, ast.ClassDef):
             folded = self._take_choices(single, choices)
         made = [self.visit(statement) for statement in statements]
-        flat = [each for part in made for each in (part if isinstance(part, list) else [part]) if each is not None]
+        flat = [node for part in made for node in (part if isinstance(part, list) else [part]) if node is not None]
         return Folded(Unit(unit.module, flat, list(unit.names)), folded)
 
     def _take_choices(self, node: ast.ClassDef, choices: Mapping[str, Any]) -> frozenset[str]:
@@ -123,10 +123,10 @@ class Folder(ast.NodeTransformer):
         init = constructor(node)
         if init is None:
             return
-        own = init.args.args[0].arg if init.args.args else ""
-        types = {each.arg: self._annotated(each.annotation) for each in _parameters(init)}
+        self_name = init.args.args[0].arg if init.args.args else ""
+        types = {parameter.arg: self._annotated(parameter.annotation) for parameter in _parameters(init)}
         for statement in init.body:
-            attribute = _stored_on(statement, own)
+            attribute = _stored_on(statement, self_name)
             value = getattr(statement, "value", None)
             if attribute and isinstance(value, ast.Name) and types.get(value.id) and _stores(node)[attribute] == 1:
                 yield attribute, cast(Unit, types[value.id])
@@ -145,16 +145,16 @@ class Folder(ast.NodeTransformer):
         return None
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
-        node.decorator_list = [self.visit(each) for each in node.decorator_list]
+        node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
         self.visit(node.args)
         frame = _Frame()
         stored = {name for statement in node.body for name in _all_bound(statement)}
-        hidden = {each.arg for each in _parameters(node)} | set(stored)
+        hidden = {parameter.arg for parameter in _parameters(node)} | set(stored)
         frame.constants = dict.fromkeys(hidden)
         frame.types = dict.fromkeys(hidden)
-        for each in _parameters(node):
-            if each.arg not in stored:
-                frame.types[each.arg] = self._annotated(each.annotation)
+        for parameter in _parameters(node):
+            if parameter.arg not in stored:
+                frame.types[parameter.arg] = self._annotated(parameter.annotation)
         positional = [*node.args.posonlyargs, *node.args.args]
         frame.owner = positional[0].arg if positional and positional[0].arg not in stored else None
         if node is self.init:
@@ -175,14 +175,14 @@ class Folder(ast.NodeTransformer):
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         self.visit(node.args)
-        hidden = {each.arg for each in _parameters(node)}
+        hidden = {parameter.arg for parameter in _parameters(node)}
         self.frames.append(_Frame(dict.fromkeys(hidden), dict.fromkeys(hidden)))
         node.body = self.visit(node.body)
         self.frames.pop()
         return node
 
     def _comprehension(self, node: Any) -> ast.AST:
-        hidden = {name for each in node.generators for name in bound_names(each.target)}
+        hidden = {name for generator in node.generators for name in bound_names(generator.target)}
         self.frames.append(_Frame(dict.fromkeys(hidden), dict.fromkeys(hidden)))
         self.generic_visit(node)
         self.frames.pop()
@@ -270,13 +270,13 @@ class Folder(ast.NodeTransformer):
                 made = self._block(value)
                 setattr(node, name, made if made or name != "body" else [ast.Pass()])
             elif isinstance(value, list):
-                setattr(node, name, [self.visit(each) if isinstance(each, ast.AST) else each for each in value])
+                setattr(node, name, [self.visit(item) if isinstance(item, ast.AST) else item for item in value])
             elif isinstance(value, ast.AST):
                 setattr(node, name, self.visit(value))
         return node
 
     def _block(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
-        return _reachable(each for statement in statements for each in _listed(self.visit(statement)))
+        return _reachable(kept for statement in statements for kept in _listed(self.visit(statement)))
 
 
 def _listed(made: Any) -> list[ast.stmt]:
@@ -309,7 +309,7 @@ def _known(node: ast.expr) -> tuple[Any] | None:
     if isinstance(node, ast.Constant):
         return (node.value,)
     if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
-        items = [_known(each) for each in node.elts]
+        items = [_known(element) for element in node.elts]
         return None if any(item is None for item in items) else (tuple(item[0] for item in items if item),)
     return None
 
@@ -323,7 +323,7 @@ def _compared(node: ast.Compare) -> ast.expr:
     if kind in (ast.Is, ast.IsNot) and not any(value is None or type(value) is bool for value in (left[0], right[0])):
         return node
     if kind not in (ast.In, ast.NotIn) and not all(
-        isinstance(each, ast.Constant) for each in (node.left, node.comparators[0])
+        isinstance(side, ast.Constant) for side in (node.left, node.comparators[0])
     ):
         return node
     try:
@@ -345,13 +345,13 @@ def _joined(node: ast.BoolOp) -> ast.expr:
     """``a and b`` without the operands that decide nothing."""
     stops = isinstance(node.op, ast.Or)
     values: list[ast.expr] = []
-    for index, each in enumerate(node.values):
-        known = _truth(each)
+    for index, operand in enumerate(node.values):
+        known = _truth(operand)
         last = index == len(node.values) - 1
         if known is None or (last and known is not stops):
-            values.append(each)
+            values.append(operand)
         elif known is stops:
-            values.append(each)
+            values.append(operand)
             break
     node.values = values
     return values[0] if len(values) == 1 else node
@@ -367,14 +367,16 @@ def copied(node: Node) -> Node:
         if isinstance(value, ast.AST):
             setattr(made, name, copied(value))
         elif isinstance(value, list):
-            setattr(made, name, [copied(each) if isinstance(each, ast.AST) else each for each in value])
+            setattr(made, name, [copied(item) if isinstance(item, ast.AST) else item for item in value])
     return made
 
 
 def constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
     """The ``__init__`` that a class itself defines; ``None`` unless it defines exactly one."""
-    found = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
-    return found[0] if len(found) == 1 else None
+    constructors = [
+        statement for statement in node.body if isinstance(statement, ast.FunctionDef) and statement.name == "__init__"
+    ]
+    return constructors[0] if len(constructors) == 1 else None
 
 
 def looks_at_names(node: ast.AST) -> bool:
@@ -388,7 +390,7 @@ def looks_at_names(node: ast.AST) -> bool:
 
 
 def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.arg]:
-    varied = [each for each in (node.args.vararg, node.args.kwarg) if each is not None]
+    varied = [parameter for parameter in (node.args.vararg, node.args.kwarg) if parameter is not None]
     return [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, *varied]
 
 
@@ -400,14 +402,14 @@ def _all_bound(statement: ast.stmt) -> Iterator[str]:
             yield from leaf.names
 
 
-def _stored_on(statement: ast.stmt, own: str) -> str | None:
+def _stored_on(statement: ast.stmt, self_name: str) -> str | None:
     """The attribute that a statement like ``self.x = …`` sets."""
     target: ast.expr | None = None
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
         target = statement.targets[0]
     elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
         target = statement.target
-    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == own:
+    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == self_name:
         return target.attr
     return None
 
@@ -429,7 +431,7 @@ def _put_in_constants(node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
             for name in _all_bound(statement):
                 counts[name] = counts.get(name, 0) + 1
         known: dict[str, ast.Constant] = {}
-        parameters = {each.arg for each in _parameters(node)}
+        parameters = {parameter.arg for parameter in _parameters(node)}
         for statement in node.body:
             variable, value = _set_to_constant(statement)
             if variable is not None and value is not None and counts[variable] == 1 and variable not in parameters:
@@ -480,16 +482,16 @@ def constant_attributes(project: Project, node: ast.ClassDef, module: str) -> di
     above = _names_above(project, node, module)
     if init is None or above is None or not init.args.args:
         return {}
-    own, counts = init.args.args[0].arg, _stores(node)
+    self_name, counts = init.args.args[0].arg, _stores(node)
     defining = [statement for statement in node.body if not _only_annotated(statement)]
     taken = above | {name for statement in defining for name in bound_names(statement)}
-    found: dict[str, ast.Constant] = {}
+    constants: dict[str, ast.Constant] = {}
     for statement in init.body:
-        name = _stored_on(statement, own)
+        name = _stored_on(statement, self_name)
         value = getattr(statement, "value", None)
         if name and isinstance(value, ast.Constant) and counts[name] == 1 and name not in taken:
-            found[name] = value
-    return found
+            constants[name] = value
+    return constants
 
 
 def _only_annotated(statement: ast.stmt) -> bool:
@@ -501,8 +503,8 @@ def _names_above(project: Project, node: ast.ClassDef, module: str) -> set[str] 
     names = set(MODULE_ATTRIBUTES)
     if node.keywords or node.decorator_list:
         return None
-    for each in node.bases:
-        base = each.value if isinstance(each, ast.Subscript) else each
+    for written_base in node.bases:
+        base = written_base.value if isinstance(written_base, ast.Subscript) else written_base
         for target in _base(project, base, module) or [None]:
             if isinstance(target, External) and target.path in HARMLESS_BASES:
                 names |= set(dir(live_object(target.path)))
@@ -521,7 +523,9 @@ def _base(project: Project, node: ast.expr, module: str) -> list[Any]:
     if isinstance(node, ast.Name):
         return list(project.lookup(module, node.id))
     if isinstance(node, ast.Attribute):
-        return [found for each in _base(project, node.value, module) for found in project.attribute(each, node.attr)]
+        return [
+            target for owner in _base(project, node.value, module) for target in project.attribute(owner, node.attr)
+        ]
     return []
 
 
@@ -534,7 +538,7 @@ def with_attributes(folder: Folder, unit: Unit, values: Mapping[str, ast.Constan
     folder.attributes, folder.init, folder.choices = dict(values), None, {}
     folder.visit(node)
     if init is not None and init.args.args:
-        own = init.args.args[0].arg
-        left = [each for each in init.body if _stored_on(each, own) not in unread]
+        self_name = init.args.args[0].arg
+        left = [statement for statement in init.body if _stored_on(statement, self_name) not in unread]
         init.body = left or [ast.Pass()]
     return Unit(unit.module, list(statements), list(unit.names))

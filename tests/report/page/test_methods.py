@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench.evidence.evidence import evidence_of
 from bench.records.record import read, write
@@ -31,8 +33,9 @@ def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path,
         "Data set: synthetic, 3 classes, fingerprint 0123456789ab.",
         "Quality was measured on the 20 images of its val split.",
         "Scores are those of the last iteration.",
-        "Training: crops of 64 × 96 pixels, 8 images a batch, 150 iterations, learning rate 0.1, SGD with momentum "
-        "0.9, a polynomial schedule of power 0.9, precision float32.",
+        "Training: 8 images a batch, 150 iterations, learning rate 0.1, SGD with momentum 0.9, a polynomial schedule "
+        "of power 0.9, precision float32.",
+        "Augmentation: random crops of 64 × 96 pixels.",
         "Design: factorial design over attention (off, on); upsampling (dilated, jpu), 3 variants, baseline "
         "attention=off, upsampling=dilated.",
         "Seeds: 0, 1, 2.",
@@ -43,7 +46,7 @@ def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path,
         "Latency is the median of 3 forwards",
         "Of 3 timings, 3 had the machine alone",
         "Peak memory: cpu resident set.",
-        "Source: commit c0ffee0c0ffe (with uncommitted changes).",
+        "Source of the harness: commit c0ffee0c0ffe (with uncommitted changes). Source of the study: no repository.",
         "Of 11 records, 11 come from a tree with uncommitted changes, which its commit does not reproduce: "
         "q0s0.aaaa1111.json, q0s1.aaaa1111.json, q0s2.aaaa1111.json, c0.aaaa1111.json, q1s0.aaaa1111.json and 6 more.",
         "Holm's correction over 1 comparison.",
@@ -87,7 +90,91 @@ def test_a_variant_that_was_trained_otherwise_is_named(tmp_path: Path, planted_r
     folder = planted_results(tmp_path, plan={"recipe": RECIPE})
     record = read(folder / "records" / "q2s0.aaaa1111.json")
     write(record.having(choices={"recipe": {**RECIPE, "batch": 4}}), folder / "records")
-    assert "Other than that, attention=on had batch 4." in methods.methods(evidence_of(folder))
+    assert "Other than that, attention=on had 4 images a batch." in methods.methods(evidence_of(folder))
+
+
+def described(name: str, **choices: Any) -> dict[str, Any]:
+    return {"class": f"mine.{name}", "choices": choices}
+
+
+def network(levels: dict[str, str], head: dict[str, Any], **slots: dict[str, Any]) -> dict[str, Any]:
+    """A network as the plan's audit keeps it."""
+    backbone = described("Net", depth=18, weights="net.pth", weights_sha256="ab" * 32)
+    return {
+        "levels": levels,
+        "slots": {"backbone": {**backbone, "parameters": 1_234_567}, "head": head, **slots},
+        "losses": [described("CrossEntropy", weight=1.0), described("Boundary", weight=0.5)],
+        "learning_rates": {"backbone": 0.1},
+        "recipe": {"flip": 0.5},
+        "conventions": {"align_corners": False, "logits_align_corners": None},
+    }
+
+
+def test_networks_losses_initial_weights_and_augmentation_are_named(tmp_path: Path, planted_results: Plant) -> None:
+    plain, attention = described("Fcn", width=8), described("Attention", width=8, mode="both")
+    audit = {
+        "about": {"attention": ["head"], "upsampling": ["neck"]},
+        "variants": {
+            A: network({"attention": "off", "upsampling": "dilated"}, plain),
+            B: network({"attention": "off", "upsampling": "jpu"}, plain, neck=described("Jpu", width=4)),
+            C: network({"attention": "on", "upsampling": "dilated"}, attention),
+            D: network({"attention": "on", "upsampling": "jpu"}, attention, neck=described("Jpu", width=4)),
+        },
+    }
+    recipe = {**RECIPE, "scale": [0.5, 2.0], "flip": 0.5}
+    text = methods.methods(evidence_of(planted_results(tmp_path, plan={"audit": audit, "recipe": recipe})))
+    digest = "ab" * 32
+    for sentence in (
+        f"Network of the baseline: backbone Net(depth=18, weights=net.pth, weights_sha256={digest}) with 1,234,567 "
+        "parameters; head Fcn(width=8).",
+        "Losses: CrossEntropy(weight=1.0) + Boundary(weight=0.5).",
+        "Maps are resized with align_corners=False.",
+        "attention=on changes head: Fcn(width=8) → Attention(width=8, mode=both).",
+        "upsampling=jpu changes neck: none → Jpu(width=4).",
+        f"Initial weights: the backbone Net starts from net.pth (SHA-256 {digest}); all other weights are drawn anew",
+        "Augmentation: random scales between 0.5 and 2.0, random crops of 64 × 96 pixels, horizontal flips with "
+        "probability 0.5.",
+    ):
+        assert sentence in text
+
+
+def test_a_plan_without_networks_has_those_of_the_records(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path, plan={"recipe": {**RECIPE, "scale": [1.0, 1.0], "flip": 0.0}})
+    for file, head in (("q0s0", described("Fcn")), ("q2s0", described("Attention", width=8))):
+        record = read(folder / "records" / f"{file}.aaaa1111.json")
+        choices = {"variant": {"head": head, "losses": [described("CrossEntropy", weight=2.0)], "align_corners": True}}
+        write(record.having(choices=choices), folder / "records")
+    text = methods.methods(evidence_of(folder))
+    assert (
+        "Network of the baseline: head Fcn(). Losses: CrossEntropy(weight=2.0). Maps are resized with align_c" in text
+    )
+    assert "attention=on changes head: Fcn() → Attention(width=8)." in text
+    assert "Initial weights are drawn anew with the seed of each trial, in each slot from a random stream" in text
+    assert "Augmentation: random crops of 64 × 96 pixels; no scaling and no flips." in text
+
+
+def test_software_is_what_the_trials_use_and_the_studys_commit_stands_beside_the_harnesss(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    folder = planted_results(tmp_path)
+    plan = json.loads((folder / "study.json").read_text())
+    numbers = {"sources": [[]], "settings": [{}], "data": ["0"], "versions": [{"numpy": "2.0", "torch": "2.13.0"}]}
+    trials = {trial["key"]: [0, 0, 0, 0] for trial in plan["trials"]}
+    plan["identity"] = {"version": 2, "definitions": [], **numbers, "trials": trials}
+    (folder / "study.json").write_text(json.dumps(plan))
+    for path in (folder / "records").glob("*.json"):
+        environment = {
+            **read(path).environment.as_json(), "bench": {"segbench": "0.1.0", "numpy": "2.4.6", "timm": "1.0"},
+            "dirty": False, "study_commit": "abcdef" * 6 + "abcd", "study_dirty": False,
+        }  # fmt: skip
+        write(read(path).having(environment=environment), folder / "records")
+    text = methods.methods(evidence_of(folder))
+    assert "Software: python 3.11.2, torch 2.13.0, segbench 0.1.0, numpy 2.4.6." in text
+    assert (
+        "Source of the harness: commit c0ffee0c0ffe (without uncommitted changes). Source of the study: commit "
+        "abcdefabcdef (without uncommitted changes)." in text
+    )
+    assert "which its commit does not reproduce" not in text
 
 
 def test_without_records_nothing_is_said_of_them(tmp_path: Path, planted_results: Plant) -> None:
@@ -105,7 +192,7 @@ def test_an_old_record_without_times_or_versions_is_no_error(tmp_path: Path, pla
         write(record.having(environment={"host": "aaaa1111"}, outcome={"status": record.status}), folder / "records")
     said = methods.methods(evidence_of(folder))
     assert "12 quality trials ran on an unknown device: 0.0 seconds of device time, as the sum of" in said
-    assert "Source: no repository." in said
+    assert "Source of the harness: no repository. Source of the study: no repository." in said
     assert "Software" not in said
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
 from bench.cli import app
 from bench.records.files import RecordError, write_arrays
@@ -191,12 +192,12 @@ def test_the_commands_are_a_script_from_clone_to_report(made: Exported, tmp_path
     assert script.splitlines()[3:] == [
         ': "${REPOSITORY:?set it to the address of the repository that these results are from}"',
         ': "${DATA:?set it to the folder of the data set}"',
+        'DATA="$(realpath "$DATA")"',
         'git clone "$REPOSITORY" source',
         "cd source",
         "git checkout c0ffee0c0ffee0",
         "python3 -m venv .venv",
         ".venv/bin/pip install -c constraints.txt -e .",
-        '.venv/bin/bench plan studies/planted.py --data "$DATA"',
         '.venv/bin/bench run studies/planted.py --data "$DATA"',
         ".venv/bin/bench report results/planted",
     ]
@@ -279,6 +280,95 @@ def test_the_studys_source_is_that_of_the_recorded_commit(tmp_path: Path, plante
     root = unpacked(made.path, tmp_path / "elsewhere")
     assert (root / "study" / "planted.py").read_text() == "STUDY = 1\n"
     assert not any("source is not included" in note for note in made.notes)
+
+
+@pytest.mark.usefixtures("without_page")
+def test_the_studys_own_modules_are_in_the_bundle_as_they_were_recorded(tmp_path: Path, planted_results: Plant) -> None:
+    home = tmp_path / "home"
+    (home / "studies" / "blocks").mkdir(parents=True)
+    files = {
+        "planted.py": "STUDY = 1\n",
+        "helpers.py": "A = 1\n",
+        "blocks/head.py": "B = 1\n",
+        "../shared.py": "C = 1\n",
+    }
+    digests = {}
+    for name, text in files.items():
+        (home / "studies" / name).write_text(text)
+        digests[name] = hashlib.sha256(text.encode()).hexdigest()
+    (home / "studies" / "helpers.py").write_text("A = 2\n")
+    plan = {"command": f"bench run {home / 'studies' / 'planted.py'}", "modules": digests}
+    made = export(planted_results(tmp_path / "own" / "x", plan=plan))
+    root = unpacked(made.path, tmp_path / "elsewhere")
+    bundled = {path.relative_to(root / "study").as_posix(): path for path in (root / "study").rglob("*.py")}
+    assert sorted(bundled) == ["shared.py", "studies/blocks/head.py", "studies/planted.py"]
+    assert bundled["studies/planted.py"].read_text() == files["planted.py"]
+    [note] = [note for note in made.notes if "not included" in note]
+    assert note.startswith("The study's module helpers.py is not included: neither the study's folder nor git has")
+    script = (root / "commands.sh").read_text()
+    assert script.splitlines()[-3:-1] == [
+        'export PYTHONPATH="$HERE"/study/studies:"$HERE"/study',
+        '.venv/bin/bench run "$HERE"/study/studies/planted.py',
+    ]
+
+
+COMMANDS = (
+    "run --address ray://user@head:10001",
+    "run --address=auto",
+    "run --timeout 60.5 --retry failed --retry=timed_out",
+    "run --no-pictures --seeds 0,1 --final",
+    "run --results /home/mallory/out --cpus 2 --gpus 0.5 --size small",
+    "run --data camvid=/home/mallory/CamVid --pictures",
+    "plan --seeds 0",
+)
+
+
+@pytest.mark.usefixtures("without_page")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_script_runs_commands_that_the_program_accepts_after_any_option(
+    tmp_path: Path, planted_results: Plant, command: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "planted.py").write_text("STUDY = 1\n")
+    digest = hashlib.sha256(b"STUDY = 1\n").hexdigest()
+    plan = {"command": f"bench {command} {home / 'planted.py'}", "modules": {"planted.py": digest}, "folder": "planted"}
+    root = unpacked(export(planted_results(tmp_path / "own" / "x", plan=plan)).path, tmp_path / "elsewhere")
+    commands_run = executed_commands(root, tmp_path)
+    assert [words[0] for words in commands_run] == ["run", "report"]
+    for words in commands_run:
+        assert "mallory" not in " ".join(words)
+        parsed = get_command(app.app).make_context("bench", list(words))
+        click_command = parsed.command.commands[words[0]]  # type: ignore[attr-defined]
+        with click_command.make_context(words[0], list(words[1:])) as context:
+            if words[0] == "run":
+                assert context.params["study"].read_text() == "STUDY = 1\n"
+    assert commands_run[1][1].endswith("/planted")
+
+
+def executed_commands(root: Path, place: Path) -> list[list[str]]:
+    """The arguments of every call of bench when the script of a bundle is executed, with stubs of git and pip."""
+    repository, programs, log = place / "repository", place / "programs", place / "calls"
+    (repository / ".venv" / "bin").mkdir(parents=True)
+    programs.mkdir()
+    stubs = {
+        programs / "git": '[ "$1" = checkout ] || cp -r "$2" "$3"',
+        programs / "python3": "true",
+        repository / ".venv" / "bin" / "pip": "true",
+        repository
+        / ".venv"
+        / "bin"
+        / "bench": f'for word in "$@"; do printf "%s\\0" "$word"; done >> {log}; echo >> {log}',
+    }
+    for path, body in stubs.items():
+        path.write_text(f"#!/bin/bash\n{body}\n")
+        path.chmod(0o755)
+    (place / "CamVid").mkdir()
+    environment = {
+        "PATH": f"{programs}:/usr/bin:/bin", "REPOSITORY": str(repository), "DATA": "CamVid", "RAY_ADDRESS": "auto",
+    }  # fmt: skip
+    subprocess.run(["bash", str(root / "commands.sh")], env=environment, cwd=place, check=True)
+    return [line.split("\0")[:-1] for line in log.read_text().splitlines()]
 
 
 @pytest.mark.usefixtures("without_page")
