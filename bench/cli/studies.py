@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -197,15 +198,16 @@ def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, 
 
 
 def _write_first_plan(schedule: Schedule, argv: Sequence[str]) -> None:
-    """Write the plan of a results folder that has none.
+    """Write the plan of a results folder that has none, with the study's own seeds.
 
     Raises:
         StudyError: if a run is at work in it.
     """
     if not (schedule.folder / "study.json").exists():
+        loaded = load_source(replace(schedule.loaded.source, seeds=None))
         schedule.folder.mkdir(parents=True, exist_ok=True)
         with _only_run(schedule.folder):
-            schedule.write(_command(argv))
+            make_schedule(loaded, schedule.folder.parent, schedule.resources).write(_command(argv))
 
 
 def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> None:
