@@ -7,6 +7,7 @@ them, so that ``bench report`` works without both.
 
 from __future__ import annotations
 
+import errno
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -212,6 +213,9 @@ app.command()(report_cli.compare)
 app.command()(report_cli.export)
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 def main() -> None:
     """The entry point of the program. A user's mistake is printed without a traceback, and the exit status is 2.
 
@@ -233,7 +237,8 @@ def main() -> None:
         if error.strerror is None:
             raise
         path = error.filename2 or error.filename
-        _leave(f"{f'{path}: ' if path else ''}{error.strerror}; choose another path, or change what is there")
+        remedy = "make room there" if error.errno in _FULL else "choose another path, or change what is there"
+        _leave(f"{f'{path}: ' if path else ''}{error.strerror}; {remedy}")
 
 
 def _leave(mistake: str) -> NoReturn:

@@ -177,6 +177,7 @@ def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, 
             f"no {stage!r} trial of {name}: it is excluded, or the stage is none of {schedule.study.stages}"
         )
     _write_first_plan(schedule, argv)
+    planned_keys = {row.key for row in read_plan(schedule.folder).trials}
     with display_for(Tally([chosen], {stage: 1}), console) as display:
         display.started(chosen)
         record = run_trial(
@@ -191,7 +192,7 @@ def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, 
         console.print(record.outcome.traceback, markup=False, highlight=False)
     path = schedule.folder / "records" / record.file_name
     console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
-    if record.planned_key not in {row.key for row in read_plan(schedule.folder).trials}:
+    if record.planned_key not in planned_keys:
         text = f"The plan in {schedule.folder} does not have this trial: reports leave it out until bench run plans it."
         console.print(text, markup=False, highlight=False, soft_wrap=True)
     return record.status == "done"

@@ -32,7 +32,7 @@ from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
-from bench.study.source import LABEL_DIGESTS, Loaded
+from bench.study.source import FILE_DIGESTS, Loaded
 from bench.study.study import Study
 
 NOT_ALONE = "not_alone"
@@ -308,9 +308,9 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     """
     folder = results / loaded.folder_name
     with tempfile.TemporaryDirectory() as scratch:
-        digests = Path(scratch) / LABEL_DIGESTS
+        digests = Path(scratch) / FILE_DIGESTS
         with contextlib.suppress(OSError):
-            shutil.copyfile(folder / LABEL_DIGESTS, digests)
+            shutil.copyfile(folder / FILE_DIGESTS, digests)
         fingerprints = loaded.fingerprints(digests)
     study = loaded.study
     trials: list[Trial] = []
