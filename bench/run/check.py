@@ -19,7 +19,7 @@ from bench.records.plan import Audit
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.study import Study
-from bench.training.loop import parameter_groups
+from bench.training.optimiser import parameter_groups
 
 
 @dataclass(frozen=True)
