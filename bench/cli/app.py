@@ -71,11 +71,12 @@ def plan(
 ) -> None:
     """List all trials with their outcomes, and estimate the time for those that are not done.
 
-    No trial is run. Without records, the estimate comes from two small training steps of the baseline.
+    No trial is run and nothing is written. Without records, the estimate comes from two small training steps of the
+    baseline.
     """
     from bench.cli import studies
 
-    studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus), sys.argv)
+    studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus))
 
 
 @app.command()
@@ -141,7 +142,7 @@ def trial(
     from bench.cli import studies
 
     study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
-    if not studies.trial(study_plan, variant, stage, pictures=pictures):
+    if not studies.trial(study_plan, sys.argv, variant, stage, pictures=pictures):
         raise typer.Exit(EXIT_OPEN)
 
 
