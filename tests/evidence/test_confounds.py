@@ -23,7 +23,7 @@ ATTENDED, BOTH = PLAIN.replace("off", "on"), "attention=on, upsampling=jpu"
 def facts(attention: str, upsampling: str, head: str, macs: int) -> dict[str, Any]:
     """A network of two slots as an audit keeps it; the neck has all that upsampling changes."""
     slots = {
-        slot: {"class": name, "choices": {}, "parameters": 9, "trainable": 9, "macs": count}
+        slot: {"class": name, "choices": {}, "macs": count}
         for slot, name, count in (("head", head, macs), ("neck", upsampling, 5 * 10**9))
     }
     unset: dict[str, Any] = {"losses": [], "recipe": {}, "learning_rates": {}, "conventions": {}}
