@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli.display import console_for_people, table_of
-from bench.cli.studies import print_excluded
+from bench.cli.studies import print_excluded, say_faulty
 from bench.data.base import DataError
 from bench.network.checkpoints.convert import convert_file
 from bench.run.breakdown import break_down, pixels, smaller_sizes
-from bench.run.check import Checked, check_cells, facts
+from bench.run.check import Checked, Faulty, check_cells, facts
 from bench.run.resources import here
 from bench.study import audit
 from bench.study.source import Source, load_study
@@ -65,20 +65,32 @@ def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
         return Shaped(study, len(study.recipe.data.cls.classes), study.recipe.cost_px or FALLBACK_PX, name)
 
 
-def check(source: Source, *, data_is_given: bool) -> None:
-    """Build every variant, and print its counts and all undeclared differences."""
+def check(source: Source, *, data_is_given: bool) -> bool:
+    """Build every variant, print its counts and all undeclared differences, and a line for each that is faulty.
+
+    Returns:
+        ``True`` if every variant can be built and trained.
+    """
     console = console_for_people()
     known = shaped(source, console, data_is_given=data_is_given)
     study, (height, width) = known.study, known.input_px
-    rows = list(check_cells(study, known.num_classes, height, width))
+    results = list(check_cells(study, known.num_classes, height, width))
+    rows = [result for result in results if isinstance(result, Checked)]
+    faulty = [result for result in results if isinstance(result, Faulty)]
     console.print(_checked_table(rows))
     print_excluded(study, console)
     console.print(
         f"{len(rows)} variants at 1×3×{height}×{width}; MACs of convolutions, linear layers and matrix products.",
         highlight=False,
     )
-    for line in audit.summary(facts(study, rows, height, width), study.baseline_name, study.against):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if study.baseline_name in [row.cell.name for row in rows]:
+        for line in audit.summary(facts(study, rows, height, width), study.baseline_name, study.against):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for row in rows:
+        for note in row.notes:
+            console.print(f"{row.cell.name}: {note}", markup=False, highlight=False, soft_wrap=True)
+    say_faulty(faulty, console)
+    return not faulty
 
 
 def cost(
