@@ -75,7 +75,9 @@ def plan(
     """
     from bench.cli import studies
 
-    if not studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus), sys.argv):
+    if not studies.plan(
+        studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus), sys.argv
+    ):
         raise typer.Exit(EXIT_OPEN)
 
 

@@ -83,9 +83,9 @@ def check(source: Source, *, data_is_given: bool) -> bool:
         f"{len(rows)} variants at 1×3×{height}×{width}; MACs of convolutions, linear layers and matrix products.",
         highlight=False,
     )
-    if study.baseline_name in [row.cell.name for row in rows]:
-        for line in audit.summary(facts(study, rows, height, width), study.baseline_name, study.against):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    audited = facts(study, rows, height, width)
+    for line in audit.summary(audited, study.baseline_name, study.against) if audited.variants else ():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for row in rows:
         for note in row.notes:
             console.print(f"{row.cell.name}: {note}", markup=False, highlight=False, soft_wrap=True)

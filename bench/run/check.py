@@ -14,7 +14,7 @@ from bench.measure.cost.counts import parameters
 from bench.measure.cost.shapes import count_shapes
 from bench.network.layers import WiringError
 from bench.network.model import CONVENTIONS, SegModel, Variant
-from bench.parts import BenchError, Part
+from bench.parts import BenchError
 from bench.records.forms import build
 from bench.records.plan import Audit
 from bench.run.wiring import unread, unread_line, watch
@@ -181,12 +181,16 @@ def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) 
 
 
 def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> Audit:
-    """The facts that :mod:`bench.study.audit` compares: variants' counts, and factors' subjects."""
+    """The facts that :mod:`bench.study.audit` compares: variants' counts, and factors' subjects.
+
+    They are compared with those of the baseline, so there are none of any variant if that cannot be built.
+    """
+    comparable = study.baseline_name in [variant.cell.name for variant in checked]
     facts_of_study = {
         "input_px": [height, width],
         "about": {factor.name: list(factor.subject) for factor in study.factors},
         "touched": {factor.name: list(factor.touched) for factor in study.factors},
-        "variants": {variant.cell.name: _facts(variant) for variant in checked},
+        "variants": {variant.cell.name: _facts(variant) for variant in checked if comparable},
     }
     return build(Audit, facts_of_study)
 

@@ -20,7 +20,7 @@ from bench.records.forms import build
 from bench.records.plan import VERSION, Plan, read_plan
 from bench.records.record import FINAL, STATUSES, Record, TrialFacts, read_all
 from bench.run import environment
-from bench.run.check import Checked, check_cells, facts
+from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
 from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
 from bench.run.resources import Resources
@@ -170,13 +170,23 @@ class Schedule:
         return self.study.recipe.cost_px or (height, width)
 
     @functools.cached_property
-    def checked(self) -> tuple[Checked, ...]:
-        """The counts of every variant, so that a network that cannot be built stops a run before any training.
-
-        Raises:
-            StudyError: if components of a cell do not fit together; the message names the cell.
-        """
+    def networks(self) -> tuple[Checked | Faulty, ...]:
+        """Every variant as built, so that a network that cannot be built is told before any training."""
         return tuple(check_cells(self.study, len(self.loaded.dataset.classes), *self.input_px))
+
+    @property
+    def checked(self) -> tuple[Checked, ...]:
+        """The counts of every variant that can be built."""
+        return tuple(network for network in self.networks if isinstance(network, Checked))
+
+    @property
+    def faulty(self) -> dict[str, Faulty]:
+        """Variant -> why it cannot be built, computed or trained."""
+        return {network.cell.name: network for network in self.networks if isinstance(network, Faulty)}
+
+    def fault_of(self, trial: Trial) -> Faulty | None:
+        """The reason why a trial would fail, if one of its networks is faulty."""
+        return self.faulty.get(trial.variant) or self.faulty.get(trial.against or "")
 
     def document(self, command: str) -> Plan:
         """The plan as ``study.json`` holds it."""
@@ -257,12 +267,13 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     then quality trials seed by seed.
 
     Raises:
-        BenchError: if this machine's device does not have a speed setting.
+        BenchError: if this machine's device does not have a speed setting, or if the data have one class.
     """
     folder = results / loaded.folder_name
     folder.mkdir(parents=True, exist_ok=True)
     fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
     study = loaded.study
+    refuse_one_class(study, len(loaded.dataset.classes))
     trials: list[Trial] = []
     keys: dict[str, Key] = {}
     for stage in ("cost", "quality"):
