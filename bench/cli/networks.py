@@ -80,7 +80,7 @@ def check(source: Source, *, data_is_given: bool) -> bool:
     console.print(_checked_table(rows))
     print_excluded(study, console)
     console.print(
-        f"{len(rows)} variants at 1×3×{height}×{width}; MACs of convolutions, linear layers and matrix products.",
+        f"{f'{len(rows)} of ' if faulty else ''}{len(results)} variants at 1×3×{height}×{width}; MACs of convolutions, linear layers and matrix products.",
         highlight=False,
     )
     audited = facts(study, rows, height, width)
