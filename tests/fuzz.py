@@ -369,7 +369,7 @@ def same_results(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFrame, st
 
 
 def network() -> Variant:
-    backbone = part(ResNet, depth=18, width=4, stem="plain", output_stride=8)
+    backbone = part(ResNet, depth=18, width=4, stem="plain", output_stride=8, basic_dilation="first")
     return Variant(backbone=backbone, head=part(FCNHead, width=8), losses=(part(SegmentationLoss),))
 
 

@@ -13,7 +13,7 @@ from tests import fuzz
 MUTATIONS = range(50)
 
 
-@pytest.mark.parametrize("target", ["data"])
+@pytest.mark.parametrize("target", ["data", "checkpoints"])
 def test_damaged_inputs_change_nothing_or_are_refused_in_one_line_that_names_the_file(target: str) -> None:
     counts, faults = fuzz.fuzz(target, MUTATIONS, seed=0)
     assert not faults, fuzz.listed(faults)

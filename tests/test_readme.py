@@ -114,7 +114,7 @@ def test_adding_the_readmes_neck_costs_its_class_and_one_line_in_a_study(
         '"on": change(', new_level + '"on": change('
     )
     study.write_text(imports + text)
-    checked = {each.cell.name: each for each in check_cells(load_study(study), 9, 33, 41)}
+    checked = {each.cell.name: each for each in check_cells(load_study(study), lambda cell: 9, 33, 41)}
     assert set(checked) == {"neck=off", "neck=blur", "neck=on"}
     assert checked["neck=blur"].output_shape == (1, 9, 33, 41)
 

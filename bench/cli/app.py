@@ -7,6 +7,7 @@ them, so that ``bench report`` works without both.
 
 from __future__ import annotations
 
+import errno
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -71,13 +72,12 @@ def plan(
 ) -> None:
     """List all trials with their outcomes, and estimate the time for those that are not done.
 
-    No trial is run. Without records, the estimate comes from two small training steps of the baseline.
+    No trial is run and nothing is written. Without records, the estimate comes from two small training steps of the
+    baseline.
     """
     from bench.cli import studies
 
-    if not studies.plan(
-        studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus), sys.argv
-    ):
+    if not studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus)):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -144,7 +144,7 @@ def trial(
     from bench.cli import studies
 
     study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
-    if not studies.trial(study_plan, variant, stage, pictures=pictures):
+    if not studies.trial(study_plan, sys.argv, variant, stage, pictures=pictures):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -188,7 +188,18 @@ def convert(
 ) -> None:
     """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation for a variant of a study.
 
-    If any key is not understood, nothing is written. Tensors that are dropped on purpose are listed.
+    danet and fastfcn: ResNet, with the heads DualAttentionHead, FCNHead, PSPHead, DeepLabV3Head and EncNetHead, the
+    necks JPU and JPUX, and an auxiliary FCNHead.
+
+    mmseg: ResNet (V1 and V1c in style 'pytorch'; 18 and 34, where dilated, with basic_dilation='first'), with the same
+    heads (DeepLabV3Head with projection=False), the neck JPU, and an auxiliary FCNHead. Its networks resize with
+    align_corners=False.
+
+    gscnn: WideResNet38 with GatedShapeStream and DeepLabV3PlusHead.
+
+    A checkpoint holds tensors alone. Strides, dilations, pooled sizes and the convention of resizing are the variant's,
+    so choose them as the original has them. If any key is not understood, nothing is written. Tensors that are dropped
+    on purpose are listed.
     """
     from bench.cli import networks, studies
 
@@ -202,6 +213,9 @@ app.command()(convert)
 app.command()(report_cli.report)
 app.command()(report_cli.compare)
 app.command()(report_cli.export)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main() -> None:
@@ -225,7 +239,8 @@ def main() -> None:
         if error.strerror is None:
             raise
         path = error.filename2 or error.filename
-        _leave(f"{f'{path}: ' if path else ''}{error.strerror}; choose another path, or change what is there")
+        remedy = "make room there" if error.errno in _FULL else "choose another path, or change what is there"
+        _leave(f"{f'{path}: ' if path else ''}{error.strerror}; {remedy}")
 
 
 def _leave(mistake: str) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from bench.run.breakdown import break_down, pixels, smaller_sizes
 from bench.run.check import Checked, Faulty, check_cells, facts
 from bench.run.resources import here
 from bench.study import audit
+from bench.study.cells import Cell
 from bench.study.source import Source, load_study
 from bench.study.source import load as load_source
 from bench.study.study import Study
@@ -28,16 +29,16 @@ FALLBACK_PX = (512, 512)
 
 @dataclass(frozen=True)
 class Shaped:
-    """A study with the number of classes and the input size for which its networks are built."""
+    """A study with the numbers of classes and the input size for which its networks are built."""
 
     study: Study
-    num_classes: int
+    classes_of: Callable[[Cell], int]
     input_px: tuple[int, int]
     folder_name: str
 
 
 def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
-    """The study with the number of classes and the image size of its data, which are checked on the way.
+    """The study with the numbers of classes and the image size of its data, which are checked on the way.
 
     If the data are not found, the classes come from their class, and the size from the recipe or :data:`FALLBACK_PX`.
 
@@ -51,18 +52,25 @@ def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
     """
     try:
         loaded = load_source(source)
-        loaded.dataset.check()
-        height, width = loaded.dataset.split(loaded.study.recipe.split)[0].image.shape[-2:]
-        console.print(f"Data: {loaded.dataset.name}, {len(loaded.dataset.classes)} classes, checked.", highlight=False)
-        px = loaded.study.recipe.cost_px or (height, width)
-        return Shaped(loaded.study, len(loaded.dataset.classes), px, loaded.folder_name)
+        loaded.check_data()
+        datasets = loaded.datasets()
+        for chosen, dataset in datasets.items():
+            name = dataset.name if len(datasets) == 1 else repr(chosen)
+            told = f"Data: {name}, {len(dataset.classes)} classes, checked."
+            console.print(told, markup=False, highlight=False, soft_wrap=True)
+        return Shaped(loaded.study, loaded.classes_of, loaded.input_px, loaded.folder_name)
     except DataError as error:
         if data_is_given:
             raise
         study = load_study(source.path, source.size)
         console.print(f"Data not checked: {error}", markup=False, highlight=False, soft_wrap=True)
         name = f"{study.name}-{source.size}" if source.size else study.name
-        return Shaped(study, len(study.recipe.data.cls.classes), study.recipe.cost_px or FALLBACK_PX, name)
+        return Shaped(study, _classes_without_data, study.recipe.cost_px or FALLBACK_PX, name)
+
+
+def _classes_without_data(cell: Cell) -> int:
+    """The number of classes that the class of a cell's data set names."""
+    return len(cell.recipe.data.cls.classes)
 
 
 def check(source: Source, *, data_is_given: bool) -> bool:
@@ -74,14 +82,15 @@ def check(source: Source, *, data_is_given: bool) -> bool:
     console = console_for_people()
     known = shaped(source, console, data_is_given=data_is_given)
     study, (height, width) = known.study, known.input_px
-    results = list(check_cells(study, known.num_classes, height, width))
+    results = list(check_cells(study, known.classes_of, height, width))
     rows = [result for result in results if isinstance(result, Checked)]
     faulty = [result for result in results if isinstance(result, Faulty)]
     console.print(_checked_table(rows))
     print_excluded(study, console)
+    variants = f"{len(rows)} of {len(results)}" if faulty else len(results)
+    px = f"1×3×{height}×{width}"
     console.print(
-        f"{f'{len(rows)} of ' if faulty else ''}{len(results)} variants at 1×3×{height}×{width}; MACs of convolutions, linear layers and matrix products.",
-        highlight=False,
+        f"{variants} variants at {px}; MACs of convolutions, linear layers and matrix products.", highlight=False
     )
     audited = facts(study, rows, height, width)
     for line in audit.summary(audited, study.baseline_name, study.against) if audited.variants else ():
@@ -112,10 +121,11 @@ def cost(
     console = console_for_people()
     known = shaped(source, console, data_is_given=data_is_given)
     chosen = [pixels(size) for size in sizes] or smaller_sizes(known.input_px)
+    cell = known.study.cell(variant)
     with console.status("") as status:
         breakdown = break_down(
-            known.study.cell(variant),
-            known.num_classes,
+            cell,
+            known.classes_of(cell),
             chosen,
             here(gpus=gpus).machine("cost"),
             depth=depth,
@@ -146,13 +156,15 @@ def convert(
         BenchError: if the study does not have the variant, or if a key of the checkpoint is not understood.
     """
     study = load_study(source.path, source.size)
-    classes = num_classes or len(study.recipe.data.cls.classes)
-    done = convert_file(checkpoint, study.cell(variant).variant, classes, out, layout)
+    cell = study.cell(variant)
+    done = convert_file(checkpoint, cell.variant, num_classes or _classes_without_data(cell), out, layout)
     console = console_for_people()
     console.print(f"{len(done.state)} tensors written to {out}", markup=False, highlight=False)
     for fate, names in (("dropped, never used in forward", done.dropped), ("filled with 0", done.filled)):
         if names:
             console.print(f"{fate}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
+    for note in done.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
 
 
 def _checked_table(rows: Sequence[Checked]) -> Table:

@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,8 @@ from rich.console import Console
 from bench.cli.display import Tally, console_for_people, display_for, spell_s, table_of
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
+from bench.protocol.words import plural
+from bench.records.plan import read_plan
 from bench.report.text import plain
 from bench.run.check import Faulty
 from bench.run.estimate import pilot_seconds
@@ -24,6 +27,7 @@ from bench.run.schedule import RETRIES, Schedule, make_schedule
 from bench.run.trial import Trial, record_fault
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
+from bench.study.faults import fault_line
 from bench.study.source import Source
 from bench.study.source import load as load_source
 from bench.study.study import Study
@@ -52,18 +56,17 @@ def planned(
         BenchError: if the study or its data cannot be used, or if this machine lacks the resources.
     """
     loaded = load_source(chosen)
-    loaded.dataset.check()
+    loaded.check_data()
     return make_schedule(loaded, results, here(cpus, gpus, address))
 
 
-def plan(schedule: Schedule, argv: Sequence[str]) -> bool:
-    """Print the trials and an estimate of the time for those that are not done, and write ``study.json``.
+def plan(schedule: Schedule) -> bool:
+    """Print the trials and an estimate of the time for those that are not done. Nothing is written.
 
     Returns:
         ``True`` if every variant can be built and trained.
     """
     console = console_for_people()
-    schedule.write(_command(argv))
     statuses = schedule.statuses()
     table = table_of("stage", "variant", "seed", "outcome", "key")
     for trial in schedule.trials:
@@ -72,6 +75,10 @@ def plan(schedule: Schedule, argv: Sequence[str]) -> bool:
         table.add_row(trial.stage, trial.variant + setting, seed, statuses[trial.key], trial.key)
     console.print(table)
     print_excluded(schedule.study, console)
+    if kept := schedule.kept():
+        variants = ", ".join(dict.fromkeys(row.variant for row in kept))
+        text = f"{plural(len(kept), 'trial')} of earlier runs stay in the report, though not planned now: {variants}."
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     stale = schedule.stale()
     if stale:
         console.print(
@@ -104,6 +111,8 @@ def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
         seconds = known if known is not None else pilot_seconds(schedule, todo)
     except DivergedError as error:
         return f"The time cannot be estimated: the first two training steps of the baseline diverged ({error})."
+    except Exception as error:  # noqa: BLE001 - a component is a user's code, which may raise anything
+        return f"The time cannot be estimated, because a training step of the baseline fails: {fault_line(error)}"
     return f"About {spell_s(seconds)} of trials one after the other ({basis})."
 
 
@@ -141,6 +150,7 @@ def run(
     from bench.run.execute import execute
 
     console = console_for_people()
+    schedule.folder.mkdir(parents=True, exist_ok=True)
     with _only_run(schedule.folder):
         schedule.write(_command(argv))
         chosen = schedule.trials if trials is None else trials
@@ -166,8 +176,10 @@ def run(
     return complete
 
 
-def trial(schedule: Schedule, variant: str, stage: str, *, pictures: bool = True) -> bool:
+def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, pictures: bool = True) -> bool:
     """Run one trial in this process, and return ``True`` if it is done.
+
+    A results folder without a plan gets one, so that the record can be reported.
 
     Raises:
         StudyError: if the study does not have the variant or the stage.
@@ -179,6 +191,8 @@ def trial(schedule: Schedule, variant: str, stage: str, *, pictures: bool = True
         raise StudyError(
             f"no {stage!r} trial of {name}: it is excluded, or the stage is none of {schedule.study.stages}"
         )
+    _write_first_plan(schedule, argv)
+    planned_keys = {row.key for row in read_plan(schedule.folder).trials}
     with display_for(Tally([chosen], {stage: 1}), console) as display:
         display.started(chosen)
         record = run_trial(
@@ -193,7 +207,23 @@ def trial(schedule: Schedule, variant: str, stage: str, *, pictures: bool = True
         console.print(record.outcome.traceback, markup=False, highlight=False)
     path = schedule.folder / "records" / record.file_name
     console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
+    if record.planned_key not in planned_keys:
+        text = f"The plan in {schedule.folder} does not have this trial: reports leave it out until bench run plans it."
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     return record.status == "done"
+
+
+def _write_first_plan(schedule: Schedule, argv: Sequence[str]) -> None:
+    """Write the plan of a results folder that has none, with the study's own seeds.
+
+    Raises:
+        StudyError: if a run is at work in it.
+    """
+    if not (schedule.folder / "study.json").exists():
+        loaded = load_source(replace(schedule.loaded.source, seeds=None))
+        schedule.folder.mkdir(parents=True, exist_ok=True)
+        with _only_run(schedule.folder):
+            make_schedule(loaded, schedule.folder.parent, schedule.resources).write(_command(argv))
 
 
 def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> None:

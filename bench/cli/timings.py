@@ -93,7 +93,6 @@ def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None
         StudyError: if neither the study nor the options have speed comparisons.
     """
     loaded = load(source)
-    loaded.dataset.check()
     study = loaded.study
     if sweep is not None:
         study = study.having(name=f"{study.name}-speed", stages=("speed",), speed=sweep.speed())
@@ -101,7 +100,9 @@ def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None
         raise StudyError(
             f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
         )
-    return make_schedule(replace(loaded, study=study), results, here(cpus, gpus))
+    timed = replace(loaded, study=study)
+    timed.check_data()
+    return make_schedule(timed, results, here(cpus, gpus))
 
 
 def speed(
@@ -191,6 +192,7 @@ def limits(question: Question, results: Path) -> None:
     loaded = load(question.source)
     variant = loaded.study.cell(question.variant).name
     question.setting.check(question.machine.device)
+    loaded.classes_of(loaded.study.cell(variant))  # before any attempt, so that data that are not there are told once
     console = console_for_people()
     attempts: list[Attempt] = []
 

@@ -64,6 +64,9 @@ class Dataset(Protocol):
     def check(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Read every image and every label of every split, and call ``progress(done, total)`` after each pair.
 
+        A class whose splits may be missing takes a second parameter, ``splits: Sequence[SplitName] = SPLITS``: those
+        that are read. A study without ``--final`` does not read the test split, for example.
+
         Raises:
             DataError: for the first file that is missing or unreadable, for the first label map of another size than
                 its image, and for the first label outside the classes.
@@ -71,10 +74,12 @@ class Dataset(Protocol):
         ...
 
     def fingerprint(self, cache: Path | None = None) -> str:
-        """A digest of relative file names, file sizes and label bytes. Equal digests mean equal data.
+        """A digest of the relative names and the bytes of all files. Equal digests mean equal data.
+
+        A split that is missing or incomplete is no error here, since it may be one that nothing reads.
 
         Args:
-            cache: the file that keeps the digests of label files from one process to the next; ``None`` keeps them in
+            cache: the file that keeps the digests of files from one process to the next; ``None`` keeps them in
                 this process only.
         """
         ...

@@ -100,9 +100,20 @@ class _Digests:
         return digest
 
     def save(self) -> None:
-        """Write the digests that were asked for to the cache, and drop those of files that are gone or changed."""
-        if self._cache is not None and self._seen != self._known:
-            _write({**self._all, self._place: self._seen}, self._cache)
+        """Write the digests that were asked for to the cache, and drop those of files that are gone or changed.
+
+        The digests of other files stay: another choice of the same data set may use them.
+        """
+        seen_files = {_file_of(key) for key in self._seen}
+        others = {key: digest for key, digest in self._known.items() if _file_of(key) not in seen_files}
+        there = {key: digest for key, digest in others.items() if os.path.exists(self._folder / _file_of(key))}
+        if self._cache is not None and {**there, **self._seen} != self._known:
+            _write({**self._all, self._place: {**there, **self._seen}}, self._cache)
+
+
+def _file_of(key: str) -> str:
+    """The relative path in a key of :class:`_Digests`, which :func:`_state` follows."""
+    return key.rsplit(" ", 4)[0]
 
 
 def _state(status: os.stat_result) -> str:

@@ -37,6 +37,24 @@ def parse_data(
     return chosen, Path(folder).expanduser().resolve() if folder else None
 
 
+def folder_of(
+    other: Part[Any], chosen: Part[Any], folder: Path | None, environment: Mapping[str, str] = os.environ
+) -> Path | None:
+    """The folder of a data set that a level of a factor chooses.
+
+    Args:
+        other: the data set of that level.
+        chosen: the data set of the command, as :func:`parse_data` gives it.
+        folder: the folder of ``chosen``. A data set of the same name lies in it too.
+        environment: the environment variables. ``BENCH_CAMVID`` is the folder of ``camvid`` where ``chosen`` is called
+            something else.
+    """
+    if other.cls.name == chosen.cls.name:
+        return folder
+    elsewhere = environment.get(f"BENCH_{other.cls.name.upper()}")
+    return Path(elsewhere).expanduser().resolve() if elsewhere else None
+
+
 def _split(option: str | None, default_name: str) -> tuple[str, str | None]:
     """The name and the folder in the value of ``--data``. An ``=`` inside a path belongs to the path."""
     if option is None:

@@ -189,7 +189,7 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 def _other_content(path: Path) -> str:
-    """What a file holds that is no image, with the remedy."""
+    """The content of a file that is no image, in words, with the remedy."""
     with path.open("rb") as file:
         start = file.read(64)
     for beginning, command in POINTERS.items():

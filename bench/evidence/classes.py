@@ -36,7 +36,8 @@ def scores(results: Results) -> pd.DataFrame:
 def differences(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
     """One row a variant but the baseline and a class: IoU minus the baseline's, paired over seeds, Student-t.
 
-    Holm's correction runs over all rows. A class that never occurred in a seed of either has no pair there.
+    Variants that are evaluated on other classes or images than the baseline are left out. Holm's correction runs over
+    all rows. A class that never occurred in a seed of either has no pair there.
 
     Args:
         names: variant -> its short name.
@@ -47,7 +48,7 @@ def differences(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
     base = wide.get(results.baseline, nothing)
     rows = []
     for variant in planned:
-        if variant == results.baseline or results.baseline not in planned:
+        if variant == results.baseline or results.baseline not in planned or variant not in results.comparable:
             continue
         ours = wide.get(variant, nothing)
         for index, name in enumerate(_classes(results)):
@@ -88,8 +89,11 @@ def _grids(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype[n
 
 
 def iou_by_seed(results: Results) -> dict[str, pd.DataFrame]:
-    """Class -> its IoU, seeds x variants with a trial that is done; NaN where it has no union."""
-    wide = _grids(results)
+    """Class -> its IoU, seeds x variants with a trial that is done; NaN where it has no union.
+
+    Variants that are evaluated on other classes or images than the baseline are left out.
+    """
+    wide = {variant: grid for variant, grid in _grids(results).items() if variant in results.comparable}
     return {
         name: pd.DataFrame({variant: grid[:, index] for variant, grid in wide.items()})
         for index, name in enumerate(_classes(results))
@@ -97,4 +101,4 @@ def iou_by_seed(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def _classes(results: Results) -> list[str]:
-    return results.plan.data.classes
+    return results.plan.classes

@@ -6,11 +6,12 @@ Each is a weighted sum of variants' scores, taken seed by seed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations, product
 from math import prod
 from typing import Literal, TypeVar
 
+from bench.records.plan import Evaluation
 from bench.records.results import Results
 
 ContrastKind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
@@ -18,6 +19,8 @@ ASKED: tuple[ContrastKind, ...] = ("between levels", "main effect")
 """The kinds of contrast that say what a factor does; a reader sees them first, resolved or not."""
 MOST_TOGETHER = 3
 """The most factors of one interaction; nobody can say in words what one of more means."""
+ROUNDING = 1e-9
+"""The largest sum of weights that counts as 0."""
 
 Combination = tuple[tuple[str, str], ...]
 """A level of every factor, in order of their names."""
@@ -39,6 +42,7 @@ class Contrast:
         factors: the factors in which the two sides differ.
         pairs: the variants that it sets against each other, one on each side; of an interaction those that differ in
             one of its factors alone.
+        incomparable: the reason why the scores of these variants give no difference; empty if they give one.
     """
 
     label: str
@@ -47,23 +51,41 @@ class Contrast:
     weights: Mapping[str, float]
     factors: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
+    incomparable: str = ""
 
 
 def contrasts(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> list[Contrast]:
     """All contrasts: of variants, of levels, simple effects, main effects, interactions of two or three factors.
+
+    Scores of other classes or images are never subtracted from each other: such a contrast is there, and says why it is
+    :attr:`~Contrast.incomparable`.
 
     Args:
         names: variant -> its short name.
         levels: variant -> factor -> its level.
     """
     grid, base = _grid(results, levels), results.plan.baseline_levels
-    return [
+    every = [
         *_variants(results, names, levels),
         *_between_levels(results, grid, base),
         *_simple_effects(results, grid, base),
         *_main_effects(results, grid, base),
         *_interactions(results, grid, base),
     ]
+    return [replace(contrast, incomparable=_incomparable(results, contrast.weights)) for contrast in every]
+
+
+def _incomparable(results: Results, weights: Mapping[str, float]) -> str:
+    """The reason why a weighted sum of scores is no difference; empty if the weights of each evaluation add up to 0.
+
+    An average over data sets of differences that each lie within one of them is a difference.
+    """
+    sums: dict[Evaluation, float] = {}
+    for variant, weight in weights.items():
+        evaluation = results.plan.evaluation_of(variant)
+        sums[evaluation] = sums.get(evaluation, 0.0) + weight
+    unbalanced = [evaluation for evaluation, total in sums.items() if abs(total) > ROUNDING]
+    return unbalanced[0].differs_from(unbalanced[-1]) if unbalanced else ""
 
 
 def _variants(
@@ -177,7 +199,8 @@ def squares(
 ) -> dict[tuple[str, str], list[str]]:
     """For each pair of levels of two factors: its variants, one for each setting of the other factors.
 
-    Only the settings for which every pair of levels is planned count; without such a setting the result is empty.
+    Only the settings for which every pair of levels is planned count; without such a setting the result is empty. It is
+    empty too where the variants are not all evaluated on the same classes and images.
     """
     settings: dict[tuple[str, ...], dict[tuple[str, str], str]] = {}
     for variant in results.planned("quality"):
@@ -186,6 +209,8 @@ def squares(
         settings.setdefault(others, {})[variant_levels[first], variant_levels[second]] = variant
     pairs = list(product(map(str, results.factors[first]), map(str, results.factors[second])))
     complete = [variants for variants in settings.values() if set(variants) == set(pairs)]
+    if len({results.plan.evaluation_of(variant) for variants in complete for variant in variants.values()}) > 1:
+        return {}
     return {pair: [variants[pair] for variants in complete] for pair in pairs} if complete else {}
 
 

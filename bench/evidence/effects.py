@@ -66,7 +66,7 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
                 "planned": len(set.intersection(*(seeds[variant] for variant in contrast.weights))),
                 "p_holm": p_holm,
                 "verdict": verdict.word,
-                "reason": verdict.reason,
+                "reason": f"not compared: {contrast.incomparable}" if contrast.incomparable else verdict.reason,
                 "resolvable": stats.resolvable(estimate.sd, estimate.n, alpha=alpha),
                 "needed": stats.seeds_needed(estimate.delta, estimate.sd, alpha=alpha),
                 "p_equivalent": p_equivalent,
@@ -126,7 +126,9 @@ def resolution(effects_frame: pd.DataFrame) -> Resolution | None:
 
 
 def _per_seed(contrast: Contrast, scores: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
-    """Seed -> the contrast, for the seeds that all its variants have, in order."""
+    """Seed -> the contrast, for the seeds that all its variants have, in order; none if it is no difference."""
+    if contrast.incomparable:
+        return {}
     sides = [scores.get(variant, {}) for variant in contrast.weights]
     common = sorted(set.intersection(*(set(side) for side in sides)))
     differences = [math.fsum(w * scores[variant][seed] for variant, w in contrast.weights.items()) for seed in common]

@@ -43,7 +43,7 @@ def comparisons(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
     base = {seed: _mean_iou(path, results) for seed, path in files.get(results.baseline, {}).items()}
     rows = []
     for variant in planned:
-        common = [seed for seed in files.get(variant, {}) if seed in base]
+        common = [seed for seed in files.get(variant, {}) if seed in base and variant in results.comparable]
         if variant == results.baseline or not common:
             continue
         by_seed = [_mean_iou(files[variant][seed], results) - base[seed] for seed in common]
@@ -68,9 +68,10 @@ def absent(results: Results) -> str:
         return "no confusion matrix of an image is here: they lie under artifacts/ of the results folder"
     if results.baseline not in files:
         return "the baseline's confusion matrices of images are not here"
-    if not any(
-        set(files[results.baseline]) & set(by_seed) for name, by_seed in files.items() if name != results.baseline
-    ):
+    others = {variant: by_seed for variant, by_seed in files.items() if variant != results.baseline}
+    if others and not results.comparable & set(others):
+        return "no variant is evaluated on the same classes and images as the baseline"
+    if not any(set(files[results.baseline]) & set(by_seed) for by_seed in others.values()):
         return "no variant has images of a seed that the baseline has too"
     return ""
 

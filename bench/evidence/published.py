@@ -202,8 +202,8 @@ def _compared(results: Results, variant: str, row: Mapping[str, str]) -> Iterato
     facts = plan.audit.variants.get(variant)
     recipe = {**plan.recipe, **(facts.recipe if facts else {})}
     here = {
-        "data set": ("data", plan.data.name),
-        "classes": ("classes", str(len(plan.data.classes))),
+        "data set": ("data", plan.data_of(variant).name),
+        "classes": ("classes", str(len(plan.data_of(variant).classes))),
         "split": ("split", str(recipe.get("split", NOT_STATED))),
         "backbone": ("backbone", _backbone(facts)),
         "initial weights": ("initial_weights", _initial_weights(facts)),

@@ -42,6 +42,7 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
     by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
     timed = [r for r in results.records if r.trial.stage == "cost" and r.status == "done"]
     isolated = {record.trial.variant: record.measured.isolated for record in timed}
+    elsewhere = other_input(results)
     rows: list[dict[str, Any]] = []
     measured = [name for name, definition in results.columns.items() if definition.stage == "quality"]
     trials = dict(list(frame[frame["status"] != "excluded"].groupby(["variant", "stage"], sort=False)))
@@ -52,14 +53,27 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
         compared = by_variant.get(variant, NOT_COMPARED)
         row |= {DELTA[name]: compared[name] for name in DELTA}
         row |= _cost(trials.get((variant, "cost"), frame[:0]))
+        row |= {"apart": results.apart_from_baseline(variant), "other_input": variant in elsewhere}
         rows.append({**row, "isolated": isolated.get(variant)})
     quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
     factors = [level_key(factor, OWN) for factor in results.factors]
     names = ["variant", *factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
-    table = pd.DataFrame(rows, columns=[*names, "cost_outcome", "isolated", *COST])
+    table = pd.DataFrame(rows, columns=[*names, "apart", "cost_outcome", "isolated", "other_input", *COST])
     for name in COST:
         table[f"{name}_ratio"] = _ratios(table, name)
     return table
+
+
+FREE_OF_INPUT = ("parameters", "train_state_bytes", "train_peak_bytes", "train_rest_bytes", "activation_bytes")
+"""The costs that do not depend on the size of the input at which the others are measured."""
+
+
+def other_input(results: Results) -> list[str]:
+    """The variants whose cost was measured at another input than the baseline's, so that they have no ratio to it."""
+    inputs = {
+        record.trial.variant: (measured.input_px, measured.batch) for record, measured in results.done(MeasuredCost)
+    }
+    return [variant for variant, own in inputs.items() if own != inputs.get(results.baseline, own)]
 
 
 def need_one_device(results: Results) -> None:
@@ -84,7 +98,8 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
 """Column of :func:`bench.evidence.effects.effects` -> its name in :func:`numbers`."""
 
 
-OWN = frozenset({"variant", "is_baseline", "n", "planned", "outcomes", "cost_outcome", "isolated", "delta", "verdict"})
+BESIDE = ("n", "planned", "outcomes", "apart", "cost_outcome", "isolated", "other_input", "delta", "verdict")
+OWN = frozenset({"variant", "is_baseline", *BESIDE})
 """The names of columns that a factor could have too."""
 
 
@@ -116,6 +131,8 @@ def _ratios(table: pd.DataFrame, name: str) -> pd.Series[float]:
     values = table[name].astype(float)
     if name in TIMED:
         values = values.mask(table["isolated"].eq(False).astype(bool))
+    if name not in FREE_OF_INPUT:
+        values = values.mask(table["other_input"].astype(bool))
     base = values[table["is_baseline"].astype(bool)]
     reference = float(base.iloc[0]) if len(base) else stats.NAN
     return values / reference if reference else values * stats.NAN
@@ -161,8 +178,9 @@ def best_of_each(columns: Mapping[str, pd.DataFrame], better: Literal["higher", 
 
 
 def _seeds_by_variants(results: Results, name: str) -> pd.DataFrame:
-    """A quality column, seeds x the variants that have a value."""
-    return pd.DataFrame(results.scores(name))
+    """A quality column, seeds x the variants that have a value and are evaluated on what the baseline is."""
+    scores = results.scores(name)
+    return pd.DataFrame({variant: own for variant, own in scores.items() if variant in results.comparable})
 
 
 Place = Literal["on", "on, uncertain", "off, uncertain", "off"]
@@ -193,10 +211,16 @@ class Front:
 
 
 def front(results: Results, cost: str) -> Front:
-    """The Pareto front of mIoU over a cost; a timing or memory that was not measured alone is left out."""
+    """The Pareto front of mIoU over a cost.
+
+    A timing or memory that was not measured alone is left out, as is a variant whose mIoU or cost is not comparable
+    with the baseline's.
+    """
     frame = results.frame()
     not_alone = _not_alone(results) if cost in ("latency_s", "peak_bytes") else []
-    comparable = frame[(frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(not_alone)]
+    not_comparable = [variant for variant in results.variants if variant not in results.comparable]
+    left_out = [*not_alone, *not_comparable, *(other_input(results) if cost not in FREE_OF_INPUT else ())]
+    comparable = frame[(frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(left_out)]
     costs = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
     scores = {variant: by_seed for variant, by_seed in results.scores(JUDGED).items() if variant in costs}
     return Front(costs, scores, places(costs, scores))

@@ -6,7 +6,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -20,6 +20,7 @@ from bench.records.forms import (
     Seed,
     Stage,
     TimingSetting,
+    Whole,
     other_version,
     parse,
     problem,
@@ -30,17 +31,49 @@ VERSION = 2
 
 
 class Data(Form):
-    """The data set that a study trains and tests on."""
+    """A data set that variants are trained and evaluated on.
+
+    Attributes:
+        name: the name of the data set.
+        classes: the names of its classes.
+        fingerprint: the digest of its files or choices.
+        choices: the choices of the data set, where variants of the study have other data.
+        images: split -> the number of its images, in the same case.
+    """
 
     name: str
     classes: Names
     fingerprint: str | None = None
+    choices: dict[str, Any] = Field(default_factory=dict)
+    images: dict[str, Whole] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("a class is there twice")
         return self
+
+
+class Evaluation(NamedTuple):
+    """The classes and images that a quality is measured on. Qualities of other evaluations are never compared.
+
+    Attributes:
+        classes: the names of the classes.
+        images: the digest of images and labels; empty where all variants have the same.
+        unused: the data set that the variant's level chooses, of a plan whose bench ignored that choice.
+    """
+
+    classes: tuple[str, ...]
+    images: str
+    unused: str
+
+    def differs_from(self, other: Evaluation) -> str:
+        """The reason why a quality of this evaluation is not compared with one of ``other``; empty if it may be."""
+        if self.unused != other.unused:
+            return "measured by an earlier bench on the study's data, not on those of its level"
+        if self.classes != other.classes:
+            return "other classes"
+        return "" if self.images == other.images else "other images"
 
 
 class Created(Form):
@@ -130,6 +163,9 @@ class Plan(Form):
         baseline_levels: factor -> the baseline's level.
         seeds: the seeds of the quality trials.
         recipe: field -> choice, as :meth:`bench.protocol.recipe.Recipe.describe` writes them.
+        data: the baseline's data set.
+        other_data: variant -> its data set, for the variants that have another than the baseline.
+        evaluated: variant -> the digest of the images and labels that it is evaluated on, where they may differ.
         command: the command that wrote the plan.
         trials: every planned trial, and those left out.
         folder: the name of the results folder.
@@ -157,6 +193,8 @@ class Plan(Form):
     created: Created
     command: str
     trials: list[PlannedTrial]
+    other_data: dict[str, Data] = Field(default_factory=dict)
+    evaluated: dict[str, str] = Field(default_factory=dict)
     folder: str | None = None
     design: str | None = None
     size: str | None = None
@@ -205,6 +243,27 @@ class Plan(Form):
             if levels.get(factor) not in self.factors.get(factor, ()):
                 raise ValueError(f"{where} has a level of {reprlib.repr(factor)} that factors lacks")
 
+    def data_of(self, variant: str) -> Data:
+        """The data set of a variant."""
+        return self.other_data.get(variant, self.data)
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes of all data sets, each once, the baseline's first."""
+        every = (self.data, *self.other_data.values())
+        return list(dict.fromkeys(name for data in every for name in data.classes))
+
+    def evaluation_of(self, variant: str) -> Evaluation:
+        """The classes and images that the quality of a variant is measured on."""
+        own = self.audit.variants.get(variant)
+        chosen = own.recipe.get("data") if own else None
+        known = self.other_data or self.evaluated or chosen in (None, self.recipe.get("data"))
+        return Evaluation(
+            tuple(self.data_of(variant).classes),
+            self.evaluated.get(variant, ""),
+            "" if known else repr(chosen),
+        )
+
     @property
     def levels(self) -> dict[str, dict[str, str]]:
         """Variant -> its level of every factor."""
@@ -226,10 +285,10 @@ def read_plan(folder: Path) -> Plan:
     """
     if not folder.is_dir():
         raise RecordError(
-            f"{folder} has no study.json: it is no folder; name one of results, or make it with: bench plan STUDY"
+            f"{folder} has no study.json: it is no folder; name one of results, or make it with: bench run STUDY"
         )
     path = folder / "study.json"
-    remedy = "write it anew with: bench plan STUDY"
+    remedy = "write it anew with: bench run STUDY"
     try:
         return parse(Plan, path.read_bytes())
     except FileNotFoundError:
@@ -247,7 +306,7 @@ def read_plan(folder: Path) -> Plan:
 def _folders_with_one(folder: Path) -> str:
     inside = sorted(path.parent.name for path in folder.glob("*/study.json"))
     if not inside:
-        return "make one with: bench plan STUDY"
+        return "make one with: bench run STUDY"
     more = f" and {len(inside) - MOST_NAMED} more" if len(inside) > MOST_NAMED else ""
     return f"folders in it have one: {', '.join(inside[:MOST_NAMED])}{more}"
 

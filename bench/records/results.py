@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +56,15 @@ class Results:
     @cached_property
     def baseline(self) -> str:
         return self.plan.baseline
+
+    @cached_property
+    def comparable(self) -> frozenset[str]:
+        """The variants whose quality may be compared with the baseline's: of the same classes on the same images."""
+        return frozenset(variant for variant in self.variants if not self.apart_from_baseline(variant))
+
+    def apart_from_baseline(self, variant: str) -> str:
+        """The reason why a variant's quality is not compared with the baseline's; empty if it may be compared."""
+        return self.plan.evaluation_of(variant).differs_from(self.plan.evaluation_of(self.baseline))
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -127,8 +136,9 @@ class Results:
         trained, costs = self.done(MeasuredQuality), self.done(MeasuredCost)
         columns = {record.key: cost_columns(measured) for record, measured in costs}
         if trained:
-            rows = quality_columns([measured for _, measured in trained])
-            columns |= zip((record.key for record, _ in trained), rows, strict=True)
+            for alike in _by_number_of_classes(trained):
+                rows = quality_columns([measured for _, measured in alike])
+                columns |= zip((record.key for record, _ in alike), rows, strict=True)
         return columns
 
     @cached_property
@@ -140,9 +150,12 @@ class Results:
 
     @cached_property
     def _class_iou(self) -> pd.DataFrame:
-        trained = self.done(MeasuredQuality)
-        ious = iou([measured.confusion for _, measured in trained]).tolist() if trained else []
-        rows = [(record, measured.classes, own) for (record, measured), own in zip(trained, ious, strict=True)]
+        ious = {
+            record.key: scores
+            for alike in _by_number_of_classes(self.done(MeasuredQuality))
+            for (record, _), scores in zip(alike, iou([each.confusion for _, each in alike]).tolist(), strict=True)
+        }
+        rows = [(record, measured.classes, ious[record.key]) for record, measured in self.done(MeasuredQuality)]
         return _long(("class", object), "iou", rows)
 
     def done(self, form: type[AnyMeasured]) -> list[tuple[Record, AnyMeasured]]:
@@ -156,6 +169,16 @@ class Results:
     def _done(self) -> dict[type[Measured], list[Any]]:
         """The form of a stage's measurements -> :meth:`done`, for the stages that were asked for."""
         return {}
+
+
+def _by_number_of_classes(
+    trained: Sequence[tuple[Record, MeasuredQuality]],
+) -> Iterable[list[tuple[Record, MeasuredQuality]]]:
+    """The trained trials in groups whose confusion matrices have one size."""
+    groups: dict[int, list[tuple[Record, MeasuredQuality]]] = {}
+    for record, measured in trained:
+        groups.setdefault(len(measured.classes), []).append((record, measured))
+    return groups.values()
 
 
 def _long(
@@ -189,7 +212,7 @@ def load(folder: str | Path) -> Results:
     keyed = [(record.planned_key, record) for record in found]
     current = sorted(((key, record) for key, record in keyed if key in planned), key=lambda pair: order[pair[0]])
     for key, record in current:
-        _check_planned(record, planned[key], plan.data.classes)
+        _check_planned(record, planned[key], plan.data_of(planned[key].variant).classes)
     stale = tuple(record for key, record in keyed if key not in planned)
     return Results(plan, tuple(record for _, record in current), stale=stale, folder=folder)
 

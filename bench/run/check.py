@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,15 +14,15 @@ from bench.measure.cost.counts import parameters
 from bench.measure.cost.shapes import count_shapes
 from bench.network.layers import WiringError
 from bench.network.model import CONVENTIONS, SegModel, Variant
+from bench.network.wiring import unread, unread_line, watch
 from bench.parts import BenchError
 from bench.records.forms import build
 from bench.records.plan import Audit
-from bench.run.wiring import unread, unread_line, watch
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line
 from bench.study.study import Study
-from bench.training.loop import parameter_groups
+from bench.training.optimiser import parameter_groups
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,24 @@ class Faulty:
         return f"{self.cell.name}: {self.reason}"
 
 
-def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iterator[Checked | Faulty]:
+def check_cells(study: Study, classes_of: Callable[[Cell], int], height: int, width: int) -> Iterator[Checked | Faulty]:
     """Build every cell of a study, in order, and count it for an image of ``height`` x ``width``.
 
     A cell whose components do not fit together, or raise anything, is :class:`Faulty`, and the next one follows.
 
+    Args:
+        study: the study.
+        classes_of: a function that gives the number of classes of a cell's data.
+        height: the height of the image in pixels.
+        width: its width in pixels.
+
     Raises:
         StudyError: if the data have one class, so that there is nothing to learn.
     """
-    refuse_one_class(study, num_classes)
+    refuse_one_class(study, classes_of)
     wirings = _Wirings()
     for cell in study.cells():
+        num_classes = classes_of(cell)
         try:
             result: Checked | Faulty = _check(cell, num_classes, (height, width), wirings)
         except Exception as error:  # noqa: BLE001 - a component is a user's code, which may raise anything
@@ -84,13 +91,13 @@ def check_cells(study: Study, num_classes: int, height: int, width: int) -> Iter
         yield result
 
 
-def refuse_one_class(study: Study, num_classes: int) -> None:
+def refuse_one_class(study: Study, classes_of: Callable[[Cell], int]) -> None:
     """Refuse to measure quality on one class, because a softmax over one class is right about every pixel, untrained.
 
     Raises:
         StudyError: if the data have one class.
     """
-    if num_classes == 1 and "quality" in study.stages:
+    if "quality" in study.stages and any(classes_of(cell) == 1 for cell in study.cells()):
         raise StudyError(
             f"study {study.name!r}: its data have one class, so every network has an mIoU of 100 % without learning "
             "anything; name the background as a second class, and label it rather than leave it void"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
+from bench.data.base import SplitName
 from bench.measure.timing.latency import Protocol
 from bench.measure.timing.turns import MIN_BLOCKS
 from bench.network.model import SegModel
@@ -29,14 +30,14 @@ def pilot_seconds(plan: Schedule, trials: Iterable[Trial]) -> float:
     Raises:
         DivergedError: if the two training steps end in numbers that are not finite.
     """
-    study, dataset = plan.study, plan.loaded.dataset
+    study, loaded = plan.study, plan.loaded
     step_s = _step_seconds(plan, study.cell("baseline"))
     macs = {variant.cell.name: sum(variant.macs.values()) for variant in plan.checked}
-    eval_pixels = sum(split[0].label.numel() * len(split) for split in [dataset.split(study.recipe.split)])
     threads = plan.resources.machine("quality").threads / plan.resources.machine("speed").threads
     total = 0.0
     for trial in trials:
-        recipe = study.cell(trial.variant).recipe
+        cell = study.cell(trial.variant)
+        recipe = cell.recipe
         ratio = macs[trial.variant] / macs[study.baseline_name]
         crop_pixels = recipe.crop_px[0] * recipe.crop_px[1]
         if trial.setting is not None:
@@ -46,9 +47,12 @@ def pilot_seconds(plan: Schedule, trials: Iterable[Trial]) -> float:
             call_s = step_s * threads * share * sum(sides) / 2 * pixels / crop_pixels
             total += comparison_s(call_s, trial.setting)
         elif trial.stage == "quality":
+            evaluated = loaded.dataset_of(cell).split(recipe.split)
+            eval_pixels = evaluated[0].label.numel() * len(evaluated)
             total += step_s * ratio * (recipe.iterations * recipe.batch + eval_pixels / crop_pixels * FORWARD)
         else:
-            image_pixels = eval_pixels / len(dataset.split(recipe.split))
+            height, width = recipe.cost_px or loaded.dataset_of(cell).split(recipe.split)[0].label.shape
+            image_pixels = height * width
             images = recipe.latency_samples * image_pixels / crop_pixels * FORWARD
             images += recipe.batch if recipe.training_cost else 0
             total += step_s * ratio * images
@@ -66,9 +70,10 @@ def _step_seconds(plan: Schedule, cell: Cell) -> float:
     """The seconds that a training step takes for each image, from the second of two steps at batch 2."""
     marks: list[float] = []
     recipe = replace(cell.recipe, batch=2, iterations=2)
+    split: SplitName = "train" if "quality" in plan.study.stages else recipe.split  # what no trial reads may be missing
     train(
-        SegModel(cell.variant, len(plan.loaded.dataset.classes)),
-        plan.loaded.dataset.split("train"),
+        SegModel(cell.variant, plan.loaded.classes_of(cell)),
+        plan.loaded.dataset_of(cell).split(split),
         recipe,
         0,
         device=plan.resources.machine("quality").torch_device,

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from bench.run.processes.stopping import listen_again, stopped_whatever_is_raise
 from bench.run.processes.worker import work
 from bench.run.resources import ResourceError, Resources
 from bench.run.stages import Event
+from bench.run.store import StoreError, storing
 from bench.run.trial import Trial, make_record, relative
 
 
@@ -62,8 +63,9 @@ def execute(
     Raises:
         ResourceError: if no node has the resources that a trial asks for, before such trials start.
         Stopped: on Ctrl-C or SIGTERM, after the running trials are recorded as interrupted.
+        StoreError: if ``folder`` cannot be written to, after the running trials are stopped.
     """
-    with stopped_whatever_is_raised(), _cluster(resources) as scratch:
+    with _raised_as_itself(), stopped_whatever_is_raised(), _cluster(resources) as scratch:
         for stage in ("cost", "speed", "quality"):
             batch = [trial for trial in trials if trial.stage == stage]
             if batch:
@@ -105,10 +107,30 @@ def _fit(
     )
     try:
         tuner.fit()
+    except _StoreFailed:
+        with suppress(_StoreFailed):
+            watch.end_all("interrupted", "the run was stopped, since its results folder could not be written to")
+        raise
     except (KeyboardInterrupt, SystemExit):
         watch.end_all("interrupted", "the run was stopped")
         raise
     watch.end_all("failed", "Ray ended the run before this trial was over")
+
+
+class _StoreFailed(SystemExit):
+    """A :class:`StoreError` on its way through Tune, which only lets pass what ends a program."""
+
+    def __init__(self, error: StoreError) -> None:
+        super().__init__()
+        self.error = error
+
+
+@contextmanager
+def _raised_as_itself() -> Iterator[None]:
+    try:
+        yield
+    except _StoreFailed as failed:
+        raise failed.error from None
 
 
 class _Watch(tune.Callback):
@@ -137,10 +159,9 @@ class _Watch(tune.Callback):
         if "event" in result:
             self.display.progress(ours, Event(**result["event"]))
         elif "record" in result and ours.key not in self.ended:
-            record = Record.model_validate(result["record"])
-            if not (self.folder / "records" / record.file_name).exists():
-                write(record, self.folder / "records")
-            self._end(ours, record)
+            self._end(ours, Record.model_validate(result["record"]))
+        elif "unstored" in result:
+            raise _StoreFailed(StoreError(result["unstored"]))
         elif "ending" in result:
             self._record_end(ours, **result["ending"])
 
@@ -164,13 +185,16 @@ class _Watch(tune.Callback):
             "started_at": self.started.get(trial.key),
             "wall_s": None,
         }
-        record = make_record(trial, self.machine, outcome)
-        if not (self.folder / "records" / record.file_name).exists():  # a record that the worker wrote is kept
-            write(record, self.folder / "records")
-        self._end(trial, record)
+        self._end(trial, make_record(trial, self.machine, outcome))
 
     def _end(self, trial: Trial, record: Record) -> None:
         self.ended.add(trial.key)
+        try:
+            with storing(self.folder):
+                if not (self.folder / "records" / record.file_name).exists():  # a record that the worker wrote is kept
+                    write(record, self.folder / "records")
+        except StoreError as error:
+            raise _StoreFailed(error) from None
         self.display.finished(trial, record)
 
     def _ours(self, trial: Any) -> Trial:

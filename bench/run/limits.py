@@ -148,7 +148,7 @@ def _attempt(question: Question, size: int) -> Attempt:
     if question.memory_limit_bytes is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (question.memory_limit_bytes, question.memory_limit_bytes))
     try:
-        model = SegModel(cell.variant, len(loaded.dataset.classes))
+        model = SegModel(cell.variant, loaded.classes_of(cell))
         if setting.phase == "training":
             call: Callable[[], object] = TrainingStep(model, cell.recipe, setting, device)
         else:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
+import shutil
 import statistics
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,17 +20,19 @@ from typing import Any
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError, write_json
 from bench.records.forms import build
-from bench.records.plan import VERSION, Plan, read_plan
-from bench.records.record import FINAL, STATUSES, Record, TrialFacts, read_all
+from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
+from bench.records.record import FINAL, STATUSES, Record, read_all
 from bench.run import environment
 from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
 from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
+from bench.run.kept import kept_trials, what_is_measured, with_kept
 from bench.run.resources import Resources
 from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
 from bench.study.cells import Cell
-from bench.study.source import LABEL_DIGESTS, Loaded
+from bench.study.factors import StudyError
+from bench.study.source import FILE_DIGESTS, Loaded
 from bench.study.study import Study
 
 NOT_ALONE = "not_alone"
@@ -46,6 +51,7 @@ class Schedule:
         folder: the folder for the results.
         resources: the CPUs and GPUs that trials take.
         trials: the trials, in the order in which they run.
+        fingerprints: variant -> the fingerprint of its data.
         keys: key of each trial -> its parts.
         earlier: key of each trial of the plan that the folder held before -> its parts.
     """
@@ -54,6 +60,7 @@ class Schedule:
     folder: Path
     resources: Resources
     trials: tuple[Trial, ...]
+    fingerprints: Mapping[str, str]
     keys: Mapping[str, Key] = field(default_factory=dict)
     earlier: Mapping[str, Explained] = field(default_factory=dict)
 
@@ -82,15 +89,29 @@ class Schedule:
         return len(self._stale())
 
     def _stale(self) -> list[Record]:
-        planned = {trial.key for trial in self.trials}
+        planned = {trial.key for trial in self.trials} | {row.key for row in self.kept()}
         return [record for record in self._records() if record.planned_key not in planned]
+
+    def kept(self) -> list[PlannedTrial]:
+        """The trials of the plan that the folder holds which stay in it, although the study does not plan them now."""
+        earlier = _earlier_plan(self.folder)
+        if earlier is None:
+            return []
+
+        def present_key(row: PlannedTrial, cell: Cell, against: Cell | None) -> str:
+            fingerprint, modules = self.fingerprints[cell.name], self.loaded.modules
+            key = key_of(cell, row.stage, row.seed, fingerprint, against=against, setting=row.setting, modules=modules)
+            return key.text
+
+        recorded = [record.planned_key for record in self._records()]
+        return kept_trials(self.study, earlier, map(what_is_measured, self.trials), recorded, present_key)
 
     def stale_reasons(self) -> list[str]:
         """The reasons why records belong to no trial of this schedule, one line for each, the most common first."""
-        planned = {_what_is_measured(trial): trial.key for trial in self.trials}
+        planned = {what_is_measured(trial): trial.key for trial in self.trials}
         reasons: Counter[str] = Counter()
         for record in self._stale():
-            key = planned.get(_what_is_measured(record.trial))
+            key = planned.get(what_is_measured(record.trial))
             old = self.earlier.get(record.planned_key)
             if not is_current(record.planned_key):
                 reasons[f"the key is of an earlier version; bench rekey {self.folder} gives new ones"] += 1
@@ -108,8 +129,10 @@ class Schedule:
 
     def _identity(self) -> dict[str, Any]:
         """The parts of the keys of this schedule, and of the keys of records that belong to none of its trials."""
+        own = {trial.key for trial in self.trials}
         now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
-        kept = [self.earlier[key] for key in {r.planned_key: 0 for r in self._stale()} if key in self.earlier]
+        others = dict.fromkeys(record.planned_key for record in self._records() if record.planned_key not in own)
+        kept = [self.earlier[key] for key in others if key in self.earlier]
         return packed([*now, *kept])
 
     def _modules(self) -> dict[str, str]:
@@ -165,14 +188,16 @@ class Schedule:
 
     @property
     def input_px(self) -> tuple[int, int]:
-        """The height and width at which networks are counted: the recipe's, or those of the first evaluated image."""
-        height, width = self.loaded.dataset.split(self.study.recipe.split)[0].image.shape[-2:]
-        return self.study.recipe.cost_px or (height, width)
+        """The height and width at which networks are counted: the recipe's, or those of the first evaluated image.
+
+        All networks are counted at the baseline's, so that their counts can be compared.
+        """
+        return self.loaded.input_px
 
     @functools.cached_property
     def networks(self) -> tuple[Checked | Faulty, ...]:
         """Every variant as built, so that a network that cannot be built is told before any training."""
-        return tuple(check_cells(self.study, len(self.loaded.dataset.classes), *self.input_px))
+        return tuple(check_cells(self.study, self.loaded.classes_of, *self.input_px))
 
     @property
     def checked(self) -> tuple[Checked, ...]:
@@ -189,8 +214,8 @@ class Schedule:
         return self.faulty.get(trial.variant) or self.faulty.get(trial.against or "")
 
     def document(self, command: str) -> Plan:
-        """The plan as ``study.json`` holds it."""
-        study, data = self.study, self.loaded.dataset
+        """The plan as ``study.json`` holds it, with the trials of earlier runs that stay in it."""
+        study = self.study
         document = {
             "version": VERSION,
             "name": study.name,
@@ -207,7 +232,7 @@ class Schedule:
             "against": study.against,
             "published": [asdict(each) for each in study.published],
             "recipe": study.recipe.describe(),
-            "data": {"name": data.name, "classes": list(data.classes), "fingerprint": self._fingerprint()},
+            **self._data(),
             "size": self.loaded.source.size,
             "final": self.loaded.source.final,
             "created": {
@@ -220,10 +245,11 @@ class Schedule:
             "identity": self._identity(),
             "modules": self._modules(),
         }
-        return build(Plan, document)
+        earlier = _earlier_plan(self.folder)
+        return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept()))
 
     def write(self, command: str) -> Path:
-        """Write ``study.json`` into the results folder."""
+        """Write ``study.json`` into the results folder, whose lock the caller holds."""
         path = self.folder / "study.json"
         write_json(self.document(command).as_json(), path)
         return path
@@ -253,15 +279,36 @@ class Schedule:
             for stage in self.study.stages
         ]
 
-    def _fingerprint(self) -> str:
-        return self.loaded.dataset.fingerprint(self.folder / LABEL_DIGESTS)
+    def _data(self) -> dict[str, Any]:
+        """The data sets as the plan describes them: the baseline's, and those of variants that have another."""
+        baseline = self.study.cell("baseline")
+        others = [cell for cell in self.study.cells() if cell.recipe.data != baseline.recipe.data]
+        evaluated = self.loaded.evaluated()
+        return {
+            "data": self._described(baseline, in_full=bool(others)),
+            **({"other_data": {cell.name: self._described(cell, in_full=True) for cell in others}} if others else {}),
+            **({"evaluated": evaluated} if evaluated else {}),
+        }
+
+    def _described(self, cell: Cell, *, in_full: bool) -> dict[str, Any]:
+        """The data set of a cell; in full with its choices and numbers of images, which tell it from another."""
+        data, chosen = self.loaded.dataset_of(cell), cell.recipe.data
+        described = {
+            "name": data.name,
+            "classes": list(data.classes),
+            "fingerprint": self.fingerprints[cell.name],
+        }
+        if not in_full:
+            return described
+        images = {name: len(data.split(name)) for name in self.loaded.splits_of(chosen)}
+        return {**described, "choices": chosen.describe()["choices"], "images": images}
 
     def _records(self) -> list[Record]:
         return read_all(self.folder / "records")
 
 
 def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedule:
-    """Make the schedule of a study.
+    """Make the schedule of a study. Nothing is written.
 
     Cost trials come first, because they are short and show which networks do not fit into memory. Speed trials follow,
     then quality trials seed by seed.
@@ -270,42 +317,60 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
         BenchError: if this machine's device does not have a speed setting, or if the data have one class.
     """
     folder = results / loaded.folder_name
-    folder.mkdir(parents=True, exist_ok=True)
-    fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
+    with tempfile.TemporaryDirectory() as scratch:
+        digests = Path(scratch) / FILE_DIGESTS
+        with contextlib.suppress(OSError):
+            shutil.copyfile(folder / FILE_DIGESTS, digests)
+        fingerprints = loaded.fingerprints(digests)
     study = loaded.study
-    refuse_one_class(study, len(loaded.dataset.classes))
+    refuse_one_class(study, loaded.classes_of)
     trials: list[Trial] = []
     keys: dict[str, Key] = {}
     for stage in ("cost", "quality"):
         planned = study.cells() if stage in study.stages else ()
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
-                key = key_of(cell, stage, seed, fingerprint, modules=loaded.modules)
+                key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules)
                 keys[key.text] = key
                 trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))
         if stage == "cost":
-            trials += _comparisons(loaded, fingerprint, resources, keys)
-    return Schedule(loaded, folder, resources, tuple(trials), keys, _earlier(folder))
+            trials += _comparisons(loaded, fingerprints, resources, keys)
+    return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))
 
 
 def _earlier(folder: Path) -> dict[str, Explained]:
     """The parts of the keys of the plan that a folder holds; empty if it holds no plan, or one without these parts."""
+    plan = _earlier_plan(folder)
+    return unpacked(plan.identity) if plan is not None else {}
+
+
+def _earlier_plan(folder: Path) -> Plan | None:
+    """The plan that a folder holds; ``None`` if it holds none that can be read."""
     try:
-        return unpacked(read_plan(folder).identity)
+        return read_plan(folder)
     except (OSError, RecordError):
-        return {}
+        return None
 
 
-def _what_is_measured(trial: Trial | TrialFacts) -> tuple[Any, ...]:
-    """The values that distinguish the trials of one study, from a trial or from its record."""
-    return trial.variant, trial.stage, trial.seed, trial.against, trial.setting
+def _comparisons(
+    loaded: Loaded, fingerprints: Mapping[str, str], resources: Resources, keys: dict[str, Key]
+) -> list[Trial]:
+    """The speed comparisons of a study.
 
-
-def _comparisons(loaded: Loaded, fingerprint: str, resources: Resources, keys: dict[str, Key]) -> list[Trial]:
+    Raises:
+        StudyError: if both sides of a comparison would be built for other numbers of classes.
+    """
     trials = []
     for cell, other, setting in loaded.study.pairs():
         setting.check(resources.machine("speed").device)
-        key = key_of(cell, "speed", None, fingerprint, against=other, setting=setting, modules=loaded.modules)
+        if loaded.classes_of(cell) != loaded.classes_of(other):
+            raise StudyError(
+                f"study {loaded.study.name!r}: the data of {cell.name} and {other.name} have other numbers of classes, "
+                "so their speeds are not compared; leave the factor that changes the data out of Speed(against=…)"
+            )
+        key = key_of(
+            cell, "speed", None, fingerprints[cell.name], against=other, setting=setting, modules=loaded.modules
+        )
         keys[key.text] = key
         trials.append(Trial(loaded.source, cell.name, None, "speed", key.text, other.name, setting))
     return trials

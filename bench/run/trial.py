@@ -5,6 +5,7 @@ The same function runs under ``bench trial`` (so that a debugger works), on a Ra
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import re
@@ -12,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,16 +26,17 @@ from torch import Tensor
 from bench.data.base import Sample
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
-from bench.records.files import write_arrays
 from bench.records.forms import build
 from bench.records.pictures import Album
 from bench.records.record import MEASURED, Record, write
 from bench.run import environment
-from bench.run.agreement import disagreement
 from bench.run.environment import Machine
+from bench.run.processes.agreement import disagreement
 from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed
+from bench.run.store import Files, StoreError, keep, storing
+from bench.study.cells import Cell
 from bench.study.factors import StudyError
-from bench.study.source import LABEL_DIGESTS, Source, load
+from bench.study.source import FILE_DIGESTS, Loaded, Source, load
 from bench.training.loop import DivergedError
 
 log = logging.getLogger("bench.run.trial")
@@ -70,6 +72,7 @@ def run(
     Raises:
         KeyboardInterrupt: if the user interrupts the trial, after its record is written with status ``interrupted``.
         SystemExit: in the same way, if the process is told to exit.
+        StoreError: if ``folder`` cannot be written to. A trial that is done is kept elsewhere then, if possible.
     """
     start, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     key = record_key(trial, machine)
@@ -78,14 +81,21 @@ def run(
     measured: dict[str, Any] = {}
     outcome: dict[str, Any] = {"status": "done", "reason": None, "traceback": None}
     ending: BaseException | None = None
-    with _log_to(log_path):
+    unstored: StoreError | None = None
+    files = Files()
+    with _log_to(log_path, folder):
         log.info("%s, seed %s, %s on %s", trial.variant, trial.seed, trial.stage, machine.hardware)
         try:
             torch.set_num_threads(machine.threads)
             _seed_other_generators(trial.seed)
             listener = _Timed(tell, start + timeout_s if timeout_s else None)
-            content = _measure(trial, folder, machine, listener, choices, pictures=pictures)
-            measured = build(MEASURED[trial.stage], content).as_json()
+            content, files = _measure(trial, folder, machine, listener, choices, pictures=pictures)
+            whole = build(MEASURED[trial.stage], content).as_json()
+            try:
+                files.write(folder)
+            except StoreError as error:
+                unstored = error
+            measured = whole
         except (KeyboardInterrupt, SystemExit) as error:
             outcome, ending = _outcome("interrupted", error, choices), error
         except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a record
@@ -94,18 +104,29 @@ def run(
         log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)
     outcome |= {"started_at": started_at, "wall_s": time.monotonic() - start}
     record = make_record(trial, machine, outcome, choices=choices, measured=measured)
-    write(record, folder / "records")
+    try:
+        with storing(folder):
+            write(record, folder / "records")
+    except StoreError as error:
+        unstored = error
     if ending is not None:
         raise ending
+    if unstored is not None:
+        raise keep(record, files, unstored) if record.status == "done" else unstored
     return record
 
 
 def record_fault(trial: Trial, folder: Path, machine: Machine, reason: str, traceback: str) -> Record:
-    """Write the record of a trial that was not run, because its network was found to be faulty before."""
+    """Write the record of a trial that was not run, because its network was found to be faulty before.
+
+    Raises:
+        StoreError: if ``folder`` cannot be written to.
+    """
     outcome = {"status": "failed", "reason": relative(reason), "traceback": relative(traceback)}
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     record = make_record(trial, machine, {**outcome, "started_at": started_at, "wall_s": 0.0})
-    write(record, folder / "records")
+    with storing(folder):
+        write(record, folder / "records")
     return record
 
 
@@ -138,7 +159,8 @@ def record_key(trial: Trial, machine: Machine) -> str:
 
 def _measure(
     trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any], *, pictures: bool
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Files]:
+    """Measure a trial, fill in ``choices``, and return the content of its record and the files that belong to it."""
     loaded, study_file = load(trial.source), Path(trial.source.path)
     try:
         cell = loaded.study.cell(trial.variant)
@@ -148,7 +170,8 @@ def _measure(
     against = None if trial.against is None else loaded.study.cell(trial.against)
     if against is not None and trial.setting is not None:
         choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
-    fingerprint = loaded.dataset.fingerprint(folder / LABEL_DIGESTS)
+    dataset = loaded.dataset_of(cell)
+    fingerprint = dataset.fingerprint(folder / FILE_DIGESTS)
     key = identify(
         cell,
         trial.stage,
@@ -163,25 +186,31 @@ def _measure(
         why = disagreement(cell, trial.variant, study_file, folder)
         raise ChangedError(f"planned as {trial.key}, is {key} now: {why}")
     if against is not None and trial.setting is not None:
-        return measure_speed(
-            cell.variant, against.variant, cell.recipe, trial.setting, loaded.dataset, machine.torch_device, tell
+        measured = measure_speed(
+            cell.variant, against.variant, cell.recipe, trial.setting, dataset, machine.torch_device, tell
         )
-    stage, inputs = STAGE_FUNCTIONS[trial.stage], (cell.variant, cell.recipe, loaded.dataset, trial.seed)
+        return measured, Files()
+    stage, inputs = STAGE_FUNCTIONS[trial.stage], (cell.variant, cell.recipe, dataset, trial.seed)
     if trial.stage != "quality":
-        return stage(*inputs, machine.torch_device, tell)
+        return stage(*inputs, machine.torch_device, tell), Files()
     artifact = f"artifacts/{record_key(trial, machine)}.{environment.host_tag()}"
     kept = {
         "predictions": f"{artifact}.predictions.npz",
-        "images": f"pictures/{fingerprint[:16]}-{cell.recipe.split}.npz",
+        "images": f"pictures/{_data_tag(loaded, cell, fingerprint)}-{cell.recipe.split}.npz",
     }
     album = Album(*(folder / path for path in kept.values())) if pictures else None
     measured = stage(*inputs, machine.torch_device, tell, album and _viewer(album))
-    write_arrays(measured["artifact"], folder / f"{artifact}.npz")
-    measured["artifact"] = f"{artifact}.npz"
+    arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
     if album is not None:
-        album.write()
         measured["pictures"] = kept
-    return measured
+    return measured, Files({f"{artifact}.npz": arrays}, album)
+
+
+def _data_tag(loaded: Loaded, cell: Cell, fingerprint: str) -> str:
+    """A text that tells the data sets of a study apart, also those that differ in choices which no fingerprint has."""
+    if len({other.recipe.data for other in loaded.study.cells()}) == 1:
+        return fingerprint[:16]
+    return hashlib.sha256(f"{fingerprint} {cell.recipe.data}".encode()).hexdigest()[:16]
 
 
 def _viewer(album: Album) -> Viewer:
@@ -248,10 +277,15 @@ def relative(text: str) -> str:
 
 
 @contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """Inside the block, write log messages and warnings to the file ``path`` too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+def _log_to(path: Path, folder: Path) -> Iterator[None]:
+    """Inside the block, write log messages and warnings to the file ``path`` of the results folder too.
+
+    Raises:
+        StoreError: if the file cannot be made.
+    """
+    with storing(folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = _LogFile(path, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     loggers = [logging.getLogger("bench"), logging.getLogger("py.warnings")]
     level = loggers[0].level
@@ -266,7 +300,15 @@ def _log_to(path: Path) -> Iterator[None]:
             each.removeHandler(handler)
         logging.captureWarnings(False)
         loggers[0].setLevel(level)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that loses lines once its disk is full, instead of printing a traceback for each."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        pass
 
 
 @dataclass(frozen=True)

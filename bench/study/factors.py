@@ -157,18 +157,40 @@ def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> t
     for factor, name, value in steps:
         if not isinstance(value, Choose):
             continue
+        if name == "recipe":
+            given = {field: own for field, own in value.choices if not isinstance(own, Choose)}
+            for field in given:
+                _claim(set_by, f"recipe.{field}", factor)
+            recipe = recipe.having(**given)
+            continue
         for choice, _ in value.choices:
             _claim(set_by, f"{name}.{choice}", factor)
-        if name == "recipe":
-            recipe = recipe.having(**dict(value.choices))
-            continue
         part = getattr(variant, name)
         if not isinstance(part, Part):
             raise StudyError(f"factor {factor!r} changes choices of {name}, which is {part!r} here; exclude that cell")
         chosen: dict[str, Any] = {name: part.having(**dict(value.choices))}
         variant = replace(variant, **chosen)
+    for factor, name, value in steps:
+        if name == "recipe":
+            for field, own in value.choices:
+                if isinstance(own, Choose):
+                    recipe = recipe.having(**{field: _chosen_part(set_by, factor, recipe, field, own)})
     added = tuple(loss for _, _, value in steps if isinstance(value, Adding) for loss in value.losses)
     return replace(variant, losses=variant.losses + added), recipe
+
+
+def _chosen_part(set_by: dict[str, str], factor: str, recipe: Recipe, field: str, chosen: Choose) -> Part[Any]:
+    """The Part in a field of the recipe, the data set, with the choices that a factor changes.
+
+    Raises:
+        StudyError: if two factors change the same choice, or if the field holds no Part.
+    """
+    for choice, _ in chosen.choices:
+        _claim(set_by, f"recipe.{field}.{choice}", factor)
+    current = getattr(recipe, field, None)
+    if not isinstance(current, Part):
+        raise StudyError(f"factor {factor!r}: {field}=choose(…) is for the recipe's data set; give {field} a value")
+    return current.having(**dict(chosen.choices))
 
 
 def _claim(set_by: dict[str, str], name: str, factor: str) -> None:

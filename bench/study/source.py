@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.data.base import Dataset
-from bench.data.choose import parse_data
-from bench.parts import nearest
+from bench.data.base import SPLITS, DataError, Dataset, SplitName
+from bench.data.choose import folder_of, parse_data
+from bench.data.content import content_digest
+from bench.data.contract import check_dataset
+from bench.parts import Part, nearest
+from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.importing import import_study, module_names
 from bench.study.study import Study
@@ -53,17 +56,111 @@ def load_study(path: str | Path, size: str | None = None) -> Study:
     return sizes[size]
 
 
-LABEL_DIGESTS = ".label-digests.json"
-"""The file in a results folder that keeps the digests of label files, so that not every trial reads the labels."""
+FILE_DIGESTS = ".file-digests.json"
+"""The file in a results folder that keeps the digests of the data set's files, so that not every trial reads them."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A study with its data set, after the options ``--data``, ``--size``, ``--seeds`` and ``--final``."""
+    """A study with its data sets, after the options ``--data``, ``--size``, ``--seeds`` and ``--final``.
+
+    Attributes:
+        source: the file of the study and the options.
+        study: the study.
+        data_folder: the folder of the study's data set; ``None`` if it needs no files.
+        built: the data sets that were asked for, each built once.
+    """
 
     source: Source
     study: Study
-    dataset: Dataset
+    data_folder: Path | None
+    built: dict[Part[Dataset], Dataset] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set of the baseline.
+
+        Raises:
+            DataError: if it cannot be used.
+        """
+        return self.dataset_of(self.study.cell("baseline"))
+
+    def dataset_of(self, cell: Cell) -> Dataset:
+        """The data set that a cell is trained and evaluated on. A level of a factor may choose it.
+
+        Raises:
+            DataError: if it cannot be used.
+        """
+        chosen, study_data = cell.recipe.data, self.study.recipe.data
+        if chosen not in self.built:
+            try:
+                self.built[chosen] = chosen.build(folder_of(chosen, study_data, self.data_folder))
+            except DataError as error:
+                if chosen.cls.name == study_data.cls.name:
+                    raise
+                raise DataError(
+                    f"cell {cell.name}: {error} (--data gives the folder of {study_data.cls.name}; the environment "
+                    f"variable BENCH_{chosen.cls.name.upper()} gives that of {chosen.cls.name})"
+                ) from error
+        return self.built[chosen]
+
+    def datasets(self) -> dict[Part[Dataset], Dataset]:
+        """The data sets of the study's cells, the baseline's first.
+
+        Raises:
+            DataError: if one of them cannot be used.
+        """
+        cells = (self.study.cell("baseline"), *self.study.cells())
+        return {cell.recipe.data: self.dataset_of(cell) for cell in cells}
+
+    def classes_of(self, cell: Cell) -> int:
+        """The number of classes of a cell's data."""
+        return len(self.dataset_of(cell).classes)
+
+    @property
+    def input_px(self) -> tuple[int, int]:
+        """The height and width at which the baseline is counted: its recipe's, or its first evaluated image's."""
+        recipe = self.study.cell("baseline").recipe
+        if recipe.cost_px is not None:
+            return recipe.cost_px
+        height, width = self.dataset.split(recipe.split)[0].image.shape[-2:]
+        return height, width
+
+    def splits_of(self, chosen: Part[Dataset]) -> tuple[SplitName, ...]:
+        """The splits of a data set that the trials of its cells read."""
+        recipes = [cell.recipe for cell in self.study.cells() if cell.recipe.data == chosen]
+        read = {recipe.split for recipe in recipes if "quality" in self.study.stages or recipe.cost_px is None}
+        return tuple(name for name in SPLITS if name in read or (name == "train" and "quality" in self.study.stages))
+
+    def check_data(self) -> None:
+        """Check all data sets, in the splits that are read.
+
+        Raises:
+            DataError: for the first data set that cannot be used.
+        """
+        for chosen, dataset in self.datasets().items():
+            check_dataset(dataset, self.splits_of(chosen))
+
+    def evaluated(self) -> dict[str, str]:
+        """Variant -> the digest of the images and labels that it is evaluated on; empty if these are the same for all.
+
+        All evaluated images are read where cells differ in their data or their split.
+        """
+        splits = {cell.name: (cell.recipe.data, cell.recipe.split) for cell in self.study.cells()}
+        if len(set(splits.values())) == 1:
+            return {}
+        datasets = self.datasets()
+        digest_of = {(chosen, name): content_digest(datasets[chosen].split(name)) for chosen, name in splits.values()}
+        return {variant: digest_of[split] for variant, split in splits.items()}
+
+    def fingerprints(self, cache: Path | None) -> dict[str, str]:
+        """Variant -> the fingerprint of its data.
+
+        Args:
+            cache: the file that keeps the digests of the data sets' files.
+        """
+        fingerprint_of = {chosen: dataset.fingerprint(cache) for chosen, dataset in self.datasets().items()}
+        return {cell.name: fingerprint_of[cell.recipe.data] for cell in self.study.cells()}
 
     @property
     def folder_name(self) -> str:
@@ -80,15 +177,16 @@ class Loaded:
     def _other_data(self) -> str | None:
         study_data = load_study(self.source.path, self.source.size).recipe.data
         chosen = self.study.recipe.data
-        return None if study_data == chosen else str(self.dataset.name)
+        return None if study_data == chosen else str(chosen.cls.name)
 
 
 def load(source: Source) -> Loaded:
-    """The study and the data set that ``source`` selects.
+    """The study that ``source`` selects. Its data sets are built when they are asked for.
 
     Raises:
-        StudyError: if the study cannot be loaded.
-        DataError: if its data cannot be used.
+        StudyError: if the study cannot be loaded, or if the option ``--data`` replaces the study's data set although
+            levels of a factor choose the data.
+        DataError: if no data set has the name that the option gives.
     """
     study = load_study(source.path, source.size)
     part, folder = parse_data(source.data, study.recipe.data)
@@ -99,4 +197,10 @@ def load(source: Source) -> Loaded:
         study = study.having(recipe=study.recipe.having(**changes))
     if source.seeds is not None:
         study = study.having(seeds=source.seeds)
-    return Loaded(source, study, part.build(folder))
+    for cell in study.cells() if "data" in changes else ():
+        if cell.recipe.data.cls is not part.cls:
+            raise StudyError(
+                f"--data {source.data!r} replaces the study's data set by {part.cls.name}, but the cell {cell.name} "
+                f"chooses {cell.recipe.data.cls.name}; give a folder alone: --data FOLDER"
+            )
+    return Loaded(source, study, folder)

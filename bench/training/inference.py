@@ -22,7 +22,7 @@ class Prediction(NamedTuple):
     Attributes:
         classes: the predicted class of every pixel, ``N H W`` uint8.
         confidence: the softmax probability of the predicted class, ``N H W`` float32.
-        finite: whether all logits of an image are finite numbers, ``N`` bool. Where one is not, the image has no
+        finite: ``True`` where all logits of an image are finite numbers, ``N`` bool. An image with another has no
             predictions: its classes and confidences mean nothing.
     """
 

@@ -225,3 +225,37 @@ def test_the_published_val_labels_have_the_known_pixel_counts(published: CamVid)
 
 def test_the_published_data_passes_its_check(published: CamVid) -> None:
     published.check()
+
+
+def test_a_smaller_number_of_training_frames_is_part_of_a_larger_one_and_not_only_the_first_frames(
+    camvid_like: Path,
+) -> None:
+    drawn = {count: CamVid(camvid_like, train_images=count).split("train") for count in (6, 12, 24)}
+    names = {count: [split[index].name for index in range(count)] for count, split in drawn.items()}
+    assert set(names[6]) < set(names[12]) < set(names[24])
+    assert names[6] != names[24][:6]
+    assert names[6] == sorted(names[6])
+    with pytest.raises(DataError, match="train_images=25.* has 24 training frames"):
+        CamVid(camvid_like, train_images=25).split("train")
+
+
+def test_the_number_of_training_frames_changes_the_fingerprint_and_no_other_split(camvid_like: Path) -> None:
+    every, fewer = CamVid(camvid_like), CamVid(camvid_like, train_images=6)
+    assert every.fingerprint() == CamVid(camvid_like, train_images=24).fingerprint() != fewer.fingerprint()
+    assert len(every.split("val")) == len(fewer.split("val")) == 8
+
+
+@pytest.mark.parametrize("damage", ["labels/test", "images/test"])
+def test_a_split_that_nothing_reads_is_not_demanded(copy: Path, damage: str) -> None:
+    shutil.rmtree(copy / damage)
+    data = CamVid(copy)
+    data.check(splits=("train", "val"))
+    assert data.fingerprint()
+    with pytest.raises(DataError, match="the test split needs it"):
+        data.check()
+
+
+def test_the_fingerprint_of_whole_data_does_not_depend_on_the_splits_that_are_read(copy: Path) -> None:
+    whole = CamVid(copy).fingerprint()
+    (copy / "labels" / "test" / "test_0003.png").unlink()
+    assert CamVid(copy).fingerprint() != whole

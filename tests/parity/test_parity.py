@@ -151,7 +151,7 @@ def test_one_wrong_weight_of_many_fails(folder: Any, capsys: Any) -> None:
         ("A_fastfcn_encmodule", "se_loss", False, "presence.weight"),
         ("A_fastfcn_enchead_jpu", "jpu", False, "size mismatch"),
         ("A_net_danet_r50_plainstem_mg_damp", "dropout", 0.5, "DANet with dropout: known arguments are nclass"),
-        ("A_net_danet_r50_plainstem_mg_damp", "no_deepstem", False, "missing: backbone.conv1.0.weight"),
+        ("A_net_danet_r50_plainstem_mg_damp", "no_deepstem", False, "such as backbone.conv1.0.weight (expected as "),
         ("A_gscnn_loss_std", "upper_bound", 0.5, "\n    seg_loss: "),
         ("A_gscnn_loss_std", "edge_weight", 2.0, "\n    edge_loss: "),
         ("A_gscnn_loss_std", "ignore_index", 0, "ignore_index 0"),

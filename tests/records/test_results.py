@@ -180,7 +180,7 @@ def test_a_record_of_another_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_plan_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"no study\.json; make one with: bench plan"):
+    with pytest.raises(RecordError, match=r"no study\.json; make one with: bench run"):
         load(tmp_path)
 
 

@@ -18,6 +18,7 @@ from bench.network.model import Variant
 from bench.parts import Level, Part, part
 from bench.protocol.recipe import Recipe
 from bench.run.check import Checked, Faulty, check_cells, facts
+from bench.study.cells import Cell
 from bench.study.factors import Change, Factor, StudyError, adding, change
 from bench.study.study import Study
 
@@ -151,6 +152,10 @@ class OneMap(WrongNeck):
         return features[-1]
 
 
+def classes_of(cell: Cell) -> int:
+    return CLASSES
+
+
 def study(faulty: Change, base: Variant = BASE) -> Study:
     """Two right cells, with one that may be faulty between them."""
     levels = {"one": change(), "mine": faulty, "two": change(head=part(FCNHead, width=4))}
@@ -218,7 +223,7 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_faulty_component_is_one_line_of_its_cell_and_the_others_go_on(name: str) -> None:
     faulty, message = FAULTS[name]
-    one, mine, two = check_cells(study(faulty), CLASSES, *PX)
+    one, mine, two = check_cells(study(faulty), classes_of, *PX)
     assert isinstance(one, Checked)
     assert isinstance(two, Checked)
     assert isinstance(mine, Faulty)
@@ -264,14 +269,14 @@ class BufferOfValues(Head):
 
 @pytest.mark.parametrize("head", [DropRates, LooksAtAValue, CountsInNumpy, DrawnByNumpy, BufferOfValues])
 def test_a_component_that_reads_values_is_built_for_real_and_counted_alike(head: type[nn.Module]) -> None:
-    plain, mine = (list(check_cells(study(change(head=part(cls))), CLASSES, *PX))[1] for cls in (Head, head))
+    plain, mine = (list(check_cells(study(change(head=part(cls))), classes_of, *PX))[1] for cls in (Head, head))
     assert isinstance(plain, Checked)
     assert isinstance(mine, Checked), mine
     assert (mine.parameters, mine.macs, mine.output_shape) == (plain.parameters, plain.macs, plain.output_shape)
 
 
 def notes(changed: Change, base: Variant = BASE) -> Iterator[tuple[str, ...]]:
-    for network in check_cells(study(changed, base), CLASSES, *PX):
+    for network in check_cells(study(changed, base), classes_of, *PX):
         assert isinstance(network, Checked), network
         yield network.notes
 
@@ -323,13 +328,13 @@ def test_nothing_is_said_of_a_head_that_is_read(head: Part[nn.Module]) -> None:
 
 def test_a_study_whose_data_have_one_class_is_refused_where_quality_is_measured() -> None:
     with pytest.raises(StudyError, match="one class, .*name the background as a second class"):
-        list(check_cells(study(change(head=part(Head))), 1, *PX))
+        list(check_cells(study(change(head=part(Head))), lambda cell: 1, *PX))
     timed = study(change(head=part(Head))).having(stages=("cost",))
-    assert all(isinstance(network, Checked) for network in check_cells(timed, 1, *PX))
+    assert all(isinstance(network, Checked) for network in check_cells(timed, lambda cell: 1, *PX))
 
 
 def test_the_audit_compares_the_right_cells_and_none_if_the_baseline_is_faulty() -> None:
     made = study(change(head=part(LogitsAlone)))
-    networks = [network for network in check_cells(made, CLASSES, *PX) if isinstance(network, Checked)]
+    networks = [network for network in check_cells(made, classes_of, *PX) if isinstance(network, Checked)]
     assert list(facts(made, networks, *PX).variants) == ["part=one", "part=two"]
     assert facts(made, networks[1:], *PX).variants == {}

@@ -31,7 +31,7 @@ def study(*factors: Factor, base: Variant | None = None) -> Study:
 
 
 def audited(made: Study, px: tuple[int, int] = (64, 64), classes: int = 59) -> Audit:
-    return facts(made, list(check_cells(made, classes, *px)), *px)
+    return facts(made, list(check_cells(made, lambda cell: classes, *px)), *px)
 
 
 def as_published(about: tuple[str, ...] | None = ("backbone", "neck")) -> Study:

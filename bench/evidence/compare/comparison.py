@@ -154,7 +154,7 @@ def _quality(a: Side, b: Side, variant: str, quantities: Sequence[str]) -> Itera
     ones, others = (_by_seed(side, variant) for side in (a, b))
     if not ones or not others:
         return
-    method, seeds = _method(a, b, ones, others)
+    method, seeds = _method(a, b, variant, ones, others)
     for name in quantities:
         x, y = (_values(records, name) for records in (ones, others))
         if not x or not y:
@@ -188,12 +188,14 @@ def _judged(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(QUALITY))
 
 
-def _method(a: Side, b: Side, ones: Mapping[int, Trained], others: Mapping[int, Trained]) -> tuple[str, list[int]]:
+def _method(
+    a: Side, b: Side, variant: str, ones: Mapping[int, Trained], others: Mapping[int, Trained]
+) -> tuple[str, list[int]]:
     """The method by which one variant's quality is compared, and the seeds that both sides have."""
     records, seeds = [*ones.values(), *others.values()], sorted(set(ones) & set(others))
     if len({tuple(measured.classes) for _, measured in records}) > 1:
         return "not compared: other classes", seeds
-    prints = [side.plan.data.fingerprint for side in (a, b)]
+    prints = [side.plan.data_of(variant).fingerprint for side in (a, b)]
     labels = {tuple(np.sum(measured.confusion, axis=1).tolist()) for _, measured in records}
     if len(labels) > 1 or prints[0] != prints[1]:
         return "Welch: other data", seeds

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench.network.checkpoints.files import COUNTER, StateFileError, read_state, without_module_prefix
+from bench.network.checkpoints.files import COUNTER, StateFileError, misfit, read_state, without_module_prefix
 from bench.network.checkpoints.table import translate
 from bench.parts import ChoiceError
 
@@ -75,7 +75,7 @@ def load_weights(
 
     Raises:
         StateFileError: if the file cannot be fetched or read, if its checksum differs, or if keys are missing,
-            unexpected or of another shape, all of which the message lists.
+            unexpected or of another shape, which the message counts and of each of which it names some.
     """
     if any(tensor.is_meta for tensor in network.state_dict().values()):
         return None
@@ -87,18 +87,19 @@ def load_weights(
     state = {translate(key, names or {}) or key: value for key, value in given.items() if key not in dropped}
     initial = network.state_dict()
     filled = tuple(name for name in initial if name not in state and name.endswith(COUNTER))
-    problems = [f"missing: {name}" for name in initial if name not in state and name not in filled]
-    problems += [f"unexpected: {name}" for name in state if name not in initial]
-    problems += [
-        f"shape of {name}: got {tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
-        for name, tensor in initial.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    if problems:
-        listed = "\n  ".join(problems)
+    problems = {
+        "missing": [name for name in initial if name not in state and name not in filled],
+        "unexpected": [name for name in state if name not in initial],
+        "of another shape": [
+            f"{name} (got {tuple(state[name].shape)}, expected {tuple(tensor.shape)})"
+            for name, tensor in initial.items()
+            if name in state and state[name].shape != tensor.shape
+        ],
+    }
+    if any(problems.values()):
         raise StateFileError(
-            f"{source} does not fit {type(network).__name__} in {len(problems)} places; choose the depth, stem and "
-            f"width that the weights are of:\n  {listed}"
+            f"{source} does not fit {type(network).__name__}{misfit(problems)}; choose the depth, stem and width that "
+            "the weights are of"
         )
     network.load_state_dict({name: state.get(name, tensor) for name, tensor in initial.items()})
     log.info("%s: %d tensors loaded; dropped %s; filled %s", source, len(state), dropped or "none", filled or "none")

@@ -5,12 +5,13 @@ Shapes: the image is ``N 3 H W``; a level at stride ``s`` is ``N C ceil(H/s) cei
 **Source**: He et al., Deep Residual Learning for Image Recognition, 2016, table 1. Dilation and deep stem as in
 PyTorch-Encoding, on which DANet and FastFCN are built: the first block of a dilated stage has half its dilation
 ("contracted"), and multi-grid gives the absolute dilations of the last stage's blocks (4, 8, 16 in DANet).
-mmsegmentation's FastFCN is ``dilations=(1, 1, 2, 4)`` at output stride 32, and its ResNet-V1c a deep stem with
-``stem_widths=(32, 32, 64)``.
+mmsegmentation's FastFCN is ``dilations=(1, 1, 2, 4)`` at output stride 32, its ResNet-V1c a deep stem with
+``stem_widths=(32, 32, 64)``, and its ResNet-18 and 34 have ``basic_dilation='first'``.
 
 **Departures**:
 - No classifier.
-- In basic blocks the first convolution is contracted and the second is not; multi-grid sets both.
+- In basic blocks the first convolution is contracted and the second is not; multi-grid sets both. mmsegmentation never
+  dilates the second (``basic_dilation='first'``).
 - Multi-grid needs one dilation for each block; PyTorch-Encoding repeats a short list.
 - Initial weights are drawn; the releases start from ImageNet weights, which the choice ``weights`` loads.
 """
@@ -115,6 +116,8 @@ class ResNet(nn.Module):
         strides: the strides of the four stages, in place of the default ones; they must lead to ``output_stride``.
         dilations: the dilations of the four stages, in place of the default ones of ``output_stride``.
         contracted: ``True`` if the first block of a dilated stage has half its dilation, ``False`` for all of it.
+        basic_dilation: the convolutions of a dilated basic block that are dilated: ``both``, as in PyTorch-Encoding, or
+            the ``first`` alone, as in mmsegmentation.
         weights: the path or URL of a state dict to start from, with the names of torchvision, PyTorch-Encoding, timm or
             mmsegmentation; a classifier ``fc`` in it is dropped. ``None`` keeps the random initial weights.
         weights_sha256: the checksum of that file.
@@ -139,6 +142,7 @@ class ResNet(nn.Module):
         strides: tuple[Stride, Stride, Stride, Stride] | None = None,
         dilations: tuple[Dilation, Dilation, Dilation, Dilation] | None = None,
         contracted: bool = True,
+        basic_dilation: Literal["both", "first"] = "both",
         weights: str | None = None,
         weights_sha256: str | None = None,
     ) -> None:
@@ -146,6 +150,8 @@ class ResNet(nn.Module):
         check_weights_choice("ResNet", weights, weights_sha256)
         stages = _stages(output_stride, strides, dilations)
         _check_multi_grid(multi_grid, depth, stages[-1][1])
+        if basic_dilation == "first":
+            _check_basic_dilation(depth, stages)
         if stem == "plain" and stem_widths is not None:
             raise ChoiceError(f"ResNet(stem='plain', stem_widths={stem_widths}): give stem='deep', or no stem_widths")
         widths = (width, width, 2 * width) if stem_widths is None else stem_widths
@@ -161,6 +167,8 @@ class ResNet(nn.Module):
             pairs = [(first, dilation)] + [(dilation, dilation)] * (count - 1)
             if multi_grid and index == 3:
                 pairs = [(dilation, dilation) for dilation in multi_grid]
+            if basic_dilation == "first":
+                pairs = [(dilated, 1) for dilated, _ in pairs]
             self.add_module(name, _stage(block, channels, width << index, stride, pairs))
             channels = (width << index) * block.expansion
             total_stride *= stride
@@ -205,6 +213,15 @@ def _check_multi_grid(multi_grid: tuple[int, ...], depth: int, dilation: int) ->
         raise ChoiceError(
             f"ResNet(multi_grid={multi_grid}, depth={depth}): expected one dilation for each of the {blocks} blocks of "
             f"the last stage, got {len(multi_grid)}; give {blocks} dilations, or multi_grid=()"
+        )
+
+
+def _check_basic_dilation(depth: int, stages: Stages) -> None:
+    if depth >= 50 or all(dilation == 1 for _, dilation in stages):
+        why = f"depth={depth} has bottlenecks" if depth >= 50 else "no stage here is dilated"
+        raise ChoiceError(
+            f"ResNet(basic_dilation='first'): it is about dilated basic blocks, but {why}; take depth=18 or 34 with "
+            "output_stride=8 or 16, or basic_dilation='both'"
         )
 
 

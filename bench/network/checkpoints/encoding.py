@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
+
+from torch import nn
 
 from bench.network.checkpoints.table import Layout, Names, head_names, numbered, under
 
@@ -101,7 +104,27 @@ def _encoding_family(name: str, source: Collection[str]) -> Layout:
         **under("head", "head", head_names(source, ENCODING_HEADS)),
         **under("auxlayer", "auxiliary", FCN_HEAD),
     }
-    return Layout(name, names, unused=("pretrained.fc",))  # the ImageNet classifier
+    return Layout(name, names, unused=("pretrained.fc",), differences=_undilated_blocks)  # fc: ImageNet's classifier
+
+
+def basic_blocks(network: nn.Module) -> Iterator[tuple[str, int, int]]:
+    """The name of every basic block in a network's backbone, with the dilations of its two 3x3 convolutions."""
+    convolutions = {name: module for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
+    for name, first in convolutions.items():
+        block, _, last = name.rpartition(".")
+        second = convolutions.get(f"{block}.conv2")
+        is_basic = re.fullmatch(r"backbone\.layer\d\.\d+", block) and f"{block}.conv3" not in convolutions
+        if last == "conv1" and is_basic and second is not None:
+            yield block, first.dilation[0], second.dilation[0]
+
+
+def _undilated_blocks(network: nn.Module) -> list[str]:
+    """A text about every basic block that leaves its second convolution undilated, which PyTorch-Encoding dilates."""
+    return [
+        f"{block} (its second convolution is undilated; choose basic_dilation='both')"
+        for block, first, second in basic_blocks(network)
+        if first > 1 and second == 1
+    ]
 
 
 def danet(source: Collection[str]) -> Layout:

@@ -1,7 +1,9 @@
 """The names of DANet and FastFCN in mmsegmentation.
 
 **Source**: state-dict keys of open-mmlab/mmsegmentation 0.x and 1.x; only names are taken from them. Its DeepLabV3
-head is ``DeepLabV3Head(projection=False)``, which has one 3x3 convolution where FastFCN has a 1x1 and a 3x3.
+head is ``DeepLabV3Head(projection=False)``, which has one 3x3 convolution where FastFCN has a 1x1 and a 3x3. The second
+3x3 convolution of its basic block is never dilated, which is ``ResNet(basic_dilation='first')``. All of its
+configurations (configs/_base_/models) have ``align_corners=False``.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import re
 from collections.abc import Collection
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.network.checkpoints import encoding
 from bench.network.checkpoints.table import Layout, Names, conv_modules, head_names, numbered, under
@@ -80,7 +82,17 @@ def mmseg(source: Collection[str]) -> Layout:
         **under("auxiliary_head", "auxiliary", FCN_HEAD),
     }
     pyramid = "decode_head.aspp_modules.0.conv.weight" in source
-    return Layout("mmseg", names, change=_with_image_last if pyramid else _from_mmseg)
+    change = _with_image_last if pyramid else _from_mmseg
+    return Layout("mmseg", names, change=change, differences=_dilated_blocks, align_corners=False)
+
+
+def _dilated_blocks(network: nn.Module) -> list[str]:
+    """A text about every basic block with a dilated second convolution, which mmsegmentation leaves undilated."""
+    return [
+        f"{block} (its second convolution is dilated; choose basic_dilation='first')"
+        for block, _, second in encoding.basic_blocks(network)
+        if second > 1
+    ]
 
 
 def _from_mmseg(name: str, tensor: Tensor) -> Tensor:

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from torch import Tensor
+from torch import Tensor, nn
 
 Names = dict[str, str]
 
 
 def _unchanged(name: str, tensor: Tensor) -> Tensor:
     return tensor
+
+
+def _no_differences(network: nn.Module) -> list[str]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,17 @@ class Layout:
         names: name of a module in the release -> our name.
         unused: the modules that the original network holds but never uses in a forward pass.
         change: a function that returns our tensor for our name and the release's tensor.
+        differences: a function that returns a text about every place in which a built network computes something else
+            than the release's network, although all tensors have the same names and shapes.
+        align_corners: the convention by which all of the release's configurations resize; ``None`` if they differ.
     """
 
     name: str
     names: Names
     unused: tuple[str, ...] = ()
     change: Callable[[str, Tensor], Tensor] = field(default=_unchanged)
+    differences: Callable[[nn.Module], list[str]] = field(default=_no_differences)
+    align_corners: bool | None = None
 
     def our_name(self, key: str) -> str | None:
         """Our name of the release's tensor ``key``; ``None`` if no entry covers it."""

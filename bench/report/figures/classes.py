@@ -134,7 +134,9 @@ def confusion(evidence: Evidence) -> list[Figure]:
     """
     results, names, matrices = evidence.results, evidence.labels, []
     for number, variant in enumerate(evidence.most_telling[:MOST_MATRICES], start=1):
-        matrices.append(_matrix(variant, names[variant], number, _classes(results), _confusions(results, variant)))
+        matrices.append(
+            _matrix(variant, names[variant], number, _classes_of(results, variant), _confusions(results, variant))
+        )
     return matrices
 
 
@@ -193,4 +195,8 @@ def _confusions(results: Results, variant: str) -> list[Counts]:
 
 
 def _classes(results: Results) -> list[str]:
-    return results.plan.data.classes
+    return results.plan.classes
+
+
+def _classes_of(results: Results, variant: str) -> list[str]:
+    return results.plan.data_of(variant).classes

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
     """
     sides: dict[str, dict[int, RankedSide]] = {}
     for record in results.records:
-        side = _side(folder, record, len(results.plan.data.classes))
+        side = _side(folder, record, len(results.plan.data_of(record.trial.variant).classes))
         if side is not None and record.trial.seed is not None:
             sides.setdefault(record.trial.variant, {})[record.trial.seed] = side
     return sides
@@ -145,7 +146,9 @@ def rank(mine: Mapping[int, RankedSide], base: Mapping[int, RankedSide]) -> Rank
 
 def _archives(one: RankedSide, other: RankedSide) -> Archives | None:
     """The pictures of one seed, if both trials kept predictions of the same images."""
-    if one.kept is None or other.kept is None or one.kept.images != other.kept.images or one.names != other.names:
+    if one.kept is None or other.kept is None or one.names != other.names:
+        return None
+    if one.kept.images != other.kept.images and not filecmp.cmp(one.kept.images, other.kept.images, shallow=False):
         return None
     archives = Archives(one.kept.images, one.kept.predictions, other.kept.predictions)
     return archives if all(tuple(read_names(path)) == one.names for path in archives) else None

@@ -94,7 +94,13 @@ def findings(evidence: Evidence) -> list[Finding]:
             for variant, row in costs.items()
             if base and not row["is_baseline"] and (text := _cost_of([(row, base)]))
         ]
-    last = (_runs(costs), _resolution(effects, evidence.resolution), _not_compared(effects), _holes(results))
+    last = (
+        _runs(costs),
+        _resolution(effects, evidence.resolution),
+        _apart(evidence),
+        _not_compared(evidence),
+        _holes(results),
+    )
     return [finding for finding in (*in_order, *last) if finding is not None]
 
 
@@ -201,9 +207,21 @@ def _resolution(effects: pd.DataFrame, able_to: Resolution | None) -> Finding | 
     return _one(text, EFFECTS, "effects")
 
 
-def _not_compared(effects: pd.DataFrame) -> Finding | None:
+def _apart(evidence: Evidence) -> Finding | None:
+    """The comparisons of scores on other classes or images, which are not made."""
+    apart = {contrast.label: contrast.incomparable for contrast in evidence.contrasts if contrast.incomparable}
+    if not apart:
+        return None
+    named = [f"{label} ({reason})" for label, reason in apart.items()]
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    return _one(f"Not compared: {'; '.join(named[:MOST_NAMED])}{more}.", EFFECTS, "effects")
+
+
+def _not_compared(evidence: Evidence) -> Finding | None:
     """The comparisons that have no seed, where others have."""
-    without = effects.loc[effects["n"] == 0, "label"].tolist()
+    effects = evidence.effects
+    apart = {contrast.label for contrast in evidence.contrasts if contrast.incomparable}
+    without = [label for label in effects.loc[effects["n"] == 0, "label"] if label not in apart]
     if len(without) in (0, len(effects)):
         return None
     more = f" and {len(without) - MOST_NAMED} more" if len(without) > MOST_NAMED else ""

@@ -12,6 +12,7 @@ from bench.protocol.words import NOTHING, plural
 from bench.records.plan import Plan
 from bench.records.results import Results
 from bench.report.tables import protocol
+from bench.report.tables.variants import not_compared
 
 MOST_TRACEBACKS = 50
 """The most different tracebacks that a page shows."""
@@ -54,7 +55,7 @@ def facts(evidence: Evidence) -> list[tuple[str, str]]:
     return [
         ("Trials", f"{int((statuses == 'done').sum())} of {int((statuses != 'excluded').sum())} done"),
         ("Baseline", baseline),
-        ("Data", plan.data.name),
+        ("Data", ", ".join(dict.fromkeys(data.name for data in (plan.data, *plan.other_data.values())))),
         *([("Seeds", str(len(plan.seeds)))] if "quality" in plan.stages else []),
         ("Device", ", ".join(sorted(timed)) or NOTHING),
         ("Source", ", ".join(protocol.commits(results))),
@@ -85,6 +86,8 @@ def notes(evidence: Evidence) -> list[Note]:
     if len(protocol.commits(results)) > 1:
         text = f"The records come from several states of the source: {', '.join(protocol.commits(results))}."
         notes.append(Note(text, PROVENANCE))
+    if text := not_compared(evidence).strip():
+        notes.append(Note(text, AUDIT))
     if results.stale:
         text = (
             f"{plural(len(results.stale), 'stale record')} {'was' if len(results.stale) == 1 else 'were'} left out: "

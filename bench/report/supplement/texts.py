@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from bench.protocol.words import leaves
 from bench.records.executed import HARNESS, packages
+from bench.records.plan import Plan
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.report.page.summary import report_command
@@ -187,9 +188,15 @@ def citation(results: Results) -> str:
         f"Study: {_one_line(plan.name)}. {_one_line(plan.question)}\n"
         f"Made with segbench {', '.join(sorted(versions)) or '(version not recorded)'}, "
         f"commit {commit or 'not recorded'}.\n"
-        f"Data: {_one_line(plan.data.name)}, fingerprint {plan.data.fingerprint or 'not recorded'}.\n"
+        f"{_cited_data(plan)}"
         "Cite the data set and the papers of the networks too: each component's source file names its paper.\n"
     )
+
+
+def _cited_data(plan: Plan) -> str:
+    """A line for each data set of the plan."""
+    every = {(data.name, data.fingerprint): None for data in (plan.data, *plan.other_data.values())}
+    return "".join(f"Data: {_one_line(name)}, fingerprint {digest or 'not recorded'}.\n" for name, digest in every)
 
 
 def is_commit(text: str) -> bool:

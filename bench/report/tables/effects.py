@@ -13,7 +13,7 @@ from bench.protocol.words import LEAST_P, NOTHING, p_value, plural
 from bench.report.tables import fields
 from bench.report.tables.fields import Field
 from bench.report.tables.table import Table
-from bench.report.tables.variants import required_of
+from bench.report.tables.variants import not_compared, required_of
 
 
 def effects_table(evidence: Evidence) -> Table:
@@ -49,6 +49,7 @@ def effects_table(evidence: Evidence) -> Table:
             f" Equivalent: two one-sided tests with the study's margin, Holm over {plural(claimed, 'comparison')}"
             f"{f' of {focus}' if focus else ''}."
         )
+    notes += not_compared(evidence)
     absent = "" if len(rows) else "the study plans no two variants to compare"
     return Table("effects", rows, columns, names, "Every comparison.", notes, required=required_of(rows), absent=absent)
 

@@ -11,6 +11,7 @@ import pandas as pd
 from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, leaves, plural, size, status
 from bench.records.cost import MeasuredCost
+from bench.records.plan import Data
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
@@ -62,8 +63,6 @@ def protocol(evidence: Evidence) -> Table:
         [measured for _, measured in results.done(MeasuredCost)],
         [measured for _, measured in results.done(MeasuredSpeed)],
     )
-    classes = plural(len(plan.data.classes), "class").replace("classs", "classes")
-    data = f"{plan.data.name}, {classes}, fingerprint {str(plan.data.fingerprint)[:12]}"
     rows = {
         "quality": [
             ("Split", _seen(measured.split for measured in quality)),
@@ -86,7 +85,27 @@ def protocol(evidence: Evidence) -> Table:
     }
     planned = [row for stage, stage_rows in rows.items() if stage in plan.stages for row in stage_rows]
     caption = "How quality, cost and speed were measured, as the records say."
-    return _pairs("protocol", "Protocol", [("Data", data), *planned], caption)
+    data = [("Data", described_data(plan.data)), *data_of_variants(evidence)]
+    return _pairs("protocol", "Protocol", [*data, *planned], caption)
+
+
+def described_data(data: Data) -> str:
+    """A data set in words: ``camvid (train_images 50), 11 classes, 50 train and 101 val images, fingerprint …``."""
+    choices = ", ".join(f"{name} {value}" for name, value in data.choices.items())
+    classes = "1 class" if len(data.classes) == 1 else f"{len(data.classes)} classes"
+    images = " and ".join(f"{count} {split}" for split, count in data.images.items())
+    counted = f", {images} images" if images else ""
+    fingerprint = f", fingerprint {data.fingerprint[:12]}" if data.fingerprint else ""
+    return f"{data.name}{f' ({choices})' if choices else ''}, {classes}{counted}{fingerprint}"
+
+
+def data_of_variants(evidence: Evidence) -> list[tuple[str, str]]:
+    """The data sets other than the baseline's: ``Data of`` the variants that have one, and the data set in words."""
+    names, variants_of = evidence.labels, dict[str, list[str]]()
+    for variant, data in evidence.results.plan.other_data.items():
+        if variant in names:
+            variants_of.setdefault(described_data(data), []).append(names[variant])
+    return [(f"Data of {', '.join(variants)}", data) for data, variants in variants_of.items()]
 
 
 def provenance(evidence: Evidence) -> Table:

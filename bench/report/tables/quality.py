@@ -96,6 +96,7 @@ def classes(evidence: Evidence) -> Table:
         f"{column(IOU).label} is their mean in each seed. Where a class occurs in fewer seeds than are done, their "
         "number is in brackets. "
         f"{BEST.replace('over these comparisons', f'over those of all classes, and of {column(IOU).label} by itself')}"
+        f"{variants.not_compared(evidence)}"
     )
     rows, absent = (values, "") if names else (values[:0], "no quality trial is done")
     bold[IOU] = partial(_is_best, evidence, IOU, rows)
@@ -120,7 +121,7 @@ def class_effects(evidence: Evidence) -> Table:
     caption = "Every class of every variant against the baseline."
     notes = (
         "IoU of each class minus the baseline's, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
-        f"over all rows of this table that can be tested ({tested})."
+        f"over all rows of this table that can be tested ({tested}).{variants.not_compared(evidence)}"
     )
     absent = "" if rows["n"].any() else "no class has a seed in which both a variant and the baseline are done"
     rows = rows if rows["n"].any() else rows[:0]
@@ -145,6 +146,7 @@ def images(evidence: Evidence) -> Table:
         "mIoU of each image, over the classes in its labels or prediction, minus the baseline's, averaged over the "
         "seeds that both have. Centre: Hodges–Lehmann, with the 95 % interval of Wilcoxon's signed ranks. Its unit is "
         "the image, given these trained networks: it says nothing about networks from other seeds."
+        f"{variants.not_compared(evidence)}"
     )
     absent = per_image.absent(evidence.results) if rows.empty else ""
     required = variants.required_of(rows)
@@ -158,6 +160,7 @@ def _of_variants(
     judged = [name for name, what in evidence.results.columns.items() if _is_measured(name, what, values)]
     bold = {name: partial(_is_best, evidence, name, values) for name in judged}
     columns, required = variants.variant_columns(evidence), variants.required_of(values)
+    notes += variants.not_compared(evidence)
     return Table(name, values, columns, chosen, caption, notes, bold, required, absent, variants.remarks(values))
 
 

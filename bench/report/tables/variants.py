@@ -45,7 +45,7 @@ def ablation_table(evidence: Evidence) -> Table:
     better = (values[f"{JUDGED}_verdict"] == "better").tolist()
     how = (
         f"Mean ± standard deviation over seeds. Bold: {column(JUDGED).label} that is resolved to be better than the "
-        f"baseline's{HOW_JUDGED}, over all rows of the table of effects."
+        f"baseline's{HOW_JUDGED}, over all rows of the table of effects.{not_compared(evidence)}"
     )
     absent = "" if stages & {"quality", "cost"} else "the study plans neither quality nor cost trials"
     return Table(
@@ -57,7 +57,9 @@ def ablation_table(evidence: Evidence) -> Table:
 def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """Column of :func:`variant_columns` -> what its cells hold beside a number; of marks those that are there."""
     crowded, noisy = values["isolated"].eq(False).any(), (values["latency_iqr_s"] > NOISY * values["latency_s"]).any()
-    ratios = ("× in brackets: ratio to the baseline.",)
+    ratios: tuple[str, ...] = ("× in brackets: ratio to the baseline.",)
+    if values["other_input"].any():
+        ratios = (*ratios, "No ratio to a baseline that was measured at another input size.")
     shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio.",) * bool(crowded)
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     return {
@@ -69,6 +71,15 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         **dict.fromkeys(TIMED, (*ratios, *shared)),
         "latency_s": (*ratios, *shared, *apart),
     }
+
+
+def not_compared(evidence: Evidence) -> str:
+    """A sentence that names the variants whose quality is not compared with the baseline's; empty if there are none."""
+    results, names = evidence.results, evidence.labels
+    apart = {variant: reason for variant in results.variants if (reason := results.apart_from_baseline(variant))}
+    by_reason = {reason: [names[variant] for variant in apart if apart[variant] == reason] for reason in apart.values()}
+    named = "; ".join(f"{', '.join(variants)} ({reason})" for reason, variants in by_reason.items())
+    return f" Not compared with the baseline: {named}." if named else ""
 
 
 def required_of(values: pd.DataFrame) -> tuple[str, ...]:
@@ -90,7 +101,7 @@ def variant_columns(evidence: Evidence) -> dict[str, Field]:
             columns[name] = Field(measured.title, (f"{name}_mean", f"{name}_sd"), _mean_text(name))
         else:
             columns[name] = Field(measured.title, (name, f"{name}_ratio"), _cost_text(name))
-    judged = (f"{JUDGED}_verdict", f"{JUDGED}_reason")
+    judged = (f"{JUDGED}_verdict", f"{JUDGED}_reason", "apart")
     columns |= {
         "n": fields.seeds(),
         "delta": Field(column(JUDGED).difference_title, tuple(DELTA[name] for name in DELTA_KEYS), _delta_text),
@@ -132,7 +143,7 @@ def _verdict_text(row: Row) -> str:
     if row["is_baseline"]:
         return "baseline"
     if not row[f"{JUDGED}_pairs"] > 0:
-        return NOTHING
+        return f"not compared ({row['apart']})" if row["apart"] else NOTHING
     return verdict({"verdict": row[f"{JUDGED}_verdict"], "reason": row[f"{JUDGED}_reason"]})
 
 

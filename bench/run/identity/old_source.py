@@ -29,23 +29,26 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
     """The keys of every trial that a request lists.
 
     Args:
-        request: ``tree``, the study's ``path``, ``size``, ``data``, ``final``; ``fingerprint`` of the data; ``trials``,
-            rows of a plan; ``versions``, a dict of versions for each environment that records name.
+        request: ``tree``, the study's ``path``, ``size``, ``data``, ``final``; ``trials``, rows of a plan, each with
+            the ``fingerprint`` of its data; ``knows_other_data``, whether levels that choose the data were followed;
+            ``versions``, a dict of versions for each environment that records name.
 
     Returns:
-        ``old``, a key for each trial; ``new``, for each environment a key for each trial; ``explained``, what went into
-        the new ones; ``unnamed``, for each environment the distributions that it names no version of.
+        ``old``, a key for each trial; ``ignored_data``, for each trial whether its level chooses data that were not
+        used; ``new``, for each environment a key for each trial; ``explained``, what went into the new ones;
+        ``unnamed``, for each environment the distributions that it names no version of.
     """
     stages = _module("bench.run.stages", "bench.stages")
     study = _study(request)
-    old, asked = [], []
+    old, asked, ignored = [], [], []
     module = [name for name, loaded in sys.modules.items() if getattr(loaded, "__file__", None) == request["path"]]
     rules = _rules()
     for trial in request["trials"]:
         cell = study.cell(trial["variant"])
         against = study.cell(trial["against"]) if trial.get("against") else None
         setting = stages.Setting(**_tuples(trial["setting"])) if trial.get("setting") else None
-        place = (cell, trial["stage"], trial["seed"], request["fingerprint"])
+        place = (cell, trial["stage"], trial["seed"], trial["fingerprint"])
+        ignored.append(not request["knows_other_data"] and cell.recipe.data != study.recipe.data)
         old.append(stages.identify(*place, against=against, setting=setting))
         asked.append(
             rules.key.Computation(
@@ -54,7 +57,7 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
                 variants=[side.variant for side in (cell, against) if side is not None],
                 recipe=cell.recipe,
                 seed=trial["seed"],
-                data=request["fingerprint"],
+                data=trial["fingerprint"],
                 setting=setting,
                 irrelevant=frozenset(stages.IRRELEVANT[trial["stage"]]),
                 modules=tuple(module),
@@ -74,7 +77,7 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
         new.append([key.text for key in made])
         unnamed.append(sorted({name for key in made for name in key.versions if name not in keys.versions}))
         explained.append(rules.explained.packed(rules.explained.explained(key) for key in made))
-    return {"old": old, "new": new, "explained": explained, "unnamed": unnamed}
+    return {"old": old, "ignored_data": ignored, "new": new, "explained": explained, "unnamed": unnamed}
 
 
 def _study(request: dict[str, Any]) -> Any:

@@ -33,6 +33,10 @@ from bench.study.factors import StudyError
 from bench.study.source import Loaded, Source, load
 
 SCRIPT = Path(__file__).with_name("old_source.py")
+OTHER_DATA = (
+    "measured on the study's data although its level chooses others, which an earlier bench ignored; run it anew"
+)
+"""The reason why such a record has no new key."""
 
 
 class RekeyError(BenchError, ValueError):
@@ -103,7 +107,9 @@ def _compared(plan: Mapping[str, Any], made: Rekeyed) -> list[str]:
         return [f"Whether the present source has the same keys cannot be told: {error}"]
     counts: Counter[str] = Counter()
     for row in made.trials:
-        reason = _present_difference(loaded, row, str(plan["data"]["fingerprint"]), made.keys[row["key"]])
+        if row["key"] not in made.keys:
+            continue
+        reason = _present_difference(loaded, row, _fingerprint_of(plan, row), made.keys[row["key"]])
         if reason:
             counts[reason] += 1
     return [f"{count} of {len(made.trials)} trials are stale by now: {reason}" for reason, count in counts.items()]
@@ -119,6 +125,11 @@ def _present_difference(loaded: Loaded, row: Mapping[str, Any], fingerprint: str
     setting = Setting(**row["setting"]) if row.get("setting") else None
     now = key_of(cell, row["stage"], row["seed"], fingerprint, against=against, setting=setting, modules=loaded.modules)
     return "" if now.text == then.text else difference(then, explained(now))
+
+
+def _fingerprint_of(plan: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """The fingerprint of the data of a planned trial."""
+    return str(plan.get("other_data", {}).get(row["variant"], plan["data"])["fingerprint"])
 
 
 def _source_of(plan: Mapping[str, Any]) -> Source:
@@ -201,8 +212,8 @@ def _asked(
         "size": plan.get("size"),
         "data": _option(words, "--data"),
         "final": bool(plan.get("final")),
-        "fingerprint": plan["data"]["fingerprint"],
-        "trials": rows,
+        "trials": [{**row, "fingerprint": _fingerprint_of(plan, row)} for row in rows],
+        "knows_other_data": "other_data" in plan,
         "versions": versions,
         "silent": list(SILENT),
     }
@@ -241,8 +252,9 @@ def _written(
     answer: Mapping[str, Any],
 ) -> Rekeyed:
     """Write the new files, then the plan, then remove the old ones: at no time does a plan lack its records."""
+    other_data = {key for key, ignored in zip(answer["old"], answer["ignored_data"], strict=True) if ignored}
     new = {
-        versions: dict(zip(answer["old"], keys, strict=True))
+        versions: {old: key for old, key in zip(answer["old"], keys, strict=True) if old not in other_data}
         for versions, keys in zip(environments, answer["new"], strict=True)
     }
     keys = {text: parts for packed in answer["explained"] for text, parts in unpacked(packed).items()}
@@ -254,13 +266,13 @@ def _written(
         old, _, hardware = record["key"].partition("-")
         key = new[_versions(record)].get(old)
         if key is None:
-            reason = "of no trial of the plan"
+            reason = OTHER_DATA if old in other_data else "of no trial of the plan"
             untouched[reason] = untouched.get(reason, 0) + 1
             continue
         stale += [path, *_rekey_record(folder, path, record, f"{key}-{hardware}" if hardware else key)]
         count += 1
     for row in rows:
-        row["key"] = main[row["key"]]
+        row["key"] = main.get(row["key"], row["key"])
     plan["identity"] = answer["explained"][0]
     write_json(plan, folder / "study.json")
     for path in stale:

@@ -24,6 +24,7 @@ from torch import nn
 
 from bench.protocol.setting import Setting
 from bench.run.environment import Machine
+from bench.run.store import StoreError
 from bench.run.trial import Trial, run
 from bench.study.source import Source
 
@@ -46,14 +47,18 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
             return
         before = traces()
         connection.send(("started", os.getpid()))
-        record = run(
-            trial_of(order["trial"]),
-            Path(order["folder"]),
-            Machine(**order["machine"]),
-            tell=lambda event: connection.send(("event", asdict(event))),
-            timeout_s=order["timeout_s"],
-            pictures=order["pictures"],
-        )
+        try:
+            record = run(
+                trial_of(order["trial"]),
+                Path(order["folder"]),
+                Machine(**order["machine"]),
+                tell=lambda event: connection.send(("event", asdict(event))),
+                timeout_s=order["timeout_s"],
+                pictures=order["pictures"],
+            )
+        except StoreError as error:
+            connection.send(("unstored", str(error)))
+            return
         left = changed(before, traces()) if record.status == "done" else ["an outcome other than done"]
         connection.send(("record", record.as_json(), left))
 

@@ -63,9 +63,10 @@ class TrialProcess:
         self._child: _Child | None = None
 
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Run a trial and give what there is to report: ``event``s, and last a ``record`` or an ``ending``.
+        """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
 
         An ``ending`` has the ``status`` and ``reason`` of a trial that left no record, and the ``traceback`` if known.
+        ``unstored`` says why the results folder cannot be written to.
         """
         child = self._child or _Child(self._path, self._cwd)
         self._child = None
@@ -92,6 +93,10 @@ class TrialProcess:
             elif kind == "event":
                 where = f"in {content['phase']} at {content['done']}/{content['total']}"
                 yield {"event": content}
+            elif kind == "unstored":
+                child.kill()
+                yield {"unstored": content}
+                return
             else:
                 if rest[0]:
                     child.kill()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import random
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typer.testing import CliRunner
 
+from bench.cli.app import app
 from bench.network.backbones.resnet import ResNet
 from bench.network.backbones.wide_resnet import WideResNet38
 from bench.network.checkpoints.convert import LAYOUTS, Converted, convert, convert_file, expected_tensors, layout_for
@@ -31,6 +37,7 @@ CLASSES = 5
 LOSSES = (part(SegmentationLoss),)
 SHALLOW = part(ResNet, depth=18, width=4, stem="deep")
 DILATED = part(ResNet, depth=18, width=4, stem="plain", output_stride=8)
+MMSEG_DILATED = DILATED.having(basic_dilation="first")
 AUXILIARY = part(FCNHead, width=4)
 
 
@@ -59,7 +66,10 @@ NETWORKS = {
             shape_stream=part(GatedShapeStream, widths=(2, 5, 4, 3), image_gradient="released"),
         ),
     ),
-    "mmseg-danet": ("decode_head.pam_conv_seg.weight", variant(part(DualAttentionHead, width=8), auxiliary=AUXILIARY)),
+    "mmseg-danet": (
+        "decode_head.pam_conv_seg.weight",
+        variant(part(DualAttentionHead, width=8), MMSEG_DILATED, auxiliary=AUXILIARY),
+    ),
     "mmseg-psp": (
         "decode_head.psp_modules.0.1.conv.weight",
         variant(part(PSPHead, width=8), SHALLOW, neck=part(JPU, width=6), auxiliary=AUXILIARY),
@@ -72,7 +82,7 @@ NETWORKS = {
         "decode_head.enc_module.fc.0.weight",
         variant(part(EncNetHead, width=8), SHALLOW, neck=part(JPU, width=6)),
     ),
-    "mmseg-fcn": ("decode_head.convs.0.conv.weight", variant(part(FCNHead, width=8))),
+    "mmseg-fcn": ("decode_head.convs.0.conv.weight", variant(part(FCNHead, width=8), MMSEG_DILATED)),
 }
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
@@ -133,7 +143,7 @@ def test_the_prefix_of_a_data_parallel_network_is_taken_off(name: str) -> None:
 
 
 def test_a_key_that_nobody_knows_is_an_error_that_lists_it() -> None:
-    with pytest.raises(StateFileError, match=r"in 2 places(.|\n)*not understood: head\.extra(.|\n)*not underst.*other"):
+    with pytest.raises(StateFileError, match=r"in 2 places \(not understood: head\.extra, other\.weight\); choose"):
         converted("danet", {"head.extra": torch.zeros(1), "other.weight": torch.zeros(1)})
 
 
@@ -143,12 +153,16 @@ def test_a_key_of_a_module_that_the_variant_lacks_is_an_error_with_both_names() 
 
 
 def test_a_missing_tensor_is_an_error_that_says_how_it_should_be_called() -> None:
-    with pytest.raises(StateFileError, match=r"missing: head\.classifier\.bias \(expected as head\.conv8\.1\.bias\)"):
+    with pytest.raises(
+        StateFileError, match=r"in 1 place \(missing: head\.classifier\.bias \(expected as head\.conv8\.1\.bias\)\)"
+    ):
         converted("danet", without="head.conv8.1.bias")
 
 
 def test_a_shape_that_differs_is_an_error_with_both_shapes() -> None:
-    said = r"shape of head\.classifier\.weight: got \(7, 8, 1, 1\), expected \(5, 8, 1, 1\) \(from head\.conv8\.1\.weig"
+    said = (
+        r"another shape: head\.classifier\.weight \(got \(7, 8, 1, 1\), expected \(5, 8, 1, 1\), from head\.conv8\.1\.w"
+    )
     with pytest.raises(StateFileError, match=said):
         converted("danet", {"head.conv8.1.weight": torch.zeros(7, 8, 1, 1)})
 
@@ -159,16 +173,32 @@ def test_every_kind_of_problem_is_listed_at_once() -> None:
     state |= {"jpu.conv9.0.weight": torch.zeros(1), "head.conv5.5.bias": torch.zeros(9), "epoch": 3}
     with pytest.raises(StateFileError) as error:
         convert(state, network, CLASSES)
-    assert [line.partition(":")[0].strip() for line in str(error.value).splitlines()[1:]] == [
-        "not understood",
-        "not a tensor",
-        "missing",
-        "shape of head.classifier.bias",
-    ]
+    assert "\n" not in str(error.value)
+    for problem in (
+        "in 4 places",
+        "not understood: jpu.conv9.0.weight;",
+        "not a tensor: epoch (a int);",
+        "missing: head.entry.1.running_mean (expected as head.conv5.2.running_mean);",
+        "of another shape: head.classifier.bias (got (9,), expected (5,), from head.conv5.5.bias)",
+    ):
+        assert problem in str(error.value)
+
+
+def test_a_refusal_in_many_places_is_one_line_that_counts_them_by_slot() -> None:
+    network, state = originals("mmseg-psp")
+    deeper = dataclasses.replace(network, backbone=part(ResNet, depth=34, width=6, stem="deep"))
+    with pytest.raises(StateFileError) as error:
+        convert(state, deeper, CLASSES, shown="psp.pth")
+    assert len(str(error.value)) < 600
+    assert "\n" not in str(error.value)
+    assert re.search(
+        r"^psp\.pth \(layout 'mmseg'\) does not fit the variant in \d+ places \(missing: \d", str(error.value)
+    )
+    assert re.search(r"of another shape: \d+ \(\d+ in backbone, \d in neck.*\), such as auxiliary", str(error.value))
 
 
 def test_two_keys_for_one_tensor_are_an_error() -> None:
-    with pytest.raises(StateFileError, match=r"twice: backbone\.stem\.7\.bias is backbone\.bn1\.bias"):
+    with pytest.raises(StateFileError, match=r"named twice: backbone\.bn1\.bias \(by backbone\.stem\.7\.bias"):
         converted("mmseg-danet", {"backbone.stem.7.bias": torch.zeros(4)})
 
 
@@ -186,7 +216,7 @@ def test_what_the_original_never_uses_is_dropped_and_reported(name: str, unused:
 
 
 def test_what_one_release_never_uses_is_not_dropped_from_another() -> None:
-    with pytest.raises(StateFileError, match=r"not understood: dsn1\.bias"):
+    with pytest.raises(StateFileError, match=r"not understood: dsn1\.bias\)"):
         converted("fastfcn-fcn", {"dsn1.bias": torch.zeros(1)})
 
 
@@ -203,6 +233,87 @@ def conv_norm(state: Mapping[str, Tensor], name: str, x: Tensor, **options: Any)
     """One of mmcv's ConvModules in evaluation mode, without its ReLU."""
     stats = (state[f"{name}.bn.{each}"] for each in ("running_mean", "running_var", "weight", "bias"))
     return F.batch_norm(F.conv2d(x, state[f"{name}.conv.weight"], **options), *stats)
+
+
+def mmseg_dilated_resnet18(state: Mapping[str, Tensor], image: Tensor) -> list[Tensor]:
+    """mmsegmentation's ResNetV1c-18-d8 in functional form: strides 1, 2, 1, 1, dilations 1, 1, 2, 4, contracted."""
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        stats = (state[f"backbone.{name}.{each}"] for each in ("running_mean", "running_var", "weight", "bias"))
+        return F.batch_norm(x, *stats)
+
+    def conv(x: Tensor, name: str, **options: Any) -> Tensor:
+        return F.conv2d(x, state[f"backbone.{name}.weight"], **options)
+
+    x = F.relu(norm(conv(image, "stem.0", stride=2, padding=1), "stem.1"))
+    x = F.relu(norm(conv(x, "stem.3", padding=1), "stem.4"))
+    x = F.max_pool2d(F.relu(norm(conv(x, "stem.6", padding=1), "stem.7")), 3, stride=2, padding=1)
+    levels = []
+    for stage, (stride, dilation) in enumerate(((1, 1), (2, 1), (1, 2), (1, 4)), start=1):
+        for index in range(2):
+            block, step = f"layer{stage}.{index}", stride if index == 0 else 1
+            rate = dilation // 2 if index == 0 and dilation > 1 else dilation
+            y = F.relu(norm(conv(x, f"{block}.conv1", stride=step, padding=rate, dilation=rate), f"{block}.bn1"))
+            y = norm(conv(y, f"{block}.conv2", padding=1), f"{block}.bn2")
+            has_projection = f"backbone.{block}.downsample.0.weight" in state
+            shortcut = (
+                norm(conv(x, f"{block}.downsample.0", stride=step), f"{block}.downsample.1") if has_projection else x
+            )
+            x = F.relu(y + shortcut)
+        levels.append(x)
+    return levels
+
+
+DEEP_DILATED = part(ResNet, depth=18, width=8, stem="deep", stem_widths=(4, 4, 8), output_stride=8)
+
+
+def mmseg_state_of(network: Variant) -> dict[str, Tensor]:
+    """Random tensors of a network under mmsegmentation's names."""
+    layout = LAYOUTS["mmseg"](("decode_head.convs.0.conv.weight",))
+    torch.manual_seed(2)
+    tensors = SegModel(network, CLASSES).state_dict().items()
+    drawn = {name: torch.rand_like(value) + 0.5 if value.ndim == 1 else value for name, value in tensors}
+    return {str(layout.source_name(name)): value for name, value in drawn.items()}
+
+
+def test_a_dilated_resnet18_of_mmsegmentation_computes_the_same() -> None:
+    network = variant(part(FCNHead, width=8), DEEP_DILATED.having(basic_dilation="first"))
+    state = mmseg_state_of(network)
+    model = SegModel(network, CLASSES).eval()
+    model.load_state_dict(convert(state, network, CLASSES, "mmseg").state)
+    image = torch.rand(2, 3, 65, 97, generator=torch.Generator().manual_seed(4))
+    expected = mmseg_dilated_resnet18(state, image)
+    for ours, theirs in zip(model.backbone(image)[1:], expected, strict=True):  # type: ignore[misc]
+        torch.testing.assert_close(ours, theirs)
+    other = SegModel(variant(part(FCNHead, width=8), DEEP_DILATED), CLASSES).eval()
+    other.load_state_dict(model.state_dict())
+    difference = (other.backbone(image)[-1] - expected[-1]).norm() / expected[-1].norm()  # type: ignore[misc]
+    assert difference > 0.1, "with both convolutions dilated it is another network"
+
+
+def test_blocks_that_the_original_dilates_otherwise_are_refused_with_the_choice_to_make() -> None:
+    network = variant(part(FCNHead, width=8), DEEP_DILATED)
+    state = mmseg_state_of(network)
+    with pytest.raises(
+        StateFileError, match=r"another computation: 4 \(4 in backbone\), such as backbone\.layer3\.0 .*='first'"
+    ):
+        convert(state, network, CLASSES, "mmseg")
+    network, state = originals("fastfcn-deeplab")
+    convert(state, network, CLASSES)
+    with pytest.raises(StateFileError, match=r"another computation: .* undilated; choose basic_dilation='both'"):
+        convert(state, dataclasses.replace(network, backbone=DILATED.having(basic_dilation="first")), CLASSES)
+
+
+def test_the_resizing_of_mmsegmentation_is_told_and_compared_with_the_variants() -> None:
+    network, state = originals("mmseg-fcn")
+    [note] = convert(state, network, CLASSES).notes
+    assert note == (
+        "networks of mmseg resize with align_corners=False, which no tensor shows; the variant has align_corners=True: "
+        "choose False"
+    )
+    agreeing = dataclasses.replace(network, align_corners=False)
+    assert convert(state, agreeing, CLASSES).notes[0].endswith("; so does the variant")
+    assert convert(*originals("danet")[::-1], CLASSES).notes == ()
 
 
 def mmseg_aspp(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -330,3 +441,91 @@ def test_nothing_is_written_where_there_is_no_folder(tmp_path: Path) -> None:
     network, _ = originals("danet")
     with pytest.raises(StateFileError, match="there is no folder"):
         convert_file(tmp_path / "source.pth", network, CLASSES, tmp_path / "missing" / "out.pth")
+
+
+def safetensors(state: Mapping[str, Tensor]) -> bytes:
+    """The content of a file of safetensors: the length of the header, the header as JSON, and the tensors' bytes."""
+    header, content = {"__metadata__": {"format": "pt"}}, b""
+    for name, tensor in state.items():
+        kind = {torch.float32: "F32", torch.int64: "I64"}[tensor.dtype]
+        begin, content = len(content), content + tensor.contiguous().numpy().tobytes()
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [begin, len(content)]}  # type: ignore[dict-item]
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content
+
+
+def test_a_file_of_safetensors_is_read(tmp_path: Path) -> None:
+    network, state = originals("danet")
+    source, out = tmp_path / "source.safetensors", tmp_path / "out.pth"
+    source.write_bytes(safetensors(state))
+    done = convert_file(source, network, CLASSES, out)
+    expected = convert(state, network, CLASSES).state
+    assert all(torch.equal(done.state[name], expected[name]) for name in expected)
+    assert done.notes == ("the file has no checksums, so that a changed number in it could not be seen",)
+    torch.save(state, source)
+    assert convert_file(source, network, CLASSES, out).notes == ()
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_a_damaged_file_of_safetensors_is_refused_in_one_line_that_names_it(tmp_path: Path, number: int) -> None:
+    network, state = originals("danet")
+    content, draw = safetensors(state), random.Random(number)
+    start = 8 + int.from_bytes(content[:8], "little")
+    place = draw.randrange(start)
+    damaged = draw.choice(
+        [
+            content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :],
+            content[: draw.randrange(len(content))],
+            content[:place] + draw.randbytes(4) + content[place:],
+            content + b"more",
+        ]
+    )
+    source = tmp_path / "damaged.safetensors"
+    source.write_bytes(damaged)
+    message, result = "", {}
+    try:
+        result = convert_file(source, network, CLASSES, tmp_path / "out.pth").state
+    except StateFileError as error:
+        message = str(error)
+    if message:
+        assert "damaged.safetensors" in message
+        assert "\n" not in message
+        assert len(message) < 600
+    else:  # a bit in the metadata or in the order of the header
+        expected = convert(state, network, CLASSES).state
+        assert all(torch.equal(result[name], expected[name]) for name in expected)
+
+
+def test_one_flipped_bit_in_an_archive_of_torch_is_seen_by_its_checksum(tmp_path: Path) -> None:
+    network, state = originals("danet")
+    source, out = tmp_path / "source.pth", tmp_path / "out.pth"
+    torch.save(state, source)
+    content = bytearray(source.read_bytes())
+    place = content.index(state["pretrained.conv1.weight"].numpy().tobytes())
+    content[place + 10] ^= 4
+    source.write_bytes(content)
+    with pytest.raises(
+        StateFileError, match=r"source\.pth cannot be read: the checksum of source/data/\d+ in it is wrong"
+    ):
+        convert_file(source, network, CLASSES, out)
+    assert not out.exists()
+
+
+def test_what_is_no_file_is_refused_and_nothing_waits_for_it(tmp_path: Path) -> None:
+    network, state = originals("danet")
+    os.mkfifo(tmp_path / "pipe.pth")
+    (tmp_path / "folder.pth").mkdir()
+    for name, fault in (("pipe.pth", "is no file"), ("folder.pth", "is no file"), ("gone.pth", "is not there")):
+        with pytest.raises(StateFileError, match=f"{name} {fault}"):
+            convert_file(tmp_path / name, network, CLASSES, tmp_path / "out.pth")
+    torch.save(state, tmp_path / "source.pth")
+    with pytest.raises(StateFileError, match=r"folder\.pth cannot be written: it is there and is no file"):
+        convert_file(tmp_path / "source.pth", network, CLASSES, tmp_path / "folder.pth")
+
+
+def test_help_and_pages_list_every_backbone_and_head_that_is_converted() -> None:
+    shown = CliRunner().invoke(app, ["convert", "--help"]).output
+    page = (Path(__file__).parents[3] / "docs" / "components.md").read_text()
+    parts = {piece.cls.__name__ for _, network in NETWORKS.values() for piece in network.parts().values()}
+    assert {name for name in parts if name not in shown} == set()
+    assert {name for name in parts if f"`{name}" not in page} == set()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -120,7 +123,53 @@ def test_files_of_the_report_are_served_to_this_machine_alone(
 def test_a_folder_without_a_plan_and_a_port_that_is_taken_are_refused(
     folder: Path, command: tuple[subprocess.Popen[str], int], tmp_path: Path
 ) -> None:
-    with pytest.raises(RecordError, match="has no study.json; make one with: bench plan"):
+    with pytest.raises(RecordError, match="has no study.json; make one with: bench run"):
         serve.watch(tmp_path / "nothing", port=0, say=print)
     with pytest.raises(BenchError, match=f"port {command[1]} cannot be had .* choose another with --port"):
         serve.watch(folder, port=command[1], say=print)
+
+
+def answered(port: int, request: bytes) -> str:
+    """The status line of the answer to the bytes of a request, which are sent as they are."""
+    with socket.create_connection((serve.ADDRESS, port), timeout=20) as connection:
+        connection.sendall(request)
+        content = b""
+        while part := connection.recv(2**16):
+            content += part
+    return content.partition(b"\r\n")[0].decode("latin-1")
+
+
+def test_odd_requests_have_a_status_and_leave_no_traceback(
+    folder: Path, command: tuple[subprocess.Popen[str], int]
+) -> None:
+    process, port = command
+    eventually(lambda: "2 of 4 done" in page_text(port))
+    os.mkfifo(folder / "report" / "pipe")
+    host = f"HTTP/1.1\r\nHost: localhost:{port}\r\n".encode()
+    statuses = {
+        b"GET /" + b"a" * 5_000: 404,
+        b"GET /" + b"a/" * 30_000: 404,
+        b"GET /" + b"a" * 300_000: 414,
+        b"GET /%00": 404,
+        b"GET /%ED%A0%80": 404,
+        b"GET /pipe": 404,
+        b"BREW /": 501,
+        b"get /": 501,
+        b"POST / HTTP/1.1\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000: 501,
+        b"\x00\x01\x02": 400,
+        b"GET / HTTP/9.9": 505,
+        b"GET /methods.md HTTP/1.1\r\nRange: bytes=90-10": 403,
+    }
+    for request, status in statuses.items():
+        ending = b"\r\n\r\n" if b"HTTP" in request else b" " + host + b"\r\n"
+        assert answered(port, request + ending).startswith(f"HTTP/1.0 {status} "), request[:60]
+    for unfinished in (b"", b"GET /meth", b"GET / HTTP/1.1\r\nHost: local", b"GET / " + host + b"\r\n"):
+        connection = socket.create_connection((serve.ADDRESS, port))
+        connection.sendall(unfinished)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
+        connection.close()
+    assert get(port, "/methods.md")[0] == 200
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+    assert process.stdout is not None
+    assert process.stdout.read() == "", "standard error is in it too"

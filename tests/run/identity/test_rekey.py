@@ -53,7 +53,7 @@ def results(tmp_path: Path) -> Path:
         record = read_json(path)
         row["key"] = old_key(row["variant"], row["stage"], row["seed"], plan["data"]["fingerprint"])
         record["key"] = record["choices"]["hash"] = row["key"]
-        record["choices"].pop("earlier_keys")
+        record["choices"].pop("earlier_keys", None)
         record["environment"]["bench"] |= VERSIONS
         host = record["environment"]["host"]
         artifact = f"artifacts/{row['key']}.{host}"

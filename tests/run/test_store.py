@@ -1,0 +1,145 @@
+"""A results folder that cannot be written to: one line, nothing that was measured is lost, and no traceback."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.records.record import read
+from bench.run import trial as trial_module
+from bench.run.environment import Machine
+from bench.run.processes.worker import TrialProcess
+from bench.run.resources import here
+from bench.run.schedule import Schedule, make_schedule
+from bench.run.store import StoreError
+from bench.run.trial import Trial, make_record, run
+from bench.study.source import Source, load
+
+MACHINE = Machine("cpu", 1)
+
+
+@pytest.fixture
+def plan(tiny_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Schedule:
+    """A plan whose temporary files are made in the folder ``temporary``."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return make_schedule(load(Source(str(tiny_study()))), tmp_path / "results", here())
+
+
+def quality(plan: Schedule) -> Trial:
+    return next(trial for trial in plan.trials if trial.stage == "quality")
+
+
+@pytest.mark.parametrize("broken", ["records", "artifacts", "pictures"])
+def test_a_trial_that_is_done_and_cannot_be_stored_is_kept_in_a_temporary_folder(
+    broken: str, plan: Schedule, tmp_path: Path
+) -> None:
+    (plan.folder / broken).touch()
+    message = r"the results folder .*tiny cannot be written to \(.*\); make room .* was done just now is in .*unstored-"
+    with pytest.raises(StoreError, match=message) as caught:
+        run(quality(plan), plan.folder, MACHINE)
+    assert "\n" not in str(caught.value)
+    (folder,) = (tmp_path / "temporary").glob("bench-unstored-*")
+    (path,) = (folder / "records").iterdir()
+    record = read(path)
+    assert (record.status, record.key) == ("done", quality(plan).key)
+    measured = record.measured.as_json()
+    assert measured.get("pictures") is None
+    with np.load(folder / measured["artifact"]) as arrays:
+        assert arrays["confusion"].sum(0).tolist() == measured["confusion"]
+
+
+def test_where_no_file_can_be_written_at_all_the_reason_is_said(
+    plan: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plan.folder / "records").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(plan.folder / "records"))
+    with pytest.raises(StoreError, match="run the same command again: trials that are done are kept$"):
+        run(quality(plan), plan.folder, MACHINE)
+
+
+def test_a_log_that_cannot_be_made_stops_before_anything_is_measured(
+    plan: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plan.folder / "logs").touch()
+    monkeypatch.setattr(trial_module, "_measure", None)
+    with pytest.raises(StoreError, match="cannot be written to"):
+        run(quality(plan), plan.folder, MACHINE)
+
+
+def test_a_log_that_cannot_be_written_on_loses_lines_and_not_the_trial(
+    plan: Schedule, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(logging.FileHandler, "flush", full)
+    assert run(quality(plan), plan.folder, MACHINE).status == "done"
+    assert capfd.readouterr().err == ""
+
+
+def test_an_interrupted_trial_that_cannot_be_recorded_is_still_interrupted(
+    plan: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    (plan.folder / "records").touch()
+    monkeypatch.setattr(trial_module, "_measure", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(quality(plan), plan.folder, MACHINE)
+
+
+def test_a_worker_tells_the_driver_why_nothing_could_be_stored(plan: Schedule) -> None:
+    (plan.folder / "records").touch()
+    order = {
+        "trial": asdict(quality(plan)),
+        "folder": str(plan.folder),
+        "machine": asdict(MACHINE),
+        "timeout_s": None,
+        "pictures": False,
+    }
+    *_, last = TrialProcess(tuple(sys.path), str(plan.folder)).run(order)
+    assert list(last) == ["unstored"]
+    assert "cannot be written to" in last["unstored"]
+
+
+def test_the_driver_stops_the_run_and_ends_what_is_started_where_it_can(plan: Schedule) -> None:
+    from bench.run.execute import _raised_as_itself, _StoreFailed, _Watch
+
+    class Display:
+        def __init__(self) -> None:
+            self.ended: list[str] = []
+
+        def started(self, trial: Trial) -> None: ...
+
+        def progress(self, trial: Trial, event: object) -> None: ...
+
+        def finished(self, trial: Trial, record: Any) -> None:
+            self.ended.append(record.status)
+
+    class Tuned:
+        """The part of one of Tune's trials that is read."""
+
+        def __init__(self, trial: Trial) -> None:
+            self.config = {"trial": asdict(trial)}
+
+    display, trial = Display(), quality(plan)
+    watch = _Watch([trial], plan.folder, MACHINE, display)
+    watch.on_trial_start(0, [], Tuned(trial))
+    with pytest.raises(StoreError, match="full"), _raised_as_itself():
+        watch.on_trial_result(0, [], Tuned(trial), {"unstored": "full"})
+    (plan.folder / "records").touch()
+    record = make_record(trial, MACHINE, {"status": "failed", "reason": "x", "traceback": None})
+    with pytest.raises(_StoreFailed) as caught:
+        watch.on_trial_result(0, [], Tuned(trial), {"record": record.as_json()})
+    assert "cannot be written to" in str(caught.value.error)
+    assert display.ended == []
