@@ -152,7 +152,10 @@ def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path)
     results = evidence_of(planted(tmp_path, {64: crowded, 128: noisy, 256: measured([1.0] * 20, [2.0] * 20)}))
     rows = {row["Where"]: (row["Kind"], row["Difference"]) for row in results.confounds.to_dict("records")}
     assert rows == {
-        "times at 64x64 batch 2": ("timing", "not alone, so left out: other processes used 0.90 CPUs (allowed: 0.15)"),
+        "times at 64x64 batch 2": (
+            "timing",
+            "not alone, so left out: other processes used 0.90 CPUs (allowed: 0.15); repeat with --retry not_alone",
+        ),
         "times at 128x128 batch 2": ("timing", "noisy: quartiles 18% of the median apart; not steady after warm-up"),
     }
     assert results.confounded == []
