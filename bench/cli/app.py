@@ -162,6 +162,7 @@ def rekey(
     """Give records of an earlier bench the keys of this one, where the source proves that they are the same trials.
 
     Both keys of every trial are built from the source that made the records. What cannot be proven is left as it is.
+    Records of a format without a digest of their content get one.
     """
     from bench.cli import studies
 

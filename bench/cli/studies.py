@@ -235,6 +235,9 @@ def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> 
     console = console_for_people()
     with _only_run(folder):
         done = rekeyed(folder, source_tree, assume_installed=assume_installed)
+    if done.digests:
+        console.print(f"The keys are present ones; {done.digests} records have a digest now.", highlight=False)
+        return
     console.print(f"{done.records} records of {len(done.trials)} planned trials have new keys.", highlight=False)
     for reason, count in done.untouched.items():
         console.print(f"{count} records are left as they are: {reason}.", highlight=False)

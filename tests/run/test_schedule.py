@@ -16,6 +16,7 @@ import torch
 
 from bench.measure.timing.turns import MIN_BLOCKS
 from bench.protocol.setting import Setting
+from bench.records.digest import with_digest
 from bench.records.record import Record, write
 from bench.run import environment, resources
 from bench.run.environment import Machine
@@ -82,7 +83,7 @@ def test_a_timing_that_was_not_alone_is_repeated_if_asked_and_no_other(
     crowded = next(trial for trial in plan.trials if trial.stage == "cost")
     (file,) = (plan.folder / "records").glob(f"{crowded.key}*")
     record = json.loads(file.read_text())
-    file.write_text(json.dumps(record | {"measured": record["measured"] | {"isolated": False}}))
+    file.write_text(with_digest(record | {"measured": record["measured"] | {"isolated": False}}))
     assert plan.pending() == []
     assert plan.pending({NOT_ALONE}) == [crowded]
 
