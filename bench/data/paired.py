@@ -55,7 +55,7 @@ class PairedFiles(ABC):
         """The images and the label files of a split that there are, none if the split is missing."""
 
     def meaning(self) -> str:
-        """What the files mean beyond their bytes, for the fingerprint; empty where it is the same for all copies."""
+        """The meaning of the files beyond their bytes, for the fingerprint; empty where all copies share it."""
         return ""
 
     def split(self, name: SplitName) -> Remembered:

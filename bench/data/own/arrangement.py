@@ -1,4 +1,4 @@
-"""What can be told of a folder without a description: its arrangement, its endings of names, its label values."""
+"""The description of a folder that has none: its arrangement, the endings of its names and its label values."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def problem_of(values: set[int | Colour]) -> str:
 
 
 def arrangement_of(folder: Path) -> Description | None:
-    """Where a folder keeps its images and labels, with one class as a placeholder; ``None`` if it cannot be told.
+    """The places of images and labels in a folder, with one class as a placeholder; ``None`` if they cannot be told.
 
     Folders of images and of labels with folders of splits in them, splits with those two folders in them, and images
     and labels that are in no splits yet, are known.
