@@ -24,7 +24,7 @@ from bench.parts import BenchError
 from bench.protocol.recipe import Recipe
 from bench.training.augment import batches
 
-Progress = Callable[[int, int, float], None]
+TrainingListener = Callable[[int, int, float], None]
 """A function that is called after every iteration with (iterations done, iterations in all, loss). An exception that it
 raises ends the training."""
 
@@ -77,7 +77,7 @@ def train(
     seed: int,
     *,
     device: torch.device,
-    progress: Progress | None = None,
+    progress: TrainingListener | None = None,
 ) -> History:
     """Train ``model`` in place for ``recipe.iterations`` steps.
 

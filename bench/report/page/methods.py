@@ -12,7 +12,7 @@ import pandas as pd
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import plural, size, tally
+from bench.protocol.words import first_few, plural, size, tally
 from bench.records.cost import MeasuredCost
 from bench.records.executed import HARNESS, packages
 from bench.records.plan import as_part
@@ -136,7 +136,7 @@ def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[
             if name in recipe and name != "data" and recipe[name] != value:
                 differing.setdefault(f"{name} {_value(name, value)}", {})[names[record.trial.variant]] = None
     for what, variants in differing.items():
-        yield f"Other than that, {_some(list(variants))} had {what}."
+        yield f"Other than that, {first_few(list(variants), MOST_NAMES)} had {what}."
 
 
 def _design(results: Results) -> Iterable[str]:
@@ -187,7 +187,7 @@ def _source(results: Results) -> Iterable[str]:
     if dirty:
         yield (
             f"Of {plural(len(results.records), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
-            f"which its commit does not reproduce: {_some(dirty)}."
+            f"which its commit does not reproduce: {first_few(dirty, MOST_NAMES)}."
         )
     if results.plan.command:
         yield f"Command: {results.plan.command}"
@@ -309,8 +309,3 @@ def _value(name: str, value: Any) -> str:
 
 def _hours(hours: float) -> str:
     return f"{hours:.2f} hours" if hours >= 0.01 else f"{hours * HOUR_S:.1f} seconds"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
