@@ -147,7 +147,10 @@ def part(cls: type[T], /, **choices: Any) -> Part[T]:
 
 
 def choices_of(cls: type) -> Mapping[str, tuple[Any, Any]]:
-    """The choices of a component, as name -> (annotation, default), in the order of the signature."""
+    """The choices of a component, as name -> (annotation, default), in the order of the signature.
+
+    Those of an optimiser are all of its parameters with a default but :data:`OF_THE_RECIPE`.
+    """
     parameters = inspect.signature(cls).parameters.values()
     hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"), include_extras=True)
     for parameter in parameters:
@@ -156,9 +159,20 @@ def choices_of(cls: type) -> Mapping[str, tuple[Any, Any]]:
                 f"{cls.__name__} takes *{parameter.name}: a component names its choices as keyword-only parameters, "
                 "so that a misspelt one is caught"
             )
-    return types.MappingProxyType(
-        {p.name: (hints.get(p.name, Any), p.default) for p in parameters if p.kind is p.KEYWORD_ONLY}
-    )
+    if _is_optimiser(cls):
+        chosen = [p for p in parameters if p.default is not p.empty and p.name not in OF_THE_RECIPE]
+    else:
+        chosen = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return types.MappingProxyType({p.name: (hints.get(p.name, Any), p.default) for p in chosen})
+
+
+OF_THE_RECIPE = ("lr", "weight_decay")
+"""Settings of an optimiser that a recipe has fields of its own for."""
+
+
+def _is_optimiser(cls: type) -> bool:
+    """True for an optimiser of torch, or of the same form, whose settings are all of its parameters with a default."""
+    return any(base.__module__ == "torch.optim.optimizer" and base.__name__ == "Optimizer" for base in cls.__mro__)
 
 
 def mismatch(value: Any, annotation: Any) -> str | None:

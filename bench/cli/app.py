@@ -57,7 +57,8 @@ def check(
     """
     from bench.cli import networks, studies
 
-    networks.check(studies.source(study, size, data, seeds, final), data_is_given=data is not None)
+    if not networks.check(studies.source(study, size, data, seeds, final), data_is_given=data is not None):
+        raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
@@ -73,11 +74,13 @@ def plan(
 ) -> None:
     """List all trials with their outcomes, and estimate the time for those that are not done.
 
-    No trial is run. Without records, the estimate comes from two small training steps of the baseline.
+    No trial is run and nothing is written. Without records, the estimate comes from two small training steps of the
+    baseline.
     """
     from bench.cli import studies
 
-    studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus), sys.argv)
+    if not studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus)):
+        raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
@@ -143,7 +146,7 @@ def trial(
     from bench.cli import studies
 
     study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
-    if not studies.trial(study_plan, variant, stage, pictures=pictures):
+    if not studies.trial(study_plan, sys.argv, variant, stage, pictures=pictures):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -161,6 +164,7 @@ def rekey(
     """Give records of an earlier bench the keys of this one, where the source proves that they are the same trials.
 
     Both keys of every trial are built from the source that made the records. What cannot be proven is left as it is.
+    Records of a format without a digest of their content get one.
     """
     from bench.cli import studies
 

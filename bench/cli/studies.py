@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,14 +15,19 @@ from rich.console import Console
 from bench.cli.display import Tally, console_for_people, display_for, spell_s, table_of
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
+from bench.protocol.words import plural
+from bench.records.plan import read_plan
+from bench.report.text import plain
+from bench.run.check import Faulty
 from bench.run.estimate import pilot_seconds
 from bench.run.identity.rekey import rekey as rekeyed
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.schedule import RETRIES, Schedule, make_schedule
-from bench.run.trial import Trial
+from bench.run.trial import Trial, record_fault
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
+from bench.study.faults import fault_line
 from bench.study.source import Source
 from bench.study.source import load as load_source
 from bench.study.study import Study
@@ -54,10 +60,13 @@ def planned(
     return make_schedule(loaded, results, here(cpus, gpus, address))
 
 
-def plan(schedule: Schedule, argv: Sequence[str]) -> None:
-    """Print the trials and an estimate of the time for those that are not done, and write ``study.json``."""
+def plan(schedule: Schedule) -> bool:
+    """Print the trials and an estimate of the time for those that are not done. Nothing is written.
+
+    Returns:
+        ``True`` if every variant can be built and trained.
+    """
     console = console_for_people()
-    schedule.write(_command(argv))
     statuses = schedule.statuses()
     table = table_of("stage", "variant", "seed", "outcome", "key")
     for trial in schedule.trials:
@@ -66,6 +75,10 @@ def plan(schedule: Schedule, argv: Sequence[str]) -> None:
         table.add_row(trial.stage, trial.variant + setting, seed, statuses[trial.key], trial.key)
     console.print(table)
     print_excluded(schedule.study, console)
+    if kept := schedule.kept():
+        variants = ", ".join(dict.fromkeys(row.variant for row in kept))
+        text = f"{plural(len(kept), 'trial')} of earlier runs stay in the report, though not planned now: {variants}."
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     stale = schedule.stale()
     if stale:
         console.print(
@@ -83,17 +96,23 @@ def plan(schedule: Schedule, argv: Sequence[str]) -> None:
         f"{len(schedule.trials) - len(todo)} of {len(schedule.trials)} trials done, {len(todo)} to run.",
         highlight=False,
     )
-    if todo:
-        console.print(_time_needed(schedule, todo), markup=False, highlight=False, soft_wrap=True)
+    say_faulty(schedule.faulty.values(), console)
+    if able := [trial for trial in todo if schedule.fault_of(trial) is None]:
+        console.print(_time_needed(schedule, able), markup=False, highlight=False, soft_wrap=True)
+    return not schedule.faulty
 
 
 def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
     known = schedule.seconds(todo)
+    if known is None and schedule.study.baseline_name in schedule.faulty:
+        return "The time cannot be estimated, because the baseline cannot be built."
     basis = "from records" if known is not None else "rough, from two small training steps of the baseline"
     try:
         seconds = known if known is not None else pilot_seconds(schedule, todo)
     except DivergedError as error:
         return f"The time cannot be estimated: the first two training steps of the baseline diverged ({error})."
+    except Exception as error:  # noqa: BLE001 - a component is a user's code, which may raise anything
+        return f"The time cannot be estimated, because a training step of the baseline fails: {fault_line(error)}"
     return f"About {spell_s(seconds)} of trials one after the other ({basis})."
 
 
@@ -131,11 +150,14 @@ def run(
     from bench.run.execute import execute
 
     console = console_for_people()
+    schedule.folder.mkdir(parents=True, exist_ok=True)
     with _only_run(schedule.folder):
         schedule.write(_command(argv))
         chosen = schedule.trials if trials is None else trials
         todo = [pending for pending in schedule.pending(retry) if pending in chosen]
         console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials done, {len(todo)} to run.", highlight=False)
+        say_faulty(schedule.faulty.values(), console)
+        todo = _without_faults(schedule, todo)
         stopped: Stopped | None = None
         tally = Tally(todo, {stage: schedule.resources.at_a_time(stage) for stage in STAGES})
         try:
@@ -154,8 +176,10 @@ def run(
     return complete
 
 
-def trial(schedule: Schedule, variant: str, stage: str, *, pictures: bool = True) -> bool:
+def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, pictures: bool = True) -> bool:
     """Run one trial in this process, and return ``True`` if it is done.
+
+    A results folder without a plan gets one, so that the record can be reported.
 
     Raises:
         StudyError: if the study does not have the variant or the stage.
@@ -167,6 +191,8 @@ def trial(schedule: Schedule, variant: str, stage: str, *, pictures: bool = True
         raise StudyError(
             f"no {stage!r} trial of {name}: it is excluded, or the stage is none of {schedule.study.stages}"
         )
+    _write_first_plan(schedule, argv)
+    planned_keys = {row.key for row in read_plan(schedule.folder).trials}
     with display_for(Tally([chosen], {stage: 1}), console) as display:
         display.started(chosen)
         record = run_trial(
@@ -181,7 +207,23 @@ def trial(schedule: Schedule, variant: str, stage: str, *, pictures: bool = True
         console.print(record.outcome.traceback, markup=False, highlight=False)
     path = schedule.folder / "records" / record.file_name
     console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
+    if record.planned_key not in planned_keys:
+        text = f"The plan in {schedule.folder} does not have this trial: reports leave it out until bench run plans it."
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     return record.status == "done"
+
+
+def _write_first_plan(schedule: Schedule, argv: Sequence[str]) -> None:
+    """Write the plan of a results folder that has none, with the study's own seeds.
+
+    Raises:
+        StudyError: if a run is at work in it.
+    """
+    if not (schedule.folder / "study.json").exists():
+        loaded = load_source(replace(schedule.loaded.source, seeds=None))
+        schedule.folder.mkdir(parents=True, exist_ok=True)
+        with _only_run(schedule.folder):
+            make_schedule(loaded, schedule.folder.parent, schedule.resources).write(_command(argv))
 
 
 def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> None:
@@ -193,11 +235,37 @@ def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> 
     console = console_for_people()
     with _only_run(folder):
         done = rekeyed(folder, source_tree, assume_installed=assume_installed)
+    if done.digests:
+        console.print(f"The keys are present ones; {done.digests} records have a digest now.", highlight=False)
+        return
     console.print(f"{done.records} records of {len(done.trials)} planned trials have new keys.", highlight=False)
     for reason, count in done.untouched.items():
         console.print(f"{count} records are left as they are: {reason}.", highlight=False)
     for line in done.compared or ("The present source has the same keys: the records stand for it as it is.",):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def say_faulty(faulty: Iterable[Faulty], console: Console) -> None:
+    """Print one line for each variant that cannot be built, computed or trained."""
+    for variant in faulty:
+        console.print(plain(str(variant)), markup=False, highlight=False, soft_wrap=True)
+
+
+def _without_faults(schedule: Schedule, trials: Sequence[Trial]) -> list[Trial]:
+    """The trials whose networks can be built here; those of the others are recorded as failed without being run.
+
+    The nodes of a cluster may have devices that this machine lacks, so there all trials are run.
+    """
+    if schedule.resources.address is not None:
+        return list(trials)
+    able = []
+    for trial in trials:
+        fault = schedule.fault_of(trial)
+        if fault is None:
+            able.append(trial)
+        else:
+            record_fault(trial, schedule.folder, schedule.resources.machine(trial.stage), fault.reason, fault.traceback)
+    return able
 
 
 def print_excluded(study: Study, console: Console) -> None:

@@ -74,12 +74,12 @@ class Dataset(Protocol):
         ...
 
     def fingerprint(self, cache: Path | None = None) -> str:
-        """A digest of relative file names, file sizes and label bytes. Equal digests mean equal data.
+        """A digest of the relative names and the bytes of all files. Equal digests mean equal data.
 
         A split that is missing or incomplete is no error here, since it may be one that nothing reads.
 
         Args:
-            cache: the file that keeps the digests of label files from one process to the next; ``None`` keeps them in
+            cache: the file that keeps the digests of files from one process to the next; ``None`` keeps them in
                 this process only.
         """
         ...

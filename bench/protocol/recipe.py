@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
 from typing import Annotated, Any, Literal
 
@@ -22,6 +22,7 @@ from bench.parts import (
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Pixels = Annotated[int, Range(ge=16)]
+Iterations = Annotated[int, Range(ge=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Recipe:
         learning_rate: the backbone's learning rate, before the poly schedule.
         head_lr_factor: the factor by which the learning rate of all other slots exceeds the backbone's.
         momentum: the momentum of SGD.
-        weight_decay: the weight decay of SGD, which applies to every parameter.
+        weight_decay: the optimiser's weight decay; see ``decayed``.
         poly_power: the rate at iteration i of n is multiplied by ``(1 - i / n) ** poly_power``.
         clip_norm: the largest norm of the gradient; ``None`` for no clipping.
         scale: the smallest and the largest random scale of training images.
@@ -59,6 +60,25 @@ class Recipe:
         latency_least_s: the least time, in seconds, for which forwards are timed.
         training_cost: ``True`` to measure the peak memory of a training step too. That step needs as much memory as
             training does, so choose ``False`` for networks that are only measured.
+        optimiser: the optimiser as a Part, such as ``part(torch.optim.AdamW)`` with its own settings; ``None`` is SGD
+            with ``momentum``. Learning rate and weight decay are those of the recipe.
+        schedule: the fall of the rate after the warm-up: ``poly``; ``cosine`` along half a wave; ``step`` multiplies it
+            by ``step_factor`` at each of ``step_at``; ``constant`` lets it be.
+        step_at: the places of those steps, as shares of the schedule, ascending.
+        step_factor: the factor of each step.
+        warmup_iterations: the iterations over which the rate rises from ``warmup_start`` times itself; the schedule
+            runs over those that are left.
+        warmup_start: the factor of the learning rate at the first iteration of a warm-up.
+        least_learning_rate: the rate at which a schedule ends.
+        layer_decay: the factor by which the rate of each layer of the backbone is below that of the next one.
+        decayed: ``all`` parameters have the weight decay, or the ``weights`` alone: not norms, biases and position
+            embeddings.
+        frozen: the part of the backbone that keeps its weights: ``nothing``, its ``norms`` (with their statistics), or
+            all of it.
+        ema_decay: the decay of an exponential moving average of the weights, which is evaluated in place of the last
+            ones; 0 for none. Running statistics are the last ones.
+        accumulate: the number of parts in which the gradient of a batch is computed, so that less memory is needed.
+            Batch normalisation then sees the parts: another training than that of the whole batch.
     """
 
     data: Part[Any]
@@ -86,6 +106,18 @@ class Recipe:
     latency_samples: Count = 50
     training_cost: bool = True
     latency_least_s: NonNegative = 1.0
+    optimiser: Part[Any] | None = field(default=None, metadata={"neutral": None})
+    schedule: Literal["poly", "cosine", "step", "constant"] = field(default="poly", metadata={"neutral": "poly"})
+    step_at: tuple[Fraction, ...] = field(default=(), metadata={"neutral": ()})
+    step_factor: Fraction = field(default=0.1, metadata={"neutral": 0.1})
+    warmup_iterations: Iterations = field(default=0, metadata={"neutral": 0})
+    warmup_start: Fraction = field(default=1e-6, metadata={"neutral": 1e-6})
+    least_learning_rate: NonNegative = field(default=0.0, metadata={"neutral": 0.0})
+    layer_decay: Fraction = field(default=1.0, metadata={"neutral": 1.0})
+    decayed: Literal["all", "weights"] = field(default="all", metadata={"neutral": "all"})
+    frozen: Literal["nothing", "norms", "backbone"] = field(default="nothing", metadata={"neutral": "nothing"})
+    ema_decay: Fraction = field(default=0.0, metadata={"neutral": 0.0})
+    accumulate: Count = field(default=1, metadata={"neutral": 1})
 
     def __post_init__(self) -> None:
         for name, (annotation, _) in choices_of(Recipe).items():
@@ -100,6 +132,28 @@ class Recipe:
                 raise ChoiceError(f"Recipe({name}={values}): expected different values in ascending order")
         if self.batch < 2:
             raise ChoiceError("Recipe(batch=1): batch normalisation of pooled features needs at least 2 images a step")
+        if list(self.step_at) != sorted(set(self.step_at)):
+            raise ChoiceError(f"Recipe(step_at={self.step_at}): expected different shares in ascending order")
+        if bool(self.step_at) != (self.schedule == "step"):
+            raise ChoiceError(
+                f"Recipe(schedule={self.schedule!r}, step_at={self.step_at}): the step schedule, and no other, needs "
+                "step_at, such as (0.7, 0.9)"
+            )
+        if self.warmup_iterations >= self.iterations:
+            raise ChoiceError(
+                f"Recipe(warmup_iterations={self.warmup_iterations}): the warm-up must be shorter than the "
+                f"{self.iterations} iterations of the training"
+            )
+        if self.ema_decay == 1 or self.layer_decay == 0:
+            raise ChoiceError(
+                f"Recipe(ema_decay={self.ema_decay:g}, layer_decay={self.layer_decay:g}): with these, nothing is "
+                "learnt; an average needs a decay below 1, layers one above 0"
+            )
+        if self.batch % self.accumulate or self.batch < 2 * self.accumulate:
+            raise ChoiceError(
+                f"Recipe(batch={self.batch}, accumulate={self.accumulate}): the parts must be equal and of 2 images at "
+                "least"
+            )
 
     def having(self, **changes: Any) -> Recipe:
         """The same recipe with some fields changed.

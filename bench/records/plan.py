@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from bench.protocol.columns import RESERVED
 from bench.protocol.words import first_few
-from bench.records.files import RecordError
+from bench.records.files import RecordError, read_bytes
 from bench.records.forms import (
     Counted,
     Finite,
@@ -286,12 +286,12 @@ def read_plan(folder: Path) -> Plan:
     """
     if not folder.is_dir():
         raise RecordError(
-            f"{folder} has no study.json: it is no folder; name one of results, or make it with: bench plan STUDY"
+            f"{folder} has no study.json: it is no folder; name one of results, or make it with: bench run STUDY"
         )
     path = folder / "study.json"
-    remedy = "write it anew with: bench plan STUDY"
+    remedy = "write it anew with: bench run STUDY"
     try:
-        return parse(Plan, path.read_bytes())
+        return parse(Plan, read_bytes(path))
     except FileNotFoundError:
         raise RecordError(f"{folder} has no study.json; {_folders_with_one(folder)}") from None
     except ValidationError as error:
@@ -307,7 +307,7 @@ def read_plan(folder: Path) -> Plan:
 def _folders_with_one(folder: Path) -> str:
     inside = sorted(path.parent.name for path in folder.glob("*/study.json"))
     if not inside:
-        return "make one with: bench plan STUDY"
+        return "make one with: bench run STUDY"
     return f"folders in it have one: {first_few(inside, MOST_NAMED)}"
 
 

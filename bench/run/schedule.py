@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
+import shutil
 import statistics
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,18 +20,19 @@ from typing import Any
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError, write_json
 from bench.records.forms import build
-from bench.records.plan import VERSION, Plan, read_plan
-from bench.records.record import FINAL, STATUSES, Record, TrialFacts, read_all
+from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
+from bench.records.record import FINAL, STATUSES, Record, read_all
 from bench.run import environment
-from bench.run.check import Checked, check_cells, facts
+from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
 from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
+from bench.run.kept import kept_trials, what_is_measured, with_kept
 from bench.run.resources import Resources
 from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
-from bench.study.source import LABEL_DIGESTS, Loaded
+from bench.study.source import FILE_DIGESTS, Loaded
 from bench.study.study import Study
 
 NOT_ALONE = "not_alone"
@@ -85,15 +89,29 @@ class Schedule:
         return len(self._stale())
 
     def _stale(self) -> list[Record]:
-        planned = {trial.key for trial in self.trials}
+        planned = {trial.key for trial in self.trials} | {row.key for row in self.kept()}
         return [record for record in self._records() if record.planned_key not in planned]
+
+    def kept(self) -> list[PlannedTrial]:
+        """The trials of the plan that the folder holds which stay in it, although the study does not plan them now."""
+        earlier = _earlier_plan(self.folder)
+        if earlier is None:
+            return []
+
+        def present_key(row: PlannedTrial, cell: Cell, against: Cell | None) -> str:
+            fingerprint, modules = self.fingerprints[cell.name], self.loaded.modules
+            key = key_of(cell, row.stage, row.seed, fingerprint, against=against, setting=row.setting, modules=modules)
+            return key.text
+
+        recorded = [record.planned_key for record in self._records()]
+        return kept_trials(self.study, earlier, map(what_is_measured, self.trials), recorded, present_key)
 
     def stale_reasons(self) -> list[str]:
         """The reasons why records belong to no trial of this schedule, one line for each, the most common first."""
-        planned = {_what_is_measured(trial): trial.key for trial in self.trials}
+        planned = {what_is_measured(trial): trial.key for trial in self.trials}
         reasons: Counter[str] = Counter()
         for record in self._stale():
-            key = planned.get(_what_is_measured(record.trial))
+            key = planned.get(what_is_measured(record.trial))
             old = self.earlier.get(record.planned_key)
             if not is_current(record.planned_key):
                 reasons[f"the key is of an earlier version; bench rekey {self.folder} gives new ones"] += 1
@@ -111,8 +129,10 @@ class Schedule:
 
     def _identity(self) -> dict[str, Any]:
         """The parts of the keys of this schedule, and of the keys of records that belong to none of its trials."""
+        own = {trial.key for trial in self.trials}
         now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
-        kept = [self.earlier[key] for key in {r.planned_key: 0 for r in self._stale()} if key in self.earlier]
+        others = dict.fromkeys(record.planned_key for record in self._records() if record.planned_key not in own)
+        kept = [self.earlier[key] for key in others if key in self.earlier]
         return packed([*now, *kept])
 
     def _modules(self) -> dict[str, str]:
@@ -175,16 +195,26 @@ class Schedule:
         return self.loaded.input_px
 
     @functools.cached_property
-    def checked(self) -> tuple[Checked, ...]:
-        """The counts of every variant, so that a network that cannot be built stops a run before any training.
-
-        Raises:
-            StudyError: if components of a cell do not fit together; the message names the cell.
-        """
+    def networks(self) -> tuple[Checked | Faulty, ...]:
+        """Every variant as built, so that a network that cannot be built is told before any training."""
         return tuple(check_cells(self.study, self.loaded.classes_of, *self.input_px))
 
+    @property
+    def checked(self) -> tuple[Checked, ...]:
+        """The counts of every variant that can be built."""
+        return tuple(network for network in self.networks if isinstance(network, Checked))
+
+    @property
+    def faulty(self) -> dict[str, Faulty]:
+        """Variant -> why it cannot be built, computed or trained."""
+        return {network.cell.name: network for network in self.networks if isinstance(network, Faulty)}
+
+    def fault_of(self, trial: Trial) -> Faulty | None:
+        """The reason why a trial would fail, if one of its networks is faulty."""
+        return self.faulty.get(trial.variant) or self.faulty.get(trial.against or "")
+
     def document(self, command: str) -> Plan:
-        """The plan as ``study.json`` holds it."""
+        """The plan as ``study.json`` holds it, with the trials of earlier runs that stay in it."""
         study = self.study
         document = {
             "version": VERSION,
@@ -215,10 +245,11 @@ class Schedule:
             "identity": self._identity(),
             "modules": self._modules(),
         }
-        return build(Plan, document)
+        earlier = _earlier_plan(self.folder)
+        return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept()))
 
     def write(self, command: str) -> Path:
-        """Write ``study.json`` into the results folder."""
+        """Write ``study.json`` into the results folder, whose lock the caller holds."""
         path = self.folder / "study.json"
         write_json(self.document(command).as_json(), path)
         return path
@@ -277,18 +308,22 @@ class Schedule:
 
 
 def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedule:
-    """Make the schedule of a study.
+    """Make the schedule of a study. Nothing is written.
 
     Cost trials come first, because they are short and show which networks do not fit into memory. Speed trials follow,
     then quality trials seed by seed.
 
     Raises:
-        BenchError: if this machine's device does not have a speed setting.
+        BenchError: if this machine's device does not have a speed setting, or if the data have one class.
     """
     folder = results / loaded.folder_name
-    folder.mkdir(parents=True, exist_ok=True)
-    fingerprints = loaded.fingerprints(folder / LABEL_DIGESTS)
+    with tempfile.TemporaryDirectory() as scratch:
+        digests = Path(scratch) / FILE_DIGESTS
+        with contextlib.suppress(OSError):
+            shutil.copyfile(folder / FILE_DIGESTS, digests)
+        fingerprints = loaded.fingerprints(digests)
     study = loaded.study
+    refuse_one_class(study, loaded.classes_of)
     trials: list[Trial] = []
     keys: dict[str, Key] = {}
     for stage in ("cost", "quality"):
@@ -305,15 +340,16 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
 
 def _earlier(folder: Path) -> dict[str, Explained]:
     """The parts of the keys of the plan that a folder holds; empty if it holds no plan, or one without these parts."""
+    plan = _earlier_plan(folder)
+    return unpacked(plan.identity) if plan is not None else {}
+
+
+def _earlier_plan(folder: Path) -> Plan | None:
+    """The plan that a folder holds; ``None`` if it holds none that can be read."""
     try:
-        return unpacked(read_plan(folder).identity)
+        return read_plan(folder)
     except (OSError, RecordError):
-        return {}
-
-
-def _what_is_measured(trial: Trial | TrialFacts) -> tuple[Any, ...]:
-    """The values that distinguish the trials of one study, from a trial or from its record."""
-    return trial.variant, trial.stage, trial.seed, trial.against, trial.setting
+        return None
 
 
 def _comparisons(

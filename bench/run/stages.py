@@ -248,12 +248,13 @@ STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {
 }
 _COST_FIELDS = {
     "data", "split", "cost_px", "latency_samples", "latency_least_s", "training_cost", "batch", "crop_px", "precision",
-    "momentum", "clip_norm",
+    "momentum", "clip_norm", "optimiser", "frozen", "accumulate", "ema_decay",
 }  # fmt: skip
+_SPEED_FIELDS = {"data", "optimiser", "frozen"}
 IRRELEVANT: Mapping[Stage, frozenset[str]] = {
     "quality": frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"}),
     "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
-    "speed": frozenset(Recipe.__dataclass_fields__) - {"data"},
+    "speed": frozenset(Recipe.__dataclass_fields__) - _SPEED_FIELDS,
 }
 """The recipe's fields that cannot change the result of a stage. A change of them repeats no trial of that stage."""
 

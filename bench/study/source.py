@@ -56,8 +56,8 @@ def load_study(path: str | Path, size: str | None = None) -> Study:
     return sizes[size]
 
 
-LABEL_DIGESTS = ".label-digests.json"
-"""The file in a results folder that keeps the digests of label files, so that not every trial reads the labels."""
+FILE_DIGESTS = ".file-digests.json"
+"""The file in a results folder that keeps the digests of the data set's files, so that not every trial reads them."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Loaded:
         """Variant -> the fingerprint of its data.
 
         Args:
-            cache: the file that keeps the digests of label files.
+            cache: the file that keeps the digests of the data sets' files.
         """
         fingerprint_of = {chosen: dataset.fingerprint(cache) for chosen, dataset in self.datasets().items()}
         return {cell.name: fingerprint_of[cell.recipe.data] for cell in self.study.cells()}

@@ -1,7 +1,7 @@
 """Training: one function that trains a network on data and returns the history of its loss.
 
-Networks are trained by SGD with the poly schedule. The data stream depends on the seed and the iteration alone, so that
-two variants get the same batches; dropout draws from a stream of its own.
+The recipe chooses the optimiser and the schedule; SGD with the poly schedule is the default. The data stream depends on
+the seed and the iteration alone, so that two variants get the same batches; dropout draws from a stream of its own.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bench.data.base import Split
 from bench.network.model import SegModel
-from bench.parts import BenchError
 from bench.protocol.recipe import Recipe
 from bench.training.augment import batches
+from bench.training.optimiser import make_optimiser, parameter_groups
+from bench.training.schedule import make_schedule
 
 TrainingListener = Callable[[int, int, float], None]
 """A function that is called after every iteration with (iterations done, iterations in all, loss). An exception that it
@@ -33,10 +35,6 @@ HISTORY_POINTS = 500
 
 class DivergedError(ArithmeticError):
     """A network whose loss, weights, running statistics or logits are no longer finite numbers."""
-
-
-class OptimiserError(BenchError, RuntimeError):
-    """A trainable parameter that is in no optimiser group, or in more than one."""
 
 
 @dataclass
@@ -98,23 +96,35 @@ def train(
     """
     step = prepare(model, recipe, device)
     masks = _not_finite(model)
-    schedule = torch.optim.lr_scheduler.PolynomialLR(step.optimiser, recipe.iterations, recipe.poly_power)
+    if recipe.schedule == "poly" and recipe.warmup_iterations == 0 and recipe.least_learning_rate == 0:
+        schedule: LRScheduler = torch.optim.lr_scheduler.PolynomialLR(
+            step.optimiser, recipe.iterations, recipe.poly_power
+        )
+    else:
+        schedule = make_schedule(step.optimiser, recipe)
+    if recipe.ema_decay > 0:
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay))
     history = History()
     start = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         stream = _stream(split, recipe, seed, device)
         for iteration, (image, label) in zip(range(recipe.iterations), stream, strict=False):
-            loss = step.forward(image, label)
+            loss = in_parts(step, image, label) if recipe.accumulate > 1 else step.forward(image, label)
             value = _finite(loss, iteration)
             history.loss.append(value)
             history.learning_rate.append(float(schedule.get_last_lr()[0]))
-            step.backward(loss)
+            if recipe.accumulate == 1:
+                step.backward(loss)
             step.update()
             schedule.step()
+            if recipe.ema_decay > 0:
+                average.update_parameters(model)
             if progress is not None:
                 progress(iteration + 1, recipe.iterations, value)
     history.train_s = time.perf_counter() - start
+    if recipe.ema_decay > 0:
+        model.load_state_dict(average.module.state_dict())
     lost = sorted(_not_finite(model) - masks)
     if lost:
         shown = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
@@ -156,6 +166,22 @@ class Step:
         self.scaler.update()
 
 
+def in_parts(step: Step, image: Tensor, label: Tensor) -> Tensor:
+    """Clear the gradients and compute them in ``recipe.accumulate`` parts of a batch; returns the mean of their losses.
+
+    The gradient is the mean of the parts' gradients. It is that of the whole batch only where every part has as many
+    labelled pixels and no layer looks at the batch as a whole, as batch normalisation does.
+    """
+    step.optimiser.zero_grad(set_to_none=True)
+    parts = step.recipe.accumulate
+    total = torch.zeros((), device=step.device)
+    for images, labels in zip(image.chunk(parts), label.chunk(parts), strict=True):
+        loss = step.forward(images, labels) / parts
+        step.scaler.scale(loss).backward()
+        total += loss.detach()
+    return total
+
+
 def prepare(model: SegModel, recipe: Recipe, device: torch.device) -> Step:
     """Prepare a training step. The network is moved to the device and set to training mode.
 
@@ -165,52 +191,17 @@ def prepare(model: SegModel, recipe: Recipe, device: torch.device) -> Step:
     model.to(device).train()
     model.to(memory_format=layout(device))  # type: ignore[call-overload]  # torch's stub lacks this overload
     losses = nn.ModuleList(part.build(model.num_classes) for part in model.variant.losses).to(device)
-    optimiser = torch.optim.SGD(
-        parameter_groups(model, recipe),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    if recipe.optimiser is None:
+        optimiser: torch.optim.Optimizer = torch.optim.SGD(
+            parameter_groups(model, recipe),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+    else:
+        optimiser = make_optimiser(recipe.optimiser, parameter_groups(model, recipe), recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
     return Step(model, losses, optimiser, scaler, recipe, device)
-
-
-def parameter_groups(model: SegModel, recipe: Recipe) -> list[dict[str, Any]]:
-    """One optimiser group for each slot with trainable parameters.
-
-    The backbone, or a whole network, has the recipe's learning rate; other slots have ``head_lr_factor`` times as much.
-
-    Raises:
-        OptimiserError: if a trainable parameter is not in exactly one group. (FastFCN's first release left out JPU's.)
-    """
-    groups: list[dict[str, Any]] = []
-    for slot, module in model.slots():
-        trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        factor = 1.0 if slot in ("backbone", "whole") else recipe.head_lr_factor
-        if trainable:
-            groups.append({"params": trainable, "lr": recipe.learning_rate * factor, "name": slot})
-    check_groups(model, groups)
-    return groups
-
-
-def check_groups(model: nn.Module, groups: list[dict[str, Any]]) -> None:
-    """Make sure that every trainable parameter is in exactly one optimiser group.
-
-    Raises:
-        OptimiserError: if some are not; the message names them.
-    """
-    count: dict[int, int] = {}
-    for group in groups:
-        for parameter in group["params"]:
-            count[id(parameter)] = count.get(id(parameter), 0) + 1
-    trainable = {name: id(p) for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
-    wrong = {name: count.get(identity, 0) for name, identity in trainable.items() if count.get(identity, 0) != 1}
-    if wrong:
-        shown = ", ".join(f"{name} (in {times})" for name, times in list(wrong.items())[:5])
-        raise OptimiserError(
-            f"{len(wrong)} trainable parameters are not in exactly one optimiser group: {shown}; "
-            "a module that two slots share, or one outside the slots, cannot be trained fairly"
-        )
 
 
 @contextlib.contextmanager

@@ -175,12 +175,12 @@ def test_a_damaged_record_is_named_with_the_remedy(tmp_path: Path, content: str)
 
 def test_a_record_of_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "new.json").write_text('{"version": 99}')
-    with pytest.raises(RecordError, match="has record format 99, this bench reads 1"):
+    with pytest.raises(RecordError, match="has record format 99, this bench reads up to 2"):
         read(tmp_path / "new.json")
 
 
 def test_a_folder_without_a_plan_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"no study\.json; make one with: bench plan"):
+    with pytest.raises(RecordError, match=r"no study\.json; make one with: bench run"):
         load(tmp_path)
 
 

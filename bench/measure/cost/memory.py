@@ -19,16 +19,17 @@ import gc
 import resource
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from bench.measure.cost.activations import by_slot, watched_saves
 from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
-from bench.training.loop import Step, layout, prepare
+from bench.training.loop import Step, in_parts, layout, prepare
 
 WARM_UP_PX = 64
 """The height and width of the warm-up image, after which memory that libraries load and keep is no part of the peak.
@@ -114,14 +115,22 @@ def training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch
         model = build()
         step = prepare(model, recipe, device)
         steps[:] = [step]
+        if recipe.ema_decay > 0:
+            average = AveragedModel(model)  # noqa: F841 - it takes memory until the step is over
         batch = made_up_batch(small if warm_up and model.whole is None else recipe, model.num_classes, device)
         input_bytes = bytes_of(batch)
         _reach_steady_state(step)
-        step.backward(step.forward(*batch))
+        if recipe.accumulate > 1:
+            in_parts(step, *batch)
+        else:
+            step.backward(step.forward(*batch))
         step.update()
 
     height, width = (min(size, WARM_UP_PX) for size in recipe.crop_px)
-    small = recipe.having(batch=2, crop_px=(height, width))
+    if recipe.accumulate > 1:
+        small = replace(recipe, batch=2 * recipe.accumulate, crop_px=(height, width))
+    else:
+        small = replace(recipe, batch=2, crop_px=(height, width))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         run(warm_up=True)
         steps.clear()

@@ -17,7 +17,7 @@ from bench.measure.timing.latency import Call, stopwatch
 from bench.network.model import LogitsOnly, SegModel
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import Setting
-from bench.training.loop import parameter_groups
+from bench.training.optimiser import make_optimiser, parameter_groups
 
 MakeCall = Callable[[], Call]
 STEPS_APART = 10
@@ -80,12 +80,15 @@ class TrainingStep:
         setting.check(device.type)
         self.model = _placed(model, setting, device).train()
         self.losses = nn.ModuleList(part.build(model.num_classes) for part in model.variant.losses).to(device)
-        self.optimiser = torch.optim.SGD(
-            parameter_groups(model, recipe),
-            lr=1e-6,  # so small that the weights hardly change over any number of steps
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-        )
+        if recipe.optimiser is None:
+            self.optimiser: torch.optim.Optimizer = torch.optim.SGD(
+                parameter_groups(model, recipe),
+                lr=1e-6,  # of a group without a rate of its own, which there is none
+                momentum=recipe.momentum,
+                weight_decay=recipe.weight_decay,
+            )
+        else:
+            self.optimiser = make_optimiser(recipe.optimiser, parameter_groups(model, recipe), recipe)
         self.scaler = torch.amp.GradScaler(device.type, enabled=setting.precision == "float16")
         self.image, self.label = _batch(setting, device, model.num_classes)
         self.setting, self.device = setting, device

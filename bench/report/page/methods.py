@@ -73,9 +73,21 @@ TRAINING = {
     "iterations": "{} iterations",
     "learning_rate": "learning rate {}",
     "head_lr_factor": "{} times that for everything but the backbone",
+    "optimiser": "optimiser {}",
     "momentum": "SGD with momentum {}",
     "weight_decay": "weight decay {}",
+    "decayed": "weight decay of {} only, not of norms, biases and position embeddings",
+    "layer_decay": "the learning rate of each layer of the backbone {} times that of the next",
+    "warmup_iterations": "a linear warm-up over {} iterations",
+    "warmup_start": "from {} times the learning rate",
+    "schedule": "a {} schedule",
     "poly_power": "a polynomial schedule of power {}",
+    "step_at": "steps at the shares {} of the schedule",
+    "step_factor": "a factor of {} at each step",
+    "least_learning_rate": "no learning rate below {}",
+    "frozen": "frozen in the backbone: {}",
+    "ema_decay": "an exponential moving average of the weights with decay {}, which is what was evaluated",
+    "accumulate": "gradients in {} parts of a batch, each with a batch normalisation of its own",
     "clip_norm": "gradients clipped to norm {}",
     "precision": "precision {}",
 }
@@ -98,9 +110,6 @@ def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
         yield f"Training: {', '.join(schedule)}."
     if augmentation := _phrases(AUGMENTATION, recipe):
         yield f"Augmentation: {', '.join(augmentation)}{_left_out(recipe)}."
-    optimiser = recipe.get("optimiser")
-    if isinstance(optimiser, Mapping):
-        yield f"Optimiser: {', '.join(f'{name} {value}' for name, value in optimiser.items())}."
     yield from _recipe_of_variants(results, names)
 
 
@@ -119,24 +128,48 @@ def _left_out(recipe: Mapping[str, Any]) -> str:
     return f"; no {' and no '.join(absent)}" if absent else ""
 
 
+NEUTRAL = {
+    "head_lr_factor": 1, "scale": [1, 1], "flip": 0, "decayed": "all", "layer_decay": 1, "warmup_iterations": 0,
+    "step_at": [], "least_learning_rate": 0, "frozen": "nothing", "ema_decay": 0, "accumulate": 1,
+}  # fmt: skip
+"""Field of a recipe -> the value at which it changes nothing: a factor of one, random scales that are all one."""
+
+
 def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
-    """True for a learning rate's factor of one, for random scales that are all one, and for flips that never happen."""
-    value = recipe[name]
-    return (name, value) in (("head_lr_factor", 1), ("scale", [1, 1]), ("flip", 0))
+    """True for a field at its neutral value, and for one that another field takes the meaning from."""
+    if name == "momentum":
+        return recipe.get("optimiser") is not None
+    if name == "schedule":
+        return str(recipe[name]) in ("poly", "step")  # said by poly_power and step_at
+    if name == "poly_power":
+        return str(recipe.get("schedule", "poly")) != "poly"
+    if name == "warmup_start":
+        return not recipe.get("warmup_iterations")
+    if name == "step_factor":
+        return str(recipe.get("schedule")) != "step"
+    return bool(name in NEUTRAL and recipe[name] == NEUTRAL[name])
 
 
 def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     """The fields in which a variant was trained otherwise than the study's recipe says."""
     recipe = results.plan.recipe
-    differing: dict[str, dict[str, None]] = {}
+    variants: dict[tuple[str, ...], dict[str, None]] = {}
     for record in results.records:
-        if record.trial.stage != "quality":
-            continue
-        for name, value in record.choices.recipe.items():
-            if name in recipe and name != "data" and recipe[name] != value:
-                differing.setdefault(f"{name} {_value(name, value)}", {})[names[record.trial.variant]] = None
-    for what, variants in differing.items():
-        yield f"Other than that, {first_few(list(variants), MOST_NAMES)} had {what}."
+        other = record.choices.recipe
+        differing = [
+            name for name, value in other.items() if name in recipe and name != "data" and recipe[name] != value
+        ]
+        if record.trial.stage == "quality" and differing:
+            phrases = tuple(_in_words(name, other) for name in differing)
+            variants.setdefault(phrases, {})[names[record.trial.variant]] = None
+    for phrases, those in variants.items():
+        yield f"Other than that, {first_few(list(those), MOST_NAMES)} had {', '.join(phrases)}."
+
+
+def _in_words(name: str, recipe: Mapping[str, Any]) -> str:
+    text = {**TRAINING, **AUGMENTATION}.get(name, "")
+    said = text and recipe[name] is not None and not _changes_nothing(name, recipe)
+    return text.format(_value(name, recipe[name])) if said else f"{name} {_value(name, recipe[name])}"
 
 
 def _design(results: Results) -> Iterable[str]:

@@ -92,7 +92,7 @@ def watch(folder: Path, *, port: int, say: Callable[[str], None]) -> None:
     Raises RecordError for a folder without a plan, BenchError for a port that cannot be had.
     """
     if not (folder / "study.json").exists():
-        raise RecordError(f"{folder} has no study.json; make one with: bench plan STUDY")
+        raise RecordError(f"{folder} has no study.json; make one with: bench run STUDY")
     try:
         server = Server((ADDRESS, port), partial(Handler, directory=str(folder / "report")))
     except OSError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +105,9 @@ class Keys:
             ValueError: for a component whose source cannot be found.
         """
         project = self.library.project
-        parts = list(_parts(asked, project))
+        every_part = list(_parts(asked, project))
+        parts = [(role, item) for role, item in every_part if not _is_installed(item, project)]
+        installed = [(role, item) for role, item in every_part if _is_installed(item, project)]
         source = self._source(asked, parts)
         settings: dict[str, Any] = {f"recipe.{name}": value for name, value in _recipe_settings(asked, project)}
         for index, variant in enumerate(asked.variants):
@@ -114,9 +116,15 @@ class Keys:
         for (role, _), unwritten in zip(parts, source.unwritten[1:], strict=True):
             for name, value in unwritten.items():
                 settings[f"{role}.{name}"] = _readable(value, project)
+        for role, item in installed:
+            name = f"{item.cls.__module__}.{item.cls.__qualname__}"
+            settings[role] = {
+                "class": name,
+                "choices": [[key, _readable(value, project)] for key, value in item.choices],
+            }
         if asked.setting is not None:
             settings |= {f"setting.{name}": _readable(value, project) for name, value in _relevant(asked.setting)}
-        versions = self._versions(source)
+        versions = self._versions(source.packages | {item.cls.__module__.partition(".")[0] for _, item in installed})
         named = {
             "version": VERSION,
             "stage": asked.stage,
@@ -165,9 +173,9 @@ class Keys:
             for item, values in known
         }
 
-    def _versions(self, source: ReadSource) -> dict[str, str]:
+    def _versions(self, packages: Iterable[str]) -> dict[str, str]:
         versions: dict[str, str] = {}
-        for top in sorted(source.packages):
+        for top in sorted(packages):
             if is_standard(top):
                 continue
             distributions = distributions_of(top)
@@ -212,6 +220,15 @@ def _is_own_code(item: Any, project: Project) -> bool:
     if not callable(item) or not isinstance(getattr(item, "__qualname__", None), str):
         return False
     return project.module(str(getattr(item, "__module__", ""))) is not None
+
+
+def _is_installed(item: Any, project: Project) -> bool:
+    """Return whether a Part's class belongs to an installed distribution, so that its version stands for its code."""
+    return (
+        _is_part(item)
+        and project.module(str(item.cls.__module__)) is None
+        and bool(distributions_of(str(item.cls.__module__).partition(".")[0]))
+    )
 
 
 def _is_part(item: Any) -> bool:

@@ -90,7 +90,7 @@ def test_a_variant_that_was_trained_otherwise_is_named(tmp_path: Path, planted_r
     folder = planted_results(tmp_path, plan={"recipe": RECIPE})
     record = read(folder / "records" / "q2s0.aaaa1111.json")
     write(record.having(choices={"recipe": {**RECIPE, "batch": 4}}), folder / "records")
-    assert "Other than that, attention=on had batch 4." in methods.methods(evidence_of(folder))
+    assert "Other than that, attention=on had 4 images a batch." in methods.methods(evidence_of(folder))
 
 
 def described(name: str, **choices: Any) -> dict[str, Any]:
@@ -215,3 +215,4 @@ def test_comparisons_of_speed_have_their_protocol_and_table(
     assert list(raw["ratio"].notna()) == [True, False]
     assert printed["Times as fast"][0] == f"{raw['ratio'][0]:.3f}"
     assert printed["Remark"][1].startswith("left out: ")
+    assert printed["Remark"][1].endswith("; repeat with --retry not_alone")

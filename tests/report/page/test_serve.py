@@ -123,7 +123,7 @@ def test_files_of_the_report_are_served_to_this_machine_alone(
 def test_a_folder_without_a_plan_and_a_port_that_is_taken_are_refused(
     folder: Path, command: tuple[subprocess.Popen[str], int], tmp_path: Path
 ) -> None:
-    with pytest.raises(RecordError, match="has no study.json; make one with: bench plan"):
+    with pytest.raises(RecordError, match="has no study.json; make one with: bench run"):
         serve.watch(tmp_path / "nothing", port=0, say=print)
     with pytest.raises(BenchError, match=f"port {command[1]} cannot be had .* choose another with --port"):
         serve.watch(folder, port=command[1], say=print)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.data.synthetic import Synthetic
 from bench.network.heads.fcn import FCNHead
@@ -15,7 +16,7 @@ from bench.parts import Part, part
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import Setting
 from bench.run.identity.explained import difference, explained, packed, unpacked
-from bench.run.identity.key import Computation, Keys, digest, is_current
+from bench.run.identity.key import Computation, Key, Keys, digest, is_current
 from bench.run.identity.linear import Library
 from bench.run.stages import IRRELEVANT, STAGE_FUNCTIONS, Event, key_of
 from bench.study.cells import Cell
@@ -53,6 +54,33 @@ def test_a_field_that_a_stage_does_not_read_keeps_its_key(cell: Cell) -> None:
     assert key_of(changed, "cost", None, "data").text == key_of(cell, "cost", None, "data").text
     changed = Cell({}, cell.variant, cell.recipe.having(latency_samples=7))
     assert key_of(changed, "quality", 0, "data").text == key_of(cell, "quality", 0, "data").text
+
+
+def test_an_optimiser_of_torch_counts_with_its_class_its_settings_and_the_version_of_torch(cell: Cell) -> None:
+    def key_with(chosen: Part[torch.optim.Optimizer]) -> Key:
+        return key_of(Cell({}, cell.variant, cell.recipe.having(optimiser=chosen)), "quality", 0, "data")
+
+    keys = [
+        key_with(chosen)
+        for chosen in (
+            part(torch.optim.AdamW),
+            part(torch.optim.AdamW, betas=(0.9, 0.98)),
+            part(torch.optim.NAdam),
+        )
+    ]
+    assert len({key.text for key in keys} | {key_of(cell, "quality", 0, "data").text}) == 4
+    assert all("torch" in key.versions for key in keys)
+    assert "settings changed" in difference(explained(keys[0]), explained(keys[1]))
+
+
+def test_an_optimiser_changes_the_keys_of_what_it_takes_part_in(cell: Cell) -> None:
+    chosen = Cell({}, cell.variant, cell.recipe.having(optimiser=part(torch.optim.AdamW)))
+    frozen = Cell({}, cell.variant, cell.recipe.having(frozen="backbone"))
+    warm = Cell({}, cell.variant, cell.recipe.having(warmup_iterations=1))
+    cost = key_of(cell, "cost", None, "data").text
+    assert key_of(chosen, "cost", None, "data").text != cost
+    assert key_of(frozen, "cost", None, "data").text != cost
+    assert key_of(warm, "cost", None, "data").text == cost
 
 
 def test_what_training_does_with_another_precision_is_no_part_of_a_key_without_it(cell: Cell) -> None:
