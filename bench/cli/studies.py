@@ -12,7 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cli.display import Tally, console_for_people, display_for, spell_s, table_of
+from bench.cli.console import console_for_people
+from bench.cli.display import Tally, display_for, spell_s, table_of
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.protocol.words import plural
