@@ -55,7 +55,8 @@ def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds =
     """
     from bench.cli import networks, studies
 
-    networks.check(studies.source(study, size, data, seeds, final), data_is_given=data is not None)
+    if not networks.check(studies.source(study, size, data, seeds, final), data_is_given=data is not None):
+        raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
@@ -76,7 +77,8 @@ def plan(
     """
     from bench.cli import studies
 
-    studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus))
+    if not studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus)):
+        raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
