@@ -21,13 +21,13 @@ from bench.cli.options import (
     EXIT_OPEN,
     EXIT_USAGE,
     Cpus,
-    Data,
+    DataName,
     Final,
     Gpus,
     Pictures,
     ResultsRoot,
     Seeds,
-    Size,
+    SizeName,
     StudyFile,
 )
 from bench.parts import BenchError
@@ -48,7 +48,9 @@ networks, plan lists the trials, run executes them and writes a report under res
 
 
 @app.command()
-def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds = None, final: Final = False) -> None:
+def check(
+    study: StudyFile, size: SizeName = None, data: DataName = None, seeds: Seeds = None, final: Final = False
+) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
 
     The data are read and checked too, if their folder is known. Nothing is trained or written.
@@ -62,8 +64,8 @@ def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds =
 @app.command()
 def plan(
     study: StudyFile,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     seeds: Seeds = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
@@ -84,8 +86,8 @@ def plan(
 @app.command()
 def run(
     study: StudyFile,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     seeds: Seeds = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
@@ -129,8 +131,8 @@ def trial(
     ],
     seed: Annotated[int, typer.Option(help="The seed of weights and batches.")] = 0,
     stage: Annotated[str, typer.Option(help="The kind of measurement: quality or cost.")] = "quality",
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
@@ -185,7 +187,7 @@ def convert(
             show_default=False,
         ),
     ] = None,
-    size: Size = None,
+    size: SizeName = None,
 ) -> None:
     """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation for a variant of a study.
 

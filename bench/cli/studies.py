@@ -16,9 +16,9 @@ from bench.cli.console import console_for_people
 from bench.cli.display import Tally, display_for, spell_s, table_of
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
+from bench.protocol.text import plain
 from bench.protocol.words import plural
 from bench.records.plan import read_plan
-from bench.report.text import plain
 from bench.run.check import Faulty
 from bench.run.estimate import pilot_seconds
 from bench.run.identity.rekey import rekey as rekeyed

