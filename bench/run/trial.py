@@ -162,7 +162,7 @@ def _measure(
         setting=trial.setting,
         modules=loaded.modules,
     )
-    choices["hash"] = key
+    choices |= {"hash": key, "fingerprint": fingerprint}
     if key != trial.key:
         raise ChangedError(
             f"planned as {trial.key}, is {key} now: the study, a component or the data changed after planning; "
