@@ -55,7 +55,8 @@ def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds =
     """
     from bench.cli import networks, studies
 
-    networks.check(studies.source(study, size, data, seeds, final), data_is_given=data is not None)
+    if not networks.check(studies.source(study, size, data, seeds, final), data_is_given=data is not None):
+        raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
@@ -76,7 +77,8 @@ def plan(
     """
     from bench.cli import studies
 
-    studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus))
+    if not studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus)):
+        raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
@@ -160,6 +162,7 @@ def rekey(
     """Give records of an earlier bench the keys of this one, where the source proves that they are the same trials.
 
     Both keys of every trial are built from the source that made the records. What cannot be proven is left as it is.
+    Records of a format without a digest of their content get one.
     """
     from bench.cli import studies
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli.display import console_for_people, table_of
-from bench.cli.studies import print_excluded
+from bench.cli.studies import print_excluded, say_faulty
 from bench.data.base import DataError
 from bench.network.checkpoints.convert import convert_file
 from bench.run.breakdown import break_down, pixels, smaller_sizes
-from bench.run.check import Checked, check_cells, facts
+from bench.run.check import Checked, Faulty, check_cells, facts
 from bench.run.resources import here
 from bench.study import audit
 from bench.study.cells import Cell
@@ -73,20 +73,33 @@ def _classes_without_data(cell: Cell) -> int:
     return len(cell.recipe.data.cls.classes)
 
 
-def check(source: Source, *, data_is_given: bool) -> None:
-    """Build every variant, and print its counts and all undeclared differences."""
+def check(source: Source, *, data_is_given: bool) -> bool:
+    """Build every variant, print its counts and all undeclared differences, and a line for each that is faulty.
+
+    Returns:
+        ``True`` if every variant can be built and trained.
+    """
     console = console_for_people()
     known = shaped(source, console, data_is_given=data_is_given)
     study, (height, width) = known.study, known.input_px
-    rows = list(check_cells(study, known.classes_of, height, width))
+    results = list(check_cells(study, known.classes_of, height, width))
+    rows = [result for result in results if isinstance(result, Checked)]
+    faulty = [result for result in results if isinstance(result, Faulty)]
     console.print(_checked_table(rows))
     print_excluded(study, console)
+    variants = f"{len(rows)} of {len(results)}" if faulty else len(results)
+    px = f"1×3×{height}×{width}"
     console.print(
-        f"{len(rows)} variants at 1×3×{height}×{width}; MACs of convolutions, linear layers and matrix products.",
-        highlight=False,
+        f"{variants} variants at {px}; MACs of convolutions, linear layers and matrix products.", highlight=False
     )
-    for line in audit.summary(facts(study, rows, height, width), study.baseline_name, study.against):
+    audited = facts(study, rows, height, width)
+    for line in audit.summary(audited, study.baseline_name, study.against) if audited.variants else ():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for row in rows:
+        for note in row.notes:
+            console.print(f"{row.cell.name}: {note}", markup=False, highlight=False, soft_wrap=True)
+    say_faulty(faulty, console)
+    return not faulty
 
 
 def cost(

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.speedups import spread
+from bench.protocol.words import REPEAT
 from bench.records.cost import MeasuredCost
 from bench.records.measured import NOISY
 from bench.records.record import Record
@@ -221,7 +222,7 @@ def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, s
             )
         if measured.isolated is False:
             reasons = "; ".join(measured.isolation.reasons) or "no reason is known"
-            yield _difference(name, where, f"not alone, so left out: {reasons}", "timing")
+            yield _difference(name, where, f"not alone, so left out: {reasons}; {REPEAT}", "timing")
         elif doubts := _unsure(measured):
             yield _difference(name, where, "; ".join(doubts), "timing")
 

@@ -15,6 +15,10 @@ NOTHING = "—"
 """The text of a cell without a value."""
 
 
+REPEAT = "repeat with --retry not_alone"
+"""The remedy for a timing that was left out because other work ran on the machine: an option of the same command."""
+
+
 LEAST_P = 0.001
 """Smaller p-values are only said to be below it."""
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
 from bench.protocol.setting import Setting
-from bench.records.files import json_text, parse_json
+from bench.records.files import is_finite, json_text, parse_json
 
 LARGEST = 2**53
 """The largest whole number up to which a float holds every whole number."""
@@ -71,7 +71,7 @@ def parse(form: type[AnyForm], content: bytes) -> AnyForm:
         ValueError: for content that is not valid JSON: not UTF-8, nested too deeply, or with NaN or an unpaired
             surrogate.
     """
-    if b"NaN" not in content and b"Infinity" not in content:
+    if is_finite(content):
         try:
             return form.model_validate_json(content)
         except ValidationError:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, ValidationError, model_validator
 
 from bench.protocol.columns import RESERVED
-from bench.records.files import RecordError
+from bench.records.files import RecordError, read_bytes
 from bench.records.forms import (
     Counted,
     Finite,
@@ -290,7 +290,7 @@ def read_plan(folder: Path) -> Plan:
     path = folder / "study.json"
     remedy = "write it anew with: bench run STUDY"
     try:
-        return parse(Plan, path.read_bytes())
+        return parse(Plan, read_bytes(path))
     except FileNotFoundError:
         raise RecordError(f"{folder} has no study.json; {_folders_with_one(folder)}") from None
     except ValidationError as error:

@@ -24,7 +24,7 @@ from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
 from bench.records.record import FINAL, STATUSES, Record, read_all
 from bench.run import environment
 from bench.run.changes import change_since
-from bench.run.check import Checked, check_cells, facts
+from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
 from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
 from bench.run.kept import kept_trials, what_is_measured, with_kept
@@ -207,13 +207,23 @@ class Schedule:
         return self.loaded.input_px
 
     @functools.cached_property
-    def checked(self) -> tuple[Checked, ...]:
-        """The counts of every variant, so that a network that cannot be built stops a run before any training.
-
-        Raises:
-            StudyError: if components of a cell do not fit together; the message names the cell.
-        """
+    def networks(self) -> tuple[Checked | Faulty, ...]:
+        """Every variant as built, so that a network that cannot be built is told before any training."""
         return tuple(check_cells(self.study, self.loaded.classes_of, *self.input_px))
+
+    @property
+    def checked(self) -> tuple[Checked, ...]:
+        """The counts of every variant that can be built."""
+        return tuple(network for network in self.networks if isinstance(network, Checked))
+
+    @property
+    def faulty(self) -> dict[str, Faulty]:
+        """Variant -> why it cannot be built, computed or trained."""
+        return {network.cell.name: network for network in self.networks if isinstance(network, Faulty)}
+
+    def fault_of(self, trial: Trial) -> Faulty | None:
+        """The reason why a trial would fail, if one of its networks is faulty."""
+        return self.faulty.get(trial.variant) or self.faulty.get(trial.against or "")
 
     def document(self, command: str) -> Plan:
         """The plan as ``study.json`` holds it, with the trials of earlier runs that stay in it."""
@@ -316,7 +326,7 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     then quality trials seed by seed.
 
     Raises:
-        BenchError: if this machine's device does not have a speed setting.
+        BenchError: if this machine's device does not have a speed setting, or if the data have one class.
     """
     folder = results / loaded.folder_name
     with tempfile.TemporaryDirectory() as scratch:
@@ -325,6 +335,7 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
             shutil.copyfile(folder / FILE_DIGESTS, digests)
         fingerprints = loaded.fingerprints(digests)
     study = loaded.study
+    refuse_one_class(study, loaded.classes_of)
     trials: list[Trial] = []
     keys: dict[str, Key] = {}
     for stage in ("cost", "quality"):

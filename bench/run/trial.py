@@ -31,9 +31,11 @@ from bench.records.pictures import Album
 from bench.records.record import MEASURED, Record, write
 from bench.run import environment
 from bench.run.environment import Machine
+from bench.run.processes.agreement import disagreement
 from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed
 from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
+from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded, Source, load
 from bench.training.loop import DivergedError
 
@@ -114,6 +116,20 @@ def run(
     return record
 
 
+def record_fault(trial: Trial, folder: Path, machine: Machine, reason: str, traceback: str) -> Record:
+    """Write the record of a trial that was not run, because its network was found to be faulty before.
+
+    Raises:
+        StoreError: if ``folder`` cannot be written to.
+    """
+    outcome = {"status": "failed", "reason": relative(reason), "traceback": relative(traceback)}
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    record = make_record(trial, machine, {**outcome, "started_at": started_at, "wall_s": 0.0})
+    with storing(folder):
+        write(record, folder / "records")
+    return record
+
+
 def make_record(
     trial: Trial,
     machine: Machine,
@@ -145,8 +161,11 @@ def _measure(
     trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any], *, pictures: bool
 ) -> tuple[dict[str, Any], Files]:
     """Measure a trial, fill in ``choices``, and return the content of its record and the files that belong to it."""
-    loaded = load(trial.source)
-    cell = loaded.study.cell(trial.variant)
+    loaded, study_file = load(trial.source), Path(trial.source.path)
+    try:
+        cell = loaded.study.cell(trial.variant)
+    except StudyError as error:
+        raise ChangedError(disagreement(None, trial.variant, study_file, folder)) from error
     choices |= {"variant": cell.variant.describe(), "recipe": cell.recipe.describe(), "levels": dict(cell.levels)}
     against = None if trial.against is None else loaded.study.cell(trial.against)
     if against is not None and trial.setting is not None:
@@ -164,10 +183,8 @@ def _measure(
     )
     choices |= {"hash": key, "fingerprint": fingerprint}
     if key != trial.key:
-        raise ChangedError(
-            f"planned as {trial.key}, is {key} now: the study, a component or the data changed after planning; "
-            "run again"
-        )
+        why = disagreement(cell, trial.variant, study_file, folder)
+        raise ChangedError(f"planned as {trial.key}, is {key} now: {why}")
     if against is not None and trial.setting is not None:
         measured = measure_speed(
             cell.variant, against.variant, cell.recipe, trial.setting, dataset, machine.torch_device, tell
@@ -232,7 +249,8 @@ def _outcome(status: str, error: BaseException, choices: Mapping[str, Any]) -> d
     reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if status == "out_of_memory":
         kind = "GPU" if isinstance(error, torch.OutOfMemoryError) else "host"
-        reason = f"{kind} memory, at batch {choices.get('setting', choices['recipe'])['batch']}: {reason}"
+        batch = choices.get("setting", choices["recipe"])["batch"]
+        reason = f"{kind} memory, at batch {batch}; take a smaller batch or image: {reason}"
     text = "".join(traceback.format_exception(error)) if status == "failed" else None
     return {"status": status, "reason": relative(reason), "traceback": text and relative(text)}
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sysconfig
 import traceback
 from pathlib import Path
 
 from bench.parts import BenchError
 
-MOST_CHARACTERS = 240
+MOST_CHARACTERS = 180
 """The characters of an exception's text that a line keeps."""
+
+_WRONG_SIZE = re.compile(r"channels, but got|shapes cannot be multiplied|should contain \d+ elements")
+"""The words in which torch says that a layer is given another number of channels than it was made for."""
 
 
 def fault_line(error: BaseException) -> str:
@@ -62,6 +66,8 @@ def _is_users(file: str) -> bool:
 def _remedy(error: BaseException) -> str:
     if isinstance(error, NameError):
         return "; import it, or correct the name"
+    if isinstance(error, RuntimeError) and _WRONG_SIZE.search(str(error)):
+        return "; take a layer's number of channels from the facts, such as levels[-1].channels"
     if isinstance(error, ModuleNotFoundError):
         return "; install it, or put it beside the study"
     if isinstance(error, ImportError) and "relative import" in str(error):

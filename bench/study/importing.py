@@ -119,14 +119,20 @@ def _import_package(name: str, root: Path) -> None:
 
 def _file_of(name: str) -> Path | None:
     """The file that an import of ``name`` would find, whatever is imported under that name now."""
-    parent = name.rpartition(".")[0]
-    try:
-        folders = importlib.import_module(parent).__path__ if parent else None
-    except (ImportError, AttributeError):
-        return None
-    specs = (finder.find_spec(name, folders) for finder in sys.meta_path)
-    spec = next((spec for spec in specs if spec is not None), None)
+    spec = _spec_of(name)
     return None if spec is None or spec.origin is None else Path(spec.origin).resolve()
+
+
+def _spec_of(name: str) -> ModuleSpec | None:
+    parent, _, _ = name.rpartition(".")
+    folders = None
+    if parent:
+        package = sys.modules.get(parent) or _spec_of(parent)
+        folders = getattr(package, "__path__", None) or getattr(package, "submodule_search_locations", None)
+        if folders is None:
+            return None
+    specs = (finder.find_spec(name, folders) for finder in sys.meta_path)
+    return next((spec for spec in specs if spec is not None), None)
 
 
 def _imported(name: str, path: Path) -> ModuleType:

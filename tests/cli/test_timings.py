@@ -14,6 +14,7 @@ from bench.evidence import speedups
 from bench.parts import ChoiceError
 from bench.protocol.setting import Setting
 from bench.records import results as records
+from bench.records.digest import with_digest
 from bench.run.environment import Machine
 from bench.run.schedule import Schedule
 from bench.run.trial import run
@@ -79,7 +80,7 @@ def test_a_finished_comparison_is_printed_and_not_run_again(
         written = json.loads(path.read_text())
         sides = {"latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.6931471805599453] * 6}
         written["measured"] |= {**sides, "isolated": True}
-        path.write_text(json.dumps(written))
+        path.write_text(with_digest(written))
     whole = speed(made, ["bench", "speed"], ["neck=on"], timeout_s=None, retry=())
     assert whole
     out = capsys.readouterr().out

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.evidence.evidence import evidence_of
+from bench.records.digest import with_digest
 from bench.report.page.findings import findings
 from bench.report.page.summary import commands, notes
 from bench.report.tables.confounds import undeclared
@@ -104,7 +105,7 @@ def test_environments_are_compared_without_any_facts_of_networks(tmp_path: Path,
         record = json.loads(file.read_text())
         if record["trial"]["variant"] == BOTH and record["trial"]["stage"] == "quality":
             record["environment"] |= {"torch": "2.6.0", "bench": {"numpy": "1.26.4"}}
-            file.write_text(json.dumps(record))
+            file.write_text(with_digest(record))
     table = evidence_of(folder).confounds
     assert set(table["Kind"]) == {"environment"}
     rows = {(row["Compared"], row["Where"]): row["Difference"] for row in table.to_dict("records")}
@@ -124,7 +125,7 @@ def test_of_a_single_pair_that_an_effect_is_made_of_the_change_itself_is_said(
         record = json.loads(file.read_text())
         if record["trial"]["variant"] == "gate=on, dual=on":
             record["environment"]["torch"] = "2.6.0"
-            file.write_text(json.dumps(record))
+            file.write_text(with_digest(record))
     rows = {row["Compared"]: row["Difference"] for row in evidence_of(folder).confounds.to_dict("records")}
     assert rows["dual=on at gate=on"].endswith("→ 2.6.0")
     assert set(rows) == {"dual=on at gate=on", "gate=on + dual=on"}
@@ -138,7 +139,7 @@ def test_environments_are_compared_seed_by_seed(tmp_path: Path, planted_results:
         if record["trial"]["stage"] == "quality" and record["trial"]["variant"] in (PLAIN, ATTENDED):
             odd = (record["trial"]["seed"] + (record["trial"]["variant"] == PLAIN)) % 2
             record["environment"] |= {"host": f"host{odd}", "platform": "a name that is longer than a commit's digits"}
-            file.write_text(json.dumps(record))
+            file.write_text(with_digest(record))
     rows = evidence_of(folder).confounds.to_dict("records")
     changes = {row["Where"]: row["Difference"] for row in rows if row["Compared"] == "attention=on"}
     assert changes == {
@@ -152,7 +153,10 @@ def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path)
     results = evidence_of(planted(tmp_path, {64: crowded, 128: noisy, 256: measured([1.0] * 20, [2.0] * 20)}))
     rows = {row["Where"]: (row["Kind"], row["Difference"]) for row in results.confounds.to_dict("records")}
     assert rows == {
-        "times at 64x64 batch 2": ("timing", "not alone, so left out: other processes used 0.90 CPUs (allowed: 0.15)"),
+        "times at 64x64 batch 2": (
+            "timing",
+            "not alone, so left out: other processes used 0.90 CPUs (allowed: 0.15); repeat with --retry not_alone",
+        ),
         "times at 128x128 batch 2": ("timing", "noisy: quartiles 18% of the median apart; not steady after warm-up"),
     }
     assert results.confounded == []
@@ -166,7 +170,7 @@ def test_records_of_several_commits_are_each_checked_out_by_the_commands(
     for file in sorted((folder / "records").glob("*.json"))[:3]:
         record = json.loads(file.read_text())
         record["environment"] |= {"commit": "a" * 40, "dirty": True}
-        file.write_text(json.dumps(record))
+        file.write_text(with_digest(record))
     said = commands(evidence_of(folder).results)
     assert "several states of the source" in said[0]
     assert f"git checkout {'a' * 12}  # (with uncommitted changes)" in said

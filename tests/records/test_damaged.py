@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bench.protocol.setting import Setting
+from bench.records.digest import with_digest
 from bench.records.files import RecordError
 from bench.records.record import Record, read_all, write
 from bench.records.results import load
@@ -67,7 +68,7 @@ def damaged(whole: Path, tmp_path: Path) -> Callable[..., Path]:
             del inner[last]
         else:
             inner[last] = value
-        target.write_text(json.dumps(content))
+        target.write_text(json.dumps(content) if file == "study.json" else with_digest(content))
         return tmp_path
 
     return change

@@ -175,7 +175,7 @@ def test_a_damaged_record_is_named_with_the_remedy(tmp_path: Path, content: str)
 
 def test_a_record_of_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "new.json").write_text('{"version": 99}')
-    with pytest.raises(RecordError, match="has record format 99, this bench reads 1"):
+    with pytest.raises(RecordError, match="has record format 99, this bench reads up to 2"):
         read(tmp_path / "new.json")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.parts import BenchError
+from bench.records.digest import with_digest
 from bench.records.files import RecordError, json_text, read_json
 from bench.records.results import Results, load
 from bench.report.page.page import write_report
@@ -133,7 +134,9 @@ def _cleaned(path: Path, file: str, cleaned: Redaction, command: Command) -> str
             cleaned.counts[file] = cleaned.counts.get(file, 0) + len(command.known)
         return text if after == {**before, "command": typed} else json_text(after)
     after = cleaned.tree(before, file)
-    return text if after == before else json_text(after)
+    if after == before:
+        return text
+    return with_digest(after) if "digest" in before else json_text(after)
 
 
 def _write_manifest(root: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.evidence.evidence import Evidence
+from bench.records.files import no_collection
 from bench.report.tables import confounds, effects, protocol, published, quality, speed, variants
 from bench.report.tables.formats import FORMATS
 from bench.report.tables.table import Table, TableError, unknown
@@ -39,7 +40,8 @@ def written(made: Table, form: str = "markdown") -> str:
 
 def all_tables(evidence: Evidence) -> dict[str, Table]:
     """Every table by its name; one that has nothing to say has no rows."""
-    return {name: make(evidence) for name, make in TABLES.items()}
+    with no_collection():
+        return {name: make(evidence) for name, make in TABLES.items()}
 
 
 TABLES: Mapping[str, Callable[[Evidence], Table]] = {

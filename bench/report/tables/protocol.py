@@ -19,6 +19,10 @@ from bench.records.speed import MeasuredSpeed
 from bench.report.tables import fields
 from bench.report.tables.table import Table, of_text
 
+CHECKED, UNCHECKED = "what its digest says", "without a digest: an edit would not be seen"
+"""The two things that can be said of a record's content: a record of the first format has no digest."""
+
+
 NO_REPOSITORY = "no repository"
 """The text in place of a commit that is unknown."""
 
@@ -112,10 +116,10 @@ def provenance(evidence: Evidence) -> Table:
     """The sources and machines of the records: a row a fact, a column a stage; differing values with their counts."""
     results = evidence.results
     stages = [stage for stage in ("quality", "cost", "speed") if stage in results.plan.stages]
-    environments = {repr(record.environment): record for record in results.records}  # there are few of them
-    facts_of = {text: _facts(record) for text, record in environments.items()}
+    environments = {_of_one_source(record): record for record in results.records}  # there are few of them
+    facts_of = {source: _facts(record) for source, record in environments.items()}
     facts_by_stage = {
-        stage: [facts_of[repr(r.environment)] for r in results.records if r.trial.stage == stage] for stage in stages
+        stage: [facts_of[_of_one_source(r)] for r in results.records if r.trial.stage == stage] for stage in stages
     }
     names = list(dict.fromkeys(name for group in facts_by_stage.values() for facts in group for name in facts))
     rows = [[name, *(_seen(facts.get(name) for facts in facts_by_stage[stage]) for stage in stages)] for name in names]
@@ -142,6 +146,11 @@ def commits(results: Results) -> list[str]:
     return list(dict.fromkeys(_commit(*source) for source in made or [(created.commit, created.dirty)]))
 
 
+def _of_one_source(record: Record) -> tuple[str, int]:
+    """A value that is equal for two records of which :func:`_facts` says the same."""
+    return repr(record.environment), record.version
+
+
 def study_commit(record: Record) -> str:
     """The commit of the study's repository, with the words for its changes as :func:`commits` has them."""
     return _commit(record.environment.study_commit, record.environment.study_dirty)
@@ -149,7 +158,10 @@ def study_commit(record: Record) -> str:
 
 def _facts(record: Record) -> dict[str, Any]:
     environment = record.environment.as_json()
-    facts = {"commit": _commit(record.environment.commit, record.environment.dirty)}
+    facts = {
+        "commit": _commit(record.environment.commit, record.environment.dirty),
+        "content": UNCHECKED if record.version == 1 else CHECKED,
+    }
     for name in ("commit", "dirty", "study_commit", "study_dirty"):
         environment.pop(name, None)
     facts["commit of the study"] = study_commit(record)

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
 from bench.protocol.setting import USUAL
-from bench.protocol.words import NOTHING, verdict
+from bench.protocol.words import NOTHING, REPEAT, verdict
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, Row
 from bench.report.tables.table import Table
@@ -66,7 +66,7 @@ def remark(row: Mapping[Any, Any]) -> str:
     if row["status"] != "done":
         return str(row["status"])
     if row["isolated"] is False:
-        return f"left out: {row['reason']}"
+        return f"left out: {row['reason'] or 'not alone'}; {REPEAT}"
     return "; ".join(doubts(row))
 
 

@@ -14,7 +14,7 @@ from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
-from bench.protocol.words import NOTHING, level, plural, ratio, status, verdict
+from bench.protocol.words import NOTHING, REPEAT, level, plural, ratio, status, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, Row
@@ -60,7 +60,7 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     ratios: tuple[str, ...] = ("× in brackets: ratio to the baseline.",)
     if values["other_input"].any():
         ratios = (*ratios, "No ratio to a baseline that was measured at another input size.")
-    shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio.",) * bool(crowded)
+    shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio; {REPEAT}.",) * bool(crowded)
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     return {
         "n": ("Seeds: done / planned.",),

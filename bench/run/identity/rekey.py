@@ -24,8 +24,11 @@ from typing import Any
 
 from bench.parts import BenchError
 from bench.protocol.setting import Setting
-from bench.records.files import RecordError, read_json, write_json
+from bench.records.digest import with_digest
+from bench.records.files import RecordError, read_json, write_json, write_text
 from bench.records.plan import read_plan
+from bench.records.record import VERSION as FORMAT
+from bench.records.record import read, record_files
 from bench.run.identity.explained import Explained, difference, explained, unpacked
 from bench.run.identity.key import is_current
 from bench.run.stages import SILENT, key_of
@@ -53,6 +56,7 @@ class Rekeyed:
         keys: new key -> its contents.
         trials: the rows of the plan, with new keys.
         compared: the differences of the present source from the source that made the records, a line a difference.
+        digests: how many records had no digest of their content, and have one now.
     """
 
     records: int
@@ -60,10 +64,13 @@ class Rekeyed:
     keys: Mapping[str, Explained]
     trials: Sequence[Mapping[str, Any]]
     compared: Sequence[str] = ()
+    digests: int = 0
 
 
 def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = False) -> Rekeyed:
-    """Give the records of a results folder, and its plan, keys of the present version.
+    """Give the records of a results folder, and its plan, keys of the present version, and the records their digests.
+
+    Records that have such keys already, but are of a format without a digest, get only that.
 
     Args:
         folder: the results folder, with ``study.json`` and ``records``.
@@ -72,13 +79,14 @@ def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = 
         assume_installed: take the installed version of distributions whose version the records do not name.
 
     Raises:
+        RecordError: for a record that was edited after it was written; nothing is changed then.
         RekeyError: for anything that cannot be proven; nothing is changed then.
     """
     plan = _plan(folder)
     rows = [row for row in plan["trials"] if not row.get("excluded")]
+    records = {path: _record(path) for path in record_files(folder / "records")}
     if rows and all(is_current(row["key"]) for row in rows):
-        raise RekeyError(f"{folder} has keys of the present version already; there is nothing to do")
-    records = {path: _record(path) for path in sorted((folder / "records").glob("*.json"))}
+        return Rekeyed(0, {}, {}, rows, digests=_given_digests(folder, records))
     environments = _environments(records.values())
     with _tree(plan, source) as tree:
         answer = _asked(tree, plan, rows, [dict(environment) for environment in environments])
@@ -147,13 +155,24 @@ def _plan(folder: Path) -> dict[str, Any]:
 
 
 def _record(path: Path) -> dict[str, Any]:
-    try:
-        record = read_json(path)
-        if not isinstance(record, dict) or not isinstance(record["key"], str):
-            raise ValueError("it has no key")
-        return record
-    except (ValueError, KeyError) as error:
-        raise RecordError(f"{path} is not a record ({error}); delete it and run again") from error
+    """The data of a record whose form and digest are right, as it stands in the file."""
+    read(path)
+    data: dict[str, Any] = read_json(path)
+    return data
+
+
+def _given_digests(folder: Path, records: Mapping[Path, dict[str, Any]]) -> int:
+    """Give the records of earlier formats a digest of their content; how many there were."""
+    without = {path: record for path, record in records.items() if "digest" not in record}
+    if not without:
+        raise RekeyError(f"{folder} has keys of the present version already; there is nothing to do")
+    for path, record in without.items():
+        _write(record, path)
+    return len(without)
+
+
+def _write(record: Mapping[str, Any], path: Path) -> None:
+    write_text(with_digest({**record, "version": FORMAT}), path)
 
 
 def _environments(records: Iterable[Mapping[str, Any]]) -> list[tuple[tuple[str, str], ...]]:
@@ -296,5 +315,5 @@ def _rekey_record(folder: Path, path: Path, record: dict[str, Any], key: str) ->
     for other in [*folder.glob(f"artifacts/{old}.*"), *folder.glob(f"logs/{old}.*")]:
         shutil.copy2(other, other.with_name(other.name.replace(old, key)))
         replaced.append(other)
-    write_json(record, path.with_name(path.name.replace(old, key)))
+    _write(record, path.with_name(path.name.replace(old, key)))
     return replaced

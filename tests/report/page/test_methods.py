@@ -215,3 +215,4 @@ def test_comparisons_of_speed_have_their_protocol_and_table(
     assert list(raw["ratio"].notna()) == [True, False]
     assert printed["Times as fast"][0] == f"{raw['ratio'][0]:.3f}"
     assert printed["Remark"][1].startswith("left out: ")
+    assert printed["Remark"][1].endswith("; repeat with --retry not_alone")

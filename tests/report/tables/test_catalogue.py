@@ -352,8 +352,8 @@ def test_a_mistake_is_explained(
 
 def test_tables_refuse_what_the_page_refuses(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
-    record = folder / "records" / "c1.aaaa1111.json"
-    record.write_text(record.read_text().replace("Planted CPU", "Other GPU"))
+    record = read(folder / "records" / "c1.aaaa1111.json")
+    write(record.having(environment={**record.environment.as_json(), "device": "Other GPU"}), folder / "records")
     with pytest.raises(RecordError, match="different devices"):
         catalogue.table(evidence_of(folder), "cost")
     assert np.isnan(NOT_COMPARED["delta"])

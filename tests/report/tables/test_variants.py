@@ -136,8 +136,8 @@ def test_a_factor_shows_a_tick_where_one_of_two_levels_is_off(levels: list[str],
 
 def test_latencies_of_two_devices_are_refused_naming_both(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
-    record = folder / "records" / "c1.aaaa1111.json"
-    record.write_text(record.read_text().replace("Planted CPU", "Other GPU"))
+    record = read(folder / "records" / "c1.aaaa1111.json")
+    write(record.having(environment={**record.environment.as_json(), "device": "Other GPU"}), folder / "records")
     with pytest.raises(RecordError, match="different devices in one comparison: Other GPU; Planted CPU"):
         ablation_table(evidence_of(folder)).printed()
 
@@ -146,8 +146,9 @@ def test_latencies_under_other_numbers_of_threads_are_refused_on_the_same_device
     tmp_path: Path, planted_results: Plant
 ) -> None:
     folder = planted_results(tmp_path, environment={"hardware": "Planted CPU, 1 threads"})
-    path = folder / "records" / "c1.aaaa1111.json"
-    path.write_text(path.read_text().replace("Planted CPU, 1 threads", "Planted CPU, 8 threads"))
+    record = read(folder / "records" / "c1.aaaa1111.json")
+    other = {**record.environment.as_json(), "hardware": "Planted CPU, 8 threads"}
+    write(record.having(environment=other), folder / "records")
     with pytest.raises(RecordError, match="Planted CPU, 1 threads; Planted CPU, 8 threads"):
         ablation_table(evidence_of(folder)).printed()
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench.records.files import read_json, write_json
+from bench.records.digest import with_digest
+from bench.records.files import RecordError, read_json, write_json, write_text
 from bench.records.results import load
 from bench.run.identity.rekey import RekeyError, rekey
 
@@ -61,12 +62,17 @@ def results(tmp_path: Path) -> Path:
             "artifact": f"{artifact}.npz",
             "pictures": {"predictions": f"{artifact}.predictions.npz", "images": "pictures/all.npz"},
         }
-        write_json(record, folder / "records" / f"{row['key']}.{host}.json")
+        seal(record, folder / "records" / f"{row['key']}.{host}.json")
         for file in (f"{artifact}.npz", f"{artifact}.predictions.npz", f"logs/{row['key']}.{host}.log"):
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(file)
     write_json(plan, folder / "study.json")
     return folder
+
+
+def seal(record: dict[str, Any], path: Path) -> None:
+    """Write a record with the digest of its content."""
+    write_text(with_digest(record), path)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -122,7 +128,7 @@ def test_versions_that_records_do_not_name_are_refused_unless_they_may_be_assume
     for path in (results / "records").iterdir():
         record = json.loads(path.read_text())
         del record["environment"]["bench"]["scipy"]
-        write_json(record, path)
+        seal(record, path)
     before = contents(results)
     with pytest.raises(RekeyError, match="do not name their version of scipy; .* --assume-installed"):
         rekey(results, tree)
@@ -137,9 +143,35 @@ def test_a_record_of_another_version_of_a_package_gets_the_key_of_that_version(
     for path in (results / "records").iterdir():
         record = json.loads(path.read_text())
         record["environment"]["torch"] = "2.12.0+cu130"
-        write_json(record, path)
+        seal(record, path)
     now = torch.__version__.partition("+")[0]
     assert rekey(results, tree).compared == [f"3 of 3 trials are stale by now: versions changed: torch 2.12.0 → {now}"]
+
+
+def test_a_record_that_was_edited_gets_no_new_key_and_no_new_digest(results: Path, tree: Path) -> None:
+    path = min((results / "records").iterdir())
+    path.write_text(path.read_text().replace('"train_s": ', '"train_s": 1'))
+    before = contents(results)
+    with pytest.raises(RecordError, match=rf"{path.name} was edited after it was written: .*; restore it"):
+        rekey(results, tree)
+    assert contents(results) == before
+
+
+def test_records_of_the_first_format_get_a_digest_and_keep_their_keys(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "results" / "positive_control", tmp_path / "old")
+    paths = sorted((tmp_path / "old" / "records").iterdir())
+    for path in paths[:2]:
+        record = read_json(path)
+        del record["digest"]
+        write_json({**record, "version": 1}, path)
+    before = load(tmp_path / "old")
+    assert [record.version for record in before.records].count(1) == 2
+    made = rekey(tmp_path / "old")
+    assert (made.records, made.digests) == (0, 2)
+    after = load(tmp_path / "old")
+    assert {record.version for record in after.records} == {2}
+    assert before.frame().equals(after.frame())
+    assert contents(tmp_path / "old") == contents(ROOT / "results" / "positive_control")
 
 
 def test_a_record_of_no_planned_trial_is_left_as_it_is(results: Path, tree: Path) -> None:
@@ -147,7 +179,7 @@ def test_a_record_of_no_planned_trial_is_left_as_it_is(results: Path, tree: Path
     record = json.loads(path.read_text())
     record["key"] = "f" * 16
     stray = path.with_name(path.name.replace(path.name[:16], "f" * 16))
-    write_json(record, stray)
+    seal(record, stray)
     content = stray.read_bytes()
     assert rekey(results, tree).untouched == {"of no trial of the plan": 1}
     assert stray.read_bytes() == content
