@@ -23,11 +23,11 @@ from bench.records.forms import build
 from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
 from bench.records.record import FINAL, STATUSES, Record, read_all
 from bench.run import environment
-from bench.run.changes import change_since
 from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
+from bench.run.earlier.changes import change_since
+from bench.run.earlier.kept import kept_trials, what_is_measured, with_kept
 from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
-from bench.run.kept import kept_trials, what_is_measured, with_kept
 from bench.run.resources import Resources
 from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
