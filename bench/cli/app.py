@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from bench.cli import data as data_cli
 from bench.cli import results as report_cli
 from bench.cli import timing_options
 from bench.cli.options import (
@@ -216,6 +217,7 @@ app.command()(convert)
 app.command()(report_cli.report)
 app.command()(report_cli.compare)
 app.command()(report_cli.export)
+app.add_typer(data_cli.app, name="data")
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -113,10 +113,17 @@ class Environment(Form):
 
 
 class Choices(Form):
-    """The variant and the recipe with every choice resolved, as :meth:`bench.parts.Part.describe` writes them."""
+    """The variant and the recipe with every choice resolved, as :meth:`bench.parts.Part.describe` writes them.
+
+    Attributes:
+        variant: slot -> its component with all choices.
+        recipe: field -> value.
+        fingerprint: the digest of the data; records of an earlier bench have none.
+    """
 
     variant: dict[str, Any] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
+    fingerprint: str | None = None
 
 
 class Outcome(Form):

@@ -182,7 +182,7 @@ def _measure(
         setting=trial.setting,
         modules=loaded.modules,
     )
-    choices["hash"] = key
+    choices |= {"hash": key, "fingerprint": fingerprint}
     if key != trial.key:
         why = disagreement(cell, trial.variant, study_file, folder)
         raise ChangedError(f"planned as {trial.key}, is {key} now: {why}")
