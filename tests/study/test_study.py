@@ -251,3 +251,8 @@ def test_two_files_of_one_name_are_two_studies(tmp_path: Path) -> None:
         (tmp_path / folder / "same.py").write_text(source + f"\nSTUDY = STUDY.having(question={question!r})\n")
     assert load_study(tmp_path / "a" / "same.py").question == "first"
     assert load_study(tmp_path / "b" / "same.py").question == "second"
+
+
+def test_a_level_alone_in_place_of_a_variant_is_answered_with_its_factor() -> None:
+    with pytest.raises(StudyError, match="'jpu' is a level, not a factor; write upsampling=jpu"):
+        study().cell("jpu")
