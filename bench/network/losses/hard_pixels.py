@@ -18,8 +18,8 @@ from bench.parts import Count, Fraction, NonNegative
 class OHEMLoss(nn.Module):
     """The mean cross-entropy over the pixels whose class has a probability below a threshold, or over the hardest ones.
 
-    If fewer pixels than ``least_pixels`` an image lie below the threshold, the hardest ``least_pixels`` times the number
-    of images count instead; with equal probabilities it may be more. Which pixels count has no gradient.
+    If fewer pixels than ``least_pixels`` an image lie below the threshold, the hardest ``least_pixels`` times the
+    number of images count instead; with equal probabilities it may be more. Which pixels count has no gradient.
 
     **Source**: Shrivastava et al., Training Region-based Object Detectors with Online Hard Example Mining, 2016, in the
     form that semantic segmentation uses (threshold 0.7 and 100,000 pixels in mmsegmentation's ``OHEMPixelSampler``).
