@@ -160,7 +160,7 @@ def _called(slot: str) -> str:
 
 
 def _form(value: Any) -> str:
-    """What a component returned, in words."""
+    """The form of what a component returned, in words."""
     if isinstance(value, Tensor):
         return "a tensor"
     if isinstance(value, Mapping):
