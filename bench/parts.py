@@ -145,7 +145,7 @@ def part(cls: type[T], /, **choices: Any) -> Part[T]:
             raise ChoiceError(f"{owner} needs the choice {name!r}: {owner}({name}=…)")
         problem = _problem(value, annotation)
         if problem:
-            raise ChoiceError(f"{owner}({name}={_short(value)}): {problem}")
+            raise ChoiceError(f"{owner}({name}={shortened(value)}): {problem}")
         bound.append((name, float(value) if _wants_float(annotation) and isinstance(value, int) else value))
     return Part(cls, tuple(bound))
 
@@ -190,7 +190,7 @@ def _is_optimiser(cls: type) -> bool:
 
 def mismatch(value: Any, annotation: Any) -> str | None:
     """The reason why ``value`` does not fit ``annotation``, as "expected …, got …"; ``None`` if it fits."""
-    return None if _fits(value, annotation) else f"expected {_spell(annotation)}, got {_short(value)}"
+    return None if _fits(value, annotation) else f"expected {_spell(annotation)}, got {shortened(value)}"
 
 
 def plain(value: Any) -> Any:
@@ -324,7 +324,8 @@ MOST_SHOWN = 80
 """The characters of a value that a message shows."""
 
 
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
+    """A value as a message shows it, cut after :data:`MOST_SHOWN` characters."""
     text = _show(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 

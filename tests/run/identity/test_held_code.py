@@ -76,6 +76,7 @@ HELD = {
     "another-dtype": torch.bfloat16,
     "nothing": None,
 }
+LEVELS = {name: change(head=part(Mine, held=held)) for name, held in HELD.items()}
 STUDY = Study(
     name="held",
     question="Does my head help?",
@@ -84,7 +85,7 @@ STUDY = Study(
         head=part(FCNHead, width=8),
         losses=(part(SegmentationLoss),),
     ),
-    factors=(Factor("head", {"fcn": change(), **{name: change(head=part(Mine, held=held)) for name, held in HELD.items()}}),),
+    factors=(Factor("head", {"fcn": change(), **LEVELS}),),
     baseline={"head": "fcn"},
     recipe=Recipe(data=part(Synthetic), crop_px=(32, 48), iterations=1, batch=2),
 )
