@@ -15,19 +15,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from bench.cli import data as data_cli
 from bench.cli import results as report_cli
 from bench.cli import timing_options
 from bench.cli.options import (
     EXIT_OPEN,
     EXIT_USAGE,
     Cpus,
-    Data,
+    DataName,
     Final,
     Gpus,
     Pictures,
     ResultsRoot,
     Seeds,
-    Size,
+    SizeName,
     StudyFile,
 )
 from bench.parts import BenchError
@@ -48,7 +49,9 @@ networks, plan lists the trials, run executes them and writes a report under res
 
 
 @app.command()
-def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds = None, final: Final = False) -> None:
+def check(
+    study: StudyFile, size: SizeName = None, data: DataName = None, seeds: Seeds = None, final: Final = False
+) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
 
     The data are read and checked too, if their folder is known. Nothing is trained or written.
@@ -62,8 +65,8 @@ def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds =
 @app.command()
 def plan(
     study: StudyFile,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     seeds: Seeds = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
@@ -84,8 +87,8 @@ def plan(
 @app.command()
 def run(
     study: StudyFile,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     seeds: Seeds = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
@@ -129,8 +132,8 @@ def trial(
     ],
     seed: Annotated[int, typer.Option(help="The seed of weights and batches.")] = 0,
     stage: Annotated[str, typer.Option(help="The kind of measurement: quality or cost.")] = "quality",
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
@@ -185,7 +188,7 @@ def convert(
             show_default=False,
         ),
     ] = None,
-    size: Size = None,
+    size: SizeName = None,
 ) -> None:
     """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation for a variant of a study.
 
@@ -214,6 +217,7 @@ app.command()(convert)
 app.command()(report_cli.report)
 app.command()(report_cli.compare)
 app.command()(report_cli.export)
+app.add_typer(data_cli.app, name="data")
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

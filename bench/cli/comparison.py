@@ -16,7 +16,7 @@ from bench.evidence.compare import comparison
 from bench.evidence.compare.sides import side
 from bench.parts import BenchError, nearest
 from bench.protocol.columns import JUDGED
-from bench.protocol.words import NOTHING
+from bench.protocol.words import NOTHING, first_few
 from bench.records.files import write_text
 from bench.report import comparison as side_by_side
 from bench.report.text import plain
@@ -61,13 +61,10 @@ def compare(a: str, b: str, quantities: Sequence[str], form: str, output: Path |
         _show(compared, form, Console(file=file, width=WIDTH))
         write_text(file.getvalue(), output)
     if fail_on == "worse" and not compared.worse and compared.unjudged:
-        raise ComparisonError(f"--fail-on worse: {b} may be worse, and nothing can tell: {_some(compared.unjudged)}")
+        raise ComparisonError(
+            f"--fail-on worse: {b} may be worse, and nothing can tell: {first_few(compared.unjudged, MOST_NAMED, '; ')}"
+        )
     return fail_on == "worse" and bool(compared.worse)
-
-
-def _some(texts: Sequence[str]) -> str:
-    more = f"; and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
-    return "; ".join(texts[:MOST_NAMED]) + more
 
 
 def _show(compared: comparison.Comparison, form: str, console: Console) -> None:

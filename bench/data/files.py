@@ -36,8 +36,26 @@ class Pair:
     label: Path
 
 
-def pair_up(images: Path, labels: Path, what: str) -> list[Pair]:
-    """The pairs in two folders, matched by file name without suffix and sorted by that name.
+@dataclass(frozen=True)
+class Naming:
+    """How the files of a data set are named.
+
+    Attributes:
+        image_suffixes: the suffixes of images, in lower case.
+        label_suffixes: the suffixes of label files, in lower case.
+        image_ending: the end of an image's name before its suffix that its label's name does not have, such as
+            ``_leftImg8bit``. Other files are no images of the data set.
+        label_ending: the same of a label's name, such as ``_mask``.
+    """
+
+    image_suffixes: tuple[str, ...] = IMAGE_SUFFIXES
+    label_suffixes: tuple[str, ...] = LABEL_SUFFIXES
+    image_ending: str = ""
+    label_ending: str = ""
+
+
+def pair_up(images: Path, labels: Path, what: str, naming: Naming = Naming()) -> list[Pair]:
+    """The pairs in two folders, matched by file name without ending and suffix and sorted by that name.
 
     Raises:
         DataError: if a folder is missing, empty or cannot be read, if two files have the same name but for the suffix,
@@ -47,15 +65,17 @@ def pair_up(images: Path, labels: Path, what: str) -> list[Pair]:
     for folder in (images, labels):
         if not os.path.isdir(folder):
             raise DataError(f"{folder} is missing: the {what} split needs it; get the complete data set")
-    image_of, label_of = _by_name(images, IMAGE_SUFFIXES), _by_name(labels, LABEL_SUFFIXES)
+    image_of = _by_name(images, naming.image_suffixes, naming.image_ending)
+    label_of = _by_name(labels, naming.label_suffixes, naming.label_ending)
     if not image_of:
         raise DataError(
-            f"the {what} split is empty: {images} holds no {' or '.join(IMAGE_SUFFIXES)} file; "
+            f"the {what} split is empty: {images} holds no {' or '.join(naming.image_suffixes)} file; "
             "get the complete data set"
         )
     for name, path in image_of.items():
         if name not in label_of:
-            raise DataError(f"{path} has no label: {labels / name}.png is missing; add it or remove the image")
+            missing = f"{labels / name}{naming.label_ending}{naming.label_suffixes[0]}"
+            raise DataError(f"{path} has no label: {missing} is missing; add it or remove the image")
     for name, path in label_of.items():
         if name not in image_of:
             raise DataError(f"{path} has no image of that name in {images}; add it or remove the label")
@@ -83,10 +103,13 @@ def files_of(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return [path for path in paths if path.suffix.lower() in suffixes and os.path.isfile(path)]
 
 
-def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+def _by_name(folder: Path, suffixes: tuple[str, ...], ending: str) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for path in _files(folder, suffixes):
-        other = paths.setdefault(_name(path), path)
+        name = _name(path)
+        if not name.endswith(ending):
+            continue
+        other = paths.setdefault(name.removesuffix(ending), path)
         if other != path:
             raise DataError(f"{other} and {path} have the same name but for the suffix; keep one of them")
     return paths

@@ -10,7 +10,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,23 @@ POINTERS = {
 """The beginnings of small text files that stand for content that was not fetched, and the command that fetches it."""
 
 
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+
 @dataclass(frozen=True)
 class Coding:
-    """The meaning of a label file's bytes: ``indices`` maps each allowed byte to a class index or ``IGNORE``."""
+    """The meaning of a label file's values: of its bytes or, where ``colours`` are given, of its colours.
+
+    Attributes:
+        indices: the class index, or ``IGNORE``, of each allowed byte.
+        meaning: the allowed values in words, for messages.
+        colours: the class index, or ``IGNORE``, of each allowed colour.
+    """
 
     indices: Mapping[int, int]
     meaning: str
-    """The allowed bytes in words, for messages."""
+    colours: Mapping[Colour, int] = field(default_factory=dict)
 
     def table(self) -> np.ndarray:
         """An array of 256 int16: the class index of each byte, or -1 for a byte that is not allowed."""
@@ -106,6 +116,8 @@ def read_label(path: Path, coding: Coding) -> Tensor:
             f"{path} is a label with the EXIF orientation {stored.orientation}; whether its image stands that way is "
             "not known: turn the label as it belongs, and remove the tag"
         )
+    if coding.colours:
+        return _read_colours(path, stored, coding)
     if stored.image.mode not in ("1", "L", "P"):
         raise DataError(
             f"{path} is an image of {stored.kind}; allowed are L and P, one byte a pixel holding the class index; "
@@ -121,6 +133,70 @@ def read_label(path: Path, coding: Coding) -> Tensor:
             "convert the labels to these, or use the data set's own class merge"
         )
     return torch.from_numpy(indices.astype(np.uint8))
+
+
+def label_values(path: Path) -> set[int] | set[Colour]:
+    """The bytes that a label file holds or, if it is in colour, its colours.
+
+    Raises:
+        DataError: if the file cannot be read, or does not hold one byte or one colour of 8 bits a channel a pixel.
+    """
+    stored = _decoded(path)
+    if stored.image.mode in ("1", "L", "P"):
+        values = np.array(stored.image).astype(np.uint8) // GREY_STEPS.get(stored.raw_mode, 1)
+        return {int(value) for value in np.unique(values)}
+    return {_colour(int(number)) for number in np.unique(_packed(path, stored))}
+
+
+def palette_of(path: Path) -> dict[int, Colour]:
+    """The colours of the bytes that a label file with a palette uses; empty for a file without one."""
+    image = _decoded(path).image
+    if image.mode != "P":
+        return {}
+    palette = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    used = (int(value) for value in np.unique(np.array(image)))
+    return {value: _colour(int(_pack(palette[value]))) for value in used if value < len(palette)}
+
+
+def _read_colours(path: Path, stored: _Stored, coding: Coding) -> Tensor:
+    """The label map of a file whose colours are the labels; one with a palette is read by its colours too."""
+    numbers, place = np.unique(_packed(path, stored), return_inverse=True)
+    colours = [_colour(int(number)) for number in numbers]
+    strange = [colour for colour in colours if colour not in coding.colours]
+    if strange:
+        shown = ", ".join(map(spell_colour, strange[:5])) + (", …" if len(strange) > 5 else "")
+        raise DataError(
+            f"{path} holds the colour {shown}; allowed are {coding.meaning}; give every colour a class, and store "
+            "labels without smoothing, as PNG"
+        )
+    table = np.array([coding.colours[colour] for colour in colours], dtype=np.uint8)
+    return torch.from_numpy(table[place].reshape(stored.image.size[::-1]))
+
+
+def _packed(path: Path, stored: _Stored) -> np.ndarray:
+    """The colours of a label file as numbers, ``H W`` int32."""
+    image = stored.image
+    if stored.sixteen_bits or image.mode not in ("1", "L", "P", "RGB", "RGBA", "LA"):
+        raise DataError(
+            f"{path} is a label of {stored.kind}; allowed are one byte and RGB of 8 bits a channel; convert it"
+        )
+    if image.mode in WITH_ALPHA and image.getchannel("A").getextrema()[0] != 255:
+        raise DataError(f"{path} has transparent pixels, whose label is not known; give them a colour of their own")
+    return _pack(np.array(image.convert("RGB")))
+
+
+def _pack(colours: np.ndarray) -> np.ndarray:
+    red, green, blue = (colours[..., channel].astype(np.int32) for channel in range(3))
+    return (red << 16) | (green << 8) | blue
+
+
+def _colour(number: int) -> Colour:
+    return number >> 16 & 255, number >> 8 & 255, number & 255
+
+
+def spell_colour(colour: Colour) -> str:
+    """A colour as in HTML: ``#804080``."""
+    return "#" + "".join(f"{channel:02x}" for channel in colour)
 
 
 @dataclass(frozen=True)

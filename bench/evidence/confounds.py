@@ -26,8 +26,8 @@ CONFOUNDS = ("undeclared", "environment", "timing")
 """Kinds that no factor is about; timings are those that were not alone, noisy or not steady, of either side."""
 KINDS = (*CONFOUNDS, "declared", "follows")
 ENVIRONMENT = (
-    "commit", "dirty", "study_commit", "python", "torch", "cuda", "cudnn", "driver", "device", "threads", "platform",
-    "host",
+    "commit", "dirty", "study_commit", "study_dirty", "python", "torch", "cuda", "cudnn", "driver", "device", "threads",
+    "platform", "host",
 )  # fmt: skip
 """The facts of the environment that trials of two variants should share, besides the versions of packages."""
 COMMIT_DIGITS = 12

@@ -160,7 +160,7 @@ def _called(slot: str) -> str:
 
 
 def _form(value: Any) -> str:
-    """The form of what a component returned, in words."""
+    """The output of a component, in words."""
     if isinstance(value, Tensor):
         return "a tensor"
     if isinstance(value, Mapping):

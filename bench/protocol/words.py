@@ -55,6 +55,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def first_few(texts: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first of some texts, and the number of the others: ``a, b and 3 more``."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return between.join(texts[:most]) + more
+
+
 def verdict(row: Mapping[str, Any]) -> str:
     """A row of effects' verdict with its reason."""
     return f"{row['verdict']} ({row['reason']})" if row["reason"] else str(row["verdict"])

@@ -29,7 +29,7 @@ MOST_CLASSES_WITH_TEXT = 12
 """The most classes of a matrix with numbers in its fields; in a larger one they have no room."""
 MOST_CHARACTERS = 30
 """The most characters of all labels below a matrix together; with more, the labels stand upright."""
-Counts = npt.NDArray[np.int64]
+Confusion = npt.NDArray[np.int64]
 BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
 """The colour scale: from the page's paper, light or dark, to a blue on which its ink has a contrast of 5 to 1."""
 
@@ -140,7 +140,7 @@ def confusion(evidence: Evidence) -> list[Figure]:
     return matrices
 
 
-def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confusions: Sequence[Counts]) -> Figure:
+def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confusions: Sequence[Confusion]) -> Figure:
     counts = np.sum(confusions, axis=0)
     total = counts.sum(1, keepdims=True)
     share = 100 * counts / np.where(total == 0, 1, total)
@@ -186,7 +186,7 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
     )  # fmt: skip
 
 
-def _confusions(results: Results, variant: str) -> list[Counts]:
+def _confusions(results: Results, variant: str) -> list[Confusion]:
     return [
         np.asarray(measured.confusion, dtype=np.int64)
         for record, measured in results.done(MeasuredQuality)

@@ -14,7 +14,7 @@ from bench.evidence.contrasts import ASKED, Contrast
 from bench.evidence.effects import Resolution
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import plural, tally, verdict
+from bench.protocol.words import first_few, plural, tally, verdict
 from bench.records.results import Results
 from bench.report.page.views import addresses
 from bench.report.tables.effects import equivalent
@@ -213,8 +213,7 @@ def _apart(evidence: Evidence) -> Finding | None:
     if not apart:
         return None
     named = [f"{label} ({reason})" for label, reason in apart.items()]
-    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-    return _one(f"Not compared: {'; '.join(named[:MOST_NAMED])}{more}.", EFFECTS, "effects")
+    return _one(f"Not compared: {first_few(named, MOST_NAMED, '; ')}.", EFFECTS, "effects")
 
 
 def _not_compared(evidence: Evidence) -> Finding | None:
@@ -224,9 +223,8 @@ def _not_compared(evidence: Evidence) -> Finding | None:
     without = [label for label in effects.loc[effects["n"] == 0, "label"] if label not in apart]
     if len(without) in (0, len(effects)):
         return None
-    more = f" and {len(without) - MOST_NAMED} more" if len(without) > MOST_NAMED else ""
-    named = "; ".join(without[:MOST_NAMED])
-    return _one(f"Not compared, as no seed has all the trials that it takes: {named}{more}.", EFFECTS, "effects")
+    named = first_few(without, MOST_NAMED, "; ")
+    return _one(f"Not compared, as no seed has all the trials that it takes: {named}.", EFFECTS, "effects")
 
 
 def _holes(results: Results) -> Finding | None:

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import plural, size, tally
+from bench.protocol.words import first_few, plural, size, tally
 from bench.records.cost import MeasuredCost
 from bench.records.executed import HARNESS, packages
 from bench.records.plan import as_part
@@ -163,7 +163,7 @@ def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[
             phrases = tuple(_in_words(name, other) for name in differing)
             variants.setdefault(phrases, {})[names[record.trial.variant]] = None
     for phrases, those in variants.items():
-        yield f"Other than that, {_some(list(those))} had {', '.join(phrases)}."
+        yield f"Other than that, {first_few(list(those), MOST_NAMES)} had {', '.join(phrases)}."
 
 
 def _in_words(name: str, recipe: Mapping[str, Any]) -> str:
@@ -220,7 +220,7 @@ def _source(results: Results) -> Iterable[str]:
     if dirty:
         yield (
             f"Of {plural(len(results.records), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
-            f"which its commit does not reproduce: {_some(dirty)}."
+            f"which its commit does not reproduce: {first_few(dirty, MOST_NAMES)}."
         )
     if results.plan.command:
         yield f"Command: {results.plan.command}"
@@ -342,8 +342,3 @@ def _value(name: str, value: Any) -> str:
 
 def _hours(hours: float) -> str:
     return f"{hours:.2f} hours" if hours >= 0.01 else f"{hours * HOUR_S:.1f} seconds"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.evidence.evidence import Evidence
-from bench.protocol.words import NOTHING, plural
+from bench.protocol.words import NOTHING, first_few, plural
 from bench.records.plan import Plan
 from bench.records.results import Results
 from bench.report.tables import protocol
@@ -16,7 +16,7 @@ from bench.report.tables.variants import not_compared
 
 MOST_TRACEBACKS = 50
 """The most different tracebacks that a page shows."""
-MOST_SAID = 3
+MOST_IN_A_NOTE = 3
 """The most names in one note."""
 LONGEST_NAMES = 100
 """The most characters of the names in one note."""
@@ -41,8 +41,7 @@ class Traceback:
     @property
     def named(self) -> str:
         """The records that share it, as many as a page has room for; empty for one alone."""
-        more = "" if len(self.files) <= MOST_NAMES else f" and {len(self.files) - MOST_NAMES} more"
-        return ", ".join(self.files[:MOST_NAMES]) + more if len(self.files) > 1 else ""
+        return first_few(self.files, MOST_NAMES) if len(self.files) > 1 else ""
 
 
 def facts(evidence: Evidence) -> list[tuple[str, str]]:
@@ -97,20 +96,19 @@ def notes(evidence: Evidence) -> list[Note]:
     if confounded := evidence.confounded:
         text = (
             f"{plural(len(confounded), 'comparison')} {'differs' if len(confounded) == 1 else 'differ'} in more than "
-            f"the factors are about{_few(confounded)}."
+            f"the factors are about{_in_brackets(confounded)}."
         )
         notes.append(Note(text, AUDIT))
     if doubted := evidence.in_doubt:
         whose = plural(len(doubted), "comparison" if results.plan.stages == ["speed"] else "variant")
-        text = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_few(doubted)}."
+        text = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_in_brackets(doubted)}."
         notes.append(Note(text, AUDIT))
     return notes
 
 
-def _few(names: Sequence[str]) -> str:
+def _in_brackets(names: Sequence[str]) -> str:
     """`` (a, b, c and 2 more)``; nothing where they would fill lines: the linked table has them."""
-    more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
-    text = ", ".join(names[:MOST_SAID]) + more
+    text = first_few(names, MOST_IN_A_NOTE)
     return f" ({text})" if len(text) <= LONGEST_NAMES else ""
 
 

@@ -12,7 +12,7 @@ from bench.evidence.evidence import Evidence
 from bench.protocol.setting import USUAL
 from bench.protocol.words import NOTHING, REPEAT, verdict
 from bench.report.tables import fields
-from bench.report.tables.fields import Field, Row
+from bench.report.tables.fields import Field, TableRow
 from bench.report.tables.table import Table
 
 
@@ -77,11 +77,11 @@ def doubts(row: Mapping[Any, Any]) -> list[str]:
     return [*noisy, *unsteady]
 
 
-def _is_known(row: Row) -> bool:
+def _is_known(row: TableRow) -> bool:
     return bool(pd.notna(row["ratio"]))
 
 
-def _verdict(row: Row) -> str:
+def _verdict(row: TableRow) -> str:
     return verdict({"verdict": row["verdict"], "reason": row["verdict_reason"]}) if _is_known(row) else NOTHING
 
 

@@ -19,7 +19,7 @@ from .canonical import Writer
 from .effects import Effects, TopLevelEffect
 from .pieces import ANNOTATION, Payload, Piece, PieceFacts, Private, Reading, Text, Token
 from .source import Bound, Project, Target, Unit, Whole, bound_names
-from .specialise import Fields, Folder, constant_attributes, is_constant, with_attributes
+from .specialise import Fields, Folding, constant_attributes, is_constant, with_attributes
 
 MADE = "="
 """The name that stands for the defaults of a class of plain values; they count where code makes an instance."""
@@ -149,7 +149,7 @@ class Library:
             return unit, frozenset()
         key = (unit, _frozen_fields(fields), None if choices is None else _frozen(choices))
         if key not in self._folded:
-            made = Folder(self.project, unit.module, fields).fold(unit, choices or {})
+            made = Folding(self.project, unit.module, fields).fold(unit, choices or {})
             self._folded[key] = made.unit, made.choices
         return self._folded[key]
 
@@ -201,7 +201,7 @@ class Library:
     def _with_attributes(
         self, unit: Unit, fields: Fields, attributes: Mapping[str, ast.Constant], unread: set[str]
     ) -> Unit:
-        return with_attributes(Folder(self.project, unit.module, fields), unit, attributes, unread)
+        return with_attributes(Folding(self.project, unit.module, fields), unit, attributes, unread)
 
     def _text(self, unit: Unit) -> Text:
         module = self.project.module(unit.module)

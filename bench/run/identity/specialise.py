@@ -55,7 +55,7 @@ class Folded:
     choices: frozenset[str] = frozenset()
 
 
-class Folder(ast.NodeTransformer):
+class Folding(ast.NodeTransformer):
     """Puts values into one unit.
 
     Args:
@@ -456,7 +456,7 @@ def _set_to_constant(statement: ast.stmt) -> tuple[str | None, ast.Constant | No
     return None, None
 
 
-class _Constants(Folder):
+class _Constants(Folding):
     """Puts constants in for names, and prunes."""
 
     def __init__(self, known: Mapping[str, ast.Constant]) -> None:
@@ -529,7 +529,7 @@ def _base(project: Project, node: ast.expr, module: str) -> list[Any]:
     return []
 
 
-def with_attributes(folder: Folder, unit: Unit, values: Mapping[str, ast.Constant], unread: set[str]) -> Unit:
+def with_attributes(folder: Folding, unit: Unit, values: Mapping[str, ast.Constant], unread: set[str]) -> Unit:
     """A folded class with constants for its attributes, and without the assignments that nothing reads any more."""
     statements = [copied(statement) for statement in unit.statements]
     node = statements[0]
