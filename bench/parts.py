@@ -291,7 +291,7 @@ def _hints(constructor: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(constructor, include_extras=True)
     except (NameError, AttributeError, TypeError, SyntaxError):
-        hints = {}
+        hints: dict[str, Any] = {}
     for name, annotation in getattr(constructor, "__annotations__", {}).items():
         holder = types.SimpleNamespace(__annotations__={name: annotation})
         try:
