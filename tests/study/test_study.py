@@ -312,3 +312,8 @@ def test_seeds_that_are_no_small_whole_numbers_are_refused(seeds: Any) -> None:
 def test_a_field_of_another_kind_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(StudyError, match=message):
         study(**fields)
+
+
+def test_a_level_alone_in_place_of_a_variant_is_answered_with_its_factor() -> None:
+    with pytest.raises(StudyError, match="'jpu' is a level, not a factor; write upsampling=jpu"):
+        study().cell("jpu")
