@@ -32,7 +32,7 @@ from bench.cli.options import (
     StudyFile,
 )
 from bench.parts import BenchError
-from bench.report.text import plain
+from bench.protocol.text import plain
 from bench.run.processes.stopping import Stopped, stoppable
 
 app = typer.Typer(

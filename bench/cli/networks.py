@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli.display import console_for_people, table_of
+from bench.cli.console import console_for_people
+from bench.cli.display import table_of
 from bench.cli.studies import print_excluded, say_faulty
 from bench.data.base import DataError
 from bench.network.checkpoints.convert import convert_file

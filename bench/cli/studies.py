@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import os
 import shlex
+import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,12 +14,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cli.display import Tally, console_for_people, display_for, spell_s, table_of
+from bench.cli.console import console_for_people
+from bench.cli.display import Tally, display_for, spell_s, table_of
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
+from bench.protocol.text import plain
 from bench.protocol.words import plural
 from bench.records.plan import read_plan
-from bench.report.text import plain
 from bench.run.check import Faulty
 from bench.run.estimate import pilot_seconds
 from bench.run.identity.rekey import rekey as rekeyed
@@ -44,7 +47,8 @@ def source(study: Path, size: str | None, data: str | None, seeds: str | None, f
         chosen = tuple(int(seed) for seed in seeds.split(",")) if seeds else None
     except ValueError:
         raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
-    return Source(str(study.resolve()), size, data, chosen, final)
+    path = study.resolve() if study.is_file() else study.absolute()  # a dangling link is told by its own name
+    return Source(str(path), size, data, chosen, final)
 
 
 def planned(
@@ -145,6 +149,7 @@ def run(
     for status in retry:
         if status not in RETRIES:
             raise StudyError(f"--retry {status!r}: expected one of {', '.join(RETRIES)}{nearest(status, RETRIES)}")
+    _need_a_home()
     # Ray and plotly are imported here, because their import takes two seconds and only this command needs them.
     from bench.report.page.page import write_report
     from bench.run.execute import execute
@@ -272,6 +277,21 @@ def print_excluded(study: Study, console: Console) -> None:
     """Print the cells that are not run, with the reasons."""
     for cell in study.excluded():
         console.print(f"excluded: {cell.name}: {cell.reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _need_a_home() -> None:
+    """Set what a user without HOME or an entry in the list of users lacks, since Ray looks for both in its import.
+
+    In a container such users are common. Nothing is written into the folder that stands for their home.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = tempfile.gettempdir()
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
 
 
 def _say_open(schedule: Schedule, trials: Sequence[Trial], console: Console) -> bool:

@@ -35,7 +35,7 @@ def parse_data(
     name, folder = _split(option, default_name)
     chosen = default if name == default_name else part(_class(name, default_name))
     folder = folder or environment.get(f"BENCH_{name.upper()}") or None
-    return chosen, Path(folder).expanduser().resolve() if folder else None
+    return chosen, _resolved(folder) if folder else None
 
 
 def folder_of(
@@ -53,7 +53,7 @@ def folder_of(
     if other.cls.name == chosen.cls.name:
         return folder
     elsewhere = environment.get(f"BENCH_{other.cls.name.upper()}")
-    return Path(elsewhere).expanduser().resolve() if elsewhere else None
+    return _resolved(elsewhere) if elsewhere else None
 
 
 def _split(option: str | None, default_name: str) -> tuple[str, str | None]:
@@ -66,6 +66,18 @@ def _split(option: str | None, default_name: str) -> tuple[str, str | None]:
     if _is_path(name):
         return default_name, option
     return name, folder if equals else None
+
+
+def _resolved(folder: str) -> Path:
+    """The absolute path of a folder; ``~`` is the home folder.
+
+    Raises:
+        DataError: for ``~`` where this user has no home folder.
+    """
+    try:
+        return Path(folder).expanduser().resolve()
+    except RuntimeError as error:
+        raise DataError(f"{folder}: no home folder is known for ~; write the whole path") from error
 
 
 def _is_path(text: str) -> bool:

@@ -24,7 +24,7 @@ from pydantic_core import CoreSchema, core_schema
 from bench.records.cost import MeasuredCost
 from bench.records.digest import is_digest, with_digest, without_digest
 from bench.records.files import RecordError, is_finite, no_collection, parse_json, read_bytes, write_text
-from bench.records.forms import Amount, Form, Seed, Stage, TimingSetting, Whole, build, other_version, problem
+from bench.records.forms import Amount, Form, Harmless, Seed, Stage, TimingSetting, Whole, build, other_version, problem
 from bench.records.measured import Measured
 from bench.records.quality import MeasuredQuality
 from bench.records.speed import MeasuredSpeed
@@ -113,10 +113,17 @@ class Environment(Form):
 
 
 class Choices(Form):
-    """The variant and the recipe with every choice resolved, as :meth:`bench.parts.Part.describe` writes them."""
+    """The variant and the recipe with every choice resolved, as :meth:`bench.parts.Part.describe` writes them.
+
+    Attributes:
+        variant: slot -> its component with all choices.
+        recipe: field -> value.
+        fingerprint: the digest of the data; records of an earlier bench have none.
+    """
 
     variant: dict[str, Any] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
+    fingerprint: str | None = None
 
 
 class Outcome(Form):
@@ -130,8 +137,8 @@ class Outcome(Form):
     """
 
     status: Status
-    reason: str | None = None
-    traceback: str | None = None
+    reason: Harmless | None = None
+    traceback: Harmless | None = None
     wall_s: Amount | None = None
 
 

@@ -24,9 +24,10 @@ from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
 from bench.records.record import FINAL, STATUSES, Record, read_all
 from bench.run import environment
 from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
+from bench.run.earlier.changes import change_since
+from bench.run.earlier.kept import kept_trials, what_is_measured, with_kept
 from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
-from bench.run.kept import kept_trials, what_is_measured, with_kept
 from bench.run.resources import Resources
 from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
@@ -117,11 +118,22 @@ class Schedule:
                 reasons[f"the key is of an earlier version; bench rekey {self.folder} gives new ones"] += 1
             elif key is None:
                 reasons["a variant, seed or setting that is not planned now"] += 1
-            elif old is None or key not in self.keys:
-                reasons["made by other source, settings or data"] += 1
+            elif record.trial.setting is not None:
+                told = difference(old, explained(self.keys[key])) if old else "made by other source, settings or data"
+                reasons[told] += 1
             else:
-                reasons[difference(old, explained(self.keys[key]))] += 1
+                reasons[self._change_since(record, old)] += 1
         return [f"{count} record{'' if count == 1 else 's'}: {reason}" for reason, count in reasons.most_common()]
+
+    def _change_since(self, record: Record, old: Explained | None) -> str:
+        trial = record.trial
+        cell, modules = self.study.cell(trial.variant), self.loaded.modules
+        own = self.fingerprints[cell.name]
+
+        def present_key(like: Cell, fingerprint: str | None) -> Key:
+            return key_of(like, trial.stage, trial.seed, fingerprint or own, modules=modules)
+
+        return change_since(record, cell, old, own, present_key)
 
     def notes(self) -> list[str]:
         """The places where the code that a trial runs could not be determined, so that all code it may reach counts."""

@@ -26,6 +26,7 @@ from torch import Tensor
 from bench.data.base import Sample
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
+from bench.protocol.text import harmless
 from bench.records.forms import build
 from bench.records.pictures import Album
 from bench.records.record import MEASURED, Record, write
@@ -181,7 +182,7 @@ def _measure(
         setting=trial.setting,
         modules=loaded.modules,
     )
-    choices["hash"] = key
+    choices |= {"hash": key, "fingerprint": fingerprint}
     if key != trial.key:
         why = disagreement(cell, trial.variant, study_file, folder)
         raise ChangedError(f"planned as {trial.key}, is {key} now: {why}")
@@ -305,7 +306,13 @@ def _log_to(path: Path, folder: Path) -> Iterator[None]:
 
 
 class _LogFile(logging.FileHandler):
-    """A log that loses lines once its disk is full, instead of printing a traceback for each."""
+    """A log that loses lines once its disk is full, instead of printing a traceback for each.
+
+    Terminals that show it act on nothing that an exception's text holds.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         pass

@@ -63,3 +63,14 @@ def test_a_folder_for_a_data_set_that_reads_none_is_refused_when_it_is_built() -
     chosen, folder = parse_data("synthetic=/path", SMALL, {})
     with pytest.raises(DataError, match="Synthetic reads no files"):
         chosen.build(folder)
+
+
+def test_a_home_folder_that_nobody_knows_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(DataError, match="~/CamVid: no home folder is known for ~; write the whole path"):
+        parse_data("~/CamVid", CAMVID, {})
+    assert parse_data("/given", CAMVID, {}) == (CAMVID, Path("/given"))

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from bench.evidence.evidence import Evidence, evidence_of
+from bench.protocol.text import harmless
 from bench.protocol.words import tally
 from bench.records.files import no_collection, write_text
 from bench.report.figures.all import all_figures
@@ -163,7 +164,7 @@ def render(evidence: Evidence, made: Content) -> str:
     ]
     environment = Environment(
         loader=PackageLoader("bench.report.page", "assets"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_harmless,
     )  # fmt: skip
     return environment.get_template("page.html.jinja").render(
         plan=results.plan,
@@ -186,6 +187,11 @@ def render(evidence: Evidence, made: Content) -> str:
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],
     )
+
+
+def _harmless(value: object) -> object:
+    """A value that the template writes; in text from a study or a record, nothing is left that a viewer acts on."""
+    return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def script_json(text: str) -> Markup:

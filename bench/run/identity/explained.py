@@ -82,14 +82,14 @@ def difference(old: Explained, new: Explained) -> str:
     """The change between two keys of one trial, as a phrase such as ``source changed: bench/layers.py:resize``."""
     changes = []
     if settings := _changed(old.settings, new.settings):
-        changes.append("settings changed: " + _listed(_transition(name, old, new) for name in settings))
+        changes.append("settings changed: " + listed(_transition(name, old, new) for name in settings))
     if old.data != new.data:
         changes.append("the data changed")
     if versions := _changed(old.versions, new.versions):
         words = (f"{name} {old.versions.get(name, 'none')} → {new.versions.get(name, 'none')}" for name in versions)
-        changes.append("versions changed: " + _listed(words))
+        changes.append("versions changed: " + listed(words))
     if definitions := _changed_definitions(old.definitions, new.definitions):
-        changes.append("source changed: " + _listed(definitions))
+        changes.append("source changed: " + listed(definitions))
     return "; ".join(changes) or "code is reached in another order, or a name that it reads changed"
 
 
@@ -114,7 +114,8 @@ def _transition(name: str, old: Explained, new: Explained) -> str:
     return f"{name} {old.settings.get(name, 'as before')!r} → {new.settings.get(name, 'as before')!r}"
 
 
-def _listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
+    """The first :data:`MOST_NAMED` of several words, and the number of the others."""
     named = list(words)
     more = len(named) - MOST_NAMED
     return ", ".join(named[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -7,10 +7,12 @@ counts as a difference, and :attr:`Key.notes` say where.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from .canonical import NEUTRAL
@@ -124,7 +126,11 @@ class Keys:
             }
         if asked.setting is not None:
             settings |= {f"setting.{name}": _readable(value, project) for name, value in _relevant(asked.setting)}
-        versions = self._versions(source.packages | {item.cls.__module__.partition(".")[0] for _, item in installed})
+        foreign = {item.cls.__module__.partition(".")[0] for _, item in installed}
+        for _, item in every_part:
+            if _is_part(item):
+                foreign |= {package for _, value in item.choices for package in _foreign(value, project)}
+        versions = self._versions(source.packages | foreign)
         named = {
             "version": VERSION,
             "stage": asked.stage,
@@ -208,11 +214,44 @@ def _parts(asked: Computation, project: Project) -> Iterator[tuple[str, Any]]:
 def _nested(role: str, part: Any, project: Project) -> Iterator[tuple[str, Any]]:
     yield role, part
     for name, value in part.choices:
-        for position, item in enumerate(value if isinstance(value, tuple) else (value,)):
-            if _is_part(item):
-                yield from _nested(f"{role}.{name}{position}", item, project)
-            elif _is_own_code(item, project):
-                yield f"{role}.{name}{position}", item
+        yield from _held(f"{role}.{name}", value, project)
+
+
+def _held(role: str, value: Any, project: Project) -> Iterator[tuple[str, Any]]:
+    """The Parts, classes and functions that a choice holds; of a value of a class of one's own, that class."""
+    for position, item in enumerate(value if isinstance(value, tuple) else (value,)):
+        place = f"{role}{position}"
+        if _is_part(item):
+            yield from _nested(place, item, project)
+        elif isinstance(item, tuple):
+            yield from _held(place, item, project)
+        elif _is_own_code(item, project):
+            yield place, item
+        elif _is_own_code(type(item), project):
+            yield place, type(item)
+            for name, inner in _fields_of(item):
+                yield from _held(f"{place}.{name}", inner, project)
+
+
+def _fields_of(item: Any) -> list[tuple[str, Any]]:
+    """The fields of a dataclass with their values; none for anything else."""
+    return _values(item) if dataclasses.is_dataclass(item) and not isinstance(item, type) else []
+
+
+def _foreign(value: Any, project: Project) -> Iterator[str]:
+    """The top-level packages of the classes and functions that a choice holds and that are not of this project."""
+    for item in value if isinstance(value, tuple) else (value,):
+        if _is_part(item):
+            continue
+        if isinstance(item, tuple):
+            yield from _foreign(item, project)
+            continue
+        code = item if isinstance(getattr(item, "__qualname__", None), str) else type(item)
+        module = getattr(code, "__module__", None)
+        if isinstance(module, str) and not _is_own_code(code, project):
+            yield module.partition(".")[0]
+        for _, inner in _fields_of(item):
+            yield from _foreign(inner, project)
 
 
 def _is_own_code(item: Any, project: Project) -> bool:
@@ -287,4 +326,10 @@ def _readable(value: Any, project: Project) -> Any:
         return value
     if isinstance(getattr(value, "__qualname__", None), str):
         return "code" if _is_own_code(value, project) else f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__qualname__}.{value.name}"
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if fields := _fields_of(value):
+        return [type(value).__qualname__, *([name, _readable(inner, project)] for name, inner in fields)]
     return repr(value)
