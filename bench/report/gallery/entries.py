@@ -83,7 +83,7 @@ class Pool:
     _names: dict[str, str] = field(default_factory=dict)
 
     def add(self, files: Sequence[tuple[str, bytes]]) -> list[str] | None:
-        """Add files, each a type and a content, and return their names; or add none, and return ``None``, if there is no room."""
+        """Add files, each a type and a content, and return their names; ``None``, and none is added, without room."""
         uris = [f"data:image/{kind};base64,{base64.b64encode(content).decode()}" for kind, content in files]
         more = sum(map(len, set(uris) - set(self._names)))
         if self.used_bytes + more > self.limit_bytes:

@@ -89,7 +89,7 @@ class Ranked:
         return order[len(order) // 2] if order else None
 
     def chosen(self) -> list[tuple[int, ExampleKind]]:
-        """The index and the kind of each image to show: the extremes and, unless it is one of them, the median image."""
+        """The index and the kind of each image to show: the extremes and, unless it is one of them, the median."""
         mean, order = self.mean_delta, self.order()
         better = [index for index in order[:BETTER] if mean[index] > 0]
         worse = [index for index in order[: -WORSE - 1 : -1] if mean[index] < 0]

@@ -74,7 +74,7 @@ class Finding:
 
 
 def findings(evidence: Evidence) -> list[Finding]:
-    """The findings: one for each comparison with a seed, then the smallest differences that can be seen, then the gaps."""
+    """The findings: one for each comparison with a seed, then the least differences that can be seen, then the gaps."""
     results, names, effects = evidence.results, evidence.labels, evidence.effects
     costs = {row["variant"]: row for row in evidence.variants.to_dict("records")}
     places = dict(zip(costs, addresses(ABLATION, map(names.__getitem__, costs)), strict=True))
