@@ -47,7 +47,8 @@ def source(study: Path, size: str | None, data: str | None, seeds: str | None, f
         chosen = tuple(int(seed) for seed in seeds.split(",")) if seeds else None
     except ValueError:
         raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
-    return Source(str(study.resolve()), size, data, chosen, final)
+    path = study.resolve() if study.is_file() else study.absolute()  # a dangling link is told by its own name
+    return Source(str(path), size, data, chosen, final)
 
 
 def planned(
