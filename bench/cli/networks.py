@@ -14,6 +14,7 @@ from bench.cli.console import console_for_people
 from bench.cli.display import table_of
 from bench.cli.studies import print_excluded, say_faulty
 from bench.data.base import DataError
+from bench.data.contract import ContractError
 from bench.network.checkpoints.convert import convert_file
 from bench.run.breakdown import break_down, pixels, smaller_sizes
 from bench.run.check import Checked, Faulty, check_cells, facts
@@ -50,6 +51,7 @@ def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
 
     Raises:
         DataError: if the user named data that cannot be used.
+        ContractError: if a data set of the user's own does not keep to its contract.
     """
     try:
         loaded = load_source(source)
@@ -60,6 +62,8 @@ def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
             told = f"Data: {name}, {len(dataset.classes)} classes, checked."
             console.print(told, markup=False, highlight=False, soft_wrap=True)
         return Shaped(loaded.study, loaded.classes_of, loaded.input_px, loaded.folder_name)
+    except ContractError:
+        raise
     except DataError as error:
         if data_is_given:
             raise

@@ -21,7 +21,7 @@ MOST_IN_A_NOTE = 3
 LONGEST_NAMES = 100
 """The most characters of the names in one note."""
 OUTCOMES, PROVENANCE, STALE, AUDIT = "outcomes-section", "provenance-section", "stale", "audit-section"
-"""Places on the page that hold what a note is about."""
+"""The ids of the places on the page that notes link to."""
 MOST_NAMES = 20
 """The most records that a page names beside a traceback that they share."""
 
@@ -40,7 +40,7 @@ class Traceback:
 
     @property
     def named(self) -> str:
-        """The records that share it, as many as a page has room for; empty for one alone."""
+        """The files of the records that share the traceback, as many as a page has room for; empty for a single one."""
         return first_few(self.files, MOST_NAMES) if len(self.files) > 1 else ""
 
 
@@ -63,7 +63,12 @@ def facts(evidence: Evidence) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Note:
-    """A fact to know before believing the numbers, and the place on the page that has more; empty for none."""
+    """A fact that a reader must know before believing the numbers.
+
+    Attributes:
+        text: the fact in one sentence.
+        href: the id of the place on the page that says more; empty if there is none.
+    """
 
     text: str
     href: str = ""
@@ -107,7 +112,7 @@ def notes(evidence: Evidence) -> list[Note]:
 
 
 def _in_brackets(names: Sequence[str]) -> str:
-    """`` (a, b, c and 2 more)``; nothing where they would fill lines: the linked table has them."""
+    """The names as `` (a, b, c and 2 more)``; empty if they would fill lines, since the linked table lists them."""
     text = first_few(names, MOST_IN_A_NOTE)
     return f" ({text})" if len(text) <= LONGEST_NAMES else ""
 
@@ -136,7 +141,7 @@ def report_command(plan: Plan, command: str) -> str:
     """The command that makes the report of the folder that ``command`` makes, under its original name."""
     try:
         words = shlex.split(command)
-    except ValueError:  # a quotation that does not end: nobody typed it
+    except ValueError:  # the command has a quotation mark without its pair, so nobody typed it
         words = []
     given = [word.partition("=")[2] for word in words if word.startswith("--results=")]
     given += [value for name, value in pairwise(words) if name == "--results"]
@@ -146,6 +151,6 @@ def report_command(plan: Plan, command: str) -> str:
 
 
 def _uncommitted(commit: str) -> str:
-    """The comment after a checkout: it does not bring uncommitted changes back; empty if there were none."""
+    """The comment after a checkout that brings no uncommitted changes back; empty if there were none."""
     _, _, more = commit.partition(" ")
     return f"  # {more}" if more else ""

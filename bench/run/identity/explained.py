@@ -21,10 +21,10 @@ class Explained:
 
     Attributes:
         text: the key.
-        settings: by a dotted name.
+        settings: dotted name of a setting -> its value.
         data: the fingerprint of the data.
         versions: distribution -> version.
-        definitions: ``file:name`` -> digest of that definition.
+        definitions: ``file:name`` of a definition -> the digest of its code.
     """
 
     text: str
@@ -40,7 +40,7 @@ def explained(key: Key) -> Explained:
 
 
 def packed(keys: Iterable[Explained]) -> dict[str, Any]:
-    """JSON-ready data that :func:`unpacked` reads."""
+    """The contents of keys as JSON-ready data, from which :func:`unpacked` restores them."""
     definitions: dict[str, int] = {}
     shared: dict[str, list[Any]] = {"sources": [], "settings": [], "versions": [], "data": []}
     trials: dict[str, list[int]] = {}
@@ -59,7 +59,7 @@ def _place(stored: list[Any], value: Any) -> int:
 
 
 def unpacked(data: Any) -> dict[str, Explained]:
-    """Key -> its contents; empty for data of another version, or without a version."""
+    """Key -> its contents, from data of :func:`packed`; empty for data of another version or without a version."""
     if not isinstance(data, dict) or data.get("version") != VERSION:
         return {}
     try:
@@ -100,7 +100,7 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _changed_definitions(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """The definitions that changed; a definition that was only moved or renamed does not count."""
+    """The labels of the definitions that changed, except those that were only moved or renamed."""
     gone = {label: digest for label, digest in old.items() if new.get(label) != digest}
     come = {label: digest for label, digest in new.items() if old.get(label) != digest}
     for label, digest in list(come.items()):
