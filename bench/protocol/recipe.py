@@ -54,7 +54,7 @@ class Recipe:
         distance_crop_px: the numbers of pixels cut off each side in Gated-SCNN's evaluation by distance; ascending,
             none by default.
         vanishing_point: the centre of those crops, as shares of height and width.
-        split: the split that is evaluated, on whole images at native size. A final study (``--final``) uses ``test``.
+        split: the split that is evaluated, at the native size of its images. A final study (``--final``) uses ``test``.
         cost_px: the height and the width of the input at which cost is measured; ``None`` takes those of the first
             evaluated image.
         latency_samples: the least number of timed forwards.
@@ -82,7 +82,7 @@ class Recipe:
             Batch normalisation then sees the parts: another training than that of the whole batch.
         window_px: the height and width of windows that slide over an image in testing; ``None`` for the whole image.
         window_stride_px: the distance from one window to the next.
-        test_scales: the scales at which an image is tested, such as ``(0.75, 1.0, 1.25)``; ``()`` for its own size alone.
+        test_scales: the scales at which an image is tested, such as ``(0.75, 1.0, 1.25)``; ``()`` for its own size.
         test_flip: ``True`` to test the mirrored image too.
         averaged: the convention by which the scores of windows, scales and flips are averaged; see
             :mod:`bench.training.protocols`.

@@ -61,7 +61,9 @@ def direct(model: SegModel, batch: Tensor, recipe: Recipe) -> tuple[Tensor, Tens
             view = resize(normalise(image[None]), (round(height * scale), round(width * scale)), align_corners=False)
             flips = (False, True) if recipe.test_flip else (False,)
             if recipe.averaged == "exponentials":
-                score = by_hand(view, recipe, lambda x: np.exp(np.sum([scores(model, x, flip) for flip in flips], 0)))
+                score = by_hand(
+                    view, recipe, lambda x, flips=flips: np.exp(sum(scores(model, x, flip) for flip in flips))
+                )
                 total = total + resize(torch.from_numpy(score), (height, width), align_corners=False)[0].numpy()
                 continue
             for flip in flips:
