@@ -31,9 +31,6 @@ COLOURS = ("1", "L", "P", "RGB", "YCbCr")
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 """Formats that may change values a little, which makes other classes of class indices."""
 
-GREY_STEPS = {"L;2": 85, "L;4": 17}
-"""The factor by which Pillow spreads grey values of few bits over 0 to 255."""
-
 POINTERS = {
     b"version https://git-lfs": "git lfs pull",
     b"/annex/objects/": "git annex get",
@@ -123,7 +120,7 @@ def read_label(path: Path, coding: Coding) -> Tensor:
             f"{path} is an image of {stored.kind}; allowed are L and P, one byte a pixel holding the class index; "
             "convert the colours to class indices first"
         )
-    values = np.array(stored.image).astype(np.uint8) // GREY_STEPS.get(stored.raw_mode, 1)
+    values = _values(path, stored)
     indices = coding.table()[values]
     if (indices < 0).any():
         bad = sorted({int(value) for value in np.unique(values)} - set(coding.indices))
@@ -135,6 +132,17 @@ def read_label(path: Path, coding: Coding) -> Tensor:
     return torch.from_numpy(indices.astype(np.uint8))
 
 
+def _values(path: Path, stored: _Stored) -> np.ndarray:
+    """The values of a label file as they are stored, ``H W`` uint8.
+
+    Pillow spreads grey values over 0 to 255 where a file holds fewer; here they are class indices, not shades.
+    """
+    if stored.image.mode in ("1", "L") and "I" in stored.raw_mode.partition(";")[2]:
+        raise DataError(f"{path} is a label that stores white as 0, so its values have two meanings; store it as PNG")
+    values = np.array(stored.image).astype(np.int32)
+    return ((values * stored.greatest + 127) // 255 if stored.image.mode == "L" else values).astype(np.uint8)
+
+
 def label_values(path: Path) -> set[int] | set[Colour]:
     """The bytes that a label file holds or, if it is in colour, its colours.
 
@@ -143,8 +151,7 @@ def label_values(path: Path) -> set[int] | set[Colour]:
     """
     stored = _decoded(path)
     if stored.image.mode in ("1", "L", "P"):
-        values = np.array(stored.image).astype(np.uint8) // GREY_STEPS.get(stored.raw_mode, 1)
-        return {int(value) for value in np.unique(values)}
+        return {int(value) for value in np.unique(_values(path, stored))}
     return {_colour(int(number)) for number in np.unique(_packed(path, stored))}
 
 
@@ -207,12 +214,14 @@ class _Stored:
         image: the image, with all its pixels in memory.
         format: the name of the file's format, such as ``PNG``.
         raw_mode: the form of the values in the file, such as ``RGB;16B``, where Pillow tells it.
+        greatest: the grey value in the file that stands for white, which Pillow decodes as 255.
         orientation: the EXIF orientation that was applied; 1 for none.
     """
 
     image: Image.Image
     format: str
     raw_mode: str
+    greatest: int
     orientation: int
 
     @property
@@ -232,12 +241,12 @@ def _decoded(path: Path) -> _Stored:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow's own, on large, damaged or unusual files: it decodes or raises
             with Image.open(path) as image:
-                raw_mode = _raw_mode(image)
+                raw_mode, greatest = _form(image)
                 pictures = getattr(image, "n_frames", 1)
                 orientation = image.getexif().get(ORIENTATION, 1)
                 image.load()
                 upright = image if orientation == 1 else ImageOps.exif_transpose(image)
-                stored = _Stored(upright, str(image.format), raw_mode, orientation)
+                stored = _Stored(upright, str(image.format), raw_mode, greatest, orientation)
     except UnidentifiedImageError as error:
         raise DataError(f"{path} cannot be read as an image ({_other_content(path)})") from error
     except Image.DecompressionBombError as error:
@@ -245,6 +254,8 @@ def _decoded(path: Path) -> _Stored:
             f"{path} has more pixels than Pillow reads ({_first_line(error)}); cut it into tiles, or raise "
             "PIL.Image.MAX_IMAGE_PIXELS in the study's file"
         ) from error
+    except MemoryError as error:
+        raise DataError(f"{path} asks for more memory than there is; get the file again, or run with more") from error
     # Pillow's decoders report a damaged file by any of these exceptions.
     except (
         OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError,
@@ -256,12 +267,18 @@ def _decoded(path: Path) -> _Stored:
     return stored
 
 
-def _raw_mode(image: Image.Image) -> str:
-    """The form of the values in the file; an empty string where the decoder does not tell it."""
+def _form(image: Image.Image) -> tuple[str, int]:
+    """The form of the values in a file, an empty string where the decoder does not tell it, and the value of white."""
     tiles: Any = getattr(image, "tile", None)
-    arguments = tiles[0][3] if tiles else ""
-    raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return raw_mode if isinstance(raw_mode, str) else ""
+    if not tiles:
+        return "", 255
+    codec, _, _, arguments = tiles[0]
+    first, *others = arguments if isinstance(arguments, tuple) and arguments else (arguments,)
+    raw_mode = first if isinstance(first, str) else ""
+    if codec in ("ppm", "ppm_plain"):
+        return raw_mode, int(others[0])
+    bits = re.match(r"L;([24])", raw_mode)
+    return raw_mode, 2 ** int(bits[1]) - 1 if bits else 255
 
 
 def _other_content(path: Path) -> str:

@@ -198,10 +198,10 @@ def _measure(
     loaded, study_file = load(trial.source), Path(trial.source.path)
     try:
         cell = loaded.study.cell(trial.variant)
+        against = None if trial.against is None else loaded.study.cell(trial.against)
     except StudyError as error:
         raise ChangedError(disagreement(None, trial.variant, study_file, folder)) from error
     choices |= {"variant": cell.variant.describe(), "recipe": cell.recipe.describe(), "levels": dict(cell.levels)}
-    against = None if trial.against is None else loaded.study.cell(trial.against)
     if against is not None and trial.setting is not None:
         choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
     dataset = loaded.dataset_of(cell)
