@@ -148,9 +148,7 @@ def parse_json(content: bytes) -> Any:
         ValueError: if it is not valid JSON: not UTF-8, nested too deeply, or with NaN or an unpaired surrogate.
     """
     try:
-        return from_json(
-            content, allow_inf_nan=False
-        )  # this parser takes less than half of the time, but its errors say less
+        return from_json(content, allow_inf_nan=False)  # it takes less than half of the time, but its errors say less
     except ValueError:
         return _parse_with_python(content)
 

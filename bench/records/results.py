@@ -111,7 +111,7 @@ class Results:
         return values
 
     def class_iou(self) -> pd.DataFrame:
-        """The IoU of each class, a row for each trial and class: variant, seed, class, iou. An empty union gives NaN."""
+        """The IoU of each class, a row for each trial and class: variant, seed, class, iou. NaN is an empty union."""
         return self._class_iou.copy()
 
     def curves(self) -> pd.DataFrame:
