@@ -11,4 +11,15 @@ from .official.cityscapes import Cityscapes as Cityscapes
 from .own.folder import Folder as Folder
 from .synthetic import Synthetic as Synthetic
 
-__all__ = ["IGNORE", "CamVid", "Cityscapes", "ControlScenes", "DataError", "Dataset", "Folder", "Sample", "Split", "Synthetic"]
+__all__ = [
+    "IGNORE",
+    "CamVid",
+    "Cityscapes",
+    "ControlScenes",
+    "DataError",
+    "Dataset",
+    "Folder",
+    "Sample",
+    "Split",
+    "Synthetic",
+]

@@ -208,7 +208,11 @@ def linked_nowhere(path: Path) -> None:
         ("leftImg8bit/val/aachen", linked_nowhere, "leftImg8bit/val/aachen is a link to something that is missing"),
         ("gtFine/val/aachen", shutil.rmtree, "gtFine/val/aachen is missing: the val split needs it"),
         ("gtFine/val", shutil.rmtree, "gtFine/val is missing: the val split needs it"),
-        (IMAGE, lambda path: path.rename(path.parents[1] / path.name), "lies in none of the folders of .*leftImg8bit/val"),
+        (
+            IMAGE,
+            lambda path: path.rename(path.parents[1] / path.name),
+            "lies in none of the folders of .*leftImg8bit/val",
+        ),
         (
             "gtFine/val/aachen",
             lambda path: shutil.copytree(path, path.with_name("ulm")),
