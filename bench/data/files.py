@@ -159,7 +159,7 @@ def refuse_twice(pairs: Iterable[Pair]) -> None:
 
 
 def files_inside(folder: Path, suffixes: tuple[str, ...], ending: str = "") -> list[Path]:
-    """The files of the folders in a folder with one of these suffixes and this ending, sorted; none if it is missing."""
+    """The files with one of these suffixes and this ending in the folders of a folder, sorted; none without it."""
     inner = [path for path in _listed(folder) if os.path.isdir(path)] if os.path.isdir(folder) else []
     return [path for place in inner for path in files_of(place, suffixes) if path.stem.endswith(ending)]
 

@@ -1,8 +1,8 @@
 """Cityscapes, 19 classes: 2975 training and 500 validation images of street scenes, 2048x1024, in 27 cities' folders.
 
 **Source**: Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding", CVPR 2016; the folders are
-described by the README of the official cityscapesScripts, the ids by its ``helpers/labels.py`` (mcordts/cityscapesScripts,
-commits 02a0f28 and aed41b9).
+described by the README of the official mcordts/cityscapesScripts (commit 02a0f28), the ids by its ``helpers/labels.py``
+(commit aed41b9).
 
 **Cross-checked** (names, order, ids): torchvision/datasets/cityscapes.py of pytorch/vision at aaca9bd, and
 detectron2/data/datasets/builtin_meta.py of facebookresearch/detectron2 at 0dd2b65.
@@ -69,7 +69,7 @@ class Cityscapes(PairedFiles):
         folder: the folder that holds ``leftImg8bit`` and ``gtFine``.
         train_images: the number of training images that are used, drawn once and for all; ``None`` for all of them.
         training: the labels that are trained on: the fine ones of the 2975 training images; the coarse ones of these
-            and of the 19998 images of ``train_extra``; or the fine ones of the former and the coarse ones of the latter.
+            and of the 19998 images of ``train_extra``; or fine ones of the former, coarse ones of the latter.
         label_files: ``labelIds`` as they are distributed, or the ``labelTrainIds`` that csCreateTrainIdLabelImgs makes.
     """
 
