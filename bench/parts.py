@@ -281,7 +281,9 @@ def _is_word_of_torch(value: Any) -> bool:
 
 
 def _python_number(value: Any) -> Any:
-    """The value, or the Python number, truth or text that a scalar of numpy stands for."""
+    """The value, or the Python number, truth or text that a scalar of numpy stands for, in tuples too."""
+    if type(value) is tuple:
+        return tuple(map(_python_number, value))
     numpy_scalar = any(base.__module__ == "numpy" and base.__name__ == "generic" for base in type(value).__mro__)
     return value.item() if numpy_scalar else value
 

@@ -156,6 +156,7 @@ NAMED = {
     "a scalar of numpy": (np.float64(0.25), 0.25),
     "a text of numpy": (np.str_("x"), "x"),
     "a truth of numpy": (np.bool_(True), True),
+    "scalars of numpy in a tuple": ((np.int64(1), (np.float64(0.5),)), [1, [0.5]]),
     "a frozen dataclass": (
         Config(2),
         {"class": f"{__name__}.Config", "choices": {"depth": 2, "act": "torch.nn.modules.activation.ReLU"}},

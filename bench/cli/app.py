@@ -34,6 +34,7 @@ from bench.cli.options import (
 from bench.parts import BenchError
 from bench.protocol.text import plain
 from bench.run.processes.stopping import Stopped, stoppable
+from bench.study.faults import fault_line, fault_place
 
 app = typer.Typer(
     name="bench",
@@ -226,6 +227,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def main() -> None:
     """The entry point of the program. A user's mistake is printed without a traceback, and the exit status is 2.
 
+    That is so for whatever the code of a user's component or data set raises, too; ``bench trial`` shows a traceback.
+
     Characters that the output's encoding lacks are printed as escapes.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -246,6 +249,10 @@ def main() -> None:
         path = error.filename2 or error.filename
         remedy = "make room there" if error.errno in _FULL else "choose another path, or change what is there"
         _leave(f"{f'{path}: ' if path else ''}{error.strerror}; {remedy}")
+    except Exception as error:
+        if fault_place(error) is None:
+            raise  # a mistake of this package
+        _leave(fault_line(error))
 
 
 def _leave(mistake: str) -> NoReturn:

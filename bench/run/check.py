@@ -86,7 +86,9 @@ def check_cells(study: Study, classes_of: Callable[[Cell], int], height: int, wi
         num_classes = classes_of(cell)
         try:
             result: Checked | Faulty = _check(cell, num_classes, (height, width), wirings)
-        except Exception as error:  # noqa: BLE001 - a component is a user's code, which may raise anything
+        except (Exception, SystemExit) as error:  # a component is a user's code, which may raise anything
+            if isinstance(error, SystemExit) and type(error) is not SystemExit:
+                raise  # a signal ends this process
             result = Faulty(cell, fault_line(error), "".join(traceback.format_exception(error)))
         yield result
 
@@ -175,7 +177,13 @@ def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) 
         _leave_out_normalisation(model)
     if wirings.are_new(cell.variant):
         if on_meta:
-            wirings.add(model, _loss(model, px))
+            loss = _loss(model, px)
+            if any(trainable.values()) and not loss.requires_grad:
+                raise WiringError(
+                    "no loss depends on a parameter that is trained, so nothing can be learnt; compute it from the "
+                    "output, without .item(), .detach() or argmax"
+                )
+            wirings.add(model, loss)
         else:
             with torch.no_grad():  # numbers take time and memory, so there is no graph to read
                 _loss(model, cell.recipe.crop_px)
@@ -249,4 +257,10 @@ def _loss(model: SegModel, px: tuple[int, int]) -> Tensor:
         output = model.train()(torch.zeros(2, 3, *px))
         label = torch.zeros(2, *px, dtype=torch.long)
         terms = [part.build(model.num_classes)(output, label) for part in model.variant.losses]
+        for part, term in zip(model.variant.losses, terms, strict=True):
+            if not isinstance(term, Tensor) or term.ndim:
+                form = f"a tensor of the shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
+                raise WiringError(
+                    f"the loss {part.cls.__name__} returns {form}; it must return one number, a mean or sum"
+                )
         return torch.stack(terms).sum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
@@ -19,6 +20,8 @@ _WRONG_SIZE = re.compile(r"channels, but got|shapes cannot be multiplied|should 
 """The words in which torch says that a layer is given another number of channels than it was made for."""
 
 _UNKNOWN_ARGUMENT = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
+_WRONG_CALL = re.compile(r"positional arguments?\b|forward\(\) got an unexpected")
+"""The words in which Python says that a constructor or a forward does not take what its neighbours give."""
 
 _WITH_SIGNATURE = (type, FunctionType)
 
@@ -67,6 +70,7 @@ def one_sentence(text: str) -> str:
     return words if len(words) <= MOST_CHARACTERS else f"{words[:MOST_CHARACTERS]}…"
 
 
+@functools.cache
 def _is_users(file: str) -> bool:
     path = Path(file)
     if not path.is_absolute():  # "<frozen importlib._bootstrap>", "<string>"
@@ -93,6 +97,10 @@ def _remedy(error: BaseException) -> str:
         return nearest(_quoted(error), dir(sys.modules.get(error.name or "")))
     if isinstance(error, AttributeError):
         return nearest(error.name or "", dir(error.obj))
+    if isinstance(error, TypeError) and _WRONG_CALL.search(str(error)):
+        return (
+            "; a component has __init__(levels, num_classes, *, …) and forward as docs/components.md lists them by slot"
+        )
     if isinstance(error, TypeError) and (unknown := _UNKNOWN_ARGUMENT.match(str(error))):
         name, argument = unknown.groups()
         called = next((frame.f_globals[name] for frame in _users_frames(error) if name in frame.f_globals), None)

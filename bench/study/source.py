@@ -15,7 +15,7 @@ from bench.data.contract import ContractError, check_class, check_dataset
 from bench.parts import BenchError, Part, nearest
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
-from bench.study.faults import fault_line
+from bench.study.faults import fault_line, shown
 from bench.study.importing import import_study, module_names
 from bench.study.study import Study
 
@@ -48,14 +48,21 @@ def load_study(path: str | Path, size: str | None = None) -> Study:
     module = import_study(Path(path))
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
-        raise StudyError(f"{path} sets no STUDY; a study file ends with STUDY = Study(…)")
+        raise StudyError(f"{shown(Path(path))} sets no STUDY; a study file ends with STUDY = Study(…)")
+    sizes = getattr(module, "SIZES", {})
+    if not isinstance(sizes, Mapping) or not all(
+        isinstance(name, str) and name.isidentifier() and isinstance(form, Study) for name, form in sizes.items()
+    ):
+        raise StudyError(
+            f"{shown(Path(path))}: SIZES holds something else than studies by name; write SIZES = {{'small': Study(…)}}"
+        )
     if size is None:
         return study
-    sizes: Mapping[str, Study] = getattr(module, "SIZES", {})
     if size not in sizes:
         known = ", ".join(sizes) or "none"
-        raise StudyError(f"{path} has no size {size!r}; its SIZES: {known}{nearest(size, sizes)}")
-    return sizes[size]
+        raise StudyError(f"{shown(Path(path))} has no size {size!r}; its SIZES: {known}{nearest(size, sizes)}")
+    sized: Study = sizes[size]
+    return sized
 
 
 FILE_DIGESTS = ".file-digests.json"

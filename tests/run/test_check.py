@@ -110,6 +110,41 @@ class NoGpu(Head):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
 
+class EndsTheProgram(Head):
+    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+        raise SystemExit(3)
+
+
+class TakesNothing(Head):
+    def __init__(self) -> None:
+        super().__init__((Level(4, 4),), CLASSES)
+
+
+class TakesNoAux(Head):
+    def forward(self, features, boundary=None):  # type: ignore[no-untyped-def]
+        return self.classify(features[-1]), {}
+
+
+class Term(nn.Module):
+    """A loss term, from which faulty ones are derived."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+
+    def forward(self, output, label):  # type: ignore[no-untyped-def]
+        return output.logits.square()
+
+
+class ItsValue(Term):
+    def forward(self, output, label):  # type: ignore[no-untyped-def]
+        return 3.0
+
+
+class OfTheBest(Term):
+    def forward(self, output, label):  # type: ignore[no-untyped-def]
+        return output.logits.argmax(1).float().mean()
+
+
 class Whole(nn.Module):
     """A whole network, from which faulty ones are derived."""
 
@@ -200,6 +235,18 @@ FAULTS = {
         r"the auxiliary head LogitsAlone returns a tensor",
     ),
     "a lost import": (change(head=part(LostImport)), r"test_check\.py:\d+: NameError: name 'lost' .*import it"),
+    "an end of the program": (change(head=part(EndsTheProgram)), r"test_check\.py:\d+: SystemExit: 3"),
+    "a constructor without the facts": (
+        change(head=part(TakesNothing)), r"TypeError: TakesNothing\.__init__\(\) takes 1 positional .*docs/components"
+    ),
+    "a forward without side outputs": (
+        change(head=part(TakesNoAux)), r"TypeError: TakesNoAux\.forward\(\) got an unexpected .*docs/components"
+    ),
+    "a loss that is a map": (
+        change(losses=(part(Term),)), r"the loss Term returns a tensor of the shape \(2, 5, 32, 48\).*one number"
+    ),
+    "a loss that is no tensor": (change(losses=(part(ItsValue),)), r"the loss ItsValue returns float"),
+    "a loss without a gradient": (change(losses=(part(OfTheBest),)), r"no loss depends on a parameter"),
     "a lazy layer": (change(head=part(Lazy)), r"the head Lazy has a lazy layer, entry \(LazyConv2d\)"),
     "a method that a tensor lacks": (change(head=part(LeftTheDevice)), r"test_check\.py:\d+: AttributeError: "),
     "not enough memory": (change(head=part(NoGpu)), r"test_check\.py:\d+: OutOfMemoryError: CUDA out of memory"),

@@ -103,6 +103,16 @@ AUGMENTATION = {
 """Field of a recipe -> the phrase about it in the sentence on augmentation."""
 
 
+TESTING = {
+    "window_px": "windows of {} pixels",
+    "window_stride_px": "{} pixels from one to the next",
+    "test_scales": "at the scales {}",
+    "test_flip": "with mirrored images too",
+    "averaged": "scores averaged as {}",
+}
+"""Field of a recipe -> the phrase about it in the sentence on testing."""
+
+
 def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     if not _trains(results):
         return
@@ -112,6 +122,8 @@ def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
         yield f"Training: {', '.join(schedule)}."
     if augmentation := _phrases(AUGMENTATION, recipe):
         yield f"Augmentation: {', '.join(augmentation)}{_left_out(recipe)}."
+    if testing := _phrases(TESTING, recipe):
+        yield f"Testing: {', '.join(testing)}."
     yield from _recipe_of_variants(results, names)
 
 
@@ -133,6 +145,7 @@ def _left_out(recipe: Mapping[str, Any]) -> str:
 NEUTRAL = {
     "head_lr_factor": 1, "scale": [1, 1], "flip": 0, "decayed": "all", "layer_decay": 1, "warmup_iterations": 0,
     "step_at": [], "least_learning_rate": 0, "frozen": "nothing", "ema_decay": 0, "accumulate": 1,
+    "test_scales": [], "test_flip": False,
 }  # fmt: skip
 """Field of a recipe -> the value at which it changes nothing: a factor of one, random scales that are all one."""
 
@@ -149,6 +162,8 @@ def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
         return not recipe.get("warmup_iterations")
     if name == "step_factor":
         return str(recipe.get("schedule")) != "step"
+    if name == "averaged":
+        return not any(recipe.get(view) for view in ("window_px", "test_scales", "test_flip"))
     return bool(name in NEUTRAL and recipe[name] == NEUTRAL[name])
 
 
@@ -170,7 +185,7 @@ def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[
 
 def _in_words(name: str, recipe: Mapping[str, Any]) -> str:
     """A field of a recipe with its value as a phrase, also where the value changes nothing."""
-    text = {**TRAINING, **AUGMENTATION}.get(name, "")
+    text = {**TRAINING, **AUGMENTATION, **TESTING}.get(name, "")
     has_phrase = text and recipe[name] is not None and not _changes_nothing(name, recipe)
     return text.format(_value(name, recipe[name])) if has_phrase else f"{name} {_value(name, recipe[name])}"
 

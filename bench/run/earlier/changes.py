@@ -1,4 +1,4 @@
-"""What has changed since a record was made, so that it belongs to no planned trial: settings, data, versions or source.
+"""The changes since a record was made, by which it belongs to no planned trial: settings, data, versions, source.
 
 Settings are compared as the record has them. What else changed is told from a key of the present source with the
 settings of the record, since a key holds the code together with the settings that it is given.
