@@ -10,13 +10,17 @@ JPU(width=256, dilations=(1, 2, 4, 8))
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import enum
 import inspect
 import math
+import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
@@ -126,7 +130,7 @@ def part(cls: type[T], /, **choices: Any) -> Part[T]:
 
     Raises:
         ChoiceError: if the class does not have one of the choices, if a choice without a default is missing, or if a
-            value does not fit its annotation.
+            value does not fit its annotation or is none that a record could name.
         TypeError: if the signature cannot serve as a schema because it has ``*args`` or ``**kwargs``.
     """
     schema = choices_of(cls)
@@ -136,14 +140,23 @@ def part(cls: type[T], /, **choices: Any) -> Part[T]:
             raise ChoiceError(_unknown_choice(owner, name, schema))
     bound = []
     for name, (annotation, default) in schema.items():
-        value = choices.get(name, default)
+        value = _python_number(choices.get(name, default))
         if value is inspect.Parameter.empty:
             raise ChoiceError(f"{owner} needs the choice {name!r}: {owner}({name}=…)")
-        problem = mismatch(value, annotation)
+        problem = _problem(value, annotation)
         if problem:
-            raise ChoiceError(f"{owner}({name}={_show(value)}): {problem}")
+            raise ChoiceError(f"{owner}({name}={shortened(value)}): {problem}")
         bound.append((name, float(value) if _wants_float(annotation) and isinstance(value, int) else value))
     return Part(cls, tuple(bound))
+
+
+def _problem(value: Any, annotation: Any) -> str | None:
+    """The reason why a value cannot be a choice: it does not fit the annotation, or no record could name it."""
+    unfit, why = mismatch(value, annotation), unrecordable(value)
+    if unfit and why and isinstance(value, (list, set, frozenset, dict)):
+        declared = typing.get_origin(annotation) or annotation
+        return why if _is_instance(value, declared) else unfit
+    return unfit or why
 
 
 def choices_of(cls: type) -> Mapping[str, tuple[Any, Any]]:
@@ -152,7 +165,7 @@ def choices_of(cls: type) -> Mapping[str, tuple[Any, Any]]:
     Those of an optimiser are all of its parameters with a default but :data:`OF_THE_RECIPE`.
     """
     parameters = inspect.signature(cls).parameters.values()
-    hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"), include_extras=True)
+    hints = _hints(inspect.getattr_static(cls, "__init__"))
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             raise TypeError(
@@ -177,16 +190,117 @@ def _is_optimiser(cls: type) -> bool:
 
 def mismatch(value: Any, annotation: Any) -> str | None:
     """The reason why ``value`` does not fit ``annotation``, as "expected …, got …"; ``None`` if it fits."""
-    return None if _fits(value, annotation) else f"expected {_spell(annotation)}, got {_show(value)}"
+    return None if _fits(value, annotation) else f"expected {_spell(annotation)}, got {shortened(value)}"
 
 
 def plain(value: Any) -> Any:
-    """A choice as JSON-ready data; Parts become :meth:`Part.describe`, tuples become lists."""
+    """A choice as JSON-ready data.
+
+    Parts become :meth:`Part.describe`, and tuples lists. A class, a function, a member of an enumeration and a type of
+    torch become their qualified names, a path its text, and a dataclass its class with its fields.
+    """
     if isinstance(value, Part):
         return value.describe()
+    if isinstance(value, enum.Enum):
+        return f"{qualified_name(type(value))}.{value.name}"
     if isinstance(value, tuple):
         return [plain(item) for item in value]
-    return value
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"class": qualified_name(type(value)), "choices": fields}
+    if _is_word_of_torch(value):
+        return str(value)
+    return qualified_name(value) or value
+
+
+def unrecordable(value: Any) -> str | None:
+    """The reason why a value cannot be a choice, with the remedy; ``None`` if a record can name it by its value.
+
+    A choice is compared, kept in records and told from others in another process, so it must be hashable and print
+    alike everywhere.
+    """
+    if isinstance(value, (list, set, frozenset, dict)):
+        return f"a {type(value).__name__} has no place in a record; declare the choice as a tuple, and give one"
+    if isinstance(value, tuple):
+        return next((problem for item in value if (problem := unrecordable(item))), None)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "expected a finite number; let None stand for no limit"
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "expected a text that can be written as UTF-8"
+    if dataclasses.is_dataclass(value) and not isinstance(value, (type, Part)):
+        if not _is_frozen(value) or not qualified_name(type(value)):
+            return "declare its class at the top of a module, with @dataclass(frozen=True)"
+        fields = (getattr(value, field.name) for field in dataclasses.fields(value))
+        return next((problem for item in fields if (problem := unrecordable(item))), None)
+    if isinstance(value, (Part, str, bool, int, float, PurePath, type(None))) or _is_word_of_torch(value):
+        return None
+    if isinstance(value, enum.Enum):
+        return None if qualified_name(type(value)) else "declare the enumeration at the top of a module"
+    if isinstance(value, type) or callable(value):
+        return None if qualified_name(value) else "expected a class or a function with a name, from the top of a module"
+    return (
+        "expected a number, a text, a path, a class, a function, a member of an enumeration, a Part, None, or a tuple "
+        "or frozen dataclass of these"
+    )
+
+
+def qualified_name(value: Any) -> str | None:
+    """The name under which another process finds a class or a function, ``module.Class``; ``None`` if there is none.
+
+    A class or function of the module that is being imported has its name already.
+    """
+    name, module = getattr(value, "__qualname__", None), getattr(value, "__module__", None)
+    if not isinstance(name, str) or isinstance(value, types.MethodType) or "<" in name:
+        return None
+    if isinstance(module, str) and (isinstance(value, (type, types.FunctionType)) or _finds(module, name, value)):
+        return f"{module}.{name}"
+    short = name.rpartition(".")[2]  # torch.relu is '_VariableFunctionsClass.relu' of no module
+    return next((f"{place}.{short}" for place in _PLACES if _finds(place, short, value)), None)
+
+
+_PLACES = ("torch", "torch.nn.functional", "numpy", "builtins")
+"""Modules that give functions of other, hidden modules their names."""
+
+
+def _finds(module: str, name: str, value: Any) -> bool:
+    item: Any = sys.modules.get(module)
+    for step in name.split("."):
+        item = getattr(item, step, None)
+    return item is value
+
+
+def _is_word_of_torch(value: Any) -> bool:
+    """True for a dtype, a device, a layout or a memory format of torch, which print as their names."""
+    kind = type(value)
+    return kind.__module__ == "torch" and kind.__name__ in ("dtype", "device", "layout", "memory_format")
+
+
+def _python_number(value: Any) -> Any:
+    """The value, or the Python number, truth or text that a scalar of numpy stands for, in tuples too."""
+    if type(value) is tuple:
+        return tuple(map(_python_number, value))
+    numpy_scalar = any(base.__module__ == "numpy" and base.__name__ == "generic" for base in type(value).__mro__)
+    return value.item() if numpy_scalar else value
+
+
+def _hints(constructor: Any) -> dict[str, Any]:
+    """The annotations of a constructor. One that names nothing at run time, but for a type checker, is left out."""
+    try:
+        return typing.get_type_hints(constructor, include_extras=True)
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        hints: dict[str, Any] = {}
+    for name, annotation in getattr(constructor, "__annotations__", {}).items():
+        holder = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            hints |= typing.get_type_hints(holder, getattr(constructor, "__globals__", {}), include_extras=True)
+        except (NameError, AttributeError, TypeError, SyntaxError):
+            continue
+    return hints
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -201,7 +315,21 @@ def _unknown_choice(owner: str, name: str, schema: Mapping[str, Any]) -> str:
 
 
 def _show(value: Any) -> str:
-    return value.__name__ if isinstance(value, type) else repr(value)
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, (type, types.FunctionType)):
+        return value.__name__
+    return f"({', '.join(map(_show, value))}{',' * (len(value) == 1)})" if type(value) is tuple else repr(value)
+
+
+MOST_SHOWN = 80
+"""The characters of a value that a message shows."""
+
+
+def shortened(value: Any) -> str:
+    """A value as a message shows it, cut after :data:`MOST_SHOWN` characters."""
+    text = _show(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def _fits(value: Any, annotation: Any) -> bool:
@@ -225,6 +353,12 @@ def _fits(value: Any, annotation: Any) -> bool:
         )
     if origin is Part or annotation is Part:
         return isinstance(value, Part)
+    if annotation in _SEQUENCES or origin in _SEQUENCES:
+        return isinstance(value, tuple) and all(_fits(item, args[0]) for item in value if args)
+    if annotation is type or origin is type:
+        return isinstance(value, type) and (not args or _is_subclass(value, args[0]))
+    if annotation in _CALLABLES or origin in _CALLABLES:
+        return callable(value)
     if annotation in (None, type(None)):
         return value is None
     if annotation is bool:
@@ -233,7 +367,34 @@ def _fits(value: Any, annotation: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if annotation is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return isinstance(annotation, type) and isinstance(value, annotation) and _is_frozen(value)
+    if isinstance(annotation, (TypeVar, typing.NewType)):
+        return _fits(
+            value, annotation.__bound__ or Any if isinstance(annotation, TypeVar) else annotation.__supertype__
+        )
+    return _is_instance(value, annotation if origin is None else origin) and _is_frozen(value)
+
+
+_SEQUENCES = (Sequence, Collection, Iterable, typing.Sequence, typing.Collection, typing.Iterable)
+"""Annotations that a tuple fits."""
+
+_CALLABLES = (Callable, typing.Callable)
+
+
+def _is_subclass(value: type, annotation: Any) -> bool:
+    """True if ``type[annotation]`` allows a class; what cannot be decided at run time is allowed."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return any(_is_subclass(value, option) for option in typing.get_args(annotation))
+    try:
+        return not isinstance(annotation, type) or issubclass(value, annotation)
+    except TypeError:  # a protocol without run-time checks
+        return True
+
+
+def _is_instance(value: Any, annotation: Any) -> bool:
+    try:
+        return not isinstance(annotation, type) or isinstance(value, annotation)
+    except TypeError:  # a protocol without run-time checks
+        return True
 
 
 def _wants_float(annotation: Any) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bench.evidence.evidence import evidence_of
-from bench.records.digest import with_digest
+from bench.records.files import with_digest
 from bench.records.record import VERSION
 from bench.report.page.page import files, write_report
 from bench.report.tables import catalogue

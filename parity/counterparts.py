@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.network.backbones.wide_resnet import PreActivationBlock
 from bench.network.checkpoints import encoding, gscnn
-from bench.network.checkpoints.table import Names
+from bench.network.checkpoints.table import NameTable
 from bench.network.heads.aspp import ASPP, DeepLabV3Head
 from bench.network.heads.dual_attention import ChannelAttention, DualAttentionHead, PositionAttention
 from bench.network.heads.encoding import ContextEncoding, EncNetHead, encode
@@ -38,21 +38,21 @@ class Counterpart:
     """
 
     module: nn.Module
-    names: Names
+    names: NameTable
     call: Call
 
 
-def _plain(module: nn.Module, names: Names) -> Counterpart:
+def _plain(module: nn.Module, names: NameTable) -> Counterpart:
     """The counterpart by a module that has the original's inputs and its only output."""
     return Counterpart(module, names, lambda inputs: {"out__out": module(*inputs)})
 
 
-def _head(module: nn.Module, names: Names) -> Counterpart:
+def _head(module: nn.Module, names: NameTable) -> Counterpart:
     """The counterpart by a head that reads one map and returns logits."""
     return Counterpart(module, names, lambda inputs: {"out__out": module(inputs)[0]})
 
 
-def _neck(module: nn.Module, names: Names) -> Counterpart:
+def _neck(module: nn.Module, names: NameTable) -> Counterpart:
     """The counterpart by a neck, of whose maps the last one is stored."""
     return Counterpart(module, names, lambda inputs: {"out__feat": module(inputs)[-1]})
 
@@ -174,11 +174,11 @@ def _encnet_head(case: Case) -> Counterpart:
 
 
 def _jpu(case: Case) -> Counterpart:
-    return _neck(JPU(_levels(case, 4, 8, 16, 32), width=case.options["width"]), encoding.JPU)
+    return _neck(JPU(_levels(case, 4, 8, 16, 32), width=case.options["width"]), encoding.JPU_NAMES)
 
 
 def _jpu_x(case: Case) -> Counterpart:
-    return _neck(JPUX(_levels(case, 4, 8, 16, 32), width=case.options["width"]), encoding.JPU_X)
+    return _neck(JPUX(_levels(case, 4, 8, 16, 32), width=case.options["width"]), encoding.JPU_X_NAMES)
 
 
 def _gated_convolution(case: Case) -> Counterpart:

@@ -55,8 +55,8 @@ Json = Any
 Mutation = Callable[[random.Random, Path], str]
 
 
-class HangError(Exception):
-    """A mutation after which nothing came back in time."""
+class HangError(BaseException):
+    """A mutation after which nothing came back in time; what is told of a user's code does not tell it."""
 
 
 @dataclass(frozen=True)

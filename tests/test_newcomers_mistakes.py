@@ -1,4 +1,4 @@
-"""Common mistakes of a newcomer: one line tells each, and names the cell or the file and the remedy."""
+"""The ten commonest mistakes of a newcomer: one line tells each, and names the cell or the file and the remedy."""
 
 from __future__ import annotations
 
@@ -106,12 +106,50 @@ class Mistake:
 
 
 MISTAKES = {
+    "a misspelt choice": Mistake(
+        right="FCNHead, width=8",
+        wrong="FCNHead, widht=8",
+        names="first.py",
+        says="FCNHead has no choice 'widht'",
+        remedy="did you mean 'width'?",
+    ),
+    "a misspelt level of the baseline": Mistake(
+        right='baseline={"head": "fcn"}',
+        wrong='baseline={"head": "fnc"}',
+        names="first.py",
+        says="factor 'head' has no level 'fnc'",
+        remedy="did you mean 'fcn'?",
+    ),
     "a study file without STUDY": Mistake(
         right="STUDY = Study(",
         wrong="study = Study(",
         names="first.py",
         says="sets no STUDY",
         remedy="ends with STUDY = Study(…)",
+    ),
+    "a wrong number of channels": Mistake(
+        right="nn.Conv2d(levels[-1].channels,",
+        wrong="nn.Conv2d(512,",
+        names="head=mine",
+        says="512 channels",
+        remedy="levels[-1].channels",
+        status=(1, 2),
+    ),
+    "a head that returns its logits alone": Mistake(
+        right="return self.classify(features[-1]), {}",
+        wrong="return self.classify(features[-1])",
+        names="head=mine",
+        says="Mine returns a tensor",
+        remedy="return logits, {}",
+        status=(1, 2),
+    ),
+    "a lost import": Mistake(
+        right="return self.classify(features[-1]), {}",
+        wrong="return self.classify(F.relu(features[-1])), {}",
+        names="head=mine",
+        says="name 'F' is not defined",
+        remedy="import",
+        status=(1, 2),
     ),
     "a folder of data that is not there": Mistake(
         right=SYNTHETIC,
@@ -138,6 +176,17 @@ MISTAKES = {
         remedy="convert the labels",
         command=("run", "first.py", "--data", "./camvid"),
         files=with_a_wrong_value,
+    ),
+    "not enough memory": Mistake(
+        right="return self.classify(features[-1]), {}",
+        wrong="""if features[-1].device.type != "meta":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.classify(features[-1]), {}""",
+        names="head=mine",
+        says="GPU memory, at batch 2",
+        remedy="a smaller batch",
+        command=("trial", "first.py", "head=mine"),
+        status=(1,),
     ),
 }
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from bench.cli.app import app
-from bench.data.base import IGNORE, SPLITS, DataError
 from bench.data.camvid import CamVid
 from bench.data.choose import parse_data
 from bench.parts import part
@@ -69,7 +69,8 @@ def test_both_commands_are_one_line_each_and_ci_runs_the_one_for_tests() -> None
 def test_every_command_stands_in_the_readmes_table() -> None:
     table = README[README.index("## The commands at a glance") : README.index("## Write a study")]
     commands = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
-    assert sorted(re.findall(r"^\| `bench (\w+)", table, re.MULTILINE)) == sorted(commands)
+    commands += [str(group.name) for group in app.registered_groups]
+    assert sorted(set(re.findall(r"^\| `bench (\w+)", table, re.MULTILINE))) == sorted(commands)
 
 
 def test_the_picture_of_a_report_is_there() -> None:
@@ -142,21 +143,29 @@ def test_the_readmes_study_is_one(tmp_path: Path) -> None:
     assert widths == [512, 256, 128]
 
 
-def test_the_readmes_data_set_is_read_and_refuses_a_label_beyond_its_classes(tmp_path: Path) -> None:
-    names: dict[str, Any] = {"CamVid": CamVid}
-    exec(next(block for block in blocks("python") if block.startswith("class Yard")), names)
-    for split in SPLITS:
-        for folder, values in (("images", 200), ("labels", 3)):
-            path = tmp_path / folder / split / "one.png"
+def test_the_description_of_a_folder_in_the_documentation_reads_a_folder(tmp_path: Path) -> None:
+    example = next(block for block in blocks("toml", PAGES["studies.md"]))
+    (tmp_path / "classes.toml").write_text(example, encoding="utf-8")
+    for split in ("train", "val"):
+        for kind, name, values in (("images", "photo.jpg", 200), ("masks", "photo_mask.png", 8)):
+            path = tmp_path / kind / split / name
             path.parent.mkdir(parents=True)
             Image.fromarray(np.full((4, 6), values, dtype=np.uint8)).save(path)
-    chosen, folder = parse_data(str(tmp_path), part(names["Yard"]))
-    yard = chosen.build(folder)
-    yard.check()
-    assert (yard.split("val")[0].label == IGNORE).all()
-    Image.fromarray(np.full((4, 6), 4, dtype=np.uint8)).save(tmp_path / "labels" / "test" / "one.png")
-    with pytest.raises(DataError, match="the value 4"):
-        names["Yard"](tmp_path).check()
+    chosen, folder = parse_data(f"folder={tmp_path}", part(CamVid))
+    data = chosen.build(folder)
+    assert data.classes == ("road", "everything else")
+    assert (data.split("val")[0].label == 0).all()
+
+
+def test_the_readmes_commands_for_a_folder_are_commands(tmp_path: Path) -> None:
+    lines = next(block for block in blocks("sh") if block.startswith("bench data init")).splitlines()
+    runner = CliRunner()
+    for line in lines:
+        program, *words = shlex.split(line, comments=True)
+        group = words[:2] if words[0] == "data" else words[:1]
+        assert program == "bench"
+        assert runner.invoke(app, [*group, "--help"]).exit_code == 0
+        assert {word for word in words if word.startswith("--")} <= {"--data", "--size"}
 
 
 def test_the_published_numbers_are_counted_and_its_example_names_some(tmp_path: Path) -> None:

@@ -15,24 +15,26 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from bench.cli import data as data_cli
 from bench.cli import results as report_cli
 from bench.cli import timing_options
 from bench.cli.options import (
     EXIT_OPEN,
     EXIT_USAGE,
     Cpus,
-    Data,
+    DataName,
     Final,
     Gpus,
     Pictures,
     ResultsRoot,
     Seeds,
-    Size,
+    SizeName,
     StudyFile,
 )
 from bench.parts import BenchError
-from bench.report.text import plain
+from bench.protocol.text import plain
 from bench.run.processes.stopping import Stopped, stoppable
+from bench.study.faults import fault_line, fault_place
 
 app = typer.Typer(
     name="bench",
@@ -48,21 +50,24 @@ networks, plan lists the trials, run executes them and writes a report under res
 
 
 @app.command()
-def check(study: StudyFile, size: Size = None, data: Data = None, seeds: Seeds = None, final: Final = False) -> None:
+def check(
+    study: StudyFile, size: SizeName = None, data: DataName = None, seeds: Seeds = None, final: Final = False
+) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
 
     The data are read and checked too, if their folder is known. Nothing is trained or written.
     """
     from bench.cli import networks, studies
 
-    networks.check(studies.source(study, size, data, seeds, final), data_is_given=data is not None)
+    if not networks.check(studies.source(study, size, data, seeds, final), data_is_given=data is not None):
+        raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
 def plan(
     study: StudyFile,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     seeds: Seeds = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
@@ -76,14 +81,15 @@ def plan(
     """
     from bench.cli import studies
 
-    studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus))
+    if not studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus)):
+        raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
 def run(
     study: StudyFile,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     seeds: Seeds = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
@@ -127,8 +133,8 @@ def trial(
     ],
     seed: Annotated[int, typer.Option(help="The seed of weights and batches.")] = 0,
     stage: Annotated[str, typer.Option(help="The kind of measurement: quality or cost.")] = "quality",
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     final: Final = False,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
@@ -183,7 +189,7 @@ def convert(
             show_default=False,
         ),
     ] = None,
-    size: Size = None,
+    size: SizeName = None,
 ) -> None:
     """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation for a variant of a study.
 
@@ -212,6 +218,7 @@ app.command()(convert)
 app.command()(report_cli.report)
 app.command()(report_cli.compare)
 app.command()(report_cli.export)
+app.add_typer(data_cli.app, name="data")
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -219,6 +226,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def main() -> None:
     """The entry point of the program. A user's mistake is printed without a traceback, and the exit status is 2.
+
+    That is so for whatever the code of a user's component or data set raises, too; ``bench trial`` shows a traceback.
 
     Characters that the output's encoding lacks are printed as escapes.
     """
@@ -240,6 +249,10 @@ def main() -> None:
         path = error.filename2 or error.filename
         remedy = "make room there" if error.errno in _FULL else "choose another path, or change what is there"
         _leave(f"{f'{path}: ' if path else ''}{error.strerror}; {remedy}")
+    except Exception as error:
+        if fault_place(error) is None:
+            raise  # a mistake of this package
+        _leave(fault_line(error))
 
 
 def _leave(mistake: str) -> NoReturn:

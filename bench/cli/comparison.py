@@ -12,14 +12,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli.console import PlainConsole
 from bench.evidence.compare import comparison
 from bench.evidence.compare.sides import side
 from bench.parts import BenchError, nearest
 from bench.protocol.columns import JUDGED
-from bench.protocol.words import NOTHING
+from bench.protocol.text import plain
+from bench.protocol.words import NOTHING, first_few
 from bench.records.files import write_text
 from bench.report import comparison as side_by_side
-from bench.report.text import plain
 
 FORMATS = {"markdown": side_by_side.markdown, "csv": side_by_side.csv, "json": side_by_side.as_json}
 MOST_NAMED = 5
@@ -55,19 +56,16 @@ def compare(a: str, b: str, quantities: Sequence[str], form: str, output: Path |
         raise ComparisonError(f"--fail-on {fail_on!r}: expected 'worse'")
     compared = comparison.compare(side(a), side(b), quantities or (JUDGED,))
     if output is None:
-        _show(compared, form, Console())
+        _show(compared, form, PlainConsole())
     else:
         file = io.StringIO()
-        _show(compared, form, Console(file=file, width=WIDTH))
+        _show(compared, form, PlainConsole(file=file, width=WIDTH))
         write_text(file.getvalue(), output)
     if fail_on == "worse" and not compared.worse and compared.unjudged:
-        raise ComparisonError(f"--fail-on worse: {b} may be worse, and nothing can tell: {_some(compared.unjudged)}")
+        raise ComparisonError(
+            f"--fail-on worse: {b} may be worse, and nothing can tell: {first_few(compared.unjudged, MOST_NAMED, '; ')}"
+        )
     return fail_on == "worse" and bool(compared.worse)
-
-
-def _some(texts: Sequence[str]) -> str:
-    more = f"; and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
-    return "; ".join(texts[:MOST_NAMED]) + more
 
 
 def _show(compared: comparison.Comparison, form: str, console: Console) -> None:

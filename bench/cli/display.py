@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from bench.protocol.text import plain
 from bench.records.record import Record
 from bench.run.stages import Event
 from bench.run.trial import Trial
@@ -173,12 +174,6 @@ class PlainLines:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def console_for_people() -> Console:
-    """The console for people to read: the terminal or, without one, lines that are long enough not to be broken."""
-    console = Console()
-    return console if console.is_terminal else Console(width=250)
-
-
 def display_for(tally: Tally, console: Console) -> LiveTable | PlainLines:
     """The display of a run: the live table on a terminal, plain lines elsewhere."""
     return LiveTable(tally, console) if console.is_terminal else PlainLines(tally, console)
@@ -210,7 +205,7 @@ def _ending(trial: Trial, record: Record) -> str:
     return (
         f"{record.status:<6} {_name(trial)}"
         + (f" ({spell_s(wall)})" if wall else "")
-        + (f": {reason}" if reason else "")
+        + (f": {plain(reason)}" if reason else "")
     )
 
 

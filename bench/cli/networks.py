@@ -10,12 +10,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli.display import console_for_people, table_of
-from bench.cli.studies import print_excluded
+from bench.cli.console import console_for_people
+from bench.cli.display import table_of
+from bench.cli.studies import print_excluded, say_faulty
 from bench.data.base import DataError
+from bench.data.contract import ContractError
 from bench.network.checkpoints.convert import convert_file
 from bench.run.breakdown import break_down, pixels, smaller_sizes
-from bench.run.check import Checked, check_cells, facts
+from bench.run.check import Checked, Faulty, check_cells, facts
 from bench.run.resources import here
 from bench.study import audit
 from bench.study.cells import Cell
@@ -49,6 +51,7 @@ def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
 
     Raises:
         DataError: if the user named data that cannot be used.
+        ContractError: if a data set of the user's own does not keep to its contract.
     """
     try:
         loaded = load_source(source)
@@ -59,6 +62,8 @@ def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
             told = f"Data: {name}, {len(dataset.classes)} classes, checked."
             console.print(told, markup=False, highlight=False, soft_wrap=True)
         return Shaped(loaded.study, loaded.classes_of, loaded.input_px, loaded.folder_name)
+    except ContractError:
+        raise
     except DataError as error:
         if data_is_given:
             raise
@@ -69,24 +74,44 @@ def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
 
 
 def _classes_without_data(cell: Cell) -> int:
-    """The number of classes that the class of a cell's data set names."""
-    return len(cell.recipe.data.cls.classes)
+    """The number of classes that the class of a cell's data set names.
+
+    Raises:
+        DataError: if only the files of the data set tell its classes.
+    """
+    data = cell.recipe.data.cls
+    if not (classes := getattr(data, "classes", ())):
+        raise DataError(f"only the files of {data.name} tell its classes; give their folder: --data {data.name}=FOLDER")
+    return len(classes)
 
 
-def check(source: Source, *, data_is_given: bool) -> None:
-    """Build every variant, and print its counts and all undeclared differences."""
+def check(source: Source, *, data_is_given: bool) -> bool:
+    """Build every variant, print its counts and all undeclared differences, and a line for each that is faulty.
+
+    Returns:
+        ``True`` if every variant can be built and trained.
+    """
     console = console_for_people()
     known = shaped(source, console, data_is_given=data_is_given)
     study, (height, width) = known.study, known.input_px
-    rows = list(check_cells(study, known.classes_of, height, width))
+    results = list(check_cells(study, known.classes_of, height, width))
+    rows = [result for result in results if isinstance(result, Checked)]
+    faulty = [result for result in results if isinstance(result, Faulty)]
     console.print(_checked_table(rows))
     print_excluded(study, console)
+    variants = f"{len(rows)} of {len(results)}" if faulty else len(results)
+    px = f"1×3×{height}×{width}"
     console.print(
-        f"{len(rows)} variants at 1×3×{height}×{width}; MACs of convolutions, linear layers and matrix products.",
-        highlight=False,
+        f"{variants} variants at {px}; MACs of convolutions, linear layers and matrix products.", highlight=False
     )
-    for line in audit.summary(facts(study, rows, height, width), study.baseline_name, study.against):
+    audited = facts(study, rows, height, width)
+    for line in audit.summary(audited, study.baseline_name, study.against) if audited.variants else ():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for row in rows:
+        for note in row.notes:
+            console.print(f"{row.cell.name}: {note}", markup=False, highlight=False, soft_wrap=True)
+    say_faulty(faulty, console)
+    return not faulty
 
 
 def cost(

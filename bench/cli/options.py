@@ -13,8 +13,10 @@ EXIT_USAGE = 2
 """The exit status if the command, the study or the data cannot be used as they are; nothing was run."""
 
 StudyFile = Annotated[Path, typer.Argument(help="A study file, such as studies/quickstart.py.", show_default=False)]
-Size = Annotated[str | None, typer.Option(help="One of the study's named sizes, such as 'small'.", show_default=False)]
-Data = Annotated[
+SizeName = Annotated[
+    str | None, typer.Option(help="One of the study's named sizes, such as 'small'.", show_default=False)
+]
+DataName = Annotated[
     str | None,
     typer.Option(
         help="The data: FOLDER, NAME=FOLDER, or the name of a data set without files ('synthetic').", show_default=False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from bench.parts import BenchError
-from bench.report.text import plain
+from bench.protocol.text import harmless, plain
 from bench.run.processes.stopping import Stopped
 
 SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST selects the records of one commit or host."
@@ -200,7 +201,7 @@ def _methods(folder: Path, form: str | None) -> str:
 def _give(text: str, output: Path | None) -> None:
     """Write a text to standard output, which holds nothing else, or to a file in one step."""
     if output is None:
-        typer.echo(text, nl=False)
+        typer.echo(harmless(text) if sys.stdout.isatty() else text, nl=False)
         return
     from bench.records.files import write_text
 

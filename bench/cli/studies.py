@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import os
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from bench.cli.display import Tally, console_for_people, display_for, spell_s, table_of
+from bench.cli.console import console_for_people
+from bench.cli.display import Tally, display_for, spell_s, table_of
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
+from bench.protocol.text import plain
 from bench.protocol.words import plural
 from bench.records.plan import read_plan
+from bench.run.check import Faulty
 from bench.run.estimate import pilot_seconds
 from bench.run.identity.rekey import rekey as rekeyed
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.schedule import RETRIES, Schedule, make_schedule
-from bench.run.trial import Trial
+from bench.run.trial import Trial, record_fault
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
+from bench.study.faults import fault_line
 from bench.study.source import Source
 from bench.study.source import load as load_source
 from bench.study.study import Study
@@ -41,7 +47,8 @@ def source(study: Path, size: str | None, data: str | None, seeds: str | None, f
         chosen = tuple(int(seed) for seed in seeds.split(",")) if seeds else None
     except ValueError:
         raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
-    return Source(str(study.resolve()), size, data, chosen, final)
+    path = study.resolve() if study.is_file() else study.absolute()  # a dangling link is told by its own name
+    return Source(str(path), size, data, chosen, final)
 
 
 def planned(
@@ -57,8 +64,12 @@ def planned(
     return make_schedule(loaded, results, here(cpus, gpus, address))
 
 
-def plan(schedule: Schedule) -> None:
-    """Print the trials and an estimate of the time for those that are not done. Nothing is written."""
+def plan(schedule: Schedule) -> bool:
+    """Print the trials and an estimate of the time for those that are not done. Nothing is written.
+
+    Returns:
+        ``True`` if every variant can be built and trained.
+    """
     console = console_for_people()
     statuses = schedule.statuses()
     table = table_of("stage", "variant", "seed", "outcome", "key")
@@ -89,17 +100,23 @@ def plan(schedule: Schedule) -> None:
         f"{len(schedule.trials) - len(todo)} of {len(schedule.trials)} trials done, {len(todo)} to run.",
         highlight=False,
     )
-    if todo:
-        console.print(_time_needed(schedule, todo), markup=False, highlight=False, soft_wrap=True)
+    say_faulty(schedule.faulty.values(), console)
+    if able := [trial for trial in todo if schedule.fault_of(trial) is None]:
+        console.print(_time_needed(schedule, able), markup=False, highlight=False, soft_wrap=True)
+    return not schedule.faulty
 
 
 def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
     known = schedule.seconds(todo)
+    if known is None and schedule.study.baseline_name in schedule.faulty:
+        return "The time cannot be estimated, because the baseline cannot be built."
     basis = "from records" if known is not None else "rough, from two small training steps of the baseline"
     try:
         seconds = known if known is not None else pilot_seconds(schedule, todo)
     except DivergedError as error:
         return f"The time cannot be estimated: the first two training steps of the baseline diverged ({error})."
+    except Exception as error:  # noqa: BLE001 - a component is a user's code, which may raise anything
+        return f"The time cannot be estimated, because a training step of the baseline fails: {fault_line(error)}"
     return f"About {spell_s(seconds)} of trials one after the other ({basis})."
 
 
@@ -132,6 +149,7 @@ def run(
     for status in retry:
         if status not in RETRIES:
             raise StudyError(f"--retry {status!r}: expected one of {', '.join(RETRIES)}{nearest(status, RETRIES)}")
+    _need_a_home()
     # Ray and plotly are imported here, because their import takes two seconds and only this command needs them.
     from bench.report.page.page import write_report
     from bench.run.execute import execute
@@ -143,6 +161,8 @@ def run(
         chosen = schedule.trials if trials is None else trials
         todo = [pending for pending in schedule.pending(retry) if pending in chosen]
         console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials done, {len(todo)} to run.", highlight=False)
+        say_faulty(schedule.faulty.values(), console)
+        todo = _without_faults(schedule, todo)
         stopped: Stopped | None = None
         tally = Tally(todo, {stage: schedule.resources.at_a_time(stage) for stage in STAGES})
         try:
@@ -230,10 +250,48 @@ def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> 
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def say_faulty(faulty: Iterable[Faulty], console: Console) -> None:
+    """Print one line for each variant that cannot be built, computed or trained."""
+    for variant in faulty:
+        console.print(plain(str(variant)), markup=False, highlight=False, soft_wrap=True)
+
+
+def _without_faults(schedule: Schedule, trials: Sequence[Trial]) -> list[Trial]:
+    """The trials whose networks can be built here; those of the others are recorded as failed without being run.
+
+    The nodes of a cluster may have devices that this machine lacks, so there all trials are run.
+    """
+    if schedule.resources.address is not None:
+        return list(trials)
+    able = []
+    for trial in trials:
+        fault = schedule.fault_of(trial)
+        if fault is None:
+            able.append(trial)
+        else:
+            record_fault(trial, schedule.folder, schedule.resources.machine(trial.stage), fault.reason, fault.traceback)
+    return able
+
+
 def print_excluded(study: Study, console: Console) -> None:
     """Print the cells that are not run, with the reasons."""
     for cell in study.excluded():
         console.print(f"excluded: {cell.name}: {cell.reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _need_a_home() -> None:
+    """Set what a user without HOME or an entry in the list of users lacks, since Ray looks for both in its import.
+
+    In a container such users are common. Nothing is written into the folder that stands for their home.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = tempfile.gettempdir()
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
 
 
 def _say_open(schedule: Schedule, trials: Sequence[Trial], console: Console) -> bool:

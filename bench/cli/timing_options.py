@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import EXIT_OPEN, Cpus, Data, Gpus, ResultsRoot, Size, StudyFile
+from bench.cli.options import EXIT_OPEN, Cpus, DataName, Gpus, ResultsRoot, SizeName, StudyFile
 
 
 def speed(
@@ -45,8 +45,8 @@ def speed(
     ] = None,
     training: Annotated[bool, typer.Option("--training", help="Time training steps instead of forwards.")] = False,
     seconds: Annotated[float, typer.Option(help="The least time to measure each comparison, in seconds.")] = 10.0,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -100,8 +100,8 @@ def limits(
     batch: Annotated[int, typer.Option(help="The number of images while the input is searched.")] = 1,
     precision: Annotated[str, typer.Option(help="The precision: float32, bfloat16 or float16.")] = "float32",
     training: Annotated[bool, typer.Option("--training", help="Run training steps instead of forwards.")] = False,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -130,8 +130,8 @@ def cost(
     ] = None,
     depth: Annotated[int, typer.Option(min=1, help="The number of levels of modules; 1 lists the slots alone.")] = 3,
     forwards: Annotated[int, typer.Option(min=0, help="The number of timed forwards at each size; 0 only counts.")] = 5,
-    size: Size = None,
-    data: Data = None,
+    size: SizeName = None,
+    data: DataName = None,
     results: ResultsRoot = Path("results"),
     gpus: Gpus = None,
 ) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from bench.cli import studies
-from bench.cli.display import console_for_people
+from bench.cli.console import console_for_people
 from bench.evidence.evidence import evidence_of
 from bench.protocol.recipe import Precision
 from bench.protocol.setting import Mode, Setting

@@ -9,10 +9,12 @@ from typing import Any
 
 from bench.data.base import DataError, Dataset
 from bench.data.camvid import CamVid
+from bench.data.official.cityscapes import Cityscapes
+from bench.data.own.folder import Folder
 from bench.data.synthetic import Synthetic
 from bench.parts import Part, nearest, part
 
-KNOWN: tuple[type[Dataset], ...] = (Synthetic, CamVid)
+KNOWN: tuple[type[Dataset], ...] = (Synthetic, CamVid, Folder, Cityscapes)
 """The data sets that ``--data`` can name. A study may use any other class that follows :class:`Dataset`."""
 
 
@@ -34,7 +36,7 @@ def parse_data(
     name, folder = _split(option, default_name)
     chosen = default if name == default_name else part(_class(name, default_name))
     folder = folder or environment.get(f"BENCH_{name.upper()}") or None
-    return chosen, Path(folder).expanduser().resolve() if folder else None
+    return chosen, _resolved(folder) if folder else None
 
 
 def folder_of(
@@ -52,7 +54,7 @@ def folder_of(
     if other.cls.name == chosen.cls.name:
         return folder
     elsewhere = environment.get(f"BENCH_{other.cls.name.upper()}")
-    return Path(elsewhere).expanduser().resolve() if elsewhere else None
+    return _resolved(elsewhere) if elsewhere else None
 
 
 def _split(option: str | None, default_name: str) -> tuple[str, str | None]:
@@ -65,6 +67,18 @@ def _split(option: str | None, default_name: str) -> tuple[str, str | None]:
     if _is_path(name):
         return default_name, option
     return name, folder if equals else None
+
+
+def _resolved(folder: str) -> Path:
+    """The absolute path of a folder; ``~`` is the home folder.
+
+    Raises:
+        DataError: for ``~`` where this user has no home folder.
+    """
+    try:
+        return Path(folder).expanduser().resolve()
+    except RuntimeError as error:
+        raise DataError(f"{folder}: no home folder is known for ~; write the whole path") from error
 
 
 def _is_path(text: str) -> bool:

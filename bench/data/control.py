@@ -19,12 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from bench.data.base import SPLITS, DataError, Sample, SplitName
 from bench.data.cache import Remembered
-from bench.data.synthetic import Seed
+from bench.data.synthetic import Grid, SceneSeed
 from bench.parts import Count
 
 NAMES = ("plain", "sky", "fence", "red", "blue", "lit", "unlit")
@@ -41,8 +40,6 @@ CONTRAST = 60
 """The difference in grey level between a fence's stripes and the ground, upwards and downwards in turn."""
 NOISE = 6
 
-Grid = npt.NDArray[np.int64]
-
 
 class ControlScenes:
     """The scenes of the positive control. Each depends on (seed, split, index) only, and is drawn when first read."""
@@ -57,7 +54,7 @@ class ControlScenes:
         train_images: Count = 256,
         val_images: Count = 32,
         test_images: Count = 48,
-        seed: Seed = 0,
+        seed: SceneSeed = 0,
     ) -> None:
         if folder is not None:
             raise DataError(f"ControlScenes reads no files, but was given the folder {folder}; leave --data out")

@@ -10,7 +10,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,6 @@ COLOURS = ("1", "L", "P", "RGB", "YCbCr")
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 """Formats that may change values a little, which makes other classes of class indices."""
 
-GREY_STEPS = {"L;2": 85, "L;4": 17}
-"""The factor by which Pillow spreads grey values of few bits over 0 to 255."""
-
 POINTERS = {
     b"version https://git-lfs": "git lfs pull",
     b"/annex/objects/": "git annex get",
@@ -41,13 +38,23 @@ POINTERS = {
 """The beginnings of small text files that stand for content that was not fetched, and the command that fetches it."""
 
 
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+
 @dataclass(frozen=True)
 class Coding:
-    """The meaning of a label file's bytes: ``indices`` maps each allowed byte to a class index or ``IGNORE``."""
+    """The meaning of a label file's values: of its bytes or, where ``colours`` are given, of its colours.
+
+    Attributes:
+        indices: the class index, or ``IGNORE``, of each allowed byte.
+        meaning: the allowed values in words, for messages.
+        colours: the class index, or ``IGNORE``, of each allowed colour.
+    """
 
     indices: Mapping[int, int]
     meaning: str
-    """The allowed bytes in words, for messages."""
+    colours: Mapping[Colour, int] = field(default_factory=dict)
 
     def table(self) -> np.ndarray:
         """An array of 256 int16: the class index of each byte, or -1 for a byte that is not allowed."""
@@ -106,12 +113,14 @@ def read_label(path: Path, coding: Coding) -> Tensor:
             f"{path} is a label with the EXIF orientation {stored.orientation}; whether its image stands that way is "
             "not known: turn the label as it belongs, and remove the tag"
         )
+    if coding.colours:
+        return _read_colours(path, stored, coding)
     if stored.image.mode not in ("1", "L", "P"):
         raise DataError(
             f"{path} is an image of {stored.kind}; allowed are L and P, one byte a pixel holding the class index; "
             "convert the colours to class indices first"
         )
-    values = np.array(stored.image).astype(np.uint8) // GREY_STEPS.get(stored.raw_mode, 1)
+    values = _values(path, stored)
     indices = coding.table()[values]
     if (indices < 0).any():
         bad = sorted({int(value) for value in np.unique(values)} - set(coding.indices))
@@ -123,6 +132,80 @@ def read_label(path: Path, coding: Coding) -> Tensor:
     return torch.from_numpy(indices.astype(np.uint8))
 
 
+def _values(path: Path, stored: _Stored) -> np.ndarray:
+    """The values of a label file as they are stored, ``H W`` uint8.
+
+    Pillow spreads grey values over 0 to 255 where a file holds fewer; here they are class indices, not shades.
+    """
+    if stored.image.mode in ("1", "L") and "I" in stored.raw_mode.partition(";")[2]:
+        raise DataError(f"{path} is a label that stores white as 0, so its values have two meanings; store it as PNG")
+    values = np.array(stored.image).astype(np.int32)
+    return ((values * stored.greatest + 127) // 255 if stored.image.mode == "L" else values).astype(np.uint8)
+
+
+def label_values(path: Path) -> set[int] | set[Colour]:
+    """The bytes that a label file holds or, if it is in colour, its colours.
+
+    Raises:
+        DataError: if the file cannot be read, or does not hold one byte or one colour of 8 bits a channel a pixel.
+    """
+    stored = _decoded(path)
+    if stored.image.mode in ("1", "L", "P"):
+        return {int(value) for value in np.unique(_values(path, stored))}
+    return {_colour(int(number)) for number in np.unique(_packed(path, stored))}
+
+
+def palette_of(path: Path) -> dict[int, Colour]:
+    """The colours of the bytes that a label file with a palette uses; empty for a file without one."""
+    image = _decoded(path).image
+    if image.mode != "P":
+        return {}
+    palette = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    used = (int(value) for value in np.unique(np.array(image)))
+    return {value: _colour(int(_pack(palette[value]))) for value in used if value < len(palette)}
+
+
+def _read_colours(path: Path, stored: _Stored, coding: Coding) -> Tensor:
+    """The label map of a file whose colours are the labels; one with a palette is read by its colours too."""
+    numbers, place = np.unique(_packed(path, stored), return_inverse=True)
+    colours = [_colour(int(number)) for number in numbers]
+    strange = [colour for colour in colours if colour not in coding.colours]
+    if strange:
+        shown = ", ".join(map(spell_colour, strange[:5])) + (", …" if len(strange) > 5 else "")
+        raise DataError(
+            f"{path} holds the colour {shown}; allowed are {coding.meaning}; give every colour a class, and store "
+            "labels without smoothing, as PNG"
+        )
+    table = np.array([coding.colours[colour] for colour in colours], dtype=np.uint8)
+    return torch.from_numpy(table[place].reshape(stored.image.size[::-1]))
+
+
+def _packed(path: Path, stored: _Stored) -> np.ndarray:
+    """The colours of a label file as numbers, ``H W`` int32."""
+    image = stored.image
+    if stored.sixteen_bits or image.mode not in ("1", "L", "P", "RGB", "RGBA", "LA"):
+        raise DataError(
+            f"{path} is a label of {stored.kind}; allowed are one byte and RGB of 8 bits a channel; convert it"
+        )
+    if image.mode in WITH_ALPHA and image.getchannel("A").getextrema()[0] != 255:
+        raise DataError(f"{path} has transparent pixels, whose label is not known; give them a colour of their own")
+    return _pack(np.array(image.convert("RGB")))
+
+
+def _pack(colours: np.ndarray) -> np.ndarray:
+    red, green, blue = (colours[..., channel].astype(np.int32) for channel in range(3))
+    return (red << 16) | (green << 8) | blue
+
+
+def _colour(number: int) -> Colour:
+    return number >> 16 & 255, number >> 8 & 255, number & 255
+
+
+def spell_colour(colour: Colour) -> str:
+    """A colour as in HTML: ``#804080``."""
+    return "#" + "".join(f"{channel:02x}" for channel in colour)
+
+
 @dataclass(frozen=True)
 class _Stored:
     """A decoded image, upright, and what was known of it before.
@@ -131,12 +214,14 @@ class _Stored:
         image: the image, with all its pixels in memory.
         format: the name of the file's format, such as ``PNG``.
         raw_mode: the form of the values in the file, such as ``RGB;16B``, where Pillow tells it.
+        greatest: the grey value in the file that stands for white, which Pillow decodes as 255.
         orientation: the EXIF orientation that was applied; 1 for none.
     """
 
     image: Image.Image
     format: str
     raw_mode: str
+    greatest: int
     orientation: int
 
     @property
@@ -156,12 +241,12 @@ def _decoded(path: Path) -> _Stored:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow's own, on large, damaged or unusual files: it decodes or raises
             with Image.open(path) as image:
-                raw_mode = _raw_mode(image)
+                raw_mode, greatest = _form(image)
                 pictures = getattr(image, "n_frames", 1)
                 orientation = image.getexif().get(ORIENTATION, 1)
                 image.load()
                 upright = image if orientation == 1 else ImageOps.exif_transpose(image)
-                stored = _Stored(upright, str(image.format), raw_mode, orientation)
+                stored = _Stored(upright, str(image.format), raw_mode, greatest, orientation)
     except UnidentifiedImageError as error:
         raise DataError(f"{path} cannot be read as an image ({_other_content(path)})") from error
     except Image.DecompressionBombError as error:
@@ -169,6 +254,8 @@ def _decoded(path: Path) -> _Stored:
             f"{path} has more pixels than Pillow reads ({_first_line(error)}); cut it into tiles, or raise "
             "PIL.Image.MAX_IMAGE_PIXELS in the study's file"
         ) from error
+    except MemoryError as error:
+        raise DataError(f"{path} asks for more memory than there is; get the file again, or run with more") from error
     # Pillow's decoders report a damaged file by any of these exceptions.
     except (
         OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError,
@@ -180,12 +267,18 @@ def _decoded(path: Path) -> _Stored:
     return stored
 
 
-def _raw_mode(image: Image.Image) -> str:
-    """The form of the values in the file; an empty string where the decoder does not tell it."""
+def _form(image: Image.Image) -> tuple[str, int]:
+    """The form of the values in a file, an empty string where the decoder does not tell it, and the value of white."""
     tiles: Any = getattr(image, "tile", None)
-    arguments = tiles[0][3] if tiles else ""
-    raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return raw_mode if isinstance(raw_mode, str) else ""
+    if not tiles:
+        return "", 255
+    codec, _, _, arguments = tiles[0]
+    first, *others = arguments if isinstance(arguments, tuple) and arguments else (arguments,)
+    raw_mode = first if isinstance(first, str) else ""
+    if codec in ("ppm", "ppm_plain"):
+        return raw_mode, int(others[0])
+    bits = re.match(r"L;([24])", raw_mode)
+    return raw_mode, 2 ** int(bits[1]) - 1 if bits else 255
 
 
 def _other_content(path: Path) -> str:

@@ -29,8 +29,8 @@ from bench.data.base import IGNORE, SPLITS, DataError, Sample, SplitName
 from bench.data.cache import Remembered
 from bench.parts import Count, Range
 
-Side = Annotated[int, Range(ge=32)]
-Seed = Annotated[int, Range(ge=0)]
+SidePx = Annotated[int, Range(ge=32)]
+SceneSeed = Annotated[int, Range(ge=0)]
 Grid = npt.NDArray[np.int64]
 
 NAMES = ("sky", "ground", "rows", "columns", "disc", "triangle", "pole", "lit", "unlit")
@@ -47,12 +47,12 @@ class Synthetic:
         self,
         folder: Path | None,
         *,
-        height_px: Side = 64,
-        width_px: Side = 96,
+        height_px: SidePx = 64,
+        width_px: SidePx = 96,
         train_images: Count = 512,
         val_images: Count = 48,
         test_images: Count = 48,
-        seed: Seed = 0,
+        seed: SceneSeed = 0,
     ) -> None:
         if folder is not None:
             raise DataError(f"Synthetic reads no files, but was given the folder {folder}; write: --data synthetic")

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.speedups import spread
+from bench.protocol.words import REPEAT
 from bench.records.cost import MeasuredCost
 from bench.records.measured import NOISY
 from bench.records.record import Record
@@ -19,14 +20,14 @@ from bench.study import audit
 
 COUNTS = ("parameters_low", "parameters_high", "macs_low", "macs_high", "macs_share")
 COLUMNS = ("Compared", "Where", "Difference", "Kind", *COUNTS)
-"""Columns of :func:`differences`. Counts are differences: the smallest and the largest of a comparison's pairs.
-``macs_share`` is the fraction of the whole difference in MACs. NaN where nothing is counted."""
+"""The columns of :func:`differences`. The counts are differences, the smallest and the largest among the pairs of a
+comparison. ``macs_share`` is the share of the whole difference in MACs. Where nothing is counted, all are NaN."""
 CONFOUNDS = ("undeclared", "environment", "timing")
-"""Kinds that no factor is about; timings are those that were not alone, noisy or not steady, of either side."""
+"""The kinds of difference that no factor is about. ``timing`` stands for timings of either side that are in doubt."""
 KINDS = (*CONFOUNDS, "declared", "follows")
 ENVIRONMENT = (
-    "commit", "dirty", "study_commit", "python", "torch", "cuda", "cudnn", "driver", "device", "threads", "platform",
-    "host",
+    "commit", "dirty", "study_commit", "study_dirty", "python", "torch", "cuda", "cudnn", "driver", "device", "threads",
+    "platform", "host",
 )  # fmt: skip
 """The facts of the environment that trials of two variants should share, besides the versions of packages."""
 COMMIT_DIGITS = 12
@@ -36,11 +37,11 @@ VariantPair = tuple[str, str]
 
 
 def differences(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
-    """One row a difference between two that are compared, those that no factor declares first.
+    """The differences between compared variants, one row each, those that no factor declares first.
 
-    Trained variants are compared with the baseline, timed ones with the other side of their comparison, and a factor's
-    average effect is made of every two variants that differ in it alone. What networks differ in is known where the
-    plan has the audit's facts.
+    A trained variant is compared with the baseline, a timed one with the other side of its comparison. The average
+    effect of a factor is made of all pairs of variants that differ in this factor alone. Differences of networks are
+    listed for the variants whose facts are in the plan's audit.
 
     Args:
         names: variant -> its short name.
@@ -93,7 +94,7 @@ def _audited(results: Results) -> set[str]:
 
 
 def _pairs(results: Results) -> list[VariantPair]:
-    """Variants that are compared, each with its other side."""
+    """The pairs of compared variants: one, and the other side."""
     planned = [trial for trial in results.plan.trials if not trial.excluded]
     pairs = [(trial.variant, trial.against or results.baseline) for trial in planned]
     return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
@@ -114,14 +115,14 @@ def _networks(results: Results, name: str, variant: str, other: str) -> Iterator
 
 
 def _counts(parameters: tuple[int, int], macs: tuple[int, int]) -> dict[str, float]:
-    """The columns of both counts, each a lower and an upper end; nothing where there is neither."""
+    """The lower and the upper end of both counts, by column; empty if all are 0."""
     if not any((*parameters, *macs)):
         return {}
     return dict(zip(COUNTS, (*parameters, *macs), strict=False))
 
 
 Environments = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
-"""Variant and stage -> fact -> seed or setting -> what its trial had; several attempts are joined."""
+"""Variant and stage -> fact -> seed or setting of a trial -> the value there. Several attempts are joined."""
 
 
 def _environments(records: Iterable[Record]) -> Environments:
@@ -129,7 +130,7 @@ def _environments(records: Iterable[Record]) -> Environments:
     told: dict[str, dict[str, str]] = {}
     for record in records:
         trial, environment = record.trial, record.environment
-        if (key := repr(environment)) not in told:  # there are few of them
+        if (key := repr(environment)) not in told:  # many records share an environment, so few are different
             told[key] = _told(environment.as_json())
         facts = environments.setdefault((trial.variant, trial.stage), {})
         at = (trial.seed, str(trial.setting))
@@ -141,7 +142,7 @@ def _environments(records: Iterable[Record]) -> Environments:
 
 
 def _told(environment: Mapping[str, Any]) -> dict[str, str]:
-    """The facts that trials should have in common, commits shortened."""
+    """The facts that trials should have in common, with shortened commits."""
     facts = {fact: environment[fact] for fact in ENVIRONMENT if fact in environment} | environment.get("bench", {})
     return {
         fact: str(value)[:COMMIT_DIGITS] if fact in ("commit", "study_commit") else str(value)
@@ -150,7 +151,7 @@ def _told(environment: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _differing(results: Results, facts: Environments, variant: str, other: str) -> Iterator[tuple[str, str]]:
-    """The facts of the environment that differ between trials of two variants with the same seed, and how they do."""
+    """Yield each fact of the environment that differs between trials of two variants of one seed, and the change."""
     for stage in results.plan.stages:
         ours, theirs = (facts.get((side, stage), {}) for side in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
@@ -159,7 +160,7 @@ def _differing(results: Results, facts: Environments, variant: str, other: str) 
 
 
 def _changes(before: Mapping[Any, str], now: Mapping[Any, str]) -> str:
-    """``a → b``, and in how many trials where it is not in all that both have; empty for no difference."""
+    """The change as ``a → b``, with the number of trials if only some of those of both differ; empty for no change."""
     both = [at for at in before if at in now]
     if not both:
         sides = [", ".join(sorted(set(side.values()))) or "not known" for side in (before, now)]
@@ -181,7 +182,7 @@ def _environment(
 def _effects(
     results: Results, facts: Environments, levels_of: Mapping[str, Mapping[str, str]]
 ) -> Iterator[dict[str, str | float]]:
-    """The undeclared differences in the pairs that main effects and interactions are made of, one row each."""
+    """Yield a row for each undeclared difference in the pairs from which main effects and interactions are computed."""
     if "quality" not in results.plan.stages:
         return
     against = results.plan.against
@@ -206,7 +207,7 @@ def _effects(
 
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
-    """The timings of a variant, or of either side of a comparison, that were not alone, were noisy or not steady."""
+    """Yield a row for each timing, of a variant or of a comparison, that was not alone, was noisy or was not steady."""
     sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured
@@ -221,7 +222,7 @@ def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, s
             )
         if measured.isolated is False:
             reasons = "; ".join(measured.isolation.reasons) or "no reason is known"
-            yield _difference(name, where, f"not alone, so left out: {reasons}", "timing")
+            yield _difference(name, where, f"not alone, so left out: {reasons}; {REPEAT}", "timing")
         elif doubts := _unsure(measured):
             yield _difference(name, where, "; ".join(doubts), "timing")
 

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -74,10 +75,6 @@ def _settings(declared: PublishedRows, levels: Mapping[str, str]) -> dict[str, s
             return None
         settings |= declared.levels[f"{factor}={level}"]
     return settings
-
-
-OURS_TEST = {"test": "whole image", "scales": "single", "flip": "no"}
-"""The way in which :func:`bench.training.inference.predict` tests, whatever the recipe is."""
 
 
 MATCHED = (
@@ -210,13 +207,22 @@ def _compared(results: Results, variant: str, row: Mapping[str, str]) -> Iterato
         "crop": ("crop_px", "x".join(str(side) for side in recipe.get("crop_px", [])) or NOT_STATED),
         "schedule": ("schedule", f"{recipe['iterations']} iterations" if "iterations" in recipe else NOT_STATED),
         "batch": ("batch", str(recipe.get("batch", NOT_STATED))),
-        "test": ("test", OURS_TEST["test"]),
-        "scales": ("scales", OURS_TEST["scales"]),
-        "flip": ("flip", OURS_TEST["flip"]),
+        "test": ("test", _tested_by(recipe)),
+        "scales": ("scales", "multi" if len(recipe.get("test_scales") or ()) > 1 else "single"),
+        "flip": ("flip", "yes" if recipe.get("test_flip") else "no"),
     }
     for what, (name, ours) in here.items():
         if plain(row[name]) != plain(ours) and ours != NOT_STATED:
             yield what, row[name], ours
+
+
+def _tested_by(recipe: Mapping[str, Any]) -> str:
+    """The way in which images are tested, such as ``sliding 480x480, stride 2/3``; the whole image by default."""
+    window, stride = recipe.get("window_px"), recipe.get("window_stride_px")
+    if not window or not stride:
+        return "whole image"
+    shares = {str(Fraction(step, side).limit_denominator(8)) for step, side in zip(stride, window, strict=True)}
+    return f"sliding {'x'.join(map(str, window))}, stride {' and '.join(sorted(shares))}"
 
 
 def _backbone(facts: Facts | None) -> str:

@@ -1,4 +1,4 @@
-"""Speed-ups from records: one row a comparison, and where the ratio crosses 1. No torch, no ray."""
+"""Speed-ups from records: one row for each comparison, and the input sizes at which the ratio crosses 1."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ MEASURED = (
 )  # fmt: skip
 
 OWN: frozenset[str] = frozenset({"variant", "against", *SETTING, "status", "reason", "device", *MEASURED, "estimate"})
-"""Columns that a factor could be called as: a factor ``precision`` is in the column ``factor precision``."""
+"""The columns of this table. A factor of the same name, such as ``precision``, has the column ``factor precision``."""
 
 
 def frame(results: Results) -> pd.DataFrame:
-    """One row a planned comparison: variant, against, factors, setting, status, reason, and what was measured.
+    """The table of planned comparisons, one row each: variant, against, factors, setting, status, reason, measurements.
 
-    ``ratio`` is the other side's time over the variant's: above 1 where the variant is faster. Its interval is of 95 %;
-    the verdict is better or worse where its p-value passes Holm's correction over all rows, else not resolved.
-    NaN where nothing was measured, or where the timing was not alone; then ``reason`` says so.
+    ``ratio`` is the time of the other side over that of the variant, so above 1 where the variant is faster; ``low``
+    and ``high`` are the ends of its 95 % interval. The verdict is better or worse if the p-value passes Holm's
+    correction over all rows, and not resolved otherwise. Measurements are NaN if there are none, or if the timing was
+    not alone, as ``reason`` then says.
     """
     by_trial: dict[str, list[Record | None]] = {}
     for record in results.records:
@@ -71,7 +72,7 @@ def _judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Crossing:
-    """The input size at which a ratio crosses 1 as inputs grow, in pixels; an end outside the range measured is NaN.
+    """The number of pixels of the input at which a ratio crosses 1 as inputs grow; NaN outside of the measured range.
 
     Attributes:
         pixels: the size at which the ratio itself crosses 1.
@@ -85,10 +86,10 @@ class Crossing:
 
 
 def crossings(points: Sequence[tuple[int, Ratio]]) -> list[Crossing]:
-    """Every crossing of 1, by the logarithm of the ratio as a straight line over that of the pixels between neighbours.
+    """Every crossing of 1. Between neighbouring sizes, log(ratio) is taken as a straight line over log(pixels).
 
     Args:
-        points: pixels of the input and the ratio there.
+        points: the number of pixels of an input, and the ratio there.
     """
     ordered = sorted(points, key=lambda point: point[0])
     pixels = [math.log(size) for size, _ in ordered]
@@ -108,7 +109,7 @@ def crossings(points: Sequence[tuple[int, Ratio]]) -> list[Crossing]:
 
 
 def crossing_table(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """One row a variant and kind of setting that was timed at two sizes or more: its crossings in words."""
+    """The crossings in words, one row for each variant and kind of setting that was timed at two sizes or more."""
     rows = []
     kinds = ["variant", "against", "batch", "precision", "mode", "phase"]
     for kind, group in comparisons.dropna(subset=["low", "high"]).groupby(kinds, sort=False):

@@ -29,6 +29,9 @@ from .layers import (
 from .losses.dual_task import DualTaskLoss as DualTaskLoss
 from .losses.gscnn import BoundaryRestrictedLoss as BoundaryRestrictedLoss
 from .losses.gscnn import ClassWeightedLoss as ClassWeightedLoss
+from .losses.hard_pixels import OHEMLoss as OHEMLoss
+from .losses.regions import DiceLoss as DiceLoss
+from .losses.regions import LovaszLoss as LovaszLoss
 from .losses.segmentation import (
     AuxiliaryLoss as AuxiliaryLoss,
 )
@@ -63,11 +66,14 @@ __all__ = [
     "ClassWeightedLoss",
     "DeepLabV3Head",
     "DeepLabV3PlusHead",
+    "DiceLoss",
     "DualAttentionHead",
     "DualTaskLoss",
     "EncNetHead",
     "FCNHead",
     "GatedShapeStream",
+    "LovaszLoss",
+    "OHEMLoss",
     "Output",
     "PSPHead",
     "PathAggregation",

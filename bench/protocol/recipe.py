@@ -22,6 +22,7 @@ from bench.parts import (
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Pixels = Annotated[int, Range(ge=16)]
+Averaging = Literal["probabilities", "logits", "exponentials"]
 Iterations = Annotated[int, Range(ge=0)]
 
 
@@ -53,7 +54,7 @@ class Recipe:
         distance_crop_px: the numbers of pixels cut off each side in Gated-SCNN's evaluation by distance; ascending,
             none by default.
         vanishing_point: the centre of those crops, as shares of height and width.
-        split: the split that is evaluated, on whole images at native size. A final study (``--final``) uses ``test``.
+        split: the split that is evaluated, at the native size of its images. A final study (``--final``) uses ``test``.
         cost_px: the height and the width of the input at which cost is measured; ``None`` takes those of the first
             evaluated image.
         latency_samples: the least number of timed forwards.
@@ -79,6 +80,12 @@ class Recipe:
             ones; 0 for none. Running statistics are the last ones.
         accumulate: the number of parts in which the gradient of a batch is computed, so that less memory is needed.
             Batch normalisation then sees the parts: another training than that of the whole batch.
+        window_px: the height and width of windows that slide over an image in testing; ``None`` for the whole image.
+        window_stride_px: the distance from one window to the next.
+        test_scales: the scales at which an image is tested, such as ``(0.75, 1.0, 1.25)``; ``()`` for its own size.
+        test_flip: ``True`` to test the mirrored image too.
+        averaged: the convention by which the scores of windows, scales and flips are averaged; see
+            :mod:`bench.training.protocols`.
     """
 
     data: Part[Any]
@@ -118,6 +125,11 @@ class Recipe:
     frozen: Literal["nothing", "norms", "backbone"] = field(default="nothing", metadata={"neutral": "nothing"})
     ema_decay: Fraction = field(default=0.0, metadata={"neutral": 0.0})
     accumulate: Count = field(default=1, metadata={"neutral": 1})
+    window_px: tuple[Pixels, Pixels] | None = field(default=None, metadata={"neutral": None})
+    window_stride_px: tuple[Count, Count] | None = field(default=None, metadata={"neutral": None})
+    test_scales: tuple[Positive, ...] = field(default=(), metadata={"neutral": ()})
+    test_flip: bool = field(default=False, metadata={"neutral": False})
+    averaged: Averaging = field(default="probabilities", metadata={"neutral": "probabilities"})
 
     def __post_init__(self) -> None:
         for name, (annotation, _) in choices_of(Recipe).items():
@@ -132,6 +144,22 @@ class Recipe:
                 raise ChoiceError(f"Recipe({name}={values}): expected different values in ascending order")
         if self.batch < 2:
             raise ChoiceError("Recipe(batch=1): batch normalisation of pooled features needs at least 2 images a step")
+        if (self.window_px is None) != (self.window_stride_px is None):
+            raise ChoiceError(
+                f"Recipe(window_px={self.window_px}, window_stride_px={self.window_stride_px}): a window needs a "
+                "stride, and a stride a window"
+            )
+        if (
+            self.window_px
+            and self.window_stride_px
+            and any(step > side for step, side in zip(self.window_stride_px, self.window_px, strict=True))
+        ):
+            raise ChoiceError(
+                f"Recipe(window_px={self.window_px}, window_stride_px={self.window_stride_px}): with strides longer "
+                "than the window, some pixels would be in no window"
+            )
+        if len(set(self.test_scales)) < len(self.test_scales):
+            raise ChoiceError(f"Recipe(test_scales={self.test_scales}): expected every scale once")
         if list(self.step_at) != sorted(set(self.step_at)):
             raise ChoiceError(f"Recipe(step_at={self.step_at}): expected different shares in ascending order")
         if bool(self.step_at) != (self.schedule == "step"):

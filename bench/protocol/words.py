@@ -15,6 +15,10 @@ NOTHING = "—"
 """The text of a cell without a value."""
 
 
+REPEAT = "repeat with --retry not_alone"
+"""The remedy for a timing that was left out because other work ran on the machine: an option of the same command."""
+
+
 LEAST_P = 0.001
 """Smaller p-values are only said to be below it."""
 
@@ -49,6 +53,12 @@ def level(value: str, levels: Sequence[str]) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def first_few(texts: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first of some texts, and the number of the others: ``a, b and 3 more``."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return between.join(texts[:most]) + more
 
 
 def verdict(row: Mapping[str, Any]) -> str:

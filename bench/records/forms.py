@@ -8,11 +8,12 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
 from bench.protocol.setting import Setting
+from bench.protocol.text import harmless
 from bench.records.files import is_finite, json_text, parse_json
 
 LARGEST = 2**53
@@ -51,7 +52,8 @@ Samples = Annotated[list[Seconds], Field(min_length=1)]
 Finite = Annotated[float, Field(ge=-1e300, le=1e300)]
 Names = Annotated[list[str], Field(min_length=1)]
 Size = Annotated[list[Whole], Field(min_length=2, max_length=2)]
-Stage = Literal["quality", "cost", "speed"]
+Harmless = Annotated[str, AfterValidator(harmless)]
+"""A text of an exception, on whose characters nothing that shows it acts."""
 TimingSetting = Annotated[Setting, PlainValidator(_as_setting), PlainSerializer(asdict)]
 """A :class:`~bench.protocol.setting.Setting`, in JSON an object of its fields."""
 

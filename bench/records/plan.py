@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, ValidationError, model_validator
 
 from bench.protocol.columns import RESERVED
+from bench.protocol.setting import Stage
+from bench.protocol.words import first_few
 from bench.records.files import RecordError, read_bytes
 from bench.records.forms import (
     Counted,
@@ -18,7 +20,6 @@ from bench.records.forms import (
     Form,
     Names,
     Seed,
-    Stage,
     TimingSetting,
     Whole,
     other_version,
@@ -329,8 +330,7 @@ def _folders_with_one(folder: Path) -> str:
     inside = sorted(path.parent.name for path in folder.glob("*/study.json"))
     if not inside:
         return "make one with: bench run STUDY"
-    more = f" and {len(inside) - MOST_NAMED} more" if len(inside) > MOST_NAMED else ""
-    return f"folders in it have one: {', '.join(inside[:MOST_NAMED])}{more}"
+    return f"folders in it have one: {first_few(inside, MOST_NAMED)}"
 
 
 def labels_of(plan: Plan) -> dict[str, str]:

@@ -21,15 +21,25 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from bench.protocol.setting import Stage
 from bench.records.cost import MeasuredCost
-from bench.records.digest import is_digest, with_digest, without_digest
-from bench.records.files import RecordError, is_finite, no_collection, parse_json, read_bytes, write_text
+from bench.records.files import (
+    RecordError,
+    is_digest,
+    is_finite,
+    no_collection,
+    parse_json,
+    read_bytes,
+    with_digest,
+    without_digest,
+    write_text,
+)
 from bench.records.forms import (
     AS_WRITTEN,
     Amount,
     Form,
+    Harmless,
     Seed,
-    Stage,
     TimingSetting,
     Whole,
     build,
@@ -124,10 +134,17 @@ class Environment(Form):
 
 
 class Choices(Form):
-    """The variant and the recipe with every choice resolved, as :meth:`bench.parts.Part.describe` writes them."""
+    """The variant and the recipe with every choice resolved, as :meth:`bench.parts.Part.describe` writes them.
+
+    Attributes:
+        variant: slot -> its component with all choices.
+        recipe: field -> value.
+        fingerprint: the digest of the data; records of an earlier bench have none.
+    """
 
     variant: dict[str, Any] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
+    fingerprint: str | None = None
 
 
 class Outcome(Form):
@@ -141,8 +158,8 @@ class Outcome(Form):
     """
 
     status: Status
-    reason: str | None = None
-    traceback: str | None = None
+    reason: Harmless | None = None
+    traceback: Harmless | None = None
     wall_s: Amount | None = None
 
 

@@ -14,7 +14,7 @@ from bench.protocol.columns import column
 from bench.protocol.words import NOTHING, bounds, times
 from bench.records.plan import labels_of
 from bench.report.tables import fields
-from bench.report.tables.fields import Field, Row
+from bench.report.tables.fields import Field, TableRow
 from bench.report.tables.formats import markdown as markdown_table
 from bench.report.tables.formats import markdown_text
 from bench.report.tables.table import Table, of_text
@@ -146,12 +146,12 @@ def _quality(names: Mapping[str, str]) -> dict[str, Field]:
     }  # fmt: skip
 
 
-def _difference(row: Row) -> str:
+def _difference(row: TableRow) -> str:
     quantity = column(row["quantity"])
     return f"{quantity.signed(row['delta'])} {quantity.difference_unit}".rstrip()
 
 
-def _method(row: Row) -> str:
+def _method(row: TableRow) -> str:
     return f"paired, n={row['n']}" if row["method"] == "paired" else str(row["method"])
 
 
@@ -169,12 +169,12 @@ def _cost(names: Mapping[str, str]) -> dict[str, Field]:
     }
 
 
-def _cost_name(row: Row) -> str:
+def _cost_name(row: TableRow) -> str:
     quantity = column(row["quantity"])
     return quantity.label if quantity.counted else quantity.title
 
 
-def _cost_value(row: Row, side: str) -> str:
+def _cost_value(row: TableRow, side: str) -> str:
     """A count with every digit; anything else in the shown unit."""
     quantity = column(row["quantity"])
     return quantity.exact(row[side]) if quantity.counted else quantity.shown(row[side])

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.measure.cost.counts import parameters
 from bench.measure.cost.shapes import count_shapes
 from bench.network.layers import WiringError
-from bench.network.model import CONVENTIONS, SegModel
-from bench.parts import ChoiceError
+from bench.network.model import CONVENTIONS, SegModel, Variant
+from bench.network.wiring import unread, unread_line, watch
+from bench.parts import BenchError
 from bench.records.forms import build
 from bench.records.plan import Audit
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
+from bench.study.faults import fault_line
 from bench.study.study import Study
 from bench.training.optimiser import parameter_groups
 
@@ -33,6 +36,7 @@ class Checked:
         learning_rates: slot -> base learning rate of its optimiser group.
         macs: slot -> multiply-accumulates of one forward, counted by :mod:`torch.utils.flop_counter`.
         output_shape: the shape of the logits, ``1 K H W``.
+        notes: sentences about what is probably not meant, such as parameters that no loss reads.
     """
 
     cell: Cell
@@ -41,10 +45,31 @@ class Checked:
     learning_rates: dict[str, float]
     macs: dict[str, int]
     output_shape: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
 
-def check_cells(study: Study, classes_of: Callable[[Cell], int], height: int, width: int) -> Iterator[Checked]:
+@dataclass(frozen=True)
+class Faulty:
+    """A variant that cannot be built, computed or trained.
+
+    Attributes:
+        cell: the variant.
+        reason: the one line that says why: file and line of the user's own code, what is wrong, and the remedy.
+        traceback: where it was raised.
+    """
+
+    cell: Cell
+    reason: str
+    traceback: str
+
+    def __str__(self) -> str:
+        return f"{self.cell.name}: {self.reason}"
+
+
+def check_cells(study: Study, classes_of: Callable[[Cell], int], height: int, width: int) -> Iterator[Checked | Faulty]:
     """Build every cell of a study, in order, and count it for an image of ``height`` x ``width``.
+
+    A cell whose components do not fit together, or raise anything, is :class:`Faulty`, and the next one follows.
 
     Args:
         study: the study.
@@ -53,41 +78,134 @@ def check_cells(study: Study, classes_of: Callable[[Cell], int], height: int, wi
         width: its width in pixels.
 
     Raises:
-        StudyError: if components of a cell do not fit together; the message names the cell.
-        OptimiserError: if a trainable parameter would not be in exactly one optimiser group.
+        StudyError: if the data have one class, so that there is nothing to learn.
     """
-    wired: set[object] = set()
+    refuse_one_class(study, classes_of)
+    wirings = _Wirings()
     for cell in study.cells():
-        variant, num_classes = cell.variant, classes_of(cell)
+        num_classes = classes_of(cell)
         try:
-            with torch.device("meta"):
-                model = SegModel(variant, num_classes)
-            counted, trainable = parameters(model), parameters(model, trainable=True)
-            rates = {group["name"]: group["lr"] for group in parameter_groups(model, cell.recipe)}
-            _leave_out_normalisation(model)
-            outputs = num_classes, variant.whole, variant.head, variant.auxiliary, variant.shape_stream, variant.losses
-            if outputs not in wired:
-                _lose(model, height, width)
-                wired.add(outputs)
-            shapes = count_shapes(model, height, width)
-        except (ChoiceError, WiringError) as error:
-            raise StudyError(f"study {study.name!r}, cell {cell.name}: {error}") from error
-        if shapes.output_shape != (1, num_classes, height, width):
-            raise StudyError(
-                f"study {study.name!r}, cell {cell.name}: logits of shape {shapes.output_shape}, "
-                f"expected {(1, num_classes, height, width)}"
-            )
-        macs = {slot: shapes.macs(slot) for slot in counted}
-        yield Checked(cell, counted, trainable, rates, macs, shapes.output_shape)
+            result: Checked | Faulty = _check(cell, num_classes, (height, width), wirings)
+        except (Exception, SystemExit) as error:  # a component is a user's code, which may raise anything
+            if isinstance(error, SystemExit) and type(error) is not SystemExit:
+                raise  # a signal ends this process
+            result = Faulty(cell, fault_line(error), "".join(traceback.format_exception(error)))
+        yield result
+
+
+def refuse_one_class(study: Study, classes_of: Callable[[Cell], int]) -> None:
+    """Refuse to measure quality on one class, because a softmax over one class is right about every pixel, untrained.
+
+    Raises:
+        StudyError: if the data have one class.
+    """
+    if "quality" in study.stages and any(classes_of(cell) == 1 for cell in study.cells()):
+        raise StudyError(
+            f"study {study.name!r}: its data have one class, so every network has an mIoU of 100 % without learning "
+            "anything; name the background as a second class, and label it rather than leave it void"
+        )
+
+
+@dataclass
+class _Wirings:
+    """The slots whose joint training forward was looked at, so that a study's many cells take few of them.
+
+    Attributes:
+        seen: the Parts that were joined in a forward.
+        unread: the Parts that were joined, and a slot -> the sentence about its parameters that no loss reads.
+    """
+
+    seen: set[object] = field(default_factory=set)
+    unread: dict[tuple[object, str], str] = field(default_factory=dict)
+
+    def are_new(self, variant: Variant) -> bool:
+        """True if a loss, a part with an output of its own, or a pair of backbone and neck was in no forward yet."""
+        return not {_outputs(variant), _features(variant)} <= self.seen
+
+    def add(self, model: SegModel, loss: Tensor | None) -> None:
+        """Remember what was joined, and which parameters ``loss`` does not read; ``None`` if that is not known."""
+        variant = model.variant
+        self.seen |= {_outputs(variant), _features(variant)}
+        names = {} if loss is None else unread(model, loss)
+        for slot in variant.parts():
+            self.unread.pop((_joined(variant, slot), slot), None)
+            if slot in names:
+                self.unread[_joined(variant, slot), slot] = unread_line(model, slot, names[slot])
+
+    def notes(self, variant: Variant) -> tuple[str, ...]:
+        keys = ((_joined(variant, slot), slot) for slot in variant.parts())
+        return tuple(self.unread[key] for key in keys if key in self.unread)
+
+
+def _outputs(variant: Variant) -> object:
+    """The parts with an output of their own, and the losses that read these."""
+    return variant.whole, variant.head, variant.auxiliary, variant.shape_stream, variant.losses
+
+
+def _features(variant: Variant) -> object:
+    return variant.backbone, variant.neck
+
+
+def _joined(variant: Variant, slot: str) -> object:
+    return _features(variant) if slot in ("backbone", "neck") else _outputs(variant)
+
+
+def _check(cell: Cell, num_classes: int, px: tuple[int, int], wirings: _Wirings) -> Checked:
+    """Check a cell from shapes alone; if its components read values, then with real numbers."""
+    try:
+        with torch.device("meta"):
+            model = SegModel(cell.variant, num_classes)
+        return _count(cell, model, px, wirings)
+    except BenchError:
+        raise
+    except Exception:  # noqa: BLE001 - what fails without numbers is tried with numbers, and then the failure is told
+        model = SegModel(cell.variant, num_classes)
+    try:
+        return _count(cell, model.to("meta"), px, wirings)
+    except BenchError:
+        raise
+    except Exception:  # noqa: BLE001 - the same
+        return _count(cell, SegModel(cell.variant, num_classes), px, wirings)
+
+
+def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) -> Checked:
+    watch(model)
+    counted, trainable = parameters(model), parameters(model, trainable=True)
+    rates = {group["name"]: group["lr"] for group in parameter_groups(model, cell.recipe)}
+    on_meta = all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
+    if on_meta:
+        _leave_out_normalisation(model)
+    if wirings.are_new(cell.variant):
+        if on_meta:
+            loss = _loss(model, px)
+            if any(trainable.values()) and not loss.requires_grad:
+                raise WiringError(
+                    "no loss depends on a parameter that is trained, so nothing can be learnt; compute it from the "
+                    "output, without .item(), .detach() or argmax"
+                )
+            wirings.add(model, loss)
+        else:
+            with torch.no_grad():  # numbers take time and memory, so there is no graph to read
+                _loss(model, cell.recipe.crop_px)
+            wirings.add(model, None)
+    shapes = count_shapes(model, *px)
+    if shapes.output_shape != (1, model.num_classes, *px):
+        raise WiringError(f"logits of shape {shapes.output_shape}, expected {(1, model.num_classes, *px)}")
+    macs = {slot: shapes.macs(slot) for slot in counted}
+    return Checked(cell, counted, trainable, rates, macs, shapes.output_shape, wirings.notes(cell.variant))
 
 
 def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> Audit:
-    """The facts that :mod:`bench.study.audit` compares: variants' counts, and factors' subjects."""
+    """The facts that :mod:`bench.study.audit` compares: variants' counts, and factors' subjects.
+
+    They are compared with those of the baseline, so there are none of any variant if that cannot be built.
+    """
+    comparable = study.baseline_name in [variant.cell.name for variant in checked]
     facts_of_study = {
         "input_px": [height, width],
         "about": {factor.name: list(factor.subject) for factor in study.factors},
         "touched": {factor.name: list(factor.touched) for factor in study.factors},
-        "variants": {variant.cell.name: _facts(variant) for variant in checked},
+        "variants": {variant.cell.name: _facts(variant) for variant in checked if comparable},
     }
     return build(Audit, facts_of_study)
 
@@ -116,13 +234,33 @@ def _leave_out_normalisation(model: nn.Module) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, (nn.modules.batchnorm._NormBase, nn.GroupNorm)):
-                setattr(parent, name, nn.Identity())
+                setattr(parent, name, _Unnormalised(child))
 
 
-def _lose(model: SegModel, height: int, width: int) -> None:
-    """Run a training forward and all loss terms, so that a term that needs an output the network lacks fails here."""
-    with torch.device("meta"):
-        output = model.train()(torch.zeros(2, 3, height, width))
-        label = torch.zeros(2, height, width, dtype=torch.long)
-        for part in model.variant.losses:
-            part.build(model.num_classes)(output, label)
+class _Unnormalised(nn.Module):
+    """The identity in place of a normalisation, for the same number of channels."""
+
+    def __init__(self, layer: nn.modules.batchnorm._NormBase | nn.GroupNorm) -> None:
+        super().__init__()
+        self.name = type(layer).__name__
+        self.channels = layer.num_channels if isinstance(layer, nn.GroupNorm) else layer.num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim > 1 and x.shape[1] != self.channels:
+            raise RuntimeError(f"{self.name} expected {self.channels} channels, but got {x.shape[1]} channels")
+        return x
+
+
+def _loss(model: SegModel, px: tuple[int, int]) -> Tensor:
+    """The sum of all loss terms of a training forward, in which a term fails that needs an output the network lacks."""
+    with next(model.parameters(), torch.empty(0)).device:
+        output = model.train()(torch.zeros(2, 3, *px))
+        label = torch.zeros(2, *px, dtype=torch.long)
+        terms = [part.build(model.num_classes)(output, label) for part in model.variant.losses]
+        for part, term in zip(model.variant.losses, terms, strict=True):
+            if not isinstance(term, Tensor) or term.ndim:
+                form = f"a tensor of the shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
+                raise WiringError(
+                    f"the loss {part.cls.__name__} returns {form}; it must return one number, a mean or sum"
+                )
+        return torch.stack(terms).sum()

@@ -17,16 +17,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError, write_json
-from bench.records.forms import build
+from bench.records.forms import build, problem
 from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
 from bench.records.record import FINAL, STATUSES, Record, read_all
 from bench.run import environment
-from bench.run.check import Checked, check_cells, facts
+from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
+from bench.run.earlier.changes import change_since
+from bench.run.earlier.kept import kept_trials, what_is_measured, with_kept
 from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
-from bench.run.kept import kept_trials, what_is_measured, with_kept
 from bench.run.resources import Resources
 from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
@@ -117,11 +120,22 @@ class Schedule:
                 reasons[f"the key is of an earlier version; bench rekey {self.folder} gives new ones"] += 1
             elif key is None:
                 reasons["a variant, seed or setting that is not planned now"] += 1
-            elif old is None or key not in self.keys:
-                reasons["made by other source, settings or data"] += 1
+            elif record.trial.setting is not None:
+                told = difference(old, explained(self.keys[key])) if old else "made by other source, settings or data"
+                reasons[told] += 1
             else:
-                reasons[difference(old, explained(self.keys[key]))] += 1
+                reasons[self._change_since(record, old)] += 1
         return [f"{count} record{'' if count == 1 else 's'}: {reason}" for reason, count in reasons.most_common()]
+
+    def _change_since(self, record: Record, old: Explained | None) -> str:
+        trial = record.trial
+        cell, modules = self.study.cell(trial.variant), self.loaded.modules
+        own = self.fingerprints[cell.name]
+
+        def present_key(like: Cell, fingerprint: str | None) -> Key:
+            return key_of(like, trial.stage, trial.seed, fingerprint or own, modules=modules)
+
+        return change_since(record, cell, old, own, present_key)
 
     def notes(self) -> list[str]:
         """The places where the code that a trial runs could not be determined, so that all code it may reach counts."""
@@ -195,16 +209,30 @@ class Schedule:
         return self.loaded.input_px
 
     @functools.cached_property
-    def checked(self) -> tuple[Checked, ...]:
-        """The counts of every variant, so that a network that cannot be built stops a run before any training.
-
-        Raises:
-            StudyError: if components of a cell do not fit together; the message names the cell.
-        """
+    def networks(self) -> tuple[Checked | Faulty, ...]:
+        """Every variant as built, so that a network that cannot be built is told before any training."""
         return tuple(check_cells(self.study, self.loaded.classes_of, *self.input_px))
 
+    @property
+    def checked(self) -> tuple[Checked, ...]:
+        """The counts of every variant that can be built."""
+        return tuple(network for network in self.networks if isinstance(network, Checked))
+
+    @property
+    def faulty(self) -> dict[str, Faulty]:
+        """Variant -> why it cannot be built, computed or trained."""
+        return {network.cell.name: network for network in self.networks if isinstance(network, Faulty)}
+
+    def fault_of(self, trial: Trial) -> Faulty | None:
+        """The reason why a trial would fail, if one of its networks is faulty."""
+        return self.faulty.get(trial.variant) or self.faulty.get(trial.against or "")
+
     def document(self, command: str) -> Plan:
-        """The plan as ``study.json`` holds it, with the trials of earlier runs that stay in it."""
+        """The plan as ``study.json`` holds it, with the trials of earlier runs that stay in it.
+
+        Raises:
+            StudyError: for a study that no plan can hold, so that nothing is run that a report would refuse.
+        """
         study = self.study
         document = {
             "version": VERSION,
@@ -236,7 +264,12 @@ class Schedule:
             "modules": self._modules(),
         }
         earlier = _earlier_plan(self.folder)
-        return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept()))
+        try:
+            return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept()))
+        except ValidationError as error:
+            raise StudyError(f"study {study.name!r} cannot be planned: {problem(error)}") from error
+        except ValueError as error:
+            raise StudyError(f"study {study.name!r} cannot be planned: {error}") from error
 
     def write(self, command: str) -> Path:
         """Write ``study.json`` into the results folder, whose lock the caller holds."""
@@ -304,7 +337,7 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     then quality trials seed by seed.
 
     Raises:
-        BenchError: if this machine's device does not have a speed setting.
+        BenchError: if this machine's device does not have a speed setting, or if the data have one class.
     """
     folder = results / loaded.folder_name
     with tempfile.TemporaryDirectory() as scratch:
@@ -313,6 +346,7 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
             shutil.copyfile(folder / FILE_DIGESTS, digests)
         fingerprints = loaded.fingerprints(digests)
     study = loaded.study
+    refuse_one_class(study, loaded.classes_of)
     trials: list[Trial] = []
     keys: dict[str, Key] = {}
     for stage in ("cost", "quality"):

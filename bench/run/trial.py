@@ -21,19 +21,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from bench.data.base import Sample
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
-from bench.records.forms import build
+from bench.protocol.text import harmless
+from bench.records.forms import build, problem
 from bench.records.pictures import Album
 from bench.records.record import MEASURED, Record, write
 from bench.run import environment
 from bench.run.environment import Machine
+from bench.run.processes.agreement import disagreement
 from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed
 from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
+from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded, Source, load
 from bench.training.loop import DivergedError
 
@@ -42,6 +46,10 @@ log = logging.getLogger("bench.run.trial")
 
 class ChangedError(RuntimeError):
     """A trial whose source, settings or data changed after it was planned."""
+
+
+class UnwritableError(RuntimeError):
+    """A trial whose choices no record can hold."""
 
 
 class TimedOutError(RuntimeError):
@@ -101,7 +109,7 @@ def run(
             log.error("%s\n%s", outcome["reason"], outcome["traceback"])
         log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)
     outcome |= {"started_at": started_at, "wall_s": time.monotonic() - start}
-    record = make_record(trial, machine, outcome, choices=choices, measured=measured)
+    record = _record_of(trial, machine, outcome, choices, measured)
     try:
         with storing(folder):
             write(record, folder / "records")
@@ -111,6 +119,48 @@ def run(
         raise ending
     if unstored is not None:
         raise keep(record, files, unstored) if record.status == "done" else unstored
+    return record
+
+
+def _record_of(
+    trial: Trial,
+    machine: Machine,
+    outcome: Mapping[str, Any],
+    choices: Mapping[str, Any],
+    measured: Mapping[str, Any],
+) -> Record:
+    """The record of a trial; one that says why, for a trial whose choices no record can hold."""
+    try:
+        return make_record(trial, machine, outcome, choices=choices, measured=measured)
+    except ValueError as error:
+        reason = f"the record cannot be written: {_problem(error)}"
+        return make_record(trial, machine, {**outcome, "status": "failed", "reason": reason})
+
+
+def _refuse_unwritable(trial: Trial, machine: Machine, choices: Mapping[str, Any]) -> None:
+    """Raise :class:`UnwritableError` for choices that no record can hold, before anything is measured."""
+    outcome = {"status": "interrupted", "reason": None, "traceback": None}
+    try:
+        make_record(trial, machine, outcome, choices=choices)
+    except ValueError as error:
+        raise UnwritableError(f"the choices of this trial cannot be written: {_problem(error)}") from error
+
+
+def _problem(error: ValueError) -> str:
+    return problem(error) if isinstance(error, ValidationError) else str(error)
+
+
+def record_fault(trial: Trial, folder: Path, machine: Machine, reason: str, traceback: str) -> Record:
+    """Write the record of a trial that was not run, because its network was found to be faulty before.
+
+    Raises:
+        StoreError: if ``folder`` cannot be written to.
+    """
+    outcome = {"status": "failed", "reason": relative(reason), "traceback": relative(traceback)}
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    record = make_record(trial, machine, {**outcome, "started_at": started_at, "wall_s": 0.0})
+    with storing(folder):
+        write(record, folder / "records")
     return record
 
 
@@ -145,10 +195,13 @@ def _measure(
     trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any], *, pictures: bool
 ) -> tuple[dict[str, Any], Files]:
     """Measure a trial, fill in ``choices``, and return the content of its record and the files that belong to it."""
-    loaded = load(trial.source)
-    cell = loaded.study.cell(trial.variant)
+    loaded, study_file = load(trial.source), Path(trial.source.path)
+    try:
+        cell = loaded.study.cell(trial.variant)
+        against = None if trial.against is None else loaded.study.cell(trial.against)
+    except StudyError as error:
+        raise ChangedError(disagreement(None, trial.variant, study_file, folder)) from error
     choices |= {"variant": cell.variant.describe(), "recipe": cell.recipe.describe(), "levels": dict(cell.levels)}
-    against = None if trial.against is None else loaded.study.cell(trial.against)
     if against is not None and trial.setting is not None:
         choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
     dataset = loaded.dataset_of(cell)
@@ -162,12 +215,11 @@ def _measure(
         setting=trial.setting,
         modules=loaded.modules,
     )
-    choices["hash"] = key
+    choices |= {"hash": key, "fingerprint": fingerprint}
     if key != trial.key:
-        raise ChangedError(
-            f"planned as {trial.key}, is {key} now: the study, a component or the data changed after planning; "
-            "run again"
-        )
+        why = disagreement(cell, trial.variant, study_file, folder)
+        raise ChangedError(f"planned as {trial.key}, is {key} now: {why}")
+    _refuse_unwritable(trial, machine, choices)
     if against is not None and trial.setting is not None:
         measured = measure_speed(
             cell.variant, against.variant, cell.recipe, trial.setting, dataset, machine.torch_device, tell
@@ -232,7 +284,8 @@ def _outcome(status: str, error: BaseException, choices: Mapping[str, Any]) -> d
     reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if status == "out_of_memory":
         kind = "GPU" if isinstance(error, torch.OutOfMemoryError) else "host"
-        reason = f"{kind} memory, at batch {choices.get('setting', choices['recipe'])['batch']}: {reason}"
+        batch = choices.get("setting", choices["recipe"])["batch"]
+        reason = f"{kind} memory, at batch {batch}; take a smaller batch or image: {reason}"
     text = "".join(traceback.format_exception(error)) if status == "failed" else None
     return {"status": status, "reason": relative(reason), "traceback": text and relative(text)}
 
@@ -252,7 +305,11 @@ def ran_out(error: BaseException) -> bool:
 
 
 def relative(text: str) -> str:
-    """The text with paths shortened, so that a message or traceback shows no folder that only this machine has."""
+    """The text with paths shortened, so that a message or traceback shows no folder that only this machine has.
+
+    What cannot be written as UTF-8 becomes an escape.
+    """
+    text = text.encode(errors="backslashreplace").decode()
     for root in sorted({str(Path.cwd()), sys.prefix, str(Path(__file__).resolve().parents[2])}, key=len, reverse=True):
         text = text.replace(f"{root}/", "")
     return re.sub(r"/(?:[^\s/\"']+/)*(?=(?:site-packages|python3\.\d+)/)", "", text)
@@ -287,7 +344,13 @@ def _log_to(path: Path, folder: Path) -> Iterator[None]:
 
 
 class _LogFile(logging.FileHandler):
-    """A log that loses lines once its disk is full, instead of printing a traceback for each."""
+    """A log that loses lines once its disk is full, instead of printing a traceback for each.
+
+    Terminals that show it act on nothing that an exception's text holds.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         pass

@@ -97,18 +97,22 @@ class Factor:
         return self.about if self.about is not None else self.touched if len(self.touched) == 1 else ()
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier() or self.name in RESERVED:
+        if not isinstance(self.name, str) or not self.name.isidentifier() or self.name in RESERVED:
             raise StudyError(
                 f"factor {self.name!r}: a name is a Python identifier and none of {', '.join(sorted(RESERVED))}"
             )
+        if not isinstance(self.levels, Mapping) or not isinstance(self.against, Mapping):
+            raise StudyError(f"factor {self.name!r}: levels and against are dicts, such as {{'off': change()}}")
+        if not isinstance(self.about, tuple | None):
+            raise StudyError(f"factor {self.name!r}: about={self.about!r}: expected a tuple, such as ('neck',)")
         if len(self.levels) < 2:
             raise StudyError(f"factor {self.name!r} has levels {list(self.levels)}; a comparison needs at least two")
         for level, made in self.levels.items():
             if not isinstance(made, Change):
                 raise StudyError(f"factor {self.name!r}, level {level!r}: expected change(…), got {made!r}")
-            if not level or set(level) & set("=,/ "):
+            if not isinstance(level, str) or not level or not level.isprintable() or set(level) & set("=,/\\ "):
                 raise StudyError(
-                    f"factor {self.name!r}, level {level!r}: a level is a word without '=', ',', '/', space"
+                    f"factor {self.name!r}, level {level!r}: a level is a word without '=', ',', '/', '\\', space"
                 )
         for pair in self.against.items():
             for level in pair:

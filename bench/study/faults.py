@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
+import sys
 import sysconfig
 import traceback
 from pathlib import Path
+from types import FrameType, FunctionType
 
-from bench.parts import BenchError
+from bench.parts import BenchError, nearest
 
-MOST_CHARACTERS = 240
+MOST_CHARACTERS = 180
 """The characters of an exception's text that a line keeps."""
+
+_WRONG_SIZE = re.compile(r"channels, but got|shapes cannot be multiplied|should contain \d+ elements")
+"""The words in which torch says that a layer is given another number of channels than it was made for."""
+
+_UNKNOWN_ARGUMENT = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
+_WRONG_CALL = re.compile(r"positional arguments?\b|forward\(\) got an unexpected")
+"""The words in which Python says that a constructor or a forward does not take what its neighbours give."""
+
+_WITH_SIGNATURE = (type, FunctionType)
 
 
 def fault_line(error: BaseException) -> str:
@@ -19,7 +33,8 @@ def fault_line(error: BaseException) -> str:
     A :class:`~bench.parts.BenchError` is told by its message alone, because that names the mistake and the remedy.
     """
     place = fault_place(error)
-    text = one_sentence(str(traceback.TracebackException(type(error), error, None)))
+    known_text = error.msg if isinstance(error, SyntaxError) else None
+    text = one_sentence(known_text or str(traceback.TracebackException(type(error), error, None)))
     if not isinstance(error, BenchError):
         text = f"{type(error).__name__}: {text}".removesuffix(": ") + _remedy(error)
     return f"{place}: {text}" if place else text
@@ -29,10 +44,18 @@ def fault_place(error: BaseException) -> str | None:
     """The ``file:line`` in the user's own code that an exception came from; ``None`` if none of it took part."""
     if isinstance(error, SyntaxError) and error.filename and _is_users(error.filename):
         return shown(Path(error.filename)) + (f":{error.lineno}" if error.lineno else "")
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if _is_users(frame.filename):
-            return f"{shown(Path(frame.filename))}:{frame.lineno}"
-    return None
+    frames = _users_frames(error)
+    return f"{shown(Path(frames[-1].f_code.co_filename))}:{_line(error, frames[-1])}" if frames else None
+
+
+def _users_frames(error: BaseException) -> list[FrameType]:
+    """The frames of the user's own code that an exception passed, the innermost last."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return [frame for frame in frames if _is_users(frame.f_code.co_filename)]
+
+
+def _line(error: BaseException, frame: FrameType) -> int:
+    return next(line for each, line in traceback.walk_tb(error.__traceback__) if each is frame)
 
 
 def shown(path: Path) -> str:
@@ -47,6 +70,7 @@ def one_sentence(text: str) -> str:
     return words if len(words) <= MOST_CHARACTERS else f"{words[:MOST_CHARACTERS]}…"
 
 
+@functools.cache
 def _is_users(file: str) -> bool:
     path = Path(file)
     if not path.is_absolute():  # "<frozen importlib._bootstrap>", "<string>"
@@ -61,9 +85,29 @@ def _is_users(file: str) -> bool:
 
 def _remedy(error: BaseException) -> str:
     if isinstance(error, NameError):
-        return "; import it, or correct the name"
+        names = {name for frame in _users_frames(error)[-1:] for name in (*frame.f_locals, *frame.f_globals)}
+        return nearest(error.name or "", names) or "; import it, or correct the name"
+    if isinstance(error, RuntimeError) and _WRONG_SIZE.search(str(error)):
+        return "; take a layer's number of channels from the facts, such as levels[-1].channels"
     if isinstance(error, ModuleNotFoundError):
         return "; install it, or put it beside the study"
     if isinstance(error, ImportError) and "relative import" in str(error):
         return "; write 'from module import …', or make the study's folder a package with a file __init__.py"
+    if isinstance(error, ImportError):
+        return nearest(_quoted(error), dir(sys.modules.get(error.name or "")))
+    if isinstance(error, AttributeError):
+        return nearest(error.name or "", dir(error.obj))
+    if isinstance(error, TypeError) and _WRONG_CALL.search(str(error)):
+        return (
+            "; a component has __init__(levels, num_classes, *, …) and forward as docs/components.md lists them by slot"
+        )
+    if isinstance(error, TypeError) and (unknown := _UNKNOWN_ARGUMENT.match(str(error))):
+        name, argument = unknown.groups()
+        called = next((frame.f_globals[name] for frame in _users_frames(error) if name in frame.f_globals), None)
+        return nearest(argument, inspect.signature(called).parameters) if isinstance(called, _WITH_SIGNATURE) else ""
     return ""
+
+
+def _quoted(error: ImportError) -> str:
+    """The name that could not be imported, which the message begins with."""
+    return str(error).partition("'")[2].partition("'")[0]

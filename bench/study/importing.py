@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -41,14 +42,18 @@ def import_study(path: Path) -> ModuleType:
         return sys.modules[name]
     root = _import_root(path)
     try:
-        _look_in(root)
-        name = next(name for name in _names(path, root) if _file_of(name) in (None, path))
-        return _imported(name, path) if _file_of(name) == path else _executed(name, path)
+        with warnings.catch_warnings(record=True) as told:  # a refusal is one line, without what Python warns of before
+            _look_in(root)
+            name = next(name for name in _names(path, root) if _file_of(name) in (None, path))
+            module = _imported(name, path) if _file_of(name) == path else _executed(name, path)
     except (Exception, SystemExit) as error:  # a study is code, which may raise anything
         if isinstance(error, SystemExit) and type(error) is not SystemExit:
             raise  # a signal ends this process
         place = "" if fault_place(error) else f"{shown(path)}: "
         raise StudyError(f"{place}{fault_line(error)}{_shadowed(error, root)}") from error
+    for warning in told:
+        warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+    return module
 
 
 def module_names(path: Path) -> tuple[str, ...]:
@@ -119,14 +124,20 @@ def _import_package(name: str, root: Path) -> None:
 
 def _file_of(name: str) -> Path | None:
     """The file that an import of ``name`` would find, whatever is imported under that name now."""
-    parent = name.rpartition(".")[0]
-    try:
-        folders = importlib.import_module(parent).__path__ if parent else None
-    except (ImportError, AttributeError):
-        return None
-    specs = (finder.find_spec(name, folders) for finder in sys.meta_path)
-    spec = next((spec for spec in specs if spec is not None), None)
+    spec = _spec_of(name)
     return None if spec is None or spec.origin is None else Path(spec.origin).resolve()
+
+
+def _spec_of(name: str) -> ModuleSpec | None:
+    parent, _, _ = name.rpartition(".")
+    folders = None
+    if parent:
+        package = sys.modules.get(parent) or _spec_of(parent)
+        folders = getattr(package, "__path__", None) or getattr(package, "submodule_search_locations", None)
+        if folders is None:
+            return None
+    specs = (finder.find_spec(name, folders) for finder in sys.meta_path)
+    return next((spec for spec in specs if spec is not None), None)
 
 
 def _imported(name: str, path: Path) -> ModuleType:

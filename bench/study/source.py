@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 from bench.data.base import SPLITS, DataError, Dataset, SplitName
 from bench.data.choose import folder_of, parse_data
 from bench.data.content import content_digest
-from bench.data.contract import check_dataset
-from bench.parts import Part, nearest
+from bench.data.contract import ContractError, check_class, check_dataset
+from bench.parts import BenchError, Part, nearest
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
+from bench.study.faults import fault_line, shown
 from bench.study.importing import import_study, module_names
 from bench.study.study import Study
 
@@ -46,14 +48,21 @@ def load_study(path: str | Path, size: str | None = None) -> Study:
     module = import_study(Path(path))
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
-        raise StudyError(f"{path} sets no STUDY; a study file ends with STUDY = Study(…)")
+        raise StudyError(f"{shown(Path(path))} sets no STUDY; a study file ends with STUDY = Study(…)")
+    sizes = getattr(module, "SIZES", {})
+    if not isinstance(sizes, Mapping) or not all(
+        isinstance(name, str) and name.isidentifier() and isinstance(form, Study) for name, form in sizes.items()
+    ):
+        raise StudyError(
+            f"{shown(Path(path))}: SIZES holds something else than studies by name; write SIZES = {{'small': Study(…)}}"
+        )
     if size is None:
         return study
-    sizes: Mapping[str, Study] = getattr(module, "SIZES", {})
     if size not in sizes:
         known = ", ".join(sizes) or "none"
-        raise StudyError(f"{path} has no size {size!r}; its SIZES: {known}{nearest(size, sizes)}")
-    return sizes[size]
+        raise StudyError(f"{shown(Path(path))} has no size {size!r}; its SIZES: {known}{nearest(size, sizes)}")
+    sized: Study = sizes[size]
+    return sized
 
 
 FILE_DIGESTS = ".file-digests.json"
@@ -94,7 +103,8 @@ class Loaded:
         chosen, study_data = cell.recipe.data, self.study.recipe.data
         if chosen not in self.built:
             try:
-                self.built[chosen] = chosen.build(folder_of(chosen, study_data, self.data_folder))
+                with _faults_of(chosen):
+                    self.built[chosen] = chosen.build(folder_of(chosen, study_data, self.data_folder))
             except DataError as error:
                 if chosen.cls.name == study_data.cls.name:
                     raise
@@ -139,7 +149,10 @@ class Loaded:
             DataError: for the first data set that cannot be used.
         """
         for chosen, dataset in self.datasets().items():
-            check_dataset(dataset, self.splits_of(chosen))
+            cells = [cell for cell in self.study.cells() if cell.recipe.data == chosen]
+            evaluated = {cell.recipe.split for cell in cells} if "quality" in self.study.stages else set()
+            with _faults_of(chosen):
+                check_dataset(dataset, self.splits_of(chosen), evaluated)
 
     def evaluated(self) -> dict[str, str]:
         """Variant -> the digest of the images and labels that it is evaluated on; empty if these are the same for all.
@@ -159,7 +172,12 @@ class Loaded:
         Args:
             cache: the file that keeps the digests of the data sets' files.
         """
-        fingerprint_of = {chosen: dataset.fingerprint(cache) for chosen, dataset in self.datasets().items()}
+        fingerprint_of = {}
+        for chosen, dataset in self.datasets().items():
+            with _faults_of(chosen):
+                fingerprint_of[chosen] = dataset.fingerprint(cache)
+            if not isinstance(fingerprint_of[chosen], str):
+                raise ContractError(f"data set {chosen.cls.__name__}: fingerprint() gave no str; return a hex digest")
         return {cell.name: fingerprint_of[cell.recipe.data] for cell in self.study.cells()}
 
     @property
@@ -180,6 +198,21 @@ class Loaded:
         return None if study_data == chosen else str(chosen.cls.name)
 
 
+@contextmanager
+def _faults_of(chosen: Part[Dataset]) -> Iterator[None]:
+    """Turn whatever the code of a data set raises into one line that names the data set.
+
+    Raises:
+        ContractError: for any error that is not meant for the user.
+    """
+    try:
+        yield
+    except (BenchError, OSError):
+        raise
+    except Exception as error:
+        raise ContractError(f"data set {chosen.cls.__name__}: {fault_line(error)}") from error
+
+
 def load(source: Source) -> Loaded:
     """The study that ``source`` selects. Its data sets are built when they are asked for.
 
@@ -189,6 +222,8 @@ def load(source: Source) -> Loaded:
         DataError: if no data set has the name that the option gives.
     """
     study = load_study(source.path, source.size)
+    for cell in study.cells():
+        check_class(cell.recipe.data.cls)
     part, folder = parse_data(source.data, study.recipe.data)
     changes: dict[str, Any] = {} if part == study.recipe.data else {"data": part}
     if source.final:

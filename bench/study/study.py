@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bench.network.model import Variant
-from bench.parts import BenchError, nearest
+from bench.parts import BenchError, nearest, shortened
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import STAGES, Setting, Stage
 from bench.study.cells import Cell, ExcludedCell, cell_name
@@ -30,8 +30,34 @@ class Exclude:
     when: Mapping[str, str]
     reason: str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.when, Mapping) or not isinstance(self.reason, str) or not self.reason.strip():
+            raise StudyError(
+                f"Exclude({shortened(self.when)}, {shortened(self.reason)}): expected levels by factor, and the reason"
+            )
+
     def covers(self, levels: Mapping[str, str]) -> bool:
         return all(levels[factor] == level for factor, level in self.when.items())
+
+
+MOST_SEED = 2**32 - 1
+"""The largest seed that all generators of random numbers take: Python's, numpy's and torch's."""
+
+LONGEST_NAME = 100
+"""The characters of a study's name, so that the names of its folders and files are none too long for a disk."""
+
+_KINDS: dict[str, type] = {"question": str, "base": Variant, "baseline": Mapping, "recipe": Recipe}
+_KINDS_IN_TUPLES: dict[str, type] = {"factors": Factor, "exclude": Exclude, "published": Published}
+
+
+def _is_file_name(name: str) -> bool:
+    return (
+        0 < len(name) <= LONGEST_NAME
+        and name.isprintable()
+        and not set(name) & set("/\\")
+        and not name.startswith(".")
+        and name == name.strip()
+    )
 
 
 @dataclass(frozen=True)
@@ -76,13 +102,12 @@ class Study:
     _excluded: tuple[ExcludedCell, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._check_forms()
         names = [factor.name for factor in self.factors]
         if not names or len(set(names)) != len(names):
             raise StudyError(f"study {self.name!r} has factors {names}; expected at least one, each name once")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise StudyError(f"study {self.name!r} has seeds {self.seeds}; expected at least one, each once")
-        if not set(self.stages) <= set(STAGES) or not self.stages:
-            raise StudyError(f"study {self.name!r} has stages {self.stages}; allowed: {', '.join(STAGES)}")
         if self.margin is not None and not 0 < self.margin < 1:
             raise StudyError(f"study {self.name!r} has margin={self.margin!r}; expected a fraction, such as 0.005")
         if self.focus is not None and self.focus not in names:
@@ -138,7 +163,9 @@ class Study:
         """
         levels = dict(self._in_order(self.baseline))
         for term in [] if name == "baseline" else name.split(","):
-            factor, _, level = term.strip().partition("=")
+            factor, equals, level = term.strip().partition("=")
+            if not equals and (owner := next((each for each in self.factors if factor in each.levels), None)):
+                raise StudyError(f"variant: {factor!r} is a level, not a factor; write {owner.name}={factor}")
             self._check_levels("variant", {factor: level}, complete=False)
             levels[factor] = level
         for cell in self._cells:
@@ -165,6 +192,46 @@ class Study:
     def having(self, **fields: Any) -> Study:
         """The same study with some fields changed."""
         return replace(self, **fields)
+
+    def _check_forms(self) -> None:
+        """Refuse fields of another kind than they are declared, as a Part and a Recipe refuse their choices.
+
+        Raises:
+            StudyError: for the first such field.
+        """
+        if not isinstance(self.name, str) or not _is_file_name(self.name):
+            raise StudyError(
+                f"Study(name={shortened(self.name)}): expected a text that can name a folder: printable, without '/' "
+                f"and '\\', not beginning with '.' or a space, of {LONGEST_NAME} characters at most"
+            )
+        for field_name, kind in _KINDS.items():
+            value = getattr(self, field_name)
+            if not isinstance(value, kind):
+                raise self._unfit(field_name, f"a {kind.__name__}")
+        for field_name, kind in _KINDS_IN_TUPLES.items():
+            value = getattr(self, field_name)
+            if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
+                raise self._unfit(field_name, f"a tuple, each entry a {kind.__name__}")
+        if not isinstance(self.seeds, tuple) or not all(
+            type(seed) is int and 0 <= seed <= MOST_SEED for seed in self.seeds
+        ):
+            raise self._unfit("seeds", f"a tuple of Python's whole numbers from 0 to {MOST_SEED}, such as (0, 1, 2)")
+        stages_fit = isinstance(self.stages, tuple) and all(stage in STAGES for stage in self.stages)
+        if not stages_fit or len(set(self.stages)) != len(self.stages) or not self.stages:
+            raise self._unfit("stages", f"a tuple, each stage once; allowed: {', '.join(STAGES)}")
+        if self.design not in ("factorial", "one_at_a_time"):
+            raise self._unfit("design", "'factorial' or 'one_at_a_time'")
+        if self.margin is not None and type(self.margin) not in (int, float):
+            raise self._unfit("margin", "a fraction, such as 0.005")
+        if not isinstance(self.focus, str | None):
+            raise self._unfit("focus", "the name of a factor, or None")
+        if not isinstance(self.speed, Speed | None):
+            raise self._unfit("speed", "Speed(…), or None")
+
+    def _unfit(self, field_name: str, expected: str) -> StudyError:
+        return StudyError(
+            f"study {self.name!r}: {field_name}={shortened(getattr(self, field_name))}: expected {expected}"
+        )
 
     def _combinations(self) -> Iterator[dict[str, str]]:
         base = self._in_order(self.baseline)

@@ -26,7 +26,7 @@ from bench.training.augment import batches
 from bench.training.optimiser import make_optimiser, parameter_groups
 from bench.training.schedule import make_schedule
 
-Progress = Callable[[int, int, float], None]
+TrainingListener = Callable[[int, int, float], None]
 """A function that is called after every iteration with (iterations done, iterations in all, loss). An exception that it
 raises ends the training."""
 
@@ -75,7 +75,7 @@ def train(
     seed: int,
     *,
     device: torch.device,
-    progress: Progress | None = None,
+    progress: TrainingListener | None = None,
 ) -> History:
     """Train ``model`` in place for ``recipe.iterations`` steps.
 

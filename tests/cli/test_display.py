@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bench.cli.console import PlainConsole
 from bench.cli.display import LiveTable, PlainLines, Tally, display_for, spell_s
 from bench.protocol.setting import Stage
 from bench.records.record import Record
@@ -118,3 +119,12 @@ def test_the_table_is_for_terminals(terminal: bool, kind: type[Any]) -> None:
 )
 def test_durations_are_spelt_for_humans(seconds: float, text: str) -> None:
     assert spell_s(seconds) == text
+
+
+def test_the_reason_of_a_failed_trial_is_one_line_and_text() -> None:
+    made, _ = tally()
+    console = PlainConsole(file=io.StringIO(), width=250)
+    lines = PlainLines(made, console)
+    lines.finished(made.trials[0], record("failed", "RuntimeError: one\ntwo\tthree"))
+    assert str(console.file.getvalue()).count("\n") == 1  # type: ignore[attr-defined]
+    assert "one two\\tthree" in console.file.getvalue()  # type: ignore[attr-defined]

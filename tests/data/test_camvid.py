@@ -97,7 +97,7 @@ def test_checking_reads_every_pair_and_reports_each(camvid_like: Path) -> None:
 def test_the_folder_must_be_given_and_be_one() -> None:
     with pytest.raises(DataError, match=r"CamVid needs a folder: --data camvid=/path/to/CamVid"):
         CamVid(None)
-    with pytest.raises(DataError, match=r"nowhere is not a folder; give CamVid's: --data camvid="):
+    with pytest.raises(DataError, match=r"nowhere is not a folder; give that of CamVid: --data camvid="):
         CamVid(Path("nowhere"))
 
 
@@ -235,7 +235,7 @@ def test_a_smaller_number_of_training_frames_is_part_of_a_larger_one_and_not_onl
     assert set(names[6]) < set(names[12]) < set(names[24])
     assert names[6] != names[24][:6]
     assert names[6] == sorted(names[6])
-    with pytest.raises(DataError, match="train_images=25.* has 24 training frames"):
+    with pytest.raises(DataError, match="train_images=25.* has 24 training images"):
         CamVid(camvid_like, train_images=25).split("train")
 
 

@@ -46,7 +46,9 @@ def test_relative_paths_and_home_are_resolved(tmp_path: Path, monkeypatch: pytes
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_and_all_known_ones() -> None:
-    message = r"no data set is called 'canvid' \(did you mean 'camvid'\?\); known are camvid, synthetic; .*\./canvid"
+    message = (
+        r"no data set is called 'canvid' \(did you mean 'camvid'\?\); known are camvid, .*synthetic.*; .*\./canvid"
+    )
     with pytest.raises(DataError, match=message):
         parse_data("canvid=/path", SMALL, {})
 
@@ -61,3 +63,14 @@ def test_a_folder_for_a_data_set_that_reads_none_is_refused_when_it_is_built() -
     chosen, folder = parse_data("synthetic=/path", SMALL, {})
     with pytest.raises(DataError, match="Synthetic reads no files"):
         chosen.build(folder)
+
+
+def test_a_home_folder_that_nobody_knows_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(DataError, match="~/CamVid: no home folder is known for ~; write the whole path"):
+        parse_data("~/CamVid", CAMVID, {})
+    assert parse_data("/given", CAMVID, {}) == (CAMVID, Path("/given"))

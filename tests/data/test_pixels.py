@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 from bench.data.base import IGNORE, DataError
-from bench.data.pixels import Coding, read_image, read_label, void_last
+from bench.data.pixels import Coding, label_values, read_image, read_label, void_last
 
 DRAW = np.random.default_rng(0)
 GREY = DRAW.integers(0, 256, (6, 8), dtype=np.uint8)
@@ -214,6 +214,43 @@ def test_labels_of_few_bits_hold_class_indices_and_not_shades_of_grey(
 ) -> None:
     path = write_png(tmp_path / "a.png", bits, 0, [bytes([byte])], 2)
     assert read_label(path, ANY).tolist() == [expected]
+
+
+@pytest.mark.parametrize("greatest", [1, 2, 3, 10, 15, 18, 100, 127, 128, 200, 254, 255])
+@pytest.mark.parametrize("plain", [False, True])
+def test_labels_of_a_grey_map_hold_class_indices_whatever_value_is_white(
+    greatest: int, plain: bool, tmp_path: Path
+) -> None:
+    path, values = tmp_path / "a.pgm", list(range(greatest + 1))
+    content = " ".join(map(str, values)).encode() if plain else bytes(values)
+    path.write_bytes(f"P{2 if plain else 5}\n{len(values)} 1\n{greatest}\n".encode() + content)
+    assert read_label(path, ANY).tolist() == [values]
+    assert label_values(path) == set(values)
+    assert read_image(path)[0, 0, [0, -1]].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_labels_that_store_white_as_nothing_are_refused(mode: str, tmp_path: Path) -> None:
+    Image.new(mode, (8, 6)).save(tmp_path / "a.tif", tiffinfo={262: 0})
+    refused(tmp_path / "a.tif", "is a label that stores white as 0, .* store it as PNG", label=True)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "tif", "png"])
+def test_labels_with_a_palette_are_read_by_position_whatever_the_format(suffix: str, tmp_path: Path) -> None:
+    image = Image.fromarray(GREY % 4).convert("P")
+    image.putpalette([0, 0, 0, 90, 9, 9, 50, 50, 50, 70, 0, 0])
+    image.save(tmp_path / f"a.{suffix}")
+    assert np.array_equal(read_label(tmp_path / f"a.{suffix}", ANY).numpy(), GREY % 4)
+
+
+def test_a_damaged_file_that_asks_for_more_memory_than_there_is_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", exhausted)
+    refused(tmp_path / "a.png", "asks for more memory than there is; get the file again, or run with more")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "LA", "RGBA", "I;16", "I", "F", "CMYK"])

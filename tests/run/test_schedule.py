@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 
 from bench.measure.timing.turns import MIN_BLOCKS
 from bench.protocol.setting import Setting
-from bench.records.digest import with_digest
+from bench.records.files import with_digest
 from bench.records.record import Record, write
 from bench.run import environment, resources
 from bench.run.environment import Machine
@@ -160,6 +161,7 @@ def test_the_plan_lists_the_files_of_the_studys_own_code(
     )
     path.write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "studies", raising=False)  # another test may have imported a study from there
     modules = planned(path, tmp_path).document("bench plan").modules
     files = [path, tmp_path / "own_head_here.py", tmp_path / "unused_here.py"]
     assert modules == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

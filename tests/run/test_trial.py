@@ -150,6 +150,18 @@ def test_whatever_goes_wrong_is_an_outcome(
     assert read_all(plan.folder / "records") == [record]
 
 
+def test_escape_sequences_of_an_exception_reach_neither_its_record_nor_its_log(
+    plan: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, RuntimeError("bad\x1b]0;title\x07 \x9b2J\nsecond line \u202e"))
+    record = run(Trial(**{**vars(of(plan, "quality")), "key": "k"}), plan.folder, MACHINE)
+    assert record.outcome.reason == "RuntimeError: bad\\x1b]0;title\\x07 \\x9b2J\nsecond line \\u202e"
+    log = (plan.folder / "logs" / record.file_name).with_suffix(".log").read_text(encoding="utf-8")
+    for text in (record.outcome.traceback or "", log):
+        assert "bad\\x1b]0;title" in text
+        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text)
+
+
 def test_an_interrupt_is_recorded_and_passed_on(plan: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, KeyboardInterrupt())
     trial = Trial(**{**vars(of(plan, "quality")), "key": "k"})
@@ -208,3 +220,15 @@ def test_a_record_file_that_is_rubbish_is_named(plan: Schedule) -> None:
     (folder / "x.y.json").write_text(json.dumps({"version": 99}))
     with pytest.raises(RecordError, match="has record format 99"):
         plan.statuses()
+
+
+def test_choices_that_no_record_can_hold_are_told_before_anything_is_trained(
+    plan: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.protocol.recipe.Recipe.describe", lambda self: {"batch": 4, "scale": float("nan")})
+    events: list[Event] = []
+    record = run(of(plan, "quality"), plan.folder, MACHINE, tell=events.append)
+    assert record.status == "failed"
+    assert "cannot be written" in str(record.outcome.reason)
+    assert events == []
+    assert read(plan.folder / "records" / record.file_name) == record

@@ -77,13 +77,12 @@ def test_a_study_may_build_on_another_whose_file_has_the_same_name(tmp_path: Pat
 def test_a_package_called_studies_of_ones_own_is_imported_in_a_new_process(tmp_path: Path) -> None:
     write(tmp_path / "studies/__init__.py", "")
     write(tmp_path / "studies/shared.py", "VALUE = 3")
-    for name, line in (("one", "from .shared import VALUE"), ("two", "from studies.shared import VALUE")):
-        study = write(tmp_path / f"studies/{name}.py", line)
-        script = (
-            f"from bench.study.importing import *; m = import_study(Path({str(study)!r})); print(m.VALUE, m.__name__)"
-        )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-        assert done.stdout.split() == ["3", f"studies.{name}"]
+    write(tmp_path / "studies/one.py", "from .shared import VALUE\nfrom studies.shared import VALUE as again")
+    study = tmp_path / "studies/one.py"
+    script = f"from bench.study.importing import *; m = import_study(Path({str(study)!r})); "
+    script += "print(m.VALUE, m.again, m.__name__)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3", "3", "studies.one"]
 
 
 def test_the_modules_beside_a_study_are_its_own_even_after_a_study_of_another_folder(tmp_path: Path) -> None:
@@ -110,7 +109,7 @@ def test_a_byte_order_mark_and_a_coding_line_are_read_as_python_reads_them(
 
 
 FAULTS = {
-    "a line that is no Python": ("x = 1\ny = = 2", r"wrong\.py:2: SyntaxError: invalid syntax"),
+    "a line that is no Python": ("x = 1\ny = = 2", r"wrong\.py:2: SyntaxError: invalid syntax$"),
     "a wrong indentation": ("if True:\nx = 1", r"wrong\.py:2: IndentationError: expected an indented block"),
     "a name without a value": ("\n\nprint(nothing_of_this_name)", r"wrong\.py:3: NameError: .*import it, or correct"),
     "a module that is nowhere": ("import no_such_module_here", r"wrong\.py:1: ModuleNotFoundError: .*install it"),
@@ -126,6 +125,16 @@ FAULTS = {
     "endless recursion": ("def f(): return f()\nf()", r"wrong\.py:1: RecursionError: maximum"),
     "bytes that are no text": ("x = '\udcff'", r"wrong\.py.*SyntaxError"),
     "a zero byte": ("x = 1\0", r"wrong\.py.*SyntaxError: source code"),
+    "a misspelt name": (
+        "from bench import Factor\nFacotr('x', {})", r"wrong\.py:2: NameError: .* \(did you mean 'Factor'\?\)$"
+    ),
+    "a misspelt import": (
+        "from bench import cahnge", r"wrong\.py:1: ImportError: .* \(did you mean 'change'\?\)$"
+    ),
+    "a misspelt attribute": ("import math\nmath.sqtr(1)", r"wrong\.py:2: Attr.* \(did you mean 'sqrt'\?\)$"),
+    "a misspelt argument": (
+        "from bench import Recipe\nRecipe(iteratoins=3)", r"wrong\.py:2: TypeError: .* \(did you mean 'iterations'\?\)$"
+    ),
     "a mistake in a part": (
         "from bench import part\nfrom bench.network import FCNHead\nfirst = part(\n    FCNHead, widht=8)",
         r"wrong\.py:3: FCNHead has no choice 'widht'.*did you mean 'width'",
@@ -164,3 +173,18 @@ def test_a_signal_during_the_import_still_ends_the_process(tmp_path: Path) -> No
     with pytest.raises(SystemExit) as leaving:
         import_study(study)
     assert leaving.value.code == 143
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_of_a_study_are_shown_unless_it_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def show(message: Warning | str, *rest: object) -> None:
+        sys.stderr.write(f"{message}\n")
+
+    monkeypatch.setattr("warnings.showwarning", show)
+    import_study(write(tmp_path / "right.py", "import warnings\nwarnings.warn('mind the gap')"))
+    assert capsys.readouterr().err == "mind the gap\n"
+    with pytest.raises(StudyError, match="'int' object is not callable"):
+        import_study(write(tmp_path / "wrong.py", "x = 3(4)"))
+    assert capsys.readouterr().err == ""

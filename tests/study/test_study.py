@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from torch import nn
 
@@ -251,3 +252,68 @@ def test_two_files_of_one_name_are_two_studies(tmp_path: Path) -> None:
         (tmp_path / folder / "same.py").write_text(source + f"\nSTUDY = STUDY.having(question={question!r})\n")
     assert load_study(tmp_path / "a" / "same.py").question == "first"
     assert load_study(tmp_path / "b" / "same.py").question == "second"
+
+
+NAMES = [
+    "../escaped",
+    "/absolute",
+    "",
+    "a\0b",
+    3,
+    None,
+    ".",
+    "..",
+    ".hidden",
+    "a/b",
+    "a\\b",
+    "a\nb",
+    " a",
+    "a" * 101,
+    "\udcff",
+]
+SEEDS = [
+    tuple(np.arange(2)), np.arange(2), 3, "01", ("0",), (0.0, 1.0), (2**63,), (2**32,), (-1,), (True,), (0, 0), (),
+    None, [0, 1], {0, 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES, ids=repr)
+def test_a_name_that_is_no_name_of_a_folder_is_refused(name: Any) -> None:
+    with pytest.raises(StudyError, match=r"^Study\(name=.*\): expected a text that can name a folder") as refusal:
+        study(name=name)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("seeds", SEEDS, ids=repr)
+def test_seeds_that_are_no_small_whole_numbers_are_refused(seeds: Any) -> None:
+    with pytest.raises(StudyError, match="seeds.*expected"):
+        study(seeds=seeds)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"question": 3}, "question=3: expected a str"),
+        ({"base": part(Synthetic)}, "base=Synthetic.*: expected a Variant"),
+        ({"recipe": None}, "recipe=None: expected a Recipe"),
+        ({"baseline": "on"}, "baseline='on': expected a Mapping"),
+        ({"factors": [1]}, "factors=.*: expected a tuple, each entry a Factor"),
+        ({"exclude": (1,)}, "exclude=.*: expected a tuple, each entry a Exclude"),
+        ({"published": "x"}, "published='x': expected a tuple"),
+        ({"stages": "cost"}, "stages='cost': expected a tuple"),
+        ({"stages": ("cost", "cost")}, "each stage once"),
+        ({"design": "all"}, "design='all': expected 'factorial' or"),
+        ({"margin": True}, "margin=True: expected a fraction"),
+        ({"focus": 3}, "focus=3: expected the name"),
+        ({"speed": 3}, "speed=3: expected Speed"),
+    ],
+    ids=str,
+)
+def test_a_field_of_another_kind_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        study(**fields)
+
+
+def test_a_level_alone_in_place_of_a_variant_is_answered_with_its_factor() -> None:
+    with pytest.raises(StudyError, match="'jpu' is a level, not a factor; write upsampling=jpu"):
+        study().cell("jpu")

@@ -24,6 +24,7 @@ from bench.evidence.compare.speed import speed
 from bench.evidence.ranks import ratio_of_samples
 from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
+from bench.protocol.words import REPEAT
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import RecordError
 from bench.records.plan import Plan
@@ -266,7 +267,7 @@ def _listed(
         left_out = name == "latency_s" and any(measured.isolated is False for _, measured in (one, other))
         if math.isnan(a) and math.isnan(b) and not left_out:
             return
-        reason = "not compared: a timing was not alone" if left_out else "not compared: one side has none"
+        reason = f"not compared: a timing was not alone; {REPEAT}" if left_out else "not compared: one side has none"
     values = {"a": a, "b": b, "ratio": NAN, "low": NAN, "high": NAN}
     yield {
         "variant": variant, "quantity": name, "hardware": hardware, **values, "verdict": "", "reason": reason,

@@ -12,6 +12,7 @@ import pandas as pd
 from bench.evidence.compare.sides import Side
 from bench.evidence.ranks import Ratio, ratio_interval, ratio_of_samples
 from bench.evidence.stats import ALPHA, NAN, holm
+from bench.protocol.words import REPEAT
 from bench.records.record import Record
 from bench.records.speed import MeasuredSpeed
 
@@ -58,7 +59,7 @@ def _compared(key: tuple[str, str, str, str], one: MeasuredSpeed, other: Measure
         "a": first.ratio, "a_low": first.low, "a_high": first.high,
         "b": second.ratio, "b_low": second.low, "b_high": second.high,
         "ratio": both.ratio, "low": both.low, "high": both.high, "p": both.p,
-        "reason": "" if alone else "not compared: a timing was not alone",
+        "reason": "" if alone else f"not compared: a timing was not alone; {REPEAT}",
     }  # fmt: skip
 
 

@@ -51,15 +51,24 @@ def count_by_shape(model: SegModel, height: int, width: int) -> tuple[int, tuple
 def count_shapes(model: SegModel, height: int, width: int) -> ShapeCounts:
     """Count every module's MACs by torch's counter, and its output bytes, without computing any tensor.
 
-    The model may be on any device and is not changed.
+    Only a model whose forward looks at values is computed, on its device. The model is not changed.
     """
     tensors: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
-    image = torch.empty(1, 3, height, width, device="meta")
+    try:
+        return _count(model, shapes, torch.empty(1, 3, height, width, device="meta"))
+    except (RuntimeError, TypeError):  # a value was asked for, which a tensor on the meta device does not have
+        devices = {tensor.device for tensor in tensors.values()}
+        if len(devices) != 1 or torch.device("meta") in devices:
+            raise
+        return _count(model, tensors, torch.zeros(1, 3, height, width, device=devices.pop()))
+
+
+def _count(model: SegModel, tensors: dict[str, Tensor], image: Tensor) -> ShapeCounts:
     output_bytes: Counter[str] = Counter()
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mv: _mv_flops})
     with deployed(model), _watched_outputs(model, output_bytes), plain_attention(), counter, torch.no_grad():
-        logits: Tensor = functional_call(model, shapes, (image,), {"with_aux": False}).logits
+        logits: Tensor = functional_call(model, tensors, (image,), {"with_aux": False}).logits
     by_module = {
         name.removeprefix(type(model).__name__).removeprefix("."): {
             str(operator).removeprefix("aten."): flops // 2 for operator, flops in counts.items()

@@ -24,6 +24,7 @@ from bench.protocol.recipe import Recipe
 from bench.protocol.scores import boundary_scores
 from bench.training.inference import Prediction, predictions
 from bench.training.loop import DivergedError
+from bench.training.protocols import predictions_by_views
 
 Array = npt.NDArray[np.signedinteger[Any]]
 Viewer = Callable[[Tensor, Sequence[Sample]], None]
@@ -124,7 +125,11 @@ def evaluate(
     names: list[str] = []
     kept: dict[str, list[Tensor]] = {}
     total: dict[str, Tensor] = {}
-    for prediction, samples in predictions(model, split, batch=recipe.eval_batch, device=device):
+    for prediction, samples in (
+        predictions(model, split, batch=recipe.eval_batch, device=device)
+        if recipe.window_px is None and not recipe.test_scales and not recipe.test_flip
+        else predictions_by_views(model, split, recipe, device=device)
+    ):
         _refuse_not_finite(prediction, samples, recipe.iterations)
         label = torch.stack([sample.label for sample in samples])
         there = label.to(device)

@@ -14,7 +14,7 @@ import torch
 from bench.measure.timing.isolation import Watch, drift, watched
 
 Call = Callable[[], object]
-Progress = Callable[[int, int], None]
+TimingListener = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Timing:
         return {"clock": self.clock, "warm_up_calls": self.warm_up_calls, "steady": self.steady}
 
 
-def latency(call: Call, device: torch.device, protocol: Protocol, *, progress: Progress | None = None) -> Timing:
+def latency(call: Call, device: torch.device, protocol: Protocol, *, progress: TimingListener | None = None) -> Timing:
     """Time ``call`` on ``device`` repeatedly; each sample ends when the device has finished its work."""
     timed = stopwatch(call, device)
     warm = warm_up(timed, protocol)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from bench.measure.timing.isolation import Watch, watched
-from bench.measure.timing.latency import Call, Progress, Protocol, stopwatch, warm_up
+from bench.measure.timing.latency import Call, Protocol, TimingListener, stopwatch, warm_up
 
 MIN_BLOCKS = 10
 """The least number of blocks. Six suffice for a 95 % interval; with ten, a difference can be resolved among
@@ -68,7 +68,7 @@ def take_turns(
     protocol: Protocol | None = None,
     letter_s: float = LETTER_S,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: TimingListener | None = None,
 ) -> Turns:
     """Time two sides in blocks of four letters, A B B A, in which a drift that is linear within the block cancels.
 

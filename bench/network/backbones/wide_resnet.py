@@ -25,7 +25,7 @@ from bench.network.layers import draw_by_name
 from bench.parts import Count, Fraction, Level, Levels
 
 
-class Stage(NamedTuple):
+class WideStage(NamedTuple):
     """One of mod2 … mod7; ``channels`` lists those of each convolution, as multiples of the width."""
 
     blocks: int
@@ -35,12 +35,12 @@ class Stage(NamedTuple):
 
 
 STAGES = {
-    "mod2": Stage(3, (2, 2)),
-    "mod3": Stage(3, (4, 4)),
-    "mod4": Stage(6, (8, 8), stride=2),
-    "mod5": Stage(3, (8, 16), dilation=2),
-    "mod6": Stage(1, (8, 16, 32), dilation=4),
-    "mod7": Stage(1, (16, 32, 64), dilation=4),
+    "mod2": WideStage(3, (2, 2)),
+    "mod3": WideStage(3, (4, 4)),
+    "mod4": WideStage(6, (8, 8), stride=2),
+    "mod5": WideStage(3, (8, 16), dilation=2),
+    "mod6": WideStage(1, (8, 16, 32), dilation=4),
+    "mod7": WideStage(1, (16, 32, 64), dilation=4),
 }
 """The stages. Blocks with two ``channels`` have two 3x3 convolutions, those with three are bottlenecks. A pooling
 precedes mod2 and mod3."""

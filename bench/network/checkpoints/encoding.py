@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterator
 
 from torch import nn
 
-from bench.network.checkpoints.table import Layout, Names, head_names, numbered, under
+from bench.network.checkpoints.table import Layout, NameTable, head_names, numbered, under
 
-RESNET: Names = {name: name for name in ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")}
+RESNET: NameTable = {name: name for name in ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")}
 
-POSITION_ATTENTION: Names = {"gamma": "gamma", "query_conv": "query", "key_conv": "key", "value_conv": "value"}
-CHANNEL_ATTENTION: Names = {"gamma": "gamma"}
-DUAL_ATTENTION_HEAD: Names = {
+POSITION_ATTENTION: NameTable = {"gamma": "gamma", "query_conv": "query", "key_conv": "key", "value_conv": "value"}
+CHANNEL_ATTENTION: NameTable = {"gamma": "gamma"}
+DUAL_ATTENTION_HEAD: NameTable = {
     "conv5a": "branches.pam.entry",
     "conv5c": "branches.cam.entry",
     **under("sa", "branches.pam.attention", POSITION_ATTENTION),
@@ -27,31 +27,31 @@ DUAL_ATTENTION_HEAD: Names = {
     "conv7.1": "branch_classifiers.cam",
     "conv8.1": "classifier",
 }
-FCN_HEAD: Names = {"conv5.0": "entry.0", "conv5.1": "entry.1", "conv5.4": "classifier"}
+FCN_HEAD: NameTable = {"conv5.0": "entry.0", "conv5.1": "entry.1", "conv5.4": "classifier"}
 
-PYRAMID_POOLING: Names = numbered("conv{}", "branches.{}", 4, start=1)
-PSP_HEAD: Names = {
+PYRAMID_POOLING: NameTable = numbered("conv{}", "branches.{}", 4, start=1)
+PSP_HEAD: NameTable = {
     **under("conv5.0", "pooling", PYRAMID_POOLING),
     "conv5.1": "entry.0",
     "conv5.2": "entry.1",
     "conv5.5": "classifier",
 }
 
-ASPP_MODULE: Names = {
+ASPP_MODULE: NameTable = {
     **numbered("b{}", "aspp.branches.{}", 4),
     "b4.gap.1": "aspp.image.0",
     "b4.gap.2": "aspp.image.1",
     "project": "project",
 }
-DEEPLAB_HEAD: Names = {
+DEEPLAB_HEAD: NameTable = {
     **{f"aspp.{a}": b for a, b in ASPP_MODULE.items()},
     "block.0": "entry.0",
     "block.1": "entry.1",
     "block.4": "classifier",
 }
 
-ENCODING: Names = {"codewords": "codewords", "scale": "scale"}
-ENCODING_MODULE: Names = {
+ENCODING: NameTable = {"codewords": "codewords", "scale": "scale"}
+ENCODING_MODULE: NameTable = {
     "encoding.0": "encoding.entry.0",
     "encoding.1": "encoding.entry.1",
     **under("encoding.3", "encoding", ENCODING),
@@ -59,7 +59,7 @@ ENCODING_MODULE: Names = {
     "fc.0": "gate",
     "selayer": "presence",
 }
-ENCNET_HEAD: Names = {
+ENCNET_HEAD: NameTable = {
     "conv5": "entry",
     "connect": "laterals.project",
     "fusion": "laterals.fuse",
@@ -68,9 +68,9 @@ ENCNET_HEAD: Names = {
 }
 
 
-def _branches(count: int) -> Names:
+def _branches(count: int) -> NameTable:
     """The names of the dilated branches of FastFCN's upsampling modules."""
-    names: Names = {}
+    names: NameTable = {}
     for index in range(count):
         theirs, ours = f"dilation{index + 1}", f"branches.{index}"
         names |= {f"{theirs}.0.conv1": f"{ours}.depthwise", f"{theirs}.0.bn": f"{ours}.depthwise_norm"}
@@ -78,16 +78,16 @@ def _branches(count: int) -> Names:
     return names
 
 
-JPU: Names = {**numbered("conv{}", "laterals.{}", 3, start=3), **_branches(4)}
+JPU_NAMES: NameTable = {**numbered("conv{}", "laterals.{}", 3, start=3), **_branches(4)}
 
 
-def _joint_step(theirs: str, ours: str) -> Names:
+def _joint_step(theirs: str, ours: str) -> NameTable:
     return under(theirs, ours, {"conv_l": "coarse", "conv_h": "fine", **_branches(3)})
 
 
-JPU_X: Names = {**_joint_step("jum_1", "first"), **_joint_step("jum_2", "second")}
+JPU_X_NAMES: NameTable = {**_joint_step("jum_1", "first"), **_joint_step("jum_2", "second")}
 
-ENCODING_HEADS: dict[str, Names] = {
+ENCODING_HEADS: dict[str, NameTable] = {
     "head.conv5a.0.weight": DUAL_ATTENTION_HEAD,
     "head.conv5.0.conv1.0.weight": PSP_HEAD,
     "head.aspp.b0.0.weight": DEEPLAB_HEAD,
@@ -100,7 +100,7 @@ ENCODING_HEADS: dict[str, Names] = {
 def _encoding_family(name: str, source: Collection[str]) -> Layout:
     names = {
         **under("pretrained", "backbone", RESNET),
-        **under("jpu", "neck", {**JPU, **JPU_X}),
+        **under("jpu", "neck", {**JPU_NAMES, **JPU_X_NAMES}),
         **under("head", "head", head_names(source, ENCODING_HEADS)),
         **under("auxlayer", "auxiliary", FCN_HEAD),
     }

@@ -11,6 +11,7 @@ import math
 import pickle
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -107,7 +108,9 @@ def _content(path: Path) -> Any:
             raise ValueError(f"the checksum of {damaged} in it is wrong")
     elif len(start) == 9 and start.endswith(b"{") and int.from_bytes(start[:8], "little") <= size - 8:
         return _safetensors(path.read_bytes())
-    with path.open("rb") as file:  # by its path alone, torch would take the name's ending for the kind of the file
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of what it then refuses
+        # By its path alone, torch would take the ending of the name for the kind of the file.
         return torch.load(file, map_location="cpu", weights_only=True)
 
 

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bench.network.checkpoints.table import Layout, Names, numbered, under
+from bench.network.checkpoints.table import Layout, NameTable, numbered, under
 
-RESIDUAL_BLOCK: Names = {name: name for name in ("conv1", "bn1", "conv2", "bn2")}
-GATE: Names = {"0": "norm", "1": "mix", "3": "score", "4": "score_norm"}
-GATED_CONVOLUTION: Names = {"weight": "out.weight", **under("_gate_conv", "gate", GATE)}
+RESIDUAL_BLOCK: NameTable = {name: name for name in ("conv1", "bn1", "conv2", "bn2")}
+GATE: NameTable = {"0": "norm", "1": "mix", "3": "score", "4": "score_norm"}
+GATED_CONVOLUTION: NameTable = {"weight": "out.weight", **under("_gate_conv", "gate", GATE)}
 
 
-def _step(index: int, level: int) -> Names:
+def _step(index: int, level: int) -> NameTable:
     """The names of a step of the shape stream, which is gated by the trunk's module ``level``."""
     number, ours = index + 1, f"steps.{index}"
     names = {f"res{number}": f"{ours}.residual", f"d{number}": f"{ours}.project", f"dsn{level}": f"{ours}.gate.side"}
     return {**names, **under(f"gate{number}", ours, GATED_CONVOLUTION)}
 
 
-SHAPE_STREAM: Names = {**_step(0, 3), **_step(1, 4), **_step(2, 7), "fuse": "boundary", "cw": "fuse"}
+SHAPE_STREAM: NameTable = {**_step(0, 3), **_step(1, 4), **_step(2, 7), "fuse": "boundary", "cw": "fuse"}
 
-EDGE_ASPP: Names = {**numbered("features.{}", "branches.{}", 4), "img_conv": "image", "edge_conv": "boundary"}
-GSCNN_HEAD: Names = {
+EDGE_ASPP: NameTable = {**numbered("features.{}", "branches.{}", 4), "img_conv": "image", "edge_conv": "boundary"}
+GSCNN_HEAD: NameTable = {
     **under("aspp", "aspp", EDGE_ASPP),
     "bot_aspp": "project",
     "bot_fine": "low",
@@ -35,7 +35,7 @@ GSCNN_HEAD: Names = {
     "final_seg.6": "classifier",
 }
 
-PRE_ACTIVATION_BLOCK: Names = {
+PRE_ACTIVATION_BLOCK: NameTable = {
     "bn1.0": "bn1",
     "convs.conv1": "conv1",
     "convs.bn2.0": "bn2",
@@ -44,7 +44,7 @@ PRE_ACTIVATION_BLOCK: Names = {
     "convs.conv3": "conv3",
     "proj_conv": "projection",
 }
-WIDE_RESNET: Names = {
+WIDE_RESNET: NameTable = {
     "mod1.conv1": "mod1",
     **{
         a: b

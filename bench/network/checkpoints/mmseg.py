@@ -15,11 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from bench.network.checkpoints import encoding
-from bench.network.checkpoints.table import Layout, Names, conv_modules, head_names, numbered, under
+from bench.network.checkpoints.table import Layout, NameTable, conv_modules, head_names, numbered, under
 
-RESNET: Names = {**encoding.RESNET, **{f"stem.{index}": f"conv1.{index}" for index in (0, 1, 3, 4, 6)}, "stem.7": "bn1"}
-FCN_HEAD: Names = {**conv_modules({"convs.0": "entry"}), "conv_seg": "classifier"}
-DUAL_ATTENTION_HEAD: Names = {
+RESNET: NameTable = {
+    **encoding.RESNET,
+    **{f"stem.{index}": f"conv1.{index}" for index in (0, 1, 3, 4, 6)},
+    "stem.7": "bn1",
+}
+FCN_HEAD: NameTable = {**conv_modules({"convs.0": "entry"}), "conv_seg": "classifier"}
+DUAL_ATTENTION_HEAD: NameTable = {
     **conv_modules(
         {f"{a}_{b}_conv": f"branches.{a}.{c}" for a in ("pam", "cam") for b, c in (("in", "entry"), ("out", "exit"))}
     ),
@@ -32,17 +36,17 @@ DUAL_ATTENTION_HEAD: Names = {
     "cam_conv_seg": "branch_classifiers.cam",
     "conv_seg": "classifier",
 }
-PSP_HEAD: Names = {
+PSP_HEAD: NameTable = {
     **conv_modules({**numbered("psp_modules.{}.1", "pooling.branches.{}", 4), "bottleneck": "entry"}),
     "conv_seg": "classifier",
 }
-DEEPLAB_HEAD: Names = {
+DEEPLAB_HEAD: NameTable = {
     **conv_modules(
         {"image_pool.1": "aspp.image", **numbered("aspp_modules.{}", "aspp.branches.{}", 4), "bottleneck": "entry"}
     ),
     "conv_seg": "classifier",
 }
-ENCNET_HEAD: Names = {
+ENCNET_HEAD: NameTable = {
     **conv_modules({"bottleneck": "entry", "enc_module.encoding_project": "encoding.entry", "fusion": "laterals.fuse"}),
     **conv_modules(numbered("lateral_convs.{}", "laterals.project.{}", 2)),
     **under("enc_module.encoding.0", "encoding", encoding.ENCODING),
@@ -53,7 +57,7 @@ ENCNET_HEAD: Names = {
 }
 
 
-def _jpu() -> Names:
+def _jpu() -> NameTable:
     names = numbered("conv_layers.{}.0", "laterals.{}", 3)
     names |= numbered("dilation_layers.{}.0.pointwise_conv", "branches.{}.pointwise", 4)
     names = conv_modules(names)
@@ -62,9 +66,9 @@ def _jpu() -> Names:
     return names
 
 
-JPU = _jpu()
+JPU_NAMES = _jpu()
 
-HEADS: dict[str, Names] = {
+HEADS: dict[str, NameTable] = {
     "decode_head.pam_conv_seg.weight": DUAL_ATTENTION_HEAD,
     "decode_head.psp_modules.0.1.conv.weight": PSP_HEAD,
     "decode_head.aspp_modules.0.conv.weight": DEEPLAB_HEAD,
@@ -77,7 +81,7 @@ def mmseg(source: Collection[str]) -> Layout:
     """The layout of a network in mmsegmentation, with the decode head that is recognised by the keys."""
     names = {
         **under("backbone", "backbone", RESNET),
-        **under("neck", "neck", JPU),
+        **under("neck", "neck", JPU_NAMES),
         **under("decode_head", "head", head_names(source, HEADS)),
         **under("auxiliary_head", "auxiliary", FCN_HEAD),
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-Names = dict[str, str]
+NameTable = dict[str, str]
 
 
 def _unchanged(name: str, tensor: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class Layout:
     """
 
     name: str
-    names: Names
+    names: NameTable
     unused: tuple[str, ...] = ()
     change: Callable[[str, Tensor], Tensor] = field(default=_unchanged)
     differences: Callable[[nn.Module], list[str]] = field(default=_no_differences)
@@ -65,21 +65,21 @@ def translate(name: str, names: Mapping[str, str]) -> str | None:
     return None
 
 
-def under(theirs: str, ours: str, names: Mapping[str, str]) -> Names:
+def under(theirs: str, ours: str, names: Mapping[str, str]) -> NameTable:
     """The table of a submodule, with the names of the module that contains it in front."""
     return {f"{theirs}.{a}": f"{ours}.{b}" for a, b in names.items()}
 
 
-def numbered(theirs: str, ours: str, count: int, *, start: int = 0) -> Names:
+def numbered(theirs: str, ours: str, count: int, *, start: int = 0) -> NameTable:
     """The table of ``count`` numbered modules. ``{}`` is the number, which starts at ``start`` in the release."""
     return {theirs.format(index + start): ours.format(index) for index in range(count)}
 
 
-def conv_modules(names: Mapping[str, str]) -> Names:
+def conv_modules(names: Mapping[str, str]) -> NameTable:
     """The table of mmcv's ConvModules, whose ``conv`` and ``bn`` are the first two modules of our sequences."""
     return {f"{a}.{layer}": f"{b}.{index}" for a, b in names.items() for index, layer in enumerate(("conv", "bn"))}
 
 
-def head_names(source: Collection[str], heads: Mapping[str, Names]) -> Names:
+def head_names(source: Collection[str], heads: Mapping[str, NameTable]) -> NameTable:
     """The table of the head whose key is in the source; empty if there is none."""
     return next((names for key, names in heads.items() if key in source), {})

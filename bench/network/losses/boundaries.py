@@ -15,10 +15,10 @@ from torch import Tensor
 
 from bench.data.base import IGNORE
 
-Form = Literal["as_intended", "as_published"]
+PublishedForm = Literal["as_intended", "as_published"]
 
 
-def boundary_target(label: Tensor, radius_px: int = 2, *, form: Form = "as_intended") -> Tensor:
+def boundary_target(label: Tensor, radius_px: int = 2, *, form: PublishedForm = "as_intended") -> Tensor:
     """The target of a network's boundary logits, ``N H W``, boolean.
 
     Args:
@@ -36,7 +36,9 @@ def boundary_target(label: Tensor, radius_px: int = 2, *, form: Form = "as_inten
     return band | _corner_of_an_empty_plane(label, radius_px)
 
 
-def class_boundaries(label: Tensor, num_classes: int, radius_px: int = 2, *, form: Form = "as_intended") -> Tensor:
+def class_boundaries(
+    label: Tensor, num_classes: int, radius_px: int = 2, *, form: PublishedForm = "as_intended"
+) -> Tensor:
     """The boundaries of each class separately, ``N K H W``, boolean; their union is :func:`boundary_target`.
 
     In the published form, plane ``k`` is that of class ``k + 1``.
@@ -52,7 +54,7 @@ def class_boundaries(label: Tensor, num_classes: int, radius_px: int = 2, *, for
     return torch.stack(bands, dim=1)
 
 
-def class_planes(label: Tensor, num_classes: int, *, form: Form = "as_intended") -> Tensor:
+def class_planes(label: Tensor, num_classes: int, *, form: PublishedForm = "as_intended") -> Tensor:
     """The mask of each class, ``N K H W``, boolean. In the published form, plane ``k`` is that of class ``k + 1``."""
     classes = torch.arange(num_classes, device=label.device) + (form == "as_published")
     return label.unsqueeze(1) == classes.view(-1, 1, 1)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.data.base import IGNORE
-from bench.network.losses.boundaries import Form
+from bench.network.losses.boundaries import PublishedForm
 from bench.network.losses.segmentation import widened
 from bench.network.model import Output
 from bench.parts import NonNegative, Positive
@@ -45,12 +45,12 @@ class DualTaskLoss(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int, *, weight: NonNegative = 1.0, tau: Positive = 0.5, form: Form = "as_intended"
+        self, num_classes: int, *, weight: NonNegative = 1.0, tau: Positive = 0.5, form: PublishedForm = "as_intended"
     ) -> None:
         super().__init__()
         self.weight = weight
         self.tau = tau
-        self.form: Form = form
+        self.form: PublishedForm = form
 
     def forward(self, output: Output, label: Tensor) -> Tensor:
         logits = widened(output.logits)

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.data.base import IGNORE
-from bench.network.losses.boundaries import Form
+from bench.network.losses.boundaries import PublishedForm
 from bench.network.losses.segmentation import boundary_logits, class_counts, cross_entropy, widened
 from bench.network.model import Output
 from bench.parts import Fraction, NonNegative
@@ -44,13 +44,13 @@ class ClassWeightedLoss(nn.Module):
         weight: NonNegative = 1.0,
         upper_bound: NonNegative = 1.0,
         frequencies: Frequencies = "image",
-        form: Form = "as_intended",
+        form: PublishedForm = "as_intended",
     ) -> None:
         super().__init__()
         self.weight = weight
         self.upper_bound = upper_bound
         self.frequencies: Frequencies = frequencies
-        self.form: Form = form
+        self.form: PublishedForm = form
 
     def forward(self, output: Output, label: Tensor) -> Tensor:
         return self.weight * weighted_cross_entropy(
@@ -83,14 +83,14 @@ class BoundaryRestrictedLoss(nn.Module):
         threshold: Fraction = 0.8,
         upper_bound: NonNegative = 1.0,
         frequencies: Literal["image", "batch", "none"] = "image",
-        form: Form = "as_intended",
+        form: PublishedForm = "as_intended",
     ) -> None:
         super().__init__()
         self.weight = weight
         self.threshold = threshold
         self.upper_bound = upper_bound
         self.frequencies: Literal["image", "batch", "none"] = frequencies
-        self.form: Form = form
+        self.form: PublishedForm = form
 
     def forward(self, output: Output, label: Tensor) -> Tensor:
         """The weighted term.
@@ -116,7 +116,7 @@ def weighted_cross_entropy(
     *,
     upper_bound: float = 1.0,
     frequencies: Frequencies = "image",
-    form: Form = "as_intended",
+    form: PublishedForm = "as_intended",
 ) -> Tensor:
     """The mean over images (as intended) or their sum (as published) of each image's weighted cross-entropy.
 

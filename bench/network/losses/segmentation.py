@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.data.base import IGNORE
 from bench.network.layers import WiringError
-from bench.network.losses.boundaries import Form, boundary_target
+from bench.network.losses.boundaries import PublishedForm, boundary_target
 from bench.network.model import Output
 from bench.parts import ChoiceError, Count, NonNegative
 
@@ -151,12 +151,12 @@ class BoundaryLoss(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int, *, weight: NonNegative = 20.0, radius_px: Count = 2, form: Form = "as_intended"
+        self, num_classes: int, *, weight: NonNegative = 20.0, radius_px: Count = 2, form: PublishedForm = "as_intended"
     ) -> None:
         super().__init__()
         self.weight = weight
         self.radius_px = radius_px
-        self.form: Form = form
+        self.form: PublishedForm = form
 
     def forward(self, output: Output, label: Tensor) -> Tensor:
         """The weighted term.

@@ -16,6 +16,7 @@ from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
 from bench.report.figures.axes import apart, focus, tick, wrapped
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, text
+from bench.report.tables.variants import not_compared
 
 MOST_VARIANTS = 8
 """The most variants that are drawn side by side."""
@@ -29,7 +30,7 @@ MOST_CLASSES_WITH_TEXT = 12
 """The most classes of a matrix with numbers in its fields; in a larger one they have no room."""
 MOST_CHARACTERS = 30
 """The most characters of all labels below a matrix together; with more, the labels stand upright."""
-Counts = npt.NDArray[np.int64]
+Confusion = npt.NDArray[np.int64]
 BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
 """The colour scale: from the page's paper, light or dark, to a blue on which its ink has a contrast of 5 to 1."""
 
@@ -63,7 +64,7 @@ def class_iou(evidence: Evidence) -> Figure:
     data = [(name, look_of[variant].label, mean, counts[variant, name]) for (variant, name), mean in means.items()]
     caption = (
         "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
-        f"{others(scores['variant'].nunique() - len(variants))}"
+        f"{others(scores['variant'].nunique() - len(variants))}{not_compared(evidence)}"
     )
     return finished(
         "class-iou", "IoU by class", caption, figure, pd.DataFrame(rows, columns=heads), "point", section="classes",
@@ -140,7 +141,7 @@ def confusion(evidence: Evidence) -> list[Figure]:
     return matrices
 
 
-def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confusions: Sequence[Counts]) -> Figure:
+def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confusions: Sequence[Confusion]) -> Figure:
     counts = np.sum(confusions, axis=0)
     total = counts.sum(1, keepdims=True)
     share = 100 * counts / np.where(total == 0, 1, total)
@@ -186,7 +187,7 @@ def _matrix(variant: str, label: str, number: int, classes: Sequence[str], confu
     )  # fmt: skip
 
 
-def _confusions(results: Results, variant: str) -> list[Counts]:
+def _confusions(results: Results, variant: str) -> list[Confusion]:
     return [
         np.asarray(measured.confusion, dtype=np.int64)
         for record, measured in results.done(MeasuredQuality)

@@ -1,4 +1,4 @@
-"""One image of two variants as the gallery shows it: three panels of layers, each layer a picture that is held once."""
+"""One image of two variants as the gallery shows it: three panels of layers. Every picture is stored only once."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DISPLAYED: Sequence[ExampleKind] = ("better", "worse", "median")
 
 @dataclass(frozen=True)
 class Layer:
-    """A picture over another.
+    """A picture that lies over the layers below it.
 
     Attributes:
-        picture: its name in :attr:`Pool.uris`.
+        picture: the name of the picture in :attr:`Pool.uris`.
         kind: ``input``, ``label``, ``classes``, ``errors``, ``truth`` (the label's boundaries) or ``boundaries``.
-        says: what is seen, in words; empty for a layer that another panel describes.
+        says: the description for people who cannot see the picture; empty for a layer that another panel describes.
     """
 
     picture: str
@@ -36,7 +36,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Panel:
-    """A stack of layers, the lowest first."""
+    """A stack of layers with a title and a score. The first layer is the lowest."""
 
     title: str
     score: str
@@ -45,16 +45,16 @@ class Panel:
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a pair.
+    """One image of a variant and the baseline. All values of mIoU are fractions of this image alone.
 
     Attributes:
-        seed: whose predictions are shown.
-        miou: the mIoU of the variant in this seed; a fraction, as are the next three.
-        miou_baseline: the mIoU of the baseline.
-        delta: their difference.
-        mean_delta: mean of the differences over all seeds.
-        change: the differences in words.
-        stride: the number of rows and columns of the image of which one is left.
+        seed: the seed of the trials whose predictions are shown.
+        miou: the mIoU of the variant in this seed.
+        miou_baseline: the mIoU of the baseline in this seed.
+        delta: the variant's mIoU minus the baseline's in this seed.
+        mean_delta: the mean of that difference over all seeds.
+        change: both differences in words.
+        stride: the step at which rows and columns of the image were kept, so 2 for every other one.
     """
 
     image: str
@@ -75,7 +75,7 @@ class Entry:
 
 @dataclass
 class Pool:
-    """Pictures as data URIs, each once, up to ``limit_bytes``."""
+    """The pictures as data URIs, each stored once, with at most ``limit_bytes`` together."""
 
     limit_bytes: int = 0
     used_bytes: int = 0
@@ -83,7 +83,7 @@ class Pool:
     _names: dict[str, str] = field(default_factory=dict)
 
     def add(self, files: Sequence[tuple[str, bytes]]) -> list[str] | None:
-        """Names of (type, content) files, new or known; ``None``, and nothing is added, where they do not fit."""
+        """Add files, each a type and a content, and return their names; ``None``, and none is added, without room."""
         uris = [f"data:image/{kind};base64,{base64.b64encode(content).decode()}" for kind, content in files]
         more = sum(map(len, set(uris) - set(self._names)))
         if self.used_bytes + more > self.limit_bytes:
@@ -105,7 +105,7 @@ class Shown:
 
 
 def entries(pair: Shown, pool: Pool) -> list[Entry]:
-    """The entries of a pair in the order of the page; as many as ``pool`` has room for, the most telling ones."""
+    """The most telling entries of a pair, as many as ``pool`` has room for, in the order of the page."""
     chosen = []
     for index, kind in pair.ranked.chosen():
         entry = _entry(pair, index, kind, pool)
@@ -116,7 +116,7 @@ def entries(pair: Shown, pool: Pool) -> list[Entry]:
 
 
 def _entry(pair: Shown, index: int, kind: ExampleKind, pool: Pool) -> Entry | None:
-    """One image; ``None`` where ``pool`` has no room for its pictures."""
+    """The entry of one image; ``None`` if ``pool`` has no room for its pictures."""
     ranked, seed = pair.ranked, pair.ranked.seed_of(index)
     row = ranked.seeds.index(seed)
     mine, base = float(ranked.mine[row, index]), float(ranked.base[row, index])
@@ -147,7 +147,7 @@ def _entry(pair: Shown, index: int, kind: ExampleKind, pool: Pool) -> Entry | No
 
 
 def _drawn(pair: Shown, index: int, seed: int, picture: Picture) -> Iterator[tuple[str, str, bytes]]:
-    """Every picture of an entry: role, type, content."""
+    """Yield every picture of an entry as its role, its type and its content."""
     label, count = picture.label, pair.classes
     archives = pair.ranked.pictured[seed]
     guesses = {

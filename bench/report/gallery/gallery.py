@@ -1,6 +1,6 @@
 """The images on which two variants differ most, with predictions, errors and boundaries over them.
 
-Reads records and what trials kept beside them; where none kept pictures there is no gallery.
+It is made from the records and from the pictures that trials kept; without such pictures there is no gallery.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ MOST_BYTES = 3_800_000
 """The most bytes of all pictures together, as the page holds them, so that the whole gallery stays under 4 MB."""
 HATCHED = f"repeating-linear-gradient(135deg, {NEUTRAL} 0 3px, {LIGHT_NEUTRAL} 3px 6px)"
 CSV = ("variant", "baseline", "image", "chosen", "seed", "miou", "miou_baseline", "delta", "mean_delta", "seeds")
-"""Columns of the gallery's table, fractions: ``delta`` in the seed that is shown, ``mean_delta`` over the seeds."""
+"""The columns of the gallery's table. All scores are fractions; ``delta`` is the difference in the seed that is shown,
+``mean_delta`` its mean over the seeds."""
 
 
 @dataclass(frozen=True)
 class ComparedPair:
-    """A variant beside the baseline.
+    """A variant and the baseline, with the images that show how they differ.
 
     Attributes:
-        effect: the difference over the whole split, with its verdict.
-        chosen: how its images were chosen, and of how many.
+        effect: the difference over the whole split and its verdict, in words.
+        chosen: the sentence that says how the images were chosen, and out of how many.
     """
 
     variant: str
@@ -50,12 +51,12 @@ class Gallery:
     """The pictures, colours and notes that the page shows.
 
     Attributes:
-        pictures: name -> data URI; a picture that several entries show is there once.
-        classes: name and colour of each class, and of void, as CSS has backgrounds.
+        pictures: name of a picture -> its data URI; a picture that several entries show is stored once.
+        classes: the name of each class and of void, with its colour as a CSS background.
         errors: the name and colour of each kind of error.
         boundaries: the name and colour of each kind of boundary.
         note: a sentence that says how the pictures were made.
-        table: one row an entry, columns :data:`CSV`.
+        table: the table with a row for each entry and the columns :data:`CSV`.
     """
 
     pairs: Sequence[ComparedPair]
@@ -68,7 +69,7 @@ class Gallery:
 
 
 def pictures(folder: Path, evidence: Evidence) -> Gallery | None:
-    """The gallery of a results folder; ``None`` where no variant and the baseline kept predictions of the same images.
+    """The gallery of a results folder; ``None`` if no variant kept predictions of the same images as the baseline.
 
     Raises:
         RecordError: for artifacts that cannot be read.
@@ -100,7 +101,7 @@ def pictures(folder: Path, evidence: Evidence) -> Gallery | None:
 
 
 def _compared(folder: Path, evidence: Evidence) -> Sequence[tuple[Mapping[Any, Any], Shown]]:
-    """Variants against the baseline that have pictures: what was resolved first, then by the size of the difference."""
+    """The rows of effects whose variants have pictures, resolved ones first, then by the size of the difference."""
     results, effects = evidence.results, evidence.effects
     if "quality" not in results.plan.stages:
         return []
@@ -120,7 +121,7 @@ def _compared(folder: Path, evidence: Evidence) -> Sequence[tuple[Mapping[Any, A
 
 
 def _pair(effect: Mapping[Any, Any], shown: Shown, chosen: Sequence[Entry]) -> ComparedPair:
-    """A pair with its texts."""
+    """A variant and the baseline with the texts about them."""
     bounds = column(JUDGED).interval(effect["low"], effect["high"])
     delta = f"{column(JUDGED).signed(effect['delta'])} {column(JUDGED).difference_unit}"
     over = f"{delta} {bounds}".strip() + f" (n={effect['n']}): {verdict(effect)}"
@@ -152,7 +153,7 @@ def _csv_row(effect: Mapping[Any, Any], results: Results, shown: Shown, entry: E
 
 
 def _note(strides: set[int]) -> str:
-    """A sentence that says how the pictures were made; ``strides`` are those of the images shown."""
+    """The sentence that says how the pictures were made, from the strides of the images that are shown."""
     most = max(strides)
     thinned = f" Pictures show one pixel of up to {most}×{most}; scores count every pixel." if most > 1 else ""
     return (

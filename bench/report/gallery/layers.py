@@ -1,6 +1,6 @@
-"""The layers that lie over an image of the gallery: palette PNGs, transparent where there is nothing to say.
+"""The layers that lie over an image of the gallery: PNG files with a palette, transparent where nothing is to be shown.
 
-Maps ``H W`` uint8 class indices; void :data:`~bench.records.pictures.VOID`. Value 0 of errors and boundaries is
+Maps are ``H W`` uint8 class indices; void is :data:`~bench.records.pictures.VOID`. Value 0 of errors and boundaries is
 transparent.
 """
 
@@ -19,7 +19,7 @@ WRONG_HERE, WRONG_ON_BOTH = 1, 2
 
 
 ERROR_COLOURS = ("#000000", "#D55E00", "#56B4E9")
-"""The colours of pixels without an error, of those wrong on this side alone and of those wrong on both sides."""
+"""The colours of pixels without an error, of those that are wrong on this side alone, and on both sides."""
 
 
 LABEL_COLOUR, PREDICTION_COLOUR = "#56B4E9", "#E69F00"
@@ -27,11 +27,11 @@ LABEL_COLOUR, PREDICTION_COLOUR = "#56B4E9", "#E69F00"
 
 
 HATCH, HATCH_PX = VOID - 1, 8
-"""The index of the lighter stripes over void, in place of a 255th class, and from one of them to the next."""
+"""The index of the lighter stripes over void, which takes the place of a 255th class, and their distance in pixels."""
 
 
 def classes(values: Bytes, label: Bytes, count: int) -> bytes:
-    """A map in the colours of ``count`` classes, opaque; where the label is void, hatched in greys: no class is."""
+    """An opaque map in the colours of ``count`` classes, hatched in greys, as no class is, where the label is void."""
     colours = [*CLASS_COLOURS[: min(count, HATCH)], *["#000000"] * (HATCH - count), LIGHT_NEUTRAL, NEUTRAL]
     diagonal = np.add.outer(np.arange(values.shape[0]), np.arange(values.shape[1]))
     void = np.where(diagonal % HATCH_PX < HATCH_PX // 2, VOID, HATCH)
@@ -41,7 +41,7 @@ def classes(values: Bytes, label: Bytes, count: int) -> bytes:
 def errors(side: Bytes, other: Bytes, label: Bytes) -> bytes:
     """A picture of the pixels where a prediction is wrong, alone or together with the other side's.
 
-    Void is never wrong.
+    Void pixels never count as wrong.
     """
     wrong, wrong_too = ((prediction != label) & (label != VOID) for prediction in (side, other))
     values = np.where(wrong, np.where(wrong_too, WRONG_ON_BOTH, WRONG_HERE), 0).astype(np.uint8)
@@ -49,12 +49,12 @@ def errors(side: Bytes, other: Bytes, label: Bytes) -> bytes:
 
 
 def boundaries(values: Bytes, colour: str) -> bytes:
-    """The boundaries of a map: see :func:`boundary`."""
+    """A picture of the boundaries of a map, which are those of :func:`boundary`."""
     return _png(boundary(values).astype(np.uint8), ("#000000", colour), clear=0)
 
 
 def boundary(values: Bytes) -> npt.NDArray[np.bool_]:
-    """Pixels with another class right above, below, left or right of them; a region's outline towards void is none."""
+    """The pixels next to another class above, below, left or right; neighbours that are void do not count."""
     edges = np.zeros(values.shape, dtype=np.bool_)
     for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = (values[here] != values[there]) & (values[here] != VOID) & (values[there] != VOID)
@@ -72,7 +72,7 @@ def _png(values: Bytes, colours: Sequence[str], clear: int | None = None) -> byt
 
 
 NEUTRAL, LIGHT_NEUTRAL = "#404040", "#A0A0A0"
-"""The colours of the stripes over void; no class has the first."""
+"""The colours of the darker and the lighter stripes over void; no class has the first of them."""
 
 
 CLASS_COLOURS = (
@@ -103,6 +103,8 @@ CLASS_COLOURS = (
     "#9999CC", "#0099EE", "#DD6688", "#CCCC44", "#CC3399", "#00AA66", "#DDEEAA", "#33CCDD", "#220088", "#005533",
     "#3366AA", "#88AA77", "#DD7799", "#77EE66", "#77FF00", "#227766",
 )  # fmt: skip
-"""The colours of up to 256 classes, in their order. Each after the seventh is the one, of a grid of 4,096, that is
-furthest in Oklab from all before it and from :data:`NEUTRAL`, as people with normal sight, protanopes and deuteranopes
-see them; the test of the gallery's colours chooses them again."""
+"""The colours of up to 256 classes, in their order.
+
+Each colour after the seventh is chosen from a grid of 4,096: the one that is furthest in Oklab from all colours before
+it and from :data:`NEUTRAL`, for people with normal sight, protanopes and deuteranopes at once. The test of the
+gallery's colours repeats this choice."""

@@ -1,6 +1,6 @@
-"""The images on which two variants differ, from the counts of each image that quality trials leave.
+"""The images on which two variants differ, from the counts of each image that quality trials keep.
 
-``I`` images, ``S`` seeds that both variants have.
+Shapes: ``I`` is the number of images, ``S`` the number of seeds that both variants have.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from bench.records.results import Results
 
 ExampleKind = Literal["better", "worse", "median"]
 BETTER, WORSE = 4, 2
-"""The most images that became better, and worse, that a pair shows, besides the median one."""
+"""The most images with a higher score, and with a lower one, that a pair shows besides the median image."""
 
 
 class Kept(NamedTuple):
-    """Archives of a trial's predictions and of the images that they are of."""
+    """The archive of a trial's predictions, and that of the images which were predicted."""
 
     predictions: Path
     images: Path
@@ -42,13 +42,13 @@ class Archives(NamedTuple):
 
 @dataclass(frozen=True)
 class RankedSide:
-    """The scores and pictures that one trial left.
+    """The scores of each image and the pictures that one trial kept.
 
     Attributes:
         names: the names of the images.
-        miou: the mIoU of each image, a fraction; NaN for one without labelled pixels. Classes in
-            neither its labels nor its predictions are left out.
-        kept: its pictures, ``None`` if it kept none or they are gone.
+        miou: the mIoU of each image as a fraction, over the classes in its labels or predictions; NaN for an image
+            without labelled pixels.
+        kept: the archives of the pictures; ``None`` if the trial kept none or they are gone.
     """
 
     names: tuple[str, ...]
@@ -61,10 +61,10 @@ class Ranked:
     """The scores of two variants image by image.
 
     Attributes:
-        seeds: the seeds that both have, on the same images.
-        pictured: the seeds, at least one, of which both sides kept predictions, with these.
-        mine: the per-image mIoU of the variant, ``S I``.
-        base: the per-image mIoU of the baseline, ``S I``.
+        seeds: the seeds that both variants have on the same images.
+        pictured: seed -> the archives of its pictures, for the seeds in which both sides kept them; at least one.
+        mine: the mIoU of the variant on each image, ``S I``.
+        base: the mIoU of the baseline on each image, ``S I``.
     """
 
     names: tuple[str, ...]
@@ -75,21 +75,21 @@ class Ranked:
 
     @property
     def mean_delta(self) -> Floats:
-        """Mean over the seeds of variant minus baseline, ``I``."""
+        """The mean over the seeds of the variant's mIoU minus the baseline's, ``I``."""
         return np.asarray((self.mine - self.base).mean(0))
 
     def order(self) -> list[int]:
-        """Images from the best for the variant to the worst; those without a score are left out."""
+        """The indices of the images from the best for the variant to the worst; images without a score are left out."""
         mean = self.mean_delta
         return [int(index) for index in np.argsort(-mean, kind="stable") if not np.isnan(mean[index])]
 
     def middle(self) -> int | None:
-        """The image in the middle of :meth:`order`; ``None`` if no image has a score."""
+        """The index of the image in the middle of :meth:`order`; ``None`` if no image has a score."""
         order = self.order()
         return order[len(order) // 2] if order else None
 
     def chosen(self) -> list[tuple[int, ExampleKind]]:
-        """The images to show, most telling first: extremes and the median one, none twice."""
+        """The index and the kind of each image to show: the extremes and, unless it is one of them, the median."""
         mean, order = self.mean_delta, self.order()
         better = [index for index in order[:BETTER] if mean[index] > 0]
         worse = [index for index in order[: -WORSE - 1 : -1] if mean[index] < 0]
@@ -102,15 +102,15 @@ class Ranked:
         return chosen + [(index, "worse") for index in worse[1:]]
 
     def seed_of(self, index: int) -> int:
-        """The seed that shows an image: of those with pictures, that whose difference is most like the mean, first in
-        sign and then in size."""
+        """The seed in which an image is shown: the one with pictures whose difference is most like the mean difference,
+        first in sign and then in size."""
         deltas = dict(zip(self.seeds, (self.mine - self.base)[:, index], strict=True))
         mean = self.mean_delta[index]
         return min(self.pictured, key=lambda seed: (deltas[seed] * mean < 0, abs(deltas[seed] - mean)))
 
 
 def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
-    """Variant -> seed -> the scores and pictures that its trial left, for trials with counts of each image.
+    """Variant -> seed -> the scores and pictures that the trial kept, for trials with counts of each image.
 
     Raises:
         RecordError: for an artifact that cannot be read.
@@ -124,7 +124,7 @@ def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
 
 
 def rank(mine: Mapping[int, RankedSide], base: Mapping[int, RankedSide]) -> Ranked | None:
-    """A variant's trials against the baseline's; ``None`` where no seed has pictures of both.
+    """The scores of a variant and the baseline image by image; ``None`` if no seed has pictures of both.
 
     Raises:
         RecordError: for pictures that cannot be read.
@@ -145,7 +145,7 @@ def rank(mine: Mapping[int, RankedSide], base: Mapping[int, RankedSide]) -> Rank
 
 
 def _archives(one: RankedSide, other: RankedSide) -> Archives | None:
-    """The pictures of one seed, if both trials kept predictions of the same images."""
+    """The archives of one seed; ``None`` unless both trials kept predictions of the same images."""
     if one.kept is None or other.kept is None or one.names != other.names:
         return None
     if one.kept.images != other.kept.images and not filecmp.cmp(one.kept.images, other.kept.images, shallow=False):

@@ -14,23 +14,23 @@ from bench.evidence.contrasts import ASKED, Contrast
 from bench.evidence.effects import Resolution
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import plural, tally, verdict
+from bench.protocol.words import first_few, plural, tally, verdict
 from bench.records.results import Results
 from bench.report.page.views import addresses
 from bench.report.tables.effects import equivalent
 from bench.report.tables.speed import doubts
 
 ABLATION, EFFECTS, OUTCOMES, AUDIT = "ablation", "effects-full", "outcomes", "audit-section"
-"""Tables and a section of the page that hold the evidence."""
+"""The ids of the tables and of the section of the page that hold the evidence."""
 
 
 MOST_FINDINGS = 9
-"""With more, the rest is folded away: variants rather than :data:`ASKED`, and what was not resolved rather than what
-was."""
+"""The most findings that are read at once. Of more, the rest is folded away: findings about variants before those about
+:data:`ASKED`, and unresolved ones before resolved ones."""
 
 
 MOST_SILENT = 3
-"""The most comparisons of :data:`ASKED` without a resolved difference that come before resolved variants."""
+"""The most unresolved findings about :data:`ASKED` that come before resolved findings about variants."""
 
 
 MOST_NAMED = 5
@@ -74,7 +74,7 @@ class Finding:
 
 
 def findings(evidence: Evidence) -> list[Finding]:
-    """One a comparison that has a seed, then how far costs and differences can be told apart, then what is missing."""
+    """The findings: one for each comparison with a seed, then the least differences that can be seen, then the gaps."""
     results, names, effects = evidence.results, evidence.labels, evidence.effects
     costs = {row["variant"]: row for row in evidence.variants.to_dict("records")}
     places = dict(zip(costs, addresses(ABLATION, map(names.__getitem__, costs)), strict=True))
@@ -105,7 +105,7 @@ def findings(evidence: Evidence) -> list[Finding]:
 
 
 def fold(all_findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
-    """The findings that are read at once, and the others by what they are; each in the order given."""
+    """The findings that are shown at once, and title -> the findings that are folded away; both in the order given."""
     if len(all_findings) <= MOST_FINDINGS:
         return list(all_findings), {}
     kinds = [*ASKED, "simple effect", "interaction", "variant", ""]
@@ -120,7 +120,7 @@ def fold(all_findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, list
     unresolved = [finding for finding in all_findings if finding.verdict == "not resolved" and finding not in first]
     rest = {"more differences were resolved": more, "differences were not resolved": unresolved}
     return [finding for finding in all_findings if not finding.verdict or finding in first], {
-        what: folded for what, folded in rest.items() if folded
+        title: folded for title, folded in rest.items() if folded
     }
 
 
@@ -168,9 +168,9 @@ def _interaction(row: Mapping[Any, Any]) -> str:
 
 
 def _cost_of(pairs: Sequence[tuple[Mapping[Any, Any], Mapping[Any, Any]]]) -> str:
-    """``1.20 × MACs and 1.35 to 1.40 × latency``, the first of each pair over the second; empty where none is known.
+    """The costs of the first of each pair over those of the second, as in ``1.20 × MACs and 1.35 to 1.40 × latency``.
 
-    A ratio that is not known in one of the pairs is not said of the others.
+    A ratio that is unknown in one of the pairs is left out for all of them. The text is empty if no ratio is known.
     """
     parts = []
     for name in ("macs", "latency_s", "peak_bytes"):
@@ -213,8 +213,7 @@ def _apart(evidence: Evidence) -> Finding | None:
     if not apart:
         return None
     named = [f"{label} ({reason})" for label, reason in apart.items()]
-    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-    return _one(f"Not compared: {'; '.join(named[:MOST_NAMED])}{more}.", EFFECTS, "effects")
+    return _one(f"Not compared: {first_few(named, MOST_NAMED, '; ')}.", EFFECTS, "effects")
 
 
 def _not_compared(evidence: Evidence) -> Finding | None:
@@ -224,9 +223,8 @@ def _not_compared(evidence: Evidence) -> Finding | None:
     without = [label for label in effects.loc[effects["n"] == 0, "label"] if label not in apart]
     if len(without) in (0, len(effects)):
         return None
-    more = f" and {len(without) - MOST_NAMED} more" if len(without) > MOST_NAMED else ""
-    named = "; ".join(without[:MOST_NAMED])
-    return _one(f"Not compared, as no seed has all the trials that it takes: {named}{more}.", EFFECTS, "effects")
+    named = first_few(without, MOST_NAMED, "; ")
+    return _one(f"Not compared, as no seed has all the trials that it takes: {named}.", EFFECTS, "effects")
 
 
 def _holes(results: Results) -> Finding | None:
@@ -262,7 +260,7 @@ def _finding(name: str, against: str, comparisons: pd.DataFrame) -> Finding:
     sentences = [Sentence(f"{name} against {against}: {text}.", f"#{SPEED}", "comparisons")]
     verdict = next(iter(rows_by_verdict)) if len(rows_by_verdict) == 1 else "not resolved"
     crossing = speedups.crossings_in_words(comparisons)
-    if crossing == speedups.NOWHERE:  # of a ratio that may be 1 anywhere, nobody can say that
+    if crossing == speedups.NOWHERE:  # nothing can be said of a ratio that may be 1 everywhere
         crossing = "nowhere between the sizes measured" if verdict != "not resolved" else ""
     if crossing:
         sentences.append(Sentence(f"The ratio crosses 1 {crossing}.", f"#{CROSSINGS}", "crossings"))
@@ -270,7 +268,7 @@ def _finding(name: str, against: str, comparisons: pd.DataFrame) -> Finding:
 
 
 def _at(rows: Sequence[Mapping[Any, Any]]) -> str:
-    """``at 256x256 (1.20 × [1.10, 1.30]) and at …``, then why they are not resolved, where there is more to say."""
+    """The sizes with their ratios, ``at 256x256 (1.20 × [1.10, 1.30]) and at …``, then the reasons for no verdict."""
     places = [f"at {speedups.setting_of(row).name} ({_times(row)})" for row in rows]
     reasons = dict.fromkeys(str(row["verdict_reason"]) for row in rows if row["verdict_reason"])
     listed = ", ".join(places[:-1]) + (" and " if len(places) > 1 else "") + places[-1]

@@ -1,5 +1,7 @@
-"""The making of a study, in sentences for a supplement. Each says what ``study.json`` or the records hold, or is not
-there."""
+"""The making of a study, in sentences for a supplement.
+
+Every sentence repeats facts from ``study.json`` or from the records. A fact that neither holds has no sentence.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ import pandas as pd
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import plural, size, tally
+from bench.protocol.words import first_few, plural, size, tally
 from bench.records.cost import MeasuredCost
 from bench.records.executed import HARNESS, packages
 from bench.records.plan import as_part
@@ -33,7 +35,7 @@ MOST_NAMES = 5
 
 
 def methods(evidence: Evidence) -> str:
-    """Paragraphs of plain text, an empty line apart."""
+    """The whole text: paragraphs of plain text with an empty line between them."""
     results = evidence.results
     parts = (
         _data(evidence), networks(results, evidence.labels), _training(results, evidence.labels), _design(results),
@@ -44,14 +46,14 @@ def methods(evidence: Evidence) -> str:
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
-def as_markdown(said: str) -> str:
-    """:func:`methods` as Markdown."""
-    return "\n\n".join(markdown_text(paragraph) for paragraph in said.split("\n\n")) + "\n"
+def as_markdown(text: str) -> str:
+    """The text of :func:`methods` as Markdown."""
+    return "\n\n".join(markdown_text(paragraph) for paragraph in text.split("\n\n")) + "\n"
 
 
-def as_latex(said: str) -> str:
-    """:func:`methods` as LaTeX; ``amssymb`` and ``textcomp`` are enough."""
-    return "\n\n".join(latex_text(paragraph) for paragraph in said.split("\n\n")) + "\n"
+def as_latex(text: str) -> str:
+    """The text of :func:`methods` as LaTeX, which needs no other packages than ``amssymb`` and ``textcomp``."""
+    return "\n\n".join(latex_text(paragraph) for paragraph in text.split("\n\n")) + "\n"
 
 
 def _data(evidence: Evidence) -> Iterable[str]:
@@ -91,14 +93,24 @@ TRAINING = {
     "clip_norm": "gradients clipped to norm {}",
     "precision": "precision {}",
 }
-"""Field of a recipe -> how a sentence says it."""
+"""Field of a recipe -> the phrase about it in the sentence on training."""
 
 AUGMENTATION = {
     "scale": "random scales between {}",
     "crop_px": "random crops of {} pixels",
     "flip": "horizontal flips with probability {}",
 }
-"""Field of a recipe -> how a sentence about augmentation says it."""
+"""Field of a recipe -> the phrase about it in the sentence on augmentation."""
+
+
+TESTING = {
+    "window_px": "windows of {} pixels",
+    "window_stride_px": "{} pixels from one to the next",
+    "test_scales": "at the scales {}",
+    "test_flip": "with mirrored images too",
+    "averaged": "scores averaged as {}",
+}
+"""Field of a recipe -> the phrase about it in the sentence on testing."""
 
 
 def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
@@ -110,6 +122,8 @@ def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
         yield f"Training: {', '.join(schedule)}."
     if augmentation := _phrases(AUGMENTATION, recipe):
         yield f"Augmentation: {', '.join(augmentation)}{_left_out(recipe)}."
+    if testing := _phrases(TESTING, recipe):
+        yield f"Testing: {', '.join(testing)}."
     yield from _recipe_of_variants(results, names)
 
 
@@ -131,6 +145,7 @@ def _left_out(recipe: Mapping[str, Any]) -> str:
 NEUTRAL = {
     "head_lr_factor": 1, "scale": [1, 1], "flip": 0, "decayed": "all", "layer_decay": 1, "warmup_iterations": 0,
     "step_at": [], "least_learning_rate": 0, "frozen": "nothing", "ema_decay": 0, "accumulate": 1,
+    "test_scales": [], "test_flip": False,
 }  # fmt: skip
 """Field of a recipe -> the value at which it changes nothing: a factor of one, random scales that are all one."""
 
@@ -147,6 +162,8 @@ def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
         return not recipe.get("warmup_iterations")
     if name == "step_factor":
         return str(recipe.get("schedule")) != "step"
+    if name == "averaged":
+        return not any(recipe.get(view) for view in ("window_px", "test_scales", "test_flip"))
     return bool(name in NEUTRAL and recipe[name] == NEUTRAL[name])
 
 
@@ -162,14 +179,15 @@ def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[
         if record.trial.stage == "quality" and differing:
             phrases = tuple(_in_words(name, other) for name in differing)
             variants.setdefault(phrases, {})[names[record.trial.variant]] = None
-    for phrases, those in variants.items():
-        yield f"Other than that, {_some(list(those))} had {', '.join(phrases)}."
+    for phrases, named in variants.items():
+        yield f"Other than that, {first_few(list(named), MOST_NAMES)} had {', '.join(phrases)}."
 
 
 def _in_words(name: str, recipe: Mapping[str, Any]) -> str:
-    text = {**TRAINING, **AUGMENTATION}.get(name, "")
-    said = text and recipe[name] is not None and not _changes_nothing(name, recipe)
-    return text.format(_value(name, recipe[name])) if said else f"{name} {_value(name, recipe[name])}"
+    """A field of a recipe with its value as a phrase, also where the value changes nothing."""
+    text = {**TRAINING, **AUGMENTATION, **TESTING}.get(name, "")
+    has_phrase = text and recipe[name] is not None and not _changes_nothing(name, recipe)
+    return text.format(_value(name, recipe[name])) if has_phrase else f"{name} {_value(name, recipe[name])}"
 
 
 def _design(results: Results) -> Iterable[str]:
@@ -183,9 +201,9 @@ def _design(results: Results) -> Iterable[str]:
     if plan.size:
         yield f"The study was run at its size “{plan.size}”."
     for stage in plan.stages:
-        own = trials[(trials["stage"] == stage) & (trials["status"] != "excluded")]["status"]
-        if len(own):
-            yield f"Of {plural(len(own), f'planned {stage} trial')}: {tally(own)}."
+        statuses = trials[(trials["stage"] == stage) & (trials["status"] != "excluded")]["status"]
+        if len(statuses):
+            yield f"Of {plural(len(statuses), f'planned {stage} trial')}: {tally(statuses)}."
     for variant, reason in {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}.items():
         yield f"{variant} was left out: {reason}."
     if results.stale:
@@ -195,14 +213,14 @@ def _design(results: Results) -> Iterable[str]:
 
 def _machines(results: Results) -> Iterable[str]:
     for stage in _stages(results):
-        own = [record for record in results.records if record.trial.stage == stage]
+        of_stage = [record for record in results.records if record.trial.stage == stage]
         hours: dict[str, list[float]] = {}
-        for record in own:
+        for record in of_stage:
             hours.setdefault(_hardware(record), []).append(float(record.outcome.wall_s or 0) / HOUR_S)
-        for machine, each in hours.items():
-            trials = plural(len(each), f"{stage} trial")
+        for machine, hours_of_trials in hours.items():
+            trials = plural(len(hours_of_trials), f"{stage} trial")
             shared = ", as the sum of trials that may have shared a device" if stage == "quality" else ""
-            yield f"{trials} ran on {machine}: {_hours(sum(each))} of device time{shared}."
+            yield f"{trials} ran on {machine}: {_hours(sum(hours_of_trials))} of device time{shared}."
     used = packages(results.plan)
     versions = [_versions(record, used.get(record.planned_key)) for record in results.records]
     for listed, count in Counter(text for text in versions if text).items():
@@ -213,14 +231,14 @@ def _source(results: Results) -> Iterable[str]:
     if not results.records:
         return
     environments = [record.environment for record in results.records]
-    harness = dict.fromkeys(_commit(each.commit, each.dirty) for each in environments)
-    study = dict.fromkeys(_commit(each.study_commit, each.study_dirty) for each in environments)
+    harness = dict.fromkeys(_commit(machine.commit, machine.dirty) for machine in environments)
+    study = dict.fromkeys(_commit(machine.study_commit, machine.study_dirty) for machine in environments)
     yield f"Source of the harness: {'; '.join(harness)}. Source of the study: {'; '.join(study)}."
     dirty = [record.file_name for record in results.records if record.environment.differs_from_commits]
     if dirty:
         yield (
             f"Of {plural(len(results.records), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
-            f"which its commit does not reproduce: {_some(dirty)}."
+            f"which its commit does not reproduce: {first_few(dirty, MOST_NAMES)}."
         )
     if results.plan.command:
         yield f"Command: {results.plan.command}"
@@ -239,10 +257,10 @@ def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
         "between levels": "levels against levels", "simple effect": "a factor at single settings of the others",
         "main effect": "main effects", "interaction": "interactions",
     }  # fmt: skip
-    said = [name for kind, name in kinds.items() if (rows["kind"] == kind).any()]
-    if said:
+    effects = [name for kind, name in kinds.items() if (rows["kind"] == kind).any()]
+    if effects:
         yield (
-            f"Besides variants against the baseline: {', '.join(said)}, each a weighted sum of variants' mIoU, "
+            f"Besides variants against the baseline: {', '.join(effects)}, each a weighted sum of variants' mIoU, "
             "taken in every seed that all of them have."
         )
     if margin := results.plan.margin:
@@ -256,13 +274,13 @@ def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
 
 def _cost_protocol(results: Results) -> Iterable[str]:
     cost = [measured for _, measured in results.done(MeasuredCost)]
-    for (pixels, batch), count in Counter((size(each.input_px), each.batch) for each in cost).items():
+    for (pixels, batch), count in Counter((size(network.input_px), network.batch) for network in cost).items():
         yield f"Cost of {plural(count, 'network')} was measured on an input of {pixels} pixels at batch {batch}."
-    samples = [len(each.latency_s) for each in cost]
+    samples = [len(network.latency_s) for network in cost]
     if samples:
         yield f"Latency is the median of {protocol.span(samples)} forwards, each timed until the device was done."
         yield from _timing(cost)
-    for kind in Counter(each.memory_kind for each in cost if each.memory_kind):
+    for kind in Counter(network.memory_kind for network in cost if network.memory_kind):
         yield f"Peak memory: {kind}."
     if cost:
         names = protocol.uncounted(cost)
@@ -270,13 +288,13 @@ def _cost_protocol(results: Results) -> Iterable[str]:
 
 
 def _timing(cost: Sequence[MeasuredCost]) -> Iterable[str]:
-    clocks = [each.latency_protocol for each in cost if each.latency_protocol]
-    for clock in Counter(each.clock for each in clocks):
+    protocols = [network.latency_protocol for network in cost if network.latency_protocol]
+    for clock in Counter(timing.clock for timing in protocols):
         yield f"Clock: {clock}."
-    warm = [each.warm_up_calls for each in clocks]
-    if warm:
-        yield f"Before it, {protocol.span(warm)} forwards warmed up."
-    alone = [each.isolated for each in cost if each.isolated is not None]
+    warm_up_calls = [timing.warm_up_calls for timing in protocols]
+    if warm_up_calls:
+        yield f"Before it, {protocol.span(warm_up_calls)} forwards warmed up."
+    alone = [network.isolated for network in cost if network.isolated is not None]
     if alone:
         yield f"Of {plural(len(alone), 'timing')}, {sum(alone)} had the machine alone; any other is left out."
 
@@ -336,14 +354,9 @@ def _value(name: str, value: Any) -> str:
     if part := as_part(value):
         return in_full(part)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return (" × " if name.endswith("_px") else " and ").join(str(each) for each in value)
+        return (" × " if name.endswith("_px") else " and ").join(str(item) for item in value)
     return str(value)
 
 
 def _hours(hours: float) -> str:
     return f"{hours:.2f} hours" if hours >= 0.01 else f"{hours * HOUR_S:.1f} seconds"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from bench.evidence.evidence import Evidence, evidence_of
+from bench.protocol.text import harmless
 from bench.protocol.words import tally
 from bench.records.files import no_collection, write_text
 from bench.report.figures.all import all_figures
@@ -29,11 +30,11 @@ from bench.report.tables.catalogue import written
 from bench.report.tables.table import Table, of_figure
 
 IDS = {"effects": EFFECTS}
-"""The ids on the page of tables whose name in the catalogue is a figure's."""
+"""Name of a table in the catalogue -> its id on the page, for tables whose name is that of a figure."""
 
 
 FORMER = ("ablation.md", "ablation.csv", "ablation.tex")
-"""Files that an earlier version wrote beside the page."""
+"""The files that an earlier version wrote beside the page, and that a new report removes."""
 
 
 VARIANTS, SPEED_UPS = "variants", "speed"
@@ -55,7 +56,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Group:
-    """Figures that stand together, of which one alone has the whole width."""
+    """The figures that stand side by side; a single one takes the whole width."""
 
     drawings: Sequence[Drawing]
 
@@ -75,8 +76,8 @@ class Content:
     Attributes:
         folder_name: the name of the results folder.
         figures: the figures in the order in which they are shown.
-        tables: by their ids on the page; they are files in ``tables/``.
-        pictures: the gallery, where trials kept pictures.
+        tables: id of a table on the page -> the table, which is written into ``tables/`` too.
+        pictures: the gallery; ``None`` if the trials kept no pictures.
     """
 
     folder_name: str
@@ -86,7 +87,7 @@ class Content:
 
 
 def content(folder: Path, evidence: Evidence) -> Content:
-    """Everything that the page of a results folder shows.
+    """The content of the page of a results folder.
 
     Raises:
         RecordError: for records or artifacts that cannot be read or must not be compared.
@@ -130,12 +131,12 @@ def _write_report(folder: Path) -> Path:
 
 
 def _remove_others(target: Path, files: Iterable[str]) -> None:
-    """Tables that an earlier report wrote and this one does not have: a paper may include them."""
+    """Remove the tables of an earlier report that this one lacks: a paper that includes one would show old numbers."""
     written = set(files)
     for pattern in (*FORMER, "tables/*", "data/*.csv"):
         for path in target.glob(pattern):
             if path.suffix[1:] in SUFFIXES and path.relative_to(target).as_posix() not in written:
-                path.unlink(missing_ok=True)  # of two reports at once, the other may have removed it
+                path.unlink(missing_ok=True)  # another report that is written at the same time may have removed it
 
 
 def _data_files(evidence: Evidence, made: Content) -> dict[str, str]:
@@ -163,7 +164,7 @@ def render(evidence: Evidence, made: Content) -> str:
     ]
     environment = Environment(
         loader=PackageLoader("bench.report.page", "assets"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_harmless,
     )  # fmt: skip
     return environment.get_template("page.html.jinja").render(
         plan=results.plan,
@@ -181,15 +182,20 @@ def render(evidence: Evidence, made: Content) -> str:
         commands=summary.commands(results),
         methods=methods.methods(evidence).split("\n\n"),
         files=list(table_files(made.tables[ABLATION])),
-        contents=list[tuple[str, str]](),  # the template's sections put themselves in
+        contents=list[tuple[str, str]](),  # the sections of the template add themselves to this list
         style=asset("page.css") + (asset("gallery.css") if made.pictures else ""),
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],
     )
 
 
+def _harmless(value: object) -> object:
+    """A value that the template writes; in text from a study or a record, nothing is left that a viewer acts on."""
+    return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def script_json(text: str) -> Markup:
-    """JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
+    """The data as JSON for a script element, so escaped that no text in it can end the element or open a comment."""
     escaped: dict[str, str | int | None] = {
         "<": "\\u003c",
         ">": "\\u003e",
@@ -201,24 +207,24 @@ def script_json(text: str) -> Markup:
 
 
 def script_hash(script: str) -> str:
-    """The name by which a content security policy lets a script run."""
+    """The hash by which a content security policy allows this script to run."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def asset(name: str) -> Markup:
-    """A file of this package, put into a page as it is."""
+    """The text of a file in the folder ``assets``, which a page contains unchanged."""
     return Markup((resources.files("bench.report.page") / "assets" / name).read_text(encoding="utf-8"))
 
 
 def _views(evidence: Evidence, made: Content) -> dict[str, View]:
-    """Every table as the page shows it; rows that findings point to are named as they name them."""
+    """Id of a table -> the table as the page shows it. Rows that findings link to are named as in the findings."""
     variants = list(map(evidence.labels.__getitem__, evidence.results.variants))
     names: dict[str, Iterable[object]] = {ABLATION: variants, EFFECTS: made.tables[EFFECTS].rows["label"]}
     return {name: view(name, table, f"tables/{table.name}.csv", names.get(name)) for name, table in made.tables.items()}
 
 
 def _drawings(figures: Sequence[Figure]) -> dict[str, list[Group]]:
-    """Section -> its figures that draw something, in their order; neighbours of one group together.
+    """Section -> the figures in it that have marks, in their order, with neighbours of one group joined.
 
     Raises:
         ValueError: for a figure in a section that the page does not have.
@@ -249,11 +255,11 @@ def _drawn_table(figure: Figure) -> Table:
 
 
 SUFFIXES = {"md": "markdown", "tex": "latex", "csv": "csv"}
-"""The suffixes of the files of a table, each with the name of its format."""
+"""Suffix of a table's file -> the name of its format."""
 
 
 def table_files(table: Table) -> dict[str, str]:
-    """The paths below ``report/`` of the files of a table, each with the name of its format; none without rows.
+    """Path of each file of a table, from ``report/`` on -> the name of its format; empty for a table without rows.
 
     A table of more than :data:`~bench.report.tables.catalogue.MOST_PRINTED` rows is CSV alone.
     """
@@ -266,7 +272,7 @@ def table_files(table: Table) -> dict[str, str]:
 
 
 def files(evidence: Evidence, tables: Iterable[Table]) -> dict[str, str]:
-    """Path below ``report/`` -> content: every table in all of its files, and the methods."""
+    """Path of a file, from ``report/`` on -> its content, for the files of all tables and of the methods."""
     contents = {path: written(table, form) for table in tables for path, form in table_files(table).items()}
     text = methods.methods(evidence)
     return contents | {"methods.md": methods.as_markdown(text), "methods.tex": methods.as_latex(text)}

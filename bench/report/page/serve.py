@@ -35,7 +35,7 @@ class Handler(SimpleHTTPRequestHandler):
     def send_head(self) -> io.BytesIO | BinaryIO | None:
         page = Path(self.directory) / "index.html"
         if self.headers.get("Host", "").partition(":")[0] not in (ADDRESS, "localhost"):
-            self.send_error(403)  # the name of a site that was made to point here
+            self.send_error(403)  # another name that somebody made to lead to this machine
             return None
         try:
             path = Path(self.translate_path(self.path))
@@ -74,7 +74,7 @@ class Handler(SimpleHTTPRequestHandler):
                 left -= len(content)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Prints nothing: an open page asks every second."""
+        """Print nothing, because an open page sends a request every second."""
 
 
 class Server(ThreadingHTTPServer):
@@ -89,7 +89,9 @@ class Server(ThreadingHTTPServer):
 def watch(folder: Path, *, port: int, say: Callable[[str], None]) -> None:
     """Serve a folder's report on ``port`` of this machine until Ctrl-C, built anew when a file that it reads changes.
 
-    Raises RecordError for a folder without a plan, BenchError for a port that cannot be had.
+    Raises:
+        RecordError: for a folder without a plan.
+        BenchError: for a port that cannot be had.
     """
     if not (folder / "study.json").exists():
         raise RecordError(f"{folder} has no study.json; make one with: bench run STUDY")
@@ -110,6 +112,6 @@ def watch(folder: Path, *, port: int, say: Callable[[str], None]) -> None:
                     write_report(folder)
             except (BenchError, OSError) as error:  # such as a file that was moved away while it was read
                 say(f"No new report: {error}")
-            time.sleep(max(REST_S, time.monotonic() - start))  # a run shares the cores
+            time.sleep(max(REST_S, time.monotonic() - start))  # a run shares the processor's cores with this server
     except KeyboardInterrupt:
         server.shutdown()

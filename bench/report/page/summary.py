@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.evidence.evidence import Evidence
-from bench.protocol.words import NOTHING, plural
+from bench.protocol.words import NOTHING, first_few, plural
 from bench.records.plan import Plan
 from bench.records.results import Results
 from bench.report.tables import protocol
@@ -16,12 +16,12 @@ from bench.report.tables.variants import not_compared
 
 MOST_TRACEBACKS = 50
 """The most different tracebacks that a page shows."""
-MOST_SAID = 3
+MOST_IN_A_NOTE = 3
 """The most names in one note."""
 LONGEST_NAMES = 100
 """The most characters of the names in one note."""
 OUTCOMES, PROVENANCE, STALE, AUDIT = "outcomes-section", "provenance-section", "stale", "audit-section"
-"""Places on the page that hold what a note is about."""
+"""The ids of the places on the page that notes link to."""
 MOST_NAMES = 20
 """The most records that a page names beside a traceback that they share."""
 
@@ -40,9 +40,8 @@ class Traceback:
 
     @property
     def named(self) -> str:
-        """The records that share it, as many as a page has room for; empty for one alone."""
-        more = "" if len(self.files) <= MOST_NAMES else f" and {len(self.files) - MOST_NAMES} more"
-        return ", ".join(self.files[:MOST_NAMES]) + more if len(self.files) > 1 else ""
+        """The files of the records that share the traceback, as many as a page has room for; empty for a single one."""
+        return first_few(self.files, MOST_NAMES) if len(self.files) > 1 else ""
 
 
 def facts(evidence: Evidence) -> list[tuple[str, str]]:
@@ -64,7 +63,12 @@ def facts(evidence: Evidence) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Note:
-    """A fact to know before believing the numbers, and the place on the page that has more; empty for none."""
+    """A fact that a reader must know before believing the numbers.
+
+    Attributes:
+        text: the fact in one sentence.
+        href: the id of the place on the page that says more; empty if there is none.
+    """
 
     text: str
     href: str = ""
@@ -97,20 +101,19 @@ def notes(evidence: Evidence) -> list[Note]:
     if confounded := evidence.confounded:
         text = (
             f"{plural(len(confounded), 'comparison')} {'differs' if len(confounded) == 1 else 'differ'} in more than "
-            f"the factors are about{_few(confounded)}."
+            f"the factors are about{_in_brackets(confounded)}."
         )
         notes.append(Note(text, AUDIT))
     if doubted := evidence.in_doubt:
         whose = plural(len(doubted), "comparison" if results.plan.stages == ["speed"] else "variant")
-        text = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_few(doubted)}."
+        text = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_in_brackets(doubted)}."
         notes.append(Note(text, AUDIT))
     return notes
 
 
-def _few(names: Sequence[str]) -> str:
-    """`` (a, b, c and 2 more)``; nothing where they would fill lines: the linked table has them."""
-    more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
-    text = ", ".join(names[:MOST_SAID]) + more
+def _in_brackets(names: Sequence[str]) -> str:
+    """The names as `` (a, b, c and 2 more)``; empty if they would fill lines, since the linked table lists them."""
+    text = first_few(names, MOST_IN_A_NOTE)
     return f" ({text})" if len(text) <= LONGEST_NAMES else ""
 
 
@@ -138,7 +141,7 @@ def report_command(plan: Plan, command: str) -> str:
     """The command that makes the report of the folder that ``command`` makes, under its original name."""
     try:
         words = shlex.split(command)
-    except ValueError:  # a quotation that does not end: nobody typed it
+    except ValueError:  # the command has a quotation mark without its pair, so nobody typed it
         words = []
     given = [word.partition("=")[2] for word in words if word.startswith("--results=")]
     given += [value for name, value in pairwise(words) if name == "--results"]
@@ -148,6 +151,6 @@ def report_command(plan: Plan, command: str) -> str:
 
 
 def _uncommitted(commit: str) -> str:
-    """The comment after a checkout: it does not bring uncommitted changes back; empty if there were none."""
+    """The comment after a checkout that brings no uncommitted changes back; empty if there were none."""
     _, _, more = commit.partition(" ")
     return f"  # {more}" if more else ""

@@ -1,4 +1,4 @@
-"""Tables as the page shows them: cells with what they sort by, and an address for every row."""
+"""Tables as the page shows them: cells with the keys that they are sorted by, and an address for every row."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ _NOT_IN_AN_ADDRESS = re.compile(r"[^a-z0-9]+")
 LONGEST_ADDRESS = 60
 """The most characters of a row's address that come from its text."""
 MOST_ROWS = 500
-"""A longer table is shown in part; its file has all rows."""
+"""The most rows of a table that the page shows; the file of a longer table has all of them."""
 MOST_NAMING = 3
-"""Columns that a row may take its name from."""
+"""The most columns from whose cells the name of a row is put together."""
 
 
 @dataclass(frozen=True)
 class HtmlCell:
-    """A cell of an HTML table: its text, and the key that it sorts by.
+    """A cell of an HTML table.
 
-    ``key`` is empty where nothing was measured, ``None`` where the text says the same.
-    ``tone`` is a class of its style.
+    Attributes:
+        text: the text that is shown.
+        key: the text that the cell is sorted by; empty if nothing was measured, ``None`` to sort by ``text``.
+        tone: the class of the cell's style; empty for the ordinary one.
     """
 
     text: str
@@ -39,7 +41,7 @@ class HtmlCell:
 
 @dataclass(frozen=True)
 class Row:
-    """A row's place on the page, the name that a link to it has, and its cells."""
+    """A row of a table: its id on the page, the text of links to it, and its cells."""
 
     address: str
     name: str
@@ -51,14 +53,14 @@ class View:
     """A table as the page shows it.
 
     Attributes:
-        id: its place on the page.
-        caption: one sentence.
-        notes: how to read it; may be empty.
-        heads: with whether their columns are numeric.
+        id: the id of the table on the page.
+        caption: the caption, one sentence.
+        notes: the explanation of how to read the table; may be empty.
+        heads: the head of each column, and ``True`` for a numeric column.
         rows: the rows that are shown.
         total: the number of all rows.
-        file: the file that holds them all, below ``report/``.
-        absent: why it has no rows; empty if it has some.
+        file: the path, from ``report/`` on, of the file that holds all rows.
+        absent: the reason why the table has no rows; empty if it has some.
     """
 
     id: str
@@ -74,12 +76,13 @@ class View:
 def view(table_id: str, table: Table, file: str, names: Iterable[object] | None = None) -> View:
     """A table as the page shows it.
 
-    At most :data:`MOST_ROWS` rows, in their order. If there are more, and the table has outcomes: every failure, then
-    what is missing, then what is done.
+    It has at most :data:`MOST_ROWS` rows in their order. Of a longer table with outcomes, every row about a failure is
+    shown, then those about missing trials, then those about finished ones.
 
     Args:
-        file: the file that holds all rows, below ``report/``.
-        names: what rows are called and addressed by; otherwise as many of their first cells as tell them apart.
+        file: the path, from ``report/`` on, of the file that holds all rows.
+        names: the names of the rows, from which their ids are made; by default as many of their first cells as are
+            needed to tell the rows apart.
     """
     row_names = _names(table.cells) if names is None else [str(name) for name in names]
     places = addresses(table_id, row_names)
@@ -98,7 +101,7 @@ def view(table_id: str, table: Table, file: str, names: Iterable[object] | None 
 
 
 def addresses(prefix: str, names: Iterable[object]) -> list[str]:
-    """An id on the page for each name in turn, ``effects-full-attention-on``; no two are alike."""
+    """The id of the row of each name, such as ``effects-full-attention-on``; all ids differ."""
     ids: list[str] = []
     taken: set[str] = set()
     count: dict[str, int] = {}

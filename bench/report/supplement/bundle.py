@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.parts import BenchError
-from bench.records.digest import with_digest
-from bench.records.files import RecordError, json_text, read_json
+from bench.records.files import RecordError, json_text, read_json, with_digest
 from bench.records.results import Results, load
 from bench.report.page.page import write_report
 from bench.report.supplement import redaction, texts
@@ -21,7 +20,7 @@ from bench.report.supplement.redaction import Command, Redaction
 from bench.report.supplement.study_files import write_study_files
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time of every file in the zip: the earliest that the format knows."""
+"""The time of every file in the zip file: the earliest one that the format can express."""
 TEXT = (".json", ".csv", ".txt", ".md", ".tex")
 PARTS = ("study.json", "records", "attribution", "limits-*.json")
 """The files and folders of a results folder that are always bundled."""
@@ -30,7 +29,7 @@ LARGE = ("artifacts", "pictures")
 
 
 class BundleError(BenchError, ValueError):
-    """A place that no bundle can be written to."""
+    """A path at which no bundle can be written."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,11 @@ def export(folder: Path, output: Path | None = None, *, artifacts: bool = False)
     Args:
         folder: a results folder.
         output: the zip file; by default ``<name>.zip`` beside the folder.
-        artifacts: true to include the files that trials left under ``artifacts`` and ``pictures``.
+        artifacts: ``True`` to include the files that trials left under ``artifacts`` and ``pictures``.
 
     Raises:
         RecordError: for records that cannot be read or must not be compared.
-        BundleError: for an output in the results folder itself, or one that is there and no zip file.
+        BundleError: for an output in the results folder itself, or an existing file that is no zip file.
     """
     name = folder.resolve().name
     results = load(folder)
@@ -98,10 +97,10 @@ def _target(folder: Path, output: Path | None) -> Path:
 
 
 def _copy(folder: Path, root: Path, command: Command, parts: Sequence[str]) -> Redaction:
-    """Some parts of a results folder, without paths of this machine."""
+    """Copy some parts of a results folder into the bundle, without paths of this machine in their texts."""
     cleaned = Redaction(command.known)
     top = [path for part in parts for path in sorted(folder.glob(part))]
-    for path in [each for one in top for each in [one, *sorted(one.rglob("*"))]]:
+    for path in [below for entry in top for below in [entry, *sorted(entry.rglob("*"))]]:
         file = path.relative_to(folder)
         if not path.is_file() or any(step.startswith(".") for step in file.parts):
             continue
@@ -115,7 +114,7 @@ def _copy(folder: Path, root: Path, command: Command, parts: Sequence[str]) -> R
 
 
 def _sizes(folder: Path) -> list[int]:
-    """Bytes of each file in a folder."""
+    """The number of bytes of each file in a folder."""
     return [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
 
 
@@ -148,7 +147,7 @@ def _write_manifest(root: Path) -> None:
 
 
 def _write_zip(root: Path, target: Path) -> None:
-    """Every file under the name of ``root``, sorted, with one time and one mode; by a rename."""
+    """Write every file below ``root``, sorted, with one time and one mode. A rename puts the zip file in its place."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:
@@ -156,7 +155,7 @@ def _write_zip(root: Path, target: Path) -> None:
             for name in _files(root):
                 entry = zipfile.ZipInfo(f"{root.name}/{name}", EPOCH)
                 entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
-                entry.file_size = (root / name).stat().st_size  # beyond 2 GiB it needs the larger format
+                entry.file_size = (root / name).stat().st_size  # a file of more than 2 GiB needs the larger zip format
                 entry.external_attr = (0o755 if name.endswith(".sh") else 0o644) << 16
                 with archive.open(entry, "w") as into, (root / name).open("rb") as source:
                     shutil.copyfileobj(source, into)

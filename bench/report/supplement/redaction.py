@@ -1,4 +1,4 @@
-"""The commands and messages that leave this machine, without its paths and so without the names of its users."""
+"""Commands and messages for other people, without the paths of this machine and so without the names of its users."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 DATA, ADDRESS = '"$DATA"', '"$RAY_ADDRESS"'
 RESULTS = "results"
-"""The root that results have in an exported command."""
+"""The folder that holds all results folders in an exported command."""
 
 _NAME = r"[^\s/\\'\"<>|:;,()\[\]{}`]+"
 _LOGIN = re.compile(r"(?<=://)[^\s/@'\"<>]+@")
-"""A user, and what may be a password, in front of the host of an address."""
+"""The name of a user, perhaps with a password, in front of the host in an address."""
 _PATH = re.compile(
     r"(?<=\")(?:/[^\"/\n]+/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)[^\"\n]+(?=\")"
     r"|(?<=')(?:/[^'/\n]+/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)[^'\n]+(?=')"
@@ -23,40 +23,40 @@ _PATH = re.compile(
     rf"|(?<![\w/.])(?:~[\w.-]*(?:/{_NAME})+|(?:/{_NAME}){{2,}})/?"
     rf"|(?:(?:(?<![\w\\])\\{{2,4}}\?\\{{1,2}})?\b[A-Za-z]:\\{{1,2}}|(?<![\w\\])\\{{2,4}})(?:{_NAME}\\{{0,2}})+"
 )
-"""An absolute path of two components or more, one below a home folder, one of Windows or of a share, or a ``file:``
-address; with blanks only where it is quoted. Not ``images/s`` or a URL."""
+"""An absolute path of two components or more, a path below a home folder, a path of Windows or of a network share, or a
+``file:`` address. Blanks belong to it only inside quotation marks. ``images/s`` and a URL do not match."""
 
 
 @dataclass
 class Redaction:
-    """Replaces paths in texts and remembers how often, by the file that they stood in.
+    """Replaces paths in texts, and counts the replacements in each file.
 
     Attributes:
-        known: path -> what stands for it; longer ones first win.
-        counts: file -> how many paths were replaced in it.
+        known: path -> the text that replaces it; of paths that contain each other, the longest counts.
+        counts: file -> the number of paths that were replaced in it.
     """
 
     known: Mapping[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def text(self, text: str, file: str) -> str:
-        """``text`` without absolute paths: a known one by its name, another by its file's name after ``…/``."""
+        """The text with known paths replaced by their names, and other absolute paths by ``…/`` and their last part."""
         for path in sorted(self.known, key=len, reverse=True):
             whole, stands = rf"(?<![\w/.]){re.escape(path)}(?![\w.-])", self.known[path]
-            text, found = re.subn(whole, lambda match, stands=stands: stands, text)  # type: ignore[misc]
-            self._count(file, found)
+            text, replaced = re.subn(whole, lambda match, stands=stands: stands, text)  # type: ignore[misc]
+            self._count(file, replaced)
         text, logins = _LOGIN.subn("…@", text)
         text, paths = _PATH.subn(_shortened, text)
         self._count(file, logins + paths)
         return text
 
     def tree(self, value: Any, file: str) -> Any:
-        """JSON-ready data with :meth:`text` applied to every string in it, keys too."""
+        """JSON-ready data in which :meth:`text` was applied to every string, including the keys."""
         if isinstance(value, str):
             return self.text(value, file)
         if isinstance(value, Mapping):
-            return {self.text(name, file): self.tree(each, file) for name, each in value.items()}
-        return [self.tree(each, file) for each in value] if isinstance(value, list) else value
+            return {self.text(name, file): self.tree(item, file) for name, item in value.items()}
+        return [self.tree(item, file) for item in value] if isinstance(value, list) else value
 
     def _count(self, file: str, found: int) -> None:
         if found:
@@ -90,10 +90,10 @@ class Command:
 
 
 def command(typed: str) -> Command:
-    """A ``bench`` command without what is particular to this machine.
+    """A ``bench`` command without paths and addresses that only this machine has.
 
     Raises:
-        ValueError: for a quotation that does not end.
+        ValueError: for a quotation mark without its pair.
     """
     words, shown = shlex.split(typed), []
     known: dict[str, str] = {}
@@ -116,7 +116,7 @@ def command(typed: str) -> Command:
 
 
 def in_repository(path: str) -> str:
-    """A study's path from ``studies`` on, or its name where it lies elsewhere; a relative one stays."""
+    """The path of a study from ``studies`` on, or its file's name if no such folder is in it. A relative path stays."""
     parts = PurePath(path).parts
     if not _is_elsewhere(path):
         return path
@@ -124,7 +124,7 @@ def in_repository(path: str) -> str:
 
 
 def _option(name: str, value: str, known: dict[str, str]) -> str | None:
-    """The text in place of an option's value, ``None`` if the value may be shown. Adds to ``known``."""
+    """The text that replaces an option's value, ``None`` if it may be shown. Its path is added to ``known``."""
     if name == "--data":
         prefix, equals, folder = value.partition("=")
         if "/" in prefix or not equals:
@@ -139,7 +139,7 @@ def _option(name: str, value: str, known: dict[str, str]) -> str | None:
 
 
 def _remember(path: str, stands: str, known: dict[str, str]) -> None:
-    """Add a path that is replaced wherever it stands; ``/`` and ``..`` alone would be found in everything."""
+    """Add a path to those that are replaced everywhere, except ``/`` and ``..``, which occur in every text."""
     if _is_elsewhere(path) and len(PurePath(path).parts) > 1:
         known[path.rstrip("/")] = stands
 

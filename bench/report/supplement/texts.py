@@ -43,7 +43,7 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
     Args:
         results: the results in the bundle.
         name: the name of the bundle's folder.
-        present: the files and folders that it has, besides those that every bundle has.
+        present: the files and folders in the bundle, of which only some are in every bundle.
         notes: the facts that a reader must know.
     """
     files = {
@@ -75,11 +75,11 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
 
 def left_out(parts: Mapping[str, Sequence[int]]) -> Iterator[str]:
     """A sentence about the parts of a results folder that are not in the bundle, from the bytes of their files."""
-    said = [f"{name}/ ({_files(sizes)}, {sum(sizes) / 1e6:.1f} MB)" for name, sizes in parts.items() if sizes]
-    if said:
+    folders = [f"{name}/ ({_files(sizes)}, {sum(sizes) / 1e6:.1f} MB)" for name, sizes in parts.items() if sizes]
+    if folders:
         yield (
-            f"Left out: {' and '.join(said)}. Without {'them' if len(said) > 1 else 'it'} the report here has no table "
-            "of images and no gallery; bench export --artifacts adds what is there."
+            f"Left out: {' and '.join(folders)}. Without {'them' if len(folders) > 1 else 'it'} the report here has no "
+            "table of images and no gallery; bench export --artifacts adds what is there."
         )
 
 
@@ -105,12 +105,12 @@ def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
 
 
 def environment(results: Results) -> str:
-    """Every environment that records name, with how many it made."""
-    found: dict[str, list[Record]] = {}
+    """Every environment in the records, each under a line with the number of trials that ran in it."""
+    by_environment: dict[str, list[Record]] = {}
     for record in (*results.records, *results.stale):
-        found.setdefault(json.dumps(record.environment.as_json(), sort_keys=True), []).append(record)
+        by_environment.setdefault(json.dumps(record.environment.as_json(), sort_keys=True), []).append(record)
     parts = []
-    for text, records in sorted(found.items()):
+    for text, records in sorted(by_environment.items()):
         stages = Counter(record.trial.stage for record in records)
         head = ", ".join(f"{count} {stage}" for stage, count in sorted(stages.items()))
         parts.append(
@@ -120,9 +120,10 @@ def environment(results: Results) -> str:
 
 
 def commands(results: Results, command: Command, study: str = "") -> str:
-    """A shell script from a clone to the report; what only the reader knows is a variable.
+    """A shell script that clones the source, runs the study and builds its report.
 
-    The run makes its own folder's name anew, whatever this one is called by now.
+    Addresses and folders that only its reader knows are variables. The report is built from the folder that the run
+    makes, whatever name this results folder has by now.
 
     Args:
         results: the results in the bundle.
@@ -181,7 +182,7 @@ def _more_packages(results: Results) -> list[str]:
 
 
 def citation(results: Results) -> str:
-    """A description of these results in a form that can be cited."""
+    """A text by which these results can be cited."""
     plan, (commit, _) = results.plan, _commits(results)
     versions = {str(r.environment.bench.get("segbench")) for r in results.records} - {"None"}
     return (
@@ -194,18 +195,18 @@ def citation(results: Results) -> str:
 
 
 def _cited_data(plan: Plan) -> str:
-    """A line for each data set of the plan."""
+    """A line about each data set of the plan."""
     every = {(data.name, data.fingerprint): None for data in (plan.data, *plan.other_data.values())}
     return "".join(f"Data: {_one_line(name)}, fingerprint {digest or 'not recorded'}.\n" for name, digest in every)
 
 
 def is_commit(text: str) -> bool:
-    """True if a text is the name of a commit: git must not take it for an option."""
+    """True if a text is the name of a commit, so that git cannot take it for an option."""
     return re.fullmatch(r"[0-9a-f]{7,64}", text) is not None
 
 
 def _commits(results: Results) -> tuple[str, list[str]]:
-    """The commit of most records, or else of the plan, and the other ones."""
+    """The commit of the harness that most records name, or else the plan, and the other commits."""
     counts = Counter(str(r.environment.commit) for r in results.records)
     counts = Counter({commit: count for commit, count in counts.items() if is_commit(commit)})
     if not counts:
@@ -221,5 +222,5 @@ def _of(record: Record) -> str:
 
 
 def _one_line(text: object) -> str:
-    """Text that cannot start a line of its own: in Markdown a heading, in a script a command."""
+    """The text in one line, so that no part of it can be a heading in Markdown or a command in a script."""
     return " ".join(str(text).split())

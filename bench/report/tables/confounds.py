@@ -9,7 +9,7 @@ from bench.evidence.evidence import Evidence
 from bench.protocol.columns import column
 from bench.protocol.words import NOTHING
 from bench.report.tables import fields
-from bench.report.tables.fields import Field, Row
+from bench.report.tables.fields import Field, TableRow
 from bench.report.tables.table import Table
 
 
@@ -45,12 +45,12 @@ def _count(name: str) -> Field:
     """The field of differences in a count; a range where the pairs of a comparison differ by different counts."""
     count, keys = column(name), (f"{name}_low", f"{name}_high")
 
-    def write(row: Row) -> str:
+    def write(row: TableRow) -> str:
         ends = [f"{row[key] * count.scale:+.{count.decimals(row[key])}f}" for key in keys if pd.notna(row[key])]
         return " to ".join(dict.fromkeys(ends)) or NOTHING
 
     return Field(f"{count.label} ({count.shown_unit})", keys, write)
 
 
-def _share(row: Row) -> str:
+def _share(row: TableRow) -> str:
     return NOTHING if pd.isna(row["macs_share"]) else f"{100 * row['macs_share']:.0f}"

@@ -17,7 +17,7 @@ DEFAULT_DIGITS = 2
 """The decimals of a number that a figure draws under a head that is no column's."""
 
 
-Row = Mapping[str, Any]
+TableRow = Mapping[str, Any]
 Tone = Literal["", "verdict", "outcome"]
 
 
@@ -35,7 +35,7 @@ class Field:
 
     head: str
     keys: tuple[str, ...]
-    text: Callable[[Row], str]
+    text: Callable[[TableRow], str]
     sort: str = ""
     tone: Tone = ""
 
@@ -44,7 +44,7 @@ class Field:
         """The column that rows sort by."""
         return self.sort or self.keys[0]
 
-    def cells(self, rows: Iterable[Row]) -> list[str]:
+    def cells(self, rows: Iterable[TableRow]) -> list[str]:
         """The field of every row, as text."""
         return [self.text(row) for row in rows]
 
@@ -127,7 +127,7 @@ _DIGITS = {column.title: column.digits for column in COLUMNS.values()} | {
 def number(head: str, key: str) -> Field:
     """A field of numbers in shown units, with the digits of the column whose title the head is; or of words."""
 
-    def write(row: Row) -> str:
+    def write(row: TableRow) -> str:
         value = row[key]
         if pd.isna(value):
             return NOTHING

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 from tabulate import tabulate
 
+from bench.protocol.text import harmless, one_line, plain
 from bench.report.tables.latex import latex
 from bench.report.tables.table import Table
-from bench.report.text import one_line, plain
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&$])")
 
@@ -28,17 +28,21 @@ def markdown(table: Table) -> str:
 
 def html(table: Table) -> str:
     """A bare ``<table>``; the cells that stand out are ``<strong>``."""
-    heads = "".join(f'<th scope="col">{html_text.escape(head)}</th>' for head in table.heads)
+    heads = "".join(f'<th scope="col">{_escaped(head)}</th>' for head in table.heads)
     rows = [
         "".join(
-            f"<td><strong>{html_text.escape(text)}</strong></td>" if strong else f"<td>{html_text.escape(text)}</td>"
+            f"<td><strong>{_escaped(text)}</strong></td>" if strong else f"<td>{_escaped(text)}</td>"
             for text, strong in zip(*row, strict=True)
         )
         for row in zip(table.cells, table.strong, strict=True)
     ]
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    caption = f"<caption>{html_text.escape(table.legend)}</caption>"
+    caption = f"<caption>{_escaped(table.legend)}</caption>"
     return f"<table>\n{caption}\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+
+
+def _escaped(text: str) -> str:
+    return html_text.escape(harmless(text))
 
 
 def _as_markdown(table: Table) -> str:

@@ -9,9 +9,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bench.protocol.text import one_line
 from bench.protocol.words import NOTHING
 from bench.report.tables.table import Table
-from bench.report.text import one_line
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

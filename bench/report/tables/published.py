@@ -119,7 +119,7 @@ def speeds(evidence: Evidence) -> Table:
     )  # fmt: skip
 
 
-def _images_per_s(row: fields.Row) -> str:
+def _images_per_s(row: fields.TableRow) -> str:
     return NOTHING if math.isnan(row["images_per_s"]) else f"{row['images_per_s']:.3g}"
 
 

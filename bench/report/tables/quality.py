@@ -13,7 +13,7 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST
 from bench.protocol.columns import COUNTED, JUDGED, Column, column
 from bench.report.tables import fields, variants
-from bench.report.tables.fields import Field, Row
+from bench.report.tables.fields import Field, TableRow
 from bench.report.tables.table import Table
 
 MAIN = (JUDGED, "pixel_accuracy", "mean_accuracy", "fwiou", "boundary_iou", BOUNDARY, "ece")
@@ -195,8 +195,8 @@ def _effect_columns(keys: tuple[str, str, str], title: str = "Δ IoU") -> dict[s
     }
 
 
-def _class_text(key: str) -> Callable[[Row], str]:
-    def text(row: Row) -> str:
+def _class_text(key: str) -> Callable[[TableRow], str]:
+    def text(row: TableRow) -> str:
         text = column(IOU).spread(row[f"{key}_mean"], row[f"{key}_sd"])
         count = row[f"{key}_n"]
         return f"{text} ({count:.0f})" if 0 < count < row["n"] else text

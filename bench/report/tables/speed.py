@@ -10,9 +10,9 @@ import pandas as pd
 from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
 from bench.protocol.setting import USUAL
-from bench.protocol.words import NOTHING, verdict
+from bench.protocol.words import NOTHING, REPEAT, verdict
 from bench.report.tables import fields
-from bench.report.tables.fields import Field, Row
+from bench.report.tables.fields import Field, TableRow
 from bench.report.tables.table import Table
 
 
@@ -66,7 +66,7 @@ def remark(row: Mapping[Any, Any]) -> str:
     if row["status"] != "done":
         return str(row["status"])
     if row["isolated"] is False:
-        return f"left out: {row['reason']}"
+        return f"left out: {row['reason'] or 'not alone'}; {REPEAT}"
     return "; ".join(doubts(row))
 
 
@@ -77,11 +77,11 @@ def doubts(row: Mapping[Any, Any]) -> list[str]:
     return [*noisy, *unsteady]
 
 
-def _is_known(row: Row) -> bool:
+def _is_known(row: TableRow) -> bool:
     return bool(pd.notna(row["ratio"]))
 
 
-def _verdict(row: Row) -> str:
+def _verdict(row: TableRow) -> str:
     return verdict({"verdict": row["verdict"], "reason": row["verdict_reason"]}) if _is_known(row) else NOTHING
 
 

@@ -14,10 +14,10 @@ from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
-from bench.protocol.words import NOTHING, level, plural, ratio, status, verdict
+from bench.protocol.words import NOTHING, REPEAT, level, plural, ratio, status, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
-from bench.report.tables.fields import Field, Row
+from bench.report.tables.fields import Field, TableRow
 from bench.report.tables.table import Table
 
 HOW_JUDGED = f" (paired Student-t over common seeds, Holm, α = {stats.ALPHA})"
@@ -60,7 +60,7 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     ratios: tuple[str, ...] = ("× in brackets: ratio to the baseline.",)
     if values["other_input"].any():
         ratios = (*ratios, "No ratio to a baseline that was measured at another input size.")
-    shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio.",) * bool(crowded)
+    shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio; {REPEAT}.",) * bool(crowded)
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     return {
         "n": ("Seeds: done / planned.",),
@@ -114,12 +114,12 @@ def variant_columns(evidence: Evidence) -> dict[str, Field]:
     return columns | levels
 
 
-def _level_text(key: str, levels: list[str]) -> Callable[[Row], str]:
+def _level_text(key: str, levels: list[str]) -> Callable[[TableRow], str]:
     return lambda row: level(row[key], levels) if isinstance(row[key], str) else NOTHING
 
 
-def _mean_text(name: str) -> Callable[[Row], str]:
-    def text(row: Row) -> str:
+def _mean_text(name: str) -> Callable[[TableRow], str]:
+    def text(row: TableRow) -> str:
         if row["n"] < row["planned"] and name == JUDGED:
             holes = row["outcomes"].split(", ")
             outcomes = ", ".join(hole for hole in holes if not hole.endswith((" done", " missing")))
@@ -130,7 +130,7 @@ def _mean_text(name: str) -> Callable[[Row], str]:
     return text
 
 
-def _delta_text(row: Row) -> str:
+def _delta_text(row: TableRow) -> str:
     if not row[f"{JUDGED}_pairs"] > 0:  # of the baseline too, which has none
         return NOTHING
     pairs = int(row[f"{JUDGED}_pairs"])
@@ -139,7 +139,7 @@ def _delta_text(row: Row) -> str:
     return f"{column(JUDGED).signed(row[f'{JUDGED}_delta'])} {bounds}".strip() + fewer
 
 
-def _verdict_text(row: Row) -> str:
+def _verdict_text(row: TableRow) -> str:
     if row["is_baseline"]:
         return "baseline"
     if not row[f"{JUDGED}_pairs"] > 0:
@@ -147,13 +147,15 @@ def _verdict_text(row: Row) -> str:
     return verdict({"verdict": row[f"{JUDGED}_verdict"], "reason": row[f"{JUDGED}_reason"]})
 
 
-def _cost_text(name: str) -> Callable[[Row], str]:
-    def text(row: Row) -> str:
+def _cost_text(name: str) -> Callable[[TableRow], str]:
+    def text(row: TableRow) -> str:
         value = column(name).shown(row[name])
         if name in TIMED and row["isolated"] is False:
             return f"{value} {NOT_ISOLATED}"
         if value == NOTHING:
             outcome = row["cost_outcome"].removeprefix("1 ")
+            if name == "macs" and outcome == "done":
+                return f"{NOTHING} (not counted)"
             return f"{NOTHING} ({outcome})" if outcome not in ("", "done", status("missing")) else NOTHING
         if name == "latency_s" and row["latency_iqr_s"] > NOISY * row["latency_s"]:
             value = f"{value} {SPREAD}"

@@ -1,4 +1,4 @@
-"""The normal form of a piece of code: what it computes, without how it is written.
+"""The normal form of a piece of code: the computation, whatever the spelling.
 
 Left out are comments, docstrings, layout, annotations that nothing reads, and the texts of errors, logs and progress.
 Local variables are numbered in the order in which they occur. A reference to a definition of this project is a token
@@ -55,7 +55,7 @@ class Writer(Meaning):
     # Texts of units
 
     def unit(self, unit: Unit) -> Text:
-        """The normal form of a unit; of a class, its private methods apart."""
+        """The normal form of a unit, in which the private methods of a class are kept apart."""
         statement = unit.single
         self.single = isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
         if isinstance(statement, ast.ClassDef):
@@ -66,7 +66,7 @@ class Writer(Meaning):
         return Text(self.piece)
 
     def defaults(self, node: ast.ClassDef) -> Piece:
-        """The defaults of a class of plain values, but for fields at the neutral value that they declare."""
+        """The defaults of a class of plain values, without those that are the declared neutral value of their field."""
         for statement in node.body:
             if (
                 isinstance(statement, ast.AnnAssign)
@@ -132,7 +132,7 @@ class Writer(Meaning):
         self.piece.tokens.append(token)
 
     def _undecided(self, why: str, *, beside: bool = False, node: ast.AST | None = None) -> None:
-        """Count everything that may be meant: this module, or every module beside it."""
+        """Count everything that may be meant: this whole module, or all modules beside it."""
         line = getattr(node or self.at, "lineno", 0)
         note = f"{self.project.file_label(self.module.name)}:{line} {why}"
         self.piece.facts.notes[note] = None
@@ -267,7 +267,7 @@ class Writer(Meaning):
         self.put(f"L{number}")
 
     def _binding(self, name: str) -> None:
-        """A name that is bound without a Name node: an exception, an import, a nested function."""
+        """Write a name that is bound without a Name node, by an exception, an import or a nested function."""
         self._write_name(ast.Name(name, ast.Store()))
 
     def _write_attribute(self, node: ast.Attribute) -> None:
@@ -356,7 +356,7 @@ class Writer(Meaning):
             self._note_file(node)
 
     def _own_class(self) -> None:
-        """The class that is written, as a value: it may make another object of its kind."""
+        """Write the class that is being written as a value, since it may make another object of its kind."""
         if self.own is not None:
             self.put_targets([Bound(self.own, self.own.names[0])])
 
@@ -374,7 +374,7 @@ class Writer(Meaning):
                 self.piece.facts.computed_read = True
 
     def _by_name(self, node: ast.Call, builtin: str) -> bool:
-        """An attribute by ``getattr`` and the like; whether all is written already."""
+        """Write an attribute that ``getattr`` or the like names; return whether that writes the whole call."""
         receiver, name = node.args[0], node.args[1]
         targets = self.resolve(receiver)
         facts = self.piece.facts
@@ -551,7 +551,7 @@ class Writer(Meaning):
         self.put(")")
 
     reads_fields = "no"
-    """How the class that is written reads the annotations of its fields: ``no``, ``marks`` or ``all``."""
+    """The annotations of its fields that the class which is being written reads: ``no``, ``marks`` or ``all``."""
 
     def _field(self, annotation: ast.expr) -> None:
         if self.reads_fields == "no":
@@ -619,7 +619,8 @@ class Writer(Meaning):
         for expression in [*node.decorator_list, *node.bases, *node.keywords]:
             self.node(expression)
         outer, self.reads_fields = self.reads_fields, self._how_fields_are_read(node)
-        owner, self.own = self.own, None if self.scopes else self.own  # a class in a class is another one
+        # A class inside of a class has objects of its own.
+        owner, self.own = self.own, None if self.scopes else self.own
         names = counted(name for statement in node.body for name in bound_names(statement))
         with self._inside(Scope(is_class=True, local=dict.fromkeys(names))):
             self.put("{")
@@ -633,7 +634,7 @@ class Writer(Meaning):
         self.put(")")
 
     def _in_order(self, body: Sequence[ast.stmt], counts: Mapping[str, int]) -> list[ast.stmt]:
-        """The statements of a class: other statements as they come, then functions by name, if that is the same."""
+        """The statements of a class, functions last and by name, unless that order would change the class."""
         functions = [statement for statement in body if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef))]
         rest = [statement for statement in body if statement not in functions]
         names = {function.name for function in functions}
@@ -676,7 +677,7 @@ class Writer(Meaning):
         self.put(")")
 
     def _arguments(self, node: ast.arguments) -> None:
-        """A signature; its defaults are evaluated outside."""
+        """Write a signature without its defaults, which are evaluated outside of the function."""
         self.put("(args")
         for parameter in node.posonlyargs:
             self.put(f"{parameter.arg}/")

@@ -31,11 +31,11 @@ class TopLevelEffect:
     """A top-level statement that changes something.
 
     Attributes:
-        module: the module that it stands in.
+        module: the module that the statement stands in.
         statement: the statement.
-        unit: the unit that it belongs to, if it binds something too.
-        targets: the definitions that it may change.
-        always: whether it may change something that no name tells.
+        unit: the unit that the statement belongs to, if it also binds something.
+        targets: the definitions that the statement may change.
+        always: ``True`` if the statement may change something that no name in it leads to.
     """
 
     module: str
@@ -50,9 +50,9 @@ class Mutation:
     """The changes that calling a function may cause.
 
     Attributes:
-        units: the definitions outside of the function that it may change.
-        unknown: whether it may change things that no name tells, such as the state of another package.
-        arguments: whether it may change the arguments that it is given.
+        units: the definitions outside of the function that the call may change.
+        unknown: ``True`` if the call may change things that no name leads to, such as the state of another package.
+        arguments: ``True`` if the call may change its arguments.
     """
 
     units: frozenset[Unit] = frozenset()
@@ -67,7 +67,7 @@ NOTHING = Mutation()
 
 
 class Effects:
-    """Finds effects in modules.
+    """Finds the top-level effects in modules.
 
     Args:
         reading: the settings by which code is read.
@@ -132,7 +132,7 @@ class Effects:
         return targets, always
 
     def _told_of_subclass(self, writer: Writer, node: ast.ClassDef) -> set[Unit]:
-        """The classes that take note of a new subclass, and the subclass."""
+        """The classes that register a new subclass when it is defined, and the subclass itself."""
         units: set[Unit] = set()
         for base in [*node.bases, *(word.value for word in node.keywords if word.arg == "metaclass")]:
             for target in writer.resolve(base) or ():
@@ -223,7 +223,7 @@ class Effects:
     def _change(self, unit: Unit) -> Mutation:
         """The changes that calling a function or class of this project may cause."""
         if unit not in self._changes:
-            self._changes[unit] = NOTHING  # a call back to this unit, in a circle of calls, adds no change
+            self._changes[unit] = NOTHING  # a unit that calls itself, perhaps through others, adds no further change
             self._changes[unit] = self._found_change(unit)
         return self._changes[unit]
 
@@ -357,7 +357,7 @@ def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
 
 
 def _aliases(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, set[str]]:
-    """Local name -> the names that the objects which it was assigned may start from."""
+    """Local name -> the names from which the objects that were assigned to it may come."""
     stores: dict[str, set[str]] = {}
     for leaf in ast.walk(function):
         value = getattr(leaf, "value", None) if isinstance(leaf, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) else None

@@ -21,10 +21,10 @@ class Explained:
 
     Attributes:
         text: the key.
-        settings: by a dotted name.
+        settings: dotted name of a setting -> its value.
         data: the fingerprint of the data.
         versions: distribution -> version.
-        definitions: ``file:name`` -> digest of that definition.
+        definitions: ``file:name`` of a definition -> the digest of its code.
     """
 
     text: str
@@ -40,7 +40,7 @@ def explained(key: Key) -> Explained:
 
 
 def packed(keys: Iterable[Explained]) -> dict[str, Any]:
-    """JSON-ready data that :func:`unpacked` reads."""
+    """The contents of keys as JSON-ready data, from which :func:`unpacked` restores them."""
     definitions: dict[str, int] = {}
     shared: dict[str, list[Any]] = {"sources": [], "settings": [], "versions": [], "data": []}
     trials: dict[str, list[int]] = {}
@@ -59,7 +59,7 @@ def _place(stored: list[Any], value: Any) -> int:
 
 
 def unpacked(data: Any) -> dict[str, Explained]:
-    """Key -> its contents; empty for data of another version, or without a version."""
+    """Key -> its contents, from data of :func:`packed`; empty for data of another version or without a version."""
     if not isinstance(data, dict) or data.get("version") != VERSION:
         return {}
     try:
@@ -82,14 +82,14 @@ def difference(old: Explained, new: Explained) -> str:
     """The change between two keys of one trial, as a phrase such as ``source changed: bench/layers.py:resize``."""
     changes = []
     if settings := _changed(old.settings, new.settings):
-        changes.append("settings changed: " + _listed(_transition(name, old, new) for name in settings))
+        changes.append("settings changed: " + listed(_transition(name, old, new) for name in settings))
     if old.data != new.data:
         changes.append("the data changed")
     if versions := _changed(old.versions, new.versions):
         words = (f"{name} {old.versions.get(name, 'none')} → {new.versions.get(name, 'none')}" for name in versions)
-        changes.append("versions changed: " + _listed(words))
+        changes.append("versions changed: " + listed(words))
     if definitions := _changed_definitions(old.definitions, new.definitions):
-        changes.append("source changed: " + _listed(definitions))
+        changes.append("source changed: " + listed(definitions))
     return "; ".join(changes) or "code is reached in another order, or a name that it reads changed"
 
 
@@ -100,7 +100,7 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _changed_definitions(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """The definitions that changed; a definition that was only moved or renamed does not count."""
+    """The labels of the definitions that changed, except those that were only moved or renamed."""
     gone = {label: digest for label, digest in old.items() if new.get(label) != digest}
     come = {label: digest for label, digest in new.items() if old.get(label) != digest}
     for label, digest in list(come.items()):
@@ -114,7 +114,8 @@ def _transition(name: str, old: Explained, new: Explained) -> str:
     return f"{name} {old.settings.get(name, 'as before')!r} → {new.settings.get(name, 'as before')!r}"
 
 
-def _listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
+    """The first :data:`MOST_NAMED` of several words, and the number of the others."""
     named = list(words)
     more = len(named) - MOST_NAMED
     return ", ".join(named[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

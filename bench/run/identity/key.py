@@ -7,10 +7,12 @@ counts as a difference, and :attr:`Key.notes` say where.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from .canonical import NEUTRAL
@@ -20,7 +22,8 @@ from .source import Project, Unit
 from .specialise import is_constant
 
 VERSION = 2
-"""The version of keys. 1: class names with modules and definitions by name (2026-11). 2: by content (2026-11)."""
+"""The version of keys. 1: classes with their modules, and definitions by their names (2026-11). 2: definitions by their
+content (2026-11)."""
 PREFIX = f"v{VERSION}"
 
 
@@ -41,10 +44,10 @@ class Key:
 
     Attributes:
         text: the key, ``v2`` and 16 hexadecimal digits.
-        settings: what distinguishes trials of the same code, by a dotted name.
+        settings: dotted name -> value, for every setting in which trials of the same code may differ.
         data: the fingerprint of the data set.
-        versions: distribution -> public version, of those that the code refers to.
-        source: the code.
+        versions: distribution -> public version, for the distributions that the code refers to.
+        source: the code that the trial runs.
     """
 
     text: str
@@ -60,12 +63,12 @@ class Key:
 
 @dataclass(frozen=True)
 class Computation:
-    """One trial to identify. Parts, variants and recipes are read by their fields, so that any version's will do.
+    """One trial to identify. Parts, variants and recipes are read field by field, so those of any version can be read.
 
     Attributes:
         stage: the name of the stage.
         function: the function that measures the trial.
-        variants: the networks, one or two.
+        variants: the network, or both networks of a speed comparison.
         recipe: the recipe by which the networks are trained and tested.
         seed: the seed of weights and batches.
         data: the fingerprint of the data set.
@@ -86,11 +89,11 @@ class Computation:
 
 
 class Keys:
-    """Makes keys; definitions are read once.
+    """Makes keys. Every definition is read only once.
 
     Args:
         library: the normal forms of definitions.
-        versions: distribution -> version, where it is not the installed one.
+        versions: distribution -> version, for the distributions whose version is not the installed one.
     """
 
     def __init__(self, library: Library, versions: Mapping[str, str] | None = None) -> None:
@@ -124,7 +127,11 @@ class Keys:
             }
         if asked.setting is not None:
             settings |= {f"setting.{name}": _readable(value, project) for name, value in _relevant(asked.setting)}
-        versions = self._versions(source.packages | {item.cls.__module__.partition(".")[0] for _, item in installed})
+        foreign = {item.cls.__module__.partition(".")[0] for _, item in installed}
+        for _, item in every_part:
+            if _is_part(item):
+                foreign |= {package for _, value in item.choices for package in _foreign(value, project)}
+        versions = self._versions(source.packages | foreign)
         named = {
             "version": VERSION,
             "stage": asked.stage,
@@ -191,7 +198,7 @@ def _side(asked: Computation, index: int) -> str:
 
 
 def _parts(asked: Computation, project: Project) -> Iterator[tuple[str, Any]]:
-    """Every Part of a trial, and every class or function that a choice holds, with what it is to the trial."""
+    """Yield every Part of a trial, and every class or function that a choice holds, each with its role in the trial."""
     for index, variant in enumerate(asked.variants):
         for field in dataclasses.fields(variant):
             value = getattr(variant, field.name)
@@ -208,11 +215,44 @@ def _parts(asked: Computation, project: Project) -> Iterator[tuple[str, Any]]:
 def _nested(role: str, part: Any, project: Project) -> Iterator[tuple[str, Any]]:
     yield role, part
     for name, value in part.choices:
-        for position, item in enumerate(value if isinstance(value, tuple) else (value,)):
-            if _is_part(item):
-                yield from _nested(f"{role}.{name}{position}", item, project)
-            elif _is_own_code(item, project):
-                yield f"{role}.{name}{position}", item
+        yield from _held(f"{role}.{name}", value, project)
+
+
+def _held(role: str, value: Any, project: Project) -> Iterator[tuple[str, Any]]:
+    """The Parts, classes and functions that a choice holds. A value of a class of this project stands for its class."""
+    for position, item in enumerate(value if isinstance(value, tuple) else (value,)):
+        place = f"{role}{position}"
+        if _is_part(item):
+            yield from _nested(place, item, project)
+        elif isinstance(item, tuple):
+            yield from _held(place, item, project)
+        elif _is_own_code(item, project):
+            yield place, item
+        elif _is_own_code(type(item), project):
+            yield place, type(item)
+            for name, inner in _fields_of(item):
+                yield from _held(f"{place}.{name}", inner, project)
+
+
+def _fields_of(item: Any) -> list[tuple[str, Any]]:
+    """The fields of a dataclass with their values; empty for any other value."""
+    return _values(item) if dataclasses.is_dataclass(item) and not isinstance(item, type) else []
+
+
+def _foreign(value: Any, project: Project) -> Iterator[str]:
+    """The top-level packages of those classes and functions in a choice that do not belong to this project."""
+    for item in value if isinstance(value, tuple) else (value,):
+        if _is_part(item):
+            continue
+        if isinstance(item, tuple):
+            yield from _foreign(item, project)
+            continue
+        code = item if isinstance(getattr(item, "__qualname__", None), str) else type(item)
+        module = getattr(code, "__module__", None)
+        if isinstance(module, str) and not _is_own_code(code, project):
+            yield module.partition(".")[0]
+        for _, inner in _fields_of(item):
+            yield from _foreign(inner, project)
 
 
 def _is_own_code(item: Any, project: Project) -> bool:
@@ -246,13 +286,13 @@ def _values(item: Any) -> list[tuple[str, Any]]:
 
 
 def _neutral(item: Any, name: str) -> tuple[Any] | None:
-    """The neutral value that a field declares, if it does."""
+    """The neutral value that a field declares, in a tuple; ``None`` for a field that declares none."""
     field = next(candidate for candidate in dataclasses.fields(item) if candidate.name == name)
     return (field.metadata[NEUTRAL],) if NEUTRAL in field.metadata else None
 
 
 def _relevant(item: Any) -> Iterator[tuple[str, Any]]:
-    """The fields that are not at a declared neutral value."""
+    """Yield the fields with their values, except those at a neutral value that they declare."""
     for name, value in _values(item):
         neutral = _neutral(item, name)
         if neutral is None or neutral[0] != value or type(neutral[0]) is not type(value):
@@ -266,7 +306,7 @@ def _recipe_settings(asked: Computation, project: Project) -> Iterator[tuple[str
 
 
 def _plain_fields(variant: Any, project: Project) -> Iterator[tuple[str, Any]]:
-    """The fields of a variant that hold no Part."""
+    """Yield the fields of a variant that hold no Part, with their values as JSON-ready data."""
     for name, value in _relevant(variant):
         holds = value is None or _is_part(value) or (isinstance(value, tuple) and any(_is_part(item) for item in value))
         if not holds:
@@ -278,7 +318,7 @@ def _described(values: Mapping[str, Any] | None) -> Any:
 
 
 def _readable(value: Any, project: Project) -> Any:
-    """A value as JSON-ready data; Parts and code by a word, since they are counted as code."""
+    """A value as JSON-ready data, in which a word stands for a Part and for code, since those count as code."""
     if _is_part(value):
         return {"part": [[name, _readable(inner, project)] for name, inner in value.choices if not is_constant(inner)]}
     if isinstance(value, (tuple, list)):
@@ -287,4 +327,10 @@ def _readable(value: Any, project: Project) -> Any:
         return value
     if isinstance(getattr(value, "__qualname__", None), str):
         return "code" if _is_own_code(value, project) else f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__qualname__}.{value.name}"
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if fields := _fields_of(value):
+        return [type(value).__qualname__, *([name, _readable(inner, project)] for name, inner in fields)]
     return repr(value)

@@ -1,7 +1,7 @@
-"""From roots to one digest: definitions in the order in which they are reached, each written as a number elsewhere.
+"""The way from the roots of a trial to one digest of its code.
 
-So neither the names of definitions nor the modules that they lie in count, and a definition that nothing refers to
-does not either. The order is breadth first, by the first reference.
+Definitions are taken in the order in which they are reached, breadth first, and a reference to one is written as its
+number. So neither the names of definitions nor their modules count, and neither does a definition without references.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .canonical import Writer
 from .effects import Effects, TopLevelEffect
 from .pieces import ANNOTATION, Payload, Piece, PieceFacts, Private, Reading, Text, Token
 from .source import Bound, Project, Target, Unit, Whole, bound_names
-from .specialise import Fields, Folder, constant_attributes, is_constant, with_attributes
+from .specialise import Fields, Folding, constant_attributes, is_constant, with_attributes
 
 MADE = "="
-"""The name that stands for the defaults of a class of plain values; they count where code makes an instance."""
+"""The name for the defaults of a class of plain values, which count only where code makes an instance of the class."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Root:
     """A function or class that a trial's code starts from.
 
     Attributes:
-        role: the role that it has in the trial, such as ``neck``.
+        role: the role of the function or class in the trial, such as ``neck``.
         unit: the function or class.
-        choices: the choices of a component, by name; ``None`` for a root that is no component.
-        defaults: the defaults of the choices that have one.
+        choices: name -> value of each choice of a component; ``None`` for a root that is no component.
+        defaults: name -> default, for the choices with a default.
     """
 
     role: str
@@ -48,10 +48,11 @@ class ReadSource:
 
     Attributes:
         digest: the digest of all of the code.
-        definitions: ``file:name`` -> digest of that definition alone.
-        packages: top-level packages outside this project that the code refers to.
-        notes: ``file:line`` and what could not be decided there, so that everything that it may reach counts.
-        unwritten: of each root the choices that are not written into the code, so that they must be told apart.
+        definitions: ``file:name`` of a definition -> the digest of its code alone.
+        packages: the top-level packages outside this project that the code refers to.
+        notes: sentences about the places, as ``file:line``, where everything that may be reached counts, because what
+            is reached cannot be decided.
+        unwritten: for each root, the choices whose values are not written into the code and so count separately.
         files: the files of the project's modules, apart from the package that always counts as project code, that are
             imported by the time the trial runs.
     """
@@ -75,17 +76,17 @@ class _Node:
 
 
 Attributes = Mapping[int, Mapping[str, ast.Constant]]
-"""Index of a root -> the constants that the attributes of its object have, by name."""
+"""Index of a root -> attribute of its object -> the constant that the attribute has."""
 
 
 class Library:
-    """The normal forms of definitions, each made once.
+    """The normal forms of definitions, each of which is made only once.
 
     Args:
         own: the package that always counts as project code.
-        plain: classes of plain values; their constructors check, and compute nothing.
-        reports: classes of progress reports, whose content does not count.
-        silent: packages that read the machine and compute nothing; neither they nor their versions count.
+        plain: the classes of plain values, whose constructors check their values and compute nothing.
+        reports: the classes of progress reports, whose content does not count.
+        silent: the packages that read the machine and compute nothing, so neither they nor their versions count.
     """
 
     def __init__(self, package: str, plain: Iterable[type], reports: Iterable[type], silent: Iterable[str]) -> None:
@@ -106,10 +107,10 @@ class Library:
         """The definition of a class or function.
 
         Raises:
-            ValueError: for one whose source cannot be found (defined in a REPL, say).
+            ValueError: for a definition whose source cannot be found, such as one that was typed into a console.
         """
         module, name = item.__module__, item.__qualname__
-        if "<locals>" in name:  # made by a function: what it is called at the top level says how
+        if "<locals>" in name:  # a function made it, so the name at the top level leads to the call that did
             names = [name for name, value in vars(sys.modules[module]).items() if value is item]
             name = names[0] if names else name
         for target in self.project.lookup(module, name.partition(".")[0]):
@@ -118,7 +119,7 @@ class Library:
         raise ValueError(f"cannot find the source of {module}:{name}; define it in a file, at the top level")
 
     def read(self, roots: Sequence[Root], fields: Fields, modules: Sequence[str]) -> ReadSource:
-        """The code that starts from ``roots``.
+        """The code that is reached from ``roots``.
 
         Args:
             roots: the roots in a fixed order.
@@ -149,7 +150,7 @@ class Library:
             return unit, frozenset()
         key = (unit, _frozen_fields(fields), None if choices is None else _frozen(choices))
         if key not in self._folded:
-            made = Folder(self.project, unit.module, fields).fold(unit, choices or {})
+            made = Folding(self.project, unit.module, fields).fold(unit, choices or {})
             self._folded[key] = made.unit, made.choices
         return self._folded[key]
 
@@ -172,7 +173,7 @@ class Library:
         root: Root | None = None,
         attributes: Mapping[str, ast.Constant] | None = None,
     ) -> _Node:
-        """A definition as a key reads it."""
+        """The definition with everything that a key reads of it."""
         choices = None if root is None else root.choices
         label = self.project.label(unit) + (f"({root.role})" if root is not None and choices is not None else "")
         if unit in self.reading.plain and root is None:
@@ -201,7 +202,7 @@ class Library:
     def _with_attributes(
         self, unit: Unit, fields: Fields, attributes: Mapping[str, ast.Constant], unread: set[str]
     ) -> Unit:
-        return with_attributes(Folder(self.project, unit.module, fields), unit, attributes, unread)
+        return with_attributes(Folding(self.project, unit.module, fields), unit, attributes, unread)
 
     def _text(self, unit: Unit) -> Text:
         module = self.project.module(unit.module)
@@ -209,7 +210,7 @@ class Library:
         return Writer(self.reading, module).unit(unit)
 
     def _plain_text(self, unit: Unit, fields: Fields) -> Text:
-        """A class of plain values: instances are known by their fields, and each method counts where it is named."""
+        """The text of a class of plain values: its instances are known by their fields, and methods count if named."""
         key = (unit, "plain")
         if key not in self._texts:
             module = self.project.module(unit.module)
@@ -227,7 +228,7 @@ class Library:
         return self._texts[key][0]
 
     def ancestors(self, unit: Unit) -> frozenset[Unit]:
-        """A class of this project and every class of this project that it derives from."""
+        """The class itself and every class of this project that it derives from."""
         if unit not in self._ancestors:
             self._ancestors[unit] = frozenset({unit})
             module, node = self.project.module(unit.module), unit.single
@@ -371,7 +372,7 @@ class _Walk:
                 self._visit_whole(target.module)
 
     def _methods(self, done: set[tuple[int, str]]) -> bool:
-        """Add the private methods, and those of plain values, that something names by now."""
+        """Add the private methods, and the methods of plain values, whose names have been seen by now."""
         named = self.facts.loads | self.facts.texts
         grown = False
         for number, node in enumerate(self.nodes):
@@ -491,7 +492,7 @@ class _Walk:
         return min(numbers, default=None)
 
     def _imported(self) -> list[str]:
-        """Every project module that is imported by the time the trial runs, in the order in which they are reached."""
+        """The names of the project modules that are imported by the time the trial runs, in the order of imports."""
         pending = [*self.modules, *(node.unit.module for node in self.nodes), *self.facts.modules]
         seen: dict[str, None] = {}
         while pending:
@@ -513,7 +514,7 @@ class _Walk:
     # The text
 
     def source(self, roots: Sequence[Root]) -> ReadSource:
-        """The code that was reached, as one digest, with the parts that explain it."""
+        """The code that was reached: one digest, and the digests of its parts, which explain a change."""
         blocked = set(self.facts.texts)
         numbered: set[str] = set()
         for node in self.nodes:
@@ -568,7 +569,7 @@ class _Walk:
         return f"{kind} {number}{role}{name}"
 
     def _private(self, used: Private) -> str:
-        """The name of a private attribute, or its number: of a class and its relatives, if no other object has it."""
+        """The name of a private attribute; a number in its place if only one class and its relatives have it."""
         if used.name not in self.renamed:
             return used.name
         return f"_{self.order.setdefault(self._known_as(used), len(self.order))}"
@@ -579,7 +580,7 @@ class _Walk:
         return used.name, self.family.get(used.owner, used.owner)
 
     def _spelled(self, tokens: Sequence[Token], number: int | None, local: dict[Any, int] | None) -> list[str]:
-        """Tokens as text; with numbers of the whole key, or of this definition alone for ``local``."""
+        """The tokens as text, with the numbers of the whole key or, for ``local``, of this definition alone."""
         made: list[str] = []
         owner = None if number is None else _own(self.nodes[number])
         for token in tokens:

@@ -1,4 +1,4 @@
-"""The meaning of names, calls and decorators in a piece of code: where a name is bound, what a call does."""
+"""The meaning of names, calls and decorators in a piece of code: where a name is bound, and what a call does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PURE_CALLS = frozenset(
         "type",
     }
 )
-"""Builtins that change nothing, not even by using up an iterator."""
+"""The builtins that change nothing, not even by using up an iterator."""
 PURE_METHODS = frozenset(
     {
         "format", "item", "tolist", "keys", "values", "items", "numel", "size", "dim", "strip", "lower", "upper",
@@ -39,7 +39,7 @@ PURE_METHODS = frozenset(
         "decode", "startswith", "endswith", "nelement", "detach", "cpu",
     }
 )  # fmt: skip
-"""Methods that change nothing, of whatever object."""
+"""The names of methods that change nothing, whatever object they belong to."""
 MIRRORS = frozenset({"eval", "exec", "locals", "vars", "dir"})
 PURE_DECORATORS = ("functools.", "contextlib.", "abc.", "typing.", "dataclasses.", "enum.", "torch.")
 PLAIN_DECORATORS = frozenset({"property", "staticmethod", "classmethod"})
@@ -47,7 +47,7 @@ PLAIN_DECORATORS = frozenset({"property", "staticmethod", "classmethod"})
 
 @dataclass
 class Scope:
-    """Names of one function, class or comprehension."""
+    """The names of one function, class or comprehension."""
 
     is_class: bool = False
     local: dict[str, int | None] = field(default_factory=dict)  # None until its first occurrence
@@ -108,7 +108,7 @@ class Meaning:
         return self.find(name)[0] == "module" and not self.at_module(name) and hasattr(builtins, name)
 
     def resolve(self, node: ast.expr) -> list[Target] | None:
-        """The targets that a dotted name stands for at the top level of some module; ``None`` for anything else."""
+        """The targets of a dotted name at the top level of some module; ``None`` for any other expression."""
         if isinstance(node, ast.Name):
             kind, scope = self.find(node.id)
             if kind == "alias" and scope is not None:
@@ -159,7 +159,7 @@ class Meaning:
         return None
 
     def function_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Scope:
-        """The names of a function, and what is known of them."""
+        """The names of a function, with the facts that are known about them."""
         scope = Scope()
         parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         scope.arguments = {parameter.arg for parameter in parameters}
@@ -215,7 +215,7 @@ class Meaning:
     # Bases and decorators
 
     def inherited_names(self, node: ast.ClassDef) -> set[str] | None:
-        """Private names that the bases of a class outside this project have; ``None`` where that cannot be told."""
+        """The private names in those bases of a class that lie outside this project; ``None`` if they are unknown."""
         names: set[str] = set()
         for written_base in node.bases:
             base = written_base.value if isinstance(written_base, ast.Subscript) else written_base

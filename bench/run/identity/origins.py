@@ -25,7 +25,7 @@ class Origin:
 
     Attributes:
         name: the dotted name under which it is imported.
-        file: its source or library file; ``None`` for a package without ``__init__``.
+        file: the file of source or library code; ``None`` for a package without ``__init__``.
         folders: the folders in which its submodules lie; empty for a module that is no package.
     """
 
@@ -35,12 +35,12 @@ class Origin:
 
     @property
     def package(self) -> str:
-        """The package that relative imports start from."""
+        """The name of the package from which relative imports start."""
         return self.name if self.folders else self.name.rpartition(".")[0]
 
 
 class Origins:
-    """Finds modules, and remembers what it found.
+    """Finds modules, and remembers their origins.
 
     Args:
         own: the top-level package that always counts as project code.
@@ -125,7 +125,8 @@ def is_standard(name: str) -> bool:
 
 def _is_installed(place: Path, top: str) -> bool:
     if any(part in PACKAGE_FOLDERS for part in place.parts):
-        return top in _distributions()  # a stray file there belongs to no distribution, so nothing else vouches for it
+        # A file there that belongs to no distribution has no version, so its content must count.
+        return top in _distributions()
     resolved = place.resolve()
     return any(resolved.is_relative_to(folder) for folder in _standard_folders())
 

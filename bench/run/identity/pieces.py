@@ -16,7 +16,7 @@ class Private:
 
     Attributes:
         name: the name as it is written.
-        owner: the class whose own object it is an attribute of, or which defines it; ``None`` for any object.
+        owner: the class that defines the attribute, or whose own object has it; ``None`` for an unknown object.
     """
 
     name: str
@@ -28,8 +28,9 @@ class Payload:
     """Code that counts only on a condition.
 
     Attributes:
-        raised: the class of an exception: its arguments count only where a handler reads what it caught.
-            :data:`ANNOTATION`: the annotation of a field, which counts only where annotations are read.
+        raised: the condition. For the arguments of an exception, the exception's class: they count only if a handler
+            reads what it caught. For the annotation of a field, :data:`ANNOTATION`: it counts only if something reads
+            annotations.
         piece: the code.
     """
 
@@ -45,20 +46,20 @@ class PieceFacts:
     """The facts about a piece of code that decide what counts in other pieces.
 
     Attributes:
-        loads: names of attributes that are read.
-        stores: names of attributes that are set on another object than ``self``.
-        texts: constant texts that look like a private name.
-        computed_read: an attribute of an unknown object is read by a computed name.
-        computed_self: classes that read attributes of their own objects by computed names.
-        computed_write: an attribute of an unknown object is set by a computed name.
-        class_names: the name of a class is read.
-        all_names: names of functions or modules are read too.
-        hints: annotations are read.
-        handlers: exceptions whose content a handler reads; ``None`` for one that cannot be told.
-        notes: ``file:line`` and why it cannot be decided what counts.
-        packages: top-level packages outside this project.
-        modules: project modules that are imported inside of functions.
-        choices: choices of a component whose values are written into the piece.
+        loads: the names of attributes that are read.
+        stores: the names of attributes that are set on another object than ``self``.
+        texts: the constant texts that look like a private name.
+        computed_read: ``True`` if an attribute of an unknown object is read by a computed name.
+        computed_self: the classes that read attributes of their own objects by computed names.
+        computed_write: ``True`` if an attribute of an unknown object is set by a computed name.
+        class_names: ``True`` if the name of a class is read.
+        all_names: ``True`` if the names of functions or modules are read too.
+        hints: ``True`` if annotations are read.
+        handlers: the exceptions whose content a handler reads; ``None`` stands for an unknown one.
+        notes: sentences about the places, as ``file:line``, where it cannot be decided what counts.
+        packages: the top-level packages outside this project that are used.
+        modules: the project modules that are imported inside of functions.
+        choices: the names of those choices of a component whose values are written into the piece.
     """
 
     loads: set[str] = field(default_factory=set)
@@ -77,7 +78,7 @@ class PieceFacts:
     choices: set[str] = field(default_factory=set)
 
     def add(self, other: PieceFacts) -> None:
-        """Take in what is known about another piece."""
+        """Add the facts about another piece to these."""
         for name, facts in vars(self).items():
             value = getattr(other, name)
             if isinstance(facts, bool):
@@ -100,8 +101,8 @@ class Text:
 
     Attributes:
         main: the code that always counts.
-        methods: private methods of a class, which count where something names them.
-        kept: private names of methods that must not be renamed.
+        methods: name of a private method of a class -> its code, which counts only if something uses the name.
+        kept: the private names of methods that must stay as they are, because their spelling may be read.
     """
 
     main: Piece
@@ -115,8 +116,8 @@ class Reading:
 
     Attributes:
         project: the project whose definitions names lead to.
-        plain: classes of plain values: instances are known by their fields.
-        reports: classes of progress reports: their content does not count.
+        plain: unit of a class of plain values -> its name; instances of the class are known by their fields.
+        reports: the units of classes of progress reports, whose content does not count.
     """
 
     project: Project

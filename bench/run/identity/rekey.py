@@ -24,8 +24,7 @@ from typing import Any
 
 from bench.parts import BenchError
 from bench.protocol.setting import Setting
-from bench.records.digest import with_digest
-from bench.records.files import RecordError, read_json, write_json, write_text
+from bench.records.files import RecordError, read_json, with_digest, write_json, write_text
 from bench.records.plan import read_plan
 from bench.records.record import VERSION as FORMAT
 from bench.records.record import read, record_files
@@ -43,7 +42,7 @@ OTHER_DATA = (
 
 
 class RekeyError(BenchError, ValueError):
-    """Keys that cannot be proven; the message says why, and nothing was changed."""
+    """Keys that cannot be proven to belong to the same trials. The message says why; nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,12 @@ class Rekeyed:
     """The outcome of giving a results folder new keys.
 
     Attributes:
-        records: how many records have a new key.
-        untouched: reason -> how many records were left as they are.
+        records: the number of records with a new key.
+        untouched: reason -> the number of records that were left as they are.
         keys: new key -> its contents.
         trials: the rows of the plan, with new keys.
-        compared: the differences of the present source from the source that made the records, a line a difference.
-        digests: how many records had no digest of their content, and have one now.
+        compared: the differences of the present source from the source that made the records, in one line each.
+        digests: the number of records that had no digest of their content and have one now.
     """
 
     records: int
@@ -76,7 +75,7 @@ def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = 
         folder: the results folder, with ``study.json`` and ``records``.
         source: the tree that made the records; by default the commit that the plan names, from the repository that the
             present installation lies in.
-        assume_installed: take the installed version of distributions whose version the records do not name.
+        assume_installed: ``True`` to take the installed version of distributions whose version the records lack.
 
     Raises:
         RecordError: for a record that was edited after it was written; nothing is changed then.
@@ -108,7 +107,7 @@ def rekey(folder: Path, source: Path | None = None, *, assume_installed: bool = 
 
 
 def _compared(plan: Mapping[str, Any], made: Rekeyed) -> list[str]:
-    """The differences of the present source from the source that made the records, a line each."""
+    """The differences of the present source from the source that made the records, in one line each."""
     try:
         loaded = load(_source_of(plan))
     except (BenchError, OSError) as error:
@@ -162,7 +161,7 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _given_digests(folder: Path, records: Mapping[Path, dict[str, Any]]) -> int:
-    """Give the records of earlier formats a digest of their content; how many there were."""
+    """Give the records of earlier formats a digest of their content, and return their number."""
     without = {path: record for path, record in records.items() if "digest" not in record}
     if not without:
         raise RekeyError(f"{folder} has keys of the present version already; there is nothing to do")
@@ -176,7 +175,7 @@ def _write(record: Mapping[str, Any], path: Path) -> None:
 
 
 def _environments(records: Iterable[Mapping[str, Any]]) -> list[tuple[tuple[str, str], ...]]:
-    """The sets of versions that records name, each once, the commonest first."""
+    """The different sets of versions that records name, the most frequent first."""
     counts = Counter(_versions(record) for record in records)
     return [versions for versions, _ in counts.most_common()] or [()]
 
@@ -189,7 +188,7 @@ def _versions(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 @contextmanager
 def _tree(plan: Mapping[str, Any], source: Path | None) -> Iterator[Path]:
-    """The source tree to prove from."""
+    """The folder of the source tree from which the proof starts."""
     if source is not None:
         if not (source / "bench" / "__init__.py").is_file():
             raise RekeyError(f"{source} has no package bench; name a checkout of this project with --source")
@@ -217,7 +216,7 @@ def _tree(plan: Mapping[str, Any], source: Path | None) -> Iterator[Path]:
 def _asked(
     tree: Path, plan: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], versions: Sequence[Mapping[str, str]]
 ) -> dict[str, Any]:
-    """The answer that :mod:`~.old_source` gives when it is run over a source tree."""
+    """The answer of :mod:`~.old_source` about a source tree."""
     words = shlex.split(plan["command"])
     named = next((word for word in words if word.endswith(".py")), None)
     if named is None:
@@ -300,7 +299,7 @@ def _written(
 
 
 def _rekey_record(folder: Path, path: Path, record: dict[str, Any], key: str) -> list[Path]:
-    """Write a record, and the files that bear its key, under a new one; the old files are returned."""
+    """Write a record and the files that bear its key under a new key, and return the old files."""
     old = record["key"]
     record["choices"] = {**record["choices"], "earlier_keys": [*record["choices"].get("earlier_keys", []), old]}
     if "hash" in record["choices"]:

@@ -18,7 +18,7 @@ from .origins import Origin, Origins, is_standard
 
 @dataclass(frozen=True)
 class External:
-    """Something of an installed distribution, of Python itself, or of a module that cannot be found."""
+    """An object outside this project: of an installed distribution, of Python, or of a module that is not found."""
 
     path: str
 
@@ -46,12 +46,12 @@ class Unit:
 
     @property
     def single(self) -> ast.stmt | None:
-        """The only statement, if there is only one."""
+        """The statement of a unit that has only one; ``None`` for any other."""
         return self.statements[0] if len(self.statements) == 1 else None
 
     @property
     def is_variable(self) -> bool:
-        """The property of a unit that is not one function or class, so that other statements may fill its object."""
+        """True for a unit that is no single function or class, so that other statements may change its object."""
         return not isinstance(self.single, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
 
 
@@ -67,7 +67,7 @@ Target = External | Whole | Bound
 
 
 class Module:
-    """A project module, parsed.
+    """A parsed project module.
 
     Attributes:
         name: the dotted name under which it is imported.
@@ -96,13 +96,13 @@ class Module:
                 body = [
                     statement for top_statement in ast.parse(content).body for statement in _executed(top_statement)
                 ]
-            except (SyntaxError, ValueError):  # a library, or source for another version of Python
+            except (SyntaxError, ValueError):  # a library of machine code, or source for another version of Python
                 self.content = content
         self.body = body
         self._sort(body)
         if "__getattr__" in self._owner and origin.file is not None and origin.file.with_suffix(".pyi").is_file():
             for statement in ast.parse(origin.file.with_suffix(".pyi").read_bytes()).body:
-                if isinstance(statement, ast.ImportFrom):  # what the module gives when it is asked for
+                if isinstance(statement, ast.ImportFrom):  # the module's __getattr__ imports its names on demand
                     self._note_import(statement)
 
     def _sort(self, body: Sequence[ast.stmt]) -> None:
@@ -148,11 +148,11 @@ class Module:
             self._aliases[name], self._sources[name] = alias, statement
 
     def bound(self, name: str) -> Unit | None:
-        """The unit that binds a name at the top level."""
+        """The unit that binds a name at the top level; ``None`` if there is none."""
         return self._owner.get(name)
 
     def imported(self, name: str) -> tuple[ast.Import | ast.ImportFrom, ast.alias] | None:
-        """The import that binds a name, if nothing but imports does."""
+        """The import statement that binds a name; ``None`` if no import binds it."""
         if name not in self._aliases:
             return None
         return self._sources[name], self._aliases[name]
@@ -217,7 +217,7 @@ class Module:
 
 
 class Project:
-    """Every project module that was asked for.
+    """The project modules, each of which is parsed once.
 
     Args:
         own: the top-level package that always counts as project code.
@@ -239,7 +239,7 @@ class Project:
         return all(module is None or self.origins.is_same(module.origin) for module in self._modules.values())
 
     def target(self, name: str) -> Target:
-        """A module, by its dotted name."""
+        """The target that a module's dotted name stands for."""
         return Whole(name) if self.origins.project(name) is not None else External(name)
 
     def lookup(self, module: str, name: str, seen: frozenset[tuple[str, str]] = frozenset()) -> list[Target]:
@@ -278,10 +278,10 @@ class Project:
             return [External(f"{source}.{alias.name}")]
         if (source, alias.name) in seen:
             return []
-        return self.lookup(source, alias.name, seen) or [Whole(source)]  # something in it makes the name
+        return self.lookup(source, alias.name, seen) or [Whole(source)]  # some code in that module makes the name
 
     def attribute(self, target: Target, name: str) -> list[Target]:
-        """The targets that an attribute of a target stands for, if known; empty for an attribute of an object."""
+        """The targets that an attribute of a target may stand for; empty for an attribute of an unknown object."""
         if isinstance(target, External):
             return [External(f"{target.path}.{name}")]
         if isinstance(target, Whole):
@@ -321,7 +321,7 @@ class Project:
         return targets or [Bound(getter, "__getattr__")]
 
     def whole(self, module: str) -> list[Target]:
-        """All that a module holds: its definitions, and what it imports from this project."""
+        """The targets that a module holds: its definitions, and its imports from this project."""
         source = self.module(module)
         if source is None:
             return []
@@ -354,7 +354,7 @@ class Project:
         return list(dict.fromkeys([module, *names]))
 
     def label(self, unit: Unit) -> str:
-        """``file:name``, for people."""
+        """The label ``file:name`` by which people find a definition."""
         return f"{self.file_label(unit.module)}:{unit.names[0] if unit.names else ''}"
 
     def file_label(self, module: str) -> str:
@@ -366,7 +366,7 @@ class Project:
 
 
 def _executed(statement: ast.stmt) -> Iterator[ast.stmt]:
-    """A top-level statement without what an import never executes: for type checkers, or as a script."""
+    """Yield the parts of a top-level statement that an import executes: not those for type checkers and scripts."""
     if isinstance(statement, ast.If):
         if _is_for_checkers(statement.test) or _is_script(statement.test):
             for alternative in statement.orelse:
@@ -406,7 +406,7 @@ COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def walk_executed(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and what it executes itself: bodies of classes, but not those of functions."""
+    """Yield a node and everything in it that it executes by itself: bodies of classes, but not those of functions."""
     yield node
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
         children: list[ast.AST] = list(evaluated_outside(node))

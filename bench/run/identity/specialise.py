@@ -1,7 +1,8 @@
-"""Code with known values put in: the choices of a component, and fields of plain values such as a recipe.
+"""Code into which known values are written: the choices of a component, and fields of plain values such as a recipe.
 
-A branch that a known value never takes goes, so that a choice at the value that keeps the old behaviour leaves the old
-code. Nothing is folded where that is not safe: a parameter that is assigned to, a function that looks at its own names.
+A branch that a known value never takes is removed, so that a new choice, at the value that keeps the old behaviour,
+leaves the old code. Nothing is written in where that is not safe: for a parameter that is assigned to, or in a function
+that looks at its own names.
 """
 
 from __future__ import annotations
@@ -44,24 +45,24 @@ class _Frame:
 
 @dataclass
 class Folded:
-    """A unit with known values put in.
+    """A unit into which known values were written.
 
     Attributes:
-        unit: the same definition with other statements.
-        choices: the choices that were put in; the others are read as they stand.
+        unit: the definition with the changed statements.
+        choices: the names of the choices whose values were written in; the code reads the others at run time.
     """
 
     unit: Unit
     choices: frozenset[str] = frozenset()
 
 
-class Folder(ast.NodeTransformer):
-    """Puts values into one unit.
+class Folding(ast.NodeTransformer):
+    """Writes known values into one unit.
 
     Args:
         project: the project whose definitions names lead to.
         module: the module of the unit.
-        fields: the known fields of plain values.
+        fields: class of plain values -> field -> its known value.
     """
 
     def __init__(self, project: Project, module: str, fields: Fields) -> None:
@@ -73,7 +74,7 @@ class Folder(ast.NodeTransformer):
         self.choices: dict[str, ast.Constant] = {}
 
     def fold(self, unit: Unit, choices: Mapping[str, Any]) -> Folded:
-        """A unit with fields of plain values, and for the class of a component its choices, put in."""
+        """The unit with the fields of plain values and, for the class of a component, its choices written in."""
         statements = [copied(statement) for statement in unit.statements]
         folded: frozenset[str] = frozenset()
         single = statements[0] if len(statements) == 1 else None
@@ -114,7 +115,7 @@ class Folder(ast.NodeTransformer):
         return node
 
     def _typed(self, node: ast.ClassDef) -> Iterator[tuple[str, Unit]]:
-        """Attributes that hold a plain value: fields of that type, and what a constructor takes such a parameter to."""
+        """The attributes that hold a plain value: fields of its type, and those that are set to a parameter."""
         for statement in node.body:
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
                 unit = self._annotated(statement.annotation)
@@ -284,7 +285,7 @@ def _listed(made: Any) -> list[ast.stmt]:
 
 
 def _reachable(statements: Iterable[ast.stmt]) -> list[ast.stmt]:
-    """Statements up to the first that leaves the block."""
+    """The statements up to the first one that leaves the block."""
     kept: list[ast.stmt] = []
     for statement in statements:
         kept.append(statement)
@@ -305,7 +306,7 @@ _COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 
 def _known(node: ast.expr) -> tuple[Any] | None:
-    """The value of a constant, or of a tuple, list or set of constants."""
+    """The value of a constant, or of a tuple, list or set of constants, in a tuple; ``None`` for anything else."""
     if isinstance(node, ast.Constant):
         return (node.value,)
     if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
@@ -424,7 +425,7 @@ def _stores(node: ast.AST) -> dict[str, int]:
 
 
 def _put_in_constants(node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-    """Put constants in for local variables that are set once, to a constant, before all else."""
+    """Replace local variables by constants if they are set once, to a constant, before anything else happens."""
     for _ in range(4):
         counts: dict[str, int] = {}
         for statement in node.body:
@@ -456,8 +457,8 @@ def _set_to_constant(statement: ast.stmt) -> tuple[str | None, ast.Constant | No
     return None, None
 
 
-class _Constants(Folder):
-    """Puts constants in for names, and prunes."""
+class _Constants(Folding):
+    """Replaces names by constants, and removes branches that are never taken."""
 
     def __init__(self, known: Mapping[str, ast.Constant]) -> None:
         self.known = dict(known)
@@ -474,9 +475,10 @@ class _Constants(Folder):
 
 
 def constant_attributes(project: Project, node: ast.ClassDef, module: str) -> dict[str, ast.Constant]:
-    """Attributes that the constructor sets once, to a constant, and that nothing else in the class can set.
+    """Attribute -> constant, for attributes that the constructor sets once and that nothing else in the class can set.
 
-    Empty for a class with a base that may set or read them: any but ``nn.Module`` and classes of this project.
+    The result is empty for a class with a base that may set or read them, so any base but ``nn.Module`` and classes of
+    this project.
     """
     init = constructor(node)
     above = _names_above(project, node, module)
@@ -499,7 +501,7 @@ def _only_annotated(statement: ast.stmt) -> bool:
 
 
 def _names_above(project: Project, node: ast.ClassDef, module: str) -> set[str] | None:
-    """Names that the bases of a class have or set; ``None`` where that cannot be told."""
+    """The names that the bases of a class have or set; ``None`` if they cannot be found out."""
     names = set(MODULE_ATTRIBUTES)
     if node.keywords or node.decorator_list:
         return None
@@ -529,7 +531,7 @@ def _base(project: Project, node: ast.expr, module: str) -> list[Any]:
     return []
 
 
-def with_attributes(folder: Folder, unit: Unit, values: Mapping[str, ast.Constant], unread: set[str]) -> Unit:
+def with_attributes(folder: Folding, unit: Unit, values: Mapping[str, ast.Constant], unread: set[str]) -> Unit:
     """A folded class with constants for its attributes, and without the assignments that nothing reads any more."""
     statements = [copied(statement) for statement in unit.statements]
     node = statements[0]

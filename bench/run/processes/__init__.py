@@ -1,1 +1,1 @@
-"""The processes of a run: the worker, the process that its trials run in, signals, and the scratch folder."""
+"""The processes of a run: the worker, the process of its trials, their agreement on a study, signals, scratch."""

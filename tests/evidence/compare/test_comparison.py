@@ -217,7 +217,7 @@ def test_timings_of_other_hardware_are_listed_only(sides: Callable[..., tuple[Si
     ("costs", "quantity", "said"),
     [
         ({"input_px": [32, 32]}, "macs", "not compared: another input"),
-        ({"isolated": False}, "latency_s", "not compared: a timing was not alone"),
+        ({"isolated": False}, "latency_s", "not compared: a timing was not alone; repeat with --retry not_alone"),
         ({"memory_kind": "cuda allocator"}, "peak_bytes", "not compared: another way to read memory"),
     ],
 )

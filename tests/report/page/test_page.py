@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.evidence.evidence import evidence_of
-from bench.records.files import RecordError
+from bench.records.files import RecordError, with_digest
 from bench.records.record import read, read_all, write
 from bench.report.figures.speed import figures
 from bench.report.page.page import script_json, write_report
@@ -89,6 +89,30 @@ def test_text_from_a_study_is_shown_not_run(tmp_path: Path, planted_results: Pla
     data = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
     assert len(data) == 13
     assert all("data" in json.loads(each) for each in data), "nothing in it ends the element early"
+
+
+def test_no_escape_sequence_of_a_study_or_a_record_is_in_the_files_of_a_report(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    escape = "\x1b]0;title\x07\x9b2J\u202e"
+    factors = {f"f{escape}": ["off", f"on{escape}"]}
+    scores = {f"f{escape}=off": [0.6, "failed"], f"f{escape}=on{escape}": [0.7, 0.7]}
+    folder = planted_results(
+        tmp_path, factors=factors, scores=scores, classes=[f"sky{escape}", "road"],
+        plan={"question": escape, "command": f"bench {escape}"},
+    )  # fmt: skip
+    for path in (folder / "records").iterdir():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["outcome"]["status"] == "failed":
+            content["outcome"] |= {"reason": f"RuntimeError: {escape}", "traceback": f"one\n{escape}"}
+            path.write_text(with_digest(content), encoding="utf-8")
+    page = without_plotly(write_report(folder))
+    assert "\\x1b]0;title\\x07" in page
+    files = [path for path in (folder / "report").rglob("*") if path.suffix in (".html", ".md", ".tex")]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files} | {"index.html": page}
+    assert len(texts) > 5
+    for name, text in texts.items():
+        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text), name
 
 
 def test_a_traceback_is_folded_and_escaped(tmp_path: Path, planted_results: Plant) -> None:

@@ -53,7 +53,6 @@ KEEPING: dict[str, list[Edit]] = {
         (JPU, 'depthwise_norm: Literal["batch", "local", "none"]', 'depthwise_norm: Literal["batch", "local", "group", "none"]'),
     ],
     "a field of the recipe at its neutral value": [
-        ("bench/protocol/recipe.py", "import dataclass, replace", "import dataclass, field, replace"),
         ("bench/protocol/recipe.py", "    flip: Fraction = 0.5\n",
          '    flip: Fraction = 0.5\n    warm_up: int = field(default=0, metadata={"neutral": 0})\n'),
         (LOOP, "    history = History()\n",

@@ -1,0 +1,30 @@
+"""The console that commands print to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from bench.protocol.text import harmless
+
+
+class PlainConsole(Console):
+    """A console whose terminal acts on nothing but the console's own styles, whatever the text that it prints holds."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A string as text, with escapes before its width is measured for a table."""
+        return super().render_str(harmless(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+
+def console_for_people() -> PlainConsole:
+    """The console for people to read: the terminal or, without one, lines that are long enough not to be broken."""
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=250)

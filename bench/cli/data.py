@@ -1,0 +1,99 @@
+"""The commands about data sets: ``bench data init`` and ``bench data check``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from bench.cli.options import Final
+
+if TYPE_CHECKING:
+    from bench.data.base import Dataset, SplitName
+
+app = typer.Typer(help="Describe a folder of your own images, and check what a data set holds.", no_args_is_help=True)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder with images and label files.", show_default=False)],
+) -> None:
+    """Write a first classes.toml into a folder of images and labels, and say what was guessed.
+
+    The description says where images and labels lie, which images train and which are evaluated, and what the values of
+    labels mean. Look it through and edit it, above all the names of the classes.
+    """
+    from bench.data.own.description import DESCRIPTION
+    from bench.data.own.first import first_description
+
+    first = first_description(folder)
+    first.write(folder)
+    typer.echo(f"Wrote {', '.join(str(folder / name) for name in first.files)}. What was guessed:")
+    for guess in first.guesses:
+        typer.echo(f"- {guess}.")
+    typer.echo(f"Look {folder / DESCRIPTION} through, then: bench data check folder={folder}")
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="A folder, NAME=FOLDER, or the name of a data set.", show_default=False)],
+    final: Final = False,
+) -> None:
+    """Read every image and label of a data set, and print sizes and the share of each class.
+
+    The test split is read with --final, or where it is there.
+    """
+    from bench.data.base import SPLITS
+    from bench.data.choose import parse_data
+    from bench.data.own.folder import Folder
+    from bench.parts import part
+
+    chosen, folder = parse_data(data, part(Folder))
+    dataset = chosen.build(folder)
+    splits = [split for split in SPLITS if split != "test" or final or _is_there(dataset, split)]
+    pixels = {split: _pixels(dataset, split) for split in splits}
+    typer.echo(f"Data: {dataset.name}, {len(dataset.classes)} classes, checked.\n")
+    names = [*dataset.classes, "void"]
+    width = max(map(len, ["class", *names]))
+    typer.echo("  ".join(["class".ljust(width), *(f"{split} (%)".rjust(9) for split in splits)]))
+    for index, name in enumerate(names):
+        shares = [100 * counts[index] / max(1, counts.sum()) for counts in pixels.values()]
+        typer.echo("  ".join([name.ljust(width), *(f"{share:9.3f}" for share in shares)]))
+    for split, counts in pixels.items():
+        if missing := [name for name, count in zip(dataset.classes, counts, strict=False) if count == 0]:
+            typer.echo(f"No pixel of the {split} split is {', '.join(missing)}.")
+
+
+def _is_there(dataset: Dataset, split: SplitName) -> bool:
+    from bench.data.base import DataError
+
+    try:
+        return len(dataset.split(split)) > 0
+    except DataError:
+        return False
+
+
+def _pixels(dataset: Dataset, name: SplitName) -> np.ndarray:
+    """The number of pixels of each class of a split, void last; its images are counted in a line of output."""
+    from bench.data.base import IGNORE
+
+    split = dataset.split(name)
+    counts = np.zeros(len(dataset.classes) + 1, dtype=np.int64)
+    sizes: dict[tuple[int, ...], int] = {}
+    for index in range(len(split)):
+        image, label, _ = split[index]
+        values = np.bincount(label.numpy().ravel(), minlength=IGNORE + 1)
+        counts += [*values[: len(dataset.classes)], values[IGNORE]]
+        size = tuple(image.shape[-2:])
+        sizes[size] = sizes.get(size, 0) + 1
+    typer.echo(f"{name}: {len(split)} images of {_spelled(sizes)} pixels")
+    return counts
+
+
+def _spelled(sizes: dict[tuple[int, ...], int]) -> str:
+    common: Sequence[tuple[int, ...]] = sorted(sizes, key=lambda size: -sizes[size])
+    shown = ", ".join(f"{width}×{height}" for height, width in common[:3])
+    return shown + (f" and {len(common) - 3} other sizes" if len(common) > 3 else "")

@@ -1,0 +1,78 @@
+"""The reason why a trial's process finds another trial than the one that was planned.
+
+Either a file was changed after planning, or the same files give another study in every process: from the order of a
+set, a clock or a random number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.records.files import RecordError
+from bench.records.plan import Plan, read_plan
+from bench.study.cells import Cell
+
+
+def disagreement(cell: Cell | None, variant: str, study_file: Path, folder: Path) -> str:
+    """A sentence that says why the planned trial is another one here, with the remedy.
+
+    Args:
+        cell: the variant as it is here; ``None`` if the study has it no more.
+        variant: the name of the variant.
+        study_file: the file of the study.
+        folder: the results folder with the plan.
+    """
+    try:
+        plan = read_plan(folder)
+    except (OSError, RecordError):
+        return _CHANGED
+    if not plan.modules or not _are_as_planned(plan, study_file.resolve().parent):
+        return _CHANGED
+    if cell is None:
+        return _DIFFERS.format(f"this process has no variant {variant}")
+    planned = plan.audit.variants.get(variant)
+    if planned is None:
+        return _CHANGED
+    before = {name: {"class": part.class_name, **part.choices} for name, part in planned.slots.items()}
+    before["losses"] = {str(i): {"class": part.class_name, **part.choices} for i, part in enumerate(planned.losses)}
+    now = {name: _flat(part) for name, part in cell.variant.parts().items()}
+    now["losses"] = {str(i): _flat(part) for i, part in enumerate(cell.variant.losses)}
+    before["recipe"], now["recipe"] = planned.recipe, cell.recipe.describe()
+    first = next(_differences("", before, now), None)
+    return _CHANGED if first is None else _DIFFERS.format(first)
+
+
+_CHANGED = "the study, a component or the data changed after planning; run again"
+_DIFFERS = (
+    "the study is not the same in two processes (a set, a clock, a random number?): {}; sort what comes from a set, "
+    "and write numbers down"
+)
+
+
+def _are_as_planned(plan: Plan, folder: Path) -> bool:
+    """True if the study's file and its own modules have the contents that they had when the study was planned."""
+    imported = [Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))]
+    for name, digest in plan.modules.items():
+        places = [folder / name, *(file for file in imported if file.name == name)]
+        files = [file for file in places if file.is_file()]
+        if digest not in (hashlib.sha256(file.read_bytes()).hexdigest() for file in files):
+            return False
+    return True
+
+
+def _flat(part: Any) -> dict[str, Any]:
+    described: dict[str, Any] = part.describe()
+    return {"class": described["class"], **described["choices"]}
+
+
+def _differences(name: str, before: Any, now: Any) -> Iterator[str]:
+    """The innermost values that differ, such as ``losses.0.weight is 1.2 here, 1.3 in the plan``."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            yield from _differences(f"{name}.{key}" if name else key, before.get(key), now.get(key))
+    elif before != now:
+        yield f"{name} is {now!r} here, {before!r} in the plan"
