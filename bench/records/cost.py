@@ -45,13 +45,19 @@ class Peaks(Form):
 
 
 class MeasuredCost(Measured):
-    """The parameters, MACs, memory and latencies of one network."""
+    """The parameters, MACs, memory and latencies of one network.
+
+    Attributes:
+        macs: slot -> multiply-accumulates; empty where an operator has no count.
+        macs_problem: the reason why there are none.
+    """
 
     input_px: Size
     batch: Annotated[Whole, Field(ge=1)]
     parameters: dict[str, Counted]
     macs: dict[str, Counted]
     uncounted_operators: dict[str, Any]
+    macs_problem: str = ""
     latency_s: Samples
     peak_bytes: Counted
     memory_kind: str
@@ -66,11 +72,15 @@ def cost_columns(measured: MeasuredCost) -> dict[str, float]:
     deployed = {slot: count for slot, count in measured.parameters.items() if slot != "auxiliary"}
     return {
         "parameters": float(sum(deployed.values())),
-        "macs": float(sum(measured.macs.values())),
+        "macs": _macs(measured),
         "peak_bytes": measured.peak_bytes,
         **_training_columns(measured.training_memory),
         **({} if measured.isolated is False else latency_columns(measured) | _achieved(measured)),
     }
+
+
+def _macs(measured: MeasuredCost) -> float:
+    return float("nan") if measured.macs_problem else float(sum(measured.macs.values()))
 
 
 def _training_columns(memory: TrainingMemory | None) -> dict[str, float]:
@@ -88,7 +98,7 @@ def _training_columns(memory: TrainingMemory | None) -> dict[str, float]:
 def _achieved(measured: MeasuredCost) -> dict[str, float]:
     """The rates that a forward achieves, and their shares of the device's own peaks."""
     seconds = statistics.median(measured.latency_s)
-    flops_per_s = 2 * float(sum(measured.macs.values())) / seconds
+    flops_per_s = 2 * _macs(measured) / seconds
     peaks, nan = measured.peaks, float("nan")
     bytes_per_s = nan if measured.traffic_bytes is None else measured.traffic_bytes / seconds
     return {

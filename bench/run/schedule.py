@@ -17,9 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError, write_json
-from bench.records.forms import build
+from bench.records.forms import build, problem
 from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
 from bench.records.record import FINAL, STATUSES, Record, read_all
 from bench.run import environment
@@ -226,7 +228,11 @@ class Schedule:
         return self.faulty.get(trial.variant) or self.faulty.get(trial.against or "")
 
     def document(self, command: str) -> Plan:
-        """The plan as ``study.json`` holds it, with the trials of earlier runs that stay in it."""
+        """The plan as ``study.json`` holds it, with the trials of earlier runs that stay in it.
+
+        Raises:
+            StudyError: for a study that no plan can hold, so that nothing is run that a report would refuse.
+        """
         study = self.study
         document = {
             "version": VERSION,
@@ -258,7 +264,12 @@ class Schedule:
             "modules": self._modules(),
         }
         earlier = _earlier_plan(self.folder)
-        return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept()))
+        try:
+            return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept()))
+        except ValidationError as error:
+            raise StudyError(f"study {study.name!r} cannot be planned: {problem(error)}") from error
+        except ValueError as error:
+            raise StudyError(f"study {study.name!r} cannot be planned: {error}") from error
 
     def write(self, command: str) -> Path:
         """Write ``study.json`` into the results folder, whose lock the caller holds."""

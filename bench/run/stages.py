@@ -12,6 +12,7 @@ import torch
 from bench.data.base import Dataset
 from bench.measure.cost.counts import buffer_bytes, count_macs, parameters
 from bench.measure.cost.memory import inference_memory, training_memory
+from bench.measure.cost.operators import UncountedError
 from bench.measure.cost.peaks import peaks, traffic_bytes
 from bench.measure.quality.evaluate import Viewer, evaluate
 from bench.measure.timing.execution import TrainingStep, forward_call, placed_anew
@@ -173,7 +174,7 @@ def measure_cost(
     training = training_memory(build, recipe, device) if recipe.training_cost else None
     model = build().to(device).eval()
     tell(Event("count", 0, 1))
-    macs = count_macs(model, height, width)
+    macs, problem = _counted(model, height, width)
     timing = latency(
         forward_call(model, Setting(height=height, width=width), device),
         device,
@@ -188,12 +189,8 @@ def measure_cost(
         "parameters": parameters(model),
         "trainable_parameters": parameters(model, trainable=True),
         "buffer_bytes": buffer_bytes(model),
-        "macs": macs.by_slot,
-        "macs_torch": macs.by_slot_torch,
-        "macs_by_operator": macs.by_operator,
-        "macs_counted_px": [list(px) for px in macs.counted_px],
-        "uncounted_operators": macs.uncounted,
-        "output_bytes": macs.output_bytes,
+        **macs,
+        "macs_problem": problem,
         "peaks": peaks(device),
         "traffic_bytes": traffic_bytes(model, height, width),
         "latency_s": timing.samples_s,
@@ -206,6 +203,26 @@ def measure_cost(
         "training_memory": asdict(training) if training else None,
         "output_shape": shape,
     }
+
+
+def _counted(model: SegModel, height: int, width: int) -> tuple[dict[str, Any], str]:
+    """The MACs as a record has them, and the reason why there are none.
+
+    A network with an operator that has no count, such as an LSTM, is timed and its memory is measured all the same.
+    """
+    try:
+        macs = count_macs(model, height, width)
+    except UncountedError as error:
+        return {"macs": {}, "uncounted_operators": {}}, str(error)
+    counts = {
+        "macs": macs.by_slot,
+        "macs_torch": macs.by_slot_torch,
+        "macs_by_operator": macs.by_operator,
+        "macs_counted_px": [list(px) for px in macs.counted_px],
+        "uncounted_operators": macs.uncounted,
+        "output_bytes": macs.output_bytes,
+    }
+    return counts, ""
 
 
 def measure_speed(

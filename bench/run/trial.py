@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from bench.data.base import Sample
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
 from bench.protocol.text import harmless
-from bench.records.forms import build
+from bench.records.forms import build, problem
 from bench.records.pictures import Album
 from bench.records.record import MEASURED, Record, write
 from bench.run import environment
@@ -45,6 +46,10 @@ log = logging.getLogger("bench.run.trial")
 
 class ChangedError(RuntimeError):
     """A trial whose source, settings or data changed after it was planned."""
+
+
+class UnwritableError(RuntimeError):
+    """A trial whose choices no record can hold."""
 
 
 class TimedOutError(RuntimeError):
@@ -104,7 +109,7 @@ def run(
             log.error("%s\n%s", outcome["reason"], outcome["traceback"])
         log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)
     outcome |= {"started_at": started_at, "wall_s": time.monotonic() - start}
-    record = make_record(trial, machine, outcome, choices=choices, measured=measured)
+    record = _record_of(trial, machine, outcome, choices, measured)
     try:
         with storing(folder):
             write(record, folder / "records")
@@ -115,6 +120,34 @@ def run(
     if unstored is not None:
         raise keep(record, files, unstored) if record.status == "done" else unstored
     return record
+
+
+def _record_of(
+    trial: Trial,
+    machine: Machine,
+    outcome: Mapping[str, Any],
+    choices: Mapping[str, Any],
+    measured: Mapping[str, Any],
+) -> Record:
+    """The record of a trial; one that says why, for a trial whose choices no record can hold."""
+    try:
+        return make_record(trial, machine, outcome, choices=choices, measured=measured)
+    except ValueError as error:
+        reason = f"the record cannot be written: {_problem(error)}"
+        return make_record(trial, machine, {**outcome, "status": "failed", "reason": reason})
+
+
+def _refuse_unwritable(trial: Trial, machine: Machine, choices: Mapping[str, Any]) -> None:
+    """Raise :class:`UnwritableError` for choices that no record can hold, before anything is measured."""
+    outcome = {"status": "interrupted", "reason": None, "traceback": None}
+    try:
+        make_record(trial, machine, outcome, choices=choices)
+    except ValueError as error:
+        raise UnwritableError(f"the choices of this trial cannot be written: {_problem(error)}") from error
+
+
+def _problem(error: ValueError) -> str:
+    return problem(error) if isinstance(error, ValidationError) else str(error)
 
 
 def record_fault(trial: Trial, folder: Path, machine: Machine, reason: str, traceback: str) -> Record:
@@ -186,6 +219,7 @@ def _measure(
     if key != trial.key:
         why = disagreement(cell, trial.variant, study_file, folder)
         raise ChangedError(f"planned as {trial.key}, is {key} now: {why}")
+    _refuse_unwritable(trial, machine, choices)
     if against is not None and trial.setting is not None:
         measured = measure_speed(
             cell.variant, against.variant, cell.recipe, trial.setting, dataset, machine.torch_device, tell
@@ -271,7 +305,11 @@ def ran_out(error: BaseException) -> bool:
 
 
 def relative(text: str) -> str:
-    """The text with paths shortened, so that a message or traceback shows no folder that only this machine has."""
+    """The text with paths shortened, so that a message or traceback shows no folder that only this machine has.
+
+    What cannot be written as UTF-8 becomes an escape.
+    """
+    text = text.encode(errors="backslashreplace").decode()
     for root in sorted({str(Path.cwd()), sys.prefix, str(Path(__file__).resolve().parents[2])}, key=len, reverse=True):
         text = text.replace(f"{root}/", "")
     return re.sub(r"/(?:[^\s/\"']+/)*(?=(?:site-packages|python3\.\d+)/)", "", text)

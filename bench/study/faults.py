@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
@@ -69,6 +70,7 @@ def one_sentence(text: str) -> str:
     return words if len(words) <= MOST_CHARACTERS else f"{words[:MOST_CHARACTERS]}…"
 
 
+@functools.cache
 def _is_users(file: str) -> bool:
     path = Path(file)
     if not path.is_absolute():  # "<frozen importlib._bootstrap>", "<string>"

@@ -72,8 +72,8 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
         BOTH: facts("on", "jpu", "AttendingLess", 10**9),
     }
     about = {"attention": ["head"], "upsampling": ["neck"]}
-    results = evidence_of(audited(planted_results(tmp_path), networks, about))
-    (row,) = undeclared(results).printed().to_dict("records")
+    evidence = evidence_of(audited(planted_results(tmp_path), networks, about))
+    (row,) = undeclared(evidence).printed().to_dict("records")
     assert row == {
         "Compared": "upsampling=jpu, on average",
         "Where": "head",
@@ -83,8 +83,8 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
         "MACs (G)": "-2.00",
         "Share of Δ MACs (%)": "—",
     }
-    assert results.confounded == ["upsampling=jpu, on average"]
-    said = {each.text.split(":")[0]: each.text for each in findings(results)}
+    assert evidence.confounded == ["upsampling=jpu, on average"]
+    said = {each.text.split(":")[0]: each.text for each in findings(evidence)}
     assert said["upsampling=jpu, on average"].endswith(
         "In 1 of 2 pairs the sides differ in more than the factors are about: head."
     )
@@ -92,8 +92,8 @@ def test_what_hides_behind_another_factor_is_found_in_the_pairs_that_an_average_
         "In 1 of 4 pairs the sides differ in more than the factors are about: head."
     )
     assert "more than" not in said["attention=on"] + said["upsampling=jpu"]
-    assert any("1 comparison differs in more than the factors are about" in note.text for note in notes(results))
-    assert summary(results.results.plan.audit, PLAIN) == [
+    assert any("1 comparison differs in more than the factors are about" in note.text for note in notes(evidence))
+    assert summary(evidence.results.plan.audit, PLAIN) == [
         "upsampling=jpu, on average, differs beyond its factor: head: Attending() → AttendingLess(), in 1 of 2 pairs "
         "(attention=on)."
     ]
@@ -150,8 +150,8 @@ def test_environments_are_compared_seed_by_seed(tmp_path: Path, planted_results:
 def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path) -> None:
     crowded = measured([1.0] * 20, [2.0] * 20, isolation=CROWDED, isolated=False)
     noisy = measured([1.0, 1.2] * 10, [2.0] * 20, steady=False)
-    results = evidence_of(planted(tmp_path, {64: crowded, 128: noisy, 256: measured([1.0] * 20, [2.0] * 20)}))
-    rows = {row["Where"]: (row["Kind"], row["Difference"]) for row in results.confounds.to_dict("records")}
+    evidence = evidence_of(planted(tmp_path, {64: crowded, 128: noisy, 256: measured([1.0] * 20, [2.0] * 20)}))
+    rows = {row["Where"]: (row["Kind"], row["Difference"]) for row in evidence.confounds.to_dict("records")}
     assert rows == {
         "times at 64x64 batch 2": (
             "timing",
@@ -159,8 +159,8 @@ def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path)
         ),
         "times at 128x128 batch 2": ("timing", "noisy: quartiles 18% of the median apart; not steady after warm-up"),
     }
-    assert results.confounded == []
-    assert any("are in doubt: not alone, noisy or not steady" in note.text for note in notes(results))
+    assert evidence.confounded == []
+    assert any("are in doubt: not alone, noisy or not steady" in note.text for note in notes(evidence))
 
 
 def test_records_of_several_commits_are_each_checked_out_by_the_commands(

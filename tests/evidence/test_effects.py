@@ -55,16 +55,16 @@ def test_a_study_with_a_margin_says_what_is_equivalent_and_one_without_does_not(
     tmp_path: Path, planted_results: Plant
 ) -> None:
     scores = {A: [0.60, 0.61, 0.62], B: [0.601, 0.6098, 0.6205], C: [0.65, 0.66, 0.68], D: [0.65, 0.66, 0.68]}
-    results = evidence_of(planted_results(tmp_path / "with", scores=scores, plan={"margin": 0.01}))
-    rows = by_label(results.effects)
+    evidence = evidence_of(planted_results(tmp_path / "with", scores=scores, plan={"margin": 0.01}))
+    rows = by_label(evidence.effects)
     assert rows["upsampling=jpu"]["p_equivalent"] < 0.05
     assert rows["attention=on"]["p_equivalent"] > 0.5
-    shown = effects_table.effects_table(results).printed().set_index("Effect of")["Equivalent"]
+    shown = effects_table.effects_table(evidence).printed().set_index("Effect of")["Equivalent"]
     assert shown["upsampling=jpu"].startswith("within ±1.00 (p = 0.0")
     assert shown["attention=on"] == "not shown for ±1.00"
     for p, said_of_it in ((0.049, "within ±1.00 (p = 0.049)"), (0.051, "not shown for ±1.00")):
         assert effects_table.equivalent({"p_equivalent": p}, 0.01) == said_of_it
-    said = [each.text for each in findings(results) if each.text.startswith("upsampling=jpu: ")]
+    said = [each.text for each in findings(evidence) if each.text.startswith("upsampling=jpu: ")]
     assert "not resolved, equivalent within ±1.00" in said[0]
     without = evidence_of(planted_results(tmp_path / "without", scores=scores))
     assert without.effects["p_equivalent"].isna().all()
@@ -89,8 +89,8 @@ def test_the_factor_in_focus_is_compared_at_every_setting_and_equivalence_claime
 ) -> None:
     scores = {A: [0.60, 0.61, 0.62], B: [0.601, 0.6098, 0.6205], C: [0.65, 0.66, 0.68], D: [0.651, 0.66, 0.681]}
     plan = {"margin": 0.01, "focus": "upsampling"}
-    results = evidence_of(planted_results(tmp_path, scores=scores, plan=plan))
-    frame = results.effects
+    evidence = evidence_of(planted_results(tmp_path, scores=scores, plan=plan))
+    frame = evidence.effects
     simple = by_label(frame[frame["kind"] == "simple effect"])
     assert list(simple) == ["upsampling=jpu at attention=on"]
     assert simple["upsampling=jpu at attention=on"]["delta"] == pytest.approx(0.002 / 3, abs=TOLERANCE)
@@ -130,15 +130,15 @@ def test_seeds_are_paired_and_one_without_a_partner_is_left_out(tmp_path: Path, 
 
 
 def test_one_factor_at_a_time_has_no_main_effect_beside_the_variants(tmp_path: Path, planted_results: Plant) -> None:
-    results = evidence_of(planted_results(tmp_path, excluded={D: "not asked"}))
-    assert [contrast.kind for contrast in results.contrasts] == ["variant", "variant"]
+    evidence = evidence_of(planted_results(tmp_path, excluded={D: "not asked"}))
+    assert [contrast.kind for contrast in evidence.contrasts] == ["variant", "variant"]
 
 
 def test_the_weights_of_every_contrast_add_up_to_zero(tmp_path: Path, planted_results: Plant) -> None:
     factors = {"a": ["0", "1", "2"], "b": ["0", "1"], "c": ["0", "1"]}
     names = [f"a={a}, b={b}, c={c}" for a in "012" for b in "01" for c in "01"]
-    results = evidence_of(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names}))
-    found = results.contrasts
+    evidence = evidence_of(planted_results(tmp_path, factors=factors, scores={name: [0.5] for name in names}))
+    found = evidence.contrasts
     assert len(found) == 11 + 4 + (2 + 2 + 1) + 2
     assert all(sum(contrast.weights.values()) == pytest.approx(0) for contrast in found)
 
@@ -202,10 +202,10 @@ def test_an_effect_that_is_not_of_every_setting_says_of_which(tmp_path: Path, pl
              for g in factors["gate"]]  # fmt: skip
     gated = [name for name in names if "gate=on" in name and "attention=cam" not in name]
     scores = {name: [0.6] for name in names if name not in gated}
-    results = evidence_of(
+    evidence = evidence_of(
         planted_results(tmp_path, factors=factors, scores=scores, excluded=dict.fromkeys(gated, "no sense"))
     )
-    labels = {each.label: each.kind for each in results.contrasts if each.kind != "variant"}
+    labels = {each.label: each.kind for each in evidence.contrasts if each.kind != "variant"}
     assert labels == {
         "attention=pam, on average over 2 of 4 settings": "main effect",
         "attention=cam, on average over 2 of 4 settings": "main effect",
@@ -242,12 +242,12 @@ def test_a_level_is_compared_with_its_control_at_every_setting_that_has_both(
         for attention, miou in base.items() for grid in factors["grid"]
     }  # fmt: skip
     plan = {"against": {"attention": {"both": "frozen"}}}
-    results = evidence_of(planted_results(tmp_path, factors=factors, scores=scores, plan=plan))
-    rows = by_label(results.effects)
+    evidence = evidence_of(planted_results(tmp_path, factors=factors, scores=scores, plan=plan))
+    rows = by_label(evidence.effects)
     control = rows["attention=both against frozen, on average"]
     assert control["kind"] == "between levels"
     assert control["delta"] == pytest.approx((0.01 + 0.02) / 2, abs=TOLERANCE)
-    said = [each.text for each in findings(results) if each.kind == "between levels"]
+    said = [each.text for each in findings(evidence) if each.kind == "between levels"]
     assert said[0].startswith("attention=both against frozen, on average: mIoU +1.50 points")
 
 

@@ -143,8 +143,8 @@ def planted_control(rng: np.random.Generator) -> dict[str, list[float]]:
 def test_the_findings_say_what_was_planted_in_a_control_and_nothing_of_its_null_factor(
     tmp_path: Path, planted_results: Callable[..., Path]
 ) -> None:
-    results = evidence_of(planted_results(tmp_path, factors=CONTROL, scores=planted_control(np.random.default_rng(1))))
-    found = {each.text.split(":")[0]: each for each in findings(results) if each.kind == "main effect"}
+    evidence = evidence_of(planted_results(tmp_path, factors=CONTROL, scores=planted_control(np.random.default_rng(1))))
+    found = {each.text.split(":")[0]: each for each in findings(evidence) if each.kind == "main effect"}
     assert {label: each.verdict for label, each in found.items()} == {
         "attention=on, on average": "better",
         "upsampling=none, on average": "worse",
@@ -152,7 +152,7 @@ def test_the_findings_say_what_was_planted_in_a_control_and_nothing_of_its_null_
         "draw=second, on average": "not resolved",
     }
     assert "not resolved" in found["draw=second, on average"].text
-    interactions = [each.verdict for each in findings(results) if each.kind == "interaction"]
+    interactions = [each.verdict for each in findings(evidence) if each.kind == "interaction"]
     assert interactions == ["not resolved"] * (6 + 4)
 
 

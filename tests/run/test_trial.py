@@ -220,3 +220,15 @@ def test_a_record_file_that_is_rubbish_is_named(plan: Schedule) -> None:
     (folder / "x.y.json").write_text(json.dumps({"version": 99}))
     with pytest.raises(RecordError, match="has record format 99"):
         plan.statuses()
+
+
+def test_choices_that_no_record_can_hold_are_told_before_anything_is_trained(
+    plan: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.protocol.recipe.Recipe.describe", lambda self: {"batch": 4, "scale": float("nan")})
+    events: list[Event] = []
+    record = run(of(plan, "quality"), plan.folder, MACHINE, tell=events.append)
+    assert record.status == "failed"
+    assert "cannot be written" in str(record.outcome.reason)
+    assert events == []
+    assert read(plan.folder / "records" / record.file_name) == record

@@ -49,10 +49,20 @@ def traffic_bytes(model: SegModel, height: int, width: int) -> int:
     """The bytes that one forward of one image reads and writes, from shapes alone.
 
     Every operator but a view is assumed to read its inputs once and to write its outputs once. Fusion and caches make
-    the real traffic smaller, scratch memory makes it larger.
+    the real traffic smaller, scratch memory makes it larger. Only a model whose forward looks at values, or has an
+    operator without a rule for shapes, is computed, on its device.
     """
-    clone = LogitsOnly(copy.deepcopy(model)).to("meta").eval()
-    image = torch.zeros(1, 3, height, width, device="meta")
+    try:
+        return _moved(model, torch.zeros(1, 3, height, width, device="meta"))
+    except (RuntimeError, TypeError):  # as in bench.measure.cost.shapes.count_shapes
+        device = next((parameter.device for parameter in model.parameters()), torch.device("meta"))
+        if device.type == "meta":
+            raise
+        return _moved(model, torch.zeros(1, 3, height, width, device=device))
+
+
+def _moved(model: SegModel, image: Tensor) -> int:
+    clone = LogitsOnly(copy.deepcopy(model)).to(image.device).eval()
     with _Traffic() as traffic, torch.no_grad():
         clone(image)
     moved: int = traffic.count

@@ -16,6 +16,7 @@ from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
 from bench.report.figures.axes import apart, focus, tick, wrapped
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, text
+from bench.report.tables.variants import not_compared
 
 MOST_VARIANTS = 8
 """The most variants that are drawn side by side."""
@@ -63,7 +64,7 @@ def class_iou(evidence: Evidence) -> Figure:
     data = [(name, look_of[variant].label, mean, counts[variant, name]) for (variant, name), mean in means.items()]
     caption = (
         "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
-        f"{others(scores['variant'].nunique() - len(variants))}"
+        f"{others(scores['variant'].nunique() - len(variants))}{not_compared(evidence)}"
     )
     return finished(
         "class-iou", "IoU by class", caption, figure, pd.DataFrame(rows, columns=heads), "point", section="classes",

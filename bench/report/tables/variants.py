@@ -154,6 +154,8 @@ def _cost_text(name: str) -> Callable[[TableRow], str]:
             return f"{value} {NOT_ISOLATED}"
         if value == NOTHING:
             outcome = row["cost_outcome"].removeprefix("1 ")
+            if name == "macs" and outcome == "done":
+                return f"{NOTHING} (not counted)"
             return f"{NOTHING} ({outcome})" if outcome not in ("", "done", status("missing")) else NOTHING
         if name == "latency_s" and row["latency_iqr_s"] > NOISY * row["latency_s"]:
             value = f"{value} {SPREAD}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.data.synthetic import Synthetic
 from bench.measure.cost import counts
 from bench.measure.cost.counts import buffer_bytes, count_macs, parameters
 from bench.measure.cost.operators import UncountedError, contraction_macs
@@ -26,6 +28,11 @@ from bench.network.model import SLOTS, SegModel, Variant
 from bench.network.necks.jpu import JPU
 from bench.network.shape_streams.gated import GatedShapeStream
 from bench.parts import Level, Part, part
+from bench.protocol.recipe import Recipe
+from bench.records.cost import MeasuredCost, cost_columns
+from bench.records.forms import build
+from bench.records.measured import doubts
+from bench.run.stages import measure_cost
 from bench.study.source import load_study
 from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers
 
@@ -323,3 +330,36 @@ def test_both_counters_agree_on_every_variant_at_full_width(path: Path) -> None:
 def test_every_head_of_the_studies_is_among_the_counted() -> None:
     heads = {cell.variant.head.cls for path in STUDIES for cell in load_study(path).cells() if cell.variant.head}
     assert {DualAttentionHead, EncNetHead, DeepLabV3Head} <= heads
+
+
+class Rows(nn.Module):
+    """A network that reads the rows of the image with an LSTM, which fvcore has no count for."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(3, num_classes, batch_first=True)
+
+    def forward(self, image: Tensor) -> Tensor:
+        n, c, h, w = image.shape
+        rows, _ = self.lstm(image.permute(0, 2, 3, 1).reshape(n * h, w, c))
+        out: Tensor = rows.reshape(n, h, w, -1).permute(0, 3, 1, 2)
+        return out
+
+
+def test_an_operator_without_a_count_costs_a_cell_its_macs_and_nothing_else() -> None:
+    recipe = Recipe(
+        data=part(Synthetic, height_px=32, width_px=32), crop_px=(32, 32), iterations=1, batch=2, cost_px=(32, 32),
+        latency_samples=2, latency_least_s=0.0,
+    )  # fmt: skip
+    variant = Variant(whole=part(Rows), losses=LOSSES)
+    content = measure_cost(variant, recipe, Synthetic(None), None, torch.device("cpu"), lambda event: None)
+    measured = build(MeasuredCost, content)
+    assert "counters disagree" in measured.macs_problem
+    assert measured.training_memory is not None
+    columns = cost_columns(measured.model_copy(update={"isolated": True}))
+    assert math.isnan(columns["macs"])
+    assert math.isnan(columns["flops_per_s"])
+    assert columns["parameters"] == sum(weight.numel() for weight in Rows(9).parameters())
+    assert columns["latency_s"] > 0
+    assert columns["peak_bytes"] > 0
+    assert any("MACs not counted" in doubt for doubt in doubts(measured, columns))

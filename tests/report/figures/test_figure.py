@@ -22,8 +22,8 @@ A, B, C, D = (
 )
 
 
-def named(results: Evidence) -> dict[str, figures.Figure]:
-    return {figure.name: figure for figure in all_figures(results)}
+def named(evidence: Evidence) -> dict[str, figures.Figure]:
+    return {figure.name: figure for figure in all_figures(evidence)}
 
 
 def test_every_figure_draws_a_mark_for_each_row_of_its_table(tmp_path: Path, planted_results: Plant) -> None:
@@ -120,10 +120,10 @@ def test_a_single_seed_is_drawn_without_an_interval(tmp_path: Path, planted_resu
 
 
 def test_a_variant_looks_the_same_in_every_figure(tmp_path: Path, planted_results: Plant) -> None:
-    results = evidence_of(planted_results(tmp_path, boundary_px=(3, 9)))
-    looks = {look.name: look.colour for look in figures.looks(results).values()}
+    evidence = evidence_of(planted_results(tmp_path, boundary_px=(3, 9)))
+    looks = {look.name: look.colour for look in figures.looks(evidence).values()}
     of_parts = ("interaction", "by-part", "confusion", "outcome")
-    drawn = [figure for figure in all_figures(results) if not any(part in figure.name for part in of_parts)]
+    drawn = [figure for figure in all_figures(evidence) if not any(part in figure.name for part in of_parts)]
     colours = {
         (trace.name, trace.marker.color or trace.line.color)
         for figure in drawn for trace in figure.figure.data if trace.name in looks

@@ -122,8 +122,8 @@ def test_parts_add_up_to_the_column_and_what_is_not_deployed_is_left_out(
 ) -> None:
     state = {f"{what}_bytes": 1 for what in ("weight", "buffer", "gradient", "optimiser", "input", "peak")}
     memory = {**state, "saved_bytes": {"backbone": 3 * 2**20, "outside": 2**20}}
-    results = evidence_of(planted_results(tmp_path, costs={D: {"training_memory": memory}}))
-    parameters, macs, saved = attribution(results)
+    evidence = evidence_of(planted_results(tmp_path, costs={D: {"training_memory": memory}}))
+    parameters, macs, saved = attribution(evidence)
     assert parameters.table.groupby("Variant")["Parameters (M) ↓"].sum()["attention=on"] == 5.0
     assert set(parameters.table["Part"]) == {"backbone", "head"}, "not the auxiliary head"
     assert macs.table.groupby("Variant")["MACs (G) ↓"].sum()["baseline"] == 1.0
@@ -329,15 +329,15 @@ def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: 
             record.having(key=f"b{side}-hw", trial={**record.trial.as_json(), "setting": setting}), folder / "records"
         )
     (folder / "study.json").write_text(json.dumps(plan))
-    results = evidence_of(folder)
-    first, second = figures(results)
+    evidence = evidence_of(folder)
+    first, second = figures(evidence)
     assert (first.title, second.title) == (
         "Speed-up by input size: batch 2", "Speed-up by input size: batch 1, bfloat16",
     )  # fmt: skip
     assert first.name != second.name
     assert [len(each.table) for each in (first, second)] == [2, 2]
-    assert speed.crossings(results).printed()["Timed at"].tolist() == ["batch 2", "batch 1, bfloat16"]
-    assert len([each for each in all_figures(results) if each.section == "speed"]) == 2
+    assert speed.crossings(evidence).printed()["Timed at"].tolist() == ["batch 2", "batch 1, bfloat16"]
+    assert len([each for each in all_figures(evidence) if each.section == "speed"]) == 2
 
 
 def test_speed_ups_have_a_column_a_setting_in_the_grid_of_outcomes(tmp_path: Path, planted_results: Plant) -> None:

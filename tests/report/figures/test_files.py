@@ -29,8 +29,8 @@ def test_a_figure_becomes_an_svg_with_its_title_and_legend(
         skip_or_fail("there is no kaleido: pip install 'segbench[static]'")
     if not any(map(shutil.which, BROWSERS)):
         skip_or_fail("there is no Chrome or Chromium")
-    results = evidence_of(planted_results(tmp_path))
-    (path,) = write_figures([accuracy_against(results, "macs")], tmp_path / "figures", "svg")
+    evidence = evidence_of(planted_results(tmp_path))
+    (path,) = write_figures([accuracy_against(evidence, "macs")], tmp_path / "figures", "svg")
     assert path == tmp_path / "figures" / "miou-against-macs.svg"
     drawing = ElementTree.parse(path)
     said = {"".join(each.itertext()) for each in drawing.iter("{http://www.w3.org/2000/svg}text")}
@@ -62,10 +62,10 @@ def test_a_long_legend_on_paper_has_room_for_every_entry(tmp_path: Path, planted
 def test_without_kaleido_the_message_says_how_to_get_it(
     tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = evidence_of(planted_results(tmp_path))
+    evidence = evidence_of(planted_results(tmp_path))
     monkeypatch.setattr(files.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ExportError, match=r"kaleido is not installed: .*pip install 'segbench\[static\]'"):
-        write_figures([class_iou(results)], tmp_path / "figures", "pdf")
+        write_figures([class_iou(evidence)], tmp_path / "figures", "pdf")
 
 
 def test_without_a_browser_the_command_says_what_is_needed_and_the_page_is_there(

@@ -208,9 +208,9 @@ def test_comparisons_of_speed_have_their_protocol_and_table(
 ) -> None:
     folder = planted_results(tmp_path, stages=["cost"])
     plant_speed(folder, B, A, {256: True, 512: False})
-    results = evidence_of(folder)
-    assert "Speed-ups: 2 comparisons, both sides in turns in one process," in methods.methods(results)
-    table = catalogue.table(results, "speed")
+    evidence = evidence_of(folder)
+    assert "Speed-ups: 2 comparisons, both sides in turns in one process," in methods.methods(evidence)
+    table = catalogue.table(evidence, "speed")
     raw, printed = table.unrounded(), table.printed()
     assert list(raw["ratio"].notna()) == [True, False]
     assert printed["Times as fast"][0] == f"{raw['ratio'][0]:.3f}"

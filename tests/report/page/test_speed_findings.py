@@ -47,21 +47,21 @@ def test_a_noisy_comparison_says_so_beside_its_ratio(tmp_path: Path) -> None:
 
 def test_a_timing_that_was_not_alone_is_in_no_sentence_and_a_missing_one_is_counted(tmp_path: Path) -> None:
     crowded = measured([1.0] * 12, [2.0] * 12, isolation=CROWDED, isolated=False)
-    results = evidence_of(planted(tmp_path, {64: crowded, 128: None}))
-    assert speed_findings(results) == []
-    assert [each.text for each in findings(results)] == ["1 of 2 trials gave no measurement: 1 missing."]
-    assert dict(facts(results))["Trials"] == "1 of 2 done"
-    outcomes = protocol.outcomes(results).printed()
+    evidence = evidence_of(planted(tmp_path, {64: crowded, 128: None}))
+    assert speed_findings(evidence) == []
+    assert [each.text for each in findings(evidence)] == ["1 of 2 trials gave no measurement: 1 missing."]
+    assert dict(facts(evidence))["Trials"] == "1 of 2 done"
+    outcomes = protocol.outcomes(evidence).printed()
     assert list(outcomes["Stage"]) == ["speed at 64x64 batch 2", "speed at 128x128 batch 2"]
     assert "0.90 CPUs" in outcomes["Reason"][0]
 
 
 def test_the_protocol_of_a_study_of_speed_is_about_comparisons_alone(tmp_path: Path) -> None:
-    results = evidence_of(planted(tmp_path, {64: measured([1.0] * 12, [2.0] * 12)}))
-    assert protocol.protocol(results).rows["Protocol"].tolist() == [
+    evidence = evidence_of(planted(tmp_path, {64: measured([1.0] * 12, [2.0] * 12)}))
+    assert protocol.protocol(evidence).rows["Protocol"].tolist() == [
         "Data",
         "Speed comparisons",
         "Blocks",
         "Calls at a time",
     ]
-    assert list(protocol.provenance(results).heads) == ["Fact", "speed trials"]
+    assert list(protocol.provenance(evidence).heads) == ["Fact", "speed trials"]

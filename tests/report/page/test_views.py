@@ -89,20 +89,20 @@ def test_the_page_says_which_file_has_the_rows_that_it_leaves_out(
 
 def test_findings_lead_to_rows_that_the_page_has(tmp_path: Path, planted_results: Plant) -> None:
     scores = {"a=x": [0.6, 0.62, 0.61], "a=x!": [0.65, 0.67, "failed"], "a=X?": [0.64, 0.66, 0.65]}
-    results = evidence_of(planted_results(tmp_path, factors={"a": ["x", "x!", "X?"]}, scores=scores))
-    found = findings(results)
+    evidence = evidence_of(planted_results(tmp_path, factors={"a": ["x", "x!", "X?"]}, scores=scores))
+    found = findings(evidence)
     assert [finding.href for finding in found] == [
         "#effects-full-a-x", "#effects-full-a-x-2", "#ablation", "#effects-full", "#outcomes",
     ]  # fmt: skip
     assert [sentence.href for sentence in found[1].sentences] == ["#effects-full-a-x-2", "#ablation-a-x-2"]
-    table = effects.effects_table(results)
+    table = effects.effects_table(evidence)
     rows = view("effects-full", table, "effects.csv", table.printed()["Effect of"]).rows
     assert [row.address for row in rows] == ["effects-full-a-x", "effects-full-a-x-2"]
 
 
 def test_tracebacks_that_are_alike_are_shown_once(tmp_path: Path, planted_results: Plant) -> None:
-    results = evidence_of(planted_results(tmp_path, factors={"a": ["x"]}, scores={"a=x": ["failed"] * 25}))
-    (shared,) = summary.tracebacks(results.results)
+    evidence = evidence_of(planted_results(tmp_path, factors={"a": ["x"]}, scores={"a=x": ["failed"] * 25}))
+    (shared,) = summary.tracebacks(evidence.results)
     assert len(shared.files) == 25
     assert shared.title == "Traceback of q0s0.aaaa1111.json and 24 more records"
     assert shared.named.endswith(" and 5 more")
@@ -118,13 +118,13 @@ def test_tracebacks_that_are_alike_are_shown_once(tmp_path: Path, planted_result
 def test_a_figure_in_a_section_that_the_page_has_not_is_refused(
     tmp_path: Path, planted_results: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = evidence_of(planted_results(tmp_path))
-    made = page.content(tmp_path, results)
+    evidence = evidence_of(planted_results(tmp_path))
+    made = page.content(tmp_path, evidence)
     with pytest.raises(ValueError, match="effects in 'nowhere'"):
-        page.render(results, replace(made, figures=[replace(made.figures[0], section="nowhere")]))
+        page.render(evidence, replace(made, figures=[replace(made.figures[0], section="nowhere")]))
     monkeypatch.setattr(page, "all_figures", lambda results: [replace(made.figures[0], name="outcomes")])
     with pytest.raises(ValueError, match="both a figure and a table are called outcomes"):
-        page.content(tmp_path, results)
+        page.content(tmp_path, evidence)
 
 
 def test_of_many_findings_effects_on_average_are_read_first_and_the_rest_is_folded_away() -> None:

@@ -35,8 +35,8 @@ ONE = {"neck": ["off", "on", "big"]}
 BEST = {"neck=off": [0.60, 0.61, 0.62], "neck=on": [0.65, 0.6602, 0.67], "neck=big": [0.70, 0.71, 0.7201]}
 
 
-def files_of(results: Evidence) -> dict[str, str]:
-    return files(results, catalogue.all_tables(results).values())
+def files_of(evidence: Evidence) -> dict[str, str]:
+    return files(evidence, catalogue.all_tables(evidence).values())
 
 
 @pytest.fixture
@@ -60,31 +60,31 @@ def bold_of(table: pd.DataFrame, bold: pd.DataFrame, head: str) -> list[str]:
 
 def test_every_table_says_why_it_is_empty_where_nothing_was_measured(tmp_path: Path, planted_results: Plant) -> None:
     nothing = {name: [None, None] for name in (A, B, C, D)}
-    results = evidence_of(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D))))
-    empty = {name for name in catalogue.TABLES if catalogue.table(results, name).rows.empty}
+    evidence = evidence_of(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D))))
+    empty = {name for name in catalogue.TABLES if catalogue.table(evidence, name).rows.empty}
     assert empty == {
         "boundary", "classes", "class-effects", "images", "cost", "speed", "crossings", "published",
         "published-classes", "published-memory", "published-speed", "provenance", "confounds", "differences",
     }  # fmt: skip
-    assert all(catalogue.table(results, name).absent for name in empty)
+    assert all(catalogue.table(evidence, name).absent for name in empty)
 
 
 def test_a_table_is_found_by_name_and_a_misspelt_one_is_named(tmp_path: Path, planted_results: Plant) -> None:
-    results = evidence_of(planted_results(tmp_path))
+    evidence = evidence_of(planted_results(tmp_path))
     with pytest.raises(
         TableError, match="no table 'ablaton' \\(did you mean 'ablation'\\?\\); there are: ablation, main"
     ):
-        catalogue.table(results, "ablaton")
+        catalogue.table(evidence, "ablaton")
     with pytest.raises(TableError, match="has no column 'latency' \\(did you mean 'latency_s'"):
-        catalogue.table(results, "ablation", ["latency"])
+        catalogue.table(evidence, "ablation", ["latency"])
     with pytest.raises(TableError, match="no format 'latx' \\(did you mean 'latex'"):
-        catalogue.written(catalogue.table(results, "main"), "latx")
+        catalogue.written(catalogue.table(evidence, "main"), "latx")
 
 
 def test_columns_are_chosen_and_ordered(tmp_path: Path, planted_results: Plant) -> None:
-    results = evidence_of(planted_results(tmp_path, boundary_px=(3, 7)))
+    evidence = evidence_of(planted_results(tmp_path, boundary_px=(3, 7)))
     names = ["latency_s", "upsampling", "boundary_f_7px", "variant", "verdict"]
-    table = catalogue.table(results, "ablation", names).printed()
+    table = catalogue.table(evidence, "ablation", names).printed()
     assert list(table.columns) == ["Latency (ms) ↓", "upsampling", "Boundary F, 7 px (%) ↑", "Variant", "Verdict"]
     assert list(table.iloc[2]) == ["30.0 (×1.50)", "dilated", "90.00 ± 0.00", "attention=on", "better"]
 
@@ -104,33 +104,33 @@ def test_the_number_of_seeds_stays_where_a_trial_is_missing(tmp_path: Path, plan
 def test_the_main_table_bolds_the_best_only_if_it_is_resolved_against_every_other(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    results = evidence_of(planted_results(tmp_path / "clear", factors=ONE, scores=BEST))
-    table = catalogue.table(results, "main")
+    evidence = evidence_of(planted_results(tmp_path / "clear", factors=ONE, scores=BEST))
+    table = catalogue.table(evidence, "main")
     assert bold_of(table.printed(), table.emphasis(), "mIoU (%) ↑") == ["neck=big"]
     assert "resolved to be better than every other variant" in table.notes
 
     close = {**BEST, "neck=big": [0.655, 0.655, 0.68]}  # resolved against the baseline, not against the runner-up
-    results = evidence_of(planted_results(tmp_path / "close", factors=ONE, scores=close))
-    assert results.best("miou") == ""
-    assert not catalogue.table(results, "main").emphasis().to_numpy().any()
+    evidence = evidence_of(planted_results(tmp_path / "close", factors=ONE, scores=close))
+    assert evidence.best("miou") == ""
+    assert not catalogue.table(evidence, "main").emphasis().to_numpy().any()
 
 
 def test_holm_over_the_others_decides_what_is_best(tmp_path: Path, planted_results: Plant) -> None:
     """Each p is between 0.025 and 0.05: resolved alone, not after Holm over two."""
     spread = [0.0, 0.0105, 0.024]
     scores = {"neck=off": [0.6, 0.6, 0.6], "neck=on": [0.6, 0.6, 0.6], "neck=big": [0.63 + each for each in spread]}
-    results = evidence_of(planted_results(tmp_path, factors=ONE, scores=scores))
+    evidence = evidence_of(planted_results(tmp_path, factors=ONE, scores=scores))
     p = stats.paired(scores["neck=big"], scores["neck=off"]).p
     assert 0.025 < p < 0.05
-    assert results.best("miou") == ""
+    assert evidence.best("miou") == ""
     two = evidence_of(planted_results(tmp_path / "two", factors={"neck": ["off", "big"]}, scores=scores))
     assert two.best("miou") == "neck=big"
 
 
 def test_lower_is_best_for_a_loss(tmp_path: Path, planted_results: Plant) -> None:
-    results = evidence_of(planted_results(tmp_path, factors=ONE, scores=BEST))
-    assert results.best("final_loss") == "neck=big"  # the planted loss falls with mIoU
-    assert results.best("train_s") == ""
+    evidence = evidence_of(planted_results(tmp_path, factors=ONE, scores=BEST))
+    assert evidence.best("final_loss") == "neck=big"  # the planted loss falls with mIoU
+    assert evidence.best("train_s") == ""
 
 
 def test_the_boundary_table_has_both_conventions_at_every_tolerance(tmp_path: Path, planted_results: Plant) -> None:
@@ -191,10 +191,10 @@ def test_a_class_is_bold_after_holm_over_all_classes_and_their_mean_by_itself(
         assert bold_of(table.printed(), table.emphasis(), head) == ["neck=big"]
     # Differences of 1.0, 1.2 and 0.6 points: p = 0.034 for one class, 0.10 for each of three that are alike.
     close = {"neck=off": [0.60, 0.61, 0.62], "neck=big": [0.610, 0.622, 0.626]}
-    results = evidence_of(planted_results(tmp_path / "close", factors=factors, scores=close))
-    (p,) = set(results.class_effects["p"].round(6))
+    evidence = evidence_of(planted_results(tmp_path / "close", factors=factors, scores=close))
+    (p,) = set(evidence.class_effects["p"].round(6))
     assert 0.05 / 3 < p < 0.05
-    bold = catalogue.table(results, "classes").emphasis()
+    bold = catalogue.table(evidence, "classes").emphasis()
     assert bold.columns[bold.any()].tolist() == ["mIoU (%) ↑"]
 
 
@@ -218,25 +218,25 @@ def test_a_class_that_is_absent_in_a_seed_is_counted(tmp_path: Path, planted_res
     confusion = [[4, 0, 0], [0, 6, 0], [0, 0, 0]]
     measured = {**record.measured.as_json(), "confusion": confusion}
     write(record.having(measured=measured), folder / "records")
-    results = evidence_of(folder)
-    row = catalogue.table(results, "classes").printed().iloc[0]
+    evidence = evidence_of(folder)
+    row = catalogue.table(evidence, "classes").printed().iloc[0]
     assert row["sky"] == "60.50 ± 0.71 (2)"
-    found = results.class_effects.set_index(["variant", "class"])
+    found = evidence.class_effects.set_index(["variant", "class"])
     assert (found.loc[(C, "sky"), "n"], found.loc[(C, "sky"), "planned"]) == (2, 3)
 
 
 def test_class_differences_are_paired_by_seed_and_corrected_over_the_whole_table(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    results = evidence_of(planted_results(tmp_path))
-    found = results.class_effects
+    evidence = evidence_of(planted_results(tmp_path))
+    found = evidence.class_effects
     assert len(found) == 3 * 3
     wanted = stats.paired([0.650, 0.671, 0.659], [0.600, 0.620, 0.610])
     row = found[(found["variant"] == C) & (found["class"] == "pole")].iloc[0]
     assert (row["delta"], row["low"], row["high"]) == pytest.approx((wanted.delta, wanted.low, wanted.high), abs=1e-5)
     assert list(found["p_holm"]) == pytest.approx(stats.holm(list(found["p"])))
     assert row["p_holm"] == pytest.approx(9 * row["p"], rel=0.5)
-    printed = catalogue.table(results, "class-effects").printed()
+    printed = catalogue.table(evidence, "class-effects").printed()
     assert printed["Class"].tolist() == ["road", "pole", "sky"] * 3
     assert printed["Δ IoU (points)"][3] == "+5.00"
 
@@ -272,12 +272,12 @@ def test_two_columns_with_one_title_are_told_apart(tmp_path: Path, planted_resul
 
 def test_a_factor_with_the_name_of_a_column_does_not_hide_it(tmp_path: Path, planted_results: Plant) -> None:
     scores = {"n=off": [0.6, 0.61], "n=on": [0.7, None]}
-    results = evidence_of(planted_results(tmp_path, factors={"n": ["off", "on"]}, scores=scores))
-    table = catalogue.table(results, "ablation")
+    evidence = evidence_of(planted_results(tmp_path, factors={"n": ["off", "on"]}, scores=scores))
+    table = catalogue.table(evidence, "ablation")
     assert table.chosen[:3] == ("factor n", "miou", "n")
     assert table.printed()["n"].tolist() == ["✗", "✓"]
     assert table.printed()["Seeds"].tolist() == ["2/2", "1/2"]
-    assert list(catalogue.table(results, "ablation", ["miou"]).printed()) == ["mIoU (%) ↑", "Seeds"]
+    assert list(catalogue.table(evidence, "ablation", ["miou"]).printed()) == ["mIoU (%) ↑", "Seeds"]
 
 
 def test_speed_without_comparisons_is_empty_with_a_reason(tmp_path: Path, planted_results: Plant) -> None:

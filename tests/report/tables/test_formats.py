@@ -27,8 +27,8 @@ PACKAGES = "amssymb,array,booktabs,graphicx,longtable,lscape,rotating,textcomp"
 PREAMBLE = rf"\documentclass{{article}}\usepackage{{{PACKAGES}}}\begin{{document}}"
 
 
-def files_of(results: Evidence) -> dict[str, str]:
-    return files(results, catalogue.all_tables(results).values())
+def files_of(evidence: Evidence) -> dict[str, str]:
+    return files(evidence, catalogue.all_tables(evidence).values())
 
 
 @pytest.fixture
@@ -76,11 +76,11 @@ def test_no_latex_table_of_a_large_study_runs_off_its_page(
     names = [f"upsampling={a}, head={b}, gate={c}" for a, b, c in itertools.product(*factors.values())]
     scores: dict[str, list[float | str]] = {name: [0.6 + 0.01 * n, 0.61] for n, name in enumerate(names)}
     scores[names[1]] = [0.6, "out_of_memory"]
-    results = evidence_of(
+    evidence = evidence_of(
         planted_results(tmp_path / "study", factors=factors, scores=scores, classes=[f"class {n}" for n in range(11)],
                         boundary_px=(3, 5, 9, 12), costs={names[2]: "out_of_memory"})
     )  # fmt: skip
-    sources = {name: text for name, text in files_of(results).items() if name.endswith(".tex") and "/" in name}
+    sources = {name: text for name, text in files_of(evidence).items() if name.endswith(".tex") and "/" in name}
     assert any("longtable}{" in text for text in sources.values())
     for _ in range(3):  # a long table finds the width of its columns from run to run
         log = compiled(tmp_path, sources)
@@ -172,7 +172,7 @@ def test_methods_are_escaped_in_both_languages(hostile: Path) -> None:
 
 
 def test_a_table_too_wide_to_read_upright_lies_on_its_side(tmp_path: Path, planted_results: Plant) -> None:
-    results = evidence_of(planted_results(tmp_path))
-    wide, narrow = catalogue.table(results, "cost"), catalogue.table(results, "cost", ("variant", "macs"))
+    evidence = evidence_of(planted_results(tmp_path))
+    wide, narrow = catalogue.table(evidence, "cost"), catalogue.table(evidence, "cost", ("variant", "macs"))
     assert r"\begin{sidewaystable}" in catalogue.written(wide, "latex")
     assert r"\begin{table}" in catalogue.written(narrow, "latex")

@@ -207,11 +207,11 @@ def test_provenance_names_uncommitted_changes_and_differing_values(tmp_path: Pat
 
 
 def test_recipe_and_protocol_are_tables_of_plain_values(tmp_path: Path, planted_results: Plant) -> None:
-    results = evidence_of(planted_results(tmp_path))
-    assert protocol.recipe(results).printed().set_index("Setting")["Value"].to_dict() == {
+    evidence = evidence_of(planted_results(tmp_path))
+    assert protocol.recipe(evidence).printed().set_index("Setting")["Value"].to_dict() == {
         "crop_px": "[64, 64]", "iterations": "100", "optimiser.name": "SGD", "optimiser.lr": "0.01",
     }  # fmt: skip
-    said = protocol.protocol(results).printed().set_index("Protocol")["Value"]
+    said = protocol.protocol(evidence).printed().set_index("Protocol")["Value"]
     assert said["Split"] == "val"
     assert said["Cost input"] == "64 × 96 px, batch 1"
     assert said["Reported"].startswith("the last iteration")
@@ -222,8 +222,8 @@ def test_markdown_escapes_what_it_would_act_on_and_bolds_what_is_resolved(
 ) -> None:
     factors = {"a|b_c": ["<off>", "*on*"]}
     scores = {"a|b_c=<off>": [0.60, 0.61], "a|b_c=*on*": [0.70, 0.7101]}
-    results = evidence_of(planted_results(tmp_path, factors=factors, scores=scores, stages=["quality"]))
-    lines = formats.markdown(ablation_table(results)).splitlines()
+    evidence = evidence_of(planted_results(tmp_path, factors=factors, scores=scores, stages=["quality"]))
+    lines = formats.markdown(ablation_table(evidence)).splitlines()
     assert len(lines) == 4
     assert lines[0].replace(" ", "").startswith(r"|a\|b\_c|mIoU(%)↑|")
     assert r"\<off\>" in lines[2]
@@ -235,8 +235,8 @@ def test_latex_escapes_every_special_character(tmp_path: Path, planted_results: 
     level = r"a&b%c$d#e_f{g}h~i^j\k<l"
     factors = {"neck": ["x", level]}
     scores = {"neck=x": [0.6], f"neck={level}": [0.7]}
-    results = evidence_of(planted_results(tmp_path, factors=factors, scores=scores))
-    text = latex.latex(replace(ablation_table(results), caption="50 % & more"))
+    evidence = evidence_of(planted_results(tmp_path, factors=factors, scores=scores))
+    text = latex.latex(replace(ablation_table(evidence), caption="50 % & more"))
     escaped = r"a\&b\%c\$d\#e\_f\{g\}h\textasciitilde{}i\textasciicircum{}j\textbackslash{}k\textless{}l"
     assert escaped in text
     assert r"\caption{50 \% \& more Mean" in text
@@ -245,8 +245,8 @@ def test_latex_escapes_every_special_character(tmp_path: Path, planted_results: 
 
 
 def test_latex_of_ticks_and_bold_compiles_to_known_symbols(tmp_path: Path, planted_results: Plant) -> None:
-    results = evidence_of(planted_results(tmp_path))
-    lines = latex.latex(ablation_table(results)).splitlines()
+    evidence = evidence_of(planted_results(tmp_path))
+    lines = latex.latex(ablation_table(evidence)).splitlines()
     assert lines[11].startswith(
         r"    {}$\checkmark$ & dilated & \textbf{66.00 $\pm$ 1.05} & 3/3 & +5.00 [+4.75, +5.25]"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +12,17 @@ from bench.run.processes.agreement import disagreement
 from bench.run.resources import Resources
 from bench.run.schedule import Schedule, make_schedule
 from bench.study.source import Source, load
+from tests.conftest import TINY_STUDY
 
 CHANGED = "the study, a component or the data changed after planning; run again"
 
 
-@pytest.fixture
-def planned(tiny_study: Callable[..., Path], tmp_path: Path) -> tuple[Schedule, Path]:
-    study = tiny_study()
-    schedule = make_schedule(load(Source(str(study))), tmp_path / "results", Resources(1, 0, 2, 0))
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Schedule, Path]:
+    folder = tmp_path_factory.mktemp("agreement")
+    study = folder / "agreed.py"
+    study.write_text(TINY_STUDY.format(iterations="3", learning_rate="0.01"), encoding="utf-8")
+    schedule = make_schedule(load(Source(str(study))), folder / "results", Resources(1, 0, 2, 0))
     schedule.write("bench run tiny.py")
     return schedule, study
 
@@ -48,9 +50,11 @@ def test_a_file_that_was_changed_after_planning_is_the_reason(planned: tuple[Sch
     schedule, study = planned
     cell = schedule.study.cell("baseline")
     other = replace(cell, recipe=cell.recipe.having(iterations=9))
-    study.write_text(study.read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    assert disagreement(other, cell.name, study, schedule.folder) == CHANGED
-    assert disagreement(None, cell.name, study, schedule.folder) == CHANGED
+    text = study.read_text(encoding="utf-8")
+    study.write_text(text + "\n", encoding="utf-8")
+    told = [disagreement(each, cell.name, study, schedule.folder) for each in (other, None)]
+    study.write_text(text, encoding="utf-8")
+    assert told == [CHANGED, CHANGED]
 
 
 def test_without_a_plan_or_a_difference_both_reasons_stay_open(planned: tuple[Schedule, Path], tmp_path: Path) -> None:
