@@ -9,11 +9,12 @@ from typing import Any
 
 from bench.data.base import DataError, Dataset
 from bench.data.camvid import CamVid
+from bench.data.official.cityscapes import Cityscapes
 from bench.data.own.folder import Folder
 from bench.data.synthetic import Synthetic
 from bench.parts import Part, nearest, part
 
-KNOWN: tuple[type[Dataset], ...] = (Synthetic, CamVid, Folder)
+KNOWN: tuple[type[Dataset], ...] = (Synthetic, CamVid, Folder, Cityscapes)
 """The data sets that ``--data`` can name. A study may use any other class that follows :class:`Dataset`."""
 
 
