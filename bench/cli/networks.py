@@ -74,8 +74,15 @@ def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
 
 
 def _classes_without_data(cell: Cell) -> int:
-    """The number of classes that the class of a cell's data set names."""
-    return len(cell.recipe.data.cls.classes)
+    """The number of classes that the class of a cell's data set names.
+
+    Raises:
+        DataError: if only the files of the data set tell its classes.
+    """
+    data = cell.recipe.data.cls
+    if not (classes := getattr(data, "classes", ())):
+        raise DataError(f"only the files of {data.name} tell its classes; give their folder: --data {data.name}=FOLDER")
+    return len(classes)
 
 
 def check(source: Source, *, data_is_given: bool) -> bool:

@@ -62,6 +62,8 @@ def check_dataset(dataset: Dataset, splits: Collection[SplitName], evaluated: Co
         check(splits=chosen)
     else:
         check()
+    if not _is_ours(dataset) and not isinstance(dataset.fingerprint(None), str):
+        raise ContractError(f"data set {name}: fingerprint() gave no str; return a digest, such as hexdigest()")
     for split in chosen:
         if split in evaluated and not _has_labels(dataset.split(split)):
             raise ContractError(f"data set {name}, {split} split: every pixel is void, so there is nothing to evaluate")

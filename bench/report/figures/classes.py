@@ -16,6 +16,7 @@ from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
 from bench.report.figures.axes import apart, focus, tick, wrapped
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks, text
+from bench.report.tables.variants import not_compared
 
 MOST_VARIANTS = 8
 """The most variants that are drawn side by side."""
@@ -37,7 +38,7 @@ BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
 def class_iou(evidence: Evidence) -> Figure:
     """The figure of each class's mean IoU: one mark a variant, for :data:`MOST_VARIANTS` variants at most."""
     results = evidence.results
-    look_of, scale, names = looks(evidence), column(JUDGED).scale, _classes(results)
+    look_of, scale, names = looks(evidence), column(JUDGED).scale, results.plan.classes
     scores = results.class_iou().dropna(subset=["iou"])
     chosen = set(evidence.most_telling[:MOST_VARIANTS])
     known = scores[scores["variant"].isin(chosen)]
@@ -63,7 +64,7 @@ def class_iou(evidence: Evidence) -> Figure:
     data = [(name, look_of[variant].label, mean, counts[variant, name]) for (variant, name), mean in means.items()]
     caption = (
         "Mean over seeds of each class's intersection over union. Classes that never occur are left out."
-        f"{others(scores['variant'].nunique() - len(variants))}"
+        f"{others(scores['variant'].nunique() - len(variants))}{not_compared(evidence)}"
     )
     return finished(
         "class-iou", "IoU by class", caption, figure, pd.DataFrame(rows, columns=heads), "point", section="classes",
@@ -77,7 +78,7 @@ def differences(evidence: Evidence) -> Figure:
     data = compared[compared["n"] > 0]
     variants = [variant for variant in evidence.most_telling[: MOST_DIFFERENCES + 1] if variant in set(data["variant"])]
     known = data[data["variant"].isin(variants)]
-    classes = [name for name in _classes(evidence.results) if name in set(known["class"])]
+    classes = [name for name in evidence.results.plan.classes if name in set(known["class"])]
     head = f"Δ IoU ({column(JUDGED).difference_unit})"
     figure, rows = blank(head, None, height=110 + (14 * len(variants) + 14) * max(1, len(classes))), []
     for index, variant in enumerate(variants):
@@ -192,10 +193,6 @@ def _confusions(results: Results, variant: str) -> list[Confusion]:
         for record, measured in results.done(MeasuredQuality)
         if record.trial.variant == variant
     ]
-
-
-def _classes(results: Results) -> list[str]:
-    return results.plan.classes
 
 
 def _classes_of(results: Results, variant: str) -> list[str]:

@@ -12,6 +12,7 @@ from bench.protocol.columns import FAMILIES, column
 from bench.report.figures.axes import apart, focus, log_axis
 from bench.report.figures.classes import MOST_VARIANTS, others
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks
+from bench.report.tables.variants import not_compared
 
 MOST_LINES = 60
 """The most trials with a line each; with more trials, each variant has one line, its mean."""
@@ -49,6 +50,7 @@ def learning_curves(evidence: Evidence) -> Figure:
         ("One thin line a seed." if each_seed else TOO_MANY.format(trials))
         + (f" At most {MOST_POINTS} points of it are drawn, the file has all." if _long(curves) else "")
         + " The loss that a variant is trained with may have other terms than the baseline's."
+        + not_compared(evidence)
     )
     return finished(
         "learning-curves", "Learning curves", caption, figure, table, "line", section="training",
@@ -87,7 +89,7 @@ def _boundary(evidence: Evidence, family: str) -> Figure:
     definition = FAMILIES[family].definition.replace("{} px", "the tolerance")
     caption = (
         "Mean over seeds with its Student-t 95 % interval, variants side by side at every tolerance. "
-        f"{definition}{cut}{others(len(marks_of) - len(look_of))}"
+        f"{definition}{cut}{others(len(marks_of) - len(look_of))}{not_compared(evidence)}"
     )
     convention = "images with the class" if family.endswith("present") else "all images"
     return finished(
