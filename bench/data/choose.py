@@ -9,11 +9,14 @@ from typing import Any
 
 from bench.data.base import DataError, Dataset
 from bench.data.camvid import CamVid
+from bench.data.official.ade20k import ADE20K
+from bench.data.official.cityscapes import Cityscapes
+from bench.data.official.voc2012 import VOC2012
 from bench.data.own.folder import Folder
 from bench.data.synthetic import Synthetic
 from bench.parts import Part, nearest, part
 
-KNOWN: tuple[type[Dataset], ...] = (Synthetic, CamVid, Folder)
+KNOWN: tuple[type[Dataset], ...] = (Synthetic, CamVid, Folder, Cityscapes, ADE20K, VOC2012)
 """The data sets that ``--data`` can name. A study may use any other class that follows :class:`Dataset`."""
 
 

@@ -1,6 +1,7 @@
 """Images and label maps in folders of files: they are paired by name, and refused if anything is missing.
 
-Every file that looks like a part of the data set is used or refused, so that no split is smaller than it seems. Hidden
+Every file that looks like a part of the data set is used or refused, so that no split is smaller than it seems. Where a
+list says which images a split has, every name of the list is there or the split is refused. Hidden
 files and files that are no images, such as a list of names, are left alone. (``os.path`` instead of ``Path.is_…``: it
 answers no where a folder may not be looked into, instead of an error.)
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -54,19 +56,67 @@ class Naming:
     label_ending: str = ""
 
 
-def pair_up(images: Path, labels: Path, what: str, naming: Naming = Naming()) -> list[Pair]:
+@dataclass(frozen=True)
+class NameList:
+    """The names of a split's images, without ending and suffix, and the file that lists them."""
+
+    file: Path
+    names: frozenset[str]
+
+
+def read_names(file: Path, what: str, name_in: Callable[[str], str] = str) -> NameList:
+    """The names in a file that lists the images of a split, one a line.
+
+    Args:
+        file: the list.
+        what: the name of the split, for messages.
+        name_in: gives the name that a line, without spaces around it, stands for.
+
+    Raises:
+        DataError: if the list is missing, cannot be read, is empty, or names an image twice.
+    """
+    if not os.path.isfile(file):
+        raise DataError(f"{file} is missing: it lists the images of the {what} split; get the complete data set")
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read ({error}); get the file again") from error
+    names = [unicodedata.normalize("NFC", name_in(line.strip())) for line in lines if line.strip()]
+    if not names:
+        raise DataError(f"the {what} split is empty: {file} names no image; get the file again")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{file} names {twice[0]!r} twice; remove one")
+    return NameList(file, frozenset(names))
+
+
+def pair_up(
+    images: Path, labels: Path, what: str, naming: Naming = Naming(), listed: NameList | None = None
+) -> list[Pair]:
     """The pairs in two folders, matched by file name without ending and suffix and sorted by that name.
+
+    Args:
+        images: the folder of images.
+        labels: the folder of label files.
+        what: the name of the split, for messages.
+        naming: how the files are named.
+        listed: the names of the split's images where the folders hold others too, which are left alone.
 
     Raises:
         DataError: if a folder is missing, empty or cannot be read, if two files have the same name but for the suffix,
-            if an image has no label or a label no image, or if a file would be left out: a link whose target is
-            missing, a folder of images, or an image in a form that is not read.
+            if an image has no label or a label no image, if a listed image is missing, or if a file would be left out:
+            a link whose target is missing, a folder of images, or an image in a form that is not read.
     """
     for folder in (images, labels):
         if not os.path.isdir(folder):
             raise DataError(f"{folder} is missing: the {what} split needs it; get the complete data set")
-    image_of = _by_name(images, naming.image_suffixes, naming.image_ending)
-    label_of = _by_name(labels, naming.label_suffixes, naming.label_ending)
+    only = None if listed is None else listed.names
+    image_of = _by_name(images, naming.image_suffixes, naming.image_ending, only)
+    label_of = _by_name(labels, naming.label_suffixes, naming.label_ending, only)
+    if listed and (missing_images := sorted(listed.names - set(image_of))):
+        raise DataError(
+            f"{listed.file} names {missing_images[0]!r}, and {images} has no such image; get the complete data set"
+        )
     if not image_of:
         raise DataError(
             f"the {what} split is empty: {images} holds no {' or '.join(naming.image_suffixes)} file; "
@@ -80,6 +130,53 @@ def pair_up(images: Path, labels: Path, what: str, naming: Naming = Naming()) ->
         if name not in image_of:
             raise DataError(f"{path} has no image of that name in {images}; add it or remove the label")
     return [Pair(path, label_of[name]) for name, path in sorted(image_of.items())]
+
+
+def pair_up_inside(images: Path, labels: Path, what: str, naming: Naming = Naming()) -> list[Pair]:
+    """The pairs in the folders of two folders, such as one folder a city, sorted by folder and name.
+
+    Raises:
+        DataError: for what :func:`pair_up` refuses in any of them, if one of the two lacks a folder that the other has,
+            or if an image lies in none.
+    """
+    inner = sorted({*_folders_in(images, what, naming), *_folders_in(labels, what, naming)})
+    if not inner:
+        raise DataError(f"the {what} split is empty: {images} holds no folder of images; get the complete data set")
+    return [pair for folder in inner for pair in pair_up(images / folder, labels / folder, what, naming)]
+
+
+def refuse_twice(pairs: Iterable[Pair]) -> None:
+    """Check that no two images from several folders have the same name.
+
+    Raises:
+        DataError: for the first two that do.
+    """
+    image_of: dict[str, Path] = {}
+    for pair in pairs:
+        other = image_of.setdefault(_name(pair.image), pair.image)
+        if other != pair.image:
+            raise DataError(f"{other} and {pair.image} have the same name; keep the one that belongs to the data set")
+
+
+def files_inside(folder: Path, suffixes: tuple[str, ...], ending: str = "") -> list[Path]:
+    """The files with one of these suffixes and this ending in the folders of a folder, sorted; none without it."""
+    inner = [path for path in _listed(folder) if os.path.isdir(path)] if os.path.isdir(folder) else []
+    return [path for place in inner for path in files_of(place, suffixes) if path.stem.endswith(ending)]
+
+
+def _folders_in(folder: Path, what: str, naming: Naming) -> list[str]:
+    """The names of the folders in a folder that are neither hidden nor kept by a network drive."""
+    if not os.path.isdir(folder):
+        raise DataError(f"{folder} is missing: the {what} split needs it; get the complete data set")
+    names = []
+    for path in _listed(folder):
+        if os.path.islink(path) and not os.path.exists(path):
+            raise DataError(f"{path} is a link to something that is missing; mend the link, or remove it")
+        if os.path.isdir(path) and not path.name.startswith("@"):
+            names.append(path.name)
+        elif path.suffix.lower() in {*naming.image_suffixes, *naming.label_suffixes}:
+            raise DataError(f"{path} lies in none of the folders of {folder}; move it into the one that it belongs to")
+    return names
 
 
 def read_pair(pair: Pair, coding: Coding) -> Sample:
@@ -103,9 +200,11 @@ def files_of(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return [path for path in paths if path.suffix.lower() in suffixes and os.path.isfile(path)]
 
 
-def _by_name(folder: Path, suffixes: tuple[str, ...], ending: str) -> dict[str, Path]:
+def _by_name(
+    folder: Path, suffixes: tuple[str, ...], ending: str, only: frozenset[str] | None = None
+) -> dict[str, Path]:
     paths: dict[str, Path] = {}
-    for path in _files(folder, suffixes):
+    for path in _files(folder, suffixes, ending, only):
         name = _name(path)
         if not name.endswith(ending):
             continue
@@ -127,8 +226,10 @@ def _name(path: Path) -> str:
     return name
 
 
-def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Yield the files of a folder with these suffixes, sorted.
+def _files(
+    folder: Path, suffixes: tuple[str, ...], ending: str = "", only: frozenset[str] | None = None
+) -> Iterator[Path]:
+    """Yield the files of a folder with these suffixes, sorted; with ``only``, those of these names.
 
     Hidden files, such as the ``._name.png`` that macOS puts into archives, are left alone.
 
@@ -136,6 +237,8 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
         DataError: for a file that would be left out although it looks like one of the data set.
     """
     for path in _listed(folder):
+        if only is not None and unicodedata.normalize("NFC", path.stem).removesuffix(ending) not in only:
+            continue
         suffix = path.suffix.lower()
         if suffix in suffixes:
             _refuse_unless_file(path)

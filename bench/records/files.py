@@ -24,26 +24,26 @@ from pydantic_core import from_json
 from bench.parts import BenchError
 
 _NUMBERS = re.compile(r'\[\n([^\[\]{}":]+)\]')
-"""A list of numbers over several lines; a string's own line breaks are escaped."""
+"""A list of numbers that stretches over several lines. Line breaks in JSON strings are escaped, so none is found."""
 
 
 class RecordError(BenchError, ValueError):
-    """Records that cannot be read, or that must not be put side by side."""
+    """Records that cannot be read or must not be compared."""
 
 
 def write_json(data: Mapping[str, Any], path: Path) -> None:
-    """Write JSON into ``path`` by a rename, flushed to disk first, so that no crash leaves half a file."""
+    """Write JSON into ``path``. A new file is flushed to disk and then renamed, so that no crash leaves half a file."""
     write_text(json_text(data), path)
 
 
 def json_text(data: Mapping[str, Any]) -> str:
-    """JSON that people and ``git diff`` can read: a line an entry, but a row of numbers on one line.
+    """JSON that people and ``git diff`` can read: one line for each entry, and one for a whole row of numbers.
 
     Raises:
         ValueError: for NaN and infinity.
     """
     text = json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False)
-    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
+    return _NUMBERS.sub(lambda numbers: f"[{' '.join(numbers[1].split())}]", text) + "\n"
 
 
 def write_text(text: str, path: Path) -> None:
@@ -58,10 +58,10 @@ def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress
 
 
 def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
-    """Some arrays of an NPZ.
+    """Arrays of an NPZ file, by name.
 
     Raises:
-        RecordError: for a file that is none, or that lacks one of them.
+        RecordError: for a file that is no NPZ file, or that lacks one of the arrays.
     """
     try:
         with path.open("rb") as file:
@@ -111,7 +111,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def open_file(path: Path) -> FileIO:
-    """A file, opened to be read; never waits for a writer, as the reader of a pipe otherwise does.
+    """An open file to read from. A pipe is refused, since its reader would wait for a writer.
 
     Raises:
         OSError: for a file that is not there or may not be read.
@@ -148,7 +148,7 @@ def parse_json(content: bytes) -> Any:
         ValueError: if it is not valid JSON: not UTF-8, nested too deeply, or with NaN or an unpaired surrogate.
     """
     try:
-        return from_json(content, allow_inf_nan=False)  # takes less than half of the time, but says less of an error
+        return from_json(content, allow_inf_nan=False)  # it takes less than half of the time, but its errors say less
     except ValueError:
         return _parse_with_python(content)
 
@@ -166,7 +166,7 @@ def _parse_with_python(content: bytes) -> Any:
 
 
 def is_finite(content: bytes) -> bool:
-    """``False`` if JSON text may hold NaN or infinity. It asks for one byte first, which is ten times as fast."""
+    """``False`` if JSON text may hold NaN or infinity. One byte is searched first, ten times as fast."""
     return not ((b"N" in content and b"NaN" in content) or (b"I" in content and b"Infinity" in content))
 
 
@@ -176,9 +176,10 @@ def _refuse(constant: str) -> None:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Without the search for cycles: records have none, and with 10,000 of them it takes a third of the time.
+    """Inside of the block, Python does not search for circular references.
 
-    Afterwards what was made counts as old, as if it had been searched already; else it would be searched three times.
+    Records have none, and for 10,000 of them the search takes a third of the time. After the block, objects that were
+    made in it count as searched already; otherwise they would be searched three times.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -187,6 +188,6 @@ def no_collection() -> Iterator[None]:
     finally:
         if was_on:
             if not gc.get_freeze_count():
-                gc.freeze()  # moves all objects to a generation that is never searched …
+                gc.freeze()  # this moves all objects to a generation that is never searched …
                 gc.unfreeze()  # … and from there to the oldest one
             gc.enable()

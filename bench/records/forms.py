@@ -8,7 +8,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
@@ -48,7 +48,6 @@ Names = Annotated[list[str], Field(min_length=1)]
 Size = Annotated[list[Whole], Field(min_length=2, max_length=2)]
 Harmless = Annotated[str, AfterValidator(harmless)]
 """A text of an exception, on whose characters nothing that shows it acts."""
-Stage = Literal["quality", "cost", "speed"]
 TimingSetting = Annotated[Setting, PlainValidator(_as_setting), PlainSerializer(asdict)]
 """A :class:`~bench.protocol.setting.Setting`, in JSON an object of its fields."""
 

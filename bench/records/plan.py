@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, ValidationError, model_validator
 
 from bench.protocol.columns import RESERVED
+from bench.protocol.setting import Stage
 from bench.protocol.words import first_few
 from bench.records.files import RecordError, read_bytes
 from bench.records.forms import (
@@ -19,7 +20,6 @@ from bench.records.forms import (
     Form,
     Names,
     Seed,
-    Stage,
     TimingSetting,
     Whole,
     other_version,

@@ -21,10 +21,11 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from bench.protocol.setting import Stage
 from bench.records.cost import MeasuredCost
 from bench.records.digest import is_digest, with_digest, without_digest
 from bench.records.files import RecordError, is_finite, no_collection, parse_json, read_bytes, write_text
-from bench.records.forms import Amount, Form, Harmless, Seed, Stage, TimingSetting, Whole, build, other_version, problem
+from bench.records.forms import Amount, Form, Harmless, Seed, TimingSetting, Whole, build, other_version, problem
 from bench.records.measured import Measured
 from bench.records.quality import MeasuredQuality
 from bench.records.speed import MeasuredSpeed

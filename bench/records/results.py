@@ -1,4 +1,4 @@
-"""Results: a folder of records as DataFrames, one row a trial. Plain Python and pandas; no torch, no ray.
+"""Results: a folder of records as DataFrames with one row for each trial, by pandas alone, without torch and ray.
 
 mIoU, medians and totals are derived by :meth:`Results.frame`, in :mod:`bench.records.quality` and
 :mod:`bench.records.cost`.
@@ -50,7 +50,7 @@ class Results:
 
     @property
     def variants(self) -> list[str]:
-        """Names of the planned variants, in the study's order, excluded ones left out."""
+        """The names of the planned variants in the study's order, without excluded ones."""
         return list(dict.fromkeys(trial.variant for trial in self.plan.trials if not trial.excluded))
 
     @cached_property
@@ -73,7 +73,7 @@ class Results:
         return {**COLUMNS, **{name: column(name) for name in names if name not in COLUMNS}}
 
     def planned(self, stage: str) -> dict[str, int]:
-        """Variant -> how many trials of a stage are planned."""
+        """Variant -> the number of its planned trials of a stage."""
         return dict(self._planned.get(stage, {}))
 
     @cached_property
@@ -85,40 +85,43 @@ class Results:
         return counts
 
     def frame(self) -> pd.DataFrame:
-        """One row a planned quality or cost trial; speed comparisons are in :func:`bench.evidence.speedups.frame`.
+        """The table of planned quality and cost trials, one row each.
 
-        Its columns are :data:`~bench.protocol.columns.META`, one a factor, and exactly :attr:`columns`, NaN where
-        nothing was measured.
+        Its columns are :data:`~bench.protocol.columns.META`, one for each factor, and exactly :attr:`columns`, with NaN
+        where nothing was measured. Speed comparisons have a table of their own, :func:`bench.evidence.speedups.frame`.
 
         A trial without a record has the status ``missing``; one timed on two hardware classes has a row for each.
         """
         return self._frame.copy()
 
     def trials(self) -> pd.DataFrame:
-        """One row a planned trial of any stage: :data:`~bench.protocol.columns.META`, and ``setting``, which only a
-        speed comparison has."""
+        """The table of all planned trials, one row each.
+
+        Its columns are :data:`~bench.protocol.columns.META`, and ``setting``, which is empty unless the trial is a
+        speed comparison.
+        """
         return pd.DataFrame([meta for meta, _ in self._rows], columns=[*META, "setting"])
 
     def scores(self, name: str) -> dict[str, dict[int, float]]:
-        """Variant -> seed -> a quality column in its stored unit, of what was measured."""
-        found: dict[str, dict[int, float]] = {}
+        """Variant -> seed -> the measured value of a quality column, in its stored unit."""
+        values: dict[str, dict[int, float]] = {}
         for meta, derived in self._rows:
             if meta["stage"] == "quality" and not math.isnan(value := derived.get(name, math.nan)):
-                found.setdefault(meta["variant"], {})[meta["seed"]] = value
-        return found
+                values.setdefault(meta["variant"], {})[meta["seed"]] = value
+        return values
 
     def class_iou(self) -> pd.DataFrame:
-        """One row a (trial, class): variant, seed, class, iou; NaN for a class with an empty union."""
+        """The IoU of each class, a row for each trial and class: variant, seed, class, iou. NaN is an empty union."""
         return self._class_iou.copy()
 
     def curves(self) -> pd.DataFrame:
-        """One row a (trial, recorded iteration): variant, seed, iteration, loss."""
+        """The losses in training, one row for each trial and recorded iteration: variant, seed, iteration, loss."""
         histories = [(record, measured.history) for record, measured in self.done(MeasuredQuality)]
         return _long(("iteration", int), "loss", [(record, curve.iteration, curve.loss) for record, curve in histories])
 
     @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
-        """A row for each trial: meta and levels, and for a quality or cost trial its measured columns."""
+        """The facts and levels of each trial, and the measured columns of a quality or cost trial."""
         by_trial: dict[str, list[Record]] = {}
         for record in self.records:
             by_trial.setdefault(record.planned_key, []).append(record)
@@ -132,7 +135,7 @@ class Results:
             ]
 
     def _derived(self) -> dict[str, dict[str, float]]:
-        """Key of a quality or cost record that is done -> its columns."""
+        """Key of a finished quality or cost record -> its columns."""
         trained, costs = self.done(MeasuredQuality), self.done(MeasuredCost)
         columns = {record.key: cost_columns(measured) for record, measured in costs}
         if trained:
@@ -153,7 +156,9 @@ class Results:
         ious = {
             record.key: scores
             for alike in _by_number_of_classes(self.done(MeasuredQuality))
-            for (record, _), scores in zip(alike, iou([each.confusion for _, each in alike]).tolist(), strict=True)
+            for (record, _), scores in zip(
+                alike, iou([measured.confusion for _, measured in alike]).tolist(), strict=True
+            )
         }
         rows = [(record, measured.classes, ious[record.key]) for record, measured in self.done(MeasuredQuality)]
         return _long(("class", object), "iou", rows)
@@ -174,7 +179,7 @@ class Results:
 def _by_number_of_classes(
     trained: Sequence[tuple[Record, MeasuredQuality]],
 ) -> Iterable[list[tuple[Record, MeasuredQuality]]]:
-    """The trained trials in groups whose confusion matrices have one size."""
+    """The trained trials in groups whose confusion matrices have the same size."""
     groups: dict[int, list[tuple[Record, MeasuredQuality]]] = {}
     for record, measured in trained:
         groups.setdefault(len(measured.classes), []).append((record, measured))
@@ -184,16 +189,18 @@ def _by_number_of_classes(
 def _long(
     name: tuple[str, type], value: str, trials: Sequence[tuple[Record, Sequence[Any], Sequence[float]]]
 ) -> pd.DataFrame:
-    """One row a (trial, entry): variant, seed, the entry's name and its value. Text is Python's own: there may be
-    millions of rows, and to go through Arrow's takes ten times as long."""
+    """A table with a row for each trial and entry: variant, seed, the name of the entry and its value.
+
+    Texts are stored as Python's own: there may be millions of rows, and Arrow's texts take ten times as long.
+    """
     rows = [len(values) for _, _, values in trials]
-    names = [each for _, names, values in trials for each, _ in zip(names, values, strict=True)]
+    entries = [entry for _, names, values in trials for entry, _ in zip(names, values, strict=True)]
     variants = np.array([record.trial.variant for record, _, _ in trials], dtype=object)
     columns = {
         "variant": pd.Series(np.repeat(variants, rows), dtype=object),
         "seed": np.repeat(np.array([record.trial.seed for record, _, _ in trials], dtype=int), rows),
-        name[0]: pd.Series(names, dtype=name[1]),
-        value: np.array([each for _, _, values in trials for each in values], dtype=float),
+        name[0]: pd.Series(entries, dtype=name[1]),
+        value: np.array([number for _, _, values in trials for number in values], dtype=float),
     }
     return pd.DataFrame(columns)
 
@@ -275,5 +282,5 @@ def labels(results: Results) -> dict[str, str]:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """A table's rows as dictionaries, in their own types."""
+    """The rows of a table as dictionaries, whose values keep their types."""
     return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)]

@@ -31,6 +31,7 @@ def plan(tiny_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Mo
     """A plan whose temporary files are made in the folder ``temporary``."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))  # for processes that a test starts
     schedule = make_schedule(load(Source(str(tiny_study()))), tmp_path / "results", here())
     schedule.folder.mkdir(parents=True, exist_ok=True)
     return schedule
