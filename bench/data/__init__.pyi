@@ -16,6 +16,6 @@ from .own.folder import Folder as Folder
 from .synthetic import Synthetic as Synthetic
 
 __all__ = [
-    "ADE20K", "IGNORE", "VOC2012", "COCOStuff", "CamVid", "Cityscapes", "ControlScenes", "DataError", "Dataset", "Folder",
-    "PascalContext", "Sample", "Split", "Synthetic",
+    "ADE20K", "IGNORE", "VOC2012", "COCOStuff", "CamVid", "Cityscapes", "ControlScenes", "DataError", "Dataset",
+    "Folder", "PascalContext", "Sample", "Split", "Synthetic",
 ]  # fmt: skip
