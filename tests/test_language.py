@@ -10,9 +10,6 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("bench", "benchmarks", "parity", "studies")
 BEGINNINGS = ("Of ", "What ", "Whether ", "Where ", "In what ")
 
-REWRITTEN_LATER: tuple[str, ...] = ()
-"""The parts of the package whose docstrings do not follow the rule yet; shorten the list, never lengthen it."""
-
 
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """The docstrings of a file with their lines, including the texts under constants and fields."""

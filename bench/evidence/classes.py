@@ -26,7 +26,7 @@ def scores(results: Results) -> pd.DataFrame:
     """
     planned, groups = results.planned("quality"), results.class_iou().groupby(["variant", "class"], dropna=False)["iou"]
     statistics = pd.DataFrame({"mean": groups.mean(), "sd": groups.std(ddof=1), "n": groups.count()})
-    pairs = pd.MultiIndex.from_product([list(planned), _classes(results)], names=["variant", "class"])
+    pairs = pd.MultiIndex.from_product([list(planned), results.plan.classes], names=["variant", "class"])
     rows = statistics.reindex(pairs).reset_index()
     rows["n"] = rows["n"].fillna(0).astype(int)
     rows["planned"] = [planned[variant] for variant in rows["variant"]]
@@ -51,7 +51,7 @@ def differences(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
         if variant == results.baseline or results.baseline not in planned or variant not in results.comparable:
             continue
         ours = wide.get(variant, nothing)
-        for index, name in enumerate(_classes(results)):
+        for index, name in enumerate(results.plan.classes):
             sides = [ours[:, index], base[:, index]] if nothing.size else [np.zeros(0), np.zeros(0)]
             both = ~np.isnan(sides[0]) & ~np.isnan(sides[1])
             effect = stats.paired(sides[0][both].tolist(), sides[1][both].tolist())
@@ -78,7 +78,7 @@ def _judged(table: pd.DataFrame) -> pd.DataFrame:
 
 def _grids(results: Results) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
     """Variant -> IoU, seeds x classes, for the variants with a trial that is done; NaN where there is no union."""
-    known, classes = results.class_iou(), _classes(results)
+    known, classes = results.class_iou(), results.plan.classes
     seeds = sorted(known["seed"].unique().tolist())
     wide = known.set_index(["variant", "seed", "class"])["iou"]
     grids = {}
@@ -96,9 +96,5 @@ def iou_by_seed(results: Results) -> dict[str, pd.DataFrame]:
     wide = {variant: grid for variant, grid in _grids(results).items() if variant in results.comparable}
     return {
         name: pd.DataFrame({variant: grid[:, index] for variant, grid in wide.items()})
-        for index, name in enumerate(_classes(results))
+        for index, name in enumerate(results.plan.classes)
     }
-
-
-def _classes(results: Results) -> list[str]:
-    return results.plan.classes

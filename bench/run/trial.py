@@ -283,7 +283,7 @@ class _Timed:
 def _outcome(status: str, error: BaseException, choices: Mapping[str, Any]) -> dict[str, Any]:
     reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if status == "out_of_memory":
-        kind = "GPU" if isinstance(error, torch.OutOfMemoryError) else "host"
+        kind = "GPU" if _is_of_gpu(error) else "host"
         batch = choices.get("setting", choices["recipe"])["batch"]
         reason = f"{kind} memory, at batch {batch}; take a smaller batch or image: {reason}"
     text = "".join(traceback.format_exception(error)) if status == "failed" else None
@@ -298,10 +298,25 @@ def _status_of(error: Exception) -> str:
     return "out_of_memory" if ran_out(error) else "failed"
 
 
+GPU_WORDS = (
+    "cuda out of memory", "cuda error: out of memory", "cublas_status_alloc_failed", "cudnn_status_alloc_failed",
+    "unable to find an engine to execute this computation", "hip out of memory",
+)  # fmt: skip
+"""Words, in lower case, by which CUDA's libraries say that they got no memory; most come as a plain RuntimeError."""
+HOST_WORDS = ("can't allocate memory",)
+"""Words of torch's allocator of host memory."""
+
+
 def ran_out(error: BaseException) -> bool:
     """True if an error says that there was not enough memory."""
-    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's CPU allocator
-    return refused or isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    refused = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in HOST_WORDS)
+    return refused or isinstance(error, MemoryError) or _is_of_gpu(error)
+
+
+def _is_of_gpu(error: BaseException) -> bool:
+    """True if an error says that a GPU, or a library that computes on it, got no memory."""
+    said = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in GPU_WORDS)
+    return said or isinstance(error, torch.OutOfMemoryError)
 
 
 def relative(text: str) -> str:

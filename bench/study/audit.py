@@ -217,7 +217,7 @@ def _slots(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]:
         if changed is None and not any(counts.values()):
             continue
         kind: Kind = "follows" if changed is None else "declared" if slot in about else "undeclared"
-        change = changed or f"{_short(now)}, the same beside other neighbours"
+        change = changed or f"{short_name(now)}, the same beside other neighbours"
         yield Difference(slot, kind, change, counts["parameters"], counts["macs"])
 
 
@@ -255,7 +255,7 @@ def _part_change(before: Described | None, now: Described | None) -> str | None:
     if before is None or now is None or before.class_name != now.class_name:
         return None if before is now else f"{in_full(before)} → {in_full(now)}"
     choices = [f"{name} {_value(a)} → {_value(b)}" for name, (a, b) in _changed(before.choices, now.choices)]
-    return f"{_short(now)}: {', '.join(choices)}" if choices else None
+    return f"{short_name(now)}: {', '.join(choices)}" if choices else None
 
 
 def _change(before: Any, now: Any) -> str:
@@ -265,7 +265,8 @@ def _change(before: Any, now: Any) -> str:
     return change or f"{_value(before)} → {_value(now)}"
 
 
-def _short(part: Described | None) -> str:
+def short_name(part: Described | None) -> str:
+    """The name of a component's class without its module; ``none`` for no component."""
     return "none" if part is None else part.class_name.rpartition(".")[2]
 
 
@@ -273,7 +274,7 @@ def in_full(part: Described | None) -> str:
     """A component with all of its choices, as in ``FCNHead(width=64, dropout=0.1)``; ``none`` for no component."""
     if part is None:
         return "none"
-    return f"{_short(part)}({', '.join(f'{name}={_value(value)}' for name, value in part.choices.items())})"
+    return f"{short_name(part)}({', '.join(f'{name}={_value(value)}' for name, value in part.choices.items())})"
 
 
 def _value(value: Any) -> str:

@@ -19,7 +19,7 @@ from bench.run.environment import Machine
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
 from bench.run.stages import Event
-from bench.run.trial import Trial, record_key, relative, run
+from bench.run.trial import Trial, ran_out, record_key, relative, run
 from bench.study.source import Source, load
 
 MACHINE = Machine("cpu", 1)
@@ -232,3 +232,21 @@ def test_choices_that_no_record_can_hold_are_told_before_anything_is_trained(
     assert "cannot be written" in str(record.outcome.reason)
     assert events == []
     assert read(plan.folder / "records" / record.file_name) == record
+
+
+@pytest.mark.parametrize(
+    ("error", "runs_out"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), False),
+        (ValueError("CUDA out of memory"), False),
+    ],
+)
+def test_want_of_memory_is_known_by_what_the_libraries_say(error: Exception, runs_out: bool) -> None:
+    assert ran_out(error) is runs_out

@@ -38,7 +38,7 @@ def watched_saves(model: nn.Module, given: Iterable[Tensor]) -> Iterator[Counter
             known.add(storage._cdata)
             alive.append(storage)
             saved[running[-1] if running else OUTSIDE] += storage.nbytes()
-        return tensor
+        return tensor.detach()  # the tensor itself would hold the graph that saves it, and neither would ever be freed
 
     handles: list[Any] = []
     for name, module in model.named_modules():

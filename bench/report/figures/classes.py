@@ -38,7 +38,7 @@ BLUES = [[0.0, "rgba(68,102,221,0.05)"], [1.0, "rgba(68,102,221,0.75)"]]
 def class_iou(evidence: Evidence) -> Figure:
     """The figure of each class's mean IoU: one mark a variant, for :data:`MOST_VARIANTS` variants at most."""
     results = evidence.results
-    look_of, scale, names = looks(evidence), column(JUDGED).scale, _classes(results)
+    look_of, scale, names = looks(evidence), column(JUDGED).scale, results.plan.classes
     scores = results.class_iou().dropna(subset=["iou"])
     chosen = set(evidence.most_telling[:MOST_VARIANTS])
     known = scores[scores["variant"].isin(chosen)]
@@ -78,7 +78,7 @@ def differences(evidence: Evidence) -> Figure:
     data = compared[compared["n"] > 0]
     variants = [variant for variant in evidence.most_telling[: MOST_DIFFERENCES + 1] if variant in set(data["variant"])]
     known = data[data["variant"].isin(variants)]
-    classes = [name for name in _classes(evidence.results) if name in set(known["class"])]
+    classes = [name for name in evidence.results.plan.classes if name in set(known["class"])]
     head = f"Δ IoU ({column(JUDGED).difference_unit})"
     figure, rows = blank(head, None, height=110 + (14 * len(variants) + 14) * max(1, len(classes))), []
     for index, variant in enumerate(variants):
@@ -193,10 +193,6 @@ def _confusions(results: Results, variant: str) -> list[Confusion]:
         for record, measured in results.done(MeasuredQuality)
         if record.trial.variant == variant
     ]
-
-
-def _classes(results: Results) -> list[str]:
-    return results.plan.classes
 
 
 def _classes_of(results: Results, variant: str) -> list[str]:

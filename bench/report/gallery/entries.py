@@ -119,7 +119,8 @@ def _entry(pair: Shown, index: int, kind: ExampleKind, pool: Pool) -> Entry | No
     """The entry of one image; ``None`` if ``pool`` has no room for its pictures."""
     ranked, seed = pair.ranked, pair.ranked.seed_of(index)
     row = ranked.seeds.index(seed)
-    mine, base = float(ranked.mine[row, index]), float(ranked.base[row, index])
+    miou, miou_baseline = float(ranked.variant[row, index]), float(ranked.baseline[row, index])
+    delta = miou - miou_baseline
     picture = read_pictures(ranked.pictured[seed].images, [index])[index]
     drawn = list(_drawn(pair, index, seed, picture))
     names = pool.add([(kind, content) for _, kind, content in drawn])
@@ -130,7 +131,7 @@ def _entry(pair: Shown, index: int, kind: ExampleKind, pool: Pool) -> Entry | No
     with Image.open(io.BytesIO(picture.jpeg)) as opened:
         width, height = opened.size
     return Entry(
-        image, kind, seed, mine, base, mine - base, mean, _change(pair, seed, mine - base, mean), picture.stride,
+        image, kind, seed, miou, miou_baseline, delta, mean, _change(pair, seed, delta, mean), picture.stride,
         height, width,
         label=Panel(
             "label",
@@ -141,8 +142,8 @@ def _entry(pair: Shown, index: int, kind: ExampleKind, pool: Pool) -> Entry | No
                 Layer(at["truth"], "truth", f"Boundaries of the label of image {image}"),
             ),
         ),
-        baseline=_panel(pair.baseline, base, image, at, "baseline"),
-        variant=_panel(pair.variant, mine, image, at, "variant"),
+        baseline=_panel(pair.baseline, miou_baseline, image, at, "baseline"),
+        variant=_panel(pair.variant, miou, image, at, "variant"),
     )  # fmt: skip
 
 
@@ -152,9 +153,9 @@ def _drawn(pair: Shown, index: int, seed: int, picture: Picture) -> Iterator[tup
     archives = pair.ranked.pictured[seed]
     guesses = {
         side: read_predictions(path, [index])[index]
-        for side, path in (("baseline", archives.base), ("variant", archives.mine))
+        for side, path in (("baseline", archives.baseline), ("variant", archives.variant))
     }
-    for path, guess in ((archives.base, guesses["baseline"]), (archives.mine, guesses["variant"])):
+    for path, guess in ((archives.baseline, guesses["baseline"]), (archives.variant, guesses["variant"])):
         if guess.shape != label.shape:
             raise RecordError(f"{path} holds a prediction of another size than its label; delete it")
     yield "input", "jpeg", picture.jpeg

@@ -108,11 +108,11 @@ def _compared(folder: Path, evidence: Evidence) -> Sequence[tuple[Mapping[Any, A
     judged = effects[(effects["kind"] == "variant") & (effects["n"] >= 1)].to_dict("records")
     judged.sort(key=lambda row: (row["verdict"] not in ("better", "worse"), -abs(row["delta"])))
     trials, names = sides(folder, results), evidence.labels
-    base, classes = trials.get(results.baseline, {}), len(results.plan.data.classes)
+    of_baseline, classes = trials.get(results.baseline, {}), len(results.plan.data.classes)
     shown_effects = []
     for row in judged:
-        mine = trials.get(str(row["variant"]), {})
-        ranked = rank(mine, base)
+        of_variant = trials.get(str(row["variant"]), {})
+        ranked = rank(of_variant, of_baseline)
         if ranked is not None:
             shown_effects.append(
                 (dict(row), Shown(ranked, names[str(row["variant"])], names[results.baseline], classes))

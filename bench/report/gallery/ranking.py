@@ -36,8 +36,8 @@ class Archives(NamedTuple):
     """The archives of one seed: the images, and the predictions of the variant and of the baseline."""
 
     images: Path
-    mine: Path
-    base: Path
+    variant: Path
+    baseline: Path
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,20 @@ class Ranked:
     Attributes:
         seeds: the seeds that both variants have on the same images.
         pictured: seed -> the archives of its pictures, for the seeds in which both sides kept them; at least one.
-        mine: the mIoU of the variant on each image, ``S I``.
-        base: the mIoU of the baseline on each image, ``S I``.
+        variant: the mIoU of the variant on each image, ``S I``.
+        baseline: the mIoU of the baseline on each image, ``S I``.
     """
 
     names: tuple[str, ...]
     seeds: tuple[int, ...]
     pictured: Mapping[int, Archives]
-    mine: Floats
-    base: Floats
+    variant: Floats
+    baseline: Floats
 
     @property
     def mean_delta(self) -> Floats:
         """The mean over the seeds of the variant's mIoU minus the baseline's, ``I``."""
-        return np.asarray((self.mine - self.base).mean(0))
+        return np.asarray((self.variant - self.baseline).mean(0))
 
     def order(self) -> list[int]:
         """The indices of the images from the best for the variant to the worst; images without a score are left out."""
@@ -104,7 +104,7 @@ class Ranked:
     def seed_of(self, index: int) -> int:
         """The seed in which an image is shown: the one with pictures whose difference is most like the mean difference,
         first in sign and then in size."""
-        deltas = dict(zip(self.seeds, (self.mine - self.base)[:, index], strict=True))
+        deltas = dict(zip(self.seeds, (self.variant - self.baseline)[:, index], strict=True))
         mean = self.mean_delta[index]
         return min(self.pictured, key=lambda seed: (deltas[seed] * mean < 0, abs(deltas[seed] - mean)))
 
@@ -123,24 +123,24 @@ def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
     return sides
 
 
-def rank(mine: Mapping[int, RankedSide], base: Mapping[int, RankedSide]) -> Ranked | None:
+def rank(variant: Mapping[int, RankedSide], baseline: Mapping[int, RankedSide]) -> Ranked | None:
     """The scores of a variant and the baseline image by image; ``None`` if no seed has pictures of both.
 
     Raises:
         RecordError: for pictures that cannot be read.
     """
-    common = sorted(set(mine) & set(base))
-    pictured = {seed: archives for seed in common if (archives := _archives(mine[seed], base[seed])) is not None}
+    common = sorted(set(variant) & set(baseline))
+    pictured = {seed: archives for seed in common if (archives := _archives(variant[seed], baseline[seed])) is not None}
     if not pictured:
         return None
-    names = mine[min(pictured)].names
-    seeds = tuple(seed for seed in common if mine[seed].names == base[seed].names == names)
+    names = variant[min(pictured)].names
+    seeds = tuple(seed for seed in common if variant[seed].names == baseline[seed].names == names)
     return Ranked(
         names,
         seeds,
         {seed: archives for seed, archives in pictured.items() if seed in seeds},
-        np.stack([mine[seed].miou for seed in seeds]),
-        np.stack([base[seed].miou for seed in seeds]),
+        np.stack([variant[seed].miou for seed in seeds]),
+        np.stack([baseline[seed].miou for seed in seeds]),
     )
 
 

@@ -231,8 +231,8 @@ def _source(results: Results) -> Iterable[str]:
     if not results.records:
         return
     environments = [record.environment for record in results.records]
-    harness = dict.fromkeys(_commit(machine.commit, machine.dirty) for machine in environments)
-    study = dict.fromkeys(_commit(machine.study_commit, machine.study_dirty) for machine in environments)
+    harness = dict.fromkeys(_commit_in_words(machine.commit, machine.dirty) for machine in environments)
+    study = dict.fromkeys(_commit_in_words(machine.study_commit, machine.study_dirty) for machine in environments)
     yield f"Source of the harness: {'; '.join(harness)}. Source of the study: {'; '.join(study)}."
     dirty = [record.file_name for record in results.records if record.environment.differs_from_commits]
     if dirty:
@@ -342,7 +342,7 @@ def _versions(record: Record, used: Mapping[str, str] | None) -> str:
     return ", ".join(f"{name} {value}" for name, value in {**versions, **recorded}.items() if value is not None)
 
 
-def _commit(commit: str | None, dirty: bool | None) -> str:
+def _commit_in_words(commit: str | None, dirty: bool | None) -> str:
     """A commit, and whether the files differed from it, in words."""
     if not commit:
         return protocol.NO_REPOSITORY

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.records.plan import Audit, Described, Facts, Slot, as_part
 from bench.records.results import Results
-from bench.study.audit import differences, in_full
+from bench.study.audit import differences, in_full, short_name
 
 WEIGHTS = ("weights", "pretrained", "checkpoint")
 """The words in the names of choices that say where initial weights come from."""
@@ -26,7 +26,9 @@ def networks(results: Results, names: Mapping[str, str]) -> Iterator[str]:
     if results.baseline not in audit.variants:
         return
     network = audit.variants[results.baseline]
-    slots = "; ".join(f"{_slot_name(slot)} {in_full(part)}{_size(part)}" for slot, part in network.slots.items())
+    slots = "; ".join(
+        f"{_slot_name(slot)} {in_full(part)}{_parameters_of(part)}" for slot, part in network.slots.items()
+    )
     yield f"Network of the baseline: {slots}."
     yield f"Losses: {' + '.join(in_full(loss) for loss in network.losses)}."
     if network.conventions.get("align_corners") is not None:
@@ -44,7 +46,7 @@ def initial_weights(results: Results, names: Mapping[str, str]) -> Iterator[str]
     for variant, network in audit.variants.items():
         for slot, part in network.slots.items():
             for source in _weights(part):
-                users.setdefault(f"the {_slot_name(slot)} {_class(part)} starts from {source}", []).append(variant)
+                users.setdefault(f"the {_slot_name(slot)} {short_name(part)} starts from {source}", []).append(variant)
     if not audit.variants:
         return
     drawn = "drawn anew with the seed of each trial, in each slot from a random stream of its own"
@@ -55,7 +57,7 @@ def initial_weights(results: Results, names: Mapping[str, str]) -> Iterator[str]
     loaded = [
         start
         if len(variants) == everywhere
-        else f"{start} (in {', '.join(names.get(each, each) for each in variants)})"
+        else f"{start} (in {', '.join(names.get(variant, variant) for variant in variants)})"
         for start, variants in users.items()
     ]
     yield f"Initial weights: {'; '.join(loaded)}; all other weights are {drawn}."
@@ -122,16 +124,13 @@ def _weights(part: Described) -> Iterator[str]:
             yield f"{source}{f' (SHA-256 {checksums[0]})' if checksums and value is not True else ''}"
 
 
-def _class(part: Described) -> str:
-    return part.class_name.rpartition(".")[2]
-
-
 def _slot_name(slot: str) -> str:
     """A slot in words; the slot ``whole`` holds a whole network."""
     return {"whole": "whole network", "auxiliary": "auxiliary head"}.get(slot, slot.replace("_", " "))
 
 
-def _size(slot: Slot) -> str:
+def _parameters_of(slot: Slot) -> str:
+    """The number of parameters of a slot in words; empty for a slot whose parameters were not counted."""
     return f" with {int(slot.parameters):,} parameters" if slot.parameters else ""
 
 

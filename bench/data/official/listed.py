@@ -1,0 +1,46 @@
+"""Data sets in the layout of PASCAL VOC: one folder of images for all splits, and lists of the names of each."""
+
+from __future__ import annotations
+
+import unicodedata
+from abc import abstractmethod
+from pathlib import Path
+
+from bench.data.base import DataError, SplitName
+from bench.data.files import NameList, Naming, Pair, files_of, pair_up
+from bench.data.paired import PairedFiles
+
+NAMING = Naming((".jpg", ".jpeg"), (".png",))
+
+
+class ListedFiles(PairedFiles):
+    """A data set whose images lie in ``JPEGImages``, whatever split they belong to."""
+
+    @abstractmethod
+    def places(self, name: SplitName) -> list[tuple[NameList, Path]]:
+        """The lists of a split's images, each with the folder of their labels.
+
+        Raises:
+            DataError: if a list cannot be used, or if the split is published without labels.
+        """
+
+    def pairs(self, name: SplitName) -> list[Pair]:
+        images = self.folder / "JPEGImages"
+        pairs = [pair for names, labels in self.places(name) for pair in pair_up(images, labels, name, NAMING, names)]
+        return sorted(pairs, key=lambda pair: self.name_of(pair.image))
+
+    def files(self, name: SplitName) -> tuple[list[Path], list[Path]]:
+        try:
+            places = self.places(name)
+        except DataError:
+            return [], []  # a missing split is no error in a fingerprint: it may be one that nothing reads
+        images: list[Path] = []
+        labels: list[Path] = []
+        for names, folder in places:
+            images += _of(names, files_of(self.folder / "JPEGImages", NAMING.image_suffixes))
+            labels += _of(names, files_of(folder, NAMING.label_suffixes))
+        return images, labels
+
+
+def _of(listed: NameList, paths: list[Path]) -> list[Path]:
+    return [path for path in paths if unicodedata.normalize("NFC", path.stem) in listed.names]
