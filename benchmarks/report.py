@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from bench.evidence.evidence import evidence_of
-from bench.records.files import json_text
+from bench.records.files import with_digest
+from bench.records.record import VERSION
 from bench.report.page.page import files, write_report
 from bench.report.tables import catalogue
 
@@ -30,6 +31,8 @@ POINTS = 100
 TOLERANCES_PX = (3, 5, 9, 12)
 BINS = 15
 """The number of bins of confidence."""
+PIXELS = 60_000
+"""The number of labelled pixels of each class."""
 EFFECT = 0.004
 """The effect of a factor on the share of correct pixels, which is as large as the spread over seeds."""
 LIMIT_S, PAGE_LIMIT_S, PAGE_LIMIT_MB = 5.0, 15.0, 15.0
@@ -75,7 +78,7 @@ def plant(folder: Path) -> int:
             cells.append(cell)
             on = combination.count("on")
             measured = _quality(generator, on) if cell["stage"] == "quality" else _cost(generator, on)
-            (folder / "records" / f"{cell['key']}.planted0.json").write_text(json_text(_record(cell, measured)))
+            (folder / "records" / f"{cell['key']}.planted0.json").write_text(with_digest(_record(cell, measured)))
     (folder / "study.json").write_text(json.dumps(_plan(cells)))
     return len(cells)
 
@@ -122,7 +125,7 @@ def _record(cell: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
         "hardware": "planted, 1 threads", "threads": 1, "host": "planted0",
     }  # fmt: skip
     return {
-        "key": cell["key"], "choices": {}, "environment": environment, "measured": measured, "version": 1,
+        "key": cell["key"], "choices": {}, "environment": environment, "measured": measured, "version": VERSION,
         "trial": {key: cell[key] for key in ("variant", "levels", "stage", "seed")} | {"study": "planted"},
         "outcome": {"status": "done", "reason": None, "traceback": None, "wall_s": 1.0},
     }  # fmt: skip
@@ -130,11 +133,10 @@ def _record(cell: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
 
 def _quality(generator: np.random.Generator, on: int) -> dict[str, Any]:
     count = len(CLASSES)
-    right = generator.normal(0.7 + EFFECT * on, EFFECT, count)
-    confusion = generator.integers(0, 2000, (count, count))
-    np.fill_diagonal(confusion, 0)
-    wrong = confusion.sum(1)
-    np.fill_diagonal(confusion, (wrong * right / (1 - right)).astype(int))
+    right = (PIXELS * generator.normal(0.7 + EFFECT * on, EFFECT, count)).astype(int)
+    others = (1 - np.eye(count)) / (count - 1)
+    confusion = np.array([generator.multinomial(PIXELS - right[label], others[label]) for label in range(count)])
+    np.fill_diagonal(confusion, right)
     steps = np.arange(10, 10 * POINTS + 1, 10)
     loss = 2.5 * np.exp(-steps / 400) + generator.normal(0.5, 0.05, POINTS)
     history = {"iteration": steps.tolist(), "loss": loss.tolist(), "lr": [0.01] * POINTS}
@@ -163,14 +165,15 @@ def _near_boundaries(generator: np.random.Generator, confusion: np.ndarray[Any, 
         "sum_over_images": scores(500), "sum_over_images_with_class": scores(300), "images_with_class": [300] * count,
     }  # fmt: skip
     near = {"share_of_diagonal": 0.02, "intersection": [3] * count, "prediction": [4] * count, "label": [5] * count}
-    pixels = generator.integers(1000, 2000, BINS)
+    pixels = generator.multinomial(confusion.sum(), np.full(BINS, 1 / BINS))
+    correct = generator.multivariate_hypergeometric(pixels, np.trace(confusion))
     return {
         "boundary": boundary,
         "boundary_iou": near,
         "trimap": {"radius_px": [3, 9], "confusion": [half, half]},
         "distance_crop": {"excluded_px": [200], "centre": [0.5, 0.5], "confusion": [half]},
         "calibration": {
-            "pixels": pixels.tolist(), "correct": (pixels // 2).tolist(), "confidence": (pixels * 0.6).tolist(),
+            "pixels": pixels.tolist(), "correct": correct.tolist(), "confidence": (pixels * 0.6).tolist(),
         },
     }  # fmt: skip
 

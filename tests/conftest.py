@@ -101,8 +101,9 @@ def plant(
             if result is not None:
                 record = _planted_record(cells[-1], result, index, classes, environment or {})
                 if boundary_px and stage == "quality" and record.status == "done":
-                    more = _boundary_measurements(boundary_px, len(classes))
-                    record = record.having(measured={**record.measured.as_json(), **more})
+                    measured = record.measured.as_json()
+                    more = _boundary_measurements(boundary_px, measured["confusion"])
+                    record = record.having(measured={**measured, **more})
                 write(record, folder / "records")
     document = {
         "version": 2,
@@ -169,12 +170,12 @@ def _quality(miou: float, classes: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _boundary_measurements(tolerances_px: Sequence[int], classes: int) -> dict[str, Any]:
+def _boundary_measurements(tolerances_px: Sequence[int], confusion: Sequence[Sequence[int]]) -> dict[str, Any]:
     """What a quality record has beside its confusion matrix: every class in 10 of the 20 images, with F = 0.8 there and
-    in all of them 0.9; bands and crops in which half of the pixels are right; confidence 0.1 too high."""
-    count = len(tolerances_px)
-    half = [[5 if label == guess else 0 for guess in range(classes)] for label in range(classes)]
-    half[0][1] = half[1][0] = 5
+    in all of them 0.9; bands and crops in which half of the pixels are right; confidence 0.1 too low."""
+    count, classes = len(tolerances_px), len(confusion)
+    half = [[min(pixels, 5) for pixels in row] for row in confusion]
+    pixels, right = sum(map(sum, confusion)), sum(confusion[index][index] for index in range(classes))
     rows = {"all": [[18.0] * classes] * count, "present": [[8.0] * classes] * count}
     return {
         "boundary": {
@@ -190,7 +191,7 @@ def _boundary_measurements(tolerances_px: Sequence[int], classes: int) -> dict[s
         },
         "trimap": {"radius_px": [3], "confusion": [half]},
         "distance_crop": {"excluded_px": [200], "centre": [0.5, 0.5], "confusion": [half]},
-        "calibration": {"pixels": [0, 10], "correct": [0, 7], "confidence": [0.0, 8.0]},
+        "calibration": {"pixels": [0, pixels], "correct": [0, right], "confidence": [0.0, right - 0.1 * pixels]},
     }  # fmt: skip
 
 

@@ -9,11 +9,14 @@ from .camvid import CamVid as CamVid
 from .control import ControlScenes as ControlScenes
 from .official.ade20k import ADE20K as ADE20K
 from .official.cityscapes import Cityscapes as Cityscapes
+from .official.coco_stuff import COCOStuff as COCOStuff
+from .official.mapillary_vistas import MapillaryVistas as MapillaryVistas
+from .official.pascal_context import PascalContext as PascalContext
 from .official.voc2012 import VOC2012 as VOC2012
 from .own.folder import Folder as Folder
 from .synthetic import Synthetic as Synthetic
 
 __all__ = [
-    "ADE20K", "IGNORE", "VOC2012", "CamVid", "Cityscapes", "ControlScenes", "DataError", "Dataset", "Folder", "Sample",
-    "Split", "Synthetic",
+    "ADE20K", "IGNORE", "VOC2012", "COCOStuff", "CamVid", "Cityscapes", "ControlScenes", "DataError", "Dataset",
+    "Folder", "MapillaryVistas", "PascalContext", "Sample", "Split", "Synthetic",
 ]  # fmt: skip

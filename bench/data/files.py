@@ -48,12 +48,14 @@ class Naming:
         image_ending: the end of an image's name before its suffix that its label's name does not have, such as
             ``_leftImg8bit``. Other files are no images of the data set.
         label_ending: the same of a label's name, such as ``_mask``.
+        other_label_ending: the end of the names of files beside the labels that hold the labels in another form.
     """
 
     image_suffixes: tuple[str, ...] = IMAGE_SUFFIXES
     label_suffixes: tuple[str, ...] = LABEL_SUFFIXES
     image_ending: str = ""
     label_ending: str = ""
+    other_label_ending: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def pair_up(
     only = None if listed is None else listed.names
     image_of = _by_name(images, naming.image_suffixes, naming.image_ending, only)
     label_of = _by_name(labels, naming.label_suffixes, naming.label_ending, only)
+    if naming.other_label_ending:
+        label_of = {name: path for name, path in label_of.items() if not name.endswith(naming.other_label_ending)}
     if listed and (missing_images := sorted(listed.names - set(image_of))):
         raise DataError(
             f"{listed.file} names {missing_images[0]!r}, and {images} has no such image; get the complete data set"

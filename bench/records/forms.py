@@ -20,6 +20,12 @@ LARGEST = 2**53
 """The largest whole number up to which a float holds every whole number."""
 
 
+AS_WRITTEN: Mapping[str, Any] = {"as written": True}
+"""The context of validation for a content that is, by its digest, the one that a record of this form was written to.
+
+What takes long to check was checked when the record was made, and is not checked again."""
+
+
 def _as_setting(value: object) -> Setting:
     """A setting from the JSON object that holds its fields."""
     if isinstance(value, Setting):

@@ -7,9 +7,9 @@ The measurements of each stage are in :mod:`~bench.records.quality`, :mod:`~benc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.records.forms import Amount, Form
 
@@ -34,6 +34,12 @@ class Measured(Form):
 
     isolated: bool | None = None
     isolation: Isolation = Field(default_factory=lambda: NOTHING_KNOWN)
+
+    @model_validator(mode="after")
+    def _alone_or_not(self) -> Self:
+        if self.isolated and self.isolation.reasons:
+            raise ValueError("isolated is true, although there are reasons why it was not")
+        return self
 
 
 NOISY = 0.10

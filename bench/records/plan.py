@@ -237,7 +237,29 @@ class Plan(Form):
             if not trial.excluded and trial.key in keys:
                 raise ValueError(f"two trials have the key {reprlib.repr(trial.key)}")
             keys.add(trial.key)
+        self._check_variants()
         return self
+
+    def _check_variants(self) -> None:
+        """Raises ValueError for a variant with two sets of levels or without a trial, and for an unknown baseline."""
+        levels = self.levels
+        for index, trial in enumerate(self.trials):
+            if trial.levels != levels[trial.variant]:
+                raise ValueError(
+                    f"trials.{index} has other levels than its variant {reprlib.repr(trial.variant)} before"
+                )
+        if self.baseline in levels and levels[self.baseline] != self.baseline_levels:
+            raise ValueError("baseline_levels are not those of baseline")
+        planned = {(trial.variant, trial.stage, trial.seed) for trial in self.trials if not trial.excluded}
+        seeds: dict[Stage, list[Seed | None]] = {"quality": [*self.seeds], "cost": [None]}
+        for stage in seeds.keys() & {*self.stages}:
+            if planned and self.baseline not in levels:
+                raise ValueError(f"baseline is {reprlib.repr(self.baseline)}, of which trials has none")
+            for variant in dict.fromkeys(variant for variant, _, _ in planned):
+                for seed in seeds[stage]:
+                    if (variant, stage, seed) not in planned:
+                        of_seed = "" if seed is None else f" with seed {seed}"
+                        raise ValueError(f"trials lacks the {stage} trial of {reprlib.repr(variant)}{of_seed}")
 
     def _check_levels(self, where: str, levels: Mapping[str, str]) -> None:
         for factor in {**self.factors, **levels}:

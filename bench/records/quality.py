@@ -10,20 +10,22 @@ import reprlib
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import attrgetter
+from operator import attrgetter, gt
 from pathlib import PurePath
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, ValidationInfo, model_validator
 
 from bench.protocol import scores
 from bench.protocol.scores import Floats
-from bench.records.forms import LARGEST, Amount, Finite, Form, Names, Whole
+from bench.records.forms import AS_WRITTEN, LARGEST, Amount, Finite, Form, Names, Whole
 from bench.records.measured import Measured
 
 Matrix = list[list[Whole]]
 Step = Annotated[float, Field(ge=0, le=LARGEST, multiple_of=1), PlainSerializer(int)]
+ROUNDED = 1 + 1e-9
+"""A sum of shares may be larger than their number by this factor, as every addition is rounded."""
 Cells = tuple[str, list[int], Floats]
 """A column, some trials' rows and their values in it."""
 
@@ -107,7 +109,7 @@ class MeasuredQuality(Measured):
 
     classes: Names
     split: str
-    images: Whole
+    images: Annotated[Whole, Field(ge=1)]
     iterations: Whole
     confusion: Matrix
     train_s: Amount
@@ -121,7 +123,13 @@ class MeasuredQuality(Measured):
     pictures: dict[str, Inside] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _of_all_classes(self) -> Self:
+    def _agrees_with_itself(self, validation: ValidationInfo) -> Self:
+        if validation.context is not AS_WRITTEN:
+            self._check_shapes()
+            self._check_counts()
+        return self
+
+    def _check_shapes(self) -> None:
         matrices = {"confusion": [self.confusion]}
         for part, of in (("trimap", self.trimap), ("distance_crop", self.distance_crop)):
             matrices[part] = of.confusion if of else []
@@ -132,7 +140,34 @@ class MeasuredQuality(Measured):
             _check_length(part, near, len(self.classes))
         for part, sizes, counts in self._per_size():
             _check_length(part, counts, len(sizes))
-        return self
+
+    def _check_counts(self) -> None:
+        """Compare counts that were taken of the same pixels and images, each in another way."""
+        label, right = [*map(sum, self.confusion)], _diagonal(self.confusion)
+        pixels = sum(label)
+        if not pixels:
+            raise ValueError("confusion counts no pixel")
+        if self.history.iteration[-1] > self.iterations:
+            raise ValueError(f"a loss of iteration {self.history.iteration[-1]:g}, after the last, {self.iterations}")
+        if self.boundary:
+            _check_sums(self.boundary, self.images)
+        if near := self.boundary_iou:
+            _check_most("boundary_iou.intersection", near.intersection, near.label)
+            _check_most("boundary_iou.intersection", near.intersection, near.prediction)
+            _check_most("boundary_iou.label", near.label, label)
+            _check_most("boundary_iou.prediction", near.prediction, [*map(sum, zip(*self.confusion, strict=True))])
+        for name, matrices in (("trimap", self.trimap), ("distance_crop", self.distance_crop)):
+            for part in matrices.confusion if matrices else ():
+                _check_most(name, [*map(sum, part)], label)
+                _check_most(name, _diagonal(part), right)
+        if bins := self.calibration:
+            if (pixels, sum(right)) != (sum(bins.pixels), sum(bins.correct)):
+                raise ValueError(
+                    f"calibration counts {sum(bins.pixels)} pixels, {sum(bins.correct)} of them right, and confusion "
+                    f"{pixels} and {sum(right)}"
+                )
+            _check_most("calibration.correct", bins.correct, bins.pixels)
+            _check_most("calibration.confidence", bins.confidence, [count * ROUNDED for count in bins.pixels])
 
     def _per_class(self) -> Iterable[tuple[str, list[Any]]]:
         if near := self.boundary_iou:
@@ -154,6 +189,27 @@ class MeasuredQuality(Measured):
 def _check_square(name: str, matrix: list[list[int]], classes: int) -> None:
     if {len(matrix), *map(len, matrix)} != {classes}:
         raise ValueError(f"{name} is not {classes} x {classes}, a row and a column for each of the classes")
+
+
+def _diagonal(matrix: list[list[int]]) -> list[int]:
+    return [row[index] for index, row in enumerate(matrix)]
+
+
+def _check_most(name: str, counts: Sequence[float], wholes: Sequence[float]) -> None:
+    """Raises ValueError if one of some counts is larger than the count of which it is a part."""
+    if any(map(gt, counts, wholes)):
+        part, most = next(pair for pair in zip(counts, wholes, strict=True) if pair[0] > pair[1])
+        raise ValueError(f"{name} counts {part:g} of {most:g}, more than there are")
+
+
+def _check_sums(edge: Boundary, images: int) -> None:
+    """Raises ValueError if a sum of scores, each at most 1, is larger than the number of images that it is over."""
+    most = images * ROUNDED
+    _check_most("boundary.images_with_class", edge.images_with_class, [images] * len(edge.images_with_class))
+    for row in edge.sum_over_images.f:
+        _check_most("boundary.sum_over_images.f", row, [most] * len(row))
+    for row in edge.sum_over_images_with_class.f:
+        _check_most("boundary.sum_over_images_with_class.f", row, [count * ROUNDED for count in edge.images_with_class])
 
 
 def _check_length(name: str, values: list[Any], wanted: int) -> None:

@@ -23,9 +23,29 @@ from pydantic_core import CoreSchema, core_schema
 
 from bench.protocol.setting import Stage
 from bench.records.cost import MeasuredCost
-from bench.records.digest import is_digest, with_digest, without_digest
-from bench.records.files import RecordError, is_finite, no_collection, parse_json, read_bytes, write_text
-from bench.records.forms import Amount, Form, Harmless, Seed, TimingSetting, Whole, build, other_version, problem
+from bench.records.files import (
+    RecordError,
+    is_digest,
+    is_finite,
+    no_collection,
+    parse_json,
+    read_bytes,
+    with_digest,
+    without_digest,
+    write_text,
+)
+from bench.records.forms import (
+    AS_WRITTEN,
+    Amount,
+    Form,
+    Harmless,
+    Seed,
+    TimingSetting,
+    Whole,
+    build,
+    other_version,
+    problem,
+)
 from bench.records.measured import Measured
 from bench.records.quality import MeasuredQuality
 from bench.records.speed import MeasuredSpeed
@@ -270,7 +290,10 @@ def _parsed(content: bytes) -> Record:
     text = without_digest(content)
     if text is not None or is_finite(content):
         try:
-            record = Record.model_validate_json(content if text is None else text)
+            if text is None:
+                record = Record.model_validate_json(content)
+            else:
+                record = Record.model_validate_json(text, context=AS_WRITTEN)
             if (text is None) == (record.version == 1):
                 return record
         except ValidationError:

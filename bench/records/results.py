@@ -19,8 +19,9 @@ import pandas as pd
 
 from bench.protocol.columns import COLUMNS, META, Column, column
 from bench.protocol.scores import iou
+from bench.records.agreement import check_agreement
 from bench.records.cost import MeasuredCost, cost_columns
-from bench.records.files import RecordError, no_collection
+from bench.records.files import no_collection
 from bench.records.measured import Measured, doubts
 from bench.records.plan import Plan, PlannedTrial, labels_of, read_plan
 from bench.records.quality import MeasuredQuality, quality_columns
@@ -209,7 +210,8 @@ def load(folder: str | Path) -> Results:
     """The results in ``folder``: its ``study.json`` and everything under ``records/``.
 
     Raises:
-        RecordError: for a folder without ``study.json``, unreadable records or two records of one trial.
+        RecordError: for a folder without ``study.json``, unreadable records, two records of one trial, and records that
+            contradict the plan or each other.
     """
     folder = Path(folder)
     plan = read_plan(folder)
@@ -218,26 +220,9 @@ def load(folder: str | Path) -> Results:
     found = read_all(folder / "records")
     keyed = [(record.planned_key, record) for record in found]
     current = sorted(((key, record) for key, record in keyed if key in planned), key=lambda pair: order[pair[0]])
-    for key, record in current:
-        _check_planned(record, planned[key], plan.data_of(planned[key].variant).classes)
+    check_agreement(plan, [(planned[key], record) for key, record in current])
     stale = tuple(record for key, record in keyed if key not in planned)
     return Results(plan, tuple(record for _, record in current), stale=stale, folder=folder)
-
-
-def _check_planned(record: Record, planned: PlannedTrial, classes: Sequence[str]) -> None:
-    """Raises RecordError for a record of another trial or of other classes than its key's planned trial."""
-    for name in ("variant", "stage", "seed"):
-        if (own := getattr(record.trial, name)) != (wanted := getattr(planned, name)):
-            raise RecordError(
-                f"{record.file_name} has the key of a planned trial with {name} {wanted!r}, but says "
-                f"{own!r}; delete it and run again"
-            )
-    measured = record.measured
-    if isinstance(measured, MeasuredQuality) and measured.classes != classes:
-        raise RecordError(
-            f"{record.file_name} was measured on other classes than the plan's ({len(measured.classes)} and "
-            f"{len(classes)}); delete it and run again"
-        )
 
 
 def frame(folder: str | Path) -> pd.DataFrame:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.records.forms import Samples, Whole
 from bench.records.measured import Measured
 
+ROUNDED = 1e-9
+"""The largest difference of a logarithm that is computed twice."""
 LogRatio = Annotated[float, Field(ge=-50, le=50)]
 """The logarithm of the ratio of two times, from -50 to 50."""
 
@@ -23,3 +26,18 @@ class MeasuredSpeed(Measured):
     steady: bool
     isolated: bool
     step_s: dict[str, dict[str, Samples]]
+
+    @model_validator(mode="after")
+    def _ratios_agree(self) -> Self:
+        """Compare the ratio of every block with the two times of each side that it was computed from."""
+        if not len(self.latency_s) == len(self.against_s) == 2 * len(self.log_ratios):
+            raise ValueError(
+                f"{len(self.latency_s)} times of one side, {len(self.against_s)} of the other and "
+                f"{len(self.log_ratios)} ratios, where each ratio is of two times a side"
+            )
+        for block, ratio in enumerate(self.log_ratios):
+            both = slice(2 * block, 2 * block + 2)
+            computed = math.log(sum(self.against_s[both]) / sum(self.latency_s[both]))
+            if not math.isclose(ratio, computed, abs_tol=ROUNDED):
+                raise ValueError(f"log_ratios.{block} is {ratio:g}, and its times give {computed:g}")
+        return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -229,3 +231,18 @@ def test_cost_explains_a_variant_or_size_that_is_none(
     code, _, err = bench("cost", tiny_study(), *arguments)
     assert code == 2
     assert said in err
+
+
+def test_a_user_without_home_or_entry_gets_both_before_ray_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.cli import studies
+
+    def nobody(number: int) -> None:
+        raise KeyError(number)
+
+    for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    studies._need_a_home()
+    assert Path.home().is_dir()
+    assert getpass.getuser() == str(os.getuid())

@@ -14,7 +14,7 @@ from bench.evidence import speedups
 from bench.parts import ChoiceError
 from bench.protocol.setting import Setting
 from bench.records import results as records
-from bench.records.digest import with_digest
+from bench.records.files import with_digest
 from bench.run.environment import Machine
 from bench.run.schedule import Schedule
 from bench.run.trial import run

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.evidence.evidence import evidence_of
-from bench.records.digest import with_digest
+from bench.records.files import with_digest
 from bench.report.page.findings import findings
 from bench.report.page.summary import commands, notes
 from bench.report.tables.confounds import undeclared
@@ -23,7 +23,7 @@ ATTENDED, BOTH = PLAIN.replace("off", "on"), "attention=on, upsampling=jpu"
 def facts(attention: str, upsampling: str, head: str, macs: int) -> dict[str, Any]:
     """A network of two slots as an audit keeps it; the neck has all that upsampling changes."""
     slots = {
-        slot: {"class": name, "choices": {}, "parameters": 9, "trainable": 9, "macs": count}
+        slot: {"class": name, "choices": {}, "macs": count}
         for slot, name, count in (("head", head, macs), ("neck", upsampling, 5 * 10**9))
     }
     unset: dict[str, Any] = {"losses": [], "recipe": {}, "learning_rates": {}, "conventions": {}}

@@ -39,11 +39,11 @@ def latency(latency_s: Sequence[float], **more: Any) -> dict[str, float]:
 
 def test_trials_with_other_parts_have_their_own_columns_and_no_others() -> None:
     """A study's records may be of several ages: some lack a part, some have it with other tolerances or bins."""
-    sums = {name: {"f": [[0.4, 0.4]]} for name in ("sum_over_images", "sum_over_images_with_class")}
+    sums = {"sum_over_images": {"f": [[0.4, 0.4]]}, "sum_over_images_with_class": {"f": [[0.4, 0.0]]}}
     other = {**BOUNDARY, "tolerance_px": [5], **sums}
-    bins = {"pixels": [4, 6], "confidence": [2.0, 5.0], "correct": [3, 6]}
+    bins = {"pixels": [4, 6], "confidence": [2.0, 5.0], "correct": [3, 4]}
     calibrated = {"calibration": bins, "trimap": {"radius_px": [], "confusion": []}, "boundary_iou": None}
-    one_bin = {"calibration": {"pixels": [2], "confidence": [1.0], "correct": [2]}}
+    one_bin = {"calibration": {"pixels": [10], "confidence": [2.0], "correct": [7]}}
     crop = {"distance_crop": {"excluded_px": [9], "confusion": [[[1, 0], [1, 0]]]}}
     near = {"boundary_iou": {"intersection": [1, 0], "prediction": [2, 0], "label": [3, 0]}}
     plain, both, one, exact, last = columns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,7 +13,6 @@ from typing import Any
 import pytest
 
 from bench.protocol.setting import Setting
-from bench.records.digest import with_digest
 from bench.records.files import RecordError
 from bench.records.record import Record, read_all, write
 from bench.records.results import load
@@ -30,8 +30,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> P
     folder = planted_results(tmp_path_factory.mktemp("whole"), factors=FACTORS, scores=SCORES, boundary_px=(3,))
     shared = {"variant": "attention=on", "stage": "speed", "seed": None, "against": "attention=off"}
     shared |= {"setting": asdict(Setting(height=64, width=64))}
-    measured = {"latency_s": [1.0], "against_s": [2.0], "log_ratios": [0.7], "calls": 1, "steady": True, "step_s": {}}
-    measured |= {"isolated": True, "isolation": {"reasons": []}}
+    measured = {"latency_s": [1.0] * 2, "against_s": [2.0] * 2, "log_ratios": [math.log(2)], "calls": 1}
+    measured |= {"isolated": True, "isolation": {"reasons": []}, "steady": True, "step_s": {}}
     write(
         Record(
             key="s1",
@@ -52,7 +52,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> P
 
 @pytest.fixture
 def damaged(whole: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A copy with one value changed in one file."""
+    """A copy with one value changed in one file; a record is then one of the first format, which has no digest."""
 
     def change(file: str, path: str, value: Any) -> Path:
         (tmp_path / "records").mkdir()
@@ -65,10 +65,12 @@ def damaged(whole: Path, tmp_path: Path) -> Callable[..., Path]:
         for step in steps:
             inner = inner[step]
         if value is MISSING:
-            del inner[last]
+            del inner[int(last) if isinstance(inner, list) else last]
         else:
-            inner[last] = value
-        target.write_text(json.dumps(content) if file == "study.json" else with_digest(content))
+            inner[int(last) if isinstance(inner, list) else last] = value
+        if file != "study.json":
+            content = {name: part for name, part in content.items() if name != "digest"} | {"version": 1}
+        target.write_text(json.dumps(content))
         return tmp_path
 
     return change
@@ -124,6 +126,20 @@ def test_a_file_that_is_no_json_is_named(damaged: Callable[..., Path], file: str
         (QUALITY, "measured.boundary.images_with_class", [1], "boundary has 1 entries where 3 belong"),
         (QUALITY, "measured.boundary_iou.label", [1], "boundary_iou has 1 entries where 3 belong"),
         (QUALITY, "measured.calibration.correct", [1], "different numbers of bins"),
+        (QUALITY, "measured.images", 0, "measured.images: Input should be greater than or equal to 1, got 0"),
+        (QUALITY, "measured.confusion", [[0] * 3] * 3, "confusion counts no pixel"),
+        (QUALITY, "measured.confusion.0.0", 7, "calibration counts 3000000 pixels, .* right, and confusion"),
+        (QUALITY, "measured.boundary.sum_over_images.f.0.1", 20.5, "sum_over_images.f counts 20.5 of 20, more than"),
+        (QUALITY, "measured.boundary.sum_over_images_with_class.f.0.1", 11.0, "class.f counts 11 of 10, more than"),
+        (QUALITY, "measured.boundary.images_with_class.0", 21, "images_with_class counts 21 of 20, more than"),
+        (QUALITY, "measured.boundary_iou.intersection.0", 5, "boundary_iou.intersection counts 5 of 4, more than"),
+        (QUALITY, "measured.boundary_iou.label.0", 10**7, "boundary_iou.label counts 1e.07 of 1e.06, more than"),
+        (QUALITY, "measured.trimap.confusion.0.0.0", 10**7, "trimap counts 1e.07 of .*, more than there are"),
+        (QUALITY, "measured.calibration.confidence.1", 4e6, "calibration.confidence counts 4e.06 of 3e.06, more than"),
+        (QUALITY, "measured.history.iteration.9", 101, "a loss of iteration 101, after the last, 100"),
+        (COST, "measured.isolation", {"reasons": ["a neighbour"]}, "isolated is true, although there are reasons"),
+        (SPEED, "measured.log_ratios.0", 0.6, "log_ratios.0 is 0.6, and its times give 0.693147"),
+        (SPEED, "measured.latency_s", [1.0] * 3, "3 times of one side, 2 of the other and 1 ratios"),
         (QUALITY, "measured.history.loss", [], "10 iterations and 0 losses"),
         (QUALITY, "measured.history.iteration.0", 1.5, "history.iteration.0: .*multiple of 1, got 1.5"),
         (QUALITY, "measured.artifact", "../../x.npz", "names a file outside its results folder: '../../x.npz'"),
@@ -165,6 +181,11 @@ def test_a_record_of_another_shape_is_refused_with_the_place(
         ("trials.6.against", None, "trials.6: a speed trial has another side: against"),
         ("data.classes", ["road", "road"], "data: a class is there twice"),
         ("data.classes", [], "data.classes: List should have at least 1 item"),
+        ("baseline", "attention=of", "baseline is 'attention=of', of which trials has none"),
+        ("baseline_levels", {"attention": "on"}, "baseline_levels are not those of baseline"),
+        ("trials.1.levels", {"attention": "on"}, "trials.1 has other levels than its variant 'attention=off' before"),
+        ("trials.0", MISSING, "trials lacks the quality trial of 'attention=off' with seed 0"),
+        ("trials.2", MISSING, "trials lacks the cost trial of 'attention=off'"),
         ("margin", 2.0, "margin: Input should be less than 1"),
         ("against", {"attention": {"on": "of"}}, "against has a level of 'attention' that factors lacks"),
         ("against", {"attention": {"on": "off"}}, "against has the baseline's level of 'attention'"),
@@ -222,3 +243,57 @@ def test_an_endless_link_is_an_error_of_the_system_with_its_path(damaged: Callab
     with pytest.raises(OSError, match="Too many levels of symbolic links") as caught:
         load(folder)
     assert str(caught.value.filename).endswith("loop.json")
+
+
+def test_a_number_that_is_edited_is_seen_whatever_it_is(damaged: Callable[..., Path]) -> None:
+    path = damaged("study.json", "name", "x") / "records" / QUALITY
+    text = path.read_text()
+    for old, new in (('"train_s": 12.5', '"train_s": 12.4'), ('"threads": 1', '"threads": 2'), ("12.5", "12.50000001")):
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(RecordError, match=rf"{QUALITY} was edited after it was written: .*; restore it, or"):
+            load(path.parents[1])
+
+
+def test_a_record_that_lost_its_digest_is_no_older_record(damaged: Callable[..., Path]) -> None:
+    path = damaged("study.json", "name", "x") / "records" / QUALITY
+    record = json.loads(path.read_text())
+    del record["digest"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(RecordError, match=rf"{QUALITY} was edited after it was written"):
+        load(path.parents[1])
+
+
+def test_spaces_and_line_breaks_of_a_record_are_no_part_of_its_content(damaged: Callable[..., Path]) -> None:
+    folder = damaged("study.json", "name", "x")
+    before = load(folder).frame()
+    path = folder / "records" / QUALITY
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load(folder).frame().equals(before)
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    assert load(folder).frame().equals(before)
+
+
+@pytest.mark.parametrize("file", ["study.json", f"records/{QUALITY}"])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("folder", "it is a folder"), ("pipe", "it is a pipe or a device"), ("device", "it is a pipe or a device"),
+     ("huge file", "it has 200,000,000,000 bytes, and no file of results has more than")],
+)  # fmt: skip
+def test_what_is_no_file_to_read_is_named_at_once(
+    damaged: Callable[..., Path], file: str, kind: str, said: str
+) -> None:
+    folder = damaged("study.json", "name", "x")
+    path = folder / file
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 200 * 10**9)
+    with pytest.raises(RecordError, match=rf"{path.name} is .*{said}"):
+        load(folder)

@@ -61,7 +61,7 @@ def test_boundary_and_calibration_columns_are_derived_from_the_json_alone(
     assert first["boundary_f_3px"] == first["boundary_f_5px"] == pytest.approx(18 / 20)
     assert first["boundary_f_present_3px"] == pytest.approx(8 / 10)
     assert first["boundary_iou"] == pytest.approx(3 / (4 + 5 - 3))
-    assert first["trimap_miou_3px"] == pytest.approx((2 * 5 / 15 + 5 / 5) / 3)
+    assert first["trimap_miou_3px"] == pytest.approx(5 / 15)
     assert first["ece"] == pytest.approx(0.1)
     assert math.isnan(first["boundary_f_9px"])
     assert math.isnan(first["trimap_miou_9px"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -82,12 +83,12 @@ def plant_speed() -> Callable[..., None]:
             cell = {"key": f"s{side}", "stage": "speed", "variant": variant, "against": against, "seed": None}
             plan["trials"].append({**cell, "excluded": None, "levels": levels, "setting": setting})
             measured = {
-                "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.69, 0.7] * 3, "steady": True,
+                "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [math.log(2)] * 6, "steady": True,
                 "isolated": isolated, "isolation": {"reasons": [] if isolated else [reason]}, "step_s": {}, "calls": 1,
             }  # fmt: skip
             trial = {"variant": variant, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
             write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")
-        plan["stages"] = ["quality", "cost", "speed"]
+        plan["stages"] = [*plan["stages"], "speed"]
         (folder / "study.json").write_text(json.dumps(plan))
 
     return add

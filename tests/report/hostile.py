@@ -91,8 +91,6 @@ def _facts(level: str, kernel: int) -> dict[str, Any]:
     head = {
         "class": f"heads.{SCRIPT}Head",
         "choices": {"kernel": kernel},
-        "parameters": 9,
-        "trainable": 9,
         "macs": kernel,
     }
     unset: dict[str, Any] = {"losses": [], "recipe": {}, "learning_rates": {}, "conventions": {}}

@@ -16,7 +16,7 @@ import torch
 
 from bench.measure.timing.turns import MIN_BLOCKS
 from bench.protocol.setting import Setting
-from bench.records.digest import with_digest
+from bench.records.files import with_digest
 from bench.records.record import Record, write
 from bench.run import environment, resources
 from bench.run.environment import Machine

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.parts import BenchError
-from bench.records.digest import with_digest
-from bench.records.files import RecordError, json_text, read_json
+from bench.records.files import RecordError, json_text, read_json, with_digest
 from bench.records.results import Results, load
 from bench.report.page.page import write_report
 from bench.report.supplement import redaction, texts

@@ -32,7 +32,8 @@ def sides(tmp_path: Path, planted_results: Plant) -> Callable[..., tuple[Side, S
 
     def make(after: Sequence[Any] = BEFORE[ON], **options: Any) -> tuple[Side, Side]:
         one = planted_results(tmp_path / "a", factors=FACTORS, scores=BEFORE)
-        scores = {OFF: BEFORE[OFF], ON: list(after)}
+        unmeasured = [None] * (len(after) - len(BEFORE[OFF]))
+        scores = {OFF: [*BEFORE[OFF][: len(after)], *unmeasured], ON: list(after)}
         other = planted_results(tmp_path / "b", **{"factors": FACTORS, "scores": scores, **options})
         return side(str(one)), side(str(other))
 
@@ -174,7 +175,8 @@ def test_other_labels_are_other_data_whatever_the_fingerprint(
         confusion = (2 * np.array(record.measured.confusion)).tolist()
         return record.having(measured={**record.measured.as_json(), "confusion": confusion})
 
-    edited(tmp_path / "b", ON, doubled)
+    for variant in (OFF, ON):
+        edited(tmp_path / "b", variant, doubled)
     row = of(compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))), ON)
     assert row["method"] == "Welch: other data"
 

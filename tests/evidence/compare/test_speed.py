@@ -31,7 +31,8 @@ def folder(
     trials = [{**trial, "setting": {**SETTING, "batch": batch}} for batch in batches]
     cells = [{**cell, **each, "key": f"k{number}"} for number, each in enumerate(trials)]
     measured = {"log_ratios": [math.log(each) for each in ratios], "isolated": isolated, "steady": True, "calls": 1}
-    measured |= {"latency_s": [1.0] * 12, "against_s": [2.0] * 12, "step_s": {}}
+    measured |= {"latency_s": [1.0, 1.0] * len(ratios), "against_s": [each for each in ratios for _ in range(2)]}
+    measured |= {"step_s": {}}
     environment = {"hardware": hardware, "host": "aaaa1111"}
     for number, each in enumerate(trials):
         record = Record(

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from bench.evidence.evidence import evidence_of
@@ -67,7 +66,10 @@ def test_differences_by_class_are_paired_over_seeds(tmp_path: Path, planted_resu
     record = read(folder / "records" / "q2s0.aaaa1111.json")
     matrix = record.measured.confusion
     without_sky = [[*matrix[0][:2], 0], [matrix[1][0], matrix[1][1] + matrix[1][2], 0], [0, 0, 0]]
-    write(record.having(measured={**record.measured.as_json(), "confusion": without_sky}), folder / "records")
+    write(
+        record.having(measured={**record.measured.as_json(), "confusion": without_sky, "split": "a part"}),
+        folder / "records",
+    )
     table = evidence_of(folder).class_effects.set_index(["variant", "class"])
     road = table.loc[(B, "road")]
     # 0.5, −0.8 and 0.8 points: mean 0.1667, sd 0.8505; Student-t: 4.302653 · sd / √3.
@@ -214,7 +216,9 @@ def test_a_long_curve_is_thinned_and_its_last_point_kept(tmp_path: Path, planted
     record = read(folder / "records" / "q0s0.aaaa1111.json")
     steps = list(range(1, 501))
     history = {"iteration": steps, "loss": [1 / step for step in steps], "lr": [0.1] * 500}
-    write(record.having(measured={**record.measured.as_json(), "history": history}), folder / "records")
+    write(
+        record.having(measured={**record.measured.as_json(), "history": history, "iterations": 500}), folder / "records"
+    )
     figure = learning_curves(evidence_of(folder))
     (line,) = figure.figure.data
     assert len(line.x) == 167  # every third of 500
@@ -279,10 +283,11 @@ def timed(folder: Path, ratios: dict[int, float]) -> None:
         setting |= {"phase": "inference", "least_s": 1.0}
         cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
         plan["trials"].append({**cell, "levels": levels, "setting": setting})
-        logs = pd.Series([ratio * 0.99, ratio, ratio * 1.01] * 4).map(math.log).tolist()
+        ratios_of_blocks = [ratio * 0.99, ratio, ratio * 1.01] * 4
         measured: dict[str, Any] = {
-            "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": logs, "steady": True, "isolated": True,
-            "isolation": {"reasons": []}, "step_s": {}, "calls": 1,
+            "latency_s": [0.01] * 24, "against_s": [0.01 * each for each in ratios_of_blocks for _ in range(2)],
+            "log_ratios": [math.log(each) for each in ratios_of_blocks], "steady": True, "isolated": True, "calls": 1,
+            "isolation": {"reasons": []}, "step_s": {},
         }  # fmt: skip
         trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
         write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")

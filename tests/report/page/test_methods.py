@@ -122,7 +122,9 @@ def test_networks_losses_initial_weights_and_augmentation_are_named(tmp_path: Pa
         },
     }
     recipe = {**RECIPE, "scale": [0.5, 2.0], "flip": 0.5}
-    text = methods.methods(evidence_of(planted_results(tmp_path, plan={"audit": audit, "recipe": recipe})))
+    costs = {variant: {"parameters": {"backbone": 1_234_567}} for variant in (A, B, C, D)}
+    folder = planted_results(tmp_path, plan={"audit": audit, "recipe": recipe}, costs=costs)
+    text = methods.methods(evidence_of(folder))
     digest = "ab" * 32
     for sentence in (
         f"Network of the baseline: backbone Net(depth=18, weights=net.pth, weights_sha256={digest}) with 1,234,567 "

@@ -216,7 +216,7 @@ def test_a_class_that_is_absent_in_a_seed_is_counted(tmp_path: Path, planted_res
     folder = planted_results(tmp_path)
     record = read(folder / "records" / "q0s1.aaaa1111.json")
     confusion = [[4, 0, 0], [0, 6, 0], [0, 0, 0]]
-    measured = {**record.measured.as_json(), "confusion": confusion}
+    measured = {**record.measured.as_json(), "confusion": confusion, "split": "a part"}
     write(record.having(measured=measured), folder / "records")
     evidence = evidence_of(folder)
     row = catalogue.table(evidence, "classes").printed().iloc[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -178,6 +179,8 @@ def test_labels_that_would_say_the_same_give_way_to_full_names(tmp_path: Path, p
     folder = planted_results(tmp_path)
     plan = evidence_of(folder).results.plan.as_json()
     plan["trials"] = [{**cell, "levels": {"attention": "off", "upsampling": "jpu"}} for cell in plan["trials"]]
+    plan["baseline_levels"] = {"attention": "off", "upsampling": "jpu"}
+    shutil.rmtree(folder / "records")
     write_json(plan, folder / "study.json")
     assert evidence_of(folder).labels == {A: "baseline", B: B, C: C, D: D}
 

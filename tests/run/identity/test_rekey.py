@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.records.digest import with_digest
-from bench.records.files import RecordError, read_json, write_json, write_text
+from bench.records.files import RecordError, read_json, with_digest, write_json, write_text
 from bench.records.results import load
 from bench.run.identity.rekey import RekeyError, rekey
 
@@ -49,6 +48,7 @@ def results(tmp_path: Path) -> Path:
     del plan["identity"]
     name = "trials" if "trials" in plan else "cells"
     plan[name] = plan[name][:3]
+    plan["seeds"] = sorted({row["seed"] for row in plan[name]})
     for row in plan[name]:
         (path,) = (ROOT / "results" / "positive_control" / "records").glob(f"{row['key']}.*")
         record = read_json(path)

@@ -1,0 +1,129 @@
+"""The agreement of the records of a folder with its plan and with each other: cheap checks that every load makes.
+
+The counts of one record agree with each other by its form (:mod:`~bench.records.quality` and its neighbours).
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.records.cost import MeasuredCost
+from bench.records.files import RecordError
+from bench.records.plan import Plan, PlannedTrial
+from bench.records.quality import MeasuredQuality
+from bench.records.record import Record, measured_by
+
+REMEDY = "delete it and run again"
+
+
+def check_agreement(plan: Plan, records: Sequence[tuple[PlannedTrial, Record]]) -> None:
+    """Compare records with their planned trials and with each other.
+
+    Args:
+        plan: the plan of the folder.
+        records: the records of planned trials, each with its trial.
+
+    Raises:
+        RecordError: for a record that cannot be that of its trial; the message names its file.
+    """
+    for trial, record in records:
+        if reason := next(_disagreements(plan, trial, record), ""):
+            raise RecordError(f"{record.file_name} {reason}; {REMEDY}")
+    finished = list(measured_by((record for _, record in records), MeasuredQuality))
+    _check_artifacts(finished)
+    _check_labels(plan, finished)
+
+
+def _disagreements(plan: Plan, trial: PlannedTrial, record: Record) -> Iterator[str]:
+    """The reasons why a record is not that of a planned trial."""
+    own, measured = record.trial, record.measured
+    for name in ("variant", "stage", "seed"):
+        if getattr(own, name) != getattr(trial, name):
+            yield _other(name, getattr(trial, name), getattr(own, name))
+    for name in ("against", "setting"):
+        if getattr(own, name) not in (None, getattr(trial, name)):
+            yield _other(name, getattr(trial, name), getattr(own, name))
+    levels = (own.model_extra or {}).get("levels", trial.levels)
+    if levels != trial.levels:
+        yield _other("levels", trial.levels, levels)
+    if isinstance(measured, MeasuredQuality):
+        classes = plan.data_of(trial.variant).classes
+        if measured.classes != classes:
+            yield f"was measured on other classes than the plan's ({len(measured.classes)} and {len(classes)})"
+    facts = plan.audit.variants.get(trial.variant)
+    if facts is None:
+        return
+    if isinstance(measured, MeasuredCost):
+        for slot, part in facts.slots.items():
+            counted = measured.parameters.get(slot, part.parameters)
+            if "parameters" in part.model_fields_set and counted != part.parameters:
+                yield f"counts {counted:,.0f} parameters in {slot}, and the plan {part.parameters:,.0f}"
+    if record.version == 1:  # later ones have a digest: their choices are those that the key was made from
+        for slot, part in facts.slots.items():
+            if unlike := _unlike(record.choices.variant.get(slot, part.as_json()), part.as_json()):
+                yield f"has other choices than the plan: {slot}{unlike}"
+        if trial.stage == "quality" and (unlike := _unlike(record.choices.recipe, facts.recipe)):
+            yield f"has other choices than the plan: recipe{unlike}"
+
+
+def _other(name: str, planned: object, recorded: object) -> str:
+    return f"has the key of a planned trial with {name} {reprlib.repr(planned)}, but says {reprlib.repr(recorded)}"
+
+
+def _unlike(recorded: Any, planned: Any) -> str:
+    """The place and the two values of the first choice that differs; empty if none does.
+
+    Names of code are left out, since code may move, and choices that only one side has, since new ones may come.
+    """
+    if isinstance(recorded, Mapping) and isinstance(planned, Mapping):
+        names = [name for name in planned if name in recorded and name != "class" and name not in COST_ALONE]
+        places = ((f".{name}" if name != "choices" else "", name) for name in names)
+    elif isinstance(recorded, list) and isinstance(planned, list) and len(recorded) == len(planned):
+        places = ((f".{index}", index) for index in range(len(planned)))
+    elif recorded == planned or (isinstance(recorded, str) and isinstance(planned, str) and "." in recorded + planned):
+        return ""
+    else:
+        return f" {reprlib.repr(recorded)}, not {reprlib.repr(planned)}"
+    unlike = ((place, _unlike(recorded[name], planned[name])) for place, name in places)
+    return next((place + inner for place, inner in unlike if inner), "")
+
+
+COST_ALONE = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
+"""The fields of a recipe that change no quality, and that may have changed since a quality was measured."""
+
+
+def _check_artifacts(finished: Iterable[tuple[Record, MeasuredQuality]]) -> None:
+    """Raises RecordError for two records that name the same file of arrays: one has the other's measurements."""
+    named: dict[str, Record] = {}
+    for record, measured in finished:
+        if measured.artifact and (other := named.setdefault(measured.artifact, record)) is not record:
+            key = measured.artifact.rpartition("/")[2].partition(".")[0]
+            wrong = other if record.planned_key == key else record
+            raise RecordError(f"{wrong.file_name} has the measurements of another trial, {measured.artifact}; {REMEDY}")
+
+
+def _check_labels(plan: Plan, finished: Sequence[tuple[Record, MeasuredQuality]]) -> None:
+    """Raises RecordError for a record that counts other labels than the others that were evaluated on the same images.
+
+    The rows of a confusion matrix add up to the labelled pixels of each class, whatever the network predicted.
+    """
+    evaluations = {trial.variant: plan.evaluation_of(trial.variant) for trial in plan.trials}
+    groups: dict[object, list[tuple[Record, tuple[int, ...]]]] = {}
+    for record, measured in finished:
+        pixels = tuple(map(sum, measured.confusion))
+        groups.setdefault((evaluations[record.trial.variant], measured.split), []).append((record, pixels))
+    for group in groups.values():
+        counts = Counter(pixels for _, pixels in group)
+        if len(counts) > 1:
+            [(usual, _)] = counts.most_common(1)
+            of_usual = next(record for record, pixels in group if pixels == usual)
+            unusual, pixels = next((record, pixels) for record, pixels in group if pixels != usual)
+            classes = plan.data_of(unusual.trial.variant).classes
+            name, own, other = next(each for each in zip(classes, pixels, usual, strict=True) if each[1] != each[2])
+            raise RecordError(
+                f"{unusual.file_name} counts {own:,} labelled pixels of {name}, and {of_usual.file_name} {other:,} of "
+                "the same images; delete the wrong one and run again"
+            )

@@ -1,0 +1,119 @@
+"""PASCAL Context as PNG files and lists: read pixel by pixel with the background and without, or refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from bench.cli.app import app
+from bench.data.base import DataError
+from bench.data.contract import check_dataset
+from bench.data.official.pascal_context import CATEGORIES, PascalContext
+from tests.data.official.drawn import Array, Drawer, assert_equal, stored
+
+TRAIN = ("2008_000002", "2008_000004")
+VAL = ("2008_000003", "2008_000007")
+LISTS = "ImageSets/SegmentationContext"
+
+IDS = (
+    0, 2, 259, 260, 415, 324, 9, 258, 144, 18, 19, 22, 23, 397, 25, 284, 158, 159, 416, 33, 162, 420, 454, 295, 296,
+    427, 44, 45, 46, 308, 59, 440, 445, 31, 232, 65, 354, 424, 68, 326, 72, 458, 34, 207, 80, 355, 85, 347, 220,
+    349, 360, 98, 187, 104, 105, 366, 189, 368, 113, 115,
+)  # fmt: skip
+"""The categories of 459 that readers of the published annotations keep; sorted, their places are the bytes."""
+
+
+def make(folder: Path) -> Path:
+    """A tiny copy: the labels of an image that is in neither list, and those of PASCAL VOC itself, lie beside."""
+    drawer = Drawer(size=(9, 11))
+    for name in (*TRAIN, *VAL, "2008_000009", "2008_000010"):
+        drawer.image(folder / "JPEGImages" / f"{name}.jpg")
+    for name in (*TRAIN, *VAL, "2008_000009"):
+        drawer.label(folder / "SegmentationClassContext" / f"{name}.png", range(60))
+        drawer.label(folder / "SegmentationClass" / f"{name}.png", range(21))
+    (folder / LISTS).mkdir(parents=True)
+    (folder / LISTS / "train.txt").write_text("\n".join(TRAIN) + "\n")
+    (folder / LISTS / "val.txt").write_text("\n".join(VAL))
+    (folder / "trainval_merged.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("context") / "VOC2010")
+
+
+@pytest.fixture
+def damaged(copy: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(copy, tmp_path / "copy"))
+
+
+def read(folder: Path, names: tuple[str, ...], background: bool) -> list[tuple[Path, Array]]:
+    """Images with their class indices: the stored bytes or, without background, these less one and 0 as void."""
+    pairs = []
+    for name in names:
+        label = stored(folder / "SegmentationClassContext" / f"{name}.png").astype(int)
+        indices = label if background else np.where(label == 0, 255, label - 1)
+        pairs.append((folder / "JPEGImages" / f"{name}.jpg", indices))
+    return pairs
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_both_numbers_of_classes_are_read_pixel_by_pixel(copy: Path, background: bool) -> None:
+    data = PascalContext(copy, background=background)
+    assert len(data.classes) == (60 if background else 59)
+    assert_equal(data.split("train"), read(copy, TRAIN, background))
+    assert_equal(data.split("val"), read(copy, VAL, background))
+    check_dataset(data, ("train", "val"), evaluated=("val",))
+
+
+def test_a_background_that_counts_is_another_data_set(copy: Path) -> None:
+    fingerprints = {PascalContext(copy, background=background).fingerprint() for background in (False, True)}
+    assert len(fingerprints) == 2
+    assert PascalContext(copy.parent).fingerprint() in fingerprints
+
+
+def test_the_classes_stand_in_the_order_of_their_categories() -> None:
+    assert list(CATEGORIES.values()) == sorted(IDS)[1:]
+    assert [*CATEGORIES] == sorted(CATEGORIES)  # the categories are numbered by the alphabet
+
+
+def test_the_command_reads_it_and_the_test_split_is_refused(copy: Path) -> None:
+    result = CliRunner().invoke(app, ["data", "check", f"pascal_context={copy}"])
+    assert result.exit_code == 0, result.output
+    assert "Data: pascal_context, 59 classes, checked." in result.output
+    with pytest.raises(DataError, match="without labels of its test split"):
+        PascalContext(copy).split("test")
+
+
+LABEL = f"SegmentationClassContext/{VAL[0]}.png"
+
+
+def saved(pixels: Array) -> Callable[[Path], None]:
+    return lambda path: Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "damage", "message"),
+    [
+        (LABEL, Path.unlink, f"JPEGImages/{VAL[0]}.jpg has no label"),
+        (LABEL, saved(np.full((9, 11), 60, np.uint8)), f"{LABEL} holds the value 60; allowed are 0 to 59"),
+        (LABEL, saved(np.full((9, 11), 415, np.uint16)), f"{LABEL} is an image of mode I;16"),
+        (f"JPEGImages/{VAL[1]}.jpg", Path.unlink, f"val.txt names '{VAL[1]}'"),
+        ("SegmentationClassContext", shutil.rmtree, "has no folder SegmentationClassContext"),
+        (f"{LISTS}/train.txt", Path.unlink, "train.txt is missing"),
+    ],
+)
+def test_damage_is_refused_by_the_name_of_the_file(
+    damaged: Path, place: str, damage: Callable[[Path], object], message: str
+) -> None:
+    damage(damaged / place)
+    with pytest.raises(DataError, match=message):
+        PascalContext(damaged).check(splits=("train", "val"))
