@@ -162,10 +162,11 @@ def test_the_line_is_that_of_the_module_beside_the_study_if_that_is_wrong(tmp_pa
         import_study(write(tmp_path / "right.py", "import my_beside"))
 
 
-def test_a_module_beside_the_study_that_another_of_its_name_hides_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["from colorsys import VALUE", "import colorsys; colorsys.VALUE"])
+def test_a_module_beside_the_study_that_another_of_its_name_hides_is_named(tmp_path: Path, line: str) -> None:
     write(tmp_path / "colorsys.py", "VALUE = 3")
     with pytest.raises(StudyError, match=r"colorsys is /.*/colorsys.py here, not .*give yours another name"):
-        import_study(write(tmp_path / "hidden.py", "from colorsys import VALUE"))
+        import_study(write(tmp_path / "hidden.py", line))
 
 
 def test_a_signal_during_the_import_still_ends_the_process(tmp_path: Path) -> None:
