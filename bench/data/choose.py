@@ -12,13 +12,26 @@ from bench.data.camvid import CamVid
 from bench.data.official.ade20k import ADE20K
 from bench.data.official.cityscapes import Cityscapes
 from bench.data.official.coco_stuff import COCOStuff
+from bench.data.official.coco_stuff_10k import COCOStuff10k
+from bench.data.official.mapillary_vistas import MapillaryVistas
 from bench.data.official.pascal_context import PascalContext
 from bench.data.official.voc2012 import VOC2012
 from bench.data.own.folder import Folder
 from bench.data.synthetic import Synthetic
 from bench.parts import Part, nearest, part
 
-KNOWN: tuple[type[Dataset], ...] = (Synthetic, CamVid, Folder, Cityscapes, ADE20K, VOC2012, PascalContext, COCOStuff)
+KNOWN: tuple[type[Dataset], ...] = (
+    Synthetic,
+    CamVid,
+    Folder,
+    Cityscapes,
+    ADE20K,
+    VOC2012,
+    PascalContext,
+    COCOStuff,
+    COCOStuff10k,
+    MapillaryVistas,
+)
 """The data sets that ``--data`` can name. A study may use any other class that follows :class:`Dataset`."""
 
 

@@ -27,13 +27,19 @@ def check_class(cls: type) -> None:
     """Check that a class has what a data set has.
 
     Raises:
-        ContractError: for a missing name or method.
+        ContractError: for a missing name or method, or a constructor that does not take the folder.
     """
     if not (isinstance(name := getattr(cls, "name", None), str) and name.strip()):
         raise ContractError(f"data set {cls.__name__} has no name; give the class one: name = 'yard'")
     for method in METHODS:
         if not callable(getattr(cls, method, None)):
             raise ContractError(f"data set {cls.__name__} has no method {method}(); bench.data.base.Dataset lists all")
+    try:
+        inspect.signature(cls).bind_partial(None)
+    except TypeError:
+        raise ContractError(
+            f"data set {cls.__name__}: its constructor does not take the folder; write def __init__(self, folder)"
+        ) from None
 
 
 def check_dataset(dataset: Dataset, splits: Collection[SplitName], evaluated: Collection[SplitName] = ()) -> None:

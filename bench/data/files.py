@@ -189,7 +189,16 @@ def read_pair(pair: Pair, coding: Coding) -> Sample:
     Raises:
         DataError: if one of the files cannot be used, or if the sizes of image and label differ.
     """
-    image, label = read_image(pair.image), read_label(pair.label, coding)
+    return sample_of(pair, read_label(pair.label, coding))
+
+
+def sample_of(pair: Pair, label: Tensor) -> Sample:
+    """The sample of a pair whose label, ``H W`` uint8 class indices, is decoded already.
+
+    Raises:
+        DataError: if the image cannot be used, or if the sizes of image and label differ.
+    """
+    image = read_image(pair.image)
     if image.shape[1:] != label.shape:
         raise DataError(
             f"{pair.label} is {_size(label)} pixels, its image {pair.image} is {_size(image)}; "

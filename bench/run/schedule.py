@@ -146,7 +146,8 @@ class Schedule:
         own = {trial.key for trial in self.trials}
         now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
         others = dict.fromkeys(record.planned_key for record in self._records() if record.planned_key not in own)
-        kept = [self.earlier[key] for key in others if key in self.earlier]
+        earlier = {**self.earlier, **_earlier(self.folder)}  # another run may have ended since this schedule was made
+        kept = [earlier[key] for key in others if key in earlier]
         return packed([*now, *kept])
 
     def _modules(self) -> dict[str, str]:

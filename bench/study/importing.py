@@ -169,7 +169,10 @@ def _execute(module: ModuleType, spec: ModuleSpec) -> None:
 
 def _shadowed(error: BaseException, root: Path) -> str:
     """A hint if an import found another module than the one of that name beside the study; else an empty text."""
-    name = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    name = error.name if isinstance(error, ImportError) else ""
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        name = error.obj.__name__
+    name = (name or "").partition(".")[0]
     file = getattr(sys.modules.get(name), "__file__", None)
     beside = [path for path in (root / f"{name}.py", root / name) if name and path.exists()]
     if not beside or file is None or Path(file).is_relative_to(root):

@@ -207,9 +207,11 @@ def _faults_of(chosen: Part[Dataset]) -> Iterator[None]:
     """
     try:
         yield
-    except (BenchError, OSError):
+    except BenchError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.strerror is not None:
+            raise  # such an error names its file
         raise ContractError(f"data set {chosen.cls.__name__}: {fault_line(error)}") from error
 
 

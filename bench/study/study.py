@@ -164,8 +164,9 @@ class Study:
         levels = dict(self._in_order(self.baseline))
         for term in [] if name == "baseline" else name.split(","):
             factor, equals, level = term.strip().partition("=")
-            if not equals and (owner := next((each for each in self.factors if factor in each.levels), None)):
-                raise StudyError(f"variant: {factor!r} is a level, not a factor; write {owner.name}={factor}")
+            owners = [f"{owner.name}={factor}" for owner in self.factors if factor in owner.levels]
+            if not equals and owners:
+                raise StudyError(f"variant: {factor!r} is a level, not a factor; write {' or '.join(owners)}")
             self._check_levels("variant", {factor: level}, complete=False)
             levels[factor] = level
         for cell in self._cells:

@@ -139,3 +139,12 @@ def test_a_fingerprint_that_is_no_text_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Yard, "fingerprint", lambda self, cache=None: b"f")
     with pytest.raises(ContractError, match=r"data set Yard: fingerprint\(\) gave no str"):
         check(Yard())
+
+
+def test_a_constructor_that_takes_no_folder_is_named() -> None:
+    class Shut(Yard):
+        def __init__(self) -> None:
+            super().__init__()
+
+    with pytest.raises(ContractError, match=r"data set Shut: its constructor does not take the folder"):
+        check_class(Shut)

@@ -133,3 +133,14 @@ def test_a_choice_that_the_data_set_lacks_is_refused_with_the_cell(tmp_path: Pat
         planned(tmp_path, FEW.replace("choose(train_images=4)", "choose(training_images=4)"))
     with pytest.raises((StudyError, ChoiceError), match=r"batch=choose\(…\) is for the recipe's data set"):
         planned(tmp_path, FEW.replace("data=choose(train_images=4)", "batch=choose(train_images=4)"))
+
+
+@pytest.mark.parametrize("error", ['KeyError("train")', 'OSError("x")', 'RuntimeError("a\\nb")'])
+def test_whatever_the_code_of_a_data_set_raises_is_one_line_that_names_it(tmp_path: Path, error: str) -> None:
+    path = tmp_path / "raises.py"
+    own = f"class Own(Synthetic):\n    def split(self, name):\n        raise {error}\n\n\nSTUDY = Study("
+    text = STUDY.format(levels='{"all": change(), "slow": change(recipe=choose(learning_rate=0.001))}', data="Own")
+    path.write_text(text.replace("STUDY = Study(", own))
+    with pytest.raises(DataError, match=r"data set Own: .*raises\.py:\d+: ") as raised:
+        load(Source(str(path))).check_data()
+    assert "\n" not in str(raised.value)

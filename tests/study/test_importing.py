@@ -135,6 +135,10 @@ FAULTS = {
     "a misspelt argument": (
         "from bench import Recipe\nRecipe(iteratoins=3)", r"wrong\.py:2: TypeError: .* \(did you mean 'iterations'\?\)$"
     ),
+    "a missing argument": ("from bench import Factor\nFactor('x')", r"wrong\.py:2: TypeError: .*argument: 'levels'$"),
+    "a local variable without a value": (
+        "def f():\n    x += 1\nf()", r"wrong\.py:2: UnboundLocalError: cannot access local variable 'x'[^;]*$"
+    ),
     "a mistake in a part": (
         "from bench import part\nfrom bench.network import FCNHead\nfirst = part(\n    FCNHead, widht=8)",
         r"wrong\.py:3: FCNHead has no choice 'widht'.*did you mean 'width'",
@@ -162,10 +166,11 @@ def test_the_line_is_that_of_the_module_beside_the_study_if_that_is_wrong(tmp_pa
         import_study(write(tmp_path / "right.py", "import my_beside"))
 
 
-def test_a_module_beside_the_study_that_another_of_its_name_hides_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["from colorsys import VALUE", "import colorsys; colorsys.VALUE"])
+def test_a_module_beside_the_study_that_another_of_its_name_hides_is_named(tmp_path: Path, line: str) -> None:
     write(tmp_path / "colorsys.py", "VALUE = 3")
     with pytest.raises(StudyError, match=r"colorsys is /.*/colorsys.py here, not .*give yours another name"):
-        import_study(write(tmp_path / "hidden.py", "from colorsys import VALUE"))
+        import_study(write(tmp_path / "hidden.py", line))
 
 
 def test_a_signal_during_the_import_still_ends_the_process(tmp_path: Path) -> None:

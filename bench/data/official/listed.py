@@ -1,4 +1,4 @@
-"""Data sets in the layout of PASCAL VOC: one folder of images for all splits, and lists of the names of each."""
+"""Data sets with one folder of images for all splits and lists of the names of each, as PASCAL VOC has them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ NAMING = Naming((".jpg", ".jpeg"), (".png",))
 
 
 class ListedFiles(PairedFiles):
-    """A data set whose images lie in ``JPEGImages``, whatever split they belong to."""
+    """A data set whose images lie in one folder, whatever split they belong to.
+
+    Attributes:
+        images: the name of that folder.
+        naming: how images and label files are named.
+    """
+
+    images = "JPEGImages"
+    naming = NAMING
 
     @abstractmethod
     def places(self, name: SplitName) -> list[tuple[NameList, Path]]:
@@ -25,8 +33,8 @@ class ListedFiles(PairedFiles):
         """
 
     def pairs(self, name: SplitName) -> list[Pair]:
-        images = self.folder / "JPEGImages"
-        pairs = [pair for names, labels in self.places(name) for pair in pair_up(images, labels, name, NAMING, names)]
+        images, naming = self.folder / self.images, self.naming
+        pairs = [pair for names, labels in self.places(name) for pair in pair_up(images, labels, name, naming, names)]
         return sorted(pairs, key=lambda pair: self.name_of(pair.image))
 
     def files(self, name: SplitName) -> tuple[list[Path], list[Path]]:
@@ -37,8 +45,8 @@ class ListedFiles(PairedFiles):
         images: list[Path] = []
         labels: list[Path] = []
         for names, folder in places:
-            images += _of(names, files_of(self.folder / "JPEGImages", NAMING.image_suffixes))
-            labels += _of(names, files_of(folder, NAMING.label_suffixes))
+            images += _of(names, files_of(self.folder / self.images, self.naming.image_suffixes))
+            labels += _of(names, files_of(folder, self.naming.label_suffixes))
         return images, labels
 
 

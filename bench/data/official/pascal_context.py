@@ -8,19 +8,20 @@ open-mmlab/mmsegmentation at a5acc11 with tools/dataset_converters/pascal_contex
 here; encoding/datasets/pcontext.py of wuhuikai/FastFCN at 42d90d9 (ids); san/data/datasets/register_pcontext.py of
 MendelXu/SAN at c9fd1f2 (names of all 459 categories in order), which calls "table" in the list of 59 "diningtable".
 
-**Departures**: the published label files are MATLAB's, of 459 categories; here they are read as the PNG files that
-mmsegmentation's converter writes from the published ``trainval_merged.json``. The published numbers of images are not
-enforced.
+**Departures**: where there are the PNG files and lists that mmsegmentation's converter writes from the published
+``trainval_merged.json``, they are read in place of the published MATLAB files, whose splits are those of VOC2010's
+``ImageSets/Main``. The published numbers of images are not enforced.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bench.data.base import IGNORE, SplitName
-from bench.data.files import NameList, read_names
+from bench.data.base import IGNORE, DataError, Sample, SplitName
+from bench.data.files import NameList, Naming, Pair, read_names, sample_of
 from bench.data.official.layout import beginning, coding_of, unlabelled
-from bench.data.official.listed import ListedFiles
+from bench.data.official.listed import NAMING, ListedFiles
+from bench.data.official.matlab import read_matlab_label
 from bench.parts import Count
 
 CATEGORIES: dict[str, int] = {
@@ -35,11 +36,16 @@ CATEGORIES: dict[str, int] = {
 }  # fmt: skip
 """Class -> its number among the 459 categories. In the order of these numbers the classes are the bytes 1 to 59."""
 
-LABELS, LISTS = "SegmentationClassContext", "ImageSets/SegmentationContext"
+CATEGORY_COUNT = 459
+"""The highest number of a category; 0 is no category."""
+
+CONVERTED = ("SegmentationClassContext", "ImageSets/SegmentationContext")
+PUBLISHED = ("trainval", "ImageSets/Main")
+"""The folders of label files and of lists."""
 
 
 class PascalContext(ListedFiles):
-    """PASCAL Context in VOC2010: ``JPEGImages``, ``SegmentationClassContext``, ``ImageSets/SegmentationContext``.
+    """PASCAL Context in VOC2010: ``JPEGImages`` with ``trainval/*.mat``, or as mmsegmentation's converter leaves it.
 
     Args:
         folder: the folder that holds ``JPEGImages``, or one in which ``VOC2010`` or ``VOCdevkit/VOC2010`` lies.
@@ -52,19 +58,40 @@ class PascalContext(ListedFiles):
 
     def __init__(self, folder: Path | None, *, train_images: Count | None = None, background: bool = False) -> None:
         super().__init__(folder, train_images)
-        inner = ("VOC2010", "VOCdevkit/VOC2010")
-        self.folder = beginning(self.folder, inner, ("JPEGImages", LABELS, LISTS), self.name)
+        self.folder = beginning(self.folder, ("VOC2010", "VOCdevkit/VOC2010"), ("JPEGImages",), self.name)
+        self._labels, self._lists = self._layout()
+        self._in_matlab = self._labels == PUBLISHED[0]
+        if self._in_matlab:
+            self.naming = Naming(NAMING.image_suffixes, (".mat",))
         if background:
             self.classes = ("background", *CATEGORIES)
-        first = 0 if background else IGNORE
+        self._background = 0 if background else IGNORE
         shift = 1 if background else 0
-        indices = {0: first} | {byte: byte - 1 + shift for byte in range(1, len(CATEGORIES) + 1)}
+        indices = {0: self._background} | {byte: byte - 1 + shift for byte in range(1, len(CATEGORIES) + 1)}
         self.coding = coding_of(indices, f"0 to {len(CATEGORIES)}")
+        kept = {number: place + shift for place, number in enumerate(CATEGORIES.values())}
+        self._index_of_category = dict.fromkeys(range(CATEGORY_COUNT + 1), self._background) | kept
 
     def places(self, name: SplitName) -> list[tuple[NameList, Path]]:
         if name == "test":
             raise unlabelled("PASCAL Context", name)
-        return [(read_names(self.folder / LISTS / f"{name}.txt", name), self.folder / LABELS)]
+        return [(read_names(self.folder / self._lists / f"{name}.txt", name), self.folder / self._labels)]
+
+    def read(self, pair: Pair) -> Sample:
+        if not self._in_matlab:
+            return super().read(pair)
+        meaning = f"0 to {CATEGORY_COUNT}"
+        return sample_of(pair, read_matlab_label(pair.label, "LabelMap", self._index_of_category, meaning))
 
     def meaning(self) -> str:
         return "the background is a class" if "background" in self.classes else ""
+
+    def _layout(self) -> tuple[str, str]:
+        """The folders of label files and of lists, relative to that of the data set."""
+        for layout in (CONVERTED, PUBLISHED):
+            if all((self.folder / place).is_dir() for place in layout):
+                return layout
+        raise DataError(
+            f"{self.folder} holds neither {' with '.join(PUBLISHED)} nor {' with '.join(CONVERTED)}; "
+            "put the label files there"
+        )

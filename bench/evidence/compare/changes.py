@@ -14,7 +14,7 @@ from bench.records.record import Record
 NOTHING = "—"
 DEFINITION = (
     "name", "question", "factors", "design", "baseline", "seeds", "stages", "margin", "focus", "against", "size",
-    "final", "data",
+    "final", "data", "other_data",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import loadmat, savemat
 from typer.testing import CliRunner
 
 from bench.cli.app import app
@@ -74,6 +75,65 @@ def test_both_numbers_of_classes_are_read_pixel_by_pixel(copy: Path, background:
     check_dataset(data, ("train", "val"), evaluated=("val",))
 
 
+@pytest.fixture
+def published(damaged: Path) -> Path:
+    """A copy as it is published: numbers of 459 categories in MATLAB files, and the lists of VOC2010 itself."""
+    random = np.random.default_rng(1)
+    (damaged / "trainval").mkdir()
+    for name in (*TRAIN, *VAL, "2008_000009"):
+        numbers = random.choice([*IDS, 1, 3, 430, 459], (9, 11)).astype(np.uint16)
+        savemat(damaged / "trainval" / f"{name}.mat", {"LabelMap": numbers}, do_compression=True)
+    shutil.rmtree(damaged / "SegmentationClassContext")
+    (damaged / LISTS).rename(damaged / "ImageSets/Main")
+    (damaged / "ImageSets/Main/aeroplane_train.txt").write_text(f"{TRAIN[0]} -1\n")
+    return damaged
+
+
+def read_published(folder: Path, names: tuple[str, ...], background: bool) -> list[tuple[Path, Array]]:
+    """Images with their class indices: the places of kept categories; all others are the background."""
+    pairs = []
+    for name in names:
+        numbers = loadmat(folder / "trainval" / f"{name}.mat")["LabelMap"]
+        places = np.array([[sorted(IDS).index(number) if number in IDS else 0 for number in row] for row in numbers])
+        pairs.append(
+            (folder / "JPEGImages" / f"{name}.jpg", places if background else np.where(places, places - 1, 255))
+        )
+    return pairs
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_the_published_matlab_files_are_read_pixel_by_pixel(published: Path, background: bool) -> None:
+    data = PascalContext(published, background=background)
+    assert_equal(data.split("train"), read_published(published, TRAIN, background))
+    assert_equal(data.split("val"), read_published(published, VAL, background))
+    check_dataset(data, ("train", "val"), evaluated=("val",))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"LabelMap": np.full((9, 11), 460, np.uint16)}, "holds the value 460; allowed are 0 to 459"),
+        ({"LabelMap": np.full((9, 11), 2.5)}, "has no matrix LabelMap of whole numbers"),
+        ({"other": np.full((9, 11), 2, np.uint16)}, "has no matrix LabelMap of whole numbers"),
+        ({"LabelMap": np.full((9, 10), 2, np.uint16)}, "is 10x9 pixels, its image .* is 11x9"),
+    ],
+)
+def test_a_wrong_matlab_file_is_refused_by_its_name(published: Path, content: dict[str, Array], message: str) -> None:
+    savemat(published / "trainval" / f"{VAL[0]}.mat", content)
+    with pytest.raises(DataError, match=f"trainval/{VAL[0]}.mat {message}"):
+        PascalContext(published).check(splits=("train", "val"))
+
+
+@pytest.mark.parametrize("content", [b"", b"no MATLAB file", b"MATLAB 7.3 MAT-file" + bytes(200)])
+def test_a_file_that_is_no_matlab_file_is_refused_by_its_name(published: Path, content: bytes) -> None:
+    path = published / "trainval" / f"{VAL[0]}.mat"
+    for damaged_content in (content, path.read_bytes()[:150]):
+        path.write_bytes(damaged_content)
+        with pytest.raises(DataError, match=f"trainval/{VAL[0]}.mat cannot be read as a MATLAB file") as error:
+            PascalContext(published).check(splits=("val",))
+        assert "\n" not in str(error.value)
+
+
 def test_a_background_that_counts_is_another_data_set(copy: Path) -> None:
     fingerprints = {PascalContext(copy, background=background).fingerprint() for background in (False, True)}
     assert len(fingerprints) == 2
@@ -107,7 +167,7 @@ def saved(pixels: Array) -> Callable[[Path], None]:
         (LABEL, saved(np.full((9, 11), 60, np.uint8)), f"{LABEL} holds the value 60; allowed are 0 to 59"),
         (LABEL, saved(np.full((9, 11), 415, np.uint16)), f"{LABEL} is an image of mode I;16"),
         (f"JPEGImages/{VAL[1]}.jpg", Path.unlink, f"val.txt names '{VAL[1]}'"),
-        ("SegmentationClassContext", shutil.rmtree, "has no folder SegmentationClassContext"),
+        ("SegmentationClassContext", shutil.rmtree, "holds neither trainval with ImageSets/Main nor Segmentation"),
         (f"{LISTS}/train.txt", Path.unlink, "train.txt is missing"),
     ],
 )
