@@ -16,7 +16,7 @@ import pandas as pd
 
 from bench.evidence import ranks, stats
 from bench.protocol.scores import mean_iou
-from bench.records.files import RecordError, read_arrays
+from bench.records.files import RecordError, arrays_digest, read_arrays
 from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
 
@@ -26,6 +26,13 @@ COLUMNS = ("variant", "label", "images", "n", "planned", "better", "worse", "med
 
 SAME = 1e-12
 """A smaller difference is rounding of a mean over seeds."""
+
+
+class Artifact(NamedTuple):
+    """The file of the counts of a trial's images, and what the trial's record says of them."""
+
+    path: Path
+    measured: MeasuredQuality
 
 
 def comparisons(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
@@ -40,7 +47,7 @@ def comparisons(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
         RecordError: for an artifact that cannot be read.
     """
     files, planned = artifacts(results), results.planned("quality")
-    base = {seed: _mean_iou(path, results) for seed, path in files.get(results.baseline, {}).items()}
+    base = {seed: _mean_iou(artifact, results) for seed, artifact in files.get(results.baseline, {}).items()}
     rows = []
     for variant in planned:
         common = [seed for seed in files.get(variant, {}) if seed in base and variant in results.comparable]
@@ -76,21 +83,21 @@ def absent(results: Results) -> str:
     return ""
 
 
-def artifacts(results: Results) -> dict[str, dict[int, Path]]:
+def artifacts(results: Results) -> dict[str, dict[int, Artifact]]:
     """Variant -> seed -> the file of its images' counts, of the quality trials whose file is there."""
-    artifact_files: dict[str, dict[int, Path]] = {}
+    artifact_files: dict[str, dict[int, Artifact]] = {}
     if results.folder is None:
         return artifact_files
     for record, measured in results.done(MeasuredQuality):
         path = results.folder / measured.artifact
         if path.is_file() and record.trial.seed is not None:
-            artifact_files.setdefault(record.trial.variant, {})[record.trial.seed] = path
+            artifact_files.setdefault(record.trial.variant, {})[record.trial.seed] = Artifact(path, measured)
     return artifact_files
 
 
-def _mean_iou(path: Path, results: Results) -> pd.Series[float]:
+def _mean_iou(artifact: Artifact, results: Results) -> pd.Series[float]:
     """The mIoU of every image by its name; NaN if all its pixels are void."""
-    scores = read_image_scores(path, len(results.plan.data.classes))
+    scores = read_image_scores(artifact.path, len(results.plan.data.classes), artifact.measured)
     return pd.Series(scores.miou, index=scores.names)
 
 
@@ -115,13 +122,25 @@ class ImageScores(NamedTuple):
     miou: npt.NDArray[np.float64]
 
 
-def read_image_scores(path: Path, classes: int) -> ImageScores:
+def read_image_scores(path: Path, classes: int, measured: MeasuredQuality | None = None) -> ImageScores:
     """The scores of a trial's images.
 
+    Args:
+        path: the file of the counts of each image.
+        classes: the number of classes.
+        measured: what the trial's record says, which the file must agree with.
+
     Raises:
-        RecordError: for a file without a confusion matrix ``K K`` of whole numbers for each image.
+        RecordError: for a file without a confusion matrix ``K K`` of whole numbers for each image, or with other
+            arrays than the record's digest is of.
     """
-    arrays = read_arrays(path, ["images", "confusion"])
+    digest = measured.artifact_digest if measured else ""
+    arrays = read_arrays(path, None if digest else ["images", "confusion"])
+    if digest and arrays_digest(arrays) != digest:
+        raise RecordError(
+            f"{path} was edited after it was written: its arrays are not what its record's digest says; restore it, or "
+            "delete it and its record and run again"
+        )
     images, confusion = arrays["images"], arrays["confusion"]
     if wrong := _problem(images, confusion, classes):
         raise RecordError(

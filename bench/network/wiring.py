@@ -48,7 +48,11 @@ def unread(model: SegModel, loss: Tensor) -> dict[str, list[str]]:
         if (variable := getattr(node, "variable", None)) is not None:
             reached.add(id(variable))
     names = {
-        slot: [name for name, each in module.named_parameters() if each.requires_grad and id(each) not in reached]
+        slot: [
+            name
+            for name, parameter in module.named_parameters()
+            if parameter.requires_grad and id(parameter) not in reached
+        ]
         for slot, module in model.slots()
     }
     return {slot: missing for slot, missing in names.items() if missing}
@@ -58,11 +62,12 @@ def unread_line(model: SegModel, slot: str, names: Sequence[str]) -> str:
     """A sentence about the parameters of a slot that no loss reads, with the remedy."""
     module = model.get_submodule(slot)
     component = f"{_called(slot)} {type(module).__name__}"
-    if len(names) == sum(each.requires_grad for each in module.parameters()):
+    if len(names) == sum(parameter.requires_grad for parameter in module.parameters()):
         term = "adding(part(AuxiliaryLoss, outputs=('c4',)))" if slot == "auxiliary" else "a term that reads its output"
         return f"no loss reads {component}, so it is never trained; give losses {term}, or leave the slot empty"
-    few = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
-    return f"no loss reads {few} of {component}, so they are never trained; use them in forward, or leave them out"
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    named = ", ".join(names[:MOST_NAMED]) + more
+    return f"no loss reads {named} of {component}, so they are never trained; use them in forward, or leave them out"
 
 
 def _graph(loss: Tensor) -> Iterator[Any]:

@@ -62,22 +62,40 @@ def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress
     _write_at_once(path, lambda file: save(file, allow_pickle=False, **arrays))
 
 
-def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
-    """Arrays of an NPZ file, by name.
+LARGEST_ARRAYS = 2**32
+"""The most bytes of arrays that are read from one file: a small archive may claim to hold any number."""
+
+
+def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of an NPZ file, by name; all of them without names.
 
     Raises:
         RecordError: for a file that is no NPZ file, or that lacks one of the arrays.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             arrays = np.load(file, allow_pickle=False)
             if not isinstance(arrays, NpzFile):
                 raise ValueError("it is one array, not an archive of arrays")
-            return {name: arrays[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            size = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
+            if size > LARGEST_ARRAYS:
+                raise ValueError(f"it holds {size:,} bytes, and no file of results more than {LARGEST_ARRAYS:,}")
+            return {name: arrays[name] for name in (arrays.files if names is None else names)}
+    except MemoryError as error:
+        raise RecordError(f"{path} cannot be read (it needs more memory than there is); delete it") from error
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         # numpy reports that a file which is no archive may be a pickle, and tells how to load one
         why = "it is no archive of arrays" if "pickle" in str(error) else error
         raise RecordError(f"{path} cannot be read ({why}); delete it, and reports go without it") from error
+
+
+def arrays_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """The digest of the names, types, shapes and values of arrays, whatever the file that they lie in."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}\n".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
 
 
 def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:

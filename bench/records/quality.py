@@ -105,7 +105,11 @@ class Calibration(Form):
 
 
 class MeasuredQuality(Measured):
-    """The counts of one evaluation; ``confusion`` is [label][prediction], K x K."""
+    """The counts of one evaluation; ``confusion`` is [label][prediction], K x K.
+
+    ``artifact`` is the file of the counts of each image, and ``artifact_digest`` the digest of its arrays as
+    :func:`bench.records.files.arrays_digest` computes it, which older records lack.
+    """
 
     classes: Names
     split: str
@@ -120,6 +124,7 @@ class MeasuredQuality(Measured):
     distance_crop: Crops | None = None
     calibration: Calibration | None = None
     artifact: Inside = ""
+    artifact_digest: str = ""
     pictures: dict[str, Inside] = Field(default_factory=dict)
 
     @model_validator(mode="after")

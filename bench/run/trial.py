@@ -28,6 +28,7 @@ from bench.data.base import Sample
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
 from bench.protocol.text import harmless
+from bench.records.files import arrays_digest
 from bench.records.forms import build, problem
 from bench.records.pictures import Album
 from bench.records.record import MEASURED, Record, write
@@ -236,6 +237,7 @@ def _measure(
     album = Album(*(folder / path for path in kept.values())) if pictures else None
     measured = stage(*inputs, machine.torch_device, tell, album and _viewer(album))
     arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
+    measured["artifact_digest"] = arrays_digest(arrays)
     if album is not None:
         measured["pictures"] = kept
     return measured, Files({f"{artifact}.npz": arrays}, album)

@@ -55,7 +55,7 @@ def _users_frames(error: BaseException) -> list[FrameType]:
 
 
 def _line(error: BaseException, frame: FrameType) -> int:
-    return next(line for each, line in traceback.walk_tb(error.__traceback__) if each is frame)
+    return next(line for passed, line in traceback.walk_tb(error.__traceback__) if passed is frame)
 
 
 def shown(path: Path) -> str:
@@ -84,7 +84,7 @@ def _is_users(file: str) -> bool:
 
 
 def _remedy(error: BaseException) -> str:
-    if isinstance(error, NameError):
+    if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
         names = {name for frame in _users_frames(error)[-1:] for name in (*frame.f_locals, *frame.f_globals)}
         return nearest(error.name or "", names) or "; import it, or correct the name"
     if isinstance(error, RuntimeError) and _WRONG_SIZE.search(str(error)):
@@ -97,7 +97,7 @@ def _remedy(error: BaseException) -> str:
         return nearest(_quoted(error), dir(sys.modules.get(error.name or "")))
     if isinstance(error, AttributeError):
         return nearest(error.name or "", dir(error.obj))
-    if isinstance(error, TypeError) and _WRONG_CALL.search(str(error)):
+    if isinstance(error, TypeError) and _WRONG_CALL.search(str(error)) and not _users_frames(error):
         return (
             "; a component has __init__(levels, num_classes, *, …) and forward as docs/components.md lists them by slot"
         )

@@ -79,7 +79,7 @@ def test_a_finished_comparison_is_printed_and_not_run_again(
         path = made.folder / "records" / record.file_name
         written = json.loads(path.read_text())
         sides = {"latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.6931471805599453] * 6}
-        written["measured"] |= {**sides, "isolated": True}
+        written["measured"] |= {**sides, "isolated": True, "isolation": {"reasons": []}}
         path.write_text(with_digest(written))
     whole = speed(made, ["bench", "speed"], ["neck=on"], timeout_s=None, retry=())
     assert whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 
 from bench.evidence.images import read_image_scores
-from bench.records.files import RecordError, write_arrays
+from bench.records.files import RecordError, arrays_digest, write_arrays
+from bench.records.forms import build
+from bench.records.quality import MeasuredQuality
 
 GOOD = {"images": np.array(["a", "b"]), "confusion": np.array([[[3, 1], [2, 4]], [[0, 0], [0, 0]]])}
 
@@ -52,3 +55,30 @@ def test_one_array_is_no_archive(tmp_path: Path) -> None:
         np.save(file, np.zeros(3))
     with pytest.raises(RecordError, match="it is one array, not an archive of arrays"):
         read_image_scores(tmp_path / "x.npz", 2)
+
+
+def test_arrays_that_were_edited_are_not_what_the_records_digest_says(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    write_arrays(GOOD, path)
+    measured = {
+        "classes": ["a", "b"], "split": "val", "iterations": 1, "confusion": [[3, 1], [2, 4]], "images": 2,
+        "history": {"iteration": [1], "loss": [2.0]}, "train_s": 5, "artifact_digest": arrays_digest(GOOD),
+    }  # fmt: skip
+    record = build(MeasuredQuality, measured)
+    assert read_image_scores(path, 2, record).names == ("a", "b")
+    write_arrays({**GOOD, "confusion": GOOD["confusion"].swapaxes(1, 2)}, path)
+    with pytest.raises(RecordError, match=r"x\.npz was edited after it was written: .*; restore it"):
+        read_image_scores(path, 2, record)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_of_arrays_is_named_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.npz"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(RecordError, match=r"x\.npz cannot be read \(it is a "):
+        read_image_scores(path, 2)

@@ -135,6 +135,10 @@ FAULTS = {
     "a misspelt argument": (
         "from bench import Recipe\nRecipe(iteratoins=3)", r"wrong\.py:2: TypeError: .* \(did you mean 'iterations'\?\)$"
     ),
+    "a missing argument": ("from bench import Factor\nFactor('x')", r"wrong\.py:2: TypeError: .*argument: 'levels'$"),
+    "a local variable without a value": (
+        "def f():\n    x += 1\nf()", r"wrong\.py:2: UnboundLocalError: cannot access local variable 'x'[^;]*$"
+    ),
     "a mistake in a part": (
         "from bench import part\nfrom bench.network import FCNHead\nfirst = part(\n    FCNHead, widht=8)",
         r"wrong\.py:3: FCNHead has no choice 'widht'.*did you mean 'width'",

@@ -161,7 +161,7 @@ def _side(folder: Path, record: Record, classes: int) -> RankedSide | None:
     path = folder / measured.artifact
     if not path.is_file():
         return None
-    scores = read_image_scores(path, classes)
+    scores = read_image_scores(path, classes, measured)
     kept = {name: folder / where for name, where in measured.pictures.items()}
     there = {"predictions", "images"} <= set(kept) and all(path.is_file() for path in kept.values())
     return RankedSide(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)

@@ -13,7 +13,7 @@ import torch
 
 from bench.records.files import RecordError, read_json, with_digest, write_json, write_text
 from bench.records.results import load
-from bench.run.identity.rekey import RekeyError, rekey
+from bench.run.identity.rekey import OTHER_DATA, RekeyError, rekey
 
 ROOT = Path(__file__).parents[3]
 VERSIONS = {"numpy": "2.4.6", "scipy": "1.17.1"}
@@ -199,3 +199,21 @@ def test_a_source_that_is_not_there_is_said(results: Path, tmp_path: Path, sourc
 def test_a_folder_without_a_plan_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RekeyError, match="has no study.json"):
         rekey(tmp_path)
+
+
+def test_a_record_of_a_level_whose_data_an_earlier_bench_ignored_gets_no_new_key(
+    results: Path, tree: Path, tmp_path: Path
+) -> None:
+    edited = tmp_path / "edited"
+    shutil.copytree(tree, edited)
+    study = edited / "studies" / "positive_control.py"
+    head = '"on": change(head=part(DualAttentionHead, width=32, branch_logits=False, dropout=0.0))'
+    data = "recipe=choose(data=part(ControlScenes, train_images=8))"
+    text = study.read_text(encoding="utf-8")
+    assert head in text
+    study.write_text(text.replace(head, f"{head[:-1]}, {data})"), encoding="utf-8")
+    old = {row["variant"]: row["key"] for row in rows_of(results)}
+    made = rekey(results, edited)
+    assert (made.records, made.untouched) == (2, {OTHER_DATA: 1})
+    kept = [row["variant"] for row in rows_of(results) if row["key"] == old[row["variant"]]]
+    assert kept == ["attention=on,upsampling=jpu,gate=off,draw=first"]
