@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import subprocess
 import sys
@@ -132,6 +133,29 @@ def test_a_neck_on_too_few_levels_is_a_line_of_its_cell_when_checked(
     code, out, err = bench("check", study)
     assert (code, err) == (1, "")
     assert out.splitlines()[-1].startswith("neck=on: JPU")
+
+
+def test_trials_of_faulty_networks_are_recorded_as_failed_without_being_run(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    study = tiny_study("faulty")
+    text = study.read_text()
+    assert "STUDY = Study(" in text
+    wrong = "class Wrong(FCNHead):\n    def forward(self, *rest, **more):\n        return nothing_here\n\n\n"
+    study.write_text(text.replace("STUDY = Study(", f"{wrong}STUDY = Study(").replace("part(FCNHead", "part(Wrong"))
+    code, out, err = bench("plan", study, "--results", tmp_path / "results")
+    assert (code, err) == (1, "")
+    assert "The time" not in out
+    code, out, err = bench("run", study, "--results", tmp_path / "results", "--seeds", "0")
+    assert (code, err) == (1, "")
+    told = [line for line in out.splitlines() if line.startswith("neck=")]
+    assert [line.partition(": ")[0] for line in told] == ["neck=off", "neck=on"]
+    assert all("name 'nothing_here' is not defined" in line for line in told)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results/tiny/records").glob("*.json")]
+    assert len(records) == 4
+    assert {record["outcome"]["status"] for record in records} == {"failed"}
+    assert all("NameError" in record["outcome"]["reason"] for record in records)
+    assert (tmp_path / "results/tiny/report/index.html").exists()
 
 
 def test_plan_lists_trials_and_a_time(

@@ -1,10 +1,14 @@
-"""Label maps in MATLAB's files, in which some data sets are distributed."""
+"""Label maps in MATLAB's files, in which some data sets are distributed.
+
+**Source**: "MAT-File Format", level 5, The MathWorks. scipy reads such files too, but a damaged one ends its process.
+"""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,19 @@ import torch
 from torch import Tensor
 
 from bench.data.base import DataError
+
+HEADER = 128
+MATRIX, COMPRESSED = 14, 15
+COMPLEX = 0x0800
+NUMERIC_CLASSES = range(6, 16)  # double, single and the whole numbers of 8 to 64 bits
+NUMBER_FORMATS = {
+    1: "<i1", 2: "<u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8",
+}  # fmt: skip
+"""The kind of an element of numbers -> how they are stored."""
+
+MOST = 1 << 31
+MOST_BYTES = 1 << 28
+"""The bytes of a decompressed variable that are read at most."""
 
 
 def read_matlab_label(path: Path, variable: str, indices: Mapping[int, int], meaning: str) -> Tensor:
@@ -37,19 +54,70 @@ def read_matlab_label(path: Path, variable: str, indices: Mapping[int, int], mea
 
 
 def _matrix(path: Path, variable: str) -> np.ndarray:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
+    """The matrix of that name in a MATLAB file, as ``H W`` int64."""
     try:
-        content = loadmat(path, variable_names=[variable])
-    # scipy's decoder reports a damaged file by any of these exceptions.
-    except (
-        MatReadError, OSError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, MemoryError,
-        NotImplementedError, AttributeError, struct.error, zlib.error,
-    ) as error:  # fmt: skip
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path} cannot be read as a MATLAB file ({reason}); get the file again") from error
-    values = content.get(variable)
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "ui" or not values.size:
+        values = _find(path.read_bytes(), variable)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); get the file again") from error
+    except (ValueError, struct.error, zlib.error, OverflowError) as error:
+        raise DataError(f"{path} cannot be read as a MATLAB file ({error}); get the file again") from error
+    if values is None:
         raise DataError(f"{path} has no matrix {variable} of whole numbers; get the file as it was published")
     return values.astype(np.int64)
+
+
+def _find(content: bytes, variable: str) -> np.ndarray | None:
+    """The matrix of that name, ``None`` if there is none of whole numbers with two dimensions.
+
+    Raises:
+        ValueError, struct.error, zlib.error: for content that is no file of MATLAB's level 5.
+    """
+    if len(content) < HEADER or content[HEADER - 4 : HEADER] != b"\x00\x01IM":
+        raise ValueError("it is no little-endian file of level 5")
+    for kind, element in _elements(content[HEADER:]):
+        inner = [(kind, element)] if kind == MATRIX else []
+        if kind == COMPRESSED:
+            inner = list(_elements(zlib.decompressobj().decompress(element, MOST_BYTES)))
+        for inner_kind, matrix in inner:
+            if inner_kind == MATRIX:
+                name, values = _numbers(matrix, variable)
+                if name == variable:
+                    return values
+    return None
+
+
+def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the kind and the content of the elements that follow each other."""
+    place = 0
+    while place < len(content):
+        kind, size = struct.unpack_from("<II", content, place)
+        start = place + 8
+        if kind >> 16:  # a short element, whose content lies in the second half of its tag
+            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+        element = content[start : start + size]
+        if len(element) < size:
+            raise ValueError("it ends too early")
+        yield kind, element
+        if start == place + 4:
+            place += 8
+        else:
+            place = start + (size if kind == COMPRESSED else -(-size // 8) * 8)
+
+
+def _numbers(matrix: bytes, variable: str) -> tuple[str, np.ndarray | None]:
+    """The name of a matrix and, if it is the one that is looked for, its values, ``H W``; ``None`` if not numbers."""
+    parts = list(islice(_elements(matrix), 4))
+    if len(parts) < 4:
+        return "", None
+    (_, flags), (_, shape_bytes), (_, name_bytes), (kind, data) = parts
+    name = name_bytes.decode("latin-1")
+    if name != variable:
+        return name, None
+    shape = np.frombuffer(shape_bytes, "<i4")
+    (flag,) = struct.unpack_from("<I", flags)
+    if flag & 0xFF not in NUMERIC_CLASSES or flag & COMPLEX or kind not in NUMBER_FORMATS or len(shape) != 2:
+        return name, None
+    values = np.frombuffer(data, NUMBER_FORMATS[kind])
+    if not values.size or (values != np.floor(values)).any() or (np.abs(values) > MOST).any():
+        return name, None
+    return name, values.reshape(tuple(int(length) for length in shape), order="F")

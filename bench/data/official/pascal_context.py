@@ -10,7 +10,8 @@ MendelXu/SAN at c9fd1f2 (names of all 459 categories in order), which calls "tab
 
 **Departures**: where there are the PNG files and lists that mmsegmentation's converter writes from the published
 ``trainval_merged.json``, they are read in place of the published MATLAB files, whose splits are those of VOC2010's
-``ImageSets/Main``. The published numbers of images are not enforced.
+``ImageSets/Main`` (the numbers of images agree, but no public reader was compared with this). The published numbers
+of images are not enforced.
 """
 
 from __future__ import annotations

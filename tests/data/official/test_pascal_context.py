@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -78,10 +80,10 @@ def test_both_numbers_of_classes_are_read_pixel_by_pixel(copy: Path, background:
 @pytest.fixture
 def published(damaged: Path) -> Path:
     """A copy as it is published: numbers of 459 categories in MATLAB files, and the lists of VOC2010 itself."""
-    random = np.random.default_rng(1)
+    drawn = np.random.default_rng(1)
     (damaged / "trainval").mkdir()
     for name in (*TRAIN, *VAL, "2008_000009"):
-        numbers = random.choice([*IDS, 1, 3, 430, 459], (9, 11)).astype(np.uint16)
+        numbers = drawn.choice([*IDS, 1, 3, 430, 459], (9, 11)).astype(np.uint16)
         savemat(damaged / "trainval" / f"{name}.mat", {"LabelMap": numbers}, do_compression=True)
     shutil.rmtree(damaged / "SegmentationClassContext")
     (damaged / LISTS).rename(damaged / "ImageSets/Main")
@@ -122,6 +124,35 @@ def test_a_wrong_matlab_file_is_refused_by_its_name(published: Path, content: di
     savemat(published / "trainval" / f"{VAL[0]}.mat", content)
     with pytest.raises(DataError, match=f"trainval/{VAL[0]}.mat {message}"):
         PascalContext(published).check(splits=("train", "val"))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
+def test_a_matlab_file_may_hold_its_numbers_in_any_form(published: Path, kind: type, compressed: bool) -> None:
+    path = published / "trainval" / f"{VAL[0]}.mat"
+    numbers = np.random.default_rng(4).choice([0, 2, 9, 18, 68], (9, 11)).astype(kind)
+    savemat(path, {"a": "text", "LabelMap": numbers, "z": [{"b": 1}]}, do_compression=compressed)
+    data = PascalContext(published, background=True)
+    expected = np.array([[sorted(IDS).index(int(number)) for number in row] for row in numbers])
+    assert np.array_equal(data.split("val")[0].label.numpy(), expected)
+    savemat(path, {"LabelMap": numbers[:, :1]}, do_compression=compressed)
+    with pytest.raises(DataError, match="is 1x9 pixels"):
+        data.read(data.pairs("val")[0])
+
+
+def test_every_damage_to_a_matlab_file_is_refused_or_changes_values_alone(published: Path) -> None:
+    data = PascalContext(published)
+    pair = data.pairs("val")[0]
+    whole = pair.label.read_bytes()
+    for seed in range(300):
+        chance = random.Random(seed)
+        content = bytearray(whole[: chance.randrange(len(whole))] if seed % 3 == 0 else whole)
+        for _ in range(seed % 4):
+            place = chance.randrange(len(content) + 1)
+            content[place : place + 1] = bytes([chance.randrange(256)])
+        pair.label.write_bytes(content)
+        with contextlib.suppress(DataError):
+            assert data.read(pair).label.shape == (9, 11)
 
 
 @pytest.mark.parametrize("content", [b"", b"no MATLAB file", b"MATLAB 7.3 MAT-file" + bytes(200)])
