@@ -62,6 +62,17 @@ def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress
     _write_at_once(path, lambda file: save(file, allow_pickle=False, **arrays))
 
 
+def write_zip(entries: Mapping[str, bytes], path: Path) -> None:
+    """Write files into a zip file, uncompressed, by a rename as :func:`write_json` does it, without a date."""
+
+    def fill(file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, content in entries.items():
+                archive.writestr(zipfile.ZipInfo(name), content)
+
+    _write_at_once(path, fill)
+
+
 LARGEST_ARRAYS = 2**32
 """The most bytes of arrays that are read from one file: a small archive may claim to hold any number."""
 

@@ -236,8 +236,8 @@ def _measure(
         return stage(*inputs, machine.torch_device, tell), Files()
     artifact = f"artifacts/{record_key(trial, machine)}.{environment.host_tag()}"
     kept = {
-        "predictions": f"{artifact}.predictions.npz",
-        "images": f"pictures/{_data_tag(loaded, cell, fingerprint)}-{cell.recipe.split}.npz",
+        "predictions": f"{artifact}.predictions.zip",
+        "images": f"pictures/{_data_tag(loaded, cell, fingerprint)}-{cell.recipe.split}.zip",
     }
     album = Album(*(folder / path for path in kept.values())) if pictures else None
     measured = stage(*inputs, machine.torch_device, tell, album and _viewer(album))

@@ -176,7 +176,7 @@ def test_one_trial_runs_in_this_process_and_counts_like_any_other(
     assert bench("trial", study, "neck=on", "--seed", "1", "--results", results)[0] == 0
     assert bench("trial", study, "baseline", "--stage", "cost", "--results", results)[0] == 0
     assert bench("trial", study, "baseline", "--no-pictures", "--results", results)[0] == 0
-    assert len(list((results / "tiny" / "artifacts").glob("*.predictions.npz"))) == 1
+    assert len(list((results / "tiny" / "artifacts").glob("*.predictions.zip"))) == 1
     assert len(list((results / "tiny" / "pictures").iterdir())) == 1
     out = bench("plan", study, "--results", results)[1]
     assert "3 of 6 trials done" in out

@@ -109,8 +109,8 @@ def test_after_kill_9_of_the_driver_a_second_run_repeats_and_loses_nothing_and_l
     assert f"{len(before)} of 6 trials done, {6 - len(before)} to run" in out
     assert list(load(runner.results / "tiny").frame()["status"]) == ["done"] * 6
     assert (runner.results / "tiny" / "report" / "index.html").stat().st_size > 10**6
-    assert len(list((runner.results / "tiny" / "artifacts").glob("*.predictions.npz"))) == 4
-    assert len(list((runner.results / "tiny" / "pictures").glob("*.npz"))) == 1
+    assert len(list((runner.results / "tiny" / "artifacts").glob("*.predictions.zip"))) == 4
+    assert len(list((runner.results / "tiny" / "pictures").glob("*.zip"))) == 1
     assert {path.stem for path in (runner.results / "tiny" / "logs").iterdir()} == {Path(name).stem for name in after}
     assert list(runner.home.iterdir()) == []
     assert list(Path("/tmp").glob(f"bench-{first.pid}-*")) == []
