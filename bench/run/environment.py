@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -49,18 +50,19 @@ class Machine:
         return digest(self.hardware)[:6]
 
 
-def describe(machine: Machine, source: Path) -> dict[str, Any]:
+def describe(machine: Machine, source: Path, distributions: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The environment that a record keeps.
 
     Args:
         machine: the machine on which the trial runs.
         source: the study's file.
+        distributions: the versions of further distributions that the trial executes.
     """
     cuda = machine.device == "cuda"
     return {
         **harness_state(),
         **_study_state(source.resolve()),
-        "bench": dict(_packages()),
+        "bench": {**_packages(), **{name: used for name, used in (distributions or {}).items() if name != "torch"}},
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda if cuda else None,

@@ -35,7 +35,7 @@ from bench.records.record import MEASURED, Record, write
 from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.processes.agreement import disagreement
-from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, identify, measure_speed
+from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, key_of, measure_speed
 from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
@@ -173,14 +173,19 @@ def make_record(
     choices: Mapping[str, Any] | None = None,
     measured: Mapping[str, Any] | None = None,
 ) -> Record:
-    """The record of ``trial``, with the environment of this process."""
+    """The record of ``trial``, with the environment of this process.
+
+    The ``distributions`` among the choices, which are those that the trial's key names, go to the environment.
+    """
+    resolved = dict(choices or {})
+    distributions = resolved.pop("distributions", {})
     described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key")}
     described |= {"study": Path(trial.source.path).stem, "size": trial.source.size}
     record = {
         "key": record_key(trial, machine),
         "trial": described,
-        "choices": choices or {},
-        "environment": environment.describe(machine, Path(trial.source.path)),
+        "choices": resolved,
+        "environment": environment.describe(machine, Path(trial.source.path), distributions),
         "outcome": outcome,
         "measured": measured or {},
     }
@@ -207,7 +212,7 @@ def _measure(
         choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}
     dataset = loaded.dataset_of(cell)
     fingerprint = dataset.fingerprint(folder / FILE_DIGESTS)
-    key = identify(
+    key = key_of(
         cell,
         trial.stage,
         trial.seed,
@@ -216,10 +221,10 @@ def _measure(
         setting=trial.setting,
         modules=loaded.modules,
     )
-    choices |= {"hash": key, "fingerprint": fingerprint}
-    if key != trial.key:
+    choices |= {"hash": key.text, "fingerprint": fingerprint, "distributions": dict(key.versions)}
+    if key.text != trial.key:
         why = disagreement(cell, trial.variant, study_file, folder)
-        raise ChangedError(f"planned as {trial.key}, is {key} now: {why}")
+        raise ChangedError(f"planned as {trial.key}, is {key.text} now: {why}")
     _refuse_unwritable(trial, machine, choices)
     if against is not None and trial.setting is not None:
         measured = measure_speed(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from bench.records.files import RecordError
+from bench.records.files import RecordError, arrays_digest, read_arrays
 from bench.records.pictures import VOID, read_names, read_pictures, read_predictions
 from bench.records.record import read, read_all
 from bench.run import trial as trial_module
 from bench.run.environment import Machine
+from bench.run.identity.explained import unpacked
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
 from bench.run.stages import Event
@@ -51,6 +53,11 @@ def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Schedule) -> None
     assert record.choices.variant["backbone"]["choices"]["width"] == 8
     assert record.choices.recipe["momentum"] == 0.9
     assert record.environment.threads == 1
+    versions = unpacked(plan.document("bench run").identity)[record.key].versions
+    assert {"numpy", "scipy"} <= versions.keys()
+    recorded = {"torch": record.environment.torch.partition("+")[0], **record.environment.bench}
+    assert {name: recorded.get(name) for name in versions} == dict(versions), "every package that its key names"
+    assert measured["artifact_digest"] == arrays_digest(read_arrays(plan.folder / measured["artifact"]))
 
 
 def test_kept_predictions_give_the_recorded_counts_again(plan: Schedule) -> None:
@@ -124,7 +131,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr(trial_module, "STAGE_FUNCTIONS", {"quality": stage, "cost": stage})
-    monkeypatch.setattr(trial_module, "identify", lambda cell, stage, seed, data, against, setting, modules: "k")
+    made = SimpleNamespace(text="k", versions={})
+    monkeypatch.setattr(trial_module, "key_of", lambda cell, stage, seed, data, against, setting, modules: made)
 
 
 @pytest.mark.parametrize(
