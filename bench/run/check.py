@@ -22,7 +22,7 @@ from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line
 from bench.study.study import Study
-from bench.training.optimiser import parameter_groups
+from bench.training.optimiser import parameter_groups, slot_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Checked:
         cell: the variant.
         parameters: slot -> number of parameters.
         trainable: slot -> number of trainable parameters.
-        learning_rates: slot -> base learning rate of its optimiser group.
+        learning_rates: slot -> base learning rate of its optimiser group; the highest, where layers have their own.
         macs: slot -> multiply-accumulates of one forward, counted by :mod:`torch.utils.flop_counter`.
         output_shape: the shape of the logits, ``1 K H W``.
         notes: sentences about what is probably not meant, such as parameters that no loss reads.
@@ -171,7 +171,10 @@ def _check(cell: Cell, num_classes: int, px: tuple[int, int], wirings: _Wirings)
 def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) -> Checked:
     watch(model)
     counted, trainable = parameters(model), parameters(model, trainable=True)
-    rates = {group["name"]: group["lr"] for group in parameter_groups(model, cell.recipe)}
+    rates: dict[str, float] = {}
+    for group in parameter_groups(model, cell.recipe):
+        slot = slot_of(group)
+        rates[slot] = max(group["lr"], rates.get(slot, 0.0))
     on_meta = all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
     if on_meta:
         _leave_out_normalisation(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -117,6 +117,12 @@ def check_groups(model: nn.Module, groups: list[dict[str, Any]]) -> None:
             f"{len(wrong)} trainable parameters are not in exactly one optimiser group: {shown}; "
             "a module that two slots share, or one outside the slots, cannot be trained fairly"
         )
+
+
+def slot_of(group: Mapping[str, Any]) -> str:
+    """The slot whose parameters a group of :func:`parameter_groups` has."""
+    name: str = group["name"]
+    return name.partition(" layer ")[0].partition(", ")[0]
 
 
 def layers_of(backbone: nn.Module) -> list[list[Parameter]]:

@@ -18,7 +18,7 @@ from bench.parts import ChoiceError, Level, part
 from bench.protocol.recipe import Recipe
 from bench.training.augment import batches
 from bench.training.loop import train
-from bench.training.optimiser import OptimiserError, layers_of, parameter_groups
+from bench.training.optimiser import OptimiserError, layers_of, parameter_groups, slot_of
 from bench.training.schedule import factor
 
 CPU = torch.device("cpu")
@@ -286,6 +286,12 @@ def test_every_usual_optimiser_of_torch_trains(name: str) -> None:
 def test_a_recipe_refuses_what_cannot_be_meant(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ChoiceError, match=message):
         RECIPE.having(**changes)
+
+
+def test_every_group_tells_its_slot() -> None:
+    groups = parameter_groups(SegModel(VARIANT, CLASSES), RECIPE.having(layer_decay=0.5, decayed="weights"))
+    assert len(groups) > 4
+    assert {slot_of(group) for group in groups} == {"backbone", "head"}
 
 
 def test_the_rate_and_the_decay_of_an_optimiser_are_the_recipe_s() -> None:
