@@ -5,7 +5,7 @@ Maps ``H W`` uint8 class indices with :data:`VOID` where nothing is known. Numpy
 An archive is a zip file that any program opens: ``names.json`` with the names and strides of the images in the order of
 the split and, numbered by place in it, ``prediction_<i>.png`` of a trial; or ``image_<i>.jpg`` and ``label_<i>.png`` of
 a split. The grey of a map's pixel is its class. Of CamVid's frames of 480x360 a map takes 5.2 kB and 6 ms, an image
-34 kB and 2 ms. Archives of an earlier bench are read, too: NPZ files of ``names``, and of maps and images as arrays of bytes.
+34 kB and 2 ms. Archives of an earlier bench are read, too: NPZ files of names, maps and images as arrays of bytes.
 """
 
 from __future__ import annotations
