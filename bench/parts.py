@@ -137,7 +137,7 @@ def part(cls: type[T], /, **choices: Any) -> Part[T]:
     owner = cls.__name__
     for name in choices:
         if name not in schema:
-            raise ChoiceError(_unknown_choice(owner, name, schema))
+            raise ChoiceError(_unknown_choice(cls, name, schema))
     bound = []
     for name, (annotation, default) in schema.items():
         value = _python_number(choices.get(name, default))
@@ -190,7 +190,14 @@ def _is_optimiser(cls: type) -> bool:
 
 def mismatch(value: Any, annotation: Any) -> str | None:
     """The reason why ``value`` does not fit ``annotation``, as "expected …, got …"; ``None`` if it fits."""
-    return None if _fits(value, annotation) else f"expected {_spell(annotation)}, got {shortened(value)}"
+    if _fits(value, annotation):
+        return None
+    finite = "finite " * (isinstance(value, float) and not math.isfinite(value))
+    return f"expected {finite}{_spell(annotation)}, got {shortened(value)}"
+
+
+LARGEST_INT = 2**63
+"""The bound of whole numbers, which other programs that read a record have too."""
 
 
 def plain(value: Any) -> Any:
@@ -309,9 +316,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _unknown_choice(owner: str, name: str, schema: Mapping[str, Any]) -> str:
+def _unknown_choice(cls: type, name: str, schema: Mapping[str, Any]) -> str:
     known = ", ".join(repr(choice) for choice in sorted(schema)) or "no choices"
-    return f"{owner} has no choice {name!r}; it has {known}{nearest(name, schema)}"
+    hint = nearest(name, schema)
+    if name in inspect.signature(cls).parameters and name not in schema and not _is_optimiser(cls):
+        hint = f"; to make a choice of {name}, write it after a * in the constructor: def __init__(self, …, *, {name}=…)"
+    return f"{cls.__name__} has no choice {name!r}; it has {known}{hint}"
 
 
 def _show(value: Any) -> str:
@@ -319,6 +329,8 @@ def _show(value: Any) -> str:
         return f"{type(value).__name__}.{value.name}"
     if isinstance(value, (type, types.FunctionType)):
         return value.__name__
+    if isinstance(value, int) and abs(value) >= LARGEST_INT:
+        return f"a number of {value.bit_length()} bits"
     return f"({', '.join(map(_show, value))}{',' * (len(value) == 1)})" if type(value) is tuple else repr(value)
 
 
@@ -364,7 +376,7 @@ def _fits(value: Any, annotation: Any) -> bool:
     if annotation is bool:
         return isinstance(value, bool)
     if annotation is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST_INT
     if annotation is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if isinstance(annotation, (TypeVar, typing.NewType)):

@@ -72,6 +72,20 @@ def test_a_misspelt_choice_names_those_there_are_and_the_nearest() -> None:
         part(Neck, widht=256)
 
 
+def test_an_option_that_is_not_keyword_only_is_told_how_to_become_a_choice() -> None:
+    class Positional:
+        def __init__(self, levels: tuple[Level, ...], scale: float = 1.0) -> None:
+            pass
+
+    with pytest.raises(ChoiceError, match=r"no choice 'scale'; .* write it after a \* in the constructor"):
+        part(Positional, scale=2.0)
+
+
+def test_a_whole_number_that_no_file_can_hold_is_refused_without_being_written_out() -> None:
+    with pytest.raises(ChoiceError, match="a number of 33220 bits"):
+        part(Neck, width=10**10_000)
+
+
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
@@ -83,7 +97,7 @@ def test_a_misspelt_choice_names_those_there_are_and_the_nearest() -> None:
         ({"dilations": (1, 0)}, "expected a tuple of int"),
         ({"mode": "middle"}, "expected one of 'near', 'far', got 'middle'"),
         ({"dropout": 1.5}, "expected float ≥ 0 and ≤ 1"),
-        ({"dropout": float("nan")}, "expected float"),
+        ({"dropout": float("nan")}, "expected finite float"),
         ({"on": 1}, "expected bool"),
         ({"inner": nn.ReLU}, "expected Part or None, got ReLU"),
     ],
