@@ -320,7 +320,9 @@ def _unknown_choice(cls: type, name: str, schema: Mapping[str, Any]) -> str:
     known = ", ".join(repr(choice) for choice in sorted(schema)) or "no choices"
     hint = nearest(name, schema)
     if name in inspect.signature(cls).parameters and name not in schema and not _is_optimiser(cls):
-        hint = f"; to make a choice of {name}, write it after a * in the constructor: def __init__(self, …, *, {name}=…)"
+        hint = (
+            f"; to make a choice of {name}, write it after a * in the constructor: def __init__(self, …, *, {name}=…)"
+        )
     return f"{cls.__name__} has no choice {name!r}; it has {known}{hint}"
 
 
