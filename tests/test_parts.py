@@ -4,6 +4,7 @@ import enum
 import functools
 import json
 import math
+import re
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -248,7 +249,7 @@ Width = typing.NewType("Width", int)
         (list[int], None, [1, 2]),
         (Kinds, 3, [1]),
     ],
-    ids=str,
+    ids=lambda value: re.sub(r" at 0x[0-9a-f]+", "", str(value)),
 )
 def test_an_annotation_accepts_what_it_says(annotation: Any, fits: Any, does_not: Any) -> None:
     def constructor(self: Any, *, choice: Any) -> None: ...
