@@ -102,8 +102,18 @@ def problem(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(step) if isinstance(step, int) else reprlib.repr(step)[1:-1] for step in first["loc"])
     expected = first["msg"].removeprefix("Value error, ")
-    got = f", got {reprlib.repr(first['input'])}" if first["type"] not in ("missing", "value_error") else ""
+    got = f", got {_short(first['input'])}" if first["type"] not in ("missing", "value_error") else ""
     return f"{where}: {expected}{got}" if where else f"{expected}{got}"
+
+
+def _short(value: object) -> str:
+    """A value in at most :data:`LONGEST_VALUE` characters."""
+    text = reprlib.repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+LONGEST_VALUE = 120
+"""The most characters of a wrong value that an error quotes."""
 
 
 def other_version(error: ValidationError) -> int | None:

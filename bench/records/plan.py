@@ -193,7 +193,7 @@ class Plan(Form):
     data: Data
     created: Created
     command: str
-    trials: list[PlannedTrial]
+    trials: Annotated[list[PlannedTrial], Field(min_length=1)]
     other_data: dict[str, Data] = Field(default_factory=dict)
     evaluated: dict[str, str] = Field(default_factory=dict)
     folder: str | None = None
