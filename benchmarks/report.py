@@ -20,6 +20,7 @@ import numpy as np
 from bench.evidence.evidence import evidence_of
 from bench.records.files import with_digest
 from bench.records.record import VERSION
+from bench.report.page.methods import methods
 from bench.report.page.page import files, write_report
 from bench.report.tables import catalogue
 
@@ -52,7 +53,7 @@ def report() -> None:
         loaded = time.perf_counter()
         evidence.results.frame()
         framed = time.perf_counter()
-        files(evidence, catalogue.all_tables(evidence).values())
+        files(catalogue.all_tables(evidence).values(), methods(evidence))
         tabled = time.perf_counter()
         del evidence  # ``bench report`` never holds two sets of evidence
         start_of_page = time.perf_counter()

@@ -131,11 +131,13 @@ def test_only_calls_straight_from_one_module_of_the_package_into_another_are_cou
     assert calls(names["elsewhere"]) == {("bench.high", "bench.low"): 3}
 
 
-def test_a_report_calls_across_modules_at_most_as_often_as_before_the_rooms(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_calls_across_modules_at_most_half_as_often_as_before_the_rooms(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     counts = []
     for _ in range(2):
         report_calls()
         counts.append(re.search(r"bench report_calls: ours=(\d+) other=(\d+)", capsys.readouterr().out))
     first, second = (int(match[1]) for match in counts if match)
     assert first == second
-    assert 0 < first <= CALLS_OF_BB4439A
+    assert 0 < first <= CALLS_OF_BB4439A / 2

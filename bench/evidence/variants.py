@@ -53,7 +53,7 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
         compared = by_variant.get(variant, NOT_COMPARED)
         row |= {DELTA[name]: compared[name] for name in DELTA}
         row |= _cost(trials.get((variant, "cost"), frame[:0]))
-        row |= {"apart": results.apart_from_baseline(variant), "other_input": variant in elsewhere}
+        row |= {"apart": results.apart_from_baseline[variant], "other_input": variant in elsewhere}
         rows.append({**row, "isolated": isolated.get(variant)})
     quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
     factors = [level_key(factor, OWN) for factor in results.factors]

@@ -110,7 +110,7 @@ def _check_labels(plan: Plan, finished: Sequence[tuple[Record, MeasuredQuality]]
 
     The rows of a confusion matrix add up to the labelled pixels of each class, whatever the network predicted.
     """
-    evaluations = {trial.variant: plan.evaluation_of(trial.variant) for trial in plan.trials}
+    evaluations = {name: plan.evaluation_of(name) for name in dict.fromkeys(trial.variant for trial in plan.trials)}
     groups: dict[object, list[tuple[Record, tuple[int, ...]]]] = {}
     for record, measured in finished:
         pixels = tuple(map(sum, measured.confusion))

@@ -61,11 +61,13 @@ class Results:
     @cached_property
     def comparable(self) -> frozenset[str]:
         """The variants whose quality may be compared with the baseline's: of the same classes on the same images."""
-        return frozenset(variant for variant in self.variants if not self.apart_from_baseline(variant))
+        return frozenset(variant for variant in self.variants if not self.apart_from_baseline[variant])
 
-    def apart_from_baseline(self, variant: str) -> str:
-        """The reason why a variant's quality is not compared with the baseline's; empty if it may be compared."""
-        return self.plan.evaluation_of(variant).differs_from(self.plan.evaluation_of(self.baseline))
+    @cached_property
+    def apart_from_baseline(self) -> dict[str, str]:
+        """Variant -> the reason why its quality is not compared with the baseline's; empty if it may be compared."""
+        base = self.plan.evaluation_of(self.baseline)
+        return {variant: self.plan.evaluation_of(variant).differs_from(base) for variant in self.variants}
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -248,7 +250,7 @@ def _row(
         "setting": trial.setting.name if trial.setting else "",
         **trial.levels,
     }
-    if record is None or record.status != "done":
+    if record is None or status != "done":
         return meta, {}
     return {**meta, "reason": "; ".join(doubts(record.measured, derived))}, derived
 

@@ -278,7 +278,7 @@ def in_full(part: Described | None) -> str:
 
 
 def _value(value: Any) -> str:
-    if part := as_part(value):
+    if isinstance(value, Mapping) and (part := as_part(value)):
         return in_full(part)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"({', '.join(map(_value, value))})"

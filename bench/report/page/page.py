@@ -78,12 +78,14 @@ class Content:
         figures: the figures in the order in which they are shown.
         tables: id of a table on the page -> the table, which is written into ``tables/`` too.
         pictures: the gallery; ``None`` if the trials kept no pictures.
+        methods: the paragraph on methods, in plain text.
     """
 
     folder_name: str
     figures: Sequence[Figure]
     tables: Mapping[str, Table]
     pictures: Gallery | None
+    methods: str
 
 
 def content(folder: Path, evidence: Evidence) -> Content:
@@ -97,7 +99,9 @@ def content(folder: Path, evidence: Evidence) -> Content:
     tables = {IDS.get(name, name): table for name, table in catalogue.all_tables(evidence).items()}
     if clashes := sorted({figure.name for figure in figures} & {*tables, VARIANTS, SPEED_UPS}):
         raise ValueError(f"both a figure and a table are called {', '.join(clashes)}; rename the figure")
-    return Content(folder.resolve().name, figures, tables, gallery.pictures(folder, evidence))
+    return Content(
+        folder.resolve().name, figures, tables, gallery.pictures(folder, evidence), methods.methods(evidence)
+    )
 
 
 def write_report(folder: Path) -> Path:
@@ -122,7 +126,7 @@ def _write_report(folder: Path) -> Path:
     made = content(folder, evidence)
     page = render(evidence, made)
     target = folder / "report"
-    contents = files(evidence, made.tables.values()) | _data_files(evidence, made)
+    contents = files(made.tables.values(), made.methods) | _data_files(evidence, made)
     for name, text in contents.items():
         write_text(text, target / name)
     write_text(page, target / "index.html")
@@ -180,7 +184,7 @@ def render(evidence: Evidence, made: Content) -> str:
         most_tracebacks=summary.MOST_TRACEBACKS,
         stale=[record.file_name for record in results.stale],
         commands=summary.commands(results),
-        methods=methods.methods(evidence).split("\n\n"),
+        methods=made.methods.split("\n\n"),
         files=list(table_files(made.tables[ABLATION])),
         contents=list[tuple[str, str]](),  # the sections of the template add themselves to this list
         style=asset("page.css") + (asset("gallery.css") if made.pictures else ""),
@@ -191,7 +195,9 @@ def render(evidence: Evidence, made: Content) -> str:
 
 def _harmless(value: object) -> object:
     """A value that the template writes; in text from a study or a record, nothing is left that a viewer acts on."""
-    return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return harmless(value)
 
 
 def script_json(text: str) -> Markup:
@@ -271,8 +277,7 @@ def table_files(table: Table) -> dict[str, str]:
     }
 
 
-def files(evidence: Evidence, tables: Iterable[Table]) -> dict[str, str]:
-    """Path of a file, from ``report/`` on -> its content, for the files of all tables and of the methods."""
+def files(tables: Iterable[Table], text: str) -> dict[str, str]:
+    """Path of a file, from ``report/`` on -> its content, for the files of all tables and of the methods' ``text``."""
     contents = {path: written(table, form) for table in tables for path, form in table_files(table).items()}
-    text = methods.methods(evidence)
     return contents | {"methods.md": methods.as_markdown(text), "methods.tex": methods.as_latex(text)}

@@ -76,7 +76,7 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 def not_compared(evidence: Evidence) -> str:
     """A sentence that names the variants whose quality is not compared with the baseline's; empty if there are none."""
     results, names = evidence.results, evidence.labels
-    apart = {variant: reason for variant in results.variants if (reason := results.apart_from_baseline(variant))}
+    apart = {variant: reason for variant, reason in results.apart_from_baseline.items() if reason}
     by_reason = {reason: [names[variant] for variant in apart if apart[variant] == reason] for reason in apart.values()}
     named = "; ".join(f"{', '.join(variants)} ({reason})" for reason, variants in by_reason.items())
     return f" Not compared with the baseline: {named}." if named else ""
