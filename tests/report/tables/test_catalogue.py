@@ -19,6 +19,7 @@ from bench.evidence.evidence import Evidence, evidence_of
 from bench.evidence.variants import NOT_COMPARED
 from bench.records.files import RecordError
 from bench.records.record import read, write
+from bench.report.page.methods import methods
 from bench.report.page.page import files, write_report
 from bench.report.tables import catalogue
 from bench.report.tables.table import TableError
@@ -36,7 +37,7 @@ BEST = {"neck=off": [0.60, 0.61, 0.62], "neck=on": [0.65, 0.6602, 0.67], "neck=b
 
 
 def files_of(evidence: Evidence) -> dict[str, str]:
-    return files(evidence, catalogue.all_tables(evidence).values())
+    return files(catalogue.all_tables(evidence).values(), methods(evidence))
 
 
 @pytest.fixture

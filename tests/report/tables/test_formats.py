@@ -16,7 +16,6 @@ import pytest
 from bench.evidence.evidence import Evidence, evidence_of
 from bench.protocol.columns import column
 from bench.report.page import methods
-from bench.report.page.methods import methods
 from bench.report.page.page import files
 from bench.report.tables import catalogue, fields, formats, latex
 from bench.report.tables.table import Table, of_figure
@@ -29,7 +28,7 @@ PREAMBLE = rf"\documentclass{{article}}\usepackage{{{PACKAGES}}}\begin{{document
 
 
 def files_of(evidence: Evidence) -> dict[str, str]:
-    return files(catalogue.all_tables(evidence).values(), methods(evidence))
+    return files(catalogue.all_tables(evidence).values(), methods.methods(evidence))
 
 
 @pytest.fixture
