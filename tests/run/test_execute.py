@@ -48,7 +48,7 @@ class Runner:
         return process
 
     def finish(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
-        out, err = process.communicate(timeout=180)
+        out, err = process.communicate(timeout=400)
         return process.returncode, out, err
 
     def run(self, *arguments: str | Path) -> tuple[int, str, str]:
@@ -60,16 +60,16 @@ class Runner:
 
     def wait_for_log(self, name: str, word: str) -> None:
         """Until a trial that is still running has logged ``word``."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         folder = self.results / name / "logs"
         while not any(word in path.read_text() for path in folder.glob("*.log")):
-            assert time.monotonic() < deadline, f"no log says {word!r} after two minutes"
+            assert time.monotonic() < deadline, f"no log says {word!r} after five minutes"
             time.sleep(0.1)  # polls another process; nothing to wait on
 
     def wait_for_records(self, name: str, count: int) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while len(self.records(name)) < count:
-            assert time.monotonic() < deadline, f"no {count} records after two minutes"
+            assert time.monotonic() < deadline, f"no {count} records after five minutes"
             time.sleep(0.1)  # polls another process; nothing to wait on
 
 
