@@ -137,8 +137,10 @@ def _wrong_sample(sample: Any, classes: int) -> str:
         if not isinstance(value, Tensor):
             return f"{what} of {sample.name}: expected a torch tensor, got a {type(value).__name__}"
         if value.dtype != torch.uint8:
-            said = str(value.dtype).removeprefix("torch.")
-            return f"{what} of {sample.name}: its values are {said}, expected uint8; convert them with .to(torch.uint8)"
+            dtype = str(value.dtype).removeprefix("torch.")
+            return (
+                f"{what} of {sample.name}: its values are {dtype}, expected uint8; convert them with .to(torch.uint8)"
+            )
         if value.ndim != dimensions or 0 in value.shape or (what == "image" and value.shape[0] != 3):
             return f"{what} of {sample.name}: its shape is {_shape(value)}, expected {form}"
         if value.device.type != "cpu":

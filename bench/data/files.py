@@ -259,7 +259,7 @@ def _files(
         elif suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
             raise DataError(f"{path} is no {' or '.join(suffixes)} file; convert it, or take it out of the folder")
         elif os.path.isdir(path) and not path.name.startswith("@"):  # @eaDir: thumbnails that network drives keep
-            inside = next((each for each in _listed(path) if each.suffix.lower() in suffixes), None)
+            inside = next((entry for entry in _listed(path) if entry.suffix.lower() in suffixes), None)
             if inside:
                 raise DataError(f"{inside} is in a folder of its own; move it into {folder}, or take the folder away")
 

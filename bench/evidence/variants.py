@@ -73,7 +73,9 @@ def other_input(results: Results) -> list[str]:
     inputs = {
         record.trial.variant: (measured.input_px, measured.batch) for record, measured in results.done(MeasuredCost)
     }
-    return [variant for variant, own in inputs.items() if own != inputs.get(results.baseline, own)]
+    return [
+        variant for variant, measured_at in inputs.items() if measured_at != inputs.get(results.baseline, measured_at)
+    ]
 
 
 def need_one_device(results: Results) -> None:
@@ -180,7 +182,7 @@ def best_of_each(columns: Mapping[str, pd.DataFrame], better: Literal["higher", 
 def _seeds_by_variants(results: Results, name: str) -> pd.DataFrame:
     """A quality column, seeds x the variants that have a value and are evaluated on what the baseline is."""
     scores = results.scores(name)
-    return pd.DataFrame({variant: own for variant, own in scores.items() if variant in results.comparable})
+    return pd.DataFrame({variant: by_seed for variant, by_seed in scores.items() if variant in results.comparable})
 
 
 Place = Literal["on", "on, uncertain", "off, uncertain", "off"]

@@ -39,14 +39,14 @@ def check_agreement(plan: Plan, records: Sequence[tuple[PlannedTrial, Record]]) 
 
 def _disagreements(plan: Plan, trial: PlannedTrial, record: Record) -> Iterator[str]:
     """The reasons why a record is not that of a planned trial."""
-    own, measured = record.trial, record.measured
+    recorded, measured = record.trial, record.measured
     for name in ("variant", "stage", "seed"):
-        if getattr(own, name) != getattr(trial, name):
-            yield _other(name, getattr(trial, name), getattr(own, name))
+        if getattr(recorded, name) != getattr(trial, name):
+            yield _other(name, getattr(trial, name), getattr(recorded, name))
     for name in ("against", "setting"):
-        if getattr(own, name) not in (None, getattr(trial, name)):
-            yield _other(name, getattr(trial, name), getattr(own, name))
-    levels = (own.model_extra or {}).get("levels", trial.levels)
+        if getattr(recorded, name) not in (None, getattr(trial, name)):
+            yield _other(name, getattr(trial, name), getattr(recorded, name))
+    levels = (recorded.model_extra or {}).get("levels", trial.levels)
     if levels != trial.levels:
         yield _other("levels", trial.levels, levels)
     if isinstance(measured, MeasuredQuality):

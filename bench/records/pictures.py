@@ -128,8 +128,8 @@ def read_predictions(path: Path, indices: Collection[int]) -> dict[int, Bytes]:
     with _archive(path) as archive:
         if archive is not None:
             return {index: _map(archive.read(f"prediction_{index}.png")) for index in indices}
-    found = read_arrays(path, [f"prediction_{index}" for index in indices])
-    return {index: _unpacked(found[f"prediction_{index}"], path) for index in indices}
+    arrays = read_arrays(path, [f"prediction_{index}" for index in indices])
+    return {index: _unpacked(arrays[f"prediction_{index}"], path) for index in indices}
 
 
 def read_pictures(path: Path, indices: Collection[int]) -> dict[int, Picture]:
@@ -142,8 +142,8 @@ def read_pictures(path: Path, indices: Collection[int]) -> dict[int, Picture]:
         if archive is not None:
             strides = _index(archive).strides
             return {index: _picture_of(archive, index, strides[index], path) for index in indices}
-    found = read_arrays(path, [f"{kind}_{index}" for index in indices for kind in KINDS])
-    return {index: _picture({kind: found[f"{kind}_{index}"] for kind in KINDS}, path) for index in indices}
+    arrays = read_arrays(path, [f"{kind}_{index}" for index in indices for kind in KINDS])
+    return {index: _picture({kind: arrays[f"{kind}_{index}"] for kind in KINDS}, path) for index in indices}
 
 
 @contextmanager

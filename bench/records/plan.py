@@ -273,13 +273,13 @@ class Plan(Form):
     @property
     def classes(self) -> list[str]:
         """The classes of all data sets, each once, the baseline's first."""
-        every = (self.data, *self.other_data.values())
-        return list(dict.fromkeys(name for data in every for name in data.classes))
+        all_data = (self.data, *self.other_data.values())
+        return list(dict.fromkeys(name for data in all_data for name in data.classes))
 
     def evaluation_of(self, variant: str) -> Evaluation:
         """The classes and images that the quality of a variant is measured on."""
-        own = self.audit.variants.get(variant)
-        chosen = own.recipe.get("data") if own else None
+        facts = self.audit.variants.get(variant)
+        chosen = facts.recipe.get("data") if facts else None
         known = self.other_data or self.evaluated or chosen in (None, self.recipe.get("data"))
         return Evaluation(
             tuple(self.data_of(variant).classes),

@@ -176,7 +176,7 @@ class MeasuredQuality(Measured):
 
     def _per_class(self) -> Iterable[tuple[str, list[Any]]]:
         if near := self.boundary_iou:
-            yield from (("boundary_iou", each) for each in (near.intersection, near.prediction, near.label))
+            yield from (("boundary_iou", counts) for counts in (near.intersection, near.prediction, near.label))
         if edge := self.boundary:
             yield "boundary", edge.images_with_class
             yield from (("boundary", row) for row in (*edge.sum_over_images.f, *edge.sum_over_images_with_class.f))

@@ -219,8 +219,8 @@ def load(folder: str | Path) -> Results:
     plan = read_plan(folder)
     planned = {trial.key: trial for trial in plan.trials}
     order = {key: position for position, key in enumerate(planned)}
-    found = read_all(folder / "records")
-    keyed = [(record.planned_key, record) for record in found]
+    all_records = read_all(folder / "records")
+    keyed = [(record.planned_key, record) for record in all_records]
     current = sorted(((key, record) for key, record in keyed if key in planned), key=lambda pair: order[pair[0]])
     check_agreement(plan, [(planned[key], record) for key, record in current])
     stale = tuple(record for key, record in keyed if key not in planned)

@@ -249,7 +249,7 @@ class Schedule:
             "margin": study.margin,
             "focus": study.focus,
             "against": study.against,
-            "published": [asdict(each) for each in study.published],
+            "published": [asdict(declared) for declared in study.published],
             "recipe": study.recipe.describe(),
             **self._data(),
             "size": self.loaded.source.size,

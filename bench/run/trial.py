@@ -322,8 +322,8 @@ def ran_out(error: BaseException) -> bool:
 
 def _is_of_gpu(error: BaseException) -> bool:
     """True if an error says that a GPU, or a library that computes on it, got no memory."""
-    said = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in GPU_WORDS)
-    return said or isinstance(error, torch.OutOfMemoryError)
+    is_told = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in GPU_WORDS)
+    return is_told or isinstance(error, torch.OutOfMemoryError)
 
 
 def relative(text: str) -> str:
@@ -352,13 +352,13 @@ def _log_to(path: Path, folder: Path) -> Iterator[None]:
     level = loggers[0].level
     loggers[0].setLevel(logging.INFO)
     logging.captureWarnings(True)
-    for each in loggers:
-        each.addHandler(handler)
+    for logger in loggers:
+        logger.addHandler(handler)
     try:
         yield
     finally:
-        for each in loggers:
-            each.removeHandler(handler)
+        for logger in loggers:
+            logger.removeHandler(handler)
         logging.captureWarnings(False)
         loggers[0].setLevel(level)
         with suppress(OSError):

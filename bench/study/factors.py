@@ -162,7 +162,7 @@ def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> t
         if not isinstance(value, Choose):
             continue
         if name == "recipe":
-            given = {field: own for field, own in value.choices if not isinstance(own, Choose)}
+            given = {field: inner for field, inner in value.choices if not isinstance(inner, Choose)}
             for field in given:
                 _claim(set_by, f"recipe.{field}", factor)
             recipe = recipe.having(**given)
@@ -176,9 +176,9 @@ def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> t
         variant = replace(variant, **chosen)
     for factor, name, value in steps:
         if name == "recipe":
-            for field, own in value.choices:
-                if isinstance(own, Choose):
-                    recipe = recipe.having(**{field: _chosen_part(set_by, factor, recipe, field, own)})
+            for field, inner in value.choices:
+                if isinstance(inner, Choose):
+                    recipe = recipe.having(**{field: _chosen_part(set_by, factor, recipe, field, inner)})
     added = tuple(loss for _, _, value in steps if isinstance(value, Adding) for loss in value.losses)
     return replace(variant, losses=variant.losses + added), recipe
 

@@ -134,8 +134,8 @@ def layers_of(backbone: nn.Module) -> list[list[Parameter]]:
     """
     layers = [list(module.parameters()) for module in _elements(backbone)]
     layers = [parameters for parameters in layers if parameters]
-    own = list(backbone.parameters(recurse=False))
-    return [[*own, *layers[0]], *layers[1:]] if layers else [own]
+    direct = list(backbone.parameters(recurse=False))
+    return [[*direct, *layers[0]], *layers[1:]] if layers else [direct]
 
 
 def _elements(module: nn.Module) -> Iterator[nn.Module]:

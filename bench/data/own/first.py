@@ -66,37 +66,39 @@ def first_description(folder: Path) -> First:
         raise DataError(f"{folder} is not a folder")
     if os.path.lexists(folder / DESCRIPTION):
         raise DataError(f"{folder / DESCRIPTION} is there already; edit it, or remove it and begin anew")
-    found = arrangement_of(folder)
-    if found is None:
+    arrangement = arrangement_of(folder)
+    if arrangement is None:
         raise DataError(
             f"{folder} has no folder of images ({', '.join(IMAGE_FOLDERS)}) beside one of labels "
             f"({', '.join(LABEL_FOLDERS)}); rename yours"
         )
-    guesses = [f"images are in {found.images}, labels in {found.labels}"]
-    if found.image_ending or found.label_ending:
-        guesses.append(f"names of images end in {found.image_ending!r}, of labels in {found.label_ending!r}")
-    description, lists = _with_splits(folder, found)
+    guesses = [f"images are in {arrangement.images}, labels in {arrangement.labels}"]
+    if arrangement.image_ending or arrangement.label_ending:
+        guesses.append(
+            f"names of images end in {arrangement.image_ending!r}, of labels in {arrangement.label_ending!r}"
+        )
+    description, lists = _with_splits(folder, arrangement)
     if lists:
         counts = ", ".join(f"{len(names)} for {split}" for split, names in lists.items())
         guesses.append(f"no val split was found, so the images were shared out by the digests of their names: {counts}")
-    files = label_files(folder, description if not lists else found)
+    files = label_files(folder, description if not lists else arrangement)
     description, guess = _with_classes(description, files)
     guesses.append(guess)
     texts = {f"{split}.txt": "".join(f"{name}\n" for name in names) for split, names in lists.items()}
     return First({DESCRIPTION: _text(description, guesses), **texts}, tuple(guesses))
 
 
-def _with_splits(folder: Path, found: Description) -> tuple[Description, dict[SplitName, list[str]]]:
+def _with_splits(folder: Path, arrangement: Description) -> tuple[Description, dict[SplitName, list[str]]]:
     """The description with its splits; where there is no val, they are drawn, and their lists are given too."""
-    if "train" in found.splits and "val" in found.splits:
-        for split in found.splits:
-            pairs_of(folder, found, split)
-        return found, {}
-    images, labels = found.folders("train")
-    pairs = pair_up(folder / images, folder / labels, "train", found.naming())
+    if "train" in arrangement.splits and "val" in arrangement.splits:
+        for split in arrangement.splits:
+            pairs_of(folder, arrangement, split)
+        return arrangement, {}
+    images, labels = arrangement.folders("train")
+    pairs = pair_up(folder / images, folder / labels, "train", arrangement.naming())
     if len(pairs) < 2:
         raise DataError(f"{folder / images} holds one image; a train and a val split need two at least")
-    names = [pair.image.stem.removesuffix(found.image_ending) for pair in pairs]
+    names = [pair.image.stem.removesuffix(arrangement.image_ending) for pair in pairs]
     drawn = sorted(names, key=lambda name: hashlib.sha256(name.encode(errors="surrogateescape")).digest())
     val = set(drawn[: max(1, round(VAL_SHARE * len(names)))])
     lists: dict[SplitName, list[str]] = {
@@ -104,7 +106,7 @@ def _with_splits(folder: Path, found: Description) -> tuple[Description, dict[Sp
         "val": [name for name in names if name in val],
     }
     splits: dict[SplitName, str] = {split: f"{split}.txt" for split in lists}
-    return found.model_copy(update={"images": images, "labels": labels, "splits": splits}), lists
+    return arrangement.model_copy(update={"images": images, "labels": labels, "splits": splits}), lists
 
 
 def _with_classes(description: Description, files: list[Path]) -> tuple[Description, str]:

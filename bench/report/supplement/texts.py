@@ -212,7 +212,7 @@ def _commits(results: Results) -> tuple[str, list[str]]:
     if not counts:
         created = str(results.plan.created.commit)
         return created if is_commit(created) else "", []
-    first, *others = [commit for commit, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
+    first, *others = [commit for commit, _ in sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))]
     return first, others
 
 
