@@ -13,7 +13,13 @@ from bench.protocol.text import harmless
 
 
 class PlainConsole(Console):
-    """A console whose terminal acts on nothing but the console's own styles, whatever the text that it prints holds."""
+    """A console whose terminal acts on nothing but the console's own styles, whatever the text that it prints holds.
+
+    Nor does the console itself: square brackets, names of emoji between colons and numbers stay as they are.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """A string as text, with escapes before its width is measured for a table."""
