@@ -24,6 +24,7 @@ START_S = 6.0
 
 def pilot_seconds(plan: Schedule, trials: Iterable[Trial]) -> float:
     """A rough estimate of the seconds that trials take one after the other.
+
     The time of the two training steps is scaled by the iterations, the batch, the pixels and the MACs of each variant.
     Speed trials run on all threads, so their time is scaled by the number of threads too.
 

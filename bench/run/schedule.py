@@ -17,8 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError, write_json
 from bench.records.forms import build, problem
@@ -267,10 +265,8 @@ class Schedule:
         earlier = _earlier_plan(self.folder)
         try:
             return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept()))
-        except ValidationError as error:
-            raise StudyError(f"study {study.name!r} cannot be planned: {problem(error)}") from error
         except ValueError as error:
-            raise StudyError(f"study {study.name!r} cannot be planned: {error}") from error
+            raise StudyError(f"study {study.name!r} cannot be planned: {problem(error)}") from error
 
     def write(self, command: str) -> Path:
         """Write ``study.json`` into the results folder, whose lock the caller holds."""

@@ -188,7 +188,7 @@ class Loaded:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The name under which the study's file was imported."""
+        """The names under which the study's file is imported."""
         return module_names(Path(self.source.path))
 
     @property
@@ -209,7 +209,7 @@ def _faults_of(chosen: Part[Dataset]) -> Iterator[None]:
         yield
     except BenchError:
         raise
-    except Exception as error:
+    except Exception as error:  # a data set may be a user's code, which may raise anything: the line tells it
         if isinstance(error, OSError) and error.strerror is not None:
             raise  # such an error names its file
         raise ContractError(f"data set {chosen.cls.__name__}: {fault_line(error)}") from error
