@@ -71,19 +71,19 @@ class Schedule:
 
     def statuses(self) -> dict[str, str]:
         """Key of each trial -> the status of its record, or ``missing`` if it has no record."""
-        found = self._found()
-        return {trial.key: found[trial.key].status if trial.key in found else "missing" for trial in self.trials}
+        recorded = self._recorded()
+        return {trial.key: recorded[trial.key].status if trial.key in recorded else "missing" for trial in self.trials}
 
-    def _found(self) -> dict[str, Record]:
+    def _recorded(self) -> dict[str, Record]:
         """Key of each trial that has a record -> its record."""
         # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
         records = {record.planned_key if elsewhere else record.key: record for record in self._records()}
-        keys = {trial.key: trial.key if elsewhere else self._record_key(trial) for trial in self.trials}
-        return {key: records[own] for key, own in keys.items() if own in records}
-
-    def _record_key(self, trial: Trial) -> str:
-        return record_key(trial, self.resources.machine(trial.stage))
+        keys = {
+            trial.key: trial.key if elsewhere else record_key(trial, self.resources.machine(trial.stage))
+            for trial in self.trials
+        }
+        return {planned_key: records[key] for planned_key, key in keys.items() if key in records}
 
     def stale(self) -> int:
         """The number of records that belong to no trial of this schedule, as source, settings, data or seeds differ."""
@@ -119,8 +119,8 @@ class Schedule:
             elif key is None:
                 reasons["a variant, seed or setting that is not planned now"] += 1
             elif record.trial.setting is not None:
-                told = difference(old, explained(self.keys[key])) if old else "made by other source, settings or data"
-                reasons[told] += 1
+                change = difference(old, explained(self.keys[key])) if old else "made by other source, settings or data"
+                reasons[change] += 1
             else:
                 reasons[self._change_since(record, old)] += 1
         return [f"{count} record{'' if count == 1 else 's'}: {reason}" for reason, count in reasons.most_common()]
@@ -128,12 +128,12 @@ class Schedule:
     def _change_since(self, record: Record, old: Explained | None) -> str:
         trial = record.trial
         cell, modules = self.study.cell(trial.variant), self.loaded.modules
-        own = self.fingerprints[cell.name]
+        present_fingerprint = self.fingerprints[cell.name]
 
         def present_key(like: Cell, fingerprint: str | None) -> Key:
-            return key_of(like, trial.stage, trial.seed, fingerprint or own, modules=modules)
+            return key_of(like, trial.stage, trial.seed, fingerprint or present_fingerprint, modules=modules)
 
-        return change_since(record, cell, old, own, present_key)
+        return change_since(record, cell, old, present_fingerprint, present_key)
 
     def notes(self) -> list[str]:
         """The places where the code that a trial runs could not be determined, so that all code it may reach counts."""
@@ -141,9 +141,9 @@ class Schedule:
 
     def _identity(self) -> dict[str, Any]:
         """The parts of the keys of this schedule, and of the keys of records that belong to none of its trials."""
-        own = {trial.key for trial in self.trials}
+        planned = {trial.key for trial in self.trials}
         now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
-        others = dict.fromkeys(record.planned_key for record in self._records() if record.planned_key not in own)
+        others = dict.fromkeys(record.planned_key for record in self._records() if record.planned_key not in planned)
         earlier = {**self.earlier, **_earlier(self.folder)}  # another run may have ended since this schedule was made
         kept = [earlier[key] for key in others if key in earlier]
         return packed([*now, *kept])
@@ -173,7 +173,7 @@ class Schedule:
         """
         settled = FINAL - set(retry)
         done = {
-            key for key, record in self._found().items()
+            key for key, record in self._recorded().items()
             if record.status in settled and not (NOT_ALONE in retry and record.measured.isolated is False)
         }  # fmt: skip
         return [trial for trial in self.trials if trial.key not in done]
@@ -199,18 +199,10 @@ class Schedule:
             total += statistics.fmean(known)
         return total
 
-    @property
-    def input_px(self) -> tuple[int, int]:
-        """The height and width at which networks are counted: the recipe's, or those of the first evaluated image.
-
-        All networks are counted at the baseline's, so that their counts can be compared.
-        """
-        return self.loaded.input_px
-
     @functools.cached_property
     def networks(self) -> tuple[Checked | Faulty, ...]:
         """Every variant as built, so that a network that cannot be built is told before any training."""
-        return tuple(check_cells(self.study, self.loaded.classes_of, *self.input_px))
+        return tuple(check_cells(self.study, self.loaded.classes_of, *self.loaded.input_px))
 
     @property
     def checked(self) -> tuple[Checked, ...]:
@@ -258,7 +250,7 @@ class Schedule:
             },
             "command": command,
             "trials": [self._planned(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
-            "audit": facts(study, self.checked, *self.input_px).as_json(),
+            "audit": facts(study, self.checked, *self.loaded.input_px).as_json(),
             "identity": self._identity(),
             "modules": self._modules(),
         }

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.protocol.words import differing
 from bench.records.files import RecordError
 from bench.records.plan import Plan, read_plan
 from bench.study.cells import Cell
@@ -42,8 +42,11 @@ def disagreement(cell: Cell | None, variant: str, study_file: Path, folder: Path
     now = {name: _flat(part) for name, part in cell.variant.parts().items()}
     now["losses"] = {str(i): _flat(part) for i, part in enumerate(cell.variant.losses)}
     before["recipe"], now["recipe"] = planned.recipe, cell.recipe.describe()
-    first = next(_differences("", before, now), None)
-    return _CHANGED if first is None else _DIFFERS.format(first)
+    first = next(differing(before, now), None)
+    if first is None:
+        return _CHANGED
+    name, planned_value, value = first
+    return _DIFFERS.format(f"{name} is {value} here, {planned_value} in the plan")
 
 
 _CHANGED = "the study, a component or the data changed after planning; run again"
@@ -67,12 +70,3 @@ def _are_as_planned(plan: Plan, folder: Path) -> bool:
 def _flat(part: Any) -> dict[str, Any]:
     described: dict[str, Any] = part.describe()
     return {"class": described["class"], **described["choices"]}
-
-
-def _differences(name: str, before: Any, now: Any) -> Iterator[str]:
-    """The innermost values that differ, such as ``losses.0.weight is 1.2 here, 1.3 in the plan``."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in dict.fromkeys([*before, *now]):
-            yield from _differences(f"{name}.{key}" if name else key, before.get(key), now.get(key))
-    elif before != now:
-        yield f"{name} is {now!r} here, {before!r} in the plan"
