@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from bench.cli.console import say
 from bench.cli.data import app as data_app
 from bench.cli.options import (
     EXIT_OPEN,
@@ -35,7 +36,6 @@ from bench.cli.options import (
 from bench.cli.results import compare, export, report
 from bench.cli.timing_options import cost, limits, speed
 from bench.parts import BenchError
-from bench.protocol.text import plain
 from bench.run.processes.stopping import Stopped, stoppable
 from bench.study.faults import fault_line, fault_place
 
@@ -225,7 +225,7 @@ def main() -> None:
             app(prog_name="bench")
     except Stopped as stop:
         if not stop.told:
-            typer.echo(f"bench: stopped by {stop.name}", err=True)
+            say(f"bench: stopped by {stop.name}", error=True)
         raise
     except BenchError as error:
         _leave(str(error))
@@ -242,7 +242,7 @@ def main() -> None:
 
 
 def _leave(mistake: str) -> NoReturn:
-    typer.echo(plain(f"bench: {mistake}"), err=True)
+    say(f"bench: {mistake}", error=True)
     sys.exit(EXIT_USAGE)
 
 

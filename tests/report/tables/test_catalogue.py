@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.cli import app
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence, evidence_of
 from bench.evidence.variants import NOT_COMPARED
@@ -38,21 +36,6 @@ BEST = {"neck=off": [0.60, 0.61, 0.62], "neck=on": [0.65, 0.6602, 0.67], "neck=b
 
 def files_of(evidence: Evidence) -> dict[str, str]:
     return files(catalogue.all_tables(evidence).values(), methods(evidence))
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a ``bench`` command in this process; returns exit status, output and errors."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leaving:
-            app.main()
-        out, err = capsys.readouterr()
-        assert leaving.value.code is None or isinstance(leaving.value.code, int)
-        return leaving.value.code or 0, out, err
-
-    return run
 
 
 def bold_of(table: pd.DataFrame, bold: pd.DataFrame, head: str) -> list[str]:
