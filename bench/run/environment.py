@@ -150,8 +150,8 @@ def _cpu_name() -> str:
 @functools.cache
 def _driver() -> str | None:
     """The version of the NVIDIA driver, from the kernel's file; ``None`` if there is no such file, as in containers."""
-    version = Path("/sys/module/nvidia/version")
-    return version.read_text().strip() if version.exists() else None
+    version_file = Path("/sys/module/nvidia/version")
+    return version_file.read_text().strip() if version_file.exists() else None
 
 
 def _packages() -> dict[str, str]:

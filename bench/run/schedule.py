@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
 import shutil
 import statistics
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.protocol.setting import Setting
-from bench.records.files import RecordError, write_json
+from bench.records.files import RecordError, file_digest, write_json
 from bench.records.forms import build, problem
 from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
 from bench.records.record import FINAL, STATUSES, Record, read_all
@@ -162,7 +161,7 @@ class Schedule:
             is_near = file.is_relative_to(root) or file.is_relative_to(study.parent)
             path = os.path.relpath(file, study.parent) if is_near else file.name
             if is_near or str(file) in imported:
-                digests[Path(path).as_posix()] = hashlib.sha256(file.read_bytes()).hexdigest()
+                digests[Path(path).as_posix()] = file_digest(file.read_bytes())
         return digests
 
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:

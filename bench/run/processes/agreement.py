@@ -6,13 +6,12 @@ set, a clock or a random number.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 from typing import Any
 
 from bench.protocol.words import differing
-from bench.records.files import RecordError
+from bench.records.files import RecordError, file_digest
 from bench.records.plan import Plan, read_plan
 from bench.study.cells import Cell
 
@@ -62,7 +61,7 @@ def _are_as_planned(plan: Plan, folder: Path) -> bool:
     for name, digest in plan.modules.items():
         places = [folder / name, *(file for file in imported if file.name == name)]
         files = [file for file in places if file.is_file()]
-        if digest not in (hashlib.sha256(file.read_bytes()).hexdigest() for file in files):
+        if digest not in (file_digest(file.read_bytes()) for file in files):
             return False
     return True
 
