@@ -7,12 +7,13 @@ set, a clock or a random number.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.protocol.words import differing
 from bench.records.files import RecordError, file_digest
-from bench.records.plan import Plan, read_plan
+from bench.records.plan import Described, Plan, read_plan
 from bench.study.cells import Cell
 
 
@@ -36,12 +37,10 @@ def disagreement(cell: Cell | None, variant: str, study_file: Path, folder: Path
     planned = plan.audit.variants.get(variant)
     if planned is None:
         return _CHANGED
-    before = {name: {"class": part.class_name, **part.choices} for name, part in planned.slots.items()}
-    before["losses"] = {str(i): {"class": part.class_name, **part.choices} for i, part in enumerate(planned.losses)}
-    now = {name: _flat(part) for name, part in cell.variant.parts().items()}
-    now["losses"] = {str(i): _flat(part) for i, part in enumerate(cell.variant.losses)}
-    before["recipe"], now["recipe"] = planned.recipe, cell.recipe.describe()
-    first = next(differing(before, now), None)
+    slots = {slot: Described.model_validate(part.describe()) for slot, part in cell.variant.parts().items()}
+    losses = [Described.model_validate(part.describe()) for part in cell.variant.losses]
+    before = _settings(planned.slots, planned.losses, planned.recipe)
+    first = next(differing(before, _settings(slots, losses, cell.recipe.describe())), None)
     if first is None:
         return _CHANGED
     name, planned_value, value = first
@@ -66,6 +65,9 @@ def _are_as_planned(plan: Plan, folder: Path) -> bool:
     return True
 
 
-def _flat(part: Any) -> dict[str, Any]:
-    described: dict[str, Any] = part.describe()
-    return {"class": described["class"], **described["choices"]}
+def _settings(
+    slots: Mapping[str, Described], losses: Sequence[Described], recipe: Mapping[str, Any]
+) -> dict[str, Mapping[str, Any]]:
+    """The classes and choices of a variant by slot and by the number of the loss, and its recipe."""
+    parts = {**slots, **{f"losses.{index}": loss for index, loss in enumerate(losses)}}
+    return {**{name: {"class": part.class_name, **part.choices} for name, part in parts.items()}, "recipe": recipe}
