@@ -320,9 +320,8 @@ def matched_memory(results: Results) -> pd.DataFrame:
 
 def _train_bytes(results: Results) -> dict[str, float]:
     """Variant -> bytes of one training step, of those that were measured on the hardware of the baseline."""
-    frame, costs = results.frame(), costs_of(results)
-    chosen = {record.file_name for variant, record in costs.records.items() if variant not in costs.elsewhere}
-    known = frame[frame["file"].isin(chosen) & frame["train_peak_bytes"].notna()]
+    frame = results.frame()
+    known = frame[frame["file"].isin(costs_of(results).comparable) & frame["train_peak_bytes"].notna()]
     return {str(v): float(value) for v, value in zip(known["variant"], known["train_peak_bytes"], strict=True)}
 
 

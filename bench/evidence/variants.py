@@ -40,7 +40,7 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
     costs = costs_of(results)
     frame = results.frame()
     by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
-    isolated = {variant: record.measured.isolated for variant, record in costs.records.items()}
+    isolated = {variant: measured.isolated for variant, (_, measured) in costs.measured.items()}
     other_inputs = other_input(costs, results.baseline)
     rows: list[dict[str, Any]] = []
     measured = [name for name, definition in results.columns.items() if definition.stage == "quality"]
@@ -74,9 +74,7 @@ OTHERS = ("other_input", "other_hardware")
 
 def other_input(costs: Costs, baseline: str) -> list[str]:
     """The variants whose cost was measured at another input than the baseline's, so that they have no ratio to it."""
-    inputs = {
-        variant: (record.measured.input_px, record.measured.batch) for variant, record in costs.records.items()
-    }
+    inputs = {variant: (measured.input_px, measured.batch) for variant, (_, measured) in costs.measured.items()}
     return [variant for variant, measured_at in inputs.items() if measured_at != inputs.get(baseline, measured_at)]
 
 
@@ -86,26 +84,31 @@ class Costs:
 
     Attributes:
         hardware: the hardware class that the baseline was measured on or, of several, the one that has most variants.
-        records: variant -> its record of that class, or one of another class where it has none.
+        measured: variant -> its record of that class with its measurements, or one of another class if it has none.
         elsewhere: the variants that were measured on other hardware alone, so that times and memory are not compared.
     """
 
     hardware: str
-    records: Mapping[str, Record]
+    measured: Mapping[str, tuple[Record, MeasuredCost]]
     elsewhere: frozenset[str]
+
+    @property
+    def comparable(self) -> frozenset[str]:
+        """The files of the records whose times and memory are compared."""
+        return frozenset(record.file_name for name, (record, _) in self.measured.items() if name not in self.elsewhere)
 
 
 def costs_of(results: Results) -> Costs:
     """The cost records of finished trials, as :class:`Costs` describes."""
-    by_variant: dict[str, dict[str, Record]] = {}
-    for record, _ in results.done(MeasuredCost):
-        by_variant.setdefault(record.trial.variant, {}).setdefault(_hardware(record), record)
+    by_variant: dict[str, dict[str, tuple[Record, MeasuredCost]]] = {}
+    for record, measured in results.done(MeasuredCost):
+        by_variant.setdefault(record.trial.variant, {}).setdefault(_hardware(record), (record, measured))
     counts = Counter(hardware for known in by_variant.values() for hardware in known)
     of_baseline = by_variant.get(results.baseline, counts)
     hardware = max(of_baseline, key=counts.__getitem__, default="")
-    records = {variant: known.get(hardware, next(iter(known.values()))) for variant, known in by_variant.items()}
-    elsewhere = frozenset(variant for variant, record in records.items() if _hardware(record) != hardware)
-    return Costs(hardware, records, elsewhere)
+    chosen = {variant: known.get(hardware, next(iter(known.values()))) for variant, known in by_variant.items()}
+    elsewhere = frozenset(variant for variant, (record, _) in chosen.items() if _hardware(record) != hardware)
+    return Costs(hardware, chosen, elsewhere)
 
 
 def _hardware(record: Record) -> str:
@@ -141,9 +144,9 @@ def _quality(planned: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _cost(planned: pd.DataFrame, costs: Costs, variant: str) -> dict[str, Any]:
-    if variant not in costs.records:
+    if variant not in costs.measured:
         return {"cost_outcome": tally(planned["status"]), **dict.fromkeys(COST, stats.NAN)}
-    chosen = planned[planned["file"] == costs.records[variant].file_name]
+    chosen = planned[planned["file"] == costs.measured[variant][0].file_name]
     values = {name: float(chosen[name].iloc[0]) for name in COST}
     if variant in costs.elsewhere:
         values |= dict.fromkeys(TIMED, stats.NAN)
@@ -237,18 +240,18 @@ class Front:
 def front(results: Results, cost: str) -> Front:
     """The Pareto front of mIoU over a cost.
 
-    A timing or memory that was not measured alone, or on other hardware, is left out, as is a variant whose mIoU or cost
-    is not comparable with the baseline's.
+    A timing or memory that was not measured alone, or on other hardware, is left out, as is a variant whose mIoU or
+    cost is not comparable with the baseline's.
     """
     frame, costs = results.frame(), costs_of(results)
     left_out = {variant for variant in results.variants if variant not in results.comparable}
     if cost in TIMED:
         left_out |= costs.elsewhere
     if cost in ("latency_s", "peak_bytes"):
-        left_out |= {variant for variant, record in costs.records.items() if record.measured.isolated is False}
+        left_out |= {variant for variant, (_, measured) in costs.measured.items() if measured.isolated is False}
     if cost not in FREE_OF_INPUT:
         left_out |= set(other_input(costs, results.baseline))
-    chosen = {record.file_name for variant, record in costs.records.items() if variant not in left_out}
+    chosen = {record.file_name for variant, (record, _) in costs.measured.items() if variant not in left_out}
     comparable = frame[frame["file"].isin(chosen) & frame[cost].notna()]
     values = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
     scores = {variant: by_seed for variant, by_seed in results.scores(JUDGED).items() if variant in values}
@@ -292,7 +295,7 @@ def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Effect:
 
 def latency_quartiles(results: Results) -> dict[str, tuple[float, float]]:
     """Variant -> the first and third quartile of its latency in seconds."""
-    samples = {variant: record.measured.latency_s for variant, record in costs_of(results).records.items()}
+    samples = {variant: measured.latency_s for variant, (_, measured) in costs_of(results).measured.items()}
     return {
         variant: (percentile(samples_s, 0.25), percentile(samples_s, 0.75)) for variant, samples_s in samples.items()
     }

@@ -194,7 +194,7 @@ def test_the_digest_of_evaluated_images_decides_where_both_sides_have_it(
         path = tmp_path / name / "study.json"
         plan = json.loads(path.read_text(encoding="utf-8"))
         plan["data"]["fingerprint"] = name
-        plan["evaluated"] = {variant: content for variant in (OFF, ON)}
+        plan["evaluated"] = dict.fromkeys((OFF, ON), content)
         path.write_text(json.dumps(plan), encoding="utf-8")
     row = of(compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))), ON)
     assert row["method"] == said
