@@ -116,7 +116,8 @@ def speed(
     evidence = evidence_of(schedule.folder)
     console = console_for_people()
     for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):
-        _print_frame(table.without_columns(("differs", "source", "flaw")).printed(), console)
+        asked = table.of_variants(wanted) if wanted else table
+        _print_frame(asked.without_columns(("differs", "source", "flaw")).printed(), console)
     if evidence.speedups["isolated"].eq(False).any():
         console.print("To measure the timings that were left out again, add --retry not_alone.")
     return complete

@@ -92,6 +92,22 @@ def test_a_finished_comparison_is_printed_and_not_run_again(
     assert (schedule.folder / "report" / "data" / "speed.csv").read_text().count("\n") == 3
 
 
+def test_of_named_variants_alone_the_comparisons_are_run_and_printed(
+    tiny_study: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tiny_study()
+    two = '"on": change(', '"wide": change(backbone=choose(output_stride=32), neck=part(JPU, width=16)), "on": change('
+    path.write_text(path.read_text().replace(*two))
+    made = plan_of(path, tmp_path, replace(SWEEP, batch=(1,), px=("32x32",)))
+    assert {trial.variant for trial in made.trials} == {"neck=on", "neck=wide"}
+    trial = next(trial for trial in made.trials if trial.variant == "neck=on")
+    run(trial, made.folder, made.resources.machine("speed"))
+    assert speed(made, ["bench", "speed"], ["neck=on"], timeout_s=None, retry=())
+    out = capsys.readouterr().out
+    assert "neck=on" in out
+    assert "neck=wide" not in out
+
+
 def test_a_cuda_graph_on_a_cpu_is_refused_when_the_plan_is_made(
     tiny_study: Callable[..., Path], tmp_path: Path
 ) -> None:
