@@ -80,6 +80,8 @@ def notes(evidence: Evidence) -> list[Note]:
     plan = results.plan
     left_out = {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}
     notes = [Note(f"{names[variant]} was left out: {reason}", OUTCOMES) for variant, reason in left_out.items()]
+    if text := protocol.kept_variants(evidence):
+        notes.append(Note(text, OUTCOMES))
     if not results.records:
         notes.append(Note("Nothing has been measured yet."))
     if plan.size and "quality" in plan.stages:
