@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.protocol.words import first_few
+from bench.protocol.words import first_few, joined
 from bench.records.plan import as_part
 from bench.records.results import Results
 from bench.report.tables.protocol import is_unused
@@ -130,5 +130,6 @@ def _value(name: str, value: Any) -> str:
     if part := as_part(value):
         return in_full(part)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return (" × " if name.endswith("_px") else " and ").join(str(item) for item in value)
+        items = [str(item) for item in value]
+        return " × ".join(items) if name.endswith("_px") else joined(items)
     return str(value)

@@ -17,7 +17,7 @@ from bench.records.executed import HARNESS, packages
 from bench.records.plan import Plan
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.report.page.summary import report_command
+from bench.report.page.summary import UNCOMMITTED, report_command
 from bench.report.supplement.redaction import Command
 from bench.report.tables.formats import markdown_text
 
@@ -103,7 +103,7 @@ def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
     if missing:
         yield f"{len(missing)} of {len(results.plan.trials)} planned trials have no record."
     if any(record.environment.differs_from_commits for record in results.records):
-        yield "Some records come from source with uncommitted changes: their commit does not reproduce them."
+        yield UNCOMMITTED
 
 
 def environment(results: Results) -> str:

@@ -102,11 +102,26 @@ def test_a_variant_of_earlier_runs_that_is_gone_from_the_study_is_told(tmp_path:
     (folder / "study.json").write_text(json.dumps(plan))
     evidence = evidence_of(folder)
     sentence = (
-        "The report keeps 1 variant of earlier runs that the study does not have any more and that its command does not "
-        "measure again: attention=on + upsampling=jpu."
+        "The report keeps 1 variant of earlier runs that the study does not have any more and that its command does "
+        "not measure again: attention=on + upsampling=jpu."
     )
     assert sentence in methods.methods(evidence)
     assert [note.text for note in summary.notes(evidence)].count(sentence) == 1
+
+
+def test_what_a_recipe_does_is_in_words_and_what_it_leaves_unused_is_not(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    steps = {"schedule": "step", "step_at": [0.5, 0.9], "step_factor": 0.1, "poly_power": 0.9}
+    recipe = {**steps, "momentum": 0.9, "optimiser": {"class": "torch.optim.AdamW", "choices": {"eps": 1e-8}}}
+    recipe |= {"warmup_iterations": 0, "warmup_start": 1e-6, "ema_decay": 0.0, "frozen": "norms", "accumulate": 1}
+    recipe |= {"window_px": [64, 96], "window_stride_px": [32, 48], "test_flip": True, "averaged": "logits"}
+    text = methods.methods(evidence_of(planted_results(tmp_path, plan={"recipe": recipe})))
+    assert (
+        "Training: optimiser AdamW(eps=1e-08), steps at the shares 0.5 and 0.9 of the schedule, a factor of 0.1 at "
+        "each step, frozen in the backbone: norms. Testing: windows of 64 × 96 pixels, 32 × 48 pixels from one to the "
+        "next, with mirrored images too, scores averaged as logits." in text
+    )
 
 
 def test_a_variant_that_was_trained_otherwise_is_named(tmp_path: Path, planted_results: Plant) -> None:

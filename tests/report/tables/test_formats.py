@@ -163,6 +163,11 @@ def test_html_is_one_table_in_which_hostile_text_is_text(hostile: Path) -> None:
     assert read.tags.count("strong") == int(table.emphasis().to_numpy().sum()) > 0
 
 
+def test_a_drawn_number_that_rounds_to_zero_has_no_sign() -> None:
+    table = of_figure("drawn", pd.DataFrame({"Δ mIoU (points)": [-0.004, -0.006, 0.004]}), "What a figure draws.")
+    assert table.cells == [["0.00"], ["−0.01"], ["0.00"]]
+
+
 def test_methods_are_escaped_in_both_languages(hostile: Path) -> None:
     text = methods.methods(evidence_of(hostile))
     assert "<script>" in text

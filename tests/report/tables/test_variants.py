@@ -220,6 +220,16 @@ def test_recipe_and_protocol_are_tables_of_plain_values(tmp_path: Path, planted_
     assert values["Reported"].startswith("the last iteration")
 
 
+def test_fields_of_a_recipe_that_other_fields_leave_unused_are_named(tmp_path: Path, planted_results: Plant) -> None:
+    steps = {"schedule": "step", "step_at": [0.5, 0.9], "step_factor": 0.1, "poly_power": 0.9}
+    recipe = {**steps, "momentum": 0.9, "optimiser": {"class": "torch.optim.AdamW", "choices": {"eps": 1e-8}}}
+    recipe |= {"warmup_iterations": 0, "warmup_start": 1e-6, "averaged": "logits", "test_flip": True}
+    table = protocol.recipe(evidence_of(planted_results(tmp_path, plan={"recipe": recipe})))
+    assert table.notes == "Not used in this recipe: poly_power, momentum, warmup_start."
+    used = protocol.recipe(evidence_of(planted_results(tmp_path / "used", plan={"recipe": {"poly_power": 0.9}})))
+    assert used.notes == ""
+
+
 def test_markdown_escapes_what_it_would_act_on_and_bolds_what_is_resolved(
     tmp_path: Path, planted_results: Plant
 ) -> None:
