@@ -231,7 +231,7 @@ def test_an_old_record_without_times_or_versions_is_no_error(tmp_path: Path, pla
         record = read(path)
         write(record.having(environment={"host": "aaaa1111"}, outcome={"status": record.status}), folder / "records")
     text = methods.methods(evidence_of(folder))
-    assert "12 quality trials ran on an unknown device. 4 cost trials ran on an unknown device. Source" in text
+    assert "12 quality trials ran on an unknown device. 4 cost trials ran on an unknown device.\n\nSource" in text
     assert "Source of the harness: no repository. Source of the study: no repository." in text
     assert "Software" not in text
 
