@@ -71,11 +71,7 @@ class Evidence:
 
     @cached_property
     def variants(self) -> pd.DataFrame:
-        """One row a variant: levels, seeds, quality, its difference to the baseline, costs and their ratios.
-
-        Raises:
-            RecordError: for latencies of different devices.
-        """
+        """One row a variant: levels, seeds, quality, its difference to the baseline, costs and their ratios."""
         return variants.numbers(self.results, self.effects, self.levels)
 
     def best(self, name: str) -> str:

@@ -106,3 +106,18 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         else:
             text = "none" if value is None else json.dumps(value, ensure_ascii=False)
             yield f"{prefix}{name}", value if isinstance(value, str) else text
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any], absent: str = "none") -> Iterator[tuple[str, str, str]]:
+    """The values in which two nested mappings differ: the name, and the text on both sides, as :func:`leaves` has them.
+
+    Args:
+        one: the one mapping.
+        other: the other mapping.
+        absent: the text for a value that only one side has.
+    """
+    sides = dict(leaves(one)), dict(leaves(other))
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        texts = sides[0].get(name, absent), sides[1].get(name, absent)
+        if texts[0] != texts[1]:
+            yield name, *texts

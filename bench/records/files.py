@@ -235,7 +235,7 @@ def is_digest(value: object, data: Mapping[str, Any]) -> bool:
 
 
 def file_digest(content: bytes) -> str:
-    """The digest of another file's bytes, as a record keeps it of the arrays beside it."""
+    """The digest of a file, as a plan keeps it of each of the study's own files."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -5,7 +5,7 @@ The audit compares facts that :func:`bench.run.check.facts` took from the built 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -154,9 +154,8 @@ def hidden(audit: Audit, baseline: str, against: Mapping[str, Mapping[str, str]]
     return confounds
 
 
-def undeclared_share(compared_parts: Iterable[Difference]) -> float | None:
+def undeclared_share(listed: Sequence[Difference]) -> float | None:
     """The undeclared share of a difference in MACs; ``None`` if the MACs do not differ."""
-    listed = list(compared_parts)
     total = sum(difference.macs for difference in listed)
     return sum(difference.macs for difference in listed if difference.kind == "undeclared") / total if total else None
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from bench.cli import app
 from bench.report.comparison import TITLES
 
 Plant = Callable[..., Path]
@@ -21,21 +19,6 @@ OFF, ON = "attention=off", "attention=on"
 BEFORE = {OFF: [0.600, 0.620, 0.610], ON: [0.650, 0.671, 0.659]}
 AFTER = {OFF: [0.600, 0.620, 0.610], ON: [0.630, 0.6509, 0.6391]}
 HOSTILE = "<script>alert(1)</script> | [bold]x[/bold]"
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a ``bench`` command in this process; returns exit status, output and errors."""
-
-    def run(*arguments: str | Path, columns: int = 300) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", str(columns))
-        with pytest.raises(SystemExit) as leaving:
-            app.main()
-        out, err = capsys.readouterr()
-        return int(leaving.value.code or 0), out, err
-
-    return run
 
 
 @pytest.fixture

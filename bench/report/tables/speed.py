@@ -30,7 +30,7 @@ def comparisons(evidence: Evidence) -> Table:
         "verdict": Field("Verdict", ("verdict", "verdict_reason"), _verdict, tone="verdict"),
         "latency_s": _milliseconds("ms", "latency_s"),
         "against_s": _milliseconds("ms, against", "against_s"),
-        "remark": Field("Remark", ("status", "reason", "noisy", "isolated"), remark),
+        "remark": Field("Remark", ("status", "reason", "noisy", "isolated", "ratio"), remark),
     }
     notes = (
         "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks "
@@ -68,6 +68,8 @@ def remark(row: Mapping[Any, Any]) -> str:
         return str(row["status"])
     if row["isolated"] is False:
         return f"left out: {row['reason'] or 'not alone'}; {REPEAT}"
+    if not _is_known(row):
+        return f"left out: {row['reason']}"
     return "; ".join(doubts(row))
 
 
@@ -78,7 +80,7 @@ def doubts(row: Mapping[Any, Any]) -> list[str]:
     return [*noisy, *unsteady]
 
 
-def _is_known(row: TableRow) -> bool:
+def _is_known(row: Mapping[Any, Any]) -> bool:
     return bool(pd.notna(row["ratio"]))
 
 

@@ -65,7 +65,7 @@ def run_of(tmp_path: Path, levels: Sequence[str], seeds: Sequence[int], iteratio
     schedule = schedule_of(tmp_path, levels, seeds, iterations)
     schedule.folder.mkdir(parents=True, exist_ok=True)
     schedule.write(f"bench run kept.py --seeds {','.join(map(str, seeds))}")
-    names = list(schedule.loaded.dataset.classes)
+    names = list(schedule.loaded.dataset_of(schedule.study.cell("baseline")).classes)
     measured = {**MEASURED, "classes": names, "confusion": [[9] * len(names)] * len(names)}
     outcome = {"status": "done", "reason": None, "traceback": None, "started_at": None, "wall_s": 1.0}
     for trial in schedule.pending() if done else ():
