@@ -16,6 +16,7 @@ from bench.evidence import classes, confounds, effects, images, published, speed
 from bench.evidence.confounds import VariantPair
 from bench.evidence.contrasts import Contrast, contrasts, squares
 from bench.evidence.effects import Resolution
+from bench.evidence.images import ImageScores
 from bench.evidence.variants import Front
 from bench.protocol.columns import JUDGED
 from bench.records.results import Results, labels, levels_of, load
@@ -107,13 +108,22 @@ class Evidence:
         return variants.best_of_each(classes.iou_by_seed(self.results), "higher")
 
     @cached_property
+    def image_scores(self) -> Mapping[str, Mapping[int, ImageScores]]:
+        """Variant -> seed -> the mIoU of every image, of the trials whose counts of each image are there.
+
+        Raises:
+            RecordError: for an artifact that cannot be read.
+        """
+        return images.scores_by_trial(self.results)
+
+    @cached_property
     def images(self) -> pd.DataFrame:
         """One row a variant, compared with the baseline image by image; columns :data:`bench.evidence.images.COLUMNS`.
 
         Raises:
             RecordError: for an artifact that cannot be read.
         """
-        return images.comparisons(self.results, self.labels)
+        return images.comparisons(self.results, self.labels, self.image_scores)
 
     @cached_property
     def speedups(self) -> pd.DataFrame:

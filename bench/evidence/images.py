@@ -28,32 +28,25 @@ SAME = 1e-12
 """A smaller difference is rounding of a mean over seeds."""
 
 
-class Artifact(NamedTuple):
-    """The file of the counts of a trial's images, and what the trial's record says of them."""
-
-    path: Path
-    measured: MeasuredQuality
-
-
-def comparisons(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
+def comparisons(
+    results: Results, names: Mapping[str, str], scores: Mapping[str, Mapping[int, ImageScores]]
+) -> pd.DataFrame:
     """One row a variant whose images can be paired with the baseline's: differences averaged over the common seeds.
 
     ``shift`` is their Hodges–Lehmann centre, with the interval that inverts Wilcoxon's signed-rank test.
 
     Args:
         names: variant -> its short name.
-
-    Raises:
-        RecordError: for an artifact that cannot be read.
+        scores: the scores of :func:`scores_by_trial`.
     """
-    files, planned = artifacts(results), results.planned("quality")
-    base = {seed: _mean_iou(artifact, results) for seed, artifact in files.get(results.baseline, {}).items()}
+    planned, base = results.planned("quality"), scores.get(results.baseline, {})
     rows = []
     for variant in planned:
-        common = [seed for seed in files.get(variant, {}) if seed in base and variant in results.comparable]
+        of_variant = scores.get(variant, {})
+        common = [seed for seed in of_variant if seed in base and variant in results.comparable]
         if variant == results.baseline or not common:
             continue
-        by_seed = [_mean_iou(files[variant][seed], results) - base[seed] for seed in common]
+        by_seed = [of_variant[seed].by_name - base[seed].by_name for seed in common]
         mean = pd.concat(by_seed, axis="columns").mean(axis="columns", skipna=False).dropna().to_numpy()
         centre = ranks.shift_interval(mean)
         rows.append(
@@ -68,37 +61,35 @@ def comparisons(results: Results, names: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def absent(results: Results) -> str:
-    """The reason why no image can be compared; empty if some can."""
-    files = artifacts(results)
-    if not files:
+def absent(results: Results, scores: Mapping[str, Mapping[int, ImageScores]]) -> str:
+    """The reason why no image can be compared, given the scores of :func:`scores_by_trial`; empty if some can."""
+    if not scores:
         return "no confusion matrix of an image is here: they lie under artifacts/ of the results folder"
-    if results.baseline not in files:
+    if results.baseline not in scores:
         return "the baseline's confusion matrices of images are not here"
-    others = {variant: by_seed for variant, by_seed in files.items() if variant != results.baseline}
+    others = {variant: by_seed for variant, by_seed in scores.items() if variant != results.baseline}
     if others and not results.comparable & set(others):
         return "no variant is evaluated on the same classes and images as the baseline"
-    if not any(set(files[results.baseline]) & set(by_seed) for by_seed in others.values()):
+    if not any(set(scores[results.baseline]) & set(by_seed) for by_seed in others.values()):
         return "no variant has images of a seed that the baseline has too"
     return ""
 
 
-def artifacts(results: Results) -> dict[str, dict[int, Artifact]]:
-    """Variant -> seed -> the file of its images' counts, of the quality trials whose file is there."""
-    artifact_files: dict[str, dict[int, Artifact]] = {}
+def scores_by_trial(results: Results) -> dict[str, dict[int, ImageScores]]:
+    """Variant -> seed -> the scores of its images, of the quality trials whose file of counts is there.
+
+    Raises:
+        RecordError: for an artifact that cannot be read.
+    """
+    scores: dict[str, dict[int, ImageScores]] = {}
     if results.folder is None:
-        return artifact_files
+        return scores
     for record, measured in results.done(MeasuredQuality):
-        path = results.folder / measured.artifact
-        if path.is_file() and record.trial.seed is not None:
-            artifact_files.setdefault(record.trial.variant, {})[record.trial.seed] = Artifact(path, measured)
-    return artifact_files
-
-
-def _mean_iou(artifact: Artifact, results: Results) -> pd.Series[float]:
-    """The mIoU of every image by its name; NaN if all its pixels are void."""
-    scores = read_image_scores(artifact.path, len(results.plan.data.classes), artifact.measured)
-    return pd.Series(scores.miou, index=scores.names)
+        path, trial = results.folder / measured.artifact, record.trial
+        if path.is_file() and trial.seed is not None:
+            classes = len(results.plan.data_of(trial.variant).classes)
+            scores.setdefault(trial.variant, {})[trial.seed] = read_image_scores(path, classes, measured)
+    return scores
 
 
 def _share(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
@@ -120,6 +111,11 @@ class ImageScores(NamedTuple):
 
     names: tuple[str, ...]
     miou: npt.NDArray[np.float64]
+
+    @property
+    def by_name(self) -> pd.Series[float]:
+        """The mIoU of every image by its name."""
+        return pd.Series(self.miou, index=self.names)
 
 
 def read_image_scores(path: Path, classes: int, measured: MeasuredQuality | None = None) -> ImageScores:

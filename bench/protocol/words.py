@@ -55,6 +55,16 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def in_sentence(label: str) -> str:
+    """A label of a column inside a sentence: ``latency``, but ``MACs``."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
+
+
+def joined(texts: Sequence[str]) -> str:
+    """``a, b and c``; empty for none."""
+    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+
+
 def first_few(texts: Sequence[str], most: int, between: str = ", ") -> str:
     """The first of some texts, and the number of the others: ``a, b and 3 more``."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.protocol.words import joined
 from bench.records.plan import Audit, Described, Facts, as_part
 
 Kind = Literal["declared", "follows", "undeclared"]
@@ -173,8 +174,8 @@ def summary(audit: Audit, baseline: str, against: Mapping[str, Mapping[str, str]
         against: factor -> level -> another level that the study compares it with.
     """
     lines = [
-        f"{factor} changes {_and(touched)}: name what it is about, as in about={tuple(touched[:2])!r}; until then all "
-        "of it counts as undeclared."
+        f"{factor} changes {joined(touched)}: name what it is about, as in about={tuple(touched[:2])!r}; until then "
+        "all of it counts as undeclared."
         for factor, touched in unnamed(audit).items()
     ]
     for variant in audit.variants:
@@ -202,10 +203,6 @@ def share_in_words(listed: Sequence[Difference]) -> str:
         sign = "more" if share * total > 0 else "fewer"
         return f" {part:.3g} GMACs {sign} are undeclared, beside {abs(total) / 1e9:.3g} {verb} in all."
     return f" {part:.3g} of {abs(total) / 1e9:.3g} GMACs {verb} ({share:.0%}) are undeclared."
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _slots(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.evidence import images
 from bench.evidence.evidence import evidence_of
+from bench.evidence.images import read_image_scores
 from bench.records.files import RecordError, write_arrays
 from bench.records.record import read, write
+from bench.report.page.page import write_report
 from bench.report.tables import catalogue
 
 Plant = Callable[..., Path]
@@ -97,6 +100,22 @@ def test_an_artifact_that_was_not_copied_along_is_no_error(planted: Path) -> Non
     assert catalogue.table(evidence_of(planted), "images").rows.empty
 
 
+def test_the_counts_of_a_trials_images_are_read_once_for_a_whole_report(
+    planted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("q0s0", "q0s1", "q1s0", "q1s1"):
+        leave(planted, key, [5, 6])
+    files = []
+
+    def read_and_count(path: Path, *more: Any) -> images.ImageScores:
+        files.append(path.name)
+        return read_image_scores(path, *more)
+
+    monkeypatch.setattr(images, "read_image_scores", read_and_count)
+    write_report(planted)
+    assert sorted(files) == ["q0s0.npz", "q0s1.npz", "q1s0.npz", "q1s1.npz"]
+
+
 @pytest.mark.parametrize("content", [b"no zip file", b"PK\x03\x04 half a one", b""])
 def test_a_damaged_artifact_is_refused_by_name(planted: Path, content: bytes) -> None:
     for key in ("q0s0", "q1s0"):
@@ -120,4 +139,4 @@ def test_an_artifact_outside_the_folder_is_refused(planted: Path) -> None:
     content["measured"]["artifact"] = "../../etc/passwd"
     path.write_text(json.dumps(content))
     with pytest.raises(RecordError, match=r"q0s0.* is not a record .*names a file outside its results folder"):
-        images.artifacts(evidence_of(planted).results)
+        evidence_of(planted)

@@ -16,9 +16,9 @@ LABEL[0, 0] = VOID
 
 def guess(wrong: int) -> np.ndarray:
     """Class 0 but for the first ``wrong`` of the 23 labelled pixels, which are class 1: mIoU is (23 - wrong) / 46."""
-    found = np.zeros(24, dtype=np.uint8)
-    found[1 : 1 + wrong] = 1
-    return found.reshape(4, 6)
+    classes = np.zeros(24, dtype=np.uint8)
+    classes[1 : 1 + wrong] = 1
+    return classes.reshape(4, 6)
 
 
 def plant_pictures(folder: Path, wrong: Mapping[str, Sequence[Sequence[int] | None]], names: Sequence[str]) -> None:

@@ -66,11 +66,11 @@ def test_csv_and_json_hold_the_same_numbers_unrounded(
     assert {part: len(document[part]) for part in TITLES} == {
         **dict.fromkeys(TITLES, 0), **table["part"].value_counts().to_dict(),
     }  # fmt: skip
-    [row] = [each for each in document["quality"] if each["variant"] == ON]
+    [row] = [row_of_json for row_of_json in document["quality"] if row_of_json["variant"] == ON]
     assert row["delta"] == pytest.approx(-0.02, abs=1e-5)
     assert float(table[(table["part"] == "quality") & (table["variant"] == ON)]["delta"].iloc[0]) == row["delta"]
     assert document["worse"] == [f"{ON}: mIoU"]
-    assert next(each for each in document["cost"] if each["quantity"] == "macs")["low"] is None
+    assert next(row_of_json for row_of_json in document["cost"] if row_of_json["quantity"] == "macs")["low"] is None
 
 
 def test_a_worsening_fails_only_where_that_is_asked_for(bench: Command, folders: tuple[Path, Path]) -> None:
@@ -119,7 +119,7 @@ def test_other_qualities_can_be_compared(bench: Command, folders: tuple[Path, Pa
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--format", "markdwon"), "did you mean 'markdown'"),
         (("--fail-on", "anything"), "expected 'worse'"),
@@ -128,9 +128,9 @@ def test_other_qualities_can_be_compared(bench: Command, folders: tuple[Path, Pa
     ],
 )
 def test_an_option_that_means_nothing_is_one_line_and_exit_status_2(
-    bench: Command, folders: tuple[Path, Path], options: tuple[str, ...], said: str
+    bench: Command, folders: tuple[Path, Path], options: tuple[str, ...], message: str
 ) -> None:
     code, out, err = bench("compare", *folders, *options)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1

@@ -90,7 +90,7 @@ def with_kept(document: Mapping[str, Any], earlier: Plan, rows: Sequence[Planned
         },
         "seeds": all_seeds,
         "stages": [stage for stage in STAGES if stage in {*document["stages"], *(row.stage for row in rows)}],
-        "trials": [*planned, *(row.as_json() for row in rows), *excluded],
+        "trials": [*planned, *({**row.as_json(), "kept": True} for row in rows), *excluded],
         "audit": {**document["audit"], "variants": {**document["audit"]["variants"], **facts}},
         "command": document["command"] if gone else _with_seeds(document["command"], document["seeds"], all_seeds),
     }
