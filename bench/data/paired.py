@@ -127,3 +127,12 @@ class PairedFiles(ABC):
             return names
         drawn = sorted(names, key=lambda text: hashlib.sha256(text.encode(errors="surrogateescape")).digest())
         return set(drawn[: self._train_images])
+
+
+def used_pairs(dataset: PairedFiles, name: SplitName) -> list[Pair]:
+    """The pairs of a split that are used, in the order of its samples.
+
+    Raises:
+        DataError: if the split is missing or incomplete.
+    """
+    return dataset._chosen(name)
