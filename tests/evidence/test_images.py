@@ -127,7 +127,7 @@ def test_a_damaged_artifact_is_refused_by_name(planted: Path, content: bytes) ->
 
 def test_an_artifact_of_other_arrays_is_refused(planted: Path) -> None:
     leave(planted, "q0s0", [5, 6])
-    arrays: Mapping[str, np.ndarray] = {"images": np.array(["i0"])}  # type: ignore[type-arg]
+    arrays: Mapping[str, np.ndarray] = {"images": np.array(["i0"])}
     write_arrays(dict(arrays), planted / "artifacts" / "q0s0.npz")
     with pytest.raises(RecordError, match=r"q0s0\.npz cannot be read .*confusion"):
         _ = evidence_of(planted).images

@@ -56,7 +56,7 @@ def assert_right(folder: Path, numbers: set[int]) -> None:
     data = Folder(folder)
     seen = []
     for name in ("train", "val"):
-        split = data.split(name)  # type: ignore[arg-type]
+        split = data.split(name)
         for index in range(len(split)):
             image, label, title = split[index]
             number = int(title.split()[1])
