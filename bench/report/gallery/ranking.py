@@ -13,12 +13,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bench.evidence.images import read_image_scores
+from bench.evidence.evidence import Evidence
 from bench.protocol.scores import Floats
 from bench.records.pictures import read_names
 from bench.records.quality import MeasuredQuality
-from bench.records.record import Record
-from bench.records.results import Results
 
 ExampleKind = Literal["better", "worse", "median"]
 BETTER, WORSE = 4, 2
@@ -109,17 +107,19 @@ class Ranked:
         return min(self.pictured, key=lambda seed: (deltas[seed] * mean < 0, abs(deltas[seed] - mean)))
 
 
-def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
+def sides(folder: Path, evidence: Evidence) -> dict[str, dict[int, RankedSide]]:
     """Variant -> seed -> the scores and pictures that the trial kept, for trials with counts of each image.
 
     Raises:
-        RecordError: for an artifact that cannot be read.
+        RecordError: as :attr:`bench.evidence.evidence.Evidence.image_scores` does.
     """
     sides: dict[str, dict[int, RankedSide]] = {}
-    for record in results.records:
-        side = _side(folder, record, len(results.plan.data_of(record.trial.variant).classes))
-        if side is not None and record.trial.seed is not None:
-            sides.setdefault(record.trial.variant, {})[record.trial.seed] = side
+    for record, measured in evidence.results.done(MeasuredQuality):
+        variant, seed = record.trial.variant, record.trial.seed
+        scores = evidence.image_scores.get(variant, {})
+        if seed is not None and seed in scores:
+            kept = _kept(folder, measured)
+            sides.setdefault(variant, {})[seed] = RankedSide(scores[seed].names, scores[seed].miou, kept)
     return sides
 
 
@@ -154,14 +154,8 @@ def _archives(one: RankedSide, other: RankedSide) -> Archives | None:
     return archives if all(tuple(read_names(path)) == one.names for path in archives) else None
 
 
-def _side(folder: Path, record: Record, classes: int) -> RankedSide | None:
-    measured = record.measured
-    if not isinstance(measured, MeasuredQuality):
-        return None
-    path = folder / measured.artifact
-    if not path.is_file():
-        return None
-    scores = read_image_scores(path, classes, measured)
-    kept = {name: folder / where for name, where in measured.pictures.items()}
+def _kept(folder: Path, measured: MeasuredQuality) -> Kept | None:
+    """The archives of the pictures that a trial kept; ``None`` if it kept none or one of them is gone."""
+    kept = {name: folder / path for name, path in measured.pictures.items()}
     there = {"predictions", "images"} <= set(kept) and all(path.is_file() for path in kept.values())
-    return RankedSide(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)
+    return Kept(kept["predictions"], kept["images"]) if there else None

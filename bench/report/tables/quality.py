@@ -8,7 +8,6 @@ from functools import partial
 
 import pandas as pd
 
-from bench.evidence import images as per_image
 from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST
 from bench.protocol.columns import COUNTED, JUDGED, Column, column
@@ -148,7 +147,7 @@ def images(evidence: Evidence) -> Table:
         "the image, given these trained networks: it says nothing about networks from other seeds."
         f"{variants.not_compared(evidence)}"
     )
-    absent = per_image.absent(evidence.results) if rows.empty else ""
+    absent = evidence.images_absent if rows.empty else ""
     required = variants.required_of(rows)
     return Table("images", rows, columns, tuple(columns), caption, notes, required=required, absent=absent)
 

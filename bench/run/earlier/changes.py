@@ -103,8 +103,8 @@ def _restored(current: Any, recorded: Any) -> Any:
     if isinstance(current, Part) and isinstance(recorded, Mapping):
         if recorded["class"] != current.describe()["class"]:
             raise LookupError(recorded["class"])
-        own = dict(current.choices)
-        return current.having(**{name: _restored(own[name], value) for name, value in recorded["choices"].items()})
+        choices = dict(current.choices)
+        return current.having(**{name: _restored(choices[name], value) for name, value in recorded["choices"].items()})
     if isinstance(recorded, Mapping) or isinstance(current, Part):
         raise LookupError(str(recorded))
     if isinstance(recorded, list):

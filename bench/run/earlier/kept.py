@@ -80,7 +80,7 @@ def with_kept(document: Mapping[str, Any], earlier: Plan, rows: Sequence[Planned
         **document,
         **_data(document, earlier, variants, list(gone)),
         "factors": {
-            name: list(dict.fromkeys([*levels, *(own[name] for own in gone.values())]))
+            name: list(dict.fromkeys([*levels, *(levels_of_variant[name] for levels_of_variant in gone.values())]))
             for name, levels in document["factors"].items()
         },
         "seeds": all_seeds,
@@ -105,20 +105,20 @@ def _data(document: Mapping[str, Any], earlier: Plan, variants: Iterable[str], g
     if evaluated or earlier.evaluated:
         # A witness of each kept trial has the key that it had, so what the baseline is evaluated on has not changed.
         baseline = document["baseline"]
-        own = evaluated.get(baseline, earlier.evaluated.get(baseline, ""))
-        evaluated = {variant: evaluated.get(variant, own) for variant in variants}
-        evaluated |= {variant: earlier.evaluated.get(variant, own) for variant in gone}
+        usual = evaluated.get(baseline, earlier.evaluated.get(baseline, ""))
+        evaluated = {variant: evaluated.get(variant, usual) for variant in variants}
+        evaluated |= {variant: earlier.evaluated.get(variant, usual) for variant in gone}
     added = {"other_data": {**document.get("other_data", {}), **others}, "evaluated": evaluated}
     return {name: value for name, value in added.items() if value}
 
 
-def _with_seeds(command: str, own: Sequence[int], every: Sequence[int]) -> str:
+def _with_seeds(command: str, seeds: Sequence[int], all_seeds: Sequence[int]) -> str:
     """A command that runs all seeds: the option ``--seeds`` names those of earlier runs too."""
     words = shlex.split(command)
-    if words[1:2] != ["run"] or set(own) == set(every):
+    if words[1:2] != ["run"] or set(seeds) == set(all_seeds):
         return command
     rest: list[str] = []
     for index, word in enumerate(words):
         if word != "--seeds" and not word.startswith("--seeds=") and words[index - 1 : index] != ["--seeds"]:
             rest.append(word)
-    return shlex.join([*rest, "--seeds", ",".join(map(str, sorted(every)))])
+    return shlex.join([*rest, "--seeds", ",".join(map(str, sorted(all_seeds)))])
