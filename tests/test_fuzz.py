@@ -10,7 +10,7 @@ import pytest
 from bench.parts import BenchError
 from tests import fuzz
 
-MUTATIONS = {"records": 50, "plans": 50, "data": 50, "checkpoints": 50, "studies": 25}
+MUTATIONS = {"records": 50, "plans": 50, "artifacts": 50, "data": 50, "checkpoints": 50, "studies": 25}
 """Kind of input -> the number of mutations; a study that is still right is built, which takes a second."""
 
 

@@ -129,12 +129,17 @@ def refusing_damage(path: Path) -> Iterator[None]:
 
 
 def _why(error: Exception) -> str:
-    """An error's reason in one line; some of them come without a text."""
+    """An error's reason in one short line; some errors come without a text, and some repeat what a file holds."""
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     if isinstance(error, EOFError):
         return "it ends too early"
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+
+
+LONGEST_REASON = 200
+"""The most characters of another library's message that a refusal repeats."""
 
 
 def arrays_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
