@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from bench.cli import app
 from bench.data.base import IGNORE, SplitName
 from bench.data.synthetic import Synthetic
 from bench.records.files import arrays_digest, write_arrays, write_json
@@ -46,6 +48,23 @@ def skip_or_fail() -> Callable[[str], None]:
 def planted_results() -> Callable[..., Path]:
     """:func:`plant`, for tests of what reads a results folder."""
     return plant
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a ``bench`` command in this process, by default for 300 columns; returns exit status, output and errors."""
+
+    def run(*arguments: str | Path, columns: int = 300) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as leaving:
+            app.main()
+        out, err = capsys.readouterr()
+        code = leaving.value.code
+        assert isinstance(code, int | None)
+        return code or 0, out, err
+
+    return run
 
 
 ATTENTION = {"attention": ["off", "on"], "upsampling": ["dilated", "jpu"]}

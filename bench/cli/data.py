@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from bench.cli.console import say
 from bench.cli.options import Final
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ def init(
 
     first = first_description(folder)
     first.write(folder)
-    typer.echo(f"Wrote {', '.join(str(folder / name) for name in first.files)}. What was guessed:")
+    say(f"Wrote {', '.join(str(folder / name) for name in first.files)}. What was guessed:")
     for guess in first.guesses:
-        typer.echo(f"- {guess}.")
-    typer.echo(f"Look {folder / DESCRIPTION} through, then: bench data check folder={folder}")
+        say(f"- {guess}.")
+    say(f"Look {folder / DESCRIPTION} through, then: bench data check folder={folder}")
 
 
 @app.command()
@@ -55,16 +56,17 @@ def check(
     dataset = chosen.build(folder)
     splits = [split for split in SPLITS if split != "test" or final or _is_there(dataset, split)]
     pixels = {split: _pixels(dataset, split) for split in splits}
-    typer.echo(f"Data: {dataset.name}, {len(dataset.classes)} classes, checked.\n")
+    say(f"Data: {dataset.name}, {len(dataset.classes)} classes, checked.")
+    say("")
     names = [*dataset.classes, "void"]
     width = max(map(len, ["class", *names]))
-    typer.echo("  ".join(["class".ljust(width), *(f"{split} (%)".rjust(9) for split in splits)]))
+    say("  ".join(["class".ljust(width), *(f"{split} (%)".rjust(9) for split in splits)]))
     for index, name in enumerate(names):
         shares = [100 * counts[index] / max(1, counts.sum()) for counts in pixels.values()]
-        typer.echo("  ".join([name.ljust(width), *(f"{share:9.3f}" for share in shares)]))
+        say("  ".join([name.ljust(width), *(f"{share:9.3f}" for share in shares)]))
     for split, counts in pixels.items():
         if missing := [name for name, count in zip(dataset.classes, counts, strict=False) if count == 0]:
-            typer.echo(f"No pixel of the {split} split is {', '.join(missing)}.")
+            say(f"No pixel of the {split} split is {', '.join(missing)}.")
 
 
 def _is_there(dataset: Dataset, split: SplitName) -> bool:
@@ -89,7 +91,7 @@ def _pixels(dataset: Dataset, name: SplitName) -> np.ndarray:
         counts += [*values[: len(dataset.classes)], values[IGNORE]]
         size = tuple(image.shape[-2:])
         sizes[size] = sizes.get(size, 0) + 1
-    typer.echo(f"{name}: {len(split)} images of {_spelled(sizes)} pixels")
+    say(f"{name}: {len(split)} images of {_spelled(sizes)} pixels")
     return counts
 
 

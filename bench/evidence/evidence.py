@@ -72,11 +72,7 @@ class Evidence:
 
     @cached_property
     def variants(self) -> pd.DataFrame:
-        """One row a variant: levels, seeds, quality, its difference to the baseline, costs and their ratios.
-
-        Raises:
-            RecordError: for latencies of different devices.
-        """
+        """One row a variant: levels, seeds, quality, its difference to the baseline, costs and their ratios."""
         return variants.numbers(self.results, self.effects, self.levels)
 
     def best(self, name: str) -> str:
@@ -114,12 +110,12 @@ class Evidence:
 
     @cached_property
     def image_scores(self) -> Mapping[str, Mapping[int, ImageScores]]:
-        """Variant -> seed -> the mIoU of each image, of the quality trials whose counts of each image are there.
+        """Variant -> seed -> the mIoU of every image, of the trials whose counts of each image are there.
 
         Raises:
-            RecordError: for counts that cannot be read, or that contradict their record.
+            RecordError: for an artifact that cannot be read, or that contradicts its record.
         """
-        return images.image_scores(self.results)
+        return images.scores_by_trial(self.results)
 
     @cached_property
     def images(self) -> pd.DataFrame:
@@ -128,12 +124,7 @@ class Evidence:
         Raises:
             RecordError: as :attr:`image_scores` does.
         """
-        return images.comparisons(self.results, self.image_scores, self.labels)
-
-    @property
-    def images_absent(self) -> str:
-        """The reason why no image can be compared; empty if some can."""
-        return images.absent(self.results, self.image_scores)
+        return images.comparisons(self.results, self.labels, self.image_scores)
 
     @cached_property
     def speedups(self) -> pd.DataFrame:

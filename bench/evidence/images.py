@@ -30,60 +30,25 @@ SAME = 1e-12
 """A smaller difference is rounding of a mean over seeds."""
 
 
-class ImageScores(NamedTuple):
-    """The scores of one trial, image by image.
-
-    Attributes:
-        names: the names of the images, each once.
-        miou: a fraction, ``I``; NaN for an image without labelled pixels. Classes in neither its labels nor its
-            prediction are left out.
-    """
-
-    names: tuple[str, ...]
-    miou: npt.NDArray[np.float64]
-
-    def by_name(self) -> pd.Series[float]:
-        """The mIoU of every image by its name."""
-        return pd.Series(self.miou, index=self.names)
-
-
-ScoresBySeed = Mapping[str, Mapping[int, ImageScores]]
-"""Variant -> seed -> the scores of the trial's images."""
-
-
-def image_scores(results: Results) -> dict[str, dict[int, ImageScores]]:
-    """Variant -> seed -> the scores of its images, of the quality trials whose artifact is in the results folder.
-
-    Raises:
-        RecordError: for an artifact that cannot be read, or that contradicts its record.
-    """
-    scores: dict[str, dict[int, ImageScores]] = {}
-    if results.folder is None:
-        return scores
-    for record, measured in results.done(MeasuredQuality):
-        path = results.folder / measured.artifact
-        if path.is_file() and record.trial.seed is not None:
-            scores.setdefault(record.trial.variant, {})[record.trial.seed] = read_image_scores(path, measured)
-    return scores
-
-
-def comparisons(results: Results, scores: ScoresBySeed, names: Mapping[str, str]) -> pd.DataFrame:
+def comparisons(
+    results: Results, names: Mapping[str, str], scores: Mapping[str, Mapping[int, ImageScores]]
+) -> pd.DataFrame:
     """One row a variant whose images can be paired with the baseline's: differences averaged over the common seeds.
 
     ``shift`` is their Hodges–Lehmann centre, with the interval that inverts Wilcoxon's signed-rank test.
 
     Args:
-        scores: the scores that :func:`image_scores` gives.
         names: variant -> its short name.
+        scores: the scores of :func:`scores_by_trial`.
     """
-    planned = results.planned("quality")
-    base = {seed: trial.by_name() for seed, trial in scores.get(results.baseline, {}).items()}
+    planned, base = results.planned("quality"), scores.get(results.baseline, {})
     rows = []
     for variant in planned:
-        common = [seed for seed in scores.get(variant, {}) if seed in base and variant in results.comparable]
+        of_variant = scores.get(variant, {})
+        common = [seed for seed in of_variant if seed in base and variant in results.comparable]
         if variant == results.baseline or not common:
             continue
-        by_seed = [scores[variant][seed].by_name() - base[seed] for seed in common]
+        by_seed = [of_variant[seed].by_name - base[seed].by_name for seed in common]
         mean = pd.concat(by_seed, axis="columns").mean(axis="columns", skipna=False).dropna().to_numpy()
         centre = ranks.shift_interval(mean)
         rows.append(
@@ -98,12 +63,8 @@ def comparisons(results: Results, scores: ScoresBySeed, names: Mapping[str, str]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def absent(results: Results, scores: ScoresBySeed) -> str:
-    """The reason why no image can be compared; empty if some can.
-
-    Args:
-        scores: the scores that :func:`image_scores` gives.
-    """
+def absent(results: Results, scores: Mapping[str, Mapping[int, ImageScores]]) -> str:
+    """The reason why no image can be compared, given the scores of :func:`scores_by_trial`; empty if some can."""
     if not scores:
         return "no confusion matrix of an image is here: they lie under artifacts/ of the results folder"
     if results.baseline not in scores:
@@ -116,8 +77,42 @@ def absent(results: Results, scores: ScoresBySeed) -> str:
     return ""
 
 
+def scores_by_trial(results: Results) -> dict[str, dict[int, ImageScores]]:
+    """Variant -> seed -> the scores of its images, of the quality trials whose file of counts is there.
+
+    Raises:
+        RecordError: for an artifact that cannot be read, or that contradicts its record.
+    """
+    scores: dict[str, dict[int, ImageScores]] = {}
+    if results.folder is None:
+        return scores
+    for record, measured in results.done(MeasuredQuality):
+        path, trial = results.folder / measured.artifact, record.trial
+        if path.is_file() and trial.seed is not None:
+            scores.setdefault(trial.variant, {})[trial.seed] = read_image_scores(path, measured)
+    return scores
+
+
 def _share(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
     return float(mask.mean()) if mask.size else stats.NAN
+
+
+class ImageScores(NamedTuple):
+    """The scores of one trial, image by image.
+
+    Attributes:
+        names: the names of the images, each once.
+        miou: a fraction, ``I``; NaN for an image without labelled pixels. Classes in neither its labels nor its
+            prediction are left out.
+    """
+
+    names: tuple[str, ...]
+    miou: npt.NDArray[np.float64]
+
+    @property
+    def by_name(self) -> pd.Series[float]:
+        """The mIoU of every image by its name."""
+        return pd.Series(self.miou, index=self.names)
 
 
 def read_image_scores(path: Path, measured: MeasuredQuality) -> ImageScores:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from bench.evidence import speedups, stats
 from bench.evidence.stats import NAN
+from bench.evidence.variants import costs_of
 from bench.protocol.columns import ColumnError, column
 from bench.records.cost import MeasuredCost
 from bench.records.plan import Facts, PublishedRows
@@ -313,11 +314,10 @@ def matched_memory(results: Results) -> pd.DataFrame:
 
 
 def _train_bytes(results: Results) -> dict[str, float]:
-    """Variant -> bytes of one training step; those of several hardware classes have none to compare."""
+    """Variant -> bytes of one training step, of those that were measured on the hardware of the baseline."""
     frame = results.frame()
-    known = frame[(frame["stage"] == "cost") & frame["train_peak_bytes"].notna()]
-    single = known.drop_duplicates("variant", keep=False)
-    return {str(v): float(value) for v, value in zip(single["variant"], single["train_peak_bytes"], strict=True)}
+    known = frame[frame["file"].isin(costs_of(results).comparable) & frame["train_peak_bytes"].notna()]
+    return {str(v): float(value) for v, value in zip(known["variant"], known["train_peak_bytes"], strict=True)}
 
 
 def _differs_in_memory(results: Results, row: Mapping[str, str]) -> Iterator[str]:

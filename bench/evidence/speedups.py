@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -40,8 +41,8 @@ def frame(results: Results) -> pd.DataFrame:
 
     ``ratio`` is the time of the other side over that of the variant, so above 1 where the variant is faster; ``low``
     and ``high`` are the ends of its 95 % interval. The verdict is better or worse if the p-value passes Holm's
-    correction over all rows, and not resolved otherwise. Measurements are NaN if there are none, or if the timing was
-    not alone, as ``reason`` then says.
+    correction over all rows, and not resolved otherwise. Measurements are NaN if there are none, if the timing was not
+    alone, or if most others were made on other hardware, as ``reason`` then says.
     """
     by_trial: dict[str, list[Record | None]] = {}
     for record in results.records:
@@ -54,7 +55,24 @@ def frame(results: Results) -> pd.DataFrame:
     ]
     factors = [level_key(name, OWN) for name in results.factors]
     names = ["variant", "against", *factors, *SETTING, "status", "reason", "device", *MEASURED]
-    return pd.DataFrame([*_judged(rows)], columns=names)
+    return pd.DataFrame([*_judged(_of_one_hardware(rows))], columns=names)
+
+
+def _of_one_hardware(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, those without measurements that were timed on other hardware than most of them.
+
+    Ratios of two hardware classes must stand neither on one line over the sizes of inputs nor under one correction.
+    """
+    devices = Counter(row["device"] for row in rows if "estimate" in row)
+    if len(devices) <= 1:
+        return list(rows)
+    usual = devices.most_common(1)[0][0]
+    return [
+        row if "estimate" not in row or row["device"] == usual
+        else {name: value for name, value in row.items() if name not in (*MEASURED, "estimate")}
+        | {"reason": f"timed on {row['device']}, most others on {usual}"}
+        for row in rows
+    ]  # fmt: skip
 
 
 def _judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -13,7 +14,7 @@ from bench.evidence import stats
 from bench.protocol.columns import COLUMNS, JUDGED, column, level_key
 from bench.protocol.words import tally
 from bench.records.cost import MeasuredCost, percentile
-from bench.records.files import RecordError
+from bench.records.record import Record
 from bench.records.results import Results, records
 
 COST = tuple(name for name, definition in COLUMNS.items() if definition.stage == "cost")
@@ -30,19 +31,17 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
     """One row a variant in the study's order: levels, n, means, standard deviations, Δ, costs and their ratios to the
     baseline. The numbers are unrounded and in stored units; NaN where nothing was measured.
 
+    Times and memory of a variant that was measured on other hardware than the baseline alone are NaN.
+
     Args:
         effects: the differences to the baseline, as :func:`bench.evidence.effects.effects`.
         levels: variant -> factor -> its level.
-
-    Raises:
-        RecordError: for latencies of different devices.
     """
-    need_one_device(results)
+    costs = costs_of(results)
     frame = results.frame()
     by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
-    timed = [r for r in results.records if r.trial.stage == "cost" and r.status == "done"]
-    isolated = {record.trial.variant: record.measured.isolated for record in timed}
-    elsewhere = other_input(results)
+    isolated = {variant: measured.isolated for variant, (_, measured) in costs.measured.items()}
+    other_inputs = other_input(costs, results.baseline)
     rows: list[dict[str, Any]] = []
     measured = [name for name, definition in results.columns.items() if definition.stage == "quality"]
     trials = dict(list(frame[frame["status"] != "excluded"].groupby(["variant", "stage"], sort=False)))
@@ -52,13 +51,14 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
         row |= _quality(trials.get((variant, "quality"), frame[:0]), measured)
         compared = by_variant.get(variant, NOT_COMPARED)
         row |= {DELTA[name]: compared[name] for name in DELTA}
-        row |= _cost(trials.get((variant, "cost"), frame[:0]))
-        row |= {"apart": results.apart_from_baseline[variant], "other_input": variant in elsewhere}
+        row |= _cost(trials.get((variant, "cost"), frame[:0]), costs, variant)
+        row |= {"apart": results.apart_from_baseline[variant], "other_input": variant in other_inputs}
+        row["other_hardware"] = variant in costs.elsewhere
         rows.append({**row, "isolated": isolated.get(variant)})
     quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
     factors = [level_key(factor, OWN) for factor in results.factors]
     names = ["variant", *factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
-    table = pd.DataFrame(rows, columns=[*names, "apart", "cost_outcome", "isolated", "other_input", *COST])
+    table = pd.DataFrame(rows, columns=[*names, "apart", "cost_outcome", "isolated", *OTHERS, *COST])
     for name in COST:
         table[f"{name}_ratio"] = _ratios(table, name)
     return table
@@ -68,30 +68,51 @@ FREE_OF_INPUT = ("parameters", "train_state_bytes", "train_peak_bytes", "train_r
 """The costs that do not depend on the size of the input at which the others are measured."""
 
 
-def other_input(results: Results) -> list[str]:
+OTHERS = ("other_input", "other_hardware")
+"""The columns that are true for a variant whose cost was measured otherwise than the baseline's."""
+
+
+def other_input(costs: Costs, baseline: str) -> list[str]:
     """The variants whose cost was measured at another input than the baseline's, so that they have no ratio to it."""
-    inputs = {
-        record.trial.variant: (measured.input_px, measured.batch) for record, measured in results.done(MeasuredCost)
-    }
-    return [
-        variant for variant, measured_at in inputs.items() if measured_at != inputs.get(results.baseline, measured_at)
-    ]
+    inputs = {variant: (measured.input_px, measured.batch) for variant, (_, measured) in costs.measured.items()}
+    return [variant for variant, measured_at in inputs.items() if measured_at != inputs.get(baseline, measured_at)]
 
 
-def need_one_device(results: Results) -> None:
-    """Refuse to compare variants that were timed on different hardware: other devices, or other numbers of threads.
+@dataclass(frozen=True)
+class Costs:
+    """The cost records that conclusions rest on: one a variant, of the hardware that timings are compared on.
 
-    Raises:
-        RecordError: naming them.
+    Attributes:
+        hardware: the hardware class that the baseline was measured on or, of several, the one that has most variants.
+        measured: variant -> its record of that class with its measurements, or one of another class if it has none.
+        elsewhere: the variants that were measured on other hardware alone, so that times and memory are not compared.
     """
-    for stage in ("cost", "speed"):
-        timed = [r.environment for r in results.records if r.trial.stage == stage and r.status == "done"]
-        devices = sorted({str(environment.hardware or environment.device) for environment in timed})
-        if len(devices) > 1:
-            raise RecordError(
-                f"{results.plan.name}: latencies of different devices in one comparison: {'; '.join(devices)}; keep "
-                f"the {stage} records of one of them in this folder and run the missing {stage} trials there"
-            )
+
+    hardware: str
+    measured: Mapping[str, tuple[Record, MeasuredCost]]
+    elsewhere: frozenset[str]
+
+    @property
+    def comparable(self) -> frozenset[str]:
+        """The files of the records whose times and memory are compared."""
+        return frozenset(record.file_name for name, (record, _) in self.measured.items() if name not in self.elsewhere)
+
+
+def costs_of(results: Results) -> Costs:
+    """The cost records of finished trials, as :class:`Costs` describes."""
+    by_variant: dict[str, dict[str, tuple[Record, MeasuredCost]]] = {}
+    for record, measured in results.done(MeasuredCost):
+        by_variant.setdefault(record.trial.variant, {}).setdefault(_hardware(record), (record, measured))
+    counts = Counter(hardware for known in by_variant.values() for hardware in known)
+    of_baseline = by_variant.get(results.baseline, counts)
+    hardware = max(of_baseline, key=counts.__getitem__, default="")
+    chosen = {variant: known.get(hardware, next(iter(known.values()))) for variant, known in by_variant.items()}
+    elsewhere = frozenset(variant for variant, (record, _) in chosen.items() if _hardware(record) != hardware)
+    return Costs(hardware, chosen, elsewhere)
+
+
+def _hardware(record: Record) -> str:
+    return str(record.environment.hardware or record.environment.device)
 
 
 DELTA = {"n": f"{JUDGED}_pairs"} | {
@@ -100,7 +121,7 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
 """Column of :func:`bench.evidence.effects.effects` -> its name in :func:`numbers`."""
 
 
-BESIDE = ("n", "planned", "outcomes", "apart", "cost_outcome", "isolated", "other_input", "delta", "verdict")
+BESIDE = ("n", "planned", "outcomes", "apart", "cost_outcome", "isolated", *OTHERS, "delta", "verdict")
 OWN = frozenset({"variant", "is_baseline", *BESIDE})
 """The names of columns that a factor could have too."""
 
@@ -122,10 +143,14 @@ def _quality(planned: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     return row
 
 
-def _cost(planned: pd.DataFrame) -> dict[str, Any]:
-    done = planned[planned["status"] == "done"]
-    costs = {name: float(done[name].iloc[0]) if len(done) else stats.NAN for name in COST}
-    return {"cost_outcome": tally(planned["status"]), **costs}
+def _cost(planned: pd.DataFrame, costs: Costs, variant: str) -> dict[str, Any]:
+    if variant not in costs.measured:
+        return {"cost_outcome": tally(planned["status"]), **dict.fromkeys(COST, stats.NAN)}
+    chosen = planned[planned["file"] == costs.measured[variant][0].file_name]
+    values = {name: float(chosen[name].iloc[0]) for name in COST}
+    if variant in costs.elsewhere:
+        values |= dict.fromkeys(TIMED, stats.NAN)
+    return {"cost_outcome": tally(chosen["status"]), **values}
 
 
 def _ratios(table: pd.DataFrame, name: str) -> pd.Series[float]:
@@ -215,23 +240,22 @@ class Front:
 def front(results: Results, cost: str) -> Front:
     """The Pareto front of mIoU over a cost.
 
-    A timing or memory that was not measured alone is left out, as is a variant whose mIoU or cost is not comparable
-    with the baseline's.
+    A timing or memory that was not measured alone, or on other hardware, is left out, as is a variant whose mIoU or
+    cost is not comparable with the baseline's.
     """
-    frame = results.frame()
-    not_alone = _not_alone(results) if cost in ("latency_s", "peak_bytes") else []
-    not_comparable = [variant for variant in results.variants if variant not in results.comparable]
-    left_out = [*not_alone, *not_comparable, *(other_input(results) if cost not in FREE_OF_INPUT else ())]
-    comparable = frame[(frame["stage"] == "cost") & frame[cost].notna() & ~frame["variant"].isin(left_out)]
-    costs = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
-    scores = {variant: by_seed for variant, by_seed in results.scores(JUDGED).items() if variant in costs}
-    return Front(costs, scores, places(costs, scores))
-
-
-def _not_alone(results: Results) -> list[str]:
-    """The variants whose cost was measured while other work may have shared the machine."""
-    cost_records = (record for record in results.records if record.trial.stage == "cost")
-    return [record.trial.variant for record in cost_records if record.measured.isolated is False]
+    frame, costs = results.frame(), costs_of(results)
+    left_out = {variant for variant in results.variants if variant not in results.comparable}
+    if cost in TIMED:
+        left_out |= costs.elsewhere
+    if cost in ("latency_s", "peak_bytes"):
+        left_out |= {variant for variant, (_, measured) in costs.measured.items() if measured.isolated is False}
+    if cost not in FREE_OF_INPUT:
+        left_out |= set(other_input(costs, results.baseline))
+    chosen = {record.file_name for variant, (record, _) in costs.measured.items() if variant not in left_out}
+    comparable = frame[frame["file"].isin(chosen) & frame[cost].notna()]
+    values = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
+    scores = {variant: by_seed for variant, by_seed in results.scores(JUDGED).items() if variant in values}
+    return Front(values, scores, places(values, scores))
 
 
 def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]) -> dict[str, Place]:
@@ -266,7 +290,7 @@ def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]
 
 def latency_quartiles(results: Results) -> dict[str, tuple[float, float]]:
     """Variant -> the first and third quartile of its latency in seconds."""
-    samples = {record.trial.variant: measured.latency_s for record, measured in results.done(MeasuredCost)}
+    samples = {variant: measured.latency_s for variant, (_, measured) in costs_of(results).measured.items()}
     return {
         variant: (percentile(samples_s, 0.25), percentile(samples_s, 0.75)) for variant, samples_s in samples.items()
     }

@@ -276,8 +276,13 @@ def is_digest(value: object, data: Mapping[str, Any]) -> bool:
     return value == _digest(json_text(data).encode()).decode()
 
 
+def file_digest(content: bytes) -> str:
+    """The digest of a file, as a plan keeps it of each of the study's own files."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def _digest(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest().encode()
+    return file_digest(text).encode()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from bench.records.files import json_text, open_file, read_arrays, refusing_damage, write_zip
 from bench.records.forms import Form, parse, problem
@@ -177,7 +177,7 @@ class Index(Form):
 def _index(archive: zipfile.ZipFile) -> Index:
     try:
         index = parse(Index, archive.read(INDEX))
-    except ValidationError as error:
+    except ValueError as error:
         raise ValueError(f"{INDEX}: {problem(error)}") from error
     if len(index.names) != len(index.strides):
         raise ValueError(f"{len(index.names)} names and {len(index.strides)} strides")

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from bench.data.base import Sample
@@ -43,6 +42,29 @@ from bench.study.source import FILE_DIGESTS, Loaded, Source, load
 from bench.training.loop import DivergedError
 
 log = logging.getLogger("bench.run.trial")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One measurement of one cell, with all the values that a worker needs to run it.
+
+    Attributes:
+        source: the source of the study.
+        variant: the name of the cell.
+        seed: the seed of weights and batches; ``None`` for a stage that runs once for each variant.
+        stage: the stage, that is the kind of measurement.
+        key: the key from the plan. If the worker computes another one, source or data changed after planning.
+        against: the name of the cell that a speed trial compares with.
+        setting: the setting in which both cells of a speed trial are timed.
+    """
+
+    source: Source
+    variant: str
+    seed: int | None
+    stage: Stage
+    key: str
+    against: str | None = None
+    setting: Setting | None = None
 
 
 class ChangedError(RuntimeError):
@@ -95,7 +117,7 @@ def run(
         try:
             torch.set_num_threads(machine.threads)
             _seed_other_generators(trial.seed)
-            listener = _Timed(tell, start + timeout_s if timeout_s else None)
+            listener = _Timed(tell, None if timeout_s is None else start + timeout_s)
             content, files = _measure(trial, folder, machine, listener, choices, pictures=pictures)
             whole = build(MEASURED[trial.stage], content).as_json()
             try:
@@ -105,7 +127,7 @@ def run(
             measured = whole
         except (KeyboardInterrupt, SystemExit) as error:
             outcome, ending = _outcome("interrupted", error, choices), error
-        except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a record
+        except Exception as error:  # noqa: BLE001 - a trial runs a user's code: whatever it raises is told by its record
             outcome = _outcome(_status_of(error), error, choices)
             log.error("%s\n%s", outcome["reason"], outcome["traceback"])
         log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)
@@ -134,7 +156,7 @@ def _record_of(
     try:
         return make_record(trial, machine, outcome, choices=choices, measured=measured)
     except ValueError as error:
-        reason = f"the record cannot be written: {_problem(error)}"
+        reason = f"the record cannot be written: {problem(error)}"
         return make_record(trial, machine, {**outcome, "status": "failed", "reason": reason})
 
 
@@ -144,11 +166,7 @@ def _refuse_unwritable(trial: Trial, machine: Machine, choices: Mapping[str, Any
     try:
         make_record(trial, machine, outcome, choices=choices)
     except ValueError as error:
-        raise UnwritableError(f"the choices of this trial cannot be written: {_problem(error)}") from error
-
-
-def _problem(error: ValueError) -> str:
-    return problem(error) if isinstance(error, ValidationError) else str(error)
+        raise UnwritableError(f"the choices of this trial cannot be written: {problem(error)}") from error
 
 
 def record_fault(trial: Trial, folder: Path, machine: Machine, reason: str, traceback: str) -> Record:
@@ -376,26 +394,3 @@ class _LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         pass
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One measurement of one cell, with all the values that a worker needs to run it.
-
-    Attributes:
-        source: the source of the study.
-        variant: the name of the cell.
-        seed: the seed of weights and batches; ``None`` for a stage that runs once for each variant.
-        stage: the stage, that is the kind of measurement.
-        key: the key from the plan. If the worker computes another one, source or data changed after planning.
-        against: the name of the cell that a speed trial compares with.
-        setting: the setting in which both cells of a speed trial are timed.
-    """
-
-    source: Source
-    variant: str
-    seed: int | None
-    stage: Stage
-    key: str
-    against: str | None = None
-    setting: Setting | None = None

@@ -85,15 +85,6 @@ class Loaded:
     data_folder: Path | None
     built: dict[Part[Dataset], Dataset] = field(default_factory=dict, repr=False, compare=False)
 
-    @property
-    def dataset(self) -> Dataset:
-        """The data set of the baseline.
-
-        Raises:
-            DataError: if it cannot be used.
-        """
-        return self.dataset_of(self.study.cell("baseline"))
-
     def dataset_of(self, cell: Cell) -> Dataset:
         """The data set that a cell is trained and evaluated on. A level of a factor may choose it.
 
@@ -129,11 +120,14 @@ class Loaded:
 
     @property
     def input_px(self) -> tuple[int, int]:
-        """The height and width at which the baseline is counted: its recipe's, or its first evaluated image's."""
-        recipe = self.study.cell("baseline").recipe
-        if recipe.cost_px is not None:
-            return recipe.cost_px
-        height, width = self.dataset.split(recipe.split)[0].image.shape[-2:]
+        """The height and width at which all networks are counted, so that they can be compared: the baseline's."""
+        return self.input_px_of(self.study.cell("baseline"))
+
+    def input_px_of(self, cell: Cell) -> tuple[int, int]:
+        """The height and width at which a cell's cost is measured: its recipe's, or its first evaluated image's."""
+        if cell.recipe.cost_px is not None:
+            return cell.recipe.cost_px
+        height, width = self.dataset_of(cell).split(cell.recipe.split)[0].image.shape[-2:]
         return height, width
 
     def splits_of(self, chosen: Part[Dataset]) -> tuple[SplitName, ...]:
@@ -176,8 +170,6 @@ class Loaded:
         for chosen, dataset in self.datasets().items():
             with _faults_of(chosen):
                 fingerprint_of[chosen] = dataset.fingerprint(cache)
-            if not isinstance(fingerprint_of[chosen], str):
-                raise ContractError(f"data set {chosen.cls.__name__}: fingerprint() gave no str; return a hex digest")
         return {cell.name: fingerprint_of[cell.recipe.data] for cell in self.study.cells()}
 
     @property
@@ -188,7 +180,7 @@ class Loaded:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The name under which the study's file was imported."""
+        """The names under which the study's file is imported."""
         return module_names(Path(self.source.path))
 
     @property
@@ -209,7 +201,7 @@ def _faults_of(chosen: Part[Dataset]) -> Iterator[None]:
         yield
     except BenchError:
         raise
-    except Exception as error:
+    except Exception as error:  # a data set may be a user's code, which may raise anything: the line tells it
         if isinstance(error, OSError) and error.strerror is not None:
             raise  # such an error names its file
         raise ContractError(f"data set {chosen.cls.__name__}: {fault_line(error)}") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.timings import Sweep, parse_levels, parse_px, planned, speed
+from bench.cli.timings import Sweep, parse_levels, planned, speed
 from bench.evidence import speedups
 from bench.parts import ChoiceError
 from bench.protocol.setting import Setting
@@ -28,17 +28,19 @@ SWEEP = Sweep(
 
 
 def plan_of(path: Path, results: Path, sweep: Sweep | None = SWEEP) -> Schedule:
-    made = planned(Source(str(path)), sweep, results, 1, 0)
-    return replace(made, resources=replace(made.resources, node_cpus=1))  # two threads may wait long on a busy machine
+    schedule = planned(Source(str(path)), sweep, results, 1, 0)
+    return replace(
+        schedule, resources=replace(schedule.resources, node_cpus=1)
+    )  # two threads may wait long on a busy machine
 
 
 def test_settings_are_the_product_of_the_options(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
-    made = plan_of(tiny_study(), tmp_path)
-    assert [(t.variant, t.against, t.setting and t.setting.name) for t in made.trials] == [
+    schedule = plan_of(tiny_study(), tmp_path)
+    assert [(t.variant, t.against, t.setting and t.setting.name) for t in schedule.trials] == [
         ("neck=on", "neck=off", name) for name in ("32x32", "32x32 batch 2", "32x48", "32x48 batch 2")
     ]
-    assert made.folder.name == "tiny-speed", "so that the study's own plan and report stay"
-    assert len({t.key for t in made.trials}) == 4
+    assert schedule.folder.name == "tiny-speed", "so that the study's own plan and report stay"
+    assert len({t.key for t in schedule.trials}) == 4
 
 
 def test_the_key_covers_both_sides_and_the_setting(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
@@ -57,37 +59,53 @@ def test_the_key_covers_both_sides_and_the_setting(tiny_study: Callable[..., Pat
 def test_a_speed_trial_runs_like_any_other_and_leaves_samples_of_both_sides(
     tiny_study: Callable[..., Path], tmp_path: Path
 ) -> None:
-    made = plan_of(tiny_study(), tmp_path, replace(SWEEP, px=("32x32",), batch=(2,), training=True))
-    made.write("bench speed tiny.py")
-    record = run(made.trials[0], made.folder, Machine("cpu", 1))
+    schedule = plan_of(tiny_study(), tmp_path, replace(SWEEP, px=("32x32",), batch=(2,), training=True))
+    schedule.write("bench speed tiny.py")
+    record = run(schedule.trials[0], schedule.folder, Machine("cpu", 1))
     assert record.status == "done", record.outcome
     measured = record.measured.as_json()
     assert len(measured["latency_s"]) == len(measured["against_s"]) == 2 * len(measured["log_ratios"]) >= 12
     assert set(measured["step_s"]) == {"ours", "against"}
     assert record.trial.setting.phase == "training"
-    assert record.key.startswith(f"{made.trials[0].key}-")
-    [row] = speedups.frame(records.load(made.folder)).to_dict("records")
+    assert record.key.startswith(f"{schedule.trials[0].key}-")
+    [row] = speedups.frame(records.load(schedule.folder)).to_dict("records")
     assert (row["variant"], row["status"], row["isolated"]) == ("neck=on", "done", measured["isolated"])
 
 
 def test_a_finished_comparison_is_printed_and_not_run_again(
     tiny_study: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = plan_of(tiny_study(), tmp_path, replace(SWEEP, batch=(1,)))
-    for trial in made.trials:
-        record = run(trial, made.folder, made.resources.machine("speed"))
-        path = made.folder / "records" / record.file_name
+    schedule = plan_of(tiny_study(), tmp_path, replace(SWEEP, batch=(1,)))
+    for trial in schedule.trials:
+        record = run(trial, schedule.folder, schedule.resources.machine("speed"))
+        path = schedule.folder / "records" / record.file_name
         written = json.loads(path.read_text())
         sides = {"latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.6931471805599453] * 6}
         written["measured"] |= {**sides, "isolated": True, "isolation": {"reasons": []}}
         path.write_text(with_digest(written))
-    whole = speed(made, ["bench", "speed"], ["neck=on"], timeout_s=None, retry=())
+    whole = speed(schedule, ["bench", "speed"], ["neck=on"], timeout_s=None, retry=())
     assert whole
     out = capsys.readouterr().out
     assert "2 of 2 trials done, 0 to run." in out
     assert out.count("2.000 [2.000, 2.000]") == 2
     assert "none in the range" in out
-    assert (made.folder / "report" / "data" / "speed.csv").read_text().count("\n") == 3
+    assert (schedule.folder / "report" / "data" / "speed.csv").read_text().count("\n") == 3
+
+
+def test_of_named_variants_alone_the_comparisons_are_run_and_printed(
+    tiny_study: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tiny_study()
+    two = '"on": change(', '"wide": change(backbone=choose(output_stride=32), neck=part(JPU, width=16)), "on": change('
+    path.write_text(path.read_text().replace(*two))
+    made = plan_of(path, tmp_path, replace(SWEEP, batch=(1,), px=("32x32",)))
+    assert {trial.variant for trial in made.trials} == {"neck=on", "neck=wide"}
+    trial = next(trial for trial in made.trials if trial.variant == "neck=on")
+    run(trial, made.folder, made.resources.machine("speed"))
+    assert speed(made, ["bench", "speed"], ["neck=on"], timeout_s=None, retry=())
+    out = capsys.readouterr().out
+    assert "neck=on" in out
+    assert "neck=wide" not in out
 
 
 def test_a_cuda_graph_on_a_cpu_is_refused_when_the_plan_is_made(
@@ -107,14 +125,7 @@ def test_what_cannot_be_compared_is_refused(tiny_study: Callable[..., Path], tmp
         speed(plan_of(path, tmp_path), [], ["neck=off"], timeout_s=None, retry=())
 
 
-@pytest.mark.parametrize("text", ["512", "512x", "x512", "512x1024x3", "axb"])
-def test_a_size_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(StudyError, match="expected HEIGHTxWIDTH"):
-        parse_px(text)
-
-
-def test_levels_and_sizes_are_read() -> None:
-    assert parse_px("512x1024") == (512, 1024)
+def test_levels_are_read() -> None:
     assert parse_levels("upsampling=dilated-8, head=fcn") == {"upsampling": "dilated-8", "head": "fcn"}
     with pytest.raises(StudyError, match="expected FACTOR=LEVEL"):
         parse_levels("dilated-8")

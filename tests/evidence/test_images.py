@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.evidence import images
 from bench.evidence.evidence import evidence_of
+from bench.evidence.images import read_image_scores
 from bench.records.files import RecordError, read_arrays, write_arrays
+from bench.records.quality import MeasuredQuality
 from bench.records.record import read_all, write
+from bench.report.page.page import write_report
 from bench.report.tables import catalogue
 from tests.conftest import plant_counts
 
@@ -100,6 +104,21 @@ def test_an_artifact_that_was_not_copied_along_is_no_error(planted: Callable[...
     for path in (folder / "artifacts").iterdir():
         path.unlink()
     assert catalogue.table(evidence_of(folder), "images").rows.empty
+
+
+def test_the_counts_of_a_trials_images_are_read_once_for_a_whole_report(
+    planted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = planted({key: [5, 6] for key in TRIALS})
+    files = []
+
+    def read_and_count(path: Path, measured: MeasuredQuality) -> images.ImageScores:
+        files.append(path.name)
+        return read_image_scores(path, measured)
+
+    monkeypatch.setattr(images, "read_image_scores", read_and_count)
+    write_report(folder)
+    assert sorted(files) == ["q0s0.npz", "q0s1.npz", "q1s0.npz", "q1s1.npz"]
 
 
 @pytest.mark.parametrize("content", [b"no zip file", b"PK\x03\x04 half a one", b""])

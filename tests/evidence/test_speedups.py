@@ -13,8 +13,9 @@ from bench.evidence.ranks import Ratio
 from bench.evidence.speedups import Crossing, crossing_table, crossings, frame
 from bench.protocol.setting import Setting
 from bench.records.files import write_json
-from bench.records.record import Record, write
+from bench.records.record import Record, read, write
 from bench.records.results import load
+from bench.report.tables.speed import remark
 
 ALONE = {"isolated": True, "reasons": []}
 CROWDED = {"isolated": False, "reasons": ["other processes used 0.90 CPUs (allowed: 0.15)"]}
@@ -74,6 +75,20 @@ def test_a_comparison_gives_ratio_interval_and_throughput_of_both_sides(tmp_path
         64,
         "Planted CPU, 2 threads",
     )
+
+
+def test_a_comparison_on_other_hardware_than_most_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    folder = planted(tmp_path, {side: measured([0.5] * 12, [0.75] * 12) for side in (64, 128, 256)})
+    path = folder / "records" / next(path.name for path in (folder / "records").iterdir() if "k128-" in path.name)
+    record = read(path)
+    path.unlink()
+    write(record.having(environment={**record.environment.as_json(), "hardware": "Other GPU"}), folder / "records")
+    table = frame(load(folder))
+    assert table["ratio"].notna().tolist() == [True, False, True]
+    assert table["reason"].tolist() == ["", "timed on Other GPU, most others on Planted CPU, 2 threads", ""]
+    assert table["verdict"].notna().tolist() == [True, False, True]
+    assert remark(table.iloc[1].to_dict()) == "left out: timed on Other GPU, most others on Planted CPU, 2 threads"
+    assert crossing_table(table)["ratio crosses 1"].tolist() == ["none in the range"]
 
 
 def test_a_noisy_timing_is_kept_and_marked_and_a_crowded_one_is_left_out_with_the_reason(tmp_path: Path) -> None:

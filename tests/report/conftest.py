@@ -26,11 +26,11 @@ LOCAL = ("file:", "data:", "blob:", "about:")
 @pytest.fixture(scope="module")
 def browser(skip_or_fail: Callable[[str], None]) -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("BENCH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not found:
+    executable = os.environ.get("BENCH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if not executable:
         skip_or_fail("there is no Chromium: install one or name it in BENCH_CHROMIUM")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=SWITCHES)
+        opened = playwright.chromium.launch(executable_path=executable, args=SWITCHES)
         yield opened
         opened.close()
 

@@ -204,52 +204,54 @@ def study(faulty: Change, base: Variant = BASE) -> Study:
     )
 
 
+def with_head(cls: type[nn.Module]) -> Change:
+    return change(head=part(cls))
+
+
 def whole(cls: type[nn.Module]) -> Change:
     return change(backbone=None, head=None, whole=part(cls))
 
 
 FAULTS = {
     "a wrong number of channels of a convolution": (
-        change(head=part(WrongConvolution)), r"test_check\.py:\d+: RuntimeError: .*512 channels.*levels\[-1\]\.chan"
+        with_head(WrongConvolution), r"test_check\.py:\d+: RuntimeError: .*512 channels.*levels\[-1\]\.chan"
     ),
     "a wrong number of channels of a normalisation": (
-        change(head=part(WrongNormalisation)), r"test_check\.py:\d+: RuntimeError: .*512.*levels\[-1\]\.channels"
+        with_head(WrongNormalisation), r"test_check\.py:\d+: RuntimeError: .*512.*levels\[-1\]\.channels"
     ),
     "a wrong number of channels of a linear layer": (
-        change(head=part(WrongLinear)), r"test_check\.py:\d+: RuntimeError: .*512.*levels\[-1\]\.channels"
+        with_head(WrongLinear), r"test_check\.py:\d+: RuntimeError: .*512.*levels\[-1\]\.channels"
     ),
-    "an error of the constructor": (
-        change(head=part(RefusesItsFacts)), r"test_check\.py:\d+: ValueError: I want four levels$"
-    ),
+    "an error of the constructor": (with_head(RefusesItsFacts), r"test_check\.py:\d+: ValueError: I want four levels$"),
     "a head that returns its logits alone": (
-        change(head=part(LogitsAlone)), r"the head LogitsAlone returns a tensor;.*return logits, \{\}"
+        with_head(LogitsAlone), r"the head LogitsAlone returns a tensor;.*return logits, \{\}"
     ),
     "a head that returns a dict": (
-        change(head=part(LogitsInADict)), r"the head LogitsInADict returns a dict with 'logits'.*return logits, \{\}"
+        with_head(LogitsInADict), r"the head LogitsInADict returns a dict with 'logits'.*return logits, \{\}"
     ),
     "logits of another number of classes": (
-        change(head=part(TooManyChannels)), r"TooManyChannels returns logits of the shape \(2, 6, 1, 2\).*K = 5"
+        with_head(TooManyChannels), r"TooManyChannels returns logits of the shape \(2, 6, 1, 2\).*K = 5"
     ),
     "an auxiliary head that returns its logits alone": (
         change(auxiliary=part(LogitsAlone), losses=adding(part(AuxiliaryLoss, outputs=("c4",)))),
         r"the auxiliary head LogitsAlone returns a tensor",
     ),
-    "a lost import": (change(head=part(LostImport)), r"test_check\.py:\d+: NameError: name 'lost' .*import it"),
-    "an end of the program": (change(head=part(EndsTheProgram)), r"test_check\.py:\d+: SystemExit: 3"),
+    "a lost import": (with_head(LostImport), r"test_check\.py:\d+: NameError: name 'lost' .*import it"),
+    "an end of the program": (with_head(EndsTheProgram), r"test_check\.py:\d+: SystemExit: 3"),
     "a constructor without the facts": (
-        change(head=part(TakesNothing)), r"TypeError: TakesNothing\.__init__\(\) takes 1 positional .*docs/components"
+        with_head(TakesNothing), r"TypeError: TakesNothing\.__init__\(\) takes 1 positional .*docs/components"
     ),
     "a forward without side outputs": (
-        change(head=part(TakesNoAux)), r"TypeError: TakesNoAux\.forward\(\) got an unexpected .*docs/components"
+        with_head(TakesNoAux), r"TypeError: TakesNoAux\.forward\(\) got an unexpected .*docs/components"
     ),
     "a loss that is a map": (
         change(losses=(part(Term),)), r"the loss Term returns a tensor of the shape \(2, 5, 32, 48\).*one number"
     ),
     "a loss that is no tensor": (change(losses=(part(ItsValue),)), r"the loss ItsValue returns float"),
     "a loss without a gradient": (change(losses=(part(OfTheBest),)), r"no loss depends on a parameter"),
-    "a lazy layer": (change(head=part(Lazy)), r"the head Lazy has a lazy layer, entry \(LazyConv2d\)"),
-    "a method that a tensor lacks": (change(head=part(LeftTheDevice)), r"test_check\.py:\d+: AttributeError: "),
-    "not enough memory": (change(head=part(NoGpu)), r"test_check\.py:\d+: OutOfMemoryError: CUDA out of memory"),
+    "a lazy layer": (with_head(Lazy), r"the head Lazy has a lazy layer, entry \(LazyConv2d\)"),
+    "a method that a tensor lacks": (with_head(LeftTheDevice), r"test_check\.py:\d+: AttributeError: "),
+    "not enough memory": (with_head(NoGpu), r"test_check\.py:\d+: OutOfMemoryError: CUDA out of memory"),
     "a network that returns a dict": (
         whole(GivesADict), r"the network GivesADict returns a dict with 'out', 'aux';.*return output\['out'\]"
     ),
@@ -316,7 +318,7 @@ class BufferOfValues(Head):
 
 @pytest.mark.parametrize("head", [DropRates, LooksAtAValue, CountsInNumpy, DrawnByNumpy, BufferOfValues])
 def test_a_component_that_reads_values_is_built_for_real_and_counted_alike(head: type[nn.Module]) -> None:
-    plain, mine = (list(check_cells(study(change(head=part(cls))), classes_of, *PX))[1] for cls in (Head, head))
+    plain, mine = (list(check_cells(study(with_head(cls)), classes_of, *PX))[1] for cls in (Head, head))
     assert isinstance(plain, Checked)
     assert isinstance(mine, Checked), mine
     assert (mine.parameters, mine.macs, mine.output_shape) == (plain.parameters, plain.macs, plain.output_shape)
@@ -354,7 +356,7 @@ def test_an_auxiliary_head_that_no_loss_reads_is_said() -> None:
 
 
 def test_the_layers_that_a_forward_leaves_out_are_said() -> None:
-    _, (note,), _ = notes(change(head=part(Unused)))
+    _, (note,), _ = notes(with_head(Unused))
     assert note.startswith("no loss reads attention.weight, attention.bias of the head Unused")
     _, (note,), _ = notes(change(neck=part(UnusedNeck)))
     assert "the neck UnusedNeck" in note
@@ -375,13 +377,13 @@ def test_nothing_is_said_of_a_head_that_is_read(head: Part[nn.Module]) -> None:
 
 def test_a_study_whose_data_have_one_class_is_refused_where_quality_is_measured() -> None:
     with pytest.raises(StudyError, match="one class, .*name the background as a second class"):
-        list(check_cells(study(change(head=part(Head))), lambda cell: 1, *PX))
-    timed = study(change(head=part(Head))).having(stages=("cost",))
+        list(check_cells(study(with_head(Head)), lambda cell: 1, *PX))
+    timed = study(with_head(Head)).having(stages=("cost",))
     assert all(isinstance(network, Checked) for network in check_cells(timed, lambda cell: 1, *PX))
 
 
 def test_the_audit_compares_the_right_cells_and_none_if_the_baseline_is_faulty() -> None:
-    made = study(change(head=part(LogitsAlone)))
-    networks = [network for network in check_cells(made, classes_of, *PX) if isinstance(network, Checked)]
-    assert list(facts(made, networks, *PX).variants) == ["part=one", "part=two"]
-    assert facts(made, networks[1:], *PX).variants == {}
+    checked_study = study(with_head(LogitsAlone))
+    networks = [network for network in check_cells(checked_study, classes_of, *PX) if isinstance(network, Checked)]
+    assert list(facts(checked_study, networks, *PX).variants) == ["part=one", "part=two"]
+    assert facts(checked_study, networks[1:], *PX).variants == {}

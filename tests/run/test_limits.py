@@ -25,8 +25,8 @@ def asked(path: Path, limit_bytes: int, variant: str = "baseline") -> Question:
 @pytest.mark.parametrize("edge", [1, 2, 3, 7, 8, 63, 64])
 def test_the_search_ends_at_the_edge(edge: int) -> None:
     attempts = search(lambda size: Attempt(size, size <= edge, None), largest=64)
-    assert max(each.size for each in attempts if each.fits) == edge
-    sizes = [each.size for each in attempts]
+    assert max(attempt.size for attempt in attempts if attempt.fits) == edge
+    sizes = [attempt.size for attempt in attempts]
     assert len(set(sizes)) == len(sizes)
     assert len(sizes) <= 2 * edge.bit_length() + 1
     assert edge == 64 or edge + 1 in sizes, "the next one was tried"
@@ -72,7 +72,7 @@ def test_every_attempt_is_kept_beside_the_study(
     limits(asking, tmp_path)
     assert "neck=on: the largest that fits is 320x320." in capsys.readouterr().out
     kept = json.loads((tmp_path / "tiny" / "limits-input-neck=on.json").read_text())
-    assert [each["size"] for each in kept["attempts"]] == [1, 2, 4, 8, 6, 5]
+    assert [attempt["size"] for attempt in kept["attempts"]] == [1, 2, 4, 8, 6, 5]
     assert (kept["largest"]["height"], kept["memory_limit_bytes"]) == (320, 2**31)
 
 

@@ -9,10 +9,9 @@ import pandas as pd
 
 from bench.evidence.compare.sides import Side
 from bench.protocol.setting import STAGES
-from bench.protocol.words import leaves
+from bench.protocol.words import NOTHING, differing, leaves
 from bench.records.record import Record
 
-NOTHING = "—"
 DEFINITION = (
     "name", "question", "factors", "design", "baseline", "seeds", "stages", "margin", "focus", "against", "size",
     "final", "data", "other_data",
@@ -42,12 +41,7 @@ def _definition(side: Side) -> dict[str, Any]:
 
 
 def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[ChangedFact]:
-    x, y = dict(leaves(one)), dict(leaves(other))
-    return [
-        (kind, name, x.get(name, NOTHING), y.get(name, NOTHING))
-        for name in dict.fromkeys([*x, *y])
-        if x.get(name, NOTHING) != y.get(name, NOTHING)
-    ]
+    return [(kind, *fact) for fact in differing(one, other, NOTHING)]
 
 
 def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[ChangedFact]:

@@ -194,9 +194,12 @@ def _method(
     if len({tuple(measured.classes) for _, measured in records}) > 1:
         return "not compared: other classes", seeds
     prints = [side.plan.data_of(variant).fingerprint for side in (a, b)]
+    contents = {side.plan.evaluated.get(variant, "") for side in (a, b)}  # digests of images and labels, where known
     labels = {tuple(np.sum(measured.confusion, axis=1).tolist()) for _, measured in records}
-    if len(labels) > 1 or prints[0] != prints[1]:
-        return "Welch: other data", seeds
+    if len(labels) > 1 or len(contents - {""}) > 1:
+        return "not compared: other images", seeds
+    if prints[0] != prints[1]:
+        return f"Welch: other data{', perhaps other images' * ('' in contents)}", seeds
     recipes = {json.dumps(_trained_by(record), sort_keys=True) for record, _ in records}
     if len(recipes) > 1:
         return "Welch: other recipe", seeds

@@ -11,6 +11,7 @@ from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
 from bench.protocol.setting import USUAL
 from bench.protocol.words import NOTHING, REPEAT, verdict
+from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
 from bench.report.tables.table import Table
@@ -29,7 +30,7 @@ def comparisons(evidence: Evidence) -> Table:
         "verdict": Field("Verdict", ("verdict", "verdict_reason"), _verdict, tone="verdict"),
         "latency_s": _milliseconds("ms", "latency_s"),
         "against_s": _milliseconds("ms, against", "against_s"),
-        "remark": Field("Remark", ("status", "reason", "noisy", "isolated"), remark),
+        "remark": Field("Remark", ("status", "reason", "noisy", "isolated", "ratio"), remark),
     }
     notes = (
         "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks "
@@ -67,17 +68,19 @@ def remark(row: Mapping[Any, Any]) -> str:
         return str(row["status"])
     if row["isolated"] is False:
         return f"left out: {row['reason'] or 'not alone'}; {REPEAT}"
+    if not _is_known(row):
+        return f"left out: {row['reason']}"
     return "; ".join(doubts(row))
 
 
 def doubts(row: Mapping[Any, Any]) -> list[str]:
     """The reasons for which a comparison that counts is less certain than others."""
-    noisy = ["noisy: quartiles over 10 % apart"] if row["noisy"] is True else []
+    noisy = [f"noisy: quartiles over {100 * NOISY:.0f} % apart"] if row["noisy"] is True else []
     unsteady = ["not steady after warm-up"] if row["steady"] is False else []
     return [*noisy, *unsteady]
 
 
-def _is_known(row: TableRow) -> bool:
+def _is_known(row: Mapping[Any, Any]) -> bool:
     return bool(pd.notna(row["ratio"]))
 
 

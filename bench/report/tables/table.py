@@ -7,7 +7,7 @@ numbers behind them, and rows sort by these numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -63,6 +63,10 @@ class Table:
                 raise TableError(unknown(f"table {self.name!r} has no column", name, self.columns))
         wanted = dict.fromkeys([*names, *self.required])
         return replace(self, chosen=tuple(wanted))
+
+    def of_variants(self, names: Collection[str]) -> Table:
+        """The same table with the rows of these variants alone."""
+        return replace(self, rows=self.rows[self.rows["variant"].isin(list(names))])
 
     def without_columns(self, names: Sequence[str]) -> Table:
         """The same table less some fields."""

@@ -1,7 +1,7 @@
-"""Tables as DataFrames. Units, arrows, digits and directions come from :data:`bench.protocol.columns.COLUMNS` alone.
+"""The table of all variants, and the columns that every table of variants can have.
 
-:func:`numbers` holds every value unrounded in stored units; :func:`ablation` is the same content as it is printed. A
-missing trial is never averaged away: n says so, and a cell without a value names the outcome.
+Units, arrows, digits and directions come from :data:`bench.protocol.columns.COLUMNS` alone. A missing trial is never
+averaged away: the number of seeds shows it, and a cell without a value names the outcome.
 """
 
 from __future__ import annotations
@@ -29,6 +29,13 @@ SPREAD = "‡"
 
 NOT_ISOLATED = "†"
 """The mark of a timing or memory that was measured while other work may have shared the machine."""
+
+
+ELSEWHERE = "§"
+"""The mark in place of a timing or memory that was measured on other hardware than the baseline's."""
+
+
+OTHER_HARDWARE = "Measured on other hardware than the baseline, so left out: run its cost trial there too."
 
 
 def ablation_table(evidence: Evidence) -> Table:
@@ -61,6 +68,7 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     if values["other_input"].any():
         ratios = (*ratios, "No ratio to a baseline that was measured at another input size.")
     shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio; {REPEAT}.",) * bool(crowded)
+    elsewhere = (f"{ELSEWHERE} {OTHER_HARDWARE}",) * bool(values["other_hardware"].any())
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     return {
         "n": ("Seeds: done / planned.",),
@@ -68,8 +76,8 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
             "Δ: mean difference to the baseline, paired by seed, with its Student-t 95 % interval for itself alone.",
         ),
         **dict.fromkeys(COST, ratios),
-        **dict.fromkeys(TIMED, (*ratios, *shared)),
-        "latency_s": (*ratios, *shared, *apart),
+        **dict.fromkeys(TIMED, (*ratios, *shared, *elsewhere)),
+        "latency_s": (*ratios, *shared, *elsewhere, *apart),
     }
 
 
@@ -150,6 +158,8 @@ def _verdict_text(row: TableRow) -> str:
 def _cost_text(name: str) -> Callable[[TableRow], str]:
     def text(row: TableRow) -> str:
         value = column(name).shown(row[name])
+        if name in TIMED and row["other_hardware"]:
+            return f"{NOTHING} {ELSEWHERE}"
         if name in TIMED and row["isolated"] is False:
             return f"{value} {NOT_ISOLATED}"
         if value == NOTHING:

@@ -179,9 +179,9 @@ def _signal(code: int) -> str:
 
 def _killed_for_memory() -> int:
     """Processes that the kernel has killed in this control group for want of memory; 0 where it does not say."""
-    for path, word in (("memory.events", "oom_kill"), ("memory/memory.oom_control", "oom_kill")):
+    for path in ("memory.events", "memory/memory.oom_control"):
         file = Path("/sys/fs/cgroup", path)
         if file.exists():
             counts = dict(line.split() for line in file.read_text().splitlines())
-            return int(counts.get(word, 0))
+            return int(counts.get("oom_kill", 0))
     return 0

@@ -148,7 +148,7 @@ def test_recipe_fields_of_cost_leave_the_pairing(sides: Callable[..., tuple[Side
     [
         (
             {"plan": {"data": {"name": "s", "classes": ["road", "pole", "sky"], "fingerprint": "x"}}},
-            "Welch: other data",
+            "Welch: other data, perhaps other images",
         ),
         ({"classes": ("road", "pole")}, "not compared: other classes"),
     ],
@@ -162,7 +162,7 @@ def test_other_data_is_not_paired_and_other_classes_are_not_compared(
     assert row["verdict"] == "not resolved" or said.startswith("Welch")
 
 
-def test_other_labels_are_other_data_whatever_the_fingerprint(
+def test_other_labels_are_other_images_whatever_the_fingerprint(
     sides: Callable[..., tuple[Side, Side]], tmp_path: Path
 ) -> None:
     sides(WORSE)
@@ -176,7 +176,26 @@ def test_other_labels_are_other_data_whatever_the_fingerprint(
     for variant in (OFF, ON):
         edited(tmp_path / "b", variant, doubled)
     row = of(compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))), ON)
-    assert row["method"] == "Welch: other data"
+    assert row["method"] == "not compared: other images"
+    assert math.isnan(row["delta"])
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [(("same", "same"), "Welch: other data"), (("one", "another"), "not compared: other images")],
+)
+def test_the_digest_of_evaluated_images_decides_where_both_sides_have_it(
+    sides: Callable[..., tuple[Side, Side]], tmp_path: Path, contents: tuple[str, str], said: str
+) -> None:
+    sides(WORSE)
+    for name, content in zip(("a", "b"), contents, strict=True):
+        path = tmp_path / name / "study.json"
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        plan["data"]["fingerprint"] = name
+        plan["evaluated"] = dict.fromkeys((OFF, ON), content)
+        path.write_text(json.dumps(plan), encoding="utf-8")
+    row = of(compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))), ON)
+    assert row["method"] == said
 
 
 def test_seeds_not_in_common_are_not_paired(sides: Callable[..., tuple[Side, Side]]) -> None:

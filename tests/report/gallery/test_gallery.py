@@ -58,14 +58,14 @@ def total(wrong: Sequence[int]) -> list[list[int]]:
 
 
 def gallery(folder: Path) -> Gallery:
-    found = pictures(folder, evidence_of(folder))
-    assert found is not None
-    return found
+    view = pictures(folder, evidence_of(folder))
+    assert view is not None
+    return view
 
 
 def layer(view: Gallery, panel: Panel, kind: str) -> np.ndarray:
     """The values of a layer's palette PNG, ``H W``; where it is transparent, 0."""
-    (name,) = [each.picture for each in panel.layers if each.kind == kind]
+    (name,) = [panel_layer.picture for panel_layer in panel.layers if panel_layer.kind == kind]
     return np.array(picture(view, name))
 
 
@@ -97,7 +97,7 @@ def test_an_entry_says_which_seed_it_shows_and_what_each_side_scores(planted: Ca
     assert (entry.image, entry.seed) == ("frame 5", 0)
     assert (entry.miou, entry.miou_baseline) == pytest.approx((7 / 46, 13 / 46))
     assert entry.change == "−10.87 points, mean of 2 seeds; seed 0, shown: −13.04"
-    says = {each.kind: each.says for each in entry.variant.layers}
+    says = {panel_layer.kind: panel_layer.says for panel_layer in entry.variant.layers}
     assert says["classes"] == "Prediction of attention=on for image frame 5: mIoU 15.22\N{NO-BREAK SPACE}%"
     assert (entry.height, entry.width, entry.stride) == (4, 6, 1)
 
@@ -127,7 +127,7 @@ def test_predictions_are_the_planted_ones_and_void_is_grey(planted: Callable[...
     for panel, values in ((entry.baseline, guess(10)), (entry.variant, guess(4)), (entry.label, LABEL)):
         kind = "label" if panel is entry.label else "classes"
         assert layer(view, panel, kind).tolist() == np.where(LABEL == VOID, VOID, values).tolist()
-        (name,) = [each.picture for each in panel.layers if each.kind == kind]
+        (name,) = [panel_layer.picture for panel_layer in panel.layers if panel_layer.kind == kind]
         colours = picture(view, name).convert("RGB")
         assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((0, 0))) == NEUTRAL
         assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((5, 3))) == CLASS_COLOURS[0]
@@ -156,7 +156,7 @@ def test_errors_tell_what_is_wrong_on_one_side_from_what_is_wrong_on_both(plante
     both, alone = layers.WRONG_ON_BOTH, layers.WRONG_HERE
     assert layer(view, entry.baseline, "errors").ravel().tolist() == [0, *[both] * 4, *[alone] * 6, *[0] * 13]
     assert layer(view, entry.variant, "errors").ravel().tolist() == [0, *[both] * 4, *[0] * 19]
-    (name,) = [each.picture for each in entry.variant.layers if each.kind == "errors"]
+    (name,) = [panel_layer.picture for panel_layer in entry.variant.layers if panel_layer.kind == "errors"]
     alpha = np.asarray(picture(view, name).convert("RGBA"))[..., 3].ravel()
     assert alpha.tolist() == [0, *[255] * 4, *[0] * 19]
 
@@ -176,9 +176,9 @@ def test_boundaries_are_those_of_the_prediction(planted: Callable[..., Path]) ->
 
 def test_a_picture_that_is_shown_twice_is_held_once(planted: Callable[..., Path]) -> None:
     view = gallery(planted())
-    shown = [each for entry in view.pairs[0].entries for panel in (entry.label, entry.baseline, entry.variant)
-             for each in panel.layers]  # fmt: skip
-    assert {each.picture for each in shown} == set(view.pictures)
+    shown = [panel_layer for entry in view.pairs[0].entries for panel in (entry.label, entry.baseline, entry.variant)
+             for panel_layer in panel.layers]  # fmt: skip
+    assert {panel_layer.picture for panel_layer in shown} == set(view.pictures)
     assert len(set(view.pictures.values())) == len(view.pictures) < len(shown)
 
 

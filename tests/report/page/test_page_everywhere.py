@@ -38,8 +38,11 @@ def axe() -> str:
 
 def faults(page: Page, within: str = "html", **rules: list[str]) -> list[str]:
     """What axe-core, which the page must have, finds of any impact."""
-    found: list[dict[str, Any]] = page.evaluate(AXE, [within, rules])
-    return [f"{each['id']} ({each['impact']}): {[node['html'] for node in each['nodes'][:3]]}" for each in found]
+    violations: list[dict[str, Any]] = page.evaluate(AXE, [within, rules])
+    return [
+        f"{violation['id']} ({violation['impact']}): {[node['html'] for node in violation['nodes'][:3]]}"
+        for violation in violations
+    ]
 
 
 @pytest.mark.parametrize(
@@ -53,8 +56,8 @@ def test_at_both_widths_and_in_both_schemes_the_page_is_whole_and_accessible(
     page.evaluate(axe)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     figures = page.query_selector_all("figure.drawing")
-    drawn = [each.name for each in all_figures(evidence_of(hostile_report.parents[1])) if len(each.table)]
-    assert sorted(str(each.get_attribute("id")) for each in figures) == sorted(drawn)
+    drawn = [figure.name for figure in all_figures(evidence_of(hostile_report.parents[1])) if len(figure.table)]
+    assert sorted(str(element.get_attribute("id")) for element in figures) == sorted(drawn)
     for figure in figures:
         name, rows = figure.get_attribute("id"), int(figure.get_attribute("data-rows") or 0)
         assert len(figure.query_selector_all("tbody tr")) == rows > 0, name

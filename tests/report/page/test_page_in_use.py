@@ -117,18 +117,18 @@ def test_every_address_is_there_once_and_every_link_to_one_leads_somewhere(repor
 def test_a_filter_keeps_rows_that_have_every_word_and_escape_clears_it(page: Page) -> None:
     page.evaluate("location.hash = 'outcomes'")
     field = page.get_by_label("Filter rows of: Every planned trial and what came of it.")
-    said = page.locator("output[for=outcomes-filter]")
-    assert said.inner_text() == "16 rows"
+    count = page.locator("output[for=outcomes-filter]")
+    assert count.inner_text() == "16 rows"
     field.fill("JPU cost")
-    assert said.inner_text() == "2 of 16"
+    assert count.inner_text() == "2 of 16"
     shown = page.locator("#outcomes tbody tr:visible td:first-child").all_inner_texts()
     assert shown == ["upsampling=jpu", "attention=on + upsampling=jpu"]
     page.click("#outcomes th:first-child button")
     assert page.locator("#outcomes tbody tr:visible td:first-child").all_inner_texts() == sorted(shown)
     field.fill("no such row")
-    assert said.inner_text() == "0 of 16"
+    assert count.inner_text() == "0 of 16"
     field.press("Escape")
-    assert said.inner_text() == "16 rows"
+    assert count.inner_text() == "16 rows"
     assert field.input_value() == ""
     field.fill("jpu")
     page.evaluate(f"location.hash = '{ROW}'")

@@ -35,8 +35,8 @@ COMMAND = "bench run /home/mallory/work/studies/planted.py --data /home/mallory/
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> Path:
     """Results with a failed, a missing and a stale record, whose command and traceback have paths of a user."""
-    own = tmp_path_factory.mktemp("own")
-    made = planted_results(own / "planted", factors=FACTORS, scores=SCORES, plan={"command": COMMAND})
+    results = tmp_path_factory.mktemp("results")
+    made = planted_results(results / "planted", factors=FACTORS, scores=SCORES, plan={"command": COMMAND})
     path = made / "records" / "q1s1.aaaa1111.json"
     failed = read(path)
     trace = 'File "/home/mallory/work/x.py"\nOSError: /home/mallory/CamVid/val/7.png'
@@ -359,7 +359,7 @@ def executed_commands(root: Path, place: Path) -> list[list[str]]:
 
 @pytest.mark.usefixtures("without_page")
 @pytest.mark.parametrize(
-    ("commit", "said"),
+    ("commit", "note"),
     [
         ("dead" * 10, "git has no planted.py of commit deaddeaddead"),
         (None, "no commit of it"),
@@ -367,11 +367,11 @@ def executed_commands(root: Path, place: Path) -> list[list[str]]:
     ],
 )
 def test_a_source_that_cannot_be_had_is_told(
-    tmp_path: Path, planted_results: Plant, commit: str | None, said: str
+    tmp_path: Path, planted_results: Plant, commit: str | None, note: str
 ) -> None:
     plan = {"created": {"commit": commit, "dirty": None}}
     made = export(planted_results(tmp_path / "own" / "x", plan=plan))
-    assert said in made.notes[0]
+    assert note in made.notes[0]
 
 
 def test_a_folder_without_a_study_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_the_command_prints_what_a_reader_must_know(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("x/new.zip", "lies in the results folder itself"),
         ("x/records/new.zip", "lies in the results folder itself"),
@@ -407,12 +407,12 @@ def test_the_command_prints_what_a_reader_must_know(
     ],
 )
 def test_an_export_overwrites_nothing_but_a_zip_file_outside_of_the_results(
-    tmp_path: Path, planted_results: Plant, name: str, said: str
+    tmp_path: Path, planted_results: Plant, name: str, message: str
 ) -> None:
     folder = planted_results(tmp_path / "x")
     (tmp_path / "notes.txt").write_text("mine")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(BundleError, match=said):
+    with pytest.raises(BundleError, match=message):
         export(folder, tmp_path / name)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 

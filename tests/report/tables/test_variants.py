@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.evidence.evidence import evidence_of
+from bench.evidence.variants import TIMED
 from bench.protocol import words
-from bench.records.files import RecordError, write_json
+from bench.records.files import write_json
 from bench.records.record import read, write
 from bench.report.tables import formats, latex, protocol
-from bench.report.tables.variants import ablation_table
+from bench.report.tables.variants import OTHER_HARDWARE, ablation_table
 
 Plant = Callable[..., Path]
 A, B, C, D = (
@@ -132,35 +134,56 @@ def test_a_stage_that_is_not_planned_has_no_columns(tmp_path: Path, planted_resu
     ],
 )
 def test_a_factor_shows_a_tick_where_one_of_two_levels_is_off(levels: list[str], shown: list[str]) -> None:
-    assert [words.level(each, levels) for each in levels] == shown
+    assert [words.level(level, levels) for level in levels] == shown
 
 
-def test_latencies_of_two_devices_are_refused_naming_both(tmp_path: Path, planted_results: Plant) -> None:
-    folder = planted_results(tmp_path)
+@pytest.mark.parametrize(
+    ("everywhere", "elsewhere"),
+    [
+        ({}, {"device": "Other GPU"}),
+        ({"hardware": "Planted CPU, 1 threads"}, {"hardware": "Planted CPU, 8 threads"}),
+    ],
+)
+def test_times_and_memory_of_other_hardware_are_left_out_with_the_remedy_and_counts_stay(
+    tmp_path: Path, planted_results: Plant, everywhere: dict[str, str], elsewhere: dict[str, str]
+) -> None:
+    folder = planted_results(tmp_path, environment=everywhere)
+    before = evidence_of(folder)
     record = read(folder / "records" / "c1.aaaa1111.json")
-    write(record.having(environment={**record.environment.as_json(), "device": "Other GPU"}), folder / "records")
-    with pytest.raises(RecordError, match="different devices in one comparison: Other GPU; Planted CPU"):
-        ablation_table(evidence_of(folder)).printed()
+    write(record.having(environment={**record.environment.as_json(), **elsewhere}), folder / "records")
+    variant, evidence = record.trial.variant, evidence_of(folder)
+    rows = evidence.variants.set_index("variant")
+    assert rows.loc[variant, list(TIMED)].isna().all()
+    assert rows.loc[variant, [f"{name}_ratio" for name in TIMED]].isna().all()
+    for name in ("parameters", "macs"):
+        assert rows.loc[variant, [name, f"{name}_ratio"]].notna().all()
+    others = [name for name in rows.index if name != variant]
+    pd.testing.assert_frame_equal(rows.loc[others], before.variants.set_index("variant").loc[others])
+    table = ablation_table(evidence)
+    assert table.printed().to_csv().count("— §") == 2
+    assert f"§ {OTHER_HARDWARE}" in table.all_notes
+    assert OTHER_HARDWARE not in ablation_table(before).all_notes
+    assert variant in before.front("latency_s").costs
+    assert variant not in evidence.front("latency_s").costs
+    assert variant in evidence.front("macs").costs
+    told = " ".join(evidence.confounds["Difference"]) + " ".join(evidence.confounds["Where"])
+    assert "Other GPU" in told or everywhere
 
 
-def test_latencies_under_other_numbers_of_threads_are_refused_on_the_same_device(
+def test_of_a_variant_timed_on_two_machines_the_record_of_the_baseline_s_counts(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    folder = planted_results(tmp_path, environment={"hardware": "Planted CPU, 1 threads"})
-    record = read(folder / "records" / "c1.aaaa1111.json")
-    other = {**record.environment.as_json(), "hardware": "Planted CPU, 8 threads"}
-    write(record.having(environment=other), folder / "records")
-    with pytest.raises(RecordError, match="Planted CPU, 1 threads; Planted CPU, 8 threads"):
-        ablation_table(evidence_of(folder)).printed()
-
-
-def test_one_variant_timed_on_two_machines_is_refused(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path, scores={A: [0.6], B: [0.6], C: [0.6], D: [0.6]})
-    record = read(folder / "records" / "c0.aaaa1111.json")
-    other = {**record.environment.as_json(), "device": "Other GPU"}
-    write(record.having(key="c0-gpu", environment=other), folder / "records")
-    with pytest.raises(RecordError, match="Other GPU; Planted CPU"):
-        ablation_table(evidence_of(folder)).printed()
+    before = evidence_of(folder).variants
+    for name in ("c0", "c1"):
+        record = read(folder / "records" / f"{name}.aaaa1111.json")
+        slower = [2 * seconds for seconds in record.measured.latency_s]
+        elsewhere = {**record.environment.as_json(), "device": "Other GPU"}
+        measured = {**record.measured.as_json(), "latency_s": slower}
+        write(record.having(key=f"{name}-gpu", environment=elsewhere, measured=measured), folder / "records")
+    after = evidence_of(folder)
+    assert len(after.results.frame().query("stage == 'cost'")) == 6
+    pd.testing.assert_frame_equal(after.variants, before)
 
 
 def test_only_a_resolved_improvement_stands_out(tmp_path: Path, planted_results: Plant) -> None:
@@ -214,10 +237,20 @@ def test_recipe_and_protocol_are_tables_of_plain_values(tmp_path: Path, planted_
     assert protocol.recipe(evidence).printed().set_index("Setting")["Value"].to_dict() == {
         "crop_px": "[64, 64]", "iterations": "100", "optimiser.name": "SGD", "optimiser.lr": "0.01",
     }  # fmt: skip
-    said = protocol.protocol(evidence).printed().set_index("Protocol")["Value"]
-    assert said["Split"] == "val"
-    assert said["Cost input"] == "64 × 96 px, batch 1"
-    assert said["Reported"].startswith("the last iteration")
+    values = protocol.protocol(evidence).printed().set_index("Protocol")["Value"]
+    assert values["Split"] == "val"
+    assert values["Cost input"] == "64 × 96 px, batch 1"
+    assert values["Reported"].startswith("the last iteration")
+
+
+def test_fields_of_a_recipe_that_other_fields_leave_unused_are_named(tmp_path: Path, planted_results: Plant) -> None:
+    steps = {"schedule": "step", "step_at": [0.5, 0.9], "step_factor": 0.1, "poly_power": 0.9}
+    recipe = {**steps, "momentum": 0.9, "optimiser": {"class": "torch.optim.AdamW", "choices": {"eps": 1e-8}}}
+    recipe |= {"warmup_iterations": 0, "warmup_start": 1e-6, "averaged": "logits", "test_flip": True}
+    table = protocol.recipe(evidence_of(planted_results(tmp_path, plan={"recipe": recipe})))
+    assert table.notes == "Not used in this recipe: poly_power, momentum, warmup_start."
+    used = protocol.recipe(evidence_of(planted_results(tmp_path / "used", plan={"recipe": {"poly_power": 0.9}})))
+    assert used.notes == ""
 
 
 def test_markdown_escapes_what_it_would_act_on_and_bolds_what_is_resolved(

@@ -52,7 +52,7 @@ def test_a_file_that_was_changed_after_planning_is_the_reason(planned: tuple[Sch
     other = replace(cell, recipe=cell.recipe.having(iterations=9))
     text = study.read_text(encoding="utf-8")
     study.write_text(text + "\n", encoding="utf-8")
-    told = [disagreement(each, cell.name, study, schedule.folder) for each in (other, None)]
+    told = [disagreement(present, cell.name, study, schedule.folder) for present in (other, None)]
     study.write_text(text, encoding="utf-8")
     assert told == [CHANGED, CHANGED]
 
