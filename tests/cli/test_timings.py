@@ -1,4 +1,4 @@
-"""bench speed: options, plan, keys, and a comparison from the command to its table."""
+"""bench speed: options, plan, keys, and a comparison from the command to its table; bench limits: options, a file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.timings import Sweep, parse_levels, planned, speed
+from bench.cli.timings import Sweep, limits, parse_bytes, parse_levels, planned, question, speed
 from bench.evidence import speedups
 from bench.parts import ChoiceError
 from bench.protocol.setting import Setting
 from bench.records import results as records
 from bench.records.files import with_digest
 from bench.run.environment import Machine
+from bench.run.limits import Attempt, LimitError
 from bench.run.schedule import Schedule
 from bench.run.trial import run
 from bench.study.factors import StudyError
@@ -137,3 +138,30 @@ def test_the_cpu_subset_of_the_jpu_study_is_five_heads_at_two_sizes_and_one_pair
     assert len(pairs) == 11
     assert pairs[-1] == ("head=fcn,upsampling=jpu", "head=fcn,upsampling=dilated-8", "1024x2048")
     assert Setting(height=256, width=256).name == pairs[0][2]
+
+
+def test_every_attempt_is_kept_beside_the_study(
+    tiny_study: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fit = lambda question, size: Attempt(size, size <= 5, 2**20 * size if size <= 5 else None)  # noqa: E731
+    monkeypatch.setattr("bench.cli.timings.in_child", fit)
+    asking = question(Source(str(tiny_study())), "neck=on", "input", "2GiB", "64x64", 1, "float32", False, 1, 0)
+    limits(asking, tmp_path)
+    assert "neck=on: the largest that fits is 320x320." in capsys.readouterr().out
+    kept = json.loads((tmp_path / "tiny" / "limits-input-neck=on.json").read_text())
+    assert [attempt["size"] for attempt in kept["attempts"]] == [1, 2, 4, 8, 6, 5]
+    assert (kept["largest"]["height"], kept["memory_limit_bytes"]) == (320, 2**31)
+
+
+def test_options_that_cannot_be_are_refused(tiny_study: Callable[..., Path]) -> None:
+    source = Source(str(tiny_study()))
+    assert parse_bytes("1.5GiB") == 3 * 2**29
+    with pytest.raises(StudyError, match="such as 4GiB"):
+        parse_bytes("4GB")
+    with pytest.raises(StudyError, match="expected batch or input"):
+        question(source, "baseline", "depth", "1GiB", "64x64", 1, "float32", False, 1, 0)
+    with pytest.raises(LimitError, match="give --memory-limit"):
+        question(source, "baseline", "batch", None, "64x64", 1, "float32", False, 1, 0)

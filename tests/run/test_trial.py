@@ -178,8 +178,9 @@ def test_an_interrupt_is_recorded_and_passed_on(plan: Schedule, monkeypatch: pyt
     assert [record.status for record in read_all(plan.folder / "records")] == ["interrupted"]
 
 
-def test_a_trial_that_takes_too_long_is_timed_out(plan: Schedule) -> None:
-    record = run(of(plan, "quality"), plan.folder, MACHINE, timeout_s=1e-6)
+@pytest.mark.parametrize("timeout_s", [1e-6, 0.0])
+def test_a_trial_that_takes_too_long_is_timed_out(plan: Schedule, timeout_s: float) -> None:
+    record = run(of(plan, "quality"), plan.folder, MACHINE, timeout_s=timeout_s)
     assert record.status == "timed_out"
     assert "time was up in train at 1/3" in record.outcome.reason
 
