@@ -265,9 +265,9 @@ STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {
 }
 _COST_FIELDS = {
     "data", "split", "cost_px", "latency_samples", "latency_least_s", "training_cost", "batch", "crop_px", "precision",
-    "momentum", "clip_norm", "optimiser", "frozen", "accumulate", "ema_decay",
+    "momentum", "clip_norm", "optimiser", "frozen", "accumulate", "ema_decay", "layer_decay", "decayed",
 }  # fmt: skip
-_SPEED_FIELDS = {"data", "optimiser", "frozen"}
+_SPEED_FIELDS = {"data", "optimiser", "frozen", "layer_decay", "decayed"}
 IRRELEVANT: Mapping[Stage, frozenset[str]] = {
     "quality": COST_ALONE,
     "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
