@@ -247,7 +247,7 @@ def test_a_missing_list_of_a_split_that_nothing_reads_is_no_error(tmp_path: Path
     folder = make(tmp_path, as_bytes)
     first_description(folder).write(folder)
     text = (folder / DESCRIPTION).read_text()
-    (folder / DESCRIPTION).write_text(text.replace("[splits]", "[splits]\ntest = \"test.txt\""))
+    (folder / DESCRIPTION).write_text(text.replace("[splits]", '[splits]\ntest = "test.txt"'))
     Folder(folder).check(splits=("train", "val"))
     assert Folder(folder).fingerprint()
     with pytest.raises(DataError, match=r"test\.txt is missing"):
