@@ -208,7 +208,7 @@ def sample_of(pair: Pair, label: Tensor) -> Sample:
 
 
 def files_of(folder: Path, suffixes: tuple[str, ...], ending: str = "", listed: NameList | None = None) -> list[Path]:
-    """The files of a folder with one of these suffixes, this ending and a listed name, sorted; none without a folder."""
+    """The files of a folder with one of these suffixes, this ending and a listed name, sorted; none without folder."""
     paths = _listed(folder) if os.path.isdir(folder) else ()
     files = [path for path in paths if path.suffix.lower() in suffixes and os.path.isfile(path)]
     names = {path: unicodedata.normalize("NFC", path.stem) for path in files}
