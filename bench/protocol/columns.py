@@ -74,7 +74,7 @@ class Column:
 
         Costs below 1 have at least two significant digits, so that those of small networks can be told apart.
         """
-        return NOTHING if math.isnan(value) else number(value * self.scale, self.decimals(value))
+        return NOTHING if math.isnan(value) else _number(value * self.scale, self.decimals(value))
 
     def decimals(self, value: float) -> int:
         """The number of decimals that a value is shown with."""
@@ -88,7 +88,7 @@ class Column:
 
     def signed(self, difference: float) -> str:
         """A difference, always with its sign: ``+1.20``; a dash for NaN."""
-        return NOTHING if math.isnan(difference) else number(difference * self.scale, self.digits, sign="+")
+        return NOTHING if math.isnan(difference) else _number(difference * self.scale, self.digits, sign="+")
 
     def interval(self, low: float, high: float) -> str:
         """Both ends of the interval of a difference: ``[+0.30, +2.10]``; empty if they are NaN."""
@@ -105,7 +105,7 @@ class Column:
         return "none" if self.unit == "fraction" and difference > 1 else f"≥ {self.shown(difference)}"
 
 
-def number(value: float, digits: int, sign: str = "") -> str:
+def _number(value: float, digits: int, sign: str = "") -> str:
     """A number with a true minus sign; one that rounds to zero has no sign. ``sign`` is ``+`` to write that one too."""
     text = f"{value:{sign}.{digits}f}"
     if float(text) == 0:  # neither −0.00 nor +0.00 says anything

@@ -129,13 +129,24 @@ def as_part(value: object) -> Described | None:
 
 
 class Slot(Described):
+    """The component in a slot of a network, with its counts: of all its parameters, of the trainable ones, of MACs."""
+
     parameters: Counted = 0
     trainable: Counted = 0
     macs: Counted = 0
 
 
 class Facts(Form):
-    """A network as built, for the audit."""
+    """A network as built, for the audit.
+
+    Attributes:
+        levels: factor -> level.
+        slots: slot -> its component; a slot without one is left out.
+        losses: the terms of the loss.
+        learning_rates: slot -> the base learning rate of its optimiser group.
+        recipe: field -> choice, of the variant's own recipe.
+        conventions: name -> value of the conventions by which its maps are resized.
+    """
 
     levels: dict[str, str]
     slots: dict[str, Slot]
@@ -146,12 +157,29 @@ class Facts(Form):
 
 
 class Audit(Form):
+    """The networks of a plan as built, and what its factors say that they change.
+
+    Attributes:
+        about: factor -> the slots and fields that it is meant to change.
+        touched: factor -> the slots and fields that its levels change.
+        variants: variant -> its network.
+    """
+
     about: dict[str, list[str]] = Field(default_factory=dict)
     touched: dict[str, list[str]] = Field(default_factory=dict)
     variants: dict[str, Facts] = Field(default_factory=dict)
 
 
 class PublishedRows(Form):
+    """The published rows that are counterparts of a study's variants.
+
+    Attributes:
+        system: the system as the published tables call it.
+        against: factor -> the level on the other side of published differences.
+        levels: ``factor=level`` -> the settings that published rows of this level have.
+        settings: the settings that all of these rows have.
+    """
+
     system: str
     against: dict[str, str]
     levels: dict[str, dict[str, str]]

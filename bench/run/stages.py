@@ -20,7 +20,7 @@ from bench.measure.timing.latency import Call, Protocol, latency
 from bench.measure.timing.turns import take_turns
 from bench.network.model import SegModel, Variant
 from bench.parts import BenchError, Part
-from bench.protocol.recipe import Recipe
+from bench.protocol.recipe import COST_ALONE, Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
 from bench.run.identity.linear import Library
@@ -265,11 +265,11 @@ STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {
 }
 _COST_FIELDS = {
     "data", "split", "cost_px", "latency_samples", "latency_least_s", "training_cost", "batch", "crop_px", "precision",
-    "momentum", "clip_norm", "optimiser", "frozen", "accumulate", "ema_decay",
+    "momentum", "clip_norm", "optimiser", "frozen", "accumulate", "ema_decay", "layer_decay", "decayed",
 }  # fmt: skip
-_SPEED_FIELDS = {"data", "optimiser", "frozen"}
+_SPEED_FIELDS = {"data", "optimiser", "frozen", "layer_decay", "decayed"}
 IRRELEVANT: Mapping[Stage, frozenset[str]] = {
-    "quality": frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"}),
+    "quality": COST_ALONE,
     "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
     "speed": frozenset(Recipe.__dataclass_fields__) - _SPEED_FIELDS,
 }

@@ -96,6 +96,8 @@ def train(
     """
     step = prepare(model, recipe, device)
     masks = _not_finite(model)
+    # PolynomialLR, which computes each rate from the one before, rounds otherwise than make_schedule(). It stays in
+    # use for the usual schedule, so that trials by it keep their numbers.
     if recipe.schedule == "poly" and recipe.warmup_iterations == 0 and recipe.least_learning_rate == 0:
         schedule: LRScheduler = torch.optim.lr_scheduler.PolynomialLR(
             step.optimiser, recipe.iterations, recipe.poly_power

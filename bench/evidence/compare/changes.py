@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.compare.sides import Side
+from bench.protocol.setting import STAGES
 from bench.protocol.words import NOTHING, differing, leaves
 from bench.records.record import Record
 
@@ -53,8 +54,8 @@ def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[ChangedFact]:
         for _, name, x, y in _differing("choices", *pair) if all(pair) else []:
             variants_by_change.setdefault((name, x, y), []).append(variant)
     return [
-        ("choices", f"{'all variants' if len(of) == comparable > 1 else ', '.join(of)}: {name}", x, y)
-        for (name, x, y), of in variants_by_change.items()
+        ("choices", f"{'all variants' if len(changed) == comparable > 1 else ', '.join(changed)}: {name}", x, y)
+        for (name, x, y), changed in variants_by_change.items()
     ]
 
 
@@ -72,7 +73,7 @@ def _chosen(side: Side, variant: str) -> dict[str, Any]:
 def _environments(a: Side, b: Side) -> list[ChangedFact]:
     """The changed facts of the environment; a side may have several values, and the kind names the stages."""
     stages_by_change: dict[tuple[str, str, str], list[str]] = {}
-    for stage in ("quality", "cost", "speed"):
+    for stage in STAGES:
         seen = [_facts([r for r in side.records if r.trial.stage == stage]) for side in (a, b)]
         for _, *fact in _differing("environment", *seen) if all(seen) else []:
             stages_by_change.setdefault((fact[0], fact[1], fact[2]), []).append(stage)

@@ -108,7 +108,7 @@ def sides(folder: Path, evidence: Evidence) -> dict[str, dict[int, RankedSide]]:
     """Variant -> seed -> the scores and pictures that the trial kept, for trials with counts of each image.
 
     Raises:
-        RecordError: for an artifact that cannot be read.
+        RecordError: as :attr:`bench.evidence.evidence.Evidence.image_scores` does.
     """
     trials = {
         (record.trial.variant, record.trial.seed): measured

@@ -27,7 +27,7 @@ FILES = {
     "report/": "the report: open index.html; its tables and the data of its figures lie beside it",
     "attribution/": "where costs are, module by module (bench cost)",
     "limits-*.json": "the largest batches and inputs that fit (bench limits)",
-    "artifacts/": "two NPZ files a quality trial: counts of every image, and predictions",
+    "artifacts/": "of a quality trial: counts of every image (NPZ), and predictions (a zip file of PNG)",
     "pictures/": "thumbnails of the evaluated images and labels; the licence of the data set holds for them",
     "study/": "the study's file and the modules beside it that it executes, as they were recorded",
     "environment.txt": "versions, device and commit of every set of records",

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bench.protocol import columns, words
+from bench.protocol import words
 from bench.protocol.columns import COLUMNS, Column
 from bench.protocol.words import NOTHING
 
@@ -132,7 +132,8 @@ def number(head: str, key: str) -> Field:
         if pd.isna(value):
             return NOTHING
         if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
-            return columns.number(float(value), _DIGITS.get(head, DEFAULT_DIGITS))
+            # z: a number that rounds to zero has no sign
+            return f"{float(value):z.{_DIGITS.get(head, DEFAULT_DIGITS)}f}".replace("-", "−")
         return str(value)
 
     return Field(head, (key,), write)

@@ -22,7 +22,8 @@ from bench.report.gallery.entries import Panel, Pool
 from bench.report.gallery.gallery import CSV, Gallery, pictures
 from bench.report.gallery.layers import CLASS_COLOURS, LIGHT_NEUTRAL, NEUTRAL
 from bench.report.gallery.ranking import sides
-from tests.report.planted_pictures import LABEL, guess, plant_pictures
+from tests.conftest import plant_counts
+from tests.report.planted_pictures import LABEL, counted, guess, plant_pictures
 
 Plant = Callable[..., Path]
 Wrong = Mapping[str, Sequence[Sequence[int] | None]]
@@ -40,12 +41,20 @@ def planted(tmp_path: Path, planted_results: Plant) -> Callable[..., Path]:
     def plant(wrong: Wrong = WRONG, names: Sequence[str] = [f"frame {i}" for i in range(10)], **more: Any) -> Path:
         """A results folder with artifacts; a seed whose entry is ``None`` has none."""
         factors = {"attention": [variant.partition("=")[2] for variant in wrong]}
-        scores = {variant: [0.6 + 0.01 * i for i in range(len(seeds))] for variant, seeds in wrong.items()}
-        folder = planted_results(tmp_path, factors=factors, scores=scores, stages=("quality",), **more)
+        scores = {variant: [total(counts or [0] * len(names)) for counts in seeds] for variant, seeds in wrong.items()}
+        folder = planted_results(
+            tmp_path, factors=factors, scores=scores, stages=("quality",), images=len(names), **more
+        )
         plant_pictures(folder, wrong, names)
         return folder
 
     return plant
+
+
+def total(wrong: Sequence[int]) -> list[list[int]]:
+    """The confusion matrix of three classes over images with so many wrong pixels."""
+    matrix: list[list[int]] = counted(wrong, 3).sum(0).tolist()
+    return matrix
 
 
 def gallery(folder: Path) -> Gallery:
@@ -217,19 +226,21 @@ def test_a_seed_without_pictures_counts_and_is_not_shown(planted: Callable[..., 
 
 def test_variants_of_other_images_are_not_compared(planted: Callable[..., Path]) -> None:
     folder = planted()
-    for path in (folder / "artifacts").glob("q1s*[0-9].npz"):
-        with np.load(path) as arrays:
-            np.savez(path, images=np.array([f"other {i}" for i in range(10)]), confusion=arrays["confusion"])
+    for record in read_all(folder / "records"):
+        if record.trial.variant == ON:
+            counts = counted(WRONG[ON][record.trial.seed], 3)
+            plant_counts(folder, record, [f"other {i}" for i in range(10)], counts, record.measured.pictures)
     assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_an_image_without_labels_is_left_out(planted: Callable[..., Path]) -> None:
     folder = planted()
-    for path in (folder / "artifacts").glob("q?s?.npz"):
-        with np.load(path) as arrays:
-            confusion, names = arrays["confusion"].copy(), arrays["images"]
-        confusion[0] = 0
-        np.savez(path, images=names, confusion=confusion)
+    for record in read_all(folder / "records"):
+        wrong = WRONG[record.trial.variant][record.trial.seed]
+        counts, names = counted(wrong, 3), [f"frame {i}" for i in range(10)]
+        counts[0] = 0
+        measured = {**record.measured.as_json(), "confusion": total(wrong[1:])}
+        plant_counts(folder, record.having(measured=measured), names, counts, record.measured.pictures)
     (pair,) = gallery(folder).pairs
     assert "frame 0" not in {entry.image for entry in pair.entries}
     assert " of 9, " in pair.chosen
