@@ -32,6 +32,14 @@ def own_threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder of this session for decoded images, so that tests neither find nor leave any in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("decoded")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def skip_or_fail() -> Callable[[str], None]:
     """Skips a test that needs what this machine lacks; fails it where BENCH_REQUIRE_ALL=1 allows no skip."""

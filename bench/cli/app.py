@@ -20,10 +20,12 @@ from bench.cli.data import app as data_app
 from bench.cli.options import (
     EXIT_OPEN,
     EXIT_USAGE,
+    CacheFolder,
     Cpus,
     DataName,
     Final,
     Gpus,
+    NoCache,
     Pictures,
     ResultsRoot,
     Retry,
@@ -76,6 +78,8 @@ def plan(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
 ) -> None:
     """List all trials with their outcomes, and estimate the time for those that are not done.
 
@@ -84,7 +88,8 @@ def plan(
     """
     from bench.cli import studies
 
-    if not studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus)):
+    study_plan = studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus)
+    if not studies.plan(study_plan, studies.shelf_in(cache, no_cache=no_cache)):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -104,6 +109,8 @@ def run(
     timeout: Timeout = None,
     retry: Retry = None,
     pictures: Pictures = True,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
@@ -114,7 +121,8 @@ def run(
 
     source = studies.source(study, size, data, seeds, final)
     study_plan = studies.planned(source, results, cpus, gpus, address)
-    if not studies.run(study_plan, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures):
+    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    if not studies.run(study_plan, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -131,6 +139,8 @@ def trial(
     cpus: Cpus = None,
     gpus: Gpus = None,
     pictures: Pictures = True,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Run one trial in this process, without Ray, so that a debugger works.
 
@@ -139,7 +149,8 @@ def trial(
     from bench.cli import studies
 
     study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
-    if not studies.trial(study_plan, sys.argv, variant, stage, pictures=pictures):
+    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    if not studies.trial(study_plan, sys.argv, variant, stage, pictures=pictures, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 

@@ -69,6 +69,19 @@ Pictures = Annotated[
     ),
 ]
 
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        help="The folder for decoded images, which all trials on a machine share; by default that of the environment "
+        "variable BENCH_CACHE, else ~/.cache/bench.",
+        show_default=False,
+    ),
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Keep no decoded images: every trial decodes them itself. No result changes.")
+]
+
 
 def parse_px(text: str) -> tuple[int, int]:
     """The height and width in the value of an option ``--px``, such as ``512x1024``.

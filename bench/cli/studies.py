@@ -13,7 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.cli.console import PlainConsole, console_for_people
+from bench.cli.decoding import decode_first, need_of, spell_need
 from bench.cli.display import Tally, display_for, name_of, spell_s, table_of
+from bench.data.decoded.place import cache_folder
+from bench.data.decoded.shelf import Shelf
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.protocol.text import plain
@@ -49,6 +52,12 @@ def source(study: Path, size: str | None, data: str | None, seeds: str | None, f
     return Source(str(path), size, data, chosen, final)
 
 
+def shelf_in(option: Path | None, *, no_cache: bool) -> Shelf | None:
+    """The shelf for decoded samples that a command's options ask for; ``None`` for none."""
+    folder = None if no_cache else cache_folder(option)
+    return None if folder is None else Shelf(folder)
+
+
 def planned(
     chosen: Source, results: Path, cpus: int | None, gpus: float | None, address: str | None = None
 ) -> Schedule:
@@ -62,8 +71,12 @@ def planned(
     return make_schedule(loaded, results, here(cpus, gpus, address))
 
 
-def plan(schedule: Schedule) -> bool:
+def plan(schedule: Schedule, shelf: Shelf | None = None) -> bool:
     """Print the trials and an estimate of the time for those that are not done. Nothing is written.
+
+    Args:
+        schedule: the plan of the study.
+        shelf: the shelf for decoded samples; ``None`` for none.
 
     Returns:
         ``True`` if every variant can be built and trained.
@@ -96,6 +109,8 @@ def plan(schedule: Schedule) -> bool:
     say_faulty(schedule.faulty.values(), console)
     if able := [trial for trial in todo if schedule.fault_of(trial) is None]:
         console.print(_time_needed(schedule, able), soft_wrap=True)
+    if shelf is not None and (need := need_of(schedule, shelf, todo)).samples:
+        console.print(spell_need(need, shelf), soft_wrap=True)
     return not schedule.faulty
 
 
@@ -121,6 +136,7 @@ def run(
     retry: Collection[str] = (),
     trials: Sequence[Trial] | None = None,
     pictures: bool = True,
+    shelf: Shelf | None = None,
 ) -> bool:
     """Run the trials that are not done, and write the report.
 
@@ -131,6 +147,7 @@ def run(
         retry: the statuses of trials to run again.
         trials: the trials to consider; ``None`` for all trials of the plan.
         pictures: ``True`` to keep predictions and thumbnails.
+        shelf: the shelf for decoded samples; ``None`` for none.
 
     Returns:
         ``True`` if all trials are done.
@@ -160,8 +177,17 @@ def run(
         tally = Tally(todo, {stage: schedule.resources.at_a_time(stage) for stage in STAGES})
         try:
             if todo:
+                cache = decode_first(schedule, shelf, todo, console)
                 with display_for(tally, console) as display:
-                    execute(todo, schedule.folder, schedule.resources, display, timeout_s=timeout_s, pictures=pictures)
+                    execute(
+                        todo,
+                        schedule.folder,
+                        schedule.resources,
+                        display,
+                        timeout_s=timeout_s,
+                        pictures=pictures,
+                        cache=cache,
+                    )
         except Stopped as error:
             stopped = error
         complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
@@ -174,7 +200,15 @@ def run(
     return complete
 
 
-def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, pictures: bool = True) -> bool:
+def trial(
+    schedule: Schedule,
+    argv: Sequence[str],
+    variant: str,
+    stage: str,
+    *,
+    pictures: bool = True,
+    shelf: Shelf | None = None,
+) -> bool:
     """Run one trial in this process, and return ``True`` if it is done.
 
     A results folder without a plan gets one, so that the record can be reported.
@@ -190,6 +224,7 @@ def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, 
             f"no {stage!r} trial of {name}: it is excluded, or the stage is none of {schedule.study.stages}"
         )
     _write_first_plan(schedule, argv)
+    cache = decode_first(schedule, shelf, [chosen], console)
     planned_keys = {row.key for row in read_plan(schedule.folder).trials}
     with display_for(Tally([chosen], {stage: 1}), console) as display:
         display.started(chosen)
@@ -199,6 +234,7 @@ def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, 
             schedule.resources.machine(chosen.stage),
             tell=lambda event: display.progress(chosen, event),
             pictures=pictures,
+            cache=cache,
         )
         display.finished(chosen, record)
     if record.outcome.traceback:

@@ -99,8 +99,13 @@ def _wrong_name(name: Any) -> str:
 
 
 def _twice(names: Iterable[str]) -> str | None:
+    """The first name that was there before; ``None`` if each is there once."""
     seen: set[str] = set()
-    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _check_split(dataset: Dataset, name: SplitName, *, every: bool) -> None:

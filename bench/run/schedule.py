@@ -329,10 +329,7 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     """
     folder = results / loaded.folder_name
     with tempfile.TemporaryDirectory() as scratch:
-        digests = Path(scratch) / FILE_DIGESTS
-        with contextlib.suppress(OSError):
-            shutil.copyfile(folder / FILE_DIGESTS, digests)
-        fingerprints = loaded.fingerprints(digests)
+        fingerprints = loaded.fingerprints(copied_digests(folder, Path(scratch)))
     study = loaded.study
     refuse_one_class(study, loaded.classes_of)
     trials: list[Trial] = []
@@ -347,6 +344,14 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
         if stage == "cost":
             trials += _comparisons(loaded, fingerprints, resources, keys)
     return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))
+
+
+def copied_digests(folder: Path, scratch: Path) -> Path:
+    """A copy of the digests of files that a results folder keeps, for a command that writes nothing into the folder."""
+    digests = scratch / FILE_DIGESTS
+    with contextlib.suppress(OSError):
+        shutil.copyfile(folder / FILE_DIGESTS, digests)
+    return digests
 
 
 def _earlier(folder: Path) -> dict[str, Explained]:

@@ -24,6 +24,8 @@ import torch
 from torch import Tensor
 
 from bench.data.base import Sample
+from bench.data.decoded.dataset import decoded
+from bench.data.decoded.shelf import Shelf
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
 from bench.protocol.text import harmless
@@ -87,6 +89,7 @@ def run(
     tell: Listener | None = None,
     timeout_s: float | None = None,
     pictures: bool = True,
+    cache: Path | None = None,
 ) -> Record:
     """Run a trial, and write its record and its log under ``folder``. A trial that fails is recorded too.
 
@@ -97,6 +100,7 @@ def run(
         tell: a function that is called with the progress.
         timeout_s: the seconds after which the trial is given up, checked between iterations; ``None`` for no limit.
         pictures: ``True`` if a quality trial keeps its predictions and thumbnails of the images, for the gallery.
+        cache: the folder for decoded samples; ``None`` decodes them in this process.
 
     Raises:
         KeyboardInterrupt: if the user interrupts the trial, after its record is written with status ``interrupted``.
@@ -118,7 +122,7 @@ def run(
             torch.set_num_threads(machine.threads)
             _seed_other_generators(trial.seed)
             listener = _Timed(tell, None if timeout_s is None else start + timeout_s)
-            content, files = _measure(trial, folder, machine, listener, choices, pictures=pictures)
+            content, files = _measure(trial, folder, machine, listener, choices, pictures=pictures, cache=cache)
             whole = build(MEASURED[trial.stage], content).as_json()
             try:
                 files.write(folder)
@@ -216,7 +220,14 @@ def record_key(trial: Trial, machine: Machine) -> str:
 
 
 def _measure(
-    trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any], *, pictures: bool
+    trial: Trial,
+    folder: Path,
+    machine: Machine,
+    tell: Listener,
+    choices: dict[str, Any],
+    *,
+    pictures: bool,
+    cache: Path | None,
 ) -> tuple[dict[str, Any], Files]:
     """Measure a trial, fill in ``choices``, and return the content of its record and the files that belong to it."""
     loaded, study_file = load(trial.source), Path(trial.source.path)
@@ -249,16 +260,18 @@ def _measure(
             cell.variant, against.variant, cell.recipe, trial.setting, dataset, machine.torch_device, tell
         )
         return measured, Files()
-    stage, inputs = STAGE_FUNCTIONS[trial.stage], (cell.variant, cell.recipe, dataset, trial.seed)
+    stage = STAGE_FUNCTIONS[trial.stage]
     if trial.stage != "quality":
-        return stage(*inputs, machine.torch_device, tell), Files()
+        return stage(cell.variant, cell.recipe, dataset, trial.seed, machine.torch_device, tell), Files()
     artifact = f"artifacts/{record_key(trial, machine)}.{environment.host_tag()}"
     kept = {
         "predictions": f"{artifact}.predictions.zip",
         "images": f"pictures/{_data_tag(loaded, cell, fingerprint)}-{cell.recipe.split}.zip",
     }
     album = Album(*(folder / path for path in kept.values())) if pictures else None
-    measured = stage(*inputs, machine.torch_device, tell, album and _viewer(album))
+    read = dataset if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS) or dataset
+    show = album and _viewer(album)
+    measured = stage(cell.variant, cell.recipe, read, trial.seed, machine.torch_device, tell, show)
     arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
     measured["artifact_digest"] = arrays_digest(arrays)
     if album is not None:

@@ -12,6 +12,8 @@ from bench.data.base import SPLITS, DataError, Dataset, SplitName
 from bench.data.choose import folder_of, parse_data
 from bench.data.content import content_digest
 from bench.data.contract import ContractError, check_class, check_dataset
+from bench.data.decoded.dataset import DecodedSplit, decoded
+from bench.data.decoded.shelf import Shelf
 from bench.parts import BenchError, Part, nearest
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
@@ -135,6 +137,26 @@ class Loaded:
         recipes = [cell.recipe for cell in self.study.cells() if cell.recipe.data == chosen]
         read = {recipe.split for recipe in recipes if "quality" in self.study.stages or recipe.cost_px is None}
         return tuple(name for name in SPLITS if name in read or (name == "train" and "quality" in self.study.stages))
+
+    def decoded_splits(self, shelf: Shelf, digests: Path | None) -> list[DecodedSplit]:
+        """The splits that are read from a shelf of decoded samples, if their trials are given that.
+
+        Args:
+            shelf: the shelf.
+            digests: the file that keeps the digests of the data sets' files.
+
+        Raises:
+            DataError: if a split is missing or incomplete, or if a file of it cannot be read.
+        """
+        if "quality" not in self.study.stages:
+            return []
+        datasets = {chosen: decoded(dataset, shelf, digests) for chosen, dataset in self.datasets().items()}
+        return [
+            dataset.split(name)
+            for chosen, dataset in datasets.items()
+            if dataset is not None
+            for name in self.splits_of(chosen)
+        ]
 
     def check_data(self) -> None:
         """Check all data sets, in the splits that are read.

@@ -125,5 +125,5 @@ def test_the_reason_of_a_failed_trial_is_one_line_and_text() -> None:
     console = PlainConsole(file=io.StringIO(), width=250)
     lines = PlainLines(tally, console)
     lines.finished(tally.trials[0], record("failed", "RuntimeError: one\ntwo\tthree"))
-    assert str(console.file.getvalue()).count("\n") == 1  # type: ignore[attr-defined]
-    assert "one two\\tthree" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert str(console.file.getvalue()).count("\n") == 1
+    assert "one two\\tthree" in console.file.getvalue()

@@ -132,7 +132,7 @@ def test_splits_that_are_not_read_are_not_asked_for() -> None:
 
     check(Yard(change=change))
     with pytest.raises(DataError, match="there is no test split"):
-        check_dataset(Yard(change=change), ("test",), ("test",))  # type: ignore[arg-type]
+        check_dataset(Yard(change=change), ("test",), ("test",))
 
 
 def test_a_fingerprint_that_is_no_text_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

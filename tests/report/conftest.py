@@ -51,7 +51,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
             local: how the addresses that it may ask for begin.
         """
         context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=not policy  # type: ignore[arg-type]
+            viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=not policy
         )  # fmt: skip
         contexts.append(context)
         page, wrong = context.new_page(), list[str]()
@@ -60,7 +60,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("request", lambda asked: None if asked.url.startswith(local) else wrong.append(f"request: {asked.url}"))
         page.goto(path.as_uri() if isinstance(path, Path) else path)
         page.wait_for_selector("html[data-drawn=yes]", state="attached")
-        page.wrong = wrong  # type: ignore[attr-defined]
+        page.wrong = wrong
         return page
 
     yield show

@@ -38,7 +38,7 @@ class Head(nn.Module):
         super().__init__()
         self.classify = nn.Conv2d(levels[-1].channels, num_classes, 1)
 
-    def forward(self, features: list[Tensor], boundary: Tensor | None = None, *, with_aux: bool = False):  # type: ignore[no-untyped-def]
+    def forward(self, features: list[Tensor], boundary: Tensor | None = None, *, with_aux: bool = False):
         return self.classify(self.changed(features[-1])), {}
 
     def changed(self, x: Tensor) -> Tensor:
@@ -46,22 +46,22 @@ class Head(nn.Module):
 
 
 class WrongConvolution(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.classify = nn.Conv2d(512, num_classes, 1)
 
 
 class WrongNormalisation(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.normalise = nn.BatchNorm2d(512)
 
     def changed(self, x: Tensor) -> Tensor:
-        return self.normalise(x)  # type: ignore[no-any-return]
+        return self.normalise(x)
 
 
 class WrongLinear(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.linear = nn.Linear(512, 4)
 
@@ -70,39 +70,39 @@ class WrongLinear(Head):
 
 
 class RefusesItsFacts(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         raise ValueError("I want\nfour levels")
 
 
 class LogitsAlone(Head):
-    def forward(self, features, boundary=None, *, with_aux=False):  # type: ignore[no-untyped-def]
+    def forward(self, features, boundary=None, *, with_aux=False):
         return self.classify(features[-1])
 
 
 class LogitsInADict(Head):
-    def forward(self, features, boundary=None, *, with_aux=False):  # type: ignore[no-untyped-def]
+    def forward(self, features, boundary=None, *, with_aux=False):
         return {"logits": self.classify(features[-1])}
 
 
 class TooManyChannels(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes + 1)
 
 
 class LostImport(Head):
     def changed(self, x: Tensor) -> Tensor:
-        return lost.relu(x)  # type: ignore[name-defined,no-any-return] # noqa: F821
+        return lost.relu(x)  # noqa: F821 - a mistake
 
 
 class Lazy(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.entry = nn.LazyConv2d(8, 1)
 
 
 class LeftTheDevice(Head):
     def changed(self, x: Tensor) -> Tensor:
-        return x.view(-1).nothing_like_this()  # type: ignore[no-any-return,operator]
+        return x.view(-1).nothing_like_this()
 
 
 class NoGpu(Head):
@@ -111,7 +111,7 @@ class NoGpu(Head):
 
 
 class EndsTheProgram(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         raise SystemExit(3)
 
 
@@ -121,7 +121,7 @@ class TakesNothing(Head):
 
 
 class TakesNoAux(Head):
-    def forward(self, features, boundary=None):  # type: ignore[no-untyped-def]
+    def forward(self, features, boundary=None):
         return self.classify(features[-1]), {}
 
 
@@ -131,17 +131,17 @@ class Term(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
 
-    def forward(self, output, label):  # type: ignore[no-untyped-def]
+    def forward(self, output, label):
         return output.logits.square()
 
 
 class ItsValue(Term):
-    def forward(self, output, label):  # type: ignore[no-untyped-def]
+    def forward(self, output, label):
         return 3.0
 
 
 class OfTheBest(Term):
-    def forward(self, output, label):  # type: ignore[no-untyped-def]
+    def forward(self, output, label):
         return output.logits.argmax(1).float().mean()
 
 
@@ -152,22 +152,22 @@ class Whole(nn.Module):
         super().__init__()
         self.classify = nn.Conv2d(3, num_classes, 1)
 
-    def forward(self, image: Tensor):  # type: ignore[no-untyped-def]
+    def forward(self, image: Tensor):
         return self.classify(image)
 
 
 class GivesADict(Whole):
-    def forward(self, image: Tensor):  # type: ignore[no-untyped-def]
+    def forward(self, image: Tensor):
         return {"out": self.classify(image), "aux": image}
 
 
 class GivesATuple(Whole):
-    def forward(self, image: Tensor):  # type: ignore[no-untyped-def]
+    def forward(self, image: Tensor):
         return self.classify(image), image
 
 
 class GivesOneImage(Whole):
-    def forward(self, image: Tensor):  # type: ignore[no-untyped-def]
+    def forward(self, image: Tensor):
         return self.classify(image)[0]
 
 
@@ -183,7 +183,7 @@ class WrongNeck(nn.Module):
 
 
 class OneMap(WrongNeck):
-    def forward(self, features: list[Tensor]):  # type: ignore[no-untyped-def,override]
+    def forward(self, features: list[Tensor]):
         return features[-1]
 
 
@@ -285,7 +285,7 @@ def test_a_faulty_component_is_one_line_of_its_cell_and_the_others_go_on(name: s
 class DropRates(Head):
     """Spreads rates over its depth by ``.item()``, as many transformers do."""
 
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.rates = [rate.item() for rate in torch.linspace(0, 0.1, 3)]
 
@@ -301,7 +301,7 @@ class CountsInNumpy(Head):
 
 
 class DrawnByNumpy(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         import numpy as np
 
@@ -310,7 +310,7 @@ class DrawnByNumpy(Head):
 
 
 class BufferOfValues(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.register_buffer("steps", torch.arange(3))
         assert self.steps.tolist() == [0, 1, 2]
@@ -331,7 +331,7 @@ def notes(changed: Change, base: Variant = BASE) -> Iterator[tuple[str, ...]]:
 
 
 class Unused(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.attention = nn.Conv2d(levels[-1].channels, 16, 1)
 

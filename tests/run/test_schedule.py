@@ -40,7 +40,7 @@ MEASURED: dict[str, dict[str, Any]] = {
 
 
 def planned(path: Path, results: Path, **source: object) -> Schedule:
-    return make_schedule(load(Source(str(path), **source)), results, RESOURCES)  # type: ignore[arg-type]
+    return make_schedule(load(Source(str(path), **source)), results, RESOURCES)
 
 
 def ended(plan: Schedule, trial: Trial, status: str, wall_s: float = 2.0) -> Record:

@@ -164,7 +164,7 @@ def test_a_cell_is_found_by_the_levels_that_differ_from_the_baseline() -> None:
         (lambda: Factor("with space", {"a": change(), "b": change()}), "a name is a Python identifier"),
         (lambda: Factor("one", {"a": change()}), "needs at least two"),
         (lambda: Factor("f", {"a": change(), "b,c": change()}), "a level is a word"),
-        (lambda: Factor("f", {"a": change(), "b": part(Head)}), r"expected change\(…\)"),  # type: ignore[dict-item]
+        (lambda: Factor("f", {"a": change(), "b": part(Head)}), r"expected change\(…\)"),
         (lambda: change(heads=part(Head)), r"cannot change 'heads'.*did you mean 'head'"),
         (lambda: change(recipe=RECIPE), r"write recipe=choose"),
         (lambda: change(head=adding(part(Loss))), r"adding\(\) is for losses"),

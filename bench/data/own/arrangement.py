@@ -150,12 +150,8 @@ def _common_start(one: str, other: str) -> str:
 def label_files(folder: Path, description: Description) -> list[Path]:
     """All label files of the splits that a folder has, or of the whole folder where there are no splits yet."""
     splits: list[SplitName] = list(description.splits) or ["train"]
-    ending = description.label_ending
-    paths = (
-        path for split in splits for path in files_of(folder / description.folders(split)[1], LABEL_FILES)
-        if path.stem.endswith(ending)
-    )  # fmt: skip
-    return list(dict.fromkeys(paths))
+    places = dict.fromkeys(description.folders(split)[1] for split in splits)
+    return [path for place in places for path in files_of(folder / place, LABEL_FILES, description.label_ending)]
 
 
 def _values(folder: Path, description: Description) -> set[int | Colour]:

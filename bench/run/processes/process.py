@@ -55,6 +55,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
                 tell=lambda event: connection.send(("event", asdict(event))),
                 timeout_s=order["timeout_s"],
                 pictures=order["pictures"],
+                cache=None if order["cache"] is None else Path(order["cache"]),
             )
         except StoreError as error:
             connection.send(("unstored", str(error)))

@@ -69,10 +69,10 @@ def test_at_both_widths_and_in_both_schemes_the_page_is_whole_and_accessible(
     for overlay in ("errors", "boundaries", "image"):
         page.check(f"input[value={overlay}]")
         assert faults(page, ".gallery") == [], overlay
-    page.emulate_media(color_scheme=schemes[1])  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=schemes[1])
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == PAPER[schemes[1]]
     assert faults(page, runOnly=OF_COLOURS) == []
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
     page.evaluate("document.querySelector('label[for=class-effects-filter]').remove()")
     assert faults(page, runOnly=["label"])[0].startswith("label (critical)"), "a fault that is there is found"
 
@@ -83,7 +83,7 @@ def test_text_from_outside_is_shown_and_nothing_in_it_runs_even_without_the_poli
     page = open_page(hostile_report, policy=False)
     page.evaluate(OPEN_ALL)
     assert page.evaluate("typeof window.hacked") == "undefined"
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
     assert page.evaluate("document.querySelectorAll('img, b').length") == 0
     for place, texts in {
         "h1": [f"study {SCRIPT}"], ".question": [f"Why {BREAK}?"], ".summary": [END, SCRIPT], ".notes": [COMMENT],

@@ -64,7 +64,7 @@ def page(opened: Page) -> Page:
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_tab_goes_through_everything_in_order_and_one_sees_where_it_is(page: Page, width: int, scheme: str) -> None:
     page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=scheme)
     page.wait_for_selector("#contents[open]" if width == 1280 else "#contents:not([open])", state="attached")
     page.evaluate("document.getElementById('gallery-1').open = true")
     count = page.evaluate(REACHABLE)

@@ -100,7 +100,7 @@ def test_an_open_page_follows_the_records_and_keeps_its_scroll_position_until_th
     add(folder, 0)
     page.wait_for_selector("dd:text('3 of 4 done')")
     page.wait_for_function("scrollY === 500")
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
     process.send_signal(signal.SIGINT)
     assert process.wait() == 0
     assert "connect-src" not in (folder / "report" / "index.html").read_text(), "the page on disk asks for nothing"

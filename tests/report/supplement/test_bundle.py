@@ -325,7 +325,7 @@ def test_the_script_runs_commands_that_the_program_accepts_after_any_option(
     for words in commands_run:
         assert "mallory" not in " ".join(words)
         parsed = get_command(app.app).make_context("bench", list(words))
-        click_command = parsed.command.commands[words[0]]  # type: ignore[attr-defined]
+        click_command = parsed.command.commands[words[0]]
         with click_command.make_context(words[0], list(words[1:])) as context:
             if words[0] == "run":
                 assert context.params["study"].read_text() == "STUDY = 1\n"

@@ -154,10 +154,10 @@ def test_a_digest_does_not_depend_on_key_order() -> None:
 def test_plain_values_are_what_they_are_made_from() -> None:
     """Keys take a recipe and a setting by their fields: their constructors must check, and change nothing."""
     recipe = {"crop_px": (32, 48), "iterations": 3, "batch": 2, "clip_norm": None, "scale": (0.5, 1.5)}
-    made = Recipe(data=part(Synthetic), **recipe)  # type: ignore[arg-type]  # values of many types
+    made = Recipe(data=part(Synthetic), **recipe)
     assert {name: getattr(made, name) for name in recipe} == recipe
     setting = {"height": 32, "width": 48, "batch": 2, "mode": "compile"}
-    timed = Setting(**setting)  # type: ignore[arg-type]  # values of many types
+    timed = Setting(**setting)
     assert {name: getattr(timed, name) for name in setting} == setting
 
 

@@ -95,7 +95,7 @@ def test_no_other_side_is_chosen_among_several_or_across_protocols() -> None:
 )
 def test_what_nobody_published_is_refused(arguments: tuple[object, ...], message: str) -> None:
     with pytest.raises(PublishedError, match=re.escape(message)):
-        Published(*arguments)  # type: ignore[arg-type]  # parametrised
+        Published(*arguments)
 
 
 def test_a_study_names_its_own_factors_in_what_was_published() -> None:
