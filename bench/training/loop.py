@@ -23,6 +23,7 @@ from bench.data.base import Split
 from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
 from bench.training.augment import batches
+from bench.training.keeper import Keeper, State, Stateful
 from bench.training.optimiser import make_optimiser, parameter_groups
 from bench.training.schedule import make_schedule
 
@@ -76,6 +77,7 @@ def train(
     *,
     device: torch.device,
     progress: TrainingListener | None = None,
+    keeper: Keeper | None = None,
 ) -> History:
     """Train ``model`` in place for ``recipe.iterations`` steps.
 
@@ -88,6 +90,7 @@ def train(
         seed: the seed of batches and dropout.
         device: the device on which to train.
         progress: a function that is called after every iteration.
+        keeper: an object that keeps the state of the training, and from which an interrupted one goes on.
 
     Raises:
         OptimiserError: if a trainable parameter is not in exactly one group.
@@ -110,8 +113,16 @@ def train(
     start = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        stream = _stream(split, recipe, seed, device)
-        for iteration, (image, label) in zip(range(recipe.iterations), stream, strict=False):
+        if keeper is not None:
+            modules: dict[str, nn.Module] = {"model": model, "losses": step.losses}
+            if recipe.ema_decay > 0:
+                modules["average"] = average
+            others: dict[str, Stateful] = {"optimiser": step.optimiser, "scaler": step.scaler, "schedule": schedule}
+            keeper.resume(State(modules, others, history))
+        stream = _stream(split, recipe, seed, device, keeper=keeper)
+        for iteration, (image, label) in zip(
+            range(recipe.iterations) if keeper is None else range(keeper.first, recipe.iterations), stream, strict=False
+        ):
             loss = in_parts(step, image, label) if recipe.accumulate > 1 else step.forward(image, label)
             value = _finite(loss, iteration)
             history.loss.append(value)
@@ -122,9 +133,13 @@ def train(
             schedule.step()
             if recipe.ema_decay > 0:
                 average.update_parameters(model)
+            if keeper is not None:
+                keeper.after(iteration + 1, recipe.iterations)
             if progress is not None:
                 progress(iteration + 1, recipe.iterations, value)
     history.train_s = time.perf_counter() - start
+    if keeper is not None:
+        history.train_s += keeper.earlier_s()
     if recipe.ema_decay > 0:
         model.load_state_dict(average.module.state_dict())
     lost = sorted(_not_finite(model) - masks)
@@ -216,11 +231,19 @@ def precision(name: str, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _stream(split: Split, recipe: Recipe, seed: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def _stream(
+    split: Split, recipe: Recipe, seed: int, device: torch.device, *, keeper: Keeper | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield batches on the device, in the memory format in which its convolutions are fastest."""
     memory_format = layout(device)
     for image, label in batches(
-        split, batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=seed
+        split,
+        batch=recipe.batch,
+        crop_px=recipe.crop_px,
+        scale=recipe.scale,
+        flip=recipe.flip,
+        seed=seed,
+        **({} if keeper is None else {"start": keeper.first}),
     ):
         yield image.to(device, memory_format=memory_format, non_blocking=True), label.to(device, non_blocking=True)
 

@@ -58,6 +58,12 @@ KEEPING: dict[str, list[Edit]] = {
         (LOOP, "    history = History()\n",
          "    if recipe.warm_up > 0:\n        step.optimiser.zero_grad()\n    history = History()\n"),
     ],
+    "what is kept of a training": [
+        (LOOP, "keeper.after(iteration + 1, recipe.iterations)", "keeper.after(iteration + 1, 2 * recipe.iterations)"),
+        (LOOP, 'else {"start": keeper.first}', 'else {"start": keeper.first, "flip": 0}'),
+        ("bench/training/keeper.py", '"done": done,', '"done": done + 1,'),
+        ("bench/run/stages.py", "keeper.finish(model)", "keeper.finish(model.eval())"),
+    ],
     "a field of the setting at its neutral value": [
         ("bench/protocol/setting.py", "from dataclasses import dataclass", "from dataclasses import dataclass, field"),
         ("bench/protocol/setting.py", "    least_s: Positive = 10.0\n",
