@@ -16,7 +16,6 @@ from bench.data.own.arrangement import (
     LABEL_FOLDERS,
     arrangement_of,
     label_files,
-    palettes_differ,
     problem_of,
     values_of,
 )
@@ -111,8 +110,8 @@ def _with_splits(folder: Path, arrangement: Description) -> tuple[Description, d
 
 def _with_classes(description: Description, files: list[Path]) -> tuple[Description, str]:
     """The description with a class for each value of the labels, and the guess that this is."""
-    in_colour = palettes_differ(files)
-    values = values_of(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files), in_colour)
+    found = values_of(files)
+    values = found.colours if found.palettes_differ else found.values
     colours: list[Colour] = sorted(value for value in values if not isinstance(value, int))
     numbers = {value for value in values if isinstance(value, int)}
     if colours:
