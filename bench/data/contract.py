@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.data.base import IGNORE, SPLITS, DataError, Dataset, Sample, Split, SplitName
+from bench.data.base import IGNORE, MOST_CLASSES, SPLITS, DataError, Dataset, Sample, Split, SplitName
 from bench.data.files import Pair
 
 METHODS = ("split", "check", "fingerprint")
@@ -94,7 +94,9 @@ def _wrong_classes(classes: Any) -> str:
             return f"the name {name!r} {problem}"
     if twice := _twice(classes):
         return f"{twice!r} is there twice; each name may be there once"
-    return "" if len(classes) <= IGNORE else f"there are {len(classes)}; labels are uint8, so {IGNORE} is the most"
+    if len(classes) <= MOST_CLASSES:
+        return ""
+    return f"there are {len(classes)}; labels are uint8, of which two values are needed, so {MOST_CLASSES} is the most"
 
 
 def _wrong_name(name: Any) -> str:
