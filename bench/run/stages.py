@@ -23,9 +23,10 @@ from bench.parts import BenchError, Part
 from bench.protocol.recipe import COST_ALONE, Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
-from bench.run.identity.linear import Library
+from bench.run.identity.linear import Library, Proof
 from bench.study.cells import Cell
 from bench.training.loop import train
+from bench.training.plain import train_plainly
 
 
 @dataclass(frozen=True)
@@ -280,6 +281,13 @@ SILENT = ("pynvml",)
 """Packages that read the machine and compute nothing, so that they count neither where they are nor where they lack."""
 
 
+PROVEN = (Proof(run=train, plain=train_plainly, digest="d696bf0aaac2"),)
+"""The functions that keys read in a plain form. ``tests/training/test_plain.py`` compares both forms number by number,
+and says what the digest is after an edit of the form that is run. With another digest, keys read that form itself."""
+
+
 @functools.cache
 def _keys() -> Keys:
-    return Keys(Library("bench", plain=(Variant, Recipe, Setting, Part), reports=(Event,), silent=SILENT))
+    return Keys(
+        Library("bench", plain=(Variant, Recipe, Setting, Part), reports=(Event,), silent=SILENT, proofs=PROVEN)
+    )
