@@ -88,8 +88,9 @@ def plan(
     """
     from bench.cli import studies
 
-    study_plan = studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus)
-    if not studies.plan(study_plan, studies.shelf_in(cache, no_cache=no_cache)):
+    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus, shelf=shelf)
+    if not studies.plan(study_plan, shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -120,8 +121,8 @@ def run(
     from bench.cli import studies
 
     source = studies.source(study, size, data, seeds, final)
-    study_plan = studies.planned(source, results, cpus, gpus, address)
     shelf = studies.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
     if not studies.run(study_plan, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
@@ -148,8 +149,8 @@ def trial(
     """
     from bench.cli import studies
 
-    study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
     shelf = studies.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus, shelf=shelf)
     if not studies.trial(study_plan, sys.argv, variant, stage, pictures=pictures, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 

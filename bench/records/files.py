@@ -59,6 +59,11 @@ def write_text(text: str, path: Path) -> None:
     _write_at_once(path, lambda file: file.write(text.encode()))
 
 
+def write_bytes(content: bytes, path: Path) -> None:
+    """Write bytes into ``path``, by a rename as :func:`write_json` does it."""
+    _write_at_once(path, lambda file: file.write(content))
+
+
 def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress: bool = True) -> None:
     """Write arrays as an NPZ into ``path``, by a rename as :func:`write_json` does it."""
     save = np.savez_compressed if compress else np.savez

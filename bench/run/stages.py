@@ -25,6 +25,7 @@ from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
 from bench.run.identity.linear import Library, Proof
 from bench.study.cells import Cell
+from bench.training.keeper import Keeper
 from bench.training.loop import train
 from bench.training.plain import train_plainly
 
@@ -125,10 +126,13 @@ def measure_quality(
     device: torch.device,
     tell: Listener,
     show: Viewer | None = None,
+    *,
+    keeper: Keeper | None = None,
 ) -> dict[str, Any]:
     """Train from ``seed``, evaluate the network after the last iteration, and pass its predictions to ``show``.
 
-    The result is JSON-ready but for ``artifact``: the counts of each image as arrays, to be written beside the record.
+    ``keeper`` keeps the state of the training and the weights that were evaluated. The result is JSON-ready but for
+    ``artifact``: the counts of each image as arrays, to be written beside the record.
     """
     assert seed is not None
     model = SegModel(variant, len(dataset.classes), seed=seed)
@@ -139,6 +143,7 @@ def measure_quality(
         seed,
         device=device,
         progress=lambda done, total, loss: tell(Event("train", done, total, loss)),
+        keeper=keeper,
     )
     split = dataset.split(recipe.split)
     quality = evaluate(
@@ -149,6 +154,8 @@ def measure_quality(
         progress=lambda done, total: tell(Event("evaluate", done, total)),
         show=show,
     )
+    if keeper is not None:
+        keeper.finish(model)
     return {
         "classes": list(dataset.classes),
         "split": recipe.split,
@@ -277,17 +284,18 @@ IRRELEVANT: Mapping[Stage, frozenset[str]] = {
 """The recipe's fields that cannot change the result of a stage. A change of them repeats no trial of that stage."""
 
 
+OBSERVERS = (Keeper,)
+"""Classes of objects that keep what a trial computes, and compute nothing of it: they count in no key."""
 SILENT = ("pynvml",)
 """Packages that read the machine and compute nothing, so that they count neither where they are nor where they lack."""
 
 
-PROVEN = (Proof(run=train, plain=train_plainly, digest="d696bf0aaac2"),)
+PROVEN = (Proof(run=train, plain=train_plainly, digest="10017b38974e"),)
 """The functions that keys read in a plain form. ``tests/training/test_plain.py`` compares both forms number by number,
 and says what the digest is after an edit of the form that is run. With another digest, keys read that form itself."""
 
 
 @functools.cache
 def _keys() -> Keys:
-    return Keys(
-        Library("bench", plain=(Variant, Recipe, Setting, Part), reports=(Event,), silent=SILENT, proofs=PROVEN)
-    )
+    plain = (Variant, Recipe, Setting, Part)
+    return Keys(Library("bench", plain, reports=(Event,), silent=SILENT, observers=OBSERVERS, proofs=PROVEN))

@@ -16,36 +16,42 @@ class DivergedError(ArithmeticError):
 
 
 class LateLosses:
-    """The losses of iterations 1, 2 … in blocks; one is sent to the host when it is full, and read when the next is.
+    """The losses of iterations, in blocks; one is sent to the host when it is full, and read when the next is.
 
     Args:
         device: the device of the losses.
         every: the iterations of a block.
+        done: the number of iterations before the first one.
         behind: the number of blocks that are on their way while the training goes on; by default one on a GPU, unless
             each iteration's loss is wanted, else none.
     """
 
-    def __init__(self, device: torch.device, every: int, behind: int | None = None) -> None:
+    def __init__(self, device: torch.device, every: int, done: int = 0, behind: int | None = None) -> None:
         self._on_gpu = device.type == "cuda"
         self._every, self._behind = every, int(self._on_gpu and every > 1) if behind is None else behind
         self._open: list[Tensor] = []
         self._sent: deque[tuple[Tensor, torch.cuda.Event | None]] = deque()
-        self._read = 0
+        self._read = done
 
-    def add(self, loss: Tensor, *, last: bool = False) -> list[float]:
-        """Add the loss of the next iteration, a scalar, and give those that are read at this time, in order.
-
-        Args:
-            loss: the loss, detached.
-            last: ``True`` for the last iteration, at which all losses are read.
+    def add(self, loss: Tensor) -> list[float]:
+        """Add the loss of the next iteration, a scalar without a gradient, and give those that are read at this time.
 
         Raises:
             DivergedError: if one of those that are read is not finite; it names the iteration.
         """
         self._open.append(loss)
-        if len(self._open) == self._every or last:
+        if len(self._open) == self._every:
             self._send()
-        return self._receive(0 if last else self._behind)
+        return self._receive(self._behind)
+
+    def rest(self) -> list[float]:
+        """Give all losses that were not read yet, in their order.
+
+        Raises:
+            DivergedError: if one of them is not finite; it names the iteration.
+        """
+        self._send()
+        return self._receive(0)
 
     @contextmanager
     def diverging_first(self) -> Iterator[None]:
@@ -60,8 +66,7 @@ class LateLosses:
             raise
         except Exception:
             with suppress(RuntimeError):  # of a device that gives no answer any more
-                self._send()
-                self._receive(0)
+                self.rest()
             raise
 
     def _send(self) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -25,6 +25,7 @@ from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
 from bench.training.ahead import ahead
 from bench.training.augment import batches
+from bench.training.keeper import Keeper, State, Stateful
 from bench.training.late import DivergedError, LateLosses
 from bench.training.optimiser import make_optimiser, parameter_groups
 from bench.training.schedule import make_schedule
@@ -77,6 +78,7 @@ def train(
     *,
     device: torch.device,
     progress: TrainingListener | None = None,
+    keeper: Keeper | None = None,
     read_every: int | None = None,
 ) -> History:
     """Train ``model`` in place for ``recipe.iterations`` steps.
@@ -91,6 +93,7 @@ def train(
         seed: the seed of batches and dropout.
         device: the device on which to train.
         progress: a function that is called for every iteration, once its loss is read.
+        keeper: an object that keeps the state of the training, and from which an interrupted one goes on.
         read_every: the iterations after which losses are read, at once; by default :data:`READ_EVERY` on a GPU, else 1.
 
     Raises:
@@ -111,29 +114,42 @@ def train(
     if recipe.ema_decay > 0:
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay))
     history = History()
-    losses = LateLosses(device, read_every or (READ_EVERY if device.type == "cuda" else 1))
+
+    def tell(values: Iterable[float]) -> None:
+        for value in values:
+            history.loss.append(value)
+            if progress is not None:
+                progress(len(history.loss), recipe.iterations, value)
+
     start = time.perf_counter()
-    with (
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        closing(_stream(split, recipe, seed, device)) as stream,
-        losses.diverging_first(),
-    ):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        for iteration, (image, label) in zip(range(recipe.iterations), stream, strict=False):
-            loss = in_parts(step, image, label) if recipe.accumulate > 1 else step.forward(image, label)
-            values = losses.add(loss.detach(), last=iteration + 1 == recipe.iterations)
-            history.learning_rate.append(float(schedule.get_last_lr()[0]))
-            if recipe.accumulate == 1:
-                step.backward(loss)
-            step.update()
-            schedule.step()
+        if keeper is not None:
+            modules: dict[str, nn.Module] = {"model": model, "losses": step.losses}
             if recipe.ema_decay > 0:
-                average.update_parameters(model)
-            for value in values:
-                history.loss.append(value)
-                if progress is not None:
-                    progress(len(history.loss), recipe.iterations, value)
+                modules["average"] = average
+            others: dict[str, Stateful] = {"optimiser": step.optimiser, "scaler": step.scaler, "schedule": schedule}
+            keeper.resume(State(modules, others, history, settle=lambda: tell(losses.rest())))
+        first = 0 if keeper is None else keeper.first
+        losses = LateLosses(device, read_every or (READ_EVERY if device.type == "cuda" else 1), first)
+        with closing(_stream(split, recipe, seed, device, first)) as stream, losses.diverging_first():
+            for iteration, (image, label) in zip(range(first, recipe.iterations), stream, strict=False):
+                loss = in_parts(step, image, label) if recipe.accumulate > 1 else step.forward(image, label)
+                read = losses.add(loss.detach())
+                history.learning_rate.append(float(schedule.get_last_lr()[0]))
+                if recipe.accumulate == 1:
+                    step.backward(loss)
+                step.update()
+                schedule.step()
+                if recipe.ema_decay > 0:
+                    average.update_parameters(model)
+                tell(read)
+                if keeper is not None:
+                    keeper.after(iteration + 1, recipe.iterations)
+            tell(losses.rest())
     history.train_s = time.perf_counter() - start
+    if keeper is not None:
+        history.train_s += keeper.earlier_s()
     if recipe.ema_decay > 0:
         model.load_state_dict(average.module.state_dict())
     lost = sorted(not_finite(model) - masks)
@@ -226,9 +242,9 @@ def precision(name: str, device: torch.device) -> Iterator[None]:
 
 
 def _stream(
-    split: Split, recipe: Recipe, seed: int, device: torch.device
+    split: Split, recipe: Recipe, seed: int, device: torch.device, first: int
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """Yield batches on the device, in the memory format in which its convolutions are fastest.
+    """Yield the batches of the iterations from ``first`` on, in the memory format in which convolutions are fastest.
 
     Those for a GPU are put into memory that it reads without the host waiting for it.
     """
@@ -248,7 +264,7 @@ def _stream(
         )
         return (image.pin_memory(), label.pin_memory()) if device.type == "cuda" else (image, label)
 
-    with closing(ahead(make, getattr(split, "workers", 0))) as made:
+    with closing(ahead(make, getattr(split, "workers", 0), first)) as made:
         for image, label in made:
             on_device = image.to(device, non_blocking=True), label.to(device, non_blocking=True)
             yield on_device[0].contiguous(memory_format=memory_format), on_device[1]

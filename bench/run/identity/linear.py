@@ -105,6 +105,8 @@ class Library:
         plain: the classes of plain values, whose constructors check their values and compute nothing.
         reports: the classes of progress reports, whose content does not count.
         silent: the packages that read the machine and compute nothing, so neither they nor their versions count.
+        observers: the classes of objects that watch a computation and keep what it made, but compute nothing of it. A
+            parameter that may hold one counts as ``None``, so that the computation is read as it is without it.
         proofs: the functions in whose place others are read.
     """
 
@@ -114,13 +116,16 @@ class Library:
         plain: Iterable[type],
         reports: Iterable[type],
         silent: Iterable[str],
+        observers: Iterable[type] = (),
         proofs: Iterable[Proof] = (),
     ) -> None:
         self.project = Project(package)
         self.silent = frozenset(silent)
-        units = [self.unit_of(cls) for cls in plain]
         self.reading = Reading(
-            self.project, {unit: unit.names[0] for unit in units}, frozenset(self.unit_of(cls) for cls in reports)
+            self.project,
+            {unit: unit.names[0] for unit in map(self.unit_of, plain)},
+            frozenset(map(self.unit_of, reports)),
+            {unit: unit.names[0] for unit in map(self.unit_of, observers)},
         )
         self.effects = Effects(self.reading)
         self._texts: dict[Any, tuple[Text, frozenset[str]]] = {}
@@ -209,14 +214,14 @@ class Library:
             return unit, frozenset()
         key = (unit, _frozen_fields(fields), None if choices is None else _frozen(choices))
         if key not in self._folded:
-            made = Folding(self.project, unit.module, fields).fold(unit, choices or {})
+            made = Folding(self.project, unit.module, fields, self.reading.observers).fold(unit, choices or {})
             self._folded[key] = made.unit, made.choices
         return self._folded[key]
 
     def _reads_fields(self, unit: Unit) -> bool:
-        """Return whether a unit names a class of plain values, in an annotation or anywhere else."""
+        """Return whether a unit names a class of plain values or of observers, in an annotation or anywhere else."""
         if unit not in self._readers:
-            names = set(self.reading.plain.values())
+            names = {*self.reading.plain.values(), *self.reading.observers.values()}
             self._readers[unit] = any(
                 (isinstance(leaf, ast.Name) and leaf.id in names)
                 or (isinstance(leaf, ast.Constant) and isinstance(leaf.value, str) and leaf.value in names)
@@ -261,7 +266,9 @@ class Library:
     def _with_attributes(
         self, unit: Unit, fields: Fields, attributes: Mapping[str, ast.Constant], unread: set[str]
     ) -> Unit:
-        return with_attributes(Folding(self.project, unit.module, fields), unit, attributes, unread)
+        return with_attributes(
+            Folding(self.project, unit.module, fields, self.reading.observers), unit, attributes, unread
+        )
 
     def _text(self, unit: Unit) -> Text:
         module = self.project.module(unit.module)

@@ -61,6 +61,12 @@ KEEPING: dict[str, list[Edit]] = {
         (PLAIN, "    history = History()\n",
          "    if recipe.warm_up > 0:\n        step.optimiser.zero_grad()\n    history = History()\n"),
     ],
+    "what is kept of a training": [
+        (LOOP, "keeper.after(iteration + 1, recipe.iterations)", "keeper.after(iteration + 1, 2 * recipe.iterations)"),
+        (LOOP, "else keeper.first", "else keeper.first + 1"),
+        ("bench/training/keeper.py", '"done": done,', '"done": done + 1,'),
+        ("bench/run/stages.py", "keeper.finish(model)", "keeper.finish(model.eval())"),
+    ],
     "a field of the setting at its neutral value": [
         ("bench/protocol/setting.py", "from dataclasses import dataclass", "from dataclasses import dataclass, field"),
         ("bench/protocol/setting.py", "    least_s: Positive = 10.0\n",
@@ -113,7 +119,7 @@ CHANGING: dict[str, tuple[list[Edit], tuple[str, ...]]] = {
         CONTROL_TRIALS,
     ),
     "a step of the plain form of training": ([(PLAIN, "            schedule.step()\n", "")], CONTROL_TRIALS),
-    "a step of training": ([(LOOP, "            schedule.step()\n", "")], CONTROL_TRIALS),
+    "a step of training": ([(LOOP, "                schedule.step()\n", "")], CONTROL_TRIALS),
     "the reading of losses": (
         [("bench/training/late.py", "block.tolist()", "block.abs().tolist()")], CONTROL_TRIALS
     ),
