@@ -35,7 +35,7 @@ from bench.study.faults import fault_line
 from bench.study.source import Source
 from bench.study.source import load as load_source
 from bench.study.study import Study
-from bench.training.loop import DivergedError
+from bench.training.late import DivergedError
 
 
 def source(study: Path, size: str | None, data: str | None, seeds: str | None, final: bool) -> Source:

@@ -69,19 +69,20 @@ def check_dataset(
         raise ContractError(f"data set {name}, classes: {problem}")
     chosen = tuple(split for split in SPLITS if split in splits)
     for split in chosen:
-        _check_split(dataset, split, every=split in evaluated and not _is_ours(dataset))
+        _check_split(dataset, split, every=split in evaluated and not is_ours(dataset))
     given = {"splits": chosen, "decoded": decoded}
     taken = inspect.signature(dataset.check).parameters
     check: Any = dataset.check
     check(**{name: value for name, value in given.items() if name in taken})
-    if not _is_ours(dataset) and not isinstance(dataset.fingerprint(None), str):
+    if not is_ours(dataset) and not isinstance(dataset.fingerprint(None), str):
         raise ContractError(f"data set {name}: fingerprint() gave no str; return a digest, such as hexdigest()")
     for split in chosen:
         if split in evaluated and not _has_labels(dataset.split(split)):
             raise ContractError(f"data set {name}, {split} split: every pixel is void, so there is nothing to evaluate")
 
 
-def _is_ours(dataset: Dataset) -> bool:
+def is_ours(dataset: object) -> bool:
+    """True for a data set whose class is one of this package."""
     return type(dataset).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 

@@ -23,9 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.base import Sample
+from bench.data.base import Dataset, Sample
+from bench.data.contract import is_ours
 from bench.data.decoded.dataset import decoded
 from bench.data.decoded.shelf import Shelf
+from bench.data.fed import FedDataset
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
 from bench.protocol.text import harmless
@@ -41,7 +43,7 @@ from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded, Source, load
-from bench.training.loop import DivergedError
+from bench.training.late import DivergedError
 
 log = logging.getLogger("bench.run.trial")
 
@@ -269,7 +271,10 @@ def _measure(
         "images": f"pictures/{_data_tag(loaded, cell, fingerprint)}-{cell.recipe.split}.zip",
     }
     album = Album(*(folder / path for path in kept.values())) if pictures else None
-    read = dataset if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS) or dataset
+    read: Dataset | FedDataset = dataset
+    if is_ours(dataset):
+        decoded_once = None if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS)
+        read = FedDataset(decoded_once or dataset, workers_of(machine))
     show = album and _viewer(album)
     measured = stage(cell.variant, cell.recipe, read, trial.seed, machine.torch_device, tell, show)
     arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
@@ -277,6 +282,15 @@ def _measure(
     if album is not None:
         measured["pictures"] = kept
     return measured, Files({f"{artifact}.npz": arrays}, album)
+
+
+MOST_WORKERS = 4
+"""Threads that load images beside a training on a GPU, at most."""
+
+
+def workers_of(machine: Machine) -> int:
+    """The number of threads that load images beside a training: on a CPU one, which has little to do there."""
+    return min(machine.threads, MOST_WORKERS) if machine.device == "cuda" else 1
 
 
 def _data_tag(loaded: Loaded, cell: Cell, fingerprint: str) -> str:

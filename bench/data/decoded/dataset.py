@@ -18,6 +18,7 @@ from PIL import Image, ImageFile, features
 import bench.data
 from bench.data.base import DataError, Sample, SplitName
 from bench.data.cache import KnownFile, known_files, state_of
+from bench.data.contract import is_ours
 from bench.data.decoded.shelf import Shelf
 from bench.data.files import Pair
 from bench.data.paired import PairedFiles, used_pairs
@@ -128,7 +129,7 @@ def decoded(dataset: object, shelf: Shelf, digests: Path | None = None) -> Decod
     The code of a class of one's own is not known here, so its samples cannot be told from those of an earlier version
     of it; and the synthetic data sets have no files.
     """
-    if isinstance(dataset, PairedFiles) and type(dataset).__module__.startswith(f"{bench.data.__name__}."):
+    if isinstance(dataset, PairedFiles) and is_ours(dataset):
         return DecodedDataset(dataset, shelf, digests)
     return None
 
