@@ -21,6 +21,7 @@ from bench.cli.options import (
     EXIT_OPEN,
     EXIT_USAGE,
     CacheFolder,
+    CheckpointMinutes,
     Cpus,
     DataName,
     Final,
@@ -34,10 +35,14 @@ from bench.cli.options import (
     StudyFile,
     Timeout,
     VariantName,
+    Weights,
+    handled,
 )
 from bench.cli.results import compare, export, report
 from bench.cli.timing_options import cost, limits, speed
+from bench.cli.weights import clean, predict
 from bench.parts import BenchError
+from bench.run.handling import CHECKPOINT_MINUTES
 from bench.run.processes.stopping import Stopped, stoppable
 from bench.study.faults import fault_line, fault_place
 
@@ -109,20 +114,23 @@ def run(
     timeout: Timeout = None,
     retry: Retry = None,
     pictures: Pictures = True,
+    weights: Weights = True,
+    checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
-    You may stop the run at any time (Ctrl-C) and start it again: finished trials stay, interrupted ones start anew. The
-    exit status is 0 only if every cell is done or excluded.
+    You may stop the run at any time (Ctrl-C) and start it again: finished trials stay, and a training that was
+    interrupted goes on from its last kept state. The exit status is 0 only if every cell is done or excluded.
     """
     from bench.cli import studies
 
     source = studies.source(study, size, data, seeds, final)
     study_plan = studies.planned(source, results, cpus, gpus, address)
     shelf = studies.shelf_in(cache, no_cache=no_cache)
-    if not studies.run(study_plan, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures, shelf=shelf):
+    handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
+    if not studies.run(study_plan, sys.argv, handling=handling, retry=retry or (), shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -139,6 +147,8 @@ def trial(
     cpus: Cpus = None,
     gpus: Gpus = None,
     pictures: Pictures = True,
+    weights: Weights = True,
+    checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
 ) -> None:
@@ -150,7 +160,8 @@ def trial(
 
     study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
     shelf = studies.shelf_in(cache, no_cache=no_cache)
-    if not studies.trial(study_plan, sys.argv, variant, stage, pictures=pictures, shelf=shelf):
+    handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
+    if not studies.trial(study_plan, sys.argv, variant, stage, handling=handling, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -213,7 +224,7 @@ def convert(
     networks.convert(checkpoint, studies.source(study, size, None, None, False), variant, out, classes, layout)
 
 
-for command in (speed, limits, cost, convert, report, compare, export):
+for command in (speed, limits, cost, convert, report, compare, export, predict, clean):
     app.command()(command)
 app.add_typer(data_app, name="data")
 

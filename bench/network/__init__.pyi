@@ -1,5 +1,7 @@
 """The names that ``bench.network`` offers, each imported when it is first used."""
 
+import pathlib
+
 from .backbones.resnet import ResNet as ResNet
 from .backbones.shallow import ShallowBackbone as ShallowBackbone
 from .backbones.timm import Timm as Timm
@@ -54,6 +56,8 @@ from .necks.jpu import JPUX as JPUX
 from .necks.path_aggregation import PathAggregation as PathAggregation
 from .shape_streams.gated import GatedShapeStream as GatedShapeStream
 
+def load(results: str | pathlib.Path, variant: str, *, seed: int | None = None, device: str = "cpu") -> SegModel: ...
+
 __all__ = [
     "FPN",
     "JPU",
@@ -86,6 +90,7 @@ __all__ = [
     "Timm",
     "Variant",
     "WideResNet38",
+    "load",
     "matched_head",
     "need_levels",
     "need_stride",

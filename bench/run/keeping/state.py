@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.records.files import write_bytes
+from bench.records.files import unfinished, write_bytes
 from bench.training.keeper import State
 
 log = logging.getLogger("bench.run.keeping.state")
@@ -29,17 +29,19 @@ class FileKeeper:
     """A :class:`~bench.training.keeper.Keeper` with a file for the state; the last weights stay in memory.
 
     Args:
-        path: the file of the state; ``None`` to keep none.
-        every_s: the least number of seconds between two states.
+        path: the file of the state.
+        every_s: the least number of seconds between two states; ``None`` to keep none, and to go on from none.
 
     Attributes:
         first: the number of iterations that were done by earlier processes.
+        resumed_after: the numbers of iterations after which the training went on, over all processes.
         weights: the weights and buffers with which the network was evaluated, on the CPU.
     """
 
-    def __init__(self, path: Path | None, every_s: float) -> None:
+    def __init__(self, path: Path, every_s: float | None) -> None:
         self.path, self.every_s = path, every_s
         self.first = 0
+        self.resumed_after: list[int] = []
         self.weights: dict[str, Tensor] = {}
         self._state: State | None = None
         self._started_at = self._kept_at = time.monotonic()
@@ -52,9 +54,12 @@ class FileKeeper:
         """
         self._state = state
         self._started_at = self._kept_at = time.monotonic()
-        kept = None if self.path is None else _read(self.path)
+        kept = None if self.every_s is None else _read(self.path)
+        for file in unfinished(self.path) if self.every_s is not None else ():
+            file.unlink(missing_ok=True)
         if kept is not None:
             self.first, self._spent_s = state.restore(kept), kept["spent_s"]
+            self.resumed_after = [*kept["resumed_after"], self.first]
             log.info("the training goes on after iteration %d", self.first)
 
     def after(self, done: int, total: int) -> None:
@@ -66,9 +71,10 @@ class FileKeeper:
         """
         now = time.monotonic()
         since = self._started_at if done == total else self._kept_at
-        if self.path is None or self._state is None or now - since < self.every_s:
+        if self.every_s is None or self._state is None or now - since < self.every_s:
             return
-        content = self._state.taken(done) | {"spent_s": self._spent_s + now - self._started_at}
+        spent_s = self._spent_s + now - self._started_at
+        content = self._state.taken(done) | {"spent_s": spent_s, "resumed_after": self.resumed_after}
         try:
             write_bytes(_packed(content), self.path)
         except OSError as error:
@@ -83,11 +89,17 @@ class FileKeeper:
         """Hold a copy of the weights and buffers of a network that was evaluated."""
         self.weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
 
-    def forget(self) -> None:
-        """Remove the file of a training that is over."""
-        if self.path is not None:
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
+
+def state_path(folder: Path, key: str) -> Path:
+    """The file of the state of the trial with this key."""
+    return folder / FOLDER / f"{key}.state"
+
+
+def forget(path: Path) -> None:
+    """Remove the state of a training that is over, and what processes left of it that were killed while writing."""
+    for file in (path, *unfinished(path)):
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 def _packed(state: Mapping[str, Any]) -> bytes:

@@ -24,6 +24,7 @@ from torch import nn
 
 from bench.protocol.setting import Setting
 from bench.run.environment import Machine
+from bench.run.handling import Handling
 from bench.run.store import StoreError
 from bench.run.trial import Trial, run
 from bench.study.source import Source
@@ -53,9 +54,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
                 Path(order["folder"]),
                 Machine(**order["machine"]),
                 tell=lambda event: connection.send(("event", asdict(event))),
-                timeout_s=order["timeout_s"],
-                pictures=order["pictures"],
-                cache=None if order["cache"] is None else Path(order["cache"]),
+                handling=Handling.of(order["handling"]),
             )
         except StoreError as error:
             connection.send(("unstored", str(error)))
