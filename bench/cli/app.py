@@ -93,8 +93,9 @@ def plan(
     """
     from bench.cli import studies
 
-    study_plan = studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus)
-    if not studies.plan(study_plan, studies.shelf_in(cache, no_cache=no_cache)):
+    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus, shelf=shelf)
+    if not studies.plan(study_plan, shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -127,8 +128,8 @@ def run(
     from bench.cli import studies
 
     source = studies.source(study, size, data, seeds, final)
-    study_plan = studies.planned(source, results, cpus, gpus, address)
     shelf = studies.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
     if not studies.run(study_plan, sys.argv, handling=handling, retry=retry or (), shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
@@ -158,8 +159,8 @@ def trial(
     """
     from bench.cli import studies
 
-    study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
     shelf = studies.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus, shelf=shelf)
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
     if not studies.trial(study_plan, sys.argv, variant, stage, handling=handling, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)

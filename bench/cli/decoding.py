@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,8 +23,7 @@ def need_of(schedule: Schedule, shelf: Shelf, todo: Sequence[Trial]) -> Need:
     """The decoded samples that trials need, without a file being written."""
     if not _read_by(todo):
         return Need(0, 0, 0, 0)
-    with tempfile.TemporaryDirectory() as scratch:
-        digests = copied_digests(schedule.folder, Path(scratch))
+    with copied_digests(schedule.folder) as digests:
         return needed(schedule.loaded.decoded_splits(shelf, digests), shelf)
 
 

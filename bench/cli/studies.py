@@ -28,7 +28,7 @@ from bench.run.handling import USUAL, Handling
 from bench.run.identity.rekey import rekey as rekeyed
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
-from bench.run.schedule import RETRIES, Schedule, make_schedule
+from bench.run.schedule import RETRIES, Schedule, checked_schedule, make_schedule
 from bench.run.trial import Trial, record_fault
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
@@ -36,7 +36,7 @@ from bench.study.faults import fault_line
 from bench.study.source import Source
 from bench.study.source import load as load_source
 from bench.study.study import Study
-from bench.training.loop import DivergedError
+from bench.training.late import DivergedError
 
 BYTES_OF_FLOAT = 4
 
@@ -62,16 +62,20 @@ def shelf_in(option: Path | None, *, no_cache: bool) -> Shelf | None:
 
 
 def planned(
-    chosen: Source, results: Path, cpus: int | None, gpus: float | None, address: str | None = None
+    chosen: Source,
+    results: Path,
+    cpus: int | None,
+    gpus: float | None,
+    address: str | None = None,
+    *,
+    shelf: Shelf | None,
 ) -> Schedule:
-    """The plan of a study, after its data were checked.
+    """The plan of a study, after its data were checked; samples on the shelf are not decoded again.
 
     Raises:
         BenchError: if the study or its data cannot be used, or if this machine lacks the resources.
     """
-    loaded = load_source(chosen)
-    loaded.check_data()
-    return make_schedule(loaded, results, here(cpus, gpus, address))
+    return checked_schedule(load_source(chosen), results, here(cpus, gpus, address), shelf)
 
 
 def plan(schedule: Schedule, shelf: Shelf | None = None) -> bool:

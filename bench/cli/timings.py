@@ -21,7 +21,7 @@ from bench.run import environment
 from bench.run.handling import Handling
 from bench.run.limits import Attempt, Question, in_child, search
 from bench.run.resources import here
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule import Schedule, checked_schedule
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.speed import Speed
@@ -88,9 +88,7 @@ def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None
         raise StudyError(
             f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
         )
-    timed = replace(loaded, study=study)
-    timed.check_data()
-    return make_schedule(timed, results, here(cpus, gpus))
+    return checked_schedule(replace(loaded, study=study), results, here(cpus, gpus))
 
 
 def speed(

@@ -11,7 +11,7 @@ import json
 import os
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 from bench.data.base import SPLITS, DataError, Sample, SplitName
@@ -74,8 +74,18 @@ class PairedFiles(ABC):
         """The decoded image and label of a pair."""
         return read_pair(pair, self.coding)
 
-    def check(self, progress: Callable[[int, int], None] | None = None, splits: Sequence[SplitName] = SPLITS) -> None:
+    def check(
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        splits: Sequence[SplitName] = SPLITS,
+        decoded: Container[Pair] = (),
+    ) -> None:
         """Decode every image and every label.
+
+        Args:
+            progress: a function that is called with (pairs done, pairs in all) after each pair.
+            splits: the splits that are read.
+            decoded: the pairs that are left out, because they were decoded before and have not changed since.
 
         Raises:
             DataError: for an image that belongs to two splits, or the first file that cannot be used.
@@ -86,7 +96,8 @@ class PairedFiles(ABC):
             if (other := split_of.setdefault(pair.image, name)) != name:
                 raise DataError(f"{pair.image} is in the {other} and in the {name} split; take it out of one of them")
         for done, (_, pair) in enumerate(pairs, start=1):
-            self.read(pair)
+            if pair not in decoded:
+                self.read(pair)
             if progress:
                 progress(done, len(pairs))
 

@@ -14,7 +14,7 @@ from bench.protocol.setting import Setting
 from bench.run.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.cells import Cell
-from bench.training.loop import train
+from bench.training.plain import train_plainly
 
 FORWARD = 1 / 3
 """The time of a forward, as a share of the time of a training step."""
@@ -72,7 +72,7 @@ def _step_seconds(plan: Schedule, cell: Cell) -> float:
     marks: list[float] = []
     recipe = replace(cell.recipe, batch=2, iterations=2)
     split: SplitName = "train" if "quality" in plan.study.stages else recipe.split  # what no trial reads may be missing
-    train(
+    train_plainly(
         SegModel(cell.variant, plan.loaded.classes_of(cell)),
         plan.loaded.dataset_of(cell).split(split),
         recipe,

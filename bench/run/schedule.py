@@ -10,12 +10,13 @@ import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.data.decoded.shelf import Shelf
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError, file_digest, write_json
 from bench.records.forms import build, problem
@@ -318,6 +319,23 @@ class Schedule:
         return read_all(self.folder / "records")
 
 
+def checked_schedule(loaded: Loaded, results: Path, resources: Resources, shelf: Shelf | None = None) -> Schedule:
+    """Check the data of a study and make its schedule. Nothing is written.
+
+    Args:
+        loaded: the study and its data.
+        results: the folder in which the results folder of the study lies.
+        resources: the CPUs and GPUs that trials take.
+        shelf: the shelf of decoded samples, whose files are not decoded again; ``None`` for none.
+
+    Raises:
+        BenchError: if the data cannot be used, or for what :func:`make_schedule` refuses.
+    """
+    with copied_digests(results / loaded.folder_name) as digests:
+        loaded.check_data(shelf, digests)
+        return _schedule(loaded, results, resources, loaded.fingerprints(digests))
+
+
 def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedule:
     """Make the schedule of a study. Nothing is written.
 
@@ -327,10 +345,12 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     Raises:
         BenchError: if this machine's device does not have a speed setting, or if the data have one class.
     """
-    folder = results / loaded.folder_name
-    with tempfile.TemporaryDirectory() as scratch:
-        fingerprints = loaded.fingerprints(copied_digests(folder, Path(scratch)))
-    study = loaded.study
+    with copied_digests(results / loaded.folder_name) as digests:
+        return _schedule(loaded, results, resources, loaded.fingerprints(digests))
+
+
+def _schedule(loaded: Loaded, results: Path, resources: Resources, fingerprints: dict[str, str]) -> Schedule:
+    folder, study = results / loaded.folder_name, loaded.study
     refuse_one_class(study, loaded.classes_of)
     trials: list[Trial] = []
     keys: dict[str, Key] = {}
@@ -346,12 +366,14 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))
 
 
-def copied_digests(folder: Path, scratch: Path) -> Path:
-    """A copy of the digests of files that a results folder keeps, for a command that writes nothing into the folder."""
-    digests = scratch / FILE_DIGESTS
-    with contextlib.suppress(OSError):
-        shutil.copyfile(folder / FILE_DIGESTS, digests)
-    return digests
+@contextlib.contextmanager
+def copied_digests(folder: Path) -> Iterator[Path]:
+    """Inside the block, a copy of the digests of files that a results folder keeps; the folder stays as it is."""
+    with tempfile.TemporaryDirectory() as scratch:
+        digests = Path(scratch) / FILE_DIGESTS
+        with contextlib.suppress(OSError):
+            shutil.copyfile(folder / FILE_DIGESTS, digests)
+        yield digests
 
 
 def _earlier(folder: Path) -> dict[str, Explained]:

@@ -23,10 +23,11 @@ from bench.parts import BenchError, Part
 from bench.protocol.recipe import COST_ALONE, Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
-from bench.run.identity.linear import Library
+from bench.run.identity.linear import Library, Proof
 from bench.study.cells import Cell
 from bench.training.keeper import Keeper
 from bench.training.loop import train
+from bench.training.plain import train_plainly
 
 
 @dataclass(frozen=True)
@@ -289,7 +290,12 @@ SILENT = ("pynvml",)
 """Packages that read the machine and compute nothing, so that they count neither where they are nor where they lack."""
 
 
+PROVEN = (Proof(run=train, plain=train_plainly, digest="10017b38974e"),)
+"""The functions that keys read in a plain form. ``tests/training/test_plain.py`` compares both forms number by number,
+and says what the digest is after an edit of the form that is run. With another digest, keys read that form itself."""
+
+
 @functools.cache
 def _keys() -> Keys:
     plain = (Variant, Recipe, Setting, Part)
-    return Keys(Library("bench", plain, reports=(Event,), silent=SILENT, observers=OBSERVERS))
+    return Keys(Library("bench", plain, reports=(Event,), silent=SILENT, observers=OBSERVERS, proofs=PROVEN))

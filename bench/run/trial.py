@@ -23,9 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.base import Sample
+from bench.data.base import Dataset, Sample
+from bench.data.contract import is_ours
 from bench.data.decoded.dataset import decoded
 from bench.data.decoded.shelf import Shelf
+from bench.data.fed import FedDataset
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
 from bench.protocol.text import harmless
@@ -44,7 +46,7 @@ from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded, Source, load
-from bench.training.loop import DivergedError
+from bench.training.late import DivergedError
 
 log = logging.getLogger("bench.run.trial")
 
@@ -263,9 +265,12 @@ def _measure(
         "predictions": f"{artifact}.predictions.zip",
         "images": f"pictures/{_data_tag(loaded, cell, fingerprint)}-{cell.recipe.split}.zip",
     }
-    album = Album(*(folder / path for path in kept.values())) if handling.pictures else None
     cache = handling.cache
-    read = dataset if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS) or dataset
+    album = Album(*(folder / path for path in kept.values())) if handling.pictures else None
+    read: Dataset | FedDataset = dataset
+    if is_ours(dataset):
+        decoded_once = None if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS)
+        read = FedDataset(decoded_once or dataset, workers_of(machine))
     show = album and _viewer(album)
     keeper = FileKeeper(state_path(folder, key.text), handling.checkpoint_s)
     measured = stage(cell.variant, cell.recipe, read, trial.seed, machine.torch_device, tell, show, keeper=keeper)
@@ -280,6 +285,15 @@ def _measure(
         weights[f"{WEIGHTS}/{name}.safetensors"] = content
         measured["weights"], measured["weights_digest"] = f"{WEIGHTS}/{name}.safetensors", digest_of(content)
     return measured, Files({f"{artifact}.npz": arrays}, album, weights)
+
+
+MOST_WORKERS = 4
+"""Threads that load images beside a training on a GPU, at most."""
+
+
+def workers_of(machine: Machine) -> int:
+    """The number of threads that load images beside a training: on a CPU one, which has little to do there."""
+    return min(machine.threads, MOST_WORKERS) if machine.device == "cuda" else 1
 
 
 def _data_tag(loaded: Loaded, cell: Cell, fingerprint: str) -> str:

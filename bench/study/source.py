@@ -152,16 +152,19 @@ class Loaded:
         """
         if "quality" not in self.study.stages:
             return []
-        datasets = {chosen: decoded(dataset, shelf, digests) for chosen, dataset in self.datasets().items()}
-        return [
-            dataset.split(name)
-            for chosen, dataset in datasets.items()
-            if dataset is not None
-            for name in self.splits_of(chosen)
-        ]
+        return [split for chosen in self.datasets() for split in self._decoded_splits_of(chosen, shelf, digests)]
 
-    def check_data(self) -> None:
+    def _decoded_splits_of(self, chosen: Part[Dataset], shelf: Shelf, digests: Path | None) -> list[DecodedSplit]:
+        dataset = decoded(self.built[chosen], shelf, digests)
+        return [] if dataset is None else [dataset.split(name) for name in self.splits_of(chosen)]
+
+    def check_data(self, shelf: Shelf | None = None, digests: Path | None = None) -> None:
         """Check all data sets, in the splits that are read.
+
+        Args:
+            shelf: the shelf of decoded samples; the files of a sample that lies there are not decoded again. Nothing is
+                put there.
+            digests: the file that keeps the digests of the data sets' files.
 
         Raises:
             DataError: for the first data set that cannot be used.
@@ -170,7 +173,9 @@ class Loaded:
             cells = [cell for cell in self.study.cells() if cell.recipe.data == chosen]
             evaluated = {cell.recipe.split for cell in cells} if "quality" in self.study.stages else set()
             with _faults_of(chosen):
-                check_dataset(dataset, self.splits_of(chosen), evaluated)
+                splits = self._decoded_splits_of(chosen, shelf, digests) if shelf and shelf.folder.is_dir() else []
+                known = {pair for split in splits for pair in split.on_shelf()}
+                check_dataset(dataset, self.splits_of(chosen), evaluated, known)
 
     def evaluated(self) -> dict[str, str]:
         """Variant -> the digest of the images and labels that it is evaluated on; empty if these are the same for all.

@@ -11,7 +11,7 @@ A keeper watches a training and computes nothing of it, so a trial's key is the 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,14 +58,17 @@ class State:
         modules: the network and every other module that training changes, by name.
         others: the optimiser, its schedule and so on, by name.
         history: an object whose attributes hold what was recorded of the iterations so far.
+        settle: brings the history up to date, where losses are read some iterations late.
     """
 
     modules: Mapping[str, nn.Module]
     others: Mapping[str, Stateful]
     history: Any
+    settle: Callable[[], None] = lambda: None
 
     def taken(self, done: int) -> dict[str, Any]:
         """The state after ``done`` iterations, as tensors and plain values."""
+        self.settle()
         return {
             "done": done,
             "modules": {name: _module_state(module) for name, module in self.modules.items()},

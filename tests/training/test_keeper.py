@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.data.fed import FedDataset
 from bench.network.heads.fcn import FCNHead
 from bench.network.model import SegModel, Variant
 from bench.parts import Level, Levels, part
@@ -73,8 +74,11 @@ class MemoryKeeper:
         raise NotImplementedError
 
 
-def ends(variant: Variant, recipe: Recipe, interruptions: tuple[int, ...]) -> tuple[dict[str, Tensor], History]:
+def ends(
+    variant: Variant, recipe: Recipe, interruptions: tuple[int, ...], workers: int = 0, read_every: int | None = None
+) -> tuple[dict[str, Tensor], History]:
     """The weights and the history of a training that is interrupted after some iterations, each time in a new model."""
+    split = FedDataset(DATA, workers).split("train")
     content = b""
     history = History()
     for after in (*interruptions, 0):
@@ -83,7 +87,7 @@ def ends(variant: Variant, recipe: Recipe, interruptions: tuple[int, ...]) -> tu
         model = SegModel(variant, len(DATA.classes), seed=0)
         keeper = MemoryKeeper(after, content)
         try:
-            history = train(model, DATA.split("train"), recipe, 0, device=CPU, keeper=keeper)
+            history = train(model, split, recipe, 0, device=CPU, keeper=keeper, read_every=read_every)
         except InterruptedTrainingError:
             content = keeper.content
             random.seed(99)  # another process
@@ -120,6 +124,14 @@ def test_a_training_that_goes_on_ends_with_the_same_bits(
     assert history_again.train_s > 7 > history.train_s
     assert all(torch.equal(tensor, again[name]) for name, tensor in weights.items())
     assert weights.keys() == again.keys()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_it_does_so_for_any_number_of_threads_and_with_losses_that_are_read_late(workers: int) -> None:
+    weights, history = ends(PLAIN, RECIPE, ())
+    again, history_again = ends(PLAIN, RECIPE, (2, 5), workers, read_every=4)
+    assert history_again.loss == history.loss
+    assert all(torch.equal(tensor, again[name]) for name, tensor in weights.items())
 
 
 def test_what_components_remember_and_other_generators_go_on_too() -> None:

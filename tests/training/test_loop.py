@@ -19,7 +19,8 @@ from bench.network.necks.jpu import JPU
 from bench.parts import part
 from bench.protocol.recipe import Recipe
 from bench.training.augment import batches
-from bench.training.loop import DivergedError, History, train
+from bench.training.late import DivergedError
+from bench.training.loop import History, train
 from bench.training.optimiser import OptimiserError, check_groups, parameter_groups
 
 CPU = torch.device("cpu")

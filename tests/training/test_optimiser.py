@@ -85,15 +85,23 @@ def of_double_precision(variant: Variant = VARIANT) -> SegModel:
 
 def trained(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> SegModel:
     """A network trained in float64 by the loop."""
-    monkeypatch.setattr("bench.training.loop.batches", lambda *args, **kwargs: in_double_precision(recipe))
+    monkeypatch.setattr(
+        "bench.training.loop.batches", lambda *args, start, **kwargs: in_double_precision(recipe, start)
+    )
     model = of_double_precision()
     train(model, DATA.split("train"), recipe, 0, device=CPU)
     return model
 
 
-def in_double_precision(recipe: Recipe) -> Any:
+def in_double_precision(recipe: Recipe, start: int = 0) -> Any:
     stream = batches(
-        DATA.split("train"), batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=0
+        DATA.split("train"),
+        batch=recipe.batch,
+        crop_px=recipe.crop_px,
+        scale=recipe.scale,
+        flip=recipe.flip,
+        seed=0,
+        start=start,
     )
     return ((image.double(), label) for image, label in stream)
 

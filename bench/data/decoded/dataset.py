@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import PIL
-from PIL import features
+from PIL import Image, ImageFile, features
 
 import bench.data
 from bench.data.base import DataError, Sample, SplitName
 from bench.data.cache import KnownFile, known_files, state_of
+from bench.data.contract import is_ours
 from bench.data.decoded.shelf import Shelf
 from bench.data.files import Pair
 from bench.data.paired import PairedFiles, used_pairs
@@ -85,6 +86,10 @@ class DecodedSplit:
             log.warning("no decoded samples are kept in %s from here on: %s", self._shelf.folder, error.strerror)
             return self._without_shelf[index]
 
+    def on_shelf(self) -> set[Pair]:
+        """The pairs whose samples are on the shelf, so that their files, as they are now, could be decoded."""
+        return {pair for pair, key in zip(self._pairs, self.keys, strict=True) if self._shelf.has(key)}
+
     def image_of(self, index: int) -> Path:
         """The image file of a sample."""
         return self._pairs[index].image
@@ -111,7 +116,8 @@ class DecodedSplit:
     def _key(self, pair: Pair) -> str:
         """The digest of all that a sample is made from: reader, meaning of labels, names and bytes of both files."""
         files = self._files
-        parts = [_reader_digest(), type(files).__qualname__, repr(files.coding), files.meaning()]
+        accepted = f"{Image.MAX_IMAGE_PIXELS} {ImageFile.LOAD_TRUNCATED_IMAGES}"  # which a study's file may set
+        parts = [_reader_digest(), accepted, type(files).__qualname__, repr(files.coding), files.meaning()]
         for path in (pair.image, pair.label):
             parts += [path.relative_to(files.folder).as_posix(), self._known[path].digest]
         return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
@@ -123,7 +129,7 @@ def decoded(dataset: object, shelf: Shelf, digests: Path | None = None) -> Decod
     The code of a class of one's own is not known here, so its samples cannot be told from those of an earlier version
     of it; and the synthetic data sets have no files.
     """
-    if isinstance(dataset, PairedFiles) and type(dataset).__module__.startswith(f"{bench.data.__name__}."):
+    if isinstance(dataset, PairedFiles) and is_ours(dataset):
         return DecodedDataset(dataset, shelf, digests)
     return None
 

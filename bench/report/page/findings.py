@@ -20,7 +20,7 @@ from bench.report.page.views import addresses
 from bench.report.tables.effects import equivalent
 from bench.report.tables.speed import doubts
 
-ABLATION, EFFECTS, OUTCOMES, AUDIT = "ablation", "effects-full", "outcomes", "audit-section"
+ABLATION, EFFECTS, CLASSES, OUTCOMES, AUDIT = "ablation", "effects-full", "classes", "outcomes", "audit-section"
 """The ids of the tables and of the section of the page that hold the evidence."""
 
 
@@ -96,6 +96,7 @@ def findings(evidence: Evidence) -> list[Finding]:
         _resolution(effects, evidence.resolution),
         _apart(evidence),
         _not_compared(evidence),
+        _uneven_means(results),
         _holes(results),
     )
     return [finding for finding in (*in_order, *last) if finding is not None]
@@ -222,6 +223,22 @@ def _not_compared(evidence: Evidence) -> Finding | None:
         return None
     named = first_few(without, MOST_NAMED, "; ")
     return _one(f"Not compared, as no seed has all the trials that it takes: {named}.", EFFECTS, "effects")
+
+
+def _uneven_means(results: Results) -> Finding | None:
+    """The classes without a labelled pixel that count in the mean IoU of those trials only that predict them."""
+    iou = results.class_iou()
+    trials = iou[iou["variant"].isin(results.comparable)].groupby("class", sort=False)["iou"].agg(["count", "size"])
+    names = [str(name) for name, counted, done in trials.itertuples() if 0 < counted < done]
+    if not names:
+        return None
+    has, it = ("has", "it") if len(names) == 1 else ("have", "them")
+    text = (
+        f"{column(JUDGED).label} is not over the same classes in all trials: {first_few(names, MOST_NAMED)} {has} no "
+        f"labelled pixel, which gives an IoU of 0 where a trial predicts {it} and none elsewhere; the column "
+        "miou_absent_zero counts every class in every trial."
+    )
+    return _one(text, CLASSES, "classes")
 
 
 def _holes(results: Results) -> Finding | None:

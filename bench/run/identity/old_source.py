@@ -70,6 +70,7 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
         reports=(stages.Event,),
         silent=request["silent"],
         observers=getattr(stages, "OBSERVERS", ()),
+        proofs=getattr(stages, "PROVEN", ()),
     )
     new, unnamed, explained = [], [], []
     for versions in request["versions"]:

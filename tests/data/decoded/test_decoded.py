@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 
 from bench.data import CamVid, Synthetic
 from bench.data.base import DataError, Sample
@@ -27,6 +28,7 @@ from bench.data.decoded.dataset import DecodedSplit, decoded
 from bench.data.decoded.place import cache_folder
 from bench.data.decoded.shelf import Shelf
 from bench.data.paired import PairedFiles
+from bench.study.source import Source, load
 
 
 @pytest.fixture
@@ -177,6 +179,7 @@ from bench.data.decoded.build import fill
 from bench.data.decoded.dataset import decoded
 from bench.data.decoded.shelf import Shelf
 from bench.data.paired import PairedFiles
+from bench.study.source import Source, load
 
 def told(text):
     sys.stdout.write(text + "\\n")
@@ -336,3 +339,70 @@ def test_a_user_without_a_home_has_a_folder_among_the_temporary_files(
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     (tmp_path / "bench-cache-12345").symlink_to(folder)
     assert cache_folder(None, home) is None
+
+
+def check(folder: Path, shelf: Shelf, tmp_path: Path) -> None:
+    """The check before a run of a study on CamVid."""
+    study = tmp_path / "study.py"
+    study.write_text(
+        "from bench import Factor, Recipe, Study, Variant, change, part\n"
+        "from bench.data import CamVid\n"
+        "from bench.network import FCNHead, ResNet, SegmentationLoss\n"
+        "STUDY = Study('s', '?', Variant(part(ResNet), part(FCNHead), losses=(part(SegmentationLoss),)),\n"
+        "    (Factor('head', {'fcn': change(), 'wide': change(head=part(FCNHead, width=8))}),), {'head': 'fcn'},\n"
+        "    Recipe(data=part(CamVid), crop_px=(32, 32), iterations=1, batch=2), seeds=(0,))\n"
+    )
+    load(Source(str(study), data=f"camvid={folder}")).check_data(shelf, tmp_path / "digests.json")
+
+
+def test_the_check_before_a_run_decodes_no_file_whose_sample_is_there(
+    copy: Path, shelf: Shelf, tmp_path: Path, decodes: list[str]
+) -> None:
+    check(copy, shelf, tmp_path)
+    assert len(set(decodes)) == 32
+    assert files_in(shelf) == [], "a check puts nothing there"
+    for name in ("train", "val"):
+        fill([split_of(copy, shelf, name)], shelf, 2)
+    names = {split: [sample.name for sample in CamVid(copy).split(split)] for split in ("train", "val")}
+    looked_at = {names["train"][0], names["train"][-1], names["val"][0], names["val"][-1]}
+    decodes.clear()
+    check(copy, shelf, tmp_path)
+    assert set(decodes) == looked_at
+
+
+@pytest.mark.parametrize("kind", ["images", "labels"])
+@pytest.mark.parametrize("restored", [False, True])
+def test_the_check_decodes_a_file_that_changed_since(
+    copy: Path, shelf: Shelf, tmp_path: Path, kind: str, restored: bool
+) -> None:
+    for name in ("train", "val"):
+        fill([split_of(copy, shelf, name)], shelf, 2)
+    check(copy, shelf, tmp_path)
+    path = sorted((copy / kind / "train").iterdir())[5]
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[:64] = bytes(64)
+    path.write_bytes(content)
+    if restored:  # of the same size, and with its former time
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        check(copy, shelf, tmp_path)
+
+
+def test_the_check_sees_files_that_are_no_part_of_any_sample(copy: Path, shelf: Shelf, tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        fill([split_of(copy, shelf, name)], shelf, 2)
+    (copy / "images" / "train" / "left_out.tif").touch()
+    with pytest.raises(DataError, match=r"left_out\.tif"):
+        check(copy, shelf, tmp_path)
+
+
+def test_what_one_study_lets_pillow_accept_is_no_sample_of_another(
+    copy: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sorted((copy / "images" / "train").iterdir())[0]
+    path.write_bytes(path.read_bytes()[:-200])
+    with monkeypatch.context() as lenient:
+        lenient.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+        assert split_of(copy, shelf)[0]
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        _ = split_of(copy, shelf)[0]

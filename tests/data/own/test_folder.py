@@ -172,6 +172,12 @@ def test_a_smoothed_colour_is_refused_with_the_file(tmp_path: Path) -> None:
         Folder(folder).check(splits=("train",))
 
 
+def test_smoothed_grey_labels_are_not_described(tmp_path: Path) -> None:
+    folder = make(tmp_path, lambda label, index: Image.fromarray(np.arange(256, dtype=np.uint8).reshape(4, 64)))
+    with pytest.raises(DataError, match="holds 256 values: its labels were smoothed"):
+        first_description(folder)
+
+
 DESCRIPTIONS = {
     "no toml [": "cannot be read",
     "": "classes",

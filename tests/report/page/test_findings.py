@@ -94,3 +94,15 @@ def test_a_factor_has_the_span_of_its_costs_in_pairs(tmp_path: Path, planted_res
     assert cost == "Cost in its pairs: 2.00 to 3.00 × MACs.", "no latency: one pair has none"
     (interaction,) = [finding for finding in all_findings if finding.kind == "interaction"]
     assert "Cost" not in interaction.text
+
+
+def test_a_class_that_only_some_trials_predict_is_named(tmp_path: Path, planted_results: Plant) -> None:
+    """No pixel is labelled sky; where one is predicted so, the mean has one class more, with an IoU of 0."""
+    never, once = [[90, 10, 0], [10, 90, 0], [0, 0, 0]], [[90, 10, 0], [10, 89, 1], [0, 0, 0]]
+    factors, scores = {"head": ["a", "b"]}, {"head=a": [never, never], "head=b": [once, never]}
+    text = finding_texts(planted_results(tmp_path, factors=factors, scores=scores))
+    assert any("mIoU is not over the same classes in all trials: sky has no labelled pixel" in each for each in text)
+    even = finding_texts(
+        planted_results(tmp_path / "even", factors=factors, scores={"head=a": [once], "head=b": [once]})
+    )
+    assert not any("not over the same classes" in each for each in even)
