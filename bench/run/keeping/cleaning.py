@@ -1,4 +1,4 @@
-"""What a results folder holds that no report reads: states of trainings, files of no record, stale records."""
+"""The files of a results folder that no report reads: states of trainings, files of no record, stale records."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def digest_of(content: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Kept:
+class TrainedTrial:
     """A trial whose weights are kept.
 
     Attributes:
@@ -100,7 +100,7 @@ class Kept:
         return model.to(device).eval()
 
 
-def kept(folder: str | Path, variant: str, seed: int | None = None) -> Kept:
+def kept(folder: str | Path, variant: str, seed: int | None = None) -> TrainedTrial:
     """The trial of a results folder whose weights are asked for.
 
     Args:
@@ -137,7 +137,7 @@ def kept(folder: str | Path, variant: str, seed: int | None = None) -> Kept:
         )
     record, measured = done[seed] if seed is not None else next(iter(done.values()))
     _refuse_another_network(record, cell, loaded)
-    return Kept(record, measured, Path(folder) / measured.weights, loaded, cell)
+    return TrainedTrial(record, measured, Path(folder) / measured.weights, loaded, cell)
 
 
 def load(folder: str | Path, variant: str, *, seed: int | None = None, device: str = "cpu") -> SegModel:

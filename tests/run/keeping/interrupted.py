@@ -32,7 +32,9 @@ def main(results: Path, study: str, kills: int, seed: int) -> None:
     for _ in range(kills):
         seen.write_text("0")
         child = started(trial, schedule.folder, seen)
-        while seen.read_text() == "0":
+        noted: set[str] = set()
+        while len(noted) < 3:  # nothing yet, and two iterations: the state after the first of them is kept
+            noted.add(seen.read_text())
             time.sleep(0.001)
             if os.waitpid(child, os.WNOHANG)[0]:
                 raise SystemExit("the trial ended before it could be killed")

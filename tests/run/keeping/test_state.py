@@ -95,7 +95,8 @@ def test_a_trial_that_is_killed_at_ten_moments_ends_with_the_same_bits(tmp_path:
     (record,) = read_all(tmp_path / "killed" / "long" / "records")
     resumed = measured(record)
     assert len(resumed.resumed_after) == 10
-    assert all(kept >= seen for kept, seen in zip(resumed.resumed_after, told["last"], strict=True))
+    # The state after an iteration is kept once its loss is told, so one iteration may be lost.
+    assert all(kept >= seen - 1 for kept, seen in zip(resumed.resumed_after, told["last"], strict=True))
     assert resumed.history == undisturbed.history
     assert resumed.confusion == undisturbed.confusion
     ours, other = (
@@ -112,7 +113,7 @@ def test_a_trial_that_fails_or_runs_out_of_time_keeps_its_state_and_goes_on(sche
     assert record.status == "failed"
     assert [path.name for path in states(schedule)] == [f"{trial.key}.state"]
     again = measured(run(trial, schedule.folder, MACHINE, handling=EVERY_ITERATION))
-    assert again.resumed_after == [4]
+    assert again.resumed_after == [3]
     assert states(schedule) == []
     assert not (schedule.folder / "checkpoints" / f"{trial.key}.state").exists()
 
