@@ -4,7 +4,7 @@ Digested are the variables of every imported module that is neither of this pack
 those of its classes, and what its functions keep: default values, closures, attributes. In these, tensors, arrays,
 random generators, networks, containers and objects of the modules' own classes are looked into. An object of any other
 class counts by its identity; a function that remembers results (:func:`functools.cache`) by each call, since what it
-remembers cannot be seen.
+remembers cannot be seen; an iterator as changed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import functools
 import hashlib
 import itertools
 import random
+import secrets
 import sys
 import types
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class _Reader:
         try:
             self._add_variables(variables)
         except RecursionError:
-            return f"too deep to be seen: {object()}"  # another text each time
+            return secrets.token_hex(8)  # it cannot be seen, so it counts as changed
         return self._hash.hexdigest()
 
     def _write(self, *words: object) -> None:
@@ -148,6 +149,8 @@ class _Reader:
         elif isinstance(value, nn.Module) or type(value).__module__ in self._own:
             self._add_variables(getattr(value, "__dict__", {}))
             self._add_all(getattr(value, name, None) for name in getattr(type(value), "__slots__", ()))
+        elif isinstance(value, Iterator):
+            self._write(secrets.token_hex(8))  # where it stands cannot be seen, so it counts as changed
         else:
             self._write(id(value))
 

@@ -81,6 +81,10 @@ def trial_of(values: Mapping[str, Any]) -> Trial:
     )
 
 
+OF_TORCH = ("KMP_", "TORCHINDUCTOR_CACHE_DIR")
+"""How the names of environment variables begin that torch and its libraries set by themselves, with no effect later."""
+
+
 def traces() -> dict[str, Any]:
     """The state of this process that a trial could change and a later trial would then compute with.
 
@@ -113,7 +117,7 @@ def traces() -> dict[str, Any]:
             if name.startswith("_global_") and hooks
         ),
         "functions of torch": _functions(),
-        "environment variables": {name: value for name, value in os.environ.items() if not name.startswith("KMP_")},
+        "environment variables": {name: value for name, value in os.environ.items() if not name.startswith(OF_TORCH)},
         "warnings of numpy": tuple(sorted(np.geterr().items())),
         "the folder": os.getcwd(),
         "the limit of recursion": sys.getrecursionlimit(),
