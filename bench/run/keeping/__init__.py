@@ -1,1 +1,1 @@
-"""The files that last of a trial besides its record: the state of a training under way, and the weights it ends with."""
+"""The files that last of a trial besides its record: the state of a training under way, and its last weights."""
