@@ -31,8 +31,8 @@ ROOMS = {
 }  # fmt: skip
 """Room of ``bench`` -> the rooms that it may import besides itself."""
 
-ENTRANCES = {("bench.network", "run")}
-"""A package and a room that it must not import, except for one function that users look for there."""
+ENTRANCES = {("bench.network.trained", "run")}
+"""A module and a room that it must not import, except for one function that users look for there."""
 
 SIBLINGS = ("backbones", "necks", "heads", "shape_streams", "losses")
 """Folders of ``bench.network`` that never import each other."""

@@ -38,9 +38,8 @@ from bench.cli.options import (
     Weights,
     handled,
 )
-from bench.cli.results import compare, export, report
+from bench.cli.results import clean, compare, export, report
 from bench.cli.timing_options import cost, limits, speed
-from bench.cli.weights import clean, predict
 from bench.parts import BenchError
 from bench.run.handling import CHECKPOINT_MINUTES
 from bench.run.processes.stopping import Stopped, stoppable
@@ -225,7 +224,31 @@ def convert(
     networks.convert(checkpoint, studies.source(study, size, None, None, False), variant, out, classes, layout)
 
 
-for command in (speed, limits, cost, convert, report, compare, export, predict, clean):
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
+    variant: Annotated[str, typer.Argument(help="The variant whose weights are taken.", show_default=False)],
+    images: Annotated[Path, typer.Argument(help="An image, or a folder of images.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="A new or empty folder for the predictions.", show_default=False)],
+    seed: Annotated[
+        int | None, typer.Option(help="The seed of the trial; by default the first with weights.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.", show_default=False)
+    ] = None,
+) -> None:
+    """Segment your own images with the trained weights of a variant.
+
+    OUT gets masks/ (PNG files whose values are class indices), overlays/ to look at, and classes.json with the names
+    and colours. Images are tested as the study's recipe says. The exit status is 1 if an image cannot be read.
+    """
+    from bench.cli import networks
+
+    if not networks.predict(folder, variant, images, out, seed, device):
+        raise typer.Exit(EXIT_OPEN)
+
+
+for command in (speed, limits, cost, convert, report, compare, export, clean):
     app.command()(command)
 app.add_typer(data_app, name="data")
 

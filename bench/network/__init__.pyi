@@ -1,7 +1,5 @@
 """The names that ``bench.network`` offers, each imported when it is first used."""
 
-import pathlib
-
 from .backbones.resnet import ResNet as ResNet
 from .backbones.shallow import ShallowBackbone as ShallowBackbone
 from .backbones.timm import Timm as Timm
@@ -55,8 +53,7 @@ from .necks.jpu import JPU as JPU
 from .necks.jpu import JPUX as JPUX
 from .necks.path_aggregation import PathAggregation as PathAggregation
 from .shape_streams.gated import GatedShapeStream as GatedShapeStream
-
-def load(results: str | pathlib.Path, variant: str, *, seed: int | None = None, device: str = "cpu") -> SegModel: ...
+from .trained import load as load
 
 __all__ = [
     "FPN",
