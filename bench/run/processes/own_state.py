@@ -19,7 +19,7 @@ import secrets
 import sys
 import types
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,19 @@ NO_STATE = ("__dict__", "__weakref__", "__doc__", "__module__", "__builtins__", 
 
 def own_state() -> dict[str, str]:
     """``module <name>`` -> the digest of the state of each of the study's own modules."""
-    own = {name: module for name, module in list(sys.modules.items()) if _is_own(name, getattr(module, "__file__", ""))}
+    own = _own_modules()
     return {f"module {name}": _Reader(frozenset(own)).digest(vars(module)) for name, module in own.items()}
+
+
+def state_of(variables: Mapping[str, Any], without: Iterable[object] = ()) -> str:
+    """The digest of some variables, taken as that of a module's. What ``without`` names is not looked into."""
+    return _Reader(frozenset(_own_modules()), without).digest(variables)
+
+
+def _own_modules() -> dict[str, types.ModuleType]:
+    return {
+        name: module for name, module in list(sys.modules.items()) if _is_own(name, getattr(module, "__file__", ""))
+    }
 
 
 @functools.cache
@@ -57,15 +68,16 @@ class _Reader:
 
     Args:
         own: the names of the study's own modules.
+        met: values that count as met.
     """
 
-    def __init__(self, own: frozenset[str]) -> None:
+    def __init__(self, own: frozenset[str], met: Iterable[object] = ()) -> None:
         self._own = own
-        self._numbers: dict[int, int] = {}
-        self._met: list[Any] = []  # kept, so that no other value gets the identity of one that was met
+        self._met: list[Any] = list(met)  # kept, so that no other value gets the identity of one that was met
+        self._numbers = {id(value): number for number, value in enumerate(self._met)}
         self._hash = hashlib.sha256()
 
-    def digest(self, variables: dict[str, Any]) -> str:
+    def digest(self, variables: Mapping[str, Any]) -> str:
         try:
             self._add_variables(variables)
         except RecursionError:
