@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.records.files import unfinished, write_bytes
+from bench.run.keeping.unkept import unkept
 from bench.training.keeper import State
 
 log = logging.getLogger("bench.run.keeping.state")
@@ -44,6 +45,7 @@ class FileKeeper:
         self.resumed_after: list[int] = []
         self.weights: dict[str, Tensor] = {}
         self._state: State | None = None
+        self._unkept: dict[str, str] = {}
         self._started_at = self._kept_at = time.monotonic()
         self._spent_s = 0.0
 
@@ -61,17 +63,24 @@ class FileKeeper:
             self.first, self._spent_s = state.restore(kept), kept["spent_s"]
             self.resumed_after = [*kept["resumed_after"], self.first]
             log.info("the training goes on after iteration %d", self.first)
+        self._unkept = {} if self.every_s is None else unkept(state)
 
     def after(self, done: int, total: int) -> None:
         """Keep the state after ``done`` iterations of ``total``, if the last one is old enough.
 
         After the last iteration of a training that took longer than ``every_s`` it is kept too, so that an evaluation
         that is interrupted does not cost the training. A file that cannot be written is told in the log alone: the
-        trial does not depend on it.
+        trial does not depend on it. So is one of a training that changed what no file can hold, after which none is
+        kept any more.
         """
         now = time.monotonic()
         since = self._started_at if done == total else self._kept_at
         if self.every_s is None or self._state is None or now - since < self.every_s:
+            return
+        now_unkept = unkept(self._state)
+        if changed := [name for name, digest in now_unkept.items() if self._unkept.get(name) != digest]:
+            log.warning("the state after iteration %d is not kept: no file can hold %s", done, ", ".join(changed[:3]))
+            self.every_s = None
             return
         spent_s = self._spent_s + now - self._started_at
         content = self._state.taken(done) | {"spent_s": spent_s, "resumed_after": self.resumed_after}
