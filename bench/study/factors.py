@@ -11,7 +11,6 @@ from bench.parts import BenchError, Part, nearest, shortened
 from bench.protocol.columns import RESERVED
 from bench.protocol.recipe import Recipe
 
-
 LONGEST_NAME = 100
 """The most bytes of the name of a study, a factor or a level: such names stand in names of files and in every table."""
 
