@@ -311,10 +311,13 @@ def _parsed(content: bytes) -> Record:
 def record_files(folder: Path) -> list[Path]:
     """The files of a ``records`` folder in the order of their names; none where there is no folder.
 
+    Hidden files are none of them: some systems put one beside each file that is copied, such as ``._NAME.json``.
+
     Raises:
         OSError: for a folder that may not be read: its records are not missing.
     """
-    return sorted(path for path in folder.iterdir() if path.suffix == ".json") if folder.exists() else []
+    files = folder.iterdir() if folder.exists() else ()
+    return sorted(path for path in files if path.suffix == ".json" and not path.name.startswith("."))
 
 
 def read_all(folder: Path) -> list[Record]:

@@ -331,3 +331,10 @@ def test_results_do_not_depend_on_the_names_of_record_files(tmp_path: Path, plan
     after = load(folder)
     assert [record.key for record in after.records] == [record.key for record in before.records]
     pd.testing.assert_frame_equal(after.class_iou(), before.class_iou(), check_exact=True)
+
+
+def test_a_hidden_file_beside_a_record_is_none(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    before = [record.key for record in load(folder).records]
+    (folder / "records" / f"._{before[0]}.json").write_bytes(b"\0\5\x16\7")  # as macOS leaves it on foreign disks
+    assert [record.key for record in load(folder).records] == before

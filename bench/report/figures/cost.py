@@ -157,7 +157,7 @@ def growth(evidence: Evidence) -> list[Figure]:
 def _documents(folder: Path) -> dict[str, Mapping[str, Any]]:
     """Variant -> the content of the file that ``bench cost`` wrote for it."""
     documents: dict[str, Mapping[str, Any]] = {}
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("[!.]*.json")):
         document = _read(path)
         if (variant := str(document["variant"])) in documents:
             raise RecordError(f"{path} is a second file of {variant}; keep one of them")
