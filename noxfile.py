@@ -64,7 +64,7 @@ def cases(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Run `bench` on a thousand damaged inputs of each kind: records, plans, checkpoints, studies and data.
+    """Run `bench` on a thousand damaged inputs of each kind: records, plans, artifacts, checkpoints, studies and data.
 
     The arguments are those of tests/fuzz.py.
     """

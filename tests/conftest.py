@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
 
+from bench.cli import app
 from bench.data.base import IGNORE, SplitName
 from bench.data.synthetic import Synthetic
-from bench.records.files import write_json
+from bench.records.files import arrays_digest, write_arrays, write_json
 from bench.records.record import Record, write
 
 
@@ -27,6 +30,14 @@ def own_threads() -> Iterator[None]:
         torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder of this session for decoded images, so that tests neither find nor leave any in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("decoded")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +58,27 @@ def planted_results() -> Callable[..., Path]:
     return plant
 
 
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a ``bench`` command in this process, by default for 300 columns; returns exit status, output and errors."""
+
+    def run(*arguments: str | Path, columns: int = 300) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as leaving:
+            app.main()
+        out, err = capsys.readouterr()
+        code = leaving.value.code
+        assert isinstance(code, int | None)
+        return code or 0, out, err
+
+    return run
+
+
 ATTENTION = {"attention": ["off", "on"], "upsampling": ["dilated", "jpu"]}
+Planted = float | str | Sequence[Sequence[int]] | None
+"""The planted result of a quality trial: the mIoU that its confusion matrix has, the matrix itself, a status other than
+``done``, or ``None`` for a trial without a record."""
 SCORES: dict[str, list[float | str | None]] = {
     "attention=off, upsampling=dilated": [0.600, 0.620, 0.610],
     "attention=off, upsampling=jpu": [0.605, 0.612, 0.618],
@@ -60,7 +91,7 @@ def plant(
     folder: Path,
     *,
     factors: Mapping[str, Sequence[str]] = ATTENTION,
-    scores: Mapping[str, Sequence[float | str | None]] = SCORES,
+    scores: Mapping[str, Sequence[Planted]] = SCORES,
     costs: Mapping[str, Mapping[str, Any] | str | None] | None = None,
     excluded: Mapping[str, str] | None = None,
     classes: Sequence[str] = ("road", "pole", "sky"),
@@ -68,17 +99,18 @@ def plant(
     environment: Mapping[str, Any] | None = None,
     plan: Mapping[str, Any] | None = None,
     boundary_px: Sequence[int] = (),
+    images: int = 20,
 ) -> Path:
     """Write ``study.json`` and records whose numbers are known.
 
     Args:
         factors: all combinations of their levels are variants, the first is the baseline.
-        scores: variant -> one entry a seed: the mIoU that its confusion matrix has, a status other than ``done``, or
-            ``None`` for a trial without a record.
+        scores: variant -> the result in each seed.
         costs: variant -> measured values that differ from the planted ones, a status, or ``None`` for no record.
         plan: what ``study.json`` has otherwise; classes of its ``data`` are those of the records too.
         boundary_px: tolerances that quality records have :func:`_boundary_measurements` of; none, and they have none.
         excluded: variant -> reason.
+        images: the number of images that the quality records count.
     """
     excluded, costs, plan = excluded or {}, costs or {}, plan or {}
     classes = plan.get("data", {}).get("classes", classes)
@@ -99,7 +131,7 @@ def plant(
             key = f"{stage[0]}{index}{'' if seed is None else f's{seed}'}"
             cells.append({"key": key, "stage": stage, "seed": seed, **shared})
             if result is not None:
-                record = _planted_record(cells[-1], result, index, classes, environment or {})
+                record = _planted_record(cells[-1], result, index, classes, images, environment or {})
                 if boundary_px and stage == "quality" and record.status == "done":
                     measured = record.measured.as_json()
                     more = _boundary_measurements(boundary_px, measured["confusion"])
@@ -128,12 +160,17 @@ def plant(
 
 
 def _planted_record(
-    cell: Mapping[str, Any], result: Any, index: int, classes: Sequence[str], environment: Mapping[str, Any]
+    cell: Mapping[str, Any],
+    result: Any,
+    index: int,
+    classes: Sequence[str],
+    images: int,
+    environment: Mapping[str, Any],
 ) -> Record:
     failed = isinstance(result, str)
     measured: dict[str, Any] = {}
     if not failed:
-        measured = _quality(float(result), classes) if cell["stage"] == "quality" else _cost(index) | dict(result)
+        measured = _quality(result, classes, images) if cell["stage"] == "quality" else _cost(index) | dict(result)
     status = result if failed else "done"
     trace = (
         "Traceback (most recent call last):\n  a line of <code>\nValueError: planted" if status == "failed" else None
@@ -154,20 +191,64 @@ def _planted_record(
     )
 
 
-def _quality(miou: float, classes: Sequence[str]) -> dict[str, Any]:
-    """Measurements with a wanted mIoU: each class loses as many pixels to the next, so IoU = h / (2n − h)."""
-    pixels, count = 10**6, len(classes)
-    hits = round(2 * pixels * miou / (1 + miou)) if count > 1 else pixels
-    confusion = [[0] * count for _ in classes]
-    for label in range(count):
-        confusion[label][(label + 1) % count] = pixels - hits
-        confusion[label][label] = hits
+def _quality(result: float | Sequence[Sequence[int]], classes: Sequence[str], images: int) -> dict[str, Any]:
+    """Measurements with a wanted confusion matrix, or one of a wanted mIoU."""
+    confusion = _confusion(result, len(classes)) if isinstance(result, float | int) else [*map(list, result)]
+    start = 2 - (result if isinstance(result, float | int) else 0.5)
     steps = list(range(10, 101, 10))
-    history = {"iteration": steps, "loss": [2 - miou - step / 100 for step in steps], "lr": [0.01] * len(steps)}
+    history = {"iteration": steps, "loss": [start - step / 100 for step in steps], "lr": [0.01] * len(steps)}
     return {
-        "classes": list(classes), "split": "val", "confusion": confusion, "images": 20, "iterations": 100,
+        "classes": list(classes), "split": "val", "confusion": confusion, "images": images, "iterations": 100,
         "train_s": 12.5, "history": history,
     }  # fmt: skip
+
+
+def _confusion(miou: float, classes: int) -> list[list[int]]:
+    """A matrix with a wanted mIoU: each class loses as many pixels to the next, so IoU = h / (2n − h)."""
+    pixels = 10**6
+    hits = round(2 * pixels * miou / (1 + miou)) if classes > 1 else pixels
+    confusion = [[0] * classes for _ in range(classes)]
+    for label in range(classes):
+        confusion[label][(label + 1) % classes] = pixels - hits
+        confusion[label][label] = hits
+    return confusion
+
+
+def plant_counts(
+    folder: Path,
+    record: Record,
+    names: Sequence[str],
+    confusion: npt.ArrayLike,
+    pictures: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Write the counts of each image beside a quality record, as its trial would have left them.
+
+    They agree with the record: where its own confusion matrix counts more pixels than the given images have, one more
+    image has the others, and where it counts more images, those are all void.
+
+    Args:
+        names: the names of the images.
+        confusion: their confusion matrices, ``I K K``.
+        pictures: the archives of pictures that the record names.
+
+    Returns:
+        The names of all images.
+    """
+    measured = record.measured.as_json()
+    matrices = np.asarray(confusion, dtype=np.int32)
+    rest = np.asarray(measured["confusion"], dtype=np.int32) - matrices.sum(0)
+    assert (rest >= 0).all(), "the images have more pixels than the record"
+    if rest.any():
+        matrices = np.concatenate([matrices, rest[None]])
+    void = np.zeros((measured["images"] - len(matrices), *rest.shape), dtype=np.int32)
+    matrices = np.concatenate([matrices, void])
+    more = [f"more {index}" for index in range(len(matrices) - len(names))]
+    arrays = {"images": np.array([*names, *more]), "confusion": matrices}
+    artifact = f"artifacts/{record.key}.npz"
+    write_arrays(arrays, folder / artifact)
+    measured |= {"artifact": artifact, "artifact_digest": arrays_digest(arrays), "pictures": dict(pictures or {})}
+    write(record.having(measured=measured), folder / "records")
+    return [*names, *more]
 
 
 def _boundary_measurements(tolerances_px: Sequence[int], confusion: Sequence[Sequence[int]]) -> dict[str, Any]:

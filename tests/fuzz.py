@@ -1,9 +1,9 @@
 """Damages what `bench` reads, at random but repeatably, and judges what it says about it (nox -s fuzz).
 
-Five kinds of input are damaged: records, plans, checkpoints, studies and folders of data. After each mutation of one
-file the same commands run in this process. Either they give what they gave before, or they refuse in one line that
-names the file. Anything else is a fault: an exception that reaches the user, a hang, several lines, a line that names
-no file, or another number without a word.
+Six kinds of input are damaged: records, plans, arrays and pictures beside records (artifacts), checkpoints, studies and
+folders of data. After each mutation of one file the same commands run in this process. Either they give what they gave
+before, or they refuse in one line that names the file. Anything else is a fault: an exception that reaches the user, a
+hang, several lines, a line that names no file, or another number without a word.
 
     python tests/fuzz.py [TARGET …] [--mutations 1000] [--seed 0] [--only NUMBER]
 """
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import tokenize
 import traceback
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,11 +40,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import bench
 from bench.cli import app
 from bench.data import CamVid
+from bench.evidence.evidence import evidence_of
 from bench.network import FCNHead, ResNet, SegmentationLoss
 from bench.network.checkpoints.convert import LAYOUTS, convert_file
 from bench.network.model import SegModel, Variant
 from bench.parts import BenchError, part
+from bench.records.files import write_zip
+from bench.report.gallery.gallery import pictures
 from tests.conftest import plant
+from tests.report.planted_pictures import counted, plant_pictures
 
 LONGEST_S = 5.0
 MOST_BYTES = 2**30  # more than what is mapped already: a file without an end must not take the machine's memory
@@ -317,7 +322,43 @@ def rename_or_leave_out(draw: random.Random, path: Path) -> str:
     return kind
 
 
-# The five kinds of input, and what `bench` makes of them.
+# What damages the files in an archive.
+
+
+def damage_a_file_inside(draw: random.Random, path: Path) -> str:
+    """A few bytes of one of its files, whose checksum is right: mostly of the first ones, which say what it holds."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    name = draw.choice(sorted(files))
+    content = bytearray(files[name])
+    start = draw.randrange(min(len(content), draw.choice((60, 140, len(content)))))
+    kind = draw.choice(("bit flipped", "byte set", "bytes inserted", "bytes left out"))
+    if kind == "bit flipped":
+        content[start] ^= 1 << draw.randrange(8)
+    elif kind == "byte set":
+        content[start] = draw.choice((*b"\0 '(),[]0", 255))
+    elif kind == "bytes inserted":
+        content[start:start] = draw.randbytes(draw.randrange(1, 5))
+    else:
+        del content[start : start + draw.randrange(1, 9)]
+    write_zip({**files, name: bytes(content)}, path)
+    return f"{kind} in {name} at {start}"
+
+
+def lose_or_swap_files_inside(draw: random.Random, path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    one, other = draw.choice(sorted(files)), draw.choice(sorted(files))
+    if draw.random() < 0.5:
+        del files[one]
+        other = "nothing"
+    else:
+        files[one], files[other] = files[other], files[one]
+    write_zip(files, path)
+    return f"{one} changes places with {other}"
+
+
+# The six kinds of input, and what `bench` makes of them.
 
 
 def run_bench(*arguments: str | Path) -> tuple[int, str]:
@@ -366,6 +407,38 @@ def same_results(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFrame, st
         return False
     told = new["status"].isin(["missing", "excluded"]) & (old["status"] == "done")
     return bool(old[~told].equals(new[~told])) and (bool(told.any()) or old_table == new_table)
+
+
+def make_artifacts(folder: Path) -> None:
+    wrong = {"attention=off": [[10, 8, 6, 4], [9, 8, 7, 4]], "attention=on": [[4, 9, 6, 3], [5, 9, 3, 4]]}
+    scores = {variant: [counted(counts, 3).sum(0).tolist() for counts in seeds] for variant, seeds in wrong.items()}
+    factors = {"attention": ["off", "on"]}
+    plant(folder / "planted", factors=factors, scores=scores, stages=("quality",), images=4)
+    plant_pictures(folder / "planted", wrong, ["one", "two", "three", "four"])
+
+
+Observed = tuple[dict[tuple[str, int], list[float]], list[tuple[str, str, int]], dict[str, str]]
+
+
+def observe_artifacts(folder: Path) -> Observed:
+    """The scores of each image, and the entries and pictures of the gallery."""
+    evidence = evidence_of(folder / "planted")
+    scores = {
+        (variant, seed): trial.miou.tolist()
+        for variant, by_seed in evidence.image_scores.items()
+        for seed, trial in by_seed.items()
+    }
+    shown = pictures(folder / "planted", evidence)
+    entries = [(entry.image, entry.kind, entry.seed) for pair in shown.pairs for entry in pair.entries] if shown else []
+    return scores, entries, dict(shown.pictures) if shown else {}
+
+
+def same_artifacts(before: Observed, after: Observed) -> bool:
+    """Equal scores, but for trials whose file is gone, which the report tells by their number of seeds.
+
+    Pictures have no digest: one of other colours, or other images to show, is no other number.
+    """
+    return all(before[0][trial] == scores for trial, scores in after[0].items())
 
 
 def network() -> Variant:
@@ -477,6 +550,13 @@ TARGETS = {
         make_results, ("planted/records/*.json",), ANY_FILE[1:] + 2 * JSON_FILE, observe_results, same_results
     ),
     "plans": Target(make_results, ("planted/study.json",), ANY_FILE[1:] + 2 * JSON_FILE, observe_results, same_results),
+    "artifacts": Target(
+        make_artifacts,
+        ("planted/artifacts/*", "planted/pictures/*"),
+        (*ANY_FILE, *2 * (damage_a_file_inside, damage_a_file_inside, lose_or_swap_files_inside)),
+        observe_artifacts,
+        same_artifacts,
+    ),
     "checkpoints": Target(make_checkpoint, ("original.pth",), ANY_FILE, observe_checkpoint, same_checkpoint),
     "studies": Target(
         make_study,

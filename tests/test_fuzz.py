@@ -14,7 +14,7 @@ MUTATIONS = 50
 """The number of mutations of each kind of input."""
 
 
-@pytest.mark.parametrize("target", ["records", "plans", "data", "checkpoints", "studies"])
+@pytest.mark.parametrize("target", ["records", "plans", "artifacts", "data", "checkpoints", "studies"])
 def test_damaged_inputs_change_nothing_or_are_refused_in_one_line_that_names_the_file(target: str) -> None:
     counts, faults = fuzz.fuzz(target, range(MUTATIONS), seed=0)
     assert not faults, fuzz.listed(faults)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from bench.cli import app
 
 STUDY = '''
 import torch
@@ -193,7 +190,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_newcomers_mistake_is_one_line_that_names_the_place_and_the_remedy(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Callable[..., tuple[int, str, str]], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mistake = MISTAKES[name]
     assert mistake.right in STUDY
@@ -201,28 +198,23 @@ def test_a_newcomers_mistake_is_one_line_that_names_the_place_and_the_remedy(
     mistake.files(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCH_CAMVID", raising=False)
-    monkeypatch.setattr(sys, "argv", ["bench", *mistake.command])
-    with pytest.raises(SystemExit) as leaving:
-        app.main()
-    output, errors = capsys.readouterr()
+    status, output, errors = bench(*mistake.command)
     lines = [line for line in (output + errors).splitlines() if mistake.says in line]
-    assert leaving.value.code in mistake.status
+    assert status in mistake.status
     assert "Traceback" not in output + errors
     assert len(lines) == 1
     assert mistake.names in lines[0]
     assert mistake.remedy in lines[0]
     assert len(lines[0]) <= 300
-    if leaving.value.code == 2:
+    if status == 2:
         assert errors.splitlines() == lines
 
 
 def test_the_study_without_a_mistake_is_checked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "first.py").write_text(STUDY, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["bench", "check", "first.py"])
-    with pytest.raises(SystemExit) as leaving:
-        app.main()
-    assert not leaving.value.code
-    assert "2 variants" in capsys.readouterr().out
+    status, output, _ = bench("check", "first.py")
+    assert status == 0
+    assert "2 variants" in output

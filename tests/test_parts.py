@@ -154,7 +154,7 @@ def double(x: int) -> int:
 
 
 class Open(nn.Module):
-    def __init__(self, *, choice=None):  # type: ignore[no-untyped-def]
+    def __init__(self, *, choice=None):
         super().__init__()
 
 

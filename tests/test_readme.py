@@ -175,7 +175,7 @@ def test_the_published_numbers_are_counted_and_its_example_names_some(tmp_path: 
     example = next(block for block in blocks("python", PAGES["studies.md"]) if block.startswith("published = ("))
     names: dict[str, object] = {"Published": Published}
     exec(example, names)
-    [declared] = names["published"]  # type: ignore[misc]  # from text
+    [declared] = names["published"]
     jpu = {**declared.settings, **declared.levels["upsampling=jpu"]}
     assert set(matching(declared.system, jpu)["value"]) == {"51.05", "42.75"}
 

@@ -1,8 +1,8 @@
 """The ``bench`` command line: arguments and exit statuses.
 
-The work of the commands is done in :mod:`bench.cli.studies`, :mod:`bench.cli.networks`, :mod:`bench.cli.timings` and,
-for commands that read results, :mod:`bench.cli.results`. Torch and ray are imported only by the commands that need
-them, so that ``bench report`` works without both.
+The work of the commands is done in :mod:`bench.cli.studies`, :mod:`bench.cli.networks` and :mod:`bench.cli.timings`;
+:mod:`bench.cli.results` has the commands that read results, :mod:`bench.cli.data` those about data sets. Torch and ray
+are imported only by the commands that need them, so that ``bench report`` works without both.
 """
 
 from __future__ import annotations
@@ -15,24 +15,29 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bench.cli import data as data_cli
-from bench.cli import results as report_cli
-from bench.cli import timing_options
+from bench.cli.console import say
+from bench.cli.data import app as data_app
 from bench.cli.options import (
     EXIT_OPEN,
     EXIT_USAGE,
+    CacheFolder,
     Cpus,
     DataName,
     Final,
     Gpus,
+    NoCache,
     Pictures,
     ResultsRoot,
+    Retry,
     Seeds,
     SizeName,
     StudyFile,
+    Timeout,
+    VariantName,
 )
+from bench.cli.results import compare, export, report
+from bench.cli.timing_options import cost, limits, speed
 from bench.parts import BenchError
-from bench.protocol.text import plain
 from bench.run.processes.stopping import Stopped, stoppable
 from bench.study.faults import fault_line, fault_place
 
@@ -73,6 +78,8 @@ def plan(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
 ) -> None:
     """List all trials with their outcomes, and estimate the time for those that are not done.
 
@@ -81,7 +88,9 @@ def plan(
     """
     from bench.cli import studies
 
-    if not studies.plan(studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus)):
+    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus, shelf=shelf)
+    if not studies.plan(study_plan, shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -98,18 +107,11 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="The address of a running Ray cluster: 'auto' or host:port.", show_default=False)
     ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="The longest time that one trial may take, in seconds.", show_default=False)
-    ] = None,
-    retry: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Run trials with this outcome again, such as out_of_memory. The value not_alone repeats timings that "
-            "were left out because other work ran on the machine.",
-            show_default=False,
-        ),
-    ] = None,
+    timeout: Timeout = None,
+    retry: Retry = None,
     pictures: Pictures = True,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
@@ -119,18 +121,16 @@ def run(
     from bench.cli import studies
 
     source = studies.source(study, size, data, seeds, final)
-    study_plan = studies.planned(source, results, cpus, gpus, address)
-    if not studies.run(study_plan, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures):
+    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
+    if not studies.run(study_plan, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
 def trial(
     study: StudyFile,
-    variant: Annotated[
-        str,
-        typer.Argument(help="The variant: 'baseline', or levels such as attention=on,gate=off.", show_default=False),
-    ],
+    variant: VariantName,
     seed: Annotated[int, typer.Option(help="The seed of weights and batches.")] = 0,
     stage: Annotated[str, typer.Option(help="The kind of measurement: quality or cost.")] = "quality",
     size: SizeName = None,
@@ -140,6 +140,8 @@ def trial(
     cpus: Cpus = None,
     gpus: Gpus = None,
     pictures: Pictures = True,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Run one trial in this process, without Ray, so that a debugger works.
 
@@ -147,8 +149,9 @@ def trial(
     """
     from bench.cli import studies
 
-    study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus)
-    if not studies.trial(study_plan, sys.argv, variant, stage, pictures=pictures):
+    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus, shelf=shelf)
+    if not studies.trial(study_plan, sys.argv, variant, stage, pictures=pictures, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -211,14 +214,9 @@ def convert(
     networks.convert(checkpoint, studies.source(study, size, None, None, False), variant, out, classes, layout)
 
 
-app.command()(timing_options.speed)
-app.command()(timing_options.limits)
-app.command()(timing_options.cost)
-app.command()(convert)
-app.command()(report_cli.report)
-app.command()(report_cli.compare)
-app.command()(report_cli.export)
-app.add_typer(data_cli.app, name="data")
+for command in (speed, limits, cost, convert, report, compare, export):
+    app.command()(command)
+app.add_typer(data_app, name="data")
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -239,7 +237,7 @@ def main() -> None:
             app(prog_name="bench")
     except Stopped as stop:
         if not stop.told:
-            typer.echo(f"bench: stopped by {stop.name}", err=True)
+            say(f"bench: stopped by {stop.name}", error=True)
         raise
     except BenchError as error:
         _leave(str(error))
@@ -249,14 +247,14 @@ def main() -> None:
         path = error.filename2 or error.filename
         remedy = "make room there" if error.errno in _FULL else "choose another path, or change what is there"
         _leave(f"{f'{path}: ' if path else ''}{error.strerror}; {remedy}")
-    except Exception as error:
+    except Exception as error:  # a component or a data set is a user's code, which may raise anything
         if fault_place(error) is None:
-            raise  # a mistake of this package
+            raise  # none of the user's code took part: a mistake of this package, whose traceback is wanted
         _leave(fault_line(error))
 
 
 def _leave(mistake: str) -> NoReturn:
-    typer.echo(plain(f"bench: {mistake}"), err=True)
+    say(f"bench: {mistake}", error=True)
     sys.exit(EXIT_USAGE)
 
 

@@ -1,4 +1,4 @@
-"""The commands about data sets: ``bench data init`` and ``bench data check``."""
+"""The commands about data sets: ``bench data init`` and ``check``, and ``cache`` and ``evict`` of decoded images."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from bench.cli.options import Final
+from bench.cli.console import say
+from bench.cli.options import CacheFolder, Final
 
 if TYPE_CHECKING:
     from bench.data.base import Dataset, SplitName
+    from bench.data.decoded.shelf import Shelf
 
 app = typer.Typer(help="Describe a folder of your own images, and check what a data set holds.", no_args_is_help=True)
 
@@ -31,10 +33,10 @@ def init(
 
     first = first_description(folder)
     first.write(folder)
-    typer.echo(f"Wrote {', '.join(str(folder / name) for name in first.files)}. What was guessed:")
+    say(f"Wrote {', '.join(str(folder / name) for name in first.files)}. What was guessed:")
     for guess in first.guesses:
-        typer.echo(f"- {guess}.")
-    typer.echo(f"Look {folder / DESCRIPTION} through, then: bench data check folder={folder}")
+        say(f"- {guess}.")
+    say(f"Look {folder / DESCRIPTION} through, then: bench data check folder={folder}")
 
 
 @app.command()
@@ -55,16 +57,75 @@ def check(
     dataset = chosen.build(folder)
     splits = [split for split in SPLITS if split != "test" or final or _is_there(dataset, split)]
     pixels = {split: _pixels(dataset, split) for split in splits}
-    typer.echo(f"Data: {dataset.name}, {len(dataset.classes)} classes, checked.\n")
+    say(f"Data: {dataset.name}, {len(dataset.classes)} classes, checked.")
+    say("")
     names = [*dataset.classes, "void"]
     width = max(map(len, ["class", *names]))
-    typer.echo("  ".join(["class".ljust(width), *(f"{split} (%)".rjust(9) for split in splits)]))
+    say("  ".join(["class".ljust(width), *(f"{split} (%)".rjust(9) for split in splits)]))
     for index, name in enumerate(names):
         shares = [100 * counts[index] / max(1, counts.sum()) for counts in pixels.values()]
-        typer.echo("  ".join([name.ljust(width), *(f"{share:9.3f}" for share in shares)]))
+        say("  ".join([name.ljust(width), *(f"{share:9.3f}" for share in shares)]))
     for split, counts in pixels.items():
         if missing := [name for name, count in zip(dataset.classes, counts, strict=False) if count == 0]:
-            typer.echo(f"No pixel of the {split} split is {', '.join(missing)}.")
+            say(f"No pixel of the {split} split is {', '.join(missing)}.")
+
+
+@app.command()
+def cache(cache: CacheFolder = None) -> None:
+    """Say where decoded images are kept on this machine, how many, and how much room they take."""
+    from bench.cli.decoding import spell_bytes
+
+    if (shelf := _shelf(cache)) is None:
+        say("No decoded images are kept: the environment variable BENCH_CACHE says off.")
+        return
+    stock = shelf.stock()
+    say(f"{shelf.folder}: {stock.samples} decoded images, {spell_bytes(stock.bytes)}.")
+
+
+@app.command()
+def evict(
+    data: Annotated[
+        str | None,
+        typer.Argument(help="FOLDER or NAME=FOLDER of a data set; by default, all that is kept.", show_default=False),
+    ] = None,
+    cache: CacheFolder = None,
+) -> None:
+    """Remove decoded images from the cache. They are decoded anew when a trial needs them.
+
+    Trials that are running keep what they have read. Decoded images of files that have changed since are removed only
+    if no data set is named.
+    """
+    from bench.cli.decoding import spell_bytes
+
+    if (shelf := _shelf(cache)) is None:
+        say("No decoded images are kept: the environment variable BENCH_CACHE says off.")
+        return
+    stock = shelf.evict(None if data is None else _keys_of(data, shelf))
+    say(f"Removed {stock.samples} decoded images, {spell_bytes(stock.bytes)}, from {shelf.folder}.")
+
+
+def _shelf(option: Path | None) -> Shelf | None:
+    from bench.data.decoded.place import cache_folder
+    from bench.data.decoded.shelf import Shelf
+
+    folder = cache_folder(option)
+    return None if folder is None else Shelf(folder)
+
+
+def _keys_of(data: str, shelf: Shelf) -> list[str]:
+    """The keys of the decoded samples of a data set, of every split that is there."""
+    from bench.data.base import SPLITS
+    from bench.data.choose import parse_data
+    from bench.data.decoded.dataset import decoded
+    from bench.data.own.folder import Folder
+    from bench.parts import part
+
+    chosen, folder = parse_data(data, part(Folder))
+    dataset = chosen.build(folder)
+    kept = decoded(dataset, shelf)
+    if kept is None:
+        return []
+    return [key for name in SPLITS if _is_there(dataset, name) for key in kept.split(name).keys]
 
 
 def _is_there(dataset: Dataset, split: SplitName) -> bool:
@@ -89,7 +150,7 @@ def _pixels(dataset: Dataset, name: SplitName) -> np.ndarray:
         counts += [*values[: len(dataset.classes)], values[IGNORE]]
         size = tuple(image.shape[-2:])
         sizes[size] = sizes.get(size, 0) + 1
-    typer.echo(f"{name}: {len(split)} images of {_spelled(sizes)} pixels")
+    say(f"{name}: {len(split)} images of {_spelled(sizes)} pixels")
     return counts
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli.console import PlainConsole
 from bench.protocol.text import plain
 from bench.records.record import Record
 from bench.run.stages import Event
@@ -100,7 +101,7 @@ class Tally:
 class LiveTable:
     """A table of the running trials, redrawn in place. A trial that does not end as done leaves a line above it."""
 
-    def __init__(self, tally: Tally, console: Console) -> None:
+    def __init__(self, tally: Tally, console: PlainConsole) -> None:
         self.tally, self.console = tally, console
         self.live = Live(console=console, get_renderable=self._draw, refresh_per_second=2, transient=True)
 
@@ -110,7 +111,7 @@ class LiveTable:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.live.stop()
-        self.console.print(self.tally.summary(), markup=False, highlight=False)
+        self.console.print(self.tally.summary())
 
     def started(self, trial: Trial) -> None:
         self.tally.started(trial)
@@ -124,9 +125,8 @@ class LiveTable:
             self.console.print(Text(_ending(trial, record), style="yellow"))
 
     def _draw(self) -> Group:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("variant", "seed", "stage", "iteration", "loss", "left"):
-            table.add_column(name, justify="left" if name in ("variant", "stage") else "right", no_wrap=True)
+        numeric = ("seed", "iteration", "loss", "left")
+        table = table_of("variant", "seed", "stage", "iteration", "loss", "left", numeric=numeric)
         for key, (trial, _, event) in self.tally.running.items():
             left = self.tally.trial_left_s(key)
             table.add_row(
@@ -143,7 +143,7 @@ class LiveTable:
 class PlainLines:
     """Plain lines: one when a trial starts, one when it ends, and one with its progress now and then."""
 
-    def __init__(self, tally: Tally, console: Console) -> None:
+    def __init__(self, tally: Tally, console: PlainConsole) -> None:
         self.tally, self.console = tally, console
         self.said_at: dict[str, float] = {}
 
@@ -156,7 +156,7 @@ class PlainLines:
     def started(self, trial: Trial) -> None:
         self.tally.started(trial)
         self.said_at[trial.key] = self.tally.clock()
-        self._say(f"start  {_name(trial)}")
+        self._say(f"start  {name_of(trial)}")
 
     def progress(self, trial: Trial, event: Event) -> None:
         self.tally.progress(trial, event)
@@ -164,17 +164,17 @@ class PlainLines:
         if now - self.said_at.get(trial.key, now) >= PLAIN_EVERY_S:
             self.said_at[trial.key] = now
             loss = "" if event.loss is None else f", loss {event.loss:.3f}"
-            self._say(f"       {_name(trial)}: {event.phase} {event.done}/{event.total}{loss}")
+            self._say(f"       {name_of(trial)}: {event.phase} {event.done}/{event.total}{loss}")
 
     def finished(self, trial: Trial, record: Record) -> None:
         self.tally.finished(trial, record)
         self._say(f"{_ending(trial, record)}  [{self.tally.summary()}]")
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
 
 
-def display_for(tally: Tally, console: Console) -> LiveTable | PlainLines:
+def display_for(tally: Tally, console: PlainConsole) -> LiveTable | PlainLines:
     """The display of a run: the live table on a terminal, plain lines elsewhere."""
     return LiveTable(tally, console) if console.is_terminal else PlainLines(tally, console)
 
@@ -194,7 +194,8 @@ def _whole_s(spent: float, event: Event | None) -> float | None:
     return spent * event.total / event.done
 
 
-def _name(trial: Trial) -> str:
+def name_of(trial: Trial) -> str:
+    """A trial as people are told it, such as ``quality neck=on seed 0`` or ``speed neck=on at 512x512``."""
     setting = "" if trial.setting is None else f" at {trial.setting.name}"
     return f"{trial.stage} {trial.variant}{setting}" + ("" if trial.seed is None else f" seed {trial.seed}")
 
@@ -203,7 +204,7 @@ def _ending(trial: Trial, record: Record) -> str:
     wall = record.outcome.wall_s
     reason = record.outcome.reason
     return (
-        f"{record.status:<6} {_name(trial)}"
+        f"{record.status:<6} {name_of(trial)}"
         + (f" ({spell_s(wall)})" if wall else "")
         + (f": {plain(reason)}" if reason else "")
     )

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from bench.cli.console import console_for_people
+from bench.cli.console import PlainConsole, console_for_people
 from bench.cli.display import table_of
+from bench.cli.options import parse_px
 from bench.cli.studies import print_excluded, say_faulty
 from bench.data.base import DataError
 from bench.data.contract import ContractError
 from bench.network.checkpoints.convert import convert_file
-from bench.run.breakdown import break_down, pixels, smaller_sizes
+from bench.run.breakdown import break_down, smaller_sizes
 from bench.run.check import Checked, Faulty, check_cells, facts
 from bench.run.resources import here
 from bench.study import audit
@@ -39,7 +39,7 @@ class Shaped:
     folder_name: str
 
 
-def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
+def shaped(source: Source, console: PlainConsole, *, data_is_given: bool) -> Shaped:
     """The study with the numbers of classes and the image size of its data, which are checked on the way.
 
     If the data are not found, the classes come from their class, and the size from the recipe or :data:`FALLBACK_PX`.
@@ -53,24 +53,22 @@ def shaped(source: Source, console: Console, *, data_is_given: bool) -> Shaped:
         DataError: if the user named data that cannot be used.
         ContractError: if a data set of the user's own does not keep to its contract.
     """
+    loaded = load_source(source)
+    study = loaded.study
     try:
-        loaded = load_source(source)
         loaded.check_data()
         datasets = loaded.datasets()
         for chosen, dataset in datasets.items():
             name = dataset.name if len(datasets) == 1 else repr(chosen)
-            told = f"Data: {name}, {len(dataset.classes)} classes, checked."
-            console.print(told, markup=False, highlight=False, soft_wrap=True)
-        return Shaped(loaded.study, loaded.classes_of, loaded.input_px, loaded.folder_name)
+            console.print(f"Data: {name}, {len(dataset.classes)} classes, checked.", soft_wrap=True)
+        return Shaped(study, loaded.classes_of, loaded.input_px, loaded.folder_name)
     except ContractError:
         raise
     except DataError as error:
         if data_is_given:
             raise
-        study = load_study(source.path, source.size)
-        console.print(f"Data not checked: {error}", markup=False, highlight=False, soft_wrap=True)
-        name = f"{study.name}-{source.size}" if source.size else study.name
-        return Shaped(study, _classes_without_data, study.recipe.cost_px or FALLBACK_PX, name)
+        console.print(f"Data not checked: {error}", soft_wrap=True)
+        return Shaped(study, _classes_without_data, study.recipe.cost_px or FALLBACK_PX, loaded.folder_name)
 
 
 def _classes_without_data(cell: Cell) -> int:
@@ -101,15 +99,13 @@ def check(source: Source, *, data_is_given: bool) -> bool:
     print_excluded(study, console)
     variants = f"{len(rows)} of {len(results)}" if faulty else len(results)
     px = f"1×3×{height}×{width}"
-    console.print(
-        f"{variants} variants at {px}; MACs of convolutions, linear layers and matrix products.", highlight=False
-    )
+    console.print(f"{variants} variants at {px}; MACs of convolutions, linear layers and matrix products.")
     audited = facts(study, rows, height, width)
     for line in audit.summary(audited, study.baseline_name, study.against) if audited.variants else ():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     for row in rows:
         for note in row.notes:
-            console.print(f"{row.cell.name}: {note}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{row.cell.name}: {note}", soft_wrap=True)
     say_faulty(faulty, console)
     return not faulty
 
@@ -132,7 +128,7 @@ def cost(
     """
     console = console_for_people()
     known = shaped(source, console, data_is_given=data_is_given)
-    chosen = [pixels(size) for size in sizes] or smaller_sizes(known.input_px)
+    chosen = [parse_px(size) for size in sizes] or smaller_sizes(known.input_px)
     cell = known.study.cell(variant)
     with console.status("") as status:
         breakdown = break_down(
@@ -150,13 +146,11 @@ def cost(
         table.add_row(*row)
     height, width = max(chosen, key=math.prod)
     console.print(table)
-    console.print(f"{breakdown.cell.name} at 1×3×{height}×{width} on {breakdown.machine.hardware}.", highlight=False)
+    console.print(f"{breakdown.cell.name} at 1×3×{height}×{width} on {breakdown.machine.hardware}.")
     if forwards:
-        console.print(
-            "Each module is timed on its own, so its time includes waits that the timing causes.", highlight=False
-        )
+        console.print("Each module is timed on its own, so its time includes waits that the timing causes.")
     for path in breakdown.write(results / known.folder_name / "attribution", Path(source.path)):
-        console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Written: {path}", soft_wrap=True)
 
 
 def convert(
@@ -171,12 +165,12 @@ def convert(
     cell = study.cell(variant)
     done = convert_file(checkpoint, cell.variant, num_classes or _classes_without_data(cell), out, layout)
     console = console_for_people()
-    console.print(f"{len(done.state)} tensors written to {out}", markup=False, highlight=False)
+    console.print(f"{len(done.state)} tensors written to {out}")
     for fate, names in (("dropped, never used in forward", done.dropped), ("filled with 0", done.filled)):
         if names:
-            console.print(f"{fate}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{fate}: {', '.join(names)}", soft_wrap=True)
     for note in done.notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
 
 
 def _checked_table(rows: Sequence[Checked]) -> Table:

@@ -1,4 +1,4 @@
-"""The options that several commands share, and the exit statuses of all commands."""
+"""The arguments and options that several commands share, and the exit statuses of all commands."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
+from bench.parts import BenchError, mismatch
+from bench.protocol.recipe import Pixels
+
 EXIT_OPEN = 1
 """The exit status if some planned trial did not end as done."""
 EXIT_USAGE = 2
 """The exit status if the command, the study or the data cannot be used as they are; nothing was run."""
 
 StudyFile = Annotated[Path, typer.Argument(help="A study file, such as studies/quickstart.py.", show_default=False)]
+VariantName = Annotated[
+    str, typer.Argument(help="The variant: 'baseline', or levels such as attention=on,gate=off.", show_default=False)
+]
 SizeName = Annotated[
     str | None, typer.Option(help="One of the study's named sizes, such as 'small'.", show_default=False)
 ]
@@ -44,6 +50,17 @@ Gpus = Annotated[
         show_default=False,
     ),
 ]
+Timeout = Annotated[
+    float | None, typer.Option(help="The longest time that one trial may take, in seconds.", show_default=False)
+]
+Retry = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Run trials with this outcome again, such as out_of_memory. The value not_alone repeats timings that were "
+        "left out because other work ran on the machine.",
+        show_default=False,
+    ),
+]
 Pictures = Annotated[
     bool,
     typer.Option(
@@ -51,3 +68,28 @@ Pictures = Annotated[
         "Thumbnails are copies of the data, so read the licence of the data before you share them or the page."
     ),
 ]
+
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        help="The folder for decoded images, which all trials on a machine share; by default that of the environment "
+        "variable BENCH_CACHE, else ~/.cache/bench.",
+        show_default=False,
+    ),
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Keep no decoded images: every trial decodes them itself. No result changes.")
+]
+
+
+def parse_px(text: str) -> tuple[int, int]:
+    """The height and width in the value of an option ``--px``, such as ``512x1024``.
+
+    Raises:
+        BenchError: if the text has another form, or if a side is smaller than those of all images are.
+    """
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()) or any(mismatch(int(side), Pixels) for side in (height, width)):
+        raise BenchError(f"--px {text!r}: expected HEIGHTxWIDTH of 16 pixels at least, such as 360x480")
+    return int(height), int(width)

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.console import say
 from bench.parts import BenchError
-from bench.protocol.text import harmless, plain
+from bench.protocol.text import harmless
 from bench.run.processes.stopping import Stopped
 
 SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST selects the records of one commit or host."
@@ -96,7 +97,7 @@ def report(
         from bench.report.page import serve
 
         with suppress(Stopped):  # Ctrl-C is how a server ends
-            serve.watch(folder, port=port or 0, say=_say)
+            serve.watch(folder, port=port or 0, say=say)
         return
     _write(folder, figures)
 
@@ -157,8 +158,8 @@ def export(
 
     exported = bundle.export(folder, output, artifacts=artifacts)
     for note in exported.notes:
-        _say(note)
-    _say(f"Written: {exported.path}")
+        say(note)
+    say(f"Written: {exported.path}")
 
 
 def _write(folder: Path, form: str | None) -> None:
@@ -170,14 +171,14 @@ def _write(folder: Path, form: str | None) -> None:
 
         check(form)
     page = write_report(folder)
-    _say(f"Report: {page.resolve()}")
+    say(f"Report: {page.resolve()}")
     if form is not None:
         from bench.evidence.evidence import evidence_of
         from bench.report.figures.all import all_figures
         from bench.report.figures.files import write_figures
 
         written = write_figures(all_figures(evidence_of(folder)), page.parent / "figures", form)
-        _say(f"Figures: {len(written)} in {page.parent / 'figures'}")
+        say(f"Figures: {len(written)} in {page.parent / 'figures'}")
 
 
 def _table(folder: Path, name: str, columns: str | None, form: str | None) -> str:
@@ -206,7 +207,3 @@ def _give(text: str, output: Path | None) -> None:
     from bench.records.files import write_text
 
     write_text(text, output)
-
-
-def _say(text: str) -> None:
-    typer.echo(plain(text))

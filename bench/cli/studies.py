@@ -1,4 +1,4 @@
-"""The work of the commands that plan and run trials: plan, run and trial."""
+"""The work of the commands about trials: plan, run, trial and rekey."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
-from bench.cli.console import console_for_people
-from bench.cli.display import Tally, display_for, spell_s, table_of
+from bench.cli.console import PlainConsole, console_for_people
+from bench.cli.decoding import decode_first, need_of, spell_need
+from bench.cli.display import Tally, display_for, name_of, spell_s, table_of
+from bench.data.decoded.place import cache_folder
+from bench.data.decoded.shelf import Shelf
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.protocol.text import plain
@@ -26,7 +27,7 @@ from bench.run.estimate import pilot_seconds
 from bench.run.identity.rekey import rekey as rekeyed
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
-from bench.run.schedule import RETRIES, Schedule, make_schedule
+from bench.run.schedule import RETRIES, Schedule, checked_schedule, make_schedule
 from bench.run.trial import Trial, record_fault
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
@@ -34,7 +35,7 @@ from bench.study.faults import fault_line
 from bench.study.source import Source
 from bench.study.source import load as load_source
 from bench.study.study import Study
-from bench.training.loop import DivergedError
+from bench.training.late import DivergedError
 
 
 def source(study: Path, size: str | None, data: str | None, seeds: str | None, final: bool) -> Source:
@@ -51,21 +52,35 @@ def source(study: Path, size: str | None, data: str | None, seeds: str | None, f
     return Source(str(path), size, data, chosen, final)
 
 
+def shelf_in(option: Path | None, *, no_cache: bool) -> Shelf | None:
+    """The shelf for decoded samples that a command's options ask for; ``None`` for none."""
+    folder = None if no_cache else cache_folder(option)
+    return None if folder is None else Shelf(folder)
+
+
 def planned(
-    chosen: Source, results: Path, cpus: int | None, gpus: float | None, address: str | None = None
+    chosen: Source,
+    results: Path,
+    cpus: int | None,
+    gpus: float | None,
+    address: str | None = None,
+    *,
+    shelf: Shelf | None,
 ) -> Schedule:
-    """The plan of a study, after its data were checked.
+    """The plan of a study, after its data were checked; samples on the shelf are not decoded again.
 
     Raises:
         BenchError: if the study or its data cannot be used, or if this machine lacks the resources.
     """
-    loaded = load_source(chosen)
-    loaded.check_data()
-    return make_schedule(loaded, results, here(cpus, gpus, address))
+    return checked_schedule(load_source(chosen), results, here(cpus, gpus, address), shelf)
 
 
-def plan(schedule: Schedule) -> bool:
+def plan(schedule: Schedule, shelf: Shelf | None = None) -> bool:
     """Print the trials and an estimate of the time for those that are not done. Nothing is written.
+
+    Args:
+        schedule: the plan of the study.
+        shelf: the shelf for decoded samples; ``None`` for none.
 
     Returns:
         ``True`` if every variant can be built and trained.
@@ -82,27 +97,24 @@ def plan(schedule: Schedule) -> bool:
     if kept := schedule.kept():
         variants = ", ".join(dict.fromkeys(row.variant for row in kept))
         text = f"{plural(len(kept), 'trial')} of earlier runs stay in the report, though not planned now: {variants}."
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
     stale = schedule.stale()
     if stale:
-        console.print(
-            f"{stale} records belong to no planned cell. They are kept, and left out of the report.", highlight=False
-        )
+        console.print(f"{stale} records belong to no planned cell. They are kept, and left out of the report.")
         for reason in schedule.stale_reasons():
-            console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"  {reason}", soft_wrap=True)
     notes = schedule.notes()
     if notes:
         console.print("It is not certain which code runs here, so the keys include all code that may run:")
         for note in notes:
-            console.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"  {note}", soft_wrap=True)
     todo = schedule.pending()
-    console.print(
-        f"{len(schedule.trials) - len(todo)} of {len(schedule.trials)} trials done, {len(todo)} to run.",
-        highlight=False,
-    )
+    console.print(f"{len(schedule.trials) - len(todo)} of {len(schedule.trials)} trials done, {len(todo)} to run.")
     say_faulty(schedule.faulty.values(), console)
     if able := [trial for trial in todo if schedule.fault_of(trial) is None]:
-        console.print(_time_needed(schedule, able), markup=False, highlight=False, soft_wrap=True)
+        console.print(_time_needed(schedule, able), soft_wrap=True)
+    if shelf is not None and (need := need_of(schedule, shelf, todo)).samples:
+        console.print(spell_need(need, shelf), soft_wrap=True)
     return not schedule.faulty
 
 
@@ -115,7 +127,7 @@ def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
         seconds = known if known is not None else pilot_seconds(schedule, todo)
     except DivergedError as error:
         return f"The time cannot be estimated: the first two training steps of the baseline diverged ({error})."
-    except Exception as error:  # noqa: BLE001 - a component is a user's code, which may raise anything
+    except Exception as error:  # noqa: BLE001 - a component is a user's code: it may raise anything, and the plan tells
         return f"The time cannot be estimated, because a training step of the baseline fails: {fault_line(error)}"
     return f"About {spell_s(seconds)} of trials one after the other ({basis})."
 
@@ -128,6 +140,7 @@ def run(
     retry: Collection[str] = (),
     trials: Sequence[Trial] | None = None,
     pictures: bool = True,
+    shelf: Shelf | None = None,
 ) -> bool:
     """Run the trials that are not done, and write the report.
 
@@ -138,6 +151,7 @@ def run(
         retry: the statuses of trials to run again.
         trials: the trials to consider; ``None`` for all trials of the plan.
         pictures: ``True`` to keep predictions and thumbnails.
+        shelf: the shelf for decoded samples; ``None`` for none.
 
     Returns:
         ``True`` if all trials are done.
@@ -160,28 +174,45 @@ def run(
         schedule.write(_command(argv))
         chosen = schedule.trials if trials is None else trials
         todo = [pending for pending in schedule.pending(retry) if pending in chosen]
-        console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials done, {len(todo)} to run.", highlight=False)
+        console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials done, {len(todo)} to run.")
         say_faulty(schedule.faulty.values(), console)
         todo = _without_faults(schedule, todo)
         stopped: Stopped | None = None
         tally = Tally(todo, {stage: schedule.resources.at_a_time(stage) for stage in STAGES})
         try:
             if todo:
+                cache = decode_first(schedule, shelf, todo, console)
                 with display_for(tally, console) as display:
-                    execute(todo, schedule.folder, schedule.resources, display, timeout_s=timeout_s, pictures=pictures)
+                    execute(
+                        todo,
+                        schedule.folder,
+                        schedule.resources,
+                        display,
+                        timeout_s=timeout_s,
+                        pictures=pictures,
+                        cache=cache,
+                    )
         except Stopped as error:
             stopped = error
         complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
         page = write_report(schedule.folder)
-    console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Report: {page.resolve()}", soft_wrap=True)
     if stopped is not None:
-        console.print(f"Stopped by {stopped.name}. Run the same command again to go on.", highlight=False)
+        console.print(f"Stopped by {stopped.name}. Run the same command again to go on.")
         stopped.told = True
         raise stopped
     return complete
 
 
-def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, pictures: bool = True) -> bool:
+def trial(
+    schedule: Schedule,
+    argv: Sequence[str],
+    variant: str,
+    stage: str,
+    *,
+    pictures: bool = True,
+    shelf: Shelf | None = None,
+) -> bool:
     """Run one trial in this process, and return ``True`` if it is done.
 
     A results folder without a plan gets one, so that the record can be reported.
@@ -197,6 +228,7 @@ def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, 
             f"no {stage!r} trial of {name}: it is excluded, or the stage is none of {schedule.study.stages}"
         )
     _write_first_plan(schedule, argv)
+    cache = decode_first(schedule, shelf, [chosen], console)
     planned_keys = {row.key for row in read_plan(schedule.folder).trials}
     with display_for(Tally([chosen], {stage: 1}), console) as display:
         display.started(chosen)
@@ -206,15 +238,16 @@ def trial(schedule: Schedule, argv: Sequence[str], variant: str, stage: str, *, 
             schedule.resources.machine(chosen.stage),
             tell=lambda event: display.progress(chosen, event),
             pictures=pictures,
+            cache=cache,
         )
         display.finished(chosen, record)
     if record.outcome.traceback:
-        console.print(record.outcome.traceback, markup=False, highlight=False)
+        console.print(record.outcome.traceback)
     path = schedule.folder / "records" / record.file_name
-    console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{record.status}: {path}", soft_wrap=True)
     if record.planned_key not in planned_keys:
         text = f"The plan in {schedule.folder} does not have this trial: reports leave it out until bench run plans it."
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
     return record.status == "done"
 
 
@@ -241,19 +274,19 @@ def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> 
     with _only_run(folder):
         done = rekeyed(folder, source_tree, assume_installed=assume_installed)
     if done.digests:
-        console.print(f"The keys are present ones; {done.digests} records have a digest now.", highlight=False)
+        console.print(f"The keys are present ones; {done.digests} records have a digest now.")
         return
-    console.print(f"{done.records} records of {len(done.trials)} planned trials have new keys.", highlight=False)
+    console.print(f"{done.records} records of {len(done.trials)} planned trials have new keys.")
     for reason, count in done.untouched.items():
-        console.print(f"{count} records are left as they are: {reason}.", highlight=False)
+        console.print(f"{count} records are left as they are: {reason}.")
     for line in done.compared or ("The present source has the same keys: the records stand for it as it is.",):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
-def say_faulty(faulty: Iterable[Faulty], console: Console) -> None:
+def say_faulty(faulty: Iterable[Faulty], console: PlainConsole) -> None:
     """Print one line for each variant that cannot be built, computed or trained."""
     for variant in faulty:
-        console.print(plain(str(variant)), markup=False, highlight=False, soft_wrap=True)
+        console.print(plain(str(variant)), soft_wrap=True)
 
 
 def _without_faults(schedule: Schedule, trials: Sequence[Trial]) -> list[Trial]:
@@ -273,10 +306,10 @@ def _without_faults(schedule: Schedule, trials: Sequence[Trial]) -> list[Trial]:
     return able
 
 
-def print_excluded(study: Study, console: Console) -> None:
+def print_excluded(study: Study, console: PlainConsole) -> None:
     """Print the cells that are not run, with the reasons."""
     for cell in study.excluded():
-        console.print(f"excluded: {cell.name}: {cell.reason}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"excluded: {cell.name}: {cell.reason}", soft_wrap=True)
 
 
 def _need_a_home() -> None:
@@ -294,15 +327,12 @@ def _need_a_home() -> None:
         os.environ["LOGNAME"] = str(os.getuid())
 
 
-def _say_open(schedule: Schedule, trials: Sequence[Trial], console: Console) -> bool:
+def _say_open(schedule: Schedule, trials: Sequence[Trial], console: PlainConsole) -> bool:
     """Print the trials that did not end as done, and return ``True`` if there are none."""
     statuses = schedule.statuses()
     unfinished = [(trial, statuses[trial.key]) for trial in trials if statuses[trial.key] != "done"]
     for trial, status in unfinished:
-        seed = "" if trial.seed is None else f" seed {trial.seed}"
-        setting = "" if trial.setting is None else f" at {trial.setting.name}"
-        name = f"{trial.stage} {trial.variant}{setting}{seed}"
-        console.print(f"{status}: {name}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{status}: {name_of(trial)}", soft_wrap=True)
     return not unfinished
 
 

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import EXIT_OPEN, Cpus, DataName, Gpus, ResultsRoot, SizeName, StudyFile
+from bench.cli.options import (
+    EXIT_OPEN,
+    Cpus,
+    DataName,
+    Gpus,
+    ResultsRoot,
+    Retry,
+    SizeName,
+    StudyFile,
+    Timeout,
+    VariantName,
+)
 
 
 def speed(
@@ -50,17 +61,8 @@ def speed(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="The longest time that one trial may take, in seconds.", show_default=False)
-    ] = None,
-    retry: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Run trials with this outcome again, such as done. The value not_alone repeats timings that were left "
-            "out because other work ran on the machine.",
-            show_default=False,
-        ),
-    ] = None,
+    timeout: Timeout = None,
+    retry: Retry = None,
 ) -> None:
     """Time each variant against the same one with other levels, in turns, and print the ratios with intervals.
 
@@ -87,10 +89,7 @@ def speed(
 
 def limits(
     study: StudyFile,
-    variant: Annotated[
-        str,
-        typer.Argument(help="The variant: 'baseline', or levels such as attention=on,gate=off.", show_default=False),
-    ],
+    variant: VariantName,
     largest: Annotated[str, typer.Option(help="The size to search: batch or input.")] = "batch",
     memory_limit: Annotated[
         str | None,
@@ -116,10 +115,7 @@ def limits(
 
 def cost(
     study: StudyFile,
-    variant: Annotated[
-        str,
-        typer.Argument(help="The variant: 'baseline', or levels such as attention=on,gate=off.", show_default=False),
-    ],
+    variant: VariantName,
     px: Annotated[
         list[str] | None,
         typer.Option(

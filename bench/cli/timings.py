@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal, cast
 
 import pandas as pd
-from rich.console import Console
 
 from bench.cli import studies
-from bench.cli.console import console_for_people
+from bench.cli.console import PlainConsole, console_for_people
+from bench.cli.options import parse_px
 from bench.evidence.evidence import evidence_of
 from bench.protocol.recipe import Precision
 from bench.protocol.setting import Mode, Setting
@@ -20,7 +20,7 @@ from bench.records.files import write_json
 from bench.run import environment
 from bench.run.limits import Attempt, Question, in_child, search
 from bench.run.resources import here
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule import Schedule, checked_schedule
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.speed import Speed
@@ -42,8 +42,7 @@ class Sweep:
         """The speed comparisons that these options describe.
 
         Raises:
-            StudyError: if an option cannot be read.
-            ChoiceError: if a value is not allowed.
+            BenchError: if an option cannot be read, or if a value is not allowed.
         """
         settings = tuple(
             Setting(
@@ -60,18 +59,6 @@ class Sweep:
             )
         )
         return Speed(parse_levels(self.against), settings)
-
-
-def parse_px(text: str) -> tuple[int, int]:
-    """The height and width in a text such as ``512x1024``.
-
-    Raises:
-        StudyError: if the text has another form.
-    """
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit()):
-        raise StudyError(f"--px {text!r}: expected HEIGHTxWIDTH in pixels, such as 512x1024")
-    return int(height), int(width)
 
 
 def parse_levels(text: str) -> dict[str, str]:
@@ -100,9 +87,7 @@ def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None
         raise StudyError(
             f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
         )
-    timed = replace(loaded, study=study)
-    timed.check_data()
-    return make_schedule(timed, results, here(cpus, gpus))
+    return checked_schedule(replace(loaded, study=study), results, here(cpus, gpus))
 
 
 def speed(
@@ -132,7 +117,7 @@ def speed(
         asked = table.of_variants(wanted) if wanted else table
         _print_frame(asked.without_columns(("differs", "source", "flaw")).printed(), console)
     if evidence.speedups["isolated"].eq(False).any():
-        console.print("To measure the timings that were left out again, add --retry not_alone.", highlight=False)
+        console.print("To measure the timings that were left out again, add --retry not_alone.")
     return complete
 
 
@@ -201,7 +186,7 @@ def limits(question: Question, results: Path) -> None:
         attempts.append(in_child(question, size))
         latest = attempts[-1]
         peak = "does not fit" if latest.peak_bytes is None else f"fits, {latest.peak_bytes / 2**20:.0f} MiB"
-        console.print(f"{question.at(size).name}: {peak}", highlight=False)
+        console.print(f"{question.at(size).name}: {peak}")
         return latest
 
     search(attempt, question.smallest)
@@ -219,10 +204,10 @@ def limits(question: Question, results: Path) -> None:
         },
         path,
     )
-    console.print(f"{variant}: {answer}. Attempts: {path}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{variant}: {answer}. Attempts: {path}", soft_wrap=True)
 
 
-def _print_frame(table: pd.DataFrame, console: Console) -> None:
+def _print_frame(table: pd.DataFrame, console: PlainConsole) -> None:
     if not table.empty:
-        console.print(table.to_string(index=False), markup=False, highlight=False, soft_wrap=True)
+        console.print(table.to_string(index=False), soft_wrap=True)
         console.print()

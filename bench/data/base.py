@@ -16,6 +16,10 @@ from bench.parts import BenchError
 IGNORE = 255
 """The label of void pixels in every data set. They count in no loss and in no metric."""
 
+MOST_CLASSES = 254
+"""The most classes of a data set: labels are bytes, of which one is void and one stands for the inside of regions in
+boundary IoU."""
+
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 

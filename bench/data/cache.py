@@ -11,6 +11,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.data.base import DataError, Sample
 
@@ -67,6 +68,36 @@ def fingerprint(folder: Path, images: Iterable[Path], labels: Iterable[Path], ca
     lines += [f"label {_name(path, folder)} {known.of(path)}\n" for path in labels]
     known.save()
     return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
+
+
+class KnownFile(NamedTuple):
+    """A file whose bytes are known by their digest, as long as it has this state. See :func:`state_of`."""
+
+    digest: str
+    state: str
+
+
+def known_files(folder: Path, paths: Iterable[Path], cache: Path | None = None) -> dict[Path, KnownFile]:
+    """Path -> the digest and the state of each file; the arguments and errors are those of :func:`fingerprint`."""
+    digests = _Digests(folder, cache)
+    known = {}
+    for path in paths:
+        try:
+            state = state_of(path)  # before the digest: a change in between gives a state that the file never has again
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror}); get the file again") from error
+        known[path] = KnownFile(digests.of(path), state)
+    digests.save()
+    return known
+
+
+def state_of(path: Path) -> str:
+    """The state of a file: it is another one after every change of the file.
+
+    Raises:
+        OSError: if the file is not there, or may not be looked at.
+    """
+    return _state(path.stat())
 
 
 def _name(path: Path, folder: Path) -> str:

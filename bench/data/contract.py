@@ -7,13 +7,14 @@ predictions or results are written.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.data.base import IGNORE, SPLITS, DataError, Dataset, Sample, Split, SplitName
+from bench.data.base import IGNORE, MOST_CLASSES, SPLITS, DataError, Dataset, Sample, Split, SplitName
+from bench.data.files import Pair
 
 METHODS = ("split", "check", "fingerprint")
 """The methods of a data set that the trials of a study call."""
@@ -42,7 +43,12 @@ def check_class(cls: type) -> None:
         ) from None
 
 
-def check_dataset(dataset: Dataset, splits: Collection[SplitName], evaluated: Collection[SplitName] = ()) -> None:
+def check_dataset(
+    dataset: Dataset,
+    splits: Collection[SplitName],
+    evaluated: Collection[SplitName] = (),
+    decoded: Container[Pair] = (),
+) -> None:
     """Check a data set in the splits that will be read: its classes, some samples, then its own :meth:`Dataset.check`.
 
     Of a split that is trained on, the first and the last sample are looked at; of one that is evaluated, all of them
@@ -52,6 +58,7 @@ def check_dataset(dataset: Dataset, splits: Collection[SplitName], evaluated: Co
         dataset: the data set.
         splits: the splits that the study reads.
         evaluated: those of them that are evaluated.
+        decoded: the pairs of files that need not be decoded again, of a data set whose check takes that.
 
     Raises:
         DataError: for a split that is not there or empty, or a file that cannot be used.
@@ -62,20 +69,20 @@ def check_dataset(dataset: Dataset, splits: Collection[SplitName], evaluated: Co
         raise ContractError(f"data set {name}, classes: {problem}")
     chosen = tuple(split for split in SPLITS if split in splits)
     for split in chosen:
-        _check_split(dataset, split, every=split in evaluated and not _is_ours(dataset))
+        _check_split(dataset, split, every=split in evaluated and not is_ours(dataset))
+    given = {"splits": chosen, "decoded": decoded}
+    taken = inspect.signature(dataset.check).parameters
     check: Any = dataset.check
-    if "splits" in inspect.signature(check).parameters:
-        check(splits=chosen)
-    else:
-        check()
-    if not _is_ours(dataset) and not isinstance(dataset.fingerprint(None), str):
+    check(**{name: value for name, value in given.items() if name in taken})
+    if not is_ours(dataset) and not isinstance(dataset.fingerprint(None), str):
         raise ContractError(f"data set {name}: fingerprint() gave no str; return a digest, such as hexdigest()")
     for split in chosen:
         if split in evaluated and not _has_labels(dataset.split(split)):
             raise ContractError(f"data set {name}, {split} split: every pixel is void, so there is nothing to evaluate")
 
 
-def _is_ours(dataset: Dataset) -> bool:
+def is_ours(dataset: object) -> bool:
+    """True for a data set whose class is one of this package."""
     return type(dataset).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
@@ -88,7 +95,9 @@ def _wrong_classes(classes: Any) -> str:
             return f"the name {name!r} {problem}"
     if twice := _twice(classes):
         return f"{twice!r} is there twice; each name may be there once"
-    return "" if len(classes) <= IGNORE else f"there are {len(classes)}; labels are uint8, so {IGNORE} is the most"
+    if len(classes) <= MOST_CLASSES:
+        return ""
+    return f"there are {len(classes)}; labels are uint8, of which two values are needed, so {MOST_CLASSES} is the most"
 
 
 def _wrong_name(name: Any) -> str:
@@ -99,8 +108,13 @@ def _wrong_name(name: Any) -> str:
 
 
 def _twice(names: Iterable[str]) -> str | None:
+    """The first name that was there before; ``None`` if each is there once."""
     seen: set[str] = set()
-    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _check_split(dataset: Dataset, name: SplitName, *, every: bool) -> None:

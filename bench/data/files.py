@@ -165,7 +165,7 @@ def refuse_twice(pairs: Iterable[Pair]) -> None:
 def files_inside(folder: Path, suffixes: tuple[str, ...], ending: str = "") -> list[Path]:
     """The files with one of these suffixes and this ending in the folders of a folder, sorted; none without it."""
     inner = [path for path in _listed(folder) if os.path.isdir(path)] if os.path.isdir(folder) else []
-    return [path for place in inner for path in files_of(place, suffixes) if path.stem.endswith(ending)]
+    return [path for place in inner for path in files_of(place, suffixes, ending)]
 
 
 def _folders_in(folder: Path, what: str, naming: Naming) -> list[str]:
@@ -207,10 +207,15 @@ def sample_of(pair: Pair, label: Tensor) -> Sample:
     return Sample(image, label, _name(pair.image))
 
 
-def files_of(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The files of a folder with one of these suffixes, sorted; none if there is no such folder."""
+def files_of(folder: Path, suffixes: tuple[str, ...], ending: str = "", listed: NameList | None = None) -> list[Path]:
+    """The files of a folder with one of these suffixes, this ending and a listed name, sorted; none without folder."""
     paths = _listed(folder) if os.path.isdir(folder) else ()
-    return [path for path in paths if path.suffix.lower() in suffixes and os.path.isfile(path)]
+    files = [path for path in paths if path.suffix.lower() in suffixes and os.path.isfile(path)]
+    names = {path: unicodedata.normalize("NFC", path.stem) for path in files}
+    return [
+        path for path, name in names.items()
+        if name.endswith(ending) and (listed is None or name.removesuffix(ending) in listed.names)
+    ]  # fmt: skip
 
 
 def _by_name(

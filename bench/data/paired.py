@@ -6,10 +6,12 @@ A data set only says which files belong to a split and what the bytes of a label
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
 import os
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 from bench.data.base import SPLITS, DataError, Sample, SplitName
@@ -72,34 +74,58 @@ class PairedFiles(ABC):
         """The decoded image and label of a pair."""
         return read_pair(pair, self.coding)
 
-    def check(self, progress: Callable[[int, int], None] | None = None, splits: Sequence[SplitName] = SPLITS) -> None:
+    def check(
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        splits: Sequence[SplitName] = SPLITS,
+        decoded: Container[Pair] = (),
+    ) -> None:
         """Decode every image and every label.
 
+        Args:
+            progress: a function that is called with (pairs done, pairs in all) after each pair.
+            splits: the splits that are read.
+            decoded: the pairs that are left out, because they were decoded before and have not changed since.
+
         Raises:
-            DataError: for the first file that cannot be used.
+            DataError: for an image that belongs to two splits, or the first file that cannot be used.
         """
-        pairs = [pair for name in splits for pair in self._chosen(name)]
-        for done, pair in enumerate(pairs, start=1):
-            self.read(pair)
+        split_of: dict[Path, str] = {}
+        pairs = [(name, pair) for name in splits for pair in self._chosen(name)]
+        for name, pair in pairs:
+            if (other := split_of.setdefault(pair.image, name)) != name:
+                raise DataError(f"{pair.image} is in the {other} and in the {name} split; take it out of one of them")
+        for done, (_, pair) in enumerate(pairs, start=1):
+            if pair not in decoded:
+                self.read(pair)
             if progress:
                 progress(done, len(pairs))
 
     def fingerprint(self, cache: Path | None = None) -> str:
         """The digest of the files that there are, without training images that are left out, and of their meaning.
 
-        See :func:`bench.data.cache.fingerprint`.
+        Where splits share a folder, so that the place of an image does not tell its split, the split counts too. See
+        :func:`bench.data.cache.fingerprint`.
         """
-        images: list[Path] = []
+        images: dict[SplitName, list[Path]] = {}
         labels: list[Path] = []
         for name in SPLITS:
             split_images, split_labels = self.files(name)
             all_names = {self.name_of(path) for path in split_images}
             left_out = all_names - self._used(name, all_names)
-            images += [path for path in split_images if self.name_of(path) not in left_out]
+            images[name] = [path for path in split_images if self.name_of(path) not in left_out]
             labels += [path for path in split_labels if self.name_of_label(path) not in left_out]
-        digest = fingerprint(self.folder, images, labels, cache)
-        meaning = self.meaning()
+        digest = fingerprint(self.folder, itertools.chain(*images.values()), labels, cache)
+        meaning = f"{self._division(images)}{self.meaning()}"
         return hashlib.sha256(f"{digest} {meaning}".encode()).hexdigest() if meaning else digest
+
+    def _division(self, images: Mapping[SplitName, Sequence[Path]]) -> str:
+        """The split of each image, by name; empty if no folder has images of several splits."""
+        folders = [folder for paths in images.values() for folder in {path.parent for path in paths}]
+        if len(set(folders)) == len(folders):
+            return ""
+        names = {split: sorted(map(self.name_of, paths)) for split, paths in images.items()}
+        return json.dumps(names)
 
     def name_of(self, image: Path) -> str:
         """The name of a sample by its image, with composed accents: not all systems write them alike."""
@@ -127,3 +153,12 @@ class PairedFiles(ABC):
             return names
         drawn = sorted(names, key=lambda text: hashlib.sha256(text.encode(errors="surrogateescape")).digest())
         return set(drawn[: self._train_images])
+
+
+def used_pairs(dataset: PairedFiles, name: SplitName) -> list[Pair]:
+    """The pairs of a split that are used, in the order of its samples.
+
+    Raises:
+        DataError: if the split is missing or incomplete.
+    """
+    return dataset._chosen(name)

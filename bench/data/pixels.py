@@ -143,26 +143,20 @@ def _values(path: Path, stored: _Stored) -> np.ndarray:
     return ((values * stored.greatest + 127) // 255 if stored.image.mode == "L" else values).astype(np.uint8)
 
 
-def label_values(path: Path) -> set[int] | set[Colour]:
-    """The bytes that a label file holds or, if it is in colour, its colours.
+def label_values(path: Path) -> tuple[set[int] | set[Colour], dict[int, Colour]]:
+    """The bytes that a label file holds or, if it is in colour, its colours; and the colours of bytes in a palette.
 
     Raises:
         DataError: if the file cannot be read, or does not hold one byte or one colour of 8 bits a channel a pixel.
     """
     stored = _decoded(path)
-    if stored.image.mode in ("1", "L", "P"):
-        return {int(value) for value in np.unique(_values(path, stored))}
-    return {_colour(int(number)) for number in np.unique(_packed(path, stored))}
-
-
-def palette_of(path: Path) -> dict[int, Colour]:
-    """The colours of the bytes that a label file with a palette uses; empty for a file without one."""
-    image = _decoded(path).image
-    if image.mode != "P":
-        return {}
-    palette = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-    used = (int(value) for value in np.unique(np.array(image)))
-    return {value: _colour(int(_pack(palette[value]))) for value in used if value < len(palette)}
+    if stored.image.mode not in ("1", "L", "P"):
+        return {_colour(int(number)) for number in np.unique(_packed(path, stored))}, {}
+    values = {int(value) for value in np.unique(_values(path, stored))}
+    if stored.image.mode != "P":
+        return values, {}
+    palette = np.array(stored.image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    return values, {value: _colour(int(_pack(palette[value]))) for value in values if value < len(palette)}
 
 
 def _read_colours(path: Path, stored: _Stored, coding: Coding) -> Tensor:

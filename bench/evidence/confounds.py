@@ -127,21 +127,22 @@ Environments = Mapping[tuple[str, str], Mapping[str, Mapping[Any, str]]]
 
 def _environments(records: Iterable[Record]) -> Environments:
     environments: dict[tuple[str, str], dict[str, dict[Any, str]]] = {}
-    told: dict[str, dict[str, str]] = {}
+    facts_by_environment: dict[str, dict[str, str]] = {}
     for record in records:
         trial, environment = record.trial, record.environment
-        if (key := repr(environment)) not in told:  # many records share an environment, so few are different
-            told[key] = _told(environment.as_json())
+        key = repr(environment)
+        if key not in facts_by_environment:  # many records share an environment, so few are different
+            facts_by_environment[key] = _facts_of(environment.as_json())
         facts = environments.setdefault((trial.variant, trial.stage), {})
         at = (trial.seed, str(trial.setting))
-        for fact, text in told[key].items():
+        for fact, text in facts_by_environment[key].items():
             texts = facts.setdefault(fact, {})
             before = texts.get(at)
             texts[at] = ", ".join(dict.fromkeys([*before.split(", "), text])) if before else text
     return environments
 
 
-def _told(environment: Mapping[str, Any]) -> dict[str, str]:
+def _facts_of(environment: Mapping[str, Any]) -> dict[str, str]:
     """The facts that trials should have in common, with shortened commits."""
     facts = {fact: environment[fact] for fact in ENVIRONMENT if fact in environment} | environment.get("bench", {})
     return {
@@ -180,7 +181,7 @@ def _environment(
 
 
 def _effects(
-    results: Results, facts: Environments, levels_of: Mapping[str, Mapping[str, str]]
+    results: Results, facts: Environments, levels: Mapping[str, Mapping[str, str]]
 ) -> Iterator[dict[str, str | float]]:
     """Yield a row for each undeclared difference in the pairs from which main effects and interactions are computed."""
     if "quality" not in results.plan.stages:
@@ -190,17 +191,14 @@ def _effects(
         for hidden in audit.hidden(results.plan.audit, results.baseline, against):
             counts, where = _counts(hidden.parameters, hidden.macs), hidden.where.replace("_", " ")
             yield _difference(hidden.compared, where, hidden.told, "undeclared", **counts)
-    levels = {
-        variant: levels_of_variant
-        for variant, levels_of_variant in levels_of.items()
-        if variant in results.planned("quality")
-    }
-    base = {factor: str(level) for factor, level in results.plan.baseline_levels.items()}
-    for (factor, level), pairs in audit.pairs_of_factors(levels, base, against).items():
+    planned = results.planned("quality")
+    trained = {variant: levels_of_variant for variant, levels_of_variant in levels.items() if variant in planned}
+    base = results.plan.baseline_levels
+    for (factor, level), pairs in audit.pairs_of_factors(trained, base, against).items():
         changes_by_place: dict[str, list[str]] = {}
         for place, change in chain.from_iterable(_differing(results, facts, *pair) for pair in pairs):
             changes_by_place.setdefault(place, []).append(change)
-        effect = audit.compared(factor, level, pairs, levels, base)
+        effect = audit.compared(factor, level, pairs, trained, base)
         for place, changes in changes_by_place.items():
             description = f"differs in {len(changes)} of {len(pairs)} pairs" if len(pairs) > 1 else changes[0]
             yield _difference(effect, place, description, "environment")

@@ -24,6 +24,8 @@ ROUNDING = 1e-9
 
 Combination = tuple[tuple[str, str], ...]
 """A level of every factor, in order of their names."""
+Levels = Mapping[str, Mapping[str, str]]
+"""Variant -> factor -> its level."""
 VariantsByLevels = Mapping[Combination, str]
 """Combination of levels -> the variant that is trained with it."""
 
@@ -54,7 +56,7 @@ class Contrast:
     incomparable: str = ""
 
 
-def contrasts(results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]) -> list[Contrast]:
+def contrasts(results: Results, names: Mapping[str, str], levels: Levels) -> list[Contrast]:
     """All contrasts: of variants, of levels, simple effects, main effects, interactions of two or three factors.
 
     Scores of other classes or images are never subtracted from each other: such a contrast is there, and says why it is
@@ -65,14 +67,14 @@ def contrasts(results: Results, names: Mapping[str, str], levels: Mapping[str, M
         levels: variant -> factor -> its level.
     """
     grid, base = _grid(results, levels), results.plan.baseline_levels
-    every = [
+    all_contrasts = [
         *_variants(results, names, levels),
-        *_between_levels(results, grid, base),
-        *_simple_effects(results, grid, base),
-        *_main_effects(results, grid, base),
+        *_between_levels(results, grid, levels),
+        *_simple_effects(results, grid, levels),
+        *_main_effects(results, grid, levels),
         *_interactions(results, grid, base),
     ]
-    return [replace(contrast, incomparable=_incomparable(results, contrast.weights)) for contrast in every]
+    return [replace(contrast, incomparable=_incomparable(results, contrast.weights)) for contrast in all_contrasts]
 
 
 def _incomparable(results: Results, weights: Mapping[str, float]) -> str:
@@ -88,9 +90,7 @@ def _incomparable(results: Results, weights: Mapping[str, float]) -> str:
     return unbalanced[0].differs_from(unbalanced[-1]) if unbalanced else ""
 
 
-def _variants(
-    results: Results, names: Mapping[str, str], levels: Mapping[str, Mapping[str, str]]
-) -> Iterator[Contrast]:
+def _variants(results: Results, names: Mapping[str, str], levels: Levels) -> Iterator[Contrast]:
     base = results.baseline
     planned = results.planned("quality")
     for variant in planned:
@@ -100,42 +100,45 @@ def _variants(
             yield Contrast(names[variant], "variant", variant, weights, factors, ((variant, base),))
 
 
-def _between_levels(results: Results, grid: VariantsByLevels, base: Mapping[str, str]) -> Iterator[Contrast]:
+def _between_levels(results: Results, grid: VariantsByLevels, levels: Levels) -> Iterator[Contrast]:
     """The contrasts of a level with the level that the study names for it: a control, or the step before."""
     for factor, others in results.plan.against.items():
         for level, other in others.items():
             if pairs := list(_corners(grid, {factor: level}, {factor: other})):
-                label = f"{factor}={level} against {other}{_where(results, grid, base, factor, pairs)}"
+                label = f"{factor}={level} against {other}{_where(results, levels, factor, pairs)}"
                 yield Contrast(label, "between levels", "", _weights(pairs, 1), (factor,), _sides(pairs))
 
 
-def _simple_effects(results: Results, grid: VariantsByLevels, base: Mapping[str, str]) -> Iterator[Contrast]:
+def _simple_effects(results: Results, grid: VariantsByLevels, levels: Levels) -> Iterator[Contrast]:
     """The contrasts of the focused factor's levels with the baseline's, at every setting of the other factors.
 
     The baseline's own setting is left out: there they are variants against the baseline.
     """
-    focus = results.plan.focus
+    focus, base = results.plan.focus, results.plan.baseline_levels
     if focus is None:
         return
-    for level in (str(level) for level in results.factors[focus] if str(level) != base[focus]):
+    for level in results.factors[focus]:
+        if level == base[focus]:
+            continue
         for variant, other in _corners(grid, {focus: level}, base):
             if other != results.baseline:
-                label = f"{focus}={level} at {_place(results, focus, _levels(grid, variant))}"
+                label = f"{focus}={level} at {_place(results, focus, levels[variant])}"
                 weights = {variant: 1.0, other: -1.0}
                 yield Contrast(label, "simple effect", "", weights, (focus,), ((variant, other),))
 
 
-def _main_effects(results: Results, grid: VariantsByLevels, base: Mapping[str, str]) -> Iterator[Contrast]:
+def _main_effects(results: Results, grid: VariantsByLevels, levels: Levels) -> Iterator[Contrast]:
     """The contrasts of a level with the baseline's level of its factor, averaged over the settings that have both.
 
     With one such setting only, the contrast is a simple effect; if it is listed as one already, it is left out.
     """
-    for factor, levels in results.factors.items():
-        for level in map(str, levels):
+    base = results.plan.baseline_levels
+    for factor, levels_of_factor in results.factors.items():
+        for level in levels_of_factor:
             pairs = list(_corners(grid, {factor: level}, base)) if level != base[factor] else []
             listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.focus)
             if pairs and not listed:
-                label = f"{factor}={level}{_where(results, grid, base, factor, pairs)}"
+                label = f"{factor}={level}{_where(results, levels, factor, pairs)}"
                 kind: ContrastKind = "main effect" if len(pairs) > 1 else "simple effect"
                 yield Contrast(label, kind, "", _weights(pairs, 1), (factor,), _sides(pairs))
 
@@ -144,30 +147,20 @@ def _sides(corners: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
     return tuple((variant, other) for variant, other in corners)
 
 
-def _where(
-    results: Results,
-    grid: VariantsByLevels,
-    base: Mapping[str, str],
-    factor: str,
-    pairs: Sequence[Sequence[str]],
-) -> str:
+def _where(results: Results, levels: Levels, factor: str, pairs: Sequence[Sequence[str]]) -> str:
     """The settings of the other factors that a label names: ``, on average over 2 of 3 settings``.
 
     Of a single setting it is the levels, or nothing if they are the baseline's.
     """
     if len(pairs) > 1:
         return ", on average" + _of_all(results, (factor,), len(pairs))
-    place = _place(results, factor, _levels(grid, pairs[0][0]))
-    return "" if place == _place(results, factor, base) else f" at {place}"
+    place = _place(results, factor, levels[pairs[0][0]])
+    return "" if place == _place(results, factor, results.plan.baseline_levels) else f" at {place}"
 
 
 def _place(results: Results, factor: str, levels: Mapping[str, str]) -> str:
     """The levels of the other factors, as text."""
     return ", ".join(f"{name}={levels[name]}" for name in results.factors if name != factor)
-
-
-def _levels(grid: VariantsByLevels, variant: str) -> dict[str, str]:
-    return next(dict(setting) for setting, name in grid.items() if name == variant)
 
 
 def _of_all(results: Results, factors: Sequence[str], settings: int) -> str:
@@ -183,7 +176,7 @@ def _interactions(results: Results, grid: VariantsByLevels, base: Mapping[str, s
     """
     sets = (combinations(results.factors, count) for count in range(2, MOST_TOGETHER + 1))
     for factors in chain.from_iterable(sets):
-        for levels in product(*(map(str, results.factors[factor]) for factor in factors)):
+        for levels in product(*(results.factors[factor] for factor in factors)):
             chosen = dict(zip(factors, levels, strict=True))
             if any(level == base.get(factor) for factor, level in chosen.items()):
                 continue
@@ -194,9 +187,7 @@ def _interactions(results: Results, grid: VariantsByLevels, base: Mapping[str, s
                 yield Contrast(label, "interaction", "", weights, factors, pairs)
 
 
-def squares(
-    results: Results, levels: Mapping[str, Mapping[str, str]], first: str, second: str
-) -> dict[tuple[str, str], list[str]]:
+def squares(results: Results, levels: Levels, first: str, second: str) -> dict[tuple[str, str], list[str]]:
     """For each pair of levels of two factors: its variants, one for each setting of the other factors.
 
     Only the settings for which every pair of levels is planned count; without such a setting the result is empty. It is
@@ -207,7 +198,7 @@ def squares(
         variant_levels = levels[variant]
         others = tuple(variant_levels[factor] for factor in results.factors if factor not in (first, second))
         settings.setdefault(others, {})[variant_levels[first], variant_levels[second]] = variant
-    pairs = list(product(map(str, results.factors[first]), map(str, results.factors[second])))
+    pairs = list(product(results.factors[first], results.factors[second]))
     complete = [variants for variants in settings.values() if set(variants) == set(pairs)]
     if len({results.plan.evaluation_of(variant) for variants in complete for variant in variants.values()}) > 1:
         return {}
@@ -263,7 +254,7 @@ def _weights(corners: Sequence[Sequence[str]], count: int) -> dict[str, float]:
     return weights
 
 
-def _grid(results: Results, levels: Mapping[str, Mapping[str, str]]) -> dict[Combination, str]:
+def _grid(results: Results, levels: Levels) -> dict[Combination, str]:
     """The variants that are trained, by their levels."""
     planned = results.planned("quality")
     return {tuple(sorted(levels[variant].items())): variant for variant in planned}

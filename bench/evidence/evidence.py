@@ -16,9 +16,11 @@ from bench.evidence import classes, confounds, effects, images, published, speed
 from bench.evidence.confounds import VariantPair
 from bench.evidence.contrasts import Contrast, contrasts, squares
 from bench.evidence.effects import Resolution
+from bench.evidence.images import ImageScores
 from bench.evidence.variants import Front
 from bench.protocol.columns import JUDGED
-from bench.records.results import Results, labels, levels_of, load
+from bench.records.plan import labels_of
+from bench.records.results import Results, load
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,12 @@ class Evidence:
     @cached_property
     def labels(self) -> Mapping[str, str]:
         """Variant -> its short name, such as ``attention=on + gate=on``; ``baseline`` for the baseline."""
-        return labels(self.results)
+        return labels_of(self.results.plan)
 
     @cached_property
     def levels(self) -> Mapping[str, Mapping[str, str]]:
         """Variant -> factor -> its level."""
-        return levels_of(self.results)
+        return self.results.plan.levels
 
     @cached_property
     def contrasts(self) -> Sequence[Contrast]:
@@ -107,13 +109,22 @@ class Evidence:
         return variants.best_of_each(classes.iou_by_seed(self.results), "higher")
 
     @cached_property
+    def image_scores(self) -> Mapping[str, Mapping[int, ImageScores]]:
+        """Variant -> seed -> the mIoU of every image, of the trials whose counts of each image are there.
+
+        Raises:
+            RecordError: for an artifact that cannot be read, or that contradicts its record.
+        """
+        return images.scores_by_trial(self.results)
+
+    @cached_property
     def images(self) -> pd.DataFrame:
         """One row a variant, compared with the baseline image by image; columns :data:`bench.evidence.images.COLUMNS`.
 
         Raises:
-            RecordError: for an artifact that cannot be read.
+            RecordError: as :attr:`image_scores` does.
         """
-        return images.comparisons(self.results, self.labels)
+        return images.comparisons(self.results, self.labels, self.image_scores)
 
     @cached_property
     def speedups(self) -> pd.DataFrame:
@@ -169,6 +180,6 @@ def evidence_of(folder: str | Path) -> Evidence:
     """The evidence that a results folder holds.
 
     Raises:
-        RecordError: for a folder without ``study.json``, unreadable records or two records of one trial.
+        RecordError: as :func:`bench.records.results.load` does.
     """
     return Evidence(load(folder))

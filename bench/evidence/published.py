@@ -21,7 +21,7 @@ from bench.evidence.variants import costs_of
 from bench.protocol.columns import ColumnError, column
 from bench.records.cost import MeasuredCost
 from bench.records.plan import Facts, PublishedRows
-from bench.records.results import Results, levels_of
+from bench.records.results import Results
 from bench.study.published.rows import NOT_STATED, matching, other_side
 
 
@@ -60,7 +60,7 @@ def counterparts(results: Results, declared: PublishedRows, name: str) -> Iterat
 
 def _sides(results: Results) -> dict[str, dict[str, str]]:
     """Variant -> its levels, of every variant and of every other side that it is timed against."""
-    sides = levels_of(results)
+    sides = results.plan.levels
     for trial in results.plan.trials:
         if trial.against:
             terms = dict(term.strip().split("=", 1) for term in trial.against.split(",") if "=" in term)
@@ -112,12 +112,12 @@ def matched(results: Results) -> pd.DataFrame:
     ``value`` is as published (per cent, as text); ``delta``, ``mean``, ``our_delta``, ``low`` and ``high`` are in the
     stored unit, NaN where one of the sides is missing.
     """
-    scores = _scores(results)
     rows = [
-        _matched(results, declared.system, variant, other, row, other_row, scores)
+        _matched(results, declared.system, counterpart)
         for declared in results.plan.published
-        for variant, other, row, other_row in counterparts(results, declared, "accuracy")
-        if row["class"] == "all" and _is_ours(row["metric"]) and "quality" in results.plan.stages
+        for counterpart in counterparts(results, declared, "accuracy")
+        if counterpart.row["class"] == "all" and _is_ours(counterpart.row["metric"])
+        if "quality" in results.plan.stages
     ]
     return pd.DataFrame(rows, columns=list(MATCHED))
 
@@ -129,19 +129,19 @@ def _is_ours(metric: str) -> bool:
         return False
 
 
-def _matched(
-    results: Results, system: str, variant: str, other: str, row: Mapping[str, str],
-    other_row: Mapping[str, str] | None, scores: pd.DataFrame,
-) -> dict[str, Any]:  # fmt: skip
+def _matched(results: Results, system: str, counterpart: Counterpart) -> dict[str, Any]:
+    """A row of :func:`matched`."""
+    variant, other, row, other_row = counterpart
     metric = row["metric"]
     scale = column(metric).scale
     delta = NAN if other_row is None else (float(row["value"]) - float(other_row["value"])) / scale
-    ours, theirs = (_by_seed(scores, side, metric) for side in (variant, other))
-    common = sorted(set(ours) & set(theirs))
-    effect = stats.paired([ours[seed] for seed in common], [theirs[seed] for seed in common])
+    scores, evaluated_on = results.scores(metric), results.plan.evaluation_of
+    ours = scores.get(variant, {})
+    apart = evaluated_on(variant).differs_from(evaluated_on(other))
+    effect = stats.paired_by_seed(ours, {} if apart else scores.get(other, {}))
     differing = compared(results, variant, row)
     return {
-        "system": system, "variant": variant, "against": other, "metric": metric, "on": on(row),
+        "system": system, "variant": variant, "against": other, "metric": metric, "on": _protocol(row),
         "value": row["value"], "delta": delta,
         "mean": sum(ours.values()) / len(ours) if ours else NAN, "n": len(ours),
         "our_delta": effect.delta, "low": effect.low, "high": effect.high,
@@ -151,7 +151,7 @@ def _matched(
     }  # fmt: skip
 
 
-def on(row: Mapping[str, str]) -> str:
+def _protocol(row: Mapping[str, str]) -> str:
     """Data and protocol of a published row in short: ``Cityscapes val, single scale, 80000 iterations``."""
     scales = {"single": "single scale", "multi": "multi-scale"}.get(row["scales"], "")
     split, schedule = ("" if row[name] == NOT_STATED else row[name] for name in ("split", "schedule"))
@@ -160,17 +160,23 @@ def on(row: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Differing:
-    """The differences of a published row's protocol to ours: name, published value, our value."""
+    """The differences of a published row's protocol to ours.
 
-    found: tuple[tuple[str, str, str], ...]
+    Attributes:
+        parts: name, published value and our value of each part that differs or is not stated.
+    """
+
+    parts: tuple[tuple[str, str, str], ...]
 
     @property
     def differs(self) -> str:
-        return "; ".join(f"{what}: {there}, here {here}" for what, there, here in self.found if there != NOT_STATED)
+        """The parts that differ, in words."""
+        return "; ".join(f"{name}: {there}, here {here}" for name, there, here in self.parts if there != NOT_STATED)
 
     @property
     def not_stated(self) -> str:
-        return ", ".join(what for what, there, _ in self.found if there == NOT_STATED)
+        """The names of the parts that the published row does not state."""
+        return ", ".join(name for name, there, _ in self.parts if there == NOT_STATED)
 
 
 def compared(results: Results, variant: str, row: Mapping[str, str]) -> Differing:
@@ -179,12 +185,13 @@ def compared(results: Results, variant: str, row: Mapping[str, str]) -> Differin
 
 
 _OTHER = {"data set": "another data set", "classes": "other classes", "split": "another split"}
+"""Part of a protocol, without which no agreement is claimed -> the words for a difference in it."""
 
 
 def _agreement(differing: Differing, delta: float, effect: stats.Effect) -> str:
-    for what, there, _ in differing.found:
-        if what in ("data set", "classes", "split"):
-            difference = f"{what} not stated" if there == NOT_STATED else _OTHER[what]
+    for name, there, _ in differing.parts:
+        if name in _OTHER:
+            difference = f"{name} not stated" if there == NOT_STATED else _OTHER[name]
             return f"not comparable: {difference}"
     if pd.isna(delta):
         return "no published difference"
@@ -212,9 +219,9 @@ def _compared(results: Results, variant: str, row: Mapping[str, str]) -> Iterato
         "scales": ("scales", "multi" if len(recipe.get("test_scales") or ()) > 1 else "single"),
         "flip": ("flip", "yes" if recipe.get("test_flip") else "no"),
     }
-    for what, (name, ours) in here.items():
-        if plain(row[name]) != plain(ours) and ours != NOT_STATED:
-            yield what, row[name], ours
+    for name, (entry, ours) in here.items():
+        if _letters(row[entry]) != _letters(ours) and ours != NOT_STATED:
+            yield name, row[entry], ours
 
 
 def _tested_by(recipe: Mapping[str, Any]) -> str:
@@ -243,21 +250,9 @@ def _initial_weights(facts: Facts | None) -> str:
     return "random" if part.choices["weights"] is None else "from a file"
 
 
-def plain(text: str) -> str:
-    """Text without case and punctuation, since the name of a data set is written in several ways."""
+def _letters(text: str) -> str:
+    """The letters and digits of a text in lower case, since the name of a data set is written in several ways."""
     return "".join(letter for letter in text.lower() if letter.isalnum())
-
-
-def _scores(results: Results) -> pd.DataFrame:
-    frame = results.frame()
-    return frame[(frame["stage"] == "quality") & (frame["status"] == "done")]
-
-
-def _by_seed(scores: pd.DataFrame, variant: str, metric: str) -> dict[int, float]:
-    if metric not in scores:
-        return {}
-    variant_scores = scores[(scores["variant"] == variant) & scores[metric].notna()]
-    return {int(seed): float(value) for seed, value in zip(variant_scores["seed"], variant_scores[metric], strict=True)}
 
 
 SIZE = re.compile(r"(\d+)x(\d+)")
@@ -270,11 +265,11 @@ def matched_classes(results: Results, classes: pd.DataFrame) -> pd.DataFrame:
     Args:
         classes: our IoU of each class, as :func:`bench.evidence.classes.scores`.
     """
-    ours = {(row["variant"], plain(row["class"])): row for row in classes.to_dict("records")}
+    ours = {(row["variant"], _letters(row["class"])): row for row in classes.to_dict("records")}
     rows = []
     for declared in results.plan.published:
         for variant, _, row, _ in counterparts(results, declared, "accuracy"):
-            our_score = ours.get((variant, plain(row["class"])))
+            our_score = ours.get((variant, _letters(row["class"])))
             if row["metric"] != "iou" or our_score is None:
                 continue
             differing = compared(results, variant, row)
@@ -283,7 +278,7 @@ def matched_classes(results: Results, classes: pd.DataFrame) -> pd.DataFrame:
                     **{name: our_score[name] for name in ("variant", "class", "mean", "sd", "n", "planned")},
                     **{name: row[name] for name in ("value", "flaw", "source")},
                     "system": declared.system,
-                    "on": on(row),
+                    "on": _protocol(row),
                     "published": float(row["value"]),
                     "differs": differing.differs,
                     "not_stated": differing.not_stated,
@@ -335,9 +330,9 @@ def _differs_in_memory(results: Results, row: Mapping[str, str]) -> Iterator[str
         "hardware": ("hardware", ", ".join(sorted({str(record.environment.device) for record, _ in done}))),
         "memory": ("protocol", ", ".join(sorted({measured.memory_kind for _, measured in done}))),
     }
-    for fact, (name, ours) in here.items():
-        if ours and ours != row[name]:
-            yield f"{fact}: {row[name]}, here {ours}"
+    for name, (entry, ours) in here.items():
+        if ours and ours != row[entry]:
+            yield f"{name}: {row[entry]}, here {ours}"
 
 
 def _published_ratio(row: Mapping[str, str], other: Mapping[str, str] | None) -> float:
@@ -365,10 +360,8 @@ def _speed(
     results: Results, system: str, counterpart: Counterpart, timed: Sequence[Mapping[Any, Any]]
 ) -> dict[str, str | float]:
     """A row of :func:`matched_speeds`."""
-    row, ours = (
-        counterpart.row,
-        _nearest(counterpart.row, [comparison for comparison in timed if _is_of(comparison, counterpart)]),
-    )
+    row = counterpart.row
+    ours = _nearest(row, [comparison for comparison in timed if _is_of(comparison, counterpart)])
     paired = ours is not None and ours["variant"] == counterpart.variant
     measured = ours if ours is not None and paired else dict.fromkeys(("ratio", "low", "high"), NAN)
     return {

@@ -103,7 +103,7 @@ def ratio_verdict(estimate: Ratio, adjusted_p: float, comparisons: int, *, alpha
     """The verdict on a ratio: better if it is resolved above 1, worse if below.
 
     Args:
-        found: times as fast as the other side.
+        estimate: times as fast as the other side.
         adjusted_p: its p-value after :func:`bench.evidence.stats.holm` over everything that is judged beside it.
         comparisons: the number of these comparisons, itself included.
         alpha: a verdict needs an adjusted p-value below it.

@@ -8,7 +8,7 @@ used.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -110,6 +110,17 @@ def paired(a: Sequence[float], b: Sequence[float], *, alpha: float = ALPHA) -> E
         raise ValueError(f"paired values need one partner each, got {len(a)} and {len(b)}; keep the common seeds only")
     differences = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     return effect(settled(differences.tolist(), [*a, *b]), alpha=alpha)
+
+
+def paired_by_seed(a: Mapping[int, float], b: Mapping[int, float]) -> Effect:
+    """:func:`paired` over the seeds that both sides have.
+
+    Args:
+        a: seed -> value.
+        b: seed -> value on the other side.
+    """
+    common = sorted(set(a) & set(b))
+    return paired([a[seed] for seed in common], [b[seed] for seed in common])
 
 
 def settled(differences: Sequence[float], values: Sequence[float]) -> list[float]:

@@ -281,16 +281,11 @@ def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]
         if len(scores) > MOST_JUDGED:
             places[variant] = ON if on else OFF
             continue
-        effects = [_paired(scores[variant], scores[other]) for other in rivals]
+        effects = [stats.paired_by_seed(scores[variant], scores[other]) for other in rivals]
         clear = [effect.p < stats.ALPHA and (effect.delta > 0) == on for effect in effects]
         certain = all(clear) if on else any(clear)
         places[variant] = (ON if certain else MAYBE_ON) if on else (OFF if certain else MAYBE_OFF)
     return places
-
-
-def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Effect:
-    common = sorted(set(a) & set(b))
-    return stats.paired([a[seed] for seed in common], [b[seed] for seed in common])
 
 
 def latency_quartiles(results: Results) -> dict[str, tuple[float, float]]:

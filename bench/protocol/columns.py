@@ -106,6 +106,7 @@ class Column:
 
 
 def _number(value: float, digits: int, sign: str = "") -> str:
+    """A number with a true minus sign; one that rounds to zero has no sign. ``sign`` is ``+`` to write that one too."""
     text = f"{value:{sign}.{digits}f}"
     if float(text) == 0:  # neither −0.00 nor +0.00 says anything
         text = text.lstrip("+-")

@@ -25,6 +25,9 @@ Pixels = Annotated[int, Range(ge=16)]
 Averaging = Literal["probabilities", "logits", "exponentials"]
 Iterations = Annotated[int, Range(ge=0)]
 
+COST_ALONE = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
+"""The recipe's fields that have no part in training and evaluation: a quality does not depend on them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:

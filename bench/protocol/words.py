@@ -55,6 +55,16 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def in_sentence(label: str) -> str:
+    """A label of a column inside a sentence: ``latency``, but ``MACs``."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
+
+
+def joined(texts: Sequence[str]) -> str:
+    """``a, b and c``; empty for none."""
+    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+
+
 def first_few(texts: Sequence[str], most: int, between: str = ", ") -> str:
     """The first of some texts, and the number of the others: ``a, b and 3 more``."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
@@ -96,3 +106,18 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         else:
             text = "none" if value is None else json.dumps(value, ensure_ascii=False)
             yield f"{prefix}{name}", value if isinstance(value, str) else text
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any], absent: str = "none") -> Iterator[tuple[str, str, str]]:
+    """The values in which two nested mappings differ: the name, and the text on both sides, as :func:`leaves` has them.
+
+    Args:
+        one: the one mapping.
+        other: the other mapping.
+        absent: the text for a value that only one side has.
+    """
+    sides = dict(leaves(one)), dict(leaves(other))
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        texts = sides[0].get(name, absent), sides[1].get(name, absent)
+        if texts[0] != texts[1]:
+            yield name, *texts

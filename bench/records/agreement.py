@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.protocol.recipe import COST_ALONE
 from bench.records.cost import MeasuredCost
 from bench.records.files import RecordError
 from bench.records.plan import Plan, PlannedTrial
@@ -46,9 +47,8 @@ def _disagreements(plan: Plan, trial: PlannedTrial, record: Record) -> Iterator[
     for name in ("against", "setting"):
         if getattr(recorded, name) not in (None, getattr(trial, name)):
             yield _other(name, getattr(trial, name), getattr(recorded, name))
-    levels = (recorded.model_extra or {}).get("levels", trial.levels)
-    if levels != trial.levels:
-        yield _other("levels", trial.levels, levels)
+    if recorded.levels is not None and recorded.levels != trial.levels:
+        yield _other("levels", trial.levels, recorded.levels)
     if isinstance(measured, MeasuredQuality):
         classes = plan.data_of(trial.variant).classes
         if measured.classes != classes:
@@ -76,7 +76,8 @@ def _other(name: str, planned: object, recorded: object) -> str:
 def _unlike(recorded: Any, planned: Any) -> str:
     """The place and the two values of the first choice that differs; empty if none does.
 
-    Names of code are left out, since code may move, and choices that only one side has, since new ones may come.
+    Names of code are left out, since code may move, and choices that only one side has, since new ones may come. So are
+    the fields of a recipe that change no quality: they may have changed since it was measured.
     """
     if isinstance(recorded, Mapping) and isinstance(planned, Mapping):
         names = [name for name in planned if name in recorded and name != "class" and name not in COST_ALONE]
@@ -89,10 +90,6 @@ def _unlike(recorded: Any, planned: Any) -> str:
         return f" {reprlib.repr(recorded)}, not {reprlib.repr(planned)}"
     unlike = ((place, _unlike(recorded[name], planned[name])) for place, name in places)
     return next((place + inner for place, inner in unlike if inner), "")
-
-
-COST_ALONE = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
-"""The fields of a recipe that change no quality, and that may have changed since a quality was measured."""
 
 
 def _check_artifacts(finished: Iterable[tuple[Record, MeasuredQuality]]) -> None:
@@ -122,8 +119,9 @@ def _check_labels(plan: Plan, finished: Sequence[tuple[Record, MeasuredQuality]]
             of_usual = next(record for record, pixels in group if pixels == usual)
             unusual, pixels = next((record, pixels) for record, pixels in group if pixels != usual)
             classes = plan.data_of(unusual.trial.variant).classes
-            name, own, other = next(each for each in zip(classes, pixels, usual, strict=True) if each[1] != each[2])
+            differing = (count for count in zip(classes, pixels, usual, strict=True) if count[1] != count[2])
+            name, counted, usually = next(differing)
             raise RecordError(
-                f"{unusual.file_name} counts {own:,} labelled pixels of {name}, and {of_usual.file_name} {other:,} of "
-                "the same images; delete the wrong one and run again"
+                f"{unusual.file_name} counts {counted:,} labelled pixels of {name}, and {of_usual.file_name} "
+                f"{usually:,} of the same images; delete the wrong one and run again"
             )

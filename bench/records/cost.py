@@ -109,11 +109,11 @@ def _achieved(measured: MeasuredCost) -> dict[str, float]:
 
 
 LEAST_SAMPLES = {0.90: 64, 0.99: 662}
-"""How many samples a percentile needs."""
+"""Percentile, as a share -> the fewest samples that support it."""
 
 
 def latency_columns(measured: MeasuredCost) -> dict[str, float]:
-    """Median, distance of the quartiles, percentiles that the number of samples supports, energy an image."""
+    """The median, the distance of the quartiles, the percentiles that the samples support, and the energy an image."""
     samples = measured.latency_s
     quartiles = [percentile(samples, share) for share in (0.25, 0.75)]
     energy_j = measured.isolation.gpu_energy_j

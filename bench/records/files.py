@@ -9,16 +9,19 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import lzma
 import os
 import re
 import stat
 import tempfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -56,6 +59,11 @@ def write_text(text: str, path: Path) -> None:
     _write_at_once(path, lambda file: file.write(text.encode()))
 
 
+def write_bytes(content: bytes, path: Path) -> None:
+    """Write bytes into ``path``, by a rename as :func:`write_json` does it."""
+    _write_at_once(path, lambda file: file.write(content))
+
+
 def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress: bool = True) -> None:
     """Write arrays as an NPZ into ``path``, by a rename as :func:`write_json` does it."""
     save = np.savez_compressed if compress else np.savez
@@ -83,21 +91,60 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, npt
     Raises:
         RecordError: for a file that is no NPZ file, or that lacks one of the arrays.
     """
+    with refusing_damage(path), open_file(path) as file, NpzFile(file) as archive:
+        size = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
+        if size > LARGEST_ARRAYS:
+            raise ValueError(f"it holds {size:,} bytes, and no file of results more than {LARGEST_ARRAYS:,}")
+        return {name: _array(archive, name) for name in (archive.files if names is None else names)}
+
+
+def _array(archive: NpzFile, name: str) -> npt.NDArray[Any]:
     try:
-        with open_file(path) as file:
-            arrays = np.load(file, allow_pickle=False)
-            if not isinstance(arrays, NpzFile):
-                raise ValueError("it is one array, not an archive of arrays")
-            size = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
-            if size > LARGEST_ARRAYS:
-                raise ValueError(f"it holds {size:,} bytes, and no file of results more than {LARGEST_ARRAYS:,}")
-            return {name: arrays[name] for name in (arrays.files if names is None else names)}
-    except MemoryError as error:
-        raise RecordError(f"{path} cannot be read (it needs more memory than there is); delete it") from error
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        # numpy reports that a file which is no archive may be a pickle, and tells how to load one
-        why = "it is no archive of arrays" if "pickle" in str(error) else error
-        raise RecordError(f"{path} cannot be read ({why}); delete it, and reports go without it") from error
+        array = archive[name]
+    except (SyntaxError, TypeError, TokenError) as error:
+        raise ValueError(f"the header of {name} is damaged") from error
+    if not isinstance(array, np.ndarray):  # a file without the first bytes of an array comes back as bytes
+        raise ValueError(f"{name} is no array")
+    return array
+
+
+DAMAGE = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, SyntaxError, MemoryError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""The errors that damaged zip files, and damaged arrays and images in them, were seen to raise in their readers. A
+RuntimeError is about encryption or an unknown kind of compression, a SyntaxError about the order of a PNG file."""
+
+
+@contextmanager
+def refusing_damage(path: Path) -> Iterator[None]:
+    """Inside of the block, what a damaged archive raises is one error that names the file, and nothing is warned of.
+
+    Raises:
+        RecordError: in place of any of :data:`DAMAGE`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow's own, on files that it then decodes or refuses
+            yield
+    except RecordError:
+        raise
+    except DAMAGE as error:
+        raise RecordError(f"{path} cannot be read ({_why(error)}); delete it, and reports go without it") from error
+
+
+def _why(error: Exception) -> str:
+    """An error's reason in one short line; some errors come without a text, and some repeat what a file holds."""
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    if isinstance(error, EOFError):
+        return "it ends too early"
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+
+
+LONGEST_REASON = 200
+"""The most characters of another library's message that a refusal repeats."""
 
 
 def arrays_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
@@ -235,12 +282,12 @@ def is_digest(value: object, data: Mapping[str, Any]) -> bool:
 
 
 def file_digest(content: bytes) -> str:
-    """The digest of another file's bytes, as a record keeps it of the arrays beside it."""
+    """The digest of a file, as a plan keeps it of each of the study's own files."""
     return hashlib.sha256(content).hexdigest()
 
 
 def _digest(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest().encode()
+    return file_digest(text).encode()
 
 
 @contextmanager

@@ -97,8 +97,13 @@ def build(form: type[AnyForm], data: Mapping[str, Any]) -> AnyForm:
     return parse(form, json_text(data).encode())
 
 
-def problem(error: ValidationError) -> str:
-    """The first thing that is wrong, in words: where it is, what is expected there and what stands there instead."""
+def problem(error: ValueError) -> str:
+    """The first thing that is wrong, in words: where it is, what is expected there and what stands there instead.
+
+    An error that is none of a form's is told by its own text.
+    """
+    if not isinstance(error, ValidationError):
+        return str(error)
     first = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(step) if isinstance(step, int) else reprlib.repr(step)[1:-1] for step in first["loc"])
     expected = first["msg"].removeprefix("Value error, ")

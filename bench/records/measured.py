@@ -47,7 +47,7 @@ NOISY = 0.10
 
 
 def doubts(measured: Measured, row: Mapping[str, Any]) -> list[str]:
-    """Why a timing was left out, or that it is noisy; why there are no MACs."""
+    """The reasons why a timing was left out, or that it is noisy, and why there are no MACs."""
     spread = row.get("latency_iqr_s", 0.0) / row.get("latency_s", 1.0)
     noisy = [f"noisy: the latency's quartiles are {spread:.0%} of its median apart"] if spread > NOISY else []
     problem = getattr(measured, "macs_problem", "")

@@ -21,9 +21,9 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from bench.records.files import RecordError, json_text, open_file, read_arrays, write_zip
+from bench.records.files import json_text, open_file, read_arrays, refusing_damage, write_zip
 from bench.records.forms import Form, parse, problem
 
 Bytes = npt.NDArray[np.uint8]
@@ -108,82 +108,63 @@ def read_names(path: Path) -> list[str]:
     """The names in an archive, in its order.
 
     Raises:
-        RecordError: for a file that is none.
+        RecordError: for a file that is no archive of pictures.
     """
-    with _archive(path) as archive:
+    with refusing_damage(path), _opened(path) as archive:
         if archive is not None:
             return _index(archive).names
-    names = read_arrays(path, ["names"])["names"]
-    if names.ndim != 1:
-        raise RecordError(f"{path} has no list of names; delete it")
-    return [str(name) for name in names]
+        names = read_arrays(path, ["names"])["names"]
+        if names.ndim != 1:
+            raise ValueError("it has no list of names")
+        return [str(name) for name in names]
 
 
 def read_predictions(path: Path, indices: Collection[int]) -> dict[int, Bytes]:
     """Some predictions of a trial's archive, ``H W`` each.
 
     Raises:
-        RecordError: for a file that is none, or that lacks one of them.
+        RecordError: for a file that is no archive of pictures, or that lacks one of them.
     """
-    with _archive(path) as archive:
+    with refusing_damage(path), _opened(path) as archive:
         if archive is not None:
             return {index: _map(archive.read(f"prediction_{index}.png")) for index in indices}
-    arrays = read_arrays(path, [f"prediction_{index}" for index in indices])
-    return {index: _unpacked(arrays[f"prediction_{index}"], path) for index in indices}
+        arrays = read_arrays(path, [f"prediction_{index}" for index in indices])
+        return {index: _unpacked(arrays[f"prediction_{index}"]) for index in indices}
 
 
 def read_pictures(path: Path, indices: Collection[int]) -> dict[int, Picture]:
     """Some images of a split's archive, with their labels.
 
     Raises:
-        RecordError: for a file that is none, or that lacks one of them.
+        RecordError: for a file that is no archive of pictures, or that lacks one of them.
     """
-    with _archive(path) as archive:
+    with refusing_damage(path), _opened(path) as archive:
         if archive is not None:
-            strides = _index(archive).strides
-            return {index: _picture_of(archive, index, strides[index], path) for index in indices}
-    arrays = read_arrays(path, [f"{kind}_{index}" for index in indices for kind in KINDS])
-    return {index: _picture({kind: arrays[f"{kind}_{index}"] for kind in KINDS}, path) for index in indices}
+            steps = dict(enumerate(_index(archive).strides))
+            return {index: _picture_of(archive, index, steps) for index in indices}
+        arrays = read_arrays(path, [f"{kind}_{index}" for index in indices for kind in KINDS])
+        return {index: _picture({kind: arrays[f"{kind}_{index}"] for kind in KINDS}) for index in indices}
 
 
 @contextmanager
-def _archive(path: Path) -> Iterator[zipfile.ZipFile | None]:
+def _opened(path: Path) -> Iterator[zipfile.ZipFile | None]:
     """A zip file of pictures to read from; ``None`` for one of an earlier bench, which holds arrays.
 
     Raises:
-        RecordError: for a file that is no zip file, and for whatever is wrong with the pictures that are read from it.
+        ValueError: for a file in the archive that is too large to be a picture.
     """
-    try:
-        with open_file(path) as file, zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-            if "names.npy" not in names:
-                for entry in archive.infolist():
-                    if entry.file_size > LARGEST_PICTURE:
-                        raise ValueError(f"{entry.filename!r} has {entry.file_size:,} bytes, too many for a picture")
-                yield archive
-                return
-    except RecordError:
-        raise
-    except (*DAMAGE, MemoryError) as error:
-        why = _why(error)
-        raise RecordError(f"{path} cannot be read ({why}); delete it, and reports go without it") from error
-    yield None
+    with open_file(path) as file, zipfile.ZipFile(file) as archive:
+        if "names.npy" in archive.namelist():
+            yield None
+            return
+        for entry in archive.infolist():
+            if entry.file_size > LARGEST_PICTURE:
+                raise ValueError(f"{entry.filename!r} has {entry.file_size:,} bytes, too many for a picture")
+        yield archive
 
 
-def _why(error: Exception) -> str:
-    """An error in one line that says nothing of objects in memory."""
-    if isinstance(error, ValidationError):
-        return f"{INDEX}: {problem(error)}"
-    if isinstance(error, UnidentifiedImageError):
-        return "one of its pictures is no image"
-    return str(error) or "it needs more memory than there is"
-
-
-DAMAGE = (OSError, ValueError, KeyError, IndexError, EOFError, SyntaxError, NotImplementedError, RuntimeError,
-          zipfile.BadZipFile, zlib.error, Image.DecompressionBombError)  # fmt: skip
-"""The errors that zip files, images and JSON raise which are damaged or no such files."""
 LARGEST_PICTURE = 2**24
-"""The most bytes of a file in an archive; a picture of the largest size has 0.8 MB, and a name of 10 MB is none."""
+"""The most bytes of a file in an archive: a picture of the largest size has 0.8 MB, the names of 500 images 15 kB."""
 
 
 class Index(Form):
@@ -194,41 +175,52 @@ class Index(Form):
 
 
 def _index(archive: zipfile.ZipFile) -> Index:
-    index = parse(Index, archive.read(INDEX))
+    try:
+        index = parse(Index, archive.read(INDEX))
+    except ValueError as error:
+        raise ValueError(f"{INDEX}: {problem(error)}") from error
     if len(index.names) != len(index.strides):
         raise ValueError(f"{len(index.names)} names and {len(index.strides)} strides")
     return index
 
 
-def _picture_of(archive: zipfile.ZipFile, index: int, step: int, path: Path) -> Picture:
-    made = Picture(archive.read(f"image_{index}.jpg"), _map(archive.read(f"label_{index}.png")), step)
-    return _checked(made, path)
+def _picture_of(archive: zipfile.ZipFile, index: int, steps: Mapping[int, int]) -> Picture:
+    jpeg, label = archive.read(f"image_{index}.jpg"), _map(archive.read(f"label_{index}.png"))
+    return _checked(Picture(jpeg, label, steps.get(index, 0)))
 
 
 def _map(png: bytes) -> Bytes:
     """The classes in a PNG file, ``H W``."""
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
-        if opened.mode != "L" or max(opened.size) > LONGEST_PX:
-            raise ValueError(f"a map of mode {opened.mode} and {opened.width} x {opened.height} pixels")
-        return np.array(opened, dtype=np.uint8)
+    with _image(png, "PNG") as image:
+        if image.mode != "L" or max(image.size) > LONGEST_PX:
+            raise ValueError(f"a map of mode {image.mode} and {image.width} x {image.height} pixels")
+        return np.array(image, dtype=np.uint8)
 
 
-def _picture(found: Mapping[str, Bytes], path: Path) -> Picture:
-    step = found["stride"]
-    steps = int(step) if step.ndim == 0 and step.dtype.kind in "iu" else 0
-    return _checked(Picture(found["image"].tobytes(), _unpacked(found["label"], path), steps), path)
-
-
-def _checked(made: Picture, path: Path) -> Picture:
-    """The picture, if its image is a JPEG file of its label's size."""
+def _image(content: bytes, kind: str) -> Image.Image:
+    """The image in a file of a kind, such as ``PNG``, whose pixels are not read yet."""
     try:
-        with Image.open(io.BytesIO(made.jpeg), formats=["JPEG"]) as opened:
-            size = opened.size
-    except UnidentifiedImageError:
-        size = (0, 0)
-    if size != made.label.shape[::-1] or made.stride < 1:
-        raise RecordError(f"{path} holds a picture that is no JPEG of its label's size, or no stride of it; delete it")
-    return made
+        return Image.open(io.BytesIO(content), formats=[kind])
+    except UnidentifiedImageError:  # its text is about an object in memory
+        raise ValueError(f"one of its pictures is no {kind} file") from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
+
+
+def _picture(arrays: Mapping[str, Bytes]) -> Picture:
+    step = arrays["stride"]
+    steps = int(step) if step.ndim == 0 and step.dtype.kind in "iu" else 0
+    return _checked(Picture(arrays["image"].tobytes(), _unpacked(arrays["label"]), steps))
+
+
+def _checked(picture: Picture) -> Picture:
+    """The picture, if its image is a JPEG file of its label's size."""
+    with _image(picture.jpeg, "JPEG") as image:
+        if image.size != picture.label.shape[::-1]:
+            raise ValueError("one of its pictures has another size than its label")
+    if picture.stride < 1:
+        raise ValueError("one of its pictures has no stride")
+    return picture
 
 
 def _png(values: Bytes) -> bytes:
@@ -247,11 +239,11 @@ def _jpeg(image: Bytes) -> bytes:
     return file.getvalue()
 
 
-def _unpacked(content: Bytes, path: Path) -> Bytes:
+def _unpacked(content: Bytes) -> Bytes:
+    """The map ``H W`` in an array of bytes: its height and width, then its compressed pixels."""
     data = content.tobytes()
-    try:
-        height, width = (int(side) for side in np.frombuffer(data[: 2 * SIZE.itemsize], dtype=SIZE))
-        values = zlib.decompressobj().decompress(data[2 * SIZE.itemsize :], height * width + 1)
-        return np.frombuffer(values, dtype=np.uint8).reshape(height, width)
-    except (ValueError, zlib.error) as error:
-        raise RecordError(f"{path} holds a map that cannot be read ({error}); delete it") from error
+    height, width = (int(side) for side in np.frombuffer(data[: 2 * SIZE.itemsize], dtype=SIZE))
+    if max(height, width) > LONGEST_PX:
+        raise ValueError(f"a map of {width} x {height} pixels")
+    values = zlib.decompressobj().decompress(data[2 * SIZE.itemsize :], height * width + 1)
+    return np.frombuffer(values, dtype=np.uint8).reshape(height, width)

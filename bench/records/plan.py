@@ -86,7 +86,11 @@ class Created(Form):
 
 
 class PlannedTrial(Form):
-    """A trial that a study plans, or one that it leaves out and why (``excluded``)."""
+    """A trial that a study plans, or one that it leaves out and why (``excluded``).
+
+    Attributes:
+        kept: true for a trial that only an earlier run planned, and that stays because it has a record.
+    """
 
     key: Annotated[str, Field(min_length=1)]
     variant: str
@@ -96,6 +100,7 @@ class PlannedTrial(Form):
     excluded: str | None = None
     against: str | None = None
     setting: TimingSetting | None = None
+    kept: bool = False
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -124,13 +129,24 @@ def as_part(value: object) -> Described | None:
 
 
 class Slot(Described):
+    """The component in a slot of a network, with its counts: of all its parameters, of the trainable ones, of MACs."""
+
     parameters: Counted = 0
     trainable: Counted = 0
     macs: Counted = 0
 
 
 class Facts(Form):
-    """A network as built, for the audit."""
+    """A network as built, for the audit.
+
+    Attributes:
+        levels: factor -> level.
+        slots: slot -> its component; a slot without one is left out.
+        losses: the terms of the loss.
+        learning_rates: slot -> the base learning rate of its optimiser group.
+        recipe: field -> choice, of the variant's own recipe.
+        conventions: name -> value of the conventions by which its maps are resized.
+    """
 
     levels: dict[str, str]
     slots: dict[str, Slot]
@@ -141,12 +157,29 @@ class Facts(Form):
 
 
 class Audit(Form):
+    """The networks of a plan as built, and what its factors say that they change.
+
+    Attributes:
+        about: factor -> the slots and fields that it is meant to change.
+        touched: factor -> the slots and fields that its levels change.
+        variants: variant -> its network.
+    """
+
     about: dict[str, list[str]] = Field(default_factory=dict)
     touched: dict[str, list[str]] = Field(default_factory=dict)
     variants: dict[str, Facts] = Field(default_factory=dict)
 
 
 class PublishedRows(Form):
+    """The published rows that are counterparts of a study's variants.
+
+    Attributes:
+        system: the system as the published tables call it.
+        against: factor -> the level on the other side of published differences.
+        levels: ``factor=level`` -> the settings that published rows of this level have.
+        settings: the settings that all of these rows have.
+    """
+
     system: str
     against: dict[str, str]
     levels: dict[str, dict[str, str]]
@@ -241,7 +274,10 @@ class Plan(Form):
         return self
 
     def _check_variants(self) -> None:
-        """Raises ValueError for a variant with two sets of levels or without a trial, and for an unknown baseline."""
+        """Raise ValueError for a variant with two sets of levels or without a trial, and for an unknown baseline.
+
+        Of trials that are kept from earlier runs, only those with a record are there: none is missing.
+        """
         levels = self.levels
         for index, trial in enumerate(self.trials):
             if trial.levels != levels[trial.variant]:
@@ -250,9 +286,16 @@ class Plan(Form):
                 )
         if self.baseline in levels and levels[self.baseline] != self.baseline_levels:
             raise ValueError("baseline_levels are not those of baseline")
-        planned = {(trial.variant, trial.stage, trial.seed) for trial in self.trials if not trial.excluded}
-        seeds: dict[Stage, list[Seed | None]] = {"quality": [*self.seeds], "cost": [None]}
-        for stage in seeds.keys() & {*self.stages}:
+        kept = [trial for trial in self.trials if trial.kept]
+        others = [trial for trial in self.trials if not trial.kept and not trial.excluded]
+        planned = {(trial.variant, trial.stage, trial.seed) for trial in others}
+        kept_seeds = {trial.seed for trial in kept} - {trial.seed for trial in others}
+        kept_stages = {trial.stage for trial in kept} - {trial.stage for trial in others}
+        seeds: dict[Stage, list[Seed | None]] = {
+            "quality": [seed for seed in self.seeds if seed not in kept_seeds],
+            "cost": [None],
+        }
+        for stage in seeds.keys() & {*self.stages} - kept_stages:
             if planned and self.baseline not in levels:
                 raise ValueError(f"baseline is {reprlib.repr(self.baseline)}, of which trials has none")
             for variant in dict.fromkeys(variant for variant, _, _ in planned):

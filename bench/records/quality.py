@@ -135,14 +135,16 @@ class MeasuredQuality(Measured):
         return self
 
     def _check_shapes(self) -> None:
-        matrices = {"confusion": [self.confusion]}
-        for part, of in (("trimap", self.trimap), ("distance_crop", self.distance_crop)):
-            matrices[part] = of.confusion if of else []
-        for name, found in matrices.items():
-            for matrix in found:
+        matrices = {
+            "confusion": [self.confusion],
+            "trimap": self.trimap.confusion if self.trimap else [],
+            "distance_crop": self.distance_crop.confusion if self.distance_crop else [],
+        }
+        for name, of_this_name in matrices.items():
+            for matrix in of_this_name:
                 _check_square(name, matrix, len(self.classes))
-        for part, near in self._per_class():
-            _check_length(part, near, len(self.classes))
+        for part, counts in self._per_class():
+            _check_length(part, counts, len(self.classes))
         for part, sizes, counts in self._per_size():
             _check_length(part, counts, len(sizes))
 
@@ -161,10 +163,10 @@ class MeasuredQuality(Measured):
             _check_most("boundary_iou.intersection", near.intersection, near.prediction)
             _check_most("boundary_iou.label", near.label, label)
             _check_most("boundary_iou.prediction", near.prediction, [*map(sum, zip(*self.confusion, strict=True))])
-        for name, matrices in (("trimap", self.trimap), ("distance_crop", self.distance_crop)):
-            for part in matrices.confusion if matrices else ():
-                _check_most(name, [*map(sum, part)], label)
-                _check_most(name, _diagonal(part), right)
+        for name, part in (("trimap", self.trimap), ("distance_crop", self.distance_crop)):
+            for matrix in part.confusion if part else ():
+                _check_most(name, [*map(sum, matrix)], label)
+                _check_most(name, _diagonal(matrix), right)
         if bins := self.calibration:
             if (pixels, sum(right)) != (sum(bins.pixels), sum(bins.correct)):
                 raise ValueError(
@@ -226,7 +228,7 @@ def quality_columns(trials: Sequence[MeasuredQuality]) -> list[dict[str, float]]
     """The columns of each of several trials on the same classes; NaN for what one lacks and another has."""
     confusions = np.asarray([trial.confusion for trial in trials], dtype=np.int64)
     ious = scores.iou(confusions)
-    found = {
+    columns = {
         "miou": scores.mean_over_classes(ious),
         "miou_absent_zero": scores.mean_over_classes(ious, absent="zero"),
         "fwiou": scores.frequency_weighted_iou(confusions),
@@ -236,8 +238,8 @@ def quality_columns(trials: Sequence[MeasuredQuality]) -> list[dict[str, float]]
         "final_loss": np.array([_final_loss(trial.history.loss) for trial in trials]),
         "train_s": np.array([trial.train_s for trial in trials], dtype=np.float64),
     }
-    rows = zip(*(values.tolist() for values in found.values()), strict=True)
-    return [dict(zip(found, row, strict=True)) for row in rows]
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _final_loss(losses: Sequence[float]) -> float:
@@ -246,11 +248,11 @@ def _final_loss(losses: Sequence[float]) -> float:
 
 def _optional_columns(trials: Sequence[MeasuredQuality]) -> dict[str, Floats]:
     """Column -> a value for each trial, for boundaries and calibration; NaN where a record lacks the counts."""
-    found: dict[str, Floats] = defaultdict(lambda: np.full(len(trials), np.nan))
-    for measured in (_boundary_f(trials), _near_boundaries(trials), _calibration(trials)):
-        for name, rows, values in measured:
-            found[name][rows] = values
-    return found
+    columns: dict[str, Floats] = defaultdict(lambda: np.full(len(trials), np.nan))
+    for cells in (_boundary_f(trials), _near_boundaries(trials), _calibration(trials)):
+        for name, rows, values in cells:
+            columns[name][rows] = values
+    return columns
 
 
 def _boundary_f(trials: Sequence[MeasuredQuality]) -> Iterator[Cells]:
@@ -284,13 +286,15 @@ def _calibration(trials: Sequence[MeasuredQuality]) -> Iterator[Cells]:
 
 
 def _alike(
-    trials: Sequence[MeasuredQuality], key: str, form: Callable[[Any], Sequence[int]]
+    trials: Sequence[MeasuredQuality], key: str, sizes_of: Callable[[Any], Sequence[int]]
 ) -> Iterator[tuple[Sequence[int], list[int], list[Any]]]:
-    """The forms of one part of the measurements, each with the rows of the trials that have it and their parts."""
+    """The different sizes of one part of the measurements, each with the rows of the trials that have it so, and their
+    parts.
+    """
     groups: dict[tuple[int, ...], list[int]] = {}
     for row, trial in enumerate(trials):
         if part := getattr(trial, key):
-            groups.setdefault(tuple(form(part)), []).append(row)
-    for found, rows in groups.items():
-        if found:
-            yield found, rows, [getattr(trials[row], key) for row in rows]
+            groups.setdefault(tuple(sizes_of(part)), []).append(row)
+    for sizes, rows in groups.items():
+        if sizes:
+            yield sizes, rows, [getattr(trials[row], key) for row in rows]

@@ -78,7 +78,7 @@ class TrialFacts(Form):
         against: the other side of a speed comparison.
         setting: the setting that both sides were timed in.
         study: the name of the study.
-        levels: factor -> level.
+        levels: factor -> level; a record that a program writes may lack them.
     """
 
     stage: Stage
@@ -86,6 +86,8 @@ class TrialFacts(Form):
     seed: Seed | None = None
     against: str | None = None
     setting: TimingSetting | None = None
+    study: str | None = None
+    levels: dict[str, str] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

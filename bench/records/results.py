@@ -23,7 +23,7 @@ from bench.records.agreement import check_agreement
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import no_collection
 from bench.records.measured import Measured, doubts
-from bench.records.plan import Plan, PlannedTrial, labels_of, read_plan
+from bench.records.plan import Plan, PlannedTrial, read_plan
 from bench.records.quality import MeasuredQuality, quality_columns
 from bench.records.record import AnyMeasured, Record, measured_by, read_all
 
@@ -44,18 +44,19 @@ class Results:
     stale: Sequence[Record] = ()
     folder: Path | None = None
 
-    @cached_property
+    @property
     def factors(self) -> dict[str, list[str]]:
         """Factor -> its levels, in the study's order."""
-        return {name: list(levels) for name, levels in self.plan.factors.items()}
+        return self.plan.factors
 
     @property
     def variants(self) -> list[str]:
         """The names of the planned variants in the study's order, without excluded ones."""
         return list(dict.fromkeys(trial.variant for trial in self.plan.trials if not trial.excluded))
 
-    @cached_property
+    @property
     def baseline(self) -> str:
+        """The variant that the others are compared with."""
         return self.plan.baseline
 
     @cached_property
@@ -253,19 +254,6 @@ def _row(
     if record is None or status != "done":
         return meta, {}
     return {**meta, "reason": "; ".join(doubts(record.measured, derived))}, derived
-
-
-def levels_of(results: Results) -> dict[str, dict[str, str]]:
-    """Variant -> its level of every factor."""
-    return results.plan.levels
-
-
-def labels(results: Results) -> dict[str, str]:
-    """Variant -> its short name: what differs from the baseline, ``attention=on + gate=on``.
-
-    The short name is the variant's own name where that text would be empty, or the same for two variants.
-    """
-    return labels_of(results.plan)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from bench.records.forms import Samples, Whole
 from bench.records.measured import Measured
 
-ROUNDED = 1e-9
+ROUNDING = 1e-9
 """The largest difference of a logarithm that is computed twice."""
 LogRatio = Annotated[float, Field(ge=-50, le=50)]
 """The logarithm of the ratio of two times, from -50 to 50."""
@@ -38,6 +38,6 @@ class MeasuredSpeed(Measured):
         for block, ratio in enumerate(self.log_ratios):
             both = slice(2 * block, 2 * block + 2)
             computed = math.log(sum(self.against_s[both]) / sum(self.latency_s[both]))
-            if not math.isclose(ratio, computed, abs_tol=ROUNDED):
+            if not math.isclose(ratio, computed, abs_tol=ROUNDING):
                 raise ValueError(f"log_ratios.{block} is {ratio:g}, and its times give {computed:g}")
         return self

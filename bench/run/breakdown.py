@@ -28,7 +28,7 @@ SMALL_SHARE = 0.01
 
 
 SMALLEST_PX = 16
-"""The smallest height and width of a measured image; recipes have the same limit."""
+"""The smallest height and width of a measured image: that of recipes and settings."""
 
 
 class SizeError(BenchError, ValueError):
@@ -143,30 +143,20 @@ def break_down(
         raise SizeError(f"sizes {', '.join(f'{h}x{w}' for h, w in sizes)}: some have as many pixels; give each once")
     torch.set_num_threads(machine.threads)
     model = SegModel(cell.variant, num_classes).to(machine.torch_device)
-    rows: list[ModuleCost] = []
-    for height, width in sorted(sizes, key=math.prod):
+
+    def measured(height: int, width: int) -> list[ModuleCost]:
         tell(f"{height}×{width}")
-        rows += attribute(
+        return attribute(
             model,
             torch.zeros(1, 3, height, width, device=machine.torch_device),
             batch=cell.recipe.batch,
             depth=depth,
             forwards=forwards,
-            progress=lambda done, total, size=f"{height}×{width}": tell(f"{size}, forward {done}/{total}"),  # type: ignore[misc]
+            progress=lambda done, total: tell(f"{height}×{width}, forward {done}/{total}"),
         )
+
+    rows = [row for size in sorted(sizes, key=math.prod) for row in measured(*size)]
     return Breakdown(cell, machine, forwards, rows, growth(rows) if len(sizes) > 1 else [])
-
-
-def pixels(size: str) -> tuple[int, int]:
-    """The height and width in a text such as ``360x480``.
-
-    Raises:
-        SizeError: if the text has another form, or a side is smaller than :data:`SMALLEST_PX`.
-    """
-    height, _, width = size.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal() and min(int(height), int(width)) >= SMALLEST_PX):
-        raise SizeError(f"--px {size!r}: expected height x width of {SMALLEST_PX} pixels at least, such as 360x480")
-    return int(height), int(width)
 
 
 def smaller_sizes(px: tuple[int, int]) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ from bench.network.wiring import unread, unread_line, watch
 from bench.parts import BenchError
 from bench.records.forms import build
 from bench.records.plan import Audit
+from bench.run.processes.stopping import Stopped
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line
@@ -86,9 +87,9 @@ def check_cells(study: Study, classes_of: Callable[[Cell], int], height: int, wi
         num_classes = classes_of(cell)
         try:
             result: Checked | Faulty = _check(cell, num_classes, (height, width), wirings)
-        except (Exception, SystemExit) as error:  # a component is a user's code, which may raise anything
-            if isinstance(error, SystemExit) and type(error) is not SystemExit:
-                raise  # a signal ends this process
+        except Stopped:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's code may raise anything; the line tells it
             result = Faulty(cell, fault_line(error), "".join(traceback.format_exception(error)))
         yield result
 
@@ -152,20 +153,25 @@ def _joined(variant: Variant, slot: str) -> object:
 
 def _check(cell: Cell, num_classes: int, px: tuple[int, int], wirings: _Wirings) -> Checked:
     """Check a cell from shapes alone; if its components read values, then with real numbers."""
-    try:
-        with torch.device("meta"):
-            model = SegModel(cell.variant, num_classes)
-        return _count(cell, model, px, wirings)
-    except BenchError:
-        raise
-    except Exception:  # noqa: BLE001 - what fails without numbers is tried with numbers, and then the failure is told
-        model = SegModel(cell.variant, num_classes)
-    try:
-        return _count(cell, model.to("meta"), px, wirings)
-    except BenchError:
-        raise
-    except Exception:  # noqa: BLE001 - what fails from shapes is tried with numbers
-        return _count(cell, SegModel(cell.variant, num_classes), px, wirings)
+    for build_model in (_built_on_meta, _moved_to_meta):
+        try:
+            return _count(cell, build_model(cell.variant, num_classes), px, wirings)
+        except BenchError:
+            raise
+        except Exception:  # noqa: BLE001 - code that reads numbers may raise anything without; the last try has them
+            continue
+    return _count(cell, SegModel(cell.variant, num_classes), px, wirings)
+
+
+def _built_on_meta(variant: Variant, num_classes: int) -> SegModel:
+    """A network whose constructors and forwards see shapes alone."""
+    with torch.device("meta"):
+        return SegModel(variant, num_classes)
+
+
+def _moved_to_meta(variant: Variant, num_classes: int) -> SegModel:
+    """A network whose constructors read numbers, and whose forwards see shapes alone."""
+    return SegModel(variant, num_classes).to("meta")
 
 
 def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) -> Checked:

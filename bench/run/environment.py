@@ -85,8 +85,9 @@ def host_tag() -> str:
 @functools.cache
 def harness_state() -> dict[str, Any]:
     """The commit of the harness and ``dirty``; both ``None`` for an installed copy, whatever repository it lies in."""
-    own = Path(__file__).resolve()
-    return commit(own.parent) if _are_tracked(own.parent, (own,)) else {"commit": None, "dirty": None}
+    this_file = Path(__file__).resolve()
+    tracked = _are_tracked(this_file.parent, (this_file,))
+    return commit(this_file.parent) if tracked else {"commit": None, "dirty": None}
 
 
 def _study_state(source: Path) -> dict[str, Any]:
@@ -149,8 +150,8 @@ def _cpu_name() -> str:
 @functools.cache
 def _driver() -> str | None:
     """The version of the NVIDIA driver, from the kernel's file; ``None`` if there is no such file, as in containers."""
-    version = Path("/sys/module/nvidia/version")
-    return version.read_text().strip() if version.exists() else None
+    version_file = Path("/sys/module/nvidia/version")
+    return version_file.read_text().strip() if version_file.exists() else None
 
 
 def _packages() -> dict[str, str]:

@@ -14,7 +14,7 @@ from bench.protocol.setting import Setting
 from bench.run.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.cells import Cell
-from bench.training.loop import train
+from bench.training.plain import train_plainly
 
 FORWARD = 1 / 3
 """The time of a forward, as a share of the time of a training step."""
@@ -24,6 +24,7 @@ START_S = 6.0
 
 def pilot_seconds(plan: Schedule, trials: Iterable[Trial]) -> float:
     """A rough estimate of the seconds that trials take one after the other.
+
     The time of the two training steps is scaled by the iterations, the batch, the pixels and the MACs of each variant.
     Speed trials run on all threads, so their time is scaled by the number of threads too.
 
@@ -51,7 +52,7 @@ def pilot_seconds(plan: Schedule, trials: Iterable[Trial]) -> float:
             eval_pixels = evaluated[0].label.numel() * len(evaluated)
             total += step_s * ratio * (recipe.iterations * recipe.batch + eval_pixels / crop_pixels * FORWARD)
         else:
-            height, width = recipe.cost_px or loaded.dataset_of(cell).split(recipe.split)[0].label.shape
+            height, width = loaded.input_px_of(cell)
             image_pixels = height * width
             images = recipe.latency_samples * image_pixels / crop_pixels * FORWARD
             images += recipe.batch if recipe.training_cost else 0
@@ -71,7 +72,7 @@ def _step_seconds(plan: Schedule, cell: Cell) -> float:
     marks: list[float] = []
     recipe = replace(cell.recipe, batch=2, iterations=2)
     split: SplitName = "train" if "quality" in plan.study.stages else recipe.split  # what no trial reads may be missing
-    train(
+    train_plainly(
         SegModel(cell.variant, plan.loaded.classes_of(cell)),
         plan.loaded.dataset_of(cell).split(split),
         recipe,

@@ -49,6 +49,7 @@ def execute(
     *,
     timeout_s: float | None = None,
     pictures: bool = True,
+    cache: Path | None = None,
 ) -> None:
     """Run trials. Each started trial leaves a record in ``folder``, whatever happens to it.
 
@@ -59,6 +60,7 @@ def execute(
         display: the display that is told of the trials.
         timeout_s: the seconds after which a trial is given up; ``None`` for no limit.
         pictures: ``True`` to keep predictions and thumbnails of quality trials.
+        cache: the folder for decoded samples; ``None`` for none.
 
     Raises:
         ResourceError: if no node has the resources that a trial asks for, before such trials start.
@@ -72,7 +74,8 @@ def execute(
                 request = _request(stage, resources)
                 machine = Machine(resources.machine(stage).device, int(request["cpu"]))
                 watch = _Watch(batch, folder, machine, display)
-                _fit(batch, folder, machine, request, watch, scratch, timeout_s, pictures)
+                options = {"timeout_s": timeout_s, "pictures": pictures, "cache": cache and str(cache)}
+                _fit(batch, folder, machine, request, watch, scratch, options)
 
 
 def _fit(
@@ -82,8 +85,7 @@ def _fit(
     request: Mapping[str, float],
     watch: _Watch,
     scratch: Path,
-    timeout_s: float | None,
-    pictures: bool,
+    options: Mapping[str, Any],
 ) -> None:
     tuner = tune.Tuner(
         tune.with_resources(work, dict(request)),
@@ -91,8 +93,7 @@ def _fit(
             "trial": tune.grid_search([asdict(trial) for trial in trials]),
             "folder": str(folder.resolve()),
             "machine": asdict(machine),
-            "timeout_s": timeout_s,
-            "pictures": pictures,
+            **options,
             "path": search_path(),
             "cwd": str(Path.cwd()),
         },

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
 import shutil
 import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from bench.data.decoded.shelf import Shelf
 from bench.protocol.setting import Setting
-from bench.records.files import RecordError, write_json
+from bench.records.files import RecordError, file_digest, write_json
 from bench.records.forms import build, problem
 from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
 from bench.records.record import FINAL, STATUSES, Record, read_all
@@ -73,19 +71,19 @@ class Schedule:
 
     def statuses(self) -> dict[str, str]:
         """Key of each trial -> the status of its record, or ``missing`` if it has no record."""
-        found = self._found()
-        return {trial.key: found[trial.key].status if trial.key in found else "missing" for trial in self.trials}
+        recorded = self._recorded()
+        return {trial.key: recorded[trial.key].status if trial.key in recorded else "missing" for trial in self.trials}
 
-    def _found(self) -> dict[str, Record]:
+    def _recorded(self) -> dict[str, Record]:
         """Key of each trial that has a record -> its record."""
         # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
         records = {record.planned_key if elsewhere else record.key: record for record in self._records()}
-        keys = {trial.key: trial.key if elsewhere else self._record_key(trial) for trial in self.trials}
-        return {key: records[own] for key, own in keys.items() if own in records}
-
-    def _record_key(self, trial: Trial) -> str:
-        return record_key(trial, self.resources.machine(trial.stage))
+        keys = {
+            trial.key: trial.key if elsewhere else record_key(trial, self.resources.machine(trial.stage))
+            for trial in self.trials
+        }
+        return {planned_key: records[key] for planned_key, key in keys.items() if key in records}
 
     def stale(self) -> int:
         """The number of records that belong to no trial of this schedule, as source, settings, data or seeds differ."""
@@ -121,8 +119,8 @@ class Schedule:
             elif key is None:
                 reasons["a variant, seed or setting that is not planned now"] += 1
             elif record.trial.setting is not None:
-                told = difference(old, explained(self.keys[key])) if old else "made by other source, settings or data"
-                reasons[told] += 1
+                change = difference(old, explained(self.keys[key])) if old else "made by other source, settings or data"
+                reasons[change] += 1
             else:
                 reasons[self._change_since(record, old)] += 1
         return [f"{count} record{'' if count == 1 else 's'}: {reason}" for reason, count in reasons.most_common()]
@@ -130,12 +128,12 @@ class Schedule:
     def _change_since(self, record: Record, old: Explained | None) -> str:
         trial = record.trial
         cell, modules = self.study.cell(trial.variant), self.loaded.modules
-        own = self.fingerprints[cell.name]
+        present_fingerprint = self.fingerprints[cell.name]
 
         def present_key(like: Cell, fingerprint: str | None) -> Key:
-            return key_of(like, trial.stage, trial.seed, fingerprint or own, modules=modules)
+            return key_of(like, trial.stage, trial.seed, fingerprint or present_fingerprint, modules=modules)
 
-        return change_since(record, cell, old, own, present_key)
+        return change_since(record, cell, old, present_fingerprint, present_key)
 
     def notes(self) -> list[str]:
         """The places where the code that a trial runs could not be determined, so that all code it may reach counts."""
@@ -143,9 +141,9 @@ class Schedule:
 
     def _identity(self) -> dict[str, Any]:
         """The parts of the keys of this schedule, and of the keys of records that belong to none of its trials."""
-        own = {trial.key for trial in self.trials}
+        planned = {trial.key for trial in self.trials}
         now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
-        others = dict.fromkeys(record.planned_key for record in self._records() if record.planned_key not in own)
+        others = dict.fromkeys(record.planned_key for record in self._records() if record.planned_key not in planned)
         earlier = {**self.earlier, **_earlier(self.folder)}  # another run may have ended since this schedule was made
         kept = [earlier[key] for key in others if key in earlier]
         return packed([*now, *kept])
@@ -164,7 +162,7 @@ class Schedule:
             is_near = file.is_relative_to(root) or file.is_relative_to(study.parent)
             path = os.path.relpath(file, study.parent) if is_near else file.name
             if is_near or str(file) in imported:
-                digests[Path(path).as_posix()] = hashlib.sha256(file.read_bytes()).hexdigest()
+                digests[Path(path).as_posix()] = file_digest(file.read_bytes())
         return digests
 
     def pending(self, retry: Collection[str] = ()) -> list[Trial]:
@@ -175,7 +173,7 @@ class Schedule:
         """
         settled = FINAL - set(retry)
         done = {
-            key for key, record in self._found().items()
+            key for key, record in self._recorded().items()
             if record.status in settled and not (NOT_ALONE in retry and record.measured.isolated is False)
         }  # fmt: skip
         return [trial for trial in self.trials if trial.key not in done]
@@ -201,18 +199,10 @@ class Schedule:
             total += statistics.fmean(known)
         return total
 
-    @property
-    def input_px(self) -> tuple[int, int]:
-        """The height and width at which networks are counted: the recipe's, or those of the first evaluated image.
-
-        All networks are counted at the baseline's, so that their counts can be compared.
-        """
-        return self.loaded.input_px
-
     @functools.cached_property
     def networks(self) -> tuple[Checked | Faulty, ...]:
         """Every variant as built, so that a network that cannot be built is told before any training."""
-        return tuple(check_cells(self.study, self.loaded.classes_of, *self.input_px))
+        return tuple(check_cells(self.study, self.loaded.classes_of, *self.loaded.input_px))
 
     @property
     def checked(self) -> tuple[Checked, ...]:
@@ -260,17 +250,15 @@ class Schedule:
             },
             "command": command,
             "trials": [self._planned(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
-            "audit": facts(study, self.checked, *self.input_px).as_json(),
+            "audit": facts(study, self.checked, *self.loaded.input_px).as_json(),
             "identity": self._identity(),
             "modules": self._modules(),
         }
         earlier = _earlier_plan(self.folder)
         try:
             return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept()))
-        except ValidationError as error:
-            raise StudyError(f"study {study.name!r} cannot be planned: {problem(error)}") from error
         except ValueError as error:
-            raise StudyError(f"study {study.name!r} cannot be planned: {error}") from error
+            raise StudyError(f"study {study.name!r} cannot be planned: {problem(error)}") from error
 
     def write(self, command: str) -> Path:
         """Write ``study.json`` into the results folder, whose lock the caller holds."""
@@ -331,6 +319,23 @@ class Schedule:
         return read_all(self.folder / "records")
 
 
+def checked_schedule(loaded: Loaded, results: Path, resources: Resources, shelf: Shelf | None = None) -> Schedule:
+    """Check the data of a study and make its schedule. Nothing is written.
+
+    Args:
+        loaded: the study and its data.
+        results: the folder in which the results folder of the study lies.
+        resources: the CPUs and GPUs that trials take.
+        shelf: the shelf of decoded samples, whose files are not decoded again; ``None`` for none.
+
+    Raises:
+        BenchError: if the data cannot be used, or for what :func:`make_schedule` refuses.
+    """
+    with copied_digests(results / loaded.folder_name) as digests:
+        loaded.check_data(shelf, digests)
+        return _schedule(loaded, results, resources, loaded.fingerprints(digests))
+
+
 def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedule:
     """Make the schedule of a study. Nothing is written.
 
@@ -340,13 +345,12 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     Raises:
         BenchError: if this machine's device does not have a speed setting, or if the data have one class.
     """
-    folder = results / loaded.folder_name
-    with tempfile.TemporaryDirectory() as scratch:
-        digests = Path(scratch) / FILE_DIGESTS
-        with contextlib.suppress(OSError):
-            shutil.copyfile(folder / FILE_DIGESTS, digests)
-        fingerprints = loaded.fingerprints(digests)
-    study = loaded.study
+    with copied_digests(results / loaded.folder_name) as digests:
+        return _schedule(loaded, results, resources, loaded.fingerprints(digests))
+
+
+def _schedule(loaded: Loaded, results: Path, resources: Resources, fingerprints: dict[str, str]) -> Schedule:
+    folder, study = results / loaded.folder_name, loaded.study
     refuse_one_class(study, loaded.classes_of)
     trials: list[Trial] = []
     keys: dict[str, Key] = {}
@@ -360,6 +364,16 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
         if stage == "cost":
             trials += _comparisons(loaded, fingerprints, resources, keys)
     return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))
+
+
+@contextlib.contextmanager
+def copied_digests(folder: Path) -> Iterator[Path]:
+    """Inside the block, a copy of the digests of files that a results folder keeps; the folder stays as it is."""
+    with tempfile.TemporaryDirectory() as scratch:
+        digests = Path(scratch) / FILE_DIGESTS
+        with contextlib.suppress(OSError):
+            shutil.copyfile(folder / FILE_DIGESTS, digests)
+        yield digests
 
 
 def _earlier(folder: Path) -> dict[str, Explained]:

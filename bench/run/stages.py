@@ -20,12 +20,14 @@ from bench.measure.timing.latency import Call, Protocol, latency
 from bench.measure.timing.turns import take_turns
 from bench.network.model import SegModel, Variant
 from bench.parts import BenchError, Part
-from bench.protocol.recipe import Recipe
+from bench.protocol.recipe import COST_ALONE, Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
-from bench.run.identity.linear import Library
+from bench.run.identity.linear import Library, Proof
 from bench.study.cells import Cell
+from bench.training.keeper import Keeper
 from bench.training.loop import train
+from bench.training.plain import train_plainly
 
 
 @dataclass(frozen=True)
@@ -124,10 +126,13 @@ def measure_quality(
     device: torch.device,
     tell: Listener,
     show: Viewer | None = None,
+    *,
+    keeper: Keeper | None = None,
 ) -> dict[str, Any]:
     """Train from ``seed``, evaluate the network after the last iteration, and pass its predictions to ``show``.
 
-    The result is JSON-ready but for ``artifact``: the counts of each image as arrays, to be written beside the record.
+    ``keeper`` keeps the state of the training and the weights that were evaluated. The result is JSON-ready but for
+    ``artifact``: the counts of each image as arrays, to be written beside the record.
     """
     assert seed is not None
     model = SegModel(variant, len(dataset.classes), seed=seed)
@@ -138,6 +143,7 @@ def measure_quality(
         seed,
         device=device,
         progress=lambda done, total, loss: tell(Event("train", done, total, loss)),
+        keeper=keeper,
     )
     split = dataset.split(recipe.split)
     quality = evaluate(
@@ -148,6 +154,8 @@ def measure_quality(
         progress=lambda done, total: tell(Event("evaluate", done, total)),
         show=show,
     )
+    if keeper is not None:
+        keeper.finish(model)
     return {
         "classes": list(dataset.classes),
         "split": recipe.split,
@@ -265,21 +273,29 @@ STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {
 }
 _COST_FIELDS = {
     "data", "split", "cost_px", "latency_samples", "latency_least_s", "training_cost", "batch", "crop_px", "precision",
-    "momentum", "clip_norm", "optimiser", "frozen", "accumulate", "ema_decay",
+    "momentum", "clip_norm", "optimiser", "frozen", "accumulate", "ema_decay", "layer_decay", "decayed",
 }  # fmt: skip
-_SPEED_FIELDS = {"data", "optimiser", "frozen"}
+_SPEED_FIELDS = {"data", "optimiser", "frozen", "layer_decay", "decayed"}
 IRRELEVANT: Mapping[Stage, frozenset[str]] = {
-    "quality": frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"}),
+    "quality": COST_ALONE,
     "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
     "speed": frozenset(Recipe.__dataclass_fields__) - _SPEED_FIELDS,
 }
 """The recipe's fields that cannot change the result of a stage. A change of them repeats no trial of that stage."""
 
 
+OBSERVERS = (Keeper,)
+"""Classes of objects that keep what a trial computes, and compute nothing of it: they count in no key."""
 SILENT = ("pynvml",)
 """Packages that read the machine and compute nothing, so that they count neither where they are nor where they lack."""
 
 
+PROVEN = (Proof(run=train, plain=train_plainly, digest="10017b38974e"),)
+"""The functions that keys read in a plain form. ``tests/training/test_plain.py`` compares both forms number by number,
+and says what the digest is after an edit of the form that is run. With another digest, keys read that form itself."""
+
+
 @functools.cache
 def _keys() -> Keys:
-    return Keys(Library("bench", plain=(Variant, Recipe, Setting, Part), reports=(Event,), silent=SILENT))
+    plain = (Variant, Recipe, Setting, Part)
+    return Keys(Library("bench", plain, reports=(Event,), silent=SILENT, observers=OBSERVERS, proofs=PROVEN))

@@ -21,10 +21,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
-from bench.data.base import Sample
+from bench.data.base import Dataset, Sample
+from bench.data.contract import is_ours
+from bench.data.decoded.dataset import decoded
+from bench.data.decoded.shelf import Shelf
+from bench.data.fed import FedDataset
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
 from bench.protocol.text import harmless
@@ -40,9 +43,32 @@ from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded, Source, load
-from bench.training.loop import DivergedError
+from bench.training.late import DivergedError
 
 log = logging.getLogger("bench.run.trial")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One measurement of one cell, with all the values that a worker needs to run it.
+
+    Attributes:
+        source: the source of the study.
+        variant: the name of the cell.
+        seed: the seed of weights and batches; ``None`` for a stage that runs once for each variant.
+        stage: the stage, that is the kind of measurement.
+        key: the key from the plan. If the worker computes another one, source or data changed after planning.
+        against: the name of the cell that a speed trial compares with.
+        setting: the setting in which both cells of a speed trial are timed.
+    """
+
+    source: Source
+    variant: str
+    seed: int | None
+    stage: Stage
+    key: str
+    against: str | None = None
+    setting: Setting | None = None
 
 
 class ChangedError(RuntimeError):
@@ -65,6 +91,7 @@ def run(
     tell: Listener | None = None,
     timeout_s: float | None = None,
     pictures: bool = True,
+    cache: Path | None = None,
 ) -> Record:
     """Run a trial, and write its record and its log under ``folder``. A trial that fails is recorded too.
 
@@ -75,6 +102,7 @@ def run(
         tell: a function that is called with the progress.
         timeout_s: the seconds after which the trial is given up, checked between iterations; ``None`` for no limit.
         pictures: ``True`` if a quality trial keeps its predictions and thumbnails of the images, for the gallery.
+        cache: the folder for decoded samples; ``None`` decodes them in this process.
 
     Raises:
         KeyboardInterrupt: if the user interrupts the trial, after its record is written with status ``interrupted``.
@@ -95,8 +123,8 @@ def run(
         try:
             torch.set_num_threads(machine.threads)
             _seed_other_generators(trial.seed)
-            listener = _Timed(tell, start + timeout_s if timeout_s else None)
-            content, files = _measure(trial, folder, machine, listener, choices, pictures=pictures)
+            listener = _Timed(tell, None if timeout_s is None else start + timeout_s)
+            content, files = _measure(trial, folder, machine, listener, choices, pictures=pictures, cache=cache)
             whole = build(MEASURED[trial.stage], content).as_json()
             try:
                 files.write(folder)
@@ -105,7 +133,7 @@ def run(
             measured = whole
         except (KeyboardInterrupt, SystemExit) as error:
             outcome, ending = _outcome("interrupted", error, choices), error
-        except Exception as error:  # noqa: BLE001 - the one place where any failure becomes a record
+        except Exception as error:  # noqa: BLE001 - a trial runs a user's code: whatever it raises is told by its record
             outcome = _outcome(_status_of(error), error, choices)
             log.error("%s\n%s", outcome["reason"], outcome["traceback"])
         log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)
@@ -134,7 +162,7 @@ def _record_of(
     try:
         return make_record(trial, machine, outcome, choices=choices, measured=measured)
     except ValueError as error:
-        reason = f"the record cannot be written: {_problem(error)}"
+        reason = f"the record cannot be written: {problem(error)}"
         return make_record(trial, machine, {**outcome, "status": "failed", "reason": reason})
 
 
@@ -144,11 +172,7 @@ def _refuse_unwritable(trial: Trial, machine: Machine, choices: Mapping[str, Any
     try:
         make_record(trial, machine, outcome, choices=choices)
     except ValueError as error:
-        raise UnwritableError(f"the choices of this trial cannot be written: {_problem(error)}") from error
-
-
-def _problem(error: ValueError) -> str:
-    return problem(error) if isinstance(error, ValidationError) else str(error)
+        raise UnwritableError(f"the choices of this trial cannot be written: {problem(error)}") from error
 
 
 def record_fault(trial: Trial, folder: Path, machine: Machine, reason: str, traceback: str) -> Record:
@@ -198,7 +222,14 @@ def record_key(trial: Trial, machine: Machine) -> str:
 
 
 def _measure(
-    trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any], *, pictures: bool
+    trial: Trial,
+    folder: Path,
+    machine: Machine,
+    tell: Listener,
+    choices: dict[str, Any],
+    *,
+    pictures: bool,
+    cache: Path | None,
 ) -> tuple[dict[str, Any], Files]:
     """Measure a trial, fill in ``choices``, and return the content of its record and the files that belong to it."""
     loaded, study_file = load(trial.source), Path(trial.source.path)
@@ -231,21 +262,35 @@ def _measure(
             cell.variant, against.variant, cell.recipe, trial.setting, dataset, machine.torch_device, tell
         )
         return measured, Files()
-    stage, inputs = STAGE_FUNCTIONS[trial.stage], (cell.variant, cell.recipe, dataset, trial.seed)
+    stage = STAGE_FUNCTIONS[trial.stage]
     if trial.stage != "quality":
-        return stage(*inputs, machine.torch_device, tell), Files()
+        return stage(cell.variant, cell.recipe, dataset, trial.seed, machine.torch_device, tell), Files()
     artifact = f"artifacts/{record_key(trial, machine)}.{environment.host_tag()}"
     kept = {
         "predictions": f"{artifact}.predictions.zip",
         "images": f"pictures/{_data_tag(loaded, cell, fingerprint)}-{cell.recipe.split}.zip",
     }
     album = Album(*(folder / path for path in kept.values())) if pictures else None
-    measured = stage(*inputs, machine.torch_device, tell, album and _viewer(album))
+    read: Dataset | FedDataset = dataset
+    if is_ours(dataset):
+        decoded_once = None if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS)
+        read = FedDataset(decoded_once or dataset, workers_of(machine))
+    show = album and _viewer(album)
+    measured = stage(cell.variant, cell.recipe, read, trial.seed, machine.torch_device, tell, show)
     arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
     measured["artifact_digest"] = arrays_digest(arrays)
     if album is not None:
         measured["pictures"] = kept
     return measured, Files({f"{artifact}.npz": arrays}, album)
+
+
+MOST_WORKERS = 4
+"""Threads that load images beside a training on a GPU, at most."""
+
+
+def workers_of(machine: Machine) -> int:
+    """The number of threads that load images beside a training: on a CPU one, which has little to do there."""
+    return min(machine.threads, MOST_WORKERS) if machine.device == "cuda" else 1
 
 
 def _data_tag(loaded: Loaded, cell: Cell, fingerprint: str) -> str:
@@ -376,26 +421,3 @@ class _LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         pass
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One measurement of one cell, with all the values that a worker needs to run it.
-
-    Attributes:
-        source: the source of the study.
-        variant: the name of the cell.
-        seed: the seed of weights and batches; ``None`` for a stage that runs once for each variant.
-        stage: the stage, that is the kind of measurement.
-        key: the key from the plan. If the worker computes another one, source or data changed after planning.
-        against: the name of the cell that a speed trial compares with.
-        setting: the setting in which both cells of a speed trial are timed.
-    """
-
-    source: Source
-    variant: str
-    seed: int | None
-    stage: Stage
-    key: str
-    against: str | None = None
-    setting: Setting | None = None

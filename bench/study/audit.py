@@ -5,10 +5,11 @@ The audit compares facts that :func:`bench.run.check.facts` took from the built 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.protocol.words import joined
 from bench.records.plan import Audit, Described, Facts, as_part
 
 Kind = Literal["declared", "follows", "undeclared"]
@@ -153,9 +154,8 @@ def hidden(audit: Audit, baseline: str, against: Mapping[str, Mapping[str, str]]
     return confounds
 
 
-def undeclared_share(compared_parts: Iterable[Difference]) -> float | None:
+def undeclared_share(listed: Sequence[Difference]) -> float | None:
     """The undeclared share of a difference in MACs; ``None`` if the MACs do not differ."""
-    listed = list(compared_parts)
     total = sum(difference.macs for difference in listed)
     return sum(difference.macs for difference in listed if difference.kind == "undeclared") / total if total else None
 
@@ -174,8 +174,8 @@ def summary(audit: Audit, baseline: str, against: Mapping[str, Mapping[str, str]
         against: factor -> level -> another level that the study compares it with.
     """
     lines = [
-        f"{factor} changes {_and(touched)}: name what it is about, as in about={tuple(touched[:2])!r}; until then all "
-        "of it counts as undeclared."
+        f"{factor} changes {joined(touched)}: name what it is about, as in about={tuple(touched[:2])!r}; until then "
+        "all of it counts as undeclared."
         for factor, touched in unnamed(audit).items()
     ]
     for variant in audit.variants:
@@ -203,10 +203,6 @@ def share_in_words(listed: Sequence[Difference]) -> str:
         sign = "more" if share * total > 0 else "fewer"
         return f" {part:.3g} GMACs {sign} are undeclared, beside {abs(total) / 1e9:.3g} {verb} in all."
     return f" {part:.3g} of {abs(total) / 1e9:.3g} GMACs {verb} ({share:.0%}) are undeclared."
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _slots(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]:

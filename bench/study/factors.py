@@ -107,9 +107,9 @@ class Factor:
             raise StudyError(f"factor {self.name!r}: about={self.about!r}: expected a tuple, such as ('neck',)")
         if len(self.levels) < 2:
             raise StudyError(f"factor {self.name!r} has levels {list(self.levels)}; a comparison needs at least two")
-        for level, made in self.levels.items():
-            if not isinstance(made, Change):
-                raise StudyError(f"factor {self.name!r}, level {level!r}: expected change(…), got {made!r}")
+        for level, level_change in self.levels.items():
+            if not isinstance(level_change, Change):
+                raise StudyError(f"factor {self.name!r}, level {level!r}: expected change(…), got {level_change!r}")
             if not isinstance(level, str) or not level or not level.isprintable() or set(level) & set("=,/\\ "):
                 raise StudyError(
                     f"factor {self.name!r}, level {level!r}: a level is a word without '=', ',', '/', '\\', space"

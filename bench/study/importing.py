@@ -42,16 +42,18 @@ def import_study(path: Path) -> ModuleType:
         return sys.modules[name]
     root = _import_root(path)
     try:
-        with warnings.catch_warnings(record=True) as told:  # a refusal is one line, without what Python warns of before
+        with warnings.catch_warnings(
+            record=True
+        ) as caught:  # a refusal is one line, without what Python warns of before
             _look_in(root)
             name = next(name for name in _names(path, root) if _file_of(name) in (None, path))
             module = _imported(name, path) if _file_of(name) == path else _executed(name, path)
-    except (Exception, SystemExit) as error:  # a study is code, which may raise anything
+    except (Exception, SystemExit) as error:  # a study is a user's code, which may raise anything: the line tells it
         if isinstance(error, SystemExit) and type(error) is not SystemExit:
-            raise  # a signal ends this process
+            raise  # the stop that a signal asked for, of a class of its own
         place = "" if fault_place(error) else f"{shown(path)}: "
         raise StudyError(f"{place}{fault_line(error)}{_shadowed(error, root)}") from error
-    for warning in told:
+    for warning in caught:
         warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
     return module
 
@@ -102,10 +104,10 @@ def _names(path: Path, root: Path) -> Iterator[str]:
 
     Parts of a record are named after the module, so the name depends on the study's place among its own files alone.
     """
-    own = ".".join(path.relative_to(root).with_suffix("").parts)
     if root != path.parent:
-        _import_package(own.partition(".")[0], root)
-        yield own
+        name_in_package = ".".join(path.relative_to(root).with_suffix("").parts)
+        _import_package(name_in_package.partition(".")[0], root)
+        yield name_in_package
     yield f"{PACKAGE}.{path.stem}"
     if path.stem not in sys.modules:
         yield path.stem

@@ -12,6 +12,8 @@ from bench.data.base import SPLITS, DataError, Dataset, SplitName
 from bench.data.choose import folder_of, parse_data
 from bench.data.content import content_digest
 from bench.data.contract import ContractError, check_class, check_dataset
+from bench.data.decoded.dataset import DecodedSplit, decoded
+from bench.data.decoded.shelf import Shelf
 from bench.parts import BenchError, Part, nearest
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
@@ -85,15 +87,6 @@ class Loaded:
     data_folder: Path | None
     built: dict[Part[Dataset], Dataset] = field(default_factory=dict, repr=False, compare=False)
 
-    @property
-    def dataset(self) -> Dataset:
-        """The data set of the baseline.
-
-        Raises:
-            DataError: if it cannot be used.
-        """
-        return self.dataset_of(self.study.cell("baseline"))
-
     def dataset_of(self, cell: Cell) -> Dataset:
         """The data set that a cell is trained and evaluated on. A level of a factor may choose it.
 
@@ -129,11 +122,14 @@ class Loaded:
 
     @property
     def input_px(self) -> tuple[int, int]:
-        """The height and width at which the baseline is counted: its recipe's, or its first evaluated image's."""
-        recipe = self.study.cell("baseline").recipe
-        if recipe.cost_px is not None:
-            return recipe.cost_px
-        height, width = self.dataset.split(recipe.split)[0].image.shape[-2:]
+        """The height and width at which all networks are counted, so that they can be compared: the baseline's."""
+        return self.input_px_of(self.study.cell("baseline"))
+
+    def input_px_of(self, cell: Cell) -> tuple[int, int]:
+        """The height and width at which a cell's cost is measured: its recipe's, or its first evaluated image's."""
+        if cell.recipe.cost_px is not None:
+            return cell.recipe.cost_px
+        height, width = self.dataset_of(cell).split(cell.recipe.split)[0].image.shape[-2:]
         return height, width
 
     def splits_of(self, chosen: Part[Dataset]) -> tuple[SplitName, ...]:
@@ -142,8 +138,31 @@ class Loaded:
         read = {recipe.split for recipe in recipes if "quality" in self.study.stages or recipe.cost_px is None}
         return tuple(name for name in SPLITS if name in read or (name == "train" and "quality" in self.study.stages))
 
-    def check_data(self) -> None:
+    def decoded_splits(self, shelf: Shelf, digests: Path | None) -> list[DecodedSplit]:
+        """The splits that are read from a shelf of decoded samples, if their trials are given that.
+
+        Args:
+            shelf: the shelf.
+            digests: the file that keeps the digests of the data sets' files.
+
+        Raises:
+            DataError: if a split is missing or incomplete, or if a file of it cannot be read.
+        """
+        if "quality" not in self.study.stages:
+            return []
+        return [split for chosen in self.datasets() for split in self._decoded_splits_of(chosen, shelf, digests)]
+
+    def _decoded_splits_of(self, chosen: Part[Dataset], shelf: Shelf, digests: Path | None) -> list[DecodedSplit]:
+        dataset = decoded(self.built[chosen], shelf, digests)
+        return [] if dataset is None else [dataset.split(name) for name in self.splits_of(chosen)]
+
+    def check_data(self, shelf: Shelf | None = None, digests: Path | None = None) -> None:
         """Check all data sets, in the splits that are read.
+
+        Args:
+            shelf: the shelf of decoded samples; the files of a sample that lies there are not decoded again. Nothing is
+                put there.
+            digests: the file that keeps the digests of the data sets' files.
 
         Raises:
             DataError: for the first data set that cannot be used.
@@ -152,7 +171,9 @@ class Loaded:
             cells = [cell for cell in self.study.cells() if cell.recipe.data == chosen]
             evaluated = {cell.recipe.split for cell in cells} if "quality" in self.study.stages else set()
             with _faults_of(chosen):
-                check_dataset(dataset, self.splits_of(chosen), evaluated)
+                splits = self._decoded_splits_of(chosen, shelf, digests) if shelf and shelf.folder.is_dir() else []
+                known = {pair for split in splits for pair in split.on_shelf()}
+                check_dataset(dataset, self.splits_of(chosen), evaluated, known)
 
     def evaluated(self) -> dict[str, str]:
         """Variant -> the digest of the images and labels that it is evaluated on; empty if these are the same for all.
@@ -176,8 +197,6 @@ class Loaded:
         for chosen, dataset in self.datasets().items():
             with _faults_of(chosen):
                 fingerprint_of[chosen] = dataset.fingerprint(cache)
-            if not isinstance(fingerprint_of[chosen], str):
-                raise ContractError(f"data set {chosen.cls.__name__}: fingerprint() gave no str; return a hex digest")
         return {cell.name: fingerprint_of[cell.recipe.data] for cell in self.study.cells()}
 
     @property
@@ -188,7 +207,7 @@ class Loaded:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The name under which the study's file was imported."""
+        """The names under which the study's file is imported."""
         return module_names(Path(self.source.path))
 
     @property
@@ -209,7 +228,7 @@ def _faults_of(chosen: Part[Dataset]) -> Iterator[None]:
         yield
     except BenchError:
         raise
-    except Exception as error:
+    except Exception as error:  # a data set may be a user's code, which may raise anything: the line tells it
         if isinstance(error, OSError) and error.strerror is not None:
             raise  # such an error names its file
         raise ContractError(f"data set {chosen.cls.__name__}: {fault_line(error)}") from error

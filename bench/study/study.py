@@ -258,20 +258,20 @@ class Study:
     def _in_order(self, levels: Mapping[str, str]) -> dict[str, str]:
         return {factor.name: levels[factor.name] for factor in self.factors}
 
-    def _check_levels(self, what: str, levels: Mapping[str, str], *, complete: bool) -> None:
+    def _check_levels(self, origin: str, levels: Mapping[str, str], *, complete: bool) -> None:
         known = {factor.name: factor for factor in self.factors}
         for name, level in levels.items():
             if name not in known:
                 raise StudyError(
-                    f"{what}: no factor {name!r}; study {self.name!r} has {', '.join(known)}{nearest(name, known)}"
+                    f"{origin}: no factor {name!r}; study {self.name!r} has {', '.join(known)}{nearest(name, known)}"
                 )
             if level not in known[name].levels:
                 raise StudyError(
-                    f"{what}: factor {name!r} has no level {level!r}; "
+                    f"{origin}: factor {name!r} has no level {level!r}; "
                     f"it has {', '.join(known[name].levels)}{nearest(level, known[name].levels)}"
                 )
         if missing := [name for name in known if complete and name not in levels]:
-            raise StudyError(f"{what}: no level for {', '.join(missing)}; name one of each factor's levels")
+            raise StudyError(f"{origin}: no level for {', '.join(missing)}; name one of each factor's levels")
 
     def _check_cells(self) -> None:
         seen: dict[tuple[Variant, Recipe], str] = {}

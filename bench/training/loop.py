@@ -10,7 +10,8 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +23,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from bench.data.base import Split
 from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
+from bench.training.ahead import ahead
 from bench.training.augment import batches
+from bench.training.keeper import Keeper, State, Stateful
+from bench.training.late import DivergedError, LateLosses
 from bench.training.optimiser import make_optimiser, parameter_groups
 from bench.training.schedule import make_schedule
 
@@ -31,10 +35,8 @@ TrainingListener = Callable[[int, int, float], None]
 raises ends the training."""
 
 HISTORY_POINTS = 500
-
-
-class DivergedError(ArithmeticError):
-    """A network whose loss, weights, running statistics or logits are no longer finite numbers."""
+READ_EVERY = 10
+"""Iterations whose losses are read from a GPU at a time."""
 
 
 @dataclass
@@ -76,10 +78,13 @@ def train(
     *,
     device: torch.device,
     progress: TrainingListener | None = None,
+    keeper: Keeper | None = None,
+    read_every: int | None = None,
 ) -> History:
     """Train ``model`` in place for ``recipe.iterations`` steps.
 
-    On a CPU, the same seed and the same number of threads give the same numbers.
+    On a CPU, the same seed and the same number of threads give the same numbers. Batches are made beside the training
+    by as many threads as the split allows in its attribute ``workers``, if it has one; their number changes no number.
 
     Args:
         model: the network, on any device; it is moved to ``device``.
@@ -87,7 +92,9 @@ def train(
         recipe: the schedule and the optimiser.
         seed: the seed of batches and dropout.
         device: the device on which to train.
-        progress: a function that is called after every iteration.
+        progress: a function that is called for every iteration, once its loss is read.
+        keeper: an object that keeps the state of the training, and from which an interrupted one goes on.
+        read_every: the iterations after which losses are read, at once; by default :data:`READ_EVERY` on a GPU, else 1.
 
     Raises:
         OptimiserError: if a trainable parameter is not in exactly one group.
@@ -95,7 +102,9 @@ def train(
             are not finite. (Those that were not so before the training, such as a mask of -inf, may stay so.)
     """
     step = prepare(model, recipe, device)
-    masks = _not_finite(model)
+    masks = not_finite(model)
+    # PolynomialLR, which computes each rate from the one before, rounds otherwise than make_schedule(). It stays in
+    # use for the usual schedule, so that trials by it keep their numbers.
     if recipe.schedule == "poly" and recipe.warmup_iterations == 0 and recipe.least_learning_rate == 0:
         schedule: LRScheduler = torch.optim.lr_scheduler.PolynomialLR(
             step.optimiser, recipe.iterations, recipe.poly_power
@@ -105,27 +114,45 @@ def train(
     if recipe.ema_decay > 0:
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay))
     history = History()
+
+    def tell(values: Iterable[float]) -> None:
+        for value in values:
+            history.loss.append(value)
+            if progress is not None:
+                progress(len(history.loss), recipe.iterations, value)
+
     start = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        stream = _stream(split, recipe, seed, device)
-        for iteration, (image, label) in zip(range(recipe.iterations), stream, strict=False):
-            loss = in_parts(step, image, label) if recipe.accumulate > 1 else step.forward(image, label)
-            value = _finite(loss, iteration)
-            history.loss.append(value)
-            history.learning_rate.append(float(schedule.get_last_lr()[0]))
-            if recipe.accumulate == 1:
-                step.backward(loss)
-            step.update()
-            schedule.step()
+        if keeper is not None:
+            modules: dict[str, nn.Module] = {"model": model, "losses": step.losses}
             if recipe.ema_decay > 0:
-                average.update_parameters(model)
-            if progress is not None:
-                progress(iteration + 1, recipe.iterations, value)
+                modules["average"] = average
+            others: dict[str, Stateful] = {"optimiser": step.optimiser, "scaler": step.scaler, "schedule": schedule}
+            keeper.resume(State(modules, others, history, settle=lambda: tell(losses.rest())))
+        first = 0 if keeper is None else keeper.first
+        losses = LateLosses(device, read_every or (READ_EVERY if device.type == "cuda" else 1), first)
+        with closing(_stream(split, recipe, seed, device, first)) as stream, losses.diverging_first():
+            for iteration, (image, label) in zip(range(first, recipe.iterations), stream, strict=False):
+                loss = in_parts(step, image, label) if recipe.accumulate > 1 else step.forward(image, label)
+                read = losses.add(loss.detach())
+                history.learning_rate.append(float(schedule.get_last_lr()[0]))
+                if recipe.accumulate == 1:
+                    step.backward(loss)
+                step.update()
+                schedule.step()
+                if recipe.ema_decay > 0:
+                    average.update_parameters(model)
+                tell(read)
+                if keeper is not None:
+                    keeper.after(iteration + 1, recipe.iterations)
+            tell(losses.rest())
     history.train_s = time.perf_counter() - start
+    if keeper is not None:
+        history.train_s += keeper.earlier_s()
     if recipe.ema_decay > 0:
         model.load_state_dict(average.module.state_dict())
-    lost = sorted(_not_finite(model) - masks)
+    lost = sorted(not_finite(model) - masks)
     if lost:
         shown = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
         raise DivergedError(
@@ -214,13 +241,33 @@ def precision(name: str, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _stream(split: Split, recipe: Recipe, seed: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches on the device, in the memory format in which its convolutions are fastest."""
+def _stream(
+    split: Split, recipe: Recipe, seed: int, device: torch.device, first: int
+) -> Generator[tuple[Tensor, Tensor], None, None]:
+    """Yield the batches of the iterations from ``first`` on, in the memory format in which convolutions are fastest.
+
+    Those for a GPU are put into memory that it reads without the host waiting for it.
+    """
     memory_format = layout(device)
-    for image, label in batches(
-        split, batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=seed
-    ):
-        yield image.to(device, memory_format=memory_format, non_blocking=True), label.to(device, non_blocking=True)
+
+    def make(iteration: int) -> tuple[Tensor, Tensor]:
+        image, label = next(
+            batches(
+                split,
+                batch=recipe.batch,
+                crop_px=recipe.crop_px,
+                scale=recipe.scale,
+                flip=recipe.flip,
+                seed=seed,
+                start=iteration,
+            )
+        )
+        return (image.pin_memory(), label.pin_memory()) if device.type == "cuda" else (image, label)
+
+    with closing(ahead(make, getattr(split, "workers", 0), first)) as made:
+        for image, label in made:
+            on_device = image.to(device, non_blocking=True), label.to(device, non_blocking=True)
+            yield on_device[0].contiguous(memory_format=memory_format), on_device[1]
 
 
 def layout(device: torch.device) -> torch.memory_format:
@@ -228,27 +275,18 @@ def layout(device: torch.device) -> torch.memory_format:
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 
-def _not_finite(model: nn.Module) -> set[str]:
+def not_finite(model: nn.Module) -> set[str]:
     """The names of the weights and buffers that hold a number that is not finite. The device is waited for once."""
     extremes: dict[str, Tensor] = {}
     for name, tensor in itertools.chain(model.named_parameters(), model.named_buffers()):
-        if not is_lazy(tensor) and _may_be_not_finite(tensor):
+        if not is_lazy(tensor) and _may_benot_finite(tensor):
             numbers = torch.view_as_real(tensor.detach()) if tensor.is_complex() else tensor.detach()
             extremes[name] = torch.stack(numbers.aminmax()).isfinite().all()  # both extremes pass NaN on
     finite = torch.stack(list(extremes.values())).tolist() if extremes else []
     return {name for name, each in zip(extremes, finite, strict=True) if not each}
 
 
-def _may_be_not_finite(tensor: Tensor) -> bool:
+def _may_benot_finite(tensor: Tensor) -> bool:
     """True for numbers that torch can compare; 8-bit floats and sparse tensors, which it cannot, are not looked at."""
     inexact = tensor.is_floating_point() or tensor.is_complex()
     return inexact and tensor.element_size() > 1 and tensor.layout == torch.strided and tensor.numel() > 0
-
-
-def _finite(loss: Tensor, iteration: int) -> float:
-    value: float = loss.detach().item()
-    if not math.isfinite(value):
-        raise DivergedError(
-            f"the loss is {value} at iteration {iteration + 1}; lower the learning rate or clip gradients"
-        )
-    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Literal
 
 import torch
@@ -14,15 +14,10 @@ from bench.network.model import SegModel
 from bench.parts import BenchError, Part
 from bench.protocol.recipe import Recipe
 
-NORMS = (
-    nn.modules.batchnorm._NormBase,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.LocalResponseNorm,
-    *((nn.RMSNorm,) if hasattr(nn, "RMSNorm") else ()),
-)
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 """The layers that normalise; their weights, like all parameters of one dimension, are not decayed where a recipe says
-so. Layers of other libraries with the word ``norm`` in the name of their class count too."""
+so. Layers of other libraries with the word ``norm`` in the name of their class count too, if all of their parameters
+are vectors: a convolution together with its normalisation, or a block, may have such a name as well."""
 POSITIONS = ("pos_embed", "position_embedding", "relative_position_bias_table", "cls_token", "reg_token", "mask_token")
 """Words in the names of parameters that stand for a place or a token rather than multiply features."""
 
@@ -53,11 +48,12 @@ def parameter_groups(model: SegModel, recipe: Recipe) -> list[dict[str, Any]]:
     if recipe.layer_decay < 1:
         groups = [part for group in groups for part in _by_layer(model, group, recipe.layer_decay)]
     if recipe.decayed == "weights":
-        groups = [part for group in groups for part in _by_decay(model, group)]
+        undecayed = _undecayed(model)
+        groups = [part for group in groups for part in _by_decay(group, undecayed)]
     return groups
 
 
-def freeze(model: SegModel, what: Literal["nothing", "norms", "backbone"]) -> None:
+def freeze(model: SegModel, what: Literal["norms", "backbone"]) -> None:
     """Keep the backbone's weights, or those of its norms alone, as they are; its norms keep their statistics too.
 
     Raises:
@@ -128,19 +124,27 @@ def slot_of(group: Mapping[str, Any]) -> str:
 def layers_of(backbone: nn.Module) -> list[list[Parameter]]:
     """The parameters of a backbone layer by layer, from the image to the last feature map.
 
-    A layer is a submodule of the backbone or, where the submodule is a list of modules, each of its elements, in the
-    order in which they are defined. Parameters of the backbone itself, such as position embeddings, belong to the first
-    layer. For a ViT these are its patch embedding and its blocks; for a ResNet its stem and its residual blocks.
+    A layer is a submodule of the backbone or, where the submodule is a container of modules, each of its elements, in
+    the order in which they are defined. Parameters of the backbone itself, such as position embeddings, belong to the
+    first layer. For a ViT these are its patch embedding and its blocks; for a ResNet its stem and its residual blocks.
+    A module that holds nothing but one other module, as around a network of another library, stands for that one.
     """
-    layers = [list(module.parameters()) for module in _elements(backbone)]
+    inner = _unwrapped(backbone)
+    layers = [list(module.parameters()) for module in _elements(inner)]
     layers = [parameters for parameters in layers if parameters]
-    direct = list(backbone.parameters(recurse=False))
+    direct = list(inner.parameters(recurse=False))
     return [[*direct, *layers[0]], *layers[1:]] if layers else [direct]
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    children = list(module.children())
+    is_wrapper = len(children) == 1 and not list(module.parameters(recurse=False))
+    return _unwrapped(children[0]) if is_wrapper else module
 
 
 def _elements(module: nn.Module) -> Iterator[nn.Module]:
     for child in module.children():
-        if isinstance(child, (nn.Sequential, nn.ModuleList)):
+        if isinstance(child, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
             yield from _elements(child)
         else:
             yield child
@@ -156,27 +160,23 @@ def _by_layer(model: SegModel, group: dict[str, Any], decay: float) -> Iterator[
         yield group
         return
     layers = layers_of(getattr(model, group["name"]))
-    trained = {id(parameter) for parameter in group["params"]}
+    waiting = {id(parameter) for parameter in group["params"]}
     for index, parameters in enumerate(layers):
-        kept = [parameter for parameter in parameters if id(parameter) in trained]
+        kept = [parameter for parameter in parameters if id(parameter) in waiting]
+        waiting -= {id(parameter) for parameter in kept}  # one that two layers share belongs to the first of them
         if kept:
             rate = group["lr"] * decay ** (len(layers) - index)
             yield {**group, "params": kept, "lr": rate, "name": f"{group['name']} layer {index}"}
 
 
-def _by_decay(model: SegModel, group: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _by_decay(group: dict[str, Any], undecayed: Set[int]) -> Iterator[dict[str, Any]]:
     """A group as two: what is decayed by the recipe's weight decay, and what is not decayed at all."""
-    undecayed = _undecayed(model)
-    parts: tuple[tuple[Sequence[Parameter], dict[str, Any]], ...] = (
-        ([parameter for parameter in group["params"] if id(parameter) not in undecayed], {}),
-        (
-            [parameter for parameter in group["params"] if id(parameter) in undecayed],
-            {"weight_decay": 0.0, "name": f"{group['name']}, not decayed"},
-        ),
-    )
-    for parameters, settings in parts:
-        if parameters:
-            yield {**group, "params": list(parameters), **settings}
+    decayed = [parameter for parameter in group["params"] if id(parameter) not in undecayed]
+    others = [parameter for parameter in group["params"] if id(parameter) in undecayed]
+    if decayed:
+        yield {**group, "params": decayed}
+    if others:
+        yield {**group, "params": others, "weight_decay": 0.0, "name": f"{group['name']}, not decayed"}
 
 
 def _undecayed(model: nn.Module) -> set[int]:
@@ -184,12 +184,17 @@ def _undecayed(model: nn.Module) -> set[int]:
     undecayed = set()
     for name, module in model.named_modules():
         is_norm = _is_norm(module)
-        for own_name, parameter in module.named_parameters(prefix=name, recurse=False):
-            is_position = any(word in own_name for word in POSITIONS)
+        for path, parameter in module.named_parameters(prefix=name, recurse=False):
+            is_position = any(word in path for word in POSITIONS)
             if is_norm or is_position or parameter.ndim <= 1:
                 undecayed.add(id(parameter))
     return undecayed
 
 
 def _is_norm(module: nn.Module) -> bool:
-    return isinstance(module, NORMS) or "norm" in type(module).__name__.lower()
+    if isinstance(module, NORMS):
+        return True
+    is_called_so = "norm" in type(module).__name__.lower()
+    return is_called_so and all(
+        parameter.numel() == max(parameter.shape, default=1) for parameter in module.parameters()
+    )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import reduce
 from itertools import product
 
 import torch
@@ -45,10 +46,11 @@ def predict_by_views(model: SegModel, images: Tensor, recipe: Recipe) -> Predict
         raise RuntimeError("predict_by_views() needs the network in evaluation mode; call model.eval() first")
     normal = normalise(images)
     size = (images.shape[-2], images.shape[-1])
-    views = [score for scale in recipe.test_scales or (1.0,) for score in _at_scale(model, normal, size, scale, recipe)]
-    scores = views[0] if len(views) == 1 else torch.stack(views).mean(0)
+    scales = recipe.test_scales or (1.0,)
+    # A running sum, so that the scores of all views need not be held at once.
+    scores = reduce(torch.add, (view for scale in scales for view in _at_scale(model, normal, size, scale, recipe)))
     if recipe.averaged == "logits":
-        scores = scores.softmax(1)
+        scores = (scores / (len(scales) * (1 + recipe.test_flip))).softmax(1)
     highest, classes = scores.max(1)
     total = scores.sum(1)
     finite = (total.isfinite() & (total > 0)).all(-1).all(-1)
@@ -77,29 +79,29 @@ def windows(size: Size, window: Size, stride: Size) -> list[tuple[slice, slice]]
     return list(product(*sides))
 
 
-def _at_scale(model: SegModel, normal: Tensor, size: Size, scale: float, recipe: Recipe) -> list[Tensor]:
-    """The scores of one scale at the image's size: one for each flip, or one for both together."""
+def _at_scale(model: SegModel, normal: Tensor, size: Size, scale: float, recipe: Recipe) -> Iterator[Tensor]:
+    """Yield the scores of one scale at the image's size: those of each flip, or those of both together."""
     target = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-    images = _resized(normal, target)
+    images = resize(normal, target, align_corners=False)
 
     def logits(view: Tensor) -> Tensor:
         out: Tensor = model(view, with_aux=False).logits
-        return out.float()
+        return out.float().where(out.isfinite(), torch.nan)  # the softmax would hide an infinite number, but not NaN
 
     def mirrored(view: Tensor) -> Tensor:
         return logits(view.flip(-1)).flip(-1)
 
     def exponentials(view: Tensor) -> Tensor:
         both = logits(view) + mirrored(view) if recipe.test_flip else logits(view)
-        return both.double().exp()  # in float32, a sum of 89 would be infinite
+        return both.double().exp()  # in float32, a sum of 89 would be infinite; in float64 one of 710 still is
 
     if recipe.averaged == "exponentials":
-        return [_resized(_by_windows(exponentials, images, recipe), size)]
-    flips = [_by_windows(logits, images, recipe)]
-    if recipe.test_flip:
-        flips.append(_by_windows(logits, images.flip(-1), recipe).flip(-1))
-    flips = [_resized(flip, size) for flip in flips]
-    return flips if recipe.averaged == "logits" else [flip.softmax(1) for flip in flips]
+        yield resize(_by_windows(exponentials, images, recipe), size, align_corners=False)
+        return
+    for flipped in (False, True) if recipe.test_flip else (False,):
+        scores = _by_windows(logits, images.flip(-1) if flipped else images, recipe)
+        scores = resize(scores.flip(-1) if flipped else scores, size, align_corners=False)
+        yield scores if recipe.averaged == "logits" else scores.softmax(1)
 
 
 def _by_windows(scores_of: Callable[[Tensor], Tensor], images: Tensor, recipe: Recipe) -> Tensor:
@@ -107,15 +109,12 @@ def _by_windows(scores_of: Callable[[Tensor], Tensor], images: Tensor, recipe: R
     if recipe.window_px is None or recipe.window_stride_px is None:
         return scores_of(images)
     size = (images.shape[-2], images.shape[-1])
-    total, count = torch.zeros(()), torch.zeros(size, device=images.device)
+    count = torch.zeros(size, device=images.device)
+    total: Tensor | None = None
     for rows, columns in windows(size, recipe.window_px, recipe.window_stride_px):
         scores = scores_of(images[..., rows, columns].contiguous())
-        if total.ndim == 0:
-            total = scores.new_zeros((*scores.shape[:2], *size))
+        total = scores.new_zeros((*scores.shape[:2], *size)) if total is None else total
         total[..., rows, columns] += scores
         count[rows, columns] += 1
+    assert total is not None
     return total / count
-
-
-def _resized(maps: Tensor, size: Size) -> Tensor:
-    return maps if tuple(maps.shape[-2:]) == size else resize(maps, size, align_corners=False)

@@ -13,29 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.cli import app
 from bench.network.checkpoints.convert import LAYOUTS
 from bench.network.model import SegModel
 from bench.records.results import load
 from bench.study.source import load_study
 
 STUDIES = sorted(Path(__file__).parents[2].joinpath("studies").glob("[a-z]*.py"))
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a ``bench`` command in this process; returns exit status, output and errors."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leaving:
-            app.main()
-        out, err = capsys.readouterr()
-        code = leaving.value.code
-        assert isinstance(code, int | None)
-        return code or 0, out, err
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -58,7 +41,7 @@ def test_help_lists_the_commands(bench: Callable[..., tuple[int, str, str]]) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("check", "no/such.py"), "no/such.py; expected the path of a Python file"),
         (("run", "studies/quickstart.py", "--seeds", "a,b"), "expected whole numbers"),
@@ -77,16 +60,16 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     arguments: tuple[str, ...],
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.delenv("BENCH_CAMVID", raising=False)
     repository = Path(__file__).parents[2]
-    absolute = [str(repository / each) if each.startswith("studies/") else each for each in arguments]
+    absolute = [str(repository / argument) if argument.startswith("studies/") else argument for argument in arguments]
     if arguments[0] != "report" and arguments[0] != "check":
         absolute += ["--results", str(tmp_path)]
     code, out, err = bench(*absolute)
     assert code == 2, out + err
-    assert said in err
+    assert message in err
     assert err.startswith("bench: ")
     assert len(err.strip().splitlines()) == 1
     assert "Traceback" not in out + err
@@ -246,15 +229,18 @@ def test_cost_takes_a_variant_apart_and_writes_what_it_prints(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [(("neck=of",), "did you mean 'off'"), (("baseline", "--px", "64"), "expected height x width")],
+    ("arguments", "message"),
+    [(("neck=of",), "did you mean 'off'"), (("baseline", "--px", "64"), "expected HEIGHTxWIDTH")],
 )
 def test_cost_explains_a_variant_or_size_that_is_none(
-    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path], arguments: tuple[str, ...], said: str
+    bench: Callable[..., tuple[int, str, str]],
+    tiny_study: Callable[..., Path],
+    arguments: tuple[str, ...],
+    message: str,
 ) -> None:
     code, _, err = bench("cost", tiny_study(), *arguments)
     assert code == 2
-    assert said in err
+    assert message in err
 
 
 def test_a_user_without_home_or_entry_gets_both_before_ray_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,14 +12,14 @@ from rich.text import Text
 
 from bench.cli.console import PlainConsole
 
-HOSTILE = "a\x1b[2Jb\x9bc"
+HOSTILE = "a\x1b[2Jb\x9bc [red]:x:[bold]"
 
 
 def table() -> Table:
-    made = Table(box=None)
-    made.add_column(HOSTILE)
-    made.add_row(HOSTILE)
-    return made
+    hostile = Table(box=None)
+    hostile.add_column(HOSTILE)
+    hostile.add_row(HOSTILE)
+    return hostile
 
 
 @pytest.mark.parametrize(
@@ -27,13 +27,13 @@ def table() -> Table:
     ids=["a string", "a text", "a text in colour", "a table", "panels"],
 )  # fmt: skip
 @pytest.mark.parametrize("terminal", [True, False])
-def test_escape_sequences_in_what_is_printed_are_shown_and_not_acted_on(
+def test_escape_sequences_and_marks_in_what_is_printed_are_shown_and_not_acted_on(
     printed: RenderableType, terminal: bool
 ) -> None:
     file = io.StringIO()
     console = PlainConsole(file=file, width=200, force_terminal=terminal, color_system="standard")
-    console.print(printed, markup=False, highlight=False)
-    assert "a\\x1b[2Jb\\x9bc" in file.getvalue()
+    console.print(printed)
+    assert "a\\x1b[2Jb\\x9bc [red]:x:[bold]" in file.getvalue()
     assert "\x1b[2J" not in file.getvalue()
     assert "\x9b" not in file.getvalue()
 

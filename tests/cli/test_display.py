@@ -6,7 +6,6 @@ import io
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from bench.cli.console import PlainConsole
 from bench.cli.display import LiveTable, PlainLines, Tally, display_for, spell_s
@@ -40,45 +39,45 @@ def record(status: str = "done", reason: str | None = None) -> Record:
     return Record.model_validate({"key": "k", **parts, "measured": MEASURED if status == "done" else {}})
 
 
-def tally(slots: int = 2) -> tuple[Tally, Clock]:
+def tally_of_a_run(slots: int = 2) -> tuple[Tally, Clock]:
     clock = Clock()
     return Tally([*trials("cost", 1), *trials("quality", 4)], {"cost": 1, "quality": slots}, clock=clock), clock
 
 
 def test_time_left_counts_what_runs_side_by_side() -> None:
-    made, clock = tally()
-    cost, first, second, *_ = made.trials
-    made.started(cost)
+    tally, clock = tally_of_a_run()
+    cost, first, second, *_ = tally.trials
+    tally.started(cost)
     clock.now = 5.0
-    made.finished(cost, record())
-    assert made.left_s() is None  # nothing is known of quality trials yet
+    tally.finished(cost, record())
+    assert tally.left_s() is None  # nothing is known of quality trials yet
     for trial in (first, second):
-        made.started(trial)
+        tally.started(trial)
     clock.now = 10.0
-    made.progress(first, Event("train", 25, 100, 1.5))
-    assert made.trial_left_s(first.key) == pytest.approx(15.0)
-    assert made.left_s() == pytest.approx((4 * 20 - 2 * 5) / 2)
+    tally.progress(first, Event("train", 25, 100, 1.5))
+    assert tally.trial_left_s(first.key) == pytest.approx(15.0)
+    assert tally.left_s() == pytest.approx((4 * 20 - 2 * 5) / 2)
     clock.now = 35.0
-    made.finished(first, record())
-    made.finished(second, record("failed", "oops"))
-    assert made.left_s() == pytest.approx(30.0)
-    assert made.summary() == "3/5 trials · 2 done · 1 failed · 30 s left"
+    tally.finished(first, record())
+    tally.finished(second, record("failed", "oops"))
+    assert tally.left_s() == pytest.approx(30.0)
+    assert tally.summary() == "3/5 trials · 2 done · 1 failed · 30 s left"
 
 
 def test_a_trial_that_has_barely_begun_gives_no_time() -> None:
-    made, clock = tally()
-    made.started(made.trials[1])
+    tally, clock = tally_of_a_run()
+    tally.started(tally.trials[1])
     clock.now = 1.0
-    made.progress(made.trials[1], Event("train", 1, 1000, 2.0))
-    assert made.trial_left_s(made.trials[1].key) is None
-    assert made.summary() == "0/5 trials · time left not known yet"
+    tally.progress(tally.trials[1], Event("train", 1, 1000, 2.0))
+    assert tally.trial_left_s(tally.trials[1].key) is None
+    assert tally.summary() == "0/5 trials · time left not known yet"
 
 
 def test_plain_lines_say_start_end_and_now_and_then_how_far_it_is() -> None:
-    made, clock = tally()
+    tally, clock = tally_of_a_run()
     out = io.StringIO()
-    trial = made.trials[1]
-    with PlainLines(made, Console(file=out, width=200)) as display:
+    trial = tally.trials[1]
+    with PlainLines(tally, PlainConsole(file=out, width=200)) as display:
         display.started(trial)
         for second in (1.0, 29.0, 31.0, 40.0):
             clock.now = second
@@ -92,16 +91,16 @@ def test_plain_lines_say_start_end_and_now_and_then_how_far_it_is() -> None:
 
 
 def test_the_live_table_shows_each_running_trial_and_keeps_what_ended_badly() -> None:
-    made, clock = tally()
+    tally, clock = tally_of_a_run()
     out = io.StringIO()
-    console = Console(file=out, width=120, force_terminal=True, color_system=None)
-    with LiveTable(made, console) as display:
-        display.started(made.trials[1])
+    console = PlainConsole(file=out, width=120, force_terminal=True, color_system=None)
+    with LiveTable(tally, console) as display:
+        display.started(tally.trials[1])
         clock.now = 10.0
-        display.progress(made.trials[1], Event("train", 50, 100, 0.25))
+        display.progress(tally.trials[1], Event("train", 50, 100, 0.25))
         display.live.refresh()
-        display.started(made.trials[2])
-        display.finished(made.trials[2], record("out_of_memory", "GPU memory"))
+        display.started(tally.trials[2])
+        display.finished(tally.trials[2], record("out_of_memory", "GPU memory"))
     text = out.getvalue()
     for word in ("variant", "head=v0", "quality: train", "50/100", "0.250", "10 s"):
         assert word in text
@@ -111,7 +110,7 @@ def test_the_live_table_shows_each_running_trial_and_keeps_what_ended_badly() ->
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, LiveTable), (False, PlainLines)])
 def test_the_table_is_for_terminals(terminal: bool, kind: type[Any]) -> None:
-    assert isinstance(display_for(tally()[0], Console(file=io.StringIO(), force_terminal=terminal)), kind)
+    assert isinstance(display_for(tally_of_a_run()[0], PlainConsole(file=io.StringIO(), force_terminal=terminal)), kind)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +121,9 @@ def test_durations_are_spelt_for_humans(seconds: float, text: str) -> None:
 
 
 def test_the_reason_of_a_failed_trial_is_one_line_and_text() -> None:
-    made, _ = tally()
+    tally, _ = tally_of_a_run()
     console = PlainConsole(file=io.StringIO(), width=250)
-    lines = PlainLines(made, console)
-    lines.finished(made.trials[0], record("failed", "RuntimeError: one\ntwo\tthree"))
-    assert str(console.file.getvalue()).count("\n") == 1  # type: ignore[attr-defined]
-    assert "one two\\tthree" in console.file.getvalue()  # type: ignore[attr-defined]
+    lines = PlainLines(tally, console)
+    lines.finished(tally.trials[0], record("failed", "RuntimeError: one\ntwo\tthree"))
+    assert str(console.file.getvalue()).count("\n") == 1
+    assert "one two\\tthree" in console.file.getvalue()

@@ -19,20 +19,6 @@ Plant = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a ``bench`` command in this process; returns exit status, output and errors."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leaving:
-            app.main()
-        out, err = capsys.readouterr()
-        return int(leaving.value.code or 0), out, err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> Path:
     scores = {"attention=off": [0.60, 0.62], "attention=on": [0.65, 0.66]}
@@ -49,7 +35,7 @@ def refused(done: tuple[int, str, str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--table", "main", "--methods"), "--table, --methods, --watch and --figures exclude each other"),
         (("--table", "main", "--watch"), "exclude each other; choose one"),
@@ -68,9 +54,9 @@ def refused(done: tuple[int, str, str]) -> str:
     ],
 )
 def test_an_option_that_means_nothing_is_refused_before_anything_is_written(
-    bench: Run, folder: Path, arguments: tuple[str, ...], said: str
+    bench: Run, folder: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    assert said in refused(bench("report", folder, *arguments))
+    assert message in refused(bench("report", folder, *arguments))
     assert not (folder / "report").exists()
 
 

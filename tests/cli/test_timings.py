@@ -1,4 +1,4 @@
-"""bench speed: options, plan, keys, and a comparison from the command to its table."""
+"""bench speed: options, plan, keys, and a comparison from the command to its table; bench limits: options, a file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.timings import Sweep, parse_levels, parse_px, planned, speed
+from bench.cli.timings import Sweep, limits, parse_bytes, parse_levels, planned, question, speed
 from bench.evidence import speedups
 from bench.parts import ChoiceError
 from bench.protocol.setting import Setting
 from bench.records import results as records
 from bench.records.files import with_digest
 from bench.run.environment import Machine
+from bench.run.limits import Attempt, LimitError
 from bench.run.schedule import Schedule
 from bench.run.trial import run
 from bench.study.factors import StudyError
@@ -28,17 +29,19 @@ SWEEP = Sweep(
 
 
 def plan_of(path: Path, results: Path, sweep: Sweep | None = SWEEP) -> Schedule:
-    made = planned(Source(str(path)), sweep, results, 1, 0)
-    return replace(made, resources=replace(made.resources, node_cpus=1))  # two threads may wait long on a busy machine
+    schedule = planned(Source(str(path)), sweep, results, 1, 0)
+    return replace(
+        schedule, resources=replace(schedule.resources, node_cpus=1)
+    )  # two threads may wait long on a busy machine
 
 
 def test_settings_are_the_product_of_the_options(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
-    made = plan_of(tiny_study(), tmp_path)
-    assert [(t.variant, t.against, t.setting and t.setting.name) for t in made.trials] == [
+    schedule = plan_of(tiny_study(), tmp_path)
+    assert [(t.variant, t.against, t.setting and t.setting.name) for t in schedule.trials] == [
         ("neck=on", "neck=off", name) for name in ("32x32", "32x32 batch 2", "32x48", "32x48 batch 2")
     ]
-    assert made.folder.name == "tiny-speed", "so that the study's own plan and report stay"
-    assert len({t.key for t in made.trials}) == 4
+    assert schedule.folder.name == "tiny-speed", "so that the study's own plan and report stay"
+    assert len({t.key for t in schedule.trials}) == 4
 
 
 def test_the_key_covers_both_sides_and_the_setting(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
@@ -57,37 +60,37 @@ def test_the_key_covers_both_sides_and_the_setting(tiny_study: Callable[..., Pat
 def test_a_speed_trial_runs_like_any_other_and_leaves_samples_of_both_sides(
     tiny_study: Callable[..., Path], tmp_path: Path
 ) -> None:
-    made = plan_of(tiny_study(), tmp_path, replace(SWEEP, px=("32x32",), batch=(2,), training=True))
-    made.write("bench speed tiny.py")
-    record = run(made.trials[0], made.folder, Machine("cpu", 1))
+    schedule = plan_of(tiny_study(), tmp_path, replace(SWEEP, px=("32x32",), batch=(2,), training=True))
+    schedule.write("bench speed tiny.py")
+    record = run(schedule.trials[0], schedule.folder, Machine("cpu", 1))
     assert record.status == "done", record.outcome
     measured = record.measured.as_json()
     assert len(measured["latency_s"]) == len(measured["against_s"]) == 2 * len(measured["log_ratios"]) >= 12
     assert set(measured["step_s"]) == {"ours", "against"}
     assert record.trial.setting.phase == "training"
-    assert record.key.startswith(f"{made.trials[0].key}-")
-    [row] = speedups.frame(records.load(made.folder)).to_dict("records")
+    assert record.key.startswith(f"{schedule.trials[0].key}-")
+    [row] = speedups.frame(records.load(schedule.folder)).to_dict("records")
     assert (row["variant"], row["status"], row["isolated"]) == ("neck=on", "done", measured["isolated"])
 
 
 def test_a_finished_comparison_is_printed_and_not_run_again(
     tiny_study: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = plan_of(tiny_study(), tmp_path, replace(SWEEP, batch=(1,)))
-    for trial in made.trials:
-        record = run(trial, made.folder, made.resources.machine("speed"))
-        path = made.folder / "records" / record.file_name
+    schedule = plan_of(tiny_study(), tmp_path, replace(SWEEP, batch=(1,)))
+    for trial in schedule.trials:
+        record = run(trial, schedule.folder, schedule.resources.machine("speed"))
+        path = schedule.folder / "records" / record.file_name
         written = json.loads(path.read_text())
         sides = {"latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [0.6931471805599453] * 6}
         written["measured"] |= {**sides, "isolated": True, "isolation": {"reasons": []}}
         path.write_text(with_digest(written))
-    whole = speed(made, ["bench", "speed"], ["neck=on"], timeout_s=None, retry=())
+    whole = speed(schedule, ["bench", "speed"], ["neck=on"], timeout_s=None, retry=())
     assert whole
     out = capsys.readouterr().out
     assert "2 of 2 trials done, 0 to run." in out
     assert out.count("2.000 [2.000, 2.000]") == 2
     assert "none in the range" in out
-    assert (made.folder / "report" / "data" / "speed.csv").read_text().count("\n") == 3
+    assert (schedule.folder / "report" / "data" / "speed.csv").read_text().count("\n") == 3
 
 
 def test_of_named_variants_alone_the_comparisons_are_run_and_printed(
@@ -123,14 +126,7 @@ def test_what_cannot_be_compared_is_refused(tiny_study: Callable[..., Path], tmp
         speed(plan_of(path, tmp_path), [], ["neck=off"], timeout_s=None, retry=())
 
 
-@pytest.mark.parametrize("text", ["512", "512x", "x512", "512x1024x3", "axb"])
-def test_a_size_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(StudyError, match="expected HEIGHTxWIDTH"):
-        parse_px(text)
-
-
-def test_levels_and_sizes_are_read() -> None:
-    assert parse_px("512x1024") == (512, 1024)
+def test_levels_are_read() -> None:
     assert parse_levels("upsampling=dilated-8, head=fcn") == {"upsampling": "dilated-8", "head": "fcn"}
     with pytest.raises(StudyError, match="expected FACTOR=LEVEL"):
         parse_levels("dilated-8")
@@ -142,3 +138,30 @@ def test_the_cpu_subset_of_the_jpu_study_is_five_heads_at_two_sizes_and_one_pair
     assert len(pairs) == 11
     assert pairs[-1] == ("head=fcn,upsampling=jpu", "head=fcn,upsampling=dilated-8", "1024x2048")
     assert Setting(height=256, width=256).name == pairs[0][2]
+
+
+def test_every_attempt_is_kept_beside_the_study(
+    tiny_study: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fit = lambda question, size: Attempt(size, size <= 5, 2**20 * size if size <= 5 else None)  # noqa: E731
+    monkeypatch.setattr("bench.cli.timings.in_child", fit)
+    asking = question(Source(str(tiny_study())), "neck=on", "input", "2GiB", "64x64", 1, "float32", False, 1, 0)
+    limits(asking, tmp_path)
+    assert "neck=on: the largest that fits is 320x320." in capsys.readouterr().out
+    kept = json.loads((tmp_path / "tiny" / "limits-input-neck=on.json").read_text())
+    assert [attempt["size"] for attempt in kept["attempts"]] == [1, 2, 4, 8, 6, 5]
+    assert (kept["largest"]["height"], kept["memory_limit_bytes"]) == (320, 2**31)
+
+
+def test_options_that_cannot_be_are_refused(tiny_study: Callable[..., Path]) -> None:
+    source = Source(str(tiny_study()))
+    assert parse_bytes("1.5GiB") == 3 * 2**29
+    with pytest.raises(StudyError, match="such as 4GiB"):
+        parse_bytes("4GB")
+    with pytest.raises(StudyError, match="expected batch or input"):
+        question(source, "baseline", "depth", "1GiB", "64x64", 1, "float32", False, 1, 0)
+    with pytest.raises(LimitError, match="give --memory-limit"):
+        question(source, "baseline", "batch", None, "64x64", 1, "float32", False, 1, 0)

@@ -61,4 +61,4 @@ def test_scenes_depend_on_seed_split_and_index_alone() -> None:
 
 def test_a_folder_is_refused(tmp_path: object) -> None:
     with pytest.raises(DataError, match="reads no files"):
-        ControlScenes(tmp_path)  # type: ignore[arg-type]
+        ControlScenes(tmp_path)

@@ -225,7 +225,7 @@ def test_labels_of_a_grey_map_hold_class_indices_whatever_value_is_white(
     content = " ".join(map(str, values)).encode() if plain else bytes(values)
     path.write_bytes(f"P{2 if plain else 5}\n{len(values)} 1\n{greatest}\n".encode() + content)
     assert read_label(path, ANY).tolist() == [values]
-    assert label_values(path) == set(values)
+    assert label_values(path) == (set(values), {})
     assert read_image(path)[0, 0, [0, -1]].tolist() == [0, 255]
 
 

@@ -28,7 +28,7 @@ A, B, C, D = (
 
 
 def by_label(frame: object) -> dict[str, dict[str, object]]:
-    return {row["label"]: row for row in frame.to_dict("records")}  # type: ignore[attr-defined]
+    return {row["label"]: row for row in frame.to_dict("records")}
 
 
 def test_a_factorial_study_has_variant_main_and_interaction_effects_that_equal_the_hand_computation(

@@ -201,7 +201,7 @@ def test_pooling_weighs_variances_by_their_degrees_of_freedom() -> None:
 )
 def test_a_verdict_knows_which_way_is_good(sign: int, better: str, word: str) -> None:
     found = effect([sign * value for value in (1.0, 1.01, 1.02)])
-    assert verdict(found, found.p, better).word == word  # type: ignore[arg-type]
+    assert verdict(found, found.p, better).word == word
 
 
 def test_a_verdict_goes_by_the_corrected_p_value() -> None:

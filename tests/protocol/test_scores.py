@@ -42,10 +42,10 @@ def test_scores_of_no_pixels_are_nan() -> None:
 
 def test_boundary_scores_where_a_class_is_on_both_sides_one_or_none() -> None:
     # classes: on both sides, in the prediction only, in the label only, in neither
-    found = scores.boundary_scores([[6, 0, 0, 0]], [8, 5, 0, 0], [[3, 0, 0, 0]], [6, 0, 4, 0])
-    assert found.precision.tolist() == [[0.75, 0, 1, 1]]
-    assert found.recall.tolist() == [[0.5, 1, 0, 1]]
-    assert found.f.tolist() == [[pytest.approx(2 * 0.75 * 0.5 / 1.25), 0, 0, 1]]
+    boundary = scores.boundary_scores([[6, 0, 0, 0]], [8, 5, 0, 0], [[3, 0, 0, 0]], [6, 0, 4, 0])
+    assert boundary.precision.tolist() == [[0.75, 0, 1, 1]]
+    assert boundary.recall.tolist() == [[0.5, 1, 0, 1]]
+    assert boundary.f.tolist() == [[pytest.approx(2 * 0.75 * 0.5 / 1.25), 0, 0, 1]]
 
 
 def test_nothing_matched_on_both_sides_scores_zero() -> None:

@@ -20,7 +20,7 @@ def test_a_name_says_what_differs_from_a_plain_forward() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choices", "said"),
+    ("choices", "message"),
     [
         ({"height": 8}, "height=8"),
         ({"mode": "fast"}, "mode='fast'"),
@@ -30,8 +30,8 @@ def test_a_name_says_what_differs_from_a_plain_forward() -> None:
         ({"least_s": 0.0}, "least_s=0.0"),
     ],
 )
-def test_what_cannot_be_is_refused(choices: dict[str, Any], said: str) -> None:
-    with pytest.raises(ChoiceError, match=said):
+def test_what_cannot_be_is_refused(choices: dict[str, Any], message: str) -> None:
+    with pytest.raises(ChoiceError, match=message):
         Setting(**{"height": 64, "width": 64, **choices})
 
 
@@ -49,7 +49,7 @@ def test_a_cell_is_timed_where_its_levels_allow_and_never_against_itself() -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (({}, (SMALL,)), "levels to compare against"),
         (({"neck": "off"}, ()), "at least one setting"),
@@ -57,6 +57,6 @@ def test_a_cell_is_timed_where_its_levels_allow_and_never_against_itself() -> No
         (({"neck": "off"}, (SMALL,), {"128x256": {}}), "names 128x256"),
     ],
 )
-def test_a_comparison_that_says_nothing_is_refused(arguments: tuple[Any, ...], said: str) -> None:
-    with pytest.raises(ChoiceError, match=said):
+def test_a_comparison_that_says_nothing_is_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ChoiceError, match=message):
         Speed(*arguments)

@@ -113,14 +113,24 @@ def test_a_damaged_archive_is_refused_by_name(tmp_path: Path) -> None:
             read_predictions(path, [0])
 
 
+def huge_png() -> bytes:
+    """A PNG file that claims to have 60,000 x 60,000 pixels."""
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((6, 8), dtype=np.uint8)).save(file, "PNG")
+    content = file.getvalue()
+    header = b"IHDR" + (60_000).to_bytes(4, "big") * 2 + content[24:29]
+    return content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"names.json": b'{"names": ["a"], "strides": []}'}, "1 names and 0 strides"),
         ({"names.json": b'{"names": ["a"], "strides": [0]}'}, "cannot be read"),
         ({"names.json": b"["}, "cannot be read"),
-        ({"image_0.jpg": b"no image"}, "holds a picture that is no JPEG of its label's size"),
-        ({"label_0.png": b"no image"}, "cannot be read"),
+        ({"image_0.jpg": b"no image"}, "cannot be read \\(one of its pictures is no JPEG file"),
+        ({"label_0.png": b"no image"}, "cannot be read \\(one of its pictures is no PNG file"),
+        ({"label_0.png": huge_png()}, "cannot be read \\(Image size .* exceeds limit"),
     ],
 )
 def test_a_picture_that_is_none_is_refused(tmp_path: Path, change: dict[str, bytes], said: str) -> None:
@@ -154,29 +164,38 @@ def test_archives_of_an_earlier_bench_are_read(tmp_path: Path) -> None:
     picture = read_pictures(path, [0])[0]
     assert (picture.label.tolist(), picture.stride) == ([[3] * 8] * 6, 2)
     earlier_archive(path, prediction_0=np.zeros(20, dtype=np.uint8))
-    with pytest.raises(RecordError, match=r"old\.npz holds a map that cannot be read .*delete it"):
+    with pytest.raises(RecordError, match=r"old\.npz cannot be read \(.*delete it"):
+        read_predictions(path, [0])
+    huge = np.frombuffer(np.array([2**32 - 1] * 2, "<u4").tobytes() + zlib.compress(bytes(6)), dtype=np.uint8)
+    earlier_archive(path, prediction_0=huge)
+    with pytest.raises(RecordError, match=r"old\.npz cannot be read \(a map of 4294967295 x 4294967295 pixels"):
         read_predictions(path, [0])
 
 
+SMALLER = np.frombuffer(np.array([2, 3], "<u4").tobytes() + zlib.compress(bytes(6)), dtype=np.uint8)
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("change", "reason"),
     [
-        {"image_0": np.zeros(9, dtype=np.uint8)},
-        {"stride_0": np.array(0)},
-        {"stride_0": np.array([1, 2])},
-        {"stride_0": np.array(0.5)},
-        {"label_0": np.frombuffer(np.array([2, 3], "<u4").tobytes() + zlib.compress(bytes(6)), dtype=np.uint8)},
+        ({"image_0": np.zeros(9, dtype=np.uint8)}, "one of its pictures is no JPEG file"),
+        ({"stride_0": np.array(0)}, "one of its pictures has no stride"),
+        ({"stride_0": np.array([1, 2])}, "one of its pictures has no stride"),
+        ({"stride_0": np.array(0.5)}, "one of its pictures has no stride"),
+        ({"label_0": SMALLER}, "one of its pictures has another size than its label"),
     ],
 )
-def test_a_picture_that_is_no_jpeg_of_its_labels_size_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_picture_that_is_no_jpeg_of_its_labels_size_is_refused(
+    tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
     earlier_archive(tmp_path / "old.npz", **change)
-    with pytest.raises(RecordError, match=r"old\.npz holds a picture that is no JPEG of its label's size"):
+    with pytest.raises(RecordError, match=rf"old\.npz cannot be read \({reason}\); delete it"):
         read_pictures(tmp_path / "old.npz", [0])
 
 
 def test_names_that_are_no_list_are_refused(tmp_path: Path) -> None:
     earlier_archive(tmp_path / "x.npz", names=np.array("a"))
-    with pytest.raises(RecordError, match=r"x\.npz has no list of names"):
+    with pytest.raises(RecordError, match=r"x\.npz cannot be read \(it has no list of names\)"):
         read_names(tmp_path / "x.npz")
 
 

@@ -26,11 +26,11 @@ LOCAL = ("file:", "data:", "blob:", "about:")
 @pytest.fixture(scope="module")
 def browser(skip_or_fail: Callable[[str], None]) -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("BENCH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not found:
+    executable = os.environ.get("BENCH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if not executable:
         skip_or_fail("there is no Chromium: install one or name it in BENCH_CHROMIUM")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=SWITCHES)
+        opened = playwright.chromium.launch(executable_path=executable, args=SWITCHES)
         yield opened
         opened.close()
 
@@ -51,7 +51,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
             local: how the addresses that it may ask for begin.
         """
         context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=not policy  # type: ignore[arg-type]
+            viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=not policy
         )  # fmt: skip
         contexts.append(context)
         page, wrong = context.new_page(), list[str]()
@@ -60,7 +60,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("request", lambda asked: None if asked.url.startswith(local) else wrong.append(f"request: {asked.url}"))
         page.goto(path.as_uri() if isinstance(path, Path) else path)
         page.wait_for_selector("html[data-drawn=yes]", state="attached")
-        page.wrong = wrong  # type: ignore[attr-defined]
+        page.wrong = wrong
         return page
 
     yield show

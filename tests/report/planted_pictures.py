@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.records.pictures import VOID, Album
-from bench.records.record import read_all, write
+from bench.records.record import read_all
+from tests.conftest import plant_counts
 
 LABEL = np.zeros((4, 6), dtype=np.uint8)
 LABEL[0, 0] = VOID
@@ -16,13 +18,20 @@ LABEL[0, 0] = VOID
 
 def guess(wrong: int) -> np.ndarray:
     """Class 0 but for the first ``wrong`` of the 23 labelled pixels, which are class 1: mIoU is (23 - wrong) / 46."""
-    found = np.zeros(24, dtype=np.uint8)
-    found[1 : 1 + wrong] = 1
-    return found.reshape(4, 6)
+    prediction = np.zeros(24, dtype=np.uint8)
+    prediction[1 : 1 + wrong] = 1
+    return prediction.reshape(4, 6)
+
+
+def counted(wrong: Sequence[int], classes: int) -> npt.NDArray[np.int32]:
+    """The confusion matrices, ``I K K``, of :func:`guess` for each number of wrong pixels."""
+    confusion = np.zeros((len(wrong), classes, classes), dtype=np.int32)
+    confusion[:, 0, 0], confusion[:, 0, 1] = 23 - np.array(wrong), wrong
+    return confusion
 
 
 def plant_pictures(folder: Path, wrong: Mapping[str, Sequence[Sequence[int] | None]], names: Sequence[str]) -> None:
-    """Give quality trials that are done what they keep of each image.
+    """Give quality trials that are done what they keep of each image, with more images where a record counts more.
 
     Args:
         wrong: variant -> of each seed the wrong pixels of each image; ``None`` for a trial that kept nothing.
@@ -35,13 +44,8 @@ def plant_pictures(folder: Path, wrong: Mapping[str, Sequence[Sequence[int] | No
         if counts is None:
             continue
         kept = {"predictions": f"artifacts/{record.key}.predictions.npz", "images": "pictures/planted.npz"}
-        _keep(folder, kept, names, counts)
-        classes = len(record.measured.classes)
-        confusion = np.zeros((len(counts), classes, classes), dtype=np.int32)
-        confusion[:, 0, 0], confusion[:, 0, 1] = 23 - np.array(counts), counts
-        np.savez(folder / "artifacts" / f"{record.key}.npz", images=np.array(names), confusion=confusion)
-        measured = {**record.measured.as_json(), "artifact": f"artifacts/{record.key}.npz", "pictures": kept}
-        write(record.having(measured=measured), folder / "records")
+        all_names = plant_counts(folder, record, names, counted(counts, len(record.measured.classes)), kept)
+        _keep(folder, kept, all_names, [*counts, *[0] * (len(all_names) - len(counts))])
 
 
 def _keep(folder: Path, kept: Mapping[str, str], names: Sequence[str], wrong: Sequence[int]) -> None:

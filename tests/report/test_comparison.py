@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from bench.cli import app
 from bench.report.comparison import TITLES
 
 Plant = Callable[..., Path]
@@ -21,21 +19,6 @@ OFF, ON = "attention=off", "attention=on"
 BEFORE = {OFF: [0.600, 0.620, 0.610], ON: [0.650, 0.671, 0.659]}
 AFTER = {OFF: [0.600, 0.620, 0.610], ON: [0.630, 0.6509, 0.6391]}
 HOSTILE = "<script>alert(1)</script> | [bold]x[/bold]"
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a ``bench`` command in this process; returns exit status, output and errors."""
-
-    def run(*arguments: str | Path, columns: int = 300) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", str(columns))
-        with pytest.raises(SystemExit) as leaving:
-            app.main()
-        out, err = capsys.readouterr()
-        return int(leaving.value.code or 0), out, err
-
-    return run
 
 
 @pytest.fixture
@@ -83,11 +66,11 @@ def test_csv_and_json_hold_the_same_numbers_unrounded(
     assert {part: len(document[part]) for part in TITLES} == {
         **dict.fromkeys(TITLES, 0), **table["part"].value_counts().to_dict(),
     }  # fmt: skip
-    [row] = [each for each in document["quality"] if each["variant"] == ON]
+    [row] = [row_of_json for row_of_json in document["quality"] if row_of_json["variant"] == ON]
     assert row["delta"] == pytest.approx(-0.02, abs=1e-5)
     assert float(table[(table["part"] == "quality") & (table["variant"] == ON)]["delta"].iloc[0]) == row["delta"]
     assert document["worse"] == [f"{ON}: mIoU"]
-    assert next(each for each in document["cost"] if each["quantity"] == "macs")["low"] is None
+    assert next(row_of_json for row_of_json in document["cost"] if row_of_json["quantity"] == "macs")["low"] is None
 
 
 def test_a_worsening_fails_only_where_that_is_asked_for(bench: Command, folders: tuple[Path, Path]) -> None:
@@ -136,7 +119,7 @@ def test_other_qualities_can_be_compared(bench: Command, folders: tuple[Path, Pa
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--format", "markdwon"), "did you mean 'markdown'"),
         (("--fail-on", "anything"), "expected 'worse'"),
@@ -145,9 +128,9 @@ def test_other_qualities_can_be_compared(bench: Command, folders: tuple[Path, Pa
     ],
 )
 def test_an_option_that_means_nothing_is_one_line_and_exit_status_2(
-    bench: Command, folders: tuple[Path, Path], options: tuple[str, ...], said: str
+    bench: Command, folders: tuple[Path, Path], options: tuple[str, ...], message: str
 ) -> None:
     code, out, err = bench("compare", *folders, *options)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1

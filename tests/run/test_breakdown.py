@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bench.measure.cost.attribution import QUANTITIES, Growth
-from bench.run.breakdown import Breakdown, SizeError, break_down, pixels, smaller_sizes
+from bench.run.breakdown import Breakdown, SizeError, break_down, smaller_sizes
 from bench.run.environment import Machine
 from bench.study.source import load_study
 
@@ -20,31 +20,31 @@ SIZES = [(32, 48), (64, 96)]
 
 
 @pytest.fixture
-def made(tiny_study: Callable[..., Path]) -> Breakdown:
+def breakdown(tiny_study: Callable[..., Path]) -> Breakdown:
     cell = load_study(str(tiny_study())).cell("neck=on")
     return break_down(cell, 9, SIZES[::-1], MACHINE, depth=2, forwards=1, tell=lambda _: None)
 
 
-def test_files_hold_every_module_at_every_size(made: Breakdown, tmp_path: Path) -> None:
-    paths = made.write(tmp_path / "attribution", Path(__file__))
+def test_files_hold_every_module_at_every_size(breakdown: Breakdown, tmp_path: Path) -> None:
+    paths = breakdown.write(tmp_path / "attribution", Path(__file__))
     assert [path.name for path in paths] == ["neck=on.json", "neck=on.modules.csv", "neck=on.growth.csv"]
     document, modules = json.loads(paths[0].read_text()), pd.read_csv(paths[1])
-    assert len(modules) == len(document["modules"]) == len(made.rows)
+    assert len(modules) == len(document["modules"]) == len(breakdown.rows)
     assert set(zip(modules["height_px"], modules["width_px"], strict=True)) == set(SIZES)
     assert {"backbone", "neck", "head", "backbone.layer1"} <= set(modules["module"])
     assert len(pd.read_csv(paths[2])) == len(document["growth"]) == 4 * modules["module"].nunique()
     assert document["environment"]["threads"] == 1
     assert (document["batch"], document["training_batch"]) == (1, 4)
-    unknown = [each for each in document["growth"] if each["exponent"] is None]
+    unknown = [row for row in document["growth"] if row["exponent"] is None]
     assert unknown, "normalisation has no MACs, so their growth has no exponent"
 
 
-def test_the_table_shows_the_largest_size_with_shares_of_the_whole_and_exponents(made: Breakdown) -> None:
-    heads, rows = made.shown()
+def test_the_table_shows_the_largest_size_with_shares_of_the_whole_and_exponents(breakdown: Breakdown) -> None:
+    heads, rows = breakdown.shown()
     assert heads[0] == "module"
     assert heads[-3:] == ["MACs ~ px^", "saved ~ px^", "time ~ px^"]
     assert all(len(row) == len(heads) for row in rows)
-    whole = next(row for row in made.rows if row.input_px == (64, 96))
+    whole = next(row for row in breakdown.rows if row.input_px == (64, 96))
     assert rows[0][:4] == ["network", f"{whole.parameters / 1e6:.4g}", f"{whole.macs / 1e9:.4g}", "100.0%"]
     slots = {row[0].strip(): row for row in rows if row[0].startswith("  ") and row[0][2] != " "}
     assert list(slots) == ["backbone", "neck", "head"]
@@ -53,19 +53,19 @@ def test_the_table_shows_the_largest_size_with_shares_of_the_whole_and_exponents
 
 def test_without_timed_forwards_there_is_no_time_and_with_one_size_no_growth(tiny_study: Callable[..., Path]) -> None:
     cell = load_study(str(tiny_study())).cell("baseline")
-    made = break_down(cell, 9, [(32, 32)], MACHINE, depth=1, forwards=0, tell=lambda _: None)
-    heads, rows = made.shown()
+    breakdown = break_down(cell, 9, [(32, 32)], MACHINE, depth=1, forwards=0, tell=lambda _: None)
+    heads, rows = breakdown.shown()
     assert heads == ["module", "parameters (M)", "MACs (G)", "share", "saved (MiB, batch 4)", "share"]
     assert [row[0].strip() for row in rows] == ["network", "backbone", "head"]
-    assert not made.growth
+    assert not breakdown.growth
 
 
-def test_a_module_of_small_shares_is_in_the_files_alone(made: Breakdown) -> None:
-    tiny = replace(made.rows[0], module="backbone.tiny", depth=2, input_px=(64, 96), parameters=1, macs=1)
+def test_a_module_of_small_shares_is_in_the_files_alone(breakdown: Breakdown) -> None:
+    tiny = replace(breakdown.rows[0], module="backbone.tiny", depth=2, input_px=(64, 96), parameters=1, macs=1)
     tiny = replace(tiny, saved_bytes=1, time_s=1e-9)
     exponents = [Growth("backbone.tiny", name, 1.0, 1.0) for name in QUANTITIES]
-    fuller = replace(made, rows=[*made.rows, tiny], growth=[*made.growth, *exponents])
-    assert fuller.shown() == made.shown()
+    fuller = replace(breakdown, rows=[*breakdown.rows, tiny], growth=[*breakdown.growth, *exponents])
+    assert fuller.shown() == breakdown.shown()
     assert "backbone.tiny" in set(fuller.modules()["module"])
 
 
@@ -75,13 +75,6 @@ def test_sizes_of_equally_many_pixels_are_refused(tiny_study: Callable[..., Path
         break_down(cell, 9, [(32, 64), (64, 32)], MACHINE, depth=1, forwards=0, tell=lambda _: None)
 
 
-@pytest.mark.parametrize("text", ["512", "x", "12x64", "-32x64", "64x64x64", "axb"])
-def test_a_size_that_is_none_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(SizeError, match="expected height x width of 16 pixels at least, such as 360x480"):
-        pixels(text)
-
-
-def test_a_size_is_height_by_width_and_three_are_the_default() -> None:
-    assert pixels("360x480") == (360, 480)
+def test_three_sizes_are_the_default() -> None:
     assert smaller_sizes((360, 480)) == [(180, 240), (270, 360), (360, 480)]
     assert smaller_sizes((16, 24)) == [(16, 16), (16, 18), (16, 24)]

@@ -38,7 +38,7 @@ class Head(nn.Module):
         super().__init__()
         self.classify = nn.Conv2d(levels[-1].channels, num_classes, 1)
 
-    def forward(self, features: list[Tensor], boundary: Tensor | None = None, *, with_aux: bool = False):  # type: ignore[no-untyped-def]
+    def forward(self, features: list[Tensor], boundary: Tensor | None = None, *, with_aux: bool = False):
         return self.classify(self.changed(features[-1])), {}
 
     def changed(self, x: Tensor) -> Tensor:
@@ -46,22 +46,22 @@ class Head(nn.Module):
 
 
 class WrongConvolution(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.classify = nn.Conv2d(512, num_classes, 1)
 
 
 class WrongNormalisation(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.normalise = nn.BatchNorm2d(512)
 
     def changed(self, x: Tensor) -> Tensor:
-        return self.normalise(x)  # type: ignore[no-any-return]
+        return self.normalise(x)
 
 
 class WrongLinear(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.linear = nn.Linear(512, 4)
 
@@ -70,39 +70,39 @@ class WrongLinear(Head):
 
 
 class RefusesItsFacts(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         raise ValueError("I want\nfour levels")
 
 
 class LogitsAlone(Head):
-    def forward(self, features, boundary=None, *, with_aux=False):  # type: ignore[no-untyped-def]
+    def forward(self, features, boundary=None, *, with_aux=False):
         return self.classify(features[-1])
 
 
 class LogitsInADict(Head):
-    def forward(self, features, boundary=None, *, with_aux=False):  # type: ignore[no-untyped-def]
+    def forward(self, features, boundary=None, *, with_aux=False):
         return {"logits": self.classify(features[-1])}
 
 
 class TooManyChannels(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes + 1)
 
 
 class LostImport(Head):
     def changed(self, x: Tensor) -> Tensor:
-        return lost.relu(x)  # type: ignore[name-defined,no-any-return] # noqa: F821
+        return lost.relu(x)  # noqa: F821 - a mistake
 
 
 class Lazy(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.entry = nn.LazyConv2d(8, 1)
 
 
 class LeftTheDevice(Head):
     def changed(self, x: Tensor) -> Tensor:
-        return x.view(-1).nothing_like_this()  # type: ignore[no-any-return,operator]
+        return x.view(-1).nothing_like_this()
 
 
 class NoGpu(Head):
@@ -111,7 +111,7 @@ class NoGpu(Head):
 
 
 class EndsTheProgram(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         raise SystemExit(3)
 
 
@@ -121,7 +121,7 @@ class TakesNothing(Head):
 
 
 class TakesNoAux(Head):
-    def forward(self, features, boundary=None):  # type: ignore[no-untyped-def]
+    def forward(self, features, boundary=None):
         return self.classify(features[-1]), {}
 
 
@@ -131,17 +131,17 @@ class Term(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
 
-    def forward(self, output, label):  # type: ignore[no-untyped-def]
+    def forward(self, output, label):
         return output.logits.square()
 
 
 class ItsValue(Term):
-    def forward(self, output, label):  # type: ignore[no-untyped-def]
+    def forward(self, output, label):
         return 3.0
 
 
 class OfTheBest(Term):
-    def forward(self, output, label):  # type: ignore[no-untyped-def]
+    def forward(self, output, label):
         return output.logits.argmax(1).float().mean()
 
 
@@ -152,22 +152,22 @@ class Whole(nn.Module):
         super().__init__()
         self.classify = nn.Conv2d(3, num_classes, 1)
 
-    def forward(self, image: Tensor):  # type: ignore[no-untyped-def]
+    def forward(self, image: Tensor):
         return self.classify(image)
 
 
 class GivesADict(Whole):
-    def forward(self, image: Tensor):  # type: ignore[no-untyped-def]
+    def forward(self, image: Tensor):
         return {"out": self.classify(image), "aux": image}
 
 
 class GivesATuple(Whole):
-    def forward(self, image: Tensor):  # type: ignore[no-untyped-def]
+    def forward(self, image: Tensor):
         return self.classify(image), image
 
 
 class GivesOneImage(Whole):
-    def forward(self, image: Tensor):  # type: ignore[no-untyped-def]
+    def forward(self, image: Tensor):
         return self.classify(image)[0]
 
 
@@ -183,7 +183,7 @@ class WrongNeck(nn.Module):
 
 
 class OneMap(WrongNeck):
-    def forward(self, features: list[Tensor]):  # type: ignore[no-untyped-def,override]
+    def forward(self, features: list[Tensor]):
         return features[-1]
 
 
@@ -204,52 +204,54 @@ def study(faulty: Change, base: Variant = BASE) -> Study:
     )
 
 
+def with_head(cls: type[nn.Module]) -> Change:
+    return change(head=part(cls))
+
+
 def whole(cls: type[nn.Module]) -> Change:
     return change(backbone=None, head=None, whole=part(cls))
 
 
 FAULTS = {
     "a wrong number of channels of a convolution": (
-        change(head=part(WrongConvolution)), r"test_check\.py:\d+: RuntimeError: .*512 channels.*levels\[-1\]\.chan"
+        with_head(WrongConvolution), r"test_check\.py:\d+: RuntimeError: .*512 channels.*levels\[-1\]\.chan"
     ),
     "a wrong number of channels of a normalisation": (
-        change(head=part(WrongNormalisation)), r"test_check\.py:\d+: RuntimeError: .*512.*levels\[-1\]\.channels"
+        with_head(WrongNormalisation), r"test_check\.py:\d+: RuntimeError: .*512.*levels\[-1\]\.channels"
     ),
     "a wrong number of channels of a linear layer": (
-        change(head=part(WrongLinear)), r"test_check\.py:\d+: RuntimeError: .*512.*levels\[-1\]\.channels"
+        with_head(WrongLinear), r"test_check\.py:\d+: RuntimeError: .*512.*levels\[-1\]\.channels"
     ),
-    "an error of the constructor": (
-        change(head=part(RefusesItsFacts)), r"test_check\.py:\d+: ValueError: I want four levels$"
-    ),
+    "an error of the constructor": (with_head(RefusesItsFacts), r"test_check\.py:\d+: ValueError: I want four levels$"),
     "a head that returns its logits alone": (
-        change(head=part(LogitsAlone)), r"the head LogitsAlone returns a tensor;.*return logits, \{\}"
+        with_head(LogitsAlone), r"the head LogitsAlone returns a tensor;.*return logits, \{\}"
     ),
     "a head that returns a dict": (
-        change(head=part(LogitsInADict)), r"the head LogitsInADict returns a dict with 'logits'.*return logits, \{\}"
+        with_head(LogitsInADict), r"the head LogitsInADict returns a dict with 'logits'.*return logits, \{\}"
     ),
     "logits of another number of classes": (
-        change(head=part(TooManyChannels)), r"TooManyChannels returns logits of the shape \(2, 6, 1, 2\).*K = 5"
+        with_head(TooManyChannels), r"TooManyChannels returns logits of the shape \(2, 6, 1, 2\).*K = 5"
     ),
     "an auxiliary head that returns its logits alone": (
         change(auxiliary=part(LogitsAlone), losses=adding(part(AuxiliaryLoss, outputs=("c4",)))),
         r"the auxiliary head LogitsAlone returns a tensor",
     ),
-    "a lost import": (change(head=part(LostImport)), r"test_check\.py:\d+: NameError: name 'lost' .*import it"),
-    "an end of the program": (change(head=part(EndsTheProgram)), r"test_check\.py:\d+: SystemExit: 3"),
+    "a lost import": (with_head(LostImport), r"test_check\.py:\d+: NameError: name 'lost' .*import it"),
+    "an end of the program": (with_head(EndsTheProgram), r"test_check\.py:\d+: SystemExit: 3"),
     "a constructor without the facts": (
-        change(head=part(TakesNothing)), r"TypeError: TakesNothing\.__init__\(\) takes 1 positional .*docs/components"
+        with_head(TakesNothing), r"TypeError: TakesNothing\.__init__\(\) takes 1 positional .*docs/components"
     ),
     "a forward without side outputs": (
-        change(head=part(TakesNoAux)), r"TypeError: TakesNoAux\.forward\(\) got an unexpected .*docs/components"
+        with_head(TakesNoAux), r"TypeError: TakesNoAux\.forward\(\) got an unexpected .*docs/components"
     ),
     "a loss that is a map": (
         change(losses=(part(Term),)), r"the loss Term returns a tensor of the shape \(2, 5, 32, 48\).*one number"
     ),
     "a loss that is no tensor": (change(losses=(part(ItsValue),)), r"the loss ItsValue returns float"),
     "a loss without a gradient": (change(losses=(part(OfTheBest),)), r"no loss depends on a parameter"),
-    "a lazy layer": (change(head=part(Lazy)), r"the head Lazy has a lazy layer, entry \(LazyConv2d\)"),
-    "a method that a tensor lacks": (change(head=part(LeftTheDevice)), r"test_check\.py:\d+: AttributeError: "),
-    "not enough memory": (change(head=part(NoGpu)), r"test_check\.py:\d+: OutOfMemoryError: CUDA out of memory"),
+    "a lazy layer": (with_head(Lazy), r"the head Lazy has a lazy layer, entry \(LazyConv2d\)"),
+    "a method that a tensor lacks": (with_head(LeftTheDevice), r"test_check\.py:\d+: AttributeError: "),
+    "not enough memory": (with_head(NoGpu), r"test_check\.py:\d+: OutOfMemoryError: CUDA out of memory"),
     "a network that returns a dict": (
         whole(GivesADict), r"the network GivesADict returns a dict with 'out', 'aux';.*return output\['out'\]"
     ),
@@ -283,7 +285,7 @@ def test_a_faulty_component_is_one_line_of_its_cell_and_the_others_go_on(name: s
 class DropRates(Head):
     """Spreads rates over its depth by ``.item()``, as many transformers do."""
 
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.rates = [rate.item() for rate in torch.linspace(0, 0.1, 3)]
 
@@ -299,7 +301,7 @@ class CountsInNumpy(Head):
 
 
 class DrawnByNumpy(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         import numpy as np
 
@@ -308,7 +310,7 @@ class DrawnByNumpy(Head):
 
 
 class BufferOfValues(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.register_buffer("steps", torch.arange(3))
         assert self.steps.tolist() == [0, 1, 2]
@@ -316,7 +318,7 @@ class BufferOfValues(Head):
 
 @pytest.mark.parametrize("head", [DropRates, LooksAtAValue, CountsInNumpy, DrawnByNumpy, BufferOfValues])
 def test_a_component_that_reads_values_is_built_for_real_and_counted_alike(head: type[nn.Module]) -> None:
-    plain, mine = (list(check_cells(study(change(head=part(cls))), classes_of, *PX))[1] for cls in (Head, head))
+    plain, mine = (list(check_cells(study(with_head(cls)), classes_of, *PX))[1] for cls in (Head, head))
     assert isinstance(plain, Checked)
     assert isinstance(mine, Checked), mine
     assert (mine.parameters, mine.macs, mine.output_shape) == (plain.parameters, plain.macs, plain.output_shape)
@@ -329,7 +331,7 @@ def notes(changed: Change, base: Variant = BASE) -> Iterator[tuple[str, ...]]:
 
 
 class Unused(Head):
-    def __init__(self, levels, num_classes, boundary=None):  # type: ignore[no-untyped-def]
+    def __init__(self, levels, num_classes, boundary=None):
         super().__init__(levels, num_classes)
         self.attention = nn.Conv2d(levels[-1].channels, 16, 1)
 
@@ -354,7 +356,7 @@ def test_an_auxiliary_head_that_no_loss_reads_is_said() -> None:
 
 
 def test_the_layers_that_a_forward_leaves_out_are_said() -> None:
-    _, (note,), _ = notes(change(head=part(Unused)))
+    _, (note,), _ = notes(with_head(Unused))
     assert note.startswith("no loss reads attention.weight, attention.bias of the head Unused")
     _, (note,), _ = notes(change(neck=part(UnusedNeck)))
     assert "the neck UnusedNeck" in note
@@ -375,13 +377,13 @@ def test_nothing_is_said_of_a_head_that_is_read(head: Part[nn.Module]) -> None:
 
 def test_a_study_whose_data_have_one_class_is_refused_where_quality_is_measured() -> None:
     with pytest.raises(StudyError, match="one class, .*name the background as a second class"):
-        list(check_cells(study(change(head=part(Head))), lambda cell: 1, *PX))
-    timed = study(change(head=part(Head))).having(stages=("cost",))
+        list(check_cells(study(with_head(Head)), lambda cell: 1, *PX))
+    timed = study(with_head(Head)).having(stages=("cost",))
     assert all(isinstance(network, Checked) for network in check_cells(timed, lambda cell: 1, *PX))
 
 
 def test_the_audit_compares_the_right_cells_and_none_if_the_baseline_is_faulty() -> None:
-    made = study(change(head=part(LogitsAlone)))
-    networks = [network for network in check_cells(made, classes_of, *PX) if isinstance(network, Checked)]
-    assert list(facts(made, networks, *PX).variants) == ["part=one", "part=two"]
-    assert facts(made, networks[1:], *PX).variants == {}
+    checked_study = study(with_head(LogitsAlone))
+    networks = [network for network in check_cells(checked_study, classes_of, *PX) if isinstance(network, Checked)]
+    assert list(facts(checked_study, networks, *PX).variants) == ["part=one", "part=two"]
+    assert facts(checked_study, networks[1:], *PX).variants == {}

@@ -50,9 +50,11 @@ STUDY = Study(
 SMALL = "Synthetic, height_px=32, width_px=32, train_images=8, val_images=3"
 
 
-def planned(tmp_path: Path, levels: str, own: str = SMALL, name: str = "cells", data: str | None = None) -> Schedule:
+def planned(
+    tmp_path: Path, levels: str, study_data: str = SMALL, name: str = "cells", data: str | None = None
+) -> Schedule:
     path = tmp_path / f"{name}.py"
-    path.write_text(STUDY.format(levels=levels, data=own))
+    path.write_text(STUDY.format(levels=levels, data=study_data))
     return make_schedule(load(Source(str(path), data=data)), tmp_path / "results", RESOURCES)
 
 
@@ -138,9 +140,9 @@ def test_a_choice_that_the_data_set_lacks_is_refused_with_the_cell(tmp_path: Pat
 @pytest.mark.parametrize("error", ['KeyError("train")', 'OSError("x")', 'RuntimeError("a\\nb")'])
 def test_whatever_the_code_of_a_data_set_raises_is_one_line_that_names_it(tmp_path: Path, error: str) -> None:
     path = tmp_path / "raises.py"
-    own = f"class Own(Synthetic):\n    def split(self, name):\n        raise {error}\n\n\nSTUDY = Study("
+    own_data_set = f"class Own(Synthetic):\n    def split(self, name):\n        raise {error}\n\n\nSTUDY = Study("
     text = STUDY.format(levels='{"all": change(), "slow": change(recipe=choose(learning_rate=0.001))}', data="Own")
-    path.write_text(text.replace("STUDY = Study(", own))
+    path.write_text(text.replace("STUDY = Study(", own_data_set))
     with pytest.raises(DataError, match=r"data set Own: .*raises\.py:\d+: ") as raised:
         load(Source(str(path))).check_data()
     assert "\n" not in str(raised.value)

@@ -75,9 +75,9 @@ class Runner:
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[Runner]:
-    made = Runner(tmp_path)
-    yield made
-    for process in made.started:
+    bench_runner = Runner(tmp_path)
+    yield bench_runner
+    for process in bench_runner.started:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from bench.cli.timings import limits, parse_bytes, question
 from bench.protocol.setting import Setting
 from bench.run.environment import Machine
 from bench.run.limits import Attempt, LimitError, Question, in_child, search
-from bench.study.factors import StudyError
 from bench.study.source import Source
 
 CPU = Machine("cpu", 1)
@@ -25,8 +22,8 @@ def asked(path: Path, limit_bytes: int, variant: str = "baseline") -> Question:
 @pytest.mark.parametrize("edge", [1, 2, 3, 7, 8, 63, 64])
 def test_the_search_ends_at_the_edge(edge: int) -> None:
     attempts = search(lambda size: Attempt(size, size <= edge, None), largest=64)
-    assert max(each.size for each in attempts if each.fits) == edge
-    sizes = [each.size for each in attempts]
+    assert max(attempt.size for attempt in attempts if attempt.fits) == edge
+    sizes = [attempt.size for attempt in attempts]
     assert len(set(sizes)) == len(sizes)
     assert len(sizes) <= 2 * edge.bit_length() + 1
     assert edge == 64 or edge + 1 in sizes, "the next one was tried"
@@ -58,30 +55,3 @@ def test_a_process_that_the_kernel_kills_did_not_fit(tiny_study: Callable[..., P
     dying = "import multiprocessing, os, signal\nif multiprocessing.parent_process():\n    os.kill(os.getpid(), 9)\n"
     path.write_text(dying + path.read_text())
     assert in_child(asked(path, 2**31), 4) == Attempt(4, False, None, "the process was ended by SIGKILL")
-
-
-def test_every_attempt_is_kept_beside_the_study(
-    tiny_study: Callable[..., Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    fit = lambda question, size: Attempt(size, size <= 5, 2**20 * size if size <= 5 else None)  # noqa: E731
-    monkeypatch.setattr("bench.cli.timings.in_child", fit)
-    asking = question(Source(str(tiny_study())), "neck=on", "input", "2GiB", "64x64", 1, "float32", False, 1, 0)
-    limits(asking, tmp_path)
-    assert "neck=on: the largest that fits is 320x320." in capsys.readouterr().out
-    kept = json.loads((tmp_path / "tiny" / "limits-input-neck=on.json").read_text())
-    assert [each["size"] for each in kept["attempts"]] == [1, 2, 4, 8, 6, 5]
-    assert (kept["largest"]["height"], kept["memory_limit_bytes"]) == (320, 2**31)
-
-
-def test_options_that_cannot_be_are_refused(tiny_study: Callable[..., Path]) -> None:
-    source = Source(str(tiny_study()))
-    assert parse_bytes("1.5GiB") == 3 * 2**29
-    with pytest.raises(StudyError, match="such as 4GiB"):
-        parse_bytes("4GB")
-    with pytest.raises(StudyError, match="expected batch or input"):
-        question(source, "baseline", "depth", "1GiB", "64x64", 1, "float32", False, 1, 0)
-    with pytest.raises(LimitError, match="give --memory-limit"):
-        question(source, "baseline", "batch", None, "64x64", 1, "float32", False, 1, 0)

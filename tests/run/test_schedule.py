@@ -40,7 +40,7 @@ MEASURED: dict[str, dict[str, Any]] = {
 
 
 def planned(path: Path, results: Path, **source: object) -> Schedule:
-    return make_schedule(load(Source(str(path), **source)), results, RESOURCES)  # type: ignore[arg-type]
+    return make_schedule(load(Source(str(path), **source)), results, RESOURCES)
 
 
 def ended(plan: Schedule, trial: Trial, status: str, wall_s: float = 2.0) -> Record:
@@ -111,9 +111,9 @@ def test_records_of_other_settings_are_counted_as_stale(tiny_study: Callable[...
 def test_what_a_stage_does_not_use_repeats_nothing(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     plan = planned(tiny_study(), tmp_path)
     longer = planned(tiny_study(name="longer", iterations="4"), tmp_path)
-    keys = [{t.variant: t.key for t in each.trials if t.stage == "cost"} for each in (plan, longer)]
+    keys = [{t.variant: t.key for t in schedule.trials if t.stage == "cost"} for schedule in (plan, longer)]
     assert keys[0] == keys[1]
-    quality = [{t.key for t in each.trials if t.stage == "quality"} for each in (plan, longer)]
+    quality = [{t.key for t in schedule.trials if t.stage == "quality"} for schedule in (plan, longer)]
     assert not quality[0] & quality[1]
 
 

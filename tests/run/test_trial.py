@@ -131,8 +131,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr(trial_module, "STAGE_FUNCTIONS", {"quality": stage, "cost": stage})
-    made = SimpleNamespace(text="k", versions={})
-    monkeypatch.setattr(trial_module, "key_of", lambda cell, stage, seed, data, against, setting, modules: made)
+    key = SimpleNamespace(text="k", versions={})
+    monkeypatch.setattr(trial_module, "key_of", lambda cell, stage, seed, data, against, setting, modules: key)
 
 
 @pytest.mark.parametrize(
@@ -178,16 +178,17 @@ def test_an_interrupt_is_recorded_and_passed_on(plan: Schedule, monkeypatch: pyt
     assert [record.status for record in read_all(plan.folder / "records")] == ["interrupted"]
 
 
-def test_a_trial_that_takes_too_long_is_timed_out(plan: Schedule) -> None:
-    record = run(of(plan, "quality"), plan.folder, MACHINE, timeout_s=1e-6)
+@pytest.mark.parametrize("timeout_s", [1e-6, 0.0])
+def test_a_trial_that_takes_too_long_is_timed_out(plan: Schedule, timeout_s: float) -> None:
+    record = run(of(plan, "quality"), plan.folder, MACHINE, timeout_s=timeout_s)
     assert record.status == "timed_out"
     assert "time was up in train at 1/3" in record.outcome.reason
 
 
 def test_a_loss_that_explodes_is_diverged(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     source = Source(str(tiny_study(name="explosive", learning_rate="1e30")))
-    made = make_schedule(load(source), tmp_path / "results", here())
-    assert run(of(made, "quality"), made.folder, MACHINE).status == "diverged"
+    plan = make_schedule(load(source), tmp_path / "results", here())
+    assert run(of(plan, "quality"), plan.folder, MACHINE).status == "diverged"
 
 
 def test_a_trial_that_is_not_what_was_planned_is_refused(plan: Schedule) -> None:
@@ -199,17 +200,17 @@ def test_a_trial_that_is_not_what_was_planned_is_refused(plan: Schedule) -> None
 
 def test_final_evaluates_the_test_split_in_a_folder_of_its_own(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     source = Source(str(tiny_study()), final=True)
-    made = make_schedule(load(source), tmp_path / "results", here())
-    assert made.folder.name == "tiny-final"
-    assert run(of(made, "quality"), made.folder, MACHINE).measured.split == "test"
+    plan = make_schedule(load(source), tmp_path / "results", here())
+    assert plan.folder.name == "tiny-final"
+    assert run(of(plan, "quality"), plan.folder, MACHINE).measured.split == "test"
 
 
 def test_other_data_is_chosen_with_an_option_and_has_a_folder_of_its_own(
     tiny_study: Callable[..., Path], tmp_path: Path, camvid_like: Path
 ) -> None:
-    made = make_schedule(load(Source(str(tiny_study()), data=f"camvid={camvid_like}")), tmp_path, here())
-    assert made.folder.name == "tiny-camvid"
-    record = run(of(made, "quality"), made.folder, MACHINE)
+    plan = make_schedule(load(Source(str(tiny_study()), data=f"camvid={camvid_like}")), tmp_path, here())
+    assert plan.folder.name == "tiny-camvid"
+    record = run(of(plan, "quality"), plan.folder, MACHINE)
     assert len(record.measured.classes) == 11
 
 

@@ -61,7 +61,7 @@ def built(cell: Cell, divisor: int) -> SegModel:
     slots = narrowed(variant, divisor)
     return SegModel(
         Variant(
-            **slots,  # type: ignore[arg-type]  # slots by name
+            **slots,
             losses=variant.losses,
             align_corners=variant.align_corners,
             logits_align_corners=variant.logits_align_corners,

@@ -30,8 +30,8 @@ def study(*factors: Factor, base: Variant | None = None) -> Study:
     return Study("audited", "What differs?", base or plain, factors, baseline, RECIPE, seeds=(0,))
 
 
-def audited(made: Study, px: tuple[int, int] = (64, 64), classes: int = 59) -> Audit:
-    return facts(made, list(check_cells(made, lambda cell: classes, *px)), *px)
+def audited(of_study: Study, px: tuple[int, int] = (64, 64), classes: int = 59) -> Audit:
+    return facts(of_study, list(check_cells(of_study, lambda cell: classes, *px)), *px)
 
 
 def as_published(about: tuple[str, ...] | None = ("backbone", "neck")) -> Study:
@@ -44,17 +44,17 @@ def as_published(about: tuple[str, ...] | None = ("backbone", "neck")) -> Study:
 
 
 def test_fastfcns_entry_convolution_is_caught_with_its_share_of_the_saving() -> None:
-    found = differences(audited(as_published(), PX), "upsampling=jpu", "upsampling=dilated")
-    undeclared = [each for each in found if each.kind == "undeclared"]
-    assert [(each.where, each.what) for each in undeclared] == [("head", "EncNetHead: entry_kernel 3 → 1")]
+    listed = differences(audited(as_published(), PX), "upsampling=jpu", "upsampling=dilated")
+    undeclared = [entry for entry in listed if entry.kind == "undeclared"]
+    assert [(entry.where, entry.what) for entry in undeclared] == [("head", "EncNetHead: entry_kernel 3 → 1")]
     positions, width = (PX[0] // 8) * (PX[1] // 8), 512
     assert undeclared[0].macs == -positions * 2048 * width * 8  # eight of nine taps
     assert undeclared[0].parameters == -2048 * width * 8
-    total = sum(each.macs for each in found)
+    total = sum(entry.macs for entry in listed)
     assert total == pytest.approx(-83e9, rel=0.01)
-    assert undeclared_share(found) == pytest.approx(34 / 83, abs=0.01)
-    (said,) = summary(audited(as_published(), PX), "upsampling=dilated")
-    assert said == (
+    assert undeclared_share(listed) == pytest.approx(34 / 83, abs=0.01)
+    (sentence,) = summary(audited(as_published(), PX), "upsampling=dilated")
+    assert sentence == (
         "upsampling=jpu differs beyond its factors: head: EncNetHead: entry_kernel 3 → 1. 34.4 of 82.7 GMACs saved "
         "(42%) are undeclared."
     )
@@ -65,24 +65,24 @@ def test_a_factor_that_changes_several_things_must_say_what_it_is_about() -> Non
     assert (
         "upsampling changes backbone, neck and head: name what it is about" in summary(given, "upsampling=dilated")[0]
     )
-    found = differences(given, "upsampling=jpu", "upsampling=dilated")
-    assert {each.where for each in found if each.kind == "undeclared"} == {"backbone", "neck", "head"}
+    listed = differences(given, "upsampling=jpu", "upsampling=dilated")
+    assert {entry.where for entry in listed if entry.kind == "undeclared"} == {"backbone", "neck", "head"}
     with pytest.raises(StudyError, match="is about 'nekc', which no level changes; .*did you mean 'neck'"):
         as_published(about=("nekc",))
 
 
 def test_what_a_neighbour_brings_about_is_not_called_undeclared() -> None:
-    made = study(Factor("stride", {"8": change(), "32": change(backbone=UNDILATED)}))
-    found = differences(audited(made), "stride=32", "stride=8")
-    assert [(each.where, each.kind) for each in found] == [("backbone", "declared"), ("head", "follows")]
-    assert found[1].parameters == 0
-    assert found[1].macs < 0
-    assert undeclared_share(found) == 0
-    assert summary(audited(made), "stride=8") == []
+    audited_study = study(Factor("stride", {"8": change(), "32": change(backbone=UNDILATED)}))
+    listed = differences(audited(audited_study), "stride=32", "stride=8")
+    assert [(entry.where, entry.kind) for entry in listed] == [("backbone", "declared"), ("head", "follows")]
+    assert listed[1].parameters == 0
+    assert listed[1].macs < 0
+    assert undeclared_share(listed) == 0
+    assert summary(audited(audited_study), "stride=8") == []
 
 
 def test_losses_and_settings_that_come_along_are_named() -> None:
-    made = study(
+    audited_study = study(
         Factor(
             "head",
             {
@@ -98,9 +98,9 @@ def test_losses_and_settings_that_come_along_are_named() -> None:
         )
     )
     undeclared = [
-        (each.where, each.what)
-        for each in differences(audited(made), "head=encnet", "head=fcn")
-        if each.kind == "undeclared"
+        (difference.where, difference.what)
+        for difference in differences(audited(audited_study), "head=encnet", "head=fcn")
+        if difference.kind == "undeclared"
     ]
     assert undeclared == [
         ("losses", "with SemanticEncodingLoss(weight=0.2)"),
@@ -116,8 +116,8 @@ def test_a_part_that_is_frozen_differs_in_what_is_trained() -> None:
     necks = {"jpu": part(JPU, width=8), "jpu-frozen": part(JPU, width=8, frozen=True)}
     levels = {name: change(backbone=UNDILATED, neck=neck) for name, neck in necks.items()}
     given = audited(study(Factor("neck", levels, about=("backbone", "neck"))))
-    (found,) = differences(given, "neck=jpu-frozen", "neck=jpu")
-    assert (found.where, found.kind, found.what) == ("neck", "declared", "JPU: frozen False → True")
+    (difference,) = differences(given, "neck=jpu-frozen", "neck=jpu")
+    assert (difference.where, difference.kind, difference.what) == ("neck", "declared", "JPU: frozen False → True")
     slots = {name: given.variants[f"neck={name}"].slots["neck"] for name in necks}
     assert slots["jpu"].trainable == slots["jpu"].parameters == slots["jpu-frozen"].parameters
     assert slots["jpu-frozen"].trainable == 0
@@ -129,8 +129,9 @@ def test_a_variant_does_not_differ_from_itself() -> None:
 
 def test_a_part_of_the_recipe_is_told_by_what_was_chosen_for_it() -> None:
     levels = {"large": change(), "small": change(recipe=choose(data=part(Synthetic, train_images=8)))}
-    (found,) = differences(audited(study(Factor("data", levels, about=("recipe",)))), "data=small", "data=large")
-    assert (found.where, found.kind, found.what) == ("recipe.data", "declared", "Synthetic: train_images 512 → 8")
+    (difference,) = differences(audited(study(Factor("data", levels, about=("recipe",)))), "data=small", "data=large")
+    assert (difference.where, difference.kind) == ("recipe.data", "declared")
+    assert difference.what == "Synthetic: train_images 512 → 8"
 
 
 def test_what_else_differs_from_a_control_is_named_though_neither_is_the_baseline() -> None:
@@ -140,9 +141,9 @@ def test_what_else_differs_from_a_control_is_named_though_neither_is_the_baselin
         "frozen": change(backbone=UNDILATED, neck=part(JPU, width=8, frozen=True)),
         "jpu": change(backbone=UNDILATED, neck=part(JPU, width=8), recipe=choose(learning_rate=0.02)),
     }
-    made = study(Factor("upsampling", levels, ("backbone", "neck"), against={"jpu": "frozen"}))
-    assert made.against == {"upsampling": {"jpu": "frozen"}}
-    said = summary(audited(made), made.baseline_name, made.against)
-    assert said[-1].startswith(
+    audited_study = study(Factor("upsampling", levels, ("backbone", "neck"), against={"jpu": "frozen"}))
+    assert audited_study.against == {"upsampling": {"jpu": "frozen"}}
+    sentences = summary(audited(audited_study), audited_study.baseline_name, audited_study.against)
+    assert sentences[-1].startswith(
         "upsampling=jpu against frozen differs beyond its factor: recipe.learning_rate: 0.01 → 0.02"
     )

@@ -93,8 +93,8 @@ def test_a_level_may_change_several_parts_and_keeps_what_it_does_not_name() -> N
 
 def test_a_level_may_change_the_recipe() -> None:
     rate = Factor("rate", {"low": change(), "high": change(recipe=choose(learning_rate=0.1))})
-    made = study(factors=(rate,), baseline={"rate": "low"})
-    assert made.cell("rate=high").recipe.learning_rate == 0.1
+    changed_study = study(factors=(rate,), baseline={"rate": "low"})
+    assert changed_study.cell("rate=high").recipe.learning_rate == 0.1
 
 
 def test_the_order_of_factors_does_not_change_a_cell() -> None:
@@ -107,11 +107,11 @@ def test_the_order_of_factors_does_not_change_a_cell() -> None:
 
 
 def test_an_excluded_cell_stays_in_the_plan_with_its_reason() -> None:
-    made = study(exclude=(Exclude({"attention": "on", "upsampling": "jpu"}, "too slow"),))
-    assert [cell.reason for cell in made.excluded()] == ["too slow", "too slow"]
-    assert len(made.cells()) == 6
+    changed_study = study(exclude=(Exclude({"attention": "on", "upsampling": "jpu"}, "too slow"),))
+    assert [cell.reason for cell in changed_study.excluded()] == ["too slow", "too slow"]
+    assert len(changed_study.cells()) == 6
     with pytest.raises(StudyError, match="is excluded from study 's': too slow"):
-        made.cell("attention=on,upsampling=jpu")
+        changed_study.cell("attention=on,upsampling=jpu")
 
 
 def test_levels_that_no_two_cells_differ_in_alone_cannot_stand_against_each_other() -> None:
@@ -164,7 +164,7 @@ def test_a_cell_is_found_by_the_levels_that_differ_from_the_baseline() -> None:
         (lambda: Factor("with space", {"a": change(), "b": change()}), "a name is a Python identifier"),
         (lambda: Factor("one", {"a": change()}), "needs at least two"),
         (lambda: Factor("f", {"a": change(), "b,c": change()}), "a level is a word"),
-        (lambda: Factor("f", {"a": change(), "b": part(Head)}), r"expected change\(…\)"),  # type: ignore[dict-item]
+        (lambda: Factor("f", {"a": change(), "b": part(Head)}), r"expected change\(…\)"),
         (lambda: change(heads=part(Head)), r"cannot change 'heads'.*did you mean 'head'"),
         (lambda: change(recipe=RECIPE), r"write recipe=choose"),
         (lambda: change(head=adding(part(Loss))), r"adding\(\) is for losses"),
@@ -177,7 +177,7 @@ def test_a_study_that_contradicts_itself_is_refused(make: Any, message: str) -> 
 
 def refused(levels: dict[str, Any], message: str, *more: Factor) -> None:
     factor = Factor("f", {"a": change(), "b": change(**levels)})
-    names = {factor.name: "a", **{each.name: next(iter(each.levels)) for each in more}}
+    names = {factor.name: "a", **{other.name: next(iter(other.levels)) for other in more}}
     with pytest.raises(StudyError, match=message):
         study(factors=(factor, *more), baseline=names)
 

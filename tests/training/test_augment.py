@@ -77,10 +77,10 @@ def test_another_process_draws_the_same_batches() -> None:
 def test_the_global_random_state_is_neither_used_nor_moved() -> None:
     torch.manual_seed(1)
     np.random.seed(1)
-    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()
     one = digest(take(scenes(), 3, **LIVELY))
     assert torch.equal(states[0], torch.get_rng_state())
-    assert np.array_equal(states[1], np.random.get_state()[1])  # type: ignore[index]
+    assert np.array_equal(states[1], np.random.get_state()[1])
     torch.manual_seed(2)
     np.random.seed(2)
     assert digest(take(scenes(), 3, **LIVELY)) == one

@@ -19,7 +19,8 @@ from bench.network.necks.jpu import JPU
 from bench.parts import part
 from bench.protocol.recipe import Recipe
 from bench.training.augment import batches
-from bench.training.loop import DivergedError, History, train
+from bench.training.late import DivergedError
+from bench.training.loop import History, train
 from bench.training.optimiser import OptimiserError, check_groups, parameter_groups
 
 CPU = torch.device("cpu")
@@ -126,7 +127,7 @@ def test_the_poly_schedule_ends_near_zero_and_groups_have_their_own_rates() -> N
 def test_every_trainable_parameter_is_in_exactly_one_group() -> None:
     model = SegModel(WITH_NECK, 5)
     groups = parameter_groups(model, RECIPE)
-    grouped = [id(p) for group in groups for p in group["params"]]  # type: ignore[attr-defined]
+    grouped = [id(p) for group in groups for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters())
 
 

@@ -85,15 +85,23 @@ def of_double_precision(variant: Variant = VARIANT) -> SegModel:
 
 def trained(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> SegModel:
     """A network trained in float64 by the loop."""
-    monkeypatch.setattr("bench.training.loop.batches", lambda *args, **kwargs: in_double_precision(recipe))
+    monkeypatch.setattr(
+        "bench.training.loop.batches", lambda *args, start, **kwargs: in_double_precision(recipe, start)
+    )
     model = of_double_precision()
     train(model, DATA.split("train"), recipe, 0, device=CPU)
     return model
 
 
-def in_double_precision(recipe: Recipe) -> Any:
+def in_double_precision(recipe: Recipe, start: int = 0) -> Any:
     stream = batches(
-        DATA.split("train"), batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=0
+        DATA.split("train"),
+        batch=recipe.batch,
+        crop_px=recipe.crop_px,
+        scale=recipe.scale,
+        flip=recipe.flip,
+        seed=0,
+        start=start,
     )
     return ((image.double(), label) for image, label in stream)
 
@@ -247,6 +255,84 @@ def test_the_layers_of_a_resnet_are_its_stem_and_its_blocks() -> None:
     blocks = [layer for layer in layers if sum(parameter.ndim == 4 for parameter in layer) >= 2]
     assert len(blocks) == 8
     assert sum(map(len, layers)) == len(list(ResNet(depth=18, width=8, output_stride=8).parameters()))
+
+
+class Wrapper(nn.Module):
+    """A network of another library in a module that only adapts it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.ModuleDict({"model": Tower()})
+
+
+def test_a_wrapped_network_has_the_layers_of_the_network() -> None:
+    backbone = Wrapper()
+    names = {id(parameter): name for name, parameter in backbone.network["model"].named_parameters()}
+    layers = [[names[id(parameter)] for parameter in layer] for layer in layers_of(backbone)]
+    assert layers == [
+        ["pos_embed", "stem.weight", "stem.bias"],
+        ["blocks.0.weight", "blocks.0.bias"],
+        ["blocks.1.weight", "blocks.1.bias"],
+        ["norm.weight", "norm.bias"],
+    ]
+
+
+class Tied(Tower):
+    """Two blocks that share a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        first, second = self.blocks
+        second.weight = first.weight
+
+
+def test_a_weight_that_two_layers_share_belongs_to_the_first_of_them() -> None:
+    model = SegModel(Variant(part(Tied), part(Head), losses=(part(EvenLoss),)), CLASSES)
+    groups = parameter_groups(model, RECIPE.having(layer_decay=0.5))
+    shared = next(
+        group for group in groups if any(p is model.get_parameter("backbone.blocks.1.weight") for p in group["params"])
+    )
+    assert shared["name"] == "backbone layer 1"
+    torch.optim.SGD(groups)  # which refuses a parameter that is in two groups
+
+
+class ConvNormAct(nn.Module):
+    """A convolution with its normalisation, as other libraries have them in one module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.bn = nn.BatchNorm2d(4)
+
+
+class ScaleNorm(nn.Module):
+    """A normalisation of another library, which derives from none of torch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, 4, 1, 1))
+
+
+class Named(nn.Module):
+    """A backbone with modules that are called norms, of which one also holds a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_levels = (Level(4, 1),)
+        self.stem, self.scale = ConvNormAct(), ScaleNorm()
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [self.stem.bn(self.stem.conv(image)) * self.scale.weight]
+
+
+def test_a_module_that_is_called_a_norm_is_one_only_if_it_holds_nothing_else() -> None:
+    model = SegModel(Variant(part(Named), part(Head), losses=(part(EvenLoss),)), CLASSES).train()
+    groups = parameter_groups(model, RECIPE.having(frozen="norms"))
+    assert model.backbone is not None
+    trained = {name for name, parameter in model.backbone.named_parameters() if parameter.requires_grad}
+    assert trained == {"stem.conv.weight", "stem.conv.bias"}
+    assert {name for name, module in model.backbone.named_modules() if not module.training} == {"stem.bn", "scale"}
+    assert sum(len(group["params"]) for group in groups) == 4
 
 
 @pytest.mark.parametrize(

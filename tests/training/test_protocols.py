@@ -167,11 +167,13 @@ def test_the_scores_of_a_split_follow_the_protocol() -> None:
     assert not np.array_equal(tested.per_image["confusion"], plain.per_image["confusion"])
 
 
-def test_numbers_that_are_not_finite_are_seen_in_every_view() -> None:
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+def test_numbers_that_are_not_finite_are_seen_in_every_view(number: float) -> None:
     model, batch = network(), images()
     assert model.whole is not None
     with torch.no_grad():
-        next(model.whole.parameters())[0, 0, 0, 0] = torch.nan
+        model.whole.get_parameter("mix.bias")[0] = number
+    assert not predict(model, batch).finite.any()
     for averaged in ("probabilities", "logits", "exponentials"):
         recipe = RECIPE.having(window_px=(16, 24), window_stride_px=(16, 24), averaged=averaged)
         assert not predict_by_views(model, batch, recipe).finite.any()

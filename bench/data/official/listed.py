@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from abc import abstractmethod
 from pathlib import Path
 
@@ -45,10 +44,6 @@ class ListedFiles(PairedFiles):
         images: list[Path] = []
         labels: list[Path] = []
         for names, folder in places:
-            images += _of(names, files_of(self.folder / self.images, self.naming.image_suffixes))
-            labels += _of(names, files_of(folder, self.naming.label_suffixes))
+            images += files_of(self.folder / self.images, self.naming.image_suffixes, listed=names)
+            labels += files_of(folder, self.naming.label_suffixes, listed=names)
         return images, labels
-
-
-def _of(listed: NameList, paths: list[Path]) -> list[Path]:
-    return [path for path in paths if unicodedata.normalize("NFC", path.stem) in listed.names]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.base import IGNORE, SPLITS, DataError, SplitName
+from bench.data.cache import state_of
 from bench.data.files import files_of
 from bench.data.own.description import DESCRIPTION, IMAGE_FILES, LABEL_FILES, Class, Description, ranges
-from bench.data.pixels import Colour, label_values, palette_of
+from bench.data.pixels import Colour, label_values
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages", "rgb")
 LABEL_FOLDERS = ("labels", "label", "masks", "mask", "annotations", "annotation", "SegmentationClass", "gt")
@@ -150,44 +152,53 @@ def _common_start(one: str, other: str) -> str:
 def label_files(folder: Path, description: Description) -> list[Path]:
     """All label files of the splits that a folder has, or of the whole folder where there are no splits yet."""
     splits: list[SplitName] = list(description.splits) or ["train"]
-    ending = description.label_ending
-    paths = (
-        path for split in splits for path in files_of(folder / description.folders(split)[1], LABEL_FILES)
-        if path.stem.endswith(ending)
-    )  # fmt: skip
-    return list(dict.fromkeys(paths))
+    places = dict.fromkeys(description.folders(split)[1] for split in splits)
+    return [path for place in places for path in files_of(folder / place, LABEL_FILES, description.label_ending)]
 
 
 def _values(folder: Path, description: Description) -> set[int | Colour]:
     files = label_files(folder, description)
     if not files:
         raise DataError(f"{folder / description.folders('train')[1]} holds no label file")
-    if palettes_differ(files):
+    found = values_of(files)
+    if found.palettes_differ:
         raise DataError(
             f"{files[0].parent} holds label files with different palettes, so that a byte is another colour in each; "
             f"`bench data init {folder}` describes them by their colours"
         )
-    return set(values_of(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files), False))
+    return set(found.values)
 
 
-def palettes_differ(files: Iterable[Path]) -> bool:
-    """True if a byte has another colour in one label file than in another, so that its colour is what counts."""
-    colour_of: dict[int, Colour] = {}
-    return any(
-        colour_of.setdefault(byte, colour) != colour for path in files for byte, colour in palette_of(path).items()
-    )
+@dataclass(frozen=True)
+class FoundValues:
+    """The values that label files hold.
+
+    Attributes:
+        values: their bytes, and the colours of files in colour.
+        colours: the same, with the colours of a palette in place of its bytes.
+        palettes_differ: ``True`` if a byte has another colour in one file than in another, so that its colour is what
+            counts.
+    """
+
+    values: frozenset[int | Colour]
+    colours: frozenset[int | Colour]
+    palettes_differ: bool
+
+
+def values_of(files: Iterable[Path]) -> FoundValues:
+    """The values in label files. A process decodes them once, unless one of them changes."""
+    return _values_of(tuple((path, state_of(path)) for path in files))
 
 
 @functools.lru_cache(maxsize=8)
-def values_of(files: tuple[tuple[Path, int, int], ...], in_colour: bool) -> frozenset[int | Colour]:
-    """The bytes or colours in label files.
-
-    Args:
-        files: path, size and time of the last writing of each.
-        in_colour: ``True`` to take the colours of a palette rather than its bytes.
-    """
+def _values_of(files: tuple[tuple[Path, str], ...]) -> FoundValues:
     values: set[int | Colour] = set()
-    for path, _, _ in files:
-        palette = palette_of(path) if in_colour else {}
-        values |= set(palette.values()) or label_values(path)
-    return frozenset(values)
+    colours: set[int | Colour] = set()
+    colours_of: dict[int, set[Colour]] = {}
+    for path, _ in files:
+        own_values, palette = label_values(path)
+        values |= own_values
+        colours |= set(palette.values()) or own_values
+        for byte, colour in palette.items():
+            colours_of.setdefault(byte, set()).add(colour)
+    return FoundValues(frozenset(values), frozenset(colours), any(len(several) > 1 for several in colours_of.values()))

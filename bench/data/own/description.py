@@ -10,14 +10,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from bench.data.base import IGNORE, DataError, SplitName
+from bench.data.base import IGNORE, MOST_CLASSES, DataError, SplitName
 from bench.data.files import Naming
 from bench.data.pixels import Coding, Colour, spell_colour
 
 DESCRIPTION = "classes.toml"
 IMAGE_FILES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 LABEL_FILES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm")
-MOST_CLASSES = 255
 
 
 def _inside(place: str) -> str:

@@ -9,18 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.base import IGNORE, DataError, SplitName
+from bench.data.base import IGNORE, MOST_CLASSES, DataError, SplitName
 from bench.data.files import pair_up
 from bench.data.own.arrangement import (
     IMAGE_FOLDERS,
     LABEL_FOLDERS,
     arrangement_of,
     label_files,
-    palettes_differ,
     problem_of,
     values_of,
 )
-from bench.data.own.description import DESCRIPTION, MOST_CLASSES, Class, Description, Values, ranges
+from bench.data.own.description import DESCRIPTION, Class, Description, Values, ranges
 from bench.data.own.folder import pairs_of
 from bench.data.pixels import Colour, spell_colour
 
@@ -111,17 +110,18 @@ def _with_splits(folder: Path, arrangement: Description) -> tuple[Description, d
 
 def _with_classes(description: Description, files: list[Path]) -> tuple[Description, str]:
     """The description with a class for each value of the labels, and the guess that this is."""
-    in_colour = palettes_differ(files)
-    values = values_of(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files), in_colour)
+    found = values_of(files)
+    values = found.colours if found.palettes_differ else found.values
     colours: list[Colour] = sorted(value for value in values if not isinstance(value, int))
     numbers = {value for value in values if isinstance(value, int)}
     if colours:
         colours = sorted({*colours, *((number, number, number) for number in numbers)})
-        if len(colours) > MOST_CLASSES:
-            raise DataError(
-                f"{files[0].parent} holds {len(colours)} colours: its labels were smoothed or compressed with loss; "
-                "get them as they were made"
-            )
+    if len(colours or numbers - {IGNORE}) > MOST_CLASSES:
+        raise DataError(
+            f"{files[0].parent} holds {len(colours or numbers)} {'colours' if colours else 'values'}: its labels were "
+            "smoothed or compressed with loss; get them as they were made"
+        )
+    if colours:
         classes = [Class(name=f"colour {spell_colour(colour)}", colours=[spell_colour(colour)]) for colour in colours]
         guess = f"{len(colours)} colours of labels are a class each; name them, and move void ones to [ignored]"
         return description.model_copy(update={"classes": classes, "ignored": Values()}), guess

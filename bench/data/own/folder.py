@@ -6,12 +6,10 @@ Without a description the labels must be one byte a pixel, the classes 0, 1, 2 â
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bench.data.base import DataError, SplitName
-from bench.data.files import Pair, files_of, pair_up
+from bench.data.files import NameList, Pair, files_of, pair_up, read_names
 from bench.data.own.arrangement import described
 from bench.data.own.description import DESCRIPTION, IMAGE_FILES, LABEL_FILES, Description, read_description
 from bench.data.paired import PairedFiles
@@ -47,17 +45,12 @@ class Folder(PairedFiles):
         if name not in self.description.splits:
             return [], []
         images, labels = (self.folder / place for place in self.description.folders(name))
-        listed = _listed(self.folder, self.description, name)
-        image_files = [
-            path for path in files_of(images, IMAGE_FILES) if path.stem.endswith(self.description.image_ending)
-        ]
-        label_files = [
-            path for path in files_of(labels, LABEL_FILES) if path.stem.endswith(self.description.label_ending)
-        ]
-        if listed is not None:
-            image_files = [path for path in image_files if self.name_of(path) in listed]
-            label_files = [path for path in label_files if self.name_of_label(path) in listed]
-        return image_files, label_files
+        try:
+            listed = _listed(self.folder, self.description, name)
+        except DataError:
+            return [], []  # a missing split is no error in a fingerprint: it may be one that nothing reads
+        image_files = files_of(images, IMAGE_FILES, self.description.image_ending, listed)
+        return image_files, files_of(labels, LABEL_FILES, self.description.label_ending, listed)
 
     def name_of(self, image: Path) -> str:
         return super().name_of(image).removesuffix(self.description.image_ending)
@@ -78,37 +71,19 @@ def pairs_of(folder: Path, description: Description, split: SplitName) -> list[P
     """
     if split not in description.splits:
         raise DataError(f"{folder} has no {split} split; name one under [splits] in its {DESCRIPTION}")
-    listed = _listed(folder, description, split)
     images, labels = (folder / place for place in description.folders(split))
-    pairs = pair_up(images, labels, split, description.naming())
-    if listed is None:
-        return pairs
-    by_name = {
-        unicodedata.normalize("NFC", pair.image.stem).removesuffix(description.image_ending): pair for pair in pairs
-    }
-    for name in listed:
-        if name not in by_name:
-            raise DataError(f"{folder / description.splits[split]} names {name!r}, and {images} has no such image")
-    if not listed:
-        raise DataError(f"the {split} split is empty: {folder / description.splits[split]} names no image")
-    return [by_name[name] for name in sorted(listed)]
+    return pair_up(images, labels, split, description.naming(), _listed(folder, description, split))
 
 
-def _listed(folder: Path, description: Description, split: SplitName) -> set[str] | None:
+def _listed(folder: Path, description: Description, split: SplitName) -> NameList | None:
     """The names that the list of a split holds; ``None`` for a split with folders of its own."""
-    place = description.splits.get(split)
-    if place is None or not place.endswith(".txt"):
-        return None
-    try:
-        lines = (folder / place).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder / place} cannot be read ({error}); {DESCRIPTION} names it for {split}") from error
-    names = [unicodedata.normalize("NFC", line.strip()) for line in lines if line.strip()]
-    stems = [re.sub(r"\.\w{3,4}$", "", name).removesuffix(description.image_ending) for name in names]
-    if len(set(stems)) < len(stems):
-        twice = next(name for name in stems if stems.count(name) > 1)
-        raise DataError(f"{folder / place} names {twice!r} twice; remove one")
-    return set(stems)
+    place = description.splits[split]
+
+    def name_in(line: str) -> str:
+        path = PurePosixPath(line)
+        return (path.stem if path.suffix.lower() in IMAGE_FILES else line).removesuffix(description.image_ending)
+
+    return read_names(folder / place, split, name_in) if place.endswith(".txt") else None
 
 
 def _printable(name: str) -> str:

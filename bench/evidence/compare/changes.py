@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.compare.sides import Side
-from bench.protocol.words import leaves
+from bench.protocol.setting import STAGES
+from bench.protocol.words import NOTHING, differing, leaves
 from bench.records.record import Record
 
-NOTHING = "—"
 DEFINITION = (
     "name", "question", "factors", "design", "baseline", "seeds", "stages", "margin", "focus", "against", "size",
     "final", "data", "other_data",
@@ -41,12 +41,7 @@ def _definition(side: Side) -> dict[str, Any]:
 
 
 def _differing(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[ChangedFact]:
-    x, y = dict(leaves(one)), dict(leaves(other))
-    return [
-        (kind, name, x.get(name, NOTHING), y.get(name, NOTHING))
-        for name in dict.fromkeys([*x, *y])
-        if x.get(name, NOTHING) != y.get(name, NOTHING)
-    ]
+    return [(kind, *fact) for fact in differing(one, other, NOTHING)]
 
 
 def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[ChangedFact]:
@@ -59,8 +54,8 @@ def _choices(a: Side, b: Side, variants: Sequence[str]) -> list[ChangedFact]:
         for _, name, x, y in _differing("choices", *pair) if all(pair) else []:
             variants_by_change.setdefault((name, x, y), []).append(variant)
     return [
-        ("choices", f"{'all variants' if len(of) == comparable > 1 else ', '.join(of)}: {name}", x, y)
-        for (name, x, y), of in variants_by_change.items()
+        ("choices", f"{'all variants' if len(changed) == comparable > 1 else ', '.join(changed)}: {name}", x, y)
+        for (name, x, y), changed in variants_by_change.items()
     ]
 
 
@@ -78,7 +73,7 @@ def _chosen(side: Side, variant: str) -> dict[str, Any]:
 def _environments(a: Side, b: Side) -> list[ChangedFact]:
     """The changed facts of the environment; a side may have several values, and the kind names the stages."""
     stages_by_change: dict[tuple[str, str, str], list[str]] = {}
-    for stage in ("quality", "cost", "speed"):
+    for stage in STAGES:
         seen = [_facts([r for r in side.records if r.trial.stage == stage]) for side in (a, b)]
         for _, *fact in _differing("environment", *seen) if all(seen) else []:
             stages_by_change.setdefault((fact[0], fact[1], fact[2]), []).append(stage)

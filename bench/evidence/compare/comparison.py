@@ -24,16 +24,13 @@ from bench.evidence.compare.speed import speed
 from bench.evidence.ranks import ratio_of_samples
 from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
+from bench.protocol.recipe import COST_ALONE
 from bench.protocol.words import REPEAT
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import RecordError
 from bench.records.plan import Plan
 from bench.records.quality import MeasuredQuality, quality_columns
 from bench.records.record import Record
-
-COST_FIELDS = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
-"""The fields of a recipe that have no part in training and evaluation."""
-
 
 MEASURED = ("latency_s", "peak_bytes", "train_peak_bytes")
 
@@ -212,7 +209,7 @@ def _method(
 
 
 def _trained_by(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in record.choices.recipe.items() if name not in COST_FIELDS}
+    return {name: value for name, value in record.choices.recipe.items() if name not in COST_ALONE}
 
 
 def _values(records: Mapping[int, Trained], name: str) -> dict[int, float]:

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 from bench.evidence.compare.sides import Side, TrialName, hardware_of, name_of
+from bench.protocol.words import tally
 from bench.records.record import Record
 
 BROKEN = ("diverged", "failed", "out_of_memory", "timed_out")
@@ -22,17 +23,16 @@ def lost(a: Side, b: Side) -> list[str]:
     are matched on the hardware that A has measured on.
     """
     finished = {(name_of(record.trial), hardware_of(record)) for record in a.records if record.status == "done"}
-    broken: dict[tuple[str, str], Counter[str]] = {}
+    broken: dict[tuple[str, str], list[str]] = {}
     for record in b.records:
         known = (name_of(record.trial), hardware_of(record)) in finished or _without_counterpart(record, a, b)
         if record.status in BROKEN and known:
-            of = record.trial.variant, record.trial.stage
-            broken.setdefault(of, Counter())[record.status.replace("_", " ")] += 1
+            broken.setdefault((record.trial.variant, record.trial.stage), []).append(record.status)
     order = [(variant, stage) for variant in a.variants for stage in DONE_IN_WORDS]
     return [
-        f"{variant}: {DONE_IN_WORDS[stage]} in A, {', '.join(f'{n} {what}' for what, n in counts.items())} in B"
+        f"{variant}: {DONE_IN_WORDS[stage]} in A, {tally(broken[variant, stage])} in B"
         for variant, stage in order
-        if (counts := broken.get((variant, stage)))
+        if (variant, stage) in broken
     ]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.records.agreement import check_agreement
 from bench.records.files import RecordError
 from bench.records.plan import Plan, PlannedTrial, read_plan
 from bench.records.record import FINAL, AnyMeasured, Record, TrialFacts, measured_by, read, record_files
@@ -61,11 +62,12 @@ class Side:
 def side(text: str) -> Side:
     """The records that ``FOLDER``, ``FOLDER@COMMIT``, ``FOLDER#HOST`` or ``FOLDER@COMMIT#HOST`` names.
 
-    A folder alone has the records of its planned cells. With a commit (four or more digits of it) or a host (its tag,
+    A folder alone has the records of its planned trials. With a commit (four or more digits of it) or a host (its tag,
     in every record's file name) records that the plan does not hold any more count too: those of an older source.
 
     Raises:
-        RecordError: for a folder without study, for a commit or host without records, and for two records of one trial.
+        RecordError: for a folder without study, for a commit or host without records, for two records of one trial, and
+            for records of planned trials that contradict the plan or each other.
     """
     match = None if Path(text).is_dir() else _SIDE.fullmatch(text)
     if match is None or not (match["commit"] or match["host"]) or not Path(match["folder"]).is_dir():
@@ -81,7 +83,9 @@ def side(text: str) -> Side:
         raise RecordError(
             f"{text} has no record{hint}; {folder} has those of {_sources(record for _, record in all_records)}"
         )
-    return Side(text, plan, tuple(_one_each(chosen, {trial.key for trial in plan.trials})))
+    planned = {trial.key: trial for trial in plan.trials}
+    check_agreement(plan, [(planned[r.planned_key], r) for _, r in chosen if r.planned_key in planned])
+    return Side(text, plan, tuple(_one_each(chosen, set(planned))))
 
 
 def _is_of(record: Record, commit: str | None, host: str | None) -> bool:

@@ -127,7 +127,7 @@ def training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch
         step.update()
 
     height, width = (min(size, WARM_UP_PX) for size in recipe.crop_px)
-    if recipe.accumulate > 1:
+    if recipe.accumulate > 1:  # a case of its own, so that the keys of finished trials without parts stay
         small = replace(recipe, batch=2 * recipe.accumulate, crop_px=(height, width))
     else:
         small = replace(recipe, batch=2, crop_px=(height, width))

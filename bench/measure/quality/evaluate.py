@@ -23,7 +23,7 @@ from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
 from bench.protocol.scores import boundary_scores
 from bench.training.inference import Prediction, predictions
-from bench.training.loop import DivergedError
+from bench.training.late import DivergedError
 from bench.training.protocols import predictions_by_views
 
 Array = npt.NDArray[np.signedinteger[Any]]

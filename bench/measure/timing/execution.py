@@ -83,7 +83,7 @@ class TrainingStep:
         if recipe.optimiser is None:
             self.optimiser: torch.optim.Optimizer = torch.optim.SGD(
                 parameter_groups(model, recipe),
-                lr=1e-6,  # of a group without a rate of its own, which there is none
+                lr=1e-6,  # not used, as every group has a rate of its own
                 momentum=recipe.momentum,
                 weight_decay=recipe.weight_decay,
             )

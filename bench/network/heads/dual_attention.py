@@ -208,7 +208,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
         The weighted attended values, ``N C T``.
     """
     # A tracer can only follow plain operations, and without gradients there is nothing to recompute.
-    if torch.is_grad_enabled() and not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # untyped in torch
+    if torch.is_grad_enabled() and not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch does not export it
         attended: Tensor = _Attend.apply(query, key, value, gamma)  # type: ignore[no-untyped-call]  # untyped in torch
         return attended
     return _attend(query, key, value, gamma)

@@ -7,7 +7,6 @@ together.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.data.base import IGNORE
@@ -63,9 +62,8 @@ class LovaszLoss(nn.Module):
 
     def forward(self, output: Output, label: Tensor) -> Tensor:
         probability, target = _flat(output.logits, label, self.num_classes)
-        known = (label != IGNORE).flatten()
-        # An error of 0 stands last and counts nothing, so void pixels need not be taken out.
-        errors, order = (target - probability).abs().where(known, 0).sort(dim=1, descending=True)
+        # Void pixels have an error of 0, which stands last and counts nothing, so they need not be taken out.
+        errors, order = (target - probability).abs().sort(dim=1, descending=True)
         inside = target.gather(1, order)
         region = target.sum(1, keepdim=True)
         lost = 1 - (region - inside.cumsum(1)) / (region + (1 - inside).cumsum(1)).clamp(min=1)
@@ -76,9 +74,11 @@ class LovaszLoss(nn.Module):
 def _flat(logits: Tensor, label: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """The probabilities and the one-hot labels of all pixels, ``K P``; both are 0 where the label is void."""
     known = (label != IGNORE).flatten()
-    probability = widened(logits).softmax(1).transpose(0, 1).flatten(1)
-    target = F.one_hot(label.long().where(label != IGNORE, 0), num_classes).permute(3, 0, 1, 2).flatten(1)
-    return probability.where(known, 0), target.where(known, 0).to(probability.dtype)
+    probability = widened(logits).softmax(1).transpose(0, 1).flatten(1).where(known, 0)
+    index = label.long().flatten().where(known, 0)
+    # F.one_hot would hold eight bytes for each class of each pixel.
+    target = torch.zeros_like(probability).scatter_(0, index[None], known[None].to(probability.dtype))
+    return probability, target
 
 
 def _mean_of_present(terms: Tensor, target: Tensor) -> Tensor:

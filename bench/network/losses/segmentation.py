@@ -227,5 +227,8 @@ def class_counts(label: Tensor, num_classes: int) -> Tensor:
 
 
 def widened(logits: Tensor) -> Tensor:
-    """The logits in float32 at least, because half precision cannot hold a sum over all pixels."""
+    """The logits in float32 at least, because half precision cannot hold a sum over all pixels.
+
+    The same as :func:`bench.network.layers.widened`; as one function, finished trials would have other keys.
+    """
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

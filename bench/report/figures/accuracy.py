@@ -12,7 +12,7 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.stats import mean_interval
 from bench.evidence.variants import MAYBE_OFF, MAYBE_ON, MOST_JUDGED, ON
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import plural
+from bench.protocol.words import first_few, in_sentence
 from bench.report.figures.axes import focus
 from bench.report.figures.figure import (
     BASELINE_COLOUR,
@@ -21,7 +21,6 @@ from bench.report.figures.figure import (
     bars,
     blank,
     finished,
-    in_sentence,
     looks,
 )
 
@@ -91,7 +90,6 @@ def _add_front(figure: Any, points: Sequence[tuple[float, float]]) -> None:
 
 def _caption(names: Mapping[str, str], cost: str, place: Mapping[str, str], dots: bool) -> str:
     unsure = [names[variant] for variant, variant_place in place.items() if variant_place in (MAYBE_ON, MAYBE_OFF)]
-    more = f" and {plural(len(unsure) - MOST_NAMED, 'other')}" if len(unsure) > MOST_NAMED else ""
     seeds = "small dots: one seed each." if dots else "seeds are in the file alone, they are too many to draw."
     across = " Across: the quartiles of its samples." if cost == "latency_s" else ""
     exact = "medians count" if cost == "latency_s" else "costs count"
@@ -99,7 +97,7 @@ def _caption(names: Mapping[str, str], cost: str, place: Mapping[str, str], dots
     if len(place) > MOST_JUDGED:
         certainty = "How certain a place on it is was not asked of so many variants."
     elif unsure:
-        certainty = f"Not settled by the seeds{asked}: {', '.join(unsure[:MOST_NAMED])}{more}."
+        certainty = f"Not settled by the seeds{asked}: {first_few(unsure, MOST_NAMED)}."
     else:
         certainty = f"The seeds settle every place on it{asked}."
     return (

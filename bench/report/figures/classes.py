@@ -39,16 +39,16 @@ def class_iou(evidence: Evidence) -> Figure:
     """The figure of each class's mean IoU: one mark a variant, for :data:`MOST_VARIANTS` variants at most."""
     results = evidence.results
     look_of, scale, names = looks(evidence), column(JUDGED).scale, results.plan.classes
-    scores = results.class_iou().dropna(subset=["iou"])
+    scores = evidence.classes.dropna(subset=["mean"])
     chosen = set(evidence.most_telling[:MOST_VARIANTS])
     known = scores[scores["variant"].isin(chosen)]
     variants = [variant for variant in look_of if variant in set(known["variant"])]
     classes = [name for name in names if name in set(known["class"])]
     head = "IoU (%) ↑"
     figure, rows = blank(head, None, height=110 + (8 * len(variants) + 14) * max(1, len(classes))), []
-    groups = scores.groupby(["variant", "class"], sort=False)["iou"]
-    means: dict[Any, float] = (groups.mean() * scale).to_dict()
-    counts: dict[Any, int] = groups.count().to_dict()
+    by_class = scores.set_index(["variant", "class"])
+    means: dict[Any, float] = (by_class["mean"] * scale).to_dict()
+    counts: dict[Any, int] = by_class["n"].to_dict()
     for index, variant in enumerate(variants):
         look, occurring = look_of[variant], [name for name in classes if (variant, name) in means]
         points = [(name, look.label, means[variant, name], counts[variant, name]) for name in occurring]

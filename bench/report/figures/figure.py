@@ -183,11 +183,6 @@ _MARKS = {
 }
 
 
-def in_sentence(label: str) -> str:
-    """A label inside a sentence: ``latency``, but ``MACs``."""
-    return label if label[:2].isupper() else label[:1].lower() + label[1:]
-
-
 def _round(trace: Any) -> None:
     """Round the numbers of a trace to :data:`DIGITS` digits: a page holds thousands that are only drawn."""
     content = trace.to_plotly_json()  # to ask the trace itself for each of them takes three times as long

@@ -107,7 +107,7 @@ def _compared(folder: Path, evidence: Evidence) -> Sequence[tuple[Mapping[Any, A
         return []
     judged = effects[(effects["kind"] == "variant") & (effects["n"] >= 1)].to_dict("records")
     judged.sort(key=lambda row: (row["verdict"] not in ("better", "worse"), -abs(row["delta"])))
-    trials, names = sides(folder, results), evidence.labels
+    trials, names = sides(folder, evidence), evidence.labels
     of_baseline, classes = trials.get(results.baseline, {}), len(results.plan.data.classes)
     shown_effects = []
     for row in judged:

@@ -13,12 +13,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bench.evidence.images import read_image_scores
+from bench.evidence.evidence import Evidence
+from bench.evidence.images import ImageScores
 from bench.protocol.scores import Floats
 from bench.records.pictures import read_names
 from bench.records.quality import MeasuredQuality
-from bench.records.record import Record
-from bench.records.results import Results
 
 ExampleKind = Literal["better", "worse", "median"]
 BETTER, WORSE = 4, 2
@@ -40,20 +39,16 @@ class Archives(NamedTuple):
     baseline: Path
 
 
-@dataclass(frozen=True)
-class RankedSide:
+class RankedSide(NamedTuple):
     """The scores of each image and the pictures that one trial kept.
 
     Attributes:
-        names: the names of the images.
-        miou: the mIoU of each image as a fraction, over the classes in its labels or predictions; NaN for an image
-            without labelled pixels.
+        scores: the mIoU of each image.
         kept: the archives of the pictures; ``None`` if the trial kept none or they are gone.
     """
 
-    names: tuple[str, ...]
-    miou: Floats
-    kept: Kept | None = None
+    scores: ImageScores
+    kept: Kept | None
 
 
 @dataclass(frozen=True)
@@ -109,18 +104,22 @@ class Ranked:
         return min(self.pictured, key=lambda seed: (deltas[seed] * mean < 0, abs(deltas[seed] - mean)))
 
 
-def sides(folder: Path, results: Results) -> dict[str, dict[int, RankedSide]]:
+def sides(folder: Path, evidence: Evidence) -> dict[str, dict[int, RankedSide]]:
     """Variant -> seed -> the scores and pictures that the trial kept, for trials with counts of each image.
 
     Raises:
-        RecordError: for an artifact that cannot be read.
+        RecordError: as :attr:`bench.evidence.evidence.Evidence.image_scores` does.
     """
-    sides: dict[str, dict[int, RankedSide]] = {}
-    for record in results.records:
-        side = _side(folder, record, len(results.plan.data_of(record.trial.variant).classes))
-        if side is not None and record.trial.seed is not None:
-            sides.setdefault(record.trial.variant, {})[record.trial.seed] = side
-    return sides
+    trials = {
+        (record.trial.variant, record.trial.seed): measured
+        for record, measured in evidence.results.done(MeasuredQuality)
+    }
+    return {
+        variant: {
+            seed: RankedSide(scores, _kept(folder, trials[variant, seed])) for seed, scores in scores_by_seed.items()
+        }
+        for variant, scores_by_seed in evidence.image_scores.items()
+    }
 
 
 def rank(variant: Mapping[int, RankedSide], baseline: Mapping[int, RankedSide]) -> Ranked | None:
@@ -133,35 +132,30 @@ def rank(variant: Mapping[int, RankedSide], baseline: Mapping[int, RankedSide]) 
     pictured = {seed: archives for seed in common if (archives := _archives(variant[seed], baseline[seed])) is not None}
     if not pictured:
         return None
-    names = variant[min(pictured)].names
-    seeds = tuple(seed for seed in common if variant[seed].names == baseline[seed].names == names)
+    names = variant[min(pictured)].scores.names
+    seeds = tuple(seed for seed in common if variant[seed].scores.names == baseline[seed].scores.names == names)
     return Ranked(
         names,
         seeds,
         {seed: archives for seed, archives in pictured.items() if seed in seeds},
-        np.stack([variant[seed].miou for seed in seeds]),
-        np.stack([baseline[seed].miou for seed in seeds]),
+        np.stack([variant[seed].scores.miou for seed in seeds]),
+        np.stack([baseline[seed].scores.miou for seed in seeds]),
     )
 
 
 def _archives(one: RankedSide, other: RankedSide) -> Archives | None:
     """The archives of one seed; ``None`` unless both trials kept predictions of the same images."""
-    if one.kept is None or other.kept is None or one.names != other.names:
+    names = one.scores.names
+    if one.kept is None or other.kept is None or names != other.scores.names:
         return None
     if one.kept.images != other.kept.images and not filecmp.cmp(one.kept.images, other.kept.images, shallow=False):
         return None
     archives = Archives(one.kept.images, one.kept.predictions, other.kept.predictions)
-    return archives if all(tuple(read_names(path)) == one.names for path in archives) else None
+    return archives if all(tuple(read_names(path)) == names for path in archives) else None
 
 
-def _side(folder: Path, record: Record, classes: int) -> RankedSide | None:
-    measured = record.measured
-    if not isinstance(measured, MeasuredQuality):
-        return None
-    path = folder / measured.artifact
-    if not path.is_file():
-        return None
-    scores = read_image_scores(path, classes, measured)
-    kept = {name: folder / where for name, where in measured.pictures.items()}
-    there = {"predictions", "images"} <= set(kept) and all(path.is_file() for path in kept.values())
-    return RankedSide(scores.names, scores.miou, Kept(kept["predictions"], kept["images"]) if there else None)
+def _kept(folder: Path, measured: MeasuredQuality) -> Kept | None:
+    """The archives of the pictures of a trial; ``None`` if it kept none or they are gone."""
+    archives = {name: folder / where for name, where in measured.pictures.items()}
+    are_there = {"predictions", "images"} <= set(archives) and all(path.is_file() for path in archives.values())
+    return Kept(archives["predictions"], archives["images"]) if are_there else None

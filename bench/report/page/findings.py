@@ -14,13 +14,13 @@ from bench.evidence.contrasts import ASKED, Contrast
 from bench.evidence.effects import Resolution
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import first_few, plural, tally, verdict
+from bench.protocol.words import first_few, in_sentence, joined, plural, tally, verdict
 from bench.records.results import Results
 from bench.report.page.views import addresses
 from bench.report.tables.effects import equivalent
 from bench.report.tables.speed import doubts
 
-ABLATION, EFFECTS, OUTCOMES, AUDIT = "ablation", "effects-full", "outcomes", "audit-section"
+ABLATION, EFFECTS, CLASSES, OUTCOMES, AUDIT = "ablation", "effects-full", "classes", "outcomes", "audit-section"
 """The ids of the tables and of the section of the page that hold the evidence."""
 
 
@@ -35,9 +35,6 @@ MOST_SILENT = 3
 
 MOST_NAMED = 5
 """The most comparisons without a seed that are named."""
-
-
-IN_WORDS = {"macs": "MACs", "latency_s": "latency", "peak_bytes": "peak memory", "parameters": "parameters"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +96,7 @@ def findings(evidence: Evidence) -> list[Finding]:
         _resolution(effects, evidence.resolution),
         _apart(evidence),
         _not_compared(evidence),
+        _uneven_means(results),
         _holes(results),
     )
     return [finding for finding in (*in_order, *last) if finding is not None]
@@ -177,8 +175,8 @@ def _cost_of(pairs: Sequence[tuple[Mapping[Any, Any], Mapping[Any, Any]]]) -> st
         ratios = [stats.quotient(one[f"{name}_ratio"], other[f"{name}_ratio"]) for one, other in pairs]
         if ratios and not any(map(math.isnan, ratios)):
             span = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (min(ratios), max(ratios))))
-            parts.append(f"{span}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{IN_WORDS[name]}")
-    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else ""
+            parts.append(f"{span}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{in_sentence(column(name).label)}")
+    return joined(parts)
 
 
 def _runs(costs: Mapping[str, Mapping[Any, Any]]) -> Finding | None:
@@ -227,6 +225,22 @@ def _not_compared(evidence: Evidence) -> Finding | None:
     return _one(f"Not compared, as no seed has all the trials that it takes: {named}.", EFFECTS, "effects")
 
 
+def _uneven_means(results: Results) -> Finding | None:
+    """The classes without a labelled pixel that count in the mean IoU of those trials only that predict them."""
+    iou = results.class_iou()
+    trials = iou[iou["variant"].isin(results.comparable)].groupby("class", sort=False)["iou"].agg(["count", "size"])
+    names = [str(name) for name, counted, done in trials.itertuples() if 0 < counted < done]
+    if not names:
+        return None
+    has, it = ("has", "it") if len(names) == 1 else ("have", "them")
+    text = (
+        f"{column(JUDGED).label} is not over the same classes in all trials: {first_few(names, MOST_NAMED)} {has} no "
+        f"labelled pixel, which gives an IoU of 0 where a trial predicts {it} and none elsewhere; the column "
+        "miou_absent_zero counts every class in every trial."
+    )
+    return _one(text, CLASSES, "classes")
+
+
 def _holes(results: Results) -> Finding | None:
     statuses = [status for status in results.trials()["status"] if status != "excluded"]
     holes = [status for status in statuses if status != "done"]
@@ -255,8 +269,9 @@ def speed_findings(evidence: Evidence) -> list[Finding]:
 def _finding(name: str, against: str, comparisons: pd.DataFrame) -> Finding:
     """One sentence over all sizes; its verdict is better or worse only if every size has that one."""
     rows = comparisons.sort_values(["height", "width"]).to_dict("records")
-    rows_by_verdict = {word: these for word in WORDS if (these := [row for row in rows if row["verdict"] == word])}
-    text = "; ".join(f"{WORDS[word]} {_at(these)}" for word, these in rows_by_verdict.items())
+    alike = {word: [row for row in rows if row["verdict"] == word] for word in WORDS}
+    rows_by_verdict = {word: rows_with_it for word, rows_with_it in alike.items() if rows_with_it}
+    text = "; ".join(f"{WORDS[word]} {_at(rows_with_it)}" for word, rows_with_it in rows_by_verdict.items())
     sentences = [Sentence(f"{name} against {against}: {text}.", f"#{SPEED}", "comparisons")]
     verdict = next(iter(rows_by_verdict)) if len(rows_by_verdict) == 1 else "not resolved"
     crossing = speedups.crossings_in_words(comparisons)
@@ -271,8 +286,7 @@ def _at(rows: Sequence[Mapping[Any, Any]]) -> str:
     """The sizes with their ratios, ``at 256x256 (1.20 × [1.10, 1.30]) and at …``, then the reasons for no verdict."""
     places = [f"at {speedups.setting_of(row).name} ({_times(row)})" for row in rows]
     reasons = dict.fromkeys(str(row["verdict_reason"]) for row in rows if row["verdict_reason"])
-    listed = ", ".join(places[:-1]) + (" and " if len(places) > 1 else "") + places[-1]
-    return ": ".join([listed, *([", ".join(reasons)] if reasons else [])])
+    return ": ".join([joined(places), *([", ".join(reasons)] if reasons else [])])
 
 
 def _times(row: Mapping[Any, Any]) -> str:

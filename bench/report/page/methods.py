@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -17,30 +16,29 @@ from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import first_few, plural, size, tally
 from bench.records.cost import MeasuredCost
 from bench.records.executed import HARNESS, packages
-from bench.records.plan import as_part
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.records.speed import MeasuredSpeed
 from bench.report.page.networks import initial_weights, networks
+from bench.report.page.recipe import recipe_in_words
 from bench.report.tables import protocol
 from bench.report.tables.formats import markdown_text
 from bench.report.tables.latex import latex_text
 from bench.report.tables.variants import not_compared
-from bench.study.audit import in_full
 
 HOUR_S = 3600
 MOST_NAMES = 5
-"""The most files and variants that a sentence names."""
+"""The most files that a sentence names."""
 
 
 def methods(evidence: Evidence) -> str:
     """The whole text: paragraphs of plain text with an empty line between them."""
     results = evidence.results
     parts = (
-        _data(evidence), networks(results, evidence.labels), _training(results, evidence.labels), _design(results),
-        _machines(results), _source(results),
-        _statistics(results, evidence.effects), _cost_protocol(results), _speed_protocol(results),
+        _data(evidence), networks(results, evidence.labels), _training(results, evidence.labels), _design(evidence),
+        _machines(results), _source(results), _statistics(results, evidence.effects), _cost_protocol(results),
+        _speed_protocol(results),
     )  # fmt: skip
     paragraphs = [" ".join(sentences) for sentences in parts]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
@@ -70,127 +68,14 @@ def _data(evidence: Evidence) -> Iterable[str]:
         yield f"Scores are those of the {reported}."
 
 
-TRAINING = {
-    "batch": "{} images a batch",
-    "iterations": "{} iterations",
-    "learning_rate": "learning rate {}",
-    "head_lr_factor": "{} times that for everything but the backbone",
-    "optimiser": "optimiser {}",
-    "momentum": "SGD with momentum {}",
-    "weight_decay": "weight decay {}",
-    "decayed": "weight decay of {} only, not of norms, biases and position embeddings",
-    "layer_decay": "the learning rate of each layer of the backbone {} times that of the next",
-    "warmup_iterations": "a linear warm-up over {} iterations",
-    "warmup_start": "from {} times the learning rate",
-    "schedule": "a {} schedule",
-    "poly_power": "a polynomial schedule of power {}",
-    "step_at": "steps at the shares {} of the schedule",
-    "step_factor": "a factor of {} at each step",
-    "least_learning_rate": "no learning rate below {}",
-    "frozen": "frozen in the backbone: {}",
-    "ema_decay": "an exponential moving average of the weights with decay {}, which is what was evaluated",
-    "accumulate": "gradients in {} parts of a batch, each with a batch normalisation of its own",
-    "clip_norm": "gradients clipped to norm {}",
-    "precision": "precision {}",
-}
-"""Field of a recipe -> the phrase about it in the sentence on training."""
-
-AUGMENTATION = {
-    "scale": "random scales between {}",
-    "crop_px": "random crops of {} pixels",
-    "flip": "horizontal flips with probability {}",
-}
-"""Field of a recipe -> the phrase about it in the sentence on augmentation."""
-
-
-TESTING = {
-    "window_px": "windows of {} pixels",
-    "window_stride_px": "{} pixels from one to the next",
-    "test_scales": "at the scales {}",
-    "test_flip": "with mirrored images too",
-    "averaged": "scores averaged as {}",
-}
-"""Field of a recipe -> the phrase about it in the sentence on testing."""
-
-
 def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
-    if not _trains(results):
-        return
-    recipe = results.plan.recipe
-    yield from initial_weights(results, names)
-    if schedule := _phrases(TRAINING, recipe):
-        yield f"Training: {', '.join(schedule)}."
-    if augmentation := _phrases(AUGMENTATION, recipe):
-        yield f"Augmentation: {', '.join(augmentation)}{_left_out(recipe)}."
-    if testing := _phrases(TESTING, recipe):
-        yield f"Testing: {', '.join(testing)}."
-    yield from _recipe_of_variants(results, names)
+    if _trains(results):
+        yield from initial_weights(results, names)
+        yield from recipe_in_words(results, names)
 
 
-def _phrases(texts: Mapping[str, str], recipe: Mapping[str, Any]) -> list[str]:
-    """The phrases about those fields that a recipe has and that change something."""
-    asked = {name: text for name, text in texts.items() if recipe.get(name) is not None}
-    return [
-        text.format(_value(name, recipe[name])) for name, text in asked.items() if not _changes_nothing(name, recipe)
-    ]
-
-
-def _left_out(recipe: Mapping[str, Any]) -> str:
-    """The words for those kinds of augmentation that a recipe names and that change nothing in it."""
-    kinds = {"scale": "scaling", "flip": "flips"}
-    absent = [kind for name, kind in kinds.items() if name in recipe and _changes_nothing(name, recipe)]
-    return f"; no {' and no '.join(absent)}" if absent else ""
-
-
-NEUTRAL = {
-    "head_lr_factor": 1, "scale": [1, 1], "flip": 0, "decayed": "all", "layer_decay": 1, "warmup_iterations": 0,
-    "step_at": [], "least_learning_rate": 0, "frozen": "nothing", "ema_decay": 0, "accumulate": 1,
-    "test_scales": [], "test_flip": False,
-}  # fmt: skip
-"""Field of a recipe -> the value at which it changes nothing: a factor of one, random scales that are all one."""
-
-
-def _changes_nothing(name: str, recipe: Mapping[str, Any]) -> bool:
-    """True for a field at its neutral value, and for one that another field takes the meaning from."""
-    if name == "momentum":
-        return recipe.get("optimiser") is not None
-    if name == "schedule":
-        return str(recipe[name]) in ("poly", "step")  # said by poly_power and step_at
-    if name == "poly_power":
-        return str(recipe.get("schedule", "poly")) != "poly"
-    if name == "warmup_start":
-        return not recipe.get("warmup_iterations")
-    if name == "step_factor":
-        return str(recipe.get("schedule")) != "step"
-    if name == "averaged":
-        return not any(recipe.get(view) for view in ("window_px", "test_scales", "test_flip"))
-    return bool(name in NEUTRAL and recipe[name] == NEUTRAL[name])
-
-
-def _recipe_of_variants(results: Results, names: Mapping[str, str]) -> Iterable[str]:
-    """The fields in which a variant was trained otherwise than the study's recipe says."""
-    recipe = results.plan.recipe
-    variants: dict[tuple[str, ...], dict[str, None]] = {}
-    for record in results.records:
-        other = record.choices.recipe
-        differing = [
-            name for name, value in other.items() if name in recipe and name != "data" and recipe[name] != value
-        ]
-        if record.trial.stage == "quality" and differing:
-            phrases = tuple(_in_words(name, other) for name in differing)
-            variants.setdefault(phrases, {})[names[record.trial.variant]] = None
-    for phrases, named in variants.items():
-        yield f"Other than that, {first_few(list(named), MOST_NAMES)} had {', '.join(phrases)}."
-
-
-def _in_words(name: str, recipe: Mapping[str, Any]) -> str:
-    """A field of a recipe with its value as a phrase, also where the value changes nothing."""
-    text = {**TRAINING, **AUGMENTATION, **TESTING}.get(name, "")
-    has_phrase = text and recipe[name] is not None and not _changes_nothing(name, recipe)
-    return text.format(_value(name, recipe[name])) if has_phrase else f"{name} {_value(name, recipe[name])}"
-
-
-def _design(results: Results) -> Iterable[str]:
+def _design(evidence: Evidence) -> Iterable[str]:
+    results = evidence.results
     plan, trials = results.plan, results.trials()
     factors = "; ".join(f"{name} ({', '.join(map(str, levels))})" for name, levels in results.factors.items())
     design = f"{plan.design.replace('_', ' ')} design" if plan.design else "design"
@@ -206,6 +91,7 @@ def _design(results: Results) -> Iterable[str]:
             yield f"Of {plural(len(statuses), f'planned {stage} trial')}: {tally(statuses)}."
     for variant, reason in {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}.items():
         yield f"{variant} was left out: {reason}."
+    yield from filter(None, [protocol.kept_variants(evidence)])
     if results.stale:
         stale = plural(len(results.stale), "record")
         yield f"Left out besides: {stale} made by other source, data or settings than the plan's."
@@ -214,13 +100,12 @@ def _design(results: Results) -> Iterable[str]:
 def _machines(results: Results) -> Iterable[str]:
     for stage in _stages(results):
         of_stage = [record for record in results.records if record.trial.stage == stage]
-        hours: dict[str, list[float]] = {}
+        wall_times: dict[str, list[float | None]] = {}
         for record in of_stage:
-            hours.setdefault(_hardware(record), []).append(float(record.outcome.wall_s or 0) / HOUR_S)
-        for machine, hours_of_trials in hours.items():
-            trials = plural(len(hours_of_trials), f"{stage} trial")
-            shared = ", as the sum of trials that may have shared a device" if stage == "quality" else ""
-            yield f"{trials} ran on {machine}: {_hours(sum(hours_of_trials))} of device time{shared}."
+            wall_times.setdefault(_hardware(record), []).append(record.outcome.wall_s)
+        for machine, times in wall_times.items():
+            trials = plural(len(times), f"{stage} trial")
+            yield f"{trials} ran on {machine}{_device_time([s for s in times if s is not None], len(times), stage)}."
     used = packages(results.plan)
     versions = [_versions(record, used.get(record.planned_key)) for record in results.records]
     for listed, count in Counter(text for text in versions if text).items():
@@ -350,13 +235,13 @@ def _commit_in_words(commit: str | None, dirty: bool | None) -> str:
     return f"commit {commit[:12]} ({changes[dirty]})"
 
 
-def _value(name: str, value: Any) -> str:
-    if part := as_part(value):
-        return in_full(part)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return (" × " if name.endswith("_px") else " and ").join(str(item) for item in value)
-    return str(value)
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:.2f} hours" if hours >= 0.01 else f"{hours * HOUR_S:.1f} seconds"
+def _device_time(known_s: Sequence[float], trials: int, stage: str) -> str:
+    """The device time of some trials in words, from those whose time was recorded; empty if none was."""
+    if not known_s:
+        return ""
+    seconds = sum(known_s)
+    time = f"{seconds / HOUR_S:.2f} hours" if seconds >= 0.01 * HOUR_S else f"{seconds:.1f} seconds"
+    shared = ", as the sum of trials that may have shared a device" if stage == "quality" else ""
+    unknown = trials - len(known_s)
+    besides = f", besides {plural(unknown, 'trial')} whose time is not recorded" if unknown else ""
+    return f": {time} of device time{shared}{besides}"

@@ -74,14 +74,12 @@ class Content:
     """The parts of a page.
 
     Attributes:
-        folder_name: the name of the results folder.
         figures: the figures in the order in which they are shown.
         tables: id of a table on the page -> the table, which is written into ``tables/`` too.
         pictures: the gallery; ``None`` if the trials kept no pictures.
         methods: the paragraph on methods, in plain text.
     """
 
-    folder_name: str
     figures: Sequence[Figure]
     tables: Mapping[str, Table]
     pictures: Gallery | None
@@ -99,9 +97,7 @@ def content(folder: Path, evidence: Evidence) -> Content:
     tables = {IDS.get(name, name): table for name, table in catalogue.all_tables(evidence).items()}
     if clashes := sorted({figure.name for figure in figures} & {*tables, VARIANTS, SPEED_UPS}):
         raise ValueError(f"both a figure and a table are called {', '.join(clashes)}; rename the figure")
-    return Content(
-        folder.resolve().name, figures, tables, gallery.pictures(folder, evidence), methods.methods(evidence)
-    )
+    return Content(figures, tables, gallery.pictures(folder, evidence), methods.methods(evidence))
 
 
 def write_report(folder: Path) -> Path:

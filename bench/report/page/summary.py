@@ -26,6 +26,10 @@ MOST_NAMES = 20
 """The most records that a page names beside a traceback that they share."""
 
 
+UNCOMMITTED = "Some records come from source with uncommitted changes: their commit does not reproduce them."
+"""The sentence on records that differ from their commits."""
+
+
 @dataclass(frozen=True)
 class Traceback:
     """One traceback and the files of the records that have it."""
@@ -80,13 +84,14 @@ def notes(evidence: Evidence) -> list[Note]:
     plan = results.plan
     left_out = {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}
     notes = [Note(f"{names[variant]} was left out: {reason}", OUTCOMES) for variant, reason in left_out.items()]
+    if text := protocol.kept_variants(evidence):
+        notes.append(Note(text, OUTCOMES))
     if not results.records:
         notes.append(Note("Nothing has been measured yet."))
     if plan.size and "quality" in plan.stages:
         notes.append(Note(f"Run at size “{plan.size}”: it shows that the study works, not what its answer is."))
     if any(record.environment.differs_from_commits for record in results.records):
-        text = "Some records come from source with uncommitted changes: their commit does not reproduce them."
-        notes.append(Note(text, PROVENANCE))
+        notes.append(Note(UNCOMMITTED, PROVENANCE))
     if len(protocol.commits(results)) > 1:
         text = f"The records come from several states of the source: {', '.join(protocol.commits(results))}."
         notes.append(Note(text, PROVENANCE))

@@ -41,13 +41,14 @@ class Redaction:
 
     def text(self, text: str, file: str) -> str:
         """The text with known paths replaced by their names, and other absolute paths by ``…/`` and their last part."""
-        for path in sorted(self.known, key=len, reverse=True):
-            whole, stands = rf"(?<![\w/.]){re.escape(path)}(?![\w.-])", self.known[path]
-            text, replaced = re.subn(whole, lambda match, stands=stands: stands, text)  # type: ignore[misc]
-            self._count(file, replaced)
+        replaced = 0
+        if self.known:
+            longest_first = "|".join(map(re.escape, sorted(self.known, key=len, reverse=True)))
+            whole_paths = rf"(?<![\w/.])(?:{longest_first})(?![\w.-])"
+            text, replaced = re.subn(whole_paths, lambda match: self.known[match[0]], text)
         text, logins = _LOGIN.subn("…@", text)
         text, paths = _PATH.subn(_shortened, text)
-        self._count(file, logins + paths)
+        self._count(file, replaced + logins + paths)
         return text
 
     def tree(self, value: Any, file: str) -> Any:
@@ -58,9 +59,9 @@ class Redaction:
             return {self.text(name, file): self.tree(item, file) for name, item in value.items()}
         return [self.tree(item, file) for item in value] if isinstance(value, list) else value
 
-    def _count(self, file: str, found: int) -> None:
-        if found:
-            self.counts[file] = self.counts.get(file, 0) + found
+    def _count(self, file: str, replaced: int) -> None:
+        if replaced:
+            self.counts[file] = self.counts.get(file, 0) + replaced
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from fnmatch import filter as filter_names
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import PurePosixPath
 
-from bench.protocol.words import leaves
+from bench.protocol.text import one_line
+from bench.protocol.words import leaves, plural
 from bench.records.executed import HARNESS, packages
 from bench.records.plan import Plan
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.report.page.summary import report_command
+from bench.report.page.summary import UNCOMMITTED, report_command
 from bench.report.supplement.redaction import Command
 from bench.report.tables.formats import markdown_text
 
@@ -26,7 +27,7 @@ FILES = {
     "report/": "the report: open index.html; its tables and the data of its figures lie beside it",
     "attribution/": "where costs are, module by module (bench cost)",
     "limits-*.json": "the largest batches and inputs that fit (bench limits)",
-    "artifacts/": "two NPZ files a quality trial: counts of every image, and predictions",
+    "artifacts/": "of a quality trial: counts of every image (NPZ), and predictions (a zip file of PNG)",
     "pictures/": "thumbnails of the evaluated images and labels; the licence of the data set holds for them",
     "study/": "the study's file and the modules beside it that it executes, as they were recorded",
     "environment.txt": "versions, device and commit of every set of records",
@@ -47,7 +48,9 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
         notes: the facts that a reader must know.
     """
     files = {
-        file: what for file, what in FILES.items() if file not in OPTIONAL or filter_names(present, file.rstrip("/"))
+        file: content
+        for file, content in FILES.items()
+        if file not in OPTIONAL or filter_names(present, file.rstrip("/"))
     }
     lines = [
         f"# {markdown_text(results.plan.name)}",
@@ -56,7 +59,7 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
         "",
         "| file | what it is |",
         "| --- | --- |",
-        *(f"| `{file}` | {what} |" for file, what in files.items()),
+        *(f"| `{file}` | {content} |" for file, content in files.items()),
         "",
         "With segbench installed, in the folder that holds this one, this builds the report anew from the records:",
         "",
@@ -75,7 +78,9 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
 
 def left_out(parts: Mapping[str, Sequence[int]]) -> Iterator[str]:
     """A sentence about the parts of a results folder that are not in the bundle, from the bytes of their files."""
-    folders = [f"{name}/ ({_files(sizes)}, {sum(sizes) / 1e6:.1f} MB)" for name, sizes in parts.items() if sizes]
+    folders = [
+        f"{name}/ ({plural(len(sizes), 'file')}, {sum(sizes) / 1e6:.1f} MB)" for name, sizes in parts.items() if sizes
+    ]
     if folders:
         yield (
             f"Left out: {' and '.join(folders)}. Without {'them' if len(folders) > 1 else 'it'} the report here has no "
@@ -83,25 +88,22 @@ def left_out(parts: Mapping[str, Sequence[int]]) -> Iterator[str]:
         )
 
 
-def _files(sizes: Sequence[int]) -> str:
-    return f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}"
-
-
 def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
     """The notes on replaced paths, on trials without a result and on records that do not belong to the plan."""
     for file, count in sorted(replaced.items()):
-        yield f"{file}: {count} path{'s' if count > 1 else ''} of the machine replaced ($DATA, …)."
+        yield f"{file}: {plural(count, 'path')} of the machine replaced ($DATA, …)."
     for record in results.records:
         if record.status != "done":
-            yield f"records/{record.file_name}: {record.status}, {_of(record)}."
+            yield f"records/{record.file_name}: {record.status}, {_trial_of(record)}."
     for record in results.stale:
-        yield f"records/{record.file_name}: stale, made by other source, settings or data than planned ({_of(record)})."
+        reason = "stale, made by other source, settings or data than planned"
+        yield f"records/{record.file_name}: {reason} ({_trial_of(record)})."
     recorded = {record.planned_key for record in results.records}
     missing = [trial for trial in results.plan.trials if not trial.excluded and trial.key not in recorded]
     if missing:
         yield f"{len(missing)} of {len(results.plan.trials)} planned trials have no record."
     if any(record.environment.differs_from_commits for record in results.records):
-        yield "Some records come from source with uncommitted changes: their commit does not reproduce them."
+        yield UNCOMMITTED
 
 
 def environment(results: Results) -> str:
@@ -137,7 +139,7 @@ def commands(results: Results, command: Command, study: str = "") -> str:
     others_used = _more_packages(results)
     lines = [
         "#!/usr/bin/env bash",
-        f"# What made the results of {_one_line(results.plan.name)}, in order.",
+        f"# What made the results of {one_line(results.plan.name)}, in order.",
         "set -euo pipefail",
         ': "${REPOSITORY:?set it to the address of the repository that these results are from}"',
         *(
@@ -186,7 +188,7 @@ def citation(results: Results) -> str:
     plan, (commit, _) = results.plan, _commits(results)
     versions = {str(r.environment.bench.get("segbench")) for r in results.records} - {"None"}
     return (
-        f"Study: {_one_line(plan.name)}. {_one_line(plan.question)}\n"
+        f"Study: {one_line(plan.name)}. {one_line(plan.question)}\n"
         f"Made with segbench {', '.join(sorted(versions)) or '(version not recorded)'}, "
         f"commit {commit or 'not recorded'}.\n"
         f"{_cited_data(plan)}"
@@ -196,8 +198,8 @@ def citation(results: Results) -> str:
 
 def _cited_data(plan: Plan) -> str:
     """A line about each data set of the plan."""
-    every = {(data.name, data.fingerprint): None for data in (plan.data, *plan.other_data.values())}
-    return "".join(f"Data: {_one_line(name)}, fingerprint {digest or 'not recorded'}.\n" for name, digest in every)
+    data_sets = {(data.name, data.fingerprint): None for data in (plan.data, *plan.other_data.values())}
+    return "".join(f"Data: {one_line(name)}, fingerprint {digest or 'not recorded'}.\n" for name, digest in data_sets)
 
 
 def is_commit(text: str) -> bool:
@@ -216,11 +218,6 @@ def _commits(results: Results) -> tuple[str, list[str]]:
     return first, others
 
 
-def _of(record: Record) -> str:
+def _trial_of(record: Record) -> str:
     seed = record.trial.seed
     return f"{record.trial.stage} of {record.trial.variant}" + ("" if seed is None else f", seed {seed}")
-
-
-def _one_line(text: object) -> str:
-    """The text in one line, so that no part of it can be a heading in Markdown or a command in a script."""
-    return " ".join(str(text).split())

@@ -64,7 +64,7 @@ TABLES: Mapping[str, Callable[[Evidence], Table]] = {
     "provenance": protocol.provenance,
     "outcomes": protocol.outcomes,
     "confounds": confounds.undeclared,
-    "differences": confounds.every,
+    "differences": confounds.all_differences,
     "definitions": protocol.definitions,
 }
 """The maker of each table, in the order in which tables are listed."""

@@ -25,7 +25,7 @@ def undeclared(evidence: Evidence) -> Table:
     return _table("confounds", rows, caption, notes, evidence)
 
 
-def every(evidence: Evidence) -> Table:
+def all_differences(evidence: Evidence) -> Table:
     """Every difference between two compared sides."""
     caption = "All differences between the sides of each comparison."
     notes = "Those that a factor declares, and what follows from them, too."

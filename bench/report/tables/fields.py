@@ -132,7 +132,8 @@ def number(head: str, key: str) -> Field:
         if pd.isna(value):
             return NOTHING
         if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
-            return f"{float(value):.{_DIGITS.get(head, DEFAULT_DIGITS)}f}".replace("-", "−")
+            # z: a number that rounds to zero has no sign
+            return f"{float(value):z.{_DIGITS.get(head, DEFAULT_DIGITS)}f}".replace("-", "−")
         return str(value)
 
     return Field(head, (key,), write)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.evidence.evidence import Evidence
-from bench.protocol.words import NOTHING, leaves, plural, size, status
+from bench.protocol.words import NOTHING, first_few, leaves, plural, size, status
 from bench.records.cost import MeasuredCost
 from bench.records.plan import Data
 from bench.records.quality import MeasuredQuality
@@ -25,6 +25,10 @@ CHECKED, UNCHECKED = "what its digest says", "without a digest: an edit would no
 
 NO_REPOSITORY = "no repository"
 """The text in place of a commit that is unknown."""
+
+
+MOST_NAMED = 5
+"""The most variants that a sentence names."""
 
 
 def outcomes(evidence: Evidence) -> Table:
@@ -54,8 +58,26 @@ def tracebacks(results: Results) -> dict[str, str]:
 
 def recipe(evidence: Evidence) -> Table:
     """Setting and value of the recipe, nested ones as ``optimiser.momentum``."""
+    choices = evidence.results.plan.recipe
+    unused = [name for name in choices if is_unused(name, choices)]
     caption = "How variants are trained and tested, unless a factor says so."
-    return _pairs("recipe", "Setting", leaves(evidence.results.plan.recipe), caption)
+    notes = f"Not used in this recipe: {', '.join(unused)}." if unused else ""
+    return _pairs("recipe", "Setting", leaves(choices), caption, notes)
+
+
+def is_unused(name: str, recipe: Mapping[str, Any]) -> bool:
+    """True for a field of a recipe that is not used, because of what other fields say."""
+    if name == "momentum":
+        return recipe.get("optimiser") is not None
+    if name == "poly_power":
+        return str(recipe.get("schedule", "poly")) != "poly"
+    if name == "step_factor":
+        return str(recipe.get("schedule")) != "step"
+    if name == "warmup_start":
+        return not recipe.get("warmup_iterations")
+    if name == "averaged":
+        return not any(recipe.get(view) for view in ("window_px", "test_scales", "test_flip"))
+    return False
 
 
 def protocol(evidence: Evidence) -> Table:
@@ -110,6 +132,19 @@ def data_of_variants(evidence: Evidence) -> list[tuple[str, str]]:
         if variant in names:
             variants_of.setdefault(described_data(data), []).append(names[variant])
     return [(f"Data of {', '.join(variants)}", data) for data, variants in variants_of.items()]
+
+
+def kept_variants(evidence: Evidence) -> str:
+    """A sentence about the variants of earlier runs that are not in the study any more; empty if there are none."""
+    trials = evidence.results.plan.trials
+    in_study = {trial.variant for trial in trials if not trial.kept}
+    kept = list(dict.fromkeys(evidence.labels[trial.variant] for trial in trials if trial.variant not in in_study))
+    if not kept:
+        return ""
+    return (
+        f"The report keeps {plural(len(kept), 'variant')} of earlier runs that the study does not have any more and "
+        f"that its command does not measure again: {first_few(kept, MOST_NAMED)}."
+    )
 
 
 def provenance(evidence: Evidence) -> Table:
@@ -191,5 +226,5 @@ def uncounted(cost: Sequence[MeasuredCost]) -> str:
     return ", ".join(names) or ("nothing" if cost else NOTHING)
 
 
-def _pairs(name: str, head: str, rows: Iterable[tuple[str, str]], caption: str) -> Table:
-    return of_text(name, pd.DataFrame(list(rows), columns=[head, "Value"], dtype=object), caption)
+def _pairs(name: str, head: str, rows: Iterable[tuple[str, str]], caption: str, notes: str = "") -> Table:
+    return of_text(name, pd.DataFrame(list(rows), columns=[head, "Value"], dtype=object), caption, notes)

@@ -20,10 +20,12 @@ MAIN = (JUDGED, "pixel_accuracy", "mean_accuracy", "fwiou", "boundary_iou", BOUN
 """The quality columns of the main table, if they were measured; ``--columns`` gives any others."""
 
 
-BEST = (
-    "Bold: the best mean of its column, where it is resolved to be better than every other variant that has a value"
-    f"{variants.HOW_JUDGED[:-1]}, over these comparisons); no bold: no variant is."
-)
+def _bold_means(comparisons: str = "these comparisons") -> str:
+    """The sentence on bold cells; ``comparisons`` are those that Holm's correction runs over."""
+    return (
+        "Bold: the best mean of its column, where it is resolved to be better than every other variant that has a value"
+        f"{variants.HOW_JUDGED[:-1]}, over {comparisons}); no bold: no variant is."
+    )
 
 
 IOU = JUDGED
@@ -38,7 +40,7 @@ def main(evidence: Evidence) -> Table:
     absent = "" if "quality" in evidence.results.plan.stages else "the study plans no quality trials"
     rows = values[:0] if absent else values
     caption = "Variants by quality, mean ± standard deviation over seeds."
-    return _of_variants("main", evidence, rows, names, caption, BEST, absent)
+    return _of_variants("main", evidence, rows, names, caption, _bold_means(), absent)
 
 
 def boundary(evidence: Evidence) -> Table:
@@ -53,7 +55,7 @@ def boundary(evidence: Evidence) -> Table:
     names = ("variant", *sorted(families, key=list(measured).index), "n")
     notes = (
         "Over all images, 1 for a class that is in neither map, and over the images that have the class (present). "
-        f"{BEST}"
+        f"{_bold_means()}"
     )
     absent = "" if families else "no record has boundary F"
     caption = "Boundary F by tolerance, mean ± standard deviation over seeds."
@@ -95,7 +97,7 @@ def classes(evidence: Evidence) -> Table:
     notes = (
         f"{column(IOU).label} is their mean in each seed. Where a class occurs in fewer seeds than are done, their "
         "number is in brackets. "
-        f"{BEST.replace('over these comparisons', f'over those of all classes, and of {column(IOU).label} by itself')}"
+        f"{_bold_means(f'those of all classes, and of {column(IOU).label} by itself')}"
         f"{variants.not_compared(evidence)}"
     )
     rows, absent = (values, "") if names else (values[:0], "no quality trial is done")
@@ -148,7 +150,7 @@ def images(evidence: Evidence) -> Table:
         "the image, given these trained networks: it says nothing about networks from other seeds."
         f"{variants.not_compared(evidence)}"
     )
-    absent = per_image.absent(evidence.results) if rows.empty else ""
+    absent = per_image.absent(evidence.results, evidence.image_scores) if rows.empty else ""
     required = variants.required_of(rows)
     return Table("images", rows, columns, tuple(columns), caption, notes, required=required, absent=absent)
 
@@ -157,7 +159,7 @@ def _of_variants(
     name: str, evidence: Evidence, values: pd.DataFrame, chosen: tuple[str, ...], caption: str, notes: str, absent: str
 ) -> Table:
     """A table of variants by quality, the best of each column bold where that is resolved."""
-    judged = [name for name, what in evidence.results.columns.items() if _is_measured(name, what, values)]
+    judged = [name for name, definition in evidence.results.columns.items() if _is_measured(name, definition, values)]
     bold = {name: partial(_is_best, evidence, name, values) for name in judged}
     columns, required = variants.variant_columns(evidence), variants.required_of(values)
     notes += variants.not_compared(evidence)

@@ -11,6 +11,7 @@ from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
 from bench.protocol.setting import USUAL
 from bench.protocol.words import NOTHING, REPEAT, verdict
+from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
 from bench.report.tables.table import Table
@@ -74,7 +75,7 @@ def remark(row: Mapping[Any, Any]) -> str:
 
 def doubts(row: Mapping[Any, Any]) -> list[str]:
     """The reasons for which a comparison that counts is less certain than others."""
-    noisy = ["noisy: quartiles over 10 % apart"] if row["noisy"] is True else []
+    noisy = [f"noisy: quartiles over {100 * NOISY:.0f} % apart"] if row["noisy"] is True else []
     unsteady = ["not steady after warm-up"] if row["steady"] is False else []
     return [*noisy, *unsteady]
 

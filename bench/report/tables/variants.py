@@ -1,7 +1,7 @@
-"""Tables as DataFrames. Units, arrows, digits and directions come from :data:`bench.protocol.columns.COLUMNS` alone.
+"""The table of all variants, and the columns that every table of variants can have.
 
-:func:`numbers` holds every value unrounded in stored units; :func:`ablation` is the same content as it is printed. A
-missing trial is never averaged away: n says so, and a cell without a value names the outcome.
+Units, arrows, digits and directions come from :data:`bench.protocol.columns.COLUMNS` alone. A missing trial is never
+averaged away: the number of seeds shows it, and a cell without a value names the outcome.
 """
 
 from __future__ import annotations

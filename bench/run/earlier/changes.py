@@ -11,14 +11,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 from bench.parts import BenchError, Part, plain
-from bench.protocol.words import leaves
+from bench.protocol.words import differing
 from bench.records.record import Record
 from bench.run.identity.explained import Explained, difference, explained, listed
 from bench.run.identity.key import Key
 from bench.run.stages import IRRELEVANT
 from bench.study.cells import Cell
-
-NOTHING = "none"
 
 KeyOf = Callable[[Cell, str | None], Key]
 """The present key of the record's trial for a cell, with the fingerprint of the present data or another one."""
@@ -58,16 +56,13 @@ def _changed_settings(record: Record, cell: Cell) -> Iterator[str]:
     if not recorded.variant and not recorded.recipe:
         return  # the trial ended before its cell was known
     irrelevant = IRRELEVANT[record.trial.stage]
-    recipes = ({name: value for name, value in recipe.items() if name not in irrelevant}
-               for recipe in (recorded.recipe, cell.recipe.describe()))  # fmt: skip
-    sides = [
-        {name.replace(".choices.", "."): value for name, value in leaves({**variant, "recipe": recipe})}
-        for variant, recipe in zip((recorded.variant, cell.variant.describe()), recipes, strict=True)
-    ]
-    for name in dict.fromkeys([*sides[0], *sides[1]]):
-        before, now = (side.get(name, NOTHING) for side in sides)
-        if before != now:
-            yield f"{name} {before} → {now}"
+
+    def settings(variant: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, Any]:
+        return {**variant, "recipe": {name: value for name, value in recipe.items() if name not in irrelevant}}
+
+    present = settings(cell.variant.describe(), cell.recipe.describe())
+    for name, before, now in differing(settings(recorded.variant, recorded.recipe), present):
+        yield f"{name.replace('.choices.', '.')} {before} → {now}"
 
 
 def _with_settings_of(record: Record, cell: Cell) -> Cell | None:
@@ -103,8 +98,8 @@ def _restored(current: Any, recorded: Any) -> Any:
     if isinstance(current, Part) and isinstance(recorded, Mapping):
         if recorded["class"] != current.describe()["class"]:
             raise LookupError(recorded["class"])
-        own = dict(current.choices)
-        return current.having(**{name: _restored(own[name], value) for name, value in recorded["choices"].items()})
+        choices = dict(current.choices)
+        return current.having(**{name: _restored(choices[name], value) for name, value in recorded["choices"].items()})
     if isinstance(recorded, Mapping) or isinstance(current, Part):
         raise LookupError(str(recorded))
     if isinstance(recorded, list):

@@ -1,8 +1,8 @@
 """The trials of an earlier plan that the next plan of the same study keeps, so that a report still has what was run.
 
 A trial that is no longer planned stays if it has a record, and if the code, the settings and the data are those that it
-was run with. Of a seed or setting that is left out now, its own key tells; of a level that is gone, the key of a
-trial of the same stage and seed that both plans have.
+was run with. If a seed or a setting is left out now, the trial's own key tells; if a level is gone, the key of a trial
+of the same stage and seed that both plans have.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.protocol.setting import STAGES
+from bench.protocol.setting import STAGES, Setting, Stage
 from bench.records.plan import Plan, PlannedTrial
+from bench.records.record import TrialFacts
+from bench.run.trial import Trial
 from bench.study.cells import Cell
 from bench.study.study import Study
+
+Measurement = tuple[str, Stage, int | None, str | None, Setting | None]
+"""A variant, a stage, a seed, the variant that it is timed against, and the setting."""
 
 KeyOf = Callable[[PlannedTrial, Cell, Cell | None], str]
 """The present key of a planned trial, from the trial, its cell and the cell that it is timed against."""
 
 
 def kept_trials(
-    study: Study, earlier: Plan, planned: Iterable[tuple[Any, ...]], recorded: Iterable[str], key_of: KeyOf
+    study: Study, earlier: Plan, planned: Iterable[Measurement], recorded: Iterable[str], key_of: KeyOf
 ) -> list[PlannedTrial]:
     """The trials of an earlier plan that stay.
 
@@ -58,7 +63,7 @@ def kept_trials(
     return [row for row in candidates if may_stay(row)]
 
 
-def what_is_measured(trial: Any) -> tuple[Any, ...]:
+def what_is_measured(trial: Trial | PlannedTrial | TrialFacts) -> Measurement:
     """The values that distinguish the trials of one study, from a trial, a planned trial or a record's trial."""
     return trial.variant, trial.stage, trial.seed, trial.against, trial.setting
 
@@ -67,25 +72,25 @@ def with_kept(document: Mapping[str, Any], earlier: Plan, rows: Sequence[Planned
     """A plan as JSON-ready data, with the trials of an earlier plan that stay."""
     if not rows:
         return dict(document)
-    variants = {trial["variant"] for trial in document["trials"] if not trial["excluded"]}
+    planned = [trial for trial in document["trials"] if not trial["excluded"]]
+    excluded = [trial for trial in document["trials"] if trial["excluded"]]
+    variants = {trial["variant"] for trial in planned}
     gone = {row.variant: row.levels for row in rows if row.variant not in variants}
     seeds = [row.seed for row in rows if row.seed is not None]
     facts = {
         variant: earlier.audit.variants[variant].as_json() for variant in gone if variant in earlier.audit.variants
     }
-    planned = [trial for trial in document["trials"] if not trial["excluded"]]
-    excluded = [trial for trial in document["trials"] if trial["excluded"]]
     all_seeds = list(dict.fromkeys([*document["seeds"], *seeds]))
     return {
         **document,
         **_data(document, earlier, variants, list(gone)),
         "factors": {
-            name: list(dict.fromkeys([*levels, *(own[name] for own in gone.values())]))
+            name: list(dict.fromkeys([*levels, *(variant_levels[name] for variant_levels in gone.values())]))
             for name, levels in document["factors"].items()
         },
         "seeds": all_seeds,
         "stages": [stage for stage in STAGES if stage in {*document["stages"], *(row.stage for row in rows)}],
-        "trials": [*planned, *(row.as_json() for row in rows), *excluded],
+        "trials": [*planned, *({**row.as_json(), "kept": True} for row in rows), *excluded],
         "audit": {**document["audit"], "variants": {**document["audit"]["variants"], **facts}},
         "command": document["command"] if gone else _with_seeds(document["command"], document["seeds"], all_seeds),
     }
@@ -105,20 +110,20 @@ def _data(document: Mapping[str, Any], earlier: Plan, variants: Iterable[str], g
     if evaluated or earlier.evaluated:
         # A witness of each kept trial has the key that it had, so what the baseline is evaluated on has not changed.
         baseline = document["baseline"]
-        own = evaluated.get(baseline, earlier.evaluated.get(baseline, ""))
-        evaluated = {variant: evaluated.get(variant, own) for variant in variants}
-        evaluated |= {variant: earlier.evaluated.get(variant, own) for variant in gone}
+        of_baseline = evaluated.get(baseline, earlier.evaluated.get(baseline, ""))
+        evaluated = {variant: evaluated.get(variant, of_baseline) for variant in variants}
+        evaluated |= {variant: earlier.evaluated.get(variant, of_baseline) for variant in gone}
     added = {"other_data": {**document.get("other_data", {}), **others}, "evaluated": evaluated}
     return {name: value for name, value in added.items() if value}
 
 
-def _with_seeds(command: str, own: Sequence[int], every: Sequence[int]) -> str:
+def _with_seeds(command: str, seeds: Sequence[int], all_seeds: Sequence[int]) -> str:
     """A command that runs all seeds: the option ``--seeds`` names those of earlier runs too."""
     words = shlex.split(command)
-    if words[1:2] != ["run"] or set(own) == set(every):
+    if words[1:2] != ["run"] or set(seeds) == set(all_seeds):
         return command
     rest: list[str] = []
     for index, word in enumerate(words):
         if word != "--seeds" and not word.startswith("--seeds=") and words[index - 1 : index] != ["--seeds"]:
             rest.append(word)
-    return shlex.join([*rest, "--seeds", ",".join(map(str, sorted(every)))])
+    return shlex.join([*rest, "--seeds", ",".join(map(str, sorted(all_seeds)))])

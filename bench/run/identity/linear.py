@@ -10,8 +10,9 @@ import ast
 import builtins
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,23 @@ class Root:
     unit: Unit
     choices: Mapping[str, Any] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Two functions that were shown to compute the same: a plain one, and one that is run because it is faster.
+
+    A key reads the plain one in place of the other, as long as the other's own code is that of the proof.
+
+    Attributes:
+        run: the function that is run.
+        plain: the function that defines what is computed.
+        digest: the digest of the code that only ``run`` reaches, from :meth:`Library.own_code`, when it was shown.
+    """
+
+    run: Callable[..., Any]
+    plain: Callable[..., Any]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -87,14 +105,27 @@ class Library:
         plain: the classes of plain values, whose constructors check their values and compute nothing.
         reports: the classes of progress reports, whose content does not count.
         silent: the packages that read the machine and compute nothing, so neither they nor their versions count.
+        observers: the classes of objects that watch a computation and keep what it made, but compute nothing of it. A
+            parameter that may hold one counts as ``None``, so that the computation is read as it is without it.
+        proofs: the functions in whose place others are read.
     """
 
-    def __init__(self, package: str, plain: Iterable[type], reports: Iterable[type], silent: Iterable[str]) -> None:
+    def __init__(
+        self,
+        package: str,
+        plain: Iterable[type],
+        reports: Iterable[type],
+        silent: Iterable[str],
+        observers: Iterable[type] = (),
+        proofs: Iterable[Proof] = (),
+    ) -> None:
         self.project = Project(package)
         self.silent = frozenset(silent)
-        units = [self.unit_of(cls) for cls in plain]
         self.reading = Reading(
-            self.project, {unit: unit.names[0] for unit in units}, frozenset(self.unit_of(cls) for cls in reports)
+            self.project,
+            {unit: unit.names[0] for unit in map(self.unit_of, plain)},
+            frozenset(map(self.unit_of, reports)),
+            {unit: unit.names[0] for unit in map(self.unit_of, observers)},
         )
         self.effects = Effects(self.reading)
         self._texts: dict[Any, tuple[Text, frozenset[str]]] = {}
@@ -102,6 +133,39 @@ class Library:
         self._folded: dict[Any, tuple[Unit, frozenset[str]]] = {}
         self._readers: dict[Unit, bool] = {}
         self._ancestors: dict[Unit, frozenset[Unit]] = {}
+        self._proofs = tuple(proofs)
+
+    @cached_property
+    def plain_form(self) -> Mapping[Unit, Bound]:
+        """Function that is run -> the plain form that is read in its place, for the proofs that hold."""
+        forms = {}
+        for proof in self._proofs:
+            if self.own_code(proof) == proof.digest:
+                unit = self.unit_of(proof.plain)
+                forms[self.unit_of(proof.run)] = Bound(unit, unit.names[0])
+        return forms
+
+    def own_code(self, proof: Proof) -> str:
+        """The digest of the code that a proof's function which is run reaches, and that its plain form does not."""
+        run, plain = (self._reached(self.unit_of(function)) for function in (proof.run, proof.plain))
+        own = [tokens for unit, tokens in run.items() if unit not in plain]
+        return _digest(sorted(_digest([self._unplaced(token) for token in tokens]) for tokens in own))
+
+    def _unplaced(self, token: Token) -> str:
+        """A token as text in which a definition is known by its own code, whatever its name and wherever it lies."""
+        if isinstance(token, Bound):
+            tokens = self.node(token.unit, {}).text.main.tokens
+            return f"R{_digest([part for part in tokens if isinstance(part, str)])}"
+        return token if isinstance(token, str) else f"{type(token).__name__} {getattr(token, 'name', '')}"
+
+    def _reached(self, unit: Unit) -> dict[Unit, list[Token]]:
+        """The definitions that a function reaches, with their code."""
+        walk = _Walk(self, {}, (), [Root("function", unit)], {}, {}, plain_form={})
+        tokens: dict[Unit, list[Token]] = {}
+        for _, number, piece in walk.emitted:
+            if number is not None:
+                tokens.setdefault(walk.nodes[number].unit, []).extend(piece.tokens)
+        return tokens
 
     def unit_of(self, item: Any) -> Unit:
         """The definition of a class or function.
@@ -128,7 +192,7 @@ class Library:
         """
 
         def walk(attributes: Attributes, unread: Mapping[int, set[str]]) -> _Walk:
-            return _Walk(self, fields, modules, roots, attributes, unread)
+            return _Walk(self, fields, modules, roots, attributes, unread, plain_form=self.plain_form)
 
         facts = walk({}, {}).facts
         attributes = {index: self._attributes(root, fields, facts) for index, root in enumerate(roots)}
@@ -150,14 +214,14 @@ class Library:
             return unit, frozenset()
         key = (unit, _frozen_fields(fields), None if choices is None else _frozen(choices))
         if key not in self._folded:
-            made = Folding(self.project, unit.module, fields).fold(unit, choices or {})
+            made = Folding(self.project, unit.module, fields, self.reading.observers).fold(unit, choices or {})
             self._folded[key] = made.unit, made.choices
         return self._folded[key]
 
     def _reads_fields(self, unit: Unit) -> bool:
-        """Return whether a unit names a class of plain values, in an annotation or anywhere else."""
+        """Return whether a unit names a class of plain values or of observers, in an annotation or anywhere else."""
         if unit not in self._readers:
-            names = set(self.reading.plain.values())
+            names = {*self.reading.plain.values(), *self.reading.observers.values()}
             self._readers[unit] = any(
                 (isinstance(leaf, ast.Name) and leaf.id in names)
                 or (isinstance(leaf, ast.Constant) and isinstance(leaf.value, str) and leaf.value in names)
@@ -202,7 +266,9 @@ class Library:
     def _with_attributes(
         self, unit: Unit, fields: Fields, attributes: Mapping[str, ast.Constant], unread: set[str]
     ) -> Unit:
-        return with_attributes(Folding(self.project, unit.module, fields), unit, attributes, unread)
+        return with_attributes(
+            Folding(self.project, unit.module, fields, self.reading.observers), unit, attributes, unread
+        )
 
     def _text(self, unit: Unit) -> Text:
         module = self.project.module(unit.module)
@@ -269,6 +335,7 @@ class _Walk:
         roots: the definitions at which the way begins.
         attributes: index of a root -> the constants that its object's attributes have.
         unread: index of a root -> the attributes whose assignments are left out, as nothing reads them.
+        plain_form: function that is run -> the function that is read in its place.
     """
 
     def __init__(
@@ -279,7 +346,10 @@ class _Walk:
         roots: Sequence[Root],
         attributes: Attributes,
         unread: Mapping[int, set[str]],
+        *,
+        plain_form: Mapping[Unit, Bound],
     ) -> None:
+        self.plain_form = plain_form
         self.library, self.project, self.fields, self.modules = library, library.project, fields, modules
         self.facts = PieceFacts()
         self.nodes: list[_Node] = []
@@ -347,7 +417,7 @@ class _Walk:
 
     def _take(self, piece: Piece, owner: Unit | None = None) -> None:
         self.facts.add(piece.facts)
-        for token in piece.tokens:
+        for token in map(self._read_as, piece.tokens):
             if isinstance(token, str) or (isinstance(token, Bound) and token.unit is owner):
                 continue
             if isinstance(token, Bound):
@@ -359,6 +429,10 @@ class _Walk:
                 self.payloads.append(token)
             else:
                 self._visit_whole(token.module)
+
+    def _read_as(self, token: Token) -> Token:
+        """A token, with the plain form in place of a function that was shown to compute the same."""
+        return self.plain_form.get(token.unit, token) if isinstance(token, Bound) else token
 
     def _visit_whole(self, module: str) -> None:
         if module in self.wholes:
@@ -584,7 +658,7 @@ class _Walk:
         """The tokens as text, with the numbers of the whole key or, for ``local``, of this definition alone."""
         made: list[str] = []
         owner = None if number is None else _own(self.nodes[number])
-        for token in tokens:
+        for token in map(self._read_as, tokens):
             if isinstance(token, str):
                 made.append(token if not token.startswith("X:") else self._outside(token))
             elif isinstance(token, Private):

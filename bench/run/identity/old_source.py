@@ -69,6 +69,8 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
         plain=(type(variant), type(recipe), stages.Setting, type(recipe.data)),
         reports=(stages.Event,),
         silent=request["silent"],
+        observers=getattr(stages, "OBSERVERS", ()),
+        proofs=getattr(stages, "PROVEN", ()),
     )
     new, unnamed, explained = [], [], []
     for versions in request["versions"]:

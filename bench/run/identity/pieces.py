@@ -127,8 +127,10 @@ class Reading:
         project: the project whose definitions names lead to.
         plain: unit of a class of plain values -> its name; instances of the class are known by their fields.
         reports: the units of classes of progress reports, whose content does not count.
+        observers: unit of a class of observers -> its name; a parameter that may hold one counts as ``None``.
     """
 
     project: Project
     plain: Mapping[Unit, str]
     reports: frozenset[Unit]
+    observers: Mapping[Unit, str] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Code into which known values are written: the choices of a component, and fields of plain values such as a recipe.
 
 A branch that a known value never takes is removed, so that a new choice, at the value that keeps the old behaviour,
-leaves the old code. Nothing is written in where that is not safe: for a parameter that is assigned to, or in a function
+leaves the old code. An observer is known not to be there, so that code which keeps what was computed is no part of the
+computation. Nothing is written in where that is not safe: for a parameter that is assigned to, or in a function
 that looks at its own names.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import ast
 import copy
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -42,6 +43,7 @@ class _Frame:
     constants: dict[str, ast.Constant | None] = field(default_factory=dict)
     types: dict[str, Unit | None] = field(default_factory=dict)
     owner: str | None = None  # the name of ``self``, in a method
+    observers: frozenset[str] = frozenset()  # parameters that may hold an observer
 
 
 @dataclass
@@ -64,10 +66,11 @@ class Folding(ast.NodeTransformer):
         project: the project whose definitions names lead to.
         module: the module of the unit.
         fields: class of plain values -> field -> its known value.
+        observers: class of observers -> its name.
     """
 
-    def __init__(self, project: Project, module: str, fields: Fields) -> None:
-        self.project, self.module, self.fields = project, module, fields
+    def __init__(self, project: Project, module: str, fields: Fields, observers: Mapping[Unit, str]) -> None:
+        self.project, self.module, self.fields, self.observers = project, module, fields, observers
         self.plain_names = {name for unit in fields for name in unit.names}
         self.frames: list[_Frame] = []
         self.typed_attributes: dict[str, Unit] = {}
@@ -137,10 +140,35 @@ class Folding(ast.NodeTransformer):
         annotation = None if annotation is None else parsed_annotation(annotation)
         if not isinstance(annotation, ast.Name) or annotation.id not in self.plain_names:
             return None
-        for target in self.project.lookup(self.module, annotation.id):
-            if isinstance(target, Bound) and target.unit in self.fields:
-                return target.unit
-        return None
+        return next(iter(self._named(annotation.id) & self.fields.keys()), None)
+
+    def _named(self, name: str) -> set[Unit]:
+        """The definitions of this project that a name of the module stands for."""
+        return {target.unit for target in self.project.lookup(self.module, name) if isinstance(target, Bound)}
+
+    def _take_observers(self, node: ast.arguments, stored: Set[str]) -> frozenset[str]:
+        """Remove parameters like ``*, keeper: Keeper | None = None`` that are never assigned to; return their names."""
+        taken: set[str] = set()
+        for parameter, default in zip(node.kwonlyargs, node.kw_defaults, strict=True):
+            match parameter.annotation, default:
+                case ast.BinOp(ast.Name(name), ast.BitOr(), ast.Constant(None)), ast.Constant(None):
+                    if name in self.observers.values() and self._named(name) & self.observers.keys():
+                        taken |= {parameter.arg} - stored
+        kept = [pair for pair in zip(node.kwonlyargs, node.kw_defaults, strict=True) if pair[0].arg not in taken]
+        node.kwonlyargs, node.kw_defaults = [parameter for parameter, _ in kept], [default for _, default in kept]
+        return frozenset(taken)
+
+    def _is_observer(self, node: ast.expr) -> bool:
+        if not isinstance(node, ast.Name):
+            return False
+        frame = next((frame for frame in reversed(self.frames) if node.id in frame.constants), None)
+        return frame is not None and node.id in frame.observers
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        node.keywords = [word for word in node.keywords if not self._is_observer(word.value)]
+        self.generic_visit(node)
+        node.keywords = [word for word in node.keywords if word.arg or not _is_empty(word.value)]
+        return node
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
@@ -159,6 +187,8 @@ class Folding(ast.NodeTransformer):
             frame.constants |= self.choices
         if looks_at_names(node):
             return node
+        frame.observers = self._take_observers(node.args, stored)
+        frame.constants |= {name: ast.Constant(None) for name in frame.observers}
         self.frames.append(frame)
         node.body = self._block(node.body)
         self.frames.pop()
@@ -275,6 +305,11 @@ class Folding(ast.NodeTransformer):
 
     def _block(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
         return _reachable(kept for statement in statements for kept in _listed(self.visit(statement)))
+
+
+def _is_empty(node: ast.expr) -> bool:
+    """Return whether an expression is ``{}``, which adds no argument to a call."""
+    return isinstance(node, ast.Dict) and not node.keys
 
 
 def _listed(made: Any) -> list[ast.stmt]:
@@ -459,7 +494,7 @@ class _Constants(Folding):
 
     def __init__(self, known: Mapping[str, ast.Constant]) -> None:
         self.known = dict(known)
-        self.plain_names, self.fields = set(), {}
+        self.plain_names, self.fields, self.observers = set(), {}, {}
         self.frames = [_Frame(dict(known), {})]
         self.typed_attributes, self.attributes, self.choices = {}, {}, {}
         self.init = None

@@ -6,14 +6,14 @@ set, a clock or a random number.
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.records.files import RecordError
-from bench.records.plan import Plan, read_plan
+from bench.protocol.words import differing
+from bench.records.files import RecordError, file_digest
+from bench.records.plan import Described, Plan, read_plan
 from bench.study.cells import Cell
 
 
@@ -37,13 +37,14 @@ def disagreement(cell: Cell | None, variant: str, study_file: Path, folder: Path
     planned = plan.audit.variants.get(variant)
     if planned is None:
         return _CHANGED
-    before = {name: {"class": part.class_name, **part.choices} for name, part in planned.slots.items()}
-    before["losses"] = {str(i): {"class": part.class_name, **part.choices} for i, part in enumerate(planned.losses)}
-    now = {name: _flat(part) for name, part in cell.variant.parts().items()}
-    now["losses"] = {str(i): _flat(part) for i, part in enumerate(cell.variant.losses)}
-    before["recipe"], now["recipe"] = planned.recipe, cell.recipe.describe()
-    first = next(_differences("", before, now), None)
-    return _CHANGED if first is None else _DIFFERS.format(first)
+    slots = {slot: Described.model_validate(part.describe()) for slot, part in cell.variant.parts().items()}
+    losses = [Described.model_validate(part.describe()) for part in cell.variant.losses]
+    before = _settings(planned.slots, planned.losses, planned.recipe)
+    first = next(differing(before, _settings(slots, losses, cell.recipe.describe())), None)
+    if first is None:
+        return _CHANGED
+    name, planned_value, value = first
+    return _DIFFERS.format(f"{name} is {value} here, {planned_value} in the plan")
 
 
 _CHANGED = "the study, a component or the data changed after planning; run again"
@@ -59,20 +60,14 @@ def _are_as_planned(plan: Plan, folder: Path) -> bool:
     for name, digest in plan.modules.items():
         places = [folder / name, *(file for file in imported if file.name == name)]
         files = [file for file in places if file.is_file()]
-        if digest not in (hashlib.sha256(file.read_bytes()).hexdigest() for file in files):
+        if digest not in (file_digest(file.read_bytes()) for file in files):
             return False
     return True
 
 
-def _flat(part: Any) -> dict[str, Any]:
-    described: dict[str, Any] = part.describe()
-    return {"class": described["class"], **described["choices"]}
-
-
-def _differences(name: str, before: Any, now: Any) -> Iterator[str]:
-    """The innermost values that differ, such as ``losses.0.weight is 1.2 here, 1.3 in the plan``."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in dict.fromkeys([*before, *now]):
-            yield from _differences(f"{name}.{key}" if name else key, before.get(key), now.get(key))
-    elif before != now:
-        yield f"{name} is {now!r} here, {before!r} in the plan"
+def _settings(
+    slots: Mapping[str, Described], losses: Sequence[Described], recipe: Mapping[str, Any]
+) -> dict[str, Mapping[str, Any]]:
+    """The classes and choices of a variant by slot and by the number of the loss, and its recipe."""
+    parts = {**slots, **{f"losses.{index}": loss for index, loss in enumerate(losses)}}
+    return {**{name: {"class": part.class_name, **part.choices} for name, part in parts.items()}, "recipe": recipe}

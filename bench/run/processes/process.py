@@ -6,6 +6,7 @@ hang), the worker outlives it, knows the signal or the exit code, and starts ano
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import inspect
@@ -22,11 +23,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.parts import BenchError
 from bench.protocol.setting import Setting
 from bench.run.environment import Machine
+from bench.run.processes.own_state import own_state
 from bench.run.store import StoreError
 from bench.run.trial import Trial, run
-from bench.study.source import Source
+from bench.study.source import Source, load
 
 
 def main(connection_fd: int, crash_fd: int, parent: int) -> None:
@@ -45,16 +48,20 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
             order = connection.recv()
         except EOFError:
             return
-        before = traces()
         connection.send(("started", os.getpid()))
+        trial = trial_of(order["trial"])
+        with contextlib.suppress(BenchError):  # which the trial records
+            load(trial.source)  # so that its modules' state before the trial is known
+        before = traces()
         try:
             record = run(
-                trial_of(order["trial"]),
+                trial,
                 Path(order["folder"]),
                 Machine(**order["machine"]),
                 tell=lambda event: connection.send(("event", asdict(event))),
                 timeout_s=order["timeout_s"],
                 pictures=order["pictures"],
+                cache=None if order["cache"] is None else Path(order["cache"]),
             )
         except StoreError as error:
             connection.send(("unstored", str(error)))
@@ -111,12 +118,13 @@ def traces() -> dict[str, Any]:
         "warnings of numpy": tuple(sorted(np.geterr().items())),
         "the folder": os.getcwd(),
         "the limit of recursion": sys.getrecursionlimit(),
+        **own_state(),
     }
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """The names of the states that differ."""
-    return [name for name, value in before.items() if after[name] != value]
+    """The names of the states that differ, or that there was none of before."""
+    return [name for name in {**before, **after} if before.get(name) != after.get(name)]
 
 
 def _functions() -> dict[tuple[str, str], int]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from ray import tune
 
+ORDER = ("trial", "folder", "machine", "timeout_s", "pictures", "cache")
 REPORT_EVERY_S = 0.5
 GRACE_S = 5.0
 """Seconds after its time limit at which a trial is ended from outside; until then it can end itself and say where."""
@@ -34,14 +35,12 @@ def work(config: Mapping[str, Any]) -> None:
     """One trial on a worker. Its record goes to the results folder, and to the driver in case that is another disk.
 
     Args:
-        config: ``trial``, ``folder``, ``machine``, ``timeout_s`` and ``pictures``, as the process takes them; ``path``
-            and ``cwd``: the driver's module search path and folder.
+        config: the parts of :data:`ORDER`, as the process takes them; ``path`` and ``cwd``: the driver's module search
+            path and folder.
     """
     process = _process(tuple(config["path"]), config["cwd"])
     reported_at = 0.0
-    for message in process.run(
-        {name: config[name] for name in ("trial", "folder", "machine", "timeout_s", "pictures")}
-    ):
+    for message in process.run({name: config[name] for name in ORDER}):
         if "event" not in message:
             tune.report(message)
         elif time.monotonic() - reported_at > REPORT_EVERY_S:
@@ -179,9 +178,9 @@ def _signal(code: int) -> str:
 
 def _killed_for_memory() -> int:
     """Processes that the kernel has killed in this control group for want of memory; 0 where it does not say."""
-    for path, word in (("memory.events", "oom_kill"), ("memory/memory.oom_control", "oom_kill")):
+    for path in ("memory.events", "memory/memory.oom_control"):
         file = Path("/sys/fs/cgroup", path)
         if file.exists():
             counts = dict(line.split() for line in file.read_text().splitlines())
-            return int(counts.get(word, 0))
+            return int(counts.get("oom_kill", 0))
     return 0

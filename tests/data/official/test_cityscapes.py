@@ -106,7 +106,7 @@ def test_each_choice_of_labels_is_read_pixel_by_pixel(
 def test_train_ids_are_read_where_they_are_chosen(copy: Path) -> None:
     data = Cityscapes(copy, label_files="labelTrainIds")
     for split in ("train", "val"):
-        assert_equal(data.split(split), read(copy, "gtFine", split, "labelTrainIds"))  # type: ignore[arg-type]
+        assert_equal(data.split(split), read(copy, "gtFine", split, "labelTrainIds"))
 
 
 def test_the_contract_holds_and_the_test_split_is_refused_in_one_line(copy: Path) -> None:

@@ -100,6 +100,13 @@ def test_images_that_no_list_names_count_neither_in_splits_nor_in_the_fingerprin
     assert len(VOC2012(damaged).split("val")) == 2
 
 
+def test_an_image_that_goes_to_another_split_makes_other_data(damaged: Path) -> None:
+    before = VOC2012(damaged).fingerprint()
+    (damaged / LISTS / "train.txt").write_text(f"{TRAIN[0]}\n{VAL[0]}\n")
+    (damaged / LISTS / "val.txt").write_text(f"{TRAIN[1]}\n{VAL[1]}\n")
+    assert VOC2012(damaged).fingerprint() != before
+
+
 def test_the_command_reads_it_and_the_test_split_is_refused(copy: Path) -> None:
     result = CliRunner().invoke(app, ["data", "check", f"voc2012={copy.parents[1]}"])
     assert result.exit_code == 0, result.output

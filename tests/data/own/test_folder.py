@@ -56,7 +56,7 @@ def assert_right(folder: Path, numbers: set[int]) -> None:
     data = Folder(folder)
     seen = []
     for name in ("train", "val"):
-        split = data.split(name)  # type: ignore[arg-type]
+        split = data.split(name)
         for index in range(len(split)):
             image, label, title = split[index]
             number = int(title.split()[1])
@@ -172,6 +172,12 @@ def test_a_smoothed_colour_is_refused_with_the_file(tmp_path: Path) -> None:
         Folder(folder).check(splits=("train",))
 
 
+def test_smoothed_grey_labels_are_not_described(tmp_path: Path) -> None:
+    folder = make(tmp_path, lambda label, index: Image.fromarray(np.arange(256, dtype=np.uint8).reshape(4, 64)))
+    with pytest.raises(DataError, match="holds 256 values: its labels were smoothed"):
+        first_description(folder)
+
+
 DESCRIPTIONS = {
     "no toml [": "cannot be read",
     "": "classes",
@@ -213,6 +219,45 @@ def test_a_list_of_a_split_is_held_against_the_images(tmp_path: Path, text: str,
     (folder / "val.txt").write_text(text)
     with pytest.raises(DataError, match=message):
         Folder(folder).split("val")
+
+
+def test_an_image_that_goes_to_another_split_makes_other_data(tmp_path: Path) -> None:
+    folder = make(tmp_path, as_bytes)
+    first_description(folder).write(folder)
+    before = Folder(folder).fingerprint()
+    (one, *train), (two, *val) = ((folder / f"{name}.txt").read_text().splitlines() for name in ("train", "val"))
+    (folder / "train.txt").write_text("\n".join([two, *train]))
+    (folder / "val.txt").write_text("\n".join([one, *val]))
+    Folder(folder).check(splits=("train", "val"))
+    assert Folder(folder).fingerprint() != before
+
+
+def test_an_image_in_two_splits_is_refused(tmp_path: Path) -> None:
+    folder = make(tmp_path, as_bytes)
+    first_description(folder).write(folder)
+    with (folder / "train.txt").open("a") as file:
+        file.write((folder / "val.txt").read_text())
+    with pytest.raises(DataError, match=r"Bild \d é.png is in the train and in the val split"):
+        Folder(folder).check(splits=("train", "val"))
+
+
+def test_names_with_dots_are_listed_and_read(tmp_path: Path) -> None:
+    folder = make(tmp_path, as_bytes)
+    for path in [*(folder / "images").iterdir(), *(folder / "labels").iterdir()]:
+        path.rename(path.with_name(f"frame.{path.stem.split()[1].zfill(4)}.png"))
+    first_description(folder).write(folder)
+    assert [len(Folder(folder).split(name)) for name in ("train", "val")] == [8, 2]
+
+
+def test_a_missing_list_of_a_split_that_nothing_reads_is_no_error(tmp_path: Path) -> None:
+    folder = make(tmp_path, as_bytes)
+    first_description(folder).write(folder)
+    text = (folder / DESCRIPTION).read_text()
+    (folder / DESCRIPTION).write_text(text.replace("[splits]", '[splits]\ntest = "test.txt"'))
+    Folder(folder).check(splits=("train", "val"))
+    assert Folder(folder).fingerprint()
+    with pytest.raises(DataError, match=r"test\.txt is missing"):
+        Folder(folder).split("test")
 
 
 def test_a_split_that_is_not_described_is_missing_and_not_everything(tmp_path: Path) -> None:

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from bench.evidence.compare.comparison import COST_FIELDS, DRIFT, Comparison, compare
+from bench.evidence.compare.comparison import DRIFT, Comparison, compare
 from bench.evidence.compare.sides import Side, side
 from bench.records.files import RecordError
 from bench.records.record import read, write
-from bench.run.stages import IRRELEVANT
 
 Plant = Callable[..., Path]
 FACTORS = {"attention": ["off", "on"]}
@@ -138,7 +137,6 @@ def test_another_recipe_is_no_pairing(sides: Callable[..., tuple[Side, Side]], t
 
 
 def test_recipe_fields_of_cost_leave_the_pairing(sides: Callable[..., tuple[Side, Side]], tmp_path: Path) -> None:
-    assert IRRELEVANT["quality"] == COST_FIELDS
     sides(WORSE)
     edited(tmp_path / "b", ON, lambda record: record.having(choices={"recipe": {"latency_samples": 7}}))
     row = of(compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))), ON)

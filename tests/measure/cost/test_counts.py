@@ -255,7 +255,7 @@ def test_a_whole_network_is_shown_no_size_but_the_one_asked_for(monkeypatch: pyt
 
 def test_counting_changes_neither_tensors_nor_the_mode_of_any_module() -> None:
     model = SegModel(FULL, CLASSES).train()
-    model.backbone.eval()  # type: ignore[union-attr]  # statistics that a study has frozen
+    model.backbone.eval()
     before, modes = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]
     count_macs(model, 32, 64)
     count_by_shape(model, 32, 64)

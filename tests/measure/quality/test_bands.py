@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.data.base import IGNORE
+from bench.data.base import IGNORE, MOST_CLASSES
 from bench.measure.quality.bands import boundary_iou_counts, near_other_label
 
 
@@ -59,3 +59,10 @@ def test_void_counts_on_neither_side() -> None:
 def test_the_radius_is_one_pixel_at_least() -> None:
     label = torch.zeros(1, 5, 5, dtype=torch.uint8)
     assert boundary_iou_counts(label, label, 1, 0.0)[0].tolist() == [[16], [16], [16]]
+
+
+def test_as_many_classes_are_counted_as_data_may_have() -> None:
+    label = torch.tensor([[[0, MOST_CLASSES - 1, IGNORE, MOST_CLASSES - 2]]], dtype=torch.uint8)
+    counts = boundary_iou_counts(label.where(label != IGNORE, 0), label, MOST_CLASSES, 0.1)[0]
+    assert counts[:, [0, MOST_CLASSES - 2, MOST_CLASSES - 1]].tolist() == [[1, 1, 1]] * 3
+    assert counts.sum() == 9

@@ -19,7 +19,7 @@ from bench.parts import part
 from bench.protocol.recipe import Recipe
 from bench.training.augment import normalise
 from bench.training.inference import predict
-from bench.training.loop import DivergedError
+from bench.training.late import DivergedError
 
 
 class Brightness(nn.Module):

@@ -283,11 +283,11 @@ def test_a_dilated_resnet18_of_mmsegmentation_computes_the_same() -> None:
     model.load_state_dict(convert(state, network, CLASSES, "mmseg").state)
     image = torch.rand(2, 3, 65, 97, generator=torch.Generator().manual_seed(4))
     expected = mmseg_dilated_resnet18(state, image)
-    for ours, theirs in zip(model.backbone(image)[1:], expected, strict=True):  # type: ignore[misc]
+    for ours, theirs in zip(model.backbone(image)[1:], expected, strict=True):
         torch.testing.assert_close(ours, theirs)
     other = SegModel(variant(part(FCNHead, width=8), DEEP_DILATED), CLASSES).eval()
     other.load_state_dict(model.state_dict())
-    difference = (other.backbone(image)[-1] - expected[-1]).norm() / expected[-1].norm()  # type: ignore[misc]
+    difference = (other.backbone(image)[-1] - expected[-1]).norm() / expected[-1].norm()
     assert difference > 0.1, "with both convolutions dilated it is another network"
 
 
@@ -449,7 +449,7 @@ def safetensors(state: Mapping[str, Tensor]) -> bytes:
     for name, tensor in state.items():
         kind = {torch.float32: "F32", torch.int64: "I64"}[tensor.dtype]
         begin, content = len(content), content + tensor.contiguous().numpy().tobytes()
-        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [begin, len(content)]}  # type: ignore[dict-item]
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [begin, len(content)]}
     text = json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + content
 

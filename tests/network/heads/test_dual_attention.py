@@ -264,7 +264,7 @@ def test_side_outputs_are_the_two_branches_logits_where_there_are_two() -> None:
     for choices, names in (
         ({}, ["pam", "cam"]), ({"position": False}, []), ({"channel": False}, []), ({"branch_logits": False}, [])
     ):  # fmt: skip
-        head = DualAttentionHead(LEVELS, 3, width=8, **choices).eval()  # type: ignore[arg-type]
+        head = DualAttentionHead(LEVELS, 3, width=8, **choices).eval()
         assert list(head([x], with_aux=True)[1]) == names
         assert head([x], with_aux=False)[1] == {}
     head = DualAttentionHead(LEVELS, 3, width=8).eval()

@@ -104,8 +104,8 @@ def test_void_has_neither_value_nor_gradient_as_intended_and_is_class_0_as_publi
     other = torch.where(void[:, None], uniform.flip(1), uniform)
     for intended in (True, False):
         kind = {"tau": 0.5, "derivative": intended, "exclude_void": intended}
-        loss = dual_task(logits, label, uniform, **kind)  # type: ignore[arg-type]
-        assert torch.equal(loss, dual_task(logits, label, other, **kind)) == intended  # type: ignore[arg-type]
+        loss = dual_task(logits, label, uniform, **kind)
+        assert torch.equal(loss, dual_task(logits, label, other, **kind)) == intended
         (grad,) = torch.autograd.grad(loss, logits)
         assert grad.movedim(1, -1)[void].eq(0).all()
         assert grad.movedim(1, -1)[~void].ne(0).any(1).all()

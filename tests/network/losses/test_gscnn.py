@@ -118,7 +118,7 @@ def test_a_batch_of_nothing_but_void_has_the_loss_zero_and_void_never_a_gradient
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_logits_have_a_loss_in_float32(term: Any, dtype: torch.dtype) -> None:
     low, given, label = draws(dtype)
-    wide = Output(given.logits.detach().float(), {}, given.boundary.float())  # type: ignore[union-attr]
+    wide = Output(given.logits.detach().float(), {}, given.boundary.float())
     loss = term.build(3)(given, label)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(term.build(3)(wide, label).item(), rel=1e-5)

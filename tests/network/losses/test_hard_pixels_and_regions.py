@@ -121,6 +121,14 @@ def test_large_logits_in_any_precision_give_finite_terms_and_gradients(loss: nn.
 
 
 @pytest.mark.parametrize("loss", LOSSES)
+def test_a_label_outside_the_classes_is_an_error(loss: nn.Module) -> None:
+    logits, label = scene(4)
+    label[0, 0, 0] = K
+    with pytest.raises((IndexError, RuntimeError), match="out of bounds"):
+        value(loss, logits, label)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_step_against_the_gradient_makes_the_term_smaller(loss: nn.Module) -> None:
     logits, label = scene(3)
     logits.requires_grad_()

@@ -101,7 +101,7 @@ def test_the_fusions_of_a_pyramid_share_their_tensors_and_differ_as_their_names_
         maps[fusion], states[fusion] = neck(features())[-1], neck.state_dict()
     assert all(torch.equal(tensor, states["concat"][name]) for s in states.values() for name, tensor in s.items())
     assert torch.equal(maps["finest"], maps["concat"][:, :2])
-    assert torch.allclose(maps["sum"], sum(maps["concat"].chunk(3, dim=1)), atol=1e-6)  # type: ignore[arg-type]
+    assert torch.allclose(maps["sum"], sum(maps["concat"].chunk(3, dim=1)), atol=1e-6)
 
 
 def test_path_aggregation_stands_on_the_pyramid_and_goes_back_up() -> None:

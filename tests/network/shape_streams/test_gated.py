@@ -113,7 +113,7 @@ def test_a_stem_of_another_width_is_projected_and_one_of_the_same_width_is_not()
     assert count(built(widths=(6, 5, 4, 3))) == sum(
         p.numel() for n, p in built().named_parameters() if "start" not in n
     )
-    assert built(widths=(8, 5, 4, 3)).start.weight.shape == (8, 6, 1, 1)  # type: ignore[union-attr]
+    assert built(widths=(8, 5, 4, 3)).start.weight.shape == (8, 6, 1, 1)
 
 
 def step_image(angle: float) -> Tensor:

@@ -44,10 +44,10 @@ def test_the_front_is_of_means_and_a_place_is_certain_only_if_seeds_settle_it() 
 def test_what_is_equalled_at_a_lower_cost_or_beaten_at_the_same_is_not_on_the_front(
     costs: Sequence[float], means: Sequence[float], wanted: Sequence[bool]
 ) -> None:
-    found = places(
+    place_of = places(
         dict(zip("ab", costs, strict=True)), {name: seeds(mean) for name, mean in zip("ab", means, strict=True)}
     )
-    assert tuple(found[name] in (ON, MAYBE_ON) for name in "ab") == tuple(wanted)
+    assert tuple(place_of[name] in (ON, MAYBE_ON) for name in "ab") == tuple(wanted)
 
 
 def test_one_seed_settles_no_place_but_the_cheapest() -> None:

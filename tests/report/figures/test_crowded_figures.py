@@ -43,24 +43,24 @@ def test_many_variants_leave_a_figure_of_classes_readable_and_are_all_in_its_fil
 ) -> None:
     levels = [f"n{index}" for index in range(11)]
     scores = {f"neck={level}": [0.5 + 0.02 * index, 0.51 + 0.02 * index] for index, level in enumerate(levels)}
-    found = {
+    figure_by_name = {
         figure.name: figure
         for figure in all_figures(
             evidence_of(planted_results(tmp_path, factors={"neck": levels}, scores=scores, boundary_px=(3, 9)))
         )
     }
     for name, values in (("class-iou", 3), ("boundary-f", 2)):
-        figure = found[name]
+        figure = figure_by_name[name]
         assert len(figure.key) == 8
         assert figure.key[0].label == "baseline"
         assert len(figure.table) == 8 * values
         assert figure.data is not None
         assert len(figure.data) == 11 * values
         assert figure.caption.endswith("Not drawn, for room: 3 other variants; the file below has all.")
-    rows = [trace.y[0] for trace in found["class-iou"].figure.data]
+    rows = [trace.y[0] for trace in figure_by_name["class-iou"].figure.data]
     assert rows == sorted(rows), "one below the other, in the study's order"
     assert -0.5 < rows[0] < rows[-1] < 0.5, "within the row of the first class"
-    places = [trace.x[0] for trace in found["boundary-f"].figure.data]
+    places = [trace.x[0] for trace in figure_by_name["boundary-f"].figure.data]
     assert len(set(places)) == 8
     assert all(abs(place - 3) < 0.36 for place in places)
 
@@ -75,7 +75,8 @@ def test_intervals_of_one_input_size_stand_side_by_side(tmp_path: Path) -> None:
     for cell in list(plan["trials"]):
         other = {**cell, "key": f"o{cell['key']}", "variant": "neck=fpn", "levels": {"neck": "fpn"}}
         plan["trials"].append(other)
-        record = next(each for each in read_all(tmp_path / "records") if asdict(each.trial.setting) == cell["setting"])
+        records = read_all(tmp_path / "records")
+        record = next(record for record in records if asdict(record.trial.setting) == cell["setting"])
         trial = {**record.trial.as_json(), "variant": "neck=fpn"}
         write(record.having(key=f"{other['key']}-hw", trial=trial), tmp_path / "records")
     (tmp_path / "study.json").write_text(json.dumps(plan))
@@ -91,12 +92,12 @@ def _marked(folder: Path) -> list[Any]:
 def test_a_forest_of_many_comparisons_draws_the_most_telling_ones(tmp_path: Path, planted_results: Plant) -> None:
     levels = [f"n{index}" for index in range(44)]
     steady, unsteady = [0.0, 0.0001, -0.0001], [0.02, -0.03, 0.01]
-    scores = {"neck=n0": [0.5, 0.5, 0.5], "neck=n1": [0.51 + each for each in steady]}
-    scores |= {f"neck=n{index}": [0.5 + 0.01 * index + each for each in unsteady] for index in range(2, 44)}
+    scores = {"neck=n0": [0.5, 0.5, 0.5], "neck=n1": [0.51 + deviation for deviation in steady]}
+    scores |= {f"neck=n{index}": [0.5 + 0.01 * index + deviation for deviation in unsteady] for index in range(2, 44)}
     figure = next(
-        each
-        for each in all_figures(evidence_of(planted_results(tmp_path, factors={"neck": levels}, scores=scores)))
-        if each.name == "effects"
+        figure
+        for figure in all_figures(evidence_of(planted_results(tmp_path, factors={"neck": levels}, scores=scores)))
+        if figure.name == "effects"
     )
     means = figure.table[figure.table["Of"] == "mean of 3"]
     left_out = {f"neck=n{index}" for index in range(1, 44)} - set(means["Effect of"])

@@ -27,8 +27,8 @@ def named(evidence: Evidence) -> dict[str, figures.Figure]:
 
 
 def test_every_figure_draws_a_mark_for_each_row_of_its_table(tmp_path: Path, planted_results: Plant) -> None:
-    found = named(evidence_of(planted_results(tmp_path, boundary_px=(3, 9))))
-    rows = {name: len(figure.table) for name, figure in found.items()}
+    figure_by_name = named(evidence_of(planted_results(tmp_path, boundary_px=(3, 9))))
+    rows = {name: len(figure.table) for name, figure in figure_by_name.items()}
     assert rows == {
         "effects": (3 + 2 + 1) * (3 + 1),
         "interaction-1": 2 * 2,
@@ -47,16 +47,16 @@ def test_every_figure_draws_a_mark_for_each_row_of_its_table(tmp_path: Path, pla
         "outcome-grid": 4 * (3 + 1),
     }
     assert {
-        name: figures.marks(figure.figure, figure.figure.layout.meta["mark"]) for name, figure in found.items()
+        name: figures.marks(figure.figure, figure.figure.layout.meta["mark"]) for name, figure in figure_by_name.items()
     } == rows
 
 
 def test_holes_are_in_neither_the_figure_nor_its_table(tmp_path: Path, planted_results: Plant) -> None:
     scores = {A: [0.6, 0.61, None], B: ["failed", None, None], C: [0.65, None, None], D: [0.7, 0.7, None]}
-    found = named(
+    figure_by_name = named(
         evidence_of(planted_results(tmp_path, scores=scores, costs={C: "out_of_memory", D: {"isolated": False}}))
     )
-    counts = {name: (figure.figure.layout.meta["marks"], len(figure.table)) for name, figure in found.items()}
+    counts = {name: (figure.figure.layout.meta["marks"], len(figure.table)) for name, figure in figure_by_name.items()}
     assert counts["effects"] == (2 + 3, 2 + 3), "what needs the variant without a seed is left out"
     assert counts["miou-against-latency-s"] == (3, 3), "the baseline alone is timed and comparable"
     assert counts["miou-against-macs"] == (6, 6)
@@ -102,8 +102,8 @@ def test_the_forest_has_every_seed_below_its_mean(tmp_path: Path, planted_result
     assert list(seeds.text) == ["seed 0", "seed 1", "seed 2"]
     assert mean.x == pytest.approx((5.0,), abs=1e-3)
     assert set(seeds.y) == {mean.y[0] + 9}
-    own = figure.table[figure.table["Effect of"] == "attention=on"]
-    assert own["Of"].tolist() == ["mean of 3", "seed 0", "seed 1", "seed 2"]
+    rows = figure.table[figure.table["Effect of"] == "attention=on"]
+    assert rows["Of"].tolist() == ["mean of 3", "seed 0", "seed 1", "seed 2"]
     assert "no seed in common" not in figure.caption
 
 
@@ -159,24 +159,26 @@ def test_labels_of_a_study_are_text_to_plotly(tmp_path: Path, planted_results: P
     factors = {"neck": ["off", "<b>bold</b>"]}
     scores = {"neck=off": [0.6], "neck=<b>bold</b>": [0.7]}
     classes = ["<a href='x'>road</a>", "a & b"]
-    found = named(evidence_of(planted_results(tmp_path, factors=factors, scores=scores, classes=classes)))
-    for figure in found.values():
+    figure_by_name = named(evidence_of(planted_results(tmp_path, factors=factors, scores=scores, classes=classes)))
+    for figure in figure_by_name.values():
         drawn = str(figure.figure.to_dict())
         assert "<b>" not in drawn
         assert "<a " not in drawn
-    drawn = {name: figure for name, figure in found.items() if len(figure.table)}
+    drawn = {name: figure for name, figure in figure_by_name.items() if len(figure.table)}
     shown = {name for name, figure in drawn.items() if "&lt;b&gt;bold" in str(figure.figure.to_dict())}
     matrices = {"confusion-1", "confusion-2"}
     assert shown == set(drawn) - matrices, "a matrix has its variant in the title, which the page escapes"
-    assert set(found["class-iou"].table["Class"]) == set(classes), "its table is escaped by the page, not twice"
-    assert "neck=<b>bold</b>" in set(found["class-iou"].table["Variant"])
+    assert set(figure_by_name["class-iou"].table["Class"]) == set(classes), (
+        "its table is escaped by the page, not twice"
+    )
+    assert "neck=<b>bold</b>" in set(figure_by_name["class-iou"].table["Variant"])
 
 
 def test_a_range_shows_every_value_and_cuts_only_what_would_flatten_them() -> None:
     assert axes.focus([1.0, 3.0], [0.0, 2.0], [2.0, 4.0]) == ([-0.2, 4.2], "")
-    limits, said = axes.focus([1.0, 3.0], [-50.0, 2.0], [60.0, float("nan")])
+    limits, sentence = axes.focus([1.0, 3.0], [-50.0, 2.0], [60.0, float("nan")])
     assert limits == pytest.approx([-1.3, 5.3])
-    assert said == axes.CUT
+    assert sentence == axes.CUT
     assert axes.focus([], [], []) == (None, "")
 
 

@@ -113,9 +113,9 @@ def test_the_notable_variants_are_the_baseline_the_resolved_and_the_best(
 
 def test_boundary_f_is_drawn_for_each_tolerance_in_both_conventions(tmp_path: Path, planted_results: Plant) -> None:
     both = boundary_by_tolerance(evidence_of(planted_results(tmp_path, boundary_px=(9, 3))))
-    every, present = (figure.table for figure in both)
-    assert every["Tolerance (px)"].tolist() == [3, 9] * 4
-    assert set(every["Boundary F (%) ↑"]) == {90.0}
+    all_images, present = (figure.table for figure in both)
+    assert all_images["Tolerance (px)"].tolist() == [3, 9] * 4
+    assert set(all_images["Boundary F (%) ↑"]) == {90.0}
     assert present["Boundary F, present (%) ↑"].tolist() == pytest.approx([80.0] * 8)
 
 
@@ -177,7 +177,7 @@ def test_growth_is_of_one_machine_and_of_the_networks_that_the_records_are_of(
         (path.parent / file).write_text(json.dumps(document))
 
     add(A, "a.json", "H200")
-    times = next(each for each in growth(evidence_of(folder)) if each.name == "growth-time-s")
+    times = next(figure for figure in growth(evidence_of(folder)) if figure.name == "growth-time-s")
     assert "medians of the timed forwards, on H200." in times.caption
     add(B, "b.json", "AMD EPYC, 2 threads")
     with pytest.raises(RecordError, match="attribution has times of different hardware: AMD EPYC, 2 threads; H200"):
@@ -285,8 +285,8 @@ def timed(folder: Path, ratios: dict[int, float]) -> None:
         plan["trials"].append({**cell, "levels": levels, "setting": setting})
         ratios_of_blocks = [ratio * 0.99, ratio, ratio * 1.01] * 4
         measured: dict[str, Any] = {
-            "latency_s": [0.01] * 24, "against_s": [0.01 * each for each in ratios_of_blocks for _ in range(2)],
-            "log_ratios": [math.log(each) for each in ratios_of_blocks], "steady": True, "isolated": True, "calls": 1,
+            "latency_s": [0.01] * 24, "against_s": [0.01 * of_block for of_block in ratios_of_blocks for _ in range(2)],
+            "log_ratios": list(map(math.log, ratios_of_blocks)), "steady": True, "isolated": True, "calls": 1,
             "isolation": {"reasons": []}, "step_s": {},
         }  # fmt: skip
         trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
@@ -326,7 +326,7 @@ def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: 
     folder = planted(tmp_path, {64: measured([1.0] * 20, [2.0] * 20), 128: measured([1.0] * 20, [3.0] * 20)})
     plan = json.loads((folder / "study.json").read_text())
     for side in (64, 128):
-        cell = next(each for each in plan["trials"] if each["key"] == f"k{side}")
+        cell = next(trial for trial in plan["trials"] if trial["key"] == f"k{side}")
         setting = {**cell["setting"], "batch": 1, "precision": "bfloat16"}
         plan["trials"].append({**cell, "key": f"b{side}", "setting": setting})
         record = read(folder / "records" / f"k{side}-hw.aaaa1111.json")
@@ -340,9 +340,9 @@ def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: 
         "Speed-up by input size: batch 2", "Speed-up by input size: batch 1, bfloat16",
     )  # fmt: skip
     assert first.name != second.name
-    assert [len(each.table) for each in (first, second)] == [2, 2]
+    assert [len(figure.table) for figure in (first, second)] == [2, 2]
     assert speed.crossings(evidence).printed()["Timed at"].tolist() == ["batch 2", "batch 1, bfloat16"]
-    assert len([each for each in all_figures(evidence) if each.section == "speed"]) == 2
+    assert len([figure for figure in all_figures(evidence) if figure.section == "speed"]) == 2
 
 
 def test_speed_ups_have_a_column_a_setting_in_the_grid_of_outcomes(tmp_path: Path, planted_results: Plant) -> None:

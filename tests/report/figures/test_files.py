@@ -33,9 +33,11 @@ def test_a_figure_becomes_an_svg_with_its_title_and_legend(
     (path,) = write_figures([accuracy_against(evidence, "macs")], tmp_path / "figures", "svg")
     assert path == tmp_path / "figures" / "miou-against-macs.svg"
     drawing = ElementTree.parse(path)
-    said = {"".join(each.itertext()) for each in drawing.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"mIoU against MACs", "mIoU (%) ↑", "baseline", "attention=on + upsampling=jpu"} <= said
-    points = [each for each in drawing.iter("{http://www.w3.org/2000/svg}path") if each.get("class") == "point"]
+    texts = {"".join(element.itertext()) for element in drawing.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"mIoU against MACs", "mIoU (%) ↑", "baseline", "attention=on + upsampling=jpu"} <= texts
+    points = [
+        element for element in drawing.iter("{http://www.w3.org/2000/svg}path") if element.get("class") == "point"
+    ]
     assert len(points) == 4 * (3 + 1)
 
 
@@ -83,10 +85,10 @@ def test_without_a_browser_the_command_says_what_is_needed_and_the_page_is_there
     with pytest.raises(SystemExit) as leaving:
         app.main()
     assert leaving.value.code == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
     for words in ("no browser could be started", "Chrome or Chromium", "BROWSER_PATH", "the page needs neither"):
-        assert words in said
+        assert words in message
     assert (folder / "report" / "index.html").exists()
 
 

@@ -22,7 +22,8 @@ from bench.report.gallery.entries import Panel, Pool
 from bench.report.gallery.gallery import CSV, Gallery, pictures
 from bench.report.gallery.layers import CLASS_COLOURS, LIGHT_NEUTRAL, NEUTRAL
 from bench.report.gallery.ranking import sides
-from tests.report.planted_pictures import LABEL, guess, plant_pictures
+from tests.conftest import plant_counts
+from tests.report.planted_pictures import LABEL, counted, guess, plant_pictures
 
 Plant = Callable[..., Path]
 Wrong = Mapping[str, Sequence[Sequence[int] | None]]
@@ -40,23 +41,31 @@ def planted(tmp_path: Path, planted_results: Plant) -> Callable[..., Path]:
     def plant(wrong: Wrong = WRONG, names: Sequence[str] = [f"frame {i}" for i in range(10)], **more: Any) -> Path:
         """A results folder with artifacts; a seed whose entry is ``None`` has none."""
         factors = {"attention": [variant.partition("=")[2] for variant in wrong]}
-        scores = {variant: [0.6 + 0.01 * i for i in range(len(seeds))] for variant, seeds in wrong.items()}
-        folder = planted_results(tmp_path, factors=factors, scores=scores, stages=("quality",), **more)
+        scores = {variant: [total(counts or [0] * len(names)) for counts in seeds] for variant, seeds in wrong.items()}
+        folder = planted_results(
+            tmp_path, factors=factors, scores=scores, stages=("quality",), images=len(names), **more
+        )
         plant_pictures(folder, wrong, names)
         return folder
 
     return plant
 
 
+def total(wrong: Sequence[int]) -> list[list[int]]:
+    """The confusion matrix of three classes over images with so many wrong pixels."""
+    matrix: list[list[int]] = counted(wrong, 3).sum(0).tolist()
+    return matrix
+
+
 def gallery(folder: Path) -> Gallery:
-    found = pictures(folder, evidence_of(folder))
-    assert found is not None
-    return found
+    view = pictures(folder, evidence_of(folder))
+    assert view is not None
+    return view
 
 
 def layer(view: Gallery, panel: Panel, kind: str) -> np.ndarray:
     """The values of a layer's palette PNG, ``H W``; where it is transparent, 0."""
-    (name,) = [each.picture for each in panel.layers if each.kind == kind]
+    (name,) = [panel_layer.picture for panel_layer in panel.layers if panel_layer.kind == kind]
     return np.array(picture(view, name))
 
 
@@ -88,7 +97,7 @@ def test_an_entry_says_which_seed_it_shows_and_what_each_side_scores(planted: Ca
     assert (entry.image, entry.seed) == ("frame 5", 0)
     assert (entry.miou, entry.miou_baseline) == pytest.approx((7 / 46, 13 / 46))
     assert entry.change == "−10.87 points, mean of 2 seeds; seed 0, shown: −13.04"
-    says = {each.kind: each.says for each in entry.variant.layers}
+    says = {panel_layer.kind: panel_layer.says for panel_layer in entry.variant.layers}
     assert says["classes"] == "Prediction of attention=on for image frame 5: mIoU 15.22\N{NO-BREAK SPACE}%"
     assert (entry.height, entry.width, entry.stride) == (4, 6, 1)
 
@@ -118,7 +127,7 @@ def test_predictions_are_the_planted_ones_and_void_is_grey(planted: Callable[...
     for panel, values in ((entry.baseline, guess(10)), (entry.variant, guess(4)), (entry.label, LABEL)):
         kind = "label" if panel is entry.label else "classes"
         assert layer(view, panel, kind).tolist() == np.where(LABEL == VOID, VOID, values).tolist()
-        (name,) = [each.picture for each in panel.layers if each.kind == kind]
+        (name,) = [panel_layer.picture for panel_layer in panel.layers if panel_layer.kind == kind]
         colours = picture(view, name).convert("RGB")
         assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((0, 0))) == NEUTRAL
         assert "#{:02X}{:02X}{:02X}".format(*colours.getpixel((5, 3))) == CLASS_COLOURS[0]
@@ -147,7 +156,7 @@ def test_errors_tell_what_is_wrong_on_one_side_from_what_is_wrong_on_both(plante
     both, alone = layers.WRONG_ON_BOTH, layers.WRONG_HERE
     assert layer(view, entry.baseline, "errors").ravel().tolist() == [0, *[both] * 4, *[alone] * 6, *[0] * 13]
     assert layer(view, entry.variant, "errors").ravel().tolist() == [0, *[both] * 4, *[0] * 19]
-    (name,) = [each.picture for each in entry.variant.layers if each.kind == "errors"]
+    (name,) = [panel_layer.picture for panel_layer in entry.variant.layers if panel_layer.kind == "errors"]
     alpha = np.asarray(picture(view, name).convert("RGBA"))[..., 3].ravel()
     assert alpha.tolist() == [0, *[255] * 4, *[0] * 19]
 
@@ -167,9 +176,9 @@ def test_boundaries_are_those_of_the_prediction(planted: Callable[..., Path]) ->
 
 def test_a_picture_that_is_shown_twice_is_held_once(planted: Callable[..., Path]) -> None:
     view = gallery(planted())
-    shown = [each for entry in view.pairs[0].entries for panel in (entry.label, entry.baseline, entry.variant)
-             for each in panel.layers]  # fmt: skip
-    assert {each.picture for each in shown} == set(view.pictures)
+    shown = [panel_layer for entry in view.pairs[0].entries for panel in (entry.label, entry.baseline, entry.variant)
+             for panel_layer in panel.layers]  # fmt: skip
+    assert {panel_layer.picture for panel_layer in shown} == set(view.pictures)
     assert len(set(view.pictures.values())) == len(view.pictures) < len(shown)
 
 
@@ -177,9 +186,9 @@ def test_without_artifacts_or_pictures_there_is_no_gallery(planted: Callable[...
     nothing: Wrong = {OFF: [None, None], ON: [None, None]}
     folder = planted(nothing)
     assert pictures(folder, evidence_of(folder)) is None
-    assert sides(folder, evidence_of(folder).results) == {}
+    assert sides(folder, evidence_of(folder)) == {}
     folder = planted({OFF: WRONG[OFF], ON: [None, None]})
-    assert len(sides(folder, evidence_of(folder).results)) == 1
+    assert len(sides(folder, evidence_of(folder))) == 1
     assert pictures(folder, evidence_of(folder)) is None
 
 
@@ -217,19 +226,21 @@ def test_a_seed_without_pictures_counts_and_is_not_shown(planted: Callable[..., 
 
 def test_variants_of_other_images_are_not_compared(planted: Callable[..., Path]) -> None:
     folder = planted()
-    for path in (folder / "artifacts").glob("q1s*[0-9].npz"):
-        with np.load(path) as arrays:
-            np.savez(path, images=np.array([f"other {i}" for i in range(10)]), confusion=arrays["confusion"])
+    for record in read_all(folder / "records"):
+        if record.trial.variant == ON:
+            counts = counted(WRONG[ON][record.trial.seed], 3)
+            plant_counts(folder, record, [f"other {i}" for i in range(10)], counts, record.measured.pictures)
     assert pictures(folder, evidence_of(folder)) is None
 
 
 def test_an_image_without_labels_is_left_out(planted: Callable[..., Path]) -> None:
     folder = planted()
-    for path in (folder / "artifacts").glob("q?s?.npz"):
-        with np.load(path) as arrays:
-            confusion, names = arrays["confusion"].copy(), arrays["images"]
-        confusion[0] = 0
-        np.savez(path, images=names, confusion=confusion)
+    for record in read_all(folder / "records"):
+        wrong = WRONG[record.trial.variant][record.trial.seed]
+        counts, names = counted(wrong, 3), [f"frame {i}" for i in range(10)]
+        counts[0] = 0
+        measured = {**record.measured.as_json(), "confusion": total(wrong[1:])}
+        plant_counts(folder, record.having(measured=measured), names, counts, record.measured.pictures)
     (pair,) = gallery(folder).pairs
     assert "frame 0" not in {entry.image for entry in pair.entries}
     assert " of 9, " in pair.chosen

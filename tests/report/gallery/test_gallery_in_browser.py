@@ -69,7 +69,7 @@ def show(browser: Browser, tmp_path: Path) -> Callable[..., Page]:
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(path.as_uri())
-        page.wrong = wrong  # type: ignore[attr-defined]
+        page.wrong = wrong
         return page
 
     return open_page
@@ -103,7 +103,7 @@ def test_a_divider_follows_keyboard_and_mouse_and_says_what_is_on_its_sides(show
     assert divider.input_value() == "80"
     left, right = (page.locator(f".{side} .frame").first.bounding_box() for side in ("left", "right"))
     assert left == right, "both predictions lie in one place"
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
 
 
 def test_what_lies_over_the_image_is_chosen_for_the_whole_gallery(show: Callable[..., Page]) -> None:
@@ -140,4 +140,4 @@ def test_hostile_names_are_read_not_run_and_nothing_scrolls_sideways(show: Calla
     assert page.locator("h4").first.inner_text().startswith(HOSTILE)
     assert page.locator(".key li").first.inner_text().strip().startswith(HOSTILE)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.evidence.evidence import evidence_of
 from bench.records.record import read, write
-from bench.report.page import methods
+from bench.report.page import methods, summary
 from bench.report.tables import catalogue
 
 Plant = Callable[..., Path]
@@ -28,7 +28,7 @@ RECIPE = {
 def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path, planted_results: Plant) -> None:
     scores = {A: [0.6, 0.61, 0.62], B: ["failed", None, 0.61], C: [0.65, 0.67, 0.66]}
     plan = {"recipe": RECIPE, "design": "factorial", "margin": 0.005}
-    said = methods.methods(evidence_of(planted_results(tmp_path, scores=scores, plan=plan, excluded={D: "too slow"})))
+    text = methods.methods(evidence_of(planted_results(tmp_path, scores=scores, plan=plan, excluded={D: "too slow"})))
     for sentence in (
         "Data set: synthetic, 3 classes, fingerprint 0123456789ab.",
         "Quality was measured on the 20 images of its val split.",
@@ -53,23 +53,23 @@ def test_the_paragraph_says_what_was_planned_and_what_came_of_it(tmp_path: Path,
         "a margin of ±0.50 points",
         "Software: python 3.11.2, torch 2.13.0, numpy 2.4.6.",
     ):
-        assert sentence in said
-    assert "gradients clipped" not in said
-    assert "Speed-ups" not in said
+        assert sentence in text
+    assert "gradients clipped" not in text
+    assert "Speed-ups" not in text
 
 
 def test_effects_that_are_no_variants_are_explained_where_there_are_some(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    said = methods.methods(evidence_of(planted_results(tmp_path / "factorial")))
-    assert "Besides variants against the baseline: main effects, interactions, each a weighted sum of variants'" in said
+    text = methods.methods(evidence_of(planted_results(tmp_path / "factorial")))
+    assert "Besides variants against the baseline: main effects, interactions, each a weighted sum of variants'" in text
     levels = {"attention": ["off", "frozen", "on"]}
     scores = {"attention=off": [0.5, 0.52], "attention=frozen": [0.52, 0.53], "attention=on": [0.6, 0.61]}
     plan = {"against": {"attention": {"on": "frozen"}}}
-    said = methods.methods(evidence_of(planted_results(tmp_path / "one", factors=levels, scores=scores, plan=plan)))
-    assert "Besides variants against the baseline: levels against levels, each" in said
-    said = methods.methods(evidence_of(planted_results(tmp_path / "focus", plan={"focus": "upsampling"})))
-    assert "baseline: a factor at single settings of the others, main effects, interactions, each" in said
+    text = methods.methods(evidence_of(planted_results(tmp_path / "one", factors=levels, scores=scores, plan=plan)))
+    assert "Besides variants against the baseline: levels against levels, each" in text
+    text = methods.methods(evidence_of(planted_results(tmp_path / "focus", plan={"focus": "upsampling"})))
+    assert "baseline: a factor at single settings of the others, main effects, interactions, each" in text
 
 
 def test_hours_are_summed_by_stage_and_device(tmp_path: Path, planted_results: Plant) -> None:
@@ -80,10 +80,48 @@ def test_hours_are_summed_by_stage_and_device(tmp_path: Path, planted_results: P
         write(
             record.having(environment=other, outcome={**record.outcome.as_json(), "wall_s": wall_s}), folder / "records"
         )
-    said = methods.methods(evidence_of(folder))
-    assert "2 quality trials ran on Other GPU (1 thread): 1.50 hours of device time, as the sum of" in said
-    assert "10 quality trials ran on Planted CPU (1 thread): 15.0 seconds of device time, as the sum of" in said
-    assert "4 cost trials ran on Planted CPU (2 threads): 6.0 seconds of device time." in said
+    text = methods.methods(evidence_of(folder))
+    assert "2 quality trials ran on Other GPU (1 thread): 1.50 hours of device time, as the sum of" in text
+    assert "10 quality trials ran on Planted CPU (1 thread): 15.0 seconds of device time, as the sum of" in text
+    assert "4 cost trials ran on Planted CPU (2 threads): 6.0 seconds of device time." in text
+
+
+def test_a_trial_whose_time_is_not_recorded_is_counted_beside_the_hours(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    record = read(folder / "records" / "c0.aaaa1111.json")
+    write(record.having(outcome={"status": record.status, "wall_s": None}), folder / "records")
+    text = methods.methods(evidence_of(folder))
+    assert "4.5 seconds of device time, besides 1 trial whose time is not recorded." in text
+
+
+def test_a_variant_of_earlier_runs_that_is_gone_from_the_study_is_told(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    plan = json.loads((folder / "study.json").read_text())
+    for trial in plan["trials"]:
+        trial["kept"] = trial["variant"] == D or trial["seed"] == 2
+    (folder / "study.json").write_text(json.dumps(plan))
+    evidence = evidence_of(folder)
+    sentence = (
+        "The report keeps 1 variant of earlier runs that the study does not have any more and that its command does "
+        "not measure again: attention=on + upsampling=jpu."
+    )
+    assert sentence in methods.methods(evidence)
+    assert [note.text for note in summary.notes(evidence)].count(sentence) == 1
+
+
+def test_what_a_recipe_does_is_in_words_and_what_it_leaves_unused_is_not(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    steps = {"schedule": "step", "step_at": [0.5, 0.9], "step_factor": 0.1, "poly_power": 0.9}
+    recipe = {**steps, "momentum": 0.9, "optimiser": {"class": "torch.optim.AdamW", "choices": {"eps": 1e-8}}}
+    recipe |= {"warmup_iterations": 0, "warmup_start": 1e-6, "ema_decay": 0.0, "frozen": "norms", "accumulate": 1}
+    recipe |= {"window_px": [64, 96], "window_stride_px": [32, 48], "test_flip": True, "averaged": "logits"}
+    text = methods.methods(evidence_of(planted_results(tmp_path, plan={"recipe": recipe})))
+    assert (
+        "Training: optimiser AdamW(eps=1e-08), steps at the shares 0.5 and 0.9 of the schedule, a factor of 0.1 at "
+        "each step, frozen in the backbone: norms. Testing: windows of 64 × 96 pixels, 32 × 48 pixels from one to the "
+        "next, with mirrored images too, scores averaged as logits." in text
+    )
 
 
 def test_a_variant_that_was_trained_otherwise_is_named(tmp_path: Path, planted_results: Plant) -> None:
@@ -181,10 +219,10 @@ def test_software_is_what_the_trials_use_and_the_studys_commit_stands_beside_the
 
 def test_without_records_nothing_is_said_of_them(tmp_path: Path, planted_results: Plant) -> None:
     nothing = {name: [None, None] for name in (A, B, C, D)}
-    said = methods.methods(evidence_of(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D)))))
-    assert "Of 8 planned quality trials: 8 missing." in said
+    text = methods.methods(evidence_of(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D)))))
+    assert "Of 8 planned quality trials: 8 missing." in text
     for word in ("ran on", "Source", "Software", "Latency", "Holm", "MACs", "split"):
-        assert word not in said
+        assert word not in text
 
 
 def test_an_old_record_without_times_or_versions_is_no_error(tmp_path: Path, planted_results: Plant) -> None:
@@ -192,17 +230,17 @@ def test_an_old_record_without_times_or_versions_is_no_error(tmp_path: Path, pla
     for path in (folder / "records").glob("*.json"):
         record = read(path)
         write(record.having(environment={"host": "aaaa1111"}, outcome={"status": record.status}), folder / "records")
-    said = methods.methods(evidence_of(folder))
-    assert "12 quality trials ran on an unknown device: 0.0 seconds of device time, as the sum of" in said
-    assert "Source of the harness: no repository. Source of the study: no repository." in said
-    assert "Software" not in said
+    text = methods.methods(evidence_of(folder))
+    assert "12 quality trials ran on an unknown device. 4 cost trials ran on an unknown device.\n\nSource" in text
+    assert "Source of the harness: no repository. Source of the study: no repository." in text
+    assert "Software" not in text
 
 
 def test_a_study_that_trains_nothing_says_nothing_of_training(tmp_path: Path, planted_results: Plant) -> None:
-    said = methods.methods(evidence_of(planted_results(tmp_path, stages=["cost"], plan={"recipe": RECIPE})))
-    assert "Of 4 planned cost trials: 4 done." in said
+    text = methods.methods(evidence_of(planted_results(tmp_path, stages=["cost"], plan={"recipe": RECIPE})))
+    assert "Of 4 planned cost trials: 4 done." in text
     for word in ("Training", "Seeds", "Reported", "paired"):
-        assert word not in said
+        assert word not in text
 
 
 def test_comparisons_of_speed_have_their_protocol_and_table(

@@ -88,7 +88,7 @@ def test_text_from_a_study_is_shown_not_run(tmp_path: Path, planted_results: Pla
     assert "&lt;script&gt;alert" in page
     data = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
     assert len(data) == 13
-    assert all("data" in json.loads(each) for each in data), "nothing in it ends the element early"
+    assert all("data" in json.loads(content) for content in data), "nothing in it ends the element early"
 
 
 def test_no_escape_sequence_of_a_study_or_a_record_is_in_the_files_of_a_report(
@@ -131,10 +131,10 @@ def test_script_json_cannot_leave_its_element() -> None:
 def test_the_findings_say_what_brackets_and_verdicts_are_where_there_are_some(
     tmp_path: Path, planted_results: Plant
 ) -> None:
-    said = "after Holm’s correction over"
-    assert said in write_report(planted_results(tmp_path / "whole")).read_text(encoding="utf-8")
+    sentence = "after Holm’s correction over"
+    assert sentence in write_report(planted_results(tmp_path / "whole")).read_text(encoding="utf-8")
     costs = planted_results(tmp_path / "costs", stages=["cost"])
-    assert said not in write_report(costs).read_text(encoding="utf-8")
+    assert sentence not in write_report(costs).read_text(encoding="utf-8")
 
 
 def test_a_half_finished_study_shows_its_holes(tmp_path: Path, planted_results: Plant) -> None:
@@ -309,6 +309,6 @@ def test_a_factor_may_be_called_as_a_column_of_some_table(
     write_report(folder)
     timed = evidence_of(folder).speedups
     assert timed.columns.is_unique
-    own = [name if name in timed and f"factor {name}" not in timed else f"factor {name}" for name in names]
-    assert timed[own].to_numpy().tolist() == [["on", "on"]] * 2
-    assert timed["precision"].tolist() == ["float32"] * 2 or "precision" in own
+    columns = [name if name in timed and f"factor {name}" not in timed else f"factor {name}" for name in names]
+    assert timed[columns].to_numpy().tolist() == [["on", "on"]] * 2
+    assert timed["precision"].tolist() == ["float32"] * 2 or "precision" in columns

@@ -38,8 +38,11 @@ def axe() -> str:
 
 def faults(page: Page, within: str = "html", **rules: list[str]) -> list[str]:
     """What axe-core, which the page must have, finds of any impact."""
-    found: list[dict[str, Any]] = page.evaluate(AXE, [within, rules])
-    return [f"{each['id']} ({each['impact']}): {[node['html'] for node in each['nodes'][:3]]}" for each in found]
+    violations: list[dict[str, Any]] = page.evaluate(AXE, [within, rules])
+    return [
+        f"{violation['id']} ({violation['impact']}): {[node['html'] for node in violation['nodes'][:3]]}"
+        for violation in violations
+    ]
 
 
 @pytest.mark.parametrize(
@@ -53,8 +56,8 @@ def test_at_both_widths_and_in_both_schemes_the_page_is_whole_and_accessible(
     page.evaluate(axe)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     figures = page.query_selector_all("figure.drawing")
-    drawn = [each.name for each in all_figures(evidence_of(hostile_report.parents[1])) if len(each.table)]
-    assert sorted(str(each.get_attribute("id")) for each in figures) == sorted(drawn)
+    drawn = [figure.name for figure in all_figures(evidence_of(hostile_report.parents[1])) if len(figure.table)]
+    assert sorted(str(element.get_attribute("id")) for element in figures) == sorted(drawn)
     for figure in figures:
         name, rows = figure.get_attribute("id"), int(figure.get_attribute("data-rows") or 0)
         assert len(figure.query_selector_all("tbody tr")) == rows > 0, name
@@ -66,10 +69,10 @@ def test_at_both_widths_and_in_both_schemes_the_page_is_whole_and_accessible(
     for overlay in ("errors", "boundaries", "image"):
         page.check(f"input[value={overlay}]")
         assert faults(page, ".gallery") == [], overlay
-    page.emulate_media(color_scheme=schemes[1])  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=schemes[1])
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == PAPER[schemes[1]]
     assert faults(page, runOnly=OF_COLOURS) == []
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
     page.evaluate("document.querySelector('label[for=class-effects-filter]').remove()")
     assert faults(page, runOnly=["label"])[0].startswith("label (critical)"), "a fault that is there is found"
 
@@ -80,7 +83,7 @@ def test_text_from_outside_is_shown_and_nothing_in_it_runs_even_without_the_poli
     page = open_page(hostile_report, policy=False)
     page.evaluate(OPEN_ALL)
     assert page.evaluate("typeof window.hacked") == "undefined"
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
     assert page.evaluate("document.querySelectorAll('img, b').length") == 0
     for place, texts in {
         "h1": [f"study {SCRIPT}"], ".question": [f"Why {BREAK}?"], ".summary": [END, SCRIPT], ".notes": [COMMENT],

@@ -24,7 +24,7 @@ def test_the_page_draws_a_mark_for_every_row_without_an_error_or_a_request(
     assert "Colours repeat" not in page.inner_text("main")
     assert {kind for kind, _, _ in drawn.values()} == {"point", "line", "bar", "cell"}
     assert {name: marks for name, (_, marks, rows) in drawn.items() if marks != rows or rows == 0} == {}
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
 
 
 def test_more_variants_and_classes_than_fit_are_all_drawn(
@@ -47,7 +47,7 @@ def test_more_variants_and_classes_than_fit_are_all_drawn(
     assert page.evaluate(size)[1] == pytest.approx(480), "higher than a page, and whole on one"
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.evaluate(size) == before
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
 
 
 def column(page: Page, index: int) -> list[str]:
@@ -116,7 +116,7 @@ def test_the_titles_of_axes_stay_in_their_figures_on_a_phone(
     assert page.evaluate(out) == []
     title = page.locator(".plot .xtitle", has_text="decoder").first
     assert title.locator("tspan").count() > 1, "on several lines"
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
 
 
 def test_a_class_with_two_dollars_is_no_formula(
@@ -124,7 +124,7 @@ def test_a_class_with_two_dollars_is_no_formula(
 ) -> None:
     page = open_page(write_report(planted_results(tmp_path, classes=["$x_1$", "sky"])))
     assert "$x_1$" in {tick.text_content() for tick in page.query_selector_all("#class-iou .ytick text")}
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
 
 
 def test_figures_take_the_colours_of_the_page_in_light_and_dark(
@@ -156,7 +156,7 @@ def test_text_from_a_study_is_read_not_run(
     assert page.inner_text(".question") == HOSTILE
     ticks = {tick.text_content() for tick in page.query_selector_all("#class-iou .ytick text")}
     assert {tick.replace(" ", "") for tick in ticks} == {HOSTILE.replace(" ", ""), "<b>sky</b>"}, "on several lines"
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
 
 
 def test_a_page_without_records_opens_without_an_error(
@@ -168,4 +168,4 @@ def test_a_page_without_records_opens_without_an_error(
     )
     page = open_page(write_report(folder))
     assert "Nothing has been measured yet." in page.inner_text("body")
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []

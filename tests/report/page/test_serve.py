@@ -77,9 +77,9 @@ def command(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 def add(folder: Path, seed: int) -> None:
     """A record for the second variant, with the first one's measurements."""
-    found = read(folder / "records" / f"q0s{seed}.aaaa1111.json")
-    trial = {**found.trial.as_json(), "variant": OTHER, "levels": {"attention": "on"}}
-    write(found.having(key=f"q1s{seed}", trial=trial), folder / "records")
+    record = read(folder / "records" / f"q0s{seed}.aaaa1111.json")
+    trial = {**record.trial.as_json(), "variant": OTHER, "levels": {"attention": "on"}}
+    write(record.having(key=f"q1s{seed}", trial=trial), folder / "records")
 
 
 def test_an_open_page_follows_the_records_and_keeps_its_scroll_position_until_the_command_is_stopped(
@@ -100,7 +100,7 @@ def test_an_open_page_follows_the_records_and_keeps_its_scroll_position_until_th
     add(folder, 0)
     page.wait_for_selector("dd:text('3 of 4 done')")
     page.wait_for_function("scrollY === 500")
-    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.wrong == []
     process.send_signal(signal.SIGINT)
     assert process.wait() == 0
     assert "connect-src" not in (folder / "report" / "index.html").read_text(), "the page on disk asks for nothing"

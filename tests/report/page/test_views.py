@@ -90,11 +90,11 @@ def test_the_page_says_which_file_has_the_rows_that_it_leaves_out(
 def test_findings_lead_to_rows_that_the_page_has(tmp_path: Path, planted_results: Plant) -> None:
     scores = {"a=x": [0.6, 0.62, 0.61], "a=x!": [0.65, 0.67, "failed"], "a=X?": [0.64, 0.66, 0.65]}
     evidence = evidence_of(planted_results(tmp_path, factors={"a": ["x", "x!", "X?"]}, scores=scores))
-    found = findings(evidence)
-    assert [finding.href for finding in found] == [
+    all_findings = findings(evidence)
+    assert [finding.href for finding in all_findings] == [
         "#effects-full-a-x", "#effects-full-a-x-2", "#ablation", "#effects-full", "#outcomes",
     ]  # fmt: skip
-    assert [sentence.href for sentence in found[1].sentences] == ["#effects-full-a-x-2", "#ablation-a-x-2"]
+    assert [sentence.href for sentence in all_findings[1].sentences] == ["#effects-full-a-x-2", "#ablation-a-x-2"]
     table = effects.effects_table(evidence)
     rows = view("effects-full", table, "effects.csv", table.printed()["Effect of"]).rows
     assert [row.address for row in rows] == ["effects-full-a-x", "effects-full-a-x-2"]
@@ -109,7 +109,7 @@ def test_tracebacks_that_are_alike_are_shown_once(tmp_path: Path, planted_result
     path = tmp_path / "records" / "q0s7.aaaa1111.json"
     other = read(path)
     write(other.having(outcome={**other.outcome.as_json(), "traceback": "another"}), tmp_path / "records")
-    assert [each.title for each in summary.tracebacks(evidence_of(tmp_path).results)] == [
+    assert [traceback.title for traceback in summary.tracebacks(evidence_of(tmp_path).results)] == [
         "Traceback of q0s0.aaaa1111.json and 23 more records", "Traceback of q0s7.aaaa1111.json",
     ]  # fmt: skip
     assert summary.tracebacks(evidence_of(tmp_path).results)[1].named == ""
@@ -131,8 +131,8 @@ def test_of_many_findings_effects_on_average_are_read_first_and_the_rest_is_fold
     def finding(verdict: str, kind: str, text: str) -> Finding:
         return Finding([Sentence(text, "#x", "effect")], verdict, kind)
 
-    few = [finding("not resolved", "variant", "a")] * MOST_FINDINGS
-    assert fold(few) == (few, {})
+    as_many_as_fit = [finding("not resolved", "variant", "a")] * MOST_FINDINGS
+    assert fold(as_many_as_fit) == (as_many_as_fit, {})
     variants = [finding("better", "variant", f"v{index}") for index in range(MOST_FINDINGS)]
     unresolved, average = finding("not resolved", "variant", "u"), finding("worse", "main effect", "m")
     last = finding("", "", "holes")

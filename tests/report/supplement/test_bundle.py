@@ -17,14 +17,14 @@ import pytest
 from typer.main import get_command
 
 from bench.cli import app
-from bench.records.files import RecordError, write_arrays
-from bench.records.pictures import Album
-from bench.records.record import Record, read, read_all, write
+from bench.records.files import RecordError
+from bench.records.record import read, write
 from bench.records.results import frame, load
 from bench.report.page.page import write_report
 from bench.report.page.summary import commands
 from bench.report.supplement import bundle
 from bench.report.supplement.bundle import BundleError, Exported, export
+from tests.report.planted_pictures import counted, plant_pictures
 
 Plant = Callable[..., Path]
 FACTORS = {"attention": ["off", "on"]}
@@ -35,8 +35,8 @@ COMMAND = "bench run /home/mallory/work/studies/planted.py --data /home/mallory/
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> Path:
     """Results with a failed, a missing and a stale record, whose command and traceback have paths of a user."""
-    own = tmp_path_factory.mktemp("own")
-    made = planted_results(own / "planted", factors=FACTORS, scores=SCORES, plan={"command": COMMAND})
+    results = tmp_path_factory.mktemp("results")
+    made = planted_results(results / "planted", factors=FACTORS, scores=SCORES, plan={"command": COMMAND})
     path = made / "records" / "q1s1.aaaa1111.json"
     failed = read(path)
     trace = 'File "/home/mallory/work/x.py"\nOSError: /home/mallory/CamVid/val/7.png'
@@ -143,15 +143,15 @@ def test_without_artifacts_a_reader_is_told_what_is_left_out(made: Exported, fol
 
 
 def test_a_page_from_the_bundle_has_the_originals_gallery(tmp_path: Path, planted_results: Plant) -> None:
-    scores: dict[str, list[float | str | None]] = {"attention=off": [0.60, 0.62], "attention=on": [0.65, 0.66]}
+    wrong = {"attention=off": [[18], [17]], "attention=on": [[15], [14]]}
+    scores = {variant: [counted(counts, 2).sum(0).tolist() for counts in seeds] for variant, seeds in wrong.items()}
     folder = planted_results(
-        tmp_path / "own" / "x", factors=FACTORS, scores=scores, classes=("road", "sky"), stages=("quality",)
+        tmp_path / "own" / "x", factors=FACTORS, scores=scores, classes=("road", "sky"), stages=("quality",), images=1
     )
-    for record in read_all(folder / "records"):
-        keep_pictures(folder, record, right=5 + record.trial.seed + 3 * ("on" in record.trial.variant))
+    plant_pictures(folder, wrong, ["frame"])
     write_report(folder)
     whole = unpacked(export(folder, tmp_path / "whole.zip", artifacts=True).path, tmp_path / "whole")
-    assert (whole / "pictures" / "split.npz").read_bytes() == (folder / "pictures" / "split.npz").read_bytes()
+    assert (whole / "pictures" / "planted.npz").read_bytes() == (folder / "pictures" / "planted.npz").read_bytes()
     gallery = (folder / "report" / "data" / "gallery.csv").read_bytes()
     assert gallery.count(b"attention=on,") == 1
     assert (whole / "report" / "data" / "gallery.csv").read_bytes() == gallery
@@ -163,26 +163,12 @@ def test_a_page_from_the_bundle_has_the_originals_gallery(tmp_path: Path, plante
 @pytest.mark.usefixtures("without_page")
 def test_pictures_that_are_left_out_are_told(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path / "own" / "x", factors=FACTORS, scores=SCORES, classes=("road", "sky"))
-    keep_pictures(folder, read(folder / "records" / "q0s0.aaaa1111.json"), right=5)
+    plant_pictures(folder, {"attention=off": [[18], None, None], "attention=on": [None, None, None]}, ["frame"])
     bare = export(folder, tmp_path / "bare.zip")
     assert any(
         note.startswith("Left out: artifacts/ (2 files, ") and "pictures/ (1 file, " in note for note in bare.notes
     )
     assert not (unpacked(bare.path, tmp_path / "bare") / "pictures").exists()
-
-
-def keep_pictures(folder: Path, record: Record, right: int) -> None:
-    """Give a record the counts and pictures of one image of 4x6 pixels, all of class 0, ``right`` of them right."""
-    kept = {"predictions": f"artifacts/{record.key}.predictions.npz", "images": "pictures/split.npz"}
-    guess, label = np.ones(24, dtype=np.uint8), np.zeros((4, 6), dtype=np.uint8)
-    guess[:right] = 0
-    album = Album(folder / kept["predictions"], folder / kept["images"])
-    album.add("frame", np.zeros((3, 4, 6), dtype=np.uint8), label, guess.reshape(4, 6))
-    album.write()
-    counts = {"images": np.array(["frame"]), "confusion": np.array([[[right, 24 - right], [0, 0]]])}
-    write_arrays(counts, folder / "artifacts" / f"{record.key}.npz")
-    measured = {**record.measured.as_json(), "artifact": f"artifacts/{record.key}.npz", "pictures": kept}
-    write(record.having(measured=measured), folder / "records")
 
 
 def test_the_commands_are_a_script_from_clone_to_report(made: Exported, tmp_path: Path) -> None:
@@ -339,7 +325,7 @@ def test_the_script_runs_commands_that_the_program_accepts_after_any_option(
     for words in commands_run:
         assert "mallory" not in " ".join(words)
         parsed = get_command(app.app).make_context("bench", list(words))
-        click_command = parsed.command.commands[words[0]]  # type: ignore[attr-defined]
+        click_command = parsed.command.commands[words[0]]
         with click_command.make_context(words[0], list(words[1:])) as context:
             if words[0] == "run":
                 assert context.params["study"].read_text() == "STUDY = 1\n"
@@ -373,7 +359,7 @@ def executed_commands(root: Path, place: Path) -> list[list[str]]:
 
 @pytest.mark.usefixtures("without_page")
 @pytest.mark.parametrize(
-    ("commit", "said"),
+    ("commit", "note"),
     [
         ("dead" * 10, "git has no planted.py of commit deaddeaddead"),
         (None, "no commit of it"),
@@ -381,11 +367,11 @@ def executed_commands(root: Path, place: Path) -> list[list[str]]:
     ],
 )
 def test_a_source_that_cannot_be_had_is_told(
-    tmp_path: Path, planted_results: Plant, commit: str | None, said: str
+    tmp_path: Path, planted_results: Plant, commit: str | None, note: str
 ) -> None:
     plan = {"created": {"commit": commit, "dirty": None}}
     made = export(planted_results(tmp_path / "own" / "x", plan=plan))
-    assert said in made.notes[0]
+    assert note in made.notes[0]
 
 
 def test_a_folder_without_a_study_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
@@ -411,7 +397,7 @@ def test_the_command_prints_what_a_reader_must_know(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("x/new.zip", "lies in the results folder itself"),
         ("x/records/new.zip", "lies in the results folder itself"),
@@ -421,12 +407,12 @@ def test_the_command_prints_what_a_reader_must_know(
     ],
 )
 def test_an_export_overwrites_nothing_but_a_zip_file_outside_of_the_results(
-    tmp_path: Path, planted_results: Plant, name: str, said: str
+    tmp_path: Path, planted_results: Plant, name: str, message: str
 ) -> None:
     folder = planted_results(tmp_path / "x")
     (tmp_path / "notes.txt").write_text("mine")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(BundleError, match=said):
+    with pytest.raises(BundleError, match=message):
         export(folder, tmp_path / name)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 

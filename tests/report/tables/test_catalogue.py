@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.cli import app
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence, evidence_of
 from bench.evidence.variants import NOT_COMPARED
@@ -37,21 +35,6 @@ BEST = {"neck=off": [0.60, 0.61, 0.62], "neck=on": [0.65, 0.6602, 0.67], "neck=b
 
 def files_of(evidence: Evidence) -> dict[str, str]:
     return files(catalogue.all_tables(evidence).values(), methods(evidence))
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a ``bench`` command in this process; returns exit status, output and errors."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leaving:
-            app.main()
-        out, err = capsys.readouterr()
-        assert leaving.value.code is None or isinstance(leaving.value.code, int)
-        return leaving.value.code or 0, out, err
-
-    return run
 
 
 def bold_of(table: pd.DataFrame, bold: pd.DataFrame, head: str) -> list[str]:
@@ -118,7 +101,11 @@ def test_the_main_table_bolds_the_best_only_if_it_is_resolved_against_every_othe
 def test_holm_over_the_others_decides_what_is_best(tmp_path: Path, planted_results: Plant) -> None:
     """Each p is between 0.025 and 0.05: resolved alone, not after Holm over two."""
     spread = [0.0, 0.0105, 0.024]
-    scores = {"neck=off": [0.6, 0.6, 0.6], "neck=on": [0.6, 0.6, 0.6], "neck=big": [0.63 + each for each in spread]}
+    scores = {
+        "neck=off": [0.6, 0.6, 0.6],
+        "neck=on": [0.6, 0.6, 0.6],
+        "neck=big": [0.63 + deviation for deviation in spread],
+    }
     evidence = evidence_of(planted_results(tmp_path, factors=ONE, scores=scores))
     p = stats.paired(scores["neck=big"], scores["neck=off"]).p
     assert 0.025 < p < 0.05
@@ -157,10 +144,10 @@ def test_what_marks_mean_is_said_in_every_format_where_they_are(
     crowded = evidence_of(planted_results(tmp_path / "crowded", costs={C: {"isolated": False}}))
     noisy = evidence_of(planted_results(tmp_path / "noisy", costs={C: {"latency_s": [0.02, 0.03, 0.05]}}))
     for form in ("markdown", "latex", "html"):
-        said = catalogue.written(catalogue.table(crowded, name), form)
-        assert "Other work may have shared the machine" in said
-        assert "Noisy" not in said
-        assert said.count("in brackets: ratio to the baseline") == 1
+        text = catalogue.written(catalogue.table(crowded, name), form)
+        assert "Other work may have shared the machine" in text
+        assert "Noisy" not in text
+        assert text.count("in brackets: ratio to the baseline") == 1
         assert "Noisy: the quartiles are over" in catalogue.written(catalogue.table(noisy, name), form)
     without = catalogue.table(crowded, name, ("variant", "parameters"))
     assert "Other work" not in catalogue.written(without, "markdown")
@@ -221,20 +208,20 @@ def test_a_class_that_is_absent_in_a_seed_is_counted(tmp_path: Path, planted_res
     evidence = evidence_of(folder)
     row = catalogue.table(evidence, "classes").printed().iloc[0]
     assert row["sky"] == "60.50 ± 0.71 (2)"
-    found = evidence.class_effects.set_index(["variant", "class"])
-    assert (found.loc[(C, "sky"), "n"], found.loc[(C, "sky"), "planned"]) == (2, 3)
+    effects = evidence.class_effects.set_index(["variant", "class"])
+    assert (effects.loc[(C, "sky"), "n"], effects.loc[(C, "sky"), "planned"]) == (2, 3)
 
 
 def test_class_differences_are_paired_by_seed_and_corrected_over_the_whole_table(
     tmp_path: Path, planted_results: Plant
 ) -> None:
     evidence = evidence_of(planted_results(tmp_path))
-    found = evidence.class_effects
-    assert len(found) == 3 * 3
+    effects = evidence.class_effects
+    assert len(effects) == 3 * 3
     wanted = stats.paired([0.650, 0.671, 0.659], [0.600, 0.620, 0.610])
-    row = found[(found["variant"] == C) & (found["class"] == "pole")].iloc[0]
+    row = effects[(effects["variant"] == C) & (effects["class"] == "pole")].iloc[0]
     assert (row["delta"], row["low"], row["high"]) == pytest.approx((wanted.delta, wanted.low, wanted.high), abs=1e-5)
-    assert list(found["p_holm"]) == pytest.approx(stats.holm(list(found["p"])))
+    assert list(effects["p_holm"]) == pytest.approx(stats.holm(list(effects["p"])))
     assert row["p_holm"] == pytest.approx(9 * row["p"], rel=0.5)
     printed = catalogue.table(evidence, "class-effects").printed()
     assert printed["Class"].tolist() == ["road", "pole", "sky"] * 3
@@ -326,7 +313,7 @@ def test_the_command_prints_the_table_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--table", "effcts"), "did you mean 'effects'"),
         (("--table", "main", "--columns", "variant,miuo"), "did you mean 'miou'"),
@@ -343,11 +330,11 @@ def test_a_mistake_is_explained(
     planted_results: Plant,
     bench: Callable[..., tuple[int, str, str]],
     arguments: tuple[str, ...],
-    said: str,
+    message: str,
 ) -> None:
     code, out, err = bench("report", planted_results(tmp_path), *arguments)
     assert (code, out) == (2, "")
-    assert said in " ".join(err.split())
+    assert message in " ".join(err.split())
 
 
 def test_a_report_of_two_hardware_classes_is_written(tmp_path: Path, planted_results: Plant) -> None:

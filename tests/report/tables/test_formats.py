@@ -85,7 +85,7 @@ def test_no_latex_table_of_a_large_study_runs_off_its_page(
     for _ in range(3):  # a long table finds the width of its columns from run to run
         log = compiled(tmp_path, sources)
     # Less than a character: a word of a narrow column.
-    too_wide = [float(each) for each in re.findall(r"Overfull \\hbox \((\d+\.\d+)pt", log)]
+    too_wide = [float(width) for width in re.findall(r"Overfull \\hbox \((\d+\.\d+)pt", log)]
     assert max(too_wide, default=0) < 5, re.findall(r"^(?:TABLE|Overfull).*", log, re.MULTILINE)
     assert "Overfull \\vbox" not in log
 
@@ -163,12 +163,17 @@ def test_html_is_one_table_in_which_hostile_text_is_text(hostile: Path) -> None:
     assert read.tags.count("strong") == int(table.emphasis().to_numpy().sum()) > 0
 
 
+def test_a_drawn_number_that_rounds_to_zero_has_no_sign() -> None:
+    table = of_figure("drawn", pd.DataFrame({"Δ mIoU (points)": [-0.004, -0.006, 0.004]}), "What a figure draws.")
+    assert table.cells == [["0.00"], ["−0.01"], ["0.00"]]
+
+
 def test_methods_are_escaped_in_both_languages(hostile: Path) -> None:
-    said = methods.methods(evidence_of(hostile))
-    assert "<script>" in said
-    assert "<script>" not in methods.as_markdown(said)
-    assert methods.as_latex(said).isascii()
-    assert r"\input" not in methods.as_latex(said)
+    text = methods.methods(evidence_of(hostile))
+    assert "<script>" in text
+    assert "<script>" not in methods.as_markdown(text)
+    assert methods.as_latex(text).isascii()
+    assert r"\input" not in methods.as_latex(text)
 
 
 def test_a_table_too_wide_to_read_upright_lies_on_its_side(tmp_path: Path, planted_results: Plant) -> None:

@@ -58,21 +58,21 @@ def on(table: pd.DataFrame, variant: str, value: str) -> Mapping[str, str]:
 
 
 def test_a_published_difference_stands_beside_ours_with_its_interval(tmp_path: Path, planted_results: Plant) -> None:
-    found = table(tmp_path, planted_results)
-    row = on(found, "upsampling=jpu", "51.05")
+    printed = table(tmp_path, planted_results)
+    row = on(printed, "upsampling=jpu", "51.05")
     assert (row["Against"], row["Δ published"]) == ("baseline", "+1.14")
     # differences of 1.0, 1.2 and 0.9 points: mean 1.03, sd 0.153, t(0.975; 2) = 4.303
     assert (row["Ours"], row["Δ ours"], row["95 % interval"]) == ("49.53", "+1.03", "[+0.65, +1.41]")
     assert row["Agreement"] == "published Δ inside our interval"
     assert row["On"] == "PASCAL Context val, single scale, 80 epochs"
-    baseline = on(found, "baseline", "49.91")
+    baseline = on(printed, "baseline", "49.91")
     assert (baseline["Δ published"], baseline["Δ ours"]) == ("—", "—")
-    assert set(found["Variant"]) == {"baseline", "upsampling=jpu"}
+    assert set(printed["Variant"]) == {"baseline", "upsampling=jpu"}
 
 
 def test_a_difference_outside_our_interval_is_said_to_be(tmp_path: Path, planted_results: Plant) -> None:
-    found = table(tmp_path, planted_results, jpu=[0.500, 0.5051, 0.5099])
-    assert on(found, "upsampling=jpu", "51.05")["Agreement"] == "published Δ outside our interval"
+    printed = table(tmp_path, planted_results, jpu=[0.500, 0.5051, 0.5099])
+    assert on(printed, "upsampling=jpu", "51.05")["Agreement"] == "published Δ outside our interval"
 
 
 def test_what_differs_comes_from_the_rows_columns_and_the_recipe(tmp_path: Path, planted_results: Plant) -> None:
@@ -86,7 +86,7 @@ def test_what_differs_comes_from_the_rows_columns_and_the_recipe(tmp_path: Path,
 
 
 @pytest.mark.parametrize(
-    ("data", "recipe", "said"),
+    ("data", "recipe", "agreement"),
     [
         ({**PCONTEXT, "name": "camvid"}, {}, "not comparable: another data set"),
         ({**PCONTEXT, "classes": ["road", "sky"]}, {}, "not comparable: other classes"),
@@ -94,12 +94,12 @@ def test_what_differs_comes_from_the_rows_columns_and_the_recipe(tmp_path: Path,
     ],
 )
 def test_no_agreement_is_claimed_over_other_data(
-    tmp_path: Path, planted_results: Plant, data: Mapping[str, Any], recipe: Mapping[str, Any], said: str
+    tmp_path: Path, planted_results: Plant, data: Mapping[str, Any], recipe: Mapping[str, Any], agreement: str
 ) -> None:
-    found = table(tmp_path, planted_results, data=data, **recipe)
-    assert on(found, "upsampling=jpu", "51.05")["Agreement"] == said
-    assert set(found[found["Variant"] == "upsampling=jpu"]["Agreement"]) == {
-        said, "not comparable: another data set"  # ADE20K's row
+    printed = table(tmp_path, planted_results, data=data, **recipe)
+    assert on(printed, "upsampling=jpu", "51.05")["Agreement"] == agreement
+    assert set(printed[printed["Variant"] == "upsampling=jpu"]["Agreement"]) == {
+        agreement, "not comparable: another data set"  # ADE20K's row
     }  # fmt: skip
 
 
@@ -126,9 +126,9 @@ def test_a_variant_that_was_not_measured_has_the_published_side_alone(tmp_path: 
 
 
 def test_a_study_without_published_numbers_has_an_empty_table(tmp_path: Path, planted_results: Plant) -> None:
-    found = published.accuracy(evidence_of(planted_results(tmp_path))).printed()
-    assert found.empty
-    assert "Agreement" in found.columns
+    printed = published.accuracy(evidence_of(planted_results(tmp_path))).printed()
+    assert printed.empty
+    assert "Agreement" in printed.columns
 
 
 def test_published_training_memory_stands_beside_ours_as_ratios(tmp_path: Path, planted_results: Plant) -> None:
@@ -141,8 +141,8 @@ def test_published_training_memory_stands_beside_ours_as_ratios(tmp_path: Path, 
         for level, mib in peaks.items()
     }
     planted_results(tmp_path, factors=FACTORS, scores=scores, costs=costs, plan={"published": [toolbox]})
-    found = published.memory(evidence_of(tmp_path)).printed()
-    rows = found[found["Variant"] == "upsampling=jpu"].set_index("Published (GB)")
+    printed = published.memory(evidence_of(tmp_path)).printed()
+    rows = printed[printed["Variant"] == "upsampling=jpu"].set_index("Published (GB)")
     assert rows.loc["8.15", "Published ratio"] == "×0.95"  # over 8.6
     assert rows.loc["15.45", "Published ratio"] == "—"  # four images a GPU: nobody published the other side
     assert set(rows["Our ratio"]) == {"×0.75"}
@@ -168,8 +168,8 @@ def test_a_planned_study_carries_what_its_report_needs(tiny_study: Callable[...,
     plan = make_schedule(load_source(Source(str(study))), tmp_path / "results", here())
     before = [trial.key for trial in plan.trials]
     plan.write("bench plan tiny.py")
-    found = published.accuracy(evidence_of(plan.folder)).printed()
-    row = on(found, "neck=on", "50.07")
+    printed = published.accuracy(evidence_of(plan.folder)).printed()
+    row = on(printed, "neck=on", "50.07")
     assert (row["Against"], row["Δ published"], row["Agreement"]) == (
         "baseline", "+0.88", "not comparable: another data set",
     )  # fmt: skip
@@ -211,16 +211,19 @@ def test_published_speeds_stand_beside_ours_with_what_differs(tmp_path: Path) ->
 
 def test_a_study_that_times_nothing_says_so_beside_published_speeds(tmp_path: Path, planted_results: Plant) -> None:
     table(tmp_path, planted_results)
-    found = published.speeds(evidence_of(tmp_path)).printed()
-    assert set(found["Variant"]) == {"baseline", "upsampling=jpu"}
-    assert set(found["Setting, ours"]) == {"—"}
-    assert found["Differs in"].str.endswith("not timed here").all()
+    printed = published.speeds(evidence_of(tmp_path)).printed()
+    assert set(printed["Variant"]) == {"baseline", "upsampling=jpu"}
+    assert set(printed["Setting, ours"]) == {"—"}
+    assert printed["Differs in"].str.endswith("not timed here").all()
 
 
 def test_the_toolboxs_latencies_are_the_reciprocals_of_its_images_per_second() -> None:
-    found = rows("speed")
-    found = found[found["head"].eq("dual-attention") & found["data"].eq("Cityscapes")]
-    by_unit = {unit: own.set_index(["backbone", "input"])["value"].astype(float) for unit, own in found.groupby("unit")}
+    printed = rows("speed")
+    printed = printed[printed["head"].eq("dual-attention") & printed["data"].eq("Cityscapes")]
+    by_unit = {
+        unit: published_rows.set_index(["backbone", "input"])["value"].astype(float)
+        for unit, published_rows in printed.groupby("unit")
+    }
     assert sorted(by_unit["ms"]) == [375.94, 502.51, 641.03, 934.58]
     assert list(1000 / by_unit["images/s"]) == pytest.approx(
         list(by_unit["ms"].loc[by_unit["images/s"].index]), abs=0.01
@@ -237,9 +240,9 @@ def test_published_ious_of_classes_stand_beside_ours_by_the_classes_names(
     scores = {"attention=off": [0.6, 0.62], "attention=on": [0.65, 0.67]}
     plan = {"published": [declared]}
     folder = planted_results(tmp_path, factors={"attention": ["off", "on"]}, scores=scores, plan=plan)
-    found = published.classes(evidence_of(folder)).printed()
-    assert set(found["Class"]) == {"road", "pole", "sky"}
-    row = found[(found["Class"] == "pole") & (found["Variant"] == "attention=on")].iloc[0]
+    printed = published.classes(evidence_of(folder)).printed()
+    assert set(printed["Class"]) == {"road", "pole", "sky"}
+    row = printed[(printed["Class"] == "pole") & (printed["Variant"] == "attention=on")].iloc[0]
     assert row["Published (%)"] == "70.8"
     assert (row["Seeds"], row["Ours (%)"]) == ("2/2", "66.00 ± 1.41")
     assert "data set: Cityscapes, here synthetic" in row["Differs in"]

@@ -134,7 +134,7 @@ def test_a_stage_that_is_not_planned_has_no_columns(tmp_path: Path, planted_resu
     ],
 )
 def test_a_factor_shows_a_tick_where_one_of_two_levels_is_off(levels: list[str], shown: list[str]) -> None:
-    assert [words.level(each, levels) for each in levels] == shown
+    assert [words.level(level, levels) for level in levels] == shown
 
 
 @pytest.mark.parametrize(
@@ -237,10 +237,20 @@ def test_recipe_and_protocol_are_tables_of_plain_values(tmp_path: Path, planted_
     assert protocol.recipe(evidence).printed().set_index("Setting")["Value"].to_dict() == {
         "crop_px": "[64, 64]", "iterations": "100", "optimiser.name": "SGD", "optimiser.lr": "0.01",
     }  # fmt: skip
-    said = protocol.protocol(evidence).printed().set_index("Protocol")["Value"]
-    assert said["Split"] == "val"
-    assert said["Cost input"] == "64 × 96 px, batch 1"
-    assert said["Reported"].startswith("the last iteration")
+    values = protocol.protocol(evidence).printed().set_index("Protocol")["Value"]
+    assert values["Split"] == "val"
+    assert values["Cost input"] == "64 × 96 px, batch 1"
+    assert values["Reported"].startswith("the last iteration")
+
+
+def test_fields_of_a_recipe_that_other_fields_leave_unused_are_named(tmp_path: Path, planted_results: Plant) -> None:
+    steps = {"schedule": "step", "step_at": [0.5, 0.9], "step_factor": 0.1, "poly_power": 0.9}
+    recipe = {**steps, "momentum": 0.9, "optimiser": {"class": "torch.optim.AdamW", "choices": {"eps": 1e-8}}}
+    recipe |= {"warmup_iterations": 0, "warmup_start": 1e-6, "averaged": "logits", "test_flip": True}
+    table = protocol.recipe(evidence_of(planted_results(tmp_path, plan={"recipe": recipe})))
+    assert table.notes == "Not used in this recipe: poly_power, momentum, warmup_start."
+    used = protocol.recipe(evidence_of(planted_results(tmp_path / "used", plan={"recipe": {"poly_power": 0.9}})))
+    assert used.notes == ""
 
 
 def test_markdown_escapes_what_it_would_act_on_and_bolds_what_is_resolved(

@@ -68,7 +68,7 @@ def schedule_of(tmp_path: Path, *edits: tuple[str, str]) -> Schedule:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A results folder with the record of one trial and the plan that it was made by."""
     schedule = schedule_of(tmp_path)
     schedule.folder.mkdir(parents=True)
@@ -77,7 +77,7 @@ def made(tmp_path: Path) -> Path:
     return schedule.folder
 
 
-def test_each_change_is_told_as_what_it_is(made: Path, tmp_path: Path) -> None:
+def test_each_change_is_told_as_what_it_is(folder: Path, tmp_path: Path) -> None:
     assert schedule_of(tmp_path).stale_reasons() == []
     assert schedule_of(tmp_path, BATCH).stale_reasons() == ["1 record: settings changed: recipe.batch 2 → 3"]
     assert schedule_of(tmp_path, WIDTH).stale_reasons() == ["1 record: settings changed: head.width 8 → 12"]
@@ -91,9 +91,9 @@ def test_each_change_is_told_as_what_it_is(made: Path, tmp_path: Path) -> None:
     assert data == "1 record: settings changed: recipe.data.val_images 2 → 3; the data changed"
 
 
-def test_a_record_that_no_plan_explains_is_told_from_its_own_settings_and_data(made: Path, tmp_path: Path) -> None:
-    plan = read_json(made / "study.json")
-    write_json({**plan, "identity": {}}, made / "study.json")
+def test_a_record_that_no_plan_explains_is_told_from_its_own_settings_and_data(folder: Path, tmp_path: Path) -> None:
+    plan = read_json(folder / "study.json")
+    write_json({**plan, "identity": {}}, folder / "study.json")
     assert schedule_of(tmp_path, BATCH).stale_reasons() == ["1 record: settings changed: recipe.batch 2 → 3"]
     assert schedule_of(tmp_path, SOURCE).stale_reasons() == ["1 record: source or versions changed"]
     (data,) = schedule_of(tmp_path, DATA, SOURCE).stale_reasons()
@@ -102,6 +102,6 @@ def test_a_record_that_no_plan_explains_is_told_from_its_own_settings_and_data(m
     )
 
 
-def test_a_component_of_another_class_is_a_changed_setting(made: Path, tmp_path: Path) -> None:
+def test_a_component_of_another_class_is_a_changed_setting(folder: Path, tmp_path: Path) -> None:
     (reason,) = schedule_of(tmp_path, ("head=part(Own, width=8)", "head=part(FCNHead, width=8)")).stale_reasons()
     assert "settings changed: head.class studies.changed.Own → bench.network.heads.fcn.FCNHead" in reason

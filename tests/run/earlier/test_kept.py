@@ -12,6 +12,7 @@ from bench.cli.app import app
 from bench.records.plan import Plan, read_plan
 from bench.records.record import write
 from bench.records.results import load as load_results
+from bench.report.page.page import write_report
 from bench.run.resources import Resources
 from bench.run.schedule import Schedule, make_schedule
 from bench.run.trial import make_record
@@ -64,7 +65,7 @@ def run_of(tmp_path: Path, levels: Sequence[str], seeds: Sequence[int], iteratio
     schedule = schedule_of(tmp_path, levels, seeds, iterations)
     schedule.folder.mkdir(parents=True, exist_ok=True)
     schedule.write(f"bench run kept.py --seeds {','.join(map(str, seeds))}")
-    names = list(schedule.loaded.dataset.classes)
+    names = list(schedule.loaded.dataset_of(schedule.study.cell("baseline")).classes)
     measured = {**MEASURED, "classes": names, "confusion": [[9] * len(names)] * len(names)}
     outcome = {"status": "done", "reason": None, "traceback": None, "started_at": None, "wall_s": 1.0}
     for trial in schedule.pending() if done else ():
@@ -76,6 +77,12 @@ def run_of(tmp_path: Path, levels: Sequence[str], seeds: Sequence[int], iteratio
 def schedule_of(tmp_path: Path, levels: Sequence[str], seeds: Sequence[int], iterations: int = 2) -> Schedule:
     source = Source(str(study_file(tmp_path, levels, iterations)), seeds=tuple(seeds))
     return make_schedule(load(source), tmp_path / "results", RESOURCES)
+
+
+def key_of_trial(tmp_path: Path, variant: str, seed: int) -> str:
+    """The key of a trial in the plan that the results folder holds."""
+    plan = read_plan(tmp_path / "results" / "kept")
+    return next(trial.key for trial in plan.trials if (trial.variant, trial.seed) == (variant, seed))
 
 
 def trained(plan: Plan) -> set[tuple[str, int | None]]:
@@ -99,9 +106,27 @@ def test_a_level_that_was_run_and_is_gone_stays_with_its_network_in_the_audit(tm
     assert plan.factors["width"] == list(THREE)
     assert trained(plan) == {(level, 0) for level in THREE}
     assert "width=wider" in plan.audit.variants
+    assert [trial.variant for trial in plan.trials if trial.kept] == ["width=wider"]
     assert schedule_of(tmp_path, TWO, (0,)).stale() == 0
     assert [row.variant for row in schedule_of(tmp_path, TWO, (0,)).kept()] == ["width=wider"]
     assert trained(run_of(tmp_path, TWO, (0,))) == trained(plan)  # a third run keeps it too
+
+
+def test_a_level_is_gone_and_a_seed_is_new(tmp_path: Path) -> None:
+    run_of(tmp_path, THREE, (0,))
+    plan = run_of(tmp_path, TWO, (0, 1))
+    assert trained(plan) == {("wider", 0), *((level, seed) for level in TWO for seed in (0, 1))}
+    results = load_results(tmp_path / "results" / "kept")
+    assert results.planned("quality") == {"width=narrow": 2, "width=wide": 2, "width=wider": 1}
+    assert "The report keeps 1 variant of earlier runs" in write_report(tmp_path / "results" / "kept").read_text()
+
+
+def test_a_seed_of_an_unfinished_run_stays_for_the_variants_that_it_was_run_with(tmp_path: Path) -> None:
+    run_of(tmp_path, TWO, (0, 1))
+    (unfinished,) = (tmp_path / "results" / "kept" / "records").glob(f"{key_of_trial(tmp_path, 'width=wide', 1)}*")
+    unfinished.unlink()
+    plan = run_of(tmp_path, TWO, (2,))
+    assert trained(plan) == {("narrow", 0), ("narrow", 1), ("wide", 0), ("narrow", 2), ("wide", 2)}
 
 
 def test_what_was_planned_and_never_run_does_not_stay(tmp_path: Path) -> None:

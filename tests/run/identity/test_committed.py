@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-LAYERS, LOOP = "bench/network/layers.py", "bench/training/loop.py"
+LAYERS, LOOP, PLAIN = "bench/network/layers.py", "bench/training/loop.py", "bench/training/plain.py"
 FCN, JPU = "bench/network/heads/fcn.py", "bench/network/necks/jpu.py"
 CONTROL = "bench/data/control.py"
 CONV_NORM_RELU = next(
@@ -30,9 +30,12 @@ KEEPING: dict[str, list[Edit]] = {
     ],
     "a private helper is renamed": [("bench/training/inference.py", "_forward(", "_through(")],
     "a private method is renamed": [("bench/network/losses/segmentation.py", "_side(", "_output(")],
-    "a local variable is renamed": [(LOOP, "stream = _stream(", "pairs = _stream("), (LOOP, "), stream, strict", "), pairs, strict")],
+    "a local variable is renamed": [(PLAIN, "stream = _stream(", "pairs = _stream("), (PLAIN, "), stream, strict", "), pairs, strict"),
+                                    (LOOP, ") as stream", ") as pairs"), (LOOP, "), stream, strict", "), pairs, strict")],
     "an exception is reworded": [(LOOP, "lower the learning rate", "try a lower learning rate")],
     "an exception is renamed": [(LOOP, "DivergedError", "NotFiniteError"),
+                                (PLAIN, "DivergedError", "NotFiniteError"),
+                                ("bench/training/late.py", "DivergedError", "NotFiniteError"),
                                 ("bench/measure/quality/evaluate.py", "DivergedError", "NotFiniteError"),
                                 ("bench/run/trial.py", "DivergedError", "NotFiniteError")],
     "a constant is annotated": [("bench/measure/quality/boundary.py", "FAR =", "FAR: int =")],
@@ -55,8 +58,14 @@ KEEPING: dict[str, list[Edit]] = {
     "a field of the recipe at its neutral value": [
         ("bench/protocol/recipe.py", "    flip: Fraction = 0.5\n",
          '    flip: Fraction = 0.5\n    warm_up: int = field(default=0, metadata={"neutral": 0})\n'),
-        (LOOP, "    history = History()\n",
+        (PLAIN, "    history = History()\n",
          "    if recipe.warm_up > 0:\n        step.optimiser.zero_grad()\n    history = History()\n"),
+    ],
+    "what is kept of a training": [
+        (LOOP, "keeper.after(iteration + 1, recipe.iterations)", "keeper.after(iteration + 1, 2 * recipe.iterations)"),
+        (LOOP, "else keeper.first", "else keeper.first + 1"),
+        ("bench/training/keeper.py", '"done": done,', '"done": done + 1,'),
+        ("bench/run/stages.py", "keeper.finish(model)", "keeper.finish(model.eval())"),
     ],
     "a field of the setting at its neutral value": [
         ("bench/protocol/setting.py", "from dataclasses import dataclass", "from dataclasses import dataclass, field"),
@@ -65,7 +74,7 @@ KEEPING: dict[str, list[Edit]] = {
         ("bench/measure/timing/execution.py", "from __future__ import annotations\n",
          "from __future__ import annotations\n\nimport torch as _torch\n"),
     ],
-    "an unused private helper": [(LOOP, "def _finite(", "def _unused(x: int) -> int:\n    return x\n\n\ndef _finite(")],
+    "an unused private helper": [(PLAIN, "def _finite(", "def _unused(x: int) -> int:\n    return x\n\n\ndef _finite(")],
     "progress is told in other words": [("bench/run/stages.py", 'Event("train"', 'Event("training"')],
     "a log line": [(LOOP, "import math\n", "import logging\nimport math\n"),
                    (LOOP, "    history.train_s =", '    logging.getLogger("bench").info("trained %s", seed)\n    history.train_s =')],
@@ -109,7 +118,11 @@ CHANGING: dict[str, tuple[list[Edit], tuple[str, ...]]] = {
          (CONTROL, "from bench.data.cache import Remembered", "from bench.data.other import Remembered")],
         CONTROL_TRIALS,
     ),
-    "a step of training": ([(LOOP, "            schedule.step()\n", "")], CONTROL_TRIALS),
+    "a step of the plain form of training": ([(PLAIN, "            schedule.step()\n", "")], CONTROL_TRIALS),
+    "a step of training": ([(LOOP, "                schedule.step()\n", "")], CONTROL_TRIALS),
+    "the reading of losses": (
+        [("bench/training/late.py", "block.tolist()", "block.abs().tolist()")], CONTROL_TRIALS
+    ),
     "a statement at the top level": (
         [("studies/jpu_speed.py", "SIDES =", "import torch\n\ntorch.set_default_dtype(torch.float64)\nSIDES =")], SPEED_TRIALS
     ),

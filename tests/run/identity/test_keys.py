@@ -91,7 +91,7 @@ def test_what_training_does_with_another_precision_is_no_part_of_a_key_without_i
 
 def test_a_quality_trial_depends_on_training_data_and_scoring_but_not_on_the_runner(cell: Cell) -> None:
     names = set(key_of(cell, "quality", 0, "data").source.definitions)
-    assert {"bench/training/loop.py:train", "bench/training/augment.py:batches"} <= names
+    assert {"bench/training/plain.py:train_plainly", "bench/training/augment.py:batches"} <= names
     assert {"bench/measure/quality/confusion.py:pair_counts", "bench/network/model.py:SegModel"} <= names
     outside = ("bench/study/study", "bench/run/plan", "bench/measure/cost", "bench/measure/timing", "bench/report")
     assert [name for name in names if name.startswith(outside)] == []
@@ -154,10 +154,10 @@ def test_a_digest_does_not_depend_on_key_order() -> None:
 def test_plain_values_are_what_they_are_made_from() -> None:
     """Keys take a recipe and a setting by their fields: their constructors must check, and change nothing."""
     recipe = {"crop_px": (32, 48), "iterations": 3, "batch": 2, "clip_norm": None, "scale": (0.5, 1.5)}
-    made = Recipe(data=part(Synthetic), **recipe)  # type: ignore[arg-type]  # values of many types
+    made = Recipe(data=part(Synthetic), **recipe)
     assert {name: getattr(made, name) for name in recipe} == recipe
     setting = {"height": 32, "width": 48, "batch": 2, "mode": "compile"}
-    timed = Setting(**setting)  # type: ignore[arg-type]  # values of many types
+    timed = Setting(**setting)
     assert {name: getattr(timed, name) for name in setting} == setting
 
 

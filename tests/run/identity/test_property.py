@@ -205,7 +205,7 @@ def value_of(files: dict[str, str], folder: Path) -> int:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
     with _imports_from(folder):
-        import study  # type: ignore[import-not-found]  # just written
+        import study
 
         value: int = study.Mine().value()
         return value

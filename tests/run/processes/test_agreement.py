@@ -37,7 +37,7 @@ def test_a_value_that_differs_by_itself_is_named(planned: tuple[Schedule, Path])
     assert "losses.0.weight is 1.25 here, 1.0 in the plan" in told
     data = replace(cell, recipe=cell.recipe.having(iterations=9))
     assert "recipe.iterations is 9 here" in disagreement(data, cell.name, study, schedule.folder)
-    head = replace(cell, variant=replace(cell.variant, head=part(cell.variant.head.cls)))  # type: ignore[union-attr]
+    head = replace(cell, variant=replace(cell.variant, head=part(cell.variant.head.cls)))
     assert "head." in disagreement(head, cell.name, study, schedule.folder)
 
 
@@ -52,7 +52,7 @@ def test_a_file_that_was_changed_after_planning_is_the_reason(planned: tuple[Sch
     other = replace(cell, recipe=cell.recipe.having(iterations=9))
     text = study.read_text(encoding="utf-8")
     study.write_text(text + "\n", encoding="utf-8")
-    told = [disagreement(each, cell.name, study, schedule.folder) for each in (other, None)]
+    told = [disagreement(present, cell.name, study, schedule.folder) for present in (other, None)]
     study.write_text(text, encoding="utf-8")
     assert told == [CHANGED, CHANGED]
 

@@ -22,17 +22,17 @@ def restored() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.benchmark = False
     nn.modules.module._global_forward_hooks.clear()
-    nn.BatchNorm2d.forward, nn.functional.relu = forward, relu  # type: ignore[method-assign]
+    nn.BatchNorm2d.forward, nn.functional.relu = forward, relu
     os.environ.pop("BENCH_PLANTED", None)
     np.seterr(divide="warn")
 
 
 def patch_a_layer() -> None:
-    nn.BatchNorm2d.forward = lambda self, x: x  # type: ignore[method-assign,assignment]
+    nn.BatchNorm2d.forward = lambda self, x: x
 
 
 def patch_a_function() -> None:
-    nn.functional.relu = lambda x, inplace=False: x  # type: ignore[assignment]
+    nn.functional.relu = lambda x, inplace=False: x
 
 
 @pytest.mark.usefixtures("restored")

@@ -61,14 +61,14 @@ def test_published_accuracies_use_the_harness_words() -> None:
 def test_class_ious_of_a_table_average_to_its_miou(split: str, published: Mapping[str, list[float]]) -> None:
     table = rows("accuracy")
     for system, mious in published.items():
-        own = table[(table["system"] == system) & (table["split"] == split) & (table["metric"] == "iou")]
-        means = own["value"].astype(float).groupby(own["shape"]).mean()
+        of_one_split = table[(table["system"] == system) & (table["split"] == split) & (table["metric"] == "iou")]
+        means = of_one_split["value"].astype(float).groupby(of_one_split["shape"]).mean()
         assert sorted(means) == pytest.approx(mious, abs=0.05)
-        assert len(own) == 19 * len(mious)
+        assert len(of_one_split) == 19 * len(mious)
 
 
 def test_a_published_difference_is_to_the_row_that_was_tested_and_trained_alike() -> None:
-    [row] = [each for each in matching("FastFCN", JPU).to_dict("records") if each["data"] == "PASCAL Context"]
+    [row] = [row for row in matching("FastFCN", JPU).to_dict("records") if row["data"] == "PASCAL Context"]
     other = other_side_of(row, matching("FastFCN", DILATED))
     assert other is not None
     assert float(row["value"]) - float(other["value"]) == pytest.approx(1.14)
@@ -86,21 +86,21 @@ def test_no_other_side_is_chosen_among_several_or_across_protocols() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("FastFCNN", {}, {}), "did you mean 'FastFCN'"),
         (("FastFCN", {}, {"a=b": {"upsampler": "jpu"}}), "did you mean 'upsampling'"),
         (("FastFCN", {}, {}, {"upsampling": "none-32"}), "no published row of FastFCN has upsampling='none-32'"),
     ],
 )
-def test_what_nobody_published_is_refused(arguments: tuple[object, ...], said: str) -> None:
-    with pytest.raises(PublishedError, match=re.escape(said)):
-        Published(*arguments)  # type: ignore[arg-type]  # parametrised
+def test_what_nobody_published_is_refused(arguments: tuple[object, ...], message: str) -> None:
+    with pytest.raises(PublishedError, match=re.escape(message)):
+        Published(*arguments)
 
 
 def test_a_study_names_its_own_factors_in_what_was_published() -> None:
     study = load_study(STUDIES / "fastfcn_jpu.py")
-    assert {each.system for each in study.published} == {"FastFCN", "mmsegmentation"}
+    assert {published.system for published in study.published} == {"FastFCN", "mmsegmentation"}
     with pytest.raises(StudyError, match="did you mean 'jpu'"):
         study.having(published=(Published("FastFCN", {}, {"upsampling=jpuu": {"upsampling": "jpu"}}),))
     with pytest.raises(StudyError, match="upsampling"):

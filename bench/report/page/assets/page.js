@@ -6,9 +6,9 @@
   // A colour of the style sheet as rgb(…): plotly knows neither variables nor the system's colour names.
   function colour(name) {
     root.style.outlineColor = `var(--${name})`;
-    const found = getComputedStyle(root).outlineColor;
+    const computed = getComputedStyle(root).outlineColor;
     root.style.outlineColor = "";
-    return found;
+    return computed;
   }
 
   // The layout's parts that have the page's colours, each with its other settings as they are.
@@ -65,7 +65,7 @@
   function reveal() {
     const target = document.getElementById(location.hash.slice(1));
     if (!target) return;
-    for (let each = target.closest("details"); each; each = each.parentElement.closest("details")) each.open = true;
+    for (let part = target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
     if (target.hidden) {
       const filter = target.closest(".table").querySelector("input");
       filter.value = "";
@@ -106,14 +106,14 @@
   matchMedia("(forced-colors: active)").addEventListener("change", recolour);
   let closed = [];
   addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("main details:not([open])")].filter((each) => !each.closest("figure"));
-    closed.forEach((each) => { each.open = true; });
+    closed = [...document.querySelectorAll("main details:not([open])")].filter((part) => !part.closest("figure"));
+    closed.forEach((part) => { part.open = true; });
     root.classList.add("print");
     // On paper a plot has the width of a landscape page, two in a row in a grid, and leaves room for its head and caption.
     resize((plot) => (plot.closest(".grid") ? 450 : 940), 480);
   });
   addEventListener("afterprint", () => {
-    closed.forEach((each) => { each.open = false; });
+    closed.forEach((part) => { part.open = false; });
     root.classList.remove("print");
     resize(() => undefined, Infinity);
   });

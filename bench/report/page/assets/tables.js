@@ -13,7 +13,7 @@
     heads.forEach((head, index) => head.querySelector("button").addEventListener("click", () => {
       const way = next[head.getAttribute("aria-sort")], sign = way === "descending" ? -1 : 1;
       const key = (row) => row.cells[index].dataset.key ?? row.cells[index].textContent;
-      heads.forEach((each) => each.setAttribute("aria-sort", each === head ? way : "none"));
+      heads.forEach((other) => other.setAttribute("aria-sort", other === head ? way : "none"));
       const keyed = original.map((row) => [key(row), row]);
       if (way !== "none") {
         // What is missing goes last, whichever way.
@@ -25,7 +25,7 @@
 
   function filterable(line) {
     const table = line.closest(".table").querySelector("table"), rows = [...table.tBodies[0].rows];
-    const input = line.querySelector("input"), said = line.querySelector("output");
+    const input = line.querySelector("input"), count = line.querySelector("output");
     const texts = rows.map((row) => [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase());
     function apply() {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -34,7 +34,7 @@
         row.hidden = !words.every((word) => texts[index].includes(word));
         shown += row.hidden ? 0 : 1;
       });
-      said.textContent = words.length ? `${shown} of ${rows.length}` : `${rows.length} rows`;
+      count.textContent = words.length ? `${shown} of ${rows.length}` : `${rows.length} rows`;
     }
     input.addEventListener("input", apply);
     input.addEventListener("keydown", (event) => {
@@ -51,24 +51,24 @@
   }
 
   // A region that scrolls must be reachable by keyboard; one that does not would only be a stop without a purpose.
-  function region(each) {
-    const scrolls = each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight;
-    const wanted = { role: "region", tabindex: "0", "aria-labelledby": each.dataset.label };
+  function makeReachable(region) {
+    const scrolls = region.scrollWidth > region.clientWidth || region.scrollHeight > region.clientHeight;
+    const wanted = { role: "region", tabindex: "0", "aria-labelledby": region.dataset.label };
     Object.entries(wanted).forEach(([name, value]) => {
-      if (scrolls) each.setAttribute(name, value); else each.removeAttribute(name);
+      if (scrolls) region.setAttribute(name, value); else region.removeAttribute(name);
     });
-    edges(each);
+    edges(region);
   }
 
   const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => {
-    region(target.closest(".scroll"));
+    makeReachable(target.closest(".scroll"));
   }));
 
   document.querySelectorAll("table").forEach(sortable);
   document.querySelectorAll(".filter").forEach(filterable);
-  document.querySelectorAll(".scroll").forEach((each) => {
-    sizes.observe(each);
-    sizes.observe(each.firstElementChild); // a filter changes the table, not the region
-    each.addEventListener("scroll", () => edges(each), { passive: true });
+  document.querySelectorAll(".scroll").forEach((region) => {
+    sizes.observe(region);
+    sizes.observe(region.firstElementChild); // a filter changes the table, not the region
+    region.addEventListener("scroll", () => edges(region), { passive: true });
   });
 })();

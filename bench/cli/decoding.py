@@ -1,0 +1,96 @@
+"""The decoding of a study's images before its trials, and what commands say of it: size, progress and faults."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.progress import Progress
+
+from bench.cli.console import PlainConsole
+from bench.cli.display import PLAIN_EVERY_S
+from bench.data.decoded.build import CacheError, Need, fill, needed
+from bench.data.decoded.shelf import Shelf
+from bench.run.environment import cpu_count
+from bench.run.schedule import Schedule, copied_digests
+from bench.run.trial import Trial
+from bench.study.source import FILE_DIGESTS
+
+
+def need_of(schedule: Schedule, shelf: Shelf, todo: Sequence[Trial]) -> Need:
+    """The decoded samples that trials need, without a file being written."""
+    if not _read_by(todo):
+        return Need(0, 0, 0, 0)
+    with copied_digests(schedule.folder) as digests:
+        return needed(schedule.loaded.decoded_splits(shelf, digests), shelf)
+
+
+def spell_need(need: Need, shelf: Shelf) -> str:
+    """The decoded samples that are needed, in a sentence."""
+    if not need.missing:
+        return f"{need.samples} images are decoded already, {spell_bytes(need.bytes)} in {shelf.folder}."
+    return (
+        f"{need.missing} of {need.samples} images are decoded first, for all trials: about "
+        f"{spell_bytes(need.missing_bytes)} in {shelf.folder} (--cache chooses another folder, --no-cache none)."
+    )
+
+
+def decode_first(schedule: Schedule, shelf: Shelf | None, todo: Sequence[Trial], console: PlainConsole) -> Path | None:
+    """Decode the samples that trials on this machine need and that are not decoded yet, after saying how much that is.
+
+    Returns:
+        The folder that trials read decoded samples from; ``None`` if they decode their samples themselves.
+
+    Raises:
+        DataError: for a file that cannot be used.
+    """
+    if shelf is None or not _read_by(todo):
+        return None
+    if schedule.resources.address is not None:
+        return shelf.folder  # each node has its own disk, which its trials fill when they read a sample first
+    splits = schedule.loaded.decoded_splits(shelf, schedule.folder / FILE_DIGESTS)
+    if not splits:
+        return None
+    need = needed(splits, shelf)
+    console.print(spell_need(need, shelf), soft_wrap=True)
+    try:
+        with _progress(console) as progress:
+            fill(splits, shelf, cpu_count(), progress)
+    except CacheError as error:
+        console.print(f"No decoded images are kept, so every trial decodes its own: {error}.", soft_wrap=True)
+        return None
+    return shelf.folder
+
+
+def spell_bytes(size: int) -> str:
+    """Bytes in a unit that people read: ``254 MB``."""
+    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size / 1e3:.3g} kB"
+
+
+def _read_by(trials: Sequence[Trial]) -> bool:
+    """True if one of the trials reads samples."""
+    return any(trial.stage == "quality" for trial in trials)
+
+
+@contextmanager
+def _progress(console: PlainConsole) -> Iterator[Callable[[int, int], None]]:
+    """Inside, a bar on a terminal, elsewhere a line every half minute."""
+    said_at = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at > PLAIN_EVERY_S:
+            said_at = time.monotonic()
+            console.print(f"decoded {done}/{total}")
+
+    if not console.is_terminal:
+        yield say
+        return
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("decoding", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,113 @@
+"""The file in which the state of a trial's training is kept while it is under way."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.records.files import write_bytes
+from bench.training.keeper import State
+
+log = logging.getLogger("bench.run.keeping.state")
+
+FOLDER = "checkpoints"
+"""The folder of a results folder that has the states of trainings."""
+FORMAT = b"bench training state 1"
+"""The first line of a file of a state; the second is the SHA-256 of all that follows."""
+
+
+class FileKeeper:
+    """A :class:`~bench.training.keeper.Keeper` with a file for the state; the last weights stay in memory.
+
+    Args:
+        path: the file of the state; ``None`` to keep none.
+        every_s: the least number of seconds between two states.
+
+    Attributes:
+        first: the number of iterations that were done by earlier processes.
+        weights: the weights and buffers with which the network was evaluated, on the CPU.
+    """
+
+    def __init__(self, path: Path | None, every_s: float) -> None:
+        self.path, self.every_s = path, every_s
+        self.first = 0
+        self.weights: dict[str, Tensor] = {}
+        self._state: State | None = None
+        self._started_at = self._kept_at = time.monotonic()
+        self._spent_s = 0.0
+
+    def resume(self, state: State) -> None:
+        """Give a training what the file has of it, if there is one.
+
+        A file that is damaged is left out of account, and the log tells so.
+        """
+        self._state = state
+        self._started_at = self._kept_at = time.monotonic()
+        kept = None if self.path is None else _read(self.path)
+        if kept is not None:
+            self.first, self._spent_s = state.restore(kept), kept["spent_s"]
+            log.info("the training goes on after iteration %d", self.first)
+
+    def after(self, done: int, total: int) -> None:
+        """Keep the state after ``done`` iterations of ``total``, if the last one is old enough.
+
+        After the last iteration of a training that took longer than ``every_s`` it is kept too, so that an evaluation
+        that is interrupted does not cost the training. A file that cannot be written is told in the log alone: the
+        trial does not depend on it.
+        """
+        now = time.monotonic()
+        since = self._started_at if done == total else self._kept_at
+        if self.path is None or self._state is None or now - since < self.every_s:
+            return
+        content = self._state.taken(done) | {"spent_s": self._spent_s + now - self._started_at}
+        try:
+            write_bytes(_packed(content), self.path)
+        except OSError as error:
+            log.warning("the state after iteration %d is not kept: %s", done, error.strerror or error)
+        self._kept_at = time.monotonic()
+
+    def earlier_s(self) -> float:
+        """The seconds that the iterations before :attr:`first` took."""
+        return self._spent_s
+
+    def finish(self, model: nn.Module) -> None:
+        """Hold a copy of the weights and buffers of a network that was evaluated."""
+        self.weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
+
+    def forget(self) -> None:
+        """Remove the file of a training that is over."""
+        if self.path is not None:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+
+def _packed(state: Mapping[str, Any]) -> bytes:
+    content = io.BytesIO()
+    torch.save(state, content)
+    body = content.getvalue()
+    return b"\n".join((FORMAT, hashlib.sha256(body).hexdigest().encode(), body))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The state in a file; ``None`` where there is none that can be trusted."""
+    try:
+        parts = path.read_bytes().split(b"\n", 2)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.warning("%s cannot be read (%s): the training begins anew", path.name, error.strerror or error)
+        return None
+    if len(parts) < 3 or parts[0] != FORMAT or hashlib.sha256(parts[2]).hexdigest().encode() != parts[1]:
+        log.warning("%s is damaged: the training begins anew", path.name)
+        return None
+    state: dict[str, Any] = torch.load(io.BytesIO(parts[2]), map_location="cpu", weights_only=True)
+    return state
