@@ -31,8 +31,15 @@ LOOKERS = frozenset({"getattr", "hasattr", "setattr", "delattr", "vars"})
 READERS_OF_FILES = frozenset({"numpy.load", "torch.load", "pandas.read_csv", "json.load", "io.open"})
 WHOLE_NAMESPACE = frozenset({"eval", "exec", "compile", "globals", "locals", "__import__"})
 HINT_READERS = frozenset(
-    {"typing.get_type_hints", "inspect.signature", "inspect.get_annotations", "inspect.getfullargspec"}
+    {
+        "typing.get_type_hints",
+        "inspect.signature",
+        "inspect.get_annotations",
+        "inspect.getfullargspec",
+        "annotationlib.get_annotations",
+    }
 )
+DOCSTRING_READERS = frozenset({"inspect.getdoc", "inspect.getcomments", "pydoc.getdoc", "pydoc.render_doc"})
 NEUTRAL = "neutral"
 """The key in a field's metadata for the value at which the field changes nothing, as if there were no such field."""
 FIELD_MARKS = frozenset({"ClassVar", "InitVar", "KW_ONLY"})
@@ -259,6 +266,7 @@ class Writer(Meaning):
             self.piece.facts.computed_read = self.piece.facts.computed_write = True
         elif name in WHOLE_NAMESPACE:
             self._undecided(f"{name}() may reach every name")
+            self.piece.facts.computed_read = self.piece.facts.computed_write = True
         elif not hasattr(builtins, name) and not name.startswith("__"):
             self._unknown_name(name)
 
@@ -305,22 +313,27 @@ class Writer(Meaning):
             if is_private(node.attr):
                 facts.texts |= spellings(node.attr) - {node.attr}
             is_type = isinstance(node.value, ast.Call) and self.builtin_called(node.value) == "type"
-            if (node.attr in ("__name__", "__qualname__") and is_type) or node.attr == "__class__":
-                facts.class_names = True
-                if node.attr == "__class__" and self._is_own(node.value):
-                    self._own_class()
-            elif node.attr in ("__name__", "__qualname__", "__module__", "__doc__", "__code__", "__mro__", "__bases__"):
-                facts.all_names = True
-                facts.docs = facts.docs or node.attr == "__doc__"
-            elif node.attr == "__dict__":
-                facts.computed_read = facts.computed_write = True
-            elif node.attr == "__subclasses__":
-                self._undecided("all subclasses are read", beside=True)
-            elif node.attr == "__annotations__":
-                self._reads_annotations()
+            self._reads_attribute(node.attr, of_class=is_type)
+            if node.attr == "__class__" and self._is_own(node.value):
+                self._own_class()
         elif not (isinstance(node.value, ast.Name) and node.value.id == self.selves[-1]):
             facts.stores.add(node.attr)
         self.put(")")
+
+    def _reads_attribute(self, name: str, *, of_class: bool = False) -> None:
+        """Note what counts besides the attribute itself, where it is one that Python makes from the code."""
+        facts = self.piece.facts
+        if (name in ("__name__", "__qualname__") and of_class) or name == "__class__":
+            facts.class_names = True
+        elif name in ("__name__", "__qualname__", "__module__", "__doc__", "__code__", "__mro__", "__bases__"):
+            facts.all_names = True
+            facts.docs = facts.docs or name == "__doc__"
+        elif name == "__dict__":
+            facts.computed_read = facts.computed_write = True
+        elif name == "__subclasses__":
+            self._undecided("all subclasses are read", beside=True)
+        elif name in ("__annotations__", "__annotate__"):
+            self._reads_annotations()
 
     def _attribute_name(self, name: str, owner: Unit | None) -> None:
         if is_private(name):
@@ -365,6 +378,8 @@ class Writer(Meaning):
             self._note_only("another program is started; what it does is not followed")
         elif external in HINT_READERS:
             self._reads_annotations()
+        elif external in DOCSTRING_READERS:
+            self._reads_attribute("__doc__")
         elif external in ("operator.attrgetter", "operator.methodcaller"):
             self._named_by(node.args)
         if builtin in LOOKERS:
@@ -399,7 +414,9 @@ class Writer(Meaning):
     def _named_by(self, names: Sequence[ast.expr]) -> None:
         for name in names:
             if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                self.piece.facts.loads.update(name.value.split("."))
+                for attribute in name.value.split("."):
+                    self.piece.facts.loads.add(attribute)
+                    self._reads_attribute(attribute)
             else:
                 self.piece.facts.computed_read = True
 
@@ -412,6 +429,8 @@ class Writer(Meaning):
             if targets and reads and not any(isinstance(target, Bound) for target in targets):
                 self.put_targets(t for target in targets for t in self.project.attribute(target, name.value))
             (facts.loads if reads else facts.stores).add(name.value)
+            if reads:
+                self._reads_attribute(name.value)
             return
         whole = [target for target in targets or () if isinstance(target, Whole)]
         if whole:
@@ -423,6 +442,8 @@ class Writer(Meaning):
         elif name is not None and (known := self._texts_in(name)) is not None:
             (facts.loads if reads else facts.stores).update(known)
             for text in known:
+                if reads:
+                    self._reads_attribute(text)
                 facts.texts |= spellings(text) if is_private(text) else set()
         elif reads and receiver is not None and self._is_own(receiver):
             assert self.own is not None
