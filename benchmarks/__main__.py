@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.attention import attention_memory, attention_time
 from benchmarks.counting import counting
+from benchmarks.data import data
 from benchmarks.null import null
 from benchmarks.quality import boundary, confusion
 from benchmarks.report import report
@@ -19,6 +20,7 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "boundary": boundary,
     "confusion": confusion,
     "counting": counting,
+    "data": data,
     "null": null,
     "report": report,
     "report_calls": report_calls,

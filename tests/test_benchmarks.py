@@ -11,9 +11,12 @@ import torch
 
 from bench.data.base import IGNORE
 from bench.network.heads.dual_attention import PositionAttention
+from bench.network.model import SegModel
+from bench.training import loop
 from benchmarks import __main__ as command
 from benchmarks import attention, counting, quality
 from benchmarks.attention import Storages
+from benchmarks.data import STUDY, bare_loop
 from benchmarks.plain import PlainPositionAttention
 from benchmarks.report_calls import CALLS_OF_BB4439A, calls, report_calls
 from benchmarks.street import street
@@ -141,3 +144,15 @@ def test_a_report_calls_across_modules_at_most_half_as_often_as_before_the_rooms
     first, second = (int(match[1]) for match in counts if match)
     assert first == second
     assert 0 < first <= CALLS_OF_BB4439A / 2
+
+
+def test_the_bare_loop_trains_as_the_training_loop_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = STUDY.recipe.having(iterations=4)
+    split = recipe.data.build(None).split("train")
+    classes = len(recipe.data.cls.classes)
+    batch = next(loop._stream(split, recipe, 0, torch.device("cpu"), 0))
+    _, losses = bare_loop(SegModel(STUDY.base, classes, seed=0), batch, recipe)
+    monkeypatch.setattr(loop, "_stream", lambda *_: (pair for pair in [batch] * 4))
+    history = loop.train(SegModel(STUDY.base, classes, seed=0), split, recipe, 0, device=torch.device("cpu"))
+    assert losses == history.loss
+    assert losses[-1] < losses[0]

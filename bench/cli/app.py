@@ -21,6 +21,7 @@ from bench.cli.options import (
     EXIT_OPEN,
     EXIT_USAGE,
     CacheFolder,
+    CheckpointMinutes,
     Cpus,
     DataName,
     Final,
@@ -34,10 +35,13 @@ from bench.cli.options import (
     StudyFile,
     Timeout,
     VariantName,
+    Weights,
+    handled,
 )
-from bench.cli.results import compare, export, report
+from bench.cli.results import clean, compare, export, report
 from bench.cli.timing_options import cost, limits, speed
 from bench.parts import BenchError
+from bench.run.handling import CHECKPOINT_MINUTES
 from bench.run.processes.stopping import Stopped, stoppable
 from bench.study.faults import fault_line, fault_place
 
@@ -110,20 +114,23 @@ def run(
     timeout: Timeout = None,
     retry: Retry = None,
     pictures: Pictures = True,
+    weights: Weights = True,
+    checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
-    You may stop the run at any time (Ctrl-C) and start it again: finished trials stay, interrupted ones start anew. The
-    exit status is 0 only if every cell is done or excluded.
+    You may stop the run at any time (Ctrl-C) and start it again: finished trials stay, and a training that was
+    interrupted goes on from its last kept state. The exit status is 0 only if every cell is done or excluded.
     """
     from bench.cli import studies
 
     source = studies.source(study, size, data, seeds, final)
     shelf = studies.shelf_in(cache, no_cache=no_cache)
     study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
-    if not studies.run(study_plan, sys.argv, timeout_s=timeout, retry=retry or (), pictures=pictures, shelf=shelf):
+    handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
+    if not studies.run(study_plan, sys.argv, handling=handling, retry=retry or (), shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -140,6 +147,8 @@ def trial(
     cpus: Cpus = None,
     gpus: Gpus = None,
     pictures: Pictures = True,
+    weights: Weights = True,
+    checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
 ) -> None:
@@ -151,7 +160,8 @@ def trial(
 
     shelf = studies.shelf_in(cache, no_cache=no_cache)
     study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus, shelf=shelf)
-    if not studies.trial(study_plan, sys.argv, variant, stage, pictures=pictures, shelf=shelf):
+    handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
+    if not studies.trial(study_plan, sys.argv, variant, stage, handling=handling, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -214,7 +224,31 @@ def convert(
     networks.convert(checkpoint, studies.source(study, size, None, None, False), variant, out, classes, layout)
 
 
-for command in (speed, limits, cost, convert, report, compare, export):
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
+    variant: Annotated[str, typer.Argument(help="The variant whose weights are taken.", show_default=False)],
+    images: Annotated[Path, typer.Argument(help="An image, or a folder of images.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="A new or empty folder for the predictions.", show_default=False)],
+    seed: Annotated[
+        int | None, typer.Option(help="The seed of the trial; by default the first with weights.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.", show_default=False)
+    ] = None,
+) -> None:
+    """Segment your own images with the trained weights of a variant.
+
+    OUT gets masks/ (PNG files whose values are class indices), overlays/ to look at, and classes.json with the names
+    and colours. Images are tested as the study's recipe says. The exit status is 1 if an image cannot be read.
+    """
+    from bench.cli import networks
+
+    if not networks.predict(folder, variant, images, out, seed, device):
+        raise typer.Exit(EXIT_OPEN)
+
+
+for command in (speed, limits, cost, convert, report, compare, export, clean):
     app.command()(command)
 app.add_typer(data_app, name="data")
 

@@ -1,4 +1,4 @@
-"""The work of the commands that build networks: check, cost and convert."""
+"""The work of the commands that build networks: check, cost, convert and predict."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.table import Table
 
-from bench.cli.console import PlainConsole, console_for_people
+from bench.cli.console import PlainConsole, console_for_people, say
 from bench.cli.display import table_of
 from bench.cli.options import parse_px
 from bench.cli.studies import print_excluded, say_faulty
 from bench.data.base import DataError
 from bench.data.contract import ContractError
 from bench.network.checkpoints.convert import convert_file
+from bench.parts import BenchError
+from bench.protocol.text import plain
+from bench.protocol.words import plural
 from bench.run.breakdown import break_down, smaller_sizes
 from bench.run.check import Checked, Faulty, check_cells, facts
+from bench.run.keeping.predict import images_in
+from bench.run.keeping.predict import predict as predicted
+from bench.run.keeping.weights import kept
 from bench.run.resources import here
 from bench.study import audit
 from bench.study.cells import Cell
@@ -180,3 +187,34 @@ def _checked_table(rows: Sequence[Checked]) -> Table:
         shape = "×".join(map(str, row.output_shape))
         table.add_row(row.cell.name, f"{deployed / 1e6:.3f}", f"{sum(row.macs.values()) / 1e9:.3f}", shape)
     return table
+
+
+def predict(folder: Path, variant: str, images: Path, out: Path, seed: int | None, device: str | None) -> bool:
+    """Predict images with the weights of a variant, and print what was done; ``True`` if all could be read.
+
+    Raises:
+        BenchError: if there are no images or no weights, if ``out`` holds anything, or if there is no such device.
+    """
+    found = images_in(images)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BenchError(f"{out} is not an empty folder; name a new one")
+    trial = kept(folder, variant, seed)
+    model = trial.network(_device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    trained = trial.record.trial
+    say(f"{plural(len(found), 'image')}, by {trained.variant} with seed {trained.seed}")
+    wrong = 0
+    for path, problem in predicted(model, trial.cell.recipe, list(trial.measured.classes), found, out):
+        if problem:
+            wrong += 1
+            say(f"{path}: {problem}", error=True)
+    say(f"{plural(len(found) - wrong, 'image')} predicted: {out}")
+    return not wrong
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BenchError(f"--device {name!r}: {plain(str(error).splitlines()[0])}; choose cpu or cuda") from error
+    return device

@@ -9,6 +9,7 @@ import typer
 
 from bench.parts import BenchError, mismatch
 from bench.protocol.recipe import Pixels
+from bench.run.handling import Handling
 
 EXIT_OPEN = 1
 """The exit status if some planned trial did not end as done."""
@@ -69,6 +70,18 @@ Pictures = Annotated[
     ),
 ]
 
+Weights = Annotated[
+    bool,
+    typer.Option(help="Keep the weights of every quality trial, for bench predict and bench evaluate."),
+]
+CheckpointMinutes = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Minutes between two kept states of a training, from which it goes on if it is interrupted; 0 keeps none.",
+    ),
+]
+
 CacheFolder = Annotated[
     Path | None,
     typer.Option(
@@ -93,3 +106,9 @@ def parse_px(text: str) -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal()) or any(mismatch(int(side), Pixels) for side in (height, width)):
         raise BenchError(f"--px {text!r}: expected HEIGHTxWIDTH of 16 pixels at least, such as 360x480")
     return int(height), int(width)
+
+
+def handled(*, pictures: bool, weights: bool, minutes: float, timeout_s: float | None = None) -> Handling:
+    """How trials are handled, from a command's options."""
+    checkpoint_s = 60 * minutes if minutes > 0 else None
+    return Handling(timeout_s=timeout_s, pictures=pictures, weights=weights, checkpoint_s=checkpoint_s)

@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 
 from bench.cli.console import say
+from bench.cli.options import EXIT_OPEN
 from bench.parts import BenchError
 from bench.protocol.text import harmless
+from bench.protocol.words import plural
 from bench.run.processes.stopping import Stopped
 
 SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST selects the records of one commit or host."
@@ -207,3 +209,37 @@ def _give(text: str, output: Path | None) -> None:
     from bench.records.files import write_text
 
     write_text(text, output)
+
+
+def clean(
+    folder: Folder,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
+) -> None:
+    """Remove what no report reads: kept states of trainings, records of no planned trial, files of no record.
+
+    What would be removed, and how large it is, is printed first; nothing is removed before you agree.
+    """
+    from bench.cli.studies import only_run
+    from bench.run.keeping.cleaning import removable
+
+    with only_run(folder):
+        kinds = removable(folder)
+        if not kinds:
+            say(f"{folder} holds nothing that may be removed.")
+            return
+        for kind in kinds:
+            size_mb = kind.size_bytes / 1e6
+            say(f"{kind.what}: {plural(len(kind.files), 'file')}, {size_mb:,.1f} MB. {kind.why}:")
+            for path in kind.files[:MOST_LISTED]:
+                say(f"  {path}")
+            if len(kind.files) > MOST_LISTED:
+                say(f"  and {len(kind.files) - MOST_LISTED} more")
+        if not yes and not typer.confirm("Remove them?"):
+            raise typer.Exit(EXIT_OPEN)
+        for kind in kinds:
+            kind.remove()
+    say("Removed.")
+
+
+MOST_LISTED = 5
+"""Files of one kind that are listed before they are removed."""

@@ -24,6 +24,7 @@ from bench.protocol.words import plural
 from bench.records.plan import read_plan
 from bench.run.check import Faulty
 from bench.run.estimate import pilot_seconds
+from bench.run.handling import USUAL, Handling
 from bench.run.identity.rekey import rekey as rekeyed
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
@@ -36,6 +37,8 @@ from bench.study.source import Source
 from bench.study.source import load as load_source
 from bench.study.study import Study
 from bench.training.late import DivergedError
+
+BYTES_OF_FLOAT = 4
 
 
 def source(study: Path, size: str | None, data: str | None, seeds: str | None, final: bool) -> Source:
@@ -113,6 +116,8 @@ def plan(schedule: Schedule, shelf: Shelf | None = None) -> bool:
     say_faulty(schedule.faulty.values(), console)
     if able := [trial for trial in todo if schedule.fault_of(trial) is None]:
         console.print(_time_needed(schedule, able), soft_wrap=True)
+        if weights := _weights_needed(schedule, able):
+            console.print(weights, soft_wrap=True)
     if shelf is not None and (need := need_of(schedule, shelf, todo)).samples:
         console.print(spell_need(need, shelf), soft_wrap=True)
     return not schedule.faulty
@@ -132,14 +137,21 @@ def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
     return f"About {spell_s(seconds)} of trials one after the other ({basis})."
 
 
+def _weights_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
+    """The size of the weights that trials will keep, in words; empty if they keep none."""
+    sizes = {variant.cell.name: BYTES_OF_FLOAT * sum(variant.parameters.values()) for variant in schedule.checked}
+    trained = [trial for trial in todo if trial.stage == "quality"]
+    size_mb = sum(sizes[trial.variant] for trial in trained) / 1e6
+    return f"Their weights will take about {size_mb:,.1f} MB (run --no-weights keeps none)." if trained else ""
+
+
 def run(
     schedule: Schedule,
     argv: Sequence[str],
     *,
-    timeout_s: float | None = None,
+    handling: Handling = USUAL,
     retry: Collection[str] = (),
     trials: Sequence[Trial] | None = None,
-    pictures: bool = True,
     shelf: Shelf | None = None,
 ) -> bool:
     """Run the trials that are not done, and write the report.
@@ -147,10 +159,9 @@ def run(
     Args:
         schedule: the plan of the study.
         argv: the command's arguments, which ``study.json`` keeps.
-        timeout_s: the seconds after which a trial is given up; ``None`` for no limit.
+        handling: the time limit of each trial, and what is kept of it; its ``cache`` is that of ``shelf``.
         retry: the statuses of trials to run again.
         trials: the trials to consider; ``None`` for all trials of the plan.
-        pictures: ``True`` to keep predictions and thumbnails.
         shelf: the shelf for decoded samples; ``None`` for none.
 
     Returns:
@@ -170,7 +181,7 @@ def run(
 
     console = console_for_people()
     schedule.folder.mkdir(parents=True, exist_ok=True)
-    with _only_run(schedule.folder):
+    with only_run(schedule.folder):
         schedule.write(_command(argv))
         chosen = schedule.trials if trials is None else trials
         todo = [pending for pending in schedule.pending(retry) if pending in chosen]
@@ -183,15 +194,8 @@ def run(
             if todo:
                 cache = decode_first(schedule, shelf, todo, console)
                 with display_for(tally, console) as display:
-                    execute(
-                        todo,
-                        schedule.folder,
-                        schedule.resources,
-                        display,
-                        timeout_s=timeout_s,
-                        pictures=pictures,
-                        cache=cache,
-                    )
+                    handled = replace(handling, cache=cache)
+                    execute(todo, schedule.folder, schedule.resources, display, handled)
         except Stopped as error:
             stopped = error
         complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
@@ -210,7 +214,7 @@ def trial(
     variant: str,
     stage: str,
     *,
-    pictures: bool = True,
+    handling: Handling = USUAL,
     shelf: Shelf | None = None,
 ) -> bool:
     """Run one trial in this process, and return ``True`` if it is done.
@@ -237,8 +241,7 @@ def trial(
             schedule.folder,
             schedule.resources.machine(chosen.stage),
             tell=lambda event: display.progress(chosen, event),
-            pictures=pictures,
-            cache=cache,
+            handling=replace(handling, cache=cache),
         )
         display.finished(chosen, record)
     if record.outcome.traceback:
@@ -260,7 +263,7 @@ def _write_first_plan(schedule: Schedule, argv: Sequence[str]) -> None:
     if not (schedule.folder / "study.json").exists():
         loaded = load_source(replace(schedule.loaded.source, seeds=None))
         schedule.folder.mkdir(parents=True, exist_ok=True)
-        with _only_run(schedule.folder):
+        with only_run(schedule.folder):
             make_schedule(loaded, schedule.folder.parent, schedule.resources).write(_command(argv))
 
 
@@ -271,7 +274,7 @@ def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> 
         BenchError: if it cannot be proven that only the form of the keys changed; then no record is changed.
     """
     console = console_for_people()
-    with _only_run(folder):
+    with only_run(folder):
         done = rekeyed(folder, source_tree, assume_installed=assume_installed)
     if done.digests:
         console.print(f"The keys are present ones; {done.digests} records have a digest now.")
@@ -342,7 +345,7 @@ def _command(argv: Sequence[str]) -> str:
 
 
 @contextmanager
-def _only_run(folder: Path) -> Iterator[None]:
+def only_run(folder: Path) -> Iterator[None]:
     """Hold the lock of the results folder. The kernel frees it when this process ends, however that happens.
 
     Raises:

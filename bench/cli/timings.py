@@ -18,6 +18,7 @@ from bench.protocol.recipe import Precision
 from bench.protocol.setting import Mode, Setting
 from bench.records.files import write_json
 from bench.run import environment
+from bench.run.handling import Handling
 from bench.run.limits import Attempt, Question, in_child, search
 from bench.run.resources import here
 from bench.run.schedule import Schedule, checked_schedule
@@ -110,7 +111,7 @@ def speed(
         raise StudyError(
             f"nothing to compare: {', '.join(sorted(wanted))} is the variant that others are compared with"
         )
-    complete = studies.run(schedule, argv, timeout_s=timeout_s, retry=retry, trials=trials)
+    complete = studies.run(schedule, argv, handling=Handling(timeout_s=timeout_s), retry=retry, trials=trials)
     evidence = evidence_of(schedule.folder)
     console = console_for_people()
     for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):

@@ -53,6 +53,7 @@ from .necks.jpu import JPU as JPU
 from .necks.jpu import JPUX as JPUX
 from .necks.path_aggregation import PathAggregation as PathAggregation
 from .shape_streams.gated import GatedShapeStream as GatedShapeStream
+from .trained import load as load
 
 __all__ = [
     "FPN",
@@ -86,6 +87,7 @@ __all__ = [
     "Timm",
     "Variant",
     "WideResNet38",
+    "load",
     "matched_head",
     "need_levels",
     "need_stride",

@@ -7,6 +7,7 @@ signature: it shows an accident or a hasty hand, and whoever writes a file can g
 from __future__ import annotations
 
 import gc
+import glob
 import hashlib
 import json
 import lzma
@@ -171,6 +172,11 @@ def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # the error of a full disk does not name the file
         raise
+
+
+def unfinished(path: Path) -> list[Path]:
+    """The files that processes left which were killed while they wrote ``path``."""
+    return sorted(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
 
 
 LARGEST_TEXT = 2**27

@@ -108,7 +108,9 @@ class MeasuredQuality(Measured):
     """The counts of one evaluation; ``confusion`` is [label][prediction], K x K.
 
     ``artifact`` is the file of the counts of each image, and ``artifact_digest`` the digest of its arrays as
-    :func:`bench.records.files.arrays_digest` computes it, which older records lack.
+    :func:`bench.records.files.arrays_digest` computes it, which older records lack. ``weights`` is the file of the
+    weights that were evaluated, and ``weights_digest`` its SHA-256. ``resumed_after`` are the numbers of iterations
+    after which an interrupted training went on.
     """
 
     classes: Names
@@ -126,6 +128,9 @@ class MeasuredQuality(Measured):
     artifact: Inside = ""
     artifact_digest: str = ""
     pictures: dict[str, Inside] = Field(default_factory=dict)
+    weights: Inside = ""
+    weights_digest: str = ""
+    resumed_after: list[Whole] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self, validation: ValidationInfo) -> Self:

@@ -44,7 +44,7 @@ class Results:
     stale: Sequence[Record] = ()
     folder: Path | None = None
 
-    @property
+    @cached_property
     def factors(self) -> dict[str, list[str]]:
         """Factor -> its levels, in the study's order."""
         return self.plan.factors
@@ -54,7 +54,7 @@ class Results:
         """The names of the planned variants in the study's order, without excluded ones."""
         return list(dict.fromkeys(trial.variant for trial in self.plan.trials if not trial.excluded))
 
-    @property
+    @cached_property
     def baseline(self) -> str:
         """The variant that the others are compared with."""
         return self.plan.baseline

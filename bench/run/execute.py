@@ -22,6 +22,7 @@ from ray import tune
 from bench.protocol.setting import Stage
 from bench.records.record import Record, write
 from bench.run.environment import Machine
+from bench.run.handling import Handling
 from bench.run.processes.scratch import scratch_folder
 from bench.run.processes.stopping import listen_again, stopped_whatever_is_raised
 from bench.run.processes.worker import work
@@ -46,10 +47,7 @@ def execute(
     folder: Path,
     resources: Resources,
     display: Display,
-    *,
-    timeout_s: float | None = None,
-    pictures: bool = True,
-    cache: Path | None = None,
+    handling: Handling,
 ) -> None:
     """Run trials. Each started trial leaves a record in ``folder``, whatever happens to it.
 
@@ -58,9 +56,7 @@ def execute(
         folder: the study's results folder.
         resources: the CPUs and GPUs that trials take, and the cluster if there is one.
         display: the display that is told of the trials.
-        timeout_s: the seconds after which a trial is given up; ``None`` for no limit.
-        pictures: ``True`` to keep predictions and thumbnails of quality trials.
-        cache: the folder for decoded samples; ``None`` for none.
+        handling: the time limit of each trial, and what is kept of it.
 
     Raises:
         ResourceError: if no node has the resources that a trial asks for, before such trials start.
@@ -74,8 +70,7 @@ def execute(
                 request = _request(stage, resources)
                 machine = Machine(resources.machine(stage).device, int(request["cpu"]))
                 watch = _Watch(batch, folder, machine, display)
-                options = {"timeout_s": timeout_s, "pictures": pictures, "cache": cache and str(cache)}
-                _fit(batch, folder, machine, request, watch, scratch, options)
+                _fit(batch, folder, machine, request, watch, scratch, handling)
 
 
 def _fit(
@@ -85,7 +80,7 @@ def _fit(
     request: Mapping[str, float],
     watch: _Watch,
     scratch: Path,
-    options: Mapping[str, Any],
+    handling: Handling,
 ) -> None:
     tuner = tune.Tuner(
         tune.with_resources(work, dict(request)),
@@ -93,7 +88,7 @@ def _fit(
             "trial": tune.grid_search([asdict(trial) for trial in trials]),
             "folder": str(folder.resolve()),
             "machine": asdict(machine),
-            **options,
+            "handling": handling.as_values(),
             "path": search_path(),
             "cwd": str(Path.cwd()),
         },

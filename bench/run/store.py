@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from bench.parts import BenchError
-from bench.records.files import write_arrays
+from bench.records.files import write_arrays, write_bytes
 from bench.records.pictures import Album
 from bench.records.record import Record, write
 
@@ -44,10 +44,12 @@ class Files:
     Attributes:
         arrays: path relative to the results folder -> the arrays of the file.
         album: the pictures for the gallery; ``None`` for none.
+        weights: path relative to the results folder -> the content of a file of weights.
     """
 
     arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]] = field(default_factory=dict)
     album: Album | None = None
+    weights: Mapping[str, bytes] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write them into the results folder.
@@ -58,6 +60,8 @@ class Files:
         with storing(folder):
             for path, arrays in self.arrays.items():
                 write_arrays(arrays, folder / path)
+            for path, content in self.weights.items():
+                write_bytes(content, folder / path)
             if self.album is not None:
                 self.album.write()
 
@@ -72,6 +76,8 @@ def keep(record: Record, files: Files, error: StoreError) -> StoreError:
         folder = Path(tempfile.mkdtemp(prefix="bench-unstored-"))
         for path, arrays in files.arrays.items():
             write_arrays(arrays, folder / path)
+        for path, weights in files.weights.items():
+            write_bytes(weights, folder / path)
         content = record.as_json()
         content["measured"].pop("pictures", None)
         write(Record.model_validate(content), folder / "records")

@@ -37,6 +37,9 @@ from bench.records.pictures import Album
 from bench.records.record import MEASURED, Record, write
 from bench.run import environment
 from bench.run.environment import Machine
+from bench.run.handling import USUAL, Handling
+from bench.run.keeping.state import FileKeeper, forget, state_path
+from bench.run.keeping.weights import WEIGHTS, described_weights, digest_of, packed
 from bench.run.processes.agreement import disagreement
 from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, key_of, measure_speed
 from bench.run.store import Files, StoreError, keep, storing
@@ -89,9 +92,7 @@ def run(
     machine: Machine,
     *,
     tell: Listener | None = None,
-    timeout_s: float | None = None,
-    pictures: bool = True,
-    cache: Path | None = None,
+    handling: Handling = USUAL,
 ) -> Record:
     """Run a trial, and write its record and its log under ``folder``. A trial that fails is recorded too.
 
@@ -100,9 +101,7 @@ def run(
         folder: the study's results folder.
         machine: the device and the number of threads.
         tell: a function that is called with the progress.
-        timeout_s: the seconds after which the trial is given up, checked between iterations; ``None`` for no limit.
-        pictures: ``True`` if a quality trial keeps its predictions and thumbnails of the images, for the gallery.
-        cache: the folder for decoded samples; ``None`` decodes them in this process.
+        handling: the time limit, and what is kept of the trial.
 
     Raises:
         KeyboardInterrupt: if the user interrupts the trial, after its record is written with status ``interrupted``.
@@ -123,8 +122,8 @@ def run(
         try:
             torch.set_num_threads(machine.threads)
             _seed_other_generators(trial.seed)
-            listener = _Timed(tell, None if timeout_s is None else start + timeout_s)
-            content, files = _measure(trial, folder, machine, listener, choices, pictures=pictures, cache=cache)
+            listener = _Timed(tell, None if handling.timeout_s is None else start + handling.timeout_s)
+            content, files = _measure(trial, folder, machine, listener, choices, handling)
             whole = build(MEASURED[trial.stage], content).as_json()
             try:
                 files.write(folder)
@@ -144,6 +143,8 @@ def run(
             write(record, folder / "records")
     except StoreError as error:
         unstored = error
+    if record.status in ("done", "diverged") and trial.stage == "quality" and unstored is None:
+        forget(state_path(folder, trial.key))
     if ending is not None:
         raise ending
     if unstored is not None:
@@ -222,14 +223,7 @@ def record_key(trial: Trial, machine: Machine) -> str:
 
 
 def _measure(
-    trial: Trial,
-    folder: Path,
-    machine: Machine,
-    tell: Listener,
-    choices: dict[str, Any],
-    *,
-    pictures: bool,
-    cache: Path | None,
+    trial: Trial, folder: Path, machine: Machine, tell: Listener, choices: dict[str, Any], handling: Handling
 ) -> tuple[dict[str, Any], Files]:
     """Measure a trial, fill in ``choices``, and return the content of its record and the files that belong to it."""
     loaded, study_file = load(trial.source), Path(trial.source.path)
@@ -265,23 +259,32 @@ def _measure(
     stage = STAGE_FUNCTIONS[trial.stage]
     if trial.stage != "quality":
         return stage(cell.variant, cell.recipe, dataset, trial.seed, machine.torch_device, tell), Files()
-    artifact = f"artifacts/{record_key(trial, machine)}.{environment.host_tag()}"
+    name = f"{record_key(trial, machine)}.{environment.host_tag()}"
+    artifact = f"artifacts/{name}"
     kept = {
         "predictions": f"{artifact}.predictions.zip",
         "images": f"pictures/{_data_tag(loaded, cell, fingerprint)}-{cell.recipe.split}.zip",
     }
-    album = Album(*(folder / path for path in kept.values())) if pictures else None
+    cache = handling.cache
+    album = Album(*(folder / path for path in kept.values())) if handling.pictures else None
     read: Dataset | FedDataset = dataset
     if is_ours(dataset):
         decoded_once = None if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS)
         read = FedDataset(decoded_once or dataset, workers_of(machine))
     show = album and _viewer(album)
-    measured = stage(cell.variant, cell.recipe, read, trial.seed, machine.torch_device, tell, show)
+    keeper = FileKeeper(state_path(folder, key.text), handling.checkpoint_s)
+    measured = stage(cell.variant, cell.recipe, read, trial.seed, machine.torch_device, tell, show, keeper=keeper)
     arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
     measured["artifact_digest"] = arrays_digest(arrays)
+    measured["resumed_after"] = keeper.resumed_after
     if album is not None:
         measured["pictures"] = kept
-    return measured, Files({f"{artifact}.npz": arrays}, album)
+    weights: dict[str, bytes] = {}
+    if handling.weights:
+        content = packed(keeper.weights, described_weights(trial, key.text, choices, dataset.classes))
+        weights[f"{WEIGHTS}/{name}.safetensors"] = content
+        measured["weights"], measured["weights_digest"] = f"{WEIGHTS}/{name}.safetensors", digest_of(content)
+    return measured, Files({f"{artifact}.npz": arrays}, album, weights)
 
 
 MOST_WORKERS = 4

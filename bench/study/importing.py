@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import random
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+
+import numpy as np
+import torch
 
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line, fault_place, shown
@@ -42,9 +47,8 @@ def import_study(path: Path) -> ModuleType:
         return sys.modules[name]
     root = _import_root(path)
     try:
-        with warnings.catch_warnings(
-            record=True
-        ) as caught:  # a refusal is one line, without what Python warns of before
+        # A refusal is one line, without what Python warns of before.
+        with warnings.catch_warnings(record=True) as caught, _same_draws():
             _look_in(root)
             name = next(name for name in _names(path, root) if _file_of(name) in (None, path))
             module = _imported(name, path) if _file_of(name) == path else _executed(name, path)
@@ -56,6 +60,24 @@ def import_study(path: Path) -> ModuleType:
     for warning in caught:
         warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
     return module
+
+
+@contextmanager
+def _same_draws() -> Iterator[None]:
+    """Inside the block, let torch, numpy and :mod:`random` draw the same numbers in every process.
+
+    What a module draws when it is imported would else differ between the process that plans and those that measure.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        random.seed(0)
+        np.random.seed(0)
+        torch.default_generator.manual_seed(0)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
 
 
 def module_names(path: Path) -> tuple[str, ...]:

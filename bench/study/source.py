@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.data.contract import ContractError, check_class, check_dataset
 from bench.data.decoded.dataset import DecodedSplit, decoded
 from bench.data.decoded.shelf import Shelf
 from bench.parts import BenchError, Part, nearest
+from bench.records.plan import Plan
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line, shown
@@ -232,6 +234,41 @@ def _faults_of(chosen: Part[Dataset]) -> Iterator[None]:
         if isinstance(error, OSError) and error.strerror is not None:
             raise  # such an error names its file
         raise ContractError(f"data set {chosen.cls.__name__}: {fault_line(error)}") from error
+
+
+def source_of_command(command: str, size: str | None, *, final: bool) -> Source:
+    """The source of the study that a command planned, which its plan holds."""
+    words = shlex.split(command)
+    path = next((word for word in words if word.endswith(".py")), "")
+    return Source(path, size, _option(words, "--data"), None, final)
+
+
+def source_of_plan(plan: Plan, folder: Path) -> Source:
+    """The source of the study of a results folder.
+
+    The path of its file is looked for from the present folder on, and from every folder around the results.
+
+    Raises:
+        StudyError: if the file is in none of them.
+    """
+    source = source_of_command(plan.command, plan.size, final=plan.final)
+    places = [Path.cwd(), *folder.resolve().parents]
+    path = next((place / source.path for place in places if (place / source.path).is_file()), None)
+    if path is None:
+        raise StudyError(
+            f"the study of {folder}, {source.path or 'which its plan does not name'}, is not here; run the command in "
+            "the folder in which the study was run"
+        )
+    return replace(source, path=str(path))
+
+
+def _option(words: Sequence[str], name: str) -> str | None:
+    for index, word in enumerate(words):
+        if word == name and index + 1 < len(words):
+            return words[index + 1]
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return None
 
 
 def load(source: Source) -> Loaded:

@@ -91,15 +91,26 @@ class State:
 def _module_state(module: nn.Module) -> dict[str, Any]:
     saved = module.state_dict()
     others = {name: buffer for name, buffer in module.named_buffers() if name not in saved}
-    attributes = {path: plain for path, inner in module.named_modules() if (plain := dict(_plain_attributes(inner)))}
+    attributes = {
+        path: plain for path, inner in module.named_modules() if (plain := dict(_attributes(inner, plain=True)))
+    }
     return {"saved": saved, "other_buffers": others, "attributes": attributes}
 
 
-def _plain_attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """The attributes of a module in which a component may count or remember something."""
+def unkept_attributes(module: nn.Module) -> dict[str, Any]:
+    """Name -> value of each attribute of a module, and of those inside it, that no state holds."""
+    return {
+        f"{path}.{name}": value
+        for path, inner in module.named_modules()
+        for name, value in _attributes(inner, plain=False)
+    }
+
+
+def _attributes(module: nn.Module, *, plain: bool) -> Iterator[tuple[str, Any]]:
+    """The attributes in which a component may count or remember something: those of plain values, or the others."""
     of_torch = vars(nn.Module())
     for name, value in vars(module).items():
-        if name not in of_torch and _is_plain(value):
+        if name not in of_torch and _is_plain(value) == plain:
             yield name, value
 
 

@@ -16,6 +16,7 @@ import pytest
 from bench.records.record import read
 from bench.run import trial as trial_module
 from bench.run.environment import Machine
+from bench.run.handling import Handling
 from bench.run.processes.worker import TrialProcess
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
@@ -107,8 +108,7 @@ def test_a_worker_tells_the_driver_why_nothing_could_be_stored(plan: Schedule) -
         "trial": asdict(quality(plan)),
         "folder": str(plan.folder),
         "machine": asdict(MACHINE),
-        "timeout_s": None,
-        "pictures": False,
+        "handling": Handling(pictures=False).as_values(),
     }
     *_, last = TrialProcess(tuple(sys.path), str(plan.folder)).run(order)
     assert list(last) == ["unstored"]

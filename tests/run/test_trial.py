@@ -17,6 +17,7 @@ from bench.records.pictures import VOID, read_names, read_pictures, read_predict
 from bench.records.record import read, read_all
 from bench.run import trial as trial_module
 from bench.run.environment import Machine
+from bench.run.handling import Handling
 from bench.run.identity.explained import unpacked
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
@@ -85,7 +86,7 @@ def test_the_second_trial_leaves_the_images_of_the_first_alone(plan: Schedule) -
 
 
 def test_a_trial_may_keep_no_pictures_and_is_the_same_trial(plan: Schedule) -> None:
-    record = run(of(plan, "quality"), plan.folder, MACHINE, pictures=False)
+    record = run(of(plan, "quality"), plan.folder, MACHINE, handling=Handling(pictures=False))
     assert "pictures" not in record.measured.as_json()
     assert not (plan.folder / "pictures").exists()
     assert [path.name for path in (plan.folder / "artifacts").iterdir()] == [Path(record.measured.artifact).name]
@@ -127,7 +128,7 @@ def test_the_log_tells_how_it_went_and_records_hold_no_absolute_path(plan: Sched
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def stage(*_: Any) -> dict[str, Any]:
+    def stage(*_: Any, **__: Any) -> dict[str, Any]:
         raise error
 
     monkeypatch.setattr(trial_module, "STAGE_FUNCTIONS", {"quality": stage, "cost": stage})
@@ -180,7 +181,7 @@ def test_an_interrupt_is_recorded_and_passed_on(plan: Schedule, monkeypatch: pyt
 
 @pytest.mark.parametrize("timeout_s", [1e-6, 0.0])
 def test_a_trial_that_takes_too_long_is_timed_out(plan: Schedule, timeout_s: float) -> None:
-    record = run(of(plan, "quality"), plan.folder, MACHINE, timeout_s=timeout_s)
+    record = run(of(plan, "quality"), plan.folder, MACHINE, handling=Handling(timeout_s=timeout_s))
     assert record.status == "timed_out"
     assert "time was up in train at 1/3" in record.outcome.reason
 

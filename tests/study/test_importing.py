@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.study.factors import StudyError
 from bench.study.importing import StudyFolder, import_study, module_names
@@ -193,3 +194,21 @@ def test_warnings_of_a_study_are_shown_unless_it_is_refused(
     with pytest.raises(StudyError, match="'int' object is not callable"):
         import_study(write(tmp_path / "wrong.py", "x = 3(4)"))
     assert capsys.readouterr().err == ""
+
+
+def test_what_a_module_draws_when_it_is_imported_is_the_same_in_every_process(tmp_path: Path) -> None:
+    write(tmp_path / "my_table.py", "import numpy as np\nTABLE = np.random.rand()")
+    text = "import random, torch\nfrom my_table import TABLE\nDRAWN = [TABLE, random.random(), torch.rand(()).item()]\n"
+    study = write(tmp_path / "drawing.py", text)
+    code = (
+        "import random, sys; from pathlib import Path; import numpy as np, torch\n"
+        "from bench.study.importing import import_study\n"
+        "random.seed(3), np.random.seed(3), torch.manual_seed(3)\n"
+        "print(import_study(Path(sys.argv[1])).DRAWN)"
+    )
+    other = subprocess.run([sys.executable, "-c", code, study], capture_output=True, text=True, check=True)
+    torch.manual_seed(1)
+    expected = torch.rand(()).item()
+    torch.manual_seed(1)
+    assert str(import_study(study).DRAWN) == other.stdout.strip()
+    assert torch.rand(()).item() == expected, "draws outside go on as if there had been no import"

@@ -42,12 +42,6 @@ class ShapeCounts:
         return sum(self.by_module.get(module, {}).values())
 
 
-def count_by_shape(model: SegModel, height: int, width: int) -> tuple[int, tuple[int, ...]]:
-    """MACs of one image by torch's counter, and the shape of the logits; from shapes alone, as :func:`count_shapes`."""
-    counts = count_shapes(model, height, width)
-    return counts.macs(), counts.output_shape
-
-
 def count_shapes(model: SegModel, height: int, width: int) -> ShapeCounts:
     """Count every module's MACs by torch's counter, and its output bytes, without computing any tensor.
 

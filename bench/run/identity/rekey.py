@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -32,7 +31,7 @@ from bench.run.identity.explained import Explained, difference, explained, unpac
 from bench.run.identity.key import is_current
 from bench.run.stages import SILENT, key_of
 from bench.study.factors import StudyError
-from bench.study.source import Loaded, Source, load
+from bench.study.source import Loaded, Source, load, source_of_command
 
 SCRIPT = Path(__file__).with_name("old_source.py")
 OTHER_DATA = (
@@ -141,9 +140,7 @@ def _fingerprint_of(plan: Mapping[str, Any], row: Mapping[str, Any]) -> str:
 
 def _source_of(plan: Mapping[str, Any]) -> Source:
     """The study of a plan, as it is now."""
-    words = shlex.split(plan["command"])
-    path = next((word for word in words if word.endswith(".py")), "")
-    return Source(path, plan.get("size"), _option(words, "--data"), None, bool(plan.get("final")))
+    return source_of_command(plan["command"], plan.get("size"), final=bool(plan.get("final")))
 
 
 def _plan(folder: Path) -> dict[str, Any]:
@@ -217,19 +214,18 @@ def _asked(
     tree: Path, plan: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], versions: Sequence[Mapping[str, str]]
 ) -> dict[str, Any]:
     """The answer of :mod:`~.old_source` about a source tree."""
-    words = shlex.split(plan["command"])
-    named = next((word for word in words if word.endswith(".py")), None)
-    if named is None:
+    named = _source_of(plan)
+    if not named.path:
         raise RekeyError(f"the plan's command names no study: {plan['command']}")
-    path = tree / named if (tree / named).is_file() else Path(named)
+    path = tree / named.path if (tree / named.path).is_file() else Path(named.path)
     if not path.is_file():
-        raise RekeyError(f"there is no {named}, neither in {tree} nor here; run this where the study was run")
+        raise RekeyError(f"there is no {named.path}, neither in {tree} nor here; run this where the study was run")
     request = {
         "tree": str(tree),
         "path": str(path.resolve()),
-        "size": plan.get("size"),
-        "data": _option(words, "--data"),
-        "final": bool(plan.get("final")),
+        "size": named.size,
+        "data": named.data,
+        "final": named.final,
         "trials": [{**row, "fingerprint": _fingerprint_of(plan, row)} for row in rows],
         "knows_other_data": "other_data" in plan,
         "versions": versions,
@@ -250,15 +246,6 @@ def _asked(
     answer = json.loads(done.stdout)
     assert isinstance(answer, dict)
     return answer
-
-
-def _option(words: Sequence[str], name: str) -> str | None:
-    for index, word in enumerate(words):
-        if word == name and index + 1 < len(words):
-            return words[index + 1]
-        if word.startswith(f"{name}="):
-            return word.partition("=")[2]
-    return None
 
 
 def _written(
@@ -308,10 +295,12 @@ def _rekey_record(folder: Path, path: Path, record: dict[str, Any], key: str) ->
     measured = record.get("measured", {})
     if isinstance(measured.get("artifact"), str):
         measured["artifact"] = measured["artifact"].replace(old, key)
+    if isinstance(measured.get("weights"), str):
+        measured["weights"] = measured["weights"].replace(old, key)
     if isinstance(measured.get("pictures"), dict):
         measured["pictures"] = {name: path.replace(old, key) for name, path in measured["pictures"].items()}
     replaced = []
-    for other in [*folder.glob(f"artifacts/{old}.*"), *folder.glob(f"logs/{old}.*")]:
+    for other in (path for kind in ("artifacts", "weights", "logs") for path in folder.glob(f"{kind}/{old}.*")):
         shutil.copy2(other, other.with_name(other.name.replace(old, key)))
         replaced.append(other)
     _write(record, path.with_name(path.name.replace(old, key)))

@@ -1,1 +1,1 @@
-"""What lasts of a trial besides its record: the state of a training that is under way, and the weights it ends with."""
+"""The files that last of a trial besides its record: the state of a training under way, and its last weights."""

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.records.files import write_bytes
+from bench.records.files import unfinished, write_bytes
+from bench.run.keeping.unkept import unkept
 from bench.training.keeper import State
 
 log = logging.getLogger("bench.run.keeping.state")
@@ -29,19 +30,22 @@ class FileKeeper:
     """A :class:`~bench.training.keeper.Keeper` with a file for the state; the last weights stay in memory.
 
     Args:
-        path: the file of the state; ``None`` to keep none.
-        every_s: the least number of seconds between two states.
+        path: the file of the state.
+        every_s: the least number of seconds between two states; ``None`` to keep none, and to go on from none.
 
     Attributes:
         first: the number of iterations that were done by earlier processes.
+        resumed_after: the numbers of iterations after which the training went on, over all processes.
         weights: the weights and buffers with which the network was evaluated, on the CPU.
     """
 
-    def __init__(self, path: Path | None, every_s: float) -> None:
+    def __init__(self, path: Path, every_s: float | None) -> None:
         self.path, self.every_s = path, every_s
         self.first = 0
+        self.resumed_after: list[int] = []
         self.weights: dict[str, Tensor] = {}
         self._state: State | None = None
+        self._unkept: dict[str, str] = {}
         self._started_at = self._kept_at = time.monotonic()
         self._spent_s = 0.0
 
@@ -52,23 +56,34 @@ class FileKeeper:
         """
         self._state = state
         self._started_at = self._kept_at = time.monotonic()
-        kept = None if self.path is None else _read(self.path)
+        kept = None if self.every_s is None else _read(self.path)
+        for file in unfinished(self.path) if self.every_s is not None else ():
+            file.unlink(missing_ok=True)
         if kept is not None:
             self.first, self._spent_s = state.restore(kept), kept["spent_s"]
+            self.resumed_after = [*kept["resumed_after"], self.first]
             log.info("the training goes on after iteration %d", self.first)
+        self._unkept = {} if self.every_s is None else unkept(state)
 
     def after(self, done: int, total: int) -> None:
         """Keep the state after ``done`` iterations of ``total``, if the last one is old enough.
 
         After the last iteration of a training that took longer than ``every_s`` it is kept too, so that an evaluation
         that is interrupted does not cost the training. A file that cannot be written is told in the log alone: the
-        trial does not depend on it.
+        trial does not depend on it. So is one of a training that changed what no file can hold, after which none is
+        kept any more.
         """
         now = time.monotonic()
         since = self._started_at if done == total else self._kept_at
-        if self.path is None or self._state is None or now - since < self.every_s:
+        if self.every_s is None or self._state is None or now - since < self.every_s:
             return
-        content = self._state.taken(done) | {"spent_s": self._spent_s + now - self._started_at}
+        now_unkept = unkept(self._state)
+        if changed := [name for name, digest in now_unkept.items() if self._unkept.get(name) != digest]:
+            log.warning("the state after iteration %d is not kept: no file can hold %s", done, ", ".join(changed[:3]))
+            self.every_s = None
+            return
+        spent_s = self._spent_s + now - self._started_at
+        content = self._state.taken(done) | {"spent_s": spent_s, "resumed_after": self.resumed_after}
         try:
             write_bytes(_packed(content), self.path)
         except OSError as error:
@@ -83,11 +98,17 @@ class FileKeeper:
         """Hold a copy of the weights and buffers of a network that was evaluated."""
         self.weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
 
-    def forget(self) -> None:
-        """Remove the file of a training that is over."""
-        if self.path is not None:
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
+
+def state_path(folder: Path, key: str) -> Path:
+    """The file of the state of the trial with this key."""
+    return folder / FOLDER / f"{key}.state"
+
+
+def forget(path: Path) -> None:
+    """Remove the state of a training that is over, and what processes left of it that were killed while writing."""
+    for file in (path, *unfinished(path)):
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 def _packed(state: Mapping[str, Any]) -> bytes:

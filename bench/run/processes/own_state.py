@@ -4,7 +4,7 @@ Digested are the variables of every imported module that is neither of this pack
 those of its classes, and what its functions keep: default values, closures, attributes. In these, tensors, arrays,
 random generators, networks, containers and objects of the modules' own classes are looked into. An object of any other
 class counts by its identity; a function that remembers results (:func:`functools.cache`) by each call, since what it
-remembers cannot be seen.
+remembers cannot be seen; an iterator as changed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import functools
 import hashlib
 import itertools
 import random
+import secrets
 import sys
 import types
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,19 @@ NO_STATE = ("__dict__", "__weakref__", "__doc__", "__module__", "__builtins__", 
 
 def own_state() -> dict[str, str]:
     """``module <name>`` -> the digest of the state of each of the study's own modules."""
-    own = {name: module for name, module in list(sys.modules.items()) if _is_own(name, getattr(module, "__file__", ""))}
+    own = _own_modules()
     return {f"module {name}": _Reader(frozenset(own)).digest(vars(module)) for name, module in own.items()}
+
+
+def state_of(variables: Mapping[str, Any], without: Iterable[object] = ()) -> str:
+    """The digest of some variables, taken as that of a module's. What ``without`` names is not looked into."""
+    return _Reader(frozenset(_own_modules()), without).digest(variables)
+
+
+def _own_modules() -> dict[str, types.ModuleType]:
+    return {
+        name: module for name, module in list(sys.modules.items()) if _is_own(name, getattr(module, "__file__", ""))
+    }
 
 
 @functools.cache
@@ -56,19 +68,20 @@ class _Reader:
 
     Args:
         own: the names of the study's own modules.
+        met: values that count as met.
     """
 
-    def __init__(self, own: frozenset[str]) -> None:
+    def __init__(self, own: frozenset[str], met: Iterable[object] = ()) -> None:
         self._own = own
-        self._numbers: dict[int, int] = {}
-        self._met: list[Any] = []  # kept, so that no other value gets the identity of one that was met
+        self._met: list[Any] = list(met)  # kept, so that no other value gets the identity of one that was met
+        self._numbers = {id(value): number for number, value in enumerate(self._met)}
         self._hash = hashlib.sha256()
 
-    def digest(self, variables: dict[str, Any]) -> str:
+    def digest(self, variables: Mapping[str, Any]) -> str:
         try:
             self._add_variables(variables)
         except RecursionError:
-            return f"too deep to be seen: {object()}"  # another text each time
+            return secrets.token_hex(8)  # it cannot be seen, so it counts as changed
         return self._hash.hexdigest()
 
     def _write(self, *words: object) -> None:
@@ -148,6 +161,8 @@ class _Reader:
         elif isinstance(value, nn.Module) or type(value).__module__ in self._own:
             self._add_variables(getattr(value, "__dict__", {}))
             self._add_all(getattr(value, name, None) for name in getattr(type(value), "__slots__", ()))
+        elif isinstance(value, Iterator):
+            self._write(secrets.token_hex(8))  # where it stands cannot be seen, so it counts as changed
         else:
             self._write(id(value))
 

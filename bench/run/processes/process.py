@@ -26,6 +26,7 @@ from torch import nn
 from bench.parts import BenchError
 from bench.protocol.setting import Setting
 from bench.run.environment import Machine
+from bench.run.handling import Handling
 from bench.run.processes.own_state import own_state
 from bench.run.store import StoreError
 from bench.run.trial import Trial, run
@@ -59,9 +60,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
                 Path(order["folder"]),
                 Machine(**order["machine"]),
                 tell=lambda event: connection.send(("event", asdict(event))),
-                timeout_s=order["timeout_s"],
-                pictures=order["pictures"],
-                cache=None if order["cache"] is None else Path(order["cache"]),
+                handling=Handling.of(order["handling"]),
             )
         except StoreError as error:
             connection.send(("unstored", str(error)))
@@ -80,6 +79,10 @@ def trial_of(values: Mapping[str, Any]) -> Trial:
         setting=None if setting is None else Setting(**setting),
         **values,
     )
+
+
+OF_TORCH = ("KMP_", "TORCHINDUCTOR_CACHE_DIR")
+"""How the names of environment variables begin that torch and its libraries set by themselves, with no effect later."""
 
 
 def traces() -> dict[str, Any]:
@@ -114,7 +117,7 @@ def traces() -> dict[str, Any]:
             if name.startswith("_global_") and hooks
         ),
         "functions of torch": _functions(),
-        "environment variables": {name: value for name, value in os.environ.items() if not name.startswith("KMP_")},
+        "environment variables": {name: value for name, value in os.environ.items() if not name.startswith(OF_TORCH)},
         "warnings of numpy": tuple(sorted(np.geterr().items())),
         "the folder": os.getcwd(),
         "the limit of recursion": sys.getrecursionlimit(),

@@ -21,7 +21,7 @@ from typing import Any
 
 from ray import tune
 
-ORDER = ("trial", "folder", "machine", "timeout_s", "pictures", "cache")
+ORDER = ("trial", "folder", "machine", "handling")
 REPORT_EVERY_S = 0.5
 GRACE_S = 5.0
 """Seconds after its time limit at which a trial is ended from outside; until then it can end itself and say where."""
@@ -72,7 +72,7 @@ class TrialProcess:
         killed = _killed_for_memory()
         child.send(dict(order))
         limit: float | None = time.monotonic() + START_S
-        timeout_s, where = order["timeout_s"], "before its first step"
+        timeout_s, where = order["handling"]["timeout_s"], "before its first step"
         while True:
             message = child.receive(limit)
             if message is None:

@@ -18,7 +18,7 @@ from bench.data.synthetic import Synthetic
 from bench.measure.cost import counts
 from bench.measure.cost.counts import buffer_bytes, count_macs, parameters
 from bench.measure.cost.operators import UncountedError, contraction_macs
-from bench.measure.cost.shapes import count_by_shape, count_shapes
+from bench.measure.cost.shapes import count_shapes
 from bench.network.backbones.resnet import ResNet
 from bench.network.heads.aspp import DeepLabV3Head
 from bench.network.heads.dual_attention import DualAttentionHead
@@ -211,7 +211,8 @@ def test_slots_are_told_apart_and_need_no_real_tensors() -> None:
     assert macs.by_slot["auxiliary"] == 0
     assert all(count > 0 for slot, count in macs.by_slot.items() if slot != "auxiliary")
     with torch.device("meta"):
-        assert count_by_shape(SegModel(FULL, CLASSES), 64, 96) == (sum(macs.by_slot.values()), (1, CLASSES, 64, 96))
+        counts = count_shapes(SegModel(FULL, CLASSES), 64, 96)
+    assert (counts.macs(), counts.output_shape) == (sum(macs.by_slot.values()), (1, CLASSES, 64, 96))
 
 
 @pytest.mark.parametrize(("height", "width", "images"), [(160, 192, 3), (168, 203, 9)])
@@ -258,7 +259,7 @@ def test_counting_changes_neither_tensors_nor_the_mode_of_any_module() -> None:
     model.backbone.eval()
     before, modes = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]
     count_macs(model, 32, 64)
-    count_by_shape(model, 32, 64)
+    count_shapes(model, 32, 64)
     assert [module.training for module in model.modules()] == modes
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in before.items())

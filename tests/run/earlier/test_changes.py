@@ -8,6 +8,7 @@ import pytest
 
 from bench.records.files import read_json, write_json
 from bench.run.environment import Machine
+from bench.run.handling import Handling
 from bench.run.resources import Resources
 from bench.run.schedule import Schedule, make_schedule
 from bench.run.trial import run
@@ -73,7 +74,9 @@ def folder(tmp_path: Path) -> Path:
     schedule = schedule_of(tmp_path)
     schedule.folder.mkdir(parents=True)
     schedule.write("bench run changed.py")
-    assert run(schedule.trials[0], schedule.folder, Machine("cpu", 1), pictures=False).status == "done"
+    assert (
+        run(schedule.trials[0], schedule.folder, Machine("cpu", 1), handling=Handling(pictures=False)).status == "done"
+    )
     return schedule.folder
 
 

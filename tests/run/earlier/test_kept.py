@@ -13,6 +13,7 @@ from bench.records.plan import Plan, read_plan
 from bench.records.record import write
 from bench.records.results import load as load_results
 from bench.report.page.page import write_report
+from bench.run.handling import Handling
 from bench.run.resources import Resources
 from bench.run.schedule import Schedule, make_schedule
 from bench.run.trial import make_record
@@ -169,9 +170,13 @@ def test_plan_says_which_trials_of_earlier_runs_stay(tmp_path: Path) -> None:
 
 def test_a_single_trial_gives_a_folder_without_plan_one_and_leaves_a_plan_alone(tmp_path: Path) -> None:
     schedule = schedule_of(tmp_path, TWO, (0,))
-    assert studies.trial(schedule, ["bench", "trial", "kept.py"], "width=wide", "quality", pictures=False)
+    assert studies.trial(
+        schedule, ["bench", "trial", "kept.py"], "width=wide", "quality", handling=Handling(pictures=False)
+    )
     assert [record.trial.variant for record in load_results(schedule.folder).records] == ["width=wide"]
     before = (schedule.folder / "study.json").read_bytes()
-    assert studies.trial(schedule_of(tmp_path, TWO, (5,)), ["bench"], "baseline", "quality", pictures=False)
+    assert studies.trial(
+        schedule_of(tmp_path, TWO, (5,)), ["bench"], "baseline", "quality", handling=Handling(pictures=False)
+    )
     assert (schedule.folder / "study.json").read_bytes() == before
     assert trained(run_of(tmp_path, TWO, (0, 1))) == {("narrow", 0), ("narrow", 1), ("wide", 0), ("wide", 1)}

@@ -110,6 +110,11 @@ def test_a_network_of_own_modules_that_is_trained_leaves_nothing(own: Any) -> No
     assert changed(before, traces()) == []
 
 
+def test_an_iterator_counts_as_changed_since_nobody_sees_where_it_stands(own: Any) -> None:
+    own.CYCLE = own.itertools.cycle("ab")
+    assert changed(traces(), traces()) == ["module planted_module"]
+
+
 def test_a_module_that_a_trial_imports_first_is_a_trace(own: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules.pop("planted_module")
     before = traces()

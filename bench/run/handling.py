@@ -1,0 +1,43 @@
+"""How a run handles its trials besides measuring them. No result depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+CHECKPOINT_MINUTES = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handling:
+    """The time limit of trials, and what is kept of them.
+
+    Attributes:
+        timeout_s: the seconds after which a trial is given up, checked between iterations; ``None`` for no limit.
+        pictures: ``True`` if a quality trial keeps its predictions and thumbnails of the images, for the gallery.
+        weights: ``True`` if a quality trial keeps the weights that it ends with.
+        checkpoint_s: the least seconds between two states of a training that are kept, so that it goes on from there
+            after an interruption; ``None`` to keep none.
+        cache: the folder for decoded samples; ``None`` if every trial decodes them itself.
+    """
+
+    timeout_s: float | None = None
+    pictures: bool = True
+    weights: bool = True
+    checkpoint_s: float | None = 60 * CHECKPOINT_MINUTES
+    cache: Path | None = None
+
+    def as_values(self) -> dict[str, Any]:
+        """Plain values, from which :meth:`of` makes the same handling in another process."""
+        return asdict(self) | {"cache": None if self.cache is None else str(self.cache)}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Handling:
+        """The handling whose :meth:`as_values` these are."""
+        return cls(**{**values, "cache": None if values["cache"] is None else Path(values["cache"])})
+
+
+USUAL = Handling()
+"""How trials are handled where no option says otherwise."""

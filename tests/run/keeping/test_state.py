@@ -1,0 +1,155 @@
+"""A trial that is interrupted goes on where it was: killed at any moment, it ends as one that was never disturbed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from bench.records.quality import MeasuredQuality
+from bench.records.record import Record, read_all
+from bench.run.environment import Machine
+from bench.run.handling import Handling
+from bench.run.resources import here
+from bench.run.schedule import Schedule, make_schedule
+from bench.run.stages import Event
+from bench.run.trial import Trial, run
+from bench.study.source import Source, load
+
+MACHINE = Machine("cpu", 1)
+EVERY_ITERATION = Handling(checkpoint_s=1e-9)
+STUDY = """
+from bench import Factor, Recipe, Study, Variant, change, part
+from bench.data import Synthetic
+from bench.network import FCNHead, ResNet, SegmentationLoss
+
+STUDY = Study(
+    "long",
+    question="Does a training go on?",
+    base=Variant(
+        part(ResNet, depth=18, width=8, output_stride=8), part(FCNHead, width=8), losses=(part(SegmentationLoss),)
+    ),
+    factors=(Factor("head", {"narrow": change(), "wide": change(head=part(FCNHead, width=16))}),),
+    baseline={"head": "narrow"},
+    seeds=(0,),
+    stages=("quality",),
+    recipe=Recipe(
+        data=part(Synthetic, height_px=32, width_px=32, train_images=8, val_images=4),
+        crop_px=(32, 32), iterations=40, batch=4, accumulate=2, ema_decay=0.9,
+    ),
+)
+"""
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.fixture
+def schedule(tiny_study: Callable[..., Path], tmp_path: Path) -> Schedule:
+    return make_schedule(load(Source(str(tiny_study(iterations="6")))), tmp_path / "results", here())
+
+
+def quality(schedule: Schedule) -> Trial:
+    return next(trial for trial in schedule.trials if trial.stage == "quality")
+
+
+def stop_at(iteration: int) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        if (event.phase, event.done) == ("train", iteration):
+            raise StoppedError
+
+    return tell
+
+
+def measured(record: Record) -> MeasuredQuality:
+    assert record.status == "done", record.outcome
+    assert isinstance(record.measured, MeasuredQuality)
+    return record.measured
+
+
+def states(schedule: Schedule) -> list[Path]:
+    return sorted(schedule.folder.glob("checkpoints/*"))
+
+
+def test_a_trial_that_is_killed_at_ten_moments_ends_with_the_same_bits(tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text(STUDY)
+    whole = make_schedule(load(Source(str(tmp_path / "long.py"))), tmp_path / "whole", here())
+    undisturbed = measured(run(whole.trials[0], whole.folder, MACHINE))
+    script = Path(__file__).with_name("interrupted.py")
+    (tmp_path / "killed").mkdir()
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "killed"), str(tmp_path / "long.py"), "10", "0"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["left"] == [], "the state of a trial that is done is removed"
+    (record,) = read_all(tmp_path / "killed" / "long" / "records")
+    resumed = measured(record)
+    assert len(resumed.resumed_after) == 10
+    # The state after an iteration is kept once its loss is told, so one iteration may be lost.
+    assert all(kept >= seen - 1 for kept, seen in zip(resumed.resumed_after, told["last"], strict=True))
+    assert resumed.history == undisturbed.history
+    assert resumed.confusion == undisturbed.confusion
+    ours, other = (
+        safetensors.torch.load_file(folder / file)
+        for folder, file in ((whole.folder, undisturbed.weights), (tmp_path / "killed" / "long", resumed.weights))
+    )
+    assert ours.keys() == other.keys()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in ours.items())
+
+
+def test_a_trial_that_fails_or_runs_out_of_time_keeps_its_state_and_goes_on(schedule: Schedule) -> None:
+    trial = quality(schedule)
+    record = run(trial, schedule.folder, MACHINE, tell=stop_at(4), handling=EVERY_ITERATION)
+    assert record.status == "failed"
+    assert [path.name for path in states(schedule)] == [f"{trial.key}.state"]
+    again = measured(run(trial, schedule.folder, MACHINE, handling=EVERY_ITERATION))
+    assert again.resumed_after == [3]
+    assert states(schedule) == []
+    assert not (schedule.folder / "checkpoints" / f"{trial.key}.state").exists()
+
+
+def test_a_damaged_state_is_told_and_the_training_begins_anew(
+    schedule: Schedule, caplog: pytest.LogCaptureFixture
+) -> None:
+    trial = quality(schedule)
+    whole = measured(run(trial, schedule.folder, MACHINE, handling=Handling(checkpoint_s=None)))
+    assert whole.resumed_after == []
+    for damage in (lambda content: content[: len(content) // 2], lambda content: content[:-9] + b"123456789", bytes):
+        run(trial, schedule.folder, MACHINE, tell=stop_at(3), handling=EVERY_ITERATION)
+        (state,) = states(schedule)
+        state.write_bytes(damage(state.read_bytes()) if damage is not bytes else b"")
+        with caplog.at_level(logging.WARNING):
+            again = measured(run(trial, schedule.folder, MACHINE, handling=EVERY_ITERATION))
+        assert f"{state.name} is damaged: the training begins anew" in caplog.text
+        assert (again.resumed_after, again.confusion) == ([], whole.confusion)
+        caplog.clear()
+
+
+def test_states_that_are_not_wanted_are_neither_written_nor_read(schedule: Schedule) -> None:
+    trial, never = quality(schedule), Handling(checkpoint_s=None)
+    run(trial, schedule.folder, MACHINE, tell=stop_at(3), handling=EVERY_ITERATION)
+    (state,) = states(schedule)
+    before = state.stat().st_mtime_ns
+    assert run(trial, schedule.folder, MACHINE, tell=stop_at(5), handling=never).status == "failed"
+    assert state.stat().st_mtime_ns == before
+    assert measured(run(trial, schedule.folder, MACHINE, handling=never)).resumed_after == []
+
+
+def test_a_state_that_cannot_be_written_is_told_and_costs_nothing(
+    schedule: Schedule, caplog: pytest.LogCaptureFixture
+) -> None:
+    (schedule.folder).mkdir(parents=True)
+    (schedule.folder / "checkpoints").write_text("a file where a folder belongs")
+    with caplog.at_level(logging.WARNING):
+        assert measured(run(quality(schedule), schedule.folder, MACHINE, handling=EVERY_ITERATION)).resumed_after == []
+    assert "the state after iteration 1 is not kept" in caplog.text
