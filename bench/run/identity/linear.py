@@ -164,7 +164,7 @@ class Library:
         tokens: dict[Unit, list[Token]] = {}
         for _, number, piece in walk.emitted:
             if number is not None:
-                tokens.setdefault(walk.nodes[number].unit, []).extend(piece.tokens)
+                tokens.setdefault(walk.nodes[number].unit, []).extend(walk.counting(piece.tokens))
         return tokens
 
     def unit_of(self, item: Any) -> Unit:
@@ -492,6 +492,14 @@ class _Walk:
                 self._take(payload.piece)
                 grown = True
         return grown
+
+    def counting(self, tokens: Sequence[Token]) -> Iterator[Token]:
+        """Tokens without the code that counts only on a condition which does not hold."""
+        for token in tokens:
+            if not isinstance(token, Payload):
+                yield token
+            elif id(token) in self.included:
+                yield from self.counting(token.piece.tokens)
 
     def _is_read(self, payload: Payload) -> bool:
         known = {FIELD_ANNOTATION: self.facts.hints, ANNOTATION: self.facts.all_hints, DOCSTRING: self.facts.docs}
