@@ -34,8 +34,8 @@ class Payload:
     """Code that counts only on a condition.
 
     Attributes:
-        condition: :data:`FIELD_ANNOTATION`, :data:`ANNOTATION`, :data:`DOCSTRING` or, for the arguments of an exception, the exception's class:
-            they count only if a handler reads what it caught.
+        condition: :data:`FIELD_ANNOTATION`, :data:`ANNOTATION`, :data:`DOCSTRING` or, for the arguments of an
+            exception, the exception's class: they count only if a handler reads what it caught.
         piece: the code.
     """
 

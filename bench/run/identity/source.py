@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from .origins import Origin, Origins, is_standard
+from .origins import Origin, Origins
 
 
 @dataclass(frozen=True)

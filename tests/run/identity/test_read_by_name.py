@@ -8,7 +8,10 @@ import pytest
 
 from tests.run.identity.conftest import Reader
 
-NAMED = "class Mine:\n    def _scale(self):\n        return 2\n    def forward(self, x, kind='scale'):\n        return x * {}\n"
+NAMED = (
+    "class Mine:\n    def _scale(self):\n        return 2\n"
+    "    def forward(self, x, kind='scale'):\n        return x * {}\n"
+)
 METHOD = {
     "getattr of the module of builtins": ("import builtins\n", "builtins.getattr(self, f'_{kind}')()"),
     "getattr under another name": ("from builtins import getattr as read\n", "read(self, f'_{kind}')()"),
@@ -47,7 +50,10 @@ def test_the_body_of_a_private_method_that_is_read_by_name_counts(way: str, read
 
 @pytest.mark.parametrize("reads", ["self._Mine__scale()", "getattr(self, '_Mine__scale')()"])
 def test_the_body_of_a_method_that_is_read_by_its_mangled_name_counts(reads: str, read: Reader) -> None:
-    source = f"class Mine:\n    def __scale(self):\n        return 2\n    def forward(self, x):\n        return x * {reads}\n"
+    source = (
+        "class Mine:\n    def __scale(self):\n        return 2\n"
+        f"    def forward(self, x):\n        return x * {reads}\n"
+    )
     assert read({"study.py": source}).digest != read({"study.py": source.replace("return 2", "return 3")}).digest
     renamed = source.replace("def __scale", "def __size")
     assert read({"study.py": source}).digest != read({"study.py": renamed}).digest
@@ -109,8 +115,9 @@ DOCUMENTED = (
 
 
 @pytest.mark.parametrize(
-    "reads", ["len(self.__doc__)", "len(__doc__)", "len(squash.__doc__)", "len(type(self).__doc__)", "len(Mine.__doc__)",
-              "len(getattr(self, '__doc__'))", "len(inspect.getdoc(self))"]
+    "reads",
+    ["len(self.__doc__)", "len(__doc__)", "len(squash.__doc__)", "len(type(self).__doc__)", "len(Mine.__doc__)",
+     "len(getattr(self, '__doc__'))", "len(inspect.getdoc(self))"],
 )  # fmt: skip
 def test_a_docstring_counts_where_something_reads_docstrings(reads: str, read: Reader) -> None:
     source = DOCUMENTED.format(reads) + "import inspect\n"
@@ -152,7 +159,10 @@ def test_an_annotation_that_is_no_expression_is_read(read: Reader) -> None:
 
 @pytest.mark.parametrize("path", ["scale.txt", "./scale.txt", "../scale.txt", "data/scale.txt"])
 def test_a_file_that_a_text_names_counts_with_its_content(path: str, read: Reader) -> None:
-    source = f"def scale():\n    return float(open('{path}').read())\nclass Mine:\n    def forward(self, x):\n        return x * scale()\n"
+    source = (
+        f"def scale():\n    return float(open('{path}').read())\n"
+        "class Mine:\n    def forward(self, x):\n        return x * scale()\n"
+    )
     place = Path(path)
     module = "package/sub/study_parts.py"
     files = {
