@@ -430,7 +430,7 @@ def _is_frozen(value: Any) -> bool:
 def _spell(annotation: Any) -> str:
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is Any:
-        return "a hashable value (a tuple, not a list)"
+        return "a hashable value (a tuple, not a list; a frozen dataclass)"
     if origin is Annotated:
         bounds = " and ".join(str(extra) for extra in args[1:] if isinstance(extra, Range))
         return f"{_spell(args[0])} {bounds}".strip()

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.network.model import VARIANT_FIELDS, Variant
-from bench.parts import BenchError, Part, nearest
+from bench.parts import BenchError, Part, nearest, shortened
 from bench.protocol.columns import RESERVED
 from bench.protocol.recipe import Recipe
+
+LONGEST_NAME = 100
+"""The most bytes of the name of a study, a factor or a level: such names stand in names of files and in every table."""
 
 
 class StudyError(BenchError, ValueError):
@@ -99,8 +102,11 @@ class Factor:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier() or self.name in RESERVED:
             raise StudyError(
-                f"factor {self.name!r}: a name is a Python identifier and none of {', '.join(sorted(RESERVED))}"
+                f"factor {shortened(self.name)}: a name is a Python identifier and none of "
+                f"{', '.join(sorted(RESERVED))}"
             )
+        if not is_short(self.name):
+            raise StudyError(f"factor {shortened(self.name)}: a name has {LONGEST_NAME} bytes at most")
         if not isinstance(self.levels, Mapping) or not isinstance(self.against, Mapping):
             raise StudyError(f"factor {self.name!r}: levels and against are dicts, such as {{'off': change()}}")
         if not isinstance(self.about, tuple | None):
@@ -112,7 +118,12 @@ class Factor:
                 raise StudyError(f"factor {self.name!r}, level {level!r}: expected change(…), got {level_change!r}")
             if not isinstance(level, str) or not level or not level.isprintable() or set(level) & set("=,/\\ "):
                 raise StudyError(
-                    f"factor {self.name!r}, level {level!r}: a level is a word without '=', ',', '/', '\\', space"
+                    f"factor {self.name!r}, level {shortened(level)}: a level is a word without '=', ',', '/', '\\', "
+                    "space"
+                )
+            if not is_short(level):
+                raise StudyError(
+                    f"factor {self.name!r}, level {shortened(level)}: a level has {LONGEST_NAME} bytes at most"
                 )
         for pair in self.against.items():
             for level in pair:
@@ -133,6 +144,11 @@ class Factor:
                     f"factor {self.name!r} is about {changed!r}, which no level changes; "
                     f"they change {', '.join(self.touched) or 'nothing'}{nearest(changed, self.touched)}"
                 )
+
+
+def is_short(name: str) -> bool:
+    """``True`` if a name has :data:`LONGEST_NAME` bytes at most; a letter beyond ASCII takes two to four."""
+    return len(name.encode()) <= LONGEST_NAME
 
 
 def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> tuple[Variant, Recipe]:

@@ -9,6 +9,7 @@ A study's file is Python. It sets ``STUDY``, and also ``SIZES`` if the study has
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from bench.parts import BenchError, nearest, shortened
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import STAGES, Setting, Stage
 from bench.study.cells import Cell, ExcludedCell, cell_name
-from bench.study.factors import Factor, StudyError, apply
+from bench.study.factors import LONGEST_NAME, Factor, StudyError, apply, is_short
 from bench.study.published.rows import Published
 from bench.study.speed import Speed
 
@@ -43,8 +44,8 @@ class Exclude:
 MOST_SEED = 2**32 - 1
 """The largest seed that all generators of random numbers take: Python's, numpy's and torch's."""
 
-LONGEST_NAME = 100
-"""The characters of a study's name, so that the names of its folders and files are none too long for a disk."""
+MOST_CELLS = 10_000
+"""The most combinations of levels of a study: all of their networks are composed and compared when it is imported."""
 
 _KINDS: dict[str, type] = {"question": str, "base": Variant, "baseline": Mapping, "recipe": Recipe}
 _KINDS_IN_TUPLES: dict[str, type] = {"factors": Factor, "exclude": Exclude, "published": Published}
@@ -52,8 +53,9 @@ _KINDS_IN_TUPLES: dict[str, type] = {"factors": Factor, "exclude": Exclude, "pub
 
 def _is_file_name(name: str) -> bool:
     return (
-        0 < len(name) <= LONGEST_NAME
+        bool(name)
         and name.isprintable()
+        and is_short(name)
         and not set(name) & set("/\\")
         and not name.startswith(".")
         and name == name.strip()
@@ -126,6 +128,11 @@ class Study:
                 raise StudyError(f"factor {factor.name!r}, against: all levels are compared with {level!r} anyway")
         for rule in self.exclude:
             self._check_levels("exclude", rule.when, complete=False)
+        if (count := self._count()) > MOST_CELLS:
+            raise StudyError(
+                f"study {self.name!r} has {count:,} combinations of levels, and none has more than {MOST_CELLS:,}; fix "
+                "some factors, or choose design='one_at_a_time'"
+            )
         planned = tuple(self._combinations())
         reasons = {cell_name(levels): self._reason(levels) for levels in planned}
         excluded = tuple(ExcludedCell(levels, why) for levels in planned if (why := reasons[cell_name(levels)]))
@@ -203,7 +210,7 @@ class Study:
         if not isinstance(self.name, str) or not _is_file_name(self.name):
             raise StudyError(
                 f"Study(name={shortened(self.name)}): expected a text that can name a folder: printable, without '/' "
-                f"and '\\', not beginning with '.' or a space, of {LONGEST_NAME} characters at most"
+                f"and '\\', not beginning with '.' or a space, of {LONGEST_NAME} bytes at most"
             )
         for field_name, kind in _KINDS.items():
             value = getattr(self, field_name)
@@ -233,6 +240,12 @@ class Study:
         return StudyError(
             f"study {self.name!r}: {field_name}={shortened(getattr(self, field_name))}: expected {expected}"
         )
+
+    def _count(self) -> int:
+        """The number of combinations of levels in the design."""
+        if self.design == "factorial":
+            return math.prod(len(factor.levels) for factor in self.factors)
+        return 1 + sum(len(factor.levels) - 1 for factor in self.factors)
 
     def _combinations(self) -> Iterator[dict[str, str]]:
         base = self._in_order(self.baseline)

@@ -131,6 +131,9 @@ def test_a_cell_is_found_by_the_levels_that_differ_from_the_baseline() -> None:
     assert study().cell("extra_loss=on").name == "attention=off,upsampling=dilated,extra_loss=on"
 
 
+MANY = tuple(Factor(f"factor{n}", {"off": change(), "on": change(recipe=choose(batch=n + 1))}) for n in range(40))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -164,6 +167,9 @@ def test_a_cell_is_found_by_the_levels_that_differ_from_the_baseline() -> None:
         (lambda: Factor("with space", {"a": change(), "b": change()}), "a name is a Python identifier"),
         (lambda: Factor("one", {"a": change()}), "needs at least two"),
         (lambda: Factor("f", {"a": change(), "b,c": change()}), "a level is a word"),
+        (lambda: Factor("f" * 101, {"a": change(), "b": change()}), "a name has 100 bytes at most"),
+        (lambda: Factor("f", {"a": change(), "✓" * 34: change()}), "a level has 100 bytes at most"),
+        (lambda: study(factors=MANY, baseline={factor.name: "off" for factor in MANY}), "has 1,099,511,627,776 comb"),
         (lambda: Factor("f", {"a": change(), "b": part(Head)}), r"expected change\(…\)"),
         (lambda: change(heads=part(Head)), r"cannot change 'heads'.*did you mean 'head'"),
         (lambda: change(recipe=RECIPE), r"write recipe=choose"),
@@ -269,6 +275,7 @@ NAMES = [
     "a\nb",
     " a",
     "a" * 101,
+    "✓" * 34,
     "\udcff",
 ]
 SEEDS = [
