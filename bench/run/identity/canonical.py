@@ -16,19 +16,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .meaning import Meaning, Scope, counted, is_private
-from .pieces import ANNOTATION, Payload, Piece, Private, Reading, Text
+from .meaning import BUILTINS, Meaning, Scope, counted, is_private, parsed_annotation, spellings
+from .pieces import ANNOTATION, DOCSTRING, FIELD_ANNOTATION, Payload, Piece, Private, Reading, Text
 from .source import Bound, External, Module, Target, Unit, Whole, bound_names, evaluated_outside, is_text, local_path
 
 SKIPPED = frozenset(
     {"ctx", "type_comment", "kind", "type_params", "annotation", "returns", "lineno", "col_offset", "decorator_list"}
 )
+READ_BY_NAME = frozenset({"getattr", "hasattr", "__getattribute__", "__getattr__", "inspect.getattr_static"})
+SET_BY_NAME = frozenset({"setattr", "delattr", "__setattr__", "__delattr__"})
+METHODS_BY_NAME = {"__getattribute__": 1, "__getattr__": 1, "__setattr__": 2, "__delattr__": 1}
+"""Method that reads or sets an attribute which its first argument names -> its number of arguments besides ``self``."""
 LOOKERS = frozenset({"getattr", "hasattr", "setattr", "delattr", "vars"})
 READERS_OF_FILES = frozenset({"numpy.load", "torch.load", "pandas.read_csv", "json.load", "io.open"})
 WHOLE_NAMESPACE = frozenset({"eval", "exec", "compile", "globals", "locals", "__import__"})
 HINT_READERS = frozenset(
-    {"typing.get_type_hints", "inspect.signature", "inspect.get_annotations", "inspect.getfullargspec"}
+    {
+        "typing.get_type_hints",
+        "inspect.signature",
+        "inspect.get_annotations",
+        "inspect.getfullargspec",
+        "annotationlib.get_annotations",
+    }
 )
+DOCSTRING_READERS = frozenset({"inspect.getdoc", "inspect.getcomments", "pydoc.getdoc", "pydoc.render_doc"})
 NEUTRAL = "neutral"
 """The key in a field's metadata for the value at which the field changes nothing, as if there were no such field."""
 FIELD_MARKS = frozenset({"ClassVar", "InitVar", "KW_ONLY"})
@@ -117,6 +128,9 @@ class Writer(Meaning):
                 self.piece.tokens.append(target)
 
     def _external(self, path: str) -> None:
+        if path.startswith(BUILTINS):
+            self._name_of_nothing_here(path.removeprefix(BUILTINS))
+            return
         self.put(f"X:{path}")
         self.piece.facts.packages.add(path.partition(".")[0])
         if path == "sys.modules":
@@ -176,6 +190,8 @@ class Writer(Meaning):
     def statement(self, node: ast.stmt) -> None:
         if not is_text(node):
             self.node(node)
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            self.piece.tokens.append(Payload(DOCSTRING, Piece([_spelled(node.value.value)])))
 
     def block(self, statements: Sequence[ast.stmt]) -> None:
         self.put("{")
@@ -190,7 +206,7 @@ class Writer(Meaning):
             self.piece.facts.choices.add(choice)
         if isinstance(node.value, str):
             if is_private(node.value):
-                self.piece.facts.texts.add(node.value)
+                self.piece.facts.texts |= spellings(node.value)
             path = local_path(self.module, node.value) if PATH.fullmatch(node.value) else None
             if path is not None:
                 self.put(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}")
@@ -235,17 +251,24 @@ class Writer(Meaning):
             if targets:
                 self.put_targets(targets)
                 return
-            self.put(f"N:{node.id}")
-            if node.id == "__file__":
-                self._note_only("a file is found by __file__; files beside it count only where a text names them")
-            elif node.id in ("__name__", "__qualname__", "__package__", "__spec__"):
-                self.piece.facts.all_names = True
-            elif node.id in LOOKERS and hasattr(builtins, node.id):  # the function is not called here but handed on
-                self.piece.facts.computed_read = self.piece.facts.computed_write = True
-            elif node.id in WHOLE_NAMESPACE and hasattr(builtins, node.id):
-                self._undecided(f"{node.id}() may reach every name")
-            elif not hasattr(builtins, node.id) and not node.id.startswith("__"):
-                self._unknown_name(node.id)
+            self._name_of_nothing_here(node.id)
+
+    def _name_of_nothing_here(self, name: str) -> None:
+        """Write a name that the module does not bind: a builtin, or one that Python gives every module."""
+        self.put(f"N:{name}")
+        if name == "__file__":
+            self._note_only("a file is found by __file__; files beside it count only where a text names them")
+        elif name == "__doc__":
+            self.put(_spelled(self.module.docstring))
+        elif name in ("__name__", "__qualname__", "__package__", "__spec__"):
+            self.piece.facts.all_names = True
+        elif name in LOOKERS:  # the function is not called here but handed on
+            self.piece.facts.computed_read = self.piece.facts.computed_write = True
+        elif name in WHOLE_NAMESPACE:
+            self._undecided(f"{name}() may reach every name")
+            self.piece.facts.computed_read = self.piece.facts.computed_write = True
+        elif not hasattr(builtins, name) and not name.startswith("__"):
+            self._unknown_name(name)
 
     def _note_only(self, why: str) -> None:
         note = f"{self.project.file_label(self.module.name)}:{getattr(self.at, 'lineno', 0)} {why}"
@@ -270,7 +293,12 @@ class Writer(Meaning):
         """Write a name that is bound without a Name node, by an exception, an import or a nested function."""
         self._write_name(ast.Name(name, ast.Store()))
 
+    called: ast.expr | None = None
+    """The function that is called by the call which is being written."""
+
     def _write_attribute(self, node: ast.Attribute) -> None:
+        if node.attr in METHODS_BY_NAME and node is not self.called:  # the method is not called here but handed on
+            self.piece.facts.computed_read = self.piece.facts.computed_write = True
         targets = self.resolve(node)
         if targets is not None:
             self.put_targets(targets)
@@ -282,22 +310,30 @@ class Writer(Meaning):
         facts = self.piece.facts
         if isinstance(node.ctx, ast.Load):
             facts.loads.add(node.attr)
+            if is_private(node.attr):
+                facts.texts |= spellings(node.attr) - {node.attr}
             is_type = isinstance(node.value, ast.Call) and self.builtin_called(node.value) == "type"
-            if (node.attr in ("__name__", "__qualname__") and is_type) or node.attr == "__class__":
-                facts.class_names = True
-                if node.attr == "__class__" and self._is_own(node.value):
-                    self._own_class()
-            elif node.attr in ("__name__", "__qualname__", "__module__", "__doc__", "__code__", "__mro__", "__bases__"):
-                facts.all_names = True
-            elif node.attr == "__dict__":
-                facts.computed_read = facts.computed_write = True
-            elif node.attr == "__subclasses__":
-                self._undecided("all subclasses are read", beside=True)
-            elif node.attr == "__annotations__":
-                facts.hints = True
+            self._reads_attribute(node.attr, of_class=is_type)
+            if node.attr == "__class__" and self._is_own(node.value):
+                self._own_class()
         elif not (isinstance(node.value, ast.Name) and node.value.id == self.selves[-1]):
             facts.stores.add(node.attr)
         self.put(")")
+
+    def _reads_attribute(self, name: str, *, of_class: bool = False) -> None:
+        """Note what counts besides the attribute itself, where it is one that Python makes from the code."""
+        facts = self.piece.facts
+        if (name in ("__name__", "__qualname__") and of_class) or name == "__class__":
+            facts.class_names = True
+        elif name in ("__name__", "__qualname__", "__module__", "__doc__", "__code__", "__mro__", "__bases__"):
+            facts.all_names = True
+            facts.docs = facts.docs or name == "__doc__"
+        elif name == "__dict__":
+            facts.computed_read = facts.computed_write = True
+        elif name == "__subclasses__":
+            self._undecided("all subclasses are read", beside=True)
+        elif name in ("__annotations__", "__annotate__"):
+            self._reads_annotations()
 
     def _attribute_name(self, name: str, owner: Unit | None) -> None:
         if is_private(name):
@@ -319,9 +355,11 @@ class Writer(Meaning):
         if targets and all(isinstance(target, Bound) and target.unit in self.reading.reports for target in targets):
             self._only_effects(node)
             return
-        if builtin in ("getattr", "hasattr", "setattr", "delattr") and len(node.args) >= 2:
-            if self._by_name(node, builtin):
-                return
+        self.called = node.func
+        method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        by_name = next((name for name in (builtin, external, method) if name in READ_BY_NAME | SET_BY_NAME), None)
+        if by_name is not None:
+            self._by_name(node, by_name)
         elif builtin in ("vars", "dir") and not node.args:
             self._undecided(f"{builtin}() may reach every name")
         elif builtin in ("vars", "dir"):
@@ -339,7 +377,9 @@ class Writer(Meaning):
         elif external is not None and external.startswith("subprocess."):
             self._note_only("another program is started; what it does is not followed")
         elif external in HINT_READERS:
-            self.piece.facts.hints = True
+            self._reads_annotations()
+        elif external in DOCSTRING_READERS:
+            self._reads_attribute("__doc__")
         elif external in ("operator.attrgetter", "operator.methodcaller"):
             self._named_by(node.args)
         if builtin in LOOKERS:
@@ -355,6 +395,11 @@ class Writer(Meaning):
         if external in READERS_OF_FILES or builtin == "open":
             self._note_file(node)
 
+    def _reads_annotations(self) -> None:
+        self.piece.facts.hints = True
+        if self.module.name.partition(".")[0] != self.project.origins.package:
+            self.piece.facts.all_hints = True
+
     def _own_class(self) -> None:
         """Write the class that is being written as a value, since it may make another object of its kind."""
         if self.own is not None:
@@ -369,24 +414,24 @@ class Writer(Meaning):
     def _named_by(self, names: Sequence[ast.expr]) -> None:
         for name in names:
             if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                self.piece.facts.loads.update(name.value.split("."))
+                for attribute in name.value.split("."):
+                    self.piece.facts.loads.add(attribute)
+                    self._reads_attribute(attribute)
             else:
                 self.piece.facts.computed_read = True
 
-    def _by_name(self, node: ast.Call, builtin: str) -> bool:
-        """Write an attribute that ``getattr`` or the like names; return whether that writes the whole call."""
-        receiver, name = node.args[0], node.args[1]
-        targets = self.resolve(receiver)
-        facts = self.piece.facts
+    def _by_name(self, node: ast.Call, function: str) -> None:
+        """Note the attribute that a call like ``getattr(…)`` reads or sets by its name, which may be computed."""
+        receiver, name = _named_attribute(node, function)
+        reads, facts = function in READ_BY_NAME, self.piece.facts
+        targets = None if receiver is None else self.resolve(receiver)
         if isinstance(name, ast.Constant) and isinstance(name.value, str):
-            if (
-                targets
-                and not any(isinstance(target, Bound) for target in targets)
-                and builtin in ("getattr", "hasattr")
-            ):
+            if targets and reads and not any(isinstance(target, Bound) for target in targets):
                 self.put_targets(t for target in targets for t in self.project.attribute(target, name.value))
-            (facts.loads if builtin in ("getattr", "hasattr") else facts.stores).add(name.value)
-            return False
+            (facts.loads if reads else facts.stores).add(name.value)
+            if reads:
+                self._reads_attribute(name.value)
+            return
         whole = [target for target in targets or () if isinstance(target, Whole)]
         if whole:
             self._undecided(f"an attribute of {whole[0].module} is read by a computed name")
@@ -394,17 +439,19 @@ class Writer(Meaning):
             isinstance(receiver, ast.Name) and self._is_plain(receiver.id)
         ):
             pass
-        elif (known := self._texts_in(name)) is not None:
-            (facts.loads if builtin in ("getattr", "hasattr") else facts.stores).update(known)
-            facts.texts.update(name for name in known if is_private(name))
-        elif builtin in ("getattr", "hasattr") and self._is_own(receiver):
+        elif name is not None and (known := self._texts_in(name)) is not None:
+            (facts.loads if reads else facts.stores).update(known)
+            for text in known:
+                if reads:
+                    self._reads_attribute(text)
+                facts.texts |= spellings(text) if is_private(text) else set()
+        elif reads and receiver is not None and self._is_own(receiver):
             assert self.own is not None
             facts.computed_self.add(self.own)
-        elif builtin in ("getattr", "hasattr"):
+        elif reads:
             facts.computed_read = True
         else:
             facts.computed_write = True
-        return False
 
     def _is_own(self, node: ast.expr) -> bool:
         """Return whether an expression is the object (``self``) of the class that is being written."""
@@ -460,13 +507,8 @@ class Writer(Meaning):
             self.node(node.exc.func)
             targets = self.resolve(node.exc.func)
             builtin = self.builtin_called(node.exc)
-            outer, self.piece = self.piece, Piece()
-            for argument in [*node.exc.args, *node.exc.keywords]:
-                self.node(argument)
-            inner, self.piece = self.piece, outer
-            if inner.tokens:
-                raised = targets[0] if targets and len(targets) == 1 else builtin
-                self.piece.tokens.append(Payload(raised, inner))
+            raised = targets[0] if targets and len(targets) == 1 else builtin
+            self._only_if(raised, [*node.exc.args, *node.exc.keywords])
         elif node.exc is not None:
             self.node(node.exc)
         self.put(")")
@@ -554,20 +596,24 @@ class Writer(Meaning):
     """The annotations of its fields that the class which is being written reads: ``no``, ``marks`` or ``all``."""
 
     def _field(self, annotation: ast.expr) -> None:
-        if self.reads_fields == "no":
-            return
-        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-            annotation = ast.parse(annotation.value, mode="eval").body
+        annotation = parsed_annotation(annotation)
         if self.reads_fields == "all":
             self.put("annotation=")
             self.node(annotation)
             return
-        marks = {getattr(leaf, "id", getattr(leaf, "attr", "")) for leaf in ast.walk(annotation)} & FIELD_MARKS
-        self.put(f"field {' '.join(sorted(marks))}")
+        if self.reads_fields == "marks":
+            marks = {getattr(leaf, "id", getattr(leaf, "attr", "")) for leaf in ast.walk(annotation)} & FIELD_MARKS
+            self.put(f"field {' '.join(sorted(marks))}")
+        self._only_if(FIELD_ANNOTATION if self.reads_fields == "marks" else ANNOTATION, [annotation])
+
+    def _only_if(self, condition: Target | str | None, nodes: Sequence[ast.AST]) -> None:
+        """Write code that counts only on a condition."""
         outer, self.piece = self.piece, Piece()
-        self.node(annotation)
+        for node in nodes:
+            self.node(node)
         inner, self.piece = self.piece, outer
-        self.piece.tokens.append(Payload(ANNOTATION, inner))
+        if inner.tokens:
+            self.piece.tokens.append(Payload(condition, inner))
 
     def _how_fields_are_read(self, node: ast.ClassDef) -> str:
         harmless = ("torch.nn.", "typing.Protocol", "typing.Generic", "abc.ABC")
@@ -661,11 +707,14 @@ class Writer(Meaning):
             self.node(decorator)
         scope = self.function_scope(node)
         self._arguments(node.args)
-        if not all(self.has_no_effect(decorator) for decorator in node.decorator_list):  # it may read annotations
-            for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]:
-                if argument.annotation is not None:
-                    self.put("annotation=")
-                    self.node(argument.annotation)
+        parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        annotations = [parameter.annotation for parameter in parameters if parameter.annotation is not None]
+        if all(self.has_no_effect(decorator) for decorator in node.decorator_list):
+            self._only_if(ANNOTATION, [parsed_annotation(annotation) for annotation in annotations])
+        else:  # a decorator may read annotations
+            for annotation in annotations:
+                self.put("annotation=")
+                self.node(annotation)
         static = any(
             isinstance(decorator, ast.Name) and decorator.id == "staticmethod" for decorator in node.decorator_list
         )
@@ -754,6 +803,17 @@ class Writer(Meaning):
     def _write_matchclass(self, node: ast.MatchClass) -> None:
         self.piece.facts.loads.update(node.kwd_attrs)
         self._plainly(node)
+
+
+def _named_attribute(node: ast.Call, function: str) -> tuple[ast.expr | None, ast.expr | None]:
+    """The object and the attribute's name in a call like ``getattr(…)``; ``None`` for one that cannot be told."""
+    arguments: list[ast.expr | None] = [*node.args]
+    if any(isinstance(argument, ast.Starred) for argument in node.args) or node.keywords:
+        return None, None
+    if isinstance(node.func, ast.Attribute) and METHODS_BY_NAME.get(function) == len(arguments):
+        arguments.insert(0, node.func.value)
+    receiver, name, *_ = [*arguments, None, None]
+    return receiver, name
 
 
 def _is_neutral(value: ast.expr) -> bool:

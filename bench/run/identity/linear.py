@@ -18,7 +18,7 @@ from typing import Any
 
 from .canonical import Writer
 from .effects import Effects, TopLevelEffect
-from .pieces import ANNOTATION, Payload, Piece, PieceFacts, Private, Reading, Text, Token
+from .pieces import ANNOTATION, DOCSTRING, FIELD_ANNOTATION, Payload, Piece, PieceFacts, Private, Reading, Text, Token
 from .source import Bound, Project, Target, Unit, Whole, bound_names
 from .specialise import Fields, Folding, constant_attributes, is_constant, with_attributes
 
@@ -101,7 +101,7 @@ class Library:
     """The normal forms of definitions, each of which is made only once.
 
     Args:
-        own: the package that always counts as project code.
+        package: the package that always counts as project code.
         plain: the classes of plain values, whose constructors check their values and compute nothing.
         reports: the classes of progress reports, whose content does not count.
         silent: the packages that read the machine and compute nothing, so neither they nor their versions count.
@@ -164,7 +164,7 @@ class Library:
         tokens: dict[Unit, list[Token]] = {}
         for _, number, piece in walk.emitted:
             if number is not None:
-                tokens.setdefault(walk.nodes[number].unit, []).extend(piece.tokens)
+                tokens.setdefault(walk.nodes[number].unit, []).extend(walk.counting(piece.tokens))
         return tokens
 
     def unit_of(self, item: Any) -> Unit:
@@ -493,10 +493,19 @@ class _Walk:
                 grown = True
         return grown
 
+    def counting(self, tokens: Sequence[Token]) -> Iterator[Token]:
+        """Tokens without the code that counts only on a condition which does not hold."""
+        for token in tokens:
+            if not isinstance(token, Payload):
+                yield token
+            elif id(token) in self.included:
+                yield from self.counting(token.piece.tokens)
+
     def _is_read(self, payload: Payload) -> bool:
-        if payload.raised == ANNOTATION:
-            return self.facts.hints
-        return any(self._catches(handler, payload.raised) for handler in self.facts.handlers)
+        known = {FIELD_ANNOTATION: self.facts.hints, ANNOTATION: self.facts.all_hints, DOCSTRING: self.facts.docs}
+        if isinstance(payload.condition, str) and payload.condition in known:
+            return known[payload.condition]
+        return any(self._catches(handler, payload.condition) for handler in self.facts.handlers)
 
     def _catches(self, handler: Target | str | None, raised: Target | str | None) -> bool:
         if handler is None or raised is None or handler in ("Exception", "BaseException"):
@@ -581,7 +590,7 @@ class _Walk:
         """The files of the imported modules that do not belong to the package which always counts."""
         for name in self._imported():
             module = self.project.module(name)
-            is_own = name.partition(".")[0] == self.project.origins.own
+            is_own = name.partition(".")[0] == self.project.origins.package
             if module is not None and module.origin.file is not None and not is_own:
                 yield module.origin.file
 

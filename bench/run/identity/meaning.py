@@ -42,6 +42,7 @@ PURE_METHODS = frozenset(
 """The names of methods that change nothing, whatever object they belong to."""
 MIRRORS = frozenset({"eval", "exec", "locals", "vars", "dir"})
 PURE_DECORATORS = ("functools.", "contextlib.", "abc.", "typing.", "dataclasses.", "enum.", "torch.")
+BUILTINS = "builtins."
 PLAIN_DECORATORS = frozenset({"property", "staticmethod", "classmethod"})
 
 
@@ -143,11 +144,7 @@ class Meaning:
 
     def annotated(self, annotation: ast.expr | None) -> Unit | None:
         """The class of plain values that an annotation names."""
-        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-            try:
-                annotation = ast.parse(annotation.value, mode="eval").body
-            except SyntaxError:
-                return None
+        annotation = None if annotation is None else parsed_annotation(annotation)
         if annotation is None:
             return None
         name = annotation.id if isinstance(annotation, ast.Name) else getattr(annotation, "attr", "")
@@ -203,7 +200,8 @@ class Meaning:
         """The name of the builtin that is called, if it is one."""
         if isinstance(node.func, ast.Name) and self.is_builtin(node.func.id):
             return node.func.id
-        return None
+        path = self.external_called(node) or ""
+        return path.removeprefix(BUILTINS) if path.startswith(BUILTINS) else None
 
     def external_called(self, node: ast.Call) -> str | None:
         """The dotted path of what is called, if it lies outside this project."""
@@ -221,7 +219,7 @@ class Meaning:
             base = written_base.value if isinstance(written_base, ast.Subscript) else written_base
             targets = self.resolve(base)
             if targets is None and isinstance(base, ast.Name) and self.is_builtin(base.id):
-                names |= {name for name in dir(getattr(builtins, base.id)) if is_private(name)}
+                names |= private_names(getattr(builtins, base.id))
                 continue
             if not targets:
                 return None
@@ -230,7 +228,7 @@ class Meaning:
                     live = live_object(target.path)
                     if live is None:
                         return None
-                    names |= {name for name in dir(live) if is_private(name)}
+                    names |= private_names(live)
                 elif isinstance(target, Bound) and isinstance(target.unit.single, ast.ClassDef):
                     above = self.elsewhere(target.unit.module).inherited_names(target.unit.single)
                     if above is None:
@@ -307,6 +305,28 @@ class Meaning:
 def is_private(name: str) -> bool:
     """Return whether a name begins with an underscore and is not one of Python's own."""
     return name.startswith("_") and name.isidentifier() and not (name.startswith("__") and name.endswith("__"))
+
+
+def private_names(live: Any) -> set[str]:
+    """The private names that a class or another object has. An enumeration's ``dir`` leaves out those of its hooks."""
+    known = [*dir(live), *(name for cls in getattr(live, "__mro__", ()) for name in vars(cls))]
+    return {name for name in known if is_private(name)}
+
+
+def spellings(name: str) -> set[str]:
+    """A name, and the name within its class that it stands for: ``_Mine__scale`` stands for ``__scale`` of ``Mine``."""
+    start = name.find("__", 1)
+    return {name, name[start:]} if name.startswith("_") and start > 0 else {name}
+
+
+def parsed_annotation(annotation: ast.expr) -> ast.expr:
+    """The expression that an annotation stands for; a text that is no expression stands for itself."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        try:
+            return ast.parse(annotation.value, mode="eval").body
+        except (SyntaxError, ValueError):
+            return annotation
+    return annotation
 
 
 def is_pure_decorator(path: str) -> bool:

@@ -1,7 +1,7 @@
 """The origin of a module: this project, an installed distribution, Python itself, or nowhere.
 
 Project code is every module whose file lies neither in the standard library nor in the folder of an installed
-distribution; the package that measures (``own``) is project code wherever it is installed. Modules are found without
+distribution; the package that measures is project code wherever it is installed. Modules are found without
 being imported: those that are loaded already by the file that they were loaded from.
 """
 
@@ -43,11 +43,11 @@ class Origins:
     """Finds modules, and remembers their origins.
 
     Args:
-        own: the top-level package that always counts as project code.
+        package: the top-level package that always counts as project code.
     """
 
     def __init__(self, package: str) -> None:
-        self.own = package
+        self.package = package
         self._found: dict[str, Origin | None] = {}
 
     def project(self, name: str) -> Origin | None:
@@ -67,7 +67,7 @@ class Origins:
             return None
         places = [path for path in (origin.file, *origin.folders) if path is not None]
         top = name.partition(".")[0]
-        if top != self.own and any(_is_installed(place, top) for place in places):
+        if top != self.package and any(_is_installed(place, top) for place in places):
             return None
         return origin
 
@@ -84,14 +84,6 @@ class Origins:
                 return None
             spec = importlib.machinery.PathFinder.find_spec(name, [str(folder) for folder in package.folders])
         return _origin(name, spec)
-
-    def exists(self, name: str) -> bool:
-        """Return whether the top-level package of a dotted name can be imported at all."""
-        top = name.partition(".")[0]
-        try:
-            return top in sys.modules or importlib.util.find_spec(top) is not None
-        except (ValueError, ImportError):
-            return False
 
 
 def _loaded(name: str) -> Origin | None:

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 from .source import Bound, Project, Target, Unit, Whole
 
-ANNOTATION = "annotation of a field"
+FIELD_ANNOTATION = "annotation of a field"
+"""The condition of the annotation of a dataclass's field, which counts only if something reads annotations."""
+ANNOTATION = "annotation"
+"""The condition of any other annotation, which counts only if code outside the package that measures reads annotations:
+the package reads them to check choices, and computes nothing from them."""
+DOCSTRING = "docstring"
+"""The condition of a text that counts only if something reads docstrings."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +34,12 @@ class Payload:
     """Code that counts only on a condition.
 
     Attributes:
-        raised: the condition. For the arguments of an exception, the exception's class: they count only if a handler
-            reads what it caught. For the annotation of a field, :data:`ANNOTATION`: it counts only if something reads
-            annotations.
+        condition: :data:`FIELD_ANNOTATION`, :data:`ANNOTATION`, :data:`DOCSTRING` or, for the arguments of an
+            exception, the exception's class: they count only if a handler reads what it caught.
         piece: the code.
     """
 
-    raised: Target | str | None
+    condition: Target | str | None
     piece: Piece
 
 
@@ -55,6 +60,8 @@ class PieceFacts:
         class_names: ``True`` if the name of a class is read.
         all_names: ``True`` if the names of functions or modules are read too.
         hints: ``True`` if annotations are read.
+        all_hints: ``True`` if code outside the package that measures reads annotations.
+        docs: ``True`` if docstrings are read.
         handlers: the exceptions whose content a handler reads; ``None`` stands for an unknown one.
         notes: sentences about the places, as ``file:line``, where it cannot be decided what counts.
         packages: the top-level packages outside this project that are used.
@@ -71,6 +78,8 @@ class PieceFacts:
     class_names: bool = False
     all_names: bool = False
     hints: bool = False
+    all_hints: bool = False
+    docs: bool = False
     handlers: set[Target | str | None] = field(default_factory=set)
     notes: dict[str, None] = field(default_factory=dict)
     packages: set[str] = field(default_factory=set)

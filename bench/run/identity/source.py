@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from .origins import Origin, Origins, is_standard
+from .origins import Origin, Origins
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class Module:
         body: its top-level statements, without those that an import never executes.
         imports: every module that importing this one imports, parents first.
         content: the bytes of a file that is no Python source.
+        docstring: the text at the head of the file; ``None`` if there is none.
     """
 
     def __init__(self, origin: Origin, origins: Origins) -> None:
@@ -84,6 +85,7 @@ class Module:
         self.origins = origins
         self.units: list[Unit] = []
         self.content: bytes | None = None
+        self.docstring: str | None = None
         self._aliases: dict[str, ast.alias] = {}
         self._sources: dict[str, ast.ImportFrom | ast.Import] = {}
         self._stars: list[ast.ImportFrom] = []
@@ -93,9 +95,9 @@ class Module:
             try:
                 if origin.file.suffix != ".py":
                     raise SyntaxError(f"{origin.file} is no Python source")
-                body = [
-                    statement for top_statement in ast.parse(content).body for statement in _executed(top_statement)
-                ]
+                tree = ast.parse(content)
+                self.docstring = ast.get_docstring(tree)
+                body = [statement for top_statement in tree.body for statement in _executed(top_statement)]
             except (SyntaxError, ValueError):  # a library of machine code, or source for another version of Python
                 self.content = content
         self.body = body
@@ -220,7 +222,7 @@ class Project:
     """The project modules, each of which is parsed once.
 
     Args:
-        own: the top-level package that always counts as project code.
+        package: the top-level package that always counts as project code.
     """
 
     def __init__(self, package: str) -> None:
@@ -454,22 +456,10 @@ def bound_names(node: ast.AST) -> Iterator[str]:
 
 def local_path(module: Module, text: str) -> Path | None:
     """The file beside a module that a constant text names, if there is one."""
-    if (
-        module.origin.file is None
-        or not text
-        or len(text) > 200
-        or "\n" in text
-        or "\0" in text
-        or text.startswith(".")
-    ):
+    if module.origin.file is None or not text or len(text) > 200 or "\n" in text or "\0" in text:
         return None
     path = module.origin.file.parent / text
     try:
         return path if path.is_file() else None
     except (OSError, ValueError):
         return None
-
-
-def is_known(path: str, origins: Origins) -> bool:
-    """Return whether an external path leads to something that is installed."""
-    return is_standard(path) or origins.exists(path)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from .meaning import MIRRORS, live_object
+from .meaning import MIRRORS, live_object, parsed_annotation
 from .source import Bound, External, Project, Unit, bound_names
 
 Fields = Mapping[Unit, Mapping[str, Any]]
@@ -25,6 +25,7 @@ HARMLESS_BASES = frozenset(
     {"torch.nn.Module", "torch.nn.modules.module.Module", "typing.Generic", "typing.Protocol", "abc.ABC"}
 )
 FRAME_READERS = frozenset({"currentframe", "_getframe", "signature", "getfullargspec"})
+ATTRIBUTE_HOOKS = frozenset({"__setattr__", "__getattr__", "__getattribute__"})
 MODULE_ATTRIBUTES = frozenset({"training", "call_super_init", "dump_patches"})
 
 
@@ -136,11 +137,7 @@ class Folding(ast.NodeTransformer):
                 yield attribute, cast(Unit, types[value.id])
 
     def _annotated(self, annotation: ast.expr | None) -> Unit | None:
-        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-            try:
-                annotation = ast.parse(annotation.value, mode="eval").body
-            except SyntaxError:
-                return None
+        annotation = None if annotation is None else parsed_annotation(annotation)
         if not isinstance(annotation, ast.Name) or annotation.id not in self.plain_names:
             return None
         return next(iter(self._named(annotation.id) & self.fields.keys()), None)
@@ -536,9 +533,10 @@ def _only_annotated(statement: ast.stmt) -> bool:
 
 
 def _names_above(project: Project, node: ast.ClassDef, module: str) -> set[str] | None:
-    """The names that the bases of a class have or set; ``None`` if they cannot be found out."""
+    """The names that the bases of a class have or set; ``None`` if they cannot be found out or a hook makes others."""
     names = set(MODULE_ATTRIBUTES)
-    if node.keywords or node.decorator_list:
+    bound = {name for statement in node.body for name in bound_names(statement)}
+    if node.keywords or node.decorator_list or bound & ATTRIBUTE_HOOKS:
         return None
     for written_base in node.bases:
         base = written_base.value if isinstance(written_base, ast.Subscript) else written_base

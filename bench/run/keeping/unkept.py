@@ -1,6 +1,6 @@
-"""What a training may change that no file of its state holds, so that it could not go on from one as if undisturbed.
+"""The things that a training may change and that no file of its state holds, so that it could not go on undisturbed.
 
-That are the attributes of modules that are neither plain values nor tensors, such as an array, a queue or a random
+They are the attributes of modules that are neither plain values nor tensors, such as an array, a queue or a random
 generator, and the variables of the study's own modules.
 """
 

@@ -51,10 +51,16 @@ def described_weights(trial: Trial, key: str, choices: Mapping[str, Any], classe
 
 
 def packed(weights: Mapping[str, Tensor], header: Mapping[str, str]) -> bytes:
-    """The content of a file of weights."""
+    """The content of a file of weights: the same bytes for the same weights and header."""
     tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
     content: bytes = safetensors.torch.save(tensors, dict(header))
-    return content
+    # safetensors writes the header's texts in another order in each process, so they are put into one order.
+    start = 8 + int.from_bytes(content[:8], "little")
+    entries = json.loads(content[8:start])
+    entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def digest_of(content: bytes) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 from safetensors import safe_open
@@ -22,7 +23,7 @@ from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.keeping.cleaning import removable
 from bench.run.keeping.predict import PredictionError, images_in
-from bench.run.keeping.weights import WeightsError, kept
+from bench.run.keeping.weights import WeightsError, kept, packed
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
 from bench.run.trial import run
@@ -60,6 +61,15 @@ def test_the_network_of_kept_weights_predicts_what_was_counted(schedule: Schedul
         known = sample.label != 255
         np.add.at(counts, (sample.label[known].numpy(), classes[known].numpy()), 1)
     assert counts.tolist() == record.measured.confusion
+
+
+def test_a_file_has_the_same_bytes_whenever_it_is_written() -> None:
+    weights = {"b": torch.ones(3), "a": torch.arange(5), "c": torch.zeros(2, 2, dtype=torch.bfloat16)}
+    header = {name: f"é {name}" for name in "zyxwvut"}
+    content = packed(weights, header)
+    assert all(packed(weights, header) == content for _ in range(20))
+    loaded = safetensors.torch.load(content)
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
 
 
 def test_the_file_says_whose_weights_it_has(schedule: Schedule) -> None:
