@@ -57,18 +57,18 @@ def json_text(data: Mapping[str, Any]) -> str:
 
 def write_text(text: str, path: Path) -> None:
     """Write UTF-8 text into ``path``, by a rename as :func:`write_json` does it."""
-    _write_at_once(path, lambda file: file.write(text.encode()))
+    write_at_once(path, lambda file: file.write(text.encode()))
 
 
 def write_bytes(content: bytes, path: Path) -> None:
     """Write bytes into ``path``, by a rename as :func:`write_json` does it."""
-    _write_at_once(path, lambda file: file.write(content))
+    write_at_once(path, lambda file: file.write(content))
 
 
 def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path, *, compress: bool = True) -> None:
     """Write arrays as an NPZ into ``path``, by a rename as :func:`write_json` does it."""
     save = np.savez_compressed if compress else np.savez
-    _write_at_once(path, lambda file: save(file, allow_pickle=False, **arrays))
+    write_at_once(path, lambda file: save(file, allow_pickle=False, **arrays))
 
 
 def write_zip(entries: Mapping[str, bytes], path: Path) -> None:
@@ -79,7 +79,7 @@ def write_zip(entries: Mapping[str, bytes], path: Path) -> None:
             for name, content in entries.items():
                 archive.writestr(zipfile.ZipInfo(name), content)
 
-    _write_at_once(path, fill)
+    write_at_once(path, fill)
 
 
 LARGEST_ARRAYS = 2**32
@@ -157,9 +157,21 @@ def arrays_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def _write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+def write_at_once(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+    """Write a file beside ``path`` and rename it to that, so that no file is ever left half written.
+
+    Args:
+        fill: writes the content.
+
+    Raises:
+        OSError: for a file that cannot be written; it names ``path``, not the file that was to be renamed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        error.filename = str(path)
+        raise
     try:
         with os.fdopen(handle, "wb") as file:
             fill(file)

@@ -101,17 +101,35 @@ def test_what_is_in_the_way_is_named_in_one_line(
     assert not list(tmp_path.rglob("*.part"))
 
 
+WRITING = {"main.csv": ("report", "--table", "main", "--format", "csv"), "all.zip": ("export",)}
+
+
+@pytest.mark.parametrize("name", WRITING)
 def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(
-    bench: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    target = tmp_path / "main.csv"
-    line = refused(bench("report", folder, "--table", "main", "--format", "csv", "--output", target))
+    command, *options = WRITING[name]
+    target = tmp_path / name
+    sync = os.fsync  # an export writes its report into a temporary folder first, which is not full
+    monkeypatch.setattr(os, "fsync", lambda handle: (full if str(tmp_path) in _name(handle) else sync)(handle))
+    line = refused(bench(command, folder, *options, "--output", target))
     assert f"{target}: No space left on device" in line
     assert list(tmp_path.iterdir()) == []
+
+
+def _name(handle: int) -> str:
+    return os.readlink(f"/proc/self/fd/{handle}")
+
+
+def test_a_file_that_cannot_be_made_is_named_and_not_its_temporary_one(
+    bench: Run, folder: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / f"{'x' * 250}.csv"
+    line = refused(bench("report", folder, "--table", "main", "--format", "csv", "--output", target))
+    assert f"bench: {target}: File name too long" in line
 
 
 @pytest.mark.parametrize("command", ["report", "compare", "export"])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from bench.parts import BenchError
-from bench.records.files import RecordError, json_text, read_json, with_digest
+from bench.records.files import RecordError, json_text, read_json, with_digest, write_at_once
 from bench.records.results import Results, load
 from bench.report.page.page import write_report
 from bench.report.supplement import redaction, texts
@@ -148,10 +148,9 @@ def _write_manifest(root: Path) -> None:
 
 def _write_zip(root: Path, target: Path) -> None:
     """Write every file below ``root``, sorted, with one time and one mode. A rename puts the zip file in its place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+
+    def fill(file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in _files(root):
                 entry = zipfile.ZipInfo(f"{root.name}/{name}", EPOCH)
                 entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
@@ -159,11 +158,8 @@ def _write_zip(root: Path, target: Path) -> None:
                 entry.external_attr = (0o755 if name.endswith(".sh") else 0o644) << 16
                 with archive.open(entry, "w") as into, (root / name).open("rb") as source:
                     shutil.copyfileobj(source, into)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+
+    write_at_once(target, fill)
 
 
 def _files(root: Path) -> list[str]:
