@@ -43,7 +43,9 @@ DOCSTRING_READERS = frozenset({"inspect.getdoc", "inspect.getcomments", "pydoc.g
 NEUTRAL = "neutral"
 """The key in a field's metadata for the value at which the field changes nothing, as if there were no such field."""
 FIELD_MARKS = frozenset({"ClassVar", "InitVar", "KW_ONLY"})
-PATH = re.compile(r"[\w./\\-]+\.\w{1,8}")
+PATH = re.compile(r"[^\n\0]+\.\w{1,8}")
+RAISED_READERS = ("sys.exc_info", "sys.exception", "sys.last_", "traceback.")
+"""The beginnings of the paths of what reads an exception though no handler names it."""
 
 
 class Writer(Meaning):
@@ -135,6 +137,8 @@ class Writer(Meaning):
         self.piece.facts.packages.add(path.partition(".")[0])
         if path == "sys.modules":
             self._undecided("sys.modules is read", beside=True)
+        if path.startswith(RAISED_READERS):
+            self.piece.facts.handlers.add(None)
         if path.startswith(("os.environ", "os.getenv")):
             self._note_only("an environment variable is read; its value does not count")
         if path.startswith(("importlib.resources", "pkgutil.")):
@@ -207,9 +211,24 @@ class Writer(Meaning):
         if isinstance(node.value, str):
             if is_private(node.value):
                 self.piece.facts.texts |= spellings(node.value)
-            path = local_path(self.module, node.value) if PATH.fullmatch(node.value) else None
-            if path is not None:
-                self.put(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}")
+            if PATH.fullmatch(node.value):
+                self._file(node.value)
+
+    def _file(self, text: str) -> None:
+        """Write the content of a file that a text names, if there is one."""
+        path = local_path(self.module, text)
+        if path is not None:
+            self.put(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}")
+
+    def _write_binop(self, node: ast.BinOp) -> None:
+        self._plainly(node)
+        steps: list[str] = []
+        left: ast.expr = node
+        while isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div) and _text(left.right) is not None:
+            steps.insert(0, _text(left.right) or "")
+            left = left.left
+        if len(steps) > 1 or (steps and not PATH.fullmatch(steps[0])):
+            self._file("/".join(steps))
 
     def _write_unaryop(self, node: ast.UnaryOp) -> None:
         value = node.operand.value if isinstance(node.operand, ast.Constant) else None
@@ -245,6 +264,9 @@ class Writer(Meaning):
             if kind == "class":
                 self.put(f"C:{node.id}")
                 if isinstance(node.ctx, ast.Load):  # it may be read before the class binds it
+                    if is_private(node.id):  # such as in ``property(_scale)``
+                        self.piece.facts.loads.add(node.id)
+                        self.piece.facts.texts.add(node.id)
                     self.put_targets(self.at_module(node.id))
                 return
             targets = self.at_module(node.id)
@@ -392,6 +414,10 @@ class Writer(Meaning):
             self._plainly(node)
         if builtin == "type" and len(node.args) == 1 and self._is_own(node.args[0]):
             self._own_class()
+        if external == "os.path.join":
+            steps = [text for text in map(_text, node.args) if text is not None]
+            if len(steps) > 1 or (steps and not PATH.fullmatch(steps[0])):
+                self._file("/".join(steps))
         if external in READERS_OF_FILES or builtin == "open":
             self._note_file(node)
 
@@ -719,6 +745,10 @@ class Writer(Meaning):
             isinstance(decorator, ast.Name) and decorator.id == "staticmethod" for decorator in node.decorator_list
         )
         first = [*node.args.posonlyargs, *node.args.args][:1]
+        if node.name in ("__exit__", "__aexit__") and _names_in(node.body) & {
+            argument.arg for argument in parameters[1:]
+        }:
+            self.piece.facts.handlers.add(None)
         self.selves.append(first[0].arg if is_method and first and not static else self.selves[-1])
         with self._inside(scope):
             self.block(node.body)
@@ -814,6 +844,14 @@ def _named_attribute(node: ast.Call, function: str) -> tuple[ast.expr | None, as
         arguments.insert(0, node.func.value)
     receiver, name, *_ = [*arguments, None, None]
     return receiver, name
+
+
+def _text(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _names_in(statements: Sequence[ast.stmt]) -> set[str]:
+    return {leaf.id for statement in statements for leaf in ast.walk(statement) if isinstance(leaf, ast.Name)}
 
 
 def _is_neutral(value: ast.expr) -> bool:

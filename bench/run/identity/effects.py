@@ -175,6 +175,8 @@ class Effects:
         if builtin in ("exec", "eval", "globals", "locals", "vars", "__import__"):
             return [], Mutation(unknown=True)
         targets = writer.resolve(call.func)
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("__setattr__", "__delattr__"):
+            return [call.func.value, *call.args[:1]], NOTHING
         if targets is None and isinstance(call.func, ast.Attribute):
             inner = writer.resolve(call.func.value)
             is_object = inner is not None and any(

@@ -22,6 +22,8 @@ from .pieces import ANNOTATION, DOCSTRING, FIELD_ANNOTATION, Payload, Piece, Pie
 from .source import Bound, Project, Target, Unit, Whole, bound_names
 from .specialise import Fields, Folding, constant_attributes, is_constant, with_attributes
 
+GROUPS = ("ExceptionGroup", "BaseExceptionGroup")
+"""The exceptions that hold others, which handlers of these others catch too."""
 MADE = "="
 """The name for the defaults of a class of plain values, which count only where code makes an instance of the class."""
 
@@ -309,11 +311,21 @@ class Library:
         return self._ancestors[unit]
 
     def held_by(self, unit: Unit) -> list[Unit]:
-        """The variables that a variable's statements name, so that it may hold their values."""
+        """The variables that a variable's statements name, so that it may hold their values.
+
+        A loop's variable and another name for a definition may stand for a function or class too.
+        """
         names = {leaf.id for statement in unit.statements for leaf in ast.walk(statement) if isinstance(leaf, ast.Name)}
         names -= {name for statement in unit.statements for name in bound_names(statement)}
         targets = [target for name in sorted(names) for target in self.project.lookup(unit.module, name)]
-        return [target.unit for target in targets if isinstance(target, Bound) and target.unit.is_variable]
+        stands_for_any = isinstance(unit.single, (ast.For, ast.With)) or (
+            isinstance(unit.single, (ast.Assign, ast.AnnAssign)) and isinstance(unit.single.value, ast.Name)
+        )
+        return [
+            target.unit
+            for target in targets
+            if isinstance(target, Bound) and (target.unit.is_variable or stands_for_any)
+        ]
 
     def loose(self, effect: TopLevelEffect) -> Piece:
         """The normal form of a top-level statement."""
@@ -508,7 +520,7 @@ class _Walk:
         return any(self._catches(handler, payload.condition) for handler in self.facts.handlers)
 
     def _catches(self, handler: Target | str | None, raised: Target | str | None) -> bool:
-        if handler is None or raised is None or handler in ("Exception", "BaseException"):
+        if handler is None or raised is None or handler in ("Exception", "BaseException") or raised in GROUPS:
             return True
         if isinstance(raised, str):
             return isinstance(handler, str) and _is_subclass(raised, handler)

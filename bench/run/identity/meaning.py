@@ -251,7 +251,8 @@ class Meaning:
     def is_message(self, call: ast.Call) -> bool:
         """Return whether a call only prints, logs or warns."""
         if self.builtin_called(call) == "print":
-            return True
+            files = [self.resolve(word.value) for word in call.keywords if word.arg in ("file", None)]
+            return all(file in ([External("sys.stdout")], [External("sys.stderr")]) for file in files)
         external = self.external_called(call)
         if external is not None:
             return external in ("warnings.warn", "warnings.filterwarnings", "warnings.simplefilter") or (
