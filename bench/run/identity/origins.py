@@ -14,6 +14,7 @@ import importlib.util
 import sys
 import sysconfig
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
@@ -121,6 +122,14 @@ def _is_installed(place: Path, top: str) -> bool:
         return top in _distributions()
     resolved = place.resolve()
     return any(resolved.is_relative_to(folder) for folder in _standard_folders())
+
+
+def is_brought_along(file: Path) -> bool:
+    """True for a file in the package of an installed distribution, such as one of a library that ships in a folder of
+    it and that is imported by a name of its own.
+    """
+    below = [after for folder, after in pairwise(file.parts) if folder in PACKAGE_FOLDERS]
+    return bool(below) and below[-1].partition(".")[0] in _distributions()
 
 
 @functools.cache

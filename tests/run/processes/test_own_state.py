@@ -120,3 +120,14 @@ def test_a_module_that_a_trial_imports_first_is_a_trace(own: ModuleType, monkeyp
     before = traces()
     monkeypatch.setitem(sys.modules, "planted_module", module)
     assert changed(before, traces()) == ["module planted_module"]
+
+
+def test_a_library_that_an_installed_package_brings_along_is_none_of_the_studys_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    brought_along = ModuleType("brought_along")
+    brought_along.__file__ = str(Path(torch.__file__).parent / "third_party" / "brought_along.py")
+    monkeypatch.setitem(sys.modules, "brought_along", brought_along)
+    before = traces()
+    brought_along.cache = 1
+    assert changed(before, traces()) == []
