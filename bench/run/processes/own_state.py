@@ -20,13 +20,14 @@ import sys
 import types
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.run.identity.origins import Origins
+from bench.run.identity.origins import Origins, is_brought_along
 
 PACKAGE = "bench"
 PLAIN = (type(None), bool, int, float, complex, str, bytes, enum.Enum, torch.dtype, torch.device, np.generic)
@@ -60,7 +61,9 @@ def _is_own(name: str, file: str | None) -> bool:
     top, origins = name.partition(".")[0], Origins(PACKAGE)
     if not file or top in (PACKAGE, "__main__"):
         return False
-    return origins.project(top) is not None and origins.project(name) is not None
+    if origins.project(top) is None or origins.project(name) is None:
+        return False
+    return not is_brought_along(Path(file))
 
 
 class _Reader:
