@@ -86,6 +86,8 @@ class Recipe:
         window_px: the height and width of windows that slide over an image in testing; ``None`` for the whole image.
         window_stride_px: the distance from one window to the next.
         test_scales: the scales at which an image is tested, such as ``(0.75, 1.0, 1.25)``; ``()`` for its own size.
+        test_long_side_px: the length to which the longer side of an image is resized in testing, before a scale;
+            ``None`` for its own. Scores are resized back, and evaluated at the image's own size.
         test_flip: ``True`` to test the mirrored image too.
         averaged: the convention by which the scores of windows, scales and flips are averaged; see
             :mod:`bench.training.protocols`.
@@ -131,6 +133,7 @@ class Recipe:
     window_px: tuple[Pixels, Pixels] | None = field(default=None, metadata={"neutral": None})
     window_stride_px: tuple[Count, Count] | None = field(default=None, metadata={"neutral": None})
     test_scales: tuple[Positive, ...] = field(default=(), metadata={"neutral": ()})
+    test_long_side_px: Count | None = field(default=None, metadata={"neutral": None})
     test_flip: bool = field(default=False, metadata={"neutral": False})
     averaged: Averaging = field(default="probabilities", metadata={"neutral": "probabilities"})
 

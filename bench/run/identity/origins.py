@@ -11,10 +11,10 @@ import functools
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import itertools
 import sys
 import sysconfig
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
@@ -125,11 +125,11 @@ def _is_installed(place: Path, top: str) -> bool:
 
 
 def is_brought_along(file: Path) -> bool:
-    """True for a file in the package of an installed distribution, such as one of a library that ships in a folder of
-    it and that is imported by a name of its own.
-    """
-    below = [after for folder, after in pairwise(file.parts) if folder in PACKAGE_FOLDERS]
-    return bool(below) and below[-1].partition(".")[0] in _distributions()
+    """Return whether a file lies in an installed distribution's folder, such as a copy of another library in it."""
+    for part, inner in itertools.pairwise(file.parts):
+        if part in PACKAGE_FOLDERS:
+            return inner in _distributions()
+    return False
 
 
 @functools.cache

@@ -90,6 +90,10 @@ class FileKeeper:
             log.warning("the state after iteration %d is not kept: %s", done, error.strerror or error)
         self._kept_at = time.monotonic()
 
+    def facts(self) -> dict[str, Any]:
+        """The fields of a record that tell how the training was kept."""
+        return {"resumed_after": self.resumed_after}
+
     def earlier_s(self) -> float:
         """The seconds that the iterations before :attr:`first` took."""
         return self._spent_s

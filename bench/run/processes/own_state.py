@@ -59,9 +59,11 @@ def _own_modules() -> dict[str, types.ModuleType]:
 def _is_own(name: str, file: str | None) -> bool:
     """True for a module of the project; this package and modules without a file are left out."""
     top, origins = name.partition(".")[0], Origins(PACKAGE)
-    if not file or top in (PACKAGE, "__main__") or is_brought_along(Path(file)):
+    if not file or top in (PACKAGE, "__main__"):
         return False
-    return origins.project(top) is not None and origins.project(name) is not None
+    if origins.project(top) is None or origins.project(name) is None:
+        return False
+    return not is_brought_along(Path(file))
 
 
 class _Reader:
