@@ -20,7 +20,7 @@ from bench.data.decoded.shelf import Shelf
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.protocol.text import plain
-from bench.protocol.words import plural
+from bench.protocol.words import bytes_in_words, plural
 from bench.records.plan import read_plan
 from bench.records.results import load as load_results
 from bench.run.check import Faulty
@@ -145,8 +145,8 @@ def _weights_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
     """The size of the weights that trials will keep, in words; empty if they keep none."""
     sizes = {variant.cell.name: BYTES_OF_FLOAT * sum(variant.parameters.values()) for variant in schedule.checked}
     trained = [trial for trial in todo if trial.stage == "quality"]
-    size_mb = sum(sizes[trial.variant] for trial in trained) / 1e6
-    return f"Their weights will take about {size_mb:,.1f} MB (run --no-weights keeps none)." if trained else ""
+    size = bytes_in_words(sum(sizes[trial.variant] for trial in trained))
+    return f"Their weights will take about {size} (run --no-weights keeps none)." if trained else ""
 
 
 def run(
