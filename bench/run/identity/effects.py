@@ -157,7 +157,7 @@ class Effects:
 
         Such a call must have an effect, because nothing uses its result.
         """
-        if writer.is_message(call):
+        if writer.messages.kind(call):
             return [], False
         path = writer.external_called(call)
         if path is not None:
@@ -275,7 +275,9 @@ class Effects:
                     if isinstance(target, Bound) and not target.unit.is_variable:
                         other = self._change(target.unit)
                         change = _joined([change, Mutation(other.units, other.unknown)])
-            elif isinstance(leaf, ast.Expr) and isinstance(leaf.value, ast.Call) and not writer.is_message(leaf.value):
+            elif (
+                isinstance(leaf, ast.Expr) and isinstance(leaf.value, ast.Call) and not writer.messages.kind(leaf.value)
+            ):
                 path = writer.external_called(leaf.value)
                 if path is not None and not path.startswith(HARMLESS):
                     change = _joined([change, Mutation(unknown=True)])
@@ -287,7 +289,7 @@ class Effects:
             call = leaf.value if isinstance(leaf, ast.Expr) else leaf
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
                 continue
-            if isinstance(leaf, ast.Expr) and not writer.is_message(call):
+            if isinstance(leaf, ast.Expr) and not writer.messages.kind(call):
                 if isinstance(call.func.value, ast.Name) and writer.at_module(call.func.value.id):
                     yield call.func.value
             elif self._method_changes_self(writer, call.func.attr):

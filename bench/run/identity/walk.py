@@ -15,6 +15,7 @@ from typing import Any
 
 from .definitions.targets import Bound, Target, Unit, Whole
 from .effects import TopLevelEffect
+from .forms.messages import EVERY
 from .forms.pieces import ANNOTATION, DOCSTRING, FIELD_ANNOTATION, Payload, Piece, PieceFacts, Private, Token
 from .forms.writer import Writer
 from .known.folding import Fields
@@ -205,7 +206,8 @@ class Walk:
                 yield from self.counting(token.piece.tokens)
 
     def _is_read(self, payload: Payload) -> bool:
-        known = {FIELD_ANNOTATION: self.facts.hints, ANNOTATION: self.facts.all_hints, DOCSTRING: self.facts.docs}
+        known = {kind: kind in self.facts.heard for kind in EVERY}
+        known |= {FIELD_ANNOTATION: self.facts.hints, ANNOTATION: self.facts.all_hints, DOCSTRING: self.facts.docs}
         if isinstance(payload.condition, str) and payload.condition in known:
             return known[payload.condition]
         return any(self._catches(handler, payload.condition) for handler in self.facts.handlers)
