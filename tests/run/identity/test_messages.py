@@ -16,8 +16,8 @@ READ = {
     "warning of another function that is recorded": "def fail():\n    warnings.warn('1.0', stacklevel=2)\n"
     "def squash(x):\n    with warnings.catch_warnings(record=True) as caught:\n        fail()\n"
     "    return x * float(str(caught[0].message))\n",
-    "warning that is raised": "def squash(x):\n    warnings.simplefilter('error')\n    try:\n        warnings.warn('1.0')\n"
-    "    except UserWarning as warning:\n        return x * float(str(warning))\n",
+    "warning that is raised": "def squash(x):\n    warnings.simplefilter('error')\n    try:\n"
+    "        warnings.warn('1.0')\n    except UserWarning as warning:\n        return x * float(str(warning))\n",
     "warning that the module's own filter raises": "warnings.filterwarnings('error')\ndef squash(x):\n    try:\n"
     "        warnings.warn('1.0')\n    except UserWarning as warning:\n        return x * float(str(warning))\n",
     "warning that a function shows": "SHOWN = []\ndef show(message, *rest):\n    SHOWN.append(float(str(message)))\n"
@@ -25,8 +25,8 @@ READ = {
     "warning that a function shows, set by its name": "SHOWN = []\ndef show(message, *rest):\n"
     "    SHOWN.append(float(str(message)))\nsetattr(warnings, 'showwarning', show)\n"
     "def squash(x):\n    warnings.warn('1.0')\n    return x * SHOWN[0]\n",
-    "text that is printed into a buffer": "def squash(x):\n    with contextlib.redirect_stdout(io.StringIO()) as text:\n"
-    "        print('1.0')\n    return x * float(text.getvalue())\n",
+    "text that is printed into a buffer": "def squash(x):\n"
+    "    with contextlib.redirect_stdout(io.StringIO()) as text:\n        print('1.0')\n    return x * float(text.getvalue())\n",
     "text that another function prints into a buffer": PRINTS + "def squash(x):\n    text = io.StringIO()\n"
     "    with contextlib.redirect_stdout(text):\n        report()\n    return x * float(text.getvalue())\n",
     "text that is printed into a stream of one's own": PRINTS + "def squash(x):\n    sys.stdout = io.StringIO()\n"
