@@ -202,7 +202,8 @@ class Library:
     def held_by(self, unit: Unit, *, stands_for_any: bool = False) -> list[tuple[Unit, bool]]:
         """The definitions that a variable may stand for or hold.
 
-        Each comes with ``True`` if the variable may stand for what that definition holds. A loop's variable and another name for a definition may stand for a function or class too.
+        Each comes with ``True`` if the variable may stand for what that definition holds. A loop's variable and another
+        name for a definition may stand for a function or class too.
 
         Args:
             unit: the variable.

@@ -26,7 +26,8 @@ READ = {
     "    SHOWN.append(float(str(message)))\nsetattr(warnings, 'showwarning', show)\n"
     "def squash(x):\n    warnings.warn('1.0')\n    return x * SHOWN[0]\n",
     "text that is printed into a buffer": "def squash(x):\n"
-    "    with contextlib.redirect_stdout(io.StringIO()) as text:\n        print('1.0')\n    return x * float(text.getvalue())\n",
+    "    with contextlib.redirect_stdout(io.StringIO()) as text:\n        print('1.0')\n"
+    "    return x * float(text.getvalue())\n",
     "text that another function prints into a buffer": PRINTS + "def squash(x):\n    text = io.StringIO()\n"
     "    with contextlib.redirect_stdout(text):\n        report()\n    return x * float(text.getvalue())\n",
     "text that is printed into a stream of one's own": PRINTS + "def squash(x):\n    sys.stdout = io.StringIO()\n"
