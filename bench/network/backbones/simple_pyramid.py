@@ -65,8 +65,8 @@ class TimmPyramid(nn.Module):
             raise ChoiceError(f"TimmPyramid(name={name!r}): the network has a pyramid of its own; choose Timm for it")
         if own_strides != {16}:
             raise ChoiceError(
-                f"TimmPyramid(name={name!r}, patch_px={patch_px}): a pyramid is built from a map at stride 16, but this "
-                f"one has stride {min(own_strides)}; add patch_px=16"
+                f"TimmPyramid(name={name!r}, patch_px={patch_px}): a pyramid is built from one at stride 16, but this "
+                f"map has stride {min(own_strides)}; add patch_px=16"
             )
         channels = self.inner.out_levels[-1].channels
         self.scales = nn.ModuleList(_scale(stride, channels, width) for stride in strides)
