@@ -87,7 +87,6 @@ def _stream(split: Split, recipe: Recipe, seed: int, device: torch.device) -> It
         or recipe.long_side_px is not None
         or recipe.largest_class_share < 1
         or recipe.rotation_deg > 0
-        or recipe.padding != "mean colour"
         or recipe.colour_jitter > 0
         or recipe.hue_jitter > 0
         or recipe.photometric_distortion

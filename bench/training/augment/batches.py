@@ -64,7 +64,7 @@ def make_batch(split: Split, recipe: Recipe, seed: int, iteration: int) -> Batch
 def finish(batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """The images ``N 3 H W`` and labels ``N H W`` to train on, on the device of the batch."""
     image = batch.image
-    if batch.factors is not None or recipe.padding == "black":
+    if batch.factors is not None:
         image = recolour(image, batch.factors, recipe)
     if batch.kernels is not None:
         image = blur(image, batch.kernels)

@@ -7,7 +7,7 @@ on the CPU, so that a device does not wait.
 
 - Colours are real numbers. The originals round to 8 bits after each step.
 - Jitter comes in a fixed order: brightness, contrast, saturation, hue. torchvision and Gated-SCNN shuffle the order.
-- Padding keeps its colour, and does not count in the mean grey of a contrast.
+- Padding stays the mean colour, and does not count in the mean grey of a contrast.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def _distortion(_: Recipe, numbers: np.random.Generator) -> list[float]:
     ]
 
 
-def recolour(image: Tensor, factors: Tensor | None, recipe: Recipe) -> Tensor:
-    """The batch with other colours, and with padding as the recipe asks for it.
+def recolour(image: Tensor, factors: Tensor, recipe: Recipe) -> Tensor:
+    """The batch with other colours.
 
     Args:
         image: the images, normalised. Padding is known by the mean colour, 0, which no pixel of 8 bits has.
@@ -72,18 +72,16 @@ def recolour(image: Tensor, factors: Tensor | None, recipe: Recipe) -> Tensor:
         recipe: the recipe.
     """
     padding = (image == 0).all(1, keepdim=True)
-    if factors is not None:
-        mean, std = (torch.tensor(values, device=image.device)[:, None, None] for values in (MEAN, STD))
-        colours = image * std + mean
-        columns = factors[..., None, None, None].unbind(1)
-        if recipe.photometric_distortion:
-            added, first, saturation, turn, last = columns
-            image = standardise(distorted(colours, added, first, saturation, turn, last))
-        else:
-            brightness, contrast, saturation, turn = columns
-            image = standardise(jittered(colours, padding, brightness, contrast, saturation, turn))
-    border = standardise(image.new_zeros(3, 1, 1)) if recipe.padding == "black" else image.new_zeros(())
-    return torch.where(padding, border, image)
+    mean, std = (torch.tensor(values, device=image.device)[:, None, None] for values in (MEAN, STD))
+    colours = image * std + mean
+    columns = factors[..., None, None, None].unbind(1)
+    if recipe.photometric_distortion:
+        added, first, saturation, turn, last = columns
+        changed = distorted(colours, added, first, saturation, turn, last)
+    else:
+        brightness, contrast, saturation, turn = columns
+        changed = jittered(colours, padding, brightness, contrast, saturation, turn)
+    return standardise(changed).masked_fill(padding, 0)
 
 
 def jittered(
@@ -101,7 +99,8 @@ def jittered(
     """
     image = (image * brightness).clamp(0, 1)
     pixels = (~padding).sum((2, 3), keepdim=True).clamp(min=1)
-    middle = grey_of(image).masked_fill(padding, 0).sum((2, 3), keepdim=True) / pixels
+    grey = grey_of(image).masked_fill(padding, 0)
+    middle = (grey.sum((2, 3), keepdim=True, dtype=torch.float64) / pixels).float()
     image = (middle + (image - middle) * contrast).clamp(0, 1)
     grey = grey_of(image)
     image = (grey + (image - grey) * saturation).clamp(0, 1)

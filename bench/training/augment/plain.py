@@ -88,17 +88,17 @@ def _stream(
 
 def _augment(
     sample: Sample,
-    numbers: np.random.Generator,
+    generator: np.random.Generator,
     crop_px: tuple[int, int],
     scale: tuple[float, float],
     flip: float,
     colour_jitter: float,
 ) -> tuple[Tensor, Tensor]:
     # Every number is drawn even if it is not used, so that two recipes that differ in the flip get the same crops.
-    factor = float(numbers.uniform(*scale))
-    place = numbers.random(2)
-    flipped = bool(numbers.random() < flip)
-    colour = 1 + colour_jitter * numbers.uniform(-1, 1, size=3)
+    factor = float(generator.uniform(*scale))
+    place = generator.random(2)
+    flipped = bool(generator.random() < flip)
+    colour = 1 + colour_jitter * generator.uniform(-1, 1, size=3)
 
     size = [max(1, round(side / factor)) for side in crop_px]
     top, left = (offset(have, want, at) for have, want, at in zip(sample.label.shape, size, place, strict=True))
