@@ -53,6 +53,19 @@ class LossHistory(Form):
         return self
 
 
+class ScoreCurve(Form):
+    """The mean IoU on the validation split after some iterations, while the network was trained."""
+
+    iteration: Annotated[list[Step], Field(min_length=1)]
+    miou: list[Annotated[float, Field(ge=0, le=1)]]
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.iteration) != len(self.miou):
+            raise ValueError(f"{len(self.iteration)} iterations and {len(self.miou)} scores")
+        return self
+
+
 class Sums(Form):
     """Sums of a score over images, a row a tolerance and a column a class."""
 
@@ -133,6 +146,7 @@ class MeasuredQuality(Measured):
     weights_digest: str = ""
     resumed_after: list[Whole] = Field(default_factory=list)
     trained_as: str = ""
+    curve: ScoreCurve | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self, validation: ValidationInfo) -> Self:
@@ -163,6 +177,8 @@ class MeasuredQuality(Measured):
             raise ValueError("confusion counts no pixel")
         if self.history.iteration[-1] > self.iterations:
             raise ValueError(f"a loss of iteration {self.history.iteration[-1]:g}, after the last, {self.iterations}")
+        if self.curve and self.curve.iteration[-1] > self.iterations:
+            raise ValueError(f"a score of iteration {self.curve.iteration[-1]:g}, after the last, {self.iterations}")
         if self.boundary:
             _check_sums(self.boundary, self.images)
         if near := self.boundary_iou:

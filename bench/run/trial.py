@@ -38,6 +38,7 @@ from bench.records.record import MEASURED, Record, write
 from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.handling import USUAL, Handling
+from bench.run.keeping.curve import Curve
 from bench.run.keeping.retested import TrainedKeeper, trained_for
 from bench.run.keeping.state import FileKeeper, forget, state_path
 from bench.run.keeping.weights import WEIGHTS, described_weights, digest_of, packed
@@ -273,7 +274,8 @@ def _measure(
         decoded_once = None if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS)
         read = FedDataset(decoded_once or dataset, workers_of(machine))
     show = album and _viewer(album)
-    keeper: FileKeeper | TrainedKeeper = FileKeeper(state_path(folder, key.text), handling.checkpoint_s)
+    curve = Curve(read.split("val"), cell.recipe, machine.torch_device) if cell.recipe.validated_at else None
+    keeper: FileKeeper | TrainedKeeper = FileKeeper(state_path(folder, key.text), handling.checkpoint_s, curve)
     if handling.trained_in is not None:
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))

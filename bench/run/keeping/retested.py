@@ -10,6 +10,7 @@ from typing import Any
 import safetensors.torch
 from torch import nn
 
+from bench.protocol.recipe import OUTSIDE_QUALITY
 from bench.protocol.testing import TEST_FIELDS
 from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
@@ -69,6 +70,7 @@ class TrainedKeeper:
             "train_s": measured.train_s,
             "history": measured.history.as_json(),
             "resumed_after": list(measured.resumed_after),
+            **({} if measured.curve is None else {"curve": measured.curve.as_json()}),
         }
 
 
@@ -112,7 +114,7 @@ def trained_for(cell: Cell, seed: int, folder: Path) -> TrainedTrial:
     other = [
         name
         for name, value in vars(cell.recipe).items()
-        if name not in TEST_FIELDS and value != getattr(trained.cell.recipe, name)
+        if name not in TEST_FIELDS | OUTSIDE_QUALITY and value != getattr(trained.cell.recipe, name)
     ]
     if trained.cell.variant != cell.variant or other:
         what = ", ".join(other) if other else "network"
