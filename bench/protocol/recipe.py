@@ -236,8 +236,8 @@ class Recipe:
                 )
         if self.photometric_distortion and (self.colour_jitter or self.hue_jitter):
             raise ChoiceError(
-                "Recipe(photometric_distortion=True): it changes brightness, contrast, saturation and hue itself; leave "
-                "colour_jitter and hue_jitter at 0"
+                "Recipe(photometric_distortion=True): it changes brightness, contrast, saturation and hue itself, so "
+                "leave colour_jitter and hue_jitter at 0"
             )
         if self.blur_sigma_px[0] > self.blur_sigma_px[1]:
             raise ChoiceError(f"Recipe(blur_sigma_px={self.blur_sigma_px}): expected (smallest, largest)")

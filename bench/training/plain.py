@@ -91,9 +91,7 @@ def _stream(split: Split, recipe: Recipe, seed: int, device: torch.device) -> It
         or recipe.hue_jitter > 0
         or recipe.photometric_distortion
         or recipe.blur > 0
-        else batches(
-            split, batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=seed
-        )
+        else batches(split, batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=seed)
     ):
         yield image.to(device, memory_format=memory_format, non_blocking=True), label.to(device, non_blocking=True)
 

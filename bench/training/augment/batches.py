@@ -1,7 +1,7 @@
 """The batches of a training. Each is a function of (seed, iteration) alone, in two steps.
 
-:func:`make_batch` cuts the crops on the CPU, beside the training. :func:`finish` changes colours and blurs on the device
-of the batch, all images at once: a GPU does that in a hundredth of the time.
+:func:`make_batch` cuts the crops on the CPU, beside the training. :func:`finish` changes colours and blurs all images
+at once, on the device of the batch.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ def kernels(sigmas: np.ndarray, reach: int) -> np.ndarray:
     at = np.abs(np.arange(-reach, reach + 1))
     sigma = sigmas[:, None]
     weights = np.exp(-0.5 * np.square(at / np.maximum(sigma, 1e-6))) * (at <= (REACH * sigma + 0.5).astype(int))
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    normal: np.ndarray = weights / weights.sum(1, keepdims=True)
+    return normal.astype(np.float32)
 
 
 def _reach(sigma: float) -> int:
@@ -50,7 +51,7 @@ def blur(image: Tensor, kernel: Tensor) -> Tensor:
     weights = kernel[:, :, None, None, None].unbind(1)
     padded = F.pad(image, (0, 0, reach, reach), mode="replicate")
     down = _summed([padded[:, :, shift : shift + image.shape[2]] for shift in range(2 * reach + 1)], weights)
-    padded = F.pad(down, (reach, reach), mode="replicate")
+    padded = F.pad(down, (reach, reach, 0, 0), mode="replicate")
     return _summed([padded[..., shift : shift + image.shape[3]] for shift in range(2 * reach + 1)], weights)
 
 

@@ -1,7 +1,7 @@
 """Colours of a batch: jitter of brightness, contrast, saturation and hue, or mmsegmentation's photometric distortion.
 
-Images are ``N 3 H W`` with colours in 0 … 1, on any device. Factors are ``N K``: of each image its own, drawn beforehand
-on the CPU, so that a device does not wait.
+Images are ``N 3 H W`` with colours in 0 … 1, on any device. Factors are ``N K``, drawn beforehand on the CPU for each
+image on its own, so that a device does not wait.
 
 **Departures**
 
@@ -28,14 +28,12 @@ HUE = 18  # of 180 steps of the colour circle, as OpenCV counts them
 
 def draw_factors(recipe: Recipe, seed: int, iteration: int) -> np.ndarray | None:
     """The factors of a batch, ``N K`` float32; ``None`` for a recipe that changes no colour."""
+    streams = [generator(COLOURS, seed, iteration, slot) for slot in range(recipe.batch)]
     if recipe.photometric_distortion:
-        draw = _distortion
-    elif recipe.colour_jitter > 0 or recipe.hue_jitter > 0:
-        draw = _jitter
-    else:
-        return None
-    numbers = [generator(COLOURS, seed, iteration, slot) for slot in range(recipe.batch)]
-    return np.array([draw(recipe, its_numbers) for its_numbers in numbers], np.float32)
+        return np.array([_distortion(numbers) for numbers in streams], np.float32)
+    if recipe.colour_jitter > 0 or recipe.hue_jitter > 0:
+        return np.array([_jitter(recipe, numbers) for numbers in streams], np.float32)
+    return None
 
 
 def _jitter(recipe: Recipe, numbers: np.random.Generator) -> list[float]:
@@ -44,7 +42,7 @@ def _jitter(recipe: Recipe, numbers: np.random.Generator) -> list[float]:
     return [*factors, recipe.hue_jitter * numbers.uniform(-1, 1)]
 
 
-def _distortion(_: Recipe, numbers: np.random.Generator) -> list[float]:
+def _distortion(numbers: np.random.Generator) -> list[float]:
     """Brightness added, contrast, saturation, turn of the hue and contrast again. Each change has probability 0.5.
 
     The contrast changes either before saturation and hue or after them.

@@ -69,11 +69,13 @@ def draw(recipe: Recipe, seed: int, iteration: int, slot: int) -> Draw:
     scale = float(numbers.uniform(*recipe.scale))
     first = numbers.random(2)
     flipped = bool(numbers.random() < recipe.flip)
-    others = generator(PLACES, seed, iteration, slot).random((TRIES, 2)) if recipe.largest_class_share < 1 else []
+    places = first[None]
+    if recipe.largest_class_share < 1:
+        places = np.concatenate([places, generator(PLACES, seed, iteration, slot).random((TRIES, 2))])
     angle = 0.0
     if recipe.rotation_deg > 0:
         angle = float(generator(ROTATION, seed, iteration, slot).uniform(-recipe.rotation_deg, recipe.rotation_deg))
-    return Draw(scale, np.array([first, *others]), flipped, angle)
+    return Draw(scale, places, flipped, angle)
 
 
 def crop(sample: Sample, recipe: Recipe, drawn: Draw) -> tuple[Tensor, Tensor]:
