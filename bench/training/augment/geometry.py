@@ -81,7 +81,7 @@ def draw(recipe: Recipe, seed: int, iteration: int, slot: int) -> Draw:
 def crop(sample: Sample, recipe: Recipe, drawn: Draw) -> tuple[Tensor, Tensor]:
     """A crop of ``recipe.crop_px``: the image normalised, with padding of the mean colour (0), and the label int64."""
     height, width = sample.label.shape
-    factor = drawn.scale * _base_scale((height, width), recipe)
+    factor = drawn.scale * base_scale((height, width), recipe)
     rows, columns = (max(1, round(side / factor)) for side in recipe.crop_px)
     for place in drawn.places:
         rectangle = Rectangle(offset(height, rows, place[0]), offset(width, columns, place[1]), rows, columns)
@@ -93,7 +93,7 @@ def crop(sample: Sample, recipe: Recipe, drawn: Draw) -> tuple[Tensor, Tensor]:
     return (image.flip(-1), label.flip(-1)) if drawn.flipped else (image, label)
 
 
-def _base_scale(size: Size, recipe: Recipe) -> float:
+def base_scale(size: Size, recipe: Recipe) -> float:
     """The scale at which an image has the sides that the recipe asks for, or is the largest within both of them."""
     asked = ((recipe.short_side_px, min(size)), (recipe.long_side_px, max(size)))
     return min((wanted / side for wanted, side in asked if wanted is not None), default=1.0)
@@ -122,12 +122,17 @@ def cut_label(label: Tensor, rectangle: Rectangle, crop_px: Size, angle_deg: flo
     """The label ``crop_px`` of a rectangle of a rotated image: that of the nearest pixel, ``IGNORE`` outside."""
     height, width = label.shape
     if angle_deg == 0:
-        rows = rectangle.top + nearest(rectangle.height, crop_px[0])[:, None]
-        columns = rectangle.left + nearest(rectangle.width, crop_px[1])[None, :]
+        rows = rectangle.top + nearest(rectangle.height, crop_px[0])
+        columns = rectangle.left + nearest(rectangle.width, crop_px[1])
+        values = label[rows.clamp(0, height - 1)][:, columns.clamp(0, width - 1)]
+        if rows[0] >= 0 and rows[-1] < height and columns[0] >= 0 and columns[-1] < width:
+            return values
+        inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
     else:
         rows, columns = (at.floor().long() for at in _turned((height, width), rectangle, crop_px, angle_deg))
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return label[rows.clamp(0, height - 1), columns.clamp(0, width - 1)].masked_fill(~inside, IGNORE)
+        values = label[rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    return values.masked_fill_(~inside, IGNORE)
 
 
 def cut_image(image: Tensor, rectangle: Rectangle, crop_px: Size, angle_deg: float = 0.0) -> Tensor:
