@@ -23,7 +23,8 @@ from bench.parts import BenchError, Part
 from bench.protocol.recipe import OUTSIDE_QUALITY, Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
-from bench.run.identity.linear import Library, Proof
+from bench.run.identity.library import Library
+from bench.run.identity.reader import Proof, Reader
 from bench.study.cells import Cell
 from bench.training.keeper import Keeper
 from bench.training.loop import train
@@ -298,4 +299,5 @@ and says what the digest is after an edit of the form that is run. With another 
 @functools.cache
 def _keys() -> Keys:
     plain = (Variant, Recipe, Setting, Part)
-    return Keys(Library("bench", plain, reports=(Event,), silent=SILENT, observers=OBSERVERS, proofs=PROVEN))
+    library = Library("bench", plain, reports=(Event,), silent=SILENT, observers=OBSERVERS)
+    return Keys(Reader(library, PROVEN))

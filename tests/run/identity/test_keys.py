@@ -17,7 +17,8 @@ from bench.protocol.recipe import Recipe
 from bench.protocol.setting import Setting
 from bench.run.identity.explained import difference, explained, packed, unpacked
 from bench.run.identity.key import Computation, Key, Keys, digest, is_current
-from bench.run.identity.linear import Library
+from bench.run.identity.library import Library
+from bench.run.identity.reader import Reader
 from bench.run.stages import IRRELEVANT, STAGE_FUNCTIONS, Event, key_of
 from bench.study.cells import Cell
 from bench.study.source import load_study
@@ -98,7 +99,7 @@ def test_a_quality_trial_depends_on_training_data_and_scoring_but_not_on_the_run
 
 
 def keys_with(versions: dict[str, str]) -> Keys:
-    return Keys(Library("bench", (Variant, Recipe, Setting, Part), (Event,), ()), versions)
+    return Keys(Reader(Library("bench", (Variant, Recipe, Setting, Part), (Event,), ())), versions)
 
 
 def asked(cell: Cell) -> Computation:
