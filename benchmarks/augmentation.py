@@ -66,7 +66,8 @@ def _split() -> Split:
     samples = []
     for index in range(4):
         image = torch.from_numpy(numbers.integers(0, 256, (3, *IMAGE_PX), dtype=np.uint8))
-        label = torch.from_numpy(numbers.integers(0, 19, (8, 16), dtype=np.uint8).repeat(128, 0).repeat(128, 1))
+        squares = numbers.integers(0, 19, (8, 16), dtype=np.uint8)
+        label = torch.from_numpy(squares.repeat(IMAGE_PX[0] // 8, 0).repeat(IMAGE_PX[1] // 16, 1))
         samples.append(Sample(image, label, str(index)))
     return samples
 

@@ -105,7 +105,7 @@ def test_check_says_in_one_line_that_no_image_fills_the_crops(
     told = [line for line in out.splitlines() if "no crop of 64 × 80 pixels is filled" in line]
     assert len(told) == 1
     assert "of 32 × 32 is too small even at the largest scale of 2" in told[0]
-    assert "is filled" not in bench("check", tiny_study())[1]
+    assert "is filled" not in bench("check", tiny_study("other"))[1]
 
 
 def test_check_works_without_data_but_not_with_wrong_data(
