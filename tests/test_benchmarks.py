@@ -71,7 +71,7 @@ def test_every_choice_of_the_augmentation_has_its_line(
     monkeypatch.setattr(augmentation, "IMAGE_PX", (128, 128))
     monkeypatch.setattr(augmentation, "RECIPE", augmentation.RECIPE.having(crop_px=(32, 48)))
     monkeypatch.setattr(augmentation, "CHOICES", {**augmentation.CHOICES, "short_side": {"short_side_px": 64}})
-    monkeypatch.setattr(augmentation, "ROUNDS", 2)
+    monkeypatch.setattr(augmentation, "BLOCKS", 1)
     assert command.main(["augmentation"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(augmentation.CHOICES)
