@@ -37,7 +37,12 @@ RECIPES = {
     "warmed up": {"warmup_iterations": 3},
     "bfloat16": {"precision": "bfloat16"},
     "one iteration": {"iterations": 1},
-}
+    "augmented": {
+        "short_side_px": 48, "largest_class_share": 0.5, "rotation_deg": 10, "colour_jitter": 0.25, "hue_jitter": 0.25,
+        "blur": 0.5,
+    },
+    "distorted": {"long_side_px": 64, "photometric_distortion": True},
+}  # fmt: skip
 
 
 def outcome(form: Any, recipe: Recipe, split: Split, **options: Any) -> tuple[Any, ...]:

@@ -92,7 +92,7 @@ def test_what_training_does_with_another_precision_is_no_part_of_a_key_without_i
 
 def test_a_quality_trial_depends_on_training_data_and_scoring_but_not_on_the_runner(cell: Cell) -> None:
     names = set(key_of(cell, "quality", 0, "data").source.definitions)
-    assert {"bench/training/plain.py:train_plainly", "bench/training/augment.py:batches"} <= names
+    assert {"bench/training/plain.py:train_plainly", "bench/training/augment/plain.py:batches"} <= names
     assert {"bench/measure/quality/confusion.py:pair_counts", "bench/network/model.py:SegModel"} <= names
     outside = ("bench/study/study", "bench/run/plan", "bench/measure/cost", "bench/measure/timing", "bench/report")
     assert [name for name in names if name.startswith(outside)] == []
