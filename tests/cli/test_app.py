@@ -75,7 +75,11 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     assert "Traceback" not in out + err
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.timm] if path.stem == "backbones" else []) for path in STUDIES],
+    ids=lambda path: path.stem,
+)
 def test_every_study_that_ships_builds_in_every_cell(
     bench: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, path: Path
 ) -> None:
