@@ -324,7 +324,7 @@ class NamedFiles:
     notes: list[str] = field(default_factory=list)
 
 
-class Files:
+class FileFinder:
     """Finds the files that a module's code names, each at the outermost expression that names it.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 from ..definitions.module import Module
 from ..definitions.syntax import is_text
 from ..definitions.targets import Target, Unit, Whole
-from .files import Files
+from .files import FileFinder
 from .meaning import Meaning, Scope
 from .messages import Messages
 from .pieces import DOCSTRING, Payload, Piece, Reading
@@ -32,7 +32,7 @@ class Tokens(Meaning):
         super().__init__(reading, module)
         self.piece = Piece()
         self.selves: list[str | None] = [None]
-        self.messages, self.files = Messages(self), Files(self)
+        self.messages, self.files = Messages(self), FileFinder(self)
         self.count = 0
         self.uses: dict[int, int] = {}
         self.gives_numbers = True
