@@ -93,7 +93,8 @@ def _each(image: Tensor, lines: Sequence[tuple[float, float]]) -> Tensor:
 def _grey(image: Tensor) -> Tensor:
     """The luma ``N 1 H W``, as :func:`~.normal.grey_of` computes it, from numbers alone."""
     red, green, blue = image.split(1, 1)
-    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    grey: Tensor = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    return grey
 
 
 def jittered(
