@@ -110,6 +110,7 @@ def _step(side: Side, tokens: tuple[int, int], device: str) -> Callable[[], None
 
 
 def peak_bytes(side: Side, tokens: tuple[int, int], device: str) -> int:
+    """The bytes of all storages that are alive at once in one step, beyond inputs, outputs and gradients."""
     storages = Storages()
     with storages:
         step = _step(side, tokens, device)
@@ -125,6 +126,7 @@ def _process_bytes() -> int:
 
 
 def large_step() -> int:
+    """The peak resident bytes of this process after a step of our form at the large size."""
     torch.set_num_threads(THREADS)
     _step("ours", LARGE_TOKENS, "cpu")()
     # On Linux this is the peak of this process alone; that of getrusage includes the parent's.
