@@ -113,7 +113,8 @@ def _keys_of(data: str, shelf: Shelf) -> list[str]:
     kept = decoded(dataset, shelf)
     if kept is None:
         return []
-    return [key for name in SPLITS if _is_there(dataset, name) for key in kept.split(name).keys]
+    splits = [kept.decoded_split(name) for name in SPLITS if _is_there(dataset, name)]
+    return [key for split in splits if split is not None for key in split.keys]
 
 
 def _dataset(data: str) -> Dataset:
