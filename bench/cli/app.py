@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bench.cli.console import say
+from bench.cli.console import outlive_terminal, say
 from bench.cli.data import app as data_app
 from bench.cli.options import (
     EXIT_OPEN,
@@ -263,6 +263,7 @@ def main() -> None:
 
     Characters that the output's encoding lacks are printed as escapes.
     """
+    outlive_terminal()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

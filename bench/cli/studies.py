@@ -169,7 +169,7 @@ def run(
 
     Raises:
         BenchError: if the study cannot be run, before any trial starts.
-        Stopped: on Ctrl-C or SIGTERM, after the running trials are recorded and the report is written.
+        Stopped: on Ctrl-C, SIGTERM or a hang-up, after the running trials are recorded and the report is written.
     """
     for status in retry:
         if status not in RETRIES:
@@ -197,6 +197,7 @@ def run(
                     handled = replace(handling, cache=cache)
                     execute(todo, schedule.folder, schedule.resources, display, handled)
         except Stopped as error:
+            error.obeyed()
             stopped = error
         complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
         page = write_report(schedule.folder)

@@ -60,7 +60,7 @@ def execute(
 
     Raises:
         ResourceError: if no node has the resources that a trial asks for, before such trials start.
-        Stopped: on Ctrl-C or SIGTERM, after the running trials are recorded as interrupted.
+        Stopped: on Ctrl-C, SIGTERM or a hang-up, after the running trials are recorded as interrupted.
         StoreError: if ``folder`` cannot be written to, after the running trials are stopped.
     """
     with _raised_as_itself(), stopped_whatever_is_raised(), _cluster(resources) as scratch:
@@ -184,13 +184,14 @@ class _Watch(tune.Callback):
         self._end(trial, make_record(trial, self.machine, outcome))
 
     def _end(self, trial: Trial, record: Record) -> None:
-        self.ended.add(trial.key)
         try:
             with storing(self.folder):
                 if not (self.folder / "records" / record.file_name).exists():  # a record that the worker wrote is kept
                     write(record, self.folder / "records")
         except StoreError as error:
+            self.ended.add(trial.key)
             raise _StoreFailed(error) from None
+        self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
         self.display.finished(trial, record)
 
     def _ours(self, trial: Any) -> Trial:
