@@ -28,6 +28,7 @@ from bench.cli.options import (
     Gpus,
     NoCache,
     Pictures,
+    Protocol,
     ResultsRoot,
     Retry,
     Seeds,
@@ -41,6 +42,7 @@ from bench.cli.options import (
 from bench.cli.results import clean, compare, export, report
 from bench.cli.timing_options import cost, limits, speed
 from bench.parts import BenchError
+from bench.protocol.testing import PROTOCOLS
 from bench.run.handling import CHECKPOINT_MINUTES
 from bench.run.processes.stopping import Stopped, stoppable
 from bench.study.faults import fault_line, fault_place
@@ -60,7 +62,12 @@ networks, plan lists the trials, run executes them and writes a report under res
 
 @app.command()
 def check(
-    study: StudyFile, size: SizeName = None, data: DataName = None, seeds: Seeds = None, final: Final = False
+    study: StudyFile,
+    size: SizeName = None,
+    data: DataName = None,
+    seeds: Seeds = None,
+    final: Final = False,
+    protocol: Protocol = None,
 ) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
 
@@ -68,7 +75,7 @@ def check(
     """
     from bench.cli import networks, studies
 
-    if not networks.check(studies.source(study, size, data, seeds, final), data_is_given=data is not None):
+    if not networks.check(studies.source(study, size, data, seeds, final, protocol), data_is_given=data is not None):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -79,6 +86,7 @@ def plan(
     data: DataName = None,
     seeds: Seeds = None,
     final: Final = False,
+    protocol: Protocol = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -93,7 +101,9 @@ def plan(
     from bench.cli import studies
 
     shelf = studies.shelf_in(cache, no_cache=no_cache)
-    study_plan = studies.planned(studies.source(study, size, data, seeds, final), results, cpus, gpus, shelf=shelf)
+    study_plan = studies.planned(
+        studies.source(study, size, data, seeds, final, protocol), results, cpus, gpus, shelf=shelf
+    )
     if not studies.plan(study_plan, shelf):
         raise typer.Exit(EXIT_OPEN)
 
@@ -105,6 +115,7 @@ def run(
     data: DataName = None,
     seeds: Seeds = None,
     final: Final = False,
+    protocol: Protocol = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -126,7 +137,7 @@ def run(
     """
     from bench.cli import studies
 
-    source = studies.source(study, size, data, seeds, final)
+    source = studies.source(study, size, data, seeds, final, protocol)
     shelf = studies.shelf_in(cache, no_cache=no_cache)
     study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
@@ -143,6 +154,7 @@ def trial(
     size: SizeName = None,
     data: DataName = None,
     final: Final = False,
+    protocol: Protocol = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -159,7 +171,9 @@ def trial(
     from bench.cli import studies
 
     shelf = studies.shelf_in(cache, no_cache=no_cache)
-    study_plan = studies.planned(studies.source(study, size, data, str(seed), final), results, cpus, gpus, shelf=shelf)
+    study_plan = studies.planned(
+        studies.source(study, size, data, str(seed), final, protocol), results, cpus, gpus, shelf=shelf
+    )
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
     if not studies.trial(study_plan, sys.argv, variant, stage, handling=handling, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
@@ -222,6 +236,38 @@ def convert(
     from bench.cli import networks, studies
 
     networks.convert(checkpoint, studies.source(study, size, None, None, False), variant, out, classes, layout)
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(PROTOCOLS)}, or fields of the recipe such as "
+            "test_flip=true,test_scales=0.75:1:1.25.",
+            show_default=False,
+        ),
+    ] = None,
+    final: Final = False,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    timeout: Timeout = None,
+    retry: Retry = None,
+    pictures: Pictures = True,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
+) -> None:
+    """Test trained networks in another way, by their kept weights, without training again.
+
+    The records and the report go into a folder of their own beside FOLDER, as if the study had been run so.
+    """
+    from bench.cli import studies
+
+    handling = handled(pictures=pictures, weights=False, minutes=0, timeout_s=timeout)
+    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    if not studies.evaluate(folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf):
+        raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()

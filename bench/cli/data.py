@@ -11,6 +11,7 @@ import typer
 
 from bench.cli.console import say
 from bench.cli.options import CacheFolder, Final
+from bench.protocol.words import bytes_in_words, plural
 
 if TYPE_CHECKING:
     from bench.data.base import Dataset, SplitName
@@ -49,12 +50,8 @@ def check(
     The test split is read with --final, or where it is there.
     """
     from bench.data.base import SPLITS
-    from bench.data.choose import parse_data
-    from bench.data.own.folder import Folder
-    from bench.parts import part
 
-    chosen, folder = parse_data(data, part(Folder))
-    dataset = chosen.build(folder)
+    dataset = _dataset(data)
     splits = [split for split in SPLITS if split != "test" or final or _is_there(dataset, split)]
     pixels = {split: _pixels(dataset, split) for split in splits}
     say(f"Data: {dataset.name}, {len(dataset.classes)} classes, checked.")
@@ -73,13 +70,9 @@ def check(
 @app.command()
 def cache(cache: CacheFolder = None) -> None:
     """Say where decoded images are kept on this machine, how many, and how much room they take."""
-    from bench.cli.decoding import spell_bytes
-
-    if (shelf := _shelf(cache)) is None:
-        say("No decoded images are kept: the environment variable BENCH_CACHE says off.")
-        return
-    stock = shelf.stock()
-    say(f"{shelf.folder}: {stock.samples} decoded images, {spell_bytes(stock.bytes)}.")
+    if shelf := _shelf(cache):
+        stock = shelf.stock()
+        say(f"{shelf.folder}: {plural(stock.samples, 'decoded image')}, {bytes_in_words(stock.bytes)}.")
 
 
 @app.command()
@@ -95,37 +88,42 @@ def evict(
     Trials that are running keep what they have read. Decoded images of files that have changed since are removed only
     if no data set is named.
     """
-    from bench.cli.decoding import spell_bytes
-
-    if (shelf := _shelf(cache)) is None:
-        say("No decoded images are kept: the environment variable BENCH_CACHE says off.")
-        return
-    stock = shelf.evict(None if data is None else _keys_of(data, shelf))
-    say(f"Removed {stock.samples} decoded images, {spell_bytes(stock.bytes)}, from {shelf.folder}.")
+    if shelf := _shelf(cache):
+        stock = shelf.evict(None if data is None else _keys_of(data, shelf))
+        images = plural(stock.samples, "decoded image")
+        say(f"Removed {images}, {bytes_in_words(stock.bytes)}, from {shelf.folder}.")
 
 
 def _shelf(option: Path | None) -> Shelf | None:
-    from bench.data.decoded.place import cache_folder
-    from bench.data.decoded.shelf import Shelf
+    """The shelf that the option ``--cache`` names; without one, ``None`` after a line that says so."""
+    from bench.cli.studies import shelf_in
 
-    folder = cache_folder(option)
-    return None if folder is None else Shelf(folder)
+    shelf = shelf_in(option, no_cache=False)
+    if shelf is None:
+        say("No decoded images are kept: BENCH_CACHE says off, or the usual folder for them is another user's.")
+    return shelf
 
 
 def _keys_of(data: str, shelf: Shelf) -> list[str]:
     """The keys of the decoded samples of a data set, of every split that is there."""
     from bench.data.base import SPLITS
-    from bench.data.choose import parse_data
     from bench.data.decoded.dataset import decoded
-    from bench.data.own.folder import Folder
-    from bench.parts import part
 
-    chosen, folder = parse_data(data, part(Folder))
-    dataset = chosen.build(folder)
+    dataset = _dataset(data)
     kept = decoded(dataset, shelf)
     if kept is None:
         return []
     return [key for name in SPLITS if _is_there(dataset, name) for key in kept.split(name).keys]
+
+
+def _dataset(data: str) -> Dataset:
+    """The data set that an argument names."""
+    from bench.data.choose import parse_data
+    from bench.data.own.folder import Folder
+    from bench.parts import part
+
+    chosen, folder = parse_data(data, part(Folder))
+    return chosen.build(folder)
 
 
 def _is_there(dataset: Dataset, split: SplitName) -> bool:

@@ -13,6 +13,7 @@ from bench.cli.console import PlainConsole
 from bench.cli.display import PLAIN_EVERY_S
 from bench.data.decoded.build import CacheError, Need, fill, needed
 from bench.data.decoded.shelf import Shelf
+from bench.protocol.words import bytes_in_words
 from bench.run.environment import cpu_count
 from bench.run.schedule import Schedule, copied_digests
 from bench.run.trial import Trial
@@ -20,7 +21,7 @@ from bench.study.source import FILE_DIGESTS
 
 
 def need_of(schedule: Schedule, shelf: Shelf, todo: Sequence[Trial]) -> Need:
-    """The decoded samples that trials need, without a file being written."""
+    """The decoded samples that trials need, and how many of them are missing. Nothing is written."""
     if not _read_by(todo):
         return Need(0, 0, 0, 0)
     with copied_digests(schedule.folder) as digests:
@@ -30,10 +31,10 @@ def need_of(schedule: Schedule, shelf: Shelf, todo: Sequence[Trial]) -> Need:
 def spell_need(need: Need, shelf: Shelf) -> str:
     """The decoded samples that are needed, in a sentence."""
     if not need.missing:
-        return f"{need.samples} images are decoded already, {spell_bytes(need.bytes)} in {shelf.folder}."
+        return f"{need.samples} images are decoded already, {bytes_in_words(need.bytes)} in {shelf.folder}."
     return (
         f"{need.missing} of {need.samples} images are decoded first, for all trials: about "
-        f"{spell_bytes(need.missing_bytes)} in {shelf.folder} (--cache chooses another folder, --no-cache none)."
+        f"{bytes_in_words(need.missing_bytes)} in {shelf.folder} (--cache chooses another folder, --no-cache none)."
     )
 
 
@@ -64,14 +65,6 @@ def decode_first(schedule: Schedule, shelf: Shelf | None, todo: Sequence[Trial],
     return shelf.folder
 
 
-def spell_bytes(size: int) -> str:
-    """Bytes in a unit that people read: ``254 MB``."""
-    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size / 1e3:.3g} kB"
-
-
 def _read_by(trials: Sequence[Trial]) -> bool:
     """True if one of the trials reads samples."""
     return any(trial.stage == "quality" for trial in trials)
@@ -79,7 +72,7 @@ def _read_by(trials: Sequence[Trial]) -> bool:
 
 @contextmanager
 def _progress(console: PlainConsole) -> Iterator[Callable[[int, int], None]]:
-    """Inside, a bar on a terminal, elsewhere a line every half minute."""
+    """Inside the block, show the progress: as a bar on a terminal, elsewhere as a line every half minute."""
     said_at = time.monotonic()
 
     def say(done: int, total: int) -> None:

@@ -33,6 +33,14 @@ Seeds = Annotated[
     str | None, typer.Option(help="Seeds in place of the study's own, such as 0,1,2,3.", show_default=False)
 ]
 Final = Annotated[bool, typer.Option("--final", help="Evaluate on the test split, for the last run of a study.")]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        help="How trained networks are tested: flip, multi-scale, danet-multi, … (bench evaluate --help lists all), or "
+        "fields such as test_flip=true; by default as the study's recipe says.",
+        show_default=False,
+    ),
+]
 ResultsRoot = Annotated[
     Path, typer.Option("--results", help="The folder that holds the results folders of all studies.")
 ]

@@ -12,7 +12,7 @@ from bench.cli.console import say
 from bench.cli.options import EXIT_OPEN
 from bench.parts import BenchError
 from bench.protocol.text import harmless
-from bench.protocol.words import plural
+from bench.protocol.words import bytes_in_words, plural
 from bench.run.processes.stopping import Stopped
 
 SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST selects the records of one commit or host."
@@ -229,8 +229,7 @@ def clean(
             say(f"{folder} holds nothing that may be removed.")
             return
         for kind in kinds:
-            size_mb = kind.size_bytes / 1e6
-            say(f"{kind.what}: {plural(len(kind.files), 'file')}, {size_mb:,.1f} MB. {kind.why}:")
+            say(f"{kind.what}: {plural(len(kind.files), 'file')}, {bytes_in_words(kind.size_bytes)}. {kind.why}:")
             for path in kind.files[:MOST_LISTED]:
                 say(f"  {path}")
             if len(kind.files) > MOST_LISTED:

@@ -20,12 +20,14 @@ from bench.data.decoded.shelf import Shelf
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.protocol.text import plain
-from bench.protocol.words import plural
+from bench.protocol.words import bytes_in_words, plural
 from bench.records.plan import read_plan
+from bench.records.results import load as load_results
 from bench.run.check import Faulty
 from bench.run.estimate import pilot_seconds
 from bench.run.handling import USUAL, Handling
 from bench.run.identity.rekey import rekey as rekeyed
+from bench.run.keeping.retested import copy_untested, with_weights
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.schedule import RETRIES, Schedule, checked_schedule, make_schedule
@@ -33,7 +35,7 @@ from bench.run.trial import Trial, record_fault
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line
-from bench.study.source import Source
+from bench.study.source import Source, source_of_plan
 from bench.study.source import load as load_source
 from bench.study.study import Study
 from bench.training.late import DivergedError
@@ -41,7 +43,9 @@ from bench.training.late import DivergedError
 BYTES_OF_FLOAT = 4
 
 
-def source(study: Path, size: str | None, data: str | None, seeds: str | None, final: bool) -> Source:
+def source(
+    study: Path, size: str | None, data: str | None, seeds: str | None, final: bool, protocol: str | None = None
+) -> Source:
     """The source of a study from a command's options.
 
     Raises:
@@ -52,7 +56,7 @@ def source(study: Path, size: str | None, data: str | None, seeds: str | None, f
     except ValueError:
         raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
     path = study.resolve() if study.is_file() else study.absolute()  # a dangling link is told by its own name
-    return Source(str(path), size, data, chosen, final)
+    return Source(str(path), size, data, chosen, final, protocol)
 
 
 def shelf_in(option: Path | None, *, no_cache: bool) -> Shelf | None:
@@ -141,8 +145,8 @@ def _weights_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
     """The size of the weights that trials will keep, in words; empty if they keep none."""
     sizes = {variant.cell.name: BYTES_OF_FLOAT * sum(variant.parameters.values()) for variant in schedule.checked}
     trained = [trial for trial in todo if trial.stage == "quality"]
-    size_mb = sum(sizes[trial.variant] for trial in trained) / 1e6
-    return f"Their weights will take about {size_mb:,.1f} MB (run --no-weights keeps none)." if trained else ""
+    size = bytes_in_words(sum(sizes[trial.variant] for trial in trained))
+    return f"Their weights will take about {size} (run --no-weights keeps none)." if trained else ""
 
 
 def run(
@@ -207,6 +211,65 @@ def run(
         stopped.told = True
         raise stopped
     return complete
+
+
+def evaluate(
+    folder: Path,
+    protocol: str | None,
+    final: bool,
+    retry: Collection[str],
+    *,
+    handling: Handling,
+    cpus: int | None,
+    gpus: float | None,
+    shelf: Shelf | None,
+) -> bool:
+    """Test the networks of a results folder in another way, by their kept weights, and write records and a report.
+
+    They go into a folder of their own beside the other, as if the study had been run so. Trials whose weights are not
+    kept are told and left out; those that depend on no test, of cost and speed, are copied.
+
+    Args:
+        folder: the results folder.
+        protocol: the value of ``--protocol``.
+        final: ``True`` to test on the test split.
+        retry: the statuses of trials to test again.
+        handling: the time limit of each trial, and what is kept of it.
+        cpus: the CPU threads of a trial.
+        gpus: the share of a GPU of a trial.
+        shelf: the shelf for decoded samples; ``None`` for none.
+
+    Returns:
+        ``True`` if all trials are done.
+
+    Raises:
+        BenchError: if nothing is left to test, or if the study cannot be run so.
+    """
+    results = load_results(folder)
+    trained = source_of_plan(results.plan, folder)
+    if protocol is None and not final:
+        raise StudyError("nothing to do: say how to test with --protocol, or on which images with --final")
+    asked = replace(
+        trained, protocol=protocol or trained.protocol, final=final or trained.final, seeds=tuple(results.plan.seeds)
+    )
+    schedule = planned(asked, folder.parent, cpus, gpus, shelf=shelf)
+    if schedule.folder.resolve() == folder.resolve():
+        raise StudyError(f"{folder} was tested so already")
+    console = console_for_people()
+    able = with_weights(results)
+    chosen = [trial for trial in schedule.trials if (trial.stage == "quality" and (trial.variant, trial.seed) in able)]
+    missing = sum(trial.stage == "quality" for trial in schedule.trials) - len(chosen)
+    if missing:
+        console.print(f"{plural(missing, 'trial')} without kept weights cannot be tested without training.")
+    if not chosen:
+        raise StudyError(f"{folder} has no weights to test: run its study without --no-weights")
+    schedule.folder.mkdir(parents=True, exist_ok=True)
+    copied = copy_untested(results, folder, {trial.key for trial in schedule.trials}, schedule.folder)
+    if copied:
+        console.print(f"{plural(copied, 'record')} of costs and speed copied, which no test changes.")
+    argv = ["bench", "run", asked.path, *asked.options]
+    handling = replace(handling, weights=False, checkpoint_s=None, trained_in=folder.resolve())
+    return run(schedule, argv, handling=handling, retry=retry, trials=chosen, shelf=shelf) and not missing
 
 
 def trial(

@@ -17,6 +17,7 @@ from bench.evidence.confounds import VariantPair
 from bench.evidence.contrasts import Contrast, contrasts, squares
 from bench.evidence.effects import Resolution
 from bench.evidence.images import ImageScores
+from bench.evidence.stats import Effect, paired
 from bench.evidence.variants import Front
 from bench.protocol.columns import JUDGED
 from bench.records.plan import labels_of
@@ -60,6 +61,19 @@ class Evidence:
     def effects(self) -> pd.DataFrame:
         """One row a contrast, judged by mIoU, columns :data:`bench.evidence.effects.COLUMNS`."""
         return effects.effects(self.results, self.contrasts, JUDGED)
+
+    @cached_property
+    def late_gains(self) -> Mapping[str, Effect]:
+        """Variant -> the rise of its mIoU from the last look during training to the end, over seeds.
+
+        Variants whose trials were not looked at, or that report another split than the looks, have none.
+        """
+        gains: dict[str, list[tuple[float, float]]] = {}
+        for (variant, _), curve in self.results.score_curves().groupby(["variant", "seed"], sort=False):
+            if len(curve) >= 2:
+                before, at_the_end = curve["miou"].iloc[-2:]
+                gains.setdefault(str(variant), []).append((at_the_end, before))
+        return {variant: paired(*map(list, zip(*pairs, strict=True))) for variant, pairs in gains.items()}
 
     @cached_property
     def resolution(self) -> Resolution | None:

@@ -25,7 +25,7 @@ Pixels = Annotated[int, Range(ge=16)]
 Averaging = Literal["probabilities", "logits", "exponentials"]
 Iterations = Annotated[int, Range(ge=0)]
 
-COST_ALONE = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost"})
+OUTSIDE_QUALITY = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost", "validated_at"})
 """The recipe's fields that have no part in training and evaluation: a quality does not depend on them."""
 
 
@@ -83,9 +83,13 @@ class Recipe:
             ones; 0 for none. Running statistics are the last ones.
         accumulate: the number of parts in which the gradient of a batch is computed, so that less memory is needed.
             Batch normalisation then sees the parts: another training than that of the whole batch.
+        validated_at: the shares of the schedule after which the network is tested on the validation split, such as
+            ``(0.25, 0.5, 0.75)``: a curve to look at. Nothing is chosen by it, and no result depends on it.
         window_px: the height and width of windows that slide over an image in testing; ``None`` for the whole image.
         window_stride_px: the distance from one window to the next.
         test_scales: the scales at which an image is tested, such as ``(0.75, 1.0, 1.25)``; ``()`` for its own size.
+        test_long_side_px: the length to which the longer side of an image is resized in testing, before a scale;
+            ``None`` for its own. Scores are resized back, and evaluated at the image's own size.
         test_flip: ``True`` to test the mirrored image too.
         averaged: the convention by which the scores of windows, scales and flips are averaged; see
             :mod:`bench.training.protocols`.
@@ -128,9 +132,11 @@ class Recipe:
     frozen: Literal["nothing", "norms", "backbone"] = field(default="nothing", metadata={"neutral": "nothing"})
     ema_decay: Fraction = field(default=0.0, metadata={"neutral": 0.0})
     accumulate: Count = field(default=1, metadata={"neutral": 1})
+    validated_at: tuple[Fraction, ...] = field(default=(), metadata={"neutral": ()})
     window_px: tuple[Pixels, Pixels] | None = field(default=None, metadata={"neutral": None})
     window_stride_px: tuple[Count, Count] | None = field(default=None, metadata={"neutral": None})
     test_scales: tuple[Positive, ...] = field(default=(), metadata={"neutral": ()})
+    test_long_side_px: Count | None = field(default=None, metadata={"neutral": None})
     test_flip: bool = field(default=False, metadata={"neutral": False})
     averaged: Averaging = field(default="probabilities", metadata={"neutral": "probabilities"})
 
@@ -165,6 +171,11 @@ class Recipe:
             raise ChoiceError(f"Recipe(test_scales={self.test_scales}): expected every scale once")
         if list(self.step_at) != sorted(set(self.step_at)):
             raise ChoiceError(f"Recipe(step_at={self.step_at}): expected different shares in ascending order")
+        if list(self.validated_at) != sorted(set(self.validated_at) - {0, 1}):
+            raise ChoiceError(
+                f"Recipe(validated_at={self.validated_at}): expected different shares above 0 and below 1 in ascending "
+                "order; the end of the schedule is always tested"
+            )
         if bool(self.step_at) != (self.schedule == "step"):
             raise ChoiceError(
                 f"Recipe(schedule={self.schedule!r}, step_at={self.step_at}): the step schedule, and no other, needs "

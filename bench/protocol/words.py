@@ -55,6 +55,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def bytes_in_words(count: int) -> str:
+    """Bytes in a unit that people read: ``254 MB``."""
+    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count / 1e3:.3g} kB"
+
+
 def in_sentence(label: str) -> str:
     """A label of a column inside a sentence: ``latency``, but ``MACs``."""
     return label if label[:2].isupper() else label[:1].lower() + label[1:]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.protocol.recipe import COST_ALONE
+from bench.protocol.recipe import OUTSIDE_QUALITY
 from bench.records.cost import MeasuredCost
 from bench.records.files import RecordError
 from bench.records.plan import Plan, PlannedTrial
@@ -80,7 +80,7 @@ def _unlike(recorded: Any, planned: Any) -> str:
     the fields of a recipe that change no quality: they may have changed since it was measured.
     """
     if isinstance(recorded, Mapping) and isinstance(planned, Mapping):
-        names = [name for name in planned if name in recorded and name != "class" and name not in COST_ALONE]
+        names = [name for name in planned if name in recorded and name != "class" and name not in OUTSIDE_QUALITY]
         places = ((f".{name}" if name != "choices" else "", name) for name in names)
     elif isinstance(recorded, list) and isinstance(planned, list) and len(recorded) == len(planned):
         places = ((f".{index}", index) for index in range(len(planned)))

@@ -53,6 +53,19 @@ class LossHistory(Form):
         return self
 
 
+class ScoreCurve(Form):
+    """The mean IoU on the validation split after some iterations, while the network was trained."""
+
+    iteration: Annotated[list[Step], Field(min_length=1)]
+    miou: list[Annotated[float, Field(ge=0, le=1)]]
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.iteration) != len(self.miou):
+            raise ValueError(f"{len(self.iteration)} iterations and {len(self.miou)} scores")
+        return self
+
+
 class Sums(Form):
     """Sums of a score over images, a row a tolerance and a column a class."""
 
@@ -110,7 +123,8 @@ class MeasuredQuality(Measured):
     ``artifact`` is the file of the counts of each image, and ``artifact_digest`` the digest of its arrays as
     :func:`bench.records.files.arrays_digest` computes it, which older records lack. ``weights`` is the file of the
     weights that were evaluated, and ``weights_digest`` its SHA-256. ``resumed_after`` are the numbers of iterations
-    after which an interrupted training went on.
+    after which an interrupted training went on. ``trained_as`` is the key of the trial that trained the network, where
+    this one only tested it, by kept weights.
     """
 
     classes: Names
@@ -131,6 +145,8 @@ class MeasuredQuality(Measured):
     weights: Inside = ""
     weights_digest: str = ""
     resumed_after: list[Whole] = Field(default_factory=list)
+    trained_as: str = ""
+    curve: ScoreCurve | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self, validation: ValidationInfo) -> Self:
@@ -161,6 +177,8 @@ class MeasuredQuality(Measured):
             raise ValueError("confusion counts no pixel")
         if self.history.iteration[-1] > self.iterations:
             raise ValueError(f"a loss of iteration {self.history.iteration[-1]:g}, after the last, {self.iterations}")
+        if self.curve and self.curve.iteration[-1] > self.iterations:
+            raise ValueError(f"a score of iteration {self.curve.iteration[-1]:g}, after the last, {self.iterations}")
         if self.boundary:
             _check_sums(self.boundary, self.images)
         if near := self.boundary_iou:

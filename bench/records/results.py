@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bench.protocol.columns import COLUMNS, META, Column, column
-from bench.protocol.scores import iou
+from bench.protocol.scores import iou, mean_iou
 from bench.records.agreement import check_agreement
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import no_collection
@@ -122,6 +122,22 @@ class Results:
         """The losses in training, one row for each trial and recorded iteration: variant, seed, iteration, loss."""
         histories = [(record, measured.history) for record, measured in self.done(MeasuredQuality)]
         return _long(("iteration", int), "loss", [(record, curve.iteration, curve.loss) for record, curve in histories])
+
+    def score_curves(self) -> pd.DataFrame:
+        """The mean IoUs on the validation split while networks were trained: variant, seed, iteration, miou.
+
+        A row for each look, of the trials that have any. The last row of a trial is what it reports, if that is of the
+        validation split too.
+        """
+        rows = []
+        for record, measured in self.done(MeasuredQuality):
+            if measured.curve is not None:
+                iterations, values = list(measured.curve.iteration), list(measured.curve.miou)
+                if measured.split == "val":
+                    iterations.append(float(measured.iterations))
+                    values.append(float(mean_iou(np.asarray(measured.confusion))))
+                rows.append((record, iterations, values))
+        return _long(("iteration", int), "miou", rows)
 
     @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:

@@ -21,6 +21,7 @@ class Handling:
         checkpoint_s: the least seconds between two states of a training that are kept, so that it goes on from there
             after an interruption; ``None`` to keep none.
         cache: the folder for decoded samples; ``None`` if every trial decodes them itself.
+        trained_in: the results folder whose kept weights are tested in place of a training; ``None`` to train.
     """
 
     timeout_s: float | None = None
@@ -28,15 +29,17 @@ class Handling:
     weights: bool = True
     checkpoint_s: float | None = 60 * CHECKPOINT_MINUTES
     cache: Path | None = None
+    trained_in: Path | None = None
 
     def as_values(self) -> dict[str, Any]:
         """Plain values, from which :meth:`of` makes the same handling in another process."""
-        return asdict(self) | {"cache": None if self.cache is None else str(self.cache)}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Handling:
         """The handling whose :meth:`as_values` these are."""
-        return cls(**{**values, "cache": None if values["cache"] is None else Path(values["cache"])})
+        folders = {name: values[name] and Path(values[name]) for name in ("cache", "trained_in")}
+        return cls(**{**values, **folders})
 
 
 USUAL = Handling()

@@ -20,7 +20,7 @@ from bench.measure.timing.latency import Call, Protocol, latency
 from bench.measure.timing.turns import take_turns
 from bench.network.model import SegModel, Variant
 from bench.parts import BenchError, Part
-from bench.protocol.recipe import COST_ALONE, Recipe
+from bench.protocol.recipe import OUTSIDE_QUALITY, Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
 from bench.run.identity.linear import Library, Proof
@@ -277,7 +277,7 @@ _COST_FIELDS = {
 }  # fmt: skip
 _SPEED_FIELDS = {"data", "optimiser", "frozen", "layer_decay", "decayed"}
 IRRELEVANT: Mapping[Stage, frozenset[str]] = {
-    "quality": COST_ALONE,
+    "quality": OUTSIDE_QUALITY,
     "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,
     "speed": frozenset(Recipe.__dataclass_fields__) - _SPEED_FIELDS,
 }

@@ -38,6 +38,8 @@ from bench.records.record import MEASURED, Record, write
 from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.handling import USUAL, Handling
+from bench.run.keeping.curve import Curve
+from bench.run.keeping.retested import TrainedKeeper, trained_for
 from bench.run.keeping.state import FileKeeper, forget, state_path
 from bench.run.keeping.weights import WEIGHTS, described_weights, digest_of, packed
 from bench.run.processes.agreement import disagreement
@@ -275,15 +277,19 @@ def _measure(
         decoded_once = None if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS)
         read = FedDataset(decoded_once or dataset, workers_of(machine))
     show = album and _viewer(album)
-    keeper = FileKeeper(state_path(folder, key.text), handling.checkpoint_s)
+    curve = Curve(read.split("val"), cell.recipe, machine.torch_device) if cell.recipe.validated_at else None
+    keeper: FileKeeper | TrainedKeeper = FileKeeper(state_path(folder, key.text), handling.checkpoint_s, curve)
+    if handling.trained_in is not None:
+        assert trial.seed is not None
+        keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))
     measured = stage(cell.variant, cell.recipe, read, trial.seed, machine.torch_device, tell, show, keeper=keeper)
     arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
     measured["artifact_digest"] = arrays_digest(arrays)
-    measured["resumed_after"] = keeper.resumed_after
+    measured |= keeper.facts()
     if album is not None:
         measured["pictures"] = kept
     weights: dict[str, bytes] = {}
-    if handling.weights:
+    if handling.weights and isinstance(keeper, FileKeeper):
         content = packed(keeper.weights, described_weights(trial, key.text, choices, dataset.classes))
         weights[f"{WEIGHTS}/{name}.safetensors"] = content
         measured["weights"], measured["weights_digest"] = f"{WEIGHTS}/{name}.safetensors", digest_of(content)

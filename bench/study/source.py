@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from bench.data.contract import ContractError, check_class, check_dataset
 from bench.data.decoded.dataset import DecodedSplit, decoded
 from bench.data.decoded.shelf import Shelf
 from bench.parts import BenchError, Part, nearest
+from bench.protocol.testing import protocol_fields
 from bench.records.plan import Plan
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
@@ -34,6 +36,7 @@ class Source:
         data: the value of the option ``--data``.
         seeds: the seeds that replace the study's own, or ``None``.
         final: ``True`` to evaluate the test split.
+        protocol: the value of the option ``--protocol``, or ``None`` to test as the study's recipe says.
     """
 
     path: str
@@ -41,6 +44,15 @@ class Source:
     data: str | None = None
     seeds: tuple[int, ...] | None = None
     final: bool = False
+    protocol: str | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """The options of a command that select this form of the study."""
+        given = {"--size": self.size, "--data": self.data, "--protocol": self.protocol}
+        seeds = None if self.seeds is None else ",".join(map(str, self.seeds))
+        chosen = [[name, value] for name, value in {**given, "--seeds": seeds}.items() if value is not None]
+        return [word for pair in chosen for word in pair] + ["--final"] * self.final
 
 
 def load_study(path: str | Path, size: str | None = None) -> Study:
@@ -203,8 +215,9 @@ class Loaded:
 
     @property
     def folder_name(self) -> str:
-        """The name of the results folder, ``<name>[-size][-data][-final]``: forms of a study do not share a folder."""
-        words = [self.study.name, self.source.size, self._other_data, "final" if self.source.final else None]
+        """The name of the results folder, ``<name>[-size][-data][-protocol][-final]``: no two forms share one."""
+        protocol = self.source.protocol and re.sub(r"[^\w.]+", "-", self.source.protocol)
+        words = [self.study.name, self.source.size, self._other_data, protocol, "final" if self.source.final else None]
         return "-".join(word for word in words if word)
 
     @property
@@ -240,7 +253,7 @@ def source_of_command(command: str, size: str | None, *, final: bool) -> Source:
     """The source of the study that a command planned, which its plan holds."""
     words = shlex.split(command)
     path = next((word for word in words if word.endswith(".py")), "")
-    return Source(path, size, _option(words, "--data"), None, final)
+    return Source(path, size, _option(words, "--data"), None, final, _option(words, "--protocol"))
 
 
 def source_of_plan(plan: Plan, folder: Path) -> Source:
@@ -284,6 +297,8 @@ def load(source: Source) -> Loaded:
         check_class(cell.recipe.data.cls)
     part, folder = parse_data(source.data, study.recipe.data)
     changes: dict[str, Any] = {} if part == study.recipe.data else {"data": part}
+    if source.protocol is not None:
+        changes |= protocol_fields(source.protocol)
     if source.final:
         changes["split"] = "test"
     if changes:

@@ -14,8 +14,8 @@ T = TypeVar("T")
 def ahead(make: Callable[[int], T], workers: int, start: int = 0) -> Generator[T, None, None]:
     """Yield ``make(start)``, ``make(start + 1)`` and so on without end, the same whatever the number of threads.
 
-    The threads are one batch each and one more ahead. An error of ``make`` is raised at its own turn. Close the
-    generator to end the threads.
+    Each thread makes one batch ahead of the one that is handed out, and one more waits. An error of ``make`` is raised
+    when its batch is due. Close the generator to end the threads.
 
     Args:
         make: makes a batch from its number alone.

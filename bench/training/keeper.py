@@ -74,7 +74,7 @@ class State:
             "modules": {name: _module_state(module) for name, module in self.modules.items()},
             "others": {name: other.state_dict() for name, other in self.others.items()},
             "history": dict(vars(self.history)),
-            "random": _random_state(),
+            "random": random_state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> int:
@@ -84,7 +84,7 @@ class State:
         for name, other in self.others.items():
             other.load_state_dict(state["others"][name])
         vars(self.history).update(state["history"])
-        _give_random_state(state["random"])
+        give_random_state(state["random"])
         return int(state["done"])
 
 
@@ -134,7 +134,8 @@ def _give_state(module: nn.Module, state: Mapping[str, Any]) -> None:
             setattr(inner[path], name, value)
 
 
-def _random_state() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
+    """The states of the generators of torch, on the host and a GPU, of Python and of numpy."""
     kind, keys, *place = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
@@ -144,7 +145,8 @@ def _random_state() -> dict[str, Any]:
     }
 
 
-def _give_random_state(state: Mapping[str, Any]) -> None:
+def give_random_state(state: Mapping[str, Any]) -> None:
+    """Give the generators states that :func:`random_state` returned."""
     torch.set_rng_state(state["torch"])
     if state["cuda"] is not None and torch.cuda.is_initialized():
         torch.cuda.set_rng_state(state["cuda"])

@@ -16,7 +16,7 @@ class DivergedError(ArithmeticError):
 
 
 class LateLosses:
-    """The losses of iterations, in blocks; one is sent to the host when it is full, and read when the next is.
+    """The losses of iterations, in blocks. A full block is sent to the host, and is read when the next one is full.
 
     Args:
         device: the device of the losses.
@@ -55,17 +55,17 @@ class LateLosses:
 
     @contextmanager
     def diverging_first(self) -> Iterator[None]:
-        """Inside, an error is the divergence before it, if there was one that was not read yet.
+        """Inside the block, an error that follows from a divergence is raised as that divergence.
 
         Raises:
-            DivergedError: in place of another error that a step raised after the loss was no longer finite.
+            DivergedError: in place of another error, if the loss was no longer finite before and was not read yet.
         """
         try:
             yield
         except DivergedError:
             raise
-        except Exception:
-            with suppress(RuntimeError):  # of a device that gives no answer any more
+        except Exception:  # whatever a user's loss raises on numbers that are not finite; it is raised again
+            with suppress(RuntimeError):  # the error of a device that gives no answer any more
                 self.rest()
             raise
 

@@ -279,14 +279,14 @@ def not_finite(model: nn.Module) -> set[str]:
     """The names of the weights and buffers that hold a number that is not finite. The device is waited for once."""
     extremes: dict[str, Tensor] = {}
     for name, tensor in itertools.chain(model.named_parameters(), model.named_buffers()):
-        if not is_lazy(tensor) and _may_benot_finite(tensor):
+        if not is_lazy(tensor) and _may_be_not_finite(tensor):
             numbers = torch.view_as_real(tensor.detach()) if tensor.is_complex() else tensor.detach()
             extremes[name] = torch.stack(numbers.aminmax()).isfinite().all()  # both extremes pass NaN on
     finite = torch.stack(list(extremes.values())).tolist() if extremes else []
     return {name for name, each in zip(extremes, finite, strict=True) if not each}
 
 
-def _may_benot_finite(tensor: Tensor) -> bool:
+def _may_be_not_finite(tensor: Tensor) -> bool:
     """True for numbers that torch can compare; 8-bit floats and sparse tensors, which it cannot, are not looked at."""
     inexact = tensor.is_floating_point() or tensor.is_complex()
     return inexact and tensor.element_size() > 1 and tensor.layout == torch.strided and tensor.numel() > 0

@@ -81,6 +81,8 @@ def windows(size: Size, window: Size, stride: Size) -> list[tuple[slice, slice]]
 
 def _at_scale(model: SegModel, normal: Tensor, size: Size, scale: float, recipe: Recipe) -> Iterator[Tensor]:
     """Yield the scores of one scale at the image's size: those of each flip, or those of both together."""
+    if recipe.test_long_side_px is not None:
+        scale = scale * recipe.test_long_side_px / max(size)
     target = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     images = resize(normal, target, align_corners=False)
 

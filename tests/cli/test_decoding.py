@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from bench.cli.decoding import spell_bytes
-
 Bench = Callable[..., tuple[int, str, str]]
 
 
@@ -76,9 +74,3 @@ def test_decoded_images_are_removed_by_data_set_or_altogether(
     monkeypatch.setenv("BENCH_CACHE", "off")
     for command in ("cache", "evict"):
         assert "BENCH_CACHE says off" in bench("data", command)[1]
-
-
-def test_bytes_are_spelled_in_units_that_people_read() -> None:
-    assert [spell_bytes(size) for size in (900, 253_693_888, 2_100_000_000, 3 * 10**12)] == [
-        "0.9 kB", "254 MB", "2.1 GB", "3 TB",
-    ]  # fmt: skip

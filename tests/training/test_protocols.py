@@ -57,7 +57,8 @@ def direct(model: SegModel, batch: Tensor, recipe: Recipe) -> tuple[Tensor, Tens
         total: Any = 0.0
         height, width = image.shape[-2:]
         views = 0
-        for scale in recipe.test_scales or (1.0,):
+        first = recipe.test_long_side_px / max(height, width) if recipe.test_long_side_px else 1.0
+        for scale in [first * scale for scale in recipe.test_scales or (1.0,)]:
             view = resize(normalise(image[None]), (round(height * scale), round(width * scale)), align_corners=False)
             flips = (False, True) if recipe.test_flip else (False,)
             if recipe.averaged == "exponentials":
@@ -123,6 +124,16 @@ def test_a_protocol_is_what_its_description_says(
     torch.testing.assert_close(made.confidence.double(), confidence, rtol=1e-4, atol=1e-5)
     assert (made.classes == classes).float().mean() > 0.999  # equal scores may be told apart by rounding
     assert made.finite.all()
+
+
+def test_a_long_side_is_what_images_are_resized_to_first() -> None:
+    model, batch = network(), images()
+    for sides in ({"test_long_side_px": 84}, {"test_long_side_px": 28, "test_scales": (1.0, 2.0), "test_flip": True}):
+        recipe = RECIPE.having(**sides)
+        made, (classes, confidence) = predict_by_views(model, batch, recipe), direct(model, batch, recipe)
+        torch.testing.assert_close(made.confidence.double(), confidence, rtol=1e-4, atol=1e-5)
+        assert (made.classes == classes).float().mean() > 0.999
+    assert not torch.equal(made.confidence, predict(model, batch).confidence)
 
 
 @pytest.mark.parametrize("averaged", ["probabilities", "logits", "exponentials"])

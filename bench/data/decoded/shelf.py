@@ -23,12 +23,12 @@ from bench.data.base import Sample
 
 VERSION = 1
 _HEAD = struct.Struct("<16sIIII")  # _MARK, height, width, bytes of the name, checksum of name and pixels
-_MARK = b"bench decoded 1\n"
+_MARK = f"bench decoded {VERSION}\n".encode()
 _GRAIN = 64
 """Pixels begin at a multiple of this many bytes."""
 UNFINISHED = ".part"
 KEPT_OPEN = 1 << 14
-"""Samples that a process keeps mapped at most; Linux allows four times as many mappings of all kinds."""
+"""The most samples that a process keeps mapped; Linux allows four times as many mappings of all kinds."""
 ABANDONED_S = 3600.0
 """Seconds after which an unfinished file is one whose process was killed."""
 
@@ -86,7 +86,7 @@ class Shelf:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{key}.{os.getpid()}.{secrets.token_hex(4)}{UNFINISHED}")
         try:
-            with part.open("xb") as file:
+            with part.open("xb") as file:  # without waiting for the disk: a checksum finds what a crash damages
                 file.writelines(_written(sample))
             os.replace(part, path)
         except BaseException:

@@ -24,7 +24,7 @@ from bench.evidence.compare.speed import speed
 from bench.evidence.ranks import ratio_of_samples
 from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
-from bench.protocol.recipe import COST_ALONE
+from bench.protocol.recipe import OUTSIDE_QUALITY
 from bench.protocol.words import REPEAT
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import RecordError
@@ -209,7 +209,7 @@ def _method(
 
 
 def _trained_by(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in record.choices.recipe.items() if name not in COST_ALONE}
+    return {name: value for name, value in record.choices.recipe.items() if name not in OUTSIDE_QUALITY}
 
 
 def _values(records: Mapping[int, Trained], name: str) -> dict[int, float]:

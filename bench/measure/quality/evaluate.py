@@ -127,7 +127,10 @@ def evaluate(
     total: dict[str, Tensor] = {}
     for prediction, samples in (
         predictions(model, split, batch=recipe.eval_batch, device=device)
-        if recipe.window_px is None and not recipe.test_scales and not recipe.test_flip
+        if recipe.window_px is None
+        and not recipe.test_scales
+        and recipe.test_long_side_px is None
+        and not recipe.test_flip
         else predictions_by_views(model, split, recipe, device=device)
     ):
         _refuse_not_finite(prediction, samples, recipe.iterations)

@@ -6,7 +6,7 @@ from bench.evidence.evidence import Evidence
 from bench.report.figures.accuracy import COSTS, accuracy_against
 from bench.report.figures.classes import class_iou, confusion, differences
 from bench.report.figures.cost import attribution, growth
-from bench.report.figures.curves import boundary_by_tolerance, learning_curves
+from bench.report.figures.curves import boundary_by_tolerance, learning_curves, score_curves
 from bench.report.figures.figure import Figure
 from bench.report.figures.forest import forest
 from bench.report.figures.interactions import interactions
@@ -29,5 +29,5 @@ def all_figures(evidence: Evidence) -> list[Figure]:
     drawn += [*attribution(evidence), *growth(evidence)]
     if "quality" in stages:
         drawn += [class_iou(evidence), differences(evidence), *boundary_by_tolerance(evidence), *confusion(evidence)]
-        drawn.append(learning_curves(evidence))
+        drawn += [learning_curves(evidence), *score_curves(evidence)]
     return [*drawn, outcome_grid(evidence)]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.evidence.evidence import Evidence
 from bench.evidence.stats import mean_interval
-from bench.protocol.columns import FAMILIES, column
+from bench.protocol.columns import FAMILIES, JUDGED, column
 from bench.report.figures.axes import apart, focus, log_axis
 from bench.report.figures.classes import MOST_VARIANTS, others
 from bench.report.figures.figure import Figure, bars, blank, drawn, finished, looks
@@ -56,6 +56,42 @@ def learning_curves(evidence: Evidence) -> Figure:
         "learning-curves", "Learning curves", caption, figure, table, "line", section="training",
         key=drawn(look_of, curves), data=curves[["variant", "seed", "iteration", "loss"]],
     )  # fmt: skip
+
+
+def score_curves(evidence: Evidence) -> list[Figure]:
+    """The figure of the mIoU on the validation split during training: one line a variant. Empty without looks."""
+    data = evidence.results.score_curves()
+    if data.empty:
+        return []
+    judged, look_of = column(JUDGED), looks(evidence)
+    figure, rows = blank("Iteration", judged.title, height=400), []
+    for variant, curve in data.groupby("variant", sort=False):
+        look = look_of[str(variant)]
+        at: dict[int, tuple[float, float, float, int]] = {}
+        for done in sorted(curve["iteration"].unique()):
+            values = curve.loc[curve["iteration"] == done, "miou"] * judged.scale
+            at[int(done)] = (*mean_interval(values.tolist()), len(values))
+        means, lows, highs, counts = (list(part) for part in zip(*at.values(), strict=True))
+        figure.add_scatter(
+            x=list(at), y=means, mode="lines+markers", name=look.name, marker=look.marker(7), line=look.line(),
+            error_y=bars(means, lows, highs, look.colour),
+            text=[f"iteration {done:,} (n = {n})" for done, n in zip(at, counts, strict=True)],
+            hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+        rows += [(look.label, done, *values) for done, values in at.items()]
+    axis, cut = focus(*([float(row[place]) for row in rows] for place in (2, 3, 4)))
+    figure.update_yaxes(range=axis)
+    heads = ["Variant", "Iteration", judged.title, "low", "high", "n"]
+    caption = (
+        "Mean over seeds with its Student-t 95 % interval, on whole images of the validation split. The last point is "
+        f"what is reported; nothing was chosen by the others.{cut}{not_compared(evidence)}"
+    )
+    return [
+        finished(
+            "score-curves", "Validation during training", caption, figure, pd.DataFrame(rows, columns=heads), "point",
+            section="training", key=drawn(look_of, data), data=data,
+        )
+    ]  # fmt: skip
 
 
 def boundary_by_tolerance(evidence: Evidence) -> list[Figure]:

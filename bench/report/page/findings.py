@@ -21,6 +21,7 @@ from bench.report.tables.effects import equivalent
 from bench.report.tables.speed import doubts
 
 ABLATION, EFFECTS, CLASSES, OUTCOMES, AUDIT = "ablation", "effects-full", "classes", "outcomes", "audit-section"
+CURVES = "score-curves"
 """The ids of the tables and of the section of the page that hold the evidence."""
 
 
@@ -97,6 +98,7 @@ def findings(evidence: Evidence) -> list[Finding]:
         _apart(evidence),
         _not_compared(evidence),
         _uneven_means(results),
+        _still_improving(evidence),
         _holes(results),
     )
     return [finding for finding in (*in_order, *last) if finding is not None]
@@ -239,6 +241,22 @@ def _uneven_means(results: Results) -> Finding | None:
         "miou_absent_zero counts every class in every trial."
     )
     return _one(text, CLASSES, "classes")
+
+
+def _still_improving(evidence: Evidence) -> Finding | None:
+    """The variants whose mIoU rose from the last look during training to the end, in more than the spread of seeds."""
+    judged, names = column(JUDGED), evidence.labels
+    rising = {names[variant]: gain for variant, gain in evidence.late_gains.items() if gain.low > 0}
+    if not rising:
+        return None
+    iterations = evidence.results.score_curves()["iteration"]
+    last, end = sorted(iterations.unique())[-2:]
+    gains = [f"{name} ({judged.signed(gain.delta)} points of {judged.label})" for name, gain in rising.items()]
+    text = (
+        f"Still improving between iteration {last:,} and the end, {end:,}: {first_few(gains, MOST_NAMED)}. With a "
+        "longer schedule, differences may become others."
+    )
+    return _one(text, CURVES, "curves")
 
 
 def _holes(results: Results) -> Finding | None:

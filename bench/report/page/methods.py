@@ -72,6 +72,12 @@ def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     if _trains(results):
         yield from initial_weights(results, names)
         yield from recipe_in_words(results, names)
+    measured = [measured for _, measured in results.done(MeasuredQuality)]
+    if retested := sum(bool(trial.trained_as) for trial in measured):
+        trials = plural(retested, "quality trial")
+        yield f"The networks of {trials} were trained before and tested here by kept weights."
+    if resumed := sum(bool(trial.resumed_after) for trial in measured):
+        yield f"The training of {plural(resumed, 'quality trial')} was interrupted and went on from its kept state."
 
 
 def _design(evidence: Evidence) -> Iterable[str]:

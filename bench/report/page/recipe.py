@@ -51,6 +51,7 @@ AUGMENTATION = {
 TESTING = {
     "window_px": "windows of {} pixels",
     "window_stride_px": "{} pixels from one to the next",
+    "test_long_side_px": "images whose long side is resized to {} pixels",
     "test_scales": "at the scales {}",
     "test_flip": "with mirrored images too",
     "averaged": "scores averaged as {}",

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from pathlib import PurePosixPath
 
 from bench.protocol.text import one_line
-from bench.protocol.words import leaves, plural
+from bench.protocol.words import bytes_in_words, leaves, plural
 from bench.records.executed import HARNESS, packages
 from bench.records.plan import Plan
 from bench.records.record import Record
@@ -79,7 +79,9 @@ def readme(results: Results, name: str, present: Collection[str], notes: Sequenc
 def left_out(parts: Mapping[str, Sequence[int]]) -> Iterator[str]:
     """A sentence about the parts of a results folder that are not in the bundle, from the bytes of their files."""
     folders = [
-        f"{name}/ ({plural(len(sizes), 'file')}, {sum(sizes) / 1e6:.1f} MB)" for name, sizes in parts.items() if sizes
+        f"{name}/ ({plural(len(sizes), 'file')}, {bytes_in_words(sum(sizes))})"
+        for name, sizes in parts.items()
+        if sizes
     ]
     if folders:
         yield (

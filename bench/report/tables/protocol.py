@@ -76,7 +76,7 @@ def is_unused(name: str, recipe: Mapping[str, Any]) -> bool:
     if name == "warmup_start":
         return not recipe.get("warmup_iterations")
     if name == "averaged":
-        return not any(recipe.get(view) for view in ("window_px", "test_scales", "test_flip"))
+        return not any(recipe.get(view) for view in ("window_px", "test_scales", "test_long_side_px", "test_flip"))
     return False
 
 

@@ -11,6 +11,7 @@ import functools
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import itertools
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -121,6 +122,14 @@ def _is_installed(place: Path, top: str) -> bool:
         return top in _distributions()
     resolved = place.resolve()
     return any(resolved.is_relative_to(folder) for folder in _standard_folders())
+
+
+def is_brought_along(file: Path) -> bool:
+    """Return whether a file lies in an installed distribution's folder, such as a copy of another library in it."""
+    for part, inner in itertools.pairwise(file.parts):
+        if part in PACKAGE_FOLDERS:
+            return inner in _distributions()
+    return False
 
 
 @functools.cache

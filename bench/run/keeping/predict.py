@@ -16,6 +16,7 @@ from bench.data.pixels import read_image
 from bench.network.model import SegModel
 from bench.parts import BenchError
 from bench.protocol.recipe import Recipe
+from bench.protocol.testing import WHOLE
 from bench.training.inference import Prediction
 from bench.training.inference import predict as predict_whole
 from bench.training.protocols import predict_by_views
@@ -75,7 +76,7 @@ def predict(
         PredictionError: if ``out`` cannot be written to.
     """
     device = next(model.parameters()).device
-    by_views = recipe.window_px is not None or bool(recipe.test_scales) or recipe.test_flip
+    by_views = any(getattr(recipe, name) != value for name, value in WHOLE.items())
     colours = class_colours(len(classes))
     described = [{"index": index, "name": name, "colour": list(colours[index])} for index, name in enumerate(classes)]
     _written(out / CLASSES, lambda path: path.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8"))

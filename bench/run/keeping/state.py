@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.records.files import unfinished, write_bytes
+from bench.run.keeping.curve import Curve
 from bench.run.keeping.unkept import unkept
 from bench.training.keeper import State
 
@@ -22,7 +23,7 @@ log = logging.getLogger("bench.run.keeping.state")
 
 FOLDER = "checkpoints"
 """The folder of a results folder that has the states of trainings."""
-FORMAT = b"bench training state 1"
+FORMAT = b"bench training state 2"
 """The first line of a file of a state; the second is the SHA-256 of all that follows."""
 
 
@@ -32,6 +33,7 @@ class FileKeeper:
     Args:
         path: the file of the state.
         every_s: the least number of seconds between two states; ``None`` to keep none, and to go on from none.
+        curve: the looks at the network while it trains; ``None`` for none.
 
     Attributes:
         first: the number of iterations that were done by earlier processes.
@@ -39,15 +41,15 @@ class FileKeeper:
         weights: the weights and buffers with which the network was evaluated, on the CPU.
     """
 
-    def __init__(self, path: Path, every_s: float | None) -> None:
-        self.path, self.every_s = path, every_s
+    def __init__(self, path: Path, every_s: float | None, curve: Curve | None = None) -> None:
+        self.path, self.every_s, self.curve = path, every_s, curve
         self.first = 0
         self.resumed_after: list[int] = []
         self.weights: dict[str, Tensor] = {}
         self._state: State | None = None
         self._unkept: dict[str, str] = {}
         self._started_at = self._kept_at = time.monotonic()
-        self._spent_s = 0.0
+        self._spent_s = self._looked_s = 0.0
 
     def resume(self, state: State) -> None:
         """Give a training what the file has of it, if there is one.
@@ -62,17 +64,23 @@ class FileKeeper:
         if kept is not None:
             self.first, self._spent_s = state.restore(kept), kept["spent_s"]
             self.resumed_after = [*kept["resumed_after"], self.first]
+            if self.curve is not None:
+                self.curve.points = dict(kept["curve"])
             log.info("the training goes on after iteration %d", self.first)
         self._unkept = {} if self.every_s is None else unkept(state)
 
     def after(self, done: int, total: int) -> None:
-        """Keep the state after ``done`` iterations of ``total``, if the last one is old enough.
+        """Look at the network if that is due, then keep the state after ``done`` iterations, if the last is old enough.
 
         After the last iteration of a training that took longer than ``every_s`` it is kept too, so that an evaluation
         that is interrupted does not cost the training. A file that cannot be written is told in the log alone: the
         trial does not depend on it. So is one of a training that changed what no file can hold, after which none is
         kept any more.
         """
+        if self.curve is not None and self._state is not None and self.curve.is_due(done):
+            before = time.monotonic()
+            self.curve.look(self._state, done)
+            self._looked_s += time.monotonic() - before
         now = time.monotonic()
         since = self._started_at if done == total else self._kept_at
         if self.every_s is None or self._state is None or now - since < self.every_s:
@@ -82,17 +90,24 @@ class FileKeeper:
             log.warning("the state after iteration %d is not kept: no file can hold %s", done, ", ".join(changed[:3]))
             self.every_s = None
             return
-        spent_s = self._spent_s + now - self._started_at
-        content = self._state.taken(done) | {"spent_s": spent_s, "resumed_after": self.resumed_after}
+        content = self._state.taken(done) | {
+            "spent_s": self._spent_s + now - self._started_at - self._looked_s,
+            "resumed_after": self.resumed_after,
+            "curve": {} if self.curve is None else self.curve.points,
+        }
         try:
             write_bytes(_packed(content), self.path)
         except OSError as error:
             log.warning("the state after iteration %d is not kept: %s", done, error.strerror or error)
         self._kept_at = time.monotonic()
 
+    def facts(self) -> dict[str, Any]:
+        """The fields of a record that tell how the training was kept."""
+        return {"resumed_after": self.resumed_after, **({} if self.curve is None else self.curve.facts())}
+
     def earlier_s(self) -> float:
-        """The seconds that the iterations before :attr:`first` took."""
-        return self._spent_s
+        """The seconds that the iterations before :attr:`first` took, less those of looks at the network since."""
+        return self._spent_s - self._looked_s
 
     def finish(self, model: nn.Module) -> None:
         """Hold a copy of the weights and buffers of a network that was evaluated."""
@@ -128,7 +143,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         log.warning("%s cannot be read (%s): the training begins anew", path.name, error.strerror or error)
         return None
     if len(parts) < 3 or parts[0] != FORMAT or hashlib.sha256(parts[2]).hexdigest().encode() != parts[1]:
-        log.warning("%s is damaged: the training begins anew", path.name)
+        log.warning("%s is damaged, or of another version: the training begins anew", path.name)
         return None
     state: dict[str, Any] = torch.load(io.BytesIO(parts[2]), map_location="cpu", weights_only=True)
     return state

@@ -86,8 +86,8 @@ class TrainedTrial:
     loaded: Loaded
     cell: Cell
 
-    def network(self, device: torch.device) -> SegModel:
-        """The trained network, in evaluation mode.
+    def content(self) -> bytes:
+        """The content of the file of weights.
 
         Raises:
             WeightsError: if the file is not there or not the one that was written.
@@ -101,8 +101,16 @@ class TrainedTrial:
             ) from error
         if digest_of(content) != self.measured.weights_digest:
             raise WeightsError(f"{self.path} is not the file that {self.record.file_name} names: its digest is another")
+        return content
+
+    def network(self, device: torch.device) -> SegModel:
+        """The trained network, in evaluation mode.
+
+        Raises:
+            WeightsError: if the file is not there or not the one that was written.
+        """
         model = SegModel(self.cell.variant, len(self.measured.classes))
-        model.load_state_dict(safetensors.torch.load(content))
+        model.load_state_dict(safetensors.torch.load(self.content()))
         return model.to(device).eval()
 
 

@@ -1,10 +1,10 @@
 """The state of a study's own modules, which a trial may change and a later trial would then compute with.
 
-Digested are the variables of every imported module that is neither of this package nor of an installed distribution,
-those of its classes, and what its functions keep: default values, closures, attributes. In these, tensors, arrays,
-random generators, networks, containers and objects of the modules' own classes are looked into. An object of any other
-class counts by its identity; a function that remembers results (:func:`functools.cache`) by each call, since what it
-remembers cannot be seen; an iterator as changed.
+The digest of a module covers its variables, those of its classes, and what its functions keep: default values,
+closures, attributes. Modules of this package and of installed distributions are left out. Tensors, arrays, random
+generators, networks, containers and objects of the modules' own classes are looked into. An object of any other class
+counts by its identity. A function that remembers results (:func:`functools.cache`) counts by the number of its calls,
+since what it remembers cannot be seen. For the same reason an iterator always counts as changed.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ import sys
 import types
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.run.identity.origins import Origins
+from bench.run.identity.origins import Origins, is_brought_along
 
 PACKAGE = "bench"
 PLAIN = (type(None), bool, int, float, complex, str, bytes, enum.Enum, torch.dtype, torch.device, np.generic)
-"""Values that their ``repr`` tells apart."""
+"""The classes of values that differ whenever their ``repr`` does, and only then."""
 REMEMBERING = type(functools.cache(len))
 """The class of functions that :func:`functools.cache` makes."""
 NO_STATE = ("__dict__", "__weakref__", "__doc__", "__module__", "__builtins__", "__cached__", "__loader__", "__spec__")
@@ -44,7 +45,7 @@ def own_state() -> dict[str, str]:
 
 
 def state_of(variables: Mapping[str, Any], without: Iterable[object] = ()) -> str:
-    """The digest of some variables, taken as that of a module's. What ``without`` names is not looked into."""
+    """The digest of some variables, as if they were a module's. The objects in ``without`` are not looked into."""
     return _Reader(frozenset(_own_modules()), without).digest(variables)
 
 
@@ -60,11 +61,13 @@ def _is_own(name: str, file: str | None) -> bool:
     top, origins = name.partition(".")[0], Origins(PACKAGE)
     if not file or top in (PACKAGE, "__main__"):
         return False
-    return origins.project(top) is not None and origins.project(name) is not None
+    if origins.project(top) is None or origins.project(name) is None:
+        return False
+    return not is_brought_along(Path(file))
 
 
 class _Reader:
-    """Digests values. One that was met before is told by its number, so that circles end.
+    """Digests values. A value that was met before counts by its number, so that circles end.
 
     Args:
         own: the names of the study's own modules.

@@ -51,8 +51,8 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
             return
         connection.send(("started", os.getpid()))
         trial = trial_of(order["trial"])
-        with contextlib.suppress(BenchError):  # which the trial records
-            load(trial.source)  # so that its modules' state before the trial is known
+        with contextlib.suppress(BenchError):  # the trial meets the same error, and records it
+            load(trial.source)  # so that the state of the study's modules before the trial is known
         before = traces()
         try:
             record = run(
@@ -82,7 +82,7 @@ def trial_of(values: Mapping[str, Any]) -> Trial:
 
 
 OF_TORCH = ("KMP_", "TORCHINDUCTOR_CACHE_DIR")
-"""How the names of environment variables begin that torch and its libraries set by themselves, with no effect later."""
+"""The beginnings of the names of environment variables that torch and its libraries set, with no effect later."""
 
 
 def traces() -> dict[str, Any]:

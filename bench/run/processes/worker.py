@@ -22,6 +22,7 @@ from typing import Any
 from ray import tune
 
 ORDER = ("trial", "folder", "machine", "handling")
+"""The names of the values that a trial's process takes."""
 REPORT_EVERY_S = 0.5
 GRACE_S = 5.0
 """Seconds after its time limit at which a trial is ended from outside; until then it can end itself and say where."""

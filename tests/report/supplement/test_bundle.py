@@ -17,6 +17,7 @@ import pytest
 from typer.main import get_command
 
 from bench.cli import app
+from bench.protocol.words import bytes_in_words
 from bench.records.files import RecordError
 from bench.records.record import read, write
 from bench.records.results import frame, load
@@ -135,9 +136,9 @@ def test_artifacts_go_along_when_asked_for(folder: Path, tmp_path: Path) -> None
 
 
 def test_without_artifacts_a_reader_is_told_what_is_left_out(made: Exported, folder: Path) -> None:
-    size = (folder / "artifacts" / "q0s0.npz").stat().st_size / 1e6
+    size = bytes_in_words((folder / "artifacts" / "q0s0.npz").stat().st_size)
     assert (
-        f"Left out: artifacts/ (1 file, {size:.1f} MB). Without it the report here has no table of images and no "
+        f"Left out: artifacts/ (1 file, {size}). Without it the report here has no table of images and no "
         "gallery; bench export --artifacts adds what is there." in made.notes
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.run.processes.own_state import own_state
 from bench.run.processes.process import changed, traces
 
 MODULE = """
@@ -120,3 +121,15 @@ def test_a_module_that_a_trial_imports_first_is_a_trace(own: ModuleType, monkeyp
     before = traces()
     monkeypatch.setitem(sys.modules, "planted_module", module)
     assert changed(before, traces()) == ["module planted_module"]
+
+
+def test_a_library_that_a_distribution_brings_along_is_not_the_studys(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(torch.__file__).parent / "brought_along"
+    library = ModuleType("brought")
+    library.__file__ = str(folder / "brought" / "__init__.py")
+    monkeypatch.setitem(sys.modules, "brought", library)
+    assert "module brought" not in own_state()
+    loose = ModuleType("loose")
+    loose.__file__ = str(Path(torch.__file__).parents[1] / "loose.py")
+    monkeypatch.setitem(sys.modules, "loose", loose)
+    assert "module loose" in own_state(), "no distribution has it, so it may be the user's"

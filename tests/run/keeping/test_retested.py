@@ -1,0 +1,98 @@
+"""Kept weights that are tested in another way give the records that training anew would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.cli import studies
+from bench.cli.studies import evaluate
+from bench.parts import BenchError
+from bench.records import results as stored
+from bench.records.quality import MeasuredQuality
+from bench.run.environment import Machine
+from bench.run.handling import Handling
+from bench.run.keeping.retested import trained_for
+from bench.run.keeping.weights import WeightsError
+from bench.run.resources import here
+from bench.run.schedule import Schedule, make_schedule
+from bench.run.trial import run
+from bench.study.source import Source, load
+
+MACHINE = Machine("cpu", 1)
+RUN_OPTIONS = {"cpus": None, "gpus": None, "shelf": None}
+
+
+def scheduled(study: Path, results: Path, protocol: str | None = None, final: bool = False) -> Schedule:
+    schedule = make_schedule(load(Source(str(study), protocol=protocol, final=final)), results, here())
+    schedule.folder.mkdir(parents=True, exist_ok=True)
+    schedule.write(f"bench run {study}" + (f" --protocol {protocol}" if protocol else ""))
+    return schedule
+
+
+def trained(schedule: Schedule, variant: str = "neck=on", handling: Handling = Handling()) -> MeasuredQuality:  # noqa: B008 - frozen
+    trial = next(trial for trial in schedule.trials if (trial.stage, trial.variant) == ("quality", variant))
+    record = run(trial, schedule.folder, MACHINE, handling=handling)
+    assert record.status == "done", record.outcome
+    assert isinstance(record.measured, MeasuredQuality)
+    return record.measured
+
+
+@pytest.mark.parametrize(("protocol", "final"), [("test_flip=true,test_scales=0.5:1.5", False), (None, True)])
+def test_a_test_by_kept_weights_counts_what_training_anew_would(
+    protocol: str | None, final: bool, tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    study = tiny_study(iterations="40", learning_rate="0.05")
+    before = trained(scheduled(study, tmp_path / "a"))
+    anew = scheduled(study, tmp_path / "b", protocol, final)
+    expected = trained(anew)
+    assert expected.confusion != before.confusion
+    again = scheduled(study, tmp_path / "a", protocol, final)
+    handling = Handling(weights=False, checkpoint_s=None, trained_in=tmp_path / "a" / "tiny")
+    tested = trained(again, handling=handling)
+    assert {trial.key for trial in again.trials} == {trial.key for trial in anew.trials}
+    assert tested.confusion == expected.confusion
+    assert (tested.history, tested.boundary, tested.calibration) == (
+        expected.history, expected.boundary, expected.calibration,
+    )  # fmt: skip
+    assert tested.train_s == before.train_s
+    assert tested.trained_as in {trial.key for trial in scheduled(study, tmp_path / "a").trials}
+    assert not (again.folder / "weights").exists()
+
+
+def test_a_cell_that_is_trained_in_another_way_is_refused(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    schedule = scheduled(tiny_study(), tmp_path)
+    trained(schedule)
+    cell = schedule.study.cell("neck=on")
+    assert trained_for(cell, 0, schedule.folder).record.trial.seed == 0
+    longer = replace(cell, recipe=cell.recipe.having(iterations=4, test_flip=True))
+    with pytest.raises(WeightsError, match="trained in another way: its iterations is another one"):
+        trained_for(longer, 0, schedule.folder)
+    with pytest.raises(WeightsError, match="no weights of neck=on with seed 1"):
+        trained_for(cell, 1, schedule.folder)
+
+
+def test_the_command_tests_what_has_weights_and_tells_the_rest(
+    tiny_study: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schedule = scheduled(tiny_study(), tmp_path / "results")
+    trained(schedule)
+    cost = next(trial for trial in schedule.trials if trial.stage == "cost")
+    run(cost, schedule.folder, MACHINE)
+    assert not evaluate(schedule.folder, "flip", False, (), handling=Handling(), **RUN_OPTIONS)
+    out = capsys.readouterr().out
+    assert "3 trials without kept weights cannot be tested without training" in out
+    assert "1 record of costs and speed copied" in out
+    results = stored.load(tmp_path / "results" / "tiny-flip")
+    assert sorted(record.trial.stage for record in results.records) == ["cost", "quality"]
+    (tested,) = (measured for _, measured in results.done(MeasuredQuality))
+    assert tested.trained_as
+    assert "tested here by kept weights" in (tmp_path / "results" / "tiny-flip" / "report" / "methods.md").read_text()
+    with pytest.raises(BenchError, match="has no weights to test"):
+        evaluate(tmp_path / "results" / "tiny-flip", "whole", False, (), handling=Handling(), **RUN_OPTIONS)
+    with pytest.raises(BenchError, match="say how to test"):
+        evaluate(schedule.folder, None, False, (), handling=Handling(), **RUN_OPTIONS)
+    assert studies.source(Path("s.py"), None, None, None, False, "flip").options == ["--protocol", "flip"]
