@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bench.cli.console import outlive_terminal, say
+from bench.cli.console import outlive_terminal, say, understand_names
 from bench.cli.data import app as data_app
 from bench.cli.options import (
     EXIT_OPEN,
@@ -309,11 +309,13 @@ def main() -> None:
 
     Characters that the output's encoding lacks are printed as escapes.
     """
+    understand_names()
     outlive_terminal()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        _refuse_unwritable_names()
         with stoppable():
             app(prog_name="bench")
     except Stopped as stop:
@@ -332,6 +334,17 @@ def main() -> None:
         if fault_place(error) is None:
             raise  # none of the user's code took part: a mistake of this package, whose traceback is wanted
         _leave(fault_line(error))
+
+
+def _refuse_unwritable_names() -> None:
+    """Refuse names of files that no plan, record or report can hold.
+
+    Raises:
+        BenchError: for the first argument that is not Unicode.
+    """
+    for argument in sys.argv[1:]:
+        if argument != argument.encode(errors="ignore").decode():
+            raise BenchError(f"{argument}: this name is not UTF-8, so no record can hold it; rename the file or folder")
 
 
 def _leave(mistake: str) -> NoReturn:

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+from codecs import lookup
 from collections.abc import Iterator
 from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -73,6 +74,18 @@ def outlive_terminal() -> None:
             raw = BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
             lasting = TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=True, write_through=True)
             setattr(sys, name, lasting)
+
+
+def understand_names() -> None:
+    """Start this program anew if its locale has ASCII alone, so that names and texts of files are read as UTF-8.
+
+    Python does so itself, unless ``PYTHONUTF8=0`` or the like keeps it from that. What is printed stays in ASCII.
+    """
+    asked = len(sys.argv) - 1
+    is_program = sys.orig_argv[len(sys.orig_argv) - asked :] == sys.argv[1:]
+    if lookup(sys.getfilesystemencoding()).name == "ascii" and is_program and os.environ.get("PYTHONUTF8") != "1":
+        changes = {"PYTHONUTF8": "1", "PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING", "ascii")}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | changes)
 
 
 def console_for_people() -> PlainConsole:
