@@ -15,6 +15,7 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
 
 SHARED = Path(".nox/shared").resolve()
+TIMM = Path(".nox/timm").resolve()
 PROGRAMS = SHARED / ("Scripts" if os.name == "nt" else "bin")
 STAMP = SHARED / "installed-from"
 SOURCES = ("pyproject.toml", "constraints.txt")
@@ -54,6 +55,22 @@ def tests(session: nox.Session) -> None:
 def contract(session: nox.Session) -> None:
     """Test a step and finite gradients of all variants of all studies at full width; arguments go to pytest."""
     run(session, "pytest", "-m", "contract", *session.posargs)
+
+
+@nox.session
+def timm(session: nox.Session) -> None:
+    """Test the backbones of timm with timm itself, in an environment of its own (5.6 GB); arguments go to pytest.
+
+    The torchvision that timm brings belongs to torch's CUDA build, which uv takes and runs on a CPU too.
+    """
+    python = str(TIMM / PROGRAMS.name / "python")
+    if not (TIMM / STAMP.name).exists():
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(TIMM), external=True)
+        session.run(python, "-m", "pip", "install", "--quiet", "uv", external=True)
+        uv = (python, "-m", "uv", "pip", "install", "--quiet", "--python", python, "--constraint", "constraints.txt")
+        session.run(*uv, "torch", "torchvision", "--editable", ".[dev,timm]", external=True)
+        (TIMM / STAMP.name).touch()
+    session.run(python, "-m", "pytest", "-m", "timm", *session.posargs, external=True)
 
 
 @nox.session

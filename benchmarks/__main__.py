@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks.attention import attention_memory, attention_time
+from benchmarks.augmentation import augmentation
 from benchmarks.counting import counting
 from benchmarks.data import data
 from benchmarks.null import null
@@ -17,6 +18,7 @@ from benchmarks.upsampling import upsampling
 MEASUREMENTS: dict[str, Callable[[], None]] = {
     "attention_memory": attention_memory,
     "attention_time": attention_time,
+    "augmentation": augmentation,
     "boundary": boundary,
     "confusion": confusion,
     "counting": counting,

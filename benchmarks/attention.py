@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +16,12 @@ from torch.utils._pytree import tree_leaves
 
 from bench.network.heads.dual_attention import PositionAttention
 from benchmarks.plain import PlainPositionAttention
+from benchmarks.side_by_side import alternate, close, say, threads
 
 CHANNELS, REDUCTION, THREADS = 512, 8, 2
 TOKENS = (96, 96)
 LARGE_TOKENS = (128, 256)
-ROUNDS = 7
+BLOCKS = 4
 
 Side = Literal["ours", "plain"]
 
@@ -31,29 +31,19 @@ def attention_memory() -> None:
     peaks = {side: _peak_bytes(side, TOKENS, "cpu") for side in ("ours", "plain")}
     # The meta device counts bytes without allocating them, because the plain form might not fit.
     large = {side: _peak_bytes(side, LARGE_TOKENS, "meta") for side in ("ours", "plain")}
-    _say(f"at {_size(LARGE_TOKENS)} tokens, MiB: ours {_mib(large['ours'])}, plain {_mib(large['plain'])} (counted)")
-    _say(f"at {_size(LARGE_TOKENS)} tokens, MiB: {_mib(_process_bytes())} resident in a process that runs ours")
+    say(f"at {_size(LARGE_TOKENS)} tokens, MiB: ours {_mib(large['ours'])}, plain {_mib(large['plain'])} (counted)")
+    say(f"at {_size(LARGE_TOKENS)} tokens, MiB: {_mib(_process_bytes())} resident in a process that runs ours")
     what = f"storages alive at the peak beyond inputs, outputs and gradients, {_size(TOKENS)} tokens, MiB"
-    _conclude("attention_memory", _mib(peaks["ours"]), _mib(peaks["plain"]), peaks["plain"] / peaks["ours"], what)
+    ratio = peaks["plain"] / peaks["ours"]
+    close("attention_memory", _mib(peaks["ours"]), _mib(peaks["plain"]), f"{ratio:.2f}", what)
 
 
 def attention_time() -> None:
     """Seconds of a step of position attention, timed in turns; the fastest round counts, being the least disturbed."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        steps: dict[Side, Callable[[], None]] = {side: _step(side, TOKENS, "cpu") for side in ("ours", "plain")}
-        seconds: dict[Side, list[float]] = {"ours": [], "plain": []}
-        for turn in range(ROUNDS):
-            for side in sorted(steps, reverse=bool(turn % 2)):
-                start = time.perf_counter()
-                steps[side]()
-                seconds[side].append(time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(threads)
-    ours, other = (min(seconds[side]) for side in ("ours", "plain"))
-    what = f"forward and backward, {_size(TOKENS)} tokens, {THREADS} threads, fastest of {ROUNDS}, s"
-    _conclude("attention_time", f"{ours:.3f}", f"{other:.3f}", other / ours, what)
+    with threads(THREADS):
+        ours, other = map(min, alternate(_step("ours", TOKENS, "cpu"), _step("plain", TOKENS, "cpu"), BLOCKS))
+    what = f"forward and backward, {_size(TOKENS)} tokens, {THREADS} threads, fastest of {2 * BLOCKS}, s"
+    close("attention_time", f"{ours:.3f}", f"{other:.3f}", f"{other / ours:.2f}", what)
 
 
 class Storages(TorchDispatchMode):
@@ -140,15 +130,6 @@ def _large_step() -> int:
     # On Linux this is the peak of this process alone; that of getrusage includes the parent's.
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
-
-
-def _conclude(name: str, ours: str, other: str, ratio: float, what: str) -> None:
-    _say(f"bench {name}: ours={ours} other={other} ratio={ratio:.2f} ({what})")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def _mib(count: int) -> str:

@@ -15,6 +15,7 @@ from bench.network.heads.dual_attention import DualAttentionHead
 from bench.network.losses.segmentation import SegmentationLoss
 from bench.network.model import LogitsOnly, SegModel, Variant
 from bench.parts import part
+from benchmarks.side_by_side import close
 
 SIZE_PX = (1024, 2048)
 
@@ -39,4 +40,4 @@ def counting() -> None:
         raise RuntimeError(f"ours is {macs} MACs, fvcore at full size counts {full}")
     size = f"{macs / 1e9:.1f} GMACs at {SIZE_PX[0]}x{SIZE_PX[1]}"
     what = f"fvcore at full size ÷ ours, {size}, {torch.get_num_threads()} threads, s"
-    print(f"bench counting: ours={ours:.3f} other={other:.3f} ratio={other / ours:.2f} ({what})")  # noqa: T201
+    close("counting", f"{ours:.3f}", f"{other:.3f}", f"{other / ours:.2f}", what)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -38,6 +38,7 @@ from bench.parts import part
 from bench.protocol.recipe import Recipe
 from bench.training import loop
 from bench.training.optimiser import parameter_groups
+from benchmarks.side_by_side import close, say, seconds, threads
 from studies.quickstart import STUDY
 
 CPU = torch.device("cpu")
@@ -53,25 +54,20 @@ STEPS = 60
 
 def data() -> None:
     """Second epoch over CamVid (in BENCH_CAMVID), memory of four processes, and steps a second of the training loop."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         if camvid := os.environ.get("BENCH_CAMVID"):
             with tempfile.TemporaryDirectory() as name:
                 _second_epoch(Path(camvid), Path(name))
                 _one_copy(Path(camvid), Path(name))
         else:
-            sys.stdout.write("left out, since BENCH_CAMVID names no folder: the second epoch, the memory\n")
+            say("left out, since BENCH_CAMVID names no folder: the second epoch, the memory")
         with tempfile.TemporaryDirectory() as name:
             _large_images(Path(name))
         _bare_loop()
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _line(name: str, ours: float, other: float, ratio: float, what: str) -> None:
-    sys.stdout.write(f"bench data {name}: ours={ours:.4g} other={other:.4g} ratio={ratio:.4g} ({what})\n")
-    sys.stdout.flush()
+    close(f"data {name}", f"{ours:.4g}", f"{other:.4g}", f"{ratio:.4g}", what)
 
 
 def _kept(folder: Path, cache: Path) -> DecodedSplit:
@@ -107,16 +103,10 @@ def _second_epoch(folder: Path, cache: Path) -> None:
 
     copy()
     for epoch, what in ((hand_out, "handed out"), (copy, "every byte of the images copied")):
-        times = [(_seconds(epoch), _seconds(pillow)) for _ in range(ROUNDS)]
+        times = [(seconds(epoch), seconds(pillow)) for _ in range(ROUNDS)]
         mine, other = (statistics.median(side) for side in zip(*times, strict=True))
         ratio = statistics.median(a / b for a, b in times)
         _line("epoch", mine, other, ratio, f"{len(split)} images of CamVid, {what}; other: Pillow; wanted: ≤ 0.05, s")
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 # Memory
@@ -148,9 +138,8 @@ sys.stdin.readline()
 
 def _one_copy(folder: Path, cache: Path) -> None:
     """The memory of processes that have read all samples, at the same time: decoded once, and each for itself."""
-    size = sum(
-        sample.image.nbytes + sample.label.nbytes for sample in map(_kept(folder, cache).__getitem__, range(367))
-    )
+    split = _kept(folder, cache)
+    size = sum(sample.image.nbytes + sample.label.nbytes for sample in map(split.__getitem__, range(len(split))))
     for place, what in ((str(cache), "decoded once"), ("", "decoded by each process, as without a cache")):
         readers = [
             subprocess.Popen(
@@ -302,10 +291,10 @@ def _bare_loop() -> None:
             model = SegModel(STUDY.base, len(dataset.classes), seed=0)
             if side == "ours":
                 with patch.object(loop, "_stream", lambda *_: (pair for pair in repeat(batch))):
-                    seconds = loop.train(model, split, recipe, 0, device=CPU).train_s
+                    train_s = loop.train(model, split, recipe, 0, device=CPU).train_s
             else:
-                seconds, _ = bare_loop(model, batch, recipe)
-            times[side].append(seconds)
+                train_s, _ = bare_loop(model, batch, recipe)
+            times[side].append(train_s)
     mine, bare = (STEPS / statistics.median(side) for side in times.values())
     ratio = statistics.median(b / a for a, b in zip(times["ours"], times["bare"], strict=True))
     _line("step", mine, bare, ratio, "steps/s of the quickstart's network; other: a bare loop of torch; wanted: ≥ 0.97")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 
 import torch
 
@@ -18,6 +17,7 @@ from bench.network.losses.segmentation import SegmentationLoss
 from bench.network.model import SegModel, Variant
 from bench.parts import part
 from bench.protocol.setting import Setting
+from benchmarks.side_by_side import close, threads
 
 REPETITIONS = 400
 BLOCK_S = 1.2
@@ -29,23 +29,17 @@ PROTOCOL = Protocol(window=3, max_windows=2)
 
 def null() -> None:
     """Speed ratio of two builds of one ResNet-18: repetitions whose 95 % interval covers 1."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        intervals = [_compare(seed) for seed in range(REPETITIONS)]
-    finally:
-        torch.set_num_threads(threads)
-    covered = sum(each.low <= 1 <= each.high for each in intervals)
-    half_width = statistics.median((each.high - each.low) / 2 / each.ratio for each in intervals)
-    blocks = statistics.median(each.n for each in intervals)
-    error = statistics.stdev(math.log(each.ratio) for each in intervals)
+    with threads(THREADS):
+        estimates = [_compare(seed) for seed in range(REPETITIONS)]
+    covered = sum(estimate.low <= 1 <= estimate.high for estimate in estimates)
+    half_width = statistics.median((estimate.high - estimate.low) / 2 / estimate.ratio for estimate in estimates)
+    blocks = statistics.median(estimate.n for estimate in estimates)
+    error = statistics.stdev(math.log(estimate.ratio) for estimate in estimates)
     what = (
         f"repetitions whose interval covers 1, 370 to 392 wanted; median half-width {half_width:.2%}, at most 3 % "
-        f"wanted; sd of the ratio {error:.2%}, median of {blocks:g} blocks, {THREADS} thread"
+        f"wanted; sd of the ratio {error:.2%}, median of {blocks:g} blocks, {THREADS} thread, count"
     )
-    sys.stdout.write(
-        f"bench null: ours={covered} other={REPETITIONS} ratio={covered / REPETITIONS:.4f} ({what}, count)\n"
-    )
+    close("null", str(covered), str(REPETITIONS), f"{covered / REPETITIONS:.4f}", what)
 
 
 def _compare(seed: int) -> Ratio:

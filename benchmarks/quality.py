@@ -10,10 +10,10 @@ import torch
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from bench.data.base import IGNORE
-from bench.measure.quality.boundary import match_boundaries
+from bench.measure.quality.boundary import BoundaryCounts, match_boundaries
 from bench.measure.quality.confusion import confusion as our_confusion
-from benchmarks.pairs import alternate
 from benchmarks.plain import boundary_counts
+from benchmarks.side_by_side import alternate, close, seconds, threads
 from benchmarks.street import CLASSES, street
 
 TOLERANCES_PX = (3, 5, 9, 12)
@@ -25,22 +25,20 @@ def boundary() -> None:
     """Matched boundary pixels, 19 classes, 4 tolerances (ours), and by disk dilation (other), one 1024x2048 image."""
     prediction, label = street()
 
-    def ours() -> float:
-        start = time.perf_counter()
-        match_boundaries(prediction[None], label[None], CLASSES, TOLERANCES_PX)
-        return time.perf_counter() - start
+    def ours() -> BoundaryCounts:
+        return match_boundaries(prediction[None], label[None], CLASSES, TOLERANCES_PX)
 
-    counts = match_boundaries(prediction[None], label[None], CLASSES, TOLERANCES_PX)
-    times = [ours() for _ in range(ROUNDS)]
+    counts = ours()
+    times = [seconds(ours) for _ in range(ROUNDS)]
     start = time.perf_counter()
     direct = boundary_counts(prediction, label, CLASSES, TOLERANCES_PX)
     other = time.perf_counter() - start
-    times += [ours() for _ in range(ROUNDS)]
+    times += [seconds(ours) for _ in range(ROUNDS)]
     for name, mine, theirs in zip(counts._fields, counts, direct, strict=True):
         np.testing.assert_array_equal(mine[0], theirs, err_msg=name)
     middle = statistics.median(times)
     what = f"direct ÷ ours, equal counts, median of {2 * ROUNDS}, s"
-    print(f"bench boundary: ours={middle:.4f} other={other:.2f} ratio={other / middle:.0f} ({what})")  # noqa: T201
+    close("boundary", f"{middle:.4f}", f"{other:.2f}", f"{other / middle:.0f}", what)
 
 
 def confusion() -> None:
@@ -63,18 +61,14 @@ def confusion() -> None:
 
     np.testing.assert_array_equal(ours().numpy(), other().numpy())
     how = f"fastest of {2 * BLOCKS}, one thread, s"
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         _fastest("reading", *alternate(ours, read, BLOCKS), f"sums over both uint8 maps ÷ ours, {how}")
         _fastest(
             "confusion", *alternate(ours, other, BLOCKS), f"torchmetrics on int64 maps ÷ ours, equal counts, {how}"
         )
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _fastest(name: str, ours: list[float], other: list[float], what: str) -> None:
     """Print the closing line for calls of some milliseconds, of which the fastest was disturbed least."""
     mine, theirs = min(ours), min(other)
-    print(f"bench {name}: ours={mine:.5f} other={theirs:.5f} ratio={theirs / mine:.3f} ({what})")  # noqa: T201
+    close(name, f"{mine:.5f}", f"{theirs:.5f}", f"{theirs / mine:.3f}", what)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from bench.records.record import VERSION
 from bench.report.page.methods import methods
 from bench.report.page.page import files, write_report
 from bench.report.tables import catalogue
+from benchmarks.side_by_side import close
 
 FACTORS = {name: ["off", "on"] for name in ("attention", "gate", "jpu", "auxiliary", "pretrained")}
 SEEDS = 312
@@ -190,4 +190,4 @@ def _cost(generator: np.random.Generator, on: int) -> dict[str, Any]:
 
 
 def _line(name: str, ours: float, limit: float, what: str) -> None:
-    sys.stdout.write(f"bench {name}: ours={ours:.2f} other={limit:.0f} ratio={limit / ours:.2f} ({what})\n")
+    close(name, f"{ours:.2f}", f"{limit:.0f}", f"{limit / ours:.2f}", what)

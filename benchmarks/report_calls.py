@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from bench.report.page.page import write_report
+from benchmarks.side_by_side import close, say
 
 RECORDS = Path(__file__).parents[1] / "results" / "positive_control"
 """A results folder with 40 records."""
@@ -42,12 +43,11 @@ def report_calls() -> None:
         write_report(folder)
         pairs = calls(lambda: write_report(folder))
     for (caller, callee), count in pairs.most_common(MOST_LISTED):
-        sys.stdout.write(f"{count:6} {caller} -> {callee}\n")
+        say(f"{count:6} {caller} -> {callee}")
     ours = pairs.total()
     modules = len({module for pair in pairs for module in pair})
     what = f"calls over {len(pairs)} pairs of {modules} modules in one report of 40 records; other: commit bb4439a"
-    ratio = CALLS_OF_BB4439A / ours
-    sys.stdout.write(f"bench report_calls: ours={ours} other={CALLS_OF_BB4439A} ratio={ratio:.2f} ({what})\n")
+    close("report_calls", str(ours), str(CALLS_OF_BB4439A), f"{CALLS_OF_BB4439A / ours:.2f}", what)
 
 
 def calls(work: Callable[[], object], package: str = "bench") -> Counter[tuple[str, str]]:

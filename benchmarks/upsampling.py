@@ -10,7 +10,7 @@ from bench.network.losses.segmentation import SegmentationLoss
 from bench.network.model import LogitsOnly, SegModel, Variant
 from bench.network.necks.jpu import JPU
 from bench.parts import part
-from benchmarks.pairs import alternate, verdict
+from benchmarks.side_by_side import alternate, verdict
 
 SIDE_PX = 256
 BLOCKS = 5

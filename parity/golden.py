@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from bench.parts import BenchError
-from bench.training.augment import MEAN, STD
+from bench.training.augment.normal import MEAN, STD
 
 SUM_TOLERANCE = 1e-3
 """The tolerance of a drawn tensor's sum: processors differ in the last bits, while another rule differs by more."""

@@ -14,7 +14,7 @@ from bench.network.heads.dual_attention import PositionAttention
 from bench.network.model import SegModel
 from bench.training import loop
 from benchmarks import __main__ as command
-from benchmarks import attention, counting, quality
+from benchmarks import attention, augmentation, counting, quality
 from benchmarks.attention import Storages
 from benchmarks.data import STUDY, bare_loop
 from benchmarks.plain import PlainPositionAttention
@@ -63,6 +63,22 @@ def test_ours_needs_a_twelfth_of_the_memory_of_the_plain_form_and_little_at_a_la
 def test_bytes_counted_on_the_meta_device_are_those_on_the_cpu() -> None:
     for side in ("ours", "plain"):
         assert attention._peak_bytes(side, (6, 7), "meta") == attention._peak_bytes(side, (6, 7), "cpu")
+
+
+def test_every_choice_of_the_augmentation_has_its_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(augmentation, "IMAGE_PX", (128, 128))
+    monkeypatch.setattr(augmentation, "RECIPE", augmentation.RECIPE.having(crop_px=(32, 48)))
+    monkeypatch.setattr(augmentation, "CHOICES", {**augmentation.CHOICES, "short_side": {"short_side_px": 64}})
+    monkeypatch.setattr(augmentation, "BLOCKS", 1)
+    assert command.main(["augmentation"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(augmentation.CHOICES)
+    assert all(
+        re.fullmatch(LINE.format(f"augmentation {name}"), line)
+        for name, line in zip(augmentation.CHOICES, lines, strict=True)
+    )
 
 
 @pytest.mark.parametrize(("name", "unit"), [("attention_time", "s"), ("attention_memory", "MiB")])

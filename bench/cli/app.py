@@ -1,8 +1,9 @@
 """The ``bench`` command line: arguments and exit statuses.
 
-The work of the commands is done in :mod:`bench.cli.studies`, :mod:`bench.cli.networks` and :mod:`bench.cli.timings`;
-:mod:`bench.cli.results` has the commands that read results, :mod:`bench.cli.data` those about data sets. Torch and ray
-are imported only by the commands that need them, so that ``bench report`` works without both.
+The commands here only hand their arguments on: their work is done in :mod:`bench.cli.studies`,
+:mod:`bench.cli.networks` and :mod:`bench.cli.timings`. The commands that read results are in :mod:`bench.cli.results`,
+those about data sets in :mod:`bench.cli.data`. Torch and ray are imported only by the commands that need them, so that
+``bench report`` works without both.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from bench.cli.options import (
     NoCache,
     Pictures,
     Protocol,
+    ResultsFolder,
     ResultsRoot,
     Retry,
     Seeds,
@@ -40,7 +42,6 @@ from bench.cli.options import (
     handled,
 )
 from bench.cli.results import clean, compare, export, report
-from bench.cli.timing_options import cost, limits, speed
 from bench.parts import BenchError
 from bench.protocol.testing import PROTOCOLS
 from bench.run.handling import CHECKPOINT_MINUTES
@@ -98,9 +99,9 @@ def plan(
     No trial is run and nothing is written. Without records, the estimate comes from two small training steps of the
     baseline.
     """
-    from bench.cli import studies
+    from bench.cli import decoding, studies
 
-    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
     study_plan = studies.planned(
         studies.source(study, size, data, seeds, final, protocol), results, cpus, gpus, shelf=shelf
     )
@@ -135,10 +136,10 @@ def run(
     You may stop the run at any time (Ctrl-C) and start it again: finished trials stay, and a training that was
     interrupted goes on from its last kept state. The exit status is 0 only if every cell is done or excluded.
     """
-    from bench.cli import studies
+    from bench.cli import decoding, studies
 
     source = studies.source(study, size, data, seeds, final, protocol)
-    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
     study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
     if not studies.run(study_plan, sys.argv, handling=handling, retry=retry or (), shelf=shelf):
@@ -168,9 +169,9 @@ def trial(
 
     Its record counts like any other. Factors that VARIANT leaves out have the baseline's level.
     """
-    from bench.cli import studies
+    from bench.cli import decoding, studies
 
-    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
     study_plan = studies.planned(
         studies.source(study, size, data, str(seed), final, protocol), results, cpus, gpus, shelf=shelf
     )
@@ -181,7 +182,7 @@ def trial(
 
 @app.command()
 def rekey(
-    folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
+    folder: ResultsFolder,
     source: Annotated[
         Path | None,
         typer.Option(help="A checkout of the source that made the records; by default the plan's commit."),
@@ -200,6 +201,138 @@ def rekey(
     studies.rekey(folder, source, assume_installed=assume_installed)
 
 
+@app.command()
+def speed(
+    study: StudyFile,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="The levels of the variant to compare with, such as upsampling=dilated-8; by default the study's own "
+            "comparisons.",
+            show_default=False,
+        ),
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="A variant to time, instead of all; may be repeated.", show_default=False),
+    ] = None,
+    px: Annotated[
+        list[str] | None,
+        typer.Option(help="The input, HEIGHTxWIDTH, by default 512x512; may be repeated.", show_default=False),
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(help="The number of images in a call, by default 1; may be repeated.", show_default=False),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help="float32 (default), bfloat16 or float16; may be repeated.", show_default=False),
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="eager (default), channels_last, compile or cuda_graph; may be repeated.", show_default=False
+        ),
+    ] = None,
+    training: Annotated[bool, typer.Option("--training", help="Time training steps instead of forwards.")] = False,
+    seconds: Annotated[float, typer.Option(help="The least time to measure each comparison, in seconds.")] = 10.0,
+    size: SizeName = None,
+    data: DataName = None,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    timeout: Timeout = None,
+    retry: Retry = None,
+) -> None:
+    """Time each variant against the same one with other levels, in turns, and print the ratios with intervals.
+
+    Finished trials stay, so the command can be run again to go on. The options from --px to --training and --seconds
+    only count together with --against.
+    """
+    from bench.cli import studies, timings
+
+    sweep = None
+    if against is not None:
+        sweep = timings.Sweep(
+            against=against,
+            px=px or ("512x512",),
+            batch=batch or (1,),
+            precision=precision or ("float32",),
+            mode=mode or ("eager",),
+            training=training,
+            least_s=seconds,
+        )
+    study_plan = timings.planned(studies.source(study, size, data, None, False), sweep, results, cpus, gpus)
+    if not timings.speed(study_plan, sys.argv, variant or (), timeout_s=timeout, retry=retry or ()):
+        raise typer.Exit(EXIT_OPEN)
+
+
+@app.command()
+def limits(
+    study: StudyFile,
+    variant: VariantName,
+    largest: Annotated[str, typer.Option(help="The size to search: batch or input.")] = "batch",
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(help="The memory that an attempt may take, such as 4GiB; required on a CPU.", show_default=False),
+    ] = None,
+    px: Annotated[str, typer.Option(help="The input, HEIGHTxWIDTH, while the batch is searched.")] = "512x512",
+    batch: Annotated[int, typer.Option(help="The number of images while the input is searched.")] = 1,
+    precision: Annotated[str, typer.Option(help="The precision: float32, bfloat16 or float16.")] = "float32",
+    training: Annotated[bool, typer.Option("--training", help="Run training steps instead of forwards.")] = False,
+    size: SizeName = None,
+    data: DataName = None,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+) -> None:
+    """Search for the largest batch or square input that fits into memory, each attempt in a process of its own."""
+    from bench.cli import studies, timings
+
+    source = studies.source(study, size, data, None, False)
+    question = timings.question(source, variant, largest, memory_limit, px, batch, precision, training, cpus, gpus)
+    timings.limits(question, results)
+
+
+@app.command()
+def cost(
+    study: StudyFile,
+    variant: VariantName,
+    px: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A size, HEIGHTxWIDTH, such as 360x480; may be repeated. By default half, three quarters and all of "
+            "the study's input.",
+            show_default=False,
+        ),
+    ] = None,
+    depth: Annotated[int, typer.Option(min=1, help="The number of levels of modules; 1 lists the slots alone.")] = 3,
+    forwards: Annotated[int, typer.Option(min=0, help="The number of timed forwards at each size; 0 only counts.")] = 5,
+    size: SizeName = None,
+    data: DataName = None,
+    results: ResultsRoot = Path("results"),
+    gpus: Gpus = None,
+) -> None:
+    """Measure parameters, MACs, memory and time of every module of one variant, and their growth with the image.
+
+    Modules with at least 1 % of any quantity are printed; all are written as JSON and CSV. Nothing is trained.
+    """
+    from bench.cli import networks, studies
+
+    source = studies.source(study, size, data, None, False)
+    networks.cost(
+        source,
+        variant,
+        px or (),
+        results,
+        depth=depth,
+        forwards=forwards,
+        gpus=gpus,
+        data_is_given=data is not None,
+    )
+
+
+@app.command()
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A state dict of an original implementation.", show_default=False)],
     study: StudyFile,
@@ -240,7 +373,7 @@ def convert(
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
+    folder: ResultsFolder,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -262,17 +395,17 @@ def evaluate(
 
     The records and the report go into a folder of their own beside FOLDER, as if the study had been run so.
     """
-    from bench.cli import studies
+    from bench.cli import decoding, studies
 
     handling = handled(pictures=pictures, weights=False, minutes=0, timeout_s=timeout)
-    shelf = studies.shelf_in(cache, no_cache=no_cache)
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
     if not studies.evaluate(folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
 @app.command()
 def predict(
-    folder: Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)],
+    folder: ResultsFolder,
     variant: Annotated[str, typer.Argument(help="The variant whose weights are taken.", show_default=False)],
     images: Annotated[Path, typer.Argument(help="An image, or a folder of images.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="A new or empty folder for the predictions.", show_default=False)],
@@ -294,7 +427,7 @@ def predict(
         raise typer.Exit(EXIT_OPEN)
 
 
-for command in (speed, limits, cost, convert, report, compare, export, clean):
+for command in (report, compare, export, clean):
     app.command()(command)
 app.add_typer(data_app, name="data")
 

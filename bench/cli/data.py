@@ -96,7 +96,7 @@ def evict(
 
 def _shelf(option: Path | None) -> Shelf | None:
     """The shelf that the option ``--cache`` names; without one, ``None`` after a line that says so."""
-    from bench.cli.studies import shelf_in
+    from bench.cli.decoding import shelf_in
 
     shelf = shelf_in(option, no_cache=False)
     if shelf is None:

@@ -12,12 +12,19 @@ from rich.progress import Progress
 from bench.cli.console import PlainConsole
 from bench.cli.display import PLAIN_EVERY_S
 from bench.data.decoded.build import CacheError, Need, fill, needed
+from bench.data.decoded.place import cache_folder
 from bench.data.decoded.shelf import Shelf
 from bench.protocol.words import bytes_in_words
 from bench.run.environment import cpu_count
 from bench.run.schedule import Schedule, copied_digests
 from bench.run.trial import Trial
 from bench.study.source import FILE_DIGESTS
+
+
+def shelf_in(option: Path | None, *, no_cache: bool) -> Shelf | None:
+    """The shelf for decoded samples that a command's options ask for; ``None`` for none."""
+    folder = None if no_cache else cache_folder(option)
+    return None if folder is None else Shelf(folder)
 
 
 def need_of(schedule: Schedule, shelf: Shelf, todo: Sequence[Trial]) -> Need:

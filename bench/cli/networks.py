@@ -21,14 +21,14 @@ from bench.parts import BenchError
 from bench.protocol.text import plain
 from bench.protocol.words import plural
 from bench.run.breakdown import break_down, smaller_sizes
-from bench.run.check import Checked, Faulty, check_cells, facts
+from bench.run.check import Checked, Faulty, check_cells, facts, unfilled_crops
 from bench.run.keeping.predict import images_in
 from bench.run.keeping.predict import predict as predicted
 from bench.run.keeping.weights import kept
 from bench.run.resources import here
 from bench.study import audit
 from bench.study.cells import Cell
-from bench.study.source import Source, load_study
+from bench.study.source import Loaded, Source, load_study
 from bench.study.source import load as load_source
 from bench.study.study import Study
 
@@ -38,12 +38,16 @@ FALLBACK_PX = (512, 512)
 
 @dataclass(frozen=True)
 class Shaped:
-    """A study with the numbers of classes and the input size for which its networks are built."""
+    """A study with the numbers of classes and the input size for which its networks are built.
+
+    ``loaded`` has its data, if they can be used.
+    """
 
     study: Study
     classes_of: Callable[[Cell], int]
     input_px: tuple[int, int]
     folder_name: str
+    loaded: Loaded | None = None
 
 
 def shaped(source: Source, console: PlainConsole, *, data_is_given: bool) -> Shaped:
@@ -68,7 +72,7 @@ def shaped(source: Source, console: PlainConsole, *, data_is_given: bool) -> Sha
         for chosen, dataset in datasets.items():
             name = dataset.name if len(datasets) == 1 else repr(chosen)
             console.print(f"Data: {name}, {len(dataset.classes)} classes, checked.", soft_wrap=True)
-        return Shaped(study, loaded.classes_of, loaded.input_px, loaded.folder_name)
+        return Shaped(study, loaded.classes_of, loaded.input_px, loaded.folder_name, loaded)
     except ContractError:
         raise
     except DataError as error:
@@ -109,6 +113,8 @@ def check(source: Source, *, data_is_given: bool) -> bool:
     console.print(f"{variants} variants at {px}; MACs of convolutions, linear layers and matrix products.")
     audited = facts(study, rows, height, width)
     for line in audit.summary(audited, study.baseline_name, study.against) if audited.variants else ():
+        console.print(line, soft_wrap=True)
+    for line in unfilled_crops(known.loaded) if known.loaded else ():
         console.print(line, soft_wrap=True)
     for row in rows:
         for note in row.notes:

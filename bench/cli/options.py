@@ -41,6 +41,9 @@ Protocol = Annotated[
         show_default=False,
     ),
 ]
+ResultsFolder = Annotated[
+    Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)
+]
 ResultsRoot = Annotated[
     Path, typer.Option("--results", help="The folder that holds the results folders of all studies.")
 ]

@@ -1,4 +1,4 @@
-"""The commands that read results folders: report, compare and export. None of them needs torch or ray."""
+"""The commands that read results folders: report, compare and export, which need neither torch nor ray, and clean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.console import say
-from bench.cli.options import EXIT_OPEN
+from bench.cli.options import EXIT_OPEN, ResultsFolder
 from bench.parts import BenchError
 from bench.protocol.text import harmless
 from bench.protocol.words import bytes_in_words, plural
@@ -18,11 +18,10 @@ from bench.run.processes.stopping import Stopped
 SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST selects the records of one commit or host."
 EXIT_WORSE = 1
 """The exit status of ``compare --fail-on worse`` if B is worse."""
-Folder = Annotated[Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)]
 
 
 def report(
-    folder: Folder,
+    folder: ResultsFolder,
     figures: Annotated[
         str | None,
         typer.Option(
@@ -140,7 +139,7 @@ def compare(
 
 
 def export(
-    folder: Folder,
+    folder: ResultsFolder,
     output: Annotated[
         Path | None, typer.Option(help="The zip file; by default NAME.zip beside the folder.", show_default=False)
     ] = None,
@@ -213,7 +212,7 @@ def _give(text: str, output: Path | None) -> None:
 
 
 def clean(
-    folder: Folder,
+    folder: ResultsFolder,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
 ) -> None:
     """Remove what no report reads: kept states of trainings, records of no planned trial, files of no record.

@@ -15,7 +15,6 @@ from pathlib import Path
 from bench.cli.console import PlainConsole, console_for_people
 from bench.cli.decoding import decode_first, need_of, spell_need
 from bench.cli.display import Tally, display_for, name_of, spell_s, table_of
-from bench.data.decoded.place import cache_folder
 from bench.data.decoded.shelf import Shelf
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
@@ -57,12 +56,6 @@ def source(
         raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
     path = study.resolve() if study.is_file() else study.absolute()  # a dangling link is told by its own name
     return Source(str(path), size, data, chosen, final, protocol)
-
-
-def shelf_in(option: Path | None, *, no_cache: bool) -> Shelf | None:
-    """The shelf for decoded samples that a command's options ask for; ``None`` for none."""
-    folder = None if no_cache else cache_folder(option)
-    return None if folder is None else Shelf(folder)
 
 
 def planned(

@@ -24,6 +24,9 @@ Precision = Literal["float32", "bfloat16", "float16"]
 Pixels = Annotated[int, Range(ge=16)]
 Averaging = Literal["probabilities", "logits", "exponentials"]
 Iterations = Annotated[int, Range(ge=0)]
+Share = Annotated[float, Range(gt=0, le=1)]
+Angle = Annotated[float, Range(ge=0, le=180)]
+HalfTurn = Annotated[float, Range(ge=0, le=0.5)]
 
 OUTSIDE_QUALITY = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost", "validated_at"})
 """The recipe's fields that have no part in training and evaluation: a quality does not depend on them."""
@@ -93,6 +96,17 @@ class Recipe:
         test_flip: ``True`` to test the mirrored image too.
         averaged: the convention by which the scores of windows, scales and flips are averaged; see
             :mod:`bench.training.protocols`.
+        short_side_px: the length to which the shorter side of a training image is resized before the random scale;
+            ``None`` for its own. With ``long_side_px`` too, neither side becomes longer than asked for.
+        long_side_px: likewise for the longer side.
+        largest_class_share: the share of a crop's labelled pixels that no class may reach. Another place is drawn up to
+            ten times; 1 for no limit.
+        rotation_deg: the largest angle by which an image is rotated about its middle, either way.
+        colour_jitter: the largest relative change of brightness, contrast and saturation, each drawn on its own.
+        hue_jitter: the largest turn of the hue, as a share of the colour circle.
+        photometric_distortion: ``True`` for the random brightness, contrast, saturation and hue of mmsegmentation.
+        blur: the probability of a Gaussian blur.
+        blur_sigma_px: the smallest and the largest standard deviation of that blur, in pixels of the crop.
     """
 
     data: Part[Any]
@@ -139,6 +153,15 @@ class Recipe:
     test_long_side_px: Count | None = field(default=None, metadata={"neutral": None})
     test_flip: bool = field(default=False, metadata={"neutral": False})
     averaged: Averaging = field(default="probabilities", metadata={"neutral": "probabilities"})
+    short_side_px: Pixels | None = field(default=None, metadata={"neutral": None})
+    long_side_px: Pixels | None = field(default=None, metadata={"neutral": None})
+    largest_class_share: Share = field(default=1.0, metadata={"neutral": 1.0})
+    rotation_deg: Angle = field(default=0.0, metadata={"neutral": 0.0})
+    colour_jitter: Fraction = field(default=0.0, metadata={"neutral": 0.0})
+    hue_jitter: HalfTurn = field(default=0.0, metadata={"neutral": 0.0})
+    photometric_distortion: bool = field(default=False, metadata={"neutral": False})
+    blur: Fraction = field(default=0.0, metadata={"neutral": 0.0})
+    blur_sigma_px: tuple[NonNegative, NonNegative] = field(default=(0.0, 1.0), metadata={"neutral": (0.0, 1.0)})
 
     def __post_init__(self) -> None:
         for name, (annotation, _) in choices_of(Recipe).items():
@@ -196,6 +219,28 @@ class Recipe:
                 f"Recipe(batch={self.batch}, accumulate={self.accumulate}): the parts must be equal and of 2 images at "
                 "least"
             )
+        self._check_augmentation()
+
+    def _check_augmentation(self) -> None:
+        """Raise :class:`ChoiceError` for choices of the augmentation that cannot hold together."""
+        short, long, largest = self.short_side_px, self.long_side_px, self.scale[1]
+        if short is not None and long is not None and short > long:
+            raise ChoiceError(
+                f"Recipe(short_side_px={short}, long_side_px={long}): the shorter side cannot be longer than the longer"
+            )
+        for name, side, wanted in (("short", short, min(self.crop_px)), ("long", long, max(self.crop_px))):
+            if side is not None and round(side * largest) < wanted:
+                raise ChoiceError(
+                    f"Recipe({name}_side_px={side}, crop_px={self.crop_px}): no crop could be filled, since the {name} "
+                    f"side has {side * largest:g} pixels at the largest scale, and the crop needs {wanted}"
+                )
+        if self.photometric_distortion and (self.colour_jitter or self.hue_jitter):
+            raise ChoiceError(
+                "Recipe(photometric_distortion=True): it changes brightness, contrast, saturation and hue itself, so "
+                "leave colour_jitter and hue_jitter at 0"
+            )
+        if self.blur_sigma_px[0] > self.blur_sigma_px[1]:
+            raise ChoiceError(f"Recipe(blur_sigma_px={self.blur_sigma_px}): expected (smallest, largest)")
 
     def having(self, **changes: Any) -> Recipe:
         """The same recipe with some fields changed.

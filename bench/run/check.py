@@ -15,14 +15,16 @@ from bench.measure.cost.shapes import count_shapes
 from bench.network.layers import WiringError
 from bench.network.model import CONVENTIONS, SegModel, Variant
 from bench.network.wiring import unread, unread_line, watch
-from bench.parts import BenchError
+from bench.parts import BenchError, ChoiceError
 from bench.records.forms import build
 from bench.records.plan import Audit
 from bench.run.processes.stopping import Stopped
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line
+from bench.study.source import Loaded
 from bench.study.study import Study
+from bench.training.augment.possible import unfilled_crop, unreachable_share
 from bench.training.optimiser import parameter_groups, slot_of
 
 
@@ -86,6 +88,8 @@ def check_cells(study: Study, classes_of: Callable[[Cell], int], height: int, wi
     for cell in study.cells():
         num_classes = classes_of(cell)
         try:
+            if "quality" in study.stages and (problem := unreachable_share(cell.recipe, num_classes)):
+                raise ChoiceError(problem)
             result: Checked | Faulty = _check(cell, num_classes, (height, width), wirings)
         except Stopped:
             raise
@@ -105,6 +109,21 @@ def refuse_one_class(study: Study, classes_of: Callable[[Cell], int]) -> None:
             f"study {study.name!r}: its data have one class, so every network has an mIoU of 100 % without learning "
             "anything; name the background as a second class, and label it rather than leave it void"
         )
+
+
+def unfilled_crops(loaded: Loaded) -> Iterator[str]:
+    """Sentences about training crops that no image fills, one for each data set and each geometry of a study.
+
+    Raises:
+        DataError: if a data set cannot be used.
+    """
+    seen = set()
+    for cell in loaded.study.cells() if "quality" in loaded.study.stages else ():
+        recipe = cell.recipe
+        geometry = (recipe.data, recipe.crop_px, recipe.scale, recipe.short_side_px, recipe.long_side_px)
+        if geometry not in seen and (words := unfilled_crop(recipe, loaded.dataset_of(cell).split("train"))):
+            yield f"{cell.name}: {words}"
+        seen.add(geometry)
 
 
 @dataclass

@@ -24,7 +24,7 @@ from bench.data.base import Split
 from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
 from bench.training.ahead import ahead
-from bench.training.augment import batches
+from bench.training.augment.batches import Batch, finish, make_batch
 from bench.training.keeper import Keeper, State, Stateful
 from bench.training.late import DivergedError, LateLosses
 from bench.training.optimiser import make_optimiser, parameter_groups
@@ -250,24 +250,18 @@ def _stream(
     """
     memory_format = layout(device)
 
-    def make(iteration: int) -> tuple[Tensor, Tensor]:
-        image, label = next(
-            batches(
-                split,
-                batch=recipe.batch,
-                crop_px=recipe.crop_px,
-                scale=recipe.scale,
-                flip=recipe.flip,
-                seed=seed,
-                start=iteration,
-            )
-        )
-        return (image.pin_memory(), label.pin_memory()) if device.type == "cuda" else (image, label)
+    def make(iteration: int) -> Batch:
+        batch = make_batch(split, recipe, seed, iteration)
+        if device.type == "cuda":
+            return batch.having(Tensor.pin_memory)
+        return Batch(*finish(batch, recipe), None, None)
 
     with closing(ahead(make, getattr(split, "workers", 0), first)) as made:
-        for image, label in made:
-            on_device = image.to(device, non_blocking=True), label.to(device, non_blocking=True)
-            yield on_device[0].contiguous(memory_format=memory_format), on_device[1]
+        for batch in made:
+            image, label, *_ = batch
+            if device.type == "cuda":
+                image, label = finish(batch.having(lambda tensor: tensor.to(device, non_blocking=True)), recipe)
+            yield image.contiguous(memory_format=memory_format), label
 
 
 def layout(device: torch.device) -> torch.memory_format:

@@ -127,8 +127,15 @@ def layers_of(backbone: nn.Module) -> list[list[Parameter]]:
     A layer is a submodule of the backbone or, where the submodule is a container of modules, each of its elements, in
     the order in which they are defined. Parameters of the backbone itself, such as position embeddings, belong to the
     first layer. For a ViT these are its patch embedding and its blocks; for a ResNet its stem and its residual blocks.
-    A module that holds nothing but one other module, as around a network of another library, stands for that one.
+    A module that holds nothing but one other module, as around a network of another library, stands for that one. A
+    backbone that adds modules to another one has the member ``inner``, which names that other one: its layers come
+    first, and what is added is one more layer.
     """
+    inner = getattr(backbone, "inner", None)
+    if isinstance(inner, nn.Module):
+        before = layers_of(inner)
+        known = {id(parameter) for layer in before for parameter in layer}
+        return [*before, [parameter for parameter in backbone.parameters() if id(parameter) not in known]]
     inner = _unwrapped(backbone)
     layers = [list(module.parameters()) for module in _elements(inner)]
     layers = [parameters for parameters in layers if parameters]

@@ -18,7 +18,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from bench.data.base import Split
 from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
-from bench.training.augment import batches
+from bench.training.augment.batches import augmented
+from bench.training.augment.plain import batches
 from bench.training.late import DivergedError
 from bench.training.loop import History, TrainingListener, in_parts, layout, not_finite, prepare
 from bench.training.schedule import make_schedule
@@ -80,8 +81,17 @@ def train_plainly(
 def _stream(split: Split, recipe: Recipe, seed: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield batches on the device, in the memory format in which its convolutions are fastest."""
     memory_format = layout(device)
-    for image, label in batches(
-        split, batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=seed
+    for image, label in (
+        augmented(split, recipe, seed, device)
+        if recipe.short_side_px is not None
+        or recipe.long_side_px is not None
+        or recipe.largest_class_share < 1
+        or recipe.rotation_deg > 0
+        or recipe.colour_jitter > 0
+        or recipe.hue_jitter > 0
+        or recipe.photometric_distortion
+        or recipe.blur > 0
+        else batches(split, batch=recipe.batch, crop_px=recipe.crop_px, scale=recipe.scale, flip=recipe.flip, seed=seed)
     ):
         yield image.to(device, memory_format=memory_format, non_blocking=True), label.to(device, non_blocking=True)
 

@@ -24,7 +24,7 @@ from bench.data.base import Sample, Split
 from bench.network.layers import resize
 from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
-from bench.training.augment import normalise
+from bench.training.augment.normal import normalise
 from bench.training.inference import Prediction
 
 Size = tuple[int, int]

@@ -75,7 +75,11 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     assert "Traceback" not in out + err
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.timm] if path.stem == "backbones" else []) for path in STUDIES],
+    ids=lambda path: path.stem,
+)
 def test_every_study_that_ships_builds_in_every_cell(
     bench: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, path: Path
 ) -> None:
@@ -93,6 +97,19 @@ def test_check_prints_parameters_macs_and_shape(
     assert "parameters (M)" in out
     assert "MACs (G)" in out
     assert out.count("1×9×32×32") == 2
+
+
+def test_check_says_in_one_line_that_no_image_fills_the_crops(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path]
+) -> None:
+    study = tiny_study()
+    study.write_text(study.read_text().replace("crop_px=(32, 32)", "crop_px=(64, 80)"))
+    code, out, _ = bench("check", study)
+    assert code == 0
+    told = [line for line in out.splitlines() if "no crop of 64 × 80 pixels is filled" in line]
+    assert len(told) == 1
+    assert "of 32 × 32 is too small even at the largest scale of 2" in told[0]
+    assert "is filled" not in bench("check", tiny_study("other"))[1]
 
 
 def test_check_works_without_data_but_not_with_wrong_data(

@@ -19,7 +19,7 @@ from bench.parts import Level, Part, part
 from bench.protocol.recipe import Recipe
 from bench.run.check import Checked, Faulty, check_cells, facts
 from bench.study.cells import Cell
-from bench.study.factors import Change, Factor, StudyError, adding, change
+from bench.study.factors import Change, Factor, StudyError, adding, change, choose
 from bench.study.study import Study
 
 PX = (32, 48)
@@ -237,6 +237,9 @@ FAULTS = {
         r"the auxiliary head LogitsAlone returns a tensor",
     ),
     "a lost import": (with_head(LostImport), r"test_check\.py:\d+: NameError: name 'lost' .*import it"),
+    "a limit of a class's share that no crop can meet": (
+        change(recipe=choose(largest_class_share=0.2)), "largest_class_share=0.2 can be met by no crop: of 5 classes"
+    ),
     "an end of the program": (with_head(EndsTheProgram), r"test_check\.py:\d+: SystemExit: 3"),
     "a constructor without the facts": (
         with_head(TakesNothing), r"TypeError: TakesNothing\.__init__\(\) takes 1 positional .*docs/components"

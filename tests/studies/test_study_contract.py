@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from bench.data.base import IGNORE
+from bench.network import Timm, TimmPyramid
 from bench.network.model import SLOTS, Output, SegModel, Variant
 from bench.parts import Part
 from bench.study.cells import Cell
@@ -28,10 +29,18 @@ NARROWER = 8
 STUDIES = sorted(Path(__file__).parents[2].joinpath("studies").glob("[a-z]*.py"))
 CELLS = [(path.stem, cell) for path in STUDIES for cell in load_study(path).cells()]
 
+
+def marks(cell: Cell, divisor: int) -> list[pytest.MarkDecorator]:
+    """A backbone of timm is a matter of ``nox -s timm``, and the full width of others one of ``nox -s contract``."""
+    if cell.variant.backbone is not None and cell.variant.backbone.cls in (Timm, TimmPyramid):
+        return [pytest.mark.timm]
+    return [pytest.mark.contract] if divisor == 1 else []
+
+
 every_variant = pytest.mark.parametrize(
     ("study", "cell", "divisor"),
     [
-        pytest.param(study, cell, divisor, marks=[pytest.mark.contract] if divisor == 1 else [], id=label)
+        pytest.param(study, cell, divisor, marks=marks(cell, divisor), id=label)
         for divisor in (NARROWER, 1)
         for study, cell in CELLS
         for label in [f"{study}-{cell.name}-{'full' if divisor == 1 else 'narrow'}"]
@@ -40,7 +49,7 @@ every_variant = pytest.mark.parametrize(
 
 
 def narrowed(variant: Variant, divisor: int) -> dict[str, Part[Any] | None]:
-    """The variant's slots with every width divided."""
+    """The variant's slots with every width divided, and without weights that would be fetched."""
     return {slot: part and _narrower(part, divisor) for slot, part in ((s, getattr(variant, s)) for s in SLOTS)}
 
 
@@ -53,13 +62,15 @@ def _narrower(part: Part[Any], divisor: int) -> Part[Any]:
             changes[name] = min(value, max(8, value // divisor))
         elif name in ("widths", "stem_widths") and value is not None:
             changes[name] = tuple(min(each, max(3, each // divisor)) for each in value)
+        elif name == "pretrained":
+            changes[name] = False  # nothing is fetched
     return part.having(**changes)
 
 
 def built(cell: Cell, divisor: int) -> SegModel:
     variant = cell.variant
     slots = narrowed(variant, divisor)
-    return SegModel(
+    model = SegModel(
         Variant(
             **slots,
             losses=variant.losses,
@@ -68,6 +79,10 @@ def built(cell: Cell, divisor: int) -> SegModel:
         ),
         CLASSES,
     )
+    if isinstance(model.backbone, (Timm, TimmPyramid)):  # timm begins many blocks with factors of zero or of 1e-6
+        for parameter in model.backbone.parameters():
+            parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
+    return model
 
 
 def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ import torch
 
 from bench.data.synthetic import Synthetic
 from bench.training.ahead import ahead
-from bench.training.augment import batches
+from bench.training.augment.plain import batches
 
 WORKERS = [0, 1, 3]
 DATA = Synthetic(None, height_px=40, width_px=48, train_images=7, val_images=4)

@@ -18,7 +18,7 @@ from bench.network.model import Output, SegModel, Variant
 from bench.network.necks.jpu import JPU
 from bench.parts import part
 from bench.protocol.recipe import Recipe
-from bench.training.augment import batches
+from bench.training.augment.plain import batches
 from bench.training.late import DivergedError
 from bench.training.loop import History, train
 from bench.training.optimiser import OptimiserError, check_groups, parameter_groups

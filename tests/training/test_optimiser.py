@@ -16,7 +16,7 @@ from bench.network.heads.fcn import FCNHead
 from bench.network.model import Output, SegModel, Variant
 from bench.parts import ChoiceError, Level, part
 from bench.protocol.recipe import Recipe
-from bench.training.augment import batches
+from bench.training.augment.plain import batches
 from bench.training.loop import train
 from bench.training.optimiser import OptimiserError, layers_of, parameter_groups, slot_of
 from bench.training.schedule import factor

@@ -37,7 +37,12 @@ RECIPES = {
     "warmed up": {"warmup_iterations": 3},
     "bfloat16": {"precision": "bfloat16"},
     "one iteration": {"iterations": 1},
-}
+    "augmented": {
+        "short_side_px": 48, "largest_class_share": 0.5, "rotation_deg": 10, "colour_jitter": 0.25, "hue_jitter": 0.25,
+        "blur": 0.5,
+    },
+    "distorted": {"long_side_px": 64, "photometric_distortion": True},
+}  # fmt: skip
 
 
 def outcome(form: Any, recipe: Recipe, split: Split, **options: Any) -> tuple[Any, ...]:
@@ -102,7 +107,7 @@ def test_an_error_of_a_step_is_told_as_it_is_where_no_loss_diverged() -> None:
 
 def test_keys_read_the_plain_form_since_the_form_that_is_run_is_the_one_that_was_compared() -> None:
     (proof,) = stages.PROVEN
-    digest = stages._keys().library.own_code(proof)
+    digest = stages._keys().reader.own_code(proof)
     assert digest == proof.digest, (
         f"bench/training/loop.py has changed where only it computes. If the other tests of this file pass, write the "
         f"digest {digest} into PROVEN of bench/run/stages.py, and keys stay; else the change belongs into plain.py too"

@@ -18,7 +18,7 @@ from bench.network.losses.segmentation import SegmentationLoss
 from bench.network.model import SegModel, Variant
 from bench.parts import ChoiceError, part
 from bench.protocol.recipe import Recipe
-from bench.training.augment import normalise
+from bench.training.augment.normal import normalise
 from bench.training.inference import predict
 from bench.training.protocols import predict_by_views, windows
 

@@ -16,9 +16,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.data.base import IGNORE, SplitName
-from bench.data.files import Naming, Pair, files_of, pair_up
-from bench.data.official.layout import beginning, coding_of, unlabelled
-from bench.data.paired import PairedFiles
+from bench.data.official.foldered import FolderedFiles
+from bench.data.official.layout import beginning, coding_of
 from bench.parts import Count
 
 NAMES = """
@@ -37,10 +36,9 @@ light; tray; ashcan; fan; pier; crt screen; plate; monitor; bulletin board; show
 """The classes in the order of the bytes 1 to 150."""
 
 FOLDERS = {"train": "training", "val": "validation"}
-NAMING = Naming((".jpg", ".jpeg"), (".png",))
 
 
-class ADE20K(PairedFiles):
+class ADE20K(FolderedFiles):
     """ADE20K as ADEChallengeData2016: ``images/training`` with ``annotations/training``, likewise ``validation``.
 
     Args:
@@ -49,6 +47,7 @@ class ADE20K(PairedFiles):
     """
 
     name = "ade20k"
+    title = "ADE20K"
     classes: tuple[str, ...] = tuple(" ".join(name.split()) for name in NAMES.split(";"))
 
     def __init__(self, folder: Path | None, *, train_images: Count | None = None) -> None:
@@ -57,16 +56,7 @@ class ADE20K(PairedFiles):
         shifted = {index + 1: index for index in range(len(self.classes))}
         self.coding = coding_of({0: IGNORE} | shifted, f"0 to {len(self.classes)}")
 
-    def pairs(self, name: SplitName) -> list[Pair]:
+    def folders(self, name: SplitName) -> tuple[Path, Path] | None:
         if name not in FOLDERS:
-            raise unlabelled("ADE20K", name)
-        return pair_up(*self._folders(name), name, NAMING)
-
-    def files(self, name: SplitName) -> tuple[list[Path], list[Path]]:
-        if name not in FOLDERS:
-            return [], []
-        images, labels = self._folders(name)
-        return files_of(images, NAMING.image_suffixes), files_of(labels, NAMING.label_suffixes)
-
-    def _folders(self, name: SplitName) -> tuple[Path, Path]:
+            return None
         return self.folder / "images" / FOLDERS[name], self.folder / "annotations" / FOLDERS[name]

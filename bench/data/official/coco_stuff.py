@@ -16,9 +16,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.data.base import IGNORE, SplitName
-from bench.data.files import Naming, Pair, files_of, pair_up
-from bench.data.official.layout import beginning, coding_of, unlabelled
-from bench.data.paired import PairedFiles
+from bench.data.files import Naming
+from bench.data.official.foldered import FolderedFiles
+from bench.data.official.layout import beginning, coding_of
 from bench.parts import Count
 
 NAMES = """
@@ -49,10 +49,8 @@ ALL_NAMES = tuple(" ".join(name.split()) for name in NAMES.split(";"))
 CONVERTED = "_labelTrainIds"
 """The ending of the label files that mmsegmentation's converter writes beside the published ones."""
 
-NAMING = Naming((".jpg", ".jpeg"), (".png",), other_label_ending=CONVERTED)
 
-
-class COCOStuff(PairedFiles):
+class COCOStuff(FolderedFiles):
     """COCO-Stuff 164k: ``images/train2017`` with ``annotations/train2017``, likewise ``val2017``.
 
     Args:
@@ -61,6 +59,8 @@ class COCOStuff(PairedFiles):
     """
 
     name = "coco_stuff"
+    title = "COCO-Stuff"
+    naming = Naming((".jpg", ".jpeg"), (".png",), other_label_ending=CONVERTED)
     classes: tuple[str, ...] = tuple(name for name in ALL_NAMES if name not in REMOVED)
 
     def __init__(self, folder: Path | None, *, train_images: Count | None = None) -> None:
@@ -69,17 +69,7 @@ class COCOStuff(PairedFiles):
         indices = {ALL_NAMES.index(name): index for index, name in enumerate(self.classes)}
         self.coding = coding_of(indices | {255: IGNORE}, "0 to 181 but for eleven removed things, and 255")
 
-    def pairs(self, name: SplitName) -> list[Pair]:
+    def folders(self, name: SplitName) -> tuple[Path, Path] | None:
         if name == "test":
-            raise unlabelled("COCO-Stuff", name)
-        return pair_up(*self._folders(name), name, NAMING)
-
-    def files(self, name: SplitName) -> tuple[list[Path], list[Path]]:
-        if name == "test":
-            return [], []
-        images, labels = self._folders(name)
-        label_files = [path for path in files_of(labels, NAMING.label_suffixes) if not path.stem.endswith(CONVERTED)]
-        return files_of(images, NAMING.image_suffixes), label_files
-
-    def _folders(self, name: SplitName) -> tuple[Path, Path]:
+            return None
         return self.folder / "images" / f"{name}2017", self.folder / "annotations" / f"{name}2017"

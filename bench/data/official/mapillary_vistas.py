@@ -21,13 +21,11 @@ from typing import Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from bench.data.base import IGNORE, DataError, SplitName
-from bench.data.files import Naming, Pair, files_of, pair_up
-from bench.data.official.layout import beginning, coding_of, unlabelled
-from bench.data.paired import PairedFiles
+from bench.data.official.foldered import FolderedFiles
+from bench.data.official.layout import beginning, coding_of
 from bench.parts import Count
 
 FOLDERS = {"train": "training", "val": "validation"}
-NAMING = Naming((".jpg", ".jpeg"), (".png",))
 
 Version = Literal["v1.2", "v2.0"]
 
@@ -41,7 +39,7 @@ class _Config(BaseModel):
     labels: list[_Label] = Field(min_length=1, max_length=IGNORE)
 
 
-class MapillaryVistas(PairedFiles):
+class MapillaryVistas(FolderedFiles):
     """Mapillary Vistas: ``training/images`` with ``training/<version>/labels``, likewise ``validation``.
 
     Args:
@@ -54,6 +52,7 @@ class MapillaryVistas(PairedFiles):
     """
 
     name = "mapillary_vistas"
+    title = "Mapillary Vistas"
     classes: tuple[str, ...] = ()
 
     def __init__(self, folder: Path | None, *, train_images: Count | None = None, version: Version = "v1.2") -> None:
@@ -68,21 +67,12 @@ class MapillaryVistas(PairedFiles):
         }
         self.coding = coding_of(indices, f"0 to {len(indices) - 1} (config_{version}.json)")
 
-    def pairs(self, name: SplitName) -> list[Pair]:
-        if name not in FOLDERS:
-            raise unlabelled("Mapillary Vistas", name)
-        return pair_up(*self._folders(name), name, NAMING)
-
-    def files(self, name: SplitName) -> tuple[list[Path], list[Path]]:
-        if name not in FOLDERS:
-            return [], []
-        images, labels = self._folders(name)
-        return files_of(images, NAMING.image_suffixes), files_of(labels, NAMING.label_suffixes)
-
     def meaning(self) -> str:
         return json.dumps([[label.name, label.evaluate] for label in self._labels])
 
-    def _folders(self, name: SplitName) -> tuple[Path, Path]:
+    def folders(self, name: SplitName) -> tuple[Path, Path] | None:
+        if name not in FOLDERS:
+            return None
         return self.folder / FOLDERS[name] / "images", self.folder / FOLDERS[name] / self._version / "labels"
 
 

@@ -79,7 +79,7 @@ def load_weights(
     """
     if any(tensor.is_meta for tensor in network.state_dict().values()):
         return None
-    given = without_module_prefix(read_state(_fetch(source, sha256), source))
+    given = without_module_prefix(read_state(verified_file(source, sha256), source))
     strangers = [key for key, value in given.items() if not isinstance(value, Tensor)]
     if strangers:
         raise StateFileError(f"{source} holds no state dict: {', '.join(strangers[:5])} are no tensors")
@@ -106,7 +106,7 @@ def load_weights(
     return LoadedWeights(source, dropped, filled)
 
 
-def _fetch(source: str, sha256: str) -> Path:
+def verified_file(source: str, sha256: str) -> Path:
     """The path of the file, which is fetched if necessary and whose checksum is verified."""
     url = urllib.parse.urlparse(source)
     path = Path(source)

@@ -41,9 +41,19 @@ TRAINING = {
 """Field of a recipe -> the phrase about it in the sentence on training."""
 
 AUGMENTATION = {
+    "short_side_px": "images resized to a short side of {} pixels",
+    "long_side_px": "images resized to a long side of {} pixels",
     "scale": "random scales between {}",
+    "rotation_deg": "random rotations by up to {}° either way",
     "crop_px": "random crops of {} pixels",
+    "largest_class_share": "another crop, up to ten times, where a class has {} of the labelled pixels or more",
     "flip": "horizontal flips with probability {}",
+    "colour_jitter": "brightness, contrast and saturation changed by up to {} of themselves",
+    "hue_jitter": "the hue turned by up to {} of the colour circle",
+    "photometric_distortion": "brightness, contrast, saturation and hue changed as by mmsegmentation's "
+    "PhotoMetricDistortion",
+    "blur": "a Gaussian blur with probability {}",
+    "blur_sigma_px": "of a standard deviation between {} pixels",
 }
 """Field of a recipe -> the phrase about it in the sentence on augmentation."""
 
@@ -92,7 +102,8 @@ def _left_out(recipe: Mapping[str, Any]) -> str:
 NEUTRAL = {
     "head_lr_factor": 1, "scale": [1, 1], "flip": 0, "decayed": "all", "layer_decay": 1, "warmup_iterations": 0,
     "step_at": [], "least_learning_rate": 0, "frozen": "nothing", "ema_decay": 0, "accumulate": 1,
-    "test_scales": [], "test_flip": False,
+    "test_scales": [], "test_flip": False, "largest_class_share": 1, "rotation_deg": 0, "colour_jitter": 0,
+    "hue_jitter": 0, "photometric_distortion": False, "blur": 0,
 }  # fmt: skip
 """Field of a recipe -> the value at which it changes nothing: a factor of one, random scales that are all one."""
 
@@ -132,5 +143,5 @@ def _value(name: str, value: Any) -> str:
         return in_full(part)
     if isinstance(value, Sequence) and not isinstance(value, str):
         items = [str(item) for item in value]
-        return " × ".join(items) if name.endswith("_px") else joined(items)
+        return " × ".join(items) if name.endswith("_px") and name != "blur_sigma_px" else joined(items)
     return str(value)

@@ -75,6 +75,8 @@ def is_unused(name: str, recipe: Mapping[str, Any]) -> bool:
         return str(recipe.get("schedule")) != "step"
     if name == "warmup_start":
         return not recipe.get("warmup_iterations")
+    if name == "blur_sigma_px":
+        return not recipe.get("blur")
     if name == "averaged":
         return not any(recipe.get(view) for view in ("window_px", "test_scales", "test_long_side_px", "test_flip"))
     return False

@@ -1,9 +1,13 @@
 """The identity of trials: a key over settings, data, versions and the code that computes their numbers.
 
-- :mod:`~.origins` and :mod:`~.source` find definitions: which file, which statements bind a name.
-- :mod:`~.canonical` writes code in a normal form; :mod:`~.specialise` puts known values into it.
+- :mod:`~.definitions` finds definitions: which file, which statements bind a name, where an imported name leads.
+- :mod:`~.forms` writes code in a normal form, with notes on what else counts; :mod:`~.known` puts known values into it.
 - :mod:`~.effects` finds top-level statements that change what is defined elsewhere.
-- :mod:`~.linear` strings definitions together from the roots of a trial; :mod:`~.key` makes the key.
+- :mod:`~.library` keeps the normal forms, and :mod:`~.walk` follows them from the roots of a trial to all that they
+  reach; :mod:`~.spelling` makes that one text with one digest, and :mod:`~.reader` puts the three together.
+- :mod:`~.key` makes the key, :mod:`~.explained` keeps its contents, and :mod:`~.rekey` gives old records new keys with
+  the help of :mod:`~.old_source`.
 
-Nothing here imports another module of the package that measures, so that :mod:`~.rekey` can read another version of it.
+Nothing here but :mod:`~.rekey` imports another module of the package that measures, so that another version of it can
+be read by the present rules.
 """

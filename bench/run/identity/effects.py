@@ -11,10 +11,13 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .canonical import Writer
-from .meaning import is_pure_decorator
-from .pieces import Reading
-from .source import Bound, External, Module, Project, Unit, bound_names, walk_executed
+from .definitions.module import Module
+from .definitions.project import Project
+from .definitions.syntax import bound_names, walk_executed
+from .definitions.targets import Bound, External, Unit
+from .forms.meaning import is_pure_decorator
+from .forms.pieces import Reading
+from .forms.writer import Writer
 
 MUTATORS = frozenset(
     {

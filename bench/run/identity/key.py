@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from .canonical import NEUTRAL
-from .linear import Library, ReadSource, Root
-from .origins import distributions_of, is_standard
-from .source import Project, Unit
-from .specialise import is_constant
+from .definitions.origins import distributions_of, is_standard
+from .definitions.project import Project
+from .definitions.targets import Unit
+from .forms.writer import NEUTRAL
+from .known.logic import is_constant
+from .library import Root
+from .reader import Reader
+from .spelling import ReadSource
 
 VERSION = 2
 """The version of keys. 1: classes with their modules, and definitions by their names (2026-11). 2: definitions by their
@@ -92,12 +95,12 @@ class Keys:
     """Makes keys. Every definition is read only once.
 
     Args:
-        library: the normal forms of definitions.
+        reader: reads the code of trials.
         versions: distribution -> version, for the distributions whose version is not the installed one.
     """
 
-    def __init__(self, library: Library, versions: Mapping[str, str] | None = None) -> None:
-        self.library = library
+    def __init__(self, reader: Reader, versions: Mapping[str, str] | None = None) -> None:
+        self.reader, self.library = reader, reader.library
         self.versions = {name.lower(): version.partition("+")[0] for name, version in (versions or {}).items()}
         self._sources: dict[Any, ReadSource] = {}
 
@@ -152,7 +155,7 @@ class Keys:
         values = tuple((unit, _described(fields[unit])) for unit in fields)
         known = (described, values, tuple(asked.modules))
         if known not in self._sources:
-            self._sources[known] = self.library.read(roots, fields, asked.modules)
+            self._sources[known] = self.reader.read(roots, fields, asked.modules)
         return self._sources[known]
 
     def _root(self, role: str, item: Any) -> Root:

@@ -64,17 +64,17 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
             )
         )
     variant, recipe = asked[0].variants[0], asked[0].recipe
-    library = rules.linear.Library(
+    library = rules.library.Library(
         "bench",
         plain=(type(variant), type(recipe), stages.Setting, type(recipe.data)),
         reports=(stages.Event,),
         silent=request["silent"],
         observers=getattr(stages, "OBSERVERS", ()),
-        proofs=getattr(stages, "PROVEN", ()),
     )
+    reader = rules.reader.Reader(library, getattr(stages, "PROVEN", ()))
     new, unnamed, explained = [], [], []
     for versions in request["versions"]:
-        keys = rules.key.Keys(library, versions)
+        keys = rules.key.Keys(reader, versions)
         made = [keys.key(computation) for computation in asked]
         new.append([key.text for key in made])
         unnamed.append(sorted({name for key in made for name in key.versions if name not in keys.versions}))
@@ -109,7 +109,7 @@ def _rules() -> Any:
     package = importlib.util.module_from_spec(spec)
     sys.modules[RULES] = package
     spec.loader.exec_module(package)
-    for name in ("key", "linear", "explained"):
+    for name in ("key", "library", "reader", "explained"):
         importlib.import_module(f"{RULES}.{name}")
     return package
 

@@ -26,7 +26,7 @@ from bench.run.stages import key_of
 from bench.study.cells import Cell
 from bench.study.source import Loaded, source_of_plan
 from bench.study.source import load as load_study
-from bench.training.augment import MEAN, STD
+from bench.training.augment.normal import MEAN, STD
 
 if TYPE_CHECKING:
     from bench.run.trial import Trial
@@ -157,7 +157,7 @@ def kept(folder: str | Path, variant: str, seed: int | None = None) -> TrainedTr
 def load(folder: str | Path, variant: str, *, seed: int | None = None, device: str = "cpu") -> SegModel:
     """The trained network of a variant, in evaluation mode; the arguments and errors are those of :func:`kept`.
 
-    Images are normalised by :func:`bench.training.augment.normalise`, or are given to
+    Images are normalised by :func:`bench.training.augment.normal.normalise`, or are given to
     :func:`bench.training.inference.predict` as they are.
     """
     return kept(folder, variant, seed).network(torch.device(device))

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.run.identity.origins import Origins, is_brought_along
+from bench.run.identity.definitions.origins import Origins, is_brought_along
 
 PACKAGE = "bench"
 PLAIN = (type(None), bool, int, float, complex, str, bytes, enum.Enum, torch.dtype, torch.device, np.generic)

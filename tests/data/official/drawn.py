@@ -1,14 +1,18 @@
-"""Images and labels drawn at random into the true layout of a data set, and what a reader makes of them."""
+"""Images and labels drawn at random into the true layout of a data set, and assertions about what is read of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
-from bench.data.base import Split
+from bench.cli.app import app
+from bench.data.base import DataError, Split
+from bench.data.paired import PairedFiles
 
 Array = np.ndarray
 
@@ -56,3 +60,22 @@ def assert_equal(split: Split, expected: Sequence[tuple[Path, Array]]) -> None:
     for index, (image, label) in enumerate(expected):
         assert np.array_equal(split[index].image.numpy(), rgb(image))
         assert np.array_equal(split[index].label.numpy(), label)
+
+
+def assert_command_reads(data: str, summary: str) -> None:
+    """The command ``bench data check`` reads the data set that ``data`` names, and prints a summary."""
+    result = CliRunner().invoke(app, ["data", "check", data])
+    assert result.exit_code == 0, result.output
+    assert summary in result.output
+
+
+def saved(pixels: Array) -> Callable[[Path], None]:
+    """Writes other pixels into a file."""
+    return lambda path: Image.fromarray(pixels).save(path)
+
+
+def assert_refused(build: Callable[[], PairedFiles], message: str) -> None:
+    """The data set is refused in one line, when it is built or when its train and val splits are checked."""
+    with pytest.raises(DataError, match=message) as error:
+        build().check(splits=("train", "val"))
+    assert "\n" not in str(error.value)

@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from typer.testing import CliRunner
 
-from bench.cli.app import app
 from bench.data.base import DataError
 from bench.data.contract import check_dataset
 from bench.data.official.ade20k import ADE20K
-from tests.data.official.drawn import Array, Drawer, assert_equal, stored
+from tests.data.official.drawn import Array, Drawer, assert_command_reads, assert_equal, assert_refused, saved, stored
 
 
 def make(folder: Path) -> Path:
@@ -33,12 +30,6 @@ def make(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("ade") / "ADEChallengeData2016")
-
-
-@pytest.fixture
-def damaged(copy: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    return Path(shutil.copytree(copy, tmp_path / "copy"))
 
 
 def read(folder: Path, split: str) -> list[tuple[Path, Array]]:
@@ -74,19 +65,13 @@ def test_the_classes_stand_where_the_official_list_has_them() -> None:
 
 
 def test_the_command_reads_it_and_the_test_split_is_refused(copy: Path) -> None:
-    result = CliRunner().invoke(app, ["data", "check", f"ade20k={copy.parent}"])
-    assert result.exit_code == 0, result.output
-    assert "Data: ade20k, 150 classes, checked." in result.output
+    assert_command_reads(f"ade20k={copy.parent}", "Data: ade20k, 150 classes, checked.")
     with pytest.raises(DataError, match="ADE20K is published without labels of its test split"):
         ADE20K(copy).split("test")
 
 
 IMAGE = "images/validation/ADE_val_00000002.jpg"
 LABEL = "annotations/validation/ADE_val_00000002.png"
-
-
-def saved(pixels: Array) -> Callable[[Path], None]:
-    return lambda path: Image.fromarray(pixels).save(path)
 
 
 @pytest.mark.parametrize(
@@ -106,5 +91,4 @@ def test_damage_is_refused_by_the_name_of_the_file(
     damaged: Path, place: str, damage: Callable[[Path], object], message: str
 ) -> None:
     damage(damaged / place)
-    with pytest.raises(DataError, match=message):
-        ADE20K(damaged).check(splits=("train", "val"))
+    assert_refused(lambda: ADE20K(damaged), message)

@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from typer.testing import CliRunner
 
-from bench.cli.app import app
 from bench.data.base import DataError
 from bench.data.contract import check_dataset
 from bench.data.official.coco_stuff import COCOStuff
-from tests.data.official.drawn import Array, Drawer, assert_equal, stored
+from tests.data.official.drawn import Array, Drawer, assert_command_reads, assert_equal, assert_refused, saved, stored
 
 REMOVED_LABELS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
 """The numbers of the labels that the official list marks as removed from COCO."""
@@ -38,12 +35,6 @@ def make(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("coco") / "dataset")
-
-
-@pytest.fixture
-def damaged(copy: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    return Path(shutil.copytree(copy, tmp_path / "copy"))
 
 
 def read(folder: Path, split: str) -> list[tuple[Path, Array]]:
@@ -79,19 +70,13 @@ def test_converted_labels_beside_the_published_ones_change_nothing(damaged: Path
 
 
 def test_the_command_reads_it_and_the_test_split_is_refused(copy: Path) -> None:
-    result = CliRunner().invoke(app, ["data", "check", f"coco_stuff={copy}"])
-    assert result.exit_code == 0, result.output
-    assert "Data: coco_stuff, 171 classes, checked." in result.output
+    assert_command_reads(f"coco_stuff={copy}", "Data: coco_stuff, 171 classes, checked.")
     with pytest.raises(DataError, match="without labels of its test split"):
         COCOStuff(copy).split("test")
 
 
 LABEL = "annotations/val2017/000000000139.png"
 IMAGE = "images/val2017/000000000139.jpg"
-
-
-def saved(pixels: Array) -> Callable[[Path], None]:
-    return lambda path: Image.fromarray(pixels).save(path)
 
 
 @pytest.mark.parametrize(
@@ -110,5 +95,4 @@ def test_damage_is_refused_by_the_name_of_the_file(
     damaged: Path, place: str, damage: Callable[[Path], object], message: str
 ) -> None:
     damage(damaged / place)
-    with pytest.raises(DataError, match=message):
-        COCOStuff(damaged).check(splits=("train", "val"))
+    assert_refused(lambda: COCOStuff(damaged), message)

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
-from typer.testing import CliRunner
 
-from bench.cli.app import app
 from bench.data.base import DataError
 from bench.data.contract import check_dataset
 from bench.data.official.coco_stuff import COCOStuff
 from bench.data.official.coco_stuff_10k import COCOStuff10k
-from tests.data.official.drawn import Array, Drawer, assert_equal
+from tests.data.official.drawn import Array, Drawer, assert_command_reads, assert_equal, assert_refused
 
 REMOVED_LABELS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
 """The numbers of the labels that the official list marks as removed from COCO."""
@@ -61,9 +59,7 @@ def test_both_splits_are_read_pixel_by_pixel(copy: Path) -> None:
 
 
 def test_the_command_reads_it_and_a_third_split_is_refused(copy: Path) -> None:
-    result = CliRunner().invoke(app, ["data", "check", f"coco_stuff_10k={copy}"])
-    assert result.exit_code == 0, result.output
-    assert "Data: coco_stuff_10k, 171 classes, checked." in result.output
+    assert_command_reads(f"coco_stuff_10k={copy}", "Data: coco_stuff_10k, 171 classes, checked.")
     with pytest.raises(DataError, match="has no third split; the images of its test list are the val split"):
         COCOStuff10k(copy).split("test")
 
@@ -85,5 +81,4 @@ def test_damage_is_refused_by_the_name_of_the_file(
     copy: Path, place: str, damage: Callable[[Path], object], message: str
 ) -> None:
     damage(copy / place)
-    with pytest.raises(DataError, match=message):
-        COCOStuff10k(copy).check(splits=("train", "val"))
+    assert_refused(lambda: COCOStuff10k(copy), message)

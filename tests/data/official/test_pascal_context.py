@@ -10,15 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.io import loadmat, savemat
-from typer.testing import CliRunner
 
-from bench.cli.app import app
 from bench.data.base import DataError
 from bench.data.contract import check_dataset
 from bench.data.official.pascal_context import CATEGORIES, PascalContext
-from tests.data.official.drawn import Array, Drawer, assert_equal, stored
+from tests.data.official.drawn import Array, Drawer, assert_command_reads, assert_equal, assert_refused, saved, stored
 
 TRAIN = ("2008_000002", "2008_000004")
 VAL = ("2008_000003", "2008_000007")
@@ -50,12 +47,6 @@ def make(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("context") / "VOC2010")
-
-
-@pytest.fixture
-def damaged(copy: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    return Path(shutil.copytree(copy, tmp_path / "copy"))
 
 
 def read(folder: Path, names: tuple[str, ...], background: bool) -> list[tuple[Path, Array]]:
@@ -177,18 +168,12 @@ def test_the_classes_stand_in_the_order_of_their_categories() -> None:
 
 
 def test_the_command_reads_it_and_the_test_split_is_refused(copy: Path) -> None:
-    result = CliRunner().invoke(app, ["data", "check", f"pascal_context={copy}"])
-    assert result.exit_code == 0, result.output
-    assert "Data: pascal_context, 59 classes, checked." in result.output
+    assert_command_reads(f"pascal_context={copy}", "Data: pascal_context, 59 classes, checked.")
     with pytest.raises(DataError, match="without labels of its test split"):
         PascalContext(copy).split("test")
 
 
 LABEL = f"SegmentationClassContext/{VAL[0]}.png"
-
-
-def saved(pixels: Array) -> Callable[[Path], None]:
-    return lambda path: Image.fromarray(pixels).save(path)
 
 
 @pytest.mark.parametrize(
@@ -206,5 +191,4 @@ def test_damage_is_refused_by_the_name_of_the_file(
     damaged: Path, place: str, damage: Callable[[Path], object], message: str
 ) -> None:
     damage(damaged / place)
-    with pytest.raises(DataError, match=message):
-        PascalContext(damaged).check(splits=("train", "val"))
+    assert_refused(lambda: PascalContext(damaged), message)

@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from typer.testing import CliRunner
 
-from bench.cli.app import app
 from bench.data.base import DataError
 from bench.data.contract import check_dataset
 from bench.data.official.voc2012 import VOC2012
-from tests.data.official.drawn import Array, Drawer, assert_equal, stored
+from tests.data.official.drawn import Array, Drawer, assert_command_reads, assert_equal, assert_refused, saved, stored
 
 TRAIN = ("2007_000032", "2007_000039")
 VAL = ("2007_000033", "2007_000042")
@@ -46,12 +43,6 @@ def make(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("voc") / "VOCdevkit" / "VOC2012")
-
-
-@pytest.fixture
-def damaged(copy: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    return Path(shutil.copytree(copy, tmp_path / "copy"))
 
 
 def read(folder: Path, names: tuple[str, ...], labels: str = "SegmentationClass") -> list[tuple[Path, Array]]:
@@ -108,19 +99,13 @@ def test_an_image_that_goes_to_another_split_makes_other_data(damaged: Path) -> 
 
 
 def test_the_command_reads_it_and_the_test_split_is_refused(copy: Path) -> None:
-    result = CliRunner().invoke(app, ["data", "check", f"voc2012={copy.parents[1]}"])
-    assert result.exit_code == 0, result.output
-    assert "Data: voc2012, 21 classes, checked." in result.output
+    assert_command_reads(f"voc2012={copy.parents[1]}", "Data: voc2012, 21 classes, checked.")
     with pytest.raises(DataError, match="without labels of its test split"):
         VOC2012(copy).split("test")
 
 
 LABEL = f"SegmentationClass/{VAL[0]}.png"
 IMAGE = f"JPEGImages/{VAL[0]}.jpg"
-
-
-def saved(pixels: Array) -> Callable[[Path], None]:
-    return lambda path: Image.fromarray(pixels).save(path)
 
 
 def text(content: str) -> Callable[[Path], object]:
@@ -152,5 +137,4 @@ def test_damage_is_refused_by_the_name_of_the_file(
     damaged: Path, place: str, damage: Callable[[Path], object], message: str
 ) -> None:
     damage(damaged / place)
-    with pytest.raises(DataError, match=message):
-        VOC2012(damaged, training="trainaug").check(splits=("train", "val"))
+    assert_refused(lambda: VOC2012(damaged, training="trainaug"), message)

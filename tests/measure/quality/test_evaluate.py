@@ -17,7 +17,7 @@ from bench.measure.quality.evaluate import Quality, evaluate
 from bench.network.model import SegModel, Variant
 from bench.parts import part
 from bench.protocol.recipe import Recipe
-from bench.training.augment import normalise
+from bench.training.augment.normal import normalise
 from bench.training.inference import predict
 from bench.training.late import DivergedError
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,14 +12,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.network.backbones.timm import Timm
+from bench.network.backbones.timm import IMAGENET, Timm
+from bench.network.checkpoints.files import StateFileError
 from bench.parts import BenchError, ChoiceError, Level, part
+
+MEANS = {"vit": (0.5, 0.5, 0.5)}
+DEVIATIONS = {"vit": (0.25, 0.5, 0.5)}
+SIZED = {"vit": "dynamic_img_size", "swin": "strict_img_size"}
+"""The networks with a fixed size, and the choice by which each accepts others."""
 
 
 class Features(nn.Module):
     """Like timm's feature wrapper: four levels, and ``feature_info`` and ``output_fmt`` beside them."""
 
-    def __init__(self, output_stride: int, output_fmt: str) -> None:
+    def __init__(self, name: str, output_stride: int, output_fmt: str) -> None:
         super().__init__()
         reductions = [min(stride, output_stride) for stride in (4, 8, 16, 32)]
         self.convs = nn.ModuleList(
@@ -25,8 +33,11 @@ class Features(nn.Module):
         )
         self.feature_info = SimpleNamespace(channels=lambda: [2, 3, 4, 5], reduction=lambda: reductions)
         self.output_fmt = output_fmt
+        self.pretrained_cfg = {"mean": MEANS.get(name, IMAGENET[0]), "std": DEVIATIONS.get(name, IMAGENET[1])}
+        self.seen: list[Tensor] = []
 
     def forward(self, image: Tensor) -> list[Tensor]:
+        self.seen.append(image)
         features = [conv(image) for conv in self.convs]
         return [x.permute(0, 2, 3, 1) for x in features] if self.output_fmt == "NHWC" else features
 
@@ -36,15 +47,23 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Puts the stand-in in timm's place; gives the choices of each network that was asked of it."""
     asked: list[dict[str, Any]] = []
 
-    def create_model(name: str, features_only: bool, pretrained: bool, output_stride: int = 32) -> nn.Module:
-        asked.append({"name": name, "features_only": features_only, "pretrained": pretrained})
+    def create_model(name: str, output_stride: int = 32, **choices: Any) -> nn.Module:
         if name == "unknown":
             raise RuntimeError("Unknown model (unknown)")
         if name == "swin" and output_stride != 32:
             raise TypeError("unexpected keyword argument 'output_stride'")
-        return Features(output_stride, "NHWC" if name == "swin" else "NCHW")
+        for choice in ("dynamic_img_size", "strict_img_size"):
+            if choice in choices and SIZED.get(name) != choice:
+                raise TypeError(f"unexpected keyword argument {choice!r}")
+        asked.append({"name": name, **choices})
+        return Features(name, output_stride, "NHWC" if name == "swin" else "NCHW")
 
-    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create_model))
+    def get_pretrained_cfg(name: str) -> SimpleNamespace | None:
+        return None if name == "unknown" else SimpleNamespace(fixed_input_size=name in SIZED)
+
+    monkeypatch.setitem(
+        sys.modules, "timm", SimpleNamespace(create_model=create_model, get_pretrained_cfg=get_pretrained_cfg)
+    )
     return asked
 
 
@@ -78,7 +97,7 @@ def test_what_timm_does_not_have_is_refused_with_its_own_words(
 ) -> None:
     with pytest.raises(ChoiceError, match=r"Timm\(name=.*(Unknown model|unexpected keyword).*choose a network"):
         part(Timm, name=name, output_stride=stride).build()
-    assert len(calls) == 1
+    assert calls == []
 
 
 def test_without_timm_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,3 +109,58 @@ def test_without_timm_the_error_says_how_to_install_it(monkeypatch: pytest.Monke
 def test_the_name_is_a_choice_that_must_be_made() -> None:
     with pytest.raises(ChoiceError, match="Timm needs the choice 'name'"):
         part(Timm)
+
+
+@pytest.mark.parametrize(
+    ("name", "choice"), [("vit", {"dynamic_img_size": True}), ("swin", {"strict_img_size": False})]
+)
+def test_a_network_with_a_fixed_size_is_made_to_accept_others(
+    calls: list[dict[str, Any]], name: str, choice: dict[str, bool]
+) -> None:
+    part(Timm, name=name).build()
+    assert calls == [{"name": name, "features_only": True, "pretrained": False, **choice}]
+
+
+def test_images_are_padded_with_the_mean_colour_to_whole_strides(calls: list[dict[str, Any]]) -> None:
+    backbone = part(Timm, name="resnet").build()
+    image = torch.randn(1, 3, 65, 96)
+    backbone(image)
+    seen = backbone.network.seen[0]
+    assert seen.shape == (1, 3, 96, 96)
+    assert torch.equal(seen[..., :65, :], image)
+    assert not seen[..., 65:, :].any()
+    assert len(calls) == 1
+
+
+def test_images_are_normalised_as_the_network_expects(calls: list[dict[str, Any]]) -> None:
+    backbone = part(Timm, name="vit").build()
+    raw = torch.rand(1, 3, 64, 64)
+    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
+    backbone((raw - mean) / deviation)
+    expected = (raw - 0.5) / torch.tensor(DEVIATIONS["vit"]).view(3, 1, 1)
+    torch.testing.assert_close(backbone.network.seen[0], expected)
+    assert not [name for name in backbone.state_dict() if "scale" in name or "shift" in name]
+    assert len(calls) == 1
+
+
+def test_a_file_of_weights_is_given_to_timm_after_its_checksum_was_verified(
+    calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    part(Timm, name="resnet", weights=str(file), weights_sha256=digest).build()
+    assert calls[0]["pretrained"] is True
+    assert calls[0]["pretrained_cfg_overlay"]["file"] == str(file)
+    with torch.device("meta"):
+        part(Timm, name="resnet", weights=str(file), weights_sha256=digest).build()
+    assert calls[1] == {"name": "resnet", "features_only": True, "pretrained": False}
+    with pytest.raises(StateFileError, match="expected 0000"):
+        part(Timm, name="resnet", weights=str(file), weights_sha256="0" * 64).build()
+    with pytest.raises(ChoiceError, match="choose one of the two"):
+        part(Timm, name="resnet", pretrained=True, weights=str(file), weights_sha256=digest).build()
+
+
+def test_the_size_of_patches_is_passed_on(calls: list[dict[str, Any]]) -> None:
+    part(Timm, name="vit", patch_px=16).build()
+    assert calls[0]["patch_size"] == 16

@@ -193,6 +193,34 @@ def test_a_plan_without_networks_has_those_of_the_records(tmp_path: Path, plante
     assert "Augmentation: random crops of 64 × 96 pixels; no scaling and no flips." in text
 
 
+def test_every_choice_of_the_augmentation_is_told(tmp_path: Path, planted_results: Plant) -> None:
+    recipe = {
+        **RECIPE, "scale": [0.5, 2.0], "flip": 0.5, "short_side_px": 520, "long_side_px": None, "rotation_deg": 10.0,
+        "largest_class_share": 0.75, "colour_jitter": 0.25, "hue_jitter": 0.1, "photometric_distortion": False,
+        "blur": 0.5, "blur_sigma_px": [0.15, 1.3],
+    }  # fmt: skip
+    text = methods.methods(evidence_of(planted_results(tmp_path, plan={"recipe": recipe})))
+    assert (
+        "Augmentation: images resized to a short side of 520 pixels, random scales between 0.5 and 2.0, random "
+        "rotations by up to 10.0° either way, random crops of 64 × 96 pixels, another crop, up to ten times, where a "
+        "class has 0.75 of the labelled pixels or more, horizontal flips with probability 0.5, brightness, contrast "
+        "and saturation changed by up to 0.25 of themselves, the hue turned by up to 0.1 of the colour circle, a "
+        "Gaussian blur with probability 0.5, of a standard deviation between 0.15 and 1.3 pixels."
+    ) in text
+
+
+def test_augmentation_that_changes_nothing_is_not_told(tmp_path: Path, planted_results: Plant) -> None:
+    neutral = {
+        "short_side_px": None, "long_side_px": None, "rotation_deg": 0.0, "largest_class_share": 1.0,
+        "colour_jitter": 0.0, "hue_jitter": 0.0, "photometric_distortion": True, "blur": 0.0, "blur_sigma_px": [0, 1],
+    }  # fmt: skip
+    text = methods.methods(evidence_of(planted_results(tmp_path, plan={"recipe": {**RECIPE, **neutral}})))
+    assert (
+        "Augmentation: random crops of 64 × 96 pixels, brightness, contrast, saturation and hue changed as by "
+        "mmsegmentation's PhotoMetricDistortion." in text
+    )
+
+
 def test_software_is_what_the_trials_use_and_the_studys_commit_stands_beside_the_harnesss(
     tmp_path: Path, planted_results: Plant
 ) -> None:

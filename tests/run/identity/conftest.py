@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench.run.identity.linear import Library, ReadSource, Root
-from bench.run.identity.source import Bound
+from bench.run.identity.definitions.targets import Bound
+from bench.run.identity.library import Library, Root
+from bench.run.identity.reader import Reader as CodeReader
+from bench.run.identity.spelling import ReadSource
 
 Reader = Callable[..., ReadSource]
 
@@ -39,6 +41,6 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
             (found,) = library.project.lookup("study", name)
             assert isinstance(found, Bound)
             root = Root("head", found.unit, choices, defaults or choices or {})
-            return library.read([root], {}, ["study"])
+            return CodeReader(library).read([root], {}, ["study"])
 
     return reader

@@ -12,28 +12,29 @@ class Mine(nn.Module):
         return squash(x)
 """
 HEAD = "from torch import nn\n"
+SQUASH = "def squash(x):\n    return x * 1.0\n"
 
 FORMS = {
     "function in a sibling module": {
         "study.py": HEAD + "from helpers import squash\n" + MINE,
-        "helpers.py": "def squash(x):\n    return x * 1.0\n",
+        "helpers.py": SQUASH,
     },
     "base class in a sibling module": {
         "study.py": "from base import Base\nclass Mine(Base):\n    pass\n",
-        "base.py": HEAD + "def squash(x):\n    return x * 1.0\n" + MINE.replace("Mine", "Base"),
+        "base.py": HEAD + SQUASH + MINE.replace("Mine", "Base"),
     },
     "attribute of a sibling module": {
         "study.py": HEAD + "import helpers\n" + MINE.replace("squash", "helpers.squash"),
-        "helpers.py": "def squash(x):\n    return x * 1.0\n",
+        "helpers.py": SQUASH,
     },
     "re-export of a package": {
         "study.py": HEAD + "from package import squash\n" + MINE,
         "package/__init__.py": "from .ops import squash\n",
-        "package/ops.py": "def squash(x):\n    return x * 1.0\n",
+        "package/ops.py": SQUASH,
     },
     "star import": {
         "study.py": HEAD + "from ops import *\n" + MINE,
-        "ops.py": "def squash(x):\n    return x * 1.0\n",
+        "ops.py": SQUASH,
     },
     "star import behind another": {
         "study.py": HEAD + "from package import *\n" + MINE,
@@ -42,7 +43,7 @@ FORMS = {
     },
     "star import that may fail": {
         "study.py": HEAD + "try:\n    from ops import *\nexcept ImportError:\n    pass\n" + MINE,
-        "ops.py": "def squash(x):\n    return x * 1.0\n",
+        "ops.py": SQUASH,
     },
     "name that a module makes when it is asked for": {
         "study.py": HEAD + "from lazy import squash\n" + MINE,
@@ -223,12 +224,12 @@ FORMS = {
     "submodule under another name": {
         "study.py": HEAD + "from package import ops as other\n" + MINE.replace("squash", "other.squash"),
         "package/__init__.py": "",
-        "package/ops.py": "def squash(x):\n    return x * 1.0\n",
+        "package/ops.py": SQUASH,
     },
     "dotted import": {
         "study.py": HEAD + "import package.ops\n" + MINE.replace("squash", "package.ops.squash"),
         "package/__init__.py": "",
-        "package/ops.py": "def squash(x):\n    return x * 1.0\n",
+        "package/ops.py": SQUASH,
     },
     "package's own __init__": {
         "study.py": HEAD + "from package.ops import squash\n" + MINE,
@@ -238,7 +239,7 @@ FORMS = {
     },
     "import in a function": {
         "study.py": HEAD + MINE.replace("        return", "        from ops import squash\n        return"),
-        "ops.py": "def squash(x):\n    return x * 1.0\n",
+        "ops.py": SQUASH,
     },
     "import in a function that may fail": {
         "study.py": HEAD
@@ -247,26 +248,26 @@ FORMS = {
             "        try:\n            from ops import squash\n        except ImportError:\n"
             "            squash = abs\n        return",
         ),
-        "ops.py": "def squash(x):\n    return x * 1.0\n",
+        "ops.py": SQUASH,
     },
     "module imported by a constant name": {
         "study.py": HEAD + "import importlib\ndef squash(x):\n"
         "    return importlib.import_module('ops').squash(x)\n" + MINE,
-        "ops.py": "def squash(x):\n    return x * 1.0\n",
+        "ops.py": SQUASH,
     },
     "module imported by a computed name": {
         "study.py": HEAD + "import importlib\nNAME = 'ops'\ndef squash(x):\n"
         "    return importlib.import_module(NAME).squash(x)\n" + MINE,
-        "ops.py": "def squash(x):\n    return x * 1.0\n",
+        "ops.py": SQUASH,
     },
     "attribute of a module by a computed name": {
         "study.py": HEAD + "import ops\nNAME = 'squash'\ndef squash(x):\n    return getattr(ops, NAME)(x)\n" + MINE,
-        "ops.py": "def squash(x):\n    return x * 1.0\n",
+        "ops.py": SQUASH,
     },
     "module as a value": {
         "study.py": HEAD + "import ops\ndef call(module, x):\n    return module.squash(x)\n"
         "def squash(x):\n    return call(ops, x)\n" + MINE,
-        "ops.py": "def squash(x):\n    return x * 1.0\n",
+        "ops.py": SQUASH,
     },
     "globals": {
         "study.py": HEAD + "def other(x):\n    return x * 1.0\ndef squash(x):\n"

@@ -17,7 +17,8 @@ from bench.protocol.recipe import Recipe
 from bench.protocol.setting import Setting
 from bench.run.identity.explained import difference, explained, packed, unpacked
 from bench.run.identity.key import Computation, Key, Keys, digest, is_current
-from bench.run.identity.linear import Library
+from bench.run.identity.library import Library
+from bench.run.identity.reader import Reader
 from bench.run.stages import IRRELEVANT, STAGE_FUNCTIONS, Event, key_of
 from bench.study.cells import Cell
 from bench.study.source import load_study
@@ -91,14 +92,14 @@ def test_what_training_does_with_another_precision_is_no_part_of_a_key_without_i
 
 def test_a_quality_trial_depends_on_training_data_and_scoring_but_not_on_the_runner(cell: Cell) -> None:
     names = set(key_of(cell, "quality", 0, "data").source.definitions)
-    assert {"bench/training/plain.py:train_plainly", "bench/training/augment.py:batches"} <= names
+    assert {"bench/training/plain.py:train_plainly", "bench/training/augment/plain.py:batches"} <= names
     assert {"bench/measure/quality/confusion.py:pair_counts", "bench/network/model.py:SegModel"} <= names
     outside = ("bench/study/study", "bench/run/plan", "bench/measure/cost", "bench/measure/timing", "bench/report")
     assert [name for name in names if name.startswith(outside)] == []
 
 
 def keys_with(versions: dict[str, str]) -> Keys:
-    return Keys(Library("bench", (Variant, Recipe, Setting, Part), (Event,), ()), versions)
+    return Keys(Reader(Library("bench", (Variant, Recipe, Setting, Part), (Event,), ())), versions)
 
 
 def asked(cell: Cell) -> Computation:

@@ -13,6 +13,9 @@ NAMED = (
     "    def forward(self, x, kind='scale'):\n        return x * {}\n"
 )
 METHOD = {
+    "getattr": ("", "getattr(self, '_scale')()"),
+    "getattr of a computed name": ("", "getattr(self, f'_{kind}')()"),
+    "vars": ("", "len(vars(type(self)))"),
     "getattr of the module of builtins": ("import builtins\n", "builtins.getattr(self, f'_{kind}')()"),
     "getattr under another name": ("from builtins import getattr as read\n", "read(self, f'_{kind}')()"),
     "getattr handed on": ("", "sum(f() for f in map(getattr, [self], ['_scale']))"),
@@ -145,6 +148,19 @@ ANNOTATED = (
 def test_an_annotation_counts_where_something_reads_annotations(reads: str, read: Reader) -> None:
     source = ANNOTATED.format(reads)
     assert read({"study.py": source}).digest != read({"study.py": source.replace(": int", ": float")}).digest
+
+
+def test_the_annotation_of_a_field_counts_where_something_reads_annotations(read: Reader) -> None:
+    source = (
+        "import typing\nfrom dataclasses import dataclass\n@dataclass\nclass Sizes:\n    width: int = 1\n"
+        "class Mine:\n    def forward(self):\n        return typing.get_type_hints(Sizes)\n"
+    )
+    assert read({"study.py": source}).digest != read({"study.py": source.replace("int", "float")}).digest
+    pydantic = (
+        "from pydantic import BaseModel\nclass Sizes(BaseModel):\n    width: int = 1\n"
+        "class Mine:\n    def forward(self):\n        return Sizes()\n"
+    )
+    assert read({"study.py": pydantic}).digest != read({"study.py": pydantic.replace("int", "float")}).digest
 
 
 def test_an_annotation_does_not_count_where_nothing_reads_annotations(read: Reader) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .source import Bound, Project, Target, Unit, Whole
+from ..definitions.project import Project
+from ..definitions.targets import Bound, Target, Unit, Whole
 
 FIELD_ANNOTATION = "annotation of a field"
 """The condition of the annotation of a dataclass's field, which counts only if something reads annotations."""

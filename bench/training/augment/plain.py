@@ -1,18 +1,12 @@
-"""The training stream: random scale, crop, flip and colour. Each batch is a function of (seed, iteration) alone.
+"""The stream of scaled, cropped and flipped samples in its plain form, which defines what it computes.
 
-Images are ``N 3 H W`` float32, normalised. Labels are ``N H W`` int64 with ``IGNORE`` for void and padding.
-
-**Departures** from the scale-then-crop of DANet and FastFCN:
-
-- The source rectangle that fills the crop is cut out first, and only this rectangle is resized. The distribution is the
-  same with less work; the scale is rounded so that the rectangle has whole pixels.
-- Padding may lie on any side, not only on the right and below.
-- There is no antialiasing when an image is scaled down, as in OpenCV.
+:mod:`~.batches` computes the same for a recipe that asks for no more. The keys of its trials read this form; see
+:mod:`bench.training.plain`. Images are ``N 3 H W`` float32, normalised. Labels are ``N H W`` int64 with ``IGNORE`` for
+void and padding. :mod:`~.geometry` names the departures.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,17 +16,9 @@ from torch import Tensor
 
 from bench.data.base import IGNORE, Sample, Split
 from bench.network.layers import resize
-
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet's RGB in 0 … 1: pytorch/examples, imagenet/main.py
-STD = (0.229, 0.224, 0.225)  # from the same source
-LUMA = (0.299, 0.587, 0.114)  # grey of RGB: ITU-R BT.601
-
-_ORDER, _AUGMENT = 0, 1  # keep the streams for the order of samples and for their augmentation apart
-
-
-def normalise(image: Tensor) -> Tensor:
-    """The image ``… 3 H W`` uint8 as float32, normalised by ImageNet's mean and standard deviation, on its device."""
-    return _standardise(image.float() / 255)
+from bench.training.augment.draws import AUGMENT, drawn_sample, generator
+from bench.training.augment.geometry import nearest, offset
+from bench.training.augment.normal import grey_of, standardise
 
 
 def batches(
@@ -93,25 +79,11 @@ def _stream(
     while True:
         pairs = []
         for slot in range(batch):
-            sample = split[_drawn(len(split), seed, iteration * batch + slot)]
-            generator = _generator(_AUGMENT, seed, iteration, slot)
-            pairs.append(_augment(sample, generator, crop_px, scale, flip, colour_jitter))
+            sample = split[drawn_sample(len(split), seed, iteration * batch + slot)]
+            numbers = generator(AUGMENT, seed, iteration, slot)
+            pairs.append(_augment(sample, numbers, crop_px, scale, flip, colour_jitter))
         yield torch.stack([image for image, _ in pairs]), torch.stack([label for _, label in pairs])
         iteration += 1
-
-
-def _generator(*key: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
-
-
-def _drawn(length: int, seed: int, position: int) -> int:
-    """The index of the sample at a position in the endless sequence of shuffled epochs."""
-    return int(_permutation(length, seed, position // length)[position % length])
-
-
-@functools.lru_cache(maxsize=4)
-def _permutation(length: int, seed: int, epoch: int) -> np.ndarray:
-    return _generator(_ORDER, seed, epoch).permutation(length)
 
 
 def _augment(
@@ -129,45 +101,25 @@ def _augment(
     colour = 1 + colour_jitter * generator.uniform(-1, 1, size=3)
 
     size = [max(1, round(side / factor)) for side in crop_px]
-    top, left = (_offset(have, want, at) for have, want, at in zip(sample.label.shape, size, place, strict=True))
+    top, left = (offset(have, want, at) for have, want, at in zip(sample.label.shape, size, place, strict=True))
     (height, width), (rows, columns) = sample.label.shape, size
     inside = (..., slice(max(top, 0), min(top + rows, height)), slice(max(left, 0), min(left + columns, width)))
     image, label = sample.image[inside].float() / 255, sample.label[inside]
     if colour_jitter:
         image = _recolour(image, colour)
     around = (max(-left, 0), max(left + columns - width, 0), max(-top, 0), max(top + rows - height, 0))
-    image = F.pad(_standardise(image), around)  # after standardisation, 0 is the mean colour
+    image = F.pad(standardise(image), around)  # after standardisation, 0 is the mean colour
     label = F.pad(label, around, value=IGNORE)
     image = resize(image[None], crop_px, align_corners=False)[0]
-    label = label[_nearest(size[0], crop_px[0])][:, _nearest(size[1], crop_px[1])].long()
+    label = label[nearest(size[0], crop_px[0])][:, nearest(size[1], crop_px[1])].long()
     return (image.flip(-1), label.flip(-1)) if flipped else (image, label)
-
-
-def _offset(have: int, want: int, at: float) -> int:
-    """The start of a window of ``want`` pixels on a side of ``have`` pixels; negative if the window is larger."""
-    low, high = sorted((0, have - want))
-    return low + int(at * (high - low + 1))
-
-
-def _nearest(source: int, target: int) -> Tensor:
-    """The source index of each target pixel's centre, on the same grid as ``resize`` without aligned corners."""
-    return (2 * torch.arange(target) + 1) * source // (2 * target)
 
 
 def _recolour(image: Tensor, factors: np.ndarray) -> Tensor:
     """Change brightness, contrast about the mean grey and saturation about each pixel's grey, clipped to 0 … 1."""
     brightness, contrast, saturation = map(float, factors)
     image = (image * brightness).clamp(0, 1)
-    middle = _grey(image).mean()
+    middle = grey_of(image).mean()
     image = (middle + (image - middle) * contrast).clamp(0, 1)
-    grey = _grey(image)
+    grey = grey_of(image)
     return (grey + (image - grey) * saturation).clamp(0, 1)
-
-
-def _grey(image: Tensor) -> Tensor:
-    return (image * torch.tensor(LUMA, device=image.device)[:, None, None]).sum(-3, keepdim=True)
-
-
-def _standardise(image: Tensor) -> Tensor:
-    mean, std = (torch.tensor(values, device=image.device)[:, None, None] for values in (MEAN, STD))
-    return (image - mean) / std

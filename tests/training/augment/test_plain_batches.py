@@ -17,7 +17,8 @@ from torch import Tensor
 from bench.data.base import IGNORE, Sample, Split
 from bench.data.cache import Remembered
 from bench.data.synthetic import Synthetic
-from bench.training.augment import MEAN, STD, batches, normalise
+from bench.training.augment.normal import MEAN, STD, normalise
+from bench.training.augment.plain import batches
 
 PLAIN: dict[str, Any] = {"batch": 2, "crop_px": (16, 24), "scale": (1.0, 1.0), "flip": 0.0, "seed": 0}
 LIVELY: dict[str, Any] = {
@@ -65,7 +66,7 @@ def test_a_stream_resumed_at_an_iteration_goes_on_as_if_never_stopped() -> None:
 
 def test_another_process_draws_the_same_batches() -> None:
     code = (
-        "import itertools, hashlib; from bench.training.augment import batches;"
+        "import itertools, hashlib; from bench.training.augment.plain import batches;"
         "from bench.data.synthetic import Synthetic;"
         f"d = itertools.islice(batches(Synthetic(None, train_images=10).split('train'), **{LIVELY!r}), 5);"
         "print(hashlib.sha256(b''.join(i.numpy().tobytes() + l.numpy().tobytes() for i, l in d)).hexdigest())"

@@ -10,30 +10,19 @@ from __future__ import annotations
 
 import ast
 import copy
-import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-from .meaning import MIRRORS, live_object, parsed_annotation
-from .source import Bound, External, Project, Unit, bound_names
+from ..definitions.project import Project
+from ..definitions.syntax import bound_names
+from ..definitions.targets import Bound, Unit
+from ..forms.meaning import parsed_annotation
+from .logic import compared, is_constant, joined, negated, truth
+from .syntax import all_bound, constructor, copied, looks_at_names, parameters, stored_on, stores
 
 Fields = Mapping[Unit, Mapping[str, Any]]
 """Class of plain values -> field -> its value in every instance."""
-
-HARMLESS_BASES = frozenset(
-    {"torch.nn.Module", "torch.nn.modules.module.Module", "typing.Generic", "typing.Protocol", "abc.ABC"}
-)
-FRAME_READERS = frozenset({"currentframe", "_getframe", "signature", "getfullargspec"})
-ATTRIBUTE_HOOKS = frozenset({"__setattr__", "__getattr__", "__getattribute__"})
-MODULE_ATTRIBUTES = frozenset({"training", "call_super_init", "dump_patches"})
-
-
-def is_constant(value: Any) -> bool:
-    """Return whether a value can be written into code: None, a bool, a number, a text, or a tuple of such."""
-    if isinstance(value, tuple):
-        return all(is_constant(item) for item in value)
-    return value is None or type(value) in (bool, int, float, str)
 
 
 @dataclass
@@ -92,7 +81,7 @@ class Folding(ast.NodeTransformer):
         init = constructor(node)
         if init is None or looks_at_names(init) or init.args.kwarg is not None or init.decorator_list:
             return frozenset()
-        stored = {name for statement in init.body for name in _all_bound(statement)}
+        stored = {name for statement in init.body for name in all_bound(statement)}
         kept: list[tuple[ast.arg, ast.expr | None]] = []
         for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
             name = argument.arg
@@ -129,11 +118,11 @@ class Folding(ast.NodeTransformer):
         if init is None:
             return
         self_name = init.args.args[0].arg if init.args.args else ""
-        types = {parameter.arg: self._annotated(parameter.annotation) for parameter in _parameters(init)}
+        types = {parameter.arg: self._annotated(parameter.annotation) for parameter in parameters(init)}
         for statement in init.body:
-            attribute = _stored_on(statement, self_name)
+            attribute = stored_on(statement, self_name)
             value = getattr(statement, "value", None)
-            if attribute and isinstance(value, ast.Name) and types.get(value.id) and _stores(node)[attribute] == 1:
+            if attribute and isinstance(value, ast.Name) and types.get(value.id) and stores(node)[attribute] == 1:
                 yield attribute, cast(Unit, types[value.id])
 
     def _annotated(self, annotation: ast.expr | None) -> Unit | None:
@@ -174,11 +163,11 @@ class Folding(ast.NodeTransformer):
         node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
         self.visit(node.args)
         frame = _Frame()
-        stored = {name for statement in node.body for name in _all_bound(statement)}
-        hidden = {parameter.arg for parameter in _parameters(node)} | set(stored)
+        stored = {name for statement in node.body for name in all_bound(statement)}
+        hidden = {parameter.arg for parameter in parameters(node)} | set(stored)
         frame.constants = dict.fromkeys(hidden)
         frame.types = dict.fromkeys(hidden)
-        for parameter in _parameters(node):
+        for parameter in parameters(node):
             if parameter.arg not in stored:
                 frame.types[parameter.arg] = self._annotated(parameter.annotation)
         positional = [*node.args.posonlyargs, *node.args.args]
@@ -203,7 +192,7 @@ class Folding(ast.NodeTransformer):
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         self.visit(node.args)
-        hidden = {parameter.arg for parameter in _parameters(node)}
+        hidden = {parameter.arg for parameter in parameters(node)}
         self.frames.append(_Frame(dict.fromkeys(hidden), dict.fromkeys(hidden)))
         node.body = self.visit(node.body)
         self.frames.pop()
@@ -262,24 +251,24 @@ class Folding(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
-        return _compared(node)
+        return compared(node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
-        return _negated(node)
+        return negated(node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         self.generic_visit(node)
-        return _joined(node)
+        return joined(node)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         self.generic_visit(node)
-        known = _truth(node.test)
+        known = truth(node.test)
         return node if known is None else node.body if known else node.orelse
 
     def visit_If(self, node: ast.If) -> Any:
         node.test = self.visit(node.test)
-        known = _truth(node.test)
+        known = truth(node.test)
         node.body = self._block(node.body) if known is not False else []
         node.orelse = self._block(node.orelse) if known is not True else []
         if known is not None:
@@ -290,7 +279,7 @@ class Folding(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> Any:
         self.generic_visit(node)
-        return None if _truth(node.test) is True else node
+        return None if truth(node.test) is True else node
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         for name, value in ast.iter_fields(node):
@@ -330,144 +319,18 @@ def _same_place(node: ast.Constant, place: ast.AST) -> ast.Constant:
     return ast.copy_location(node, place)
 
 
-_COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
-    ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
-    ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
-}  # fmt: skip
-
-
-def _known(node: ast.expr) -> tuple[Any] | None:
-    """The value of a constant, or of a tuple, list or set of constants, in a tuple; ``None`` for anything else."""
-    if isinstance(node, ast.Constant):
-        return (node.value,)
-    if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
-        items = [_known(element) for element in node.elts]
-        return None if any(item is None for item in items) else (tuple(item[0] for item in items if item),)
-    return None
-
-
-def _compared(node: ast.Compare) -> ast.expr:
-    if len(node.ops) != 1:
-        return node
-    left, right, kind = _known(node.left), _known(node.comparators[0]), type(node.ops[0])
-    if left is None or right is None or kind not in _COMPARED:
-        return node
-    if kind in (ast.Is, ast.IsNot) and not any(value is None or type(value) is bool for value in (left[0], right[0])):
-        return node
-    if kind not in (ast.In, ast.NotIn) and not all(
-        isinstance(side, ast.Constant) for side in (node.left, node.comparators[0])
-    ):
-        return node
-    try:
-        return ast.copy_location(ast.Constant(bool(_COMPARED[kind](left[0], right[0]))), node)
-    except TypeError:
-        return node
-
-
-def _truth(node: ast.expr) -> bool | None:
-    return bool(node.value) if isinstance(node, ast.Constant) else None
-
-
-def _negated(node: ast.UnaryOp) -> ast.expr:
-    known = _truth(node.operand) if isinstance(node.op, ast.Not) else None
-    return node if known is None else ast.copy_location(ast.Constant(not known), node)
-
-
-def _joined(node: ast.BoolOp) -> ast.expr:
-    """``a and b`` without the operands that decide nothing."""
-    stops = isinstance(node.op, ast.Or)
-    values: list[ast.expr] = []
-    for index, operand in enumerate(node.values):
-        known = _truth(operand)
-        last = index == len(node.values) - 1
-        if known is None or (last and known is not stops):
-            values.append(operand)
-        elif known is stops:
-            values.append(operand)
-            break
-    node.values = values
-    return values[0] if len(values) == 1 else node
-
-
-Node = TypeVar("Node", bound=ast.AST)
-
-
-def copied(node: Node) -> Node:
-    """A syntax tree with nothing in common with another, made faster than by :func:`copy.deepcopy`."""
-    made = copy.copy(node)
-    for name, value in ast.iter_fields(node):
-        if isinstance(value, ast.AST):
-            setattr(made, name, copied(value))
-        elif isinstance(value, list):
-            setattr(made, name, [copied(item) if isinstance(item, ast.AST) else item for item in value])
-    return made
-
-
-def constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
-    """The ``__init__`` that a class itself defines; ``None`` unless it defines exactly one."""
-    constructors = [
-        statement for statement in node.body if isinstance(statement, ast.FunctionDef) and statement.name == "__init__"
-    ]
-    return constructors[0] if len(constructors) == 1 else None
-
-
-def looks_at_names(node: ast.AST) -> bool:
-    """Return whether a function may read its own variables by name, or may hand its frame to another function."""
-    for leaf in ast.walk(node):
-        if isinstance(leaf, ast.Name) and leaf.id in {*MIRRORS, "globals"}:
-            return True
-        if isinstance(leaf, ast.Attribute) and leaf.attr in FRAME_READERS:
-            return True
-    return False
-
-
-def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.arg]:
-    varied = [parameter for parameter in (node.args.vararg, node.args.kwarg) if parameter is not None]
-    return [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, *varied]
-
-
-def _all_bound(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement binds, those declared nonlocal in functions inside of it too."""
-    yield from bound_names(statement)
-    for leaf in ast.walk(statement):
-        if isinstance(leaf, (ast.Nonlocal, ast.Global)):
-            yield from leaf.names
-
-
-def _stored_on(statement: ast.stmt, self_name: str) -> str | None:
-    """The attribute that a statement like ``self.x = …`` sets."""
-    target: ast.expr | None = None
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target = statement.targets[0]
-    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        target = statement.target
-    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == self_name:
-        return target.attr
-    return None
-
-
-def _stores(node: ast.AST) -> dict[str, int]:
-    """Attribute -> how often it is set or deleted anywhere in a node, on whatever object."""
-    counts: dict[str, int] = {}
-    for leaf in ast.walk(node):
-        if isinstance(leaf, ast.Attribute) and not isinstance(leaf.ctx, ast.Load):
-            counts[leaf.attr] = counts.get(leaf.attr, 0) + 1
-    return counts
-
-
 def _put_in_constants(node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     """Replace local variables by constants if they are set once, to a constant, before anything else happens."""
     for _ in range(4):
         counts: dict[str, int] = {}
         for statement in node.body:
-            for name in _all_bound(statement):
+            for name in all_bound(statement):
                 counts[name] = counts.get(name, 0) + 1
         known: dict[str, ast.Constant] = {}
-        parameters = {parameter.arg for parameter in _parameters(node)}
+        taken = {parameter.arg for parameter in parameters(node)}
         for statement in node.body:
             variable, value = _set_to_constant(statement)
-            if variable is not None and value is not None and counts[variable] == 1 and variable not in parameters:
+            if variable is not None and value is not None and counts[variable] == 1 and variable not in taken:
                 known[variable] = value
         if not known:
             return
@@ -501,79 +364,3 @@ class _Constants(Folding):
 
     def run(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         node.body = self._block(node.body) or [ast.Pass()]
-
-
-# Attributes of a component
-
-
-def constant_attributes(project: Project, node: ast.ClassDef, module: str) -> dict[str, ast.Constant]:
-    """Attribute -> constant, for attributes that the constructor sets once and that nothing else in the class can set.
-
-    The result is empty for a class with a base that may set or read them, so any base but ``nn.Module`` and classes of
-    this project.
-    """
-    init = constructor(node)
-    above = _names_above(project, node, module)
-    if init is None or above is None or not init.args.args:
-        return {}
-    self_name, counts = init.args.args[0].arg, _stores(node)
-    defining = [statement for statement in node.body if not _only_annotated(statement)]
-    taken = above | {name for statement in defining for name in bound_names(statement)}
-    constants: dict[str, ast.Constant] = {}
-    for statement in init.body:
-        name = _stored_on(statement, self_name)
-        value = getattr(statement, "value", None)
-        if name and isinstance(value, ast.Constant) and counts[name] == 1 and name not in taken:
-            constants[name] = value
-    return constants
-
-
-def _only_annotated(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.AnnAssign) and statement.value is None
-
-
-def _names_above(project: Project, node: ast.ClassDef, module: str) -> set[str] | None:
-    """The names that the bases of a class have or set; ``None`` if they cannot be found out or a hook makes others."""
-    names = set(MODULE_ATTRIBUTES)
-    bound = {name for statement in node.body for name in bound_names(statement)}
-    if node.keywords or node.decorator_list or bound & ATTRIBUTE_HOOKS:
-        return None
-    for written_base in node.bases:
-        base = written_base.value if isinstance(written_base, ast.Subscript) else written_base
-        for target in _base(project, base, module) or [None]:
-            if isinstance(target, External) and target.path in HARMLESS_BASES:
-                names |= set(dir(live_object(target.path)))
-            elif isinstance(target, Bound) and isinstance(target.unit.single, ast.ClassDef):
-                above = _names_above(project, target.unit.single, target.unit.module)
-                if above is None:
-                    return None
-                names |= above | set(_stores(target.unit.single))
-                names |= {name for statement in target.unit.single.body for name in bound_names(statement)}
-            elif not (isinstance(base, ast.Name) and base.id == "object"):
-                return None
-    return names
-
-
-def _base(project: Project, node: ast.expr, module: str) -> list[Any]:
-    if isinstance(node, ast.Name):
-        return list(project.lookup(module, node.id))
-    if isinstance(node, ast.Attribute):
-        return [
-            target for owner in _base(project, node.value, module) for target in project.attribute(owner, node.attr)
-        ]
-    return []
-
-
-def with_attributes(folder: Folding, unit: Unit, values: Mapping[str, ast.Constant], unread: set[str]) -> Unit:
-    """A folded class with constants for its attributes, and without the assignments that nothing reads any more."""
-    statements = [copied(statement) for statement in unit.statements]
-    node = statements[0]
-    assert isinstance(node, ast.ClassDef)
-    init = constructor(node)
-    folder.attributes, folder.init, folder.choices = dict(values), None, {}
-    folder.visit(node)
-    if init is not None and init.args.args:
-        self_name = init.args.args[0].arg
-        left = [statement for statement in init.body if _stored_on(statement, self_name) not in unread]
-        init.body = left or [ast.Pass()]
-    return Unit(unit.module, list(statements), list(unit.names))

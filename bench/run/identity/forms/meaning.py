@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..definitions.module import Module
+from ..definitions.syntax import COMPREHENSIONS, bound_names
+from ..definitions.targets import Bound, External, Target, Unit
 from .pieces import Reading
-from .source import COMPREHENSIONS, Bound, External, Module, Target, Unit, bound_names
 
 LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
 PURE_CALLS = frozenset(

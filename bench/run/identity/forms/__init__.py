@@ -1,0 +1,6 @@
+"""The normal form in which code is written into a key, and notes about what counts besides.
+
+- :mod:`~.meaning` tells what names and calls mean; :mod:`~.pieces` are what is written.
+- :class:`~.writer.Writer` writes whole definitions. It grows layer by layer: :mod:`~.tokens`, :mod:`~.names`,
+  :mod:`~.by_name`, :mod:`~.told`, :mod:`~.calls`, :mod:`~.scopes`, each on the one before.
+"""

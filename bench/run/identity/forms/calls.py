@@ -1,0 +1,115 @@
+"""Calls, with everything that counts besides because of what is called, and the files that texts name."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+
+from ..definitions.module import local_path
+from ..definitions.targets import Bound
+from .by_name import DOCSTRING_READERS, HINT_READERS, READ_BY_NAME, SET_BY_NAME
+from .meaning import is_private, spellings
+from .names import LOOKERS
+from .tokens import spelled
+from .told import Told
+
+READERS_OF_FILES = frozenset({"numpy.load", "torch.load", "pandas.read_csv", "json.load", "io.open"})
+PATH = re.compile(r"[^\n\0]+\.\w{1,8}")
+
+
+class Calls(Told):
+    """Writes calls and constants."""
+
+    def _write_call(self, node: ast.Call) -> None:
+        builtin, external = self.builtin_called(node), self.external_called(node)
+        if external == "typing.cast" and len(node.args) == 2:
+            self.node(node.args[1])
+            return
+        if external == "logging.getLogger":
+            self._external("logging.getLogger")
+            return
+        targets = self.resolve(node.func)
+        if targets and all(isinstance(target, Bound) and target.unit in self.reading.reports for target in targets):
+            self._only_effects(node)
+            return
+        self.called = node.func
+        method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        by_name = next((name for name in (builtin, external, method) if name in READ_BY_NAME | SET_BY_NAME), None)
+        if by_name is not None:
+            self._by_name(node, by_name)
+        elif builtin in ("vars", "dir") and not node.args:
+            self._undecided(f"{builtin}() may reach every name")
+        elif builtin in ("vars", "dir"):
+            self.piece.facts.computed_read = self.piece.facts.computed_write = True
+        elif external in ("importlib.import_module",) or builtin == "__import__":
+            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+                name = node.args[0].value
+                if not name.startswith(".") and len(node.args) == 1:
+                    self.put_targets([self.project.target(name)])
+                    self.piece.facts.modules[name] = None
+                    return
+            self._undecided("a module is imported by a computed name", beside=True)
+        elif external is not None and external.startswith(("importlib.util.spec_from", "runpy.", "pkgutil.")):
+            self._undecided("a module is imported by a computed name", beside=True)
+        elif external is not None and external.startswith("subprocess."):
+            self._note_only("another program is started; what it does is not followed")
+        elif external in HINT_READERS:
+            self._reads_annotations()
+        elif external in DOCSTRING_READERS:
+            self._reads_attribute("__doc__")
+        elif external in ("operator.attrgetter", "operator.methodcaller"):
+            self._named_by(node.args)
+        if builtin in LOOKERS:
+            self.put("(Call")
+            self.put(f"N:{builtin}")
+            for argument in [*node.args, *node.keywords]:
+                self.node(argument)
+            self.put(")")
+        else:
+            self._plainly(node)
+        if builtin == "type" and len(node.args) == 1 and self._is_own(node.args[0]):
+            self._own_class()
+        if external == "os.path.join":
+            steps = [text for text in map(_text, node.args) if text is not None]
+            if len(steps) > 1 or (steps and not PATH.fullmatch(steps[0])):
+                self._file("/".join(steps))
+        if external in READERS_OF_FILES or builtin == "open":
+            self._note_file(node)
+
+    def _write_constant(self, node: ast.Constant) -> None:
+        self.put(spelled(node.value))
+        choice = getattr(node, "choice", None)
+        if choice is not None:
+            self.piece.facts.choices.add(choice)
+        if isinstance(node.value, str):
+            if is_private(node.value):
+                self.piece.facts.texts |= spellings(node.value)
+            if PATH.fullmatch(node.value):
+                self._file(node.value)
+
+    def _write_binop(self, node: ast.BinOp) -> None:
+        self._plainly(node)
+        steps: list[str] = []
+        left: ast.expr = node
+        while isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div) and _text(left.right) is not None:
+            steps.insert(0, _text(left.right) or "")
+            left = left.left
+        if len(steps) > 1 or (steps and not PATH.fullmatch(steps[0])):
+            self._file("/".join(steps))
+
+    def _file(self, text: str) -> None:
+        """Write the content of a file that a text names, if there is one."""
+        path = local_path(self.module, text)
+        if path is not None:
+            self.put(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}")
+
+    def _note_file(self, node: ast.Call) -> None:
+        first = node.args[0] if node.args else None
+        named = first.value if isinstance(first, ast.Constant) else None
+        if isinstance(named, str) and local_path(self.module, named) is None:
+            self._note_only(f"the file {named} is read; its content does not count")
+
+
+def _text(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None

@@ -1,0 +1,1 @@
+"""Known values that are written into code: the choices of a component, and the fields of a recipe."""

@@ -1,0 +1,239 @@
+"""The normal forms of definitions, each of which is made only once."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .definitions.project import Project
+from .definitions.syntax import bound_names
+from .definitions.targets import Bound, Unit
+from .effects import Effects, TopLevelEffect
+from .forms.pieces import Piece, Reading, Text
+from .forms.writer import Writer
+from .known.attributes import with_attributes
+from .known.folding import Fields, Folding
+from .known.logic import is_constant
+
+MADE = "="
+"""The name for the defaults of a class of plain values, which count only where code makes an instance of the class."""
+
+
+@dataclass(frozen=True)
+class Root:
+    """A function or class that a trial's code starts from.
+
+    Attributes:
+        role: the role of the function or class in the trial, such as ``neck``.
+        unit: the function or class.
+        choices: name -> value of each choice of a component; ``None`` for a root that is no component.
+        defaults: name -> default, for the choices with a default.
+    """
+
+    role: str
+    unit: Unit
+    choices: Mapping[str, Any] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Node:
+    """A definition as a key reads it: a unit, or the class of a component with its choices put in."""
+
+    unit: Unit
+    text: Text
+    label: str
+    folded: frozenset[str] = frozenset()
+
+
+class Library:
+    """The normal forms of definitions, each of which is made only once.
+
+    Args:
+        package: the package that always counts as project code.
+        plain: the classes of plain values, whose constructors check their values and compute nothing.
+        reports: the classes of progress reports, whose content does not count.
+        silent: the packages that read the machine and compute nothing, so neither they nor their versions count.
+        observers: the classes of objects that watch a computation and keep what it made, but compute nothing of it. A
+            parameter that may hold one counts as ``None``, so that the computation is read as it is without it.
+    """
+
+    def __init__(
+        self,
+        package: str,
+        plain: Iterable[type],
+        reports: Iterable[type],
+        silent: Iterable[str],
+        observers: Iterable[type] = (),
+    ) -> None:
+        self.project = Project(package)
+        self.silent = frozenset(silent)
+        self.reading = Reading(
+            self.project,
+            {unit: unit.names[0] for unit in map(self.unit_of, plain)},
+            frozenset(map(self.unit_of, reports)),
+            {unit: unit.names[0] for unit in map(self.unit_of, observers)},
+        )
+        self.effects = Effects(self.reading)
+        self._texts: dict[Any, tuple[Text, frozenset[str]]] = {}
+        self._loose: dict[int, Piece] = {}
+        self._folded: dict[Any, tuple[Unit, frozenset[str]]] = {}
+        self._readers: dict[Unit, bool] = {}
+        self._ancestors: dict[Unit, frozenset[Unit]] = {}
+
+    def unit_of(self, item: Any) -> Unit:
+        """The definition of a class or function.
+
+        Raises:
+            ValueError: for a definition whose source cannot be found, such as one that was typed into a console.
+        """
+        module, name = item.__module__, item.__qualname__
+        if "<locals>" in name:  # a function made it, so the name at the top level leads to the call that did
+            names = [name for name, value in vars(sys.modules[module]).items() if value is item]
+            name = names[0] if names else name
+        for target in self.project.lookup(module, name.partition(".")[0]):
+            if isinstance(target, Bound):
+                return target.unit
+        raise ValueError(f"cannot find the source of {module}:{name}; define it in a file, at the top level")
+
+    def folded(self, unit: Unit, fields: Fields, choices: Mapping[str, Any] | None) -> tuple[Unit, frozenset[str]]:
+        """A unit with known values put in, and the choices among them."""
+        if choices is None and not self._reads_fields(unit):
+            return unit, frozenset()
+        key = (unit, _frozen_fields(fields), None if choices is None else _frozen(choices))
+        if key not in self._folded:
+            made = Folding(self.project, unit.module, fields, self.reading.observers).fold(unit, choices or {})
+            self._folded[key] = made.unit, made.choices
+        return self._folded[key]
+
+    def _reads_fields(self, unit: Unit) -> bool:
+        """Return whether a unit names a class of plain values or of observers, in an annotation or anywhere else."""
+        if unit not in self._readers:
+            names = {*self.reading.plain.values(), *self.reading.observers.values()}
+            self._readers[unit] = any(
+                (isinstance(leaf, ast.Name) and leaf.id in names)
+                or (isinstance(leaf, ast.Constant) and isinstance(leaf.value, str) and leaf.value in names)
+                for statement in unit.statements
+                for leaf in ast.walk(statement)
+            )
+        return self._readers[unit]
+
+    def node(
+        self,
+        unit: Unit,
+        fields: Fields,
+        root: Root | None = None,
+        attributes: Mapping[str, ast.Constant] | None = None,
+    ) -> Node:
+        """The definition with everything that a key reads of it."""
+        choices = None if root is None else root.choices
+        label = self.project.label(unit) + (f"({root.role})" if root is not None and choices is not None else "")
+        if unit in self.reading.plain and root is None:
+            return Node(unit, self._plain_text(unit, fields), label)
+        made, folded = self.folded(unit, fields, choices)
+        names = tuple(sorted(attributes or {}))
+        key = (unit, id(made), names)
+        if key not in self._texts:
+            text = self._text(made)
+            if attributes:
+                text = self._text(self._with_attributes(made, fields, attributes, set()))
+            self._texts[key] = text, folded
+        text, folded = self._texts[key]
+        return Node(unit, text, label, folded)
+
+    def without_unread(
+        self, node: Node, root: Root, fields: Fields, attributes: Mapping[str, ast.Constant], unread: set[str]
+    ) -> Node:
+        """A component's class without assignments to attributes that nothing reads."""
+        made, folded = self.folded(node.unit, fields, root.choices)
+        key = (node.unit, id(made), tuple(sorted(attributes)), tuple(sorted(unread)))
+        if key not in self._texts:
+            self._texts[key] = self._text(self._with_attributes(made, fields, attributes, unread)), folded
+        return Node(node.unit, self._texts[key][0], node.label, folded)
+
+    def _with_attributes(
+        self, unit: Unit, fields: Fields, attributes: Mapping[str, ast.Constant], unread: set[str]
+    ) -> Unit:
+        return with_attributes(
+            Folding(self.project, unit.module, fields, self.reading.observers), unit, attributes, unread
+        )
+
+    def _text(self, unit: Unit) -> Text:
+        module = self.project.module(unit.module)
+        assert module is not None
+        return Writer(self.reading, module).unit(unit)
+
+    def _plain_text(self, unit: Unit, fields: Fields) -> Text:
+        """The text of a class of plain values: its instances are known by their fields, and methods count if named."""
+        key = (unit, "plain")
+        if key not in self._texts:
+            module = self.project.module(unit.module)
+            assert module is not None
+            node = unit.single
+            methods: dict[str, Piece] = {}
+            for statement in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)) and not statement.name.startswith(
+                    "__"
+                ):
+                    shell = Unit(unit.module, [ast.ClassDef("", [], [], [statement], [])], list(unit.names))
+                    methods[statement.name] = Writer(self.reading, module).unit(shell).main
+            methods[MADE] = Writer(self.reading, module).defaults(node) if isinstance(node, ast.ClassDef) else Piece()
+            self._texts[key] = Text(Piece(["plain"]), methods), frozenset()
+        return self._texts[key][0]
+
+    def ancestors(self, unit: Unit) -> frozenset[Unit]:
+        """The class itself and every class of this project that it derives from."""
+        if unit not in self._ancestors:
+            self._ancestors[unit] = frozenset({unit})
+            module, node = self.project.module(unit.module), unit.single
+            above = {unit}
+            if module is not None and isinstance(node, ast.ClassDef):
+                writer = Writer(self.reading, module)
+                for base in node.bases:
+                    for target in writer.resolve(base) or ():
+                        if isinstance(target, Bound):
+                            above |= self.ancestors(target.unit)
+            self._ancestors[unit] = frozenset(above)
+        return self._ancestors[unit]
+
+    def held_by(self, unit: Unit) -> list[Unit]:
+        """The variables that a variable's statements name, so that it may hold their values.
+
+        A loop's variable and another name for a definition may stand for a function or class too.
+        """
+        names = {leaf.id for statement in unit.statements for leaf in ast.walk(statement) if isinstance(leaf, ast.Name)}
+        names -= {name for statement in unit.statements for name in bound_names(statement)}
+        targets = [target for name in sorted(names) for target in self.project.lookup(unit.module, name)]
+        stands_for_any = isinstance(unit.single, (ast.For, ast.With)) or (
+            isinstance(unit.single, (ast.Assign, ast.AnnAssign)) and isinstance(unit.single.value, ast.Name)
+        )
+        return [
+            target.unit
+            for target in targets
+            if isinstance(target, Bound) and (target.unit.is_variable or stands_for_any)
+        ]
+
+    def loose(self, effect: TopLevelEffect) -> Piece:
+        """The normal form of a top-level statement."""
+        key = id(effect.statement)
+        if key not in self._loose:
+            module = self.project.module(effect.module)
+            assert module is not None
+            self._loose[key] = Writer(self.reading, module).loose(effect.statement)
+        return self._loose[key]
+
+
+def own(node: Node) -> Unit | None:
+    """The unit that a definition means by its own name; with choices put in, a class means the class as it stands."""
+    return None if node.folded else node.unit
+
+
+def _frozen(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple((name, type(value).__name__, repr(value)) for name, value in values.items() if is_constant(value))
+
+
+def _frozen_fields(fields: Fields) -> tuple[Any, ...]:
+    return tuple((unit, _frozen(values)) for unit, values in fields.items())

@@ -1,0 +1,26 @@
+"""Normalised images: colours in 0 … 1 with ImageNet's mean taken away, divided by its standard deviation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's RGB in 0 … 1: pytorch/examples, imagenet/main.py
+STD = (0.229, 0.224, 0.225)  # from the same source
+LUMA = (0.299, 0.587, 0.114)  # grey of RGB: ITU-R BT.601
+
+
+def normalise(image: Tensor) -> Tensor:
+    """The image ``… 3 H W`` uint8 as float32, normalised by ImageNet's mean and standard deviation, on its device."""
+    return standardise(image.float() / 255)
+
+
+def standardise(image: Tensor) -> Tensor:
+    """The image ``… 3 H W`` with colours in 0 … 1, normalised."""
+    mean, std = (torch.tensor(values, device=image.device)[:, None, None] for values in (MEAN, STD))
+    return (image - mean) / std
+
+
+def grey_of(image: Tensor) -> Tensor:
+    """The luma of an image ``… 3 H W`` with colours in 0 … 1, as ``… 1 H W``."""
+    return (image * torch.tensor(LUMA, device=image.device)[:, None, None]).sum(-3, keepdim=True)
