@@ -42,7 +42,7 @@ from bench.cli.options import (
     handled,
 )
 from bench.cli.results import clean, compare, export, report
-from bench.parts import BenchError
+from bench.parts import BenchError, shortened
 from bench.protocol.testing import PROTOCOLS
 from bench.run.handling import CHECKPOINT_MINUTES
 from bench.run.processes.stopping import Stopped, stoppable
@@ -463,6 +463,10 @@ def main() -> None:
         path = error.filename2 or error.filename
         remedy = "make room there" if error.errno in _FULL else "choose another path, or change what is there"
         _leave(f"{f'{path}: ' if path else ''}{error.strerror}; {remedy}")
+    except UnicodeEncodeError as error:  # the name of a file
+        lacked = error.object[error.start : error.end]
+        remedy = "rename it" if error.encoding == "utf-8" else "set the variable PYTHONUTF8=1"
+        _leave(f"{shortened(error.object)}: the locale's encoding {error.encoding} lacks {lacked!r}; {remedy}")
     except Exception as error:  # a component or a data set is a user's code, which may raise anything
         if fault_place(error) is None:
             raise  # none of the user's code took part: a mistake of this package, whose traceback is wanted
