@@ -27,6 +27,7 @@ from bench.run.estimate import pilot_seconds
 from bench.run.handling import USUAL, Handling
 from bench.run.identity.rekey import rekey as rekeyed
 from bench.run.keeping.retested import copy_untested, with_weights
+from bench.run.keeping.state import kept_after, state_path
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.schedule import RETRIES, Schedule, checked_schedule, make_schedule
@@ -110,6 +111,8 @@ def plan(schedule: Schedule, shelf: Shelf | None = None) -> bool:
             console.print(f"  {note}", soft_wrap=True)
     todo = schedule.pending()
     console.print(f"{len(schedule.trials) - len(todo)} of {len(schedule.trials)} trials done, {len(todo)} to run.")
+    for line in _kept_states(schedule, todo):
+        console.print(line, soft_wrap=True)
     say_faulty(schedule.faulty.values(), console)
     if able := [trial for trial in todo if schedule.fault_of(trial) is None]:
         console.print(_time_needed(schedule, able), soft_wrap=True)
@@ -118,6 +121,15 @@ def plan(schedule: Schedule, shelf: Shelf | None = None) -> bool:
     if shelf is not None and (need := need_of(schedule, shelf, todo)).samples:
         console.print(spell_need(need, shelf), soft_wrap=True)
     return not schedule.faulty
+
+
+def _kept_states(schedule: Schedule, todo: Sequence[Trial]) -> Iterator[str]:
+    """A line for each training that was interrupted and goes on from its last kept state."""
+    for trial in todo:
+        done = kept_after(state_path(schedule.folder, trial.key)) if trial.stage == "quality" else None
+        if done is not None:
+            after = f"after iteration {done}, " if done else ""
+            yield f"{name_of(trial)} goes on {after}from its kept state."
 
 
 def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
