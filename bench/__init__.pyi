@@ -7,6 +7,7 @@ from .parts import Level as Level
 from .parts import Part as Part
 from .parts import part as part
 from .protocol.recipe import Recipe as Recipe
+from .protocol.recipes import named_recipe as named_recipe
 from .protocol.setting import Setting as Setting
 from .study.factors import Factor as Factor
 from .study.factors import adding as adding
@@ -32,6 +33,7 @@ __all__ = [
     "adding",
     "change",
     "choose",
+    "named_recipe",
     "part",
     "results",
 ]

@@ -5,6 +5,7 @@ which the paper changed together with the attention, and multi-grid. There are t
 0, and an FCN with the same number of parameters.
 
     bench run studies/danet_attention.py --data /path/to/CamVid
+    bench run studies/danet_attention.py --recipe danet-cityscapes --data cityscapes=/path   # as in the paper
 """
 
 from dataclasses import replace

@@ -5,6 +5,7 @@ shrinks from 3×3 to 1×1 wherever JPU is on. A JPU frozen at its random weights
 script left JPU out of the optimiser.
 
     bench run studies/fastfcn_jpu.py --data /path/to/CamVid
+    bench run studies/fastfcn_jpu.py --recipe fastfcn-pcontext --data pascal_context=/path   # as in the paper
 """
 
 from bench import Factor, Published, Recipe, Study, Variant, adding, change, choose, part

@@ -4,6 +4,7 @@ Gated-SCNN's ablation (Takikawa et al., 2019, table 3), on a ResNet-50 and on th
 gates forced open as a control between "no stream" and "gates".
 
     bench run studies/gscnn_gates.py --data /path/to/CamVid
+    bench run studies/gscnn_gates.py --recipe gscnn-cityscapes --data cityscapes=/path   # as in the paper
 """
 
 from bench import Factor, Published, Recipe, Study, Variant, adding, change, part

@@ -6,18 +6,22 @@ import ast
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from bench.cli.app import app
 from bench.data.camvid import CamVid
 from bench.data.choose import parse_data
 from bench.parts import part
+from bench.protocol.recipe import Recipe
 from bench.report.page.page import write_report
 from bench.run.check import check_cells
 from bench.run.environment import Machine
@@ -26,6 +30,7 @@ from bench.run.schedule import make_schedule
 from bench.run.trial import run
 from bench.study.published.rows import Published, matching, rows
 from bench.study.source import Source, load, load_study
+from bench.study.study import Study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,6 +76,45 @@ def test_every_command_stands_in_the_readmes_table() -> None:
     commands = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
     commands += [str(group.name) for group in app.registered_groups]
     assert sorted(set(re.findall(r"^\| `bench (\w+)", table, re.MULTILINE))) == sorted(commands)
+
+
+def options() -> dict[str, set[str]]:
+    """Command -> its options, of a command in a group as in ``data check``."""
+    pending, named = [("", get_command(app))], dict[str, set[str]]()
+    while pending:
+        name, command = pending.pop()
+        if isinstance(command, TyperGroup):
+            pending += [(f"{name} {inner}".strip(), command.commands[inner]) for inner in command.commands]
+        else:
+            named[name] = {"--help", *(word for given in command.params for word in given.opts + given.secondary_opts)}
+    return named
+
+
+def test_every_command_and_option_that_a_page_names_exists() -> None:
+    known = options()
+    for name, text in {"README.md": README, **PAGES}.items():
+        ours = re.sub(r"`pip install[^`]*`|^python3 -m venv.*$|`sha256sum[^`]*`", "", text, flags=re.MULTILINE)
+        assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", ours)) <= set().union(*known.values()), name
+        for line in re.findall(r"(?:^|`|&& )bench ([^`\n#]+)", ours, re.MULTILINE):
+            words = line.split()
+            command = " ".join(words[:2] if words[0] == "data" else words[:1])
+            if command != "data":
+                assert {word for word in words if word.startswith("--")} <= known[command], line
+
+
+def test_every_session_of_nox_and_every_file_that_a_page_names_exists() -> None:
+    sessions = {node.name for node in ast.parse((ROOT / "noxfile.py").read_text()).body if hasattr(node, "name")}
+    for name, text in {"README.md": README, **PAGES}.items():
+        assert set(re.findall(r"nox -s (\w+)", text)) <= sessions, name
+        paths = re.findall(r"\b(?:studies|tests|bench|benchmarks)/[\w/-]+(?:\.\w+)?", text)
+        assert [path for path in paths if not (ROOT / path).exists()] == [], name
+
+
+@pytest.mark.parametrize("cls", [Recipe, Study])
+def test_every_field_of_a_study_and_of_its_recipe_stands_in_the_documentation(cls: type) -> None:
+    text = "\n".join(PAGES.values())
+    names = [attribute.name for attribute in fields(cls) if attribute.init]
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_the_picture_of_a_report_is_there() -> None:

@@ -30,6 +30,7 @@ from bench.cli.options import (
     NoCache,
     Pictures,
     Protocol,
+    RecipeName,
     ResultsFolder,
     ResultsRoot,
     Retry,
@@ -43,6 +44,7 @@ from bench.cli.options import (
 )
 from bench.cli.results import clean, compare, export, report
 from bench.parts import BenchError, shortened
+from bench.protocol.recipes import RECIPES
 from bench.protocol.testing import PROTOCOLS
 from bench.run.handling import CHECKPOINT_MINUTES
 from bench.run.processes.stopping import Stopped, stoppable
@@ -61,7 +63,7 @@ networks, plan lists the trials, run executes them and writes a report under res
 )
 
 
-@app.command()
+@app.command(epilog="\b\nRecipes:\n" + "\n".join(f"  {name}: {one.source}" for name, one in RECIPES.items()))
 def check(
     study: StudyFile,
     size: SizeName = None,
@@ -69,6 +71,7 @@ def check(
     seeds: Seeds = None,
     final: Final = False,
     protocol: Protocol = None,
+    recipe: RecipeName = None,
 ) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
 
@@ -76,7 +79,9 @@ def check(
     """
     from bench.cli import networks, studies
 
-    if not networks.check(studies.source(study, size, data, seeds, final, protocol), data_is_given=data is not None):
+    if not networks.check(
+        studies.source(study, size, data, seeds, final, protocol, recipe), data_is_given=data is not None
+    ):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -88,6 +93,7 @@ def plan(
     seeds: Seeds = None,
     final: Final = False,
     protocol: Protocol = None,
+    recipe: RecipeName = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -103,7 +109,7 @@ def plan(
 
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
     study_plan = studies.planned(
-        studies.source(study, size, data, seeds, final, protocol), results, cpus, gpus, shelf=shelf
+        studies.source(study, size, data, seeds, final, protocol, recipe), results, cpus, gpus, shelf=shelf
     )
     if not studies.plan(study_plan, shelf):
         raise typer.Exit(EXIT_OPEN)
@@ -117,6 +123,7 @@ def run(
     seeds: Seeds = None,
     final: Final = False,
     protocol: Protocol = None,
+    recipe: RecipeName = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -138,7 +145,7 @@ def run(
     """
     from bench.cli import decoding, studies
 
-    source = studies.source(study, size, data, seeds, final, protocol)
+    source = studies.source(study, size, data, seeds, final, protocol, recipe)
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
     study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
@@ -156,6 +163,7 @@ def trial(
     data: DataName = None,
     final: Final = False,
     protocol: Protocol = None,
+    recipe: RecipeName = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -173,7 +181,7 @@ def trial(
 
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
     study_plan = studies.planned(
-        studies.source(study, size, data, str(seed), final, protocol), results, cpus, gpus, shelf=shelf
+        studies.source(study, size, data, str(seed), final, protocol, recipe), results, cpus, gpus, shelf=shelf
     )
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
     if not studies.trial(study_plan, sys.argv, variant, stage, handling=handling, shelf=shelf):

@@ -9,6 +9,7 @@ import typer
 
 from bench.parts import BenchError, mismatch
 from bench.protocol.recipe import Pixels
+from bench.protocol.recipes import RECIPES
 from bench.run.handling import Handling
 
 EXIT_OPEN = 1
@@ -43,6 +44,15 @@ Protocol = Annotated[
 ]
 ResultsFolder = Annotated[
     Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)
+]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        help=f"Train and test by a published recipe in place of the study's own: {', '.join(RECIPES)} "
+        "(bench check --help has their sources).",
+        show_default=False,
+    ),
 ]
 ResultsRoot = Annotated[
     Path, typer.Option("--results", help="The folder that holds the results folders of all studies.")

@@ -44,7 +44,13 @@ BYTES_OF_FLOAT = 4
 
 
 def source(
-    study: Path, size: str | None, data: str | None, seeds: str | None, final: bool, protocol: str | None = None
+    study: Path,
+    size: str | None,
+    data: str | None,
+    seeds: str | None,
+    final: bool,
+    protocol: str | None = None,
+    recipe: str | None = None,
 ) -> Source:
     """The source of a study from a command's options.
 
@@ -56,7 +62,7 @@ def source(
     except ValueError:
         raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
     path = study.resolve() if study.is_file() else study.absolute()  # a dangling link is told by its own name
-    return Source(str(path), size, data, chosen, final, protocol)
+    return Source(str(path), size, data, chosen, final, protocol, recipe)
 
 
 def planned(

@@ -17,6 +17,7 @@ from bench.data.contract import ContractError, check_class, check_dataset
 from bench.data.decoded.dataset import DecodedSplit, decoded
 from bench.data.decoded.shelf import Shelf
 from bench.parts import BenchError, Part, nearest
+from bench.protocol.recipes import recipe_fields
 from bench.protocol.testing import protocol_fields
 from bench.records.plan import Plan
 from bench.study.cells import Cell
@@ -37,6 +38,7 @@ class Source:
         seeds: the seeds that replace the study's own, or ``None``.
         final: ``True`` to evaluate the test split.
         protocol: the value of the option ``--protocol``, or ``None`` to test as the study's recipe says.
+        recipe: the value of the option ``--recipe``, or ``None`` to train as the study's recipe says.
     """
 
     path: str
@@ -45,11 +47,14 @@ class Source:
     seeds: tuple[int, ...] | None = None
     final: bool = False
     protocol: str | None = None
+    recipe: str | None = None
 
     @property
     def options(self) -> list[str]:
         """The options of a command that select this form of the study."""
-        given = {"--size": self.size, "--data": self.data, "--protocol": self.protocol}
+        given = {
+            "--size": self.size, "--data": self.data, "--recipe": self.recipe, "--protocol": self.protocol,
+        }  # fmt: skip
         seeds = None if self.seeds is None else ",".join(map(str, self.seeds))
         chosen = [[name, value] for name, value in {**given, "--seeds": seeds}.items() if value is not None]
         return [word for pair in chosen for word in pair] + ["--final"] * self.final
@@ -215,9 +220,13 @@ class Loaded:
 
     @property
     def folder_name(self) -> str:
-        """The name of the results folder, ``<name>[-size][-data][-protocol][-final]``: no two forms share one."""
+        """The name of the results folder, ``<name>[-size][-data][-recipe][-protocol][-final]``.
+
+        No two forms of a study share one.
+        """
         protocol = self.source.protocol and re.sub(r"[^\w.]+", "-", self.source.protocol)
-        words = [self.study.name, self.source.size, self._other_data, protocol, "final" if self.source.final else None]
+        final = "final" if self.source.final else None
+        words = [self.study.name, self.source.size, self._other_data, self.source.recipe, protocol, final]
         return "-".join(word for word in words if word)
 
     @property
@@ -253,7 +262,8 @@ def source_of_command(command: str, size: str | None, *, final: bool) -> Source:
     """The source of the study that a command planned, which its plan holds."""
     words = shlex.split(command)
     path = next((word for word in words if word.endswith(".py")), "")
-    return Source(path, size, _option(words, "--data"), None, final, _option(words, "--protocol"))
+    data, protocol, recipe = (_option(words, name) for name in ("--data", "--protocol", "--recipe"))
+    return Source(path, size, data, None, final, protocol, recipe)
 
 
 def source_of_plan(plan: Plan, folder: Path) -> Source:
@@ -297,6 +307,8 @@ def load(source: Source) -> Loaded:
         check_class(cell.recipe.data.cls)
     part, folder = parse_data(source.data, study.recipe.data)
     changes: dict[str, Any] = {} if part == study.recipe.data else {"data": part}
+    if source.recipe is not None:
+        changes |= recipe_fields(source.recipe)
     if source.protocol is not None:
         changes |= protocol_fields(source.protocol)
     if source.final:

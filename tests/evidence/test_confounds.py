@@ -13,7 +13,7 @@ from bench.report.page.findings import findings
 from bench.report.page.summary import commands, notes
 from bench.report.tables.confounds import undeclared
 from bench.study.audit import summary
-from tests.evidence.test_speedups import CROWDED, measured, planted
+from tests.planted_speed import CROWDED, measured, planted
 
 Plant = Callable[..., Path]
 PLAIN = "attention=off, upsampling=dilated"
@@ -148,7 +148,7 @@ def test_environments_are_compared_seed_by_seed(tmp_path: Path, planted_results:
 
 
 def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path) -> None:
-    crowded = measured([1.0] * 20, [2.0] * 20, isolation=CROWDED, isolated=False)
+    crowded = measured([1.0] * 20, [2.0] * 20, CROWDED)
     noisy = measured([1.0, 1.2] * 10, [2.0] * 20, steady=False)
     evidence = evidence_of(planted(tmp_path, {64: crowded, 128: noisy, 256: measured([1.0] * 20, [2.0] * 20)}))
     rows = {row["Where"]: (row["Kind"], row["Difference"]) for row in evidence.confounds.to_dict("records")}

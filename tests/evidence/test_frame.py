@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,8 @@ import bench
 from bench.evidence import speedups
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError
-from bench.records.record import Record, write
 from bench.records.results import frame, load
+from tests.planted_speed import measured_ratios, plant_speed
 
 Plant = Callable[..., Path]
 FACTORS = {"attention": ["off", "on"]}
@@ -26,30 +24,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> 
     return planted_results(tmp_path_factory.mktemp("own") / "x", factors=FACTORS, scores=SCORES)
 
 
-def timed(folder: Path, *, alone: bool) -> Path:
-    """Adds a comparison of speed, 2 times as fast, to a planted folder; ``alone`` leaves nothing else planned."""
-    plan = json.loads((folder / "study.json").read_text())
-    setting = asdict(Setting(height=64, width=64))
-    trial = {"variant": "attention=on", "stage": "speed", "seed": None, "against": "attention=off", "setting": setting}
-    measured = {"latency_s": [1.0] * 12, "against_s": [2.0] * 12, "log_ratios": [0.6931471805599453] * 6, "calls": 1}
-    measured |= {"steady": True, "isolated": True, "isolation": {"reasons": []}, "step_s": {}}
-    write(
-        Record(
-            key="s1",
-            trial=trial,
-            choices={},
-            environment={"host": "aaaa1111"},
-            outcome={"status": "done"},
-            measured=measured,
-        ),
-        folder / "records",
-    )
-    cell = {"key": "s1", "levels": {"attention": "on"}, "excluded": None, **trial}
-    plan["trials"], plan["stages"] = (
-        ([cell], ["speed"]) if alone else ([*plan["trials"], cell], ["quality", "cost", "speed"])
-    )
-    (folder / "study.json").write_text(json.dumps(plan))
-    return folder
+def timed(folder: Path) -> Path:
+    """Adds a comparison of speed, 2 times as fast, to a planted folder, or plants a folder that has nothing else."""
+    comparison = {Setting(height=64, width=64): measured_ratios([2.0] * 6)}
+    return plant_speed(folder, comparison, variant="attention=on", against="attention=off")
 
 
 def test_results_are_one_line_in_a_notebook(folder: Path) -> None:
@@ -72,8 +50,8 @@ def test_several_folders_are_one_table(folder: Path, tmp_path: Path, planted_res
         bench.results(folder, str(folder))
 
 
-def test_a_study_of_speed_alone_gives_its_comparisons(tmp_path: Path, planted_results: Plant) -> None:
-    own = timed(planted_results(tmp_path / "a", factors=FACTORS, scores=SCORES), alone=True)
+def test_a_study_of_speed_alone_gives_its_comparisons(tmp_path: Path) -> None:
+    own = timed(tmp_path / "a")
     table = bench.results(own)
     assert list(table.columns) == list(speedups.frame(load(own)).columns)
     assert table[["variant", "against"]].to_numpy().tolist() == [["attention=on", "attention=off"]]
@@ -82,7 +60,7 @@ def test_a_study_of_speed_alone_gives_its_comparisons(tmp_path: Path, planted_re
 
 
 def test_a_stage_gives_its_rows_alone(tmp_path: Path, planted_results: Plant) -> None:
-    own = timed(planted_results(tmp_path / "a", factors=FACTORS, scores=SCORES), alone=False)
+    own = timed(planted_results(tmp_path / "a", factors=FACTORS, scores=SCORES))
     counts = {stage: len(bench.results(own, stage=stage)) for stage in ("quality", "cost", "speed")}
     assert counts == {"quality": 6, "cost": 2, "speed": 1}
     assert set(bench.results(own, stage="cost")["stage"]) == {"cost"}
@@ -90,20 +68,20 @@ def test_a_stage_gives_its_rows_alone(tmp_path: Path, planted_results: Plant) ->
     assert len(bench.results(own)) == 8
 
 
-def test_two_studies_of_speed_are_one_table(tmp_path: Path, planted_results: Plant) -> None:
-    names = [str(timed(planted_results(tmp_path / name, factors=FACTORS, scores=SCORES), alone=True)) for name in "ab"]
+def test_two_studies_of_speed_are_one_table(tmp_path: Path) -> None:
+    names = [str(timed(tmp_path / name)) for name in "ab"]
     table = bench.results(*names)
     assert table["folder"].tolist() == names
     assert table["ratio"].tolist() == pytest.approx([2.0, 2.0])
 
 
-def test_a_stage_that_is_none_or_not_planned_is_refused(folder: Path, tmp_path: Path, planted_results: Plant) -> None:
+def test_a_stage_that_is_none_or_not_planned_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         RecordError, match=r"no stage 'sped' \(did you mean 'speed'\?\); there are quality, cost, speed"
     ):
         bench.results(folder, stage="sped")
     with pytest.raises(RecordError, match="plans no trials of speed; it has quality, cost"):
         bench.results(folder, stage="speed")
-    own = timed(planted_results(tmp_path / "a", factors=FACTORS, scores=SCORES), alone=True)
+    own = timed(tmp_path / "a")
     with pytest.raises(RecordError, match="a has comparisons of speed alone, which have other columns"):
         bench.results(folder, own)

@@ -3,63 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bench.evidence.ranks import Ratio
 from bench.evidence.speedups import Crossing, crossing_table, crossings, frame
-from bench.protocol.setting import Setting
-from bench.records.files import write_json
-from bench.records.record import Record, read, write
+from bench.records.record import read_all, write
 from bench.records.results import load
 from bench.report.tables.speed import remark
-
-ALONE = {"isolated": True, "reasons": []}
-CROWDED = {"isolated": False, "reasons": ["other processes used 0.90 CPUs (allowed: 0.15)"]}
-
-
-def measured(ours_s: list[float], against_s: list[float], **fields: Any) -> dict[str, Any]:
-    logs = [math.log(sum(against_s[i : i + 2]) / sum(ours_s[i : i + 2])) for i in range(0, len(ours_s), 2)]
-    sides = {"latency_s": ours_s, "against_s": against_s, "log_ratios": logs}
-    return {**sides, "calls": 1, "steady": True, "step_s": {}, "isolation": ALONE, "isolated": True, **fields}
-
-
-def planted(folder: Path, results: dict[int, dict[str, Any] | None]) -> Path:
-    """A results folder with one comparison a side length: what was measured, or ``None`` for no record."""
-    cells = []
-    for side, values in results.items():
-        setting = asdict(Setting(height=side, width=side, batch=2))
-        cell = {
-            "key": f"k{side}",
-            "variant": "neck=jpu",
-            "against": "neck=off",
-            "levels": {"neck": "jpu"},
-            "seed": None,
-        }
-        cells.append({**cell, "stage": "speed", "excluded": None, "setting": setting})
-        if values is not None:
-            trial = {"variant": "neck=jpu", "stage": "speed", "seed": None, "setting": setting}
-            environment = {"hardware": "Planted CPU, 2 threads", "host": "aaaa1111"}
-            write(
-                Record(
-                    key=f"k{side}-hw",
-                    trial=trial,
-                    choices={},
-                    environment=environment,
-                    outcome={"status": "done"},
-                    measured=values,
-                ),
-                folder / "records",
-            )
-    plan = {"version": 2, "name": "planted", "factors": {"neck": ["off", "jpu"]}, "stages": ["speed"], "trials": cells}
-    plan |= {"baseline": "neck=off", "baseline_levels": {"neck": "off"}, "seeds": [0], "recipe": {}}
-    plan |= {"data": {"name": "planted", "classes": ["a", "b"], "fingerprint": "f"}, "created": {"commit": "c0ffee"}}
-    plan |= {"question": "Which is faster?", "command": "bench speed x.py"}
-    write_json(plan, folder / "study.json")
-    return folder
+from tests.planted_speed import CROWDED, measured, planted
 
 
 def test_a_comparison_gives_ratio_interval_and_throughput_of_both_sides(tmp_path: Path) -> None:
@@ -79,9 +32,9 @@ def test_a_comparison_gives_ratio_interval_and_throughput_of_both_sides(tmp_path
 
 def test_a_comparison_on_other_hardware_than_most_is_left_out_with_the_reason(tmp_path: Path) -> None:
     folder = planted(tmp_path, {side: measured([0.5] * 12, [0.75] * 12) for side in (64, 128, 256)})
-    path = folder / "records" / next(path.name for path in (folder / "records").iterdir() if "k128-" in path.name)
-    record = read(path)
-    path.unlink()
+    record = next(
+        each for each in read_all(folder / "records") if each.trial.setting and each.trial.setting.height == 128
+    )
     write(record.having(environment={**record.environment.as_json(), "hardware": "Other GPU"}), folder / "records")
     table = frame(load(folder))
     assert table["ratio"].notna().tolist() == [True, False, True]
@@ -93,11 +46,11 @@ def test_a_comparison_on_other_hardware_than_most_is_left_out_with_the_reason(tm
 
 def test_a_noisy_timing_is_kept_and_marked_and_a_crowded_one_is_left_out_with_the_reason(tmp_path: Path) -> None:
     noisy = measured([1.0, 1.2] * 6, [2.0] * 12)
-    crowded = measured([1.0] * 12, [2.0] * 12, isolation=CROWDED, isolated=False)
+    crowded = measured([1.0] * 12, [2.0] * 12, CROWDED)
     rows = frame(load(planted(tmp_path, {64: noisy, 128: crowded, 256: None})))
     assert list(rows["noisy"].eq(True)) == [True, False, False]
     assert list(rows["ratio"].isna()) == [False, True, True]
-    assert list(rows["reason"]) == ["", "other processes used 0.90 CPUs (allowed: 0.15)", ""]
+    assert list(rows["reason"]) == ["", CROWDED, ""]
     assert list(rows["status"]) == ["done", "done", "missing"]
 
 
@@ -130,8 +83,7 @@ def test_the_interval_of_a_crossing_ends_at_the_nearest_ends() -> None:
 
 def test_crossings_are_told_a_variant_and_kind_of_setting(tmp_path: Path) -> None:
     slower, faster = measured([2.0] * 12, [1.0] * 12), measured([1.0] * 12, [2.0] * 12)
-    table = crossing_table(frame(load(planted(tmp_path, {64: slower, 256: faster, 512: faster}))))
+    table = crossing_table(frame(load(planted(tmp_path / "a", {64: slower, 256: faster, 512: faster}))))
     assert list(table["ratio crosses 1"]) == ["at 128² px (128² to 128²)"]
-    assert list(crossing_table(frame(load(planted(tmp_path, {256: faster, 512: faster}))))["ratio crosses 1"]) == [
-        "none in the range"
-    ]
+    table = crossing_table(frame(load(planted(tmp_path / "b", {256: faster, 512: faster}))))
+    assert list(table["ratio crosses 1"]) == ["none in the range"]

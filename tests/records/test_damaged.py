@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,9 @@ import pytest
 
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError
-from bench.records.record import Record, read_all, write
+from bench.records.record import read_all
 from bench.records.results import load
+from tests.planted_speed import measured_ratios, plant_speed
 
 Plant = Callable[..., Path]
 FACTORS = {"attention": ["off", "on"]}
@@ -28,26 +27,8 @@ MISSING = object()
 def whole(tmp_path_factory: pytest.TempPathFactory, planted_results: Plant) -> Path:
     """Two variants with two seeds, costs and one comparison of speed. Read it only."""
     folder = planted_results(tmp_path_factory.mktemp("whole"), factors=FACTORS, scores=SCORES, boundary_px=(3,))
-    shared = {"variant": "attention=on", "stage": "speed", "seed": None, "against": "attention=off"}
-    shared |= {"setting": asdict(Setting(height=64, width=64))}
-    measured = {"latency_s": [1.0] * 2, "against_s": [2.0] * 2, "log_ratios": [math.log(2)], "calls": 1}
-    measured |= {"isolated": True, "isolation": {"reasons": []}, "steady": True, "step_s": {}}
-    write(
-        Record(
-            key="s1",
-            trial=shared,
-            choices={},
-            environment={"host": "aaaa1111"},
-            outcome={"status": "done"},
-            measured=measured,
-        ),
-        folder / "records",
-    )
-    plan = json.loads((folder / "study.json").read_text())
-    plan["trials"].append({"key": "s1", "levels": {"attention": "on"}, **shared})
-    plan["stages"].append("speed")
-    (folder / "study.json").write_text(json.dumps(plan))
-    return folder
+    comparison = {Setting(height=64, width=64): measured_ratios([2.0])}
+    return plant_speed(folder, comparison, variant="attention=on", against="attention=off")
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from bench.records.record import read_all, write
+from bench.protocol.setting import Setting
 from bench.report.page.page import write_report
 from bench.study.published import rows
+from tests import planted_speed
+from tests.planted_speed import measured_ratios
 from tests.report import hostile
 
 SWITCHES = [
@@ -74,22 +74,11 @@ def plant_speed() -> Callable[..., None]:
 
     def add(folder: Path, variant: str, against: str, sides: dict[int, bool], reason: str = "neighbour") -> None:
         """``sides`` maps the length of an input's side in pixels to whether its timing was alone."""
-        plan = json.loads((folder / "study.json").read_text())
-        levels = next(cell["levels"] for cell in plan["trials"] if cell["variant"] == variant)
-        template = read_all(folder / "records")[0]
-        for side, isolated in sides.items():
-            setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
-            setting |= {"phase": "inference", "least_s": 1.0}
-            cell = {"key": f"s{side}", "stage": "speed", "variant": variant, "against": against, "seed": None}
-            plan["trials"].append({**cell, "excluded": None, "levels": levels, "setting": setting})
-            measured = {
-                "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [math.log(2)] * 6, "steady": True,
-                "isolated": isolated, "isolation": {"reasons": [] if isolated else [reason]}, "step_s": {}, "calls": 1,
-            }  # fmt: skip
-            trial = {"variant": variant, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
-            write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")
-        plan["stages"] = [*plan["stages"], "speed"]
-        (folder / "study.json").write_text(json.dumps(plan))
+        comparisons = {
+            Setting(height=side, width=side, least_s=1.0): measured_ratios([2.0] * 6, 0.01, "" if isolated else reason)
+            for side, isolated in sides.items()
+        }
+        planted_speed.plant_speed(folder, comparisons, variant=variant, against=against)
 
     return add
 

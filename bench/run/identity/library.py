@@ -199,21 +199,25 @@ class Library:
             self._ancestors[unit] = frozenset(above)
         return self._ancestors[unit]
 
-    def held_by(self, unit: Unit) -> list[Unit]:
-        """The variables that a variable's statements name, so that it may hold their values.
+    def held_by(self, unit: Unit, *, stands_for_any: bool = False) -> list[tuple[Unit, bool]]:
+        """The definitions that a variable may stand for or hold.
 
-        A loop's variable and another name for a definition may stand for a function or class too.
+        Each comes with ``True`` if the variable may stand for what that definition holds. A loop's variable and another
+        name for a definition may stand for a function or class too.
+
+        Args:
+            unit: the variable.
+            stands_for_any: ``True`` if what the variable holds is meant, whatever it is.
         """
         names = {leaf.id for statement in unit.statements for leaf in ast.walk(statement) if isinstance(leaf, ast.Name)}
         names -= {name for statement in unit.statements for name in bound_names(statement)}
         targets = [target for name in sorted(names) for target in self.project.lookup(unit.module, name)]
-        stands_for_any = isinstance(unit.single, (ast.For, ast.With)) or (
-            isinstance(unit.single, (ast.Assign, ast.AnnAssign)) and isinstance(unit.single.value, ast.Name)
-        )
+        is_loop = isinstance(unit.single, (ast.For, ast.With))
+        is_name = isinstance(unit.single, (ast.Assign, ast.AnnAssign)) and isinstance(unit.single.value, ast.Name)
         return [
-            target.unit
+            (target.unit, is_loop or stands_for_any)
             for target in targets
-            if isinstance(target, Bound) and (target.unit.is_variable or stands_for_any)
+            if isinstance(target, Bound) and (target.unit.is_variable or is_loop or is_name or stands_for_any)
         ]
 
     def loose(self, effect: TopLevelEffect) -> Piece:
@@ -222,7 +226,7 @@ class Library:
         if key not in self._loose:
             module = self.project.module(effect.module)
             assert module is not None
-            self._loose[key] = Writer(self.reading, module).loose(effect.statement)
+            self._loose[key] = Writer(self.reading, module).loose(effect.statement, effect.change.whys)
         return self._loose[key]
 
 

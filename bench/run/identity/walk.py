@@ -15,6 +15,7 @@ from typing import Any
 
 from .definitions.targets import Bound, Target, Unit, Whole
 from .effects import TopLevelEffect
+from .forms.messages import EVERY
 from .forms.pieces import ANNOTATION, DOCSTRING, FIELD_ANNOTATION, Payload, Piece, PieceFacts, Private, Token
 from .forms.writer import Writer
 from .known.folding import Fields
@@ -205,7 +206,8 @@ class Walk:
                 yield from self.counting(token.piece.tokens)
 
     def _is_read(self, payload: Payload) -> bool:
-        known = {FIELD_ANNOTATION: self.facts.hints, ANNOTATION: self.facts.all_hints, DOCSTRING: self.facts.docs}
+        known = {kind: kind in self.facts.heard for kind in EVERY}
+        known |= {FIELD_ANNOTATION: self.facts.hints, ANNOTATION: self.facts.all_hints, DOCSTRING: self.facts.docs}
         if isinstance(payload.condition, str) and payload.condition in known:
             return known[payload.condition]
         return any(self._catches(handler, payload.condition) for handler in self.facts.handlers)
@@ -242,8 +244,10 @@ class Walk:
         due: list[tuple[int, TopLevelEffect]] = []
         for name in self._imported():
             for effect in self.library.effects.of(name):
-                changed = self._first_changed(effect.targets) if id(effect.statement) not in done else None
-                if changed is not None or (effect.always and id(effect.statement) not in done):
+                if id(effect.statement) in done:
+                    continue
+                changed = self._first_changed(effect.change.units)
+                if changed is not None or effect.change.unknown or effect.change.kinds & self.facts.heard:
                     due.append((len(self.nodes) if changed is None else changed, effect))
             module = self.project.module(name)
             if module is not None and module.content is not None and id(module) not in done:
@@ -265,16 +269,16 @@ class Walk:
         """The first definition among those reached that is one of ``targets``, or that one of them holds."""
         roots = {self.nodes[number].unit: number for number in self.root_numbers}
         numbers: list[int] = []
-        pending, seen = list(targets), set()
+        pending, seen = [(unit, False) for unit in targets], set()
         while pending:
-            unit = pending.pop()
-            if unit in seen:
+            unit, stands_for_any = pending.pop()
+            if (unit, stands_for_any) in seen:
                 continue
-            seen.add(unit)
+            seen.add((unit, stands_for_any))
             if unit in self.numbers or unit in roots:
                 numbers.append(min(self.numbers.get(unit, len(self.nodes)), roots.get(unit, len(self.nodes))))
             if unit.is_variable:
-                pending += self.library.held_by(unit)
+                pending += self.library.held_by(unit, stands_for_any=stands_for_any)
         return min(numbers, default=None)
 
     def _imported(self) -> list[str]:

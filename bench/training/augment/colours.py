@@ -12,13 +12,15 @@ image on its own, so that a device does not wait.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.protocol.recipe import Recipe
 from bench.training.augment.draws import COLOURS, generator
-from bench.training.augment.normal import MEAN, STD, grey_of, standardise
+from bench.training.augment.normal import LUMA, MEAN, STD
 
 BRIGHTNESS = 32 / 255  # this and the next three: PhotoMetricDistortion of mmsegmentation, mmseg/datasets/transforms/
 CONTRAST = (0.5, 1.5)
@@ -70,8 +72,7 @@ def recolour(image: Tensor, factors: Tensor, recipe: Recipe) -> Tensor:
         recipe: the recipe.
     """
     padding = (image == 0).all(1, keepdim=True)
-    mean, std = (torch.tensor(values, device=image.device)[:, None, None] for values in (MEAN, STD))
-    colours = image * std + mean
+    colours = _each(image, [(std, mean) for mean, std in zip(MEAN, STD, strict=True)])
     columns = factors[..., None, None, None].unbind(1)
     if recipe.photometric_distortion:
         added, first, saturation, turn, last = columns
@@ -79,7 +80,21 @@ def recolour(image: Tensor, factors: Tensor, recipe: Recipe) -> Tensor:
     else:
         brightness, contrast, saturation, turn = columns
         changed = jittered(colours, padding, brightness, contrast, saturation, turn)
-    return standardise(changed).masked_fill(padding, 0)
+    normal = _each(changed, [(1 / std, -mean / std) for mean, std in zip(MEAN, STD, strict=True)])
+    return normal.masked_fill(padding, 0)
+
+
+def _each(image: Tensor, lines: Sequence[tuple[float, float]]) -> Tensor:
+    """Each colour times its factor plus its summand. No tensor is made from numbers, for which a host would wait."""
+    colours = image.split(1, 1)
+    return torch.cat([colour * factor + added for colour, (factor, added) in zip(colours, lines, strict=True)], 1)
+
+
+def _grey(image: Tensor) -> Tensor:
+    """The luma ``N 1 H W``, as :func:`~.normal.grey_of` computes it, from numbers alone."""
+    red, green, blue = image.split(1, 1)
+    grey: Tensor = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    return grey
 
 
 def jittered(
@@ -97,10 +112,10 @@ def jittered(
     """
     image = (image * brightness).clamp(0, 1)
     pixels = (~padding).sum((2, 3), keepdim=True).clamp(min=1)
-    grey = grey_of(image).masked_fill(padding, 0)
+    grey = _grey(image).masked_fill(padding, 0)
     middle = (grey.sum((2, 3), keepdim=True, dtype=torch.float64) / pixels).float()
     image = (middle + (image - middle) * contrast).clamp(0, 1)
-    grey = grey_of(image)
+    grey = _grey(image)
     image = (grey + (image - grey) * saturation).clamp(0, 1)
     return turn_hue(image, turn)
 

@@ -1,39 +1,8 @@
 """A step so large that the last update leaves weights that are not finite."""
 
-from pathlib import Path
-
-import numpy as np
-import torch
-
 from bench import Factor, Recipe, Study, Variant, change, choose, part
-from bench.data.base import Sample
+from bench.data import Synthetic
 from bench.network import FCNHead, ResNet, SegmentationLoss
-
-
-class Blocks:
-    """Coloured blocks; the label is the colour."""
-
-    name = "blocks"
-    classes = ("a", "b", "c")
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-
-    def split(self, name):
-        samples = []
-        for index in range(4):
-            generator = np.random.default_rng([index, len(name)])
-            label = np.kron(generator.integers(0, len(self.classes), (4, 6)), np.ones((8, 8))).astype(np.uint8)
-            image = (label * 20 + generator.integers(0, 20, (3, 32, 48))).astype(np.uint8)
-            samples.append(Sample(torch.from_numpy(image), torch.from_numpy(label), f"{name}{index}"))
-        return samples
-
-    def check(self, progress=None):
-        pass
-
-    def fingerprint(self, cache=None):
-        return "f"
-
 
 STUDY = Study(
     name="last",
@@ -46,7 +15,7 @@ STUDY = Study(
     factors=(Factor("width", {"narrow": change(), "wide": change(head=choose(width=16))}),),
     baseline={"width": "narrow"},
     recipe=Recipe(
-        data=part(Blocks),
+        data=part(Synthetic, height_px=32, width_px=48, train_images=4, val_images=4),
         crop_px=(32, 48),
         iterations=1,
         batch=2,

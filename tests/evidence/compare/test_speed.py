@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,42 +12,17 @@ from bench.evidence.compare.comparison import compare
 from bench.evidence.compare.sides import side
 from bench.evidence.compare.speed import speed
 from bench.protocol.setting import Setting
-from bench.records.files import write_json
-from bench.records.record import Record, write
 from bench.report.comparison import conclusion, tables
-
-SETTING = asdict(Setting(height=64, width=96))
+from tests.planted_speed import measured_ratios, plant_speed
 
 
 def folder(
-    root: Path, ratios: Sequence[float], hardware: str = "CPU, 2 threads", isolated: bool = True,
+    root: Path, blocks: Sequence[float], hardware: str = "CPU, 2 threads", reason: str = "",
     batches: Sequence[int] = (1,),
 ) -> str:  # fmt: skip
     """A results folder with a comparison a batch, each of these ratios a block."""
-    trial: dict[str, Any] = {"variant": "neck=jpu", "against": "neck=off", "seed": None}
-    cell = {"levels": {"neck": "jpu"}, "stage": "speed", "excluded": None, **trial}
-    trials = [{**trial, "setting": {**SETTING, "batch": batch}} for batch in batches]
-    cells = [{**cell, **each, "key": f"k{number}"} for number, each in enumerate(trials)]
-    measured = {"log_ratios": [math.log(each) for each in ratios], "isolated": isolated, "steady": True, "calls": 1}
-    measured |= {"latency_s": [1.0, 1.0] * len(ratios), "against_s": [each for each in ratios for _ in range(2)]}
-    measured |= {"step_s": {}}
-    environment = {"hardware": hardware, "host": "aaaa1111"}
-    for number, each in enumerate(trials):
-        record = Record(
-            key=f"k{number}-hw",
-            trial={**each, "stage": "speed"},
-            choices={},
-            environment=environment,
-            outcome={"status": "done"},
-            measured=measured,
-        )
-        write(record, root / "records")
-    plan = {"version": 2, "name": "x", "factors": {"neck": ["off", "jpu"]}, "trials": cells}
-    plan |= {"question": "Which is faster?", "baseline": "neck=off", "baseline_levels": {"neck": "off"}, "recipe": {}}
-    plan |= {"seeds": [0], "stages": ["speed"], "command": "bench speed x.py", "created": {}}
-    plan |= {"data": {"name": "planted", "classes": ["a", "b"]}}
-    write_json(plan, root / "study.json")
-    return str(root)
+    comparisons = {Setting(height=64, width=96, batch=batch): measured_ratios(blocks, 1.0, reason) for batch in batches}
+    return str(plant_speed(root, comparisons, hardware=hardware))
 
 
 def test_speed_ups_have_an_interval_each_and_one_over_the_other(tmp_path: Path) -> None:
@@ -91,7 +64,7 @@ def test_speed_ups_are_judged_after_holm(tmp_path: Path) -> None:
 
 
 def test_a_timing_that_was_not_alone_has_no_ratio(tmp_path: Path) -> None:
-    one, other = folder(tmp_path / "a", [1.4] * 6), folder(tmp_path / "b", [2.8] * 6, isolated=False)
+    one, other = folder(tmp_path / "a", [1.4] * 6), folder(tmp_path / "b", [2.8] * 6, reason="neighbour")
     [row] = speed(side(one), side(other)).to_dict("records")
     assert all(math.isnan(row[name]) for name in ("a", "b", "ratio", "low"))
     assert (row["reason"], row["verdict"]) == (

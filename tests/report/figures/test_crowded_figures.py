@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.evidence.evidence import evidence_of
-from bench.records.record import read_all, write
+from bench.protocol.setting import Setting
 from bench.report.figures import axes
 from bench.report.figures.all import all_figures
 from bench.report.figures.speed import figures
-from tests.evidence.test_speedups import measured, planted
+from tests.planted_speed import measured, plant_speed, planted
 
 Plant = Callable[..., Path]
 
@@ -72,14 +71,9 @@ def test_intervals_of_one_input_size_stand_side_by_side(tmp_path: Path) -> None:
     assert alone.x == (64**2, 256**2), "one line is not moved"
     plan = json.loads((tmp_path / "study.json").read_text())
     plan["factors"]["neck"].append("fpn")
-    for cell in list(plan["trials"]):
-        other = {**cell, "key": f"o{cell['key']}", "variant": "neck=fpn", "levels": {"neck": "fpn"}}
-        plan["trials"].append(other)
-        records = read_all(tmp_path / "records")
-        record = next(record for record in records if asdict(record.trial.setting) == cell["setting"])
-        trial = {**record.trial.as_json(), "variant": "neck=fpn"}
-        write(record.having(key=f"{other['key']}-hw", trial=trial), tmp_path / "records")
     (tmp_path / "study.json").write_text(json.dumps(plan))
+    comparisons = {Setting(height=side, width=side, batch=2): twice for side in (64, 256)}
+    plant_speed(tmp_path, comparisons, variant="neck=fpn")
     left, right = _marked(tmp_path)
     assert [a / b for a, b in zip(right.x, left.x, strict=True)] == pytest.approx([16 ** (0.06 / 2)] * 2, rel=1e-4)
     assert left.x[0] * right.x[0] == pytest.approx(64**4, rel=1e-4), "about their size"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 import pytest
 
 from bench.evidence.evidence import evidence_of
+from bench.protocol.setting import Setting
 from bench.records.files import RecordError
-from bench.records.record import read, read_all, write
+from bench.records.record import read, write
 from bench.report.figures import cost, curves
 from bench.report.figures.all import all_figures
 from bench.report.figures.classes import confusion, differences
@@ -23,7 +23,7 @@ from bench.report.figures.interactions import interactions
 from bench.report.figures.outcomes import outcome_grid
 from bench.report.figures.speed import figures
 from bench.report.tables import speed
-from tests.evidence.test_speedups import measured, planted
+from tests.planted_speed import measured, measured_ratios, plant_speed, planted
 
 Plant = Callable[..., Path]
 A, B, C, D = (
@@ -274,26 +274,13 @@ def test_only_the_first_variants_have_their_parts_drawn(
     assert "first 2 of 4" in figure.caption
 
 
-def timed(folder: Path, ratios: dict[int, float]) -> None:
+def timed(folder: Path, sides: dict[int, float]) -> None:
     """Comparisons of B with A, one a side of a square input, in whose blocks the ratio is the given one ± 1 %."""
-    plan = json.loads((folder / "study.json").read_text())
-    levels = next(cell["levels"] for cell in plan["trials"] if cell["variant"] == B)
-    template = read_all(folder / "records")[0]
-    for side, ratio in ratios.items():
-        setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
-        setting |= {"phase": "inference", "least_s": 1.0}
-        cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
-        plan["trials"].append({**cell, "levels": levels, "setting": setting})
-        ratios_of_blocks = [ratio * 0.99, ratio, ratio * 1.01] * 4
-        measured: dict[str, Any] = {
-            "latency_s": [0.01] * 24, "against_s": [0.01 * of_block for of_block in ratios_of_blocks for _ in range(2)],
-            "log_ratios": list(map(math.log, ratios_of_blocks)), "steady": True, "isolated": True, "calls": 1,
-            "isolation": {"reasons": []}, "step_s": {},
-        }  # fmt: skip
-        trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
-        write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")
-    plan["stages"] = [*plan["stages"], "speed"]
-    (folder / "study.json").write_text(json.dumps(plan))
+    comparisons = {
+        Setting(height=side, width=side, least_s=1.0): measured_ratios([ratio * 0.99, ratio, ratio * 1.01] * 4, 0.01)
+        for side, ratio in sides.items()
+    }
+    plant_speed(folder, comparisons, variant=B, against=A)
 
 
 def test_the_size_at_which_a_ratio_crosses_1_is_marked(tmp_path: Path, planted_results: Plant) -> None:
@@ -324,18 +311,13 @@ def test_an_interval_of_a_crossing_that_goes_on_beyond_the_sizes_is_drawn_to_the
 
 
 def test_kinds_of_setting_are_drawn_apart_and_told_apart_in_the_table(tmp_path: Path) -> None:
-    folder = planted(tmp_path, {64: measured([1.0] * 20, [2.0] * 20), 128: measured([1.0] * 20, [3.0] * 20)})
-    plan = json.loads((folder / "study.json").read_text())
-    for side in (64, 128):
-        cell = next(trial for trial in plan["trials"] if trial["key"] == f"k{side}")
-        setting = {**cell["setting"], "batch": 1, "precision": "bfloat16"}
-        plan["trials"].append({**cell, "key": f"b{side}", "setting": setting})
-        record = read(folder / "records" / f"k{side}-hw.aaaa1111.json")
-        write(
-            record.having(key=f"b{side}-hw", trial={**record.trial.as_json(), "setting": setting}), folder / "records"
-        )
-    (folder / "study.json").write_text(json.dumps(plan))
-    evidence = evidence_of(folder)
+    kinds: list[dict[str, Any]] = [{"batch": 2}, {"precision": "bfloat16"}]
+    comparisons = {
+        Setting(height=side, width=side, **kind): measured_ratios([ratio] * 10)
+        for kind in kinds
+        for side, ratio in ((64, 2.0), (128, 3.0))
+    }
+    evidence = evidence_of(plant_speed(tmp_path, comparisons))
     first, second = figures(evidence)
     assert (first.title, second.title) == (
         "Speed-up by input size: batch 2", "Speed-up by input size: batch 1, bfloat16",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 import subprocess
 import sys
@@ -232,26 +231,10 @@ def test_a_report_of_a_damaged_record_is_refused(tmp_path: Path, planted_results
 
 
 def test_speed_ups_have_a_mark_a_setting_and_one_that_was_not_alone_has_none(
-    tmp_path: Path, planted_results: Plant
+    tmp_path: Path, planted_results: Plant, plant_speed: Callable[..., None]
 ) -> None:
     folder = planted_results(tmp_path, stages=("quality", "cost"))
-    plan = json.loads((folder / "study.json").read_text())
-    levels = next(cell["levels"] for cell in plan["trials"] if cell["variant"] == B)
-    template = read_all(folder / "records")[0]
-    for side, isolated in ((256, True), (512, True), (1024, False)):
-        setting = {"height": side, "width": side, "batch": 1, "precision": "float32", "mode": "eager"}
-        setting |= {"phase": "inference", "least_s": 1.0}
-        cell = {"key": f"s{side}", "stage": "speed", "variant": B, "against": A, "seed": None, "excluded": None}
-        plan["trials"].append({**cell, "levels": levels, "setting": setting})
-        measured = {
-            "latency_s": [0.01] * 12, "against_s": [0.02] * 12, "log_ratios": [math.log(2)] * 6, "steady": True,
-            "isolated": isolated, "isolation": {"reasons": [] if isolated else ["<b>neighbour</b>"]}, "step_s": {},
-            "calls": 1,
-        }  # fmt: skip
-        trial = {"variant": B, "levels": levels, "stage": "speed", "seed": None, "setting": setting}
-        write(template.having(key=f"s{side}", trial=trial, measured=measured), folder / "records")
-    plan["stages"] = ["quality", "cost", "speed"]
-    (folder / "study.json").write_text(json.dumps(plan))
+    plant_speed(folder, B, A, {256: True, 512: True, 1024: False}, "<b>neighbour</b>")
     page = without_plotly(write_report(folder))
     (drawn,) = figures(evidence_of(folder))
     assert drawn.figure.layout.meta["marks"] == len(drawn.table) == 2

@@ -8,7 +8,7 @@ from bench.evidence.evidence import evidence_of
 from bench.report.page.findings import findings, speed_findings
 from bench.report.page.summary import facts
 from bench.report.tables import protocol
-from tests.evidence.test_speedups import CROWDED, measured, planted
+from tests.planted_speed import CROWDED, measured, planted
 
 
 def test_a_side_is_faster_only_if_that_is_resolved_at_every_size(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_noisy_comparison_says_so_beside_its_ratio(tmp_path: Path) -> None:
 
 
 def test_a_timing_that_was_not_alone_is_in_no_sentence_and_a_missing_one_is_counted(tmp_path: Path) -> None:
-    crowded = measured([1.0] * 12, [2.0] * 12, isolation=CROWDED, isolated=False)
+    crowded = measured([1.0] * 12, [2.0] * 12, CROWDED)
     evidence = evidence_of(planted(tmp_path, {64: crowded, 128: None}))
     assert speed_findings(evidence) == []
     assert [finding.text for finding in findings(evidence)] == ["1 of 2 trials gave no measurement: 1 missing."]

@@ -20,7 +20,7 @@ from bench.report.page.methods import methods
 from bench.report.page.page import files, write_report
 from bench.report.tables import catalogue
 from bench.report.tables.table import TableError
-from tests.evidence.test_speedups import measured, planted
+from tests.planted_speed import measured, planted
 
 Plant = Callable[..., Path]
 A, B, C, D = (

@@ -18,7 +18,7 @@ from bench.run.schedule import make_schedule
 from bench.study.published.rows import rows
 from bench.study.source import Source
 from bench.study.source import load as load_source
-from tests.evidence.test_speedups import measured, planted
+from tests.planted_speed import measured, planted
 
 Plant = Callable[..., Path]
 FACTORS = {"upsampling": ["dilated-8", "jpu", "fpn"], "head": ["encnet"]}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.data.base import IGNORE
 from bench.data.synthetic import Synthetic
@@ -92,6 +93,28 @@ def test_colours_and_blur_change_images_and_no_label(changes: dict[str, Any]) ->
     before, after = (batch_of(recipe, 0, 5) for recipe in (RECIPE, RECIPE.having(**changes)))
     assert torch.equal(before[1], after[1])
     assert float((before[0] - after[0]).abs().mean()) > 0.01
+
+
+class Operators(TorchDispatchMode):
+    """Collects the names of the operators that run inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("recipe", [EVERYTHING, DISTORTED], ids=["everything", "distorted"])
+def test_a_device_is_not_waited_for_while_colours_change(recipe: Recipe) -> None:
+    """A tensor made from numbers, or a number read from a tensor, would make the host wait for the step before."""
+    batch = make_batch(SPLIT, recipe, 0, 0)
+    with Operators() as operators:
+        finish(batch, recipe)
+    assert "mul" in operators.names
+    assert not operators.names & {"lift_fresh", "_local_scalar_dense", "nonzero"}
 
 
 def test_an_empty_split_is_refused() -> None:

@@ -47,6 +47,8 @@ class ByName(Names):
         if isinstance(name, ast.Constant) and isinstance(name.value, str):
             if targets and reads and not any(isinstance(target, Bound) for target in targets):
                 self.put_targets(t for target in targets for t in self.project.attribute(target, name.value))
+            elif targets and not reads:
+                self._set_outside(t for target in targets for t in self.project.attribute(target, name.value))
             (facts.loads if reads else facts.stores).add(name.value)
             if reads:
                 self._reads_attribute(name.value)

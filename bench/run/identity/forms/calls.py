@@ -34,6 +34,9 @@ class Calls(Told):
             self._only_effects(node)
             return
         self.called = node.func
+        if external is not None:
+            is_lost = node in self.unnamed
+            self.piece.facts.heard |= self.messages.read_by_call(node, external, is_unnamed=is_lost)
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         by_name = next((name for name in (builtin, external, method) if name in READ_BY_NAME | SET_BY_NAME), None)
         if by_name is not None:

@@ -10,38 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..definitions.module import Module
-from ..definitions.syntax import COMPREHENSIONS, bound_names
+from ..definitions.syntax import bound_names
 from ..definitions.targets import Bound, External, Target, Unit
 from .pieces import Reading
 
-LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
-PURE_CALLS = frozenset(
-    {
-        "abs",
-        "bool",
-        "float",
-        "format",
-        "hasattr",
-        "hex",
-        "id",
-        "int",
-        "isinstance",
-        "len",
-        "repr",
-        "round",
-        "str",
-        "type",
-    }
-)
-"""The builtins that change nothing, not even by using up an iterator."""
-PURE_METHODS = frozenset(
-    {
-        "format", "item", "tolist", "keys", "values", "items", "numel", "size", "dim", "strip", "lower", "upper",
-        "title", "removeprefix", "removesuffix", "split", "rstrip", "lstrip", "ljust", "rjust", "isoformat", "encode",
-        "decode", "startswith", "endswith", "nelement", "detach", "cpu",
-    }
-)  # fmt: skip
-"""The names of methods that change nothing, whatever object they belong to."""
+LISTENERS = frozenset({"tell", "progress"})
+"""The names of the parameters that take a listener to progress, in the package that measures."""
 MIRRORS = frozenset({"eval", "exec", "locals", "vars", "dir"})
 PURE_DECORATORS = ("functools.", "contextlib.", "abc.", "typing.", "dataclasses.", "enum.", "torch.")
 BUILTINS = "builtins."
@@ -59,6 +33,8 @@ class Scope:
     aliases: dict[str, list[Target]] = field(default_factory=dict)
     types: dict[str, Unit] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
+    values: dict[str, ast.expr] = field(default_factory=dict)  # of variables that are set once
+    listeners: set[str] = field(default_factory=set)  # parameters that are told of progress
     keeps_names: bool = False
 
 
@@ -187,16 +163,38 @@ class Meaning:
             plain = self.annotated(parameter.annotation)
             if plain is not None:
                 scope.types[parameter.arg] = plain
+            if parameter.arg in LISTENERS and self._is_listener(parameter.annotation):
+                scope.listeners.add(parameter.arg)
         for leaf in leaves:
             if isinstance(leaf, ast.For) and isinstance(leaf.target, ast.Name) and counts.get(leaf.target.id) == 1:
                 texts = self.constant_texts(leaf.iter)
                 if texts is not None:
                     scope.texts[leaf.target.id] = texts
+            match leaf:
+                case ast.Assign([ast.Name(name)], value) if counts.get(name) == 1 and name in scope.local:
+                    scope.values[name] = value
         mirrors = {
             leaf.func.id for leaf in ast.walk(node) if isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Name)
         }
         scope.keeps_names = bool(mirrors & MIRRORS)
         return scope
+
+    def _is_listener(self, annotation: ast.expr | None) -> bool:
+        """Return whether an annotation of the package that measures names a function that returns nothing."""
+        if annotation is None or self.module.name.partition(".")[0] != self.project.origins.package:
+            return False
+        annotation = parsed_annotation(annotation)
+        if isinstance(annotation, ast.BinOp):  # ``Listener | None``
+            return self._is_listener(annotation.left)
+        if isinstance(annotation, ast.Subscript) and isinstance(annotation.slice, ast.Tuple):
+            returned = annotation.slice.elts[-1]
+            return isinstance(returned, ast.Constant) and returned.value is None
+        return any(
+            isinstance(target, Bound)
+            and isinstance(target.unit.single, ast.Assign)
+            and self.elsewhere(target.unit.module)._is_listener(target.unit.single.value)
+            for target in self.resolve(annotation) or ()
+        )
 
     def builtin_called(self, node: ast.Call) -> str | None:
         """The name of the builtin that is called, if it is one."""
@@ -247,62 +245,6 @@ class Meaning:
         if targets is None:
             return isinstance(node, ast.Name) and node.id in PLAIN_DECORATORS and self.is_builtin(node.id)
         return all(isinstance(target, External) and is_pure_decorator(target.path) for target in targets)
-
-    # Messages
-
-    def is_message(self, call: ast.Call) -> bool:
-        """Return whether a call only prints, logs or warns."""
-        if self.builtin_called(call) == "print":
-            files = [self.resolve(word.value) for word in call.keywords if word.arg in ("file", None)]
-            return all(file in ([External("sys.stdout")], [External("sys.stderr")]) for file in files)
-        external = self.external_called(call)
-        if external is not None:
-            return external in ("warnings.warn", "warnings.filterwarnings", "warnings.simplefilter") or (
-                external.startswith("logging.") and external.rpartition(".")[2] in {*LOG_METHODS, "basicConfig"}
-            )
-        function = call.func
-        if isinstance(function, ast.Attribute) and function.attr in LOG_METHODS:
-            if isinstance(function.value, ast.Call) and self.external_called(function.value) == "logging.getLogger":
-                return True
-            targets = self.resolve(function.value)
-            return bool(targets) and all(
-                isinstance(target, Bound) and self.is_logger(target.unit) for target in targets or ()
-            )
-        return False
-
-    def is_logger(self, unit: Unit) -> bool:
-        """Return whether a variable holds a logger."""
-        value = getattr(unit.single, "value", None)
-        if not isinstance(value, ast.Call):
-            return False
-        return self.elsewhere(unit.module).external_called(value) == "logging.getLogger"
-
-    def tells(self, call: ast.Call) -> bool:
-        """Return whether a call reports progress to a listener that the function was given."""
-        name = call.func.id if isinstance(call.func, ast.Name) else ""
-        return name in ("tell", "progress") and self.find(name)[0] in ("argument", "local")
-
-    def effective(self, node: ast.AST) -> Iterator[ast.AST]:
-        """The parts of a message that may do more than make text."""
-        if isinstance(node, (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)):
-            yield node
-            return
-        if isinstance(node, (ast.Lambda, *COMPREHENSIONS)):
-            if any(True for child in ast.iter_child_nodes(node) for _ in self.effective(child)):
-                yield node
-            return
-        if isinstance(node, ast.Call):
-            pure = self.builtin_called(node) in PURE_CALLS or (
-                isinstance(node.func, ast.Attribute) and node.func.attr in PURE_METHODS
-            )
-            if not pure:
-                targets = self.resolve(node.func)
-                reports = targets and all(isinstance(t, Bound) and t.unit in self.reading.reports for t in targets)
-                if not reports:
-                    yield node
-                    return
-        for child in ast.iter_child_nodes(node):
-            yield from self.effective(child)
 
 
 def is_private(name: str) -> bool:

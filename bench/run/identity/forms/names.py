@@ -40,6 +40,8 @@ class Names(Tokens):
             return
         self.put(f"X:{path}")
         self.piece.facts.packages.add(path.partition(".")[0])
+        if self.at is not self.called:  # it is not called here but handed on, or a part of a class
+            self.piece.facts.heard |= self.messages.read_by(path)
         if path == "sys.modules":
             self._undecided("sys.modules is read", beside=True)
         if path.startswith(RAISED_READERS):
@@ -96,10 +98,10 @@ class Names(Tokens):
             self._note_only(f"{name} comes from nowhere that can be seen")
 
     def _local(self, scope: Scope, name: str) -> None:
-        if scope.keeps_names:
+        number = scope.local[name]
+        if scope.keeps_names or (number is None and not self.gives_numbers):
             self.put(f"L:{name}")
             return
-        number = scope.local[name]
         if number is None:
             number = scope.local[name] = self.count
             self.count += 1
@@ -119,6 +121,8 @@ class Names(Tokens):
         targets = self.resolve(node)
         if targets is not None:
             self.put_targets(targets)
+            if not isinstance(node.ctx, ast.Load):
+                self._set_outside(targets)
             return
         self.put("(Attribute")
         self.node(node.value)
@@ -136,6 +140,12 @@ class Names(Tokens):
         elif not (isinstance(node.value, ast.Name) and node.value.id == self.selves[-1]):
             facts.stores.add(node.attr)
         self.put(")")
+
+    def _set_outside(self, targets: Iterable[Target]) -> None:
+        """Note the messages that may be read once something outside this project has another value."""
+        for target in targets:
+            if isinstance(target, External):
+                self.piece.facts.heard |= self.messages.read_where_set(target.path)
 
     def _reads_attribute(self, name: str, *, of_class: bool = False) -> None:
         """Note what counts besides the attribute itself, where it is one that Python makes from the code."""

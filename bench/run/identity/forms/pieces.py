@@ -35,8 +35,9 @@ class Payload:
     """Code that counts only on a condition.
 
     Attributes:
-        condition: :data:`FIELD_ANNOTATION`, :data:`ANNOTATION`, :data:`DOCSTRING` or, for the arguments of an
-            exception, the exception's class: they count only if a handler reads what it caught.
+        condition: :data:`FIELD_ANNOTATION`, :data:`ANNOTATION`, :data:`DOCSTRING` or a kind of message, each of which
+            counts only if something reads such a thing; for the arguments of an exception, the exception's class: they
+            count only if a handler reads what it caught.
         piece: the code.
     """
 
@@ -67,6 +68,7 @@ class PieceFacts:
         notes: sentences about the places, as ``file:line``, where it cannot be decided what counts.
         packages: the top-level packages outside this project that are used.
         modules: the project modules that are imported inside of functions.
+        heard: the kinds of messages, such as warnings, that something reads.
         choices: the names of those choices of a component whose values are written into the piece.
     """
 
@@ -85,6 +87,7 @@ class PieceFacts:
     notes: dict[str, None] = field(default_factory=dict)
     packages: set[str] = field(default_factory=set)
     modules: dict[str, None] = field(default_factory=dict)
+    heard: set[str] = field(default_factory=set)
     choices: set[str] = field(default_factory=set)
 
     def add(self, other: PieceFacts) -> None:

@@ -11,6 +11,7 @@ from ..definitions.module import Module
 from ..definitions.syntax import is_text
 from ..definitions.targets import Target, Unit, Whole
 from .meaning import Meaning, Scope
+from .messages import Messages
 from .pieces import DOCSTRING, Payload, Piece, Reading
 
 SKIPPED = frozenset(
@@ -30,8 +31,12 @@ class Tokens(Meaning):
         super().__init__(reading, module)
         self.piece = Piece()
         self.selves: list[str | None] = [None]
+        self.messages = Messages(self)
         self.count = 0
         self.uses: dict[int, int] = {}
+        self.gives_numbers = True
+        """``False`` while code is written that may not count, in which a local variable without a number keeps its
+        name, so that the numbers of others do not depend on it."""
         self.own: Unit | None = None
         self.single = False
 
@@ -117,11 +122,19 @@ class Tokens(Meaning):
         self.put(")")
 
     def _only_if(self, condition: Target | str | None, nodes: Sequence[ast.AST]) -> None:
-        """Write code that counts only on a condition."""
+        """Write nodes that count only on a condition."""
+        with self._payload(condition):
+            for node in nodes:
+                self.node(node)
+
+    @contextmanager
+    def _payload(self, condition: Target | str | None) -> Iterator[None]:
+        """Inside the block, write code that counts only on a condition."""
         outer, self.piece = self.piece, Piece()
-        for node in nodes:
-            self.node(node)
-        inner, self.piece = self.piece, outer
+        try:
+            yield
+        finally:
+            inner, self.piece = self.piece, outer
         if inner.tokens:
             self.piece.tokens.append(Payload(condition, inner))
 

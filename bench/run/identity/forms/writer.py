@@ -9,6 +9,7 @@ its dotted path. The form does not depend on the version of Python: it is not th
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 
 from ..definitions.syntax import bound_names
 from ..definitions.targets import Unit
@@ -51,8 +52,16 @@ class Writer(Scopes):
                 self.node(statement.value)
         return self.piece
 
-    def loose(self, statement: ast.stmt) -> Piece:
-        """The normal form of a top-level statement that binds nothing."""
+    def loose(self, statement: ast.stmt, whys: Iterable[str]) -> Piece:
+        """The normal form of a top-level statement that binds nothing.
+
+        Args:
+            statement: the statement.
+            whys: the reasons for which it cannot be decided what the statement changes.
+        """
+        self.at = statement
+        for why in sorted(whys):
+            self._note_only(why)
         self.statement(statement)
         return self.piece
 

@@ -7,4 +7,4 @@ from pathlib import Path
 for path in sorted(Path(sys.argv[1]).rglob("records/*.json")):
     record = json.loads(path.read_text())
     if record["trial"]["variant"] == "head=mine":
-        print([round(loss, 3) for loss in record["measured"]["history"]["loss"]])
+        print(record["measured"]["history"]["loss"])
