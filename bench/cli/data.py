@@ -1,4 +1,4 @@
-"""The commands ``bench data``: ``init``, ``check`` and ``prepare`` of data sets, ``cache`` and ``evict`` of decoded images."""
+"""The commands of ``bench data``: ``init``, ``check``, ``prepare``; ``cache`` and ``evict`` for decoded images."""
 
 from __future__ import annotations
 
