@@ -75,7 +75,8 @@ def _kept(folder: Path, cache: Path) -> DecodedSplit:
     shelf = Shelf(cache)
     dataset = decoded(CamVid(folder), shelf)
     assert dataset is not None
-    split = dataset.split("train")
+    split = dataset.decoded_split("train")
+    assert split is not None
     fill([split], shelf, len(os.sched_getaffinity(0)))
     return split
 

@@ -6,6 +6,8 @@ from .base import Dataset as Dataset
 from .base import Sample as Sample
 from .base import Split as Split
 from .camvid import CamVid as CamVid
+from .composed.corrupted import Corrupted as Corrupted
+from .composed.transfer import Transfer as Transfer
 from .control import ControlScenes as ControlScenes
 from .official.ade20k import ADE20K as ADE20K
 from .official.cityscapes import Cityscapes as Cityscapes
@@ -18,6 +20,6 @@ from .own.folder import Folder as Folder
 from .synthetic import Synthetic as Synthetic
 
 __all__ = [
-    "ADE20K", "IGNORE", "VOC2012", "COCOStuff", "COCOStuff10k", "CamVid", "Cityscapes", "ControlScenes", "DataError",
-    "Dataset", "Folder", "MapillaryVistas", "PascalContext", "Sample", "Split", "Synthetic",
+    "ADE20K", "IGNORE", "VOC2012", "COCOStuff", "COCOStuff10k", "CamVid", "Cityscapes", "ControlScenes", "Corrupted",
+    "DataError", "Dataset", "Folder", "MapillaryVistas", "PascalContext", "Sample", "Split", "Synthetic", "Transfer",
 ]  # fmt: skip

@@ -173,7 +173,8 @@ class Loaded:
 
     def _decoded_splits_of(self, chosen: Part[Dataset], shelf: Shelf, digests: Path | None) -> list[DecodedSplit]:
         dataset = decoded(self.built[chosen], shelf, digests)
-        return [] if dataset is None else [dataset.split(name) for name in self.splits_of(chosen)]
+        splits = [] if dataset is None else [dataset.decoded_split(name) for name in self.splits_of(chosen)]
+        return [split for split in splits if split is not None]
 
     def check_data(self, shelf: Shelf | None = None, digests: Path | None = None) -> None:
         """Check all data sets, in the splits that are read.

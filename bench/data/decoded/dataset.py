@@ -9,15 +9,17 @@ import functools
 import hashlib
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import PIL
 from PIL import Image, ImageFile, features
 
 import bench.data
-from bench.data.base import DataError, Sample, SplitName
+from bench.data.base import SPLITS, DataError, Dataset, Sample, Split, SplitName
 from bench.data.cache import KnownFile, known_files, state_of
+from bench.data.composed.corrupted import Corrupted
+from bench.data.composed.transfer import Transfer
 from bench.data.contract import is_ours
 from bench.data.decoded.shelf import Shelf
 from bench.data.files import Pair
@@ -27,31 +29,45 @@ log = logging.getLogger("bench.data.decoded")
 
 
 class DecodedDataset:
-    """The data set ``files``, whose decoded samples lie on ``shelf`` or are put there when they are first read.
+    """A data set whose decoded samples lie on ``shelf`` or are put there when they are first read.
 
     Args:
-        files: the data set of image files and label files.
+        dataset: the data set.
+        files: the data set of image files and label files that each of its splits is taken from; a split that is left
+            out is read from ``dataset`` as ever.
         shelf: the shelf for decoded samples.
         digests: the file that keeps the digests of files, as :meth:`~bench.data.base.Dataset.fingerprint` takes it.
     """
 
-    def __init__(self, files: PairedFiles, shelf: Shelf, digests: Path | None = None) -> None:
-        self.files, self.shelf, self.digests = files, shelf, digests
-        self.name, self.classes = files.name, files.classes
+    def __init__(
+        self, dataset: Dataset, files: Mapping[SplitName, PairedFiles], shelf: Shelf, digests: Path | None = None
+    ) -> None:
+        self._dataset, self._files = dataset, files
+        self.shelf, self.digests = shelf, digests
+        self.name, self.classes = dataset.name, dataset.classes
         self._splits: dict[SplitName, DecodedSplit] = {}
 
-    def split(self, name: SplitName) -> DecodedSplit:
+    def split(self, name: SplitName) -> Split:
         """The samples of a split.
 
         Raises:
             DataError: if the split is missing or incomplete, or if a file of it cannot be read.
         """
-        if name not in self._splits:
-            pairs = used_pairs(self.files, name)
+        return self.decoded_split(name) or self._dataset.split(name)
+
+    def decoded_split(self, name: SplitName) -> DecodedSplit | None:
+        """The samples of a split that is kept on the shelf; ``None`` for any other.
+
+        Raises:
+            DataError: if the split is missing or incomplete, or if a file of it cannot be read.
+        """
+        if name in self._files and name not in self._splits:
+            files = self._files[name]
+            pairs = used_pairs(files, name)
             paths = [path for pair in pairs for path in (pair.image, pair.label)]
-            known = known_files(self.files.folder, paths, self.digests)
-            self._splits[name] = DecodedSplit(self.files, name, pairs, known, self.shelf)
-        return self._splits[name]
+            known = known_files(files.folder, paths, self.digests)
+            self._splits[name] = DecodedSplit(files, name, pairs, known, self.shelf)
+        return self._splits.get(name)
 
 
 class DecodedSplit:
@@ -123,15 +139,23 @@ class DecodedSplit:
         return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
-def decoded(dataset: object, shelf: Shelf, digests: Path | None = None) -> DecodedDataset | None:
+def decoded(dataset: Dataset, shelf: Shelf, digests: Path | None = None) -> DecodedDataset | None:
     """A data set of this package's readers with its samples decoded once; ``None`` for any other.
 
     The code of a class of one's own is not known here, so its samples cannot be told from those of an earlier version
-    of it; and the synthetic data sets have no files.
+    of it; and the synthetic data sets have no files. Of a data set that is made of others, the splits that are theirs
+    unchanged are decoded once.
     """
-    if isinstance(dataset, PairedFiles) and is_ours(dataset):
-        return DecodedDataset(dataset, shelf, digests)
-    return None
+    sources = {name: _source_of(dataset, name) for name in SPLITS}
+    files = {name: source for name, source in sources.items() if isinstance(source, PairedFiles) and is_ours(source)}
+    return DecodedDataset(dataset, files, shelf, digests) if files else None
+
+
+def _source_of(dataset: Dataset | None, name: SplitName) -> Dataset | None:
+    """The data set that a split is taken from unchanged; ``None`` if there is none."""
+    while isinstance(dataset, (Transfer, Corrupted)):
+        dataset = dataset.part_of(name)
+    return dataset
 
 
 @functools.cache

@@ -59,7 +59,9 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def split_of(folder: Path, shelf: Shelf, name: Any = "train") -> DecodedSplit:
     dataset = decoded(CamVid(folder), shelf)
     assert dataset is not None
-    return dataset.split(name)
+    split = dataset.decoded_split(name)
+    assert split is not None
+    return split
 
 
 def same(one: Sample, other: Sample) -> bool:
@@ -190,7 +192,7 @@ PairedFiles.read = lambda self, pair: (told("decoding"), time.sleep(delay_s), re
 shelf = Shelf(Path(sys.argv[2]))
 told("ready")
 sys.stdin.readline()
-fill([decoded(CamVid(Path(sys.argv[1])), shelf).split("train")], shelf, 2)
+fill([decoded(CamVid(Path(sys.argv[1])), shelf).decoded_split("train")], shelf, 2)
 """
 
 

@@ -326,7 +326,6 @@ UNDECIDED = (
     "eval",
     "name that a module sets in itself",
     "file of source that is executed",
-    "file beside the module",
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 
 from .origins import Origin, Origins
 from .syntax import bound_names, executed, walk_executed
@@ -162,14 +161,3 @@ class Module:
             return frozenset(ast.literal_eval(unit.single.value))
         except (ValueError, TypeError):
             return None
-
-
-def local_path(module: Module, text: str) -> Path | None:
-    """The file beside a module that a constant text names, if there is one."""
-    if module.origin.file is None or not text or len(text) > 200 or "\n" in text or "\0" in text:
-        return None
-    path = module.origin.file.parent / text
-    try:
-        return path if path.is_file() else None
-    except (OSError, ValueError):
-        return None

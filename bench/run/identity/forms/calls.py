@@ -1,12 +1,9 @@
-"""Calls, with everything that counts besides because of what is called, and the files that texts name."""
+"""Calls, with everything that counts besides because of what is called, and constants."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
-import re
 
-from ..definitions.module import local_path
 from ..definitions.targets import Bound
 from .by_name import DOCSTRING_READERS, HINT_READERS, READ_BY_NAME, SET_BY_NAME
 from .meaning import is_private, spellings
@@ -14,8 +11,8 @@ from .names import LOOKERS
 from .tokens import spelled
 from .told import Told
 
-READERS_OF_FILES = frozenset({"numpy.load", "torch.load", "pandas.read_csv", "json.load", "io.open"})
-PATH = re.compile(r"[^\n\0]+\.\w{1,8}")
+COMPUTED_IMPORTS = ("importlib.util.spec_from", "runpy.", "pkgutil.")
+"""The beginnings of the paths of what imports modules by computed names, or lists them."""
 
 
 class Calls(Told):
@@ -33,7 +30,7 @@ class Calls(Told):
         if targets and all(isinstance(target, Bound) and target.unit in self.reading.reports for target in targets):
             self._only_effects(node)
             return
-        self.called = node.func
+        self.called, self.calling = node.func, node
         if external is not None:
             is_lost = node in self.unnamed
             self.piece.facts.heard |= self.messages.read_by_call(node, external, is_unnamed=is_lost)
@@ -53,7 +50,7 @@ class Calls(Told):
                     self.piece.facts.modules[name] = None
                     return
             self._undecided("a module is imported by a computed name", beside=True)
-        elif external is not None and external.startswith(("importlib.util.spec_from", "runpy.", "pkgutil.")):
+        elif external is not None and external.startswith(COMPUTED_IMPORTS):
             self._undecided("a module is imported by a computed name", beside=True)
         elif external is not None and external.startswith("subprocess."):
             self._note_only("another program is started; what it does is not followed")
@@ -73,46 +70,11 @@ class Calls(Told):
             self._plainly(node)
         if builtin == "type" and len(node.args) == 1 and self._is_own(node.args[0]):
             self._own_class()
-        if external == "os.path.join":
-            steps = [text for text in map(_text, node.args) if text is not None]
-            if len(steps) > 1 or (steps and not PATH.fullmatch(steps[0])):
-                self._file("/".join(steps))
-        if external in READERS_OF_FILES or builtin == "open":
-            self._note_file(node)
 
     def _write_constant(self, node: ast.Constant) -> None:
         self.put(spelled(node.value))
         choice = getattr(node, "choice", None)
         if choice is not None:
             self.piece.facts.choices.add(choice)
-        if isinstance(node.value, str):
-            if is_private(node.value):
-                self.piece.facts.texts |= spellings(node.value)
-            if PATH.fullmatch(node.value):
-                self._file(node.value)
-
-    def _write_binop(self, node: ast.BinOp) -> None:
-        self._plainly(node)
-        steps: list[str] = []
-        left: ast.expr = node
-        while isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div) and _text(left.right) is not None:
-            steps.insert(0, _text(left.right) or "")
-            left = left.left
-        if len(steps) > 1 or (steps and not PATH.fullmatch(steps[0])):
-            self._file("/".join(steps))
-
-    def _file(self, text: str) -> None:
-        """Write the content of a file that a text names, if there is one."""
-        path = local_path(self.module, text)
-        if path is not None:
-            self.put(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}")
-
-    def _note_file(self, node: ast.Call) -> None:
-        first = node.args[0] if node.args else None
-        named = first.value if isinstance(first, ast.Constant) else None
-        if isinstance(named, str) and local_path(self.module, named) is None:
-            self._note_only(f"the file {named} is read; its content does not count")
-
-
-def _text(node: ast.expr) -> str | None:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+        if isinstance(node.value, str) and is_private(node.value):
+            self.piece.facts.texts |= spellings(node.value)

@@ -34,6 +34,7 @@ class Scope:
     types: dict[str, Unit] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
     values: dict[str, ast.expr] = field(default_factory=dict)  # of variables that are set once
+    looped: dict[str, ast.expr] = field(default_factory=dict)  # variable of one loop -> what the loop goes through
     listeners: set[str] = field(default_factory=set)  # parameters that are told of progress
     keeps_names: bool = False
 
@@ -167,6 +168,7 @@ class Meaning:
                 scope.listeners.add(parameter.arg)
         for leaf in leaves:
             if isinstance(leaf, ast.For) and isinstance(leaf.target, ast.Name) and counts.get(leaf.target.id) == 1:
+                scope.looped[leaf.target.id] = leaf.iter
                 texts = self.constant_texts(leaf.iter)
                 if texts is not None:
                     scope.texts[leaf.target.id] = texts

@@ -48,7 +48,7 @@ class Names(Tokens):
             self.piece.facts.handlers.add(None)
         if path.startswith(("os.environ", "os.getenv")):
             self._note_only("an environment variable is read; its value does not count")
-        if path.startswith(("importlib.resources", "pkgutil.")):
+        if path.startswith(("importlib.resources", "pkgutil.")) and not self.files.has_found(self.calling):
             self._note_only("a file is found by its package; its content does not count")
         if path.startswith(("inspect.getsource", "inspect.currentframe", "sys._getframe", "inspect.getmembers")):
             self._undecided(f"{path} reads the code itself")
@@ -74,7 +74,10 @@ class Names(Tokens):
             if targets:
                 self.put_targets(targets)
                 return
-            self._name_of_nothing_here(node.id)
+            if node.id == "__file__" and self.files.has_found(node):
+                self.put("N:__file__")
+            else:
+                self._name_of_nothing_here(node.id)
 
     def _name_of_nothing_here(self, name: str) -> None:
         """Write a name that the module does not bind: a builtin, or one that Python gives every module."""
@@ -114,6 +117,8 @@ class Names(Tokens):
 
     called: ast.expr | None = None
     """The function that is called by the call which is being written."""
+    calling: ast.Call | None = None
+    """The call which is being written."""
 
     def _write_attribute(self, node: ast.Attribute) -> None:
         if node.attr in METHODS_BY_NAME and node is not self.called:  # the method is not called here but handed on

@@ -176,6 +176,8 @@ class Scopes(Calls):
         keeps = bool(self.scopes) and self.scopes[-1].keeps_names
         scope = Scope(local=dict.fromkeys(names), keeps_names=keeps)
         for generator in node.generators:
+            if isinstance(generator.target, ast.Name):
+                scope.looped[generator.target.id] = generator.iter
             texts = self.constant_texts(generator.iter) if isinstance(generator.target, ast.Name) else None
             if texts is not None and isinstance(generator.target, ast.Name):
                 scope.texts[generator.target.id] = texts

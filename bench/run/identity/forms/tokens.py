@@ -10,6 +10,7 @@ from typing import Any
 from ..definitions.module import Module
 from ..definitions.syntax import is_text
 from ..definitions.targets import Target, Unit, Whole
+from .files import FileFinder
 from .meaning import Meaning, Scope
 from .messages import Messages
 from .pieces import DOCSTRING, Payload, Piece, Reading
@@ -31,7 +32,7 @@ class Tokens(Meaning):
         super().__init__(reading, module)
         self.piece = Piece()
         self.selves: list[str | None] = [None]
-        self.messages = Messages(self)
+        self.messages, self.files = Messages(self), FileFinder(self)
         self.count = 0
         self.uses: dict[int, int] = {}
         self.gives_numbers = True
@@ -61,10 +62,20 @@ class Tokens(Meaning):
         special = getattr(self, f"_write_{type(node).__name__.lower()}", None)
         if isinstance(node, (ast.stmt, ast.expr)):
             self.at = node
+        if isinstance(node, ast.expr):
+            self._put_files(node)
         if special is not None:
             special(node)
         else:
             self._plainly(node)
+
+    def _put_files(self, node: ast.expr) -> None:
+        """Write the contents of the files that an expression names."""
+        named = self.files.named(node)
+        for token in named.tokens:
+            self.put(token)
+        for note in named.notes:
+            self._note_only(note)
 
     def _plainly(self, node: ast.AST) -> None:
         self.put(f"({type(node).__name__}")

@@ -117,6 +117,8 @@ class Writer(Scopes):
         in_class = bool(self.scopes) and self.scopes[-1].is_class
         if node.value is None and not in_class:
             return
+        if isinstance(node.target, ast.Name) and node.value is not None and not in_class:
+            self.files.gets_name(node.value)
         self.put("(Assign")
         self.node(node.target)
         if in_class:
@@ -127,6 +129,9 @@ class Writer(Scopes):
         self.put(")")
 
     def _write_assign(self, node: ast.Assign) -> None:
+        is_class = bool(self.scopes) and self.scopes[-1].is_class
+        if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) and not is_class:
+            self.files.gets_name(node.value)
         self.put("(Assign")
         for target in node.targets:
             self.node(target)
