@@ -58,7 +58,7 @@ def plant(folder: Path, planted_results: Callable[..., Path], plant_speed: Calla
         classes=[SCRIPT, END, IMAGE, COMMENT, "road", "pole", "sky"],
         boundary_px=(3,),
         plan={
-            "name": f"study {SCRIPT}", "question": f"Why {BREAK}?", "command": f"bench run {END}", "size": COMMENT,
+            "name": f"study {IMAGE}", "question": f"Why {BREAK}?", "command": f"bench run {END}", "size": COMMENT,
             "recipe": {SCRIPT: END, "optimiser": {IMAGE: COMMENT}, "crop_px": [64, 64]}, "margin": 0.005,
             "audit": {"about": {HEAD: ["neck"]}, "touched": {HEAD: ["head"]}, "input_px": [64, 64],
                       "variants": {OFF: one, ON: other}},

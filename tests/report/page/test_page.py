@@ -81,7 +81,7 @@ def test_text_from_a_study_is_shown_not_run(tmp_path: Path, planted_results: Pla
     scores = {f"{HOSTILE}=off": [0.6, "failed"], f"{HOSTILE}={HOSTILE}": [0.7, 0.7]}
     folder = planted_results(
         tmp_path, factors=factors, scores=scores, classes=[HOSTILE, "</script>"],
-        plan={"name": HOSTILE, "question": HOSTILE, "command": HOSTILE, "size": HOSTILE},
+        plan={"name": HOSTILE.replace("/", ""), "question": HOSTILE, "command": HOSTILE, "size": HOSTILE},
     )  # fmt: skip
     page = without_plotly(write_report(folder))
     assert "<script>alert" not in page
