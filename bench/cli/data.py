@@ -1,15 +1,15 @@
-"""The commands about data sets: ``bench data init`` and ``check``, and ``cache`` and ``evict`` of decoded images."""
+"""The commands of ``bench data``: ``init``, ``check``, ``prepare``; ``cache`` and ``evict`` for decoded images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import typer
 
-from bench.cli.console import say
+from bench.cli.console import console_for_people, say
 from bench.cli.options import CacheFolder, Final
 from bench.protocol.words import bytes_in_words, plural
 
@@ -65,6 +65,34 @@ def check(
     for split, counts in pixels.items():
         if missing := [name for name, count in zip(dataset.classes, counts, strict=False) if count == 0]:
             say(f"No pixel of the {split} split is {', '.join(missing)}.")
+
+
+@app.command()
+def prepare(
+    data: Annotated[
+        Literal["cityscapes", "voc2012", "pascal_context"],
+        typer.Argument(help="The data set: cityscapes, voc2012 or pascal_context.", show_default=False),
+    ],
+    folder: Annotated[Path, typer.Argument(help="Its folder.", show_default=False)],
+    sbd: Annotated[
+        Path | None,
+        typer.Option(help="The folder of SBD, whose labels enlarge the training split of voc2012.", show_default=False),
+    ] = None,
+) -> None:
+    """Make the files that the publishers' own scripts make: train ids, enlarged splits, PNG from MATLAB files.
+
+    cityscapes gets *_labelTrainIds.png; voc2012 gets SegmentationClassAug and trainaug.txt from SBD; pascal_context
+    gets SegmentationClassContext with its lists. All other data sets are read as they are distributed. Files that are
+    there stay as they are, so a second run goes on where the first one was.
+    """
+    from bench.cli.display import progress_of
+    from bench.data.official.prepare import prepared
+
+    preparation = prepared(data, folder, sbd)
+    with progress_of(console_for_people(), "made") as progress:
+        made = preparation.run(progress)
+    there = len(preparation.jobs) + len(preparation.lists) - made
+    say(f"{folder}: {plural(made, 'file')} made, {there} were there. Check them with: bench data check {data}={folder}")
 
 
 @app.command()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.progress import Progress
-
 from bench.cli.console import PlainConsole
-from bench.cli.display import PLAIN_EVERY_S
+from bench.cli.display import progress_of
 from bench.data.decoded.build import CacheError, Need, fill, needed
 from bench.data.decoded.place import cache_folder
 from bench.data.decoded.shelf import Shelf
@@ -64,7 +60,7 @@ def decode_first(schedule: Schedule, shelf: Shelf | None, todo: Sequence[Trial],
     need = needed(splits, shelf)
     console.print(spell_need(need, shelf), soft_wrap=True)
     try:
-        with _progress(console) as progress:
+        with progress_of(console, "decoded") as progress:
             fill(splits, shelf, cpu_count(), progress)
     except CacheError as error:
         console.print(f"No decoded images are kept, so every trial decodes its own: {error}.", soft_wrap=True)
@@ -75,22 +71,3 @@ def decode_first(schedule: Schedule, shelf: Shelf | None, todo: Sequence[Trial],
 def _read_by(trials: Sequence[Trial]) -> bool:
     """True if one of the trials reads samples."""
     return any(trial.stage == "quality" for trial in trials)
-
-
-@contextmanager
-def _progress(console: PlainConsole) -> Iterator[Callable[[int, int], None]]:
-    """Inside the block, show the progress: as a bar on a terminal, elsewhere as a line every half minute."""
-    said_at = time.monotonic()
-
-    def say(done: int, total: int) -> None:
-        nonlocal said_at
-        if time.monotonic() - said_at > PLAIN_EVERY_S:
-            said_at = time.monotonic()
-            console.print(f"decoded {done}/{total}")
-
-    if not console.is_terminal:
-        yield say
-        return
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("decoding", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from rich.console import Group
 from rich.live import Live
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -177,6 +179,30 @@ class PlainLines:
 def display_for(tally: Tally, console: PlainConsole) -> LiveTable | PlainLines:
     """The display of a run: the live table on a terminal, plain lines elsewhere."""
     return LiveTable(tally, console) if console.is_terminal else PlainLines(tally, console)
+
+
+@contextmanager
+def progress_of(console: PlainConsole, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Inside the block, show the progress of some work: as a bar on a terminal, elsewhere as a line every half minute.
+
+    Args:
+        console: the console.
+        what: the work in the past tense, such as ``decoded``, before the number that is done and that of all.
+    """
+    said_at = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at > PLAIN_EVERY_S:
+            said_at = time.monotonic()
+            console.print(f"{what} {done}/{total}")
+
+    if not console.is_terminal:
+        yield say
+        return
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def spell_s(seconds: float) -> str:

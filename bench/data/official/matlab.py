@@ -19,6 +19,7 @@ from bench.data.base import DataError
 
 HEADER = 128
 MATRIX, COMPRESSED = 14, 15
+STRUCT = 2
 COMPLEX = 0x0800
 NUMERIC_CLASSES = range(6, 16)  # double, single and the whole numbers of 8 to 64 bits
 NUMBER_FORMATS = {
@@ -36,7 +37,7 @@ def read_matlab_label(path: Path, variable: str, indices: Mapping[int, int], mea
 
     Args:
         path: the file.
-        variable: the name of the matrix in it.
+        variable: the name of the matrix in it, or ``name.field`` for a matrix that is a field of a structure.
         indices: the class index, or ``IGNORE``, of each allowed value.
         meaning: the allowed values in words, for messages.
 
@@ -74,15 +75,15 @@ def _find(content: bytes, variable: str) -> np.ndarray | None:
     """
     if len(content) < HEADER or content[HEADER - 4 : HEADER] != b"\x00\x01IM":
         raise ValueError("it is no little-endian file of level 5")
+    outer, _, field = variable.partition(".")
     for kind, element in _elements(content[HEADER:]):
         inner = [(kind, element)] if kind == MATRIX else []
         if kind == COMPRESSED:
             inner = list(_elements(zlib.decompressobj().decompress(element, MOST_BYTES)))
         for inner_kind, matrix in inner:
-            if inner_kind == MATRIX:
-                name, values = _numbers(matrix, variable)
-                if name == variable:
-                    return values
+            if inner_kind == MATRIX and _name(matrix) == outer:
+                values = _field(matrix, field) if field else matrix
+                return None if values is None else _numbers(values)
     return None
 
 
@@ -104,20 +105,34 @@ def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
             place = start + (size if kind == COMPRESSED else -(-size // 8) * 8)
 
 
-def _numbers(matrix: bytes, variable: str) -> tuple[str, np.ndarray | None]:
-    """The name of a matrix and, if it is the one that is looked for, its values, ``H W``; ``None`` if not numbers."""
+def _name(matrix: bytes) -> str:
+    """The name of a matrix or structure; empty where it has none."""
+    parts = list(islice(_elements(matrix), 3))
+    return parts[2][1].decode("latin-1") if len(parts) == 3 else ""
+
+
+def _field(structure: bytes, field: str) -> bytes | None:
+    """The matrix in a field of a structure of one element; ``None`` if there is none."""
+    (_, flags), (_, shape), _, (_, width_bytes), (_, names), *matrices = _elements(structure)
+    (flag,) = struct.unpack_from("<I", flags)
+    (width,) = struct.unpack_from("<i", width_bytes)
+    if flag & 0xFF != STRUCT or width < 1 or any(length != 1 for length in np.frombuffer(shape, "<i4")):
+        return None
+    fields = [names[place : place + width].rstrip(b"\x00").decode("latin-1") for place in range(0, len(names), width)]
+    return next((matrix for name, (_, matrix) in zip(fields, matrices, strict=False) if name == field), None)
+
+
+def _numbers(matrix: bytes) -> np.ndarray | None:
+    """The values of a matrix, ``H W``; ``None`` if it is not one of whole numbers with two dimensions."""
     parts = list(islice(_elements(matrix), 4))
     if len(parts) < 4:
-        return "", None
-    (_, flags), (_, shape_bytes), (_, name_bytes), (kind, data) = parts
-    name = name_bytes.decode("latin-1")
-    if name != variable:
-        return name, None
+        return None
+    (_, flags), (_, shape_bytes), _, (kind, data) = parts
     shape = np.frombuffer(shape_bytes, "<i4")
     (flag,) = struct.unpack_from("<I", flags)
     if flag & 0xFF not in NUMERIC_CLASSES or flag & COMPLEX or kind not in NUMBER_FORMATS or len(shape) != 2:
-        return name, None
+        return None
     values = np.frombuffer(data, NUMBER_FORMATS[kind])
     if not values.size or (values != np.floor(values)).any() or (np.abs(values) > MOST).any():
-        return name, None
-    return name, values.reshape(tuple(int(length) for length in shape), order="F")
+        return None
+    return values.reshape(tuple(int(length) for length in shape), order="F")
