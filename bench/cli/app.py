@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bench.cli.console import say
+from bench.cli.console import outlive_terminal, say, understand_names
 from bench.cli.data import app as data_app
 from bench.cli.options import (
     EXIT_OPEN,
@@ -43,7 +43,7 @@ from bench.cli.options import (
     handled,
 )
 from bench.cli.results import clean, compare, export, report
-from bench.parts import BenchError
+from bench.parts import BenchError, shortened
 from bench.protocol.recipes import RECIPES
 from bench.protocol.testing import PROTOCOLS
 from bench.run.handling import CHECKPOINT_MINUTES
@@ -450,10 +450,13 @@ def main() -> None:
 
     Characters that the output's encoding lacks are printed as escapes.
     """
+    understand_names()
+    outlive_terminal()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        _refuse_unwritable_names()
         with stoppable():
             app(prog_name="bench")
     except Stopped as stop:
@@ -468,10 +471,25 @@ def main() -> None:
         path = error.filename2 or error.filename
         remedy = "make room there" if error.errno in _FULL else "choose another path, or change what is there"
         _leave(f"{f'{path}: ' if path else ''}{error.strerror}; {remedy}")
+    except UnicodeEncodeError as error:  # the name of a file
+        lacked = error.object[error.start : error.end]
+        remedy = "rename it" if error.encoding == "utf-8" else "set the variable PYTHONUTF8=1"
+        _leave(f"{shortened(error.object)}: the locale's encoding {error.encoding} lacks {lacked!r}; {remedy}")
     except Exception as error:  # a component or a data set is a user's code, which may raise anything
         if fault_place(error) is None:
             raise  # none of the user's code took part: a mistake of this package, whose traceback is wanted
         _leave(fault_line(error))
+
+
+def _refuse_unwritable_names() -> None:
+    """Refuse names of files that no plan, record or report can hold.
+
+    Raises:
+        BenchError: for the first argument that is not Unicode.
+    """
+    for argument in sys.argv[1:]:
+        if argument != argument.encode(errors="ignore").decode():
+            raise BenchError(f"{argument}: this name is not UTF-8, so no record can hold it; rename the file or folder")
 
 
 def _leave(mistake: str) -> NoReturn:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
+import sys
+from codecs import lookup
 from collections.abc import Iterator
-from typing import Any
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -11,6 +17,10 @@ from rich.segment import Segment
 from rich.text import Text
 
 from bench.protocol.text import harmless, plain
+from bench.run.processes.stopping import Stopped
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class PlainConsole(Console):
@@ -29,6 +39,53 @@ class PlainConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Stop in order, as for a signal: whoever read the output, such as ``head`` or a lost connection, has left.
+
+        Raises:
+            Stopped: always.
+        """
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stop = Stopped(signal.SIGPIPE)
+        stop.told = True  # nobody is there
+        raise stop
+
+
+class _Terminal(FileIO):
+    """A terminal that may be closed while a program writes to it: what is written afterwards goes nowhere."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return len(memoryview(data))
+
+
+def outlive_terminal() -> None:
+    """Let a closed terminal fail no command that prints to it: a run that ignores the hang-up goes on."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, TextIOWrapper) and stream.isatty():
+            raw = BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
+            lasting = TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=True, write_through=True)
+            setattr(sys, name, lasting)
+
+
+def understand_names() -> None:
+    """Start this program anew if its locale has ASCII alone, so that names and texts of files are read as UTF-8.
+
+    Python does so itself, unless ``PYTHONUTF8=0`` or the like keeps it from that. What is printed stays in ASCII.
+    """
+    asked = len(sys.argv) - 1
+    is_program = sys.orig_argv[len(sys.orig_argv) - asked :] == sys.argv[1:]
+    if lookup(sys.getfilesystemencoding()).name == "ascii" and is_program and os.environ.get("PYTHONUTF8") != "1":
+        changes = {"PYTHONUTF8": "1", "PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING", "ascii")}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | changes)
 
 
 def console_for_people() -> PlainConsole:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -97,8 +96,10 @@ def report(
     if watch:
         from bench.report.page import serve
 
-        with suppress(Stopped):  # Ctrl-C is how a server ends
+        try:
             serve.watch(folder, port=port or 0, say=say)
+        except Stopped as stop:  # Ctrl-C is how a server ends
+            stop.obeyed()
         return
     _write(folder, figures)
 

@@ -27,6 +27,7 @@ from bench.run.estimate import pilot_seconds
 from bench.run.handling import USUAL, Handling
 from bench.run.identity.rekey import rekey as rekeyed
 from bench.run.keeping.retested import copy_untested, with_weights
+from bench.run.keeping.state import kept_after, state_path
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.schedule import RETRIES, Schedule, checked_schedule, make_schedule
@@ -116,6 +117,8 @@ def plan(schedule: Schedule, shelf: Shelf | None = None) -> bool:
             console.print(f"  {note}", soft_wrap=True)
     todo = schedule.pending()
     console.print(f"{len(schedule.trials) - len(todo)} of {len(schedule.trials)} trials done, {len(todo)} to run.")
+    for line in _kept_states(schedule, todo):
+        console.print(line, soft_wrap=True)
     say_faulty(schedule.faulty.values(), console)
     if able := [trial for trial in todo if schedule.fault_of(trial) is None]:
         console.print(_time_needed(schedule, able), soft_wrap=True)
@@ -124,6 +127,15 @@ def plan(schedule: Schedule, shelf: Shelf | None = None) -> bool:
     if shelf is not None and (need := need_of(schedule, shelf, todo)).samples:
         console.print(spell_need(need, shelf), soft_wrap=True)
     return not schedule.faulty
+
+
+def _kept_states(schedule: Schedule, todo: Sequence[Trial]) -> Iterator[str]:
+    """A line for each training that was interrupted and goes on from its last kept state."""
+    for trial in todo:
+        done = kept_after(state_path(schedule.folder, trial.key)) if trial.stage == "quality" else None
+        if done is not None:
+            after = f"after iteration {done}, " if done else ""
+            yield f"{name_of(trial)} goes on {after}from its kept state."
 
 
 def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
@@ -172,7 +184,7 @@ def run(
 
     Raises:
         BenchError: if the study cannot be run, before any trial starts.
-        Stopped: on Ctrl-C or SIGTERM, after the running trials are recorded and the report is written.
+        Stopped: on Ctrl-C, SIGTERM or a hang-up, after the running trials are recorded and the report is written.
     """
     for status in retry:
         if status not in RETRIES:
@@ -200,6 +212,7 @@ def run(
                     handled = replace(handling, cache=cache)
                     execute(todo, schedule.folder, schedule.resources, display, handled)
         except Stopped as error:
+            error.obeyed()
             stopped = error
         complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
         page = write_report(schedule.folder)

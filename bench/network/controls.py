@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 
 from bench.network.model import SegModel, Variant
+from bench.network.shapes_alone import shapes_alone
 from bench.parts import ChoiceError, Part
 
 TOLERANCE = 0.01
@@ -34,16 +34,15 @@ def matched_head(control: Part[Any], variant: Variant, num_classes: int, *, choi
     Raises:
         ChoiceError: if the control does not have the choice, or if no value of it matches.
     """
-    with torch.device("meta"):
-        model = SegModel(variant, num_classes)
+    model = shapes_alone(lambda: SegModel(variant, num_classes))
     source = model.neck if model.neck is not None else model.backbone
     if model.head is None or source is None:
         raise ChoiceError("matched_head needs a variant with a backbone and a head, got a whole network; match by hand")
     boundary = getattr(model.shape_stream, "out_level", None)
 
     def size(width: int) -> int:
-        with torch.device("meta"):
-            return _parameters(control.having(**{choice: width}).build(source.out_levels, num_classes, boundary))
+        head = control.having(**{choice: width})
+        return _parameters(shapes_alone(lambda: head.build(source.out_levels, num_classes, boundary)))
 
     target = _parameters(model.head)
     best = _nearest(size, target)

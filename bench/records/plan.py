@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bench.protocol.columns import RESERVED
+from bench.protocol.names import FILE_NAME, can_name_file, is_file_name
 from bench.protocol.setting import Stage
 from bench.protocol.words import first_few
 from bench.records.files import RecordError, read_bytes
@@ -247,6 +248,20 @@ class Plan(Form):
         if not isinstance(data, dict) or data.get("version") != 1:
             return data
         return {"trials" if name == "cells" else name: value for name, value in data.items()} | {"version": 2}
+
+    @field_validator("name")
+    @classmethod
+    def _is_that_of_a_study(cls, name: str) -> str:
+        if not is_file_name(name):
+            raise ValueError(f"is {reprlib.repr(name)}, expected {FILE_NAME}")
+        return name
+
+    @field_validator("folder")
+    @classmethod
+    def _is_no_path(cls, folder: str | None) -> str | None:
+        if folder is not None and not can_name_file(folder):
+            raise ValueError(f"is {reprlib.repr(folder)}, expected the name of a folder")
+        return folder
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

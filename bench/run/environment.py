@@ -133,15 +133,15 @@ def commit(folder: Path) -> dict[str, Any]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=True)
+    return os.fsdecode(done.stdout).strip()  # it may be a path, in whatever encoding
 
 
 @functools.cache
 def _cpu_name() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -23,8 +23,9 @@ from bench.protocol.setting import Stage
 from bench.records.record import Record, write
 from bench.run.environment import Machine
 from bench.run.handling import Handling
+from bench.run.processes.descendants import adopt, none_left
 from bench.run.processes.scratch import scratch_folder
-from bench.run.processes.stopping import listen_again, stopped_whatever_is_raised
+from bench.run.processes.stopping import deferred, listening, stopped_whatever_is_raised
 from bench.run.processes.worker import work
 from bench.run.resources import ResourceError, Resources
 from bench.run.stages import Event
@@ -60,7 +61,7 @@ def execute(
 
     Raises:
         ResourceError: if no node has the resources that a trial asks for, before such trials start.
-        Stopped: on Ctrl-C or SIGTERM, after the running trials are recorded as interrupted.
+        Stopped: on Ctrl-C, SIGTERM or a hang-up, after the running trials are recorded as interrupted.
         StoreError: if ``folder`` cannot be written to, after the running trials are stopped.
     """
     with _raised_as_itself(), stopped_whatever_is_raised(), _cluster(resources) as scratch:
@@ -184,13 +185,14 @@ class _Watch(tune.Callback):
         self._end(trial, make_record(trial, self.machine, outcome))
 
     def _end(self, trial: Trial, record: Record) -> None:
-        self.ended.add(trial.key)
         try:
             with storing(self.folder):
                 if not (self.folder / "records" / record.file_name).exists():  # a record that the worker wrote is kept
                     write(record, self.folder / "records")
         except StoreError as error:
+            self.ended.add(trial.key)
             raise _StoreFailed(error) from None
+        self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
         self.display.finished(trial, record)
 
     def _ours(self, trial: Any) -> Trial:
@@ -201,7 +203,7 @@ class _Watch(tune.Callback):
 def _cluster(resources: Resources) -> Iterator[Path]:
     """Connect to the cluster at ``resources.address``, or start one on this machine; yields a scratch folder."""
     os.environ.update(_QUIET)
-    with scratch_folder() as scratch:
+    with scratch_folder() as scratch, none_left():
         local: dict[str, Any] = {
             "_temp_dir": str(scratch),
             "include_dashboard": False,
@@ -210,17 +212,19 @@ def _cluster(resources: Resources) -> Iterator[Path]:
             "num_gpus": resources.node_gpus,
         }
         try:
-            with chdir(scratch), _modules_from_the_driver():
+            with chdir(scratch), _modules_from_the_driver(), deferred():
                 ray.init(
                     address=resources.address or "local",
                     logging_level=logging.ERROR,
                     log_to_driver=False,
                     **({} if resources.address else local),
                 )
-            listen_again()
+            adopt(False)  # a long run would gather every process that ended below a worker
             yield scratch
         finally:
-            ray.shutdown()
+            adopt(True)
+            with listening():
+                ray.shutdown()
 
 
 @contextmanager

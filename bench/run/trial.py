@@ -43,6 +43,7 @@ from bench.run.keeping.retested import TrainedKeeper, trained_for
 from bench.run.keeping.state import FileKeeper, forget, state_path
 from bench.run.keeping.weights import WEIGHTS, described_weights, digest_of, packed
 from bench.run.processes.agreement import disagreement
+from bench.run.processes.stopping import Stopped
 from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, key_of, measure_speed
 from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
@@ -133,6 +134,8 @@ def run(
                 unstored = error
             measured = whole
         except (KeyboardInterrupt, SystemExit) as error:
+            if isinstance(error, Stopped):
+                error.obeyed()
             outcome, ending = _outcome("interrupted", error, choices), error
         except Exception as error:  # noqa: BLE001 - a trial runs a user's code: whatever it raises is told by its record
             outcome = _outcome(_status_of(error), error, choices)

@@ -9,10 +9,8 @@ from typing import Any
 from bench.network.model import VARIANT_FIELDS, Variant
 from bench.parts import BenchError, Part, nearest, shortened
 from bench.protocol.columns import RESERVED
+from bench.protocol.names import LONGEST_NAME, is_short
 from bench.protocol.recipe import Recipe
-
-LONGEST_NAME = 100
-"""The most bytes of the name of a study, a factor or a level: such names stand in names of files and in every table."""
 
 
 class StudyError(BenchError, ValueError):
@@ -144,11 +142,6 @@ class Factor:
                     f"factor {self.name!r} is about {changed!r}, which no level changes; "
                     f"they change {', '.join(self.touched) or 'nothing'}{nearest(changed, self.touched)}"
                 )
-
-
-def is_short(name: str) -> bool:
-    """``True`` if a name has :data:`LONGEST_NAME` bytes at most; a letter beyond ASCII takes two to four."""
-    return len(name.encode()) <= LONGEST_NAME
 
 
 def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> tuple[Variant, Recipe]:

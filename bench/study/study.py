@@ -16,10 +16,11 @@ from typing import Any, Literal
 
 from bench.network.model import Variant
 from bench.parts import BenchError, nearest, shortened
+from bench.protocol.names import FILE_NAME, is_file_name
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import STAGES, Setting, Stage
 from bench.study.cells import Cell, ExcludedCell, cell_name
-from bench.study.factors import LONGEST_NAME, Factor, StudyError, apply, is_short
+from bench.study.factors import Factor, StudyError, apply
 from bench.study.published.rows import Published
 from bench.study.speed import Speed
 
@@ -49,17 +50,6 @@ MOST_CELLS = 10_000
 
 _KINDS: dict[str, type] = {"question": str, "base": Variant, "baseline": Mapping, "recipe": Recipe}
 _KINDS_IN_TUPLES: dict[str, type] = {"factors": Factor, "exclude": Exclude, "published": Published}
-
-
-def _is_file_name(name: str) -> bool:
-    return (
-        bool(name)
-        and name.isprintable()
-        and is_short(name)
-        and not set(name) & set("/\\")
-        and not name.startswith(".")
-        and name == name.strip()
-    )
 
 
 @dataclass(frozen=True)
@@ -207,11 +197,8 @@ class Study:
         Raises:
             StudyError: for the first such field.
         """
-        if not isinstance(self.name, str) or not _is_file_name(self.name):
-            raise StudyError(
-                f"Study(name={shortened(self.name)}): expected a text that can name a folder: printable, without '/' "
-                f"and '\\', not beginning with '.' or a space, of {LONGEST_NAME} bytes at most"
-            )
+        if not isinstance(self.name, str) or not is_file_name(self.name):
+            raise StudyError(f"Study(name={shortened(self.name)}): expected {FILE_NAME}")
         for field_name, kind in _KINDS.items():
             value = getattr(self, field_name)
             if not isinstance(value, kind):

@@ -273,3 +273,31 @@ def test_a_user_without_home_or_entry_gets_both_before_ray_is_imported(monkeypat
     studies._need_a_home()
     assert Path.home().is_dir()
     assert getpass.getuser() == str(os.getuid())
+
+
+def test_a_name_beyond_ascii_is_understood_in_a_locale_that_has_none(tmp_path: Path) -> None:
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.cli.app", "report", tmp_path / "tiöny"],
+        env=environment, capture_output=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"{tmp_path}/tiöny has no study.json" in done.stderr.replace("\\xf6", "ö")
+
+
+def test_a_name_that_is_no_text_is_refused_before_anything_is_done(bench: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = bench("run", "st\udcfcdy.py")
+    assert (code, out) == (2, "")
+    assert err == "bench: st\\udcfcdy.py: this name is not UTF-8, so no record can hold it; rename the file or folder\n"
+
+
+def test_a_text_that_the_locale_cannot_write_is_one_line(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        "tiö→ny".encode("latin-1")
+
+    monkeypatch.setattr("bench.cli.studies.source", refuse)
+    code, out, err = bench("plan", tiny_study())
+    assert (code, out) == (2, "")
+    assert err == "bench: 'tiö→ny': the locale's encoding latin-1 lacks '→'; set the variable PYTHONUTF8=1\n"

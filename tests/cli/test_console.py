@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 from rich.console import RenderableType
@@ -43,3 +47,33 @@ def test_the_styles_of_the_console_itself_stay() -> None:
     console = PlainConsole(file=file, width=200, force_terminal=True, color_system="standard")
     console.print(Text("two\nlines", style="red"))
     assert file.getvalue() == "\x1b[31mtwo\x1b[0m\n\x1b[31mlines\x1b[0m\n"
+
+
+def test_a_closed_terminal_fails_nothing_that_prints_to_it() -> None:
+    ours, theirs = pty.openpty()
+    code = """
+import sys
+from bench.cli.console import console_for_people, outlive_terminal, say
+outlive_terminal()
+print("ready", flush=True)
+sys.stdin.readline()
+print("printed"); say("said"); console_for_people().print("shown"); sys.stdout.flush()
+sys.exit(7)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        assert os.read(ours, 100) == b"ready\r\n"
+        os.close(ours)
+        process.communicate(b"\n", timeout=60)
+    assert process.returncode == 7
+
+
+def test_a_reader_that_has_left_stops_a_command_as_the_signal_of_a_broken_pipe_does() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    code = "from bench.cli.console import console_for_people; console_for_people().print('shown'); print('went on')"
+    process = subprocess.run(
+        [sys.executable, "-c", code], check=False, stdout=write, stderr=subprocess.PIPE, timeout=60
+    )
+    os.close(write)
+    assert (process.returncode, process.stderr) == (141, b"")

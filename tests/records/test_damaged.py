@@ -148,6 +148,11 @@ def test_a_record_of_another_shape_is_refused_with_the_place(
     ("path", "value", "said"),
     [
         ("question", MISSING, "question: Field required"),
+        ("name", "../", r"name: is '\.\./', expected a text that can name a folder: printable, without '/'"),
+        ("name", "", "name: is '', expected a text that can name a folder"),
+        ("name", "a/b", "name: is 'a/b', expected a text that can name a folder"),
+        ("name", "x" * 101, "name: is 'x.*, expected a text that can name a folder"),
+        ("folder", "../records", r"folder: is '\.\./records', expected the name of a folder"),
         ("stages", [], "stages: List should have at least 1 item"),
         ("factors.attention", "on", "factors.attention: Input should be a valid list"),
         ("factors", {"miou": ["off", "on"]}, "a factor is called as a column is: miou"),

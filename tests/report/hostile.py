@@ -47,7 +47,9 @@ MEMORY |= {"saved_bytes": {END: 2**20, "head": 2**21}}
 
 def plant(folder: Path, planted_results: Callable[..., Path], plant_speed: Callable[..., None]) -> None:
     """Every kind of finding, note, table and figure, a gallery among them."""
-    one, other = (_facts(level, kernel) for level, kernel in (("off", 3), (COMMENT, 1)))
+    one, other = (
+        facts({HEAD: level}, f"heads.{SCRIPT}Head", kernel, kernel) for level, kernel in (("off", 3), (COMMENT, 1))
+    )
     planted_results(
         folder,
         factors={NECK: [END, IMAGE], HEAD: ["off", COMMENT]},
@@ -56,7 +58,7 @@ def plant(folder: Path, planted_results: Callable[..., Path], plant_speed: Calla
         classes=[SCRIPT, END, IMAGE, COMMENT, "road", "pole", "sky"],
         boundary_px=(3,),
         plan={
-            "name": f"study {SCRIPT}", "question": f"Why {BREAK}?", "command": f"bench run {END}", "size": COMMENT,
+            "name": f"study {IMAGE}", "question": f"Why {BREAK}?", "command": f"bench run {END}", "size": COMMENT,
             "recipe": {SCRIPT: END, "optimiser": {IMAGE: COMMENT}, "crop_px": [64, 64]}, "margin": 0.005,
             "audit": {"about": {HEAD: ["neck"]}, "touched": {HEAD: ["head"]}, "input_px": [64, 64],
                       "variants": {OFF: one, ON: other}},
@@ -86,15 +88,11 @@ def published(genuine: Callable[[str], pd.DataFrame]) -> Callable[[str], pd.Data
     return read
 
 
-def _facts(level: str, kernel: int) -> dict[str, Any]:
-    """A network of one slot as an audit keeps it."""
-    head = {
-        "class": f"heads.{SCRIPT}Head",
-        "choices": {"kernel": kernel},
-        "macs": kernel,
-    }
+def facts(levels: dict[str, str], name: str, kernel: int, macs: int) -> dict[str, Any]:
+    """A network as an audit keeps it, which has a head alone; ``name`` is that of the head's class."""
+    head = {"class": name, "choices": {"kernel": kernel}, "macs": macs}
     unset: dict[str, Any] = {"losses": [], "recipe": {}, "learning_rates": {}, "conventions": {}}
-    return {"levels": {HEAD: level}, "slots": {"head": head}, **unset}
+    return {"levels": levels, "slots": {"head": head}, **unset}
 
 
 def _attribute(folder: Path) -> None:

@@ -29,6 +29,7 @@ from bench.network.checkpoints.gscnn import gscnn
 from bench.network.checkpoints.mmseg import mmseg
 from bench.network.checkpoints.table import Layout
 from bench.network.model import CONVENTIONS, SegModel, Variant
+from bench.network.shapes_alone import shapes_alone
 
 LAYOUTS: dict[str, Callable[[Collection[str]], Layout]] = {
     "danet": danet,
@@ -147,8 +148,7 @@ def convert_file(source: Path, variant: Variant, num_classes: int, out: Path, la
 
 def _network(variant: Variant, num_classes: int) -> SegModel:
     """A variant on the meta device, where tensors have shapes but no values."""
-    with torch.device("meta"):
-        return SegModel(variant, num_classes)
+    return shapes_alone(lambda: SegModel(variant, num_classes))
 
 
 def expected_tensors(variant: Variant, num_classes: int) -> dict[str, Tensor]:

@@ -193,10 +193,8 @@ def _tree(plan: Mapping[str, Any], source: Path | None) -> Iterator[Path]:
         return
     commit = str(plan.get("created", {}).get("commit"))
     here = Path(__file__).resolve().parent
-    done = subprocess.run(
-        ["git", "-C", str(here), "rev-parse", "--show-toplevel"], check=False, capture_output=True, text=True
-    )
-    root = done.stdout.strip()
+    done = subprocess.run(["git", "-C", str(here), "rev-parse", "--show-toplevel"], check=False, capture_output=True)
+    root = os.fsdecode(done.stdout).strip()
     packed = (
         subprocess.run(["git", "-C", root or ".", "archive", commit], check=False, capture_output=True)
         if root
@@ -237,7 +235,8 @@ def _asked(
         input=json.dumps(request),
         check=False,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
         env=environment,
     )
     if done.returncode:

@@ -24,7 +24,10 @@ log = logging.getLogger("bench.run.keeping.state")
 FOLDER = "checkpoints"
 """The folder of a results folder that has the states of trainings."""
 FORMAT = b"bench training state 2"
-"""The first line of a file of a state; the second is the SHA-256 of all that follows."""
+"""The first line of a file of a state begins so and ends with the number of iterations that it was kept after; the
+second line is the SHA-256 of all that follows."""
+LONGEST_LINE = 200
+"""The most bytes of the first line."""
 
 
 class FileKeeper:
@@ -96,7 +99,7 @@ class FileKeeper:
             "curve": {} if self.curve is None else self.curve.points,
         }
         try:
-            write_bytes(_packed(content), self.path)
+            write_bytes(_packed(content, done), self.path)
         except OSError as error:
             log.warning("the state after iteration %d is not kept: %s", done, error.strerror or error)
         self._kept_at = time.monotonic()
@@ -126,11 +129,25 @@ def forget(path: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _packed(state: Mapping[str, Any]) -> bytes:
+def kept_after(path: Path) -> int | None:
+    """The number of iterations after which the state in a file was kept; 0 if it does not say, ``None`` for no state.
+
+    The file's first line alone is read, since the rest may be large.
+    """
+    try:
+        with path.open("rb") as file:
+            line = file.readline(LONGEST_LINE)
+    except OSError:
+        return None
+    number = line.removeprefix(FORMAT).strip()
+    return None if not line.startswith(FORMAT) else int(number) if number.isdigit() else 0
+
+
+def _packed(state: Mapping[str, Any], done: int) -> bytes:
     content = io.BytesIO()
     torch.save(state, content)
     body = content.getvalue()
-    return b"\n".join((FORMAT, hashlib.sha256(body).hexdigest().encode(), body))
+    return b"\n".join((FORMAT + f" {done}".encode(), hashlib.sha256(body).hexdigest().encode(), body))
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -142,7 +159,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     except OSError as error:
         log.warning("%s cannot be read (%s): the training begins anew", path.name, error.strerror or error)
         return None
-    if len(parts) < 3 or parts[0] != FORMAT or hashlib.sha256(parts[2]).hexdigest().encode() != parts[1]:
+    if len(parts) < 3 or not parts[0].startswith(FORMAT) or hashlib.sha256(parts[2]).hexdigest().encode() != parts[1]:
         log.warning("%s is damaged, or of another version: the training begins anew", path.name)
         return None
     state: dict[str, Any] = torch.load(io.BytesIO(parts[2]), map_location="cpu", weights_only=True)

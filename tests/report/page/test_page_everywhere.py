@@ -86,7 +86,7 @@ def test_text_from_outside_is_shown_and_nothing_in_it_runs_even_without_the_poli
     assert page.wrong == []
     assert page.evaluate("document.querySelectorAll('img, b').length") == 0
     for place, texts in {
-        "h1": [f"study {SCRIPT}"], ".question": [f"Why {BREAK}?"], ".summary": [END, SCRIPT], ".notes": [COMMENT],
+        "h1": [f"study {IMAGE}"], ".question": [f"Why {BREAK}?"], ".summary": [END, SCRIPT], ".notes": [COMMENT],
         ".findings": [IMAGE, COMMENT], "#ablation": [HEAD, IMAGE], "#classes": [SCRIPT, END, IMAGE, COMMENT],
         "#outcomes": [SCRIPT], "#traceback-1": [SCRIPT, END, IMAGE, COMMENT, BREAK],
         "#recipe": [SCRIPT, END, IMAGE, COMMENT], "#differences": ["</script>Head"], "#speed": [END, IMAGE],
@@ -100,4 +100,4 @@ def test_text_from_outside_is_shown_and_nothing_in_it_runs_even_without_the_poli
         assert [text for text in texts if text not in shown] == [], place
     named = page.locator(".rail input").evaluate_all("(all) => all.map((each) => each.ariaLabel).join()")
     assert [name for name in NAMES if name not in named] == []
-    assert page.title() == f"study {SCRIPT}"
+    assert page.title() == f"study {IMAGE}"

@@ -241,7 +241,11 @@ def test_what_bench_cost_and_bench_limits_left_goes_along_without_paths(tmp_path
 @pytest.mark.usefixtures("without_page")
 def test_a_hostile_study_is_text_in_readme_and_script(tmp_path: Path, planted_results: Plant) -> None:
     hostile = "x\n# Big\n<script>alert(1)</script>\nrm -rf ~"
-    more = {"name": hostile, "question": hostile, "command": "bench run studies/x.py '$(touch gone)'"}
+    more = {
+        "name": "x # Big <script>alert(1)<script> $(touch gone)",
+        "question": hostile,
+        "command": "bench run studies/x.py '$(touch gone)'",
+    }
     made = export(planted_results(tmp_path / "own" / "x", plan=more))
     root = unpacked(made.path, tmp_path / "elsewhere")
     readme, script = (root / "README.md").read_text(), (root / "commands.sh").read_text()

@@ -22,6 +22,8 @@ from bench.report.tables.table import Table, of_figure
 
 Plant = Callable[..., Path]
 HOSTILE = "[x] \\input{/etc/passwd} & 50 % $^_# ~{}|<>\"'`\n\n\t\x07\x00 é Ł 日本 — “-- ---” \\end{tabular} %"
+NAME = "[x] & 50 % $^_# ~{}|<script>\"'` é Ł 日本 — “-- ---” end{tabular} %"
+"""The name of a study has no separators of paths and no characters that act."""
 SCRIPT = "</td><script>alert('1')</script> | **b** ]] $x$ &lt;"
 PACKAGES = "amssymb,array,booktabs,graphicx,longtable,lscape,rotating,textcomp"
 PREAMBLE = rf"\documentclass{{article}}\usepackage{{{PACKAGES}}}\begin{{document}}"
@@ -39,7 +41,7 @@ def hostile(tmp_path: Path, planted_results: Plant) -> Path:
     scores = {name: [0.6 + 0.05 * index, 0.61 + 0.05 * index, 0.63 + 0.05 * index] for index, name in enumerate(names)}
     return planted_results(
         tmp_path / "study", factors=factors, scores=scores, classes=(HOSTILE, SCRIPT, "[sky"), boundary_px=(3,),
-        plan={"question": f"✓ {HOSTILE}?", "name": HOSTILE, "command": HOSTILE}, costs={names[1]: "failed"},
+        plan={"question": f"✓ {HOSTILE}?", "name": NAME, "command": HOSTILE}, costs={names[1]: "failed"},
         environment={"device": HOSTILE},
     )  # fmt: skip
 

@@ -13,10 +13,12 @@ import pytest
 import safetensors.torch
 import torch
 
+from bench.cli.studies import plan
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read_all
 from bench.run.environment import Machine
 from bench.run.handling import Handling
+from bench.run.keeping.state import kept_after, state_path
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
 from bench.run.stages import Event
@@ -116,6 +118,19 @@ def test_a_trial_that_fails_or_runs_out_of_time_keeps_its_state_and_goes_on(sche
     assert again.resumed_after == [3]
     assert states(schedule) == []
     assert not (schedule.folder / "checkpoints" / f"{trial.key}.state").exists()
+
+
+def test_the_plan_tells_which_trainings_go_on_and_after_which_iteration(
+    schedule: Schedule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = quality(schedule)
+    run(trial, schedule.folder, MACHINE, tell=stop_at(4), handling=EVERY_ITERATION)
+    plan(schedule)
+    assert "quality neck=off seed 0 goes on after iteration 3, from its kept state." in capsys.readouterr().out
+    state_path(schedule.folder, trial.key).write_bytes(b"bench training state 1\n")
+    assert kept_after(state_path(schedule.folder, trial.key)) is None
+    plan(schedule)
+    assert "goes on" not in capsys.readouterr().out
 
 
 def test_a_damaged_state_is_told_and_the_training_begins_anew(
