@@ -209,7 +209,9 @@ def predict(folder: Path, variant: str, images: Path, out: Path, seed: int | Non
     trained = trial.record.trial
     say(f"{plural(len(found), 'image')}, by {trained.variant} with seed {trained.seed}")
     wrong = 0
-    for path, problem in predicted(model, trial.cell.recipe, list(trial.measured.classes), found, out):
+    recipe = trial.cell.recipe
+    colours = getattr(recipe.data.cls, "colours", ())
+    for path, problem in predicted(model, recipe, list(trial.measured.classes), found, out, colours):
         if problem:
             wrong += 1
             say(f"{path}: {problem}", error=True)

@@ -45,7 +45,10 @@ class Split(Protocol):
 
 
 class Dataset(Protocol):
-    """A data set. Its only positional parameter is the folder it lies in, or ``None`` if it needs no files."""
+    """A data set. Its only positional parameter is the folder it lies in, or ``None`` if it needs no files.
+
+    A class may also have ``colours``: red, green and blue of each class, in which ``bench predict`` paints its masks.
+    """
 
     name: str
     classes: tuple[str, ...]

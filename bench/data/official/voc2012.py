@@ -20,7 +20,7 @@ from typing import Literal
 
 from bench.data.base import IGNORE, DataError, SplitName
 from bench.data.files import NameList, files_of, read_names
-from bench.data.official.layout import beginning, coding_of, unlabelled
+from bench.data.official.layout import Colour, beginning, coding_of, unlabelled
 from bench.data.official.listed import NAMING, ListedFiles
 from bench.parts import Count
 
@@ -29,6 +29,15 @@ AUG_LISTS = (f"{LISTS}/trainaug.txt", f"{LISTS}/train_aug.txt", "ImageSets/Segme
 """The places at which the converters of SBD write the list of the enlarged training split."""
 
 LABELS, AUG_LABELS = "SegmentationClass", "SegmentationClassAug"
+
+
+def _colour(index: int) -> Colour:
+    """The colour of a class in the development kit's ``VOClabelcolormap``: its bits, spread over red, green and blue.
+
+    Bit 3 k + c of the index is bit 7 - k of colour c.
+    """
+    red, green, blue = (sum((index >> 3 * k + c & 1) << 7 - k for k in range(3)) for c in range(3))
+    return red, green, blue
 
 
 class VOC2012(ListedFiles):
@@ -65,6 +74,7 @@ class VOC2012(ListedFiles):
         "train",
         "tvmonitor",
     )
+    colours = tuple(_colour(index) for index in range(21))
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,9 @@ from bench.training.protocols import predict_by_views
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"})
 """The endings of the names of image files that are looked for in a folder, in lower case."""
+Colour = tuple[int, int, int]
+"""Red, green and blue, from 0 to 255."""
+
 MASKS, OVERLAYS, CLASSES = "masks", "overlays", "classes.json"
 """The two folders of predictions and the file of the names and colours of classes."""
 
@@ -55,7 +58,12 @@ def images_in(place: Path) -> list[tuple[Path, Path]]:
 
 
 def predict(
-    model: SegModel, recipe: Recipe, classes: list[str], images: list[tuple[Path, Path]], out: Path
+    model: SegModel,
+    recipe: Recipe,
+    classes: list[str],
+    images: list[tuple[Path, Path]],
+    out: Path,
+    published: Sequence[Colour] = (),
 ) -> Iterator[tuple[Path, str]]:
     """Predict images one by one, and write a mask and an overlay of each.
 
@@ -68,6 +76,8 @@ def predict(
         classes: the names of the classes.
         images: the files, each with its path from the folder of images on.
         out: the folder to write.
+        published: the colours that the classes have where their data set is published; if they are not as many as the
+            classes, colours are chosen.
 
     Yields:
         Each image with what is wrong with it; with an empty text if it was predicted.
@@ -77,7 +87,7 @@ def predict(
     """
     device = next(model.parameters()).device
     by_views = any(getattr(recipe, name) != value for name, value in WHOLE.items())
-    colours = class_colours(len(classes))
+    colours = list(published) if len(published) == len(classes) else class_colours(len(classes))
     described = [{"index": index, "name": name, "colour": list(colours[index])} for index, name in enumerate(classes)]
     _written(out / CLASSES, lambda path: path.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8"))
     for path, relative in images:
@@ -97,14 +107,14 @@ def predict(
         yield path, ""
 
 
-def class_colours(count: int) -> list[tuple[int, int, int]]:
+def class_colours(count: int) -> list[Colour]:
     """Colours that neighbours in a list of classes do not share: hues a golden angle apart, in two lightnesses."""
     hues = [(index * 0.618034) % 1 for index in range(count)]
     rgb = [colorsys.hls_to_rgb(hue, 0.35 if index % 2 else 0.6, 0.85) for index, hue in enumerate(hues)]
     return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in rgb]
 
 
-def _mask(prediction: Prediction, colours: list[tuple[int, int, int]]) -> Image.Image:
+def _mask(prediction: Prediction, colours: list[Colour]) -> Image.Image:
     mask = Image.fromarray(prediction.classes[0].cpu().numpy())
     mask.putpalette([value for colour in colours for value in colour])
     return mask
