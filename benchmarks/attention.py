@@ -28,9 +28,9 @@ Side = Literal["ours", "plain"]
 
 def attention_memory() -> None:
     """Bytes held at the peak of a step of position attention, without inputs, outputs and their gradients."""
-    peaks = {side: _peak_bytes(side, TOKENS, "cpu") for side in ("ours", "plain")}
+    peaks = {side: peak_bytes(side, TOKENS, "cpu") for side in ("ours", "plain")}
     # The meta device counts bytes without allocating them, because the plain form might not fit.
-    large = {side: _peak_bytes(side, LARGE_TOKENS, "meta") for side in ("ours", "plain")}
+    large = {side: peak_bytes(side, LARGE_TOKENS, "meta") for side in ("ours", "plain")}
     say(f"at {_size(LARGE_TOKENS)} tokens, MiB: ours {_mib(large['ours'])}, plain {_mib(large['plain'])} (counted)")
     say(f"at {_size(LARGE_TOKENS)} tokens, MiB: {_mib(_process_bytes())} resident in a process that runs ours")
     what = f"storages alive at the peak beyond inputs, outputs and gradients, {_size(TOKENS)} tokens, MiB"
@@ -109,7 +109,8 @@ def _step(side: Side, tokens: tuple[int, int], device: str) -> Callable[[], None
     return step
 
 
-def _peak_bytes(side: Side, tokens: tuple[int, int], device: str) -> int:
+def peak_bytes(side: Side, tokens: tuple[int, int], device: str) -> int:
+    """The bytes of all storages that are alive at once in one step, beyond inputs, outputs and gradients."""
     storages = Storages()
     with storages:
         step = _step(side, tokens, device)
@@ -119,12 +120,13 @@ def _peak_bytes(side: Side, tokens: tuple[int, int], device: str) -> int:
 
 def _process_bytes() -> int:
     """The peak resident bytes of a fresh process that runs our form once at the large size."""
-    code = "from benchmarks import attention; print(attention._large_step())"
+    code = "from benchmarks import attention; print(attention.large_step())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)
 
 
-def _large_step() -> int:
+def large_step() -> int:
+    """The peak resident bytes of this process after a step of our form at the large size."""
     torch.set_num_threads(THREADS)
     _step("ours", LARGE_TOKENS, "cpu")()
     # On Linux this is the peak of this process alone; that of getrusage includes the parent's.

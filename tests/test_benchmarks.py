@@ -53,16 +53,16 @@ def test_the_peak_is_what_is_alive_at_once_without_what_is_kept() -> None:
 
 def test_ours_needs_a_twelfth_of_the_memory_of_the_plain_form_and_little_at_a_large_size() -> None:
     """Counted on the meta device, so at full size in no time."""
-    ours, plain = (attention._peak_bytes(side, attention.TOKENS, "meta") for side in ("ours", "plain"))
+    ours, plain = (attention.peak_bytes(side, attention.TOKENS, "meta") for side in ("ours", "plain"))
     assert plain / ours >= 12
-    ours, plain = (attention._peak_bytes(side, attention.LARGE_TOKENS, "meta") for side in ("ours", "plain"))
+    ours, plain = (attention.peak_bytes(side, attention.LARGE_TOKENS, "meta") for side in ("ours", "plain"))
     assert plain > 8e9
     assert ours < 1e9
 
 
 def test_bytes_counted_on_the_meta_device_are_those_on_the_cpu() -> None:
     for side in ("ours", "plain"):
-        assert attention._peak_bytes(side, (6, 7), "meta") == attention._peak_bytes(side, (6, 7), "cpu")
+        assert attention.peak_bytes(side, (6, 7), "meta") == attention.peak_bytes(side, (6, 7), "cpu")
 
 
 def test_every_choice_of_the_augmentation_has_its_line(

@@ -16,7 +16,7 @@ from bench.protocol.setting import Setting
 from bench.records import results as records
 from bench.records.files import with_digest
 from bench.run.environment import Machine
-from bench.run.limits import Attempt, LimitError
+from bench.run.limits import Attempt, LimitError, Question
 from bench.run.schedule import Schedule
 from bench.run.trial import run
 from bench.study.factors import StudyError
@@ -146,7 +146,9 @@ def test_every_attempt_is_kept_beside_the_study(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fit = lambda question, size: Attempt(size, size <= 5, 2**20 * size if size <= 5 else None)  # noqa: E731
+    def fit(question: Question, size: int) -> Attempt:
+        return Attempt(size, size <= 5, 2**20 * size if size <= 5 else None)
+
     monkeypatch.setattr("bench.cli.timings.in_child", fit)
     asking = question(Source(str(tiny_study())), "neck=on", "input", "2GiB", "64x64", 1, "float32", False, 1, 0)
     limits(asking, tmp_path)

@@ -47,7 +47,9 @@ MEMORY |= {"saved_bytes": {END: 2**20, "head": 2**21}}
 
 def plant(folder: Path, planted_results: Callable[..., Path], plant_speed: Callable[..., None]) -> None:
     """Every kind of finding, note, table and figure, a gallery among them."""
-    one, other = (_facts(level, kernel) for level, kernel in (("off", 3), (COMMENT, 1)))
+    one, other = (
+        facts({HEAD: level}, f"heads.{SCRIPT}Head", kernel, kernel) for level, kernel in (("off", 3), (COMMENT, 1))
+    )
     planted_results(
         folder,
         factors={NECK: [END, IMAGE], HEAD: ["off", COMMENT]},
@@ -86,15 +88,11 @@ def published(genuine: Callable[[str], pd.DataFrame]) -> Callable[[str], pd.Data
     return read
 
 
-def _facts(level: str, kernel: int) -> dict[str, Any]:
-    """A network of one slot as an audit keeps it."""
-    head = {
-        "class": f"heads.{SCRIPT}Head",
-        "choices": {"kernel": kernel},
-        "macs": kernel,
-    }
+def facts(levels: dict[str, str], name: str, kernel: int, macs: int) -> dict[str, Any]:
+    """A network as an audit keeps it, which has a head alone; ``name`` is that of the head's class."""
+    head = {"class": name, "choices": {"kernel": kernel}, "macs": macs}
     unset: dict[str, Any] = {"losses": [], "recipe": {}, "learning_rates": {}, "conventions": {}}
-    return {"levels": {HEAD: level}, "slots": {"head": head}, **unset}
+    return {"levels": levels, "slots": {"head": head}, **unset}
 
 
 def _attribute(folder: Path) -> None:

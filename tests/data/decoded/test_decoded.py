@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,7 @@ def test_writing_into_a_sample_changes_it_for_nobody_else(copy: Path, shelf: She
 FILLER = """
 import sys, time
 from pathlib import Path
+from types import SimpleNamespace
 from bench.data import CamVid
 from bench.data.decoded.build import fill
 from bench.data.decoded.dataset import decoded
@@ -242,8 +244,7 @@ def test_unfinished_files_are_no_samples_and_are_swept_away_when_they_are_old(co
 def test_a_disk_without_the_room_is_told_before_anything_is_decoded(
     copy: Path, shelf: Shelf, decodes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = shutil._ntuple_diskusage(1000, 900, 100)  # type: ignore[attr-defined]
-    monkeypatch.setattr(build_module.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(build_module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
     with pytest.raises(CacheError, match=r"cache has 0\.0 GB free, and 0\.0 GB are needed"):
         fill([split_of(copy, shelf)], shelf, 1)
     assert decodes == []

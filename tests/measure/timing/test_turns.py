@@ -73,7 +73,10 @@ def test_a_fast_call_is_repeated_until_a_letter_lasts_and_blocks_go_on_until_the
 
 def test_the_blocks_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BLOCKS", 7)
-    nothing: Made = lambda: lambda: None  # noqa: E731
+
+    def nothing() -> Callable[[], None]:
+        return lambda: None
+
     turns = take_turns(nothing, nothing, CPU, least_s=60, letter_s=1e-5, protocol=SHORT)
     assert len(turns.log_ratios) == 7
 

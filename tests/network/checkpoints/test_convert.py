@@ -343,6 +343,7 @@ def mmseg_jpu(state: Mapping[str, Tensor], features: list[Tensor]) -> Tensor:
     """mmsegmentation's JPU in functional form: its maps are joined shallow to deep."""
     laterals = [F.relu(conv_norm(state, f"neck.conv_layers.{i}.0", x, padding=1)) for i, x in enumerate(features)]
     size = laterals[0].shape[-2:]
+    # Not by our own resize: the original calls torch's.
     up = [torch.nn.functional.interpolate(x, size, mode="bilinear", align_corners=False) for x in laterals]  # noqa: TID251
     joint = torch.cat(up, dim=1)
     branches = []

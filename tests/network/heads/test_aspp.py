@@ -63,6 +63,7 @@ def test_the_decoder_joins_the_low_level_map_and_the_enlarged_projection_at_the_
     head = DeepLabV3PlusHead(SMALL, 3, width=5, rates=(2,), low_width=4).eval()
     features = [torch.randn(2, level.channels, *level.size(33, 41)) for level in SMALL]
     high = head.project(torch.cat(head.aspp(features[-1]), 1))
+    # Not by our own resize, which is what is tested.
     enlarged = torch.nn.functional.interpolate(high, size=(17, 21), mode="bilinear", align_corners=True)  # noqa: TID251
     expected = head.classifier(head.refine(torch.cat([head.low(features[1]), enlarged], 1)))
     logits, aux = head(features, with_aux=True)

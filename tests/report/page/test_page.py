@@ -19,6 +19,7 @@ from bench.records.record import read, read_all, write
 from bench.report.figures.speed import figures
 from bench.report.page.page import script_json, write_report
 from bench.report.tables import speed
+from tests.report.hostile import facts
 
 Plant = Callable[..., Path]
 A, B, C, D = (
@@ -179,11 +180,8 @@ def test_the_page_says_where_the_numbers_come_from(tmp_path: Path, planted_resul
         assert text in page, text
 
 
-def facts(level: str, kernel: int, macs: int) -> dict[str, Any]:
-    """A network of one slot as an audit keeps it."""
-    head = {"class": "heads.<b>Head", "choices": {"kernel": kernel}, "macs": macs}
-    unset: dict[str, Any] = {"losses": [], "recipe": {}, "learning_rates": {}, "conventions": {}}
-    return {"levels": {"attention": level}, "slots": {"head": head}, **unset}
+def network(level: str, kernel: int, macs: int) -> dict[str, Any]:
+    return facts({"attention": level}, "heads.<b>Head", kernel, macs)
 
 
 def audit(about: str, one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +194,7 @@ def audit(about: str, one: dict[str, Any], other: dict[str, Any]) -> dict[str, A
 def test_a_difference_is_shown_and_flagged_only_where_no_factor_is_about_it(
     tmp_path: Path, planted_results: Plant, about: str
 ) -> None:
-    plan = audit(about, facts("off", 3, 5 * 10**9), facts("on", 1, 10**9))
+    plan = audit(about, network("off", 3, 5 * 10**9), network("on", 1, 10**9))
     page = without_plotly(write_report(planted_results(tmp_path, plan=plan)))
     flagged = about == "neck"
     assert ("in more than the factors are about" in page) == flagged
@@ -207,7 +205,7 @@ def test_a_difference_is_shown_and_flagged_only_where_no_factor_is_about_it(
 
 
 def test_trials_in_another_environment_than_the_baselines_are_flagged(tmp_path: Path, planted_results: Plant) -> None:
-    folder = planted_results(tmp_path, plan=audit("head", facts("off", 3, 5), facts("on", 1, 5)))
+    folder = planted_results(tmp_path, plan=audit("head", network("off", 3, 5), network("on", 1, 5)))
     for record in read_all(folder / "records"):
         if record.trial.variant == C and record.trial.stage == "quality":
             write(record.having(environment={**record.environment.as_json(), "torch": "2.6.0"}), folder / "records")
