@@ -1,4 +1,4 @@
-"""The commands of ``bench data``: ``init``, ``check``, ``prepare``; ``cache`` and ``evict`` for decoded images."""
+"""The commands of ``bench data``: folders of one's own, checks, official scripts, and the cache of decoded images."""
 
 from __future__ import annotations
 
@@ -65,6 +65,31 @@ def check(
     for split, counts in pixels.items():
         if missing := [name for name, count in zip(dataset.classes, counts, strict=False) if count == 0]:
             say(f"No pixel of the {split} split is {', '.join(missing)}.")
+
+
+@app.command()
+def unpack(
+    source: Annotated[
+        str, typer.Argument(help="A data set on Hugging Face's hub, or a folder with one.", show_default=False)
+    ],
+    folder: Annotated[Path, typer.Argument(help="The folder to write into.", show_default=False)],
+    image: Annotated[str | None, typer.Option(help="The name of the column of images.", show_default=False)] = None,
+    mask: Annotated[str | None, typer.Option(help="The name of the column of masks.", show_default=False)] = None,
+) -> None:
+    """Write a data set of Hugging Face as a folder of images and masks, with a first classes.toml.
+
+    The bytes of images and masks stay as they are. It needs the package datasets: pip install 'segbench[huggingface]'.
+    """
+    from bench.cli.display import progress_of
+    from bench.data.own.description import DESCRIPTION
+    from bench.data.own.hugging_face import unpack as unpack_rows
+
+    with progress_of(console_for_people(), "unpacked") as progress:
+        counts = unpack_rows(source, folder, image=image, mask=mask, progress=progress)
+    numbers = [f"{plural(count, 'image')} for {split}" for split, count in counts.items()]
+    say(f"{folder}: {', '.join(numbers)}.")
+    if not (folder / DESCRIPTION).exists():
+        init(folder)
 
 
 @app.command()

@@ -9,12 +9,15 @@ answers no where a folder may not be looked into, instead of an error.)
 from __future__ import annotations
 
 import os
+import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
+from typing import IO
 
 from torch import Tensor
 
@@ -292,3 +295,25 @@ def _refuse_unless_file(path: Path) -> None:
 
 def _size(pixels: Tensor) -> str:
     return f"{pixels.shape[-1]}x{pixels.shape[-2]}"
+
+
+@contextmanager
+def written(path: Path) -> Iterator[IO[bytes]]:
+    """A file that has its name only once it is whole.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+            os.chmod(unfinished, 0o644)
+            os.replace(unfinished, path)
+        except BaseException:
+            Path(unfinished).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror}); make room, or allow it to be written") from error

@@ -10,19 +10,16 @@ Context's files from the published MATLAB files; the pixels are the same.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from PIL import Image
 from torch import Tensor
 
 from bench.data.base import DataError
-from bench.data.files import files_inside, files_of, read_names
+from bench.data.files import files_inside, files_of, read_names, written
 from bench.data.official.cityscapes import Cityscapes
 from bench.data.official.matlab import read_matlab_label
 from bench.data.official.pascal_context import CATEGORIES, CATEGORY_COUNT, CONVERTED, PUBLISHED, PascalContext
@@ -74,12 +71,12 @@ class Preparation:
         missing = [job for job in self.jobs if not job.target.exists()]
         for done, job in enumerate(missing, start=1):
             values = job.make().numpy()
-            with _written(job.target) as file:
+            with written(job.target) as file:
                 Image.fromarray(values).save(file, "PNG")
             progress(done, len(missing))
         lists = {path: names for path, names in self.lists.items() if not path.exists()}
         for path, names in lists.items():
-            with _written(path) as file:
+            with written(path) as file:
                 file.write("".join(f"{name}\n" for name in names).encode())
         return len(missing) + len(lists)
 
@@ -191,25 +188,3 @@ def pascal_context(folder: Path) -> Preparation:
     }
     wanted = split_of["train"] | split_of["val"]
     return Preparation(tuple(job(path) for path in sources if path.stem in wanted), new_lists)
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[IO[bytes]]:
-    """A file that has its name only once it is whole.
-
-    Raises:
-        DataError: if it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-            os.chmod(unfinished, 0o644)
-            os.replace(unfinished, path)
-        except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror}); make room, or allow it to be written") from error

@@ -23,6 +23,14 @@ MUTATORS = frozenset(
         "symmetric_difference_update", "appendleft", "extendleft", "rotate", "register",
     }
 )  # fmt: skip
+CHANGING = ("operator.setitem", "operator.delitem", "operator.i", "heapq.heap", "bisect.insort", "random.shuffle")
+"""The beginnings of the paths of functions outside this project that change their first argument."""
+OPERATORS = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.MatMult: "matmul", ast.Div: "truediv", ast.Mod: "mod",
+    ast.Pow: "pow", ast.LShift: "lshift", ast.RShift: "rshift", ast.BitOr: "or", ast.BitXor: "xor",
+    ast.BitAnd: "and", ast.FloorDiv: "floordiv",
+}  # fmt: skip
+"""Operator -> the name of its method, without underscores."""
 HANDED_THROUGH = frozenset({"next", "iter", "list", "tuple", "reversed", "sorted", "enumerate", "zip", "filter", "map"})
 """The builtins whose results are, or hold, objects that they were given."""
 HARMLESS = ("warnings.", "logging.", "sys.path.", "typing.", "sys.setrecursionlimit", "faulthandler.")
@@ -112,7 +120,7 @@ class Changes:
         builtin, external = writer.builtin_called(call), writer.external_called(call)
         arguments = [*call.args, *(word.value for word in call.keywords)]
         if builtin in ("setattr", "delattr") and call.args:
-            return [call.args[0]], NOTHING
+            return [call.args[0]], self.by_store(writer, ast.Attribute(call.args[0], "", ast.Store()))
         if builtin in ("exec", "eval", "globals", "locals", "vars", "__import__"):
             return [], Mutation(unknown=True)
         if builtin == "print":
@@ -124,6 +132,8 @@ class Changes:
             return roots, change
         if external is not None:
             hears = bool(writer.messages.read_by_call(call, external))
+            if external.startswith(CHANGING):
+                roots = [*arguments[:1], *roots]
             return roots, joined_changes([change, Mutation(unknown=hears)])
         targets = writer.resolve(call.func)
         if targets is None and isinstance(call.func, ast.Attribute):
@@ -131,8 +141,15 @@ class Changes:
             is_object = inner is not None and any(
                 isinstance(target, Bound) and target.unit.is_variable for target in inner
             )
-            if is_object and (call.func.attr in MUTATORS or self._method_changes_self(writer, call.func.attr)):
+            is_type = isinstance(call.func.value, ast.Name) and writer.is_builtin(call.func.value.id)
+            if is_type and call.func.attr in MUTATORS:  # such as ``list.append(table, value)``
+                roots = [*arguments[:1], *roots]
+            elif (is_object and call.func.attr in MUTATORS) or (
+                inner and self._method_changes_self(writer, call.func.attr)
+            ):
                 roots = [call.func.value, *roots]
+            hears = bool(writer.messages.read_by_logger(call.func, call.args))
+            change = joined_changes([change, Mutation(unknown=hears)])
             by_method = NOTHING
             if inner is None or not all(isinstance(target, External) for target in inner):
                 by_method = self._by_methods(writer, call.func.attr)
@@ -150,6 +167,24 @@ class Changes:
             roots = arguments
             change = joined_changes([change, Mutation(frozenset(self._held(writer, arguments)))])
         return roots, joined_changes([change, replace(by_function, arguments=False)])
+
+    def by_store(self, writer: Writer, node: ast.Attribute | ast.Subscript) -> Mutation:
+        """The changes that setting an attribute or an item causes in what the object around it holds."""
+        if isinstance(node, ast.Subscript):
+            return NOTHING
+        hears = bool(writer.messages.read_by_logger(node))
+        held = set() if isinstance(node.value, ast.Name) else self._held(writer, [node.value], within_classes=True)
+        return Mutation(frozenset(held), unknown=hears)
+
+    def by_operator(self, writer: Writer, node: ast.BinOp | ast.Subscript) -> tuple[list[ast.expr], Mutation]:
+        """The objects that an operator may change which a class of this project defines, and what else it changes."""
+        if isinstance(node, ast.Subscript):
+            names, operands = ("__getitem__", "__class_getitem__"), [node.value, node.slice]
+        else:
+            name = OPERATORS.get(type(node.op), "")
+            names, operands = (f"__{name}__", f"__r{name}__"), [node.left, node.right]
+        change = joined_changes(self._by_methods(writer, name) for name in names)
+        return operands if change.arguments else [], replace(change, arguments=False)
 
     def _by_computed_function(
         self, writer: Writer, call: ast.Call, arguments: Sequence[ast.expr]
@@ -170,15 +205,20 @@ class Changes:
             leaf.value
             for argument in arguments
             for leaf in ast.walk(argument)
-            if isinstance(leaf, ast.Attribute) and leaf.attr in MUTATORS and writer.resolve(leaf) is None
+            if isinstance(leaf, ast.Attribute) and self._changes_own(writer, leaf)
         ]
         if not handed.arguments:
             return methods, handed
         held = Mutation(frozenset(self._held(writer, arguments)))
         return [*arguments, *methods], replace(joined_changes([handed, held]), arguments=False)
 
-    def _held(self, writer: Writer, nodes: Iterable[ast.AST]) -> set[Unit]:
-        """The definitions that are held by the variables which some code names."""
+    def _changes_own(self, writer: Writer, node: ast.Attribute) -> bool:
+        """Return whether an attribute is a method that changes the object which it belongs to."""
+        is_method = node.attr in MUTATORS or self._method_changes_self(writer, node.attr)
+        return is_method and isinstance(node.ctx, ast.Load) and writer.resolve(node) is None
+
+    def _held(self, writer: Writer, nodes: Iterable[ast.AST], *, within_classes: bool = False) -> set[Unit]:
+        """The definitions that are held by the variables, or by the classes too, which some code names."""
         held: set[Unit] = set()
         pending = [target.unit for target in self._named(writer, nodes)]
         while pending:
@@ -186,8 +226,10 @@ class Changes:
             if unit.is_variable and unit not in held:
                 held.add(unit)
                 pending += [target.unit for target in self._named(self._writer(unit.module), unit.statements)]
-            elif isinstance(unit.single, ast.ClassDef):
+            elif isinstance(unit.single, ast.ClassDef) and unit not in held:
                 held.add(unit)
+                if within_classes:
+                    pending += [target.unit for target in self._named(self._writer(unit.module), unit.statements)]
         return held
 
     def _change_by_value(self, writer: Writer, node: ast.expr) -> Mutation:
@@ -204,6 +246,9 @@ class Changes:
                 return self._by_methods(writer, node.attr)
             units = [target.unit for target in targets or () if isinstance(target, Bound)]
             return joined_changes(self._change(unit) for unit in units if not isinstance(unit.single, ast.ClassDef))
+        if isinstance(node, ast.Call):  # it may make a function, or give one of its arguments
+            parts = [node.func, *node.args, *(word.value for word in node.keywords)]
+            return joined_changes(self._change_by_value(writer, part) for part in parts)
         if isinstance(node, (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.IfExp, ast.BoolOp, ast.Starred)):
             parts = [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
             return joined_changes(self._change_by_value(writer, part) for part in parts)
@@ -290,6 +335,10 @@ class Changes:
         if unit.is_variable:  # it may be a function that it names, or hold one
             held = [target.unit for target in self._named(writer, unit.statements) if target.unit is not unit]
             changes += [self._change(other) for other in held if not isinstance(other.single, ast.ClassDef)]
+            for statement in unit.statements:
+                for leaf in ast.walk(statement):
+                    if isinstance(leaf, ast.Attribute) and self._changes_own(writer, leaf):
+                        changes.append(Mutation(frozenset(self.roots(writer, leaf.value)[0])))
         return joined_changes(changes)
 
     def _named(self, writer: Writer, nodes: Iterable[ast.AST]) -> list[Bound]:

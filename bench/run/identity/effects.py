@@ -76,10 +76,13 @@ class Effects:
             change = NOTHING
             if isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
                 roots = [node.value if isinstance(node, ast.Subscript) else node]
+                change = self.changes.by_store(writer, node)
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
                 roots = [node.target]
             elif isinstance(node, ast.Call):
                 roots, change = self.changes.by_call(writer, node)
+            elif isinstance(node, (ast.BinOp, ast.Subscript)):
+                roots, change = self.changes.by_operator(writer, node)
             elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
                 roots, change = self.changes.by_statement(writer, node.value)
             if isinstance(node, ast.ClassDef):

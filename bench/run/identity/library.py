@@ -213,7 +213,9 @@ class Library:
         names -= {name for statement in unit.statements for name in bound_names(statement)}
         targets = [target for name in sorted(names) for target in self.project.lookup(unit.module, name)]
         is_loop = isinstance(unit.single, (ast.For, ast.With))
-        is_name = isinstance(unit.single, (ast.Assign, ast.AnnAssign)) and isinstance(unit.single.value, ast.Name)
+        is_name = isinstance(unit.single, (ast.Assign, ast.AnnAssign)) and (
+            isinstance(unit.single.value, (ast.Name, ast.IfExp, ast.BoolOp, ast.NamedExpr)) or len(unit.names) > 1
+        )
         return [
             (target.unit, is_loop or stands_for_any)
             for target in targets

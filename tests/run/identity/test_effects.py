@@ -53,6 +53,18 @@ PATCHES = {
     "class that a lambda gives": "(lambda: Mine)().scale = 1.0\n",
     "class that an iterator gives": "next(iter([Mine])).scale = 1.0\n",
     "class that a function hands through": "def same(cls):\n    return cls\nsame(Mine).scale = 1.0\n",
+    "lambda that a function makes, mapped": "def made(value):\n"
+    "    return lambda cls: setattr(cls, 'scale', value)\nDONE = list(map(made(1.0), [Mine]))\n",
+    "thread": FIX + "import threading\nTHREAD = threading.Thread(target=fix, args=(Mine,))\n",
+    "operator of an object": "class Patcher:\n    def __or__(self, cls):\n        cls.scale = 1.0\n"
+    "DONE = Patcher() | Mine\n",
+    "item of an object": "class Patcher:\n    def __getitem__(self, cls):\n        cls.scale = 1.0\n"
+    "DONE = Patcher()[Mine]\n",
+    "names for several values": "A, B = Mine, 2\nA.scale = 1.0\n",
+    "class in a table": "A = {'mine': Mine}\nA['mine'].scale = 1.0\n",
+    "class that another class holds": "class Holder:\n    kept = Mine\nHolder.kept.scale = 1.0\n",
+    "class of an object": "OBJECT = Mine()\ntype(OBJECT).scale = 1.0\n",
+    "base of another class": "class Sub(Mine):\n    pass\nSub.__mro__[1].scale = 1.0\n",
 }  # fmt: skip
 """Way to patch the class ``Mine`` -> the statements that do so."""
 
@@ -98,11 +110,21 @@ def test_a_builtin_that_is_called_for_an_effect_which_is_not_seen_counts_with_a_
 TABLE = "TABLE = []\nclass Mine:\n    def forward(self, x):\n        return x * TABLE[0]\n"
 FILLED = {
     "method of the table mapped": "list(map(TABLE.append, [1.0]))\n",
+    "function of another library": "import operator\nDONE = operator.setitem(TABLE, slice(0, 0), [1.0])\n",
+    "method of the class list": "DONE = list.append(TABLE, 1.0)\n",
+    "method under another name": "add = TABLE.append\nDONE = add(1.0)\n",
     "print into the table": "class Lines(list):\n    def write(self, text):\n        self.append(text)\n"
     "TABLE = Lines()\nprint(1.0, file=TABLE)\n",
     "function in a loop of a function": "def fill():\n    for name, kept in [('a', TABLE)]:\n        kept.append(1.0)\n"
     "DONE = fill()\n",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("call", ["Mine.put(1.0)", "list(map(Mine.put, [1.0]))"])
+def test_a_class_counts_with_what_its_own_method_sets(call: str, read: Reader) -> None:
+    method = "    @classmethod\n    def put(cls, value):\n        cls.scale = value\n"
+    source = SCALED + method + f"DONE = {call}\n"
+    assert read({"study.py": source}).digest != read({"study.py": source.replace("1.0", "10.25")}).digest
 
 
 @pytest.mark.parametrize("way", FILLED)

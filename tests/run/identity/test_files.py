@@ -52,6 +52,17 @@ READ = {
     "folder of the module that is handed on": "def read(folder):\n    return float((folder / 'a.dat').read_text())\n"
     "def squash(x, kind):\n    return x * read(HERE)\n",
     "compressed file": "def squash(x, kind):\n    return x * float(gzip.open(f'data/{kind}.txt').read())\n",
+    "name by a keyword": "def squash(x, kind):\n    return x * float(open(file=f'data/{kind}').read())\n",
+    "name of joined texts": "def squash(x, kind):\n    return x * float(open('/'.join(('data', kind))).read())\n",
+    "name of texts that a separator joins": "def squash(x, kind):\n"
+    "    return x * float(open(os.sep.join(('data', kind))).read())\n",
+    "name with another ending": "def squash(x, kind):\n"
+    "    return x * float(open(__file__.replace('.py', '.txt')).read())\n",
+    "source that is read": "def squash(x, kind):\n    return x * len(open(f'data/{kind}.py').read())\n",
+    "folder that is entered": "def squash(x, kind):\n    os.chdir(HERE / 'data')\n"
+    "    return x * float(open('a.txt').read())\n",
+    "variable that is set anew": "def squash(x, kind):\n    folder = HERE\n    folder = folder / 'data'\n"
+    "    return x * float((folder / kind).read_text())\n",
     "array": "def squash(x, kind):\n    return x * numpy.loadtxt(HERE / 'data' / f'{kind}.txt')\n",
     "folder of a package": "def squash(x, kind):\n"
     "    return x * float((importlib.resources.files('pack') / f'{kind}.txt').read_text())\n",
@@ -60,13 +71,9 @@ READ = {
 }  # fmt: skip
 """Way in which ``squash`` finds a file -> its code."""
 FILES = {
-    "data/a.txt": "1.0",
-    "study.txt": "1.0",
-    "a.dat": "1.0",
-    "data/a": "1.0",
-    "pack/a.txt": "1.0",
+    "data/a.txt": "1.0", "study.txt": "1.0", "a.dat": "1.0", "data/a": "1.0", "data/a.py": "1.0", "pack/a.txt": "1.0",
     "pack/__init__.py": "",
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("way", READ)

@@ -8,6 +8,8 @@ from tests.run.identity.conftest import Reader
 
 MINE = "class Mine:\n    def forward(self, x):\n        return squash(x)\n"
 BUFFER = "import contextlib, io, logging, sys, warnings\n"
+LOGGER = "KEPT = []\nlog = logging.getLogger('mine')\n"
+LOGGED = "def squash(x):\n    log.info('1.0')\n    return x * float(KEPT[0])\n"
 PRINTS = "def report():\n    print('1.0')\n"
 
 READ = {
@@ -59,6 +61,30 @@ READ = {
     "error that a recorded warning names": "def squash(x):\n    try:\n        raise ValueError('1.0')\n"
     "    except ValueError as error:\n        with warnings.catch_warnings(record=True) as caught:\n"
     "            warnings.warn(error)\n    return x * float(str(caught[0].message))\n",
+    "method of a logger that is set": LOGGER + "log.info = KEPT.append\n" + LOGGED,
+    "method of a logger that is set by its name": LOGGER + "setattr(log, 'info', KEPT.append)\n" + LOGGED,
+    "filter of a logger": LOGGER + "log.addFilter(lambda record: KEPT.append(record.msg))\n" + LOGGED,
+    "class of loggers": "class Log(logging.Logger):\n    def info(self, text):\n        KEPT.append(text)\n"
+    "logging.setLoggerClass(Log)\n" + LOGGER + LOGGED,
+    "stream that is set in a table of names": "def squash(x):\n    sys.__dict__['stdout'] = text = io.StringIO()\n"
+    "    print('1.0')\n    return x * float(text.getvalue())\n",
+    "stream that is set by vars": "def squash(x):\n    vars(sys)['stdout'] = text = io.StringIO()\n"
+    "    print('1.0')\n    return x * float(text.getvalue())\n",
+    "stream that is set by a computed name": "def squash(x):\n    text = io.StringIO()\n"
+    "    setattr(sys, 'std' + 'out', text)\n    print('1.0')\n    return x * float(text.getvalue())\n",
+    "warning of a class that keeps its text": "KEPT = []\nclass Kept(UserWarning):\n"
+    "    def __init__(self, text):\n        KEPT.append(text)\n"
+    "def squash(x):\n    warnings.warn('1.0', Kept)\n    return x * float(KEPT[0])\n",
+    "text of an assertion": "def squash(x):\n    try:\n        assert x is None, '1.0'\n"
+    "    except AssertionError as error:\n        return x * float(str(error))\n",
+    "cause of an error": "def squash(x):\n    try:\n        raise ValueError from KeyError('1.0')\n"
+    "    except ValueError as error:\n        return x * float(error.__cause__.args[0])\n",
+    "error that a thread keeps": "import concurrent.futures\ndef fail():\n    raise KeyError('1.0')\n"
+    "def squash(x):\n    with concurrent.futures.ThreadPoolExecutor() as pool:\n"
+    "        return x * float(pool.submit(fail).exception().args[0])\n",
+    "error that a hook reads": "import threading\nKEPT = []\n"
+    "threading.excepthook = lambda hook: KEPT.append(hook.exc_value.args[0])\ndef fail():\n    raise KeyError('1.0')\n"
+    "def squash(x):\n    threading.Thread(target=fail).start()\n    return x * float(KEPT[0])\n",
 }  # fmt: skip
 """Way in which code reads a text -> the module, in which an edit of the text changes what is computed."""
 
@@ -80,6 +106,9 @@ UNREAD = {
     "text that is printed where warnings are read": "def squash(x):\n"
     "    with warnings.catch_warnings(record=True) as caught:\n        print('1.0')\n    return x * len(caught)\n",
     "text that the module prints": "print('1.0')\ndef squash(x):\n    return x\n",
+    "text of an assertion": "def squash(x):\n    assert x is not None, '1.0'\n    return x\n",
+    "text that a quiet logger logs": LOGGER + "log.setLevel(logging.ERROR)\n"
+    "def squash(x):\n    log.info('1.0')\n    return x\n",
     "text that is logged": "log = logging.getLogger('mine')\nlog.addHandler(logging.StreamHandler(sys.stderr))\n"
     "def squash(x):\n    log.warning('1.0')\n    return x\n",
 }  # fmt: skip

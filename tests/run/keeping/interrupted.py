@@ -2,11 +2,13 @@
 
     python interrupted.py RESULTS STUDY KILLS SEED
 
-The processes are forked from one that has imported everything and never trains.
+The processes are forked from one that has imported everything and never trains. They take turns in the number of
+threads that make batches beside the training: none, one, three.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -15,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import bench.run.trial
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.resources import here
@@ -29,9 +32,10 @@ def main(results: Path, study: str, kills: int, seed: int) -> None:
     schedule = make_schedule(load(Source(study)), results, here())
     trial, draw, seen = schedule.trials[0], random.Random(seed), results / "seen"
     last = []
+    workers = itertools.cycle((0, 1, 3))
     for _ in range(kills):
         seen.write_text("0")
-        child = started(trial, schedule.folder, seen)
+        child = started(trial, schedule.folder, seen, next(workers))
         noted: set[str] = set()
         while len(noted) < 3:  # nothing yet, and two iterations: the state after the first of them is kept
             noted.add(seen.read_text())
@@ -42,13 +46,13 @@ def main(results: Path, study: str, kills: int, seed: int) -> None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         last.append(int(seen.read_text()))
-    os.waitpid(started(trial, schedule.folder, seen), 0)
+    os.waitpid(started(trial, schedule.folder, seen, next(workers)), 0)
     found = {"last": last, "left": [path.name for path in schedule.folder.glob("checkpoints/*")]}
     sys.stdout.write(json.dumps(found))
 
 
-def started(trial: Trial, folder: Path, seen: Path) -> int:
-    """The id of a new process that runs a trial, and that notes each iteration in the file ``seen``."""
+def started(trial: Trial, folder: Path, seen: Path, workers: int) -> int:
+    """The id of a new process that runs a trial with so many threads for its batches, and notes each iteration."""
 
     def note(event: Event) -> None:
         if event.phase == "train":
@@ -58,6 +62,7 @@ def started(trial: Trial, folder: Path, seen: Path) -> int:
 
     child = os.fork()
     if child == 0:
+        bench.run.trial.workers_of = lambda machine: workers
         run(trial, folder, Machine("cpu", 1), tell=note, handling=Handling(checkpoint_s=1e-9))
         os._exit(0)
     return child

@@ -50,6 +50,8 @@ class ByName(Names):
             elif targets and not reads:
                 self._set_outside(t for target in targets for t in self.project.attribute(target, name.value))
             (facts.loads if reads else facts.stores).add(name.value)
+            if receiver is not None and not reads:
+                facts.heard |= self.messages.read_by_logger(ast.Attribute(receiver, name.value, ast.Store()))
             if reads:
                 self._reads_attribute(name.value)
             return
@@ -59,7 +61,10 @@ class ByName(Names):
         elif (targets and all(isinstance(target, External) for target in targets)) or (
             isinstance(receiver, ast.Name) and self._is_plain(receiver.id)
         ):
-            pass
+            if not reads:
+                self._set_outside(
+                    External(f"{target.path}.*") for target in targets or () if isinstance(target, External)
+                )
         elif name is not None and (known := self._texts_in(name)) is not None:
             (facts.loads if reads else facts.stores).update(known)
             for text in known:

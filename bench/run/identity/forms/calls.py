@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from ..definitions.targets import Bound
+from ..definitions.targets import Bound, External
 from .by_name import DOCSTRING_READERS, HINT_READERS, READ_BY_NAME, SET_BY_NAME
 from .meaning import is_private, spellings
 from .names import LOOKERS
@@ -34,6 +34,8 @@ class Calls(Told):
         if external is not None:
             is_lost = node in self.unnamed
             self.piece.facts.heard |= self.messages.read_by_call(node, external, is_unnamed=is_lost)
+        elif isinstance(node.func, ast.Attribute):
+            self.piece.facts.heard |= self.messages.read_by_logger(node.func, node.args)
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         by_name = next((name for name in (builtin, external, method) if name in READ_BY_NAME | SET_BY_NAME), None)
         if by_name is not None:
@@ -41,6 +43,8 @@ class Calls(Told):
         elif builtin in ("vars", "dir") and not node.args:
             self._undecided(f"{builtin}() may reach every name")
         elif builtin in ("vars", "dir"):
+            named = self.resolve(node.args[0]) or ()
+            self._set_outside(External(f"{target.path}.*") for target in named if isinstance(target, External))
             self.piece.facts.computed_read = self.piece.facts.computed_write = True
         elif external in ("importlib.import_module",) or builtin == "__import__":
             if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):

@@ -27,7 +27,7 @@ READERS = frozenset(
     {
         "numpy.load", "numpy.loadtxt", "numpy.genfromtxt", "numpy.fromfile", "numpy.memmap", "torch.load",
         "pandas.read_csv", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open", "PIL.Image.open",
-        "cv2.imread",
+        "cv2.imread", "os.open",
     }
 )  # fmt: skip
 """The functions outside this project that read the file which their first argument names, as ``open`` does."""
@@ -53,7 +53,7 @@ PACKAGE_READERS = frozenset(
 )
 """The functions that read the file which their second argument names in the package that their first one names."""
 LISTERS = frozenset({"iterdir", "glob", "rglob", "iglob", "listdir", "scandir", "walk"})
-BLIND = ("sys.path.", "os.chdir", "logging.", "warnings.")
+BLIND = ("sys.path.", "logging.", "warnings.")
 """The beginnings of the paths of functions that are given folders and read no file in them."""
 PATHS = (ast.Constant, ast.JoinedStr, ast.BinOp, ast.Call, ast.Attribute, ast.Subscript)
 """The expressions that name a file by what they say; a name stands for one that is written elsewhere."""
@@ -239,6 +239,8 @@ class Paths:
             if path in LISTING:
                 place = self.place(first)
                 return place and place.joined(LISTING[path])
+            if path in ("os.sep.join", "os.path.sep.join") and isinstance(first, (ast.List, ast.Tuple)):
+                return self._joined(first.elts)
             if path in ("glob.glob", "glob.iglob"):
                 return self._globbed(first)
             if path == "importlib.resources.files":
@@ -259,6 +261,11 @@ class Paths:
             return _started(_filled(FIELD, receiver.value))
         if method in SAME_PLACE_METHODS and not node.args:
             return self.place(receiver)
+        if method == "join" and isinstance(first, (ast.List, ast.Tuple)):
+            is_slash = isinstance(receiver, ast.Constant) and receiver.value == "/"
+            return self._joined(first.elts) if is_slash else None
+        if method == "replace" and (place := self.place(receiver)) is not None and place.is_known:
+            return place.changed(lambda pattern: posixpath.join(posixpath.dirname(pattern), ANY))
         if method == "joinpath":
             return self._joined([receiver, *node.args])
         if method == "iterdir":
@@ -386,7 +393,8 @@ class FileFinder:
         """The expression for the path of the file that a call reads."""
         path = self.meaning.external_called(node)
         if path in READERS or self.meaning.builtin_called(node) == "open":
-            return node.args[0] if node.args else None
+            named = [word.value for word in node.keywords if word.arg in ("file", "path", "fname", "filename")]
+            return next(iter([*node.args[:1], *named]), None)
         is_method = isinstance(node.func, ast.Attribute) and path is None and node.func.attr in READING_METHODS
         return node.func.value if is_method and isinstance(node.func, ast.Attribute) else None
 
@@ -489,7 +497,8 @@ def fitting(module: Module, place: Place) -> Iterator[Path]:
         pattern = f"*{pattern}"
     for name in glob.iglob(pattern, root_dir=folder, recursive=True):
         path = folder / name
-        if path.suffix not in (".py", ".pyc") and path.is_file():
+        is_code = path.suffix in (".py", ".pyc") and not place.pattern.endswith(path.suffix)
+        if not is_code and path.is_file():
             yield path
 
 

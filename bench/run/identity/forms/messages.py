@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..definitions.syntax import COMPREHENSIONS
 from ..definitions.targets import Bound, External, Unit
@@ -16,11 +16,13 @@ WARNED = "text of a warning"
 EVERY = frozenset({PRINTED, LOGGED, WARNED})
 
 LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
+QUIET_METHODS = frozenset({"setLevel", "isEnabledFor", "getEffectiveLevel", "getChild", "hasHandlers", "name", "level"})
+"""The attributes of loggers by which no message is read."""
 WARNING_FILTERS = frozenset({"warnings.filterwarnings", "warnings.simplefilter"})
 PLAIN_LOGGING = frozenset(
     {
         *LOG_METHODS, "getLogger", "basicConfig", "disable", "getLevelName", "addLevelName", "Logger", "LoggerAdapter",
-        "NullHandler", "StreamHandler", "Formatter", "setLoggerClass", "NOTSET", "DEBUG", "INFO", "WARNING", "ERROR",
+        "NullHandler", "StreamHandler", "Formatter", "NOTSET", "DEBUG", "INFO", "WARNING", "ERROR",
         "CRITICAL",
     }
 )  # fmt: skip
@@ -78,6 +80,9 @@ class Messages:
             return PRINTED if all(file in STREAMS for file in files) else None
         external = meaning.external_called(call)
         if external is not None:
+            words = [*call.args, *(word.value for word in call.keywords)]
+            if external == "warnings.warn" and any(map(self._is_own_class, words)):
+                return None
             if external == "warnings.warn" or external in WARNING_FILTERS:
                 return None if self.read_by_call(call, external) else WARNED
             module, _, name = external.rpartition(".")
@@ -86,11 +91,7 @@ class Messages:
             return None
         function = call.func
         if isinstance(function, ast.Attribute) and function.attr in LOG_METHODS:
-            if isinstance(function.value, ast.Call):
-                return LOGGED if meaning.external_called(function.value) == "logging.getLogger" else None
-            targets = meaning.resolve(function.value) or ()
-            if targets and all(isinstance(target, Bound) and self._is_logger(target.unit) for target in targets):
-                return LOGGED
+            return LOGGED if self._is_logger_expression(function.value) else None
         return None
 
     def _is_logger(self, unit: Unit) -> bool:
@@ -99,6 +100,33 @@ class Messages:
         if not isinstance(value, ast.Call):
             return False
         return self.meaning.elsewhere(unit.module).external_called(value) == "logging.getLogger"
+
+    def _is_own_class(self, node: ast.expr) -> bool:
+        """Return whether an expression names a class of this project, such as one of warnings that keep texts."""
+        return any(isinstance(target, Bound) for target in self.meaning.resolve(node) or ())
+
+    def read_by_logger(self, node: ast.Attribute, arguments: Sequence[ast.expr] = ()) -> frozenset[str]:
+        """The kinds of messages that may be read since a logger's attribute is set or its method is called."""
+        if not self._is_logger_expression(node.value):
+            return frozenset()
+        if isinstance(node.ctx, ast.Load) and node.attr in (*LOG_METHODS, *QUIET_METHODS):
+            return frozenset()
+        is_plain = node.attr == "addHandler" and all(
+            isinstance(argument, ast.Call) and not self._keeps_log(argument) for argument in arguments
+        )
+        return frozenset() if is_plain and arguments else frozenset({LOGGED})
+
+    def _keeps_log(self, call: ast.Call) -> bool:
+        """Return whether a call may make a handler that keeps what is logged."""
+        path = self.meaning.external_called(call)
+        return path is None or bool(self.read_by_call(call, path))
+
+    def _is_logger_expression(self, node: ast.expr) -> bool:
+        """Return whether an expression is a logger: a variable, or a call of ``logging.getLogger``."""
+        if isinstance(node, ast.Call):
+            return self.meaning.external_called(node) == "logging.getLogger"
+        targets = self.meaning.resolve(node) or ()
+        return bool(targets) and all(isinstance(target, Bound) and self._is_logger(target.unit) for target in targets)
 
     def tells(self, call: ast.Call) -> bool:
         """Return whether a call reports progress to a listener that a function of the measuring package was given."""
@@ -133,6 +161,8 @@ class Messages:
 
     def read_by(self, path: str) -> frozenset[str]:
         """The kinds of messages that code which names something outside this project may read."""
+        if path in ("sys.__dict__", "builtins.__dict__", "warnings.__dict__", "logging.__dict__"):
+            return EVERY
         for beginning, kinds in READERS.items():
             if path == beginning or path.startswith(f"{beginning}."):
                 return kinds
@@ -177,6 +207,8 @@ class Messages:
 
     def read_where_set(self, path: str) -> frozenset[str]:
         """The kinds of messages that may be read after something outside this project is set to another value."""
+        if path in ("sys.*", "builtins.*", "warnings.*", "logging.*"):  # any of its names
+            return EVERY
         if path in ("builtins.print", "sys.stdout") or path.startswith("sys.stdout."):
             return frozenset({PRINTED})
         return EVERY if path == "sys.stderr" or path.startswith("sys.stderr.") else self.read_by(path)

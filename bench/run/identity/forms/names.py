@@ -18,7 +18,11 @@ LOOKERS = frozenset({"getattr", "hasattr", "setattr", "delattr", "vars"})
 
 WHOLE_NAMESPACE = frozenset({"eval", "exec", "compile", "globals", "locals", "__import__"})
 
-RAISED_READERS = ("sys.exc_info", "sys.exception", "sys.last_", "traceback.")
+RAISED_READERS = (
+    "sys.exc_info", "sys.exception", "sys.last_", "sys.excepthook", "sys.unraisablehook", "threading.excepthook",
+    "traceback.", "asyncio.", "contextlib.ExitStack", "contextlib.AsyncExitStack", "pytest.",
+    "unittest.",
+)  # fmt: skip
 """The beginnings of the paths of what reads an exception though no handler names it."""
 
 
@@ -144,6 +148,7 @@ class Names(Tokens):
                 self._own_class()
         elif not (isinstance(node.value, ast.Name) and node.value.id == self.selves[-1]):
             facts.stores.add(node.attr)
+            facts.heard |= self.messages.read_by_logger(node)
         self.put(")")
 
     def _set_outside(self, targets: Iterable[Target]) -> None:
@@ -162,6 +167,8 @@ class Names(Tokens):
             facts.docs = facts.docs or name == "__doc__"
         elif name == "__dict__":
             facts.computed_read = facts.computed_write = True
+        elif name in ("__cause__", "__context__", "exception"):  # an error that another handler caught, or a thread
+            facts.handlers.add(None)
         elif name == "__subclasses__":
             self._undecided("all subclasses are read", beside=True)
         elif name in ("__annotations__", "__annotate__"):

@@ -92,12 +92,23 @@ class Told(ByName):
             self._only_if(raised, [*node.exc.args, *node.exc.keywords])
         elif node.exc is not None:
             self.node(node.exc)
+        if isinstance(node.cause, ast.Call):
+            self._if_read("BaseException", node.cause)
         self.put(")")
 
     def _write_assert(self, node: ast.Assert) -> None:
         self.put("(Assert")
         self.node(node.test)
+        if node.msg is not None:
+            self._if_read("AssertionError", node.msg)
         self.put(")")
+
+    def _if_read(self, raised: str, part: ast.expr) -> None:
+        """Write a part of an error that counts only if something reads the error."""
+        uses, self.uses = self.uses, {}
+        gives_numbers, self.gives_numbers = self.gives_numbers, False
+        self._only_if(raised, [part])
+        self.uses, self.gives_numbers = uses, gives_numbers
 
     def _write_excepthandler(self, node: ast.ExceptHandler) -> None:
         self.put("(except")

@@ -128,9 +128,16 @@ class Writer(Scopes):
             self.node(node.value)
         self.put(")")
 
+    def _is_set_once(self, name: str) -> bool:
+        """Return whether nothing but one statement sets a variable, so that its uses show its value."""
+        kind, scope = self.find(name)
+        unit = self.module.bound(name) if kind == "module" else None
+        return (scope is not None and name in scope.values) or (unit is not None and unit.single is not None)
+
     def _write_assign(self, node: ast.Assign) -> None:
         is_class = bool(self.scopes) and self.scopes[-1].is_class
-        if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) and not is_class:
+        target = node.targets[0]
+        if len(node.targets) == 1 and isinstance(target, ast.Name) and not is_class and self._is_set_once(target.id):
             self.files.gets_name(node.value)
         self.put("(Assign")
         for target in node.targets:
