@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,6 +57,19 @@ def skip_or_fail() -> Callable[[str], None]:
 def planted_results() -> Callable[..., Path]:
     """:func:`plant`, for tests of what reads a results folder."""
     return plant
+
+
+@pytest.fixture(scope="session")
+def commit() -> Callable[..., str]:
+    """Makes a folder a git repository with one commit of some files, by default all; returns the commit's name."""
+
+    def make(folder: Path, files: str = ".") -> str:
+        git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@y.z"]
+        for arguments in (["init", "-q"], ["add", files], ["commit", "-q", "-m", "first"]):
+            subprocess.run([*git, *arguments], check=True)
+        return subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+
+    return make
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, suppress
@@ -137,6 +138,7 @@ class _Watch(tune.Callback):
         self.trials = {trial.key: trial for trial in trials}
         self.folder, self.machine, self.display = folder, machine, display
         self.started: dict[str, str] = {}
+        self.reached: dict[str, str] = {}
         self.ended: set[str] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -154,7 +156,9 @@ class _Watch(tune.Callback):
     ) -> None:
         ours = self._ours(trial)
         if "event" in result:
-            self.display.progress(ours, Event(**result["event"]))
+            event = Event(**result["event"])
+            self.reached[ours.key] = f"in {event.phase} at {event.done}/{event.total}"
+            self.display.progress(ours, event)
         elif "record" in result and ours.key not in self.ended:
             self._end(ours, Record.model_validate(result["record"]))
         elif "unstored" in result:
@@ -163,9 +167,10 @@ class _Watch(tune.Callback):
             self._record_end(ours, **result["ending"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = trial.get_pickled_error() if trial.pickled_error_file else None
-        known = f"{type(error).__name__}: {error}".partition("\n")[0] if error else "Ray does not say why"
-        self._record_end(self._ours(trial), "failed", f"the worker or its node was lost ({known}); run again")
+        ours = self._ours(trial)
+        where = self.reached.get(ours.key, "before its first step")
+        reason = f"the worker or its node was lost {where} ({_last_sentence(trial.pickled_error_file)}); run again"
+        self._record_end(ours, "failed", reason)
 
     def end_all(self, status: str, reason: str) -> None:
         """Write a record with this status for every trial that was started and has not ended."""
@@ -199,10 +204,23 @@ class _Watch(tune.Callback):
         return self.trials[trial.config["trial"]["key"]]
 
 
+def _last_sentence(pickled_error_file: str | None) -> str:
+    """The last line of an error that Tune has written, which says what has died; its first sentence alone.
+
+    Tune's own function reads the error from the storage, to which Tune copies it later.
+    """
+    try:
+        error = pickle.loads(Path(pickled_error_file or "").read_bytes())
+    except (OSError, ValueError, EOFError, AttributeError, ImportError, pickle.UnpicklingError):
+        return "Ray does not say why"
+    return str(error).strip().rpartition("\n")[2].partition(". ")[0].rstrip(".")
+
+
 @contextmanager
 def _cluster(resources: Resources) -> Iterator[Path]:
     """Connect to the cluster at ``resources.address``, or start one on this machine; yields a scratch folder."""
     os.environ.update(_QUIET)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # records tell of a worker that died, without a traceback
     with scratch_folder() as scratch, none_left():
         local: dict[str, Any] = {
             "_temp_dir": str(scratch),
@@ -219,6 +237,7 @@ def _cluster(resources: Resources) -> Iterator[Path]:
                     log_to_driver=False,
                     **({} if resources.address else local),
                 )
+            ray._private.worker._worker_logs_enabled = False  # the raylet's advice about a worker that died
             adopt(False)  # a long run would gather every process that ended below a worker
             yield scratch
         finally:

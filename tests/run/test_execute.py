@@ -198,6 +198,15 @@ class Die(FCNHead):
         return super().forward(features, boundary, with_aux=with_aux)
 
 
+class Orphan(FCNHead):
+    def forward(self, features, boundary=None, *, with_aux=False):
+        if self.training and features[-1].device.type != "meta":
+            import os
+
+            os.kill(os.getppid(), 9)  # the worker
+        return super().forward(features, boundary, with_aux=with_aux)
+
+
 class Exit(FCNHead):
     def forward(self, features, boundary=None, *, with_aux=False):
         if self.training and features[-1].device.type != "meta":
@@ -233,6 +242,7 @@ STUDY = STUDY.having(
                 "good": change(),
                 "crash": change(head=part(Crash, width=8)),
                 "die": change(head=part(Die, width=8)),
+                "orphan": change(head=part(Orphan, width=8)),
                 "exit": change(head=part(Exit, width=8)),
                 "segfault": change(head=part(Crash2, width=8)),
                 "hang": change(head=part(Hang, width=8)),
@@ -255,14 +265,19 @@ def test_a_cell_that_fails_or_whose_process_dies_is_named_and_the_others_run(
     assert code == 1
     assert err == ""
     assert "Traceback" not in out
+    assert "raylet" not in out
     assert not (runner.results / "tiny" / "pictures").exists()
     frame = load(runner.results / "tiny").frame().set_index("variant")
     assert dict(frame["status"]) == {
         "head=good": "done", "head=crash": "failed", "head=die": "failed", "head=exit": "failed",
-        "head=segfault": "failed", "head=hang": "timed_out",
+        "head=orphan": "failed", "head=segfault": "failed", "head=hang": "timed_out",
     }  # fmt: skip
     assert "<planted> crash" in frame.loc["head=crash", "reason"]
     assert frame.loc["head=die", "reason"] == "the trial's process was killed by SIGKILL, before its first step"
+    assert frame.loc["head=orphan", "reason"] == (
+        "the worker or its node was lost before its first step "
+        "(The actor is dead because its worker process has died); run again"
+    )
     assert (
         frame.loc["head=exit", "reason"] == "the trial's process ended itself with exit code 7, before its first step"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -168,13 +167,10 @@ def test_the_plan_lists_the_files_of_the_studys_own_code(
 
 
 def test_a_study_that_git_does_not_hold_is_no_clean_state_of_its_commit(
-    tiny_study: Callable[..., Path], tmp_path: Path
+    tiny_study: Callable[..., Path], tmp_path: Path, commit: Callable[..., str]
 ) -> None:
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@y.z"]
     (tmp_path / "other").write_text("")
-    for arguments in (["init", "-q"], ["add", "other"], ["commit", "-q", "-m", "first"]):
-        subprocess.run([*git, *arguments], check=True)
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    head = commit(tmp_path, "other")
     state = environment.describe(Machine("cpu", 1), tiny_study())
     assert (state["study_commit"], state["study_dirty"]) == (head, True)
 

@@ -16,6 +16,7 @@ from bench.network.heads.fcn import FCNHead
 from bench.network.model import Output, SegModel, Variant
 from bench.parts import ChoiceError, Level, part
 from bench.protocol.recipe import Recipe
+from bench.training.augment.batches import Batch, make_batch
 from bench.training.augment.plain import batches
 from bench.training.loop import train
 from bench.training.optimiser import OptimiserError, layers_of, parameter_groups, slot_of
@@ -85,15 +86,18 @@ def of_double_precision(variant: Variant = VARIANT) -> SegModel:
 
 def trained(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> SegModel:
     """A network trained in float64 by the loop."""
-    monkeypatch.setattr(
-        "bench.training.loop.batches", lambda *args, start, **kwargs: in_double_precision(recipe, start)
-    )
+
+    def made(*given: Any) -> Batch:
+        batch = make_batch(*given)
+        return batch._replace(image=batch.image.double())
+
+    monkeypatch.setattr("bench.training.loop.make_batch", made)
     model = of_double_precision()
     train(model, DATA.split("train"), recipe, 0, device=CPU)
     return model
 
 
-def in_double_precision(recipe: Recipe, start: int = 0) -> Any:
+def in_double_precision(recipe: Recipe) -> Any:
     stream = batches(
         DATA.split("train"),
         batch=recipe.batch,
@@ -101,7 +105,6 @@ def in_double_precision(recipe: Recipe, start: int = 0) -> Any:
         scale=recipe.scale,
         flip=recipe.flip,
         seed=0,
-        start=start,
     )
     return ((image.double(), label) for image, label in stream)
 

@@ -308,7 +308,8 @@ def variants_with_every_part() -> Iterator[Any]:
             parts = set(narrow(cell.variant).parts().items())
             if parts - seen:
                 seen |= parts
-                yield pytest.param(cell.variant, id=f"{path.stem}-{cell.name}")
+                marks = [pytest.mark.timm] if path.stem == "backbones" else []
+                yield pytest.param(cell.variant, id=f"{path.stem}-{cell.name}", marks=marks)
 
 
 @pytest.mark.parametrize("variant", list(variants_with_every_part()))
@@ -320,8 +321,13 @@ def test_both_counters_agree_on_every_part_of_the_studies(variant: Variant) -> N
         assert macs.by_operator["head"]["bmm"] > 0
 
 
-@pytest.mark.contract
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=pytest.mark.timm if path.stem == "backbones" else pytest.mark.contract)
+        for path in STUDIES
+    ],
+)
 def test_both_counters_agree_on_every_variant_at_full_width(path: Path) -> None:
     for cell in load_study(path).cells():
         macs = count_macs(SegModel(cell.variant, 11), 96, 160)

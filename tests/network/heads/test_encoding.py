@@ -8,14 +8,13 @@ import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.network.heads.encoding import ContextEncoding, EncNetHead, encode
 from bench.network.layers import WiringError
 from bench.parts import Level, Levels
 from benchmarks import plain
+from tests.network.heads.largest import Largest
 
 LEVELS: Levels = (Level(6, 8), Level(8, 8), Level(12, 8))
 ENCNET_50, ENCNET_50_JPU = 33_672_854, 45_019_798  # FastFCN, 59 classes, without the auxiliary head
@@ -38,17 +37,6 @@ def test_the_encoding_and_its_gradients_equal_the_plain_form() -> None:
         upstream = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         results.append([out, *torch.autograd.grad(out, given, upstream)])
     assert all(torch.allclose(got, expected, rtol=1e-10, atol=1e-10) for got, expected in zip(*results, strict=True))
-
-
-class Largest(TorchDispatchMode):
-    """Records the most elements that any tensor made inside has."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        self.elements = max([self.elements, *(leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, Tensor))])
-        return out
 
 
 @pytest.mark.parametrize(("function", "factor"), [(encode, 1), (plain.encode, 7)])

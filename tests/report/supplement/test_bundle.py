@@ -256,15 +256,14 @@ def test_a_hostile_study_is_text_in_readme_and_script(tmp_path: Path, planted_re
 
 
 @pytest.mark.usefixtures("without_page")
-def test_the_studys_source_is_that_of_the_recorded_commit(tmp_path: Path, planted_results: Plant) -> None:
+def test_the_studys_source_is_that_of_the_recorded_commit(
+    tmp_path: Path, planted_results: Plant, commit: Callable[..., str]
+) -> None:
     repository = tmp_path / "repository"
     (repository / "studies").mkdir(parents=True)
     study = repository / "studies" / "planted.py"
-    git = ["git", "-C", str(repository), "-c", "user.name=x", "-c", "user.email=x@y.z"]
     study.write_text("STUDY = 1\n")
-    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
-        subprocess.run([*git, *arguments], check=True)
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    head = commit(repository)
     study.write_text("STUDY = 2\n")
     plan = {"command": f"bench run {study}", "created": {"commit": head, "dirty": False}}
     made = export(planted_results(tmp_path / "own" / "x", plan=plan))
