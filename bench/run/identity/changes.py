@@ -10,19 +10,13 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .definitions.syntax import bound_names, walk_executed
+from .definitions.syntax import walk_executed
 from .definitions.targets import Bound, External, Unit
 from .forms.meaning import is_pure_decorator
 from .forms.pieces import Reading
 from .forms.writer import Writer
+from .variables import MUTATORS, Function, Method, aliases_of, changed_places, local_names, origins, root_names
 
-MUTATORS = frozenset(
-    {
-        "append", "extend", "insert", "remove", "pop", "popitem", "clear", "sort", "reverse", "add",
-        "discard", "update", "setdefault", "difference_update", "intersection_update",
-        "symmetric_difference_update", "appendleft", "extendleft", "rotate", "register",
-    }
-)  # fmt: skip
 CHANGING = ("operator.setitem", "operator.delitem", "operator.i", "heapq.heap", "bisect.insort", "random.shuffle")
 """The beginnings of the paths of functions outside this project that change their first argument."""
 OPERATORS = {
@@ -31,8 +25,6 @@ OPERATORS = {
     ast.BitAnd: "and", ast.FloorDiv: "floordiv",
 }  # fmt: skip
 """Operator -> the name of its method, without underscores."""
-HANDED_THROUGH = frozenset({"next", "iter", "list", "tuple", "reversed", "sorted", "enumerate", "zip", "filter", "map"})
-"""The builtins whose results are, or hold, objects that they were given."""
 HARMLESS = ("warnings.", "logging.", "sys.path.", "typing.", "sys.setrecursionlimit", "faulthandler.")
 
 
@@ -59,10 +51,6 @@ class Mutation:
 
 
 NOTHING = Mutation()
-
-
-Method = ast.FunctionDef | ast.AsyncFunctionDef
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 class Changes:
@@ -297,7 +285,7 @@ class Changes:
         """Return whether a class that the module can see has a method of this name that changes its own object."""
         for _, method in self._methods(writer, name):
             self_name = method.args.args[0].arg if method.args.args else ""
-            if any(self_name in _root_names(place) for place in _changed_places(method)):
+            if any(self_name in root_names(place) for place in changed_places(method)):
                 return True
         return False
 
@@ -363,16 +351,16 @@ class Changes:
         varied = [parameter for parameter in (function.args.vararg, function.args.kwarg) if parameter is not None]
         self_name = taken[0].arg if taken and is_method else ""
         parameters = {parameter.arg for parameter in [*taken, *varied]} - {self_name}
-        aliases = _aliases(function)
-        local = set() if isinstance(function, ast.Lambda) else _locals(function)
+        aliases = aliases_of(function)
+        local = set() if isinstance(function, ast.Lambda) else local_names(function)
         named: list[str] = []
         arguments = False
         for leaf in ast.walk(function):
             if isinstance(leaf, ast.Global):
                 named += leaf.names
         called, changes = self._by_calls_inside(writer, function)
-        for place in [*_changed_places(function), *called, *self._told(writer, function)]:
-            for root in _origins(_root_names(place), aliases) - {self_name}:
+        for place in [*changed_places(function), *called, *self._told(writer, function)]:
+            for root in origins(root_names(place), aliases) - {self_name}:
                 if root in parameters:
                     arguments = True
                 elif root not in local:
@@ -468,69 +456,3 @@ def _has_functions(unit: Unit) -> bool:
     """Return whether a unit defines a function, so that it may call what it is given, or is a value that may be one."""
     leaves = (leaf for statement in unit.statements for leaf in ast.walk(statement))
     return unit.is_variable or any(isinstance(leaf, (ast.FunctionDef, ast.AsyncFunctionDef)) for leaf in leaves)
-
-
-def _changed_places(function: ast.AST) -> Iterator[ast.expr]:
-    """The objects that a function changes in place."""
-    for leaf in ast.walk(function):
-        if isinstance(leaf, (ast.Attribute, ast.Subscript)) and not isinstance(leaf.ctx, ast.Load):
-            yield leaf.value
-        elif isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Attribute) and leaf.func.attr in MUTATORS:
-            yield leaf.func.value
-        elif isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Name) and leaf.func.id in ("setattr", "delattr"):
-            yield leaf.args[0]
-
-
-def _root_names(node: ast.expr) -> set[str]:
-    """The names of the variables that an expression may lead to the objects of."""
-    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call, ast.Starred)):
-        if isinstance(node, ast.Call) and not isinstance(node.func, ast.Attribute):
-            return _root_names(node.func).union(*map(_root_names, node.args))
-        node = node.func if isinstance(node, ast.Call) else node.value
-    if isinstance(node, ast.Name):
-        return {node.id}
-    if isinstance(node, (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.IfExp, ast.BoolOp, ast.NamedExpr)):
-        parts = [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
-        return {name for part in parts for name in _root_names(part)}
-    return set()
-
-
-def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    return {name for statement in function.body for name in bound_names(statement)}
-
-
-def _origins(names: set[str], aliases: Mapping[str, set[str]]) -> set[str]:
-    """The names from which the objects of some names may come, these included."""
-    known: set[str] = set()
-    pending = set(names)
-    while pending:
-        name = pending.pop()
-        if name not in known:
-            known.add(name)
-            pending |= aliases.get(name, set())
-    return known
-
-
-def _aliases(function: Function) -> dict[str, set[str]]:
-    """Local name -> the names from which the objects that it stands for may come."""
-    aliases: dict[str, set[str]] = {}
-    for leaf in ast.walk(function):
-        names: Iterable[str] = ()
-        value: ast.expr | None = None
-        if isinstance(leaf, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
-            names, value = bound_names(leaf), leaf.value
-            if isinstance(value, ast.Call) and not _hands_through(value):
-                continue
-        elif isinstance(leaf, (ast.For, ast.AsyncFor, ast.comprehension)):
-            names, value = bound_names(leaf.target), leaf.iter
-        elif isinstance(leaf, ast.withitem) and leaf.optional_vars is not None:
-            names, value = bound_names(leaf.optional_vars), leaf.context_expr
-        roots = set() if value is None else _root_names(value)
-        for name in names if roots else ():
-            aliases.setdefault(name, set()).update(roots - {name})
-    return aliases
-
-
-def _hands_through(call: ast.Call) -> bool:
-    """Return whether a call gives objects that it was given, such as the next one of an iterator."""
-    return isinstance(call.func, ast.Name) and call.func.id in HANDED_THROUGH

@@ -1,7 +1,6 @@
 """The files that code names, whose content counts as the code itself does.
 
-A path is put together from what the code says: texts, ``__file__``, steps such as ``.parent`` and ``with_suffix``. A
-part that only a run knows, such as a variable in an f-string, stands for any text, so that every file that fits counts.
+Every file that fits a path counts, wherever a part of the path is only known to a run.
 """
 
 from __future__ import annotations
@@ -11,18 +10,15 @@ import glob
 import hashlib
 import itertools
 import os
-import posixpath
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..definitions.module import Module
-from ..definitions.targets import Bound
 from .meaning import Meaning
+from .paths import ANY, LONGEST, Paths, Place
 
-PATH = re.compile(r"[^\n\0]+\.\w{1,8}")
-"""A text that may be the path of a file."""
 READERS = frozenset(
     {
         "numpy.load", "numpy.loadtxt", "numpy.genfromtxt", "numpy.fromfile", "numpy.memmap", "torch.load",
@@ -31,296 +27,16 @@ READERS = frozenset(
     }
 )  # fmt: skip
 """The functions outside this project that read the file which their first argument names, as ``open`` does."""
-SAME_PLACE = frozenset({"os.path.abspath", "os.path.realpath", "os.path.normpath", "os.path.expanduser", "os.fspath"})
-SAME_PLACE_METHODS = frozenset({"resolve", "absolute", "expanduser", "as_posix"})
-JOINING = frozenset(
-    {"os.path.join", "posixpath.join", "pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "pathlib.PurePosixPath"}
-)
-LISTING = {"os.listdir": "*", "os.scandir": "*", "os.walk": "**"}
-"""Function that lists a folder -> the files below it that it may name."""
-SPECIFIER = re.compile(r"%[-#0 +]*\d*(?:\.\d+)?[a-zA-Z]")
-FIELD = re.compile(r"\{[^{}]*\}")
-ESCAPED = re.compile(r"\[([*?[])\]")
-"""A letter of a path that would otherwise stand for others, as :func:`glob.escape` writes it."""
-ANY = "*"
 READING_METHODS = frozenset({"read_text", "read_bytes", "open"})
 WRITING_METHODS = frozenset({"write_text", "write_bytes", "mkdir", "touch", "unlink"})
-PACKAGE_READERS = frozenset(
-    {
-        *(f"importlib.resources.{name}" for name in ("read_text", "read_binary", "open_text", "open_binary", "path")),
-        "pkgutil.get_data",
-    }
-)
-"""The functions that read the file which their second argument names in the package that their first one names."""
 LISTERS = frozenset({"iterdir", "glob", "rglob", "iglob", "listdir", "scandir", "walk"})
 BLIND = ("sys.path.", "logging.", "warnings.")
 """The beginnings of the paths of functions that are given folders and read no file in them."""
 PATHS = (ast.Constant, ast.JoinedStr, ast.BinOp, ast.Call, ast.Attribute, ast.Subscript)
 """The expressions that name a file by what they say; a name stands for one that is written elsewhere."""
-SYSTEM = ("/proc/", "/sys/", "/dev/", "/run/", "/tmp/")
-"""The folders of the machine whose files say nothing about what is computed."""
-LONGEST = 500
 MOST_FILES = 1_000
 MOST_BYTES = 64 * 1024 * 1024
 """The most files, and the most bytes in all, whose content is read for one path that fits several."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """The files that an expression may name.
-
-    Attributes:
-        pattern: their path, in which ``*`` stands for any text, as in :mod:`glob`.
-        is_known: ``True`` if the path starts at the module's own file. One that starts at the root as a text says is a
-            place of the machine, where only single files count; any other is taken from the module's folder on.
-    """
-
-    pattern: str
-    is_known: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        """``True`` if a part of the path stands for any text."""
-        return glob.has_magic(ESCAPED.sub("", self.pattern))
-
-    @property
-    def path(self) -> str:
-        """The path of a place of which every part is known."""
-        return ESCAPED.sub(r"\1", self.pattern)
-
-    @property
-    def is_of_machine(self) -> bool:
-        """``True`` for a path that starts at the root because a text says so."""
-        return self.pattern.startswith("/") and not self.is_known
-
-    @property
-    def is_of_system(self) -> bool:
-        """``True`` for a path whose file says nothing about what is computed."""
-        return self.is_of_machine and self.pattern.startswith(SYSTEM)
-
-    def shown(self, module: Module) -> str:
-        """The path for people, from the module's folder on where it lies in there."""
-        folder = "" if module.origin.file is None else f"{module.origin.file.parent.as_posix()}/"
-        return self.path.removeprefix(folder)
-
-    def joined(self, step: str) -> Place:
-        """The place at a step from this one."""
-        return Place(posixpath.join(self.pattern, step), self.is_known and not step.startswith("/"))
-
-    def changed(self, by: Callable[[str], str]) -> Place:
-        return Place(by(self.pattern), self.is_known)
-
-
-class Paths:
-    """Puts together the paths that a module's code names.
-
-    Args:
-        meaning: the meaning of names where the code stands.
-    """
-
-    def __init__(self, meaning: Meaning) -> None:
-        self.meaning = meaning
-        self.used: set[int] = set()
-        """The ids of the expressions that were found to be parts of paths."""
-
-    @property
-    def _file(self) -> Path | None:
-        return self.meaning.module.origin.file
-
-    def place(self, node: ast.expr) -> Place | None:
-        """The place that an expression names; ``None`` for one that is no path, or of which nothing is known."""
-        place = self._place(node)
-        if place is not None:
-            self.used.add(id(node))
-        return place
-
-    def _place(self, node: ast.expr) -> Place | None:
-        if isinstance(node, ast.Constant):
-            return _started(glob.escape(node.value)) if isinstance(node.value, str) else None
-        if isinstance(node, ast.Name):
-            return self._named(node)
-        if isinstance(node, ast.JoinedStr):
-            return self._joined_text(node)
-        if isinstance(node, ast.BinOp):
-            return self._operation(node)
-        if isinstance(node, ast.Attribute):
-            return self._attribute(node)
-        if isinstance(node, ast.Subscript):
-            return self._parents(node)
-        return self._called(node) if isinstance(node, ast.Call) else None
-
-    def _joined_text(self, node: ast.JoinedStr) -> Place | None:
-        place = _started("".join(map(self._text, node.values)))
-        first = node.values[0] if node.values else None
-        start = self.place(first.value) if isinstance(first, ast.FormattedValue) else None
-        return place and Place(place.pattern, start is not None and start.is_known)
-
-    def _text(self, node: ast.expr) -> str:
-        """A part of a text, or of a path; ``*`` for an unknown one."""
-        if isinstance(node, ast.FormattedValue):
-            node = node.value
-        place = self.place(node)
-        return ANY if place is None else place.pattern
-
-    def _named(self, node: ast.Name) -> Place | None:
-        if node.id == "__file__" and self.meaning.find(node.id)[0] == "module" and self._file is not None:
-            return Place(glob.escape(self._file.as_posix()), is_known=True)
-        kind, scope = self.meaning.find(node.id)
-        if kind == "local" and scope is not None and node.id in scope.values:
-            value = scope.values[node.id]
-            del scope.values[node.id]  # a variable that is made of itself is not known
-            place = self.place(value)
-            scope.values[node.id] = value
-            return place
-        if kind == "local" and scope is not None and node.id in scope.looped:
-            return self._listed(scope.looped[node.id])
-        for target in (self.meaning.resolve(node) or ()) if kind in ("module", "alias") else ():
-            if isinstance(target, Bound) and isinstance(target.unit.single, (ast.Assign, ast.AnnAssign)):
-                single = target.unit.single
-                if len(target.unit.names) == 1 and single.value is not None:
-                    return Paths(self.meaning.elsewhere(target.unit.module)).place(single.value)
-        return None
-
-    def _listed(self, node: ast.expr) -> Place | None:
-        """The place of the files that a loop goes through."""
-        while isinstance(node, ast.Call) and self.meaning.builtin_called(node) in (
-            "sorted",
-            "list",
-            "tuple",
-            "reversed",
-        ):
-            if not node.args:
-                return None
-            node = node.args[0]
-        name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
-        return self.place(node) if name in ("glob", "iglob", "rglob", "iterdir") else None
-
-    def _operation(self, node: ast.BinOp) -> Place | None:
-        if isinstance(node.op, ast.Div):
-            left, right = self.place(node.left), self.place(node.right)
-            if left is None:
-                return right
-            return left.joined(ANY if right is None else right.pattern)
-        if isinstance(node.op, ast.Add):
-            left, right = self.place(node.left), self.place(node.right)
-            if left is None and right is None:
-                return None
-            pattern = (left.pattern if left else ANY) + (right.pattern if right else ANY)
-            return Place(pattern, left is not None and left.is_known)
-        if isinstance(node.op, ast.Mod) and isinstance(node.left, ast.Constant) and isinstance(node.left.value, str):
-            return _started(_filled(SPECIFIER, node.left.value))
-        return None
-
-    def _attribute(self, node: ast.Attribute) -> Place | None:
-        if node.attr == "parent" and (place := self.place(node.value)) is not None:
-            return place.changed(posixpath.dirname)
-        return None
-
-    def _parents(self, node: ast.Subscript) -> Place | None:
-        listed, index = node.value, node.slice
-        if not (isinstance(listed, ast.Attribute) and listed.attr == "parents" and isinstance(index, ast.Constant)):
-            return None
-        place = self.place(listed.value)
-        for _ in range(index.value + 1 if place is not None and isinstance(index.value, int) else 0):
-            place = place and place.changed(posixpath.dirname)
-        return place
-
-    def _called(self, node: ast.Call) -> Place | None:
-        path = self.meaning.external_called(node)
-        first = node.args[0] if node.args else None
-        if path is not None and first is not None:
-            if path in JOINING:
-                return self._joined(node.args)
-            if path in SAME_PLACE:
-                return self.place(first)
-            if path == "os.path.dirname":
-                place = self.place(first)
-                return place and place.changed(posixpath.dirname)
-            if path in LISTING:
-                place = self.place(first)
-                return place and place.joined(LISTING[path])
-            if path in ("os.sep.join", "os.path.sep.join") and isinstance(first, (ast.List, ast.Tuple)):
-                return self._joined(first.elts)
-            if path in ("glob.glob", "glob.iglob"):
-                return self._globbed(first)
-            if path == "importlib.resources.files":
-                return self._package(first)
-            if path in PACKAGE_READERS and len(node.args) > 1:
-                folder = self._package(first)
-                return folder and folder.joined(self._text(node.args[1]))
-        if self.meaning.builtin_called(node) == "str" and first is not None:
-            place = self.place(first)
-            return place if place is not None and place.is_known else None
-        return self._by_method(node) if isinstance(node.func, ast.Attribute) and path is None else None
-
-    def _by_method(self, node: ast.Call) -> Place | None:
-        assert isinstance(node.func, ast.Attribute)
-        method, receiver = node.func.attr, node.func.value
-        first = node.args[0] if node.args else None
-        if method == "format" and isinstance(receiver, ast.Constant) and isinstance(receiver.value, str):
-            return _started(_filled(FIELD, receiver.value))
-        if method in SAME_PLACE_METHODS and not node.args:
-            return self.place(receiver)
-        if method == "join" and isinstance(first, (ast.List, ast.Tuple)):
-            is_slash = isinstance(receiver, ast.Constant) and receiver.value == "/"
-            return self._joined(first.elts) if is_slash else None
-        if method == "replace" and (place := self.place(receiver)) is not None and place.is_known:
-            return place.changed(lambda pattern: posixpath.join(posixpath.dirname(pattern), ANY))
-        if method == "joinpath":
-            return self._joined([receiver, *node.args])
-        if method == "iterdir":
-            place = self.place(receiver)
-            return place and place.joined(ANY)
-        if first is None or method not in ("with_suffix", "with_name", "with_stem", "glob", "rglob"):
-            return None
-        place = self.place(receiver)
-        if place is None:
-            return None
-        if method in ("glob", "rglob"):
-            inner = self._globbed(first) or Place(ANY)
-            return place.joined(inner.pattern if method == "glob" else posixpath.join("**", inner.pattern))
-        folder, name = posixpath.split(place.pattern)
-        stem, suffix = posixpath.splitext(name)
-        text = self._text(first)
-        names = {"with_suffix": f"{stem}{text}", "with_name": text, "with_stem": f"{text}{suffix}"}
-        return Place(posixpath.join(folder, names[method]), place.is_known)
-
-    def _joined(self, steps: Sequence[ast.expr]) -> Place | None:
-        place: Place | None = None
-        for index, step in enumerate(steps):
-            found = None if isinstance(step, ast.Starred) else self.place(step)
-            if place is None:
-                place = found if found is not None or index == 0 else Place(ANY)
-            else:
-                place = place.joined(ANY if found is None else found.pattern)
-        return place
-
-    def _globbed(self, node: ast.expr) -> Place | None:
-        """The place of a pattern, in which a constant ``*`` has its own meaning."""
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return _started(node.value)
-        place = self.place(node)
-        return place and place.changed(lambda pattern: pattern.replace("[*]", "*").replace("[?]", "?"))
-
-    def _package(self, node: ast.expr) -> Place | None:
-        """The folder of a package."""
-        module = self.meaning.module
-        name = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(node, ast.Name) and node.id in ("__package__", "__name__"):
-            name = module.origin.package
-        origin = module.origins.project(name) if isinstance(name, str) else None
-        if origin is None or not origin.folders:
-            return None
-        return Place(glob.escape(origin.folders[0].as_posix()), is_known=True)
-
-
-def _started(text: str) -> Place | None:
-    return Place(text) if text and len(text) <= LONGEST and not {"\n", "\0"} & set(text) else None
-
-
-def _filled(blank: re.Pattern[str], text: str) -> str:
-    """A text in which ``*`` stands for each blank."""
-    return ANY.join(map(glob.escape, blank.split(text)))
 
 
 @dataclass
