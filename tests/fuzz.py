@@ -397,7 +397,10 @@ def observe_results_and_page(folder: Path) -> tuple[pd.DataFrame, str]:
 
 
 def same_results(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFrame, str]) -> bool:
-    """Equal rows whatever their order, but for those whose status says that they are missing or excluded."""
+    """Equal rows whatever their order, but for those whose status says that they are missing or excluded.
+
+    The order of the plan is that of the study, which a table keeps; a plan in another order is no other number.
+    """
     (old, old_table), (new, new_table) = before, after
     if list(old.columns) != list(new.columns) or len(old) != len(new):
         return False
@@ -406,7 +409,8 @@ def same_results(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFrame, st
     if not old[trial].equals(new[trial]):
         return False
     told = new["status"].isin(["missing", "excluded"]) & (old["status"] == "done")
-    return bool(old[~told].equals(new[~told])) and (bool(told.any()) or old_table == new_table)
+    same_rows = sorted(old_table.splitlines()) == sorted(new_table.splitlines())
+    return bool(old[~told].equals(new[~told])) and (bool(told.any()) or same_rows)
 
 
 def make_artifacts(folder: Path) -> None:
