@@ -16,11 +16,26 @@ from typing import Any
 from .definitions.targets import Bound, Target, Unit, Whole
 from .effects import TopLevelEffect
 from .forms.messages import EVERY
-from .forms.pieces import ANNOTATION, DOCSTRING, FIELD_ANNOTATION, Payload, Piece, PieceFacts, Private, Token
+from .forms.pieces import (
+    ANNOTATION,
+    DOCSTRING,
+    FIELD_ANNOTATION,
+    Caught,
+    ChosenValue,
+    Payload,
+    Piece,
+    PieceFacts,
+    Private,
+    Token,
+)
 from .forms.writer import Writer
 from .known.folding import Fields
 from .library import MADE, Library, Node, Root, own
 
+BY_PYTHON: frozenset[Target | str | None] = frozenset(
+    {"StopIteration", "StopAsyncIteration", "AttributeError", "IndexError"}
+)
+"""The exceptions that Python itself catches, in loops and in ``getattr`` with a default."""
 GROUPS = ("ExceptionGroup", "BaseExceptionGroup")
 """The exceptions that hold others, which handlers of these others catch too."""
 
@@ -210,6 +225,9 @@ class Walk:
         known |= {FIELD_ANNOTATION: self.facts.hints, ANNOTATION: self.facts.all_hints, DOCSTRING: self.facts.docs}
         if isinstance(payload.condition, str) and payload.condition in known:
             return known[payload.condition]
+        if isinstance(payload.condition, Caught):
+            caught = self.facts.caught | self.facts.handlers | BY_PYTHON
+            return any(self._catches(handler, payload.condition.raised) for handler in caught)
         return any(self._catches(handler, payload.condition) for handler in self.facts.handlers)
 
     def _catches(self, handler: Target | str | None, raised: Target | str | None) -> bool:
@@ -297,15 +315,14 @@ class Walk:
         """The files of the imported modules that do not belong to the package which always counts."""
         for name in self._imported():
             module = self.project.module(name)
-            is_own = name.partition(".")[0] == self.project.origins.package
-            if module is not None and module.origin.file is not None and not is_own:
+            is_measuring = self.project.origins.is_measuring(name)
+            if module is not None and module.origin.file is not None and not is_measuring:
                 yield module.origin.file
 
 
 def _is_default(value: ast.Constant, defaults: Mapping[str, Any]) -> bool:
     """Return whether a constant stands for a choice at its default value."""
-    choice: str = getattr(value, "choice", "")
-    return choice in defaults and same(defaults[choice], value.value)
+    return isinstance(value, ChosenValue) and value.choice in defaults and same(defaults[value.choice], value.value)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -15,6 +15,7 @@ from bench.run.identity.reader import Reader as CodeReader
 from bench.run.identity.spelling import ReadSource
 
 Reader = Callable[..., ReadSource]
+Changes = Callable[..., bool]
 
 
 @pytest.fixture
@@ -44,3 +45,19 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
             return CodeReader(library).read([root], {}, ["study"])
 
     return reader
+
+
+@pytest.fixture
+def changes_key(read: Reader) -> Changes:
+    """Says whether an edit changes the key of ``study.Mine``.
+
+    The files are those of ``read``, or the text of ``study.py``; the edit puts ``new`` in the place of ``old``.
+    """
+
+    def changes(files: Mapping[str, str] | str, old: str = "1.0", new: str = "10.25", **choices: Any) -> bool:
+        before = {"study.py": files} if isinstance(files, str) else files
+        after = {path: text.replace(old, new) for path, text in before.items()}
+        assert after != before
+        return read(before, **choices).digest != read(after, **choices).digest
+
+    return changes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.identity.conftest import Reader
+from tests.run.identity.conftest import Changes, Reader
 
 NAMED = (
     "class Mine:\n    def _scale(self):\n        return 2\n"
@@ -33,42 +33,44 @@ METHOD = {
 
 
 @pytest.mark.parametrize("way", METHOD)
-def test_a_private_method_keeps_its_name_where_it_is_read_by_name(way: str, read: Reader) -> None:
+def test_a_private_method_keeps_its_name_where_it_is_read_by_name(way: str, changes_key: Changes) -> None:
     head, expression = METHOD[way]
     source = head + NAMED.format(expression)
-    assert read({"study.py": source}).digest != read({"study.py": source.replace("def _scale", "def _size")}).digest
+    assert changes_key(source, "def _scale", "def _size")
 
 
-def test_a_private_method_that_only_code_calls_may_have_another_name(read: Reader) -> None:
+def test_a_private_method_that_only_code_calls_may_have_another_name(changes_key: Changes) -> None:
     source = NAMED.format("self._scale()")
-    assert read({"study.py": source}).digest == read({"study.py": source.replace("_scale", "_size")}).digest
+    assert not changes_key(source, "_scale", "_size")
 
 
 @pytest.mark.parametrize("way", METHOD)
-def test_the_body_of_a_private_method_that_is_read_by_name_counts(way: str, read: Reader) -> None:
+def test_the_body_of_a_private_method_that_is_read_by_name_counts(way: str, changes_key: Changes) -> None:
     head, expression = METHOD[way]
     source = head + NAMED.format(expression)
-    assert read({"study.py": source}).digest != read({"study.py": source.replace("return 2", "return 3")}).digest
+    assert changes_key(source, "return 2", "return 3")
 
 
 @pytest.mark.parametrize("reads", ["self._Mine__scale()", "getattr(self, '_Mine__scale')()"])
-def test_the_body_of_a_method_that_is_read_by_its_mangled_name_counts(reads: str, read: Reader) -> None:
+def test_the_body_of_a_method_that_is_read_by_its_mangled_name_counts(
+    reads: str, read: Reader, changes_key: Changes
+) -> None:
     source = (
         "class Mine:\n    def __scale(self):\n        return 2\n"
         f"    def forward(self, x):\n        return x * {reads}\n"
     )
-    assert read({"study.py": source}).digest != read({"study.py": source.replace("return 2", "return 3")}).digest
+    assert changes_key(source, "return 2", "return 3")
     renamed = source.replace("def __scale", "def __size")
     assert read({"study.py": source}).digest != read({"study.py": renamed}).digest
 
 
-def test_the_hooks_of_an_enumeration_count(read: Reader) -> None:
+def test_the_hooks_of_an_enumeration_count(changes_key: Changes) -> None:
     source = (
         "import enum\nclass Kind(enum.Enum):\n    A = 'a'\n    @classmethod\n    def _missing_(cls, value):\n"
         "        return cls.A\nclass Mine:\n    def forward(self, x):\n        return Kind(x)\n"
     )
-    assert read({"study.py": source}).digest != read({"study.py": source.replace("cls.A", "None")}).digest
-    assert read({"study.py": source}).digest != read({"study.py": source.replace("_missing_", "_lost_")}).digest
+    assert changes_key(source, "cls.A", "None")
+    assert changes_key(source, "_missing_", "_lost_")
 
 
 FOLDED = (
@@ -92,23 +94,20 @@ HOOKS = {
 
 
 @pytest.mark.parametrize("way", SETTERS)
-def test_a_branch_counts_where_its_attribute_may_be_set_by_name(way: str, read: Reader) -> None:
+def test_a_branch_counts_where_its_attribute_may_be_set_by_name(way: str, changes_key: Changes) -> None:
     source = FOLDED.format(head="import builtins\n", change=SETTERS[way], hook="")
-    edited = source.replace("return x * 2", "return x * 3")
-    assert read({"study.py": source}, {"scale": 1}).digest != read({"study.py": edited}, {"scale": 1}).digest
+    assert changes_key(source, "return x * 2", "return x * 3", choices={"scale": 1})
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_a_branch_counts_in_a_class_that_says_how_its_attributes_are_read(hook: str, read: Reader) -> None:
+def test_a_branch_counts_in_a_class_that_says_how_its_attributes_are_read(hook: str, changes_key: Changes) -> None:
     source = FOLDED.format(head="", change="pass", hook=HOOKS[hook])
-    edited = source.replace("return x * 2", "return x * 3")
-    assert read({"study.py": source}, {"scale": 1}).digest != read({"study.py": edited}, {"scale": 1}).digest
+    assert changes_key(source, "return x * 2", "return x * 3", choices={"scale": 1})
 
 
-def test_a_branch_that_is_never_taken_does_not_count(read: Reader) -> None:
+def test_a_branch_that_is_never_taken_does_not_count(changes_key: Changes) -> None:
     source = FOLDED.format(head="", change="pass", hook="")
-    edited = source.replace("return x * 2", "return x * 3")
-    assert read({"study.py": source}, {"scale": 1}).digest == read({"study.py": edited}, {"scale": 1}).digest
+    assert not changes_key(source, "return x * 2", "return x * 3", choices={"scale": 1})
 
 
 DOCUMENTED = (
@@ -122,16 +121,15 @@ DOCUMENTED = (
     ["len(self.__doc__)", "len(__doc__)", "len(squash.__doc__)", "len(type(self).__doc__)", "len(Mine.__doc__)",
      "len(getattr(self, '__doc__'))", "len(inspect.getdoc(self))"],
 )  # fmt: skip
-def test_a_docstring_counts_where_something_reads_docstrings(reads: str, read: Reader) -> None:
+def test_a_docstring_counts_where_something_reads_docstrings(reads: str, changes_key: Changes) -> None:
     source = DOCUMENTED.format(reads) + "import inspect\n"
-    edited = source.replace("one.", "three.")
-    assert read({"study.py": source}).digest != read({"study.py": edited}).digest
+    assert changes_key(source, "one.", "three.")
 
 
 @pytest.mark.parametrize("reads", ["2", "len(self.__class__.__name__)", "len(str(x))"])
-def test_a_docstring_does_not_count_where_nothing_reads_docstrings(reads: str, read: Reader) -> None:
+def test_a_docstring_does_not_count_where_nothing_reads_docstrings(reads: str, changes_key: Changes) -> None:
     source = DOCUMENTED.format(reads)
-    assert read({"study.py": source}).digest == read({"study.py": source.replace("one.", "three.")}).digest
+    assert not changes_key(source, "one.", "three.")
 
 
 ANNOTATED = (
@@ -145,17 +143,17 @@ ANNOTATED = (
     ["squash.__annotations__", "typing.get_type_hints(squash)", "inspect.signature(squash)",
      "type(self).__annotations__", "getattr(squash, '__annotations__')", "inspect.get_annotations(Mine)"],
 )  # fmt: skip
-def test_an_annotation_counts_where_something_reads_annotations(reads: str, read: Reader) -> None:
+def test_an_annotation_counts_where_something_reads_annotations(reads: str, changes_key: Changes) -> None:
     source = ANNOTATED.format(reads)
-    assert read({"study.py": source}).digest != read({"study.py": source.replace(": int", ": float")}).digest
+    assert changes_key(source, ": int", ": float")
 
 
-def test_the_annotation_of_a_field_counts_where_something_reads_annotations(read: Reader) -> None:
+def test_the_annotation_of_a_field_counts_where_something_reads_annotations(read: Reader, changes_key: Changes) -> None:
     source = (
         "import typing\nfrom dataclasses import dataclass\n@dataclass\nclass Sizes:\n    width: int = 1\n"
         "class Mine:\n    def forward(self):\n        return typing.get_type_hints(Sizes)\n"
     )
-    assert read({"study.py": source}).digest != read({"study.py": source.replace("int", "float")}).digest
+    assert changes_key(source, "int", "float")
     pydantic = (
         "from pydantic import BaseModel\nclass Sizes(BaseModel):\n    width: int = 1\n"
         "class Mine:\n    def forward(self):\n        return Sizes()\n"
@@ -163,14 +161,14 @@ def test_the_annotation_of_a_field_counts_where_something_reads_annotations(read
     assert read({"study.py": pydantic}).digest != read({"study.py": pydantic.replace("int", "float")}).digest
 
 
-def test_an_annotation_does_not_count_where_nothing_reads_annotations(read: Reader) -> None:
+def test_an_annotation_does_not_count_where_nothing_reads_annotations(changes_key: Changes) -> None:
     source = ANNOTATED.format("self.size")
-    assert read({"study.py": source}).digest == read({"study.py": source.replace(": int", ": float")}).digest
+    assert not changes_key(source, ": int", ": float")
 
 
-def test_an_annotation_that_is_no_expression_is_read(read: Reader) -> None:
+def test_an_annotation_that_is_no_expression_is_read(changes_key: Changes) -> None:
     source = ANNOTATED.format("squash.__annotations__").replace(": int", ": 'a whole number'")
-    assert read({"study.py": source}).digest != read({"study.py": source.replace("whole", "round")}).digest
+    assert changes_key(source, "whole", "round")
 
 
 @pytest.mark.parametrize("path", ["scale.txt", "./scale.txt", "../scale.txt", "data/scale.txt"])

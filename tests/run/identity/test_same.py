@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.run.identity.conftest import Reader
+from tests.run.identity.conftest import Changes, Reader
 
 SOURCE = '''
 """A study."""
@@ -152,10 +152,9 @@ def test_an_edit_that_computes_the_same_keeps_the_key(edit: str, read: Reader) -
 
 
 @pytest.mark.parametrize("edit", CHANGED)
-def test_an_edit_that_may_compute_something_else_changes_the_key(edit: str, read: Reader) -> None:
+def test_an_edit_that_may_compute_something_else_changes_the_key(edit: str, changes_key: Changes) -> None:
     old, new = CHANGED[edit]
-    assert old in SOURCE
-    assert read({"study.py": SOURCE}).digest != read({"study.py": SOURCE.replace(old, new)}).digest
+    assert changes_key(SOURCE, old, new)
 
 
 def test_the_class_may_have_another_name(read: Reader) -> None:
@@ -193,14 +192,14 @@ def test_methods_of_a_class_may_change_places(read: Reader) -> None:
     assert read({"study.py": one}).digest == read({"study.py": other}).digest
 
 
-def test_a_private_method_that_a_package_may_call_keeps_its_name(read: Reader) -> None:
+def test_a_private_method_that_a_package_may_call_keeps_its_name(changes_key: Changes) -> None:
     source = "from torch import nn\nclass Mine(nn.Module):\n    def _apply(self, f):\n        return self\n"
-    assert read({"study.py": source}).digest != read({"study.py": source.replace("_apply", "_applied")}).digest
+    assert changes_key(source, "_apply", "_applied")
 
 
-def test_local_names_are_kept_where_a_function_looks_at_them(read: Reader) -> None:
+def test_local_names_are_kept_where_a_function_looks_at_them(changes_key: Changes) -> None:
     source = "class Mine:\n    def forward(self, x):\n        scale = 2\n        return locals()\n"
-    assert read({"study.py": source}).digest != read({"study.py": source.replace("scale", "factor")}).digest
+    assert changes_key(source, "scale", "factor")
 
 
 def test_which_of_two_functions_a_name_is_bound_to_counts(read: Reader) -> None:

@@ -57,6 +57,10 @@ class Origins:
             self._found[name] = self._project(name)
         return self._found[name]
 
+    def is_measuring(self, name: str) -> bool:
+        """Return whether a module belongs to the package that measures, which always counts as project code."""
+        return name.partition(".")[0] == self.package
+
     def is_same(self, origin: Origin) -> bool:
         """Return whether no other file was imported under the module's name since the module was found."""
         loaded = _loaded(origin.name)
@@ -68,7 +72,7 @@ class Origins:
             return None
         places = [path for path in (origin.file, *origin.folders) if path is not None]
         top = name.partition(".")[0]
-        if top != self.package and any(_is_installed(place, top) for place in places):
+        if not self.is_measuring(name) and any(_is_installed(place, top) for place in places):
             return None
         return origin
 

@@ -8,6 +8,7 @@ from ..definitions.targets import Bound, External
 from .by_name import DOCSTRING_READERS, HINT_READERS, READ_BY_NAME, SET_BY_NAME
 from .meaning import is_private, spellings
 from .names import LOOKERS
+from .pieces import ChosenValue
 from .tokens import spelled
 from .told import Told
 
@@ -28,7 +29,7 @@ class Calls(Told):
             return
         targets = self.resolve(node.func)
         if targets and all(isinstance(target, Bound) and target.unit in self.reading.reports for target in targets):
-            self._only_effects(node)
+            self._only_effects([*node.args, *node.keywords])
             return
         self.called, self.calling = node.func, node
         if external is not None:
@@ -77,8 +78,9 @@ class Calls(Told):
 
     def _write_constant(self, node: ast.Constant) -> None:
         self.put(spelled(node.value))
-        choice = getattr(node, "choice", None)
-        if choice is not None:
-            self.piece.facts.choices.add(choice)
         if isinstance(node.value, str) and is_private(node.value):
             self.piece.facts.texts |= spellings(node.value)
+
+    def _write_chosenvalue(self, node: ChosenValue) -> None:
+        self.piece.facts.choices.add(node.choice)
+        self._write_constant(node)

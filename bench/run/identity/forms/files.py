@@ -122,8 +122,7 @@ class FileFinder:
     def _add_read(self, named: NamedFiles, node: ast.expr) -> None:
         place = self._place(node)
         if place is None:
-            module = self.meaning.module
-            if module.name.partition(".")[0] != self.meaning.project.origins.package:
+            if not self.meaning.is_measuring:
                 named.notes.append("a file is read whose name cannot be seen; its content does not count")
             return
         self._add(named, place, is_read=True)

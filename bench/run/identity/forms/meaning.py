@@ -51,6 +51,7 @@ class Meaning:
         self.reading, self.project, self.module = reading, reading.project, module
         self.scopes: list[Scope] = []
         self.plain_names = set(reading.plain.values())
+        self.is_measuring = self.project.origins.is_measuring(module.name)
 
     def elsewhere(self, module: str) -> Meaning:
         """An object that tells what names mean at the top level of another module."""
@@ -183,7 +184,7 @@ class Meaning:
 
     def _is_listener(self, annotation: ast.expr | None) -> bool:
         """Return whether an annotation of the package that measures names a function that returns nothing."""
-        if annotation is None or self.module.name.partition(".")[0] != self.project.origins.package:
+        if annotation is None or not self.is_measuring:
             return False
         annotation = parsed_annotation(annotation)
         if isinstance(annotation, ast.BinOp):  # ``Listener | None``

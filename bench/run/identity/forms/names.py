@@ -25,6 +25,9 @@ RAISED_READERS = (
 )  # fmt: skip
 """The beginnings of the paths of what reads an exception though no handler names it."""
 
+SWALLOWERS = ("contextlib.suppress", "threading.", "concurrent.", "multiprocessing.", "atexit.", "signal.", "weakref.")
+"""The beginnings of the paths of what lets a program go on after an exception, though no handler catches it."""
+
 
 class Names(Tokens):
     """Writes names and attributes."""
@@ -50,6 +53,8 @@ class Names(Tokens):
             self._undecided("sys.modules is read", beside=True)
         if path.startswith(RAISED_READERS):
             self.piece.facts.handlers.add(None)
+        if path.startswith(SWALLOWERS):
+            self.piece.facts.caught.add(None)
         if path.startswith(("os.environ", "os.getenv")):
             self._note_only("an environment variable is read; its value does not count")
         if path.startswith(("importlib.resources", "pkgutil.")) and not self.files.has_found(self.calling):
@@ -182,7 +187,7 @@ class Names(Tokens):
 
     def _reads_annotations(self) -> None:
         self.piece.facts.hints = True
-        if self.module.name.partition(".")[0] != self.project.origins.package:
+        if not self.is_measuring:
             self.piece.facts.all_hints = True
 
     def _own_class(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,16 @@ DOCSTRING = "docstring"
 """The condition of a text that counts only if something reads docstrings."""
 
 
+class ChosenValue(ast.Constant):
+    """The value of a choice, in the places where code reads the choice.
+
+    Attributes:
+        choice: the name of the choice.
+    """
+
+    choice: str = ""
+
+
 @dataclass(frozen=True)
 class Private:
     """The name of an attribute that begins with an underscore.
@@ -30,6 +41,20 @@ class Private:
     owner: Unit | None = None
 
 
+@dataclass(frozen=True)
+class Caught:
+    """The condition of what is done while an exception is made: it counts only if the trial goes on after it.
+
+    Attributes:
+        raised: the exception's class; ``None`` for an unknown one.
+    """
+
+    raised: Target | str | None
+
+
+Condition = Target | Caught | str | None
+
+
 @dataclass(frozen=True, eq=False)
 class Payload:
     """Code that counts only on a condition.
@@ -37,11 +62,11 @@ class Payload:
     Attributes:
         condition: :data:`FIELD_ANNOTATION`, :data:`ANNOTATION`, :data:`DOCSTRING` or a kind of message, each of which
             counts only if something reads such a thing; for the arguments of an exception, the exception's class: they
-            count only if a handler reads what it caught.
+            count only if a handler reads what it caught; :class:`Caught` for the calls among these arguments.
         piece: the code.
     """
 
-    condition: Target | str | None
+    condition: Condition
     piece: Piece
 
 
@@ -65,6 +90,7 @@ class PieceFacts:
         all_hints: ``True`` if code outside the package that measures reads annotations.
         docs: ``True`` if docstrings are read.
         handlers: the exceptions whose content a handler reads; ``None`` stands for an unknown one.
+        caught: the exceptions after which the code goes on; ``None`` stands for an unknown one.
         notes: sentences about the places, as ``file:line``, where it cannot be decided what counts.
         packages: the top-level packages outside this project that are used.
         modules: the project modules that are imported inside of functions.
@@ -84,6 +110,7 @@ class PieceFacts:
     all_hints: bool = False
     docs: bool = False
     handlers: set[Target | str | None] = field(default_factory=set)
+    caught: set[Target | str | None] = field(default_factory=set)
     notes: dict[str, None] = field(default_factory=dict)
     packages: set[str] = field(default_factory=set)
     modules: dict[str, None] = field(default_factory=dict)

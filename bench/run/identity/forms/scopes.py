@@ -127,10 +127,10 @@ class Scopes(Calls):
             isinstance(decorator, ast.Name) and decorator.id == "staticmethod" for decorator in node.decorator_list
         )
         first = [*node.args.posonlyargs, *node.args.args][:1]
-        if node.name in ("__exit__", "__aexit__") and _names_in(node.body) & {
-            argument.arg for argument in parameters[1:]
-        }:
-            self.piece.facts.handlers.add(None)
+        if node.name in ("__exit__", "__aexit__"):
+            self.piece.facts.caught.add(None)
+            if _names_in(node.body) & {argument.arg for argument in parameters[1:]}:
+                self.piece.facts.handlers.add(None)
         self.selves.append(first[0].arg if is_method and first and not static else self.selves[-1])
         with self._inside(scope):
             self.block(node.body)

@@ -9,11 +9,11 @@ from typing import Any
 
 from ..definitions.module import Module
 from ..definitions.syntax import is_text
-from ..definitions.targets import Target, Unit, Whole
+from ..definitions.targets import Unit, Whole
 from .files import FileFinder
 from .meaning import Meaning, Scope
 from .messages import Messages
-from .pieces import DOCSTRING, Payload, Piece, Reading
+from .pieces import DOCSTRING, Condition, Payload, Piece, Reading
 
 SKIPPED = frozenset(
     {"ctx", "type_comment", "kind", "type_params", "annotation", "returns", "lineno", "col_offset", "decorator_list"}
@@ -132,20 +132,22 @@ class Tokens(Meaning):
             self.put(spelled(text))
         self.put(")")
 
-    def _only_if(self, condition: Target | str | None, nodes: Sequence[ast.AST]) -> None:
+    def _only_if(self, condition: Condition, nodes: Sequence[ast.AST]) -> None:
         """Write nodes that count only on a condition."""
         with self._payload(condition):
             for node in nodes:
                 self.node(node)
 
     @contextmanager
-    def _payload(self, condition: Target | str | None) -> Iterator[None]:
+    def _payload(self, condition: Condition) -> Iterator[None]:
         """Inside the block, write code that counts only on a condition."""
         outer, self.piece = self.piece, Piece()
+        gives_numbers, self.gives_numbers = self.gives_numbers, False
         try:
             yield
         finally:
             inner, self.piece = self.piece, outer
+            self.gives_numbers = gives_numbers
         if inner.tokens:
             self.piece.tokens.append(Payload(condition, inner))
 

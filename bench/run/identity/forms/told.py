@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 
 from ..definitions.module import Module
+from ..definitions.targets import Target
 from .by_name import ByName
-from .meaning import LISTENERS
-from .pieces import Reading
+from .meaning import LISTENERS, own_leaves
+from .pieces import Caught, Reading
 
+Parts = Sequence[ast.expr | ast.keyword]
 OWN_NAMES = frozenset({"argument", "local"})
 
 
@@ -31,7 +34,7 @@ class Told(ByName):
         call = node.value
         kind = self.messages.kind(call) if isinstance(call, ast.Call) else None
         if isinstance(call, ast.Call) and kind is not None:
-            self._only_effects(call)
+            self._only_effects([*call.args, *call.keywords])
             self._message(kind, call)
         elif isinstance(call, ast.Call) and self._is_named_listener(call.func):
             tells = self.messages.tells(call)
@@ -53,13 +56,9 @@ class Told(ByName):
         """Return whether a parameter or a local variable has the name of a listener, whatever it does."""
         return isinstance(function, ast.Name) and function.id in LISTENERS and self.find(function.id)[0] in OWN_NAMES
 
-    def _only_effects(self, call: ast.Call) -> None:
-        """The calls in the arguments of a message that may do more than make text."""
-        kept = [
-            part
-            for argument in [*call.args, *(word.value for word in call.keywords)]
-            for part in self.messages.effective(argument)
-        ]
+    def _only_effects(self, arguments: Parts) -> None:
+        """The calls in the arguments of a message or an error that may do more than make text."""
+        kept = [part for argument in arguments for part in self.messages.effective(argument)]
         if kept:
             self.put("(message")
             for part in kept:
@@ -69,13 +68,12 @@ class Told(ByName):
     def _message(self, kind: str, call: ast.Call) -> None:
         """Write a message, which counts only if something reads the messages of its kind."""
         uses, self.uses = self.uses, {}
-        gives_numbers, self.gives_numbers = self.gives_numbers, False
         with self._payload(kind):
             self._plainly(call)
             for number, handled in self.caught:
                 if self.uses.get(number, 0):
-                    self._note_handler(handled)
-        self.uses, self.gives_numbers = uses, gives_numbers
+                    self.piece.facts.handlers |= self._handled(handled)
+        self.uses = uses
 
     def _write_withitem(self, node: ast.withitem) -> None:
         if node.optional_vars is None and isinstance(node.context_expr, ast.Call):
@@ -84,31 +82,45 @@ class Told(ByName):
 
     def _write_raise(self, node: ast.Raise) -> None:
         self.put("(Raise")
+        raised = None if node.exc is None else self._raised(node.exc)
         if isinstance(node.exc, ast.Call):
             self.node(node.exc.func)
-            targets = self.resolve(node.exc.func)
-            builtin = self.builtin_called(node.exc)
-            raised = targets[0] if targets and len(targets) == 1 else builtin
-            self._only_if(raised, [*node.exc.args, *node.exc.keywords])
+            self._error(raised, [*node.exc.args, *node.exc.keywords])
         elif node.exc is not None:
             self.node(node.exc)
         if isinstance(node.cause, ast.Call):
-            self._if_read("BaseException", node.cause)
+            self._if_caught(raised, [*node.cause.args, *node.cause.keywords])
+            self._only_if("BaseException", [node.cause])
         self.put(")")
+
+    def _raised(self, node: ast.expr) -> Target | str | None:
+        """The class of the exception that is raised; ``None`` for an unknown one."""
+        function = node.func if isinstance(node, ast.Call) else node
+        targets = self.resolve(function)
+        if targets and len(targets) == 1:
+            return targets[0]
+        return function.id if isinstance(function, ast.Name) and self.is_builtin(function.id) else None
 
     def _write_assert(self, node: ast.Assert) -> None:
         self.put("(Assert")
         self.node(node.test)
         if node.msg is not None:
-            self._if_read("AssertionError", node.msg)
+            self._error("AssertionError", [node.msg])
         self.put(")")
 
-    def _if_read(self, raised: str, part: ast.expr) -> None:
-        """Write a part of an error that counts only if something reads the error."""
-        uses, self.uses = self.uses, {}
-        gives_numbers, self.gives_numbers = self.gives_numbers, False
-        self._only_if(raised, [part])
-        self.uses, self.gives_numbers = uses, gives_numbers
+    def _error(self, raised: Target | str | None, parts: Parts) -> None:
+        """Write the content of an error, which counts only if something reads the error."""
+        self._if_caught(raised, parts)
+        self._only_if(raised, parts)
+
+    def _if_caught(self, raised: Target | str | None, parts: Parts) -> None:
+        """Write the calls in an error that do more than make text, which count if the trial goes on after the error.
+
+        Those in the errors of the package that measures make text only.
+        """
+        if not self.is_measuring:
+            with self._payload(Caught(raised)):
+                self._only_effects(parts)
 
     def _write_excepthandler(self, node: ast.ExceptHandler) -> None:
         self.put("(except")
@@ -126,21 +138,31 @@ class Told(ByName):
         self.block(node.body)
         if number is not None:
             self.caught.pop()
+        self.piece.facts.caught |= self._handled(node.type)
         read = node.name is not None and (number is None or self.uses.get(number, 0) > before)
         if read:
-            self._note_handler(node.type)
+            self.piece.facts.handlers |= self._handled(node.type)
         self.put(")")
 
-    def _note_handler(self, node: ast.expr | None) -> None:
-        handlers = self.piece.facts.handlers
-        for handled in node.elts if isinstance(node, ast.Tuple) else [node]:
-            targets = None if handled is None else self.resolve(handled)
+    def _write_try(self, node: ast.Try | ast.TryStar) -> None:
+        self._plainly(node)
+        if any(isinstance(leaf, (ast.Return, ast.Break, ast.Continue)) for leaf in own_leaves(node.finalbody)):
+            self.piece.facts.caught.add(None)  # leaving the block drops whatever was raised
+
+    _write_trystar = _write_try
+
+    def _handled(self, node: ast.expr | None) -> set[Target | str | None]:
+        """The exceptions that a handler catches; ``None`` stands for an unknown one."""
+        handled: set[Target | str | None] = set()
+        for kind in node.elts if isinstance(node, ast.Tuple) else [node]:
+            targets = None if kind is None else self.resolve(kind)
             if targets:
-                handlers.update(targets)
-            elif isinstance(handled, ast.Name) and self.is_builtin(handled.id):
-                handlers.add(handled.id)
+                handled.update(targets)
+            elif isinstance(kind, ast.Name) and self.is_builtin(kind.id):
+                handled.add(kind.id)
             else:
-                handlers.add("BaseException" if handled is None else None)
+                handled.add("BaseException" if kind is None else None)
+        return handled
 
 
 def _is_text(node: ast.expr) -> bool:

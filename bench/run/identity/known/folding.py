@@ -18,6 +18,7 @@ from ..definitions.project import Project
 from ..definitions.syntax import bound_names
 from ..definitions.targets import Bound, Unit
 from ..forms.meaning import parsed_annotation
+from ..forms.pieces import ChosenValue
 from .logic import compared, is_constant, joined, negated, truth
 from .syntax import all_bound, constructor, copied, looks_at_names, parameters, stored_on, stores
 
@@ -64,7 +65,7 @@ class Folding(ast.NodeTransformer):
         self.frames: list[_Frame] = []
         self.typed_attributes: dict[str, Unit] = {}
         self.attributes: dict[str, ast.Constant] = {}
-        self.choices: dict[str, ast.Constant] = {}
+        self.choices: dict[str, ChosenValue] = {}
 
     def fold(self, unit: Unit, choices: Mapping[str, Any]) -> Folded:
         """The unit with the fields of plain values and, for the class of a component, its choices written in."""
@@ -86,9 +87,8 @@ class Folding(ast.NodeTransformer):
         for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
             name = argument.arg
             if name in choices and is_constant(choices[name]) and name not in stored:
-                constant = ast.Constant(choices[name])
-                constant.choice = name  # type: ignore[attr-defined]  # read again by the writer
-                self.choices[name] = constant
+                self.choices[name] = ChosenValue(choices[name])
+                self.choices[name].choice = name
             else:
                 kept.append((argument, default))
         init.args.kwonlyargs = [argument for argument, _ in kept]
