@@ -2,8 +2,7 @@
 
 - :mod:`~.definitions` finds definitions: which file, which statements bind a name, where an imported name leads.
 - :mod:`~.forms` writes code in a normal form, with notes on what else counts; :mod:`~.known` puts known values into it.
-- :mod:`~.effects` finds top-level statements that change what is defined elsewhere, by the :mod:`~.changes` of calls
-  and the :mod:`~.variables` of functions.
+- :mod:`~.effects` finds top-level statements that change what is defined elsewhere.
 - :mod:`~.library` keeps the normal forms, and :mod:`~.walk` follows them from the roots of a trial to all that they
   reach; :mod:`~.spelling` makes that one text with one digest, and :mod:`~.reader` puts the three together.
 - :mod:`~.key` makes the key, :mod:`~.explained` keeps its contents, and :mod:`~.rekey` gives old records new keys with

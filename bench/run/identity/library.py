@@ -11,7 +11,7 @@ from typing import Any
 from .definitions.project import Project
 from .definitions.syntax import bound_names
 from .definitions.targets import Bound, Unit
-from .effects import Effects, TopLevelEffect
+from .effects.statements import Effects, TopLevelEffect
 from .forms.pieces import Piece, Reading, Text
 from .forms.writer import Writer
 from .known.attributes import with_attributes
@@ -162,16 +162,12 @@ class Library:
         )
 
     def _text(self, unit: Unit) -> Text:
-        module = self.project.module(unit.module)
-        assert module is not None
-        return Writer(self.reading, module).unit(unit)
+        return Writer.of_module(self.reading, unit.module).unit(unit)
 
     def _plain_text(self, unit: Unit, fields: Fields) -> Text:
         """The text of a class of plain values: its instances are known by their fields, and methods count if named."""
         key = (unit, "plain")
         if key not in self._texts:
-            module = self.project.module(unit.module)
-            assert module is not None
             node = unit.single
             methods: dict[str, Piece] = {}
             for statement in node.body if isinstance(node, ast.ClassDef) else ():
@@ -179,8 +175,12 @@ class Library:
                     "__"
                 ):
                     shell = Unit(unit.module, [ast.ClassDef("", [], [], [statement], [])], list(unit.names))
-                    methods[statement.name] = Writer(self.reading, module).unit(shell).main
-            methods[MADE] = Writer(self.reading, module).defaults(node) if isinstance(node, ast.ClassDef) else Piece()
+                    methods[statement.name] = Writer.of_module(self.reading, unit.module).unit(shell).main
+            methods[MADE] = (
+                Writer.of_module(self.reading, unit.module).defaults(node)
+                if isinstance(node, ast.ClassDef)
+                else Piece()
+            )
             self._texts[key] = Text(Piece(["plain"]), methods), frozenset()
         return self._texts[key][0]
 
@@ -188,10 +188,10 @@ class Library:
         """The class itself and every class of this project that it derives from."""
         if unit not in self._ancestors:
             self._ancestors[unit] = frozenset({unit})
-            module, node = self.project.module(unit.module), unit.single
+            node = unit.single
             above = {unit}
-            if module is not None and isinstance(node, ast.ClassDef):
-                writer = Writer(self.reading, module)
+            if isinstance(node, ast.ClassDef):
+                writer = Writer.of_module(self.reading, unit.module)
                 for base in node.bases:
                     for target in writer.resolve(base) or ():
                         if isinstance(target, Bound):
@@ -226,9 +226,7 @@ class Library:
         """The normal form of a top-level statement."""
         key = id(effect.statement)
         if key not in self._loose:
-            module = self.project.module(effect.module)
-            assert module is not None
-            self._loose[key] = Writer(self.reading, module).loose(effect.statement, effect.change.whys)
+            self._loose[key] = Writer.of_module(self.reading, effect.module).loose(effect.statement, effect.change.whys)
         return self._loose[key]
 
 

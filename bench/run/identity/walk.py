@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .definitions.targets import Bound, Target, Unit, Whole
-from .effects import TopLevelEffect
+from .effects.statements import TopLevelEffect
 from .forms.messages import EVERY
 from .forms.pieces import (
     ANNOTATION,
@@ -241,9 +241,7 @@ class Walk:
             node = raised.unit.single
             if not isinstance(node, ast.ClassDef):
                 return True
-            module = self.project.module(raised.unit.module)
-            assert module is not None
-            writer = Writer(self.library.reading, module)
+            writer = Writer.of_module(self.library.reading, raised.unit.module)
             for base in node.bases:
                 above: list[Target | str | None] = list(writer.resolve(base) or ())
                 if not above:

@@ -7,7 +7,7 @@ import builtins
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from ..definitions.module import Module
 from ..definitions.syntax import bound_names
@@ -53,11 +53,16 @@ class Meaning:
         self.plain_names = set(reading.plain.values())
         self.is_measuring = self.project.origins.is_measuring(module.name)
 
+    @classmethod
+    def of_module(cls, reading: Reading, name: str) -> Self:
+        """The meaning of names at the top level of a module of this project."""
+        module = reading.project.module(name)
+        assert module is not None
+        return cls(reading, module)
+
     def elsewhere(self, module: str) -> Meaning:
-        """An object that tells what names mean at the top level of another module."""
-        other = self.project.module(module)
-        assert other is not None
-        return Meaning(self.reading, other)
+        """The meaning of names at the top level of another module."""
+        return Meaning.of_module(self.reading, module)
 
     # Names
 

@@ -43,9 +43,7 @@ class Scopes(Calls):
                 continue
             for target in targets:
                 if isinstance(target, Bound) and isinstance(target.unit.single, ast.ClassDef):
-                    other = self.project.module(target.unit.module)
-                    assert other is not None
-                    above = Scopes(self.reading, other)._how_fields_are_read(target.unit.single)
+                    above = Scopes.of_module(self.reading, target.unit.module)._how_fields_are_read(target.unit.single)
                     reads = max(reads, above, key=("no", "marks", "all").index)
                 elif not isinstance(target, External):
                     reads = "all"

@@ -11,12 +11,13 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from .changes import NOTHING, Changes, Mutation, joined_changes
-from .definitions.module import Module
-from .definitions.syntax import bound_names, walk_executed
-from .definitions.targets import Bound, Unit
-from .forms.pieces import Reading
-from .forms.writer import Writer
+from ..definitions.module import Module
+from ..definitions.syntax import bound_names, walk_executed
+from ..definitions.targets import Bound, Unit
+from ..forms.pieces import Reading
+from ..forms.writer import Writer
+from .calls import Changes
+from .mutation import NOTHING, Mutation, joined_changes
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Effects:
                         targets.add(bound)
                     changes.append(change)
             for root in roots:
-                units, unknown = self.changes.roots(writer, root)
+                units, unknown = self.changes.roots.of(writer, root)
                 targets |= units
                 always = always or unknown
             changes.append(change)
@@ -110,9 +111,7 @@ class Effects:
                 above = target.unit.single if isinstance(target, Bound) else None
                 if not isinstance(target, Bound) or not isinstance(above, ast.ClassDef):
                     continue
-                other = self.project.module(target.unit.module)
-                assert other is not None
-                units |= self._told_of_subclass(Writer(self.reading, other), above)
+                units |= self._told_of_subclass(Writer.of_module(self.reading, target.unit.module), above)
                 hooks = {method.name for method in above.body if isinstance(method, ast.FunctionDef)}
                 if hooks & {"__init_subclass__", "__new__", "__init__"} and (
                     "__init_subclass__" in hooks or base not in node.bases

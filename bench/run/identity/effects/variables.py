@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 
-from .definitions.syntax import bound_names
+from ..definitions.syntax import bound_names
 
 MUTATORS = frozenset(
     {
