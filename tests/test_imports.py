@@ -39,7 +39,7 @@ SIBLINGS = ("backbones", "necks", "heads", "shape_streams", "losses")
 
 WITHOUT_TORCH = (
     "bench.parts", "bench.protocol", "bench.records", "bench.evidence", "bench.report", "bench.study.audit",
-    "bench.study.published", "bench.cli.app", "bench.cli.options", "bench.cli.results", "bench.cli.comparison",
+    "bench.study.published", "bench.cli.app", "bench.cli.options", "bench.cli.commands", "bench.cli.comparison",
     "bench.run.identity", "bench.run.processes.worker", "bench.run.processes.stopping",
     "bench.run.processes.scratch",
 )  # fmt: skip

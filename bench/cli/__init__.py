@@ -1,1 +1,1 @@
-"""The command line. Each module holds a group of commands, and none measures or draws anything itself."""
+"""The command line: ``commands`` declares the commands, and the modules beside it do their work."""

@@ -1,4 +1,4 @@
-"""The work of ``bench compare``; its arguments are in :mod:`bench.cli.results`."""
+"""The work of ``bench compare``; its arguments are in :mod:`bench.cli.commands.results`."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class PlainConsole(Console):
             Stopped: always.
         """
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _send_nowhere(sys.stdout.fileno())
         stop = Stopped(signal.SIGPIPE)
         stop.told = True  # nobody is there
         raise stop
@@ -62,8 +62,15 @@ class _Terminal(FileIO):
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            _send_nowhere(self.fileno())
             return len(memoryview(data))
+
+
+def _send_nowhere(stream: int) -> None:
+    """Let whatever is written to a file descriptor from now on go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def outlive_terminal() -> None:

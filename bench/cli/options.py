@@ -60,15 +60,30 @@ ResultsRoot = Annotated[
 Cpus = Annotated[
     int | None,
     typer.Option(
-        help="CPU threads of a training trial; by default a share per GPU, or 1 without a GPU.",
+        help="CPU threads of a trial that trains or tests a network; by default a share per GPU, or 1 without a GPU.",
         show_default=False,
     ),
 ]
 Gpus = Annotated[
     float | None,
     typer.Option(
-        help="GPUs of a training trial; by default 1 if there is one. With 0.5, two trials share a GPU; a timing "
-        "always gets a whole one.",
+        help="GPUs of a trial that trains or tests a network; by default 1 if there is one. With 0.5, two trials share "
+        "a GPU; a timing always gets a whole one.",
+        show_default=False,
+    ),
+]
+LeastCpus = Annotated[
+    int | None,
+    typer.Option(
+        help="The least number of CPU threads that this machine must have. A measurement always takes all of them.",
+        show_default=False,
+    ),
+]
+MeasuredOn = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus",
+        help="0 to measure on the CPU. By default a measurement takes one whole GPU, if there is one.",
         show_default=False,
     ),
 ]

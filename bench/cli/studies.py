@@ -1,4 +1,4 @@
-"""The work of the commands about trials: plan, run, trial and rekey."""
+"""The work of the commands about trials: plan, run, trial, evaluate and rekey."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from bench.run.check import Faulty
 from bench.run.estimate import pilot_seconds
 from bench.run.handling import USUAL, Handling
 from bench.run.identity.rekey import rekey as rekeyed
-from bench.run.keeping.retested import copy_untested, with_weights
+from bench.run.keeping.retested import copy_untested
 from bench.run.keeping.state import kept_after, state_path
+from bench.run.keeping.weights import with_weights
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.schedule import RETRIES, Schedule, checked_schedule, make_schedule
@@ -45,10 +46,10 @@ BYTES_OF_FLOAT = 4
 
 def source(
     study: Path,
-    size: str | None,
-    data: str | None,
-    seeds: str | None,
-    final: bool,
+    size: str | None = None,
+    data: str | None = None,
+    seeds: str | None = None,
+    final: bool = False,
     protocol: str | None = None,
     recipe: str | None = None,
 ) -> Source:

@@ -21,6 +21,7 @@ from bench.evidence.stats import Effect, paired
 from bench.evidence.variants import Front
 from bench.protocol.columns import JUDGED
 from bench.records.plan import labels_of
+from bench.records.quality import MeasuredQuality
 from bench.records.results import Results, load
 
 
@@ -69,10 +70,9 @@ class Evidence:
         Variants whose trials were not looked at, or that report another split than the looks, have none.
         """
         gains: dict[str, list[tuple[float, float]]] = {}
-        for (variant, _), curve in self.results.score_curves().groupby(["variant", "seed"], sort=False):
-            if len(curve) >= 2:
-                before, at_the_end = curve["miou"].iloc[-2:]
-                gains.setdefault(str(variant), []).append((at_the_end, before))
+        for record, measured in self.results.done(MeasuredQuality):
+            if measured.curve is not None and measured.split == "val":
+                gains.setdefault(record.trial.variant, []).append((measured.miou, measured.curve.miou[-1]))
         return {variant: paired(*map(list, zip(*pairs, strict=True))) for variant, pairs in gains.items()}
 
     @cached_property

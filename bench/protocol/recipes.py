@@ -14,7 +14,7 @@ without the last, smaller batch: ``iterations = epochs * (images // batch)`` for
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from bench.parts import ChoiceError, Part, nearest
@@ -85,8 +85,7 @@ _MMSEG_PASCAL_CONTEXT = PublishedRecipe(
 
 
 def _of_length(recipe: PublishedRecipe, iterations: int) -> PublishedRecipe:
-    training = {**recipe.training, "iterations": iterations}
-    return PublishedRecipe(recipe.source, recipe.data, recipe.protocol, training)
+    return replace(recipe, training={**recipe.training, "iterations": iterations})
 
 
 RECIPES: Mapping[str, PublishedRecipe] = {

@@ -75,11 +75,11 @@ def protocol_fields(text: str) -> dict[str, Any]:
                 "or fields such as test_flip=true,window_px=512x512,window_stride_px=341x341"
             )
         return dict(PROTOCOLS[text])
+    known = sorted(TEST_FIELDS - {"split", "reported"})
     fields: dict[str, Any] = {}
     for term in text.split(","):
         name, equals, value = term.strip().partition("=")
-        if not equals or name not in TEST_FIELDS - {"split", "reported"}:
-            known = sorted(TEST_FIELDS - {"split", "reported"})
+        if not equals or name not in known:
             raise ChoiceError(f"--protocol {term.strip()!r}: expected one of {', '.join(known)}{nearest(name, known)}")
         fields[name] = _value(name, value)
     return fields

@@ -148,6 +148,11 @@ class MeasuredQuality(Measured):
     trained_as: str = ""
     curve: ScoreCurve | None = None
 
+    @property
+    def miou(self) -> float:
+        """The mean IoU over the images of the split, 0 to 1."""
+        return float(scores.mean_iou(np.asarray(self.confusion)))
+
     @model_validator(mode="after")
     def _agrees_with_itself(self, validation: ValidationInfo) -> Self:
         if validation.context is not AS_WRITTEN:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bench.protocol.columns import COLUMNS, META, Column, column
-from bench.protocol.scores import iou, mean_iou
+from bench.protocol.scores import iou
 from bench.records.agreement import check_agreement
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import no_collection
@@ -135,7 +135,7 @@ class Results:
                 iterations, values = list(measured.curve.iteration), list(measured.curve.miou)
                 if measured.split == "val":
                     iterations.append(float(measured.iterations))
-                    values.append(float(mean_iou(np.asarray(measured.confusion))))
+                    values.append(measured.miou)
                 rows.append((record, iterations, values))
         return _long(("iteration", int), "miou", rows)
 

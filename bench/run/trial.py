@@ -277,9 +277,11 @@ def _measure(
         decoded_once = None if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS)
         read = FedDataset(decoded_once or dataset, workers_of(machine))
     show = album and _viewer(album)
-    curve = Curve(read.split("val"), cell.recipe, machine.torch_device) if cell.recipe.validated_at else None
-    keeper: FileKeeper | TrainedKeeper = FileKeeper(state_path(folder, key.text), handling.checkpoint_s, curve)
-    if handling.trained_in is not None:
+    keeper: FileKeeper | TrainedKeeper
+    if handling.trained_in is None:
+        curve = Curve(read.split("val"), cell.recipe, machine.torch_device) if cell.recipe.validated_at else None
+        keeper = FileKeeper(state_path(folder, key.text), handling.checkpoint_s, curve)
+    else:
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))
     measured = stage(cell.variant, cell.recipe, read, trial.seed, machine.torch_device, tell, show, keeper=keeper)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +98,7 @@ def findings(evidence: Evidence) -> list[Finding]:
         _apart(evidence),
         _not_compared(evidence),
         _uneven_means(results),
-        _still_improving(evidence),
+        *_still_improving(evidence),
         _holes(results),
     )
     return [finding for finding in (*in_order, *last) if finding is not None]
@@ -243,20 +243,24 @@ def _uneven_means(results: Results) -> Finding | None:
     return _one(text, CLASSES, "classes")
 
 
-def _still_improving(evidence: Evidence) -> Finding | None:
-    """The variants whose mIoU rose from the last look during training to the end, in more than the spread of seeds."""
-    judged, names = column(JUDGED), evidence.labels
-    rising = {names[variant]: gain for variant, gain in evidence.late_gains.items() if gain.low > 0}
-    if not rising:
-        return None
-    iterations = evidence.results.score_curves()["iteration"]
-    last, end = sorted(iterations.unique())[-2:]
-    gains = [f"{name} ({judged.signed(gain.delta)} points of {judged.label})" for name, gain in rising.items()]
-    text = (
-        f"Still improving between iteration {last:,} and the end, {end:,}: {first_few(gains, MOST_NAMED)}. With a "
-        "longer schedule, differences may become others."
-    )
-    return _one(text, CURVES, "curves")
+def _still_improving(evidence: Evidence) -> Iterator[Finding]:
+    """The variants whose mIoU rose from the last look during training to the end, in more than the spread of seeds.
+
+    Variants whose schedules end alike share a finding.
+    """
+    judged, curves = column(JUDGED), evidence.results.score_curves()
+    gains: dict[tuple[int, int], list[str]] = {}
+    for variant, gain in evidence.late_gains.items():
+        if gain.low > 0:
+            last, end = sorted(curves.loc[curves["variant"] == variant, "iteration"].unique())[-2:]
+            rise = f"{evidence.labels[variant]} ({judged.signed(gain.delta)} points of {judged.label})"
+            gains.setdefault((last, end), []).append(rise)
+    for (last, end), rises in gains.items():
+        text = (
+            f"Still improving between iteration {last:,} and the end, {end:,}: {first_few(rises, MOST_NAMED)}. With a "
+            "longer schedule, differences may become others."
+        )
+        yield _one(text, CURVES, "curves")
 
 
 def _holes(results: Results) -> Finding | None:

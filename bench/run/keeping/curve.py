@@ -43,8 +43,9 @@ class Curve:
     points: dict[int, float] = field(default_factory=dict)
 
     def is_due(self, done: int) -> bool:
-        """True after an iteration that the recipe names."""
-        return done in {max(1, round(share * self.recipe.iterations)) for share in self.recipe.validated_at}
+        """True after an iteration that the recipe names; not after the last one, since the result is of that."""
+        last = self.recipe.iterations
+        return done < last and done in {max(1, round(share * last)) for share in self.recipe.validated_at}
 
     def look(self, state: State, done: int) -> None:
         """Add the point after ``done`` iterations; one that cannot be told is left out, and the log says why."""

@@ -12,7 +12,6 @@ from torch import nn
 
 from bench.protocol.recipe import OUTSIDE_QUALITY
 from bench.protocol.testing import TEST_FIELDS
-from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
 from bench.run.keeping.weights import TrainedTrial, WeightsError, kept
 from bench.study.cells import Cell
@@ -72,12 +71,6 @@ class TrainedKeeper:
             "resumed_after": list(measured.resumed_after),
             **({} if measured.curve is None else {"curve": measured.curve.as_json()}),
         }
-
-
-def with_weights(results: Results) -> set[tuple[str, int | None]]:
-    """The variants and seeds whose weights are kept."""
-    done = results.done(MeasuredQuality)
-    return {(record.trial.variant, record.trial.seed) for record, measured in done if measured.weights}
 
 
 def copy_untested(results: Results, folder: Path, keys: Collection[str], target: Path) -> int:

@@ -22,6 +22,7 @@ from bench.parts import BenchError
 from bench.records import results as stored
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
+from bench.records.results import Results
 from bench.run.stages import key_of
 from bench.study.cells import Cell
 from bench.study.source import Loaded, source_of_plan
@@ -114,6 +115,12 @@ class TrainedTrial:
         return model.to(device).eval()
 
 
+def with_weights(results: Results) -> set[tuple[str, int | None]]:
+    """The variants and seeds whose weights are kept."""
+    done = results.done(MeasuredQuality)
+    return {(record.trial.variant, record.trial.seed) for record, measured in done if measured.weights}
+
+
 def kept(folder: str | Path, variant: str, seed: int | None = None) -> TrainedTrial:
     """The trial of a results folder whose weights are asked for.
 
@@ -137,13 +144,7 @@ def kept(folder: str | Path, variant: str, seed: int | None = None) -> TrainedTr
     }
     if not done or (seed is not None and seed not in done):
         of_seed = "" if seed is None else f" with seed {seed}"
-        have = sorted(
-            {
-                f"{record.trial.variant} with seed {record.trial.seed}"
-                for record, measured in results.done(MeasuredQuality)
-                if measured.weights
-            }
-        )
+        have = sorted(f"{variant} with seed {seed}" for variant, seed in with_weights(results))
         shown = f"; there are those of {', '.join(have[:6])}{', …' if len(have) > 6 else ''}" if have else ""
         raise WeightsError(
             f"{folder} has no weights of {cell.name}{of_seed}{shown}. A quality trial keeps them unless it runs with "

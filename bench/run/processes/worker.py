@@ -21,6 +21,8 @@ from typing import Any
 
 from ray import tune
 
+from bench.run.processes.stopping import SIGNALS
+
 ORDER = ("trial", "folder", "machine", "handling")
 """The names of the values that a trial's process takes."""
 REPORT_EVERY_S = 0.5
@@ -164,7 +166,7 @@ class _Child:
         if code < 0 and memory_kills:
             reason = f"host memory: the kernel killed the trial's process for want of it ({_signal(code)}), {where}"
             return {"status": "out_of_memory", "reason": reason, "traceback": None}
-        if -code in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if -code in SIGNALS:
             return {"status": "interrupted", "reason": f"{_signal(code)} ended it, {where}", "traceback": None}
         how = f"was killed by {_signal(code)}" if code < 0 else f"ended itself with exit code {code}"
         return {"status": "failed", "reason": f"the trial's process {how}, {where}", "traceback": words or None}

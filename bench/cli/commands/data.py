@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from bench.cli.console import console_for_people, say
-from bench.cli.options import CacheFolder, Final
+from bench.cli.options import CacheFolder
 from bench.protocol.words import bytes_in_words, plural
 
 if TYPE_CHECKING:
@@ -43,11 +43,13 @@ def init(
 @app.command()
 def check(
     data: Annotated[str, typer.Argument(help="A folder, NAME=FOLDER, or the name of a data set.", show_default=False)],
-    final: Final = False,
+    final: Annotated[
+        bool, typer.Option("--final", help="Read the test split too, and fail if it is not there.")
+    ] = False,
 ) -> None:
     """Read every image and label of a data set, and print sizes and the share of each class.
 
-    The test split is read with --final, or where it is there.
+    Without --final, a test split that is not there is left out.
     """
     from bench.data.base import SPLITS
 

@@ -18,6 +18,8 @@ from bench.run.processes.stopping import Stopped
 SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST selects the records of one commit or host."
 EXIT_WORSE = 1
 """The exit status of ``compare --fail-on worse`` if B is worse."""
+MOST_LISTED = 5
+"""Files of one kind that are listed before they are removed."""
 
 
 def report(
@@ -164,6 +166,35 @@ def export(
     say(f"Written: {exported.path}")
 
 
+def clean(
+    folder: ResultsFolder,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
+) -> None:
+    """Remove what no report reads: kept states of trainings, records of no planned trial, files of no record.
+
+    What would be removed, and how large it is, is printed first; nothing is removed before you agree.
+    """
+    from bench.cli.studies import only_run
+    from bench.run.keeping.cleaning import removable
+
+    with only_run(folder):
+        kinds = removable(folder)
+        if not kinds:
+            say(f"{folder} holds nothing that may be removed.")
+            return
+        for kind in kinds:
+            say(f"{kind.what}: {plural(len(kind.files), 'file')}, {bytes_in_words(kind.size_bytes)}. {kind.why}:")
+            for path in kind.files[:MOST_LISTED]:
+                say(f"  {path}")
+            if len(kind.files) > MOST_LISTED:
+                say(f"  and {len(kind.files) - MOST_LISTED} more")
+        if not yes and not typer.confirm("Remove them?"):
+            raise typer.Exit(EXIT_OPEN)
+        for kind in kinds:
+            kind.remove()
+    say("Removed.")
+
+
 def _write(folder: Path, form: str | None) -> None:
     """Write the report and, if a format is given, its figures as files."""
     from bench.report.page.page import write_report
@@ -209,36 +240,3 @@ def _give(text: str, output: Path | None) -> None:
     from bench.records.files import write_text
 
     write_text(text, output)
-
-
-def clean(
-    folder: ResultsFolder,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
-) -> None:
-    """Remove what no report reads: kept states of trainings, records of no planned trial, files of no record.
-
-    What would be removed, and how large it is, is printed first; nothing is removed before you agree.
-    """
-    from bench.cli.studies import only_run
-    from bench.run.keeping.cleaning import removable
-
-    with only_run(folder):
-        kinds = removable(folder)
-        if not kinds:
-            say(f"{folder} holds nothing that may be removed.")
-            return
-        for kind in kinds:
-            say(f"{kind.what}: {plural(len(kind.files), 'file')}, {bytes_in_words(kind.size_bytes)}. {kind.why}:")
-            for path in kind.files[:MOST_LISTED]:
-                say(f"  {path}")
-            if len(kind.files) > MOST_LISTED:
-                say(f"  and {len(kind.files) - MOST_LISTED} more")
-        if not yes and not typer.confirm("Remove them?"):
-            raise typer.Exit(EXIT_OPEN)
-        for kind in kinds:
-            kind.remove()
-    say("Removed.")
-
-
-MOST_LISTED = 5
-"""Files of one kind that are listed before they are removed."""

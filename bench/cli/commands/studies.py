@@ -1,0 +1,214 @@
+"""The commands about the trials of a study: check, plan, run, trial, evaluate and rekey."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import (
+    EXIT_OPEN,
+    CacheFolder,
+    CheckpointMinutes,
+    Cpus,
+    DataName,
+    Final,
+    Gpus,
+    NoCache,
+    Pictures,
+    Protocol,
+    RecipeName,
+    ResultsFolder,
+    ResultsRoot,
+    Retry,
+    Seeds,
+    SizeName,
+    StudyFile,
+    Timeout,
+    VariantName,
+    Weights,
+    handled,
+)
+from bench.protocol.recipes import RECIPES
+from bench.protocol.testing import PROTOCOLS
+from bench.run.handling import CHECKPOINT_MINUTES, Handling
+
+SOURCES = "\b\nRecipes:\n" + "\n".join(f"  {name}: {recipe.source}" for name, recipe in RECIPES.items())
+"""The published recipes with their sources, as lines below the help of ``bench check``."""
+
+# Four commands declare the same options about the form of a study: typer reads a command's options from its own
+# parameters alone, and a decorator that adds some would hide from readers and type checkers what a command takes.
+
+
+def check(
+    study: StudyFile,
+    size: SizeName = None,
+    data: DataName = None,
+    seeds: Seeds = None,
+    final: Final = False,
+    protocol: Protocol = None,
+    recipe: RecipeName = None,
+) -> None:
+    """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
+
+    The data are read and checked too, if their folder is known. Nothing is trained or written.
+    """
+    from bench.cli import networks, studies
+
+    if not networks.check(
+        studies.source(study, size, data, seeds, final, protocol, recipe), data_is_given=data is not None
+    ):
+        raise typer.Exit(EXIT_OPEN)
+
+
+def plan(
+    study: StudyFile,
+    size: SizeName = None,
+    data: DataName = None,
+    seeds: Seeds = None,
+    final: Final = False,
+    protocol: Protocol = None,
+    recipe: RecipeName = None,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
+) -> None:
+    """List all trials with their outcomes, and estimate the time for those that are not done.
+
+    No trial is run and nothing is written. Without records, the estimate comes from two small training steps of the
+    baseline.
+    """
+    from bench.cli import decoding, studies
+
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(
+        studies.source(study, size, data, seeds, final, protocol, recipe), results, cpus, gpus, shelf=shelf
+    )
+    if not studies.plan(study_plan, shelf):
+        raise typer.Exit(EXIT_OPEN)
+
+
+def run(
+    study: StudyFile,
+    size: SizeName = None,
+    data: DataName = None,
+    seeds: Seeds = None,
+    final: Final = False,
+    protocol: Protocol = None,
+    recipe: RecipeName = None,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Annotated[
+        str | None, typer.Option(help="The address of a running Ray cluster: 'auto' or host:port.", show_default=False)
+    ] = None,
+    timeout: Timeout = None,
+    retry: Retry = None,
+    pictures: Pictures = True,
+    weights: Weights = True,
+    checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
+) -> None:
+    """Run every trial that is not done yet, then write the report.
+
+    You may stop the run at any time (Ctrl-C) and start it again: finished trials stay, and a training that was
+    interrupted goes on from its last kept state. The exit status is 0 only if every cell is done or excluded.
+    """
+    from bench.cli import decoding, studies
+
+    source = studies.source(study, size, data, seeds, final, protocol, recipe)
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
+    handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
+    if not studies.run(study_plan, sys.argv, handling=handling, retry=retry or (), shelf=shelf):
+        raise typer.Exit(EXIT_OPEN)
+
+
+def trial(
+    study: StudyFile,
+    variant: VariantName,
+    seed: Annotated[int, typer.Option(help="The seed of weights and batches.")] = 0,
+    stage: Annotated[str, typer.Option(help="The kind of measurement: quality or cost.")] = "quality",
+    size: SizeName = None,
+    data: DataName = None,
+    final: Final = False,
+    protocol: Protocol = None,
+    recipe: RecipeName = None,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    pictures: Pictures = True,
+    weights: Weights = True,
+    checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
+) -> None:
+    """Run one trial in this process, without Ray, so that a debugger works.
+
+    Its record counts like any other. Factors that VARIANT leaves out have the baseline's level.
+    """
+    from bench.cli import decoding, studies
+
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
+    study_plan = studies.planned(
+        studies.source(study, size, data, str(seed), final, protocol, recipe), results, cpus, gpus, shelf=shelf
+    )
+    handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
+    if not studies.trial(study_plan, sys.argv, variant, stage, handling=handling, shelf=shelf):
+        raise typer.Exit(EXIT_OPEN)
+
+
+def evaluate(
+    folder: ResultsFolder,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(PROTOCOLS)}, or fields of the recipe such as "
+            "test_flip=true,test_scales=0.75:1:1.25.",
+            show_default=False,
+        ),
+    ] = None,
+    final: Final = False,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    timeout: Timeout = None,
+    retry: Retry = None,
+    pictures: Pictures = True,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
+) -> None:
+    """Test trained networks in another way, by their kept weights, without training again.
+
+    The records and the report go into a folder of their own beside FOLDER, as if the study had been run so.
+    """
+    from bench.cli import decoding, studies
+
+    handling = Handling(timeout_s=timeout, pictures=pictures)
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
+    if not studies.evaluate(folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf):
+        raise typer.Exit(EXIT_OPEN)
+
+
+def rekey(
+    folder: ResultsFolder,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="A checkout of the source that made the records; by default the plan's commit."),
+    ] = None,
+    assume_installed: Annotated[
+        bool, typer.Option("--assume-installed", help="Take installed versions where the records name none.")
+    ] = False,
+) -> None:
+    """Give records of an earlier bench the keys of this one, where the source proves that they are the same trials.
+
+    Both keys of every trial are built from the source that made the records. What cannot be proven is left as it is.
+    Records of a format without a digest of their content get one.
+    """
+    from bench.cli import studies
+
+    studies.rekey(folder, source, assume_installed=assume_installed)

@@ -1,0 +1,150 @@
+"""The commands that measure networks without training them: speed, limits and cost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import (
+    EXIT_OPEN,
+    DataName,
+    LeastCpus,
+    MeasuredOn,
+    ResultsRoot,
+    Retry,
+    SizeName,
+    StudyFile,
+    Timeout,
+    VariantName,
+)
+
+
+def speed(
+    study: StudyFile,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="The levels of the variant to compare with, such as upsampling=dilated-8; by default the study's own "
+            "comparisons.",
+            show_default=False,
+        ),
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="A variant to time, instead of all; may be repeated.", show_default=False),
+    ] = None,
+    px: Annotated[
+        list[str] | None,
+        typer.Option(help="The input, HEIGHTxWIDTH, by default 512x512; may be repeated.", show_default=False),
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(help="The number of images in a call, by default 1; may be repeated.", show_default=False),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help="float32 (default), bfloat16 or float16; may be repeated.", show_default=False),
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="eager (default), channels_last, compile or cuda_graph; may be repeated.", show_default=False
+        ),
+    ] = None,
+    training: Annotated[bool, typer.Option("--training", help="Time training steps instead of forwards.")] = False,
+    seconds: Annotated[float, typer.Option(help="The least time to measure each comparison, in seconds.")] = 10.0,
+    size: SizeName = None,
+    data: DataName = None,
+    results: ResultsRoot = Path("results"),
+    cpus: LeastCpus = None,
+    gpus: MeasuredOn = None,
+    timeout: Timeout = None,
+    retry: Retry = None,
+) -> None:
+    """Time each variant against the same one with other levels, in turns, and print the ratios with intervals.
+
+    Finished trials stay, so the command can be run again to go on. The options from --px to --training and --seconds
+    only count together with --against.
+    """
+    from bench.cli import studies, timings
+
+    sweep = None
+    if against is not None:
+        sweep = timings.Sweep(
+            against=against,
+            px=px or ("512x512",),
+            batch=batch or (1,),
+            precision=precision or ("float32",),
+            mode=mode or ("eager",),
+            training=training,
+            least_s=seconds,
+        )
+    study_plan = timings.planned(studies.source(study, size, data), sweep, results, cpus, gpus)
+    if not timings.speed(study_plan, sys.argv, variant or (), timeout_s=timeout, retry=retry or ()):
+        raise typer.Exit(EXIT_OPEN)
+
+
+def limits(
+    study: StudyFile,
+    variant: VariantName,
+    largest: Annotated[str, typer.Option(help="The size to search: batch or input.")] = "batch",
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(help="The memory that an attempt may take, such as 4GiB; required on a CPU.", show_default=False),
+    ] = None,
+    px: Annotated[str, typer.Option(help="The input, HEIGHTxWIDTH, while the batch is searched.")] = "512x512",
+    batch: Annotated[int, typer.Option(help="The number of images while the input is searched.")] = 1,
+    precision: Annotated[str, typer.Option(help="The precision: float32, bfloat16 or float16.")] = "float32",
+    training: Annotated[bool, typer.Option("--training", help="Run training steps instead of forwards.")] = False,
+    size: SizeName = None,
+    data: DataName = None,
+    results: ResultsRoot = Path("results"),
+    cpus: LeastCpus = None,
+    gpus: MeasuredOn = None,
+) -> None:
+    """Search for the largest batch or square input that fits into memory, each attempt in a process of its own."""
+    from bench.cli import studies, timings
+
+    source = studies.source(study, size, data)
+    question = timings.question(source, variant, largest, memory_limit, px, batch, precision, training, cpus, gpus)
+    timings.limits(question, results)
+
+
+def cost(
+    study: StudyFile,
+    variant: VariantName,
+    px: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A size, HEIGHTxWIDTH, such as 360x480; may be repeated. By default half, three quarters and all of "
+            "the study's input.",
+            show_default=False,
+        ),
+    ] = None,
+    depth: Annotated[int, typer.Option(min=1, help="The number of levels of modules; 1 lists the slots alone.")] = 3,
+    forwards: Annotated[int, typer.Option(min=0, help="The number of timed forwards at each size; 0 only counts.")] = 5,
+    size: SizeName = None,
+    data: DataName = None,
+    results: ResultsRoot = Path("results"),
+    gpus: MeasuredOn = None,
+) -> None:
+    """Measure parameters, MACs, memory and time of every module of one variant, and their growth with the image.
+
+    Modules with at least 1 % of any quantity are printed; all are written as JSON and CSV. Nothing is trained.
+    """
+    from bench.cli import networks, studies
+
+    source = studies.source(study, size, data)
+    networks.cost(
+        source,
+        variant,
+        px or (),
+        results,
+        depth=depth,
+        forwards=forwards,
+        gpus=gpus,
+        data_is_given=data is not None,
+    )
