@@ -33,11 +33,23 @@ def test_every_command_has_help_with_its_options_explained(
     assert "a study file" in out.lower() or "results folder" in out
 
 
-def test_help_lists_the_commands(bench: Callable[..., tuple[int, str, str]]) -> None:
-    out = bench("--help")[1]
-    assert all(
-        f"  {name} " in out for name in ("check", "plan", "run", "trial", "cost", "convert", "report", "compare")
-    )
+def test_help_lists_the_commands_in_the_order_in_which_they_are_used(
+    bench: Callable[..., tuple[int, str, str]],
+) -> None:
+    listed = bench("--help")[1].partition("Commands:\n")[2]
+    assert [line.split()[0] for line in listed.splitlines() if line.strip()] == [
+        "check", "plan", "run", "trial", "rekey", "speed", "limits", "cost", "convert", "evaluate", "predict", "report",
+        "compare", "export", "clean", "data",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["speed", "limits", "cost"])
+def test_the_help_of_a_measurement_speaks_of_no_training(
+    bench: Callable[..., tuple[int, str, str]], command: str
+) -> None:
+    out = " ".join(bench(command, "--help")[1].split())
+    assert "0 to measure on the CPU" in out
+    assert "trial that trains" not in out
 
 
 @pytest.mark.parametrize(

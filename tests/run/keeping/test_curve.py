@@ -66,27 +66,74 @@ def test_shares_that_are_no_looks_are_refused(shares: tuple[float, ...]) -> None
         RECIPE.having(validated_at=shares)
 
 
-def test_variants_that_still_improve_at_the_end_are_a_finding(
-    planted_results: Callable[..., Path], tmp_path: Path
-) -> None:
-    folder = planted_results(tmp_path)
+def test_no_look_follows_the_last_iteration_since_the_result_is_of_that() -> None:
+    curve = Curve(DATA.split("val"), RECIPE.having(iterations=3, validated_at=(0.1, 0.5, 0.9)), CPU)
+    assert [done for done in (1, 2, 3) if curve.is_due(done)] == [1, 2]
+
+
+def with_looks(folder: Path, split: str = "val", longer: str = "") -> Evidence:
+    """Planted results with two looks, after which all variants but the baseline rise; ``longer`` had more iterations.
+
+    Args:
+        folder: the results folder.
+        split: the split that trials report.
+        longer: a variant.
+    """
     baseline = stored.load(folder).baseline
     for record in read_all(folder / "records"):
         if isinstance(record.measured, MeasuredQuality) and record.status == "done":
             score = float(mean_iou(np.asarray(record.measured.confusion)))
             rise = 0.0 if record.trial.variant == baseline else 0.05 + 0.001 * (record.trial.seed or 0)
-            curve = {"iteration": [1], "miou": [score - rise]}
-            write(record.having(measured={**record.measured.as_json(), "curve": curve}), folder / "records")
-    evidence = Evidence(stored.load(folder))
+            curve = {"iteration": [1, 2], "miou": [score - 2 * rise, score - rise]}
+            more = {"iterations": 2 * record.measured.iterations} if record.trial.variant == longer else {}
+            content = {**record.measured.as_json(), "curve": curve, "split": split, **more}
+            write(record.having(measured=content), folder / "records")
+    return Evidence(stored.load(folder))
+
+
+def still_improving(evidence: Evidence) -> list[str]:
+    told = [sentence.text for finding in findings(evidence) for sentence in finding.sentences]
+    return [text for text in told if text.startswith("Still improving")]
+
+
+def test_variants_that_still_improve_at_the_end_are_a_finding(
+    planted_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = planted_results(tmp_path)
+    baseline = stored.load(folder).baseline
+    evidence = with_looks(folder)
     rising = [variant for variant, gain in evidence.late_gains.items() if gain.low > 0]
     assert rising
     assert baseline not in rising
     assert baseline in evidence.late_gains
     (figure,) = score_curves(evidence)
-    assert len(figure.table) == 2 * len(evidence.late_gains)
-    told = [sentence.text for finding in findings(evidence) for sentence in finding.sentences]
-    (text,) = (text for text in told if text.startswith("Still improving between iteration 1 and the end"))
+    assert len(figure.table) == 3 * len(evidence.late_gains)
+    (text,) = still_improving(evidence)
+    assert text.startswith("Still improving between iteration 2 and the end")
     assert evidence.labels[rising[0]] in text
+
+
+def test_variants_of_another_length_of_training_have_a_finding_of_their_own(
+    planted_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = planted_results(tmp_path)
+    *_, longer = stored.load(folder).variants
+    evidence = with_looks(folder, longer=longer)
+    end = max(measured.iterations for _, measured in evidence.results.done(MeasuredQuality))
+    shared, own = still_improving(evidence)
+    assert f"the end, {end // 2:,}: " in shared
+    assert evidence.labels[longer] not in shared
+    assert f"the end, {end:,}: {evidence.labels[longer]} (+" in own
+
+
+def test_looks_at_the_validation_split_tell_nothing_about_the_end_of_a_test(
+    planted_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    evidence = with_looks(planted_results(tmp_path), split="test")
+    assert evidence.late_gains == {}
+    assert still_improving(evidence) == []
+    (figure,) = score_curves(evidence)
+    assert sorted(set(figure.table["Iteration"])) == [1, 2]
 
 
 def test_results_without_looks_have_neither_curve_nor_finding(
@@ -95,4 +142,4 @@ def test_results_without_looks_have_neither_curve_nor_finding(
     evidence = Evidence(stored.load(planted_results(tmp_path)))
     assert evidence.late_gains == {}
     assert score_curves(evidence) == []
-    assert not any("Still improving" in line.text for finding in findings(evidence) for line in finding.sentences)
+    assert still_improving(evidence) == []
