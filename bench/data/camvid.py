@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.data.base import SPLITS, DataError, SplitName
 from bench.data.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, Pair, files_of, pair_up
 from bench.data.paired import PairedFiles
-from bench.data.pixels import void_last
+from bench.data.pixels import read_colours, void_last
 from bench.parts import Count
 
 FolderPair = tuple[str, str]
@@ -49,6 +49,7 @@ class CamVid(PairedFiles):
         "pedestrian",
         "bicyclist",
     )
+    colours = read_colours("808080 800000 c0c080 804080 3c28de 808000 c08080 404080 400080 404000 0080c0")
 
     def __init__(self, folder: Path | None, *, train_images: Count | None = None) -> None:
         super().__init__(folder, train_images)
