@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ..definitions.module import Module
-from ..definitions.syntax import bound_names
+from ..definitions.syntax import bases_of, bound_names, collecting_parameters, parameters
 from ..definitions.targets import Bound, External, Target, Unit
 from .pieces import Reading
 from .settings import Settings, own_leaves, settings_in
@@ -145,15 +145,14 @@ class Meaning:
     def function_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Scope:
         """The names of a function, with the facts that are known about them."""
         scope = Scope()
-        parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        scope.arguments = {parameter.arg for parameter in parameters}
+        scope.arguments = {parameter.arg for parameter in parameters(node)}
         counts = counted(name for statement in node.body for name in bound_names(statement))
         leaves = list(own_leaves(node.body))
         for leaf in leaves:
             if isinstance(leaf, (ast.Global, ast.Nonlocal)):
                 scope.elsewhere.update(leaf.names)
-        varied = [parameter.arg for parameter in (node.args.vararg, node.args.kwarg) if parameter is not None]
-        names = [name for name in [*varied, *counts] if name not in scope.arguments and name not in scope.elsewhere]
+        collecting = [parameter.arg for parameter in collecting_parameters(node)]
+        names = [name for name in [*collecting, *counts] if name not in scope.arguments and name not in scope.elsewhere]
         scope.local = dict.fromkeys(names)
         imported: dict[str, list[list[Target]]] = {}
         for leaf in leaves:
@@ -168,7 +167,7 @@ class Meaning:
                 and all(target == targets[0] for target in targets)
             ):
                 scope.aliases[name] = targets[0]
-        for parameter in parameters:
+        for parameter in parameters(node):
             plain = self.annotated(parameter.annotation)
             if plain is not None:
                 scope.types[parameter.arg] = plain
@@ -184,7 +183,8 @@ class Meaning:
             leaf.func.id for leaf in ast.walk(node) if isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Name)
         }
         scope.keeps_names = bool(mirrors & MIRRORS)
-        scope.settings = {name: known for name, known in settings_in(node.body).items() if name in scope.local}
+        own = scope.local.keys() - collecting
+        scope.settings = {name: known for name, known in settings_in(node.body).items() if name in own}
         return scope
 
     def _is_listener(self, annotation: ast.expr | None) -> bool:
@@ -223,8 +223,7 @@ class Meaning:
     def inherited_names(self, node: ast.ClassDef) -> set[str] | None:
         """The private names in those bases of a class that lie outside this project; ``None`` if they are unknown."""
         names: set[str] = set()
-        for written_base in node.bases:
-            base = written_base.value if isinstance(written_base, ast.Subscript) else written_base
+        for base in bases_of(node):
             targets = self.resolve(base)
             if targets is None and isinstance(base, ast.Name) and self.is_builtin(base.id):
                 names |= private_names(getattr(builtins, base.id))

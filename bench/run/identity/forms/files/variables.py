@@ -55,7 +55,9 @@ class Variables(ABC):
         for target in self.meaning.resolve(node) or ():
             settings = settings_of(target.unit) if isinstance(target, Bound) else None
             if isinstance(target, Bound) and settings is not None:
-                return settings, target.unit.module
+                module = self.meaning.project.module(target.unit.module)
+                if module is not None and target.name not in module.set_by_functions:
+                    return settings, module.name
         return None
 
     def _settings(self, node: ast.Name) -> Settings | None:

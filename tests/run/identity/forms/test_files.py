@@ -134,6 +134,10 @@ SINGLE = {
         "def squash(x, kind):\n    path = 'data/'\n    path += kind\n    path += '.txt'\n"
         "    return x * float(open(path).read())\n", "data/deep/a.txt",
     ),
+    "name that a function sets in the module": (
+        "NAME = 'other'\ndef choose(kind):\n    global NAME\n    NAME = 'scale'\n"
+        "def squash(x, kind):\n    choose(kind)\n    return x * float(open(NAME).read())\n", "scale",
+    ),
     "folder with an annotation": (
         "def squash(x, kind):\n    folder: Path = HERE / 'data'\n"
         "    return x * float((folder / kind).read_text())\n", "data/scale",
