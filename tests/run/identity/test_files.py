@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from tests.run.identity.conftest import Changes, Reader
@@ -82,6 +85,134 @@ def test_a_file_that_is_read_counts(way: str, changes_key: Changes) -> None:
     assert changes_key({**FILES, "study.py": HEAD + READ[way]})
 
 
+SINGLE = {
+    "name in a table": (
+        "NAMES = {'a': 'scale'}\ndef squash(x, kind):\n    return x * float(open(NAMES[kind]).read())\n", "scale"
+    ),
+    "name in a table, below a folder": (
+        "NAMES = {'a': 'deep/scale'}\ndef squash(x, kind):\n"
+        "    return x * float((HERE / 'data' / NAMES[kind]).read_text())\n", "data/deep/scale"
+    ),
+    "name that is an argument": (
+        "def read(name):\n    return float(open(name).read())\ndef squash(x, kind):\n    return x * read('scale')\n",
+        "scale",
+    ),
+    "name that a condition chooses": (
+        "def squash(x, kind):\n    name = 'scale' if kind else 'other'\n    return x * float(open(name).read())\n",
+        "scale",
+    ),
+    "name that an attribute holds": (
+        "class Held:\n    def __init__(self):\n        self.name = 'scale'\n"
+        "def squash(x, kind):\n    return x * float(open(Held().name).read())\n", "scale",
+    ),
+    "path that grows": (
+        "def squash(x, kind):\n    path = HERE\n    path /= 'data'\n    path /= 'scale'\n"
+        "    return x * float(path.read_text())\n", "data/scale",
+    ),
+    "path that grows to be handed on": (
+        "def read(path):\n    return float(path.read_text())\n"
+        "def squash(x, kind):\n    path = HERE / 'data'\n    path /= 'scale'\n    return x * read(path)\n",
+        "data/scale",
+    ),
+    "path that is used before it grows": (
+        "def squash(x, kind):\n    path = HERE / 'data'\n    x = x * float((path / 'scale').read_text())\n"
+        "    path /= 'other'\n    return x\n", "data/scale",
+    ),
+    "path that grows in the module": (
+        "PATH = str(HERE)\nPATH += '/data'\nPATH += '/scale'\n"
+        "def squash(x, kind):\n    return x * float(open(PATH).read())\n", "data/scale",
+    ),
+    "path that grows in a loop": (
+        "def squash(x, kind):\n    path = HERE\n    for step in ('data', 'scale'):\n        path = path / step\n"
+        "    return x * float(path.read_text())\n", "data/scale",
+    ),
+    "text that grows on a condition": (
+        "def squash(x, kind):\n    path = 'data/scale'\n    if kind:\n        path += '_big'\n"
+        "    return x * float(open(path).read())\n", "data/scale_big",
+    ),
+    "text that grows by an unknown one": (
+        "def squash(x, kind):\n    path = 'data/'\n    path += kind\n    path += '.txt'\n"
+        "    return x * float(open(path).read())\n", "data/deep/a.txt",
+    ),
+    "folder with an annotation": (
+        "def squash(x, kind):\n    folder: Path = HERE / 'data'\n"
+        "    return x * float((folder / kind).read_text())\n", "data/scale",
+    ),
+    "folder in a condition of the module": (
+        "if MADE := True:\n    FOLDER = HERE / 'data'\n"
+        "def squash(x, kind):\n    return x * float((FOLDER / kind).read_text())\n", "data/scale",
+    ),
+    "source that is executed": (
+        "def squash(x, kind):\n    scope = {}\n    exec(open(kind).read(), scope)\n    return x * scope['scale']\n",
+        "other.py",
+    ),
+}  # fmt: skip
+"""Way in which ``squash`` finds a file -> its code, and the file."""
+
+
+@pytest.mark.parametrize("way", SINGLE)
+def test_the_file_that_is_read_counts_alone(way: str, changes_key: Changes) -> None:
+    code, file = SINGLE[way]
+    assert changes_key({"study.py": HEAD + code, file: "SCALE = 1.0"})
+
+
+OUTSIDE = {
+    "text": ("open('{}/scale.txt').read()", "scale.txt"),
+    "text without a suffix": ("Path('{}/scale').read_text()", "scale"),
+    "weights": ("torch.load('{}/scale.pt')", "scale.pt"),
+    "function that is not known": ("missing.read_table('{}/scale.csv')", "scale.csv"),
+    "computed name": ("open(f'{}/{{kind}}.txt').read()", "scale.txt"),
+    "computed step": ("(Path('{}') / kind / 'scale.txt').read_text()", "deep/er/scale.txt"),
+}  # fmt: skip
+"""Way in which ``squash`` reads a file of a folder of the machine -> the expression, and the file in the folder."""
+
+
+@pytest.mark.parametrize("way", OUTSIDE)
+def test_a_file_below_tmp_counts_as_any_other_does(way: str, read: Reader) -> None:
+    expression, file = OUTSIDE[way]
+    digests = []
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        source = HEAD + f"import missing, torch\ndef squash(x, kind):\n    return x * {expression.format(folder)}\n"
+        for content in ("1.0", "10.25"):
+            path = Path(folder, file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+            digests.append(read({"study.py": source}).digest)
+    assert digests[0] != digests[1]
+
+
+def test_a_file_of_a_users_own_folder_counts(read: Reader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in ("Path('~/scale').expanduser()", "os.path.expanduser('~/scale')", "Path.home() / 'scale'"):
+        source = HEAD + f"def squash(x, kind):\n    return x * float(open({path}).read())\n"
+        (tmp_path / "scale").write_text("1.0")
+        before = read({"study.py": source})
+        (tmp_path / "scale").write_text("10.25")
+        assert before.digest != read({"study.py": source}).digest
+        assert not before.notes
+
+
+@pytest.mark.parametrize("name", ["'weights/scale.txt'", "f'weights/{kind}.txt'"])
+def test_a_file_of_the_folder_that_trials_run_in_counts(
+    name: str, read: Reader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = HEAD + f"def squash(x, kind):\n    return x * float(open({name}).read())\n"
+    (tmp_path / "weights").mkdir()
+    digests = []
+    for content in ("1.0", "10.25"):
+        (tmp_path / "weights" / "scale.txt").write_text(content)
+        digests.append(read({"study.py": source}).digest)
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize("path", ["'/proc/self/status'", "'/dev/urandom'", "f'/sys/class/{kind}'"])
+def test_a_file_that_the_system_makes_up_is_noted(path: str, read: Reader) -> None:
+    source = read({"study.py": HEAD + f"def squash(x, kind):\n    return x * len(open({path}, 'rb').read(1))\n"})
+    (note,) = source.notes
+    assert note.endswith("of the machine is read; its content does not count")
+
+
 CERTAIN = ("name with another suffix", "name beside the module", "name with another stem")
 """Ways to find a file that leave no doubt which one it is."""
 
@@ -108,6 +239,8 @@ UNREAD = {
     "file that is written": "def squash(x, kind):\n    with open('data/a.txt', 'w') as file:\n"
     "        file.write(kind)\n    return x\n",
     "file that a method writes": "def squash(x, kind):\n    (HERE / 'data' / 'a.txt').write_text(kind)\n    return x\n",
+    "file that a library writes": "import torch\ndef squash(x, kind):\n    torch.save(x, 'data/a.txt')\n    return x\n",
+    "picture that is saved": "def squash(x, kind):\n    kind.save('data/a.txt')\n    return x\n",
     "folder on the path of modules": "sys.path.insert(0, str(HERE))\ndef squash(x, kind):\n    return x\n",
     "folder of another file": "def squash(x, kind):\n    return x * len((HERE / 'pack' / f'{kind}.txt').read_text())\n",
 }  # fmt: skip
@@ -120,14 +253,38 @@ def test_a_file_that_is_not_read_does_not_count(way: str, read: Reader) -> None:
 
 
 def test_a_file_that_cannot_be_seen_is_noted(read: Reader) -> None:
-    (note,) = read({"study.py": HEAD + "def squash(x, kind):\n    return x * float(open(kind).read())\n"}).notes
+    source = HEAD + "def squash(x, kind):\n    return x * float(open(kind).read())\n"
+    (note,) = read({"study.py": source}).notes
     assert note.endswith("a file is read whose name cannot be seen; its content does not count")
+    (note,) = read({"study.py": source, "scale": "1.0"}).notes
+    assert note.endswith("name cannot be seen; those beside this one count by their content, and no others")
+
+
+def test_results_and_logs_beside_a_module_do_not_count(read: Reader) -> None:
+    source = HEAD + "def squash(x, kind):\n    return x * len([*HERE.rglob('*')]) * len((HERE / kind).read_text())\n"
+    written = {
+        "results/mine/study.json": "{}", "results/mine/records/a.json": "{}", "nohup.out": "1", "study.log": "2",
+        "venv/pyvenv.cfg": "", "venv/lib/scale.txt": "3", ".git/HEAD": "4",
+    }  # fmt: skip
+    plain = read({"study.py": source, "scale.txt": "1.0"})
+    assert plain.digest == read({"study.py": source, "scale.txt": "1.0", **written}).digest
+    assert plain.digest != read({"study.py": source, "scale.txt": "1.0", "deep/scale.txt": "5"}).digest
 
 
 def test_many_files_count_by_their_names_and_sizes(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.run.identity.forms.files.MOST_FILES", 1)
+    monkeypatch.setattr("bench.run.identity.forms.files.contents.MOST_FILES", 1)
     files = {**FILES, "data/b.txt": "1.0", "study.py": HEAD + READ["f-string"]}
     source = read(files)
     assert source.digest == read({**files, "data/b.txt": "2.0"}).digest
     assert source.digest != read({**files, "data/b.txt": "2.00"}).digest
     assert any("by their names and sizes" in note for note in source.notes)
+
+
+def test_a_note_says_that_a_folder_has_too_many_files(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.run.identity.forms.files.search.MOST_SEEN", 2)
+    monkeypatch.setattr("bench.run.identity.forms.files.finder.MOST_SEEN", 2)
+    files = {f"data/{name}.txt": "1.0" for name in "abc"}
+    source = read({**files, "study.py": HEAD + READ["f-string"]})
+    assert source.digest == read({**files, "data/c.txt": "2.0", "study.py": HEAD + READ["f-string"]}).digest
+    assert source.digest != read({**files, "data/b.txt": "2.0", "study.py": HEAD + READ["f-string"]}).digest
+    assert any("but only among the first 2 files there" in note for note in source.notes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from ..definitions.module import Module
 from ..definitions.syntax import bound_names
 from ..definitions.targets import Bound, External, Target, Unit
 from .pieces import Reading
+from .settings import Settings, own_leaves, settings_in
 
 LISTENERS = frozenset({"tell", "progress"})
 """The names of the parameters that take a listener to progress, in the package that measures."""
@@ -27,13 +28,14 @@ class Scope:
     """The names of one function, class or comprehension."""
 
     is_class: bool = False
+    is_inline: bool = False  # of a comprehension, which runs where it stands
     local: dict[str, int | None] = field(default_factory=dict)  # None until its first occurrence
     arguments: set[str] = field(default_factory=set)
     elsewhere: set[str] = field(default_factory=set)  # declared global or nonlocal
     aliases: dict[str, list[Target]] = field(default_factory=dict)
     types: dict[str, Unit] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
-    values: dict[str, ast.expr] = field(default_factory=dict)  # of variables that are set once
+    settings: dict[str, Settings] = field(default_factory=dict)  # of variables that only such statements set
     looped: dict[str, ast.expr] = field(default_factory=dict)  # variable of one loop -> what the loop goes through
     listeners: set[str] = field(default_factory=set)  # parameters that are told of progress
     keeps_names: bool = False
@@ -178,13 +180,11 @@ class Meaning:
                 texts = self.constant_texts(leaf.iter)
                 if texts is not None:
                     scope.texts[leaf.target.id] = texts
-            match leaf:
-                case ast.Assign([ast.Name(name)], value) if counts.get(name) == 1 and name in scope.local:
-                    scope.values[name] = value
         mirrors = {
             leaf.func.id for leaf in ast.walk(node) if isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Name)
         }
         scope.keeps_names = bool(mirrors & MIRRORS)
+        scope.settings = {name: known for name, known in settings_in(node.body).items() if name in scope.local}
         return scope
 
     def _is_listener(self, annotation: ast.expr | None) -> bool:
@@ -304,13 +304,3 @@ def counted(names: Iterable[str]) -> dict[str, int]:
     for name in names:
         counts[name] = counts.get(name, 0) + 1
     return counts
-
-
-def own_leaves(statements: Sequence[ast.stmt]) -> Iterator[ast.AST]:
-    """The nodes of a function, without those of functions and classes in it."""
-    pending: list[ast.AST] = list(statements)
-    while pending:
-        node = pending.pop()
-        yield node
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            pending.extend(ast.iter_child_nodes(node))

@@ -172,7 +172,7 @@ class Scopes(Calls):
         self.node(node.generators[0].iter)
         names = [name for generator in node.generators for name in bound_names(generator.target)]
         keeps = bool(self.scopes) and self.scopes[-1].keeps_names
-        scope = Scope(local=dict.fromkeys(names), keeps_names=keeps)
+        scope = Scope(is_inline=True, local=dict.fromkeys(names), keeps_names=keeps)
         for generator in node.generators:
             if isinstance(generator.target, ast.Name):
                 scope.looped[generator.target.id] = generator.iter
