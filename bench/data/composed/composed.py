@@ -1,4 +1,4 @@
-"""What data sets that are made of others have in common: whose samples a split has, the check and the digest."""
+"""The base of data sets that are made of others: whose samples a split has, the check and the digest."""
 
 from __future__ import annotations
 
