@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bench.cli.options import parse_px
 from bench.cli.studies import print_excluded, say_faulty
 from bench.data.base import DataError
 from bench.data.contract import ContractError
+from bench.data.pixels import Colour
 from bench.network.checkpoints.convert import convert_file
 from bench.parts import BenchError
 from bench.protocol.text import plain
@@ -24,7 +26,7 @@ from bench.run.breakdown import break_down, smaller_sizes
 from bench.run.check import Checked, Faulty, check_cells, facts, unfilled_crops
 from bench.run.keeping.predict import images_in
 from bench.run.keeping.predict import predict as predicted
-from bench.run.keeping.weights import kept
+from bench.run.keeping.weights import TrainedTrial, kept
 from bench.run.resources import here
 from bench.study import audit
 from bench.study.cells import Cell
@@ -209,14 +211,27 @@ def predict(folder: Path, variant: str, images: Path, out: Path, seed: int | Non
     trained = trial.record.trial
     say(f"{plural(len(found), 'image')}, by {trained.variant} with seed {trained.seed}")
     wrong = 0
-    recipe = trial.cell.recipe
-    colours = getattr(recipe.data.cls, "colours", ())
-    for path, problem in predicted(model, recipe, list(trial.measured.classes), found, out, colours):
+    classes = list(trial.measured.classes)
+    for path, problem in predicted(model, trial.cell.recipe, classes, found, out, published_colours(trial)):
         if problem:
             wrong += 1
             say(f"{path}: {problem}", error=True)
     say(f"{plural(len(found) - wrong, 'image')} predicted: {out}")
     return not wrong
+
+
+def published_colours(trial: TrainedTrial) -> Sequence[Colour]:
+    """The colours of a trial's classes where its data set is published; empty if it has none.
+
+    A class whose ``colours`` are empty has them in its files, which are read if they are here.
+    """
+    colours: Sequence[Colour] | None = getattr(trial.cell.recipe.data.cls, "colours", None)
+    if colours is not None and not colours:
+        with suppress(BenchError):
+            dataset = trial.loaded.dataset_of(trial.cell)
+            if list(dataset.classes) == list(trial.measured.classes):
+                return getattr(dataset, "colours", ())
+    return colours or ()
 
 
 def _device(name: str) -> torch.device:

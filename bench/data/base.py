@@ -47,7 +47,8 @@ class Split(Protocol):
 class Dataset(Protocol):
     """A data set. Its only positional parameter is the folder it lies in, or ``None`` if it needs no files.
 
-    A class may also have ``colours``: red, green and blue of each class, in which ``bench predict`` paints its masks.
+    A class may also have ``colours``: red, green and blue of each class, in which ``bench predict`` paints its masks;
+    ``()`` if only the files tell them, so that each data set of the class has its own.
     """
 
     name: str

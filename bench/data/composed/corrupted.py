@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,9 +28,8 @@ from torch import Tensor
 
 from bench.data.base import SPLITS, Dataset, Sample, Split, SplitName
 from bench.data.cache import Remembered
+from bench.data.composed.composed import Composed
 from bench.data.composed.inner import built_inside
-from bench.data.contract import check_dataset
-from bench.data.files import Pair
 from bench.parts import Part
 
 Pixels = npt.NDArray[np.float64]
@@ -54,7 +53,7 @@ AMOUNTS: dict[Corruption, tuple[float, float, float, float, float]] = {
 """Corruption -> its amount at the severities 1 to 5."""
 
 
-class Corrupted:
+class Corrupted(Composed):
     """The data set ``data``, whose validation and test images are corrupted. Training images are as they are.
 
     Args:
@@ -70,36 +69,17 @@ class Corrupted:
     name = "corrupted"
 
     def __init__(self, folder: Path | None, *, data: Part[Any], corruption: Corruption, severity: Severity = 3) -> None:
-        self._data = built_inside(data, "data", folder)
-        self.classes = tuple(self._data.classes)
+        super().__init__((built_inside(data, "data", folder), SPLITS), changes=(corruption, str(severity)))
         self._corruption, self._severity = corruption, severity
 
-    def part_of(self, name: SplitName) -> Dataset | None:
-        """The data set whose samples a split has unchanged; ``None`` for one that is corrupted."""
-        return self._data if name == "train" else None
+    def unchanged(self, name: SplitName) -> Dataset | None:
+        return super().unchanged(name) if name == "train" else None
 
     def split(self, name: SplitName) -> Split:
-        """The samples of a split; see :meth:`~bench.data.base.Dataset.split`."""
-        clean = self._data.split(name)
+        clean = super().split(name)
         if name == "train":
             return clean
         return Remembered(len(clean), lambda index: self._corrupted(clean[index]))
-
-    def check(
-        self,
-        progress: Callable[[int, int], None] | None = None,
-        splits: Sequence[SplitName] = SPLITS,
-        decoded: Container[Pair] = (),
-    ) -> None:
-        """Check the data set beneath; see :func:`~bench.data.contract.check_dataset`."""
-        check_dataset(self._data, splits, [name for name in splits if name != "train"], decoded)
-        if progress:
-            progress(1, 1)
-
-    def fingerprint(self, cache: Path | None = None) -> str:
-        """A digest of the fingerprint of the data set beneath, of the corruption and of its severity."""
-        described = f"{self._data.fingerprint(cache)} {self._corruption} {self._severity}"
-        return hashlib.sha256(described.encode()).hexdigest()
 
     def _corrupted(self, sample: Sample) -> Sample:
         return sample._replace(image=corrupt(sample.image, self._corruption, self._severity, sample.name))

@@ -18,8 +18,7 @@ from PIL import Image, ImageFile, features
 import bench.data
 from bench.data.base import SPLITS, DataError, Dataset, Sample, Split, SplitName
 from bench.data.cache import KnownFile, known_files, state_of
-from bench.data.composed.corrupted import Corrupted
-from bench.data.composed.transfer import Transfer
+from bench.data.composed.composed import Composed
 from bench.data.contract import is_ours
 from bench.data.decoded.shelf import Shelf
 from bench.data.files import Pair
@@ -153,8 +152,8 @@ def decoded(dataset: Dataset, shelf: Shelf, digests: Path | None = None) -> Deco
 
 def _source_of(dataset: Dataset | None, name: SplitName) -> Dataset | None:
     """The data set that a split is taken from unchanged; ``None`` if there is none."""
-    while isinstance(dataset, (Transfer, Corrupted)):
-        dataset = dataset.part_of(name)
+    while isinstance(dataset, Composed):
+        dataset = dataset.unchanged(name)
     return dataset
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from bench.data.base import IGNORE, SplitName
 from bench.data.official.foldered import FolderedFiles
-from bench.data.official.layout import beginning, coding_of, colours_of
+from bench.data.official.layout import beginning, coding_of
+from bench.data.pixels import read_colours
 from bench.parts import Count
 
 NAMES = """
@@ -35,7 +36,7 @@ light; tray; ashcan; fan; pier; crt screen; plate; monitor; bulletin board; show
 """
 """The classes in the order of the bytes 1 to 150."""
 
-COLOURS = colours_of(
+COLOURS = read_colours(
     """
     787878 b47878 06e6e6 503232 04c803 787850 8c8c8c cc05ff e6e6e6 04fa07 e005ff ebff07 96053d 787846 08ff33 ff0652
     8fff8c ccff04 ff3307 cc4603 0066c8 3de6fa ff0633 0b66ff ff0747 ff09e0 0907e6 dcdcdc ff095c 7009ff 08ffd6 07ffe0

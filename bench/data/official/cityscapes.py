@@ -18,9 +18,9 @@ from typing import Literal
 
 from bench.data.base import IGNORE, SplitName
 from bench.data.files import Naming, Pair, files_inside, pair_up_inside, refuse_twice
-from bench.data.official.layout import beginning, coding_of, colours_of, unlabelled
+from bench.data.official.layout import beginning, coding_of, unlabelled
 from bench.data.paired import PairedFiles
-from bench.data.pixels import Coding
+from bench.data.pixels import Coding, read_colours
 from bench.parts import Count
 
 IDS: dict[str, int] = {
@@ -46,7 +46,7 @@ IDS: dict[str, int] = {
 }
 """Class -> its byte in ``labelIds`` files, in the order of the train ids 0 to 18."""
 
-COLOURS = colours_of(
+COLOURS = read_colours(
     "804080 f423e8 464646 66669c be9999 999999 faaa1e dcdc00 6b8e23 98fb98 4682b4 dc143c ff0000 00008e 000046 003c64 "
     "005064 0000e6 770b20"
 )

@@ -41,15 +41,6 @@ def unlabelled(title: str, split: str) -> DataError:
     )
 
 
-Colour = tuple[int, int, int]
-
-
-def colours_of(hexadecimal: str) -> tuple[Colour, ...]:
-    """The colours in a text of six hexadecimal digits each, such as ``804080 f423e8``."""
-    red_green_blue = [bytes.fromhex(word) for word in hexadecimal.split()]
-    return tuple((colour[0], colour[1], colour[2]) for colour in red_green_blue)
-
-
 def coding_of(indices: Mapping[int, int], meaning: str) -> Coding:
     """The coding in which ``indices`` gives the class index of each byte, and ``IGNORE`` that of void bytes."""
     void = sorted(byte for byte, index in indices.items() if index == IGNORE)

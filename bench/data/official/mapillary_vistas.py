@@ -1,9 +1,9 @@
 """Mapillary Vistas 1.2 (66 labels) and 2.0 (124 labels): 18000 training and 2000 validation street images.
 
 **Source**: Neuhold et al., "The Mapillary Vistas Dataset for Semantic Understanding of Street Scenes", ICCV 2017. The
-classes are not written down here: they are read from ``config_v1.2.json`` or ``config_v2.0.json`` of the
-distribution, in whose ``labels`` the place of an entry is the position in the palette of label files. Labels that it
-does not evaluate are void.
+classes and their colours are not written down here: they are read from ``config_v1.2.json`` or ``config_v2.0.json``
+of the distribution, in whose ``labels`` the place of an entry is the position in the palette of label files. Labels
+that it does not evaluate are void.
 
 **Cross-checked** (folders, file names, places as values): openvinotoolkit/datumaro,
 data_formats/mapillary_vistas: base.py at 04e482b, format.py at 50c8128, and open-mmlab/mmsegmentation,
@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from bench.data.base import IGNORE, DataError, SplitName
 from bench.data.official.foldered import FolderedFiles
 from bench.data.official.layout import beginning, coding_of
+from bench.data.pixels import Colour
 from bench.parts import Count
 
 FOLDERS = {"train": "training", "val": "validation"}
@@ -30,9 +31,13 @@ FOLDERS = {"train": "training", "val": "validation"}
 Version = Literal["v1.2", "v2.0"]
 
 
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
 class _Label(BaseModel):
     name: str = Field(min_length=1)
     evaluate: bool
+    color: tuple[Byte, Byte, Byte] | None = None
 
 
 class _Config(BaseModel):
@@ -54,13 +59,16 @@ class MapillaryVistas(FolderedFiles):
     name = "mapillary_vistas"
     title = "Mapillary Vistas"
     classes: tuple[str, ...] = ()
+    colours: tuple[Colour, ...] = ()
 
     def __init__(self, folder: Path | None, *, train_images: Count | None = None, version: Version = "v1.2") -> None:
         super().__init__(folder, train_images)
         self.folder = beginning(self.folder, (), ("training", "validation"), self.name)
         self._version = version
         self._labels = _read_labels(self.folder / f"config_{version}.json")
-        self.classes = tuple(label.name for label in self._labels if label.evaluate)
+        evaluated = [label for label in self._labels if label.evaluate]
+        self.classes = tuple(label.name for label in evaluated)
+        self.colours = tuple(label.color for label in evaluated if label.color is not None)
         indices = {
             place: self.classes.index(label.name) if label.evaluate else IGNORE
             for place, label in enumerate(self._labels)

@@ -16,7 +16,10 @@ of images are not enforced.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+from torch import Tensor
 
 from bench.data.base import IGNORE, DataError, Sample, SplitName
 from bench.data.files import NameList, Naming, Pair, read_names, sample_of
@@ -40,9 +43,23 @@ CATEGORIES: dict[str, int] = {
 CATEGORY_COUNT = 459
 """The highest number of a category; 0 is no category."""
 
+BYTES = dict.fromkeys(range(CATEGORY_COUNT + 1), 0) | {
+    number: byte for byte, number in enumerate(CATEGORIES.values(), start=1)
+}
+"""Number of a category -> its byte in the converted files; 0 for the background."""
+
 CONVERTED = ("SegmentationClassContext", "ImageSets/SegmentationContext")
 PUBLISHED = ("trainval", "ImageSets/Main")
 """The folders of label files and of lists."""
+
+
+def read_categories(path: Path, values: Mapping[int, int] = BYTES) -> Tensor:
+    """The label map in a published file, ``H W`` uint8, with a value for the number of each category.
+
+    Raises:
+        DataError: if the file cannot be read, or holds a number of no category.
+    """
+    return read_matlab_label(path, "LabelMap", values, f"0 to {CATEGORY_COUNT}")
 
 
 class PascalContext(ListedFiles):
@@ -66,12 +83,9 @@ class PascalContext(ListedFiles):
             self.naming = Naming(NAMING.image_suffixes, (".mat",))
         if background:
             self.classes = ("background", *CATEGORIES)
-        self._background = 0 if background else IGNORE
-        shift = 1 if background else 0
-        indices = {0: self._background} | {byte: byte - 1 + shift for byte in range(1, len(CATEGORIES) + 1)}
-        self.coding = coding_of(indices, f"0 to {len(CATEGORIES)}")
-        kept = {number: place + shift for place, number in enumerate(CATEGORIES.values())}
-        self._index_of_category = dict.fromkeys(range(CATEGORY_COUNT + 1), self._background) | kept
+        indices = {byte: byte if background else byte - 1 for byte in range(1, len(CATEGORIES) + 1)}
+        self.coding = coding_of({0: 0 if background else IGNORE} | indices, f"0 to {len(CATEGORIES)}")
+        self._index_of_category = {number: self.coding.indices[byte] for number, byte in BYTES.items()}
 
     def places(self, name: SplitName) -> list[tuple[NameList, Path]]:
         if name == "test":
@@ -81,8 +95,7 @@ class PascalContext(ListedFiles):
     def read(self, pair: Pair) -> Sample:
         if not self._in_matlab:
             return super().read(pair)
-        meaning = f"0 to {CATEGORY_COUNT}"
-        return sample_of(pair, read_matlab_label(pair.label, "LabelMap", self._index_of_category, meaning))
+        return sample_of(pair, read_categories(pair.label, self._index_of_category))
 
     def meaning(self) -> str:
         return "the background is a class" if "background" in self.classes else ""

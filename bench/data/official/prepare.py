@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +23,7 @@ from bench.data.base import DataError
 from bench.data.files import files_inside, files_of, read_names, written
 from bench.data.official.cityscapes import Cityscapes
 from bench.data.official.matlab import read_matlab_label
-from bench.data.official.pascal_context import CATEGORIES, CATEGORY_COUNT, CONVERTED, PUBLISHED, PascalContext
+from bench.data.official.pascal_context import CONVERTED, PUBLISHED, PascalContext, read_categories
 from bench.data.official.voc2012 import AUG_LABELS, AUG_LISTS, LISTS, VOC2012
 from bench.data.pixels import read_label
 
@@ -119,11 +120,10 @@ def cityscapes(folder: Path) -> Preparation:
             f"{dataset.folder} has no *_labelIds.png in gtFine or gtCoarse; unpack the labels' archive there"
         )
 
-    def job(path: Path) -> Job:
-        target = path.with_name(path.name.replace("_labelIds", "_labelTrainIds"))
-        return Job(target, lambda: read_label(path, dataset.coding))
-
-    return Preparation(tuple(map(job, sources)), {})
+    target_of = {path: path.with_name(path.name.replace("_labelIds", "_labelTrainIds")) for path in sources}
+    return Preparation(
+        tuple(Job(target, partial(read_label, path, dataset.coding)) for path, target in target_of.items()), {}
+    )
 
 
 def voc2012(folder: Path, sbd: Path | None) -> Preparation:
@@ -150,16 +150,13 @@ def voc2012(folder: Path, sbd: Path | None) -> Preparation:
     own = read_names(dataset.folder / LISTS / "train.txt", "train").names
     evaluated = read_names(dataset.folder / LISTS / "val.txt", "val").names
     indices = {index: index for index in range(len(dataset.classes))}
-
-    def job(name: str) -> Job:
-        source = inside / "cls" / f"{name}.mat"
-        return Job(
-            dataset.folder / AUG_LABELS / f"{name}.png",
-            lambda: read_matlab_label(source, SBD_LABEL, indices, f"0 to {len(indices) - 1}"),
-        )
-
-    names = tuple(sorted((both | own) - evaluated))
-    return Preparation(tuple(map(job, sorted(both - evaluated))), {dataset.folder / AUG_LISTS[0]: names})
+    read = partial(read_matlab_label, variable=SBD_LABEL, indices=indices, meaning=f"0 to {len(indices) - 1}")
+    source_of = {path.stem: path for path in files_of(inside / "cls", (".mat",))}
+    jobs = [
+        Job(dataset.folder / AUG_LABELS / f"{name}.png", partial(read, source_of.get(name, inside / f"cls/{name}.mat")))
+        for name in sorted(both - evaluated)
+    ]
+    return Preparation(tuple(jobs), {dataset.folder / AUG_LISTS[0]: tuple(sorted((both | own) - evaluated))})
 
 
 def pascal_context(folder: Path) -> Preparation:
@@ -170,21 +167,16 @@ def pascal_context(folder: Path) -> Preparation:
     """
     dataset = PascalContext(folder)
     labels, lists = (dataset.folder / place for place in PUBLISHED)
-    sources = files_of(labels, (".mat",)) if labels.is_dir() else []
+    sources = files_of(labels, (".mat",))
     if not sources:
         raise DataError(f"{dataset.folder} has no trainval/*.mat; unpack trainval.tar.gz of PASCAL Context there")
-    index_of = dict.fromkeys(range(CATEGORY_COUNT + 1), 0)
-    index_of |= {number: place for place, number in enumerate(CATEGORIES.values(), start=1)}
-
-    def job(path: Path) -> Job:
-        return Job(
-            dataset.folder / CONVERTED[0] / f"{path.stem}.png",
-            lambda: read_matlab_label(path, "LabelMap", index_of, f"0 to {CATEGORY_COUNT}"),
-        )
-
-    split_of = {name: read_names(lists / f"{name}.txt", name).names for name in ("train", "val")}
+    names_of = {split: read_names(lists / f"{split}.txt", split).names for split in ("train", "val")}
+    jobs = [
+        Job(dataset.folder / CONVERTED[0] / f"{path.stem}.png", partial(read_categories, path))
+        for path in sources
+        if path.stem in names_of["train"] | names_of["val"]
+    ]
     new_lists = {
-        dataset.folder / CONVERTED[1] / f"{name}.txt": tuple(sorted(names)) for name, names in split_of.items()
+        dataset.folder / CONVERTED[1] / f"{split}.txt": tuple(sorted(names)) for split, names in names_of.items()
     }
-    wanted = split_of["train"] | split_of["val"]
-    return Preparation(tuple(job(path) for path in sources if path.stem in wanted), new_lists)
+    return Preparation(tuple(jobs), new_lists)

@@ -20,8 +20,9 @@ from typing import Literal
 
 from bench.data.base import IGNORE, DataError, SplitName
 from bench.data.files import NameList, files_of, read_names
-from bench.data.official.layout import Colour, beginning, coding_of, unlabelled
+from bench.data.official.layout import beginning, coding_of, unlabelled
 from bench.data.official.listed import NAMING, ListedFiles
+from bench.data.pixels import Colour
 from bench.parts import Count
 
 LISTS = "ImageSets/Segmentation"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from bench.data.base import IGNORE, MOST_CLASSES, DataError, SplitName
 from bench.data.files import Naming
-from bench.data.pixels import Coding, Colour, spell_colour
+from bench.data.pixels import Coding, read_colour, spell_colour
 
 DESCRIPTION = "classes.toml"
 IMAGE_FILES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
@@ -94,8 +94,10 @@ class Description(_Form):
     def coding(self) -> Coding:
         """The meaning of the label files' values."""
         if self.in_colour:
-            colours = {_parse(colour): index for index, entry in enumerate(self.classes) for colour in entry.colours}
-            colours |= {_parse(colour): IGNORE for colour in self.ignored.colours}
+            colours = {
+                read_colour(colour): index for index, entry in enumerate(self.classes) for colour in entry.colours
+            }
+            colours |= {read_colour(colour): IGNORE for colour in self.ignored.colours}
             return Coding({}, ", ".join(map(spell_colour, colours)), colours)
         indices = {value: index for index, entry in enumerate(self.classes) for value in entry.values}
         indices |= dict.fromkeys(self.ignored.values, IGNORE)
@@ -142,10 +144,6 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
-
-
-def _parse(colour: str) -> Colour:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 def _first_problem(error: OSError | ValueError) -> str:

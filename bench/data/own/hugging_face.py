@@ -16,11 +16,12 @@ from PIL import Image
 
 from bench.data.base import DataError, SplitName
 from bench.data.files import written
+from bench.data.own.arrangement import SPLIT_FOLDERS
 
-SPLIT_NAMES: dict[str, SplitName] = {
-    "train": "train", "training": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+SPLIT_NAMES: Mapping[str, SplitName] = {
+    "dev": "val",
+    **{name: split for split, names in SPLIT_FOLDERS.items() for name in names},
+}
 """Name of a split there -> its name here. Other splits are left out."""
 
 MASK_NAMES = ("mask", "label", "annotation", "segmentation", "semantic_mask", "semantic", "labels", "masks")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .definitions.project import Project
-from .definitions.syntax import bound_names
+from .definitions.syntax import bases_of, bound_names
 from .definitions.targets import Bound, Unit
 from .effects.statements import Effects, TopLevelEffect
 from .forms.pieces import Piece, Reading, Text
@@ -192,7 +192,7 @@ class Library:
             above = {unit}
             if isinstance(node, ast.ClassDef):
                 writer = Writer.of_module(self.reading, unit.module)
-                for base in node.bases:
+                for base in bases_of(node):
                     for target in writer.resolve(base) or ():
                         if isinstance(target, Bound):
                             above |= self.ancestors(target.unit)

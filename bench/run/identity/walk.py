@@ -7,20 +7,15 @@ number. So neither the names of definitions nor their modules count, and neither
 from __future__ import annotations
 
 import ast
-import builtins
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .definitions.targets import Bound, Target, Unit, Whole
+from .conditions import holds
+from .definitions.targets import Bound, Unit, Whole
 from .effects.statements import TopLevelEffect
-from .forms.messages import EVERY
 from .forms.pieces import (
-    ANNOTATION,
-    DOCSTRING,
-    FIELD_ANNOTATION,
-    Caught,
     ChosenValue,
     Payload,
     Piece,
@@ -28,16 +23,8 @@ from .forms.pieces import (
     Private,
     Token,
 )
-from .forms.writer import Writer
 from .known.folding import Fields
 from .library import MADE, Library, Node, Root, own
-
-BY_PYTHON: frozenset[Target | str | None] = frozenset(
-    {"StopIteration", "StopAsyncIteration", "AttributeError", "IndexError"}
-)
-"""The exceptions that Python itself catches, in loops and in ``getattr`` with a default."""
-GROUPS = ("ExceptionGroup", "BaseExceptionGroup")
-"""The exceptions that hold others, which handlers of these others catch too."""
 
 Attributes = Mapping[int, Mapping[str, ast.Constant]]
 """Index of a root -> attribute of its object -> the constant that the attribute has."""
@@ -206,7 +193,7 @@ class Walk:
     def _payloads(self) -> bool:
         grown = False
         for payload in self.payloads:
-            if id(payload) not in self.included and self._is_read(payload):
+            if id(payload) not in self.included and holds(payload.condition, self.facts, self.library.reading):
                 self.included.add(id(payload))
                 self._take(payload.piece)
                 grown = True
@@ -219,37 +206,6 @@ class Walk:
                 yield token
             elif id(token) in self.included:
                 yield from self.counting(token.piece.tokens)
-
-    def _is_read(self, payload: Payload) -> bool:
-        known = {kind: kind in self.facts.heard for kind in EVERY}
-        known |= {FIELD_ANNOTATION: self.facts.hints, ANNOTATION: self.facts.all_hints, DOCSTRING: self.facts.docs}
-        if isinstance(payload.condition, str) and payload.condition in known:
-            return known[payload.condition]
-        if isinstance(payload.condition, Caught):
-            caught = self.facts.caught | self.facts.handlers | BY_PYTHON
-            return any(self._catches(handler, payload.condition.raised) for handler in caught)
-        return any(self._catches(handler, payload.condition) for handler in self.facts.handlers)
-
-    def _catches(self, handler: Target | str | None, raised: Target | str | None) -> bool:
-        if handler is None or raised is None or handler in ("Exception", "BaseException") or raised in GROUPS:
-            return True
-        if isinstance(raised, str):
-            return isinstance(handler, str) and _is_subclass(raised, handler)
-        if isinstance(raised, Bound):
-            if raised == handler or (isinstance(handler, Bound) and handler.unit is raised.unit):
-                return True
-            node = raised.unit.single
-            if not isinstance(node, ast.ClassDef):
-                return True
-            writer = Writer.of_module(self.library.reading, raised.unit.module)
-            for base in node.bases:
-                above: list[Target | str | None] = list(writer.resolve(base) or ())
-                if not above:
-                    above.append(base.id if isinstance(base, ast.Name) else None)
-                if any(self._catches(handler, raised) for raised in above):
-                    return True
-            return False
-        return raised == handler or not isinstance(handler, Bound)
 
     def _effects(self, done: set[int]) -> bool:
         """Add the top-level statements of imported modules that change what is reached by now.
@@ -325,8 +281,3 @@ def _is_default(value: ast.Constant, defaults: Mapping[str, Any]) -> bool:
 
 def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
-
-
-def _is_subclass(raised: str, handler: str) -> bool:
-    one, other = getattr(builtins, raised, None), getattr(builtins, handler, None)
-    return not (isinstance(one, type) and isinstance(other, type)) or issubclass(one, other)

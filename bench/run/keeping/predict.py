@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from bench.data.base import DataError
-from bench.data.pixels import read_image
+from bench.data.pixels import Colour, read_image
 from bench.network.model import SegModel
 from bench.parts import BenchError
 from bench.protocol.recipe import Recipe
@@ -23,8 +23,6 @@ from bench.training.protocols import predict_by_views
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"})
 """The endings of the names of image files that are looked for in a folder, in lower case."""
-Colour = tuple[int, int, int]
-"""Red, green and blue, from 0 to 255."""
 
 MASKS, OVERLAYS, CLASSES = "masks", "overlays", "classes.json"
 """The two folders of predictions and the file of the names and colours of classes."""

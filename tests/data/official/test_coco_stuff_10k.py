@@ -23,22 +23,26 @@ TRAIN = ("COCO_train2014_000000000077", "COCO_train2014_000000000092")
 VAL = ("COCO_train2014_000000000081",)
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
+def make(folder: Path) -> Path:
     """A tiny copy with all that lies in an official one."""
     drawer, random = Drawer(size=(13, 16)), np.random.default_rng(2)
-    (tmp_path / "annotations").mkdir()
-    (tmp_path / "imageLists").mkdir()
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "imageLists").mkdir()
     for name in (*TRAIN, *VAL):
-        drawer.image(tmp_path / "images" / f"{name}.jpg")
+        drawer.image(folder / "images" / f"{name}.jpg")
         drawn = random.choice([0, *LABELS], (13, 16)).astype(np.uint8)
         savemat(
-            tmp_path / "annotations" / f"{name}.mat",
+            folder / "annotations" / f"{name}.mat",
             {"S": drawn, "captions": "a", "regionMapStuff": drawn.astype(float)},
         )
     for split, names in (("train", TRAIN), ("test", VAL), ("all", (*TRAIN, *VAL))):
-        (tmp_path / "imageLists" / f"{split}.txt").write_text("\n".join(names) + "\n")
-    return tmp_path
+        (folder / "imageLists" / f"{split}.txt").write_text("\n".join(names) + "\n")
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return make(tmp_path)
 
 
 def read(folder: Path, names: tuple[str, ...]) -> list[tuple[Path, Array]]:

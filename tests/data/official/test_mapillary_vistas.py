@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from bench.cli.networks import published_colours
 from bench.data.base import DataError
 from bench.data.contract import check_dataset
 from bench.data.official.mapillary_vistas import MapillaryVistas, Version
+from bench.parts import part
+from bench.study.source import Loaded, Source
 from tests.data.official.drawn import Array, Drawer, assert_command_reads, assert_equal, assert_refused, saved, stored
 
 LABELS: dict[Version, list[tuple[str, bool]]] = {
@@ -27,6 +31,14 @@ LABELS: dict[Version, list[tuple[str, bool]]] = {
         ("void--unlabeled", False),
     ],
 }
+
+COLOURS = {
+    "animal--bird": (165, 42, 42),
+    "nature--sky": (70, 130, 180),
+    "object--vehicle--car": (0, 0, 142),
+    "void--ego-vehicle": (120, 10, 10),
+}
+"""The colours of these labels in config_v1.2.json, as detectron2's registration of the data set repeats it."""
 
 
 def make(folder: Path) -> Path:
@@ -42,7 +54,10 @@ def make(folder: Path) -> Path:
                 Image.new("I;16", (9, 7)).save(folder / split / version / "instances" / f"{name}.png")
     drawer.image(folder / "testing/images/a.jpg")
     for version, labels in LABELS.items():
-        entries = [{"color": [1, 2, 3], "readable": "x", "name": name, "evaluate": flag} for name, flag in labels]
+        entries = [
+            {"color": COLOURS.get(name, (0, 0, 0)), "readable": "x", "name": name, "evaluate": flag}
+            for name, flag in labels
+        ]
         (folder / f"config_{version}.json").write_text(json.dumps({"labels": entries, "version": 1.1}))
     return folder
 
@@ -67,6 +82,34 @@ def test_both_versions_are_read_pixel_by_pixel(copy: Path, version: Version) -> 
     assert_equal(data.split("train"), read(copy, "training", version))
     assert_equal(data.split("val"), read(copy, "validation", version))
     check_dataset(data, ("train", "val"), evaluated=("val",))
+
+
+@pytest.mark.parametrize("version", ["v1.2", "v2.0"])
+def test_the_colours_of_evaluated_labels_are_those_of_the_file(damaged: Path, version: Version) -> None:
+    data = MapillaryVistas(damaged, version=version)
+    assert dict(zip(data.classes, data.colours, strict=True)) == {name: COLOURS[name] for name in data.classes}
+    before = data.fingerprint()
+    changed(lambda document: [label.pop("color") for label in document["labels"]])(damaged / f"config_{version}.json")
+    without = MapillaryVistas(damaged, version=version)
+    assert without.colours == ()
+    assert without.fingerprint() == before
+
+
+def test_predictions_take_the_colours_of_the_file_where_it_is_and_says_the_same_classes(copy: Path) -> None:
+    data = part(MapillaryVistas)
+    cell = SimpleNamespace(recipe=SimpleNamespace(data=data), name="baseline")
+
+    def colours(folder: Path | None, classes: Sequence[str]) -> Sequence[tuple[int, ...]]:
+        study: Any = SimpleNamespace(recipe=cell.recipe)
+        loaded = Loaded(Source("study.py"), study, folder)
+        trial: Any = SimpleNamespace(cell=cell, loaded=loaded, measured=SimpleNamespace(classes=classes))
+        return published_colours(trial)
+
+    classes = MapillaryVistas(copy).classes
+    assert colours(copy, classes) == tuple(COLOURS[name] for name in classes)
+    assert colours(None, classes) == ()
+    assert colours(copy.parent / "elsewhere", classes) == ()
+    assert colours(copy, classes[::-1]) == ()
 
 
 def test_the_command_reads_it_and_the_test_split_is_refused(copy: Path) -> None:
@@ -105,6 +148,7 @@ def changed(change: Callable[[Any], object]) -> Callable[[Path], object]:
         (CONFIG, Path.unlink, f"{CONFIG} is missing: it says what the labels mean"),
         (CONFIG, lambda path: path.write_text("{"), f"{CONFIG} cannot be read"),
         (CONFIG, changed(lambda document: document["labels"][0].pop("evaluate")), "labels.0.evaluate: Field required"),
+        (CONFIG, changed(lambda document: document["labels"][0].update(color=[1, 2, 256])), "labels.0.color.2: .*255"),
         (CONFIG, changed(lambda document: document["labels"][0].update(name="nature--sky")), "two labels called 'nat"),
         (
             CONFIG,

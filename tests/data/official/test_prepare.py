@@ -12,7 +12,7 @@ from scipy.io import savemat
 from bench.data.base import DataError
 from bench.data.official.cityscapes import Cityscapes
 from bench.data.official.pascal_context import CATEGORIES, PascalContext
-from bench.data.official.prepare import Preparation, prepared
+from bench.data.official.prepare import Name, Preparation, prepared
 from bench.data.official.voc2012 import VOC2012
 from tests.data.official import test_pascal_context, test_voc2012
 from tests.data.official.drawn import Drawer, assert_equal, stored
@@ -58,7 +58,8 @@ def sbd_of(folder: Path) -> Path:
         boundaries = np.empty((20, 1), dtype=object)
         boundaries[:] = [[np.zeros((7, 9))]] * 20
         described = {"Boundaries": boundaries, "Segmentation": segmentation, "CategoriesPresent": np.array([[1], [7]])}
-        savemat(inside / "cls" / f"{name}.mat", {"GTcls": described}, do_compression=index % 2 == 0)
+        suffix = (".mat", ".MAT", ".mat")[index]
+        savemat(inside / "cls" / f"{name}{suffix}", {"GTcls": described}, do_compression=index % 2 == 0)
         np.save(folder / f"{name}.npy", segmentation)
     (inside / "train.txt").write_text(f"{test_voc2012.ONLY_SBD[0]}\n{test_voc2012.VAL[0]}\n")
     (inside / "val.txt").write_text(f"{test_voc2012.ONLY_SBD[1]}\n")
@@ -123,7 +124,7 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "with_sbd", "message"),
+    ("name", "sbd", "message"),
     [
         ("voc2012", None, "needs the folder of SBD.*--sbd /path"),
         ("voc2012", "empty", "has no folder cls with SBD's label files"),
@@ -134,18 +135,18 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_prepared_is_one_line(
-    bench: Bench, tmp_path: Path, name: str, with_sbd: str | None, message: str
+    bench: Bench, tmp_path: Path, name: Name, sbd: str | None, message: str
 ) -> None:
     make = test_pascal_context.make if name == "pascal_context" else test_voc2012.make
     folder = make(tmp_path / name)
-    options = [] if with_sbd is None else ["--sbd", tmp_path / with_sbd]
+    sbd_folder = None if sbd is None else tmp_path / sbd
     (tmp_path / "empty").mkdir()
     sbd_of(tmp_path / "damaged")
     (tmp_path / "damaged/benchmark_RELEASE/dataset/cls/2008_000002.mat").write_bytes(b"no MATLAB")
     for made_before in (folder / "SegmentationClassAug").glob("*"):
         made_before.unlink()
-    code, _, err = bench("data", "prepare", name, folder, *options)
+    code, _, err = bench("data", "prepare", name, folder, *(["--sbd", sbd_folder] if sbd_folder else []))
     assert code == 2
     assert len(err.strip().splitlines()) == 1
     with pytest.raises(DataError, match=message):
-        prepared(name, folder, options[-1] if options else None).run(lambda done, total: None)  # type: ignore[arg-type]
+        prepared(name, folder, sbd_folder).run(lambda done, total: None)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bench.network.backbones.timm import IMAGENET, Timm
 from bench.network.checkpoints.files import StateFileError
 from bench.parts import BenchError, ChoiceError, Level, part
+from bench.training.augment.normal import MEAN, STD
 
 MEANS = {"vit": (0.5, 0.5, 0.5)}
 DEVIATIONS = {"vit": (0.25, 0.5, 0.5)}
@@ -135,7 +136,7 @@ def test_images_are_padded_with_the_mean_colour_to_whole_strides(calls: list[dic
 def test_images_are_normalised_as_the_network_expects(calls: list[dict[str, Any]]) -> None:
     backbone = part(Timm, name="vit").build()
     raw = torch.rand(1, 3, 64, 64)
-    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
+    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     backbone((raw - mean) / deviation)
     expected = (raw - 0.5) / torch.tensor(DEVIATIONS["vit"]).view(3, 1, 1)
     torch.testing.assert_close(backbone.network.seen[0], expected)

@@ -127,6 +127,14 @@ FORMS = {
         "entries.py": "from registry import Base\nclass Entry(Base):\n    def __new__(cls, x):\n"
         "        return x * 1.0\n",
     },
+    "registry of subclasses of a generic class": {
+        "study.py": HEAD + "from registry import Base\nimport entries\n"
+        "def squash(x):\n    return Base.known[0](x)\n" + MINE,
+        "registry.py": "from typing import Generic, TypeVar\nT = TypeVar('T')\nclass Base(Generic[T]):\n"
+        "    known = []\n    def __init_subclass__(cls):\n        Base.known.append(cls)\n",
+        "entries.py": "from registry import Base\nclass Entry(Base[int]):\n    def __new__(cls, x):\n"
+        "        return x * 1.0\n",
+    },
     "global statement": {
         "study.py": HEAD + "SCALE = 0\ndef setup():\n    global SCALE\n    SCALE = 1.0\nsetup()\n"
         "def squash(x):\n    return x * SCALE\n" + MINE

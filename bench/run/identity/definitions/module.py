@@ -152,6 +152,12 @@ class Module:
                 yield parent
 
     @cached_property
+    def set_by_functions(self) -> frozenset[str]:
+        """The names that functions of the module set at its top level, by ``global``."""
+        leaves = (leaf for statement in self.body for leaf in ast.walk(statement))
+        return frozenset(name for leaf in leaves if isinstance(leaf, ast.Global) for name in leaf.names)
+
+    @cached_property
     def public(self) -> frozenset[str] | None:
         """The names that ``__all__`` lists; ``None`` without a literal one."""
         unit = self.bound("__all__")

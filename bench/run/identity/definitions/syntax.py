@@ -64,6 +64,21 @@ def evaluated_outside(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lam
     return defaults if isinstance(function, ast.Lambda) else [*function.decorator_list, *defaults]
 
 
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.arg]:
+    """The parameters of a function that take one argument each."""
+    return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+
+
+def collecting_parameters(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.arg]:
+    """The parameters of a function that collect arguments, such as ``*args``."""
+    return [parameter for parameter in (function.args.vararg, function.args.kwarg) if parameter is not None]
+
+
+def bases_of(node: ast.ClassDef) -> list[ast.expr]:
+    """The bases of a class, without what generic ones hold: ``Base`` for ``Base[int]``."""
+    return [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+
+
 def bound_names(node: ast.AST) -> Iterator[str]:
     """The names that a statement binds in the scope that it stands in, in the order of the text."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):

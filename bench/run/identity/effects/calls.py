@@ -94,25 +94,8 @@ class Changes(Functions):
             return roots, joined_changes([change, Mutation(unknown=hears)])
         targets = writer.resolve(call.func)
         if targets is None and isinstance(call.func, ast.Attribute):
-            inner = writer.resolve(call.func.value)
-            is_object = inner is not None and any(
-                isinstance(target, Bound) and target.unit.is_variable for target in inner
-            )
-            is_type = isinstance(call.func.value, ast.Name) and writer.is_builtin(call.func.value.id)
-            if is_type and call.func.attr in MUTATORS:  # such as ``list.append(table, value)``
-                roots = [*arguments[:1], *roots]
-            elif (is_object and call.func.attr in MUTATORS) or (
-                inner and self.methods.change_self(writer, call.func.attr)
-            ):
-                roots = [call.func.value, *roots]
-            hears = bool(writer.messages.read_by_logger(call.func, call.args))
-            change = joined_changes([change, Mutation(unknown=hears)])
-            by_method = NOTHING
-            if inner is None or not all(isinstance(target, External) for target in inner):
-                by_method = self.by_methods(writer, call.func.attr)
-            if by_method.arguments:
-                roots = [*roots, *arguments]
-            return roots, joined_changes([change, replace(by_method, arguments=False)])
+            more, by_method = self._by_called_method(writer, call.func, call.args, arguments)
+            return [*roots, *more], joined_changes([change, by_method])
         if targets is None:
             more, by_computed = self._by_computed_function(writer, call, arguments)
             return [*roots, *more], joined_changes([change, by_computed])
@@ -124,6 +107,26 @@ class Changes(Functions):
             roots = arguments
             change = joined_changes([change, Mutation(frozenset(self.roots.held(writer, arguments)))])
         return roots, joined_changes([change, replace(by_function, arguments=False)])
+
+    def _by_called_method(
+        self, writer: Writer, function: ast.Attribute, positional: Sequence[ast.expr], arguments: Sequence[ast.expr]
+    ) -> Changed:
+        """The objects that a method of an unknown object, or of one at the top level, may change, and what else."""
+        inner = writer.resolve(function.value)
+        is_object = any(isinstance(target, Bound) and target.unit.is_variable for target in inner or ())
+        is_type = isinstance(function.value, ast.Name) and writer.is_builtin(function.value.id)
+        roots: list[ast.expr] = []
+        if is_type and function.attr in MUTATORS:  # such as ``list.append(table, value)``
+            roots += arguments[:1]
+        elif (is_object and function.attr in MUTATORS) or (inner and self.methods.change_self(writer, function.attr)):
+            roots.append(function.value)
+        hears = Mutation(unknown=bool(writer.messages.read_by_logger(function, positional)))
+        if inner is not None and all(isinstance(target, External) for target in inner):
+            return roots, hears
+        change = self.by_methods(writer, function.attr)
+        if change.arguments:
+            roots += arguments
+        return roots, joined_changes([hears, replace(change, arguments=False)])
 
     def by_store(self, writer: Writer, node: ast.Attribute | ast.Subscript) -> Mutation:
         """The changes that setting an attribute or an item causes in what the object around it holds."""

@@ -6,6 +6,7 @@ import ast
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
+from ..definitions.syntax import collecting_parameters, parameters
 from ..definitions.targets import Bound, Unit
 from ..forms.pieces import Reading
 from ..forms.writer import Writer
@@ -100,10 +101,9 @@ class Functions(ABC):
             function: the function.
             is_method: ``True`` for a method, whose own object is no argument.
         """
-        taken = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-        varied = [parameter for parameter in (function.args.vararg, function.args.kwarg) if parameter is not None]
+        taken = parameters(function)
         self_name = taken[0].arg if taken and is_method else ""
-        parameters = {parameter.arg for parameter in [*taken, *varied]} - {self_name}
+        given = {parameter.arg for parameter in [*taken, *collecting_parameters(function)]} - {self_name}
         aliases = aliases_of(function)
         local = set() if isinstance(function, ast.Lambda) else local_names(function)
         named: list[str] = []
@@ -114,7 +114,7 @@ class Functions(ABC):
         called, changes = self._by_calls_inside(writer, function)
         for place in [*changed_places(function), *called, *self._told(writer, function)]:
             for root in origins(root_names(place), aliases) - {self_name}:
-                if root in parameters:
+                if root in given:
                     arguments = True
                 elif root not in local:
                     named.append(root)

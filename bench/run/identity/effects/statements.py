@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..definitions.module import Module
-from ..definitions.syntax import bound_names, walk_executed
+from ..definitions.syntax import bases_of, bound_names, walk_executed
 from ..definitions.targets import Bound, Unit
 from ..forms.pieces import Reading
 from ..forms.writer import Writer
@@ -106,15 +106,14 @@ class Effects:
     def _told_of_subclass(self, writer: Writer, node: ast.ClassDef) -> set[Unit]:
         """The classes that register a new subclass when it is defined, and the subclass itself."""
         units: set[Unit] = set()
-        for base in [*node.bases, *(word.value for word in node.keywords if word.arg == "metaclass")]:
+        metaclasses = [word.value for word in node.keywords if word.arg == "metaclass"]
+        for base in [*bases_of(node), *metaclasses]:
             for target in writer.resolve(base) or ():
                 above = target.unit.single if isinstance(target, Bound) else None
                 if not isinstance(target, Bound) or not isinstance(above, ast.ClassDef):
                     continue
                 units |= self._told_of_subclass(Writer.of_module(self.reading, target.unit.module), above)
-                hooks = {method.name for method in above.body if isinstance(method, ast.FunctionDef)}
-                if hooks & {"__init_subclass__", "__new__", "__init__"} and (
-                    "__init_subclass__" in hooks or base not in node.bases
-                ):
+                hooks = {"__new__", "__init__"} if base in metaclasses else {"__init_subclass__"}
+                if hooks & {method.name for method in above.body if isinstance(method, ast.FunctionDef)}:
                     units.add(target.unit)
         return units

@@ -12,7 +12,7 @@ from .pieces import ChosenValue
 from .tokens import spelled
 from .told import Told
 
-COMPUTED_IMPORTS = ("importlib.util.spec_from", "runpy.", "pkgutil.")
+COMPUTED_IMPORTS = ("importlib.import_module", "importlib.util.spec_from", "runpy.", "pkgutil.")
 """The beginnings of the paths of what imports modules by computed names, or lists them."""
 
 
@@ -37,34 +37,12 @@ class Calls(Told):
             self.piece.facts.heard |= self.messages.read_by_call(node, external, is_unnamed=is_lost)
         elif isinstance(node.func, ast.Attribute):
             self.piece.facts.heard |= self.messages.read_by_logger(node.func, node.args)
-        method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        by_name = next((name for name in (builtin, external, method) if name in READ_BY_NAME | SET_BY_NAME), None)
-        if by_name is not None:
-            self._by_name(node, by_name)
-        elif builtin in ("vars", "dir") and not node.args:
-            self._undecided(f"{builtin}() may reach every name")
-        elif builtin in ("vars", "dir"):
-            named = self.resolve(node.args[0]) or ()
-            self._set_outside(External(f"{target.path}.*") for target in named if isinstance(target, External))
-            self.piece.facts.computed_read = self.piece.facts.computed_write = True
-        elif external in ("importlib.import_module",) or builtin == "__import__":
-            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-                name = node.args[0].value
-                if not name.startswith(".") and len(node.args) == 1:
-                    self.put_targets([self.project.target(name)])
-                    self.piece.facts.modules[name] = None
-                    return
-            self._undecided("a module is imported by a computed name", beside=True)
-        elif external is not None and external.startswith(COMPUTED_IMPORTS):
-            self._undecided("a module is imported by a computed name", beside=True)
-        elif external is not None and external.startswith("subprocess."):
-            self._note_only("another program is started; what it does is not followed")
-        elif external in HINT_READERS:
-            self._reads_annotations()
-        elif external in DOCSTRING_READERS:
-            self._reads_attribute("__doc__")
-        elif external in ("operator.attrgetter", "operator.methodcaller"):
-            self._named_by(node.args)
+        name = _imported_name(node) if external == "importlib.import_module" or builtin == "__import__" else None
+        if name is not None:
+            self.put_targets([self.project.target(name)])
+            self.piece.facts.modules[name] = None
+            return
+        self._note_called(node, builtin, external)
         if builtin in LOOKERS:
             self.put("(Call")
             self.put(f"N:{builtin}")
@@ -76,6 +54,29 @@ class Calls(Told):
         if builtin == "type" and len(node.args) == 1 and self._is_own(node.args[0]):
             self._own_class()
 
+    def _note_called(self, node: ast.Call, builtin: str | None, external: str | None) -> None:
+        """Note what counts besides the call itself because of the builtin, or the function outside, that is called."""
+        method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        by_name = next((name for name in (builtin, external, method) if name in READ_BY_NAME | SET_BY_NAME), None)
+        if by_name is not None:
+            self._by_name(node, by_name)
+        elif builtin in ("vars", "dir") and not node.args:
+            self._undecided(f"{builtin}() may reach every name")
+        elif builtin in ("vars", "dir"):
+            named = self.resolve(node.args[0]) or ()
+            self._set_outside(External(f"{target.path}.*") for target in named if isinstance(target, External))
+            self.piece.facts.computed_read = self.piece.facts.computed_write = True
+        elif builtin == "__import__" or (external is not None and external.startswith(COMPUTED_IMPORTS)):
+            self._undecided("a module is imported by a computed name", beside=True)
+        elif external is not None and external.startswith("subprocess."):
+            self._note_only("another program is started; what it does is not followed")
+        elif external in HINT_READERS:
+            self._reads_annotations()
+        elif external in DOCSTRING_READERS:
+            self._reads_attribute("__doc__")
+        elif external in ("operator.attrgetter", "operator.methodcaller"):
+            self._named_by(node.args)
+
     def _write_constant(self, node: ast.Constant) -> None:
         self.put(spelled(node.value))
         if isinstance(node.value, str) and is_private(node.value):
@@ -84,3 +85,9 @@ class Calls(Told):
     def _write_chosenvalue(self, node: ChosenValue) -> None:
         self.piece.facts.choices.add(node.choice)
         self._write_constant(node)
+
+
+def _imported_name(node: ast.Call) -> str | None:
+    """The module that a call like ``importlib.import_module(…)`` imports, if it is an absolute name in the code."""
+    name = node.args[0].value if len(node.args) == 1 and isinstance(node.args[0], ast.Constant) else None
+    return name if isinstance(name, str) and not name.startswith(".") else None

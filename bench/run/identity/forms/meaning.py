@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ..definitions.module import Module
-from ..definitions.syntax import bound_names
+from ..definitions.syntax import bases_of, bound_names, collecting_parameters, parameters
 from ..definitions.targets import Bound, External, Target, Unit
 from .pieces import Reading
+from .settings import Settings, own_leaves, settings_in
 
 LISTENERS = frozenset({"tell", "progress"})
 """The names of the parameters that take a listener to progress, in the package that measures."""
@@ -27,13 +28,14 @@ class Scope:
     """The names of one function, class or comprehension."""
 
     is_class: bool = False
+    is_inline: bool = False  # of a comprehension, which runs where it stands
     local: dict[str, int | None] = field(default_factory=dict)  # None until its first occurrence
     arguments: set[str] = field(default_factory=set)
     elsewhere: set[str] = field(default_factory=set)  # declared global or nonlocal
     aliases: dict[str, list[Target]] = field(default_factory=dict)
     types: dict[str, Unit] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
-    values: dict[str, ast.expr] = field(default_factory=dict)  # of variables that are set once
+    settings: dict[str, Settings] = field(default_factory=dict)  # of variables that only such statements set
     looped: dict[str, ast.expr] = field(default_factory=dict)  # variable of one loop -> what the loop goes through
     listeners: set[str] = field(default_factory=set)  # parameters that are told of progress
     keeps_names: bool = False
@@ -143,15 +145,14 @@ class Meaning:
     def function_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Scope:
         """The names of a function, with the facts that are known about them."""
         scope = Scope()
-        parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        scope.arguments = {parameter.arg for parameter in parameters}
+        scope.arguments = {parameter.arg for parameter in parameters(node)}
         counts = counted(name for statement in node.body for name in bound_names(statement))
         leaves = list(own_leaves(node.body))
         for leaf in leaves:
             if isinstance(leaf, (ast.Global, ast.Nonlocal)):
                 scope.elsewhere.update(leaf.names)
-        varied = [parameter.arg for parameter in (node.args.vararg, node.args.kwarg) if parameter is not None]
-        names = [name for name in [*varied, *counts] if name not in scope.arguments and name not in scope.elsewhere]
+        collecting = [parameter.arg for parameter in collecting_parameters(node)]
+        names = [name for name in [*collecting, *counts] if name not in scope.arguments and name not in scope.elsewhere]
         scope.local = dict.fromkeys(names)
         imported: dict[str, list[list[Target]]] = {}
         for leaf in leaves:
@@ -166,7 +167,7 @@ class Meaning:
                 and all(target == targets[0] for target in targets)
             ):
                 scope.aliases[name] = targets[0]
-        for parameter in parameters:
+        for parameter in parameters(node):
             plain = self.annotated(parameter.annotation)
             if plain is not None:
                 scope.types[parameter.arg] = plain
@@ -178,13 +179,12 @@ class Meaning:
                 texts = self.constant_texts(leaf.iter)
                 if texts is not None:
                     scope.texts[leaf.target.id] = texts
-            match leaf:
-                case ast.Assign([ast.Name(name)], value) if counts.get(name) == 1 and name in scope.local:
-                    scope.values[name] = value
         mirrors = {
             leaf.func.id for leaf in ast.walk(node) if isinstance(leaf, ast.Call) and isinstance(leaf.func, ast.Name)
         }
         scope.keeps_names = bool(mirrors & MIRRORS)
+        own = scope.local.keys() - collecting
+        scope.settings = {name: known for name, known in settings_in(node.body).items() if name in own}
         return scope
 
     def _is_listener(self, annotation: ast.expr | None) -> bool:
@@ -223,8 +223,7 @@ class Meaning:
     def inherited_names(self, node: ast.ClassDef) -> set[str] | None:
         """The private names in those bases of a class that lie outside this project; ``None`` if they are unknown."""
         names: set[str] = set()
-        for written_base in node.bases:
-            base = written_base.value if isinstance(written_base, ast.Subscript) else written_base
+        for base in bases_of(node):
             targets = self.resolve(base)
             if targets is None and isinstance(base, ast.Name) and self.is_builtin(base.id):
                 names |= private_names(getattr(builtins, base.id))
@@ -304,13 +303,3 @@ def counted(names: Iterable[str]) -> dict[str, int]:
     for name in names:
         counts[name] = counts.get(name, 0) + 1
     return counts
-
-
-def own_leaves(statements: Sequence[ast.stmt]) -> Iterator[ast.AST]:
-    """The nodes of a function, without those of functions and classes in it."""
-    pending: list[ast.AST] = list(statements)
-    while pending:
-        node = pending.pop()
-        yield node
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            pending.extend(ast.iter_child_nodes(node))

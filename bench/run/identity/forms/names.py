@@ -100,7 +100,7 @@ class Names(Tokens):
         elif name in LOOKERS:  # the function is not called here but handed on
             self.piece.facts.computed_read = self.piece.facts.computed_write = True
         elif name in WHOLE_NAMESPACE:
-            self._undecided(f"{name}() may reach every name")
+            self._undecided(f"{name}() may reach every name", beside=name in ("exec", "compile"))
             self.piece.facts.computed_read = self.piece.facts.computed_write = True
         elif not hasattr(builtins, name) and not name.startswith("__"):
             self._unknown_name(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 
-from ..definitions.syntax import bound_names, evaluated_outside
+from ..definitions.syntax import bases_of, bound_names, collecting_parameters, evaluated_outside, parameters
 from ..definitions.targets import Bound, External
 from .calls import Calls
 from .meaning import Scope, counted, parsed_annotation
@@ -34,8 +34,7 @@ class Scopes(Calls):
     def _how_fields_are_read(self, node: ast.ClassDef) -> str:
         harmless = ("torch.nn.", "typing.Protocol", "typing.Generic", "abc.ABC")
         reads = "no"
-        for written_base in node.bases:
-            base = written_base.value if isinstance(written_base, ast.Subscript) else written_base
+        for base in bases_of(node):
             targets = self.resolve(base)
             if targets is None:
                 known = isinstance(base, ast.Name) and self.is_builtin(base.id)
@@ -113,8 +112,8 @@ class Scopes(Calls):
             self.node(decorator)
         scope = self.function_scope(node)
         self._arguments(node.args)
-        parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        annotations = [parameter.annotation for parameter in parameters if parameter.annotation is not None]
+        taken = parameters(node)
+        annotations = [parameter.annotation for parameter in taken if parameter.annotation is not None]
         if all(self.has_no_effect(decorator) for decorator in node.decorator_list):
             self._only_if(ANNOTATION, [parsed_annotation(annotation) for annotation in annotations])
         else:  # a decorator may read annotations
@@ -127,7 +126,7 @@ class Scopes(Calls):
         first = [*node.args.posonlyargs, *node.args.args][:1]
         if node.name in ("__exit__", "__aexit__"):
             self.piece.facts.caught.add(None)
-            if _names_in(node.body) & {argument.arg for argument in parameters[1:]}:
+            if _names_in(node.body) & {argument.arg for argument in taken[1:]}:
                 self.piece.facts.handlers.add(None)
         self.selves.append(first[0].arg if is_method and first and not static else self.selves[-1])
         with self._inside(scope):
@@ -157,11 +156,8 @@ class Scopes(Calls):
 
     def _write_lambda(self, node: ast.Lambda) -> None:
         self.put("(lambda")
-        parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        scope = Scope(arguments={parameter.arg for parameter in parameters})
-        scope.local = {
-            parameter.arg: None for parameter in (node.args.vararg, node.args.kwarg) if parameter is not None
-        }
+        scope = Scope(arguments={parameter.arg for parameter in parameters(node)})
+        scope.local = {parameter.arg: None for parameter in collecting_parameters(node)}
         self._arguments(node.args)
         with self._inside(scope):
             self.node(node.body)
@@ -172,7 +168,7 @@ class Scopes(Calls):
         self.node(node.generators[0].iter)
         names = [name for generator in node.generators for name in bound_names(generator.target)]
         keeps = bool(self.scopes) and self.scopes[-1].keeps_names
-        scope = Scope(local=dict.fromkeys(names), keeps_names=keeps)
+        scope = Scope(is_inline=True, local=dict.fromkeys(names), keeps_names=keeps)
         for generator in node.generators:
             if isinstance(generator.target, ast.Name):
                 scope.looped[generator.target.id] = generator.iter

@@ -10,7 +10,7 @@ from typing import Any
 from ..definitions.module import Module
 from ..definitions.syntax import is_text
 from ..definitions.targets import Unit, Whole
-from .files import FileFinder
+from .files.finder import FileFinder
 from .meaning import Meaning, Scope
 from .messages import Messages
 from .pieces import DOCSTRING, Condition, Payload, Piece, Reading

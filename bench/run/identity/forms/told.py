@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from ..definitions.module import Module
 from ..definitions.targets import Target
 from .by_name import ByName
-from .meaning import LISTENERS, own_leaves
+from .meaning import LISTENERS
 from .pieces import Caught, Reading
+from .settings import own_leaves
 
 Parts = Sequence[ast.expr | ast.keyword]
 OWN_NAMES = frozenset({"argument", "local"})

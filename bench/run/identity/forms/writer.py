@@ -117,8 +117,8 @@ class Writer(Scopes):
         in_class = bool(self.scopes) and self.scopes[-1].is_class
         if node.value is None and not in_class:
             return
-        if isinstance(node.target, ast.Name) and node.value is not None and not in_class:
-            self.files.gets_name(node.value)
+        if node.value is not None and not in_class:
+            self.files.gets_name(node.target, node.value)
         self.put("(Assign")
         self.node(node.target)
         if in_class:
@@ -128,23 +128,20 @@ class Writer(Scopes):
             self.node(node.value)
         self.put(")")
 
-    def _is_set_once(self, name: str) -> bool:
-        """Return whether nothing but one statement sets a variable, so that its uses show its value."""
-        kind, scope = self.find(name)
-        unit = self.module.bound(name) if kind == "module" else None
-        return (scope is not None and name in scope.values) or (unit is not None and unit.single is not None)
-
     def _write_assign(self, node: ast.Assign) -> None:
         is_class = bool(self.scopes) and self.scopes[-1].is_class
-        target = node.targets[0]
-        if len(node.targets) == 1 and isinstance(target, ast.Name) and not is_class and self._is_set_once(target.id):
-            self.files.gets_name(node.value)
+        if len(node.targets) == 1 and not is_class:
+            self.files.gets_name(node.targets[0], node.value)
         self.put("(Assign")
         for target in node.targets:
             self.node(target)
         self.put("value=")
         self.node(node.value)
         self.put(")")
+
+    def _write_augassign(self, node: ast.AugAssign) -> None:
+        self.files.gets_name(node.target, node.value)
+        self._plainly(node)
 
     def _write_matchas(self, node: ast.MatchAs | ast.MatchStar) -> None:
         self.put(f"({type(node).__name__}")

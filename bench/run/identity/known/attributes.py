@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..definitions.project import Project
-from ..definitions.syntax import bound_names
+from ..definitions.syntax import bases_of, bound_names
 from ..definitions.targets import Bound, External, Unit
 from ..forms.meaning import live_object
 from .folding import Folding
@@ -54,8 +54,7 @@ def _names_above(project: Project, node: ast.ClassDef, module: str) -> set[str] 
     bound = {name for statement in node.body for name in bound_names(statement)}
     if node.keywords or node.decorator_list or bound & ATTRIBUTE_HOOKS:
         return None
-    for written_base in node.bases:
-        base = written_base.value if isinstance(written_base, ast.Subscript) else written_base
+    for base in bases_of(node):
         for target in _base(project, base, module) or [None]:
             if isinstance(target, External) and target.path in HARMLESS_BASES:
                 names |= set(dir(live_object(target.path)))

@@ -15,15 +15,17 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..definitions.project import Project
-from ..definitions.syntax import bound_names
+from ..definitions.syntax import bound_names, collecting_parameters, parameters
 from ..definitions.targets import Bound, Unit
-from ..forms.meaning import parsed_annotation
+from ..forms.meaning import counted, parsed_annotation
 from ..forms.pieces import ChosenValue
 from .logic import compared, is_constant, joined, negated, truth
-from .syntax import all_bound, constructor, copied, looks_at_names, parameters, stored_on, stores
+from .syntax import all_bound, constructor, copied, looks_at_names, stored_on, stores
 
 Fields = Mapping[Unit, Mapping[str, Any]]
 """Class of plain values -> field -> its value in every instance."""
+MOST_ROUNDS = 4
+"""The most rounds in which constants are put into one function, each of which may make other variables constant."""
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Folding(ast.NodeTransformer):
         self.typed_attributes: dict[str, Unit] = {}
         self.attributes: dict[str, ast.Constant] = {}
         self.choices: dict[str, ChosenValue] = {}
+        self.init: ast.FunctionDef | None = None
 
     def fold(self, unit: Unit, choices: Mapping[str, Any]) -> Folded:
         """The unit with the fields of plain values and, for the class of a component, its choices written in."""
@@ -95,8 +98,6 @@ class Folding(ast.NodeTransformer):
         init.args.kw_defaults = [default for _, default in kept]
         self.init = init
         return frozenset(self.choices)
-
-    init: ast.FunctionDef | None = None
 
     # Scopes
 
@@ -164,10 +165,10 @@ class Folding(ast.NodeTransformer):
         self.visit(node.args)
         frame = _Frame()
         stored = {name for statement in node.body for name in all_bound(statement)}
-        hidden = {parameter.arg for parameter in parameters(node)} | set(stored)
+        hidden = _parameter_names(node) | stored
         frame.constants = dict.fromkeys(hidden)
         frame.types = dict.fromkeys(hidden)
-        for parameter in parameters(node):
+        for parameter in [*parameters(node), *collecting_parameters(node)]:
             if parameter.arg not in stored:
                 frame.types[parameter.arg] = self._annotated(parameter.annotation)
         positional = [*node.args.posonlyargs, *node.args.args]
@@ -181,8 +182,25 @@ class Folding(ast.NodeTransformer):
         self.frames.append(frame)
         node.body = self._block(node.body)
         self.frames.pop()
-        _put_in_constants(node)
+        self._put_in_constants(node)
         return node
+
+    def _put_in_constants(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """Replace local variables by constants if they are set once, to a constant, before anything else happens."""
+        taken = _parameter_names(node)
+        for _ in range(MOST_ROUNDS):
+            counts = counted(name for statement in node.body for name in all_bound(statement))
+            known: dict[str, ast.Constant | None] = {}
+            for statement in node.body:
+                variable, value = _set_to_constant(statement)
+                if variable is not None and value is not None and counts[variable] == 1 and variable not in taken:
+                    known[variable] = value
+            if not known:
+                return
+            left = [statement for statement in node.body if _set_to_constant(statement)[0] not in known]
+            constants = Folding(self.project, self.module, {}, {})
+            constants.frames.append(_Frame(known))
+            node.body = constants._block(left) or [ast.Pass()]
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return self._function(node)
@@ -192,7 +210,7 @@ class Folding(ast.NodeTransformer):
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         self.visit(node.args)
-        hidden = {parameter.arg for parameter in parameters(node)}
+        hidden = _parameter_names(node)
         self.frames.append(_Frame(dict.fromkeys(hidden), dict.fromkeys(hidden)))
         node.body = self.visit(node.body)
         self.frames.pop()
@@ -319,24 +337,8 @@ def _same_place(node: ast.Constant, place: ast.AST) -> ast.Constant:
     return ast.copy_location(node, place)
 
 
-def _put_in_constants(node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-    """Replace local variables by constants if they are set once, to a constant, before anything else happens."""
-    for _ in range(4):
-        counts: dict[str, int] = {}
-        for statement in node.body:
-            for name in all_bound(statement):
-                counts[name] = counts.get(name, 0) + 1
-        known: dict[str, ast.Constant] = {}
-        taken = {parameter.arg for parameter in parameters(node)}
-        for statement in node.body:
-            variable, value = _set_to_constant(statement)
-            if variable is not None and value is not None and counts[variable] == 1 and variable not in taken:
-                known[variable] = value
-        if not known:
-            return
-        left = [statement for statement in node.body if _set_to_constant(statement)[0] not in known]
-        node.body = left or [ast.Pass()]
-        _Constants(known).run(node)
+def _parameter_names(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> set[str]:
+    return {parameter.arg for parameter in [*parameters(node), *collecting_parameters(node)]}
 
 
 def _set_to_constant(statement: ast.stmt) -> tuple[str | None, ast.Constant | None]:
@@ -350,17 +352,3 @@ def _set_to_constant(statement: ast.stmt) -> tuple[str | None, ast.Constant | No
     if isinstance(target, ast.Name) and isinstance(value, ast.Constant):
         return target.id, value
     return None, None
-
-
-class _Constants(Folding):
-    """Replaces names by constants, and removes branches that are never taken."""
-
-    def __init__(self, known: Mapping[str, ast.Constant]) -> None:
-        self.known = dict(known)
-        self.plain_names, self.fields, self.observers = set(), {}, {}
-        self.frames = [_Frame(dict(known), {})]
-        self.typed_attributes, self.attributes, self.choices = {}, {}, {}
-        self.init = None
-
-    def run(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        node.body = self._block(node.body) or [ast.Pass()]

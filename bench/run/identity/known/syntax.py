@@ -44,11 +44,6 @@ def looks_at_names(node: ast.AST) -> bool:
     return False
 
 
-def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.arg]:
-    varied = [parameter for parameter in (node.args.vararg, node.args.kwarg) if parameter is not None]
-    return [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, *varied]
-
-
 def all_bound(statement: ast.stmt) -> Iterator[str]:
     """The names that a statement binds, those declared nonlocal in functions inside of it too."""
     yield from bound_names(statement)

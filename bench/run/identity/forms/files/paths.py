@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import ast
 import glob
+import os
 import posixpath
 import re
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from ..definitions.module import Module
-from ..definitions.targets import Bound
-from .meaning import Meaning
+from .place import UNKNOWN, Place, combined
+from .variables import Variables
 
-SAME_PLACE = frozenset({"os.path.abspath", "os.path.realpath", "os.path.normpath", "os.path.expanduser", "os.fspath"})
-SAME_PLACE_METHODS = frozenset({"resolve", "absolute", "expanduser", "as_posix"})
+SAME_PLACE = frozenset({"os.path.abspath", "os.path.realpath", "os.path.normpath", "os.fspath"})
+SAME_PLACE_METHODS = frozenset({"resolve", "absolute", "as_posix"})
 JOINING = frozenset(
     {"os.path.join", "posixpath.join", "pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "pathlib.PurePosixPath"}
 )
@@ -26,9 +26,11 @@ LISTING = {"os.listdir": "*", "os.scandir": "*", "os.walk": "**"}
 """Function that lists a folder -> the files below it that it may name."""
 SPECIFIER = re.compile(r"%[-#0 +]*\d*(?:\.\d+)?[a-zA-Z]")
 FIELD = re.compile(r"\{[^{}]*\}")
-ESCAPED = re.compile(r"\[([*?[])\]")
-"""A letter of a path that would otherwise stand for others, as :func:`glob.escape` writes it."""
-ANY = "*"
+FOLDERS: dict[str, Callable[[], object]] = {
+    "pathlib.Path.home": Path.home, "pathlib.Path.cwd": Path.cwd, "os.getcwd": os.getcwd,
+    "tempfile.gettempdir": tempfile.gettempdir,
+}  # fmt: skip
+"""Function that gives a folder of the machine -> the function itself."""
 PACKAGE_READERS = frozenset(
     {
         *(f"importlib.resources.{name}" for name in ("read_text", "read_binary", "open_text", "open_binary", "path")),
@@ -36,68 +38,15 @@ PACKAGE_READERS = frozenset(
     }
 )
 """The functions that read the file which their second argument names in the package that their first one names."""
-SYSTEM = ("/proc/", "/sys/", "/dev/", "/run/", "/tmp/")
-"""The folders of the machine whose files say nothing about what is computed."""
 LONGEST = 500
 
 
-@dataclass(frozen=True)
-class Place:
-    """The files that an expression may name.
-
-    Attributes:
-        pattern: their path, in which ``*`` stands for any text, as in :mod:`glob`.
-        is_known: ``True`` if the path starts at the module's own file. One that starts at the root as a text says is a
-            place of the machine, where only single files count; any other is taken from the module's folder on.
-    """
-
-    pattern: str
-    is_known: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        """``True`` if a part of the path stands for any text."""
-        return glob.has_magic(ESCAPED.sub("", self.pattern))
-
-    @property
-    def path(self) -> str:
-        """The path of a place of which every part is known."""
-        return ESCAPED.sub(r"\1", self.pattern)
-
-    @property
-    def is_of_machine(self) -> bool:
-        """``True`` for a path that starts at the root because a text says so."""
-        return self.pattern.startswith("/") and not self.is_known
-
-    @property
-    def is_of_system(self) -> bool:
-        """``True`` for a path whose file says nothing about what is computed."""
-        return self.is_of_machine and self.pattern.startswith(SYSTEM)
-
-    def shown(self, module: Module) -> str:
-        """The path for people, from the module's folder on where it lies in there."""
-        folder = "" if module.origin.file is None else f"{module.origin.file.parent.as_posix()}/"
-        return self.path.removeprefix(folder)
-
-    def joined(self, step: str) -> Place:
-        """The place at a step from this one."""
-        return Place(posixpath.join(self.pattern, step), self.is_known and not step.startswith("/"))
-
-    def changed(self, by: Callable[[str], str]) -> Place:
-        return Place(by(self.pattern), self.is_known)
-
-
-class Paths:
+class Paths(Variables):
     """Puts together the paths that a module's code names.
 
     Args:
         meaning: the meaning of names where the code stands.
     """
-
-    def __init__(self, meaning: Meaning) -> None:
-        self.meaning = meaning
-        self.used: set[int] = set()
-        """The ids of the expressions that were found to be parts of paths."""
 
     @property
     def _file(self) -> Path | None:
@@ -112,7 +61,8 @@ class Paths:
 
     def _place(self, node: ast.expr) -> Place | None:
         if isinstance(node, ast.Constant):
-            return _started(glob.escape(node.value)) if isinstance(node.value, str) else None
+            is_text = isinstance(node.value, str) and UNKNOWN not in node.value
+            return _started(glob.escape(str(node.value))) if is_text else None
         if isinstance(node, ast.Name):
             return self._named(node)
         if isinstance(node, ast.JoinedStr):
@@ -136,55 +86,18 @@ class Paths:
         if isinstance(node, ast.FormattedValue):
             node = node.value
         place = self.place(node)
-        return ANY if place is None else place.pattern
+        return UNKNOWN if place is None else place.pattern
 
     def _named(self, node: ast.Name) -> Place | None:
         if node.id == "__file__" and self.meaning.find(node.id)[0] == "module" and self._file is not None:
             return Place(glob.escape(self._file.as_posix()), is_known=True)
-        kind, scope = self.meaning.find(node.id)
-        if kind == "local" and scope is not None and node.id in scope.values:
-            value = scope.values[node.id]
-            del scope.values[node.id]  # a variable that is made of itself is not known
-            place = self.place(value)
-            scope.values[node.id] = value
-            return place
-        if kind == "local" and scope is not None and node.id in scope.looped:
-            return self._listed(scope.looped[node.id])
-        for target in (self.meaning.resolve(node) or ()) if kind in ("module", "alias") else ():
-            if isinstance(target, Bound) and isinstance(target.unit.single, (ast.Assign, ast.AnnAssign)):
-                single = target.unit.single
-                if len(target.unit.names) == 1 and single.value is not None:
-                    return Paths(self.meaning.elsewhere(target.unit.module)).place(single.value)
-        return None
-
-    def _listed(self, node: ast.expr) -> Place | None:
-        """The place of the files that a loop goes through."""
-        while isinstance(node, ast.Call) and self.meaning.builtin_called(node) in (
-            "sorted",
-            "list",
-            "tuple",
-            "reversed",
-        ):
-            if not node.args:
-                return None
-            node = node.args[0]
-        name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
-        return self.place(node) if name in ("glob", "iglob", "rglob", "iterdir") else None
+        return self.value(node)
 
     def _operation(self, node: ast.BinOp) -> Place | None:
-        if isinstance(node.op, ast.Div):
-            left, right = self.place(node.left), self.place(node.right)
-            if left is None:
-                return right
-            return left.joined(ANY if right is None else right.pattern)
-        if isinstance(node.op, ast.Add):
-            left, right = self.place(node.left), self.place(node.right)
-            if left is None and right is None:
-                return None
-            pattern = (left.pattern if left else ANY) + (right.pattern if right else ANY)
-            return Place(pattern, left is not None and left.is_known)
         if isinstance(node.op, ast.Mod) and isinstance(node.left, ast.Constant) and isinstance(node.left.value, str):
             return _started(_filled(SPECIFIER, node.left.value))
+        if isinstance(node.op, (ast.Div, ast.Add)):
+            return combined(self.place(node.left), node.op, self.place(node.right))
         return None
 
     def _attribute(self, node: ast.Attribute) -> Place | None:
@@ -204,11 +117,16 @@ class Paths:
     def _called(self, node: ast.Call) -> Place | None:
         path = self.meaning.external_called(node)
         first = node.args[0] if node.args else None
+        if path in FOLDERS:
+            return _folder_of_machine(path)
         if path is not None and first is not None:
             if path in JOINING:
                 return self._joined(node.args)
             if path in SAME_PLACE:
                 return self.place(first)
+            if path == "os.path.expanduser":
+                place = self.place(first)
+                return place and place.changed(os.path.expanduser)
             if path == "os.path.dirname":
                 place = self.place(first)
                 return place and place.changed(posixpath.dirname)
@@ -237,23 +155,26 @@ class Paths:
             return _started(_filled(FIELD, receiver.value))
         if method in SAME_PLACE_METHODS and not node.args:
             return self.place(receiver)
+        if method == "expanduser":
+            place = self.place(receiver)
+            return place and place.changed(os.path.expanduser)
         if method == "join" and isinstance(first, (ast.List, ast.Tuple)):
             is_slash = isinstance(receiver, ast.Constant) and receiver.value == "/"
             return self._joined(first.elts) if is_slash else None
         if method == "replace" and (place := self.place(receiver)) is not None and place.is_known:
-            return place.changed(lambda pattern: posixpath.join(posixpath.dirname(pattern), ANY))
+            return place.changed(lambda pattern: posixpath.join(posixpath.dirname(pattern), UNKNOWN))
         if method == "joinpath":
             return self._joined([receiver, *node.args])
         if method == "iterdir":
             place = self.place(receiver)
-            return place and place.joined(ANY)
+            return place and place.joined("*")
         if first is None or method not in ("with_suffix", "with_name", "with_stem", "glob", "rglob"):
             return None
         place = self.place(receiver)
         if place is None:
             return None
         if method in ("glob", "rglob"):
-            inner = self._globbed(first) or Place(ANY)
+            inner = self._globbed(first) or Place(UNKNOWN)
             return place.joined(inner.pattern if method == "glob" else posixpath.join("**", inner.pattern))
         folder, name = posixpath.split(place.pattern)
         stem, suffix = posixpath.splitext(name)
@@ -266,9 +187,9 @@ class Paths:
         for index, step in enumerate(steps):
             found = None if isinstance(step, ast.Starred) else self.place(step)
             if place is None:
-                place = found if found is not None or index == 0 else Place(ANY)
+                place = found if found is not None or index == 0 else Place(UNKNOWN)
             else:
-                place = place.joined(ANY if found is None else found.pattern)
+                place = place.joined(UNKNOWN if found is None else found.pattern)
         return place
 
     def _globbed(self, node: ast.expr) -> Place | None:
@@ -291,9 +212,17 @@ class Paths:
 
 
 def _started(text: str) -> Place | None:
-    return Place(text) if text and len(text) <= LONGEST and not {"\n", "\0"} & set(text) else None
+    return Place(text) if text and len(text) <= LONGEST and "\n" not in text else None
+
+
+def _folder_of_machine(path: str) -> Place | None:
+    """The folder that a function of Python gives; ``None`` for one that is not there."""
+    try:
+        return Place(glob.escape(str(FOLDERS[path]())))
+    except (OSError, RuntimeError):
+        return None
 
 
 def _filled(blank: re.Pattern[str], text: str) -> str:
     """A text in which ``*`` stands for each blank."""
-    return ANY.join(map(glob.escape, blank.split(text)))
+    return UNKNOWN.join(map(glob.escape, blank.split(text)))
