@@ -182,12 +182,12 @@ def display_for(tally: Tally, console: PlainConsole) -> LiveTable | PlainLines:
 
 
 @contextmanager
-def progress_of(console: PlainConsole, what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_of(console: PlainConsole, verb: str) -> Iterator[Callable[[int, int], None]]:
     """Inside the block, show the progress of some work: as a bar on a terminal, elsewhere as a line every half minute.
 
     Args:
         console: the console.
-        what: the work in the past tense, such as ``decoded``, before the number that is done and that of all.
+        verb: the work in the past tense, such as ``decoded``, before the number that is done and that of all.
     """
     said_at = time.monotonic()
 
@@ -195,13 +195,13 @@ def progress_of(console: PlainConsole, what: str) -> Iterator[Callable[[int, int
         nonlocal said_at
         if time.monotonic() - said_at > PLAIN_EVERY_S:
             said_at = time.monotonic()
-            console.print(f"{what} {done}/{total}")
+            console.print(f"{verb} {done}/{total}")
 
     if not console.is_terminal:
         yield say
         return
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(verb, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

@@ -21,7 +21,7 @@ import ray
 from ray import tune
 
 from bench.protocol.setting import Stage
-from bench.records.record import Record, write
+from bench.records.record import Record, read, write
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.processes.descendants import adopt, none_left
@@ -140,6 +140,7 @@ class _Watch(tune.Callback):
         self.started: dict[str, str] = {}
         self.reached: dict[str, str] = {}
         self.ended: set[str] = set()
+        self.earlier = {path.name: path.stat().st_mtime_ns for path in (folder / "records").glob("*.json")}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as an empty callback: Tune pickles callbacks, and a terminal's lock cannot be pickled."""
@@ -190,10 +191,18 @@ class _Watch(tune.Callback):
         self._end(trial, make_record(trial, self.machine, outcome))
 
     def _end(self, trial: Trial, record: Record) -> None:
+        """Write the record of a trial and show it, unless the worker has written one itself: then show that one.
+
+        An interruption says nothing about a trial, so it replaces no record of an earlier run.
+        """
+        path = self.folder / "records" / record.file_name
         try:
             with storing(self.folder):
-                if not (self.folder / "records" / record.file_name).exists():  # a record that the worker wrote is kept
-                    write(record, self.folder / "records")
+                is_there = path.exists()
+                if is_there and path.stat().st_mtime_ns != self.earlier.get(path.name):
+                    record = read(path)
+                elif not is_there or record.status != "interrupted":
+                    write(record, path.parent)
         except StoreError as error:
             self.ended.add(trial.key)
             raise _StoreFailed(error) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.records.record import read
+from bench.records.record import Record, read, write
 from bench.run import trial as trial_module
 from bench.run.environment import Machine
 from bench.run.handling import Handling
@@ -115,25 +116,33 @@ def test_a_worker_tells_the_driver_why_nothing_could_be_stored(plan: Schedule) -
     assert "cannot be written to" in last["unstored"]
 
 
+class Display:
+    """A display that notes how trials end."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def started(self, trial: Trial) -> None: ...
+
+    def progress(self, trial: Trial, event: object) -> None: ...
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        self.ended.append(record.status)
+
+
+class Tuned:
+    """The part of one of Tune's trials that is read."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.config = {"trial": asdict(trial)}
+
+
+def record_of(trial: Trial, status: str) -> Record:
+    return make_record(trial, MACHINE, {"status": status, "reason": "x", "traceback": None})
+
+
 def test_the_driver_stops_the_run_and_ends_what_is_started_where_it_can(plan: Schedule) -> None:
     from bench.run.execute import _raised_as_itself, _StoreFailed, _Watch
-
-    class Display:
-        def __init__(self) -> None:
-            self.ended: list[str] = []
-
-        def started(self, trial: Trial) -> None: ...
-
-        def progress(self, trial: Trial, event: object) -> None: ...
-
-        def finished(self, trial: Trial, record: Any) -> None:
-            self.ended.append(record.status)
-
-    class Tuned:
-        """The part of one of Tune's trials that is read."""
-
-        def __init__(self, trial: Trial) -> None:
-            self.config = {"trial": asdict(trial)}
 
     display, trial = Display(), quality(plan)
     watch = _Watch([trial], plan.folder, MACHINE, display)
@@ -141,8 +150,41 @@ def test_the_driver_stops_the_run_and_ends_what_is_started_where_it_can(plan: Sc
     with pytest.raises(StoreError, match="full"), _raised_as_itself():
         watch.on_trial_result(0, [], Tuned(trial), {"unstored": "full"})
     (plan.folder / "records").touch()
-    record = make_record(trial, MACHINE, {"status": "failed", "reason": "x", "traceback": None})
+    record = record_of(trial, "failed")
     with pytest.raises(_StoreFailed) as caught:
         watch.on_trial_result(0, [], Tuned(trial), {"record": record.as_json()})
     assert "cannot be written to" in str(caught.value.error)
     assert display.ended == []
+
+
+@pytest.mark.parametrize(
+    ("earlier", "of_worker", "of_driver", "kept"),
+    [
+        (None, None, "interrupted", "interrupted"),
+        (None, "diverged", "interrupted", "diverged"),
+        ("failed", "diverged", "interrupted", "diverged"),
+        ("failed", None, "out_of_memory", "out_of_memory"),
+        ("out_of_memory", None, "interrupted", "out_of_memory"),
+    ],
+)
+def test_the_record_of_a_trial_is_the_last_word_about_it(
+    tmp_path: Path, earlier: str | None, of_worker: str | None, of_driver: str, kept: str
+) -> None:
+    from bench.run.execute import _Watch
+
+    display, trial, folder = (
+        Display(),
+        Trial(Source(__file__), "baseline", 0, "quality", "0" * 16),
+        tmp_path / "records",
+    )
+    folder.mkdir()
+    if earlier is not None:
+        os.utime(write(record_of(trial, earlier), folder), (1, 1))
+    watch = _Watch([trial], tmp_path, MACHINE, display)
+    watch.on_trial_start(0, [], Tuned(trial))
+    if of_worker is not None:
+        write(record_of(trial, of_worker), folder)
+    watch.end_all(of_driver, "the run was stopped")
+    (path,) = folder.iterdir()
+    assert read(path).status == kept
+    assert display.ended == [of_worker or of_driver]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
+from bench.protocol.recipe import Recipe
 from bench.protocol.words import first_few, joined
 from bench.records.plan import as_part
 from bench.records.results import Results
@@ -99,13 +101,21 @@ def _left_out(recipe: Mapping[str, Any]) -> str:
     return f"; no {' and no '.join(absent)}" if absent else ""
 
 
-NEUTRAL = {
-    "head_lr_factor": 1, "scale": [1, 1], "flip": 0, "decayed": "all", "layer_decay": 1, "warmup_iterations": 0,
-    "step_at": [], "least_learning_rate": 0, "frozen": "nothing", "ema_decay": 0, "accumulate": 1,
-    "test_scales": [], "test_flip": False, "largest_class_share": 1, "rotation_deg": 0, "colour_jitter": 0,
-    "hue_jitter": 0, "photometric_distortion": False, "blur": 0,
-}  # fmt: skip
-"""Field of a recipe -> the value at which it changes nothing: a factor of one, random scales that are all one."""
+TOLD_WHERE_USED = {"step_factor", "warmup_start", "blur_sigma_px", "averaged"}
+"""Fields that are told at every value, unless :func:`is_unused` says that they are not used."""
+
+NEUTRAL: Mapping[str, Any] = {
+    **{
+        one.name: list(neutral) if isinstance(neutral := one.metadata["neutral"], tuple) else neutral
+        for one in fields(Recipe)
+        if "neutral" in one.metadata and one.name not in TOLD_WHERE_USED
+    },
+    "head_lr_factor": 1,
+    "scale": [1, 1],
+    "flip": 0,
+}
+"""Field of a recipe -> the value, as JSON has it, at which it changes nothing: what the recipe's fields declare, a
+factor of one, random scales that are all one, no flip."""
 
 
 def _has_no_phrase(name: str, recipe: Mapping[str, Any]) -> bool:
