@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from bench import named_recipe, part
 from bench.data.synthetic import Synthetic
@@ -18,6 +16,7 @@ from bench.protocol.recipe import OUTSIDE_QUALITY, Recipe
 from bench.protocol.recipes import RECIPES, recipe_fields
 from bench.protocol.testing import TEST_FIELDS
 from bench.study.source import Source, load, source_of_command
+from tests.data.official.drawn import Drawer
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,34 +87,21 @@ def test_a_change_replaces_a_field_and_an_unknown_name_is_refused() -> None:
         recipe_fields("gscnn-cityscape")
 
 
-# Tiny copies of the data sets in their official layouts
-
-
-def pixels(path: Path, *channels: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.arange(7 * 9 * (channels[0] if channels else 1), dtype=np.uint8).reshape(7, 9, *channels)).save(
-        path
-    )
-
-
-def label(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((7, 9), 7, np.uint8)).save(path)
-
-
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny copies of the data sets in their official layouts."""
+    drawer = Drawer()
     folders = {name: tmp_path_factory.mktemp(name) for name in ("cityscapes", "ade20k", "pascal_context")}
     for split, ade_split in (("train", "training"), ("val", "validation")):
         for number in range(2):
             city = folders["cityscapes"]
             stem = f"city/city_00000{number}_000000"
-            pixels(city / f"leftImg8bit/{split}/{stem}_leftImg8bit.png", 3)
-            label(city / f"gtFine/{split}/{stem}_gtFine_labelIds.png")
-            pixels(folders["ade20k"] / f"images/{ade_split}/ADE_{split}_{number}.jpg", 3)
-            label(folders["ade20k"] / f"annotations/{ade_split}/ADE_{split}_{number}.png")
-            pixels(folders["pascal_context"] / f"JPEGImages/{split}_{number}.jpg", 3)
-            label(folders["pascal_context"] / f"SegmentationClassContext/{split}_{number}.png")
+            drawer.image(city / f"leftImg8bit/{split}/{stem}_leftImg8bit.png")
+            drawer.label(city / f"gtFine/{split}/{stem}_gtFine_labelIds.png", [7])
+            drawer.image(folders["ade20k"] / f"images/{ade_split}/ADE_{split}_{number}.jpg")
+            drawer.label(folders["ade20k"] / f"annotations/{ade_split}/ADE_{split}_{number}.png", [7])
+            drawer.image(folders["pascal_context"] / f"JPEGImages/{split}_{number}.jpg")
+            drawer.label(folders["pascal_context"] / f"SegmentationClassContext/{split}_{number}.png", [7])
         lists = folders["pascal_context"] / "ImageSets/SegmentationContext"
         lists.mkdir(parents=True, exist_ok=True)
         (lists / f"{split}.txt").write_text(f"{split}_0\n{split}_1\n")

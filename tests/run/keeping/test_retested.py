@@ -51,7 +51,7 @@ def test_a_test_by_kept_weights_counts_what_training_anew_would(
     expected = trained(anew)
     assert expected.confusion != before.confusion
     again = scheduled(study, tmp_path / "a", protocol, final)
-    handling = Handling(weights=False, checkpoint_s=None, trained_in=tmp_path / "a" / "tiny")
+    handling = Handling(trained_in=tmp_path / "a" / "tiny")
     tested = trained(again, handling=handling)
     assert {trial.key for trial in again.trials} == {trial.key for trial in anew.trials}
     assert tested.confusion == expected.confusion
@@ -95,4 +95,4 @@ def test_the_command_tests_what_has_weights_and_tells_the_rest(
         evaluate(tmp_path / "results" / "tiny-flip", "whole", False, (), handling=Handling(), **RUN_OPTIONS)
     with pytest.raises(BenchError, match="say how to test"):
         evaluate(schedule.folder, None, False, (), handling=Handling(), **RUN_OPTIONS)
-    assert studies.source(Path("s.py"), None, None, None, False, "flip").options == ["--protocol", "flip"]
+    assert studies.source(Path("s.py"), None, protocol="flip").options == ["--protocol", "flip"]
