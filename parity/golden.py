@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.network.normalisation import MEAN, STD
 from bench.parts import BenchError
-from bench.training.augment.normal import MEAN, STD
 
 SUM_TOLERANCE = 1e-3
 """The tolerance of a drawn tensor's sum: processors differ in the last bits, while another rule differs by more."""

@@ -18,7 +18,7 @@ from torch.optim import AdamW
 
 from bench import Factor, Part, Recipe, Study, Variant, change, part
 from bench.data import CamVid
-from bench.network import FPN, DeepLabV3Head, FCNHead, PSPHead, SegmentationLoss, Timm, TimmPyramid
+from bench.network import FPN, DeepLabV3Head, FCNHead, PSPHead, SegmentationLoss, SimplePyramid, Timm
 
 
 def backbones(name: str, networks: dict[str, Part[Any]], width: int, recipe: Recipe, seeds: tuple[int, ...]) -> Study:
@@ -58,7 +58,9 @@ STUDY = backbones(
         "convnext-tiny": part(Timm, name="convnext_tiny.fb_in1k", pretrained=True),
         "swin-tiny": part(Timm, name="swin_tiny_patch4_window7_224.ms_in1k", pretrained=True),
         "vit-small-dinov3": part(
-            TimmPyramid, name="vit_small_patch16_dinov3.lvd1689m", strides=(8, 16, 32), pretrained=True
+            SimplePyramid,
+            transformer=part(Timm, name="vit_small_patch16_dinov3.lvd1689m", pretrained=True),
+            strides=(8, 16, 32),
         ),
     },
     width=256,
@@ -87,7 +89,9 @@ SIZES = {
             "resnet18": part(Timm, name="resnet18"),
             "convnext-atto": part(Timm, name="convnext_atto"),
             "swin-tiny": part(Timm, name="swin_tiny_patch4_window7_224"),
-            "vit-tiny": part(TimmPyramid, name="vit_tiny_patch16_224", width=64, strides=(8, 16, 32)),
+            "vit-tiny": part(
+                SimplePyramid, transformer=part(Timm, name="vit_tiny_patch16_224"), width=64, strides=(8, 16, 32)
+            ),
         },
         width=32,
         recipe=STUDY.recipe.having(

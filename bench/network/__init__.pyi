@@ -2,7 +2,7 @@
 
 from .backbones.resnet import ResNet as ResNet
 from .backbones.shallow import ShallowBackbone as ShallowBackbone
-from .backbones.simple_pyramid import TimmPyramid as TimmPyramid
+from .backbones.simple_pyramid import SimplePyramid as SimplePyramid
 from .backbones.timm import Timm as Timm
 from .backbones.wide_resnet import WideResNet38 as WideResNet38
 from .controls import matched_head as matched_head
@@ -85,8 +85,8 @@ __all__ = [
     "SegmentationLoss",
     "SemanticEncodingLoss",
     "ShallowBackbone",
+    "SimplePyramid",
     "Timm",
-    "TimmPyramid",
     "Variant",
     "WideResNet38",
     "load",

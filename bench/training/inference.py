@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.data.base import Sample, Split
 from bench.network.model import SegModel
-from bench.training.augment.normal import normalise
+from bench.network.normalisation import normalise
 
 
 class Prediction(NamedTuple):

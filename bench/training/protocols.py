@@ -23,8 +23,8 @@ from torch import Tensor
 from bench.data.base import Sample, Split
 from bench.network.layers import resize
 from bench.network.model import SegModel
+from bench.network.normalisation import normalise
 from bench.protocol.recipe import Recipe
-from bench.training.augment.normal import normalise
 from bench.training.inference import Prediction
 
 Size = tuple[int, int]

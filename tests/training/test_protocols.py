@@ -16,9 +16,9 @@ from bench.measure.quality.evaluate import evaluate
 from bench.network.layers import resize
 from bench.network.losses.segmentation import SegmentationLoss
 from bench.network.model import SegModel, Variant
+from bench.network.normalisation import normalise
 from bench.parts import ChoiceError, part
 from bench.protocol.recipe import Recipe
-from bench.training.augment.normal import normalise
 from bench.training.inference import predict
 from bench.training.protocols import predict_by_views, windows
 

@@ -10,7 +10,9 @@ tools/dataset_converters/voc_aug.py at 3f8d34e, and encoding/datasets/pascal_voc
 which writes "potted-plant" and "tv/monitor" and trains on train and val together; the list with two paths a line is
 that of libs/datasets/voc.py of kazuto1011/deeplab-pytorch at 3923bf4.
 
-**Departures**: none. The published numbers of images are not enforced.
+**Departures**: in the enlarged split, an image of VOC's own training list has the label in ``SegmentationClassAug``
+where there is one, as the lists of deeplab-pytorch say; mmsegmentation's configuration takes VOC's. The published
+numbers of images are not enforced.
 """
 
 from __future__ import annotations

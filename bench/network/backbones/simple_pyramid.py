@@ -1,4 +1,4 @@
-"""A plain vision transformer of timm whose one map becomes a pyramid, so that every neck and head can read it.
+"""A plain vision transformer whose one map becomes a pyramid, so that every neck and head can read it.
 
 Shapes: image ``N 3 H W`` -> [C2, C3, C4, C5] at strides 4, 8, 16 and 32, or some of them, each with ``width`` channels.
 
@@ -14,59 +14,44 @@ each scale a 1x1 and a 3x3 convolution follow, with a layer normalisation after 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from bench.network.backbones.timm import Timm
-from bench.parts import ChoiceError, Count, Level, Levels
+from bench.parts import ChoiceError, Count, Level, Levels, Part
 
 Stride = Literal[4, 8, 16, 32]
 
 
-class TimmPyramid(nn.Module):
-    """A vision transformer of timm with a simple feature pyramid: image ``N 3 H W`` -> a map at each of ``strides``.
+class SimplePyramid(nn.Module):
+    """A plain vision transformer with a simple feature pyramid: image ``N 3 H W`` -> a map at each of ``strides``.
 
     Args:
-        name: the name of a vision transformer in timm's list whose maps all have one stride.
+        transformer: a backbone whose last map has stride 16, such as a vision transformer of
+            :class:`~bench.network.Timm`; of several maps, none may have another stride.
         width: the channels of each level of the pyramid.
         strides: the strides of the levels, ascending. A level that no neck and no head reads would never be trained.
-        pretrained: ``True`` to fetch the weights of the transformer that the tag in the name says.
-        weights: the path or URL of a file of weights of the transformer; see :class:`~bench.network.Timm`.
-        weights_sha256: the checksum of that file.
-        patch_px: the height and width of a patch, which is the stride of the transformer's map: 16, where a network
-            like DINOv2 has another one of its own.
 
     Raises:
-        ChoiceError: if the network has maps of several strides, or of another one than 16, or if ``strides`` are out of
-            order.
+        ChoiceError: if the transformer has maps of several strides, or of another one than 16, or if ``strides`` are
+            out of order.
     """
 
     def __init__(
-        self,
-        *,
-        name: str,
-        width: Count = 256,
-        strides: tuple[Stride, ...] = (4, 8, 16, 32),
-        pretrained: bool = False,
-        weights: str | None = None,
-        weights_sha256: str | None = None,
-        patch_px: Count | None = None,
+        self, *, transformer: Part[Any], width: Count = 256, strides: tuple[Stride, ...] = (4, 8, 16, 32)
     ) -> None:
         super().__init__()
-        self.inner = Timm(
-            name=name, pretrained=pretrained, weights=weights, weights_sha256=weights_sha256, patch_px=patch_px
-        )
         if not strides or list(strides) != sorted(set(strides)):
-            raise ChoiceError(f"TimmPyramid(strides={strides}): expected strides in ascending order, each once")
-        own_strides = {level.stride for level in self.inner.out_levels}
+            raise ChoiceError(f"SimplePyramid(strides={strides}): expected strides in ascending order, each once")
+        self.inner = transformer.build()
+        own_strides = sorted({level.stride for level in self.inner.out_levels})
         if len(own_strides) > 1:
-            raise ChoiceError(f"TimmPyramid(name={name!r}): the network has a pyramid of its own; choose Timm for it")
-        if own_strides != {16}:
+            raise ChoiceError(f"SimplePyramid: {transformer!r} has a pyramid of its own; choose it as the backbone")
+        if own_strides != [16]:
             raise ChoiceError(
-                f"TimmPyramid(name={name!r}, patch_px={patch_px}): a pyramid is built from one at stride 16, but this "
-                f"map has stride {min(own_strides)}; add patch_px=16"
+                f"SimplePyramid: a pyramid is built from a map at stride 16, but that of {transformer!r} has stride "
+                f"{own_strides[0]}; Timm has patch_px=16 for that"
             )
         channels = self.inner.out_levels[-1].channels
         self.scales = nn.ModuleList(_scale(stride, channels, width) for stride in strides)

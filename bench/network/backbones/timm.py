@@ -24,10 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.network.backbones.pretrained import check_weights_choice, verified_file
+from bench.network.normalisation import MEAN, STD
 from bench.parts import BenchError, ChoiceError, Count, Level, Levels
-
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""The mean and the deviation of RGB in 0 … 1 with which every network here gets its images."""
 
 ANY_SIZE = ({"dynamic_img_size": True}, {"strict_img_size": False})
 """The choices by which networks of timm with a fixed size accept others: vision transformers, and Swin."""
@@ -88,12 +86,12 @@ class Timm(nn.Module):
         info = self.network.feature_info
         self.channels_last = str(getattr(self.network, "output_fmt", "NCHW")).endswith("NHWC")
         self.out_levels: Levels = tuple(map(Level, info.channels(), info.reduction()))
+        self.multiple_of = max(level.stride for level in self.out_levels)
         self.scale: Tensor | None
         self.shift: Tensor | None
-        self.multiple_of = max(level.stride for level in self.out_levels)
-        renormalising = _from_imagenet(self.network.pretrained_cfg)
-        self.register_buffer("scale", None if renormalising is None else renormalising[0], persistent=False)
-        self.register_buffer("shift", None if renormalising is None else renormalising[1], persistent=False)
+        scale, shift = _from_imagenet(self.network.pretrained_cfg) or (None, None)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         height, width = image.shape[-2:]
@@ -114,11 +112,11 @@ def _from_imagenet(described: Any) -> tuple[Tensor, Tensor] | None:
 
     They are ``None`` where the network takes ImageNet's normalisation.
     """
-    if (tuple(described["mean"]), tuple(described["std"])) == IMAGENET:
+    own_mean, own_std = described["mean"], described["std"]
+    if (tuple(own_mean), tuple(own_std)) == (MEAN, STD):
         return None
-    own_mean, own_deviation = (torch.tensor(described[name]).view(3, 1, 1) for name in ("mean", "std"))
-    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
-    return deviation / own_deviation, (mean - own_mean) / own_deviation
+    mean, std, own_mean, own_std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD, own_mean, own_std))
+    return std / own_std, (mean - own_mean) / own_std
 
 
 def _only_from(file: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from bench.network.model import SegModel
+from bench.network.normalisation import MEAN, STD
 from bench.parts import BenchError
 from bench.records import results as stored
 from bench.records.quality import MeasuredQuality
@@ -27,7 +28,6 @@ from bench.run.stages import key_of
 from bench.study.cells import Cell
 from bench.study.source import Loaded, source_of_plan
 from bench.study.source import load as load_study
-from bench.training.augment.normal import MEAN, STD
 
 if TYPE_CHECKING:
     from bench.run.trial import Trial
@@ -158,7 +158,7 @@ def kept(folder: str | Path, variant: str, seed: int | None = None) -> TrainedTr
 def load(folder: str | Path, variant: str, *, seed: int | None = None, device: str = "cpu") -> SegModel:
     """The trained network of a variant, in evaluation mode; the arguments and errors are those of :func:`kept`.
 
-    Images are normalised by :func:`bench.training.augment.normal.normalise`, or are given to
+    Images are normalised by :func:`bench.network.normalisation.normalise`, or are given to
     :func:`bench.training.inference.predict` as they are.
     """
     return kept(folder, variant, seed).network(torch.device(device))

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.network.normalisation import LUMA, MEAN, STD
 from bench.protocol.recipe import Recipe
 from bench.training.augment.draws import COLOURS, generator
-from bench.training.augment.normal import LUMA, MEAN, STD
 
 BRIGHTNESS = 32 / 255  # this and the next three: PhotoMetricDistortion of mmsegmentation, mmseg/datasets/transforms/
 CONTRAST = (0.5, 1.5)
@@ -91,7 +91,7 @@ def _each(image: Tensor, lines: Sequence[tuple[float, float]]) -> Tensor:
 
 
 def _grey(image: Tensor) -> Tensor:
-    """The luma ``N 1 H W``, as :func:`~.normal.grey_of` computes it, from numbers alone."""
+    """The luma ``N 1 H W``, as :func:`~bench.network.normalisation.grey_of` computes it, from numbers alone."""
     red, green, blue = image.split(1, 1)
     grey: Tensor = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     return grey

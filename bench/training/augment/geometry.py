@@ -26,9 +26,9 @@ from torch import Tensor
 
 from bench.data.base import IGNORE, Sample
 from bench.network.layers import resize
+from bench.network.normalisation import standardise
 from bench.protocol.recipe import Recipe
 from bench.training.augment.draws import AUGMENT, PLACES, ROTATION, generator
-from bench.training.augment.normal import standardise
 
 TRIES = 10
 """The crops of which one may be too uniform: mmsegmentation's RandomCrop, mmseg/datasets/transforms/transforms.py."""

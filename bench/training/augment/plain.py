@@ -16,9 +16,9 @@ from torch import Tensor
 
 from bench.data.base import IGNORE, Sample, Split
 from bench.network.layers import resize
+from bench.network.normalisation import grey_of, standardise
 from bench.training.augment.draws import AUGMENT, drawn_sample, generator
 from bench.training.augment.geometry import nearest, offset
-from bench.training.augment.normal import grey_of, standardise
 
 
 def batches(

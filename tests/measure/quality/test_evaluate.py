@@ -15,9 +15,9 @@ from bench.data.synthetic import Synthetic
 from bench.measure.quality.boundary import match_boundaries
 from bench.measure.quality.evaluate import Quality, evaluate
 from bench.network.model import SegModel, Variant
+from bench.network.normalisation import normalise
 from bench.parts import part
 from bench.protocol.recipe import Recipe
-from bench.training.augment.normal import normalise
 from bench.training.inference import predict
 from bench.training.late import DivergedError
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.network.backbones.simple_pyramid import TimmPyramid
-from bench.network.backbones.timm import IMAGENET
+from bench.network.backbones.simple_pyramid import SimplePyramid
+from bench.network.backbones.timm import Timm
+from bench.network.normalisation import MEAN, STD
 from bench.parts import ChoiceError, Level, part
 from bench.training.optimiser import layers_of
 
@@ -27,7 +28,7 @@ class Plain(nn.Module):
         self.patch_embed = nn.Conv2d(3, CHANNELS, strides[0], stride=strides[0])
         self.blocks = nn.Sequential(*(nn.Conv2d(CHANNELS, CHANNELS, 1) for _ in strides))
         self.feature_info = SimpleNamespace(channels=lambda: [CHANNELS] * len(strides), reduction=lambda: list(strides))
-        self.pretrained_cfg = {"mean": IMAGENET[0], "std": IMAGENET[1]}
+        self.pretrained_cfg = {"mean": MEAN, "std": STD}
 
     def forward(self, image: Tensor) -> list[Tensor]:
         maps = [self.patch_embed(image)]
@@ -45,9 +46,12 @@ def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", stand_in)
 
 
-def built(**choices: Any) -> TimmPyramid:
-    pyramid = part(TimmPyramid, name="vit", patch_px=16, width=WIDTH, **choices).build()
-    assert isinstance(pyramid, TimmPyramid)
+VIT = part(Timm, name="vit", patch_px=16)
+
+
+def built(**choices: Any) -> SimplePyramid:
+    pyramid = part(SimplePyramid, transformer=VIT, width=WIDTH, **choices).build()
+    assert isinstance(pyramid, SimplePyramid)
     return pyramid
 
 
@@ -98,15 +102,15 @@ def test_values_are_those_of_the_description() -> None:
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"name": "vit"}, "stride 14; add patch_px=16"),
-        ({"name": "swin"}, "has a pyramid of its own; choose Timm"),
-        ({"name": "vit", "patch_px": 16, "strides": (8, 4)}, "ascending order"),
-        ({"name": "vit", "patch_px": 16, "strides": ()}, "ascending order"),
+        ({"transformer": part(Timm, name="vit")}, "name='vit'.* has stride 14; Timm has patch_px=16"),
+        ({"transformer": part(Timm, name="swin")}, "name='swin'.* has a pyramid of its own; choose it as the backbone"),
+        ({"transformer": VIT, "strides": (8, 4)}, "ascending order"),
+        ({"transformer": VIT, "strides": ()}, "ascending order"),
     ],
 )
 def test_what_gives_no_pyramid_is_refused(choices: dict[str, Any], message: str) -> None:
     with pytest.raises(ChoiceError, match=message):
-        part(TimmPyramid, **choices).build()
+        part(SimplePyramid, **choices).build()
 
 
 def test_the_layers_are_those_of_the_transformer_and_then_the_pyramid() -> None:

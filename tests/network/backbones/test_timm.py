@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.network.backbones.timm import IMAGENET, Timm
+from bench.network.backbones.timm import Timm
 from bench.network.checkpoints.files import StateFileError
+from bench.network.normalisation import MEAN, STD
 from bench.parts import BenchError, ChoiceError, Level, part
-from bench.training.augment.normal import MEAN, STD
 
 MEANS = {"vit": (0.5, 0.5, 0.5)}
 DEVIATIONS = {"vit": (0.25, 0.5, 0.5)}
@@ -34,7 +34,7 @@ class Features(nn.Module):
         )
         self.feature_info = SimpleNamespace(channels=lambda: [2, 3, 4, 5], reduction=lambda: reductions)
         self.output_fmt = output_fmt
-        self.pretrained_cfg = {"mean": MEANS.get(name, IMAGENET[0]), "std": DEVIATIONS.get(name, IMAGENET[1])}
+        self.pretrained_cfg = {"mean": MEANS.get(name, MEAN), "std": DEVIATIONS.get(name, STD)}
         self.seen: list[Tensor] = []
 
     def forward(self, image: Tensor) -> list[Tensor]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bench.network.backbones.simple_pyramid import TimmPyramid
+from bench.network.backbones.simple_pyramid import SimplePyramid
 from bench.network.backbones.timm import Timm
 from bench.parts import ChoiceError, part
 from bench.training.optimiser import layers_of
@@ -26,8 +26,8 @@ NETWORKS = (
     part(Timm, name="vit_tiny_patch16_224"),
     part(Timm, name="vit_small_patch16_dinov3"),
     part(Timm, name="vit_small_patch14_dinov2"),
-    part(TimmPyramid, name="vit_small_patch16_dinov3"),
-    part(TimmPyramid, name="vit_small_patch14_dinov2", patch_px=16),
+    part(SimplePyramid, transformer=part(Timm, name="vit_small_patch16_dinov3")),
+    part(SimplePyramid, transformer=part(Timm, name="vit_small_patch14_dinov2", patch_px=16)),
 )
 
 
@@ -71,5 +71,5 @@ def test_a_file_that_lacks_a_tensor_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_plain_transformer_decays_block_by_block() -> None:
-    layers = layers_of(part(TimmPyramid, name="vit_tiny_patch16_224", width=8).build())
+    layers = layers_of(part(SimplePyramid, transformer=part(Timm, name="vit_tiny_patch16_224"), width=8).build())
     assert len(layers) == 1 + 12 + 1  # patches, blocks, the pyramid

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.network import normalisation
 from bench.network.layers import WiringError
 from bench.network.shape_streams.canny import canny
 from bench.network.shape_streams.gated import (
@@ -20,7 +21,6 @@ from bench.network.shape_streams.gated import (
     SobelMagnitude,
 )
 from bench.parts import Level, Levels, part
-from bench.training.augment import normal
 
 RESNET50: Levels = tuple(map(Level, (64, 256, 512, 1024, 2048), (2, 4, 8, 16, 32)))
 SMALL: Levels = tuple(map(Level, (6, 4, 5, 7, 8), (2, 4, 8, 16, 32)))
@@ -120,7 +120,7 @@ def step_image(angle: float) -> Tensor:
     """A normalised image, black on one side of a line through its centre and white on the other."""
     y, x = torch.meshgrid(torch.arange(21.0) - 10, torch.arange(21.0) - 10, indexing="ij")
     white = (x * math.cos(angle) + y * math.sin(angle) > 0).float().expand(1, 3, 21, 21)
-    return (white - torch.tensor(normal.MEAN).view(3, 1, 1)) / torch.tensor(normal.STD).view(3, 1, 1)
+    return (white - torch.tensor(normalisation.MEAN).view(3, 1, 1)) / torch.tensor(normalisation.STD).view(3, 1, 1)
 
 
 @pytest.mark.parametrize("angle", [0, math.pi / 2])
@@ -145,8 +145,8 @@ def test_the_frame_of_a_constant_image_is_no_edge() -> None:
 
 
 def test_the_normalisation_undone_is_the_one_that_images_get() -> None:
-    assert IMAGE_STD == normal.STD
-    assert IMAGE_MEAN == normal.MEAN
+    assert IMAGE_STD == normalisation.STD
+    assert IMAGE_MEAN == normalisation.MEAN
     assert sum(LUMINANCE) == pytest.approx(1)
 
 
@@ -161,7 +161,7 @@ def test_canny_reads_the_bytes_that_a_normalised_image_had() -> None:
     generator = torch.Generator().manual_seed(0)
     texture = torch.randint(0, 256, (1, 3, 40, 50), generator=generator, dtype=torch.uint8)
     for image in (ramp, texture):
-        edges = CannyEdges(released=False)(normal.normalise(image))
+        edges = CannyEdges(released=False)(normalisation.normalise(image))
         assert torch.equal(edges, canny(image).float())
     assert edges.any()
 

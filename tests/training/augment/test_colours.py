@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from bench.data.synthetic import Synthetic
+from bench.network.normalisation import MEAN, STD, standardise
 from bench.parts import part
 from bench.protocol.recipe import Recipe
 from bench.training.augment.colours import draw_factors, recolour
-from bench.training.augment.normal import MEAN, STD, standardise
 
 RECIPE = Recipe(data=part(Synthetic), crop_px=(16, 20), iterations=2, batch=6)
 JITTER = RECIPE.having(colour_jitter=0.25, hue_jitter=0.25)

@@ -11,10 +11,10 @@ import torch
 
 from bench.data.base import IGNORE, Sample
 from bench.data.synthetic import Synthetic
+from bench.network.normalisation import MEAN, STD
 from bench.parts import part
 from bench.protocol.recipe import Recipe
 from bench.training.augment.geometry import TRIES, Draw, crop, draw
-from bench.training.augment.normal import MEAN, STD
 
 RECIPE = Recipe(data=part(Synthetic), crop_px=(16, 20), iterations=2, batch=2, scale=(1.0, 1.0), flip=0.0)
 

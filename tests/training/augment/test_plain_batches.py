@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.data.base import IGNORE, Sample, Split
 from bench.data.cache import Remembered
 from bench.data.synthetic import Synthetic
-from bench.training.augment.normal import MEAN, STD, normalise
+from bench.network.normalisation import MEAN, STD, normalise
 from bench.training.augment.plain import batches
 
 PLAIN: dict[str, Any] = {"batch": 2, "crop_px": (16, 24), "scale": (1.0, 1.0), "flip": 0.0, "seed": 0}
