@@ -1,6 +1,9 @@
-"""Small networks that tests of cost share."""
+"""Small networks that tests of cost share, and studies' networks without weights that would be fetched."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,7 +14,7 @@ from bench.network.losses.segmentation import AuxiliaryLoss, BoundaryLoss, Segme
 from bench.network.model import Variant
 from bench.network.necks.jpu import JPU
 from bench.network.shape_streams.gated import GatedShapeStream
-from bench.parts import part
+from bench.parts import Part, part
 
 CLASSES = 5
 LOSSES = (part(SegmentationLoss),)
@@ -46,3 +49,14 @@ class TwoLayers(nn.Module):
 
 
 TWO_LAYERS = Variant(whole=part(TwoLayers), losses=LOSSES)
+
+
+def without_weights(each: Part[Any]) -> Part[Any]:
+    """A Part with random weights where it, or a Part among its choices, would fetch trained ones."""
+    inner = {name: without_weights(value) for name, value in each.choices if isinstance(value, Part)}
+    return each.having(**inner, **({"pretrained": False} if "pretrained" in dict(each.choices) else {}))
+
+
+def unloaded(variant: Variant) -> Variant:
+    """The variant with :func:`without_weights` in every slot."""
+    return replace(variant, **{slot: without_weights(each) for slot, each in variant.parts().items()})

@@ -34,7 +34,7 @@ from bench.records.forms import build
 from bench.records.measured import doubts
 from bench.run.stages import measure_cost
 from bench.study.source import load_study
-from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers
+from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers, unloaded
 
 DILATED = part(ResNet, depth=18, width=8, output_stride=8)
 STUDIES = sorted(Path(__file__).parents[3].joinpath("studies").glob("[a-z]*.py"))
@@ -286,9 +286,9 @@ def test_buffers_are_the_statistics_of_normalisation() -> None:
 
 
 def narrow(variant: Variant) -> Variant:
-    """The variant with narrow, shallow Parts of the same classes and other choices."""
+    """The variant with narrow, shallow Parts of the same classes and other choices, without trained weights."""
     small: dict[str, Any] = {}
-    for slot, each in variant.parts().items():
+    for slot, each in unloaded(variant).parts().items():
         names = dict(each.choices)
         changes: dict[str, Any] = {"width": 16 if slot != "backbone" else 4} if "width" in names else {}
         if each.cls is ResNet:
@@ -330,7 +330,7 @@ def test_both_counters_agree_on_every_part_of_the_studies(variant: Variant) -> N
 )
 def test_both_counters_agree_on_every_variant_at_full_width(path: Path) -> None:
     for cell in load_study(path).cells():
-        macs = count_macs(SegModel(cell.variant, 11), 96, 160)
+        macs = count_macs(SegModel(unloaded(cell.variant), 11), 96, 160)
         assert macs.by_slot == macs.by_slot_torch
 
 
