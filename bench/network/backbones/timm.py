@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.network.backbones.pretrained import check_weights_choice, verified_file
+from bench.network.checkpoints.files import StateFileError
 from bench.network.normalisation import MEAN, STD
 from bench.parts import BenchError, ChoiceError, Count, Level, Levels
 
@@ -50,7 +51,7 @@ class Timm(nn.Module):
         BenchError: if timm is not installed.
         ChoiceError: if timm does not have the network, or not with these choices, or if both kinds of weights are asked
             for.
-        StateFileError: if the file of weights cannot be fetched, or is another one than the checksum says.
+        StateFileError: if the weights cannot be fetched, or is another one than the checksum says.
     """
 
     def __init__(
@@ -82,6 +83,11 @@ class Timm(nn.Module):
                 f"Timm(name={name!r}, output_stride={output_stride}): {error}; choose a network that "
                 "timm.list_models() names and that gives features, or output_stride=32; a file of weights must be that "
                 "of the network and its tag"
+            ) from error
+        except OSError as error:  # Hugging Face's hub cannot be reached, or does not have the file
+            raise StateFileError(
+                f"Timm(name={name!r}, pretrained=True): the weights cannot be fetched: {str(error).rstrip('. ')}; fetch "
+                "them where there is a network, or choose weights='/path/to/file' with its weights_sha256"
             ) from error
         info = self.network.feature_info
         self.channels_last = str(getattr(self.network, "output_fmt", "NCHW")).endswith("NHWC")

@@ -51,6 +51,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def create_model(name: str, output_stride: int = 32, **choices: Any) -> nn.Module:
         if name == "unknown":
             raise RuntimeError("Unknown model (unknown)")
+        if name == "unreachable" and choices["pretrained"]:
+            raise FileNotFoundError("the file is not in the local cache")
         if name == "swin" and output_stride != 32:
             raise TypeError("unexpected keyword argument 'output_stride'")
         for choice in ("dynamic_img_size", "strict_img_size"):
@@ -131,6 +133,11 @@ def test_images_are_padded_with_the_mean_colour_to_whole_strides(calls: list[dic
     assert torch.equal(seen[..., :65, :], image)
     assert not seen[..., 65:, :].any()
     assert len(calls) == 1
+
+
+def test_weights_that_cannot_be_fetched_are_told_with_the_remedy(calls: list[dict[str, Any]]) -> None:
+    with pytest.raises(StateFileError, match=r"'unreachable'.*cannot be fetched: the file is not.*weights_sha256"):
+        part(Timm, name="unreachable", pretrained=True).build()
 
 
 def test_images_are_normalised_as_the_network_expects(calls: list[dict[str, Any]]) -> None:
