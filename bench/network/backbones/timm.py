@@ -86,7 +86,7 @@ class Timm(nn.Module):
             ) from error
         except OSError as error:  # Hugging Face's hub cannot be reached, or does not have the file
             raise StateFileError(
-                f"Timm(name={name!r}, pretrained=True): the weights cannot be fetched: {str(error).rstrip('. ')}; fetch "
+                f"Timm(name={name!r}, pretrained=True): the weights cannot be fetched: {str(error).rstrip('.')}; fetch "
                 "them where there is a network, or choose weights='/path/to/file' with its weights_sha256"
             ) from error
         info = self.network.feature_info
