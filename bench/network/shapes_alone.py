@@ -11,6 +11,7 @@ from torch import nn
 from bench.parts import BenchError
 
 Built = TypeVar("Built", bound=nn.Module)
+Result = TypeVar("Result")
 
 
 def shapes_alone(build: Callable[[], Built]) -> Built:
@@ -27,3 +28,16 @@ def shapes_alone(build: Callable[[], Built]) -> Built:
     except Exception:  # noqa: BLE001 - code that reads values may raise anything without them; faulty code raises again
         with torch.random.fork_rng(devices=[]):  # the caller's stream of random numbers stays
             return build().to("meta")
+
+
+def from_shapes(build: Callable[[], Built], compute: Callable[[Built], Result]) -> Result:
+    """The result of ``compute`` for the module that ``build`` makes, from shapes alone wherever that is possible.
+
+    A module whose forward reads values, or has an operator without a rule for shapes, is computed with values.
+    """
+    try:
+        return compute(shapes_alone(build))
+    except BenchError:
+        raise
+    except Exception:  # noqa: BLE001 - as above
+        return compute(build())

@@ -14,8 +14,9 @@ from bench.measure.cost.counts import parameters
 from bench.measure.cost.shapes import count_shapes
 from bench.network.layers import WiringError
 from bench.network.model import CONVENTIONS, SegModel, Variant
+from bench.network.shapes_alone import from_shapes
 from bench.network.wiring import unread, unread_line, watch
-from bench.parts import BenchError, ChoiceError
+from bench.parts import ChoiceError
 from bench.records.forms import build
 from bench.records.plan import Audit
 from bench.run.processes.stopping import Stopped
@@ -171,26 +172,8 @@ def _joined(variant: Variant, slot: str) -> object:
 
 
 def _check(cell: Cell, num_classes: int, px: tuple[int, int], wirings: _Wirings) -> Checked:
-    """Check a cell from shapes alone; if its components read values, then with real numbers."""
-    for build_model in (_built_on_meta, _moved_to_meta):
-        try:
-            return _count(cell, build_model(cell.variant, num_classes), px, wirings)
-        except BenchError:
-            raise
-        except Exception:  # noqa: BLE001 - code that reads numbers may raise anything without; the last try has them
-            continue
-    return _count(cell, SegModel(cell.variant, num_classes), px, wirings)
-
-
-def _built_on_meta(variant: Variant, num_classes: int) -> SegModel:
-    """A network whose constructors and forwards see shapes alone."""
-    with torch.device("meta"):
-        return SegModel(variant, num_classes)
-
-
-def _moved_to_meta(variant: Variant, num_classes: int) -> SegModel:
-    """A network whose constructors read numbers, and whose forwards see shapes alone."""
-    return SegModel(variant, num_classes).to("meta")
+    """Check a cell from shapes alone; if its forward reads values, then with real numbers."""
+    return from_shapes(lambda: SegModel(cell.variant, num_classes), lambda model: _count(cell, model, px, wirings))
 
 
 def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) -> Checked:

@@ -13,7 +13,7 @@ from bench.network.checkpoints.convert import expected_tensors
 from bench.network.controls import matched_head
 from bench.network.heads.fcn import FCNHead
 from bench.network.model import SegModel, Variant
-from bench.network.shapes_alone import shapes_alone
+from bench.network.shapes_alone import from_shapes, shapes_alone
 from bench.parts import Count, Level, Levels, part
 from tests.measure.networks import CLASSES, LOSSES, SMALL
 
@@ -76,3 +76,16 @@ def test_the_bytes_that_a_training_keeps_are_counted_for_a_network_that_needs_va
     copying = saved_by_shape(Variant(SMALL, part(CopyingHead, reads=reads), losses=LOSSES), CLASSES, 2, 32, 32)
     assert copying["backbone"] == plain["backbone"]
     assert copying["head.head"] == plain["head"]
+
+
+@pytest.mark.parametrize(("reads", "device"), [(False, "meta"), (True, "cpu")])
+def test_only_what_reads_values_in_its_forward_is_computed_with_values(reads: bool, device: str) -> None:
+    variant = Variant(SMALL, part(CopyingHead, reads=reads), losses=LOSSES)
+
+    def logits_of(model: SegModel) -> Tensor:
+        with next(model.parameters()).device:
+            logits: Tensor = model(torch.zeros(2, 3, 32, 32)).logits
+        return logits
+
+    logits = from_shapes(lambda: SegModel(variant, CLASSES), logits_of)
+    assert (logits.device.type, logits.shape) == (device, (2, CLASSES, 32, 32))

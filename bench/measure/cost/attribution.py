@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from bench.measure.cost.activations import watched_saves, within
 from bench.measure.cost.shapes import ShapeCounts, count_shapes, deployed
 from bench.network.model import SegModel, Variant
+from bench.network.shapes_alone import from_shapes
 
 QUANTITIES = ("macs", "output_bytes", "saved_bytes", "time_s")
 """The quantities that grow with the image; parameters do not."""
@@ -160,25 +161,20 @@ def shown_modules(model: SegModel, depth: int) -> dict[str, int]:
 def saved_by_shape(variant: Variant, num_classes: int, batch: int, height: int, width: int) -> Mapping[str, int]:
     """Module -> bytes that autograd saves in one training forward with its losses, float32, from shapes alone.
 
-    Only a network whose constructor or forward looks at values, or has an operator without a rule for shapes, is
-    computed.
+    Only a network whose forward looks at values, or has an operator without a rule for shapes, is computed.
     """
-    try:
-        return _saved(variant, num_classes, batch, height, width, "meta")
-    except (RuntimeError, TypeError):  # as in bench.measure.cost.shapes.count_shapes
-        return _saved(variant, num_classes, batch, height, width, "cpu")
 
+    def saved(model: SegModel) -> Mapping[str, int]:
+        with next(model.parameters(), torch.empty(0)).device:
+            image, label = torch.empty(batch, 3, height, width), torch.zeros(batch, height, width, dtype=torch.long)
+            losses = [part.build(num_classes) for part in variant.losses]
+            with watched_saves(model.train(), (image, label)) as bytes_of:
+                output = model(image, with_aux=True)
+                kept = [term(output, label) for term in losses]
+            del kept
+        return bytes_of
 
-def _saved(variant: Variant, num_classes: int, batch: int, height: int, width: int, device: str) -> Mapping[str, int]:
-    with torch.device(device):
-        model = SegModel(variant, num_classes).train()
-        image, label = torch.empty(batch, 3, height, width), torch.zeros(batch, height, width, dtype=torch.long)
-        losses = [part.build(num_classes) for part in variant.losses]
-        with watched_saves(model, (image, label)) as saved:
-            output = model(image, with_aux=True)
-            kept = [term(output, label) for term in losses]
-        del kept
-    return saved
+    return from_shapes(lambda: SegModel(variant, num_classes), saved)
 
 
 def time_modules(

@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
     def having(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The same batch with a change of every tensor, such as a move to a device."""
-        return Batch(*(None if tensor is None else change(tensor) for tensor in self))  # type: ignore[arg-type]  # mypy joins fields
+        return Batch(*(None if tensor is None else change(tensor) for tensor in self))  # type: ignore[arg-type]  # mypy takes one type for all fields
 
 
 def make_batch(split: Split, recipe: Recipe, seed: int, iteration: int) -> Batch:
