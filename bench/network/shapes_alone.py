@@ -39,5 +39,5 @@ def from_shapes(build: Callable[[], Built], compute: Callable[[Built], Result]) 
         return compute(shapes_alone(build))
     except BenchError:
         raise
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - as above, for a forward: a faulty one raises again
         return compute(build())
