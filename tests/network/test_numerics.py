@@ -63,13 +63,19 @@ def test_what_was_set_before_is_set_again_also_after_an_error(monkeypatch: pytes
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     precision = torch.get_float32_matmul_precision()
+    seen: list[dict[str, Any]] = []
+
+    def fail() -> None:
+        with switches("float32", "deterministic", CUDA):
+            seen.append(state())
+            raise ZeroDivisionError
+
     try:
         torch.set_float32_matmul_precision("medium")
         before = state()
-        with pytest.raises(ZeroDivisionError), switches("float32", "deterministic", CUDA):
-            assert state()["precision of products"] == "highest"
-            assert state()["workspace"] == ":16:8"
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert (seen[0]["precision of products"], seen[0]["workspace"]) == ("highest", ":16:8")
         assert state() == before
     finally:
         torch.set_float32_matmul_precision(precision)
