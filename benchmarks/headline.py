@@ -1,7 +1,7 @@
 """The headline results of one GPU, measured by commands that share a given time: ``nox -s headline``.
 
-Each command writes what it has measured as it goes and, given again, goes on from there. So a time that ends early loses
-nothing: run the same command again. The reports at the end need no GPU.
+Each command writes what it has measured as it goes and, given again, goes on from there. So a time that ends early
+loses nothing: run the same command again. The reports at the end need no GPU.
 
     nox -s headline -- --minutes 25 --camvid /data/CamVid
     nox -s headline -- --rehearse                             # small sizes on a CPU, to see that everything runs
