@@ -16,7 +16,7 @@ Levels = Mapping[str, str]
 def is_fraction(cells: Sequence[Levels], baseline: Levels) -> bool:
     """True for some of the combinations of two-level factors in which every two factors vary independently."""
     signs = _signs(cells, baseline)
-    if len({tuple(levels.items()) for levels in cells}) >= 2 ** len(signs):
+    if not 0 < len({tuple(levels.items()) for levels in cells}) < 2 ** len(signs):
         return False
     if any(len({levels[factor] for levels in cells}) > 2 for factor in baseline):
         return False

@@ -309,7 +309,7 @@ def test_seeds_that_are_no_small_whole_numbers_are_refused(seeds: Any) -> None:
         ({"published": "x"}, "published='x': expected a tuple"),
         ({"stages": "cost"}, "stages='cost': expected a tuple"),
         ({"stages": ("cost", "cost")}, "each stage once"),
-        ({"design": "all"}, "design='all': expected 'factorial' or"),
+        ({"design": "all"}, "design='all': the words are factorial, one_at_a_time"),
         ({"margin": True}, "margin=True: expected a fraction"),
         ({"focus": 3}, "focus=3: expected the name"),
         ({"speed": 3}, "speed=3: expected Speed"),
