@@ -39,7 +39,7 @@ GPU_SETTINGS = tuple(
         ("bfloat16", "tf32"), MODES, ((512, 512), (1024, 2048), (256, 256), (768, 768))
     )
 )
-"""What matters most comes first, since settings are timed in this order. Seconds suffice: a forward takes milliseconds."""
+"""The settings are timed in this order, the most important ones first. Seconds suffice: a forward takes milliseconds."""
 
 HEADS = Factor(
     "head",
