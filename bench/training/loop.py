@@ -138,7 +138,7 @@ def train(
         first = 0 if keeper is None else keeper.first
         losses = LateLosses(device, read_every or (READ_EVERY if device.type == "cuda" else 1), first)
         with closing(_stream(split, recipe, seed, device, first)) as stream, losses.diverging_first():
-            for iteration, (image, label) in enumerate(stream, first):
+            for iteration, (image, label) in zip(range(first, recipe.iterations), stream, strict=False):
                 loss = in_parts(step, image, label) if recipe.accumulate > 1 else step.forward(image, label)
                 read = losses.add(loss.detach())
                 history.learning_rate.append(float(schedule.get_last_lr()[0]))

@@ -116,12 +116,15 @@ def make_optimiser(chosen: Part[Any], groups: list[dict[str, Any]], recipe: Reci
 
 
 def _form_of_update(chosen: Part[Any], groups: list[dict[str, Any]]) -> dict[str, Any]:
-    """The choices of an optimiser, with its fused form on CUDA where they leave the form of the update open."""
+    """The choices of an optimiser, with its fused form on CUDA where they leave the form of the update open.
+
+    ASGD, which has none, takes the form for graphs: the other one asks the device for two numbers of each parameter.
+    """
     choices = dict(chosen.choices)
     is_open = "fused" in choices and not any(choices.get(name) for name in ("foreach", "differentiable"))
     if is_open and choices["fused"] is None and _can_be_fused(groups):
         choices["fused"] = True
-    if choices.get("capturable") is False and _can_be_fused(groups) and not choices.get("fused"):
+    if issubclass(chosen.cls, torch.optim.ASGD) and "capturable" in choices and _can_be_fused(groups):
         choices["capturable"] = True
     return choices
 
