@@ -30,7 +30,6 @@ Angle = Annotated[float, Range(ge=0, le=180)]
 HalfTurn = Annotated[float, Range(ge=0, le=0.5)]
 
 
-
 def check_precision(precision: Precision, device_type: str) -> None:
     """Refuse a precision that a device does not have, before anything is computed.
 

@@ -43,7 +43,11 @@ def test_what_cannot_be_is_refused(choices: dict[str, Any], message: str) -> Non
 
 def test_a_setting_of_an_earlier_bench_is_read_with_its_memory_format() -> None:
     earlier = Setting.from_json({"height": 64, "width": 64, "batch": 2, "mode": "channels_last"})
-    assert (earlier.mode, earlier.memory_format, earlier.name) == ("eager", "channels_last", "64x64 batch 2 channels_last")
+    assert (earlier.mode, earlier.memory_format, earlier.name) == (
+        "eager",
+        "channels_last",
+        "64x64 batch 2 channels_last",
+    )
     assert Setting.from_json({"height": 64, "width": 64, "mode": "compile"}).memory_format == "contiguous"
     assert Setting.from_json(asdict(earlier)) == earlier
 
