@@ -118,9 +118,9 @@ def test_a_cuda_graph_on_a_cpu_is_refused_when_the_plan_is_made(
 
 
 def test_tf32_on_a_cpu_is_refused_when_the_plan_is_made(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
-    path = tiny_study()
     with pytest.raises(ChoiceError, match="'tf32' needs a CUDA device"):
-        plan_of(path, tmp_path, replace(SWEEP, precision=("tf32",)))
+        plan_of(tiny_study(), tmp_path, replace(SWEEP, precision=("tf32",)))
+    path = tiny_study("rounded")
     path.write_text(path.read_text().replace("Recipe(", 'Recipe(precision="tf32", '))
     with pytest.raises(ChoiceError, match="'tf32' needs a CUDA device"):
         checked_schedule(load(Source(str(path))), tmp_path, here(1, 0))
