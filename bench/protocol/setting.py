@@ -10,8 +10,8 @@ from bench.parts import ChoiceError, Count, Positive, choices_of, mismatch
 from bench.protocol.recipe import Pixels, Precision, check_precision
 
 Mode = Literal["eager", "compile", "cuda_graph"]
-"""The ways to execute a network: ``eager`` runs PyTorch as usual; ``compile`` uses torch.compile; ``cuda_graph`` captures
-one graph and replays it."""
+"""The ways to execute a network: ``eager`` runs PyTorch as usual; ``compile`` uses torch.compile; ``cuda_graph``
+captures one graph and replays it."""
 
 
 MemoryFormat = Literal["contiguous", "channels_last"]
