@@ -16,6 +16,7 @@ from bench.cli.options import parse_px
 from bench.evidence.evidence import evidence_of
 from bench.protocol.recipe import Precision
 from bench.protocol.setting import Mode, Setting
+from bench.protocol.words import REPEAT_UNKNOWN
 from bench.records.files import write_json
 from bench.run import environment
 from bench.run.handling import Handling
@@ -119,6 +120,8 @@ def speed(
         _print_frame(asked.without_columns(("differs", "source", "flaw")).printed(), console)
     if evidence.speedups["isolated"].eq(False).any():
         console.print("To measure the timings that were left out again, add --retry not_alone.")
+    for phrase in sorted({str(phrase) for phrase in evidence.speedups["maybe_not_alone"].dropna() if phrase}):
+        console.print(f"Some timings count and were perhaps not alone: {phrase}; {REPEAT_UNKNOWN}.", markup=False)
     return complete
 
 

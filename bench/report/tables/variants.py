@@ -14,7 +14,7 @@ from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
-from bench.protocol.words import NOTHING, REPEAT, level, plural, ratio, status, verdict
+from bench.protocol.words import NOTHING, REPEAT, REPEAT_UNKNOWN, level, plural, ratio, status, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
@@ -33,6 +33,10 @@ NOT_ISOLATED = "†"
 
 ELSEWHERE = "§"
 """The mark in place of a timing or memory that was measured on other hardware than the baseline's."""
+
+
+MAYBE_NOT_ISOLATED = "¶"
+"""The mark of a latency of which it is not known whether other work shared the machine."""
 
 
 OTHER_HARDWARE = "Measured on other hardware than the baseline, so left out: run its cost trial there too."
@@ -68,6 +72,10 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     if values["other_input"].any():
         ratios = (*ratios, "No ratio to a baseline that was measured at another input size.")
     shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio; {REPEAT}.",) * bool(crowded)
+    unknown = sorted({phrase for phrase in values["maybe_not_alone"] if phrase})
+    unsure = tuple(
+        f"{MAYBE_NOT_ISOLATED} Not known whether it was alone: {phrase}; {REPEAT_UNKNOWN}." for phrase in unknown
+    )
     elsewhere = (f"{ELSEWHERE} {OTHER_HARDWARE}",) * bool(values["other_hardware"].any())
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     return {
@@ -77,7 +85,7 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         ),
         **dict.fromkeys(COST, ratios),
         **dict.fromkeys(TIMED, (*ratios, *shared, *elsewhere)),
-        "latency_s": (*ratios, *shared, *elsewhere, *apart),
+        "latency_s": (*ratios, *shared, *unsure, *elsewhere, *apart),
     }
 
 
@@ -169,6 +177,8 @@ def _cost_text(name: str) -> Callable[[TableRow], str]:
             return f"{NOTHING} ({outcome})" if outcome not in ("", "done", status("missing")) else NOTHING
         if name == "latency_s" and row["latency_iqr_s"] > NOISY * row["latency_s"]:
             value = f"{value} {SPREAD}"
+        if name == "latency_s" and row["maybe_not_alone"]:
+            value = f"{value} {MAYBE_NOT_ISOLATED}"
         times = ratio(row[f"{name}_ratio"])
         return value if row["is_baseline"] or times == NOTHING else f"{value} ({times})"
 
