@@ -16,7 +16,6 @@ from bench.cli.options import parse_px
 from bench.evidence.evidence import evidence_of
 from bench.protocol.recipe import Precision
 from bench.protocol.setting import Mode, Setting
-from bench.protocol.words import REPEAT_UNKNOWN
 from bench.records.files import write_json
 from bench.run import environment
 from bench.run.handling import Handling
@@ -121,7 +120,7 @@ def speed(
     if evidence.speedups["isolated"].eq(False).any():
         console.print("To measure the timings that were left out again, add --retry not_alone.")
     for phrase in sorted({str(phrase) for phrase in evidence.speedups["maybe_not_alone"].dropna() if phrase}):
-        console.print(f"Some timings count and were perhaps not alone: {phrase}; {REPEAT_UNKNOWN}.", markup=False)
+        console.print(f"Some timings count and were perhaps not alone: {phrase}.", markup=False)
     return complete
 
 

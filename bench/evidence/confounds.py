@@ -205,7 +205,7 @@ def _effects(
 
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
-    """Yield a row for each timing, of a variant or of a comparison, that is not known to be alone, noisy or not steady."""
+    """Yield a row for each timing that is not known to be alone, noisy or not steady: of a variant or a comparison."""
     sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured

@@ -70,7 +70,7 @@ FREE_OF_INPUT = ("parameters", "train_state_bytes", "train_peak_bytes", "train_r
 
 
 ALONE = ("isolated", "maybe_not_alone")
-"""Whether a variant's timing was alone: true, false or nothing, and what is not known of it, empty if it is known."""
+"""The columns that say if a variant's timing was alone (true, false or nothing), and what is not known of that."""
 
 
 OTHERS = ("other_input", "other_hardware")

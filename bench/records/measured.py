@@ -56,7 +56,7 @@ class Measured(Form):
 
     @property
     def maybe_not_alone(self) -> str:
-        """What is not known of a timing's isolation, as a phrase; empty if the timing was alone, or was not."""
+        """The phrase that says what is not known of a timing's isolation; empty if the timing was alone, or was not."""
         if self.isolated is not None:
             return ""
         return "; ".join(self.isolation.unknown) or "the record does not say"

@@ -215,10 +215,10 @@ def reasons(known: Mapping[str, Any]) -> list[str]:
 
 
 def unknown(known: Mapping[str, Any]) -> list[str]:
-    """What these facts do not tell about other work on the machine, as sentences; empty if they tell all."""
+    """The sentences about what these facts do not tell of other work on the machine; empty if they tell all."""
     sentences = []
     if known["window_s"] < SHORTEST_S:
-        sentences.append(f"the timing lasted {known['window_s']:.2f} s, too short to show other processes")
+        sentences.append(f"the timing lasted less than {SHORTEST_S:g} s, too short to show other processes")
     elif known["foreign_cpus"] is None and known["waiting"] is None:
         sentences.append("the system has no counters that show other processes (/proc/stat)")
     if known["kind"] == "cpu":
@@ -234,7 +234,7 @@ def unknown(known: Mapping[str, Any]) -> list[str]:
 
 
 def notes(known: Mapping[str, Any]) -> list[str]:
-    """What is worth to know of a GPU's clock, and is normal on a loaded GPU, as sentences."""
+    """The sentences about a GPU's clock that are worth to know and say what is normal on a loaded GPU."""
     sentences = []
     share = (known["gpu_slowdowns"] or {}).get(POWER_CAP)
     if share:

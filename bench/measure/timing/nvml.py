@@ -11,14 +11,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 import torch
 
+from bench.protocol.words import REPEAT_UNKNOWN
+
 REMEDY = "pip install segbench[gpu]"
-ABSENT = f"the package nvidia-ml-py is not installed ({REMEDY})"
+ABSENT = f"the package nvidia-ml-py is not installed ({REMEDY}, then {REPEAT_UNKNOWN})"
 POWER_CAP = "power cap"
 SLOWDOWNS: Mapping[int, str] = {
     0x004: POWER_CAP,
@@ -129,10 +132,8 @@ def _handles(nvml: Any, uuid: str) -> Handles:
 
 def _foreign_processes(nvml: Any, handles: Handles) -> int:
     pids = {process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(handles.part)}
-    try:
+    with suppress(nvml.NVMLError):  # a driver or a part of a divided GPU that knows no such list shares no context
         pids |= {process.pid for process in nvml.nvmlDeviceGetMPSComputeRunningProcesses(handles.part)}
-    except nvml.NVMLError:
-        pass  # the driver or a part of a divided GPU knows no such list, and then nobody shares a context
     return foreign({pid for pid in pids if _program(nvml, pid) != MPS_SERVER})
 
 

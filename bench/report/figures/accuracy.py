@@ -68,9 +68,11 @@ def accuracy_against(evidence: Evidence, cost: str) -> Figure:
     table = data if dots else data[data["Pareto front"] != ""].reset_index(drop=True)
     limits, cut = focus(*(table[name].tolist() for name in (y.title, "low", "high")))
     figure.update_yaxes(range=limits)
+    unsure = _unsure(evidence, place) if cost == "latency_s" else ""
     return finished(
         f"miou-against-{cost.replace('_', '-')}", f"mIoU against {in_sentence(x.label)}",
-        _caption(evidence.labels, cost, place, dots) + (_unsure(evidence, place) if cost == "latency_s" else "") + cut, figure, table, "point", section="cost", key=_key(evidence),
+        _caption(evidence.labels, cost, place, dots) + unsure + cut,
+        figure, table, "point", section="cost", key=_key(evidence),
         data=data, group="miou-against",
     )  # fmt: skip
 

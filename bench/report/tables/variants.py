@@ -14,7 +14,7 @@ from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
-from bench.protocol.words import NOTHING, REPEAT, REPEAT_UNKNOWN, level, plural, ratio, status, verdict
+from bench.protocol.words import NOTHING, REPEAT, level, plural, ratio, status, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
@@ -73,9 +73,7 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         ratios = (*ratios, "No ratio to a baseline that was measured at another input size.")
     shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio; {REPEAT}.",) * bool(crowded)
     unknown = sorted({phrase for phrase in values["maybe_not_alone"] if phrase})
-    unsure = tuple(
-        f"{MAYBE_NOT_ISOLATED} Not known whether it was alone: {phrase}; {REPEAT_UNKNOWN}." for phrase in unknown
-    )
+    unsure = tuple(f"{MAYBE_NOT_ISOLATED} Not known whether it was alone: {phrase}." for phrase in unknown)
     elsewhere = (f"{ELSEWHERE} {OTHER_HARDWARE}",) * bool(values["other_hardware"].any())
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     return {
