@@ -14,6 +14,7 @@ from bench.cli import studies
 from bench.cli.console import PlainConsole, console_for_people
 from bench.cli.options import parse_px
 from bench.evidence.evidence import evidence_of
+from bench.parts import nearest
 from bench.protocol.recipe import Precision
 from bench.protocol.setting import Mode, Setting
 from bench.records.files import write_json
@@ -92,21 +93,47 @@ def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None
 
 
 def speed(
-    schedule: Schedule, argv: Sequence[str], variants: Sequence[str], *, timeout_s: float | None, retry: Collection[str]
+    schedule: Schedule,
+    argv: Sequence[str],
+    variants: Sequence[str],
+    settings: Sequence[str] = (),
+    *,
+    timeout_s: float | None,
+    retry: Collection[str],
 ) -> bool:
     """Run the speed comparisons of a plan, and print their results.
 
+    Args:
+        schedule: the plan.
+        argv: the command, which ``study.json`` keeps.
+        variants: the variants to time, instead of all.
+        settings: the names of the settings to time them in, instead of all.
+        timeout_s: the time limit of a comparison, in seconds.
+        retry: the outcomes of earlier runs that are tried again.
+
     Returns:
-        ``True`` if all comparisons are done.
+        ``True`` if all of these comparisons are done.
 
     Raises:
-        BenchError: if a variant is no cell of the study, or if the study cannot be run.
+        BenchError: if a variant is no cell of the study, a setting none of its settings, or if the study cannot be run.
     """
     from bench.report.tables import published
     from bench.report.tables import speed as report  # plotly takes a second to import, and only this command needs it
 
     wanted = {schedule.study.cell(name).name for name in variants}
-    trials = [trial for trial in schedule.trials if trial.stage == "speed" and (not wanted or trial.variant in wanted)]
+    timed = [trial for trial in schedule.trials if trial.stage == "speed"]
+    known = list(dict.fromkeys(trial.setting.name for trial in timed if trial.setting))
+    for name in settings:
+        if name not in known:
+            raise StudyError(f"--setting {name!r}: the settings are {', '.join(known)}{nearest(name, known)}")
+    trials = [
+        trial
+        for trial in timed
+        if (not wanted or trial.variant in wanted)
+        and (not settings or (trial.setting is not None and trial.setting.name in settings))
+    ]
+    if not trials and any(not wanted or trial.variant in wanted for trial in timed):
+        raise StudyError(f"nothing to compare: the study times none of these variants in {', '.join(settings)}")
     if not trials:
         raise StudyError(
             f"nothing to compare: {', '.join(sorted(wanted))} is the variant that others are compared with"
@@ -119,6 +146,8 @@ def speed(
         _print_frame(asked.without_columns(("differs", "source", "flaw")).printed(), console)
     if evidence.speedups["isolated"].eq(False).any():
         console.print("To measure the timings that were left out again, add --retry not_alone.")
+    for phrase in sorted({str(phrase) for phrase in evidence.speedups["maybe_not_alone"].dropna() if phrase}):
+        console.print(f"Some timings count and were perhaps not alone: {phrase}.", markup=False)
     return complete
 
 

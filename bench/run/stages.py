@@ -261,6 +261,7 @@ def measure_speed(
         "log_ratios": turns.log_ratios,
         "calls": turns.calls,
         "steady": turns.steady,
+        "warm_up_s": [side.seconds for side in turns.warm_ups],
         "step_s": dict(zip(("ours", "against"), steps, strict=True)) if steps else {},
         "isolation": turns.watch.measured(),
         "isolated": turns.watch.isolated,

@@ -126,6 +126,19 @@ def test_what_cannot_be_compared_is_refused(tiny_study: Callable[..., Path], tmp
         speed(plan_of(path, tmp_path), [], ["neck=off"], timeout_s=None, retry=())
 
 
+def test_a_setting_that_is_asked_for_by_name_is_timed_alone(
+    tiny_study: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = plan_of(tiny_study(), tmp_path, replace(SWEEP, batch=(1, 2), px=("32x32",)))
+    trial = next(trial for trial in made.trials if trial.setting and trial.setting.batch == 2)
+    run(trial, made.folder, made.resources.machine("speed"))
+    assert speed(made, ["bench", "speed"], [], ["32x32 batch 2"], timeout_s=None, retry=())
+    assert [trial.setting and trial.setting.name for trial in made.trials] == ["32x32", "32x32 batch 2"]
+    assert len(list((made.folder / "records").iterdir())) == 1
+    with pytest.raises(StudyError, match="'32x32 batch 3': the settings are 32x32, 32x32 batch 2"):
+        speed(made, [], [], ["32x32 batch 3"], timeout_s=None, retry=())
+
+
 def test_levels_are_read() -> None:
     assert parse_levels("upsampling=dilated-8, head=fcn") == {"upsampling": "dilated-8", "head": "fcn"}
     with pytest.raises(StudyError, match="expected FACTOR=LEVEL"):

@@ -36,6 +36,14 @@ def speed(
         list[str] | None,
         typer.Option(help="A variant to time, instead of all; may be repeated.", show_default=False),
     ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A setting to time in, by its name in the plan such as '512x512 bfloat16', instead of all; may be "
+            "repeated.",
+            show_default=False,
+        ),
+    ] = None,
     px: Annotated[
         list[str] | None,
         typer.Option(help="The input, HEIGHTxWIDTH, by default 512x512; may be repeated.", show_default=False),
@@ -83,7 +91,7 @@ def speed(
             least_s=seconds,
         )
     study_plan = timings.planned(studies.source(study, size, data), sweep, results, cpus, gpus)
-    if not timings.speed(study_plan, sys.argv, variant or (), timeout_s=timeout, retry=retry or ()):
+    if not timings.speed(study_plan, sys.argv, variant or (), setting or (), timeout_s=timeout, retry=retry or ()):
         raise typer.Exit(EXIT_OPEN)
 
 
