@@ -20,7 +20,7 @@ from bench.network.model import LogitsOnly, SegModel
 from bench.network.numerics import autocast, halved
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import MemoryFormat, Setting
-from bench.training.loop import in_parts, layout, prepare
+from bench.training.step import in_parts, layout, prepare
 
 MakeCall = Callable[[], Call]
 STEPS_APART = 10
