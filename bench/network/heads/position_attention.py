@@ -75,7 +75,8 @@ def takes_fused_kernel(query: Tensor, value: Tensor) -> bool:
     The conditions are those of torch's memory-efficient kernel, which torch takes where it does not prefer cuDNN's: an
     NVIDIA GPU, float32 or half precision (bfloat16 from compute capability 8.0 on), channels that are multiples of
     :data:`KERNEL_ALIGNMENT`. Where that kernel is switched off (``torch.nn.attention.sdpa_kernel``), as while products
-    are counted, the answer is ``False``. With shapes alone, without a GPU at hand, a recent one is assumed.
+    are counted, the answer is ``False``; a compiler cannot ask, and takes it to be on. With shapes alone, without a GPU
+    at hand, a recent one is assumed.
     """
     return (
         value.is_cuda
@@ -83,7 +84,7 @@ def takes_fused_kernel(query: Tensor, value: Tensor) -> bool:
         and value.dtype in (torch.float32, *HALF_TYPES)
         and query.shape[1] % KERNEL_ALIGNMENT == 0
         and value.shape[1] % KERNEL_ALIGNMENT == 0
-        and torch.backends.cuda.mem_efficient_sdp_enabled()
+        and (torch.compiler.is_compiling() or torch.backends.cuda.mem_efficient_sdp_enabled())
         and (value.dtype != torch.bfloat16 or _multiplies_bfloat16(value.device))
     )
 
