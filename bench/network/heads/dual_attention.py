@@ -28,6 +28,7 @@ from bench.network.layers import (
     need_levels,
     need_stride,
     own_draws,
+    summed,
     without_autocast,
 )
 from bench.parts import ChoiceError, Count, Fraction, Level, Levels
@@ -110,7 +111,7 @@ class DualAttentionHead(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         x = features[-1]
         branches = {name: branch(x) for name, branch in self.branches.items()}
-        fused = self.entry(x) if self.entry is not None else torch.stack(list(branches.values())).sum(0)
+        fused = self.entry(x) if self.entry is not None else summed(list(branches.values()))
         logits = self.classifier(self.dropout(self.fusion(fused, boundary)))
         aux: dict[str, Tensor] = {}
         if with_aux:

@@ -70,7 +70,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
 
 
 def takes_fused_kernel(query: Tensor, value: Tensor) -> bool:
-    """Whether a fused kernel takes queries and keys like ``query`` and values like ``value``, so that none but it runs.
+    """Return ``True`` if a fused kernel takes queries and keys like ``query`` and values like ``value``.
 
     The conditions are those of torch's memory-efficient kernel, which torch takes where it does not prefer cuDNN's: an
     NVIDIA GPU, float32 or half precision (bfloat16 from compute capability 8.0 on), channels that are multiples of
