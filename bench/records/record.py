@@ -58,8 +58,8 @@ Status = Literal["diverged", "done", "excluded", "out_of_memory", "failed", "int
 
 
 FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "excluded"})
-"""The statuses that are results: such a trial is not run again unless it is asked for. One whose memory ran out on a GPU
-that it shared is run again all the same, see :attr:`Record.is_final`."""
+"""The statuses that are results: such a trial is not run again unless it is asked for. One whose memory ran out on a
+GPU that it shared is run again all the same, see :attr:`Record.is_final`."""
 
 
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -156,7 +156,7 @@ class Choices(Form):
     fingerprint: str | None = None
 
 
-class Attempt(Form):
+class Ending(Form):
     """How an attempt of a trial ended.
 
     Attributes:
@@ -177,10 +177,14 @@ class Attempt(Form):
     wall_s: Amount | None = None
 
 
-class Outcome(Attempt):
-    """How a trial ended: its last attempt, and ``attempts`` before it, whose memory ran out on a GPU that they shared."""
+class Outcome(Ending):
+    """How a trial ended: its last attempt.
 
-    attempts: list[Attempt] = Field(default_factory=list)
+    Attributes:
+        attempts: those before the last, whose memory ran out on a GPU that they shared.
+    """
+
+    attempts: list[Ending] = Field(default_factory=list)
 
 
 class _OfItsStage:

@@ -22,10 +22,9 @@ import torch
 
 from bench.run.identity.key import digest
 
-
 UNKNOWABLE = (AssertionError, OSError, RuntimeError, torch.cuda.DeferredCudaCallError)
-"""The errors by which torch and the system say that they cannot tell a value: no driver, no GPU, a build without CUDA, a
-cuDNN of another version than torch was built for, a GPU that is lost."""
+"""The errors by which torch and the system say that they cannot tell a value: no driver, no GPU, a build without CUDA,
+a cuDNN of another version than torch was built for, a GPU that is lost."""
 
 
 @dataclass(frozen=True)

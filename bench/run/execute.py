@@ -2,8 +2,8 @@
 
 Tune runs the missing trials only. Results are stored in the results folder alone, because Tune's own restore cannot
 extend a study. Each cost or speed trial gets a fresh process and a whole GPU with its share of the node's CPUs, or a
-whole node without a GPU; quality trials share the machine. A trial whose memory ran out on a GPU that it shared is tried
-once more when the others are over, on a GPU of its own.
+whole node without a GPU; quality trials share the machine. A trial whose memory ran out on a GPU that it shared is
+tried once more when the others are over, on a GPU of its own.
 """
 
 from __future__ import annotations

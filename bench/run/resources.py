@@ -83,8 +83,8 @@ def here(cpus: int | None = None, gpus: float | None = None, address: str | None
         gpus = float(min(1, node_gpus))
     if not (gpus == 0 or LEAST_SHARE <= gpus <= 1):
         raise ResourceError(
-            f"--gpus {gpus:g}: a trial uses one GPU (1), a share of one (0.5: two trials on each GPU, from {LEAST_SHARE:g}"
-            " on) or none (0); several GPUs are used by several trials side by side, which needs no option"
+            f"--gpus {gpus:g}: a trial uses one GPU (1), a share of one ({LEAST_SHARE:g} or more; with 0.5 two trials "
+            "share each GPU) or none (0); on several GPUs several trials run side by side, without an option"
         )
     if cpus is None:
         cpus = share_of_cpus(node_cpus, node_gpus) if gpus else 1

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench.records.files import RecordError
-from bench.records.record import Attempt, Record, read
+from bench.records.record import Ending, Record, read
 
 
 def with_attempts_before(record: Record, folder: Path) -> Record:
@@ -22,8 +22,8 @@ def with_attempts_before(record: Record, folder: Path) -> Record:
     return record.having(outcome={**record.outcome.as_json(), "attempts": attempts})
 
 
-def _attempts(files: Iterable[Path]) -> list[Attempt]:
-    attempts: list[Attempt] = []
+def _attempts(files: Iterable[Path]) -> list[Ending]:
+    attempts: list[Ending] = []
     for file in sorted(files):
         try:
             outcome = read(file).outcome
@@ -31,5 +31,5 @@ def _attempts(files: Iterable[Path]) -> list[Attempt]:
             continue
         if outcome.shared is not None:
             last = {name: value for name, value in outcome.as_json().items() if name != "attempts"}
-            attempts += [*outcome.attempts, Attempt.model_validate(last)]
+            attempts += [*outcome.attempts, Ending.model_validate(last)]
     return [attempt for place, attempt in enumerate(attempts) if attempt not in attempts[:place]]

@@ -2,8 +2,8 @@
 
 CUDA and the libraries that compute with it have a dozen ways to say so. Only torch's own allocator raises an
 :class:`~torch.OutOfMemoryError`; cuBLAS, cuDNN, cuSOLVER, cuSPARSE, cuFFT, cuRAND, NCCL, Triton and the driver end in a
-``RuntimeError`` or a :class:`torch.AcceleratorError` (a ``RuntimeError`` too) that is known by its text alone. The texts
-are those of torch 2.13 and of the libraries that it is built with.
+``RuntimeError``, or in its subclass :class:`torch.AcceleratorError`, that is known by its text alone. The texts are
+those of torch 2.13 and of the libraries that it is built with.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _is_nearly_full() -> bool:
 
 
 def sharing(device: torch.device, gpu_share: float) -> str | None:
-    """How this process shares its GPU at this moment, in words; ``None`` if it has the GPU to itself as far as is known.
+    """How this process shares its GPU at this moment, in words; ``None`` if it has it to itself, as far as is known.
 
     Args:
         device: the device of the trial.

@@ -13,7 +13,7 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 def cpus_of_gpu(slot: int, count: int) -> frozenset[int] | None:
-    """The CPUs of the timing on one of a node's GPUs; ``None`` if there are too few, or if the system has no such choice.
+    """The CPUs of the timing on one of a node's GPUs; ``None`` if there are too few, or if the system offers no choice.
 
     Args:
         slot: the number of the GPU on the node, from 0 on.

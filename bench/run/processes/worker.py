@@ -63,7 +63,8 @@ def _process(path: tuple[str, ...], cwd: str, cpus: frozenset[int] | None) -> Tr
 
 def gpu_slot() -> int:
     """The number that Ray gives this worker's GPU on its node, from 0 on, whatever CUDA calls it."""
-    assigned = ray._private.worker.global_worker.core_worker.resource_ids()
+    worker = ray._private.worker.global_worker  # Ray's public functions give CUDA's name of the GPU alone
+    assigned = worker.core_worker.resource_ids()  # type: ignore[attr-defined]  # set when the worker connects
     slots = (
         slot for name, ids in assigned.items() if name == "GPU" or name.startswith("GPU_group_") for slot, _ in ids
     )
@@ -80,8 +81,9 @@ class TrialProcess:
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
 
-        First comes the name of the ``device``, or ``None``. An ``ending`` has the ``status`` and ``reason`` of a trial that left no record, and the ``traceback`` if known.
-        ``unstored`` says why the results folder cannot be written to.
+        First comes the name of the ``device``, or ``None``. An ``ending`` has the ``status`` and ``reason`` of a trial
+        that left no record, and the ``traceback`` if known. ``unstored`` says why the results folder cannot be written
+        to.
         """
         child = self._child or _Child(self._path, self._cwd, self._cpus)
         self._child = None
