@@ -104,3 +104,9 @@ def parity(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the side-by-side measurement of a given name, or list all of them without a name."""
     run(session, "python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def headline(session: nox.Session) -> None:
+    """Measure the headline results on a GPU within a given time; the same command goes on. --help tells its options."""
+    run(session, "python", "-m", "benchmarks.headline", *session.posargs)

@@ -73,7 +73,15 @@ STUDY = Study(
         Exclude({"attention": level, "supervised": "three"}, ONE_BRANCH)
         for level in ("none", "position", "channel", "none-matched")
     ),
-    recipe=Recipe(data=part(CamVid), crop_px=(352, 480), iterations=20_000, batch=8, learning_rate=0.01, eval_batch=4),
+    recipe=Recipe(
+        data=part(CamVid),
+        crop_px=(352, 480),
+        iterations=20_000,
+        batch=8,
+        learning_rate=0.01,
+        precision="bfloat16",
+        eval_batch=4,
+    ),
     published=(
         Published("DANet", PLAIN, PAPER, {"backbone": "resnet50"}),
         Published("mmsegmentation", PLAIN, TOOLBOX, {"backbone": "resnet50"}),

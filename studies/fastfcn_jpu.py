@@ -76,7 +76,15 @@ STUDY = Study(
     baseline={"upsampling": "dilated-8", "head": "fcn"},
     margin=0.005,  # "loses nothing": within half a point of mIoU
     focus="upsampling",
-    recipe=Recipe(data=part(CamVid), crop_px=(352, 480), iterations=20_000, batch=8, learning_rate=0.01, eval_batch=4),
+    recipe=Recipe(
+        data=part(CamVid),
+        crop_px=(352, 480),
+        iterations=20_000,
+        batch=8,
+        learning_rate=0.01,
+        precision="bfloat16",
+        eval_batch=4,
+    ),
     published=(
         Published("FastFCN", {"upsampling": "dilated-8"}, RELEASED, {"backbone": "resnet50"}),
         Published("mmsegmentation", {"upsampling": "dilated-8"}, TOOLBOX, {"backbone": "resnet50"}),

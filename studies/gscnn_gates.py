@@ -61,7 +61,15 @@ STUDY = Study(
         ),
     ),
     baseline={"trunk": "resnet-50", "shape": "none"},
-    recipe=Recipe(data=part(CamVid), crop_px=(352, 480), iterations=20_000, batch=8, learning_rate=0.01, eval_batch=2),
+    recipe=Recipe(
+        data=part(CamVid),
+        crop_px=(352, 480),
+        iterations=20_000,
+        batch=8,
+        learning_rate=0.01,
+        precision="bfloat16",
+        eval_batch=2,
+    ),
     published=(
         Published("Gated-SCNN", {"shape": "none"}, PAPER, {"head": "deeplabv3plus"}),
         Published("PaddleSeg", {"shape": "none"}, TOOLBOX, {"head": "deeplabv3plus"}),

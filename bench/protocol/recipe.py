@@ -20,13 +20,25 @@ from bench.parts import (
     plain,
 )
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
+Kernels = Literal["fastest", "default", "deterministic"]
 Pixels = Annotated[int, Range(ge=16)]
 Averaging = Literal["probabilities", "logits", "exponentials"]
 Iterations = Annotated[int, Range(ge=0)]
 Share = Annotated[float, Range(gt=0, le=1)]
 Angle = Annotated[float, Range(ge=0, le=180)]
 HalfTurn = Annotated[float, Range(ge=0, le=0.5)]
+
+
+def check_precision(precision: Precision, device_type: str) -> None:
+    """Refuse a precision that a device does not have, before anything is computed.
+
+    Raises:
+        ChoiceError: for ``tf32`` on a device other than CUDA; the message names the remedy.
+    """
+    if precision == "tf32" and device_type != "cuda":
+        raise ChoiceError(f"precision 'tf32' needs a CUDA device, this is {device_type!r}; use float32 or bfloat16")
+
 
 OUTSIDE_QUALITY = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost", "validated_at"})
 """The recipe's fields that have no part in training and evaluation: a quality does not depend on them."""
@@ -51,7 +63,13 @@ class Recipe:
         clip_norm: the largest norm of the gradient; ``None`` for no clipping.
         scale: the smallest and the largest random scale of training images.
         flip: the probability of a horizontal flip.
-        precision: the precision of forward and loss in training, by autocast on CUDA and CPU; weights stay float32.
+        precision: the precision of products and convolutions: ``float32`` is IEEE float32 on every device; ``tf32``
+            rounds their operands to TF32, on CUDA alone; ``bfloat16`` and ``float16`` are autocast of forward and loss
+            in training, where weights stay float32.
+        kernels: the choice of kernels: ``fastest`` has cuDNN try all of its algorithms in training; ``default`` leaves
+            the choice to cuDNN; ``deterministic`` takes deterministic forms, where torch has them. See
+            :mod:`bench.network.numerics`.
+        compiled: ``True`` to train the network compiled by torch.compile.
         eval_batch: the number of images in a forward of the evaluation, where their sizes are equal.
         reported: the weights that are evaluated: those after the last iteration, never the best of several.
         boundary_px: the tolerances of the boundary F-score, in pixels, ascending.
@@ -134,6 +152,8 @@ class Recipe:
     latency_samples: Count = 50
     training_cost: bool = True
     latency_least_s: NonNegative = 1.0
+    kernels: Kernels = field(default="fastest", metadata={"neutral": "fastest"})
+    compiled: bool = field(default=False, metadata={"neutral": False})
     optimiser: Part[Any] | None = field(default=None, metadata={"neutral": None})
     schedule: Literal["poly", "cosine", "step", "constant"] = field(default="poly", metadata={"neutral": "poly"})
     step_at: tuple[Fraction, ...] = field(default=(), metadata={"neutral": ()})
@@ -241,6 +261,14 @@ class Recipe:
             )
         if self.blur_sigma_px[0] > self.blur_sigma_px[1]:
             raise ChoiceError(f"Recipe(blur_sigma_px={self.blur_sigma_px}): expected (smallest, largest)")
+
+    def check(self, device_type: str) -> None:
+        """Refuse a recipe that the device cannot run, before any trial.
+
+        Raises:
+            ChoiceError: for TF32 on a device other than CUDA.
+        """
+        check_precision(self.precision, device_type)
 
     def having(self, **changes: Any) -> Recipe:
         """The same recipe with some fields changed.

@@ -59,7 +59,8 @@ class Question:
     Attributes:
         source: the source of the study.
         variant: the name of the cell.
-        setting: the precision, mode and phase, and the batch or the input size, whichever is not searched.
+        setting: the conditions (:data:`~bench.protocol.setting.CONDITIONS`), and the batch or the input size, whichever
+            is not searched.
         searched: ``batch``, or ``input`` for the side of a square image in steps of :data:`SIDE_PX`.
         machine: the device and the number of threads.
         memory_limit_bytes: the limit for the data of the process, libraries included; required on the CPU.

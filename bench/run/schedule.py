@@ -38,9 +38,11 @@ from bench.study.study import Study
 
 NOT_ALONE = "not_alone"
 """The value of ``--retry`` for timings that are done, but during which other work ran on the machine."""
+MAYBE_NOT_ALONE = "maybe_not_alone"
+"""The value of ``--retry`` for timings that are done, and of which it is not known whether they were alone."""
 
 
-RETRIES = (*STATUSES, NOT_ALONE)
+RETRIES = (*STATUSES, NOT_ALONE, MAYBE_NOT_ALONE)
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ class Schedule:
             key for key, record in self._recorded().items()
             if record.is_final and record.status not in retry
             and not (NOT_ALONE in retry and record.measured.isolated is False)
+            and not (MAYBE_NOT_ALONE in retry and record.trial.stage != "quality" and record.measured.isolated is None)
         }  # fmt: skip
         return [trial for trial in self.trials if trial.key not in done]
 
@@ -344,7 +347,8 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     then quality trials seed by seed.
 
     Raises:
-        BenchError: if this machine's device does not have a speed setting, or if the data have one class.
+        BenchError: if this machine's device does not have a speed setting or a recipe's precision, or if the data have
+            one class.
     """
     with copied_digests(results / loaded.folder_name) as digests:
         return _schedule(loaded, results, resources, loaded.fingerprints(digests))
@@ -359,6 +363,7 @@ def _schedule(loaded: Loaded, results: Path, resources: Resources, fingerprints:
         planned = study.cells() if stage in study.stages else ()
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
+                cell.recipe.check(resources.machine(stage).device)
                 key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules)
                 keys[key.text] = key
                 trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))

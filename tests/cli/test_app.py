@@ -61,7 +61,7 @@ def test_the_help_of_a_measurement_speaks_of_no_training(
         (("run", "studies/quickstart.py", "--data", "synthetik"), "did you mean 'synthetic'"),
         (("run", "studies/quickstart.py", "--cpus", "100000"), "this machine has"),
         (("run", "studies/components.py", "--data", "/no/such/folder"), "/no/such/folder"),
-        (("run", "studies/components.py", "--size", "tiny"), "no size 'tiny'; its SIZES: small"),
+        (("run", "studies/components.py", "--size", "tiny"), "no size 'tiny'; its SIZES: controls, headline, small"),
         (("trial", "studies/quickstart.py", "attention=onn"), "no level 'onn'"),
         (("trial", "studies/quickstart.py", "baseline", "--stage", "speed"), "no 'speed' trial"),
         (("report", "no/such/folder"), "no study.json"),

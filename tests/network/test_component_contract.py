@@ -21,6 +21,7 @@ from bench.network.necks.bilinear import Bilinear
 from bench.network.necks.fpn import FPN
 from bench.network.necks.jpu import JPU, JPUX
 from bench.network.necks.path_aggregation import PathAggregation
+from bench.network.numerics import halved
 from bench.network.shape_streams.gated import GatedShapeStream
 from bench.parts import Level, Levels, Part, part
 
@@ -215,6 +216,18 @@ def test_half_precision_under_autocast_gives_finite_outputs_and_gradients_of_lar
     if loss.requires_grad:
         loss.backward()
     assert all(p.grad.isfinite().all() for p in module.parameters() if p.grad is not None)
+
+
+@every_case
+def test_weights_cast_once_give_the_outputs_of_autocast_bit_for_bit(case: Case) -> None:
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        module = case.build().eval()
+        expected = run(module, case.inputs())
+        halved(module, torch.bfloat16)
+        outputs = run(module, case.inputs())
+    assert all(torch.equal(one, other) for one, other in zip(outputs, expected, strict=True))
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert {layer.weight.dtype for layer in layers} <= {torch.bfloat16}
 
 
 @pytest.mark.parametrize("head", [case for case in CASES if case.slot == "head" and case.boundary], ids=str)

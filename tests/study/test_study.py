@@ -247,7 +247,7 @@ def test_a_file_that_is_no_study_is_refused(tmp_path: Path, text: str | None, me
 
 def test_an_unknown_size_names_those_there_are() -> None:
     path = Path(__file__).parents[2] / "studies" / "components.py"
-    with pytest.raises(StudyError, match=r"no size 'smal'; its SIZES: small.*did you mean 'small'"):
+    with pytest.raises(StudyError, match=r"no size 'smal'; its SIZES: controls, headline, small.*did you mean 'small'"):
         load_study(path, "smal")
 
 

@@ -36,6 +36,14 @@ def speed(
         list[str] | None,
         typer.Option(help="A variant to time, instead of all; may be repeated.", show_default=False),
     ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A setting to time in, by its name in the plan such as '512x512 bfloat16', instead of all; may be "
+            "repeated.",
+            show_default=False,
+        ),
+    ] = None,
     px: Annotated[
         list[str] | None,
         typer.Option(help="The input, HEIGHTxWIDTH, by default 512x512; may be repeated.", show_default=False),
@@ -46,13 +54,15 @@ def speed(
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="float32 (default), bfloat16 or float16; may be repeated.", show_default=False),
+        typer.Option(help="float32 (default), tf32, bfloat16 or float16; may be repeated.", show_default=False),
     ] = None,
     mode: Annotated[
         list[str] | None,
-        typer.Option(
-            help="eager (default), channels_last, compile or cuda_graph; may be repeated.", show_default=False
-        ),
+        typer.Option(help="eager (default), compile or cuda_graph; may be repeated.", show_default=False),
+    ] = None,
+    memory_format: Annotated[
+        list[str] | None,
+        typer.Option(help="contiguous (default) or channels_last; may be repeated.", show_default=False),
     ] = None,
     training: Annotated[bool, typer.Option("--training", help="Time training steps instead of forwards.")] = False,
     seconds: Annotated[float, typer.Option(help="The least time to measure each comparison, in seconds.")] = 10.0,
@@ -79,11 +89,12 @@ def speed(
             batch=batch or (1,),
             precision=precision or ("float32",),
             mode=mode or ("eager",),
+            memory_format=memory_format or ("contiguous",),
             training=training,
             least_s=seconds,
         )
     study_plan = timings.planned(studies.source(study, size, data), sweep, results, cpus, gpus)
-    if not timings.speed(study_plan, sys.argv, variant or (), timeout_s=timeout, retry=retry or ()):
+    if not timings.speed(study_plan, sys.argv, variant or (), setting or (), timeout_s=timeout, retry=retry or ()):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -97,7 +108,9 @@ def limits(
     ] = None,
     px: Annotated[str, typer.Option(help="The input, HEIGHTxWIDTH, while the batch is searched.")] = "512x512",
     batch: Annotated[int, typer.Option(help="The number of images while the input is searched.")] = 1,
-    precision: Annotated[str, typer.Option(help="The precision: float32, bfloat16 or float16.")] = "float32",
+    precision: Annotated[str, typer.Option(help="The precision: float32, tf32, bfloat16 or float16.")] = "float32",
+    mode: Annotated[str, typer.Option(help="The execution: eager, compile or cuda_graph.")] = "eager",
+    memory_format: Annotated[str, typer.Option(help="The memory format: contiguous or channels_last.")] = "contiguous",
     training: Annotated[bool, typer.Option("--training", help="Run training steps instead of forwards.")] = False,
     size: SizeName = None,
     data: DataName = None,
@@ -109,7 +122,9 @@ def limits(
     from bench.cli import studies, timings
 
     source = studies.source(study, size, data)
-    question = timings.question(source, variant, largest, memory_limit, px, batch, precision, training, cpus, gpus)
+    phase = "training" if training else "inference"
+    conditions = {"precision": precision, "memory_format": memory_format, "mode": mode, "phase": phase}
+    question = timings.question(source, variant, largest, memory_limit, px, batch, conditions, cpus, gpus)
     timings.limits(question, results)
 
 

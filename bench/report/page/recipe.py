@@ -39,6 +39,8 @@ TRAINING = {
     "accumulate": "gradients in {} parts of a batch, each with a batch normalisation of its own",
     "clip_norm": "gradients clipped to norm {}",
     "precision": "precision {}",
+    "kernels": "{} kernels",
+    "compiled": "the network compiled by torch.compile",
 }
 """Field of a recipe -> the phrase about it in the sentence on training."""
 
