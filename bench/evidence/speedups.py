@@ -15,7 +15,7 @@ import pandas as pd
 from bench.evidence.ranks import Ratio, ratio_interval, ratio_verdict
 from bench.evidence.stats import NAN, holm
 from bench.protocol.columns import level_key
-from bench.protocol.setting import Setting
+from bench.protocol.setting import CONDITIONS, Setting
 from bench.records.cost import percentile
 from bench.records.measured import NOISY
 from bench.records.plan import PlannedTrial
@@ -25,11 +25,11 @@ from bench.records.speed import MeasuredSpeed
 
 NOWHERE = "none in the range"
 """The words for a ratio that does not cross 1 between the sizes measured."""
-SETTING = ("height", "width", "batch", "precision", "mode", "phase")
+SETTING = ("height", "width", "batch", *CONDITIONS)
 MEASURED = (
     "ratio", "low", "high", "p", "p_holm", "verdict", "verdict_reason", "blocks",
     "latency_s", "against_s", "images_per_s", "against_images_per_s", "forward_s", "backward_s", "update_s",
-    "noisy", "isolated", "steady",
+    "noisy", "isolated", "maybe_not_alone", "notes", "steady",
 )  # fmt: skip
 
 OWN: frozenset[str] = frozenset({"variant", "against", *SETTING, "status", "reason", "device", *MEASURED, "estimate"})
@@ -42,7 +42,8 @@ def frame(results: Results) -> pd.DataFrame:
     ``ratio`` is the time of the other side over that of the variant, so above 1 where the variant is faster; ``low``
     and ``high`` are the ends of its 95 % interval. The verdict is better or worse if the p-value passes Holm's
     correction over all rows, and not resolved otherwise. Measurements are NaN if there are none, if the timing was not
-    alone, or if most others were made on other hardware, as ``reason`` then says.
+    alone, or if most others were made on other hardware, as ``reason`` then says. A timing of which it is not known
+    whether it was alone counts; ``maybe_not_alone`` then says what is not known.
     """
     by_trial: dict[str, list[Record | None]] = {}
     for record in results.records:
@@ -129,7 +130,7 @@ def crossings(points: Sequence[tuple[int, Ratio]]) -> list[Crossing]:
 def crossing_table(comparisons: pd.DataFrame) -> pd.DataFrame:
     """The crossings in words, one row for each variant and kind of setting that was timed at two sizes or more."""
     rows = []
-    kinds = ["variant", "against", "batch", "precision", "mode", "phase"]
+    kinds = ["variant", "against", "batch", *CONDITIONS]
     for kind, group in comparisons.dropna(subset=["low", "high"]).groupby(kinds, sort=False):
         if crossing := crossings_in_words(group):
             rows.append({**dict(zip(kinds, kind, strict=True)), "ratio crosses 1": crossing})
@@ -162,7 +163,8 @@ def _timed(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict
     if not isinstance(measured, MeasuredSpeed):
         return row
     row |= {"isolated": measured.isolated, "steady": measured.steady, "blocks": len(measured.log_ratios)}
-    if not measured.isolated:
+    row |= {"maybe_not_alone": measured.maybe_not_alone, "notes": "; ".join(measured.isolation.notes)}
+    if measured.isolated is False:
         return {**row, "reason": "; ".join(measured.isolation.reasons)}
     samples_s = {"latency_s": measured.latency_s, "against_s": measured.against_s}
     seconds = {side: statistics.median(samples) for side, samples in samples_s.items()}

@@ -21,7 +21,7 @@ from bench.protocol.setting import Setting
 from bench.records.files import RecordError, file_digest, write_json
 from bench.records.forms import build, problem
 from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
-from bench.records.record import FINAL, STATUSES, Record, read_all
+from bench.records.record import STATUSES, Record, read_all
 from bench.run import environment
 from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
 from bench.run.earlier.changes import change_since
@@ -39,9 +39,11 @@ from bench.study.study import Study
 
 NOT_ALONE = "not_alone"
 """The value of ``--retry`` for timings that are done, but during which other work ran on the machine."""
+MAYBE_NOT_ALONE = "maybe_not_alone"
+"""The value of ``--retry`` for timings that are done, and of which it is not known whether they were alone."""
 
 
-RETRIES = (*STATUSES, NOT_ALONE)
+RETRIES = (*STATUSES, NOT_ALONE, MAYBE_NOT_ALONE)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Schedule:
         """Key of each trial that has a record -> its record."""
         # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
-        records = {record.planned_key if elsewhere else record.key: record for record in self._records()}
+        finished_last = sorted(self._records(), key=lambda record: record.is_final)
+        records = {record.planned_key if elsewhere else record.key: record for record in finished_last}
         keys = {
             trial.key: trial.key if elsewhere else record_key(trial, self.resources.machine(trial.stage))
             for trial in self.trials
@@ -172,10 +175,11 @@ class Schedule:
         Args:
             retry: the statuses to retry, from :data:`RETRIES`.
         """
-        settled = FINAL - set(retry)
         done = {
             key for key, record in self._recorded().items()
-            if record.status in settled and not (NOT_ALONE in retry and record.measured.isolated is False)
+            if record.is_final and record.status not in retry
+            and not (NOT_ALONE in retry and record.measured.isolated is False)
+            and not (MAYBE_NOT_ALONE in retry and record.trial.stage != "quality" and record.measured.isolated is None)
         }  # fmt: skip
         return [trial for trial in self.trials if trial.key not in done]
 
@@ -344,7 +348,8 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     then quality trials seed by seed.
 
     Raises:
-        BenchError: if this machine's device does not have a speed setting, or if the data have one class.
+        BenchError: if this machine's device does not have a speed setting or a recipe's precision, or if the data have
+            one class.
     """
     with copied_digests(results / loaded.folder_name) as digests:
         return _schedule(loaded, results, resources, loaded.fingerprints(digests))
@@ -359,6 +364,7 @@ def _schedule(loaded: Loaded, results: Path, resources: Resources, fingerprints:
         planned = study.cells() if stage in study.stages else ()
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
+                cell.recipe.check(resources.machine(stage).device)
                 key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules)
                 keys[key.text] = key
                 trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))

@@ -11,6 +11,8 @@ import pandas as pd
 from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
 from bench.evidence.ranks import Ratio
+from bench.protocol.setting import CONDITIONS
+from bench.protocol.words import plural
 from bench.report.figures.axes import apart
 from bench.report.figures.figure import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
 from bench.report.tables.speed import kind_of
@@ -19,7 +21,7 @@ ROOM = 0.06
 """The share of a figure's width in which the marks of one size stand."""
 
 
-KIND = ("batch", "precision", "mode", "phase")
+KIND = ("batch", *CONDITIONS)
 """The parts of a setting that the lines of one figure have in common."""
 
 
@@ -75,6 +77,9 @@ def _figure(evidence: Evidence, known: pd.DataFrame, name: str, title: str, grou
         "by straight lines between the sizes measured; along the line at 1 the interval of that place, dotted where it "
         "goes on beyond these sizes. Marks of one size stand side by side."
     )
+    unsure = int(known["maybe_not_alone"].astype(bool).sum())
+    if unsure:
+        caption += f" Of {plural(unsure, 'timing')} it is not known whether it was alone; the table names them."
     key = drawn(look_of, known)
     return finished(name, title, caption, drawing, table, "point", section="speed", key=key, group=group)
 
