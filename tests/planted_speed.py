@@ -17,6 +17,10 @@ CROWDED = "other processes used 0.90 CPUs (allowed: 0.15)"
 """A reason why a timing was not alone."""
 
 
+UNKNOWN = {"isolated": None, "isolation": {"unknown": ["other processes on the GPU are not known: no NVML"]}}
+"""The fields of a timing of which it is not known whether it was alone."""
+
+
 def measured(ours_s: Sequence[float], against_s: Sequence[float], reason: str = "", **fields: Any) -> dict[str, Any]:
     """What a comparison measures: the seconds of both sides, two calls a block.
 
@@ -25,10 +29,11 @@ def measured(ours_s: Sequence[float], against_s: Sequence[float], reason: str = 
         fields: measured values in place of the usual ones.
     """
     blocks = range(0, len(ours_s), 2)
+    alone = {"isolated": not reason, "isolation": {"reasons": [reason] if reason else []}}
     return {
         "latency_s": list(ours_s), "against_s": list(against_s), "calls": 1, "steady": True, "step_s": {},
         "log_ratios": [math.log(sum(against_s[at : at + 2]) / sum(ours_s[at : at + 2])) for at in blocks],
-        "isolated": not reason, "isolation": {"reasons": [reason] if reason else []}, **fields,
+        **alone, **fields,
     }  # fmt: skip
 
 

@@ -94,7 +94,7 @@ Retry = Annotated[
     list[str] | None,
     typer.Option(
         help="Run trials with this outcome again, such as out_of_memory. The value not_alone repeats timings that were "
-        "left out because other work ran on the machine.",
+        "left out because other work ran on the machine; maybe_not_alone those of which that is not known.",
         show_default=False,
     ),
 ]

@@ -148,6 +148,8 @@ def speed(
         _print_frame(asked.without_columns(("differs", "source", "flaw")).printed(), console)
     if evidence.speedups["isolated"].eq(False).any():
         console.print("To measure the timings that were left out again, add --retry not_alone.")
+    for phrase in sorted({str(phrase) for phrase in evidence.speedups["maybe_not_alone"].dropna() if phrase}):
+        console.print(f"Some timings count and were perhaps not alone: {phrase}.", markup=False)
     return complete
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.speedups import spread
-from bench.protocol.words import REPEAT
+from bench.protocol.words import REPEAT, maybe_not_alone
 from bench.records.cost import MeasuredCost
 from bench.records.measured import NOISY
 from bench.records.record import Record
@@ -205,7 +205,7 @@ def _effects(
 
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
-    """Yield a row for each timing, of a variant or of a comparison, that was not alone, was noisy or was not steady."""
+    """Yield a row for each timing that is not known to be alone, noisy or not steady: of a variant or a comparison."""
     sides = {trial.key: trial.against for trial in results.plan.trials if trial.against}
     for record in results.records:
         trial, measured = record.trial, record.measured
@@ -232,4 +232,5 @@ def _unsure(measured: MeasuredCost | MeasuredSpeed) -> list[str]:
         widest = spread(measured.latency_s)
         steady = measured.latency_protocol is None or measured.latency_protocol.steady is not False
     noisy = [f"noisy: quartiles {widest:.0%} of the median apart"] if widest > NOISY else []
-    return [*noisy, *(["not steady after warm-up"] if not steady else [])]
+    unsure = [maybe_not_alone(measured.maybe_not_alone)] if measured.maybe_not_alone else []
+    return [*noisy, *(["not steady after warm-up"] if not steady else []), *unsure]

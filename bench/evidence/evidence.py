@@ -162,7 +162,7 @@ class Evidence:
 
     @property
     def in_doubt(self) -> Sequence[str]:
-        """The variants and comparisons with timings that were not alone, noisy or not steady."""
+        """The variants and comparisons with timings that are not known to be alone, are noisy or are not steady."""
         return confounds.in_doubt(self.confounds)
 
     def undeclared(self, pairs: Iterable[VariantPair]) -> str:

@@ -29,7 +29,7 @@ SETTING = ("height", "width", "batch", *CONDITIONS)
 MEASURED = (
     "ratio", "low", "high", "p", "p_holm", "verdict", "verdict_reason", "blocks",
     "latency_s", "against_s", "images_per_s", "against_images_per_s", "forward_s", "backward_s", "update_s",
-    "noisy", "isolated", "steady",
+    "noisy", "isolated", "maybe_not_alone", "notes", "steady",
 )  # fmt: skip
 
 OWN: frozenset[str] = frozenset({"variant", "against", *SETTING, "status", "reason", "device", *MEASURED, "estimate"})
@@ -42,7 +42,8 @@ def frame(results: Results) -> pd.DataFrame:
     ``ratio`` is the time of the other side over that of the variant, so above 1 where the variant is faster; ``low``
     and ``high`` are the ends of its 95 % interval. The verdict is better or worse if the p-value passes Holm's
     correction over all rows, and not resolved otherwise. Measurements are NaN if there are none, if the timing was not
-    alone, or if most others were made on other hardware, as ``reason`` then says.
+    alone, or if most others were made on other hardware, as ``reason`` then says. A timing of which it is not known
+    whether it was alone counts; ``maybe_not_alone`` then says what is not known.
     """
     by_trial: dict[str, list[Record | None]] = {}
     for record in results.records:
@@ -162,7 +163,8 @@ def _timed(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict
     if not isinstance(measured, MeasuredSpeed):
         return row
     row |= {"isolated": measured.isolated, "steady": measured.steady, "blocks": len(measured.log_ratios)}
-    if not measured.isolated:
+    row |= {"maybe_not_alone": measured.maybe_not_alone, "notes": "; ".join(measured.isolation.notes)}
+    if measured.isolated is False:
         return {**row, "reason": "; ".join(measured.isolation.reasons)}
     samples_s = {"latency_s": measured.latency_s, "against_s": measured.against_s}
     seconds = {side: statistics.median(samples) for side, samples in samples_s.items()}

@@ -40,6 +40,7 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
     costs = costs_of(results)
     frame = results.frame()
     by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
+    unknown = {variant: measured.maybe_not_alone for variant, (_, measured) in costs.measured.items()}
     isolated = {variant: measured.isolated for variant, (_, measured) in costs.measured.items()}
     other_inputs = other_input(costs, results.baseline)
     rows: list[dict[str, Any]] = []
@@ -54,11 +55,11 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
         row |= _cost(trials.get((variant, "cost"), frame[:0]), costs, variant)
         row |= {"apart": results.apart_from_baseline[variant], "other_input": variant in other_inputs}
         row["other_hardware"] = variant in costs.elsewhere
-        rows.append({**row, "isolated": isolated.get(variant)})
+        rows.append({**row, "isolated": isolated.get(variant), "maybe_not_alone": unknown.get(variant, "")})
     quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
     factors = [level_key(factor, OWN) for factor in results.factors]
     names = ["variant", *factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
-    table = pd.DataFrame(rows, columns=[*names, "apart", "cost_outcome", "isolated", *OTHERS, *COST])
+    table = pd.DataFrame(rows, columns=[*names, "apart", "cost_outcome", *ALONE, *OTHERS, *COST])
     for name in COST:
         table[f"{name}_ratio"] = _ratios(table, name)
     return table
@@ -66,6 +67,10 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
 
 FREE_OF_INPUT = ("parameters", "train_state_bytes", "train_peak_bytes", "train_rest_bytes", "activation_bytes")
 """The costs that do not depend on the size of the input at which the others are measured."""
+
+
+ALONE = ("isolated", "maybe_not_alone")
+"""The columns that say if a variant's timing was alone (true, false or nothing), and what is not known of that."""
 
 
 OTHERS = ("other_input", "other_hardware")
@@ -121,7 +126,7 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
 """Column of :func:`bench.evidence.effects.effects` -> its name in :func:`numbers`."""
 
 
-BESIDE = ("n", "planned", "outcomes", "apart", "cost_outcome", "isolated", *OTHERS, "delta", "verdict")
+BESIDE = ("n", "planned", "outcomes", "apart", "cost_outcome", *ALONE, *OTHERS, "delta", "verdict")
 OWN = frozenset({"variant", "is_baseline", *BESIDE})
 """The names of columns that a factor could have too."""
 

@@ -18,6 +18,18 @@ NOTHING = "—"
 REPEAT = "repeat with --retry not_alone"
 """The remedy for a timing that was left out because other work ran on the machine: an option of the same command."""
 
+REPEAT_UNKNOWN = "repeat with --retry maybe_not_alone"
+"""The remedy for a timing of which it is not known whether it was alone, once that can be known."""
+
+
+def maybe_not_alone(unknown: str) -> str:
+    """The remark on a timing of which it is not known whether it was alone; empty if it is known.
+
+    Args:
+        unknown: what is not known, as :attr:`bench.records.measured.Measured.maybe_not_alone` says it.
+    """
+    return f"not known whether it was alone: {unknown}" if unknown else ""
+
 
 LEAST_P = 0.001
 """Smaller p-values are only said to be below it."""

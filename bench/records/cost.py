@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from bench.records.forms import Counted, Form, Samples, Seconds, Size, Whole
+from bench.records.forms import Amount, Counted, Form, Samples, Seconds, Size, Whole
 from bench.records.measured import Measured
 
 
@@ -22,6 +22,7 @@ class Clock(Form):
 
     clock: str
     warm_up_calls: Whole
+    warm_up_s: Amount | None = None
     steady: bool | None = None
 
 

@@ -11,13 +11,23 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from bench.protocol.words import maybe_not_alone
 from bench.records.forms import Amount, Form
 
 
 class Isolation(Form):
-    """The reasons why a timing did not have the machine to itself, and the energy that it took."""
+    """The use of the machine during a timing.
+
+    Attributes:
+        reasons: the reasons why the timing did not have the machine to itself.
+        unknown: what could not be found out about that; records of older versions lack it.
+        notes: what is worth to know and is no reason against the timing, such as a GPU at its power cap.
+        gpu_energy_j: the energy that the timing took, in joules.
+    """
 
     reasons: list[str] = Field(default_factory=list)
+    unknown: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
     gpu_energy_j: Amount | None = None
 
 
@@ -28,8 +38,9 @@ class Measured(Form):
     """The measurements of a trial of any stage; a trial that is not done may hold anything here.
 
     Attributes:
-        isolated: whether a timing had the machine to itself; ``None`` where that is not known, or nothing was timed.
-        isolation: the reasons why it had not, and the energy.
+        isolated: whether a timing had the machine to itself; ``None`` where that is not known, or nothing was timed. A
+            timing of which it is not known is compared like one that was alone, and marked.
+        isolation: the reasons why it had not, or what is not known of it, and the energy.
     """
 
     isolated: bool | None = None
@@ -39,7 +50,16 @@ class Measured(Form):
     def _alone_or_not(self) -> Self:
         if self.isolated and self.isolation.reasons:
             raise ValueError("isolated is true, although there are reasons why it was not")
+        if self.isolated and self.isolation.unknown:
+            raise ValueError("isolated is true, although it is not known")
         return self
+
+    @property
+    def maybe_not_alone(self) -> str:
+        """The phrase that says what is not known of a timing's isolation; empty if the timing was alone, or was not."""
+        if self.isolated is not None:
+            return ""
+        return "; ".join(self.isolation.unknown) or "the record does not say"
 
 
 NOISY = 0.10
@@ -47,8 +67,9 @@ NOISY = 0.10
 
 
 def doubts(measured: Measured, row: Mapping[str, Any]) -> list[str]:
-    """The reasons why a timing was left out, or that it is noisy, and why there are no MACs."""
+    """The reasons why a timing was left out, is perhaps not alone or is noisy, and why there are no MACs."""
     spread = row.get("latency_iqr_s", 0.0) / row.get("latency_s", 1.0)
     noisy = [f"noisy: the latency's quartiles are {spread:.0%} of its median apart"] if spread > NOISY else []
     problem = getattr(measured, "macs_problem", "")
-    return [*measured.isolation.reasons, *noisy, *([f"MACs not counted: {problem}"] if problem else [])]
+    unsure = [maybe_not_alone(measured.maybe_not_alone)] if "latency_s" in row and measured.maybe_not_alone else []
+    return [*measured.isolation.reasons, *unsure, *noisy, *([f"MACs not counted: {problem}"] if problem else [])]

@@ -39,9 +39,11 @@ from bench.study.study import Study
 
 NOT_ALONE = "not_alone"
 """The value of ``--retry`` for timings that are done, but during which other work ran on the machine."""
+MAYBE_NOT_ALONE = "maybe_not_alone"
+"""The value of ``--retry`` for timings that are done, and of which it is not known whether they were alone."""
 
 
-RETRIES = (*STATUSES, NOT_ALONE)
+RETRIES = (*STATUSES, NOT_ALONE, MAYBE_NOT_ALONE)
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,9 @@ class Schedule:
         settled = FINAL - set(retry)
         done = {
             key for key, record in self._recorded().items()
-            if record.status in settled and not (NOT_ALONE in retry and record.measured.isolated is False)
+            if record.status in settled
+            and not (NOT_ALONE in retry and record.measured.isolated is False)
+            and not (MAYBE_NOT_ALONE in retry and record.trial.stage != "quality" and record.measured.isolated is None)
         }  # fmt: skip
         return [trial for trial in self.trials if trial.key not in done]
 

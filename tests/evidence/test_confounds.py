@@ -160,7 +160,7 @@ def test_a_timing_in_doubt_is_a_row_of_the_audit_with_the_reason(tmp_path: Path)
         "times at 128x128 batch 2": ("timing", "noisy: quartiles 18% of the median apart; not steady after warm-up"),
     }
     assert evidence.confounded == []
-    assert any("are in doubt: not alone, noisy or not steady" in note.text for note in notes(evidence))
+    assert any("are in doubt: not known to be alone, noisy or not steady" in note.text for note in notes(evidence))
 
 
 def test_records_of_several_commits_are_each_checked_out_by_the_commands(

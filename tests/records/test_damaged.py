@@ -119,6 +119,7 @@ def test_a_file_that_is_no_json_is_named(damaged: Callable[..., Path], file: str
         (QUALITY, "measured.calibration.confidence.1", 4e6, "calibration.confidence counts 4e.06 of 3e.06, more than"),
         (QUALITY, "measured.history.iteration.9", 101, "a loss of iteration 101, after the last, 100"),
         (COST, "measured.isolation", {"reasons": ["a neighbour"]}, "isolated is true, although there are reasons"),
+        (COST, "measured.isolation", {"unknown": ["no NVML"]}, "isolated is true, although it is not known"),
         (SPEED, "measured.log_ratios.0", 0.6, "log_ratios.0 is 0.6, and its times give 0.693147"),
         (SPEED, "measured.latency_s", [1.0] * 3, "3 times of one side, 2 of the other and 1 ratios"),
         (QUALITY, "measured.history.loss", [], "10 iterations and 0 losses"),

@@ -21,7 +21,7 @@ from bench.run import environment, resources
 from bench.run.environment import Machine
 from bench.run.estimate import START_S, comparison_s, pilot_seconds
 from bench.run.resources import ResourceError, Resources, here
-from bench.run.schedule import NOT_ALONE, Schedule, make_schedule
+from bench.run.schedule import MAYBE_NOT_ALONE, NOT_ALONE, Schedule, make_schedule
 from bench.run.trial import Trial, make_record
 from bench.study.source import Source, load
 
@@ -85,6 +85,11 @@ def test_a_timing_that_was_not_alone_is_repeated_if_asked_and_no_other(
     file.write_text(with_digest(record | {"measured": record["measured"] | {"isolated": False}}))
     assert plan.pending() == []
     assert plan.pending({NOT_ALONE}) == [crowded]
+    assert crowded not in plan.pending({MAYBE_NOT_ALONE})
+    file.write_text(with_digest(record | {"measured": record["measured"] | {"isolated": None}}))
+    assert plan.pending({NOT_ALONE}) == []
+    assert crowded in plan.pending({MAYBE_NOT_ALONE})
+    assert all(trial.stage != "quality" for trial in plan.pending({MAYBE_NOT_ALONE}))
 
 
 def test_adding_a_seed_or_a_level_runs_only_what_is_missing(tiny_study: Callable[..., Path], tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from bench.evidence.ranks import ratio_of_samples
 from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
 from bench.protocol.recipe import OUTSIDE_QUALITY
-from bench.protocol.words import REPEAT
+from bench.protocol.words import REPEAT, maybe_not_alone
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import RecordError
 from bench.records.plan import Plan
@@ -253,7 +253,9 @@ def _measured(variant: str, name: str, hardware: str, one: Costed, other: Costed
             yield row
         elif name == "latency_s":
             estimate = ratio_of_samples(one[1].latency_s, other[1].latency_s)
-            yield {**row, "ratio": estimate.ratio, "low": estimate.low, "high": estimate.high, "reason": DRIFT}
+            unknown = "; ".join(dict.fromkeys(filter(None, (one[1].maybe_not_alone, other[1].maybe_not_alone))))
+            remark = "; ".join(filter(None, (DRIFT, maybe_not_alone(unknown))))
+            yield {**row, "ratio": estimate.ratio, "low": estimate.low, "high": estimate.high, "reason": remark}
         else:
             yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "reason": "one reading on each side"}
 

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.evidence.compare.sides import Side
 from bench.evidence.ranks import Ratio, ratio_interval, ratio_of_samples
 from bench.evidence.stats import ALPHA, NAN, holm
-from bench.protocol.words import REPEAT
+from bench.protocol.words import REPEAT, maybe_not_alone
 from bench.records.record import Record
 from bench.records.speed import MeasuredSpeed
 
@@ -51,7 +51,8 @@ def _size(record: Record) -> tuple[str, int]:
 
 def _compared(key: tuple[str, str, str, str], one: MeasuredSpeed, other: MeasuredSpeed) -> dict[str, Any]:
     x, y = one.log_ratios, other.log_ratios
-    alone = one.isolated and other.isolated
+    alone = one.isolated is not False and other.isolated is not False
+    unknown = "; ".join(dict.fromkeys(filter(None, (one.maybe_not_alone, other.maybe_not_alone))))
     first, second = (ratio_interval(logs) if alone else Ratio(NAN, NAN, NAN, 0) for logs in (x, y))
     both = ratio_of_samples(np.exp(x).tolist(), np.exp(y).tolist()) if alone else first
     return {
@@ -59,7 +60,7 @@ def _compared(key: tuple[str, str, str, str], one: MeasuredSpeed, other: Measure
         "a": first.ratio, "a_low": first.low, "a_high": first.high,
         "b": second.ratio, "b_low": second.low, "b_high": second.high,
         "ratio": both.ratio, "low": both.low, "high": both.high, "p": both.p,
-        "reason": "" if alone else f"not compared: a timing was not alone; {REPEAT}",
+        "reason": maybe_not_alone(unknown) if alone else f"not compared: a timing was not alone; {REPEAT}",
     }  # fmt: skip
 
 

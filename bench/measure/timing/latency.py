@@ -31,6 +31,7 @@ class Protocol:
         tolerance: the share by which the two medians may differ.
         max_windows: the number of windows after which the warm-up ends, steady or not.
         max_warm_up_s: the time, in seconds, after which the warm-up ends, steady or not.
+        cuda_warm_up_s: the least time of a warm-up on a CUDA device, in seconds, in which its clock rises.
     """
 
     min_samples: int = 50
@@ -41,6 +42,28 @@ class Protocol:
     tolerance: float = 0.05
     max_windows: int = 10
     max_warm_up_s: float = 30.0
+    cuda_warm_up_s: float = 2.0
+
+    def least_warm_up_s(self, device: torch.device) -> float:
+        """The least time of a warm-up on this device, in seconds."""
+        return self.cuda_warm_up_s if device.type == "cuda" else 0.0
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """The result of a warm-up.
+
+    Attributes:
+        calls: the number of calls.
+        steady: ``True`` if it ended because the time of the call had become steady.
+        call_s: the seconds of a call at its end.
+        seconds: the seconds of the whole warm-up.
+    """
+
+    calls: int
+    steady: bool
+    call_s: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -50,59 +73,61 @@ class Timing:
     Attributes:
         samples_s: the seconds of every timed call, in order.
         clock: ``cuda events``, or ``synchronised`` for the host's clock around a synchronised call.
-        warm_up_calls: the number of calls before the first timed one.
-        steady: ``True`` if the warm-up ended because the time of the call had become steady.
+        warm_up: the calls before the first timed one.
         watch: the use of the machine during the timing.
     """
 
     samples_s: list[float]
     clock: str
-    warm_up_calls: int
-    steady: bool
+    warm_up: WarmUp
     watch: Watch
 
     def described(self) -> dict[str, Any]:
         """The conditions of the timing, as a record keeps them beside the samples."""
-        return {"clock": self.clock, "warm_up_calls": self.warm_up_calls, "steady": self.steady}
+        warm_up = {
+            "warm_up_calls": self.warm_up.calls,
+            "warm_up_s": self.warm_up.seconds,
+            "steady": self.warm_up.steady,
+        }
+        return {"clock": self.clock, **warm_up}
 
 
 def latency(call: Call, device: torch.device, protocol: Protocol, *, progress: TimingListener | None = None) -> Timing:
     """Time ``call`` on ``device`` repeatedly; each sample ends when the device has finished its work."""
     timed = stopwatch(call, device)
-    warm = warm_up(timed, protocol)
+    warm = warm_up(timed, protocol, protocol.least_warm_up_s(device))
     samples: list[float] = []
     with watched(device) as watch:
         start = time.perf_counter()
         while not _enough(len(samples), time.perf_counter() - start, protocol):
             samples.append(timed())
+            watch.look()
             if progress is not None:
                 progress(min(len(samples), protocol.min_samples), protocol.min_samples)
     drifted = drift(samples)
     watch.reasons += [drifted] if drifted else []
-    return Timing(samples, "cuda events" if device.type == "cuda" else "synchronised", warm.calls, warm.steady, watch)
+    return Timing(samples, "cuda events" if device.type == "cuda" else "synchronised", warm, watch)
 
 
-@dataclass(frozen=True)
-class WarmUp:
-    """The result of a warm-up: its calls, ``True`` if it ended in a steady state, and a call's seconds at its end."""
+def warm_up(timed: Callable[[], float], protocol: Protocol, least_s: float = 0.0) -> WarmUp:
+    """Call until the medians of two windows in a row agree, or until the protocol's limits are reached.
 
-    calls: int
-    steady: bool
-    call_s: float
-
-
-def warm_up(timed: Callable[[], float], protocol: Protocol) -> WarmUp:
-    """Call until the medians of two windows in a row agree, or until the protocol's limits are reached."""
+    Args:
+        timed: the call, which returns its seconds.
+        protocol: the rules.
+        least_s: the time, in seconds, before which the warm-up does not end, unless the longest time is shorter.
+    """
     start = time.perf_counter()
-    calls, last_s = 0, math.inf
-    for _ in range(protocol.max_windows):
+    calls, windows, last_s = 0, 0, math.inf
+    while True:
         window = _window(timed, protocol)
         calls, before_s, last_s = calls + len(window), last_s, statistics.median(window)
-        if abs(last_s - before_s) <= protocol.tolerance * before_s < math.inf:
-            return WarmUp(calls, True, last_s)
-        if time.perf_counter() - start > protocol.max_warm_up_s:
-            break
-    return WarmUp(calls, False, last_s)
+        steady = abs(last_s - before_s) <= protocol.tolerance * before_s < math.inf
+        seconds = time.perf_counter() - start
+        windows += seconds >= least_s
+        is_warm = windows > 0 and (steady or windows >= protocol.max_windows)
+        if is_warm or seconds > protocol.max_warm_up_s:
+            return WarmUp(calls, steady, last_s, seconds)
 
 
 def _window(timed: Callable[[], float], protocol: Protocol) -> list[float]:

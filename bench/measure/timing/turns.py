@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from bench.measure.timing.isolation import Watch, watched
-from bench.measure.timing.latency import Call, Protocol, TimingListener, stopwatch, warm_up
+from bench.measure.timing.latency import Call, Protocol, TimingListener, WarmUp, stopwatch, warm_up
 
 MIN_BLOCKS = 10
 """The least number of blocks. Six suffice for a 95 % interval; with ten, a difference can be resolved among
@@ -40,15 +40,20 @@ class Turns:
         ours_s: the seconds a call of our side, one value for each letter, in the order in which they ran.
         other_s: the same for the other side.
         calls: the number of calls in a letter.
-        steady: ``True`` if both warm-ups ended because the time of the call had become steady.
+        warm_ups: the warm-up of either side.
         watch: the use of the machine during the timing.
     """
 
     ours_s: list[float]
     other_s: list[float]
     calls: int
-    steady: bool
+    warm_ups: tuple[WarmUp, WarmUp]
     watch: Watch
+
+    @property
+    def steady(self) -> bool:
+        """``True`` if both warm-ups ended because the time of the call had become steady."""
+        return all(side.steady for side in self.warm_ups)
 
     @property
     def log_ratios(self) -> list[float]:
@@ -87,8 +92,9 @@ def take_turns(
     """
     protocol = protocol or Protocol()
     sides = ours, other
-    warm = [warm_up(stopwatch(side(), device), protocol) for side in sides]
-    call_s = min(side.call_s for side in warm)
+    least_warm_up_s = protocol.least_warm_up_s(device)
+    first, second = (warm_up(stopwatch(side(), device), protocol, least_warm_up_s) for side in sides)
+    call_s = min(first.call_s, second.call_s)
     calls = max(1, math.ceil(letter_s / call_s))
     order = random.Random(seed)
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -103,9 +109,10 @@ def take_turns(
             letters = {side: _letter(sides[side](), calls, device, cold=call_s < COLD_S) for side in (a, b)}
             for side in (a, b, b, a):
                 seconds[side].append(letters[side]() / calls)
+            watch.look()
             if progress is not None:
                 progress(min(block + 1, MIN_BLOCKS), MIN_BLOCKS)
-    return Turns(*seconds, calls, all(side.steady for side in warm), watch)
+    return Turns(*seconds, calls, (first, second), watch)
 
 
 def _letter(call: Call, calls: int, device: torch.device, *, cold: bool) -> Callable[[], float]:

@@ -17,6 +17,8 @@ used.
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -120,10 +122,15 @@ def smooth(x: Tensor) -> Tensor:
     for axis in (-1, -2):
         flat = _mirror(x, axis).transpose(axis, -1)
         rows = flat.reshape(-1, 1, flat.shape[-1])
-        with torch.autocast(x.device.type, enabled=False):
+        with _without_autocast(x.device.type):
             smoothed = F.conv1d(rows, kernel.view(1, 1, -1)).view(*flat.shape[:-1], -1)
         x = smoothed.transpose(axis, -1)
     return x
+
+
+def _without_autocast(device: str) -> contextlib.AbstractContextManager[object]:
+    has_autocast = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if has_autocast else contextlib.nullcontext()
 
 
 def _mirror(x: Tensor, axis: int) -> Tensor:

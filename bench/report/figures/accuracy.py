@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -68,9 +68,11 @@ def accuracy_against(evidence: Evidence, cost: str) -> Figure:
     table = data if dots else data[data["Pareto front"] != ""].reset_index(drop=True)
     limits, cut = focus(*(table[name].tolist() for name in (y.title, "low", "high")))
     figure.update_yaxes(range=limits)
+    unsure = _unsure(evidence, place) if cost == "latency_s" else ""
     return finished(
         f"miou-against-{cost.replace('_', '-')}", f"mIoU against {in_sentence(x.label)}",
-        _caption(evidence.labels, cost, place, dots) + cut, figure, table, "point", section="cost", key=_key(evidence),
+        _caption(evidence.labels, cost, place, dots) + unsure + cut,
+        figure, table, "point", section="cost", key=_key(evidence),
         data=data, group="miou-against",
     )  # fmt: skip
 
@@ -104,6 +106,16 @@ def _caption(names: Mapping[str, str], cost: str, place: Mapping[str, str], dots
         f"Marks: means over seeds, with a Student-t 95 % interval; {seeds}{across} Dotted: the Pareto front of the "
         f"means. {certainty} {column(cost).definition}"
     )
+
+
+def _unsure(evidence: Evidence, drawn: Collection[str]) -> str:
+    """A sentence that names the drawn variants of whose timing it is not known whether it was alone; empty if none."""
+    names = [
+        evidence.labels[str(row["variant"])]
+        for row in evidence.variants.to_dict("records")
+        if row["maybe_not_alone"] and row["variant"] in drawn
+    ]
+    return f" Not known whether the timing was alone: {first_few(names, MOST_NAMED)}." if names else ""
 
 
 def _key(evidence: Evidence) -> list[Look]:

@@ -12,6 +12,7 @@ from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
 from bench.evidence.ranks import Ratio
 from bench.protocol.setting import CONDITIONS
+from bench.protocol.words import plural
 from bench.report.figures.axes import apart
 from bench.report.figures.figure import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
 from bench.report.tables.speed import kind_of
@@ -76,6 +77,9 @@ def _figure(evidence: Evidence, known: pd.DataFrame, name: str, title: str, grou
         "by straight lines between the sizes measured; along the line at 1 the interval of that place, dotted where it "
         "goes on beyond these sizes. Marks of one size stand side by side."
     )
+    unsure = int(known["maybe_not_alone"].astype(bool).sum())
+    if unsure:
+        caption += f" Of {plural(unsure, 'timing')} it is not known whether it was alone; the table names them."
     key = drawn(look_of, known)
     return finished(name, title, caption, drawing, table, "point", section="speed", key=key, group=group)
 

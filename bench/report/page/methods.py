@@ -188,6 +188,11 @@ def _timing(cost: Sequence[MeasuredCost]) -> Iterable[str]:
     alone = [network.isolated for network in cost if network.isolated is not None]
     if alone:
         yield f"Of {plural(len(alone), 'timing')}, {sum(alone)} had the machine alone; any other is left out."
+    for phrase, count in Counter(network.maybe_not_alone for network in cost if network.maybe_not_alone).items():
+        yield f"Of {plural(count, 'timing')} that counts it is not known whether the machine was alone: {phrase}."
+    capped = sum(bool(network.isolation.notes) for network in cost)
+    if capped:
+        yield f"{plural(capped, 'timing')} ran on a GPU at its power cap or with a changing clock, and counts."
 
 
 def _speed_protocol(results: Results) -> Iterable[str]:

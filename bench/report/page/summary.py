@@ -111,7 +111,7 @@ def notes(evidence: Evidence) -> list[Note]:
         notes.append(Note(text, AUDIT))
     if doubted := evidence.in_doubt:
         whose = plural(len(doubted), "comparison" if results.plan.stages == ["speed"] else "variant")
-        text = f"Timings of {whose} are in doubt: not alone, noisy or not steady{_in_brackets(doubted)}."
+        text = f"Timings of {whose} are in doubt: not known to be alone, noisy or not steady{_in_brackets(doubted)}."
         notes.append(Note(text, AUDIT))
     return notes
 

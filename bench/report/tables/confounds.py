@@ -19,8 +19,8 @@ def undeclared(evidence: Evidence) -> Table:
     rows = differences[differences["Kind"].isin(confounds.CONFOUNDS)].reset_index(drop=True)
     caption = "Differences that no factor declares, and timings in doubt."
     notes = (
-        "Between the two sides of a comparison. A timing is in doubt if it was not alone, noisy or not steady. A "
-        "factor's average is made of pairs of variants that differ in it alone."
+        "Between the two sides of a comparison. A timing is in doubt if it is not known to be alone, noisy or not "
+        "steady. A factor's average is made of pairs of variants that differ in it alone."
     )
     return _table("confounds", rows, caption, notes, evidence)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
 from bench.protocol.setting import CONDITIONS, USUAL
-from bench.protocol.words import NOTHING, REPEAT, verdict
+from bench.protocol.words import NOTHING, REPEAT, maybe_not_alone, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
@@ -30,7 +30,7 @@ def comparisons(evidence: Evidence) -> Table:
         "verdict": Field("Verdict", ("verdict", "verdict_reason"), _verdict, tone="verdict"),
         "latency_s": _milliseconds("ms", "latency_s"),
         "against_s": _milliseconds("ms, against", "against_s"),
-        "remark": Field("Remark", ("status", "reason", "noisy", "isolated", "ratio"), remark),
+        "remark": Field("Remark", REMARKED, remark),
     }
     notes = (
         "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks "
@@ -39,6 +39,10 @@ def comparisons(evidence: Evidence) -> Table:
     )
     absent = "" if "speed" in evidence.results.plan.stages else "the study plans no comparisons of speed"
     return Table("speed", evidence.speedups, columns, tuple(columns), "Every timed comparison.", notes, absent=absent)
+
+
+REMARKED = ("status", "reason", "noisy", "isolated", "maybe_not_alone", "notes", "ratio")
+"""The columns that a remark is made of."""
 
 
 def crossings(evidence: Evidence) -> Table:
@@ -70,14 +74,15 @@ def remark(row: Mapping[Any, Any]) -> str:
         return f"left out: {row['reason'] or 'not alone'}; {REPEAT}"
     if not _is_known(row):
         return f"left out: {row['reason']}"
-    return "; ".join(doubts(row))
+    return "; ".join([*doubts(row), *([str(row["notes"])] if row["notes"] else [])])
 
 
 def doubts(row: Mapping[Any, Any]) -> list[str]:
     """The reasons for which a comparison that counts is less certain than others."""
     noisy = [f"noisy: quartiles over {100 * NOISY:.0f} % apart"] if row["noisy"] is True else []
     unsteady = ["not steady after warm-up"] if row["steady"] is False else []
-    return [*noisy, *unsteady]
+    unsure = [maybe_not_alone(row["maybe_not_alone"])] if row["maybe_not_alone"] else []
+    return [*noisy, *unsteady, *unsure]
 
 
 def _is_known(row: Mapping[Any, Any]) -> bool:

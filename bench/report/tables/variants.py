@@ -35,6 +35,10 @@ ELSEWHERE = "§"
 """The mark in place of a timing or memory that was measured on other hardware than the baseline's."""
 
 
+MAYBE_NOT_ISOLATED = "¶"
+"""The mark of a latency of which it is not known whether other work shared the machine."""
+
+
 OTHER_HARDWARE = "Measured on other hardware than the baseline, so left out: run its cost trial there too."
 
 
@@ -68,6 +72,8 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     if values["other_input"].any():
         ratios = (*ratios, "No ratio to a baseline that was measured at another input size.")
     shared = (f"{NOT_ISOLATED} Other work may have shared the machine: no ratio; {REPEAT}.",) * bool(crowded)
+    unknown = sorted({phrase for phrase in values["maybe_not_alone"] if phrase})
+    unsure = tuple(f"{MAYBE_NOT_ISOLATED} Not known whether it was alone: {phrase}." for phrase in unknown)
     elsewhere = (f"{ELSEWHERE} {OTHER_HARDWARE}",) * bool(values["other_hardware"].any())
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     return {
@@ -77,7 +83,7 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         ),
         **dict.fromkeys(COST, ratios),
         **dict.fromkeys(TIMED, (*ratios, *shared, *elsewhere)),
-        "latency_s": (*ratios, *shared, *elsewhere, *apart),
+        "latency_s": (*ratios, *shared, *unsure, *elsewhere, *apart),
     }
 
 
@@ -169,6 +175,8 @@ def _cost_text(name: str) -> Callable[[TableRow], str]:
             return f"{NOTHING} ({outcome})" if outcome not in ("", "done", status("missing")) else NOTHING
         if name == "latency_s" and row["latency_iqr_s"] > NOISY * row["latency_s"]:
             value = f"{value} {SPREAD}"
+        if name == "latency_s" and row["maybe_not_alone"]:
+            value = f"{value} {MAYBE_NOT_ISOLATED}"
         times = ratio(row[f"{name}_ratio"])
         return value if row["is_baseline"] or times == NOTHING else f"{value} ({times})"
 
