@@ -19,15 +19,15 @@ def normalise(image: Tensor) -> Tensor:
 
 def standardise(image: Tensor) -> Tensor:
     """The image ``… 3 H W`` with colours in 0 … 1, normalised."""
-    mean, std = (_column(values, image.device) for values in (MEAN, STD))
+    mean, std = (_by_channel(values, image.device) for values in (MEAN, STD))
     return (image - mean) / std
 
 
 def grey_of(image: Tensor) -> Tensor:
     """The luma of an image ``… 3 H W`` with colours in 0 … 1, as ``… 1 H W``."""
-    return (image * _column(LUMA, image.device)).sum(-3, keepdim=True)
+    return (image * _by_channel(LUMA, image.device)).sum(-3, keepdim=True)
 
 
-def _column(values: Sequence[float], device: torch.device) -> Tensor:
-    """A number for each colour, ``3 1 1``, written on the device itself: a copy from the host would make it wait."""
+def _by_channel(values: Sequence[float], device: torch.device) -> Tensor:
+    """The values as ``C 1 1``, filled in on the device: a copy from the host would wait for it."""
     return torch.stack([torch.full((1, 1), value, device=device) for value in values])
