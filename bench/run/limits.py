@@ -20,7 +20,7 @@ import torch
 from bench.measure.timing.execution import switches_of, timed_call
 from bench.network.model import SegModel
 from bench.parts import BenchError
-from bench.protocol.setting import CONDITIONS, Setting
+from bench.protocol.setting import Setting
 from bench.run.environment import Machine
 from bench.run.outcomes.memory import ran_out
 from bench.study.source import Source, load

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from bench.data.base import Dataset
 from bench.measure.cost.counts import buffer_bytes, count_macs, parameters
-from bench.measure.cost.memory import inference_memory, training_memory
+from bench.measure.cost.memory import Memory, inference_memory, training_memory
 from bench.measure.cost.operators import UncountedError
 from bench.measure.cost.peaks import peaks, traffic_bytes
 from bench.measure.quality.evaluate import Viewer, evaluate
@@ -34,6 +35,7 @@ from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
 from bench.run.identity.library import Library
 from bench.run.identity.reader import Proof, Reader
+from bench.run.outcomes.memory import ran_out
 from bench.study.cells import Cell
 from bench.training.keeper import Keeper
 from bench.training.loop import train
@@ -187,7 +189,8 @@ def measure_cost(
 ) -> dict[str, Any]:
     """Measure peak memory first, while the process is fresh, then the counts, then the latency.
 
-    Inference is in the recipe's precision and in the memory format in which the device trains.
+    Inference is in the recipe's precision and in the memory format in which the device trains. A network whose training
+    step does not fit into memory is measured in all else.
     """
     height, width = recipe.cost_px or tuple(dataset.split(recipe.split)[0].image.shape[-2:])
     setting = deployed_setting(recipe, height, width, device)
@@ -197,8 +200,7 @@ def measure_cost(
 
     with switches_of(setting, recipe, device):
         memory = inference_memory(build, setting, device)
-    with switches(recipe.precision, recipe.kernels, device):
-        training = training_memory(build, recipe, device) if recipe.training_cost else None
+    training, training_problem = _training_memory(build, recipe, device) if recipe.training_cost else (None, "")
     model = build().to(device).eval()
     tell(Event("count", 0, 1))
     macs, problem = _counted(model, height, width)
@@ -236,8 +238,29 @@ def measure_cost(
         "memory_kind": memory.kind,
         "inference_memory": asdict(memory),
         "training_memory": asdict(training) if training else None,
+        "training_problem": training_problem,
         "output_shape": shape,
     }
+
+
+def _training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch.device) -> tuple[Memory | None, str]:
+    """The memory of a training step, and the reason why there is none: the step needs more than there is.
+
+    Raises:
+        RuntimeError, MemoryError: for an error of the step that does not say that memory ran out.
+    """
+    try:
+        with switches(recipe.precision, recipe.kernels, device):
+            return training_memory(build, recipe, device), ""
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            raise
+        problem = f"a step of batch {recipe.batch} does not fit: {type(error).__name__}: {error}".splitlines()[0]
+    # The error's traceback, which is gone only now, held the tensors of the step.
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None, problem
 
 
 def _counted(model: SegModel, height: int, width: int) -> tuple[dict[str, Any], str]:
