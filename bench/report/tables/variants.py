@@ -78,7 +78,7 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     computed = tuple(f"In {precision}." for precision in [_all_of(values["cost_precision"])] if precision)
     peaks = tuple(f"Peak: a matrix product in {name}." for name in [_all_of(values["peak_precision"])] if name)
     named = values.loc[values["training_problem"] != "", ["variant", "training_problem"]]
-    unfit = tuple(f"No training memory of {variant}: {problem}." for variant, problem in named.itertuples(index=False))
+    unfit = tuple(f"No training memory of {variant}: {problem.rstrip('.')}." for variant, problem in named.itertuples(index=False))
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     notes: dict[str, tuple[str, ...]] = {
         "n": ("Seeds: done / planned.",),
@@ -91,7 +91,7 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         "latency_s": (*computed, *ratios, *shared, *unsure, *elsewhere, *apart),
         "flops_share": (*peaks, *ratios),
     }
-    return notes | {name: (*notes[name], *unfit) for name in TRAINED}
+    return notes | {name: (*notes[name], *unfit) for name in ("peak_bytes", *TRAINED)}
 
 
 TRAINED = ("train_peak_bytes", "train_state_bytes", "train_rest_bytes", "activation_bytes")
