@@ -19,7 +19,7 @@ The words of the project, one meaning each (docs/architecture.md has the same ta
 | plan | what `study.json` holds: the question, the factors and every trial of the study with its key |
 | schedule | the trials of a study on this machine: which of them are done, and which will run |
 | column | a measured quantity: name, stored and shown unit, which way is better, definition |
-| setting | the conditions under which a network is timed: input, precision, execution mode, phase |
+| setting | the conditions under which a network is timed: input, precision, memory format, execution mode, phase |
 | against | the level or variant that another is compared with besides the baseline |
 | contrast | a difference within a study that its plan allows to estimate: variants with weights that add up to 0 |
 | comparison | two results folders set against each other (`bench compare`) |

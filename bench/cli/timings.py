@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from bench.cli.options import parse_px
 from bench.evidence.evidence import evidence_of
 from bench.parts import nearest
 from bench.protocol.recipe import Precision
-from bench.protocol.setting import Mode, Setting
+from bench.protocol.setting import MemoryFormat, Mode, Setting
 from bench.records.files import write_json
 from bench.run import environment
 from bench.run.handling import Handling
@@ -37,6 +37,7 @@ class Sweep:
     batch: Sequence[int]
     precision: Sequence[str]
     mode: Sequence[str]
+    memory_format: Sequence[str]
     training: bool
     least_s: float
 
@@ -53,11 +54,12 @@ class Sweep:
                 batch=batch,
                 precision=cast(Precision, precision),
                 mode=cast(Mode, mode),
+                memory_format=cast(MemoryFormat, memory_format),
                 phase="training" if self.training else "inference",
                 least_s=self.least_s,
             )
-            for (height, width), batch, precision, mode in itertools.product(
-                map(parse_px, self.px), self.batch, self.precision, self.mode
+            for (height, width), batch, precision, mode, memory_format in itertools.product(
+                map(parse_px, self.px), self.batch, self.precision, self.mode, self.memory_format
             )
         )
         return Speed(parse_levels(self.against), settings)
@@ -173,12 +175,22 @@ def question(
     memory_limit: str | None,
     px: str,
     batch: int,
-    precision: str,
-    training: bool,
+    conditions: Mapping[str, Any],
     cpus: int | None,
     gpus: float | None,
 ) -> Question:
     """The question that the options of ``bench limits`` ask.
+
+    Args:
+        source: the source of the study.
+        variant: the name of the cell.
+        searched: ``batch`` or ``input``.
+        memory_limit: the limit of memory, as :func:`parse_bytes` reads it.
+        px: the input, while the batch is searched.
+        batch: the number of images, while the input is searched.
+        conditions: the other fields of the setting, :data:`~bench.protocol.setting.CONDITIONS`.
+        cpus: the number of CPUs that the machine should have.
+        gpus: the number of GPUs.
 
     Raises:
         BenchError: if an option cannot be read, or if there is no memory limit on a CPU.
@@ -186,14 +198,8 @@ def question(
     if searched not in ("batch", "input"):
         raise StudyError(f"--largest {searched!r}: expected batch or input")
     height, width = parse_px(px)
-    least = 2 if training and searched == "batch" else batch
-    setting = Setting(
-        height=height,
-        width=width,
-        batch=least,
-        precision=cast(Precision, precision),
-        phase="training" if training else "inference",
-    )
+    least = 2 if conditions.get("phase") == "training" and searched == "batch" else batch
+    setting = Setting(height=height, width=width, batch=least, **conditions)
     limit = None if memory_limit is None else parse_bytes(memory_limit)
     machine = here(cpus, gpus).machine("cost")
     return Question(source, variant, setting, cast(Literal["batch", "input"], searched), machine, limit)

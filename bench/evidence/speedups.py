@@ -15,7 +15,7 @@ import pandas as pd
 from bench.evidence.ranks import Ratio, ratio_interval, ratio_verdict
 from bench.evidence.stats import NAN, holm
 from bench.protocol.columns import level_key
-from bench.protocol.setting import Setting
+from bench.protocol.setting import CONDITIONS, Setting
 from bench.records.cost import percentile
 from bench.records.measured import NOISY
 from bench.records.plan import PlannedTrial
@@ -25,7 +25,7 @@ from bench.records.speed import MeasuredSpeed
 
 NOWHERE = "none in the range"
 """The words for a ratio that does not cross 1 between the sizes measured."""
-SETTING = ("height", "width", "batch", "precision", "mode", "phase")
+SETTING = ("height", "width", "batch", *CONDITIONS)
 MEASURED = (
     "ratio", "low", "high", "p", "p_holm", "verdict", "verdict_reason", "blocks",
     "latency_s", "against_s", "images_per_s", "against_images_per_s", "forward_s", "backward_s", "update_s",
@@ -130,7 +130,7 @@ def crossings(points: Sequence[tuple[int, Ratio]]) -> list[Crossing]:
 def crossing_table(comparisons: pd.DataFrame) -> pd.DataFrame:
     """The crossings in words, one row for each variant and kind of setting that was timed at two sizes or more."""
     rows = []
-    kinds = ["variant", "against", "batch", "precision", "mode", "phase"]
+    kinds = ["variant", "against", "batch", *CONDITIONS]
     for kind, group in comparisons.dropna(subset=["low", "high"]).groupby(kinds, sort=False):
         if crossing := crossings_in_words(group):
             rows.append({**dict(zip(kinds, kind, strict=True)), "ratio crosses 1": crossing})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
@@ -24,14 +25,56 @@ def resize(x: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
 
 
 class Resize(nn.Module):
-    """The function :func:`resize` as a module. :class:`~bench.network.model.SegModel` sets its convention."""
+    """The function :func:`resize` as a module. :class:`~bench.network.model.SegModel` sets its convention.
+
+    The map keeps its type. On a GPU, autocast interpolates in float32, so that the gradients of the pixels that one
+    pixel becomes are summed in float32. The result is rounded to the type of ``x``, in which the next layer reads it.
+    Without gradients, interpolation in half precision gives the same numbers, and moves half of the bytes.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.align_corners = True
 
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        return resize(x, size, self.align_corners)
+        if torch.is_grad_enabled():
+            return resize(x, size, self.align_corners).to(x.dtype)
+        with without_autocast(x):
+            return resize(x, size, self.align_corners)
+
+
+def joined(maps: Sequence[Tensor], like: Tensor) -> Tensor:
+    """The maps side by side in the dimension of channels, in the memory format of the map ``like``.
+
+    ``torch.cat`` gives up the channels-last format if one map has another, as a map enlarged from one pixel has.
+    """
+    if not is_channels_last(like):
+        return torch.cat(list(maps), dim=1)
+    return torch.cat([x.permute(0, 2, 3, 1) for x in maps], dim=3).permute(0, 3, 1, 2)
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Return ``True`` if a map is in channels-last memory alone; with a single channel, both formats are the same."""
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+class GroupNorm(nn.GroupNorm):
+    """A group normalisation that keeps the type and the memory format of its input, which that of torch does on a CPU.
+
+    On a GPU, autocast computes it in float32, and torch's kernel gives up the channels-last format.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        normal = super().forward(x).to(x.dtype)
+        return normal.contiguous(memory_format=torch.channels_last) if is_channels_last(x) else normal
+
+
+def summed(maps: Sequence[Tensor]) -> Tensor:
+    """The sum of maps of one shape, in the type of the maps and the memory format of the first one.
+
+    ``torch.stack`` gives up the channels-last format, and autocast computes ``torch.sum`` in float32 on a GPU.
+    """
+    return functools.reduce(torch.add, maps)
 
 
 def widened(x: Tensor) -> Tensor:

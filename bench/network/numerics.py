@@ -27,8 +27,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from bench.parts import ChoiceError
-from bench.protocol.recipe import Kernels, Precision
+from bench.protocol.recipe import Kernels, Precision, check_precision
 
 CUBLAS_WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 """The environment variable, and its value, by which products of cuBLAS are deterministic, as torch demands it."""
@@ -74,26 +73,13 @@ def switches(precision: Precision, kernels: Kernels, device: torch.device) -> It
     Raises:
         ChoiceError: for ``tf32`` on a device other than CUDA.
     """
-    if precision == "tf32" and device.type != "cuda":
-        raise ChoiceError(
-            f"precision 'tf32' needs a CUDA device, this is {device.type!r}; use float32, or bfloat16 for speed"
-        )
+    check_precision(precision, device.type)
     with contextlib.ExitStack() as stack:
         if device.type == "cuda":
             stack.enter_context(_of_cuda(precision == "tf32", kernels))
         if device.type == "cuda" or kernels == "deterministic":
             stack.enter_context(_deterministic(kernels == "deterministic"))
         yield
-
-
-def check_precision(precision: Precision, device: torch.device) -> None:
-    """Refuse a precision that a device does not have, before anything is computed.
-
-    Raises:
-        ChoiceError: for ``tf32`` on a device other than CUDA; the message names the remedy.
-    """
-    with switches(precision, "default", device):
-        pass
 
 
 def outside_training(kernels: Kernels) -> Kernels:

@@ -29,6 +29,17 @@ Share = Annotated[float, Range(gt=0, le=1)]
 Angle = Annotated[float, Range(ge=0, le=180)]
 HalfTurn = Annotated[float, Range(ge=0, le=0.5)]
 
+
+def check_precision(precision: Precision, device_type: str) -> None:
+    """Refuse a precision that a device does not have, before anything is computed.
+
+    Raises:
+        ChoiceError: for ``tf32`` on a device other than CUDA; the message names the remedy.
+    """
+    if precision == "tf32" and device_type != "cuda":
+        raise ChoiceError(f"precision 'tf32' needs a CUDA device, this is {device_type!r}; use float32 or bfloat16")
+
+
 OUTSIDE_QUALITY = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost", "validated_at"})
 """The recipe's fields that have no part in training and evaluation: a quality does not depend on them."""
 
@@ -250,6 +261,14 @@ class Recipe:
             )
         if self.blur_sigma_px[0] > self.blur_sigma_px[1]:
             raise ChoiceError(f"Recipe(blur_sigma_px={self.blur_sigma_px}): expected (smallest, largest)")
+
+    def check(self, device_type: str) -> None:
+        """Refuse a recipe that the device cannot run, before any trial.
+
+        Raises:
+            ChoiceError: for TF32 on a device other than CUDA.
+        """
+        check_precision(self.precision, device_type)
 
     def having(self, **changes: Any) -> Recipe:
         """The same recipe with some fields changed.

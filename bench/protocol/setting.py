@@ -1,16 +1,21 @@
-"""Setting: the conditions under which a network is timed: input, precision, execution mode and phase."""
+"""Setting: the conditions under which a network is timed: input, precision, memory format, mode and phase."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from bench.parts import ChoiceError, Count, Positive, choices_of, mismatch
-from bench.protocol.recipe import Pixels, Precision
+from bench.protocol.recipe import Pixels, Precision, check_precision
 
-Mode = Literal["eager", "channels_last", "compile", "cuda_graph"]
-"""The ways to execute a network: ``eager`` runs PyTorch as usual; ``channels_last`` keeps weights and input in that
-memory format; ``compile`` uses torch.compile; ``cuda_graph`` captures one graph and replays it."""
+Mode = Literal["eager", "compile", "cuda_graph"]
+"""The ways to execute a network: ``eager`` runs PyTorch as usual; ``compile`` uses torch.compile; ``cuda_graph``
+captures one graph and replays it."""
+
+
+MemoryFormat = Literal["contiguous", "channels_last"]
+"""The order of a feature map's numbers in memory: channel by channel, or pixel by pixel. Weights and input have it."""
 
 
 Phase = Literal["inference", "training"]
@@ -24,8 +29,10 @@ class Setting:
         height: the height of the input, in pixels.
         width: the width of the input, in pixels.
         batch: the number of images in a call.
-        precision: the precision of the computation, by autocast; weights stay float32.
+        precision: the precision of products and convolutions, as in :class:`~bench.protocol.recipe.Recipe`. Weights of
+            convolutions and linear layers are cast to half precision once in inference, and stay float32 in training.
         mode: how the network is executed.
+        memory_format: the memory format of weights and input, independent of the mode.
         phase: ``inference``, a forward without auxiliary heads, or ``training``, a training step.
         least_s: the least time, in seconds, for which the network is timed.
     """
@@ -35,10 +42,16 @@ class Setting:
     batch: Count = 1
     precision: Precision = "float32"
     mode: Mode = "eager"
+    memory_format: MemoryFormat = field(default="contiguous", metadata={"neutral": "contiguous"})
     phase: Phase = "inference"
     least_s: Positive = 10.0
 
     def __post_init__(self) -> None:
+        if self.mode == EARLIER_MODE:
+            raise ChoiceError(
+                f"Setting(mode={EARLIER_MODE!r}): the memory format has a field of its own; write "
+                f"memory_format={EARLIER_MODE!r}, and any mode"
+            )
         for name, (annotation, _) in choices_of(Setting).items():
             problem = mismatch(getattr(self, name), annotation)
             if problem:
@@ -54,21 +67,49 @@ class Setting:
     def name(self) -> str:
         """The input size and all conditions that are not :data:`USUAL`, such as ``256x512 batch 8 bfloat16``."""
         words = [f"{self.height}x{self.width}", f"batch {self.batch}" if self.batch > 1 else ""]
-        words += [word for word in (self.precision, self.mode, self.phase) if word not in USUAL]
+        words += [word for word in self.conditions if word not in USUAL]
         return " ".join(word for word in words if word)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The values of :data:`CONDITIONS`."""
+        return tuple(str(getattr(self, name)) for name in CONDITIONS)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Setting:
+        """The setting that a results folder holds as an object of its fields.
+
+        An earlier bench had the memory format among the modes: ``channels_last`` was that of eager execution.
+
+        Raises:
+            ChoiceError: for a value that is not allowed.
+            TypeError: for a field that a setting does not have.
+        """
+        if data.get("mode") == EARLIER_MODE and "memory_format" not in data:
+            data = {**data, "mode": "eager", "memory_format": "channels_last"}
+        return cls(**data)
 
     def check(self, device_type: str) -> None:
         """Refuse a setting that the device cannot run, before any measurement.
 
         Raises:
-            ChoiceError: for a CUDA graph on a device other than CUDA.
+            ChoiceError: for a CUDA graph or TF32 on a device other than CUDA.
         """
+        check_precision(self.precision, device_type)
         if self.mode == "cuda_graph" and device_type != "cuda":
             raise ChoiceError(f"mode 'cuda_graph' needs a CUDA device, this is {device_type!r}; use eager or compile")
 
 
-USUAL = ("float32", "eager", "inference")
-"""The conditions that the name of a setting leaves out."""
+CONDITIONS = ("precision", "memory_format", "mode", "phase")
+"""The fields of a setting that are no sizes, in the order in which its name has them."""
+
+
+USUAL = ("float32", "contiguous", "eager", "inference")
+"""The values of :data:`CONDITIONS` that the name of a setting leaves out."""
+
+
+EARLIER_MODE = "channels_last"
+"""A mode of an earlier bench, which had no memory formats."""
 
 
 Stage = Literal["quality", "cost", "speed"]

@@ -33,7 +33,7 @@ def _as_setting(value: object) -> Setting:
     if not isinstance(value, Mapping):
         raise ValueError(f"a setting is an object of its fields, got {reprlib.repr(value)}")
     try:
-        return Setting(**value)
+        return Setting.from_json(value)
     except TypeError as error:
         raise ValueError(str(error)) from error
 

@@ -20,7 +20,7 @@ import torch
 from bench.measure.timing.execution import TrainingStep, forward_call
 from bench.network.model import SegModel
 from bench.parts import BenchError
-from bench.protocol.setting import Setting
+from bench.protocol.setting import CONDITIONS, Setting
 from bench.run.environment import Machine
 from bench.run.trial import ran_out
 from bench.study.source import Source, load
@@ -59,7 +59,8 @@ class Question:
     Attributes:
         source: the source of the study.
         variant: the name of the cell.
-        setting: the precision, mode and phase, and the batch or the input size, whichever is not searched.
+        setting: the conditions (:data:`~bench.protocol.setting.CONDITIONS`), and the batch or the input size, whichever
+            is not searched.
         searched: ``batch``, or ``input`` for the side of a square image in steps of :data:`SIDE_PX`.
         machine: the device and the number of threads.
         memory_limit_bytes: the limit for the data of the process, libraries included; required on the CPU.
@@ -85,7 +86,7 @@ class Question:
 
     def at(self, size: int) -> Setting:
         """The setting of the attempt at one size."""
-        chosen = {name: getattr(self.setting, name) for name in ("precision", "mode", "phase")}
+        chosen = {name: getattr(self.setting, name) for name in CONDITIONS}
         if self.searched == "batch":
             return Setting(batch=size, height=self.setting.height, width=self.setting.width, **chosen)
         side = size * SIDE_PX

@@ -347,7 +347,8 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
     then quality trials seed by seed.
 
     Raises:
-        BenchError: if this machine's device does not have a speed setting, or if the data have one class.
+        BenchError: if this machine's device does not have a speed setting or a recipe's precision, or if the data have
+            one class.
     """
     with copied_digests(results / loaded.folder_name) as digests:
         return _schedule(loaded, results, resources, loaded.fingerprints(digests))
@@ -362,6 +363,7 @@ def _schedule(loaded: Loaded, results: Path, resources: Resources, fingerprints:
         planned = study.cells() if stage in study.stages else ()
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
+                cell.recipe.check(resources.machine(stage).device)
                 key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules)
                 keys[key.text] = key
                 trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))

@@ -6,11 +6,10 @@ the seed and the iteration alone, so that two variants get the same batches; dro
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -18,17 +17,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bench.data.base import Split
 from bench.network.model import SegModel
+from bench.network.numerics import switches
 from bench.protocol.recipe import Recipe
 from bench.training.ahead import ahead
 from bench.training.augment.batches import Batch, finish, make_batch
+from bench.training.average import MovingAverage
 from bench.training.keeper import Keeper, State, Stateful
 from bench.training.late import DivergedError, LateLosses
-from bench.training.optimiser import make_optimiser, parameter_groups
+from bench.training.prefetch import prefetched
 from bench.training.schedule import make_schedule
+from bench.training.step import in_parts, layout, prepare
 
 TrainingListener = Callable[[int, int, float], None]
 """A function that is called after every iteration with (iterations done, iterations in all, loss). An exception that it
@@ -98,6 +99,7 @@ def train(
 
     Raises:
         OptimiserError: if a trainable parameter is not in exactly one group.
+        CompileError: if the recipe wants the network compiled and torch.compile cannot.
         DivergedError: if the loss of an iteration is not finite, or if the last update leaves weights or buffers that
             are not finite. (Those that were not so before the training, such as a mask of -inf, may stay so.)
     """
@@ -112,7 +114,7 @@ def train(
     else:
         schedule = make_schedule(step.optimiser, recipe)
     if recipe.ema_decay > 0:
-        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay))
+        average = MovingAverage(model, recipe.ema_decay)
     history = History()
 
     def tell(values: Iterable[float]) -> None:
@@ -122,7 +124,10 @@ def train(
                 progress(len(history.loss), recipe.iterations, value)
 
     start = time.perf_counter()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        switches(recipe.precision, recipe.kernels, device),
+    ):
         torch.manual_seed(seed)
         if keeper is not None:
             modules: dict[str, nn.Module] = {"model": model, "losses": step.losses}
@@ -142,7 +147,7 @@ def train(
                 step.update()
                 schedule.step()
                 if recipe.ema_decay > 0:
-                    average.update_parameters(model)
+                    average.update(model)
                 tell(read)
                 if keeper is not None:
                     keeper.after(iteration + 1, recipe.iterations)
@@ -162,91 +167,12 @@ def train(
     return history
 
 
-@dataclass(frozen=True)
-class Step:
-    """A training step in three parts, to be called in order: forward, backward, update. See :func:`prepare`."""
-
-    model: SegModel
-    losses: nn.ModuleList
-    optimiser: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    recipe: Recipe
-    device: torch.device
-
-    def forward(self, image: Tensor, label: Tensor) -> Tensor:
-        """The sum of all loss terms in the recipe's precision; image ``N 3 H W``, label ``N H W``, on the device."""
-        with precision(self.recipe.precision, self.device):
-            output = self.model(image, with_aux=True)
-            return torch.stack([term(output, label) for term in self.losses]).sum()
-
-    def backward(self, loss: Tensor) -> None:
-        """Clear the gradients and compute them anew."""
-        self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-
-    def update(self) -> None:
-        """Update the weights by the optimiser, after the gradients were clipped if the recipe asks for it."""
-        if self.recipe.clip_norm is not None:
-            self.scaler.unscale_(self.optimiser)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-
-
-def in_parts(step: Step, image: Tensor, label: Tensor) -> Tensor:
-    """Clear the gradients and compute them in ``recipe.accumulate`` parts of a batch; returns the mean of their losses.
-
-    The gradient is the mean of the parts' gradients. It is that of the whole batch only where every part has as many
-    labelled pixels and no layer looks at the batch as a whole, as batch normalisation does.
-    """
-    step.optimiser.zero_grad(set_to_none=True)
-    parts = step.recipe.accumulate
-    total = torch.zeros((), device=step.device)
-    for images, labels in zip(image.chunk(parts), label.chunk(parts), strict=True):
-        loss = step.forward(images, labels) / parts
-        step.scaler.scale(loss).backward()
-        total += loss.detach()
-    return total
-
-
-def prepare(model: SegModel, recipe: Recipe, device: torch.device) -> Step:
-    """Prepare a training step. The network is moved to the device and set to training mode.
-
-    Raises:
-        OptimiserError: if a trainable parameter is not in exactly one group.
-    """
-    model.to(device).train()
-    model.to(memory_format=layout(device))  # type: ignore[call-overload]  # torch's stub lacks this overload
-    losses = nn.ModuleList(part.build(model.num_classes) for part in model.variant.losses).to(device)
-    if recipe.optimiser is None:
-        optimiser: torch.optim.Optimizer = torch.optim.SGD(
-            parameter_groups(model, recipe),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-        )
-    else:
-        optimiser = make_optimiser(recipe.optimiser, parameter_groups(model, recipe), recipe)
-    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
-    return Step(model, losses, optimiser, scaler, recipe, device)
-
-
-@contextlib.contextmanager
-def precision(name: str, device: torch.device) -> Iterator[None]:
-    """Inside the block, autocast to the precision ``name`` on ``device``; ``float32`` leaves autocast off."""
-    if name == "float32":
-        yield
-        return
-    with torch.autocast(device.type, dtype=getattr(torch, name)):
-        yield
-
-
 def _stream(
     split: Split, recipe: Recipe, seed: int, device: torch.device, first: int
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield the batches of the iterations from ``first`` on, in the memory format in which convolutions are fastest.
 
-    Those for a GPU are put into memory that it reads without the host waiting for it.
+    Those for a GPU are put into memory that it reads without the host waiting for it, and reach it one step early.
     """
     memory_format = layout(device)
 
@@ -254,19 +180,18 @@ def _stream(
         batch = make_batch(split, recipe, seed, iteration)
         if device.type == "cuda":
             return batch.having(Tensor.pin_memory)
-        return Batch(*finish(batch, recipe), None, None)
+        return Batch(*finished(batch), None, None)
+
+    def finished(batch: Batch) -> tuple[Tensor, Tensor]:
+        image, label = finish(batch, recipe)
+        return image.contiguous(memory_format=memory_format), label
 
     with closing(ahead(make, getattr(split, "workers", 0), first)) as made:
-        for batch in made:
-            image, label, *_ = batch
-            if device.type == "cuda":
-                image, label = finish(batch.having(lambda tensor: tensor.to(device, non_blocking=True)), recipe)
-            yield image.contiguous(memory_format=memory_format), label
-
-
-def layout(device: torch.device) -> torch.memory_format:
-    """The memory format in which the device's convolutions are fastest."""
-    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+        due = itertools.islice(made, recipe.iterations - first)
+        if device.type == "cuda":
+            yield from prefetched(due, finished, device)
+        else:
+            yield from ((batch.image, batch.label) for batch in due)
 
 
 def not_finite(model: nn.Module) -> set[str]:

@@ -71,8 +71,28 @@ def freeze(model: SegModel, what: Literal["norms", "backbone"]) -> None:
         model.backbone.eval()  # dropped paths and layers come back, as in the network that was trained
 
 
+def optimiser_of(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The optimiser of a recipe for groups of parameters, which are on the device that updates them.
+
+    On CUDA it takes one kernel for all parameters (``fused``) where its class has such a form and the recipe's Part
+    does not choose another one: it is faster, and GradScaler then need not ask the device whether to skip a step.
+
+    Raises:
+        OptimiserError: see :func:`make_optimiser`.
+    """
+    if recipe.optimiser is not None:
+        return make_optimiser(recipe.optimiser, groups, recipe)
+    return torch.optim.SGD(
+        groups,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True if _can_be_fused(groups) else None,
+    )
+
+
 def make_optimiser(chosen: Part[Any], groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser that a recipe chooses, with the recipe's weight decay.
+    """The optimiser of a class that a recipe chooses, with the recipe's weight decay.
 
     Raises:
         OptimiserError: for a class that is no optimiser, needs the loss computed several times a step, or has no weight
@@ -89,10 +109,30 @@ def make_optimiser(chosen: Part[Any], groups: list[dict[str, Any]], recipe: Reci
     elif recipe.weight_decay > 0:
         raise OptimiserError(f"Recipe(optimiser={name}): it has no weight decay; take weight_decay=0")
     try:
-        optimiser: torch.optim.Optimizer = chosen.cls(groups, **settings, **dict(chosen.choices))
+        optimiser: torch.optim.Optimizer = chosen.cls(groups, **(settings | _form_of_update(chosen, groups)))
     except (TypeError, ValueError) as error:
         raise OptimiserError(f"Recipe(optimiser={name}): {error}") from error
     return optimiser
+
+
+def _form_of_update(chosen: Part[Any], groups: list[dict[str, Any]]) -> dict[str, Any]:
+    """The choices of an optimiser, with its fused form on CUDA where they leave the form of the update open.
+
+    ASGD, which has none, takes the form for graphs: the other one asks the device for two numbers of each parameter.
+    """
+    choices = dict(chosen.choices)
+    is_open = "fused" in choices and not any(choices.get(name) for name in ("foreach", "differentiable"))
+    if is_open and choices["fused"] is None and _can_be_fused(groups):
+        choices["fused"] = True
+    if issubclass(chosen.cls, torch.optim.ASGD) and "capturable" in choices and _can_be_fused(groups):
+        choices["capturable"] = True
+    return choices
+
+
+def _can_be_fused(groups: list[dict[str, Any]]) -> bool:
+    """True if all parameters are real numbers on a CUDA device."""
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    return all(parameter.is_cuda and parameter.is_floating_point() for parameter in parameters)
 
 
 def check_groups(model: nn.Module, groups: list[dict[str, Any]]) -> None:

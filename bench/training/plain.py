@@ -13,16 +13,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bench.data.base import Split
 from bench.network.model import SegModel
+from bench.network.numerics import switches
 from bench.protocol.recipe import Recipe
 from bench.training.augment.batches import augmented
 from bench.training.augment.plain import batches
+from bench.training.average import MovingAverage
 from bench.training.late import DivergedError
-from bench.training.loop import History, TrainingListener, in_parts, layout, not_finite, prepare
+from bench.training.loop import History, TrainingListener, not_finite
 from bench.training.schedule import make_schedule
+from bench.training.step import in_parts, layout, prepare
 
 
 def train_plainly(
@@ -46,10 +48,13 @@ def train_plainly(
     else:
         schedule = make_schedule(step.optimiser, recipe)
     if recipe.ema_decay > 0:
-        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay))
+        average = MovingAverage(model, recipe.ema_decay)
     history = History()
     start = time.perf_counter()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        switches(recipe.precision, recipe.kernels, device),
+    ):
         torch.manual_seed(seed)
         stream = _stream(split, recipe, seed, device)
         for iteration, (image, label) in zip(range(recipe.iterations), stream, strict=False):
@@ -62,7 +67,7 @@ def train_plainly(
             step.update()
             schedule.step()
             if recipe.ema_decay > 0:
-                average.update_parameters(model)
+                average.update(model)
             if progress is not None:
                 progress(iteration + 1, recipe.iterations, value)
     history.train_s = time.perf_counter() - start

@@ -17,14 +17,15 @@ from bench.records import results as records
 from bench.records.files import with_digest
 from bench.run.environment import Machine
 from bench.run.limits import Attempt, LimitError, Question
-from bench.run.schedule import Schedule
+from bench.run.resources import here
+from bench.run.schedule import Schedule, checked_schedule
 from bench.run.trial import run
 from bench.study.factors import StudyError
-from bench.study.source import Source, load_study
+from bench.study.source import Source, load, load_study
 
 SWEEP = Sweep(
-    against="neck=off", px=("32x32", "32x48"), batch=(1, 2), precision=("float32",), mode=("eager",), training=False,
-    least_s=0.01,
+    against="neck=off", px=("32x32", "32x48"), batch=(1, 2), precision=("float32",), mode=("eager",),
+    memory_format=("contiguous",), training=False, least_s=0.01,
 )  # fmt: skip
 
 
@@ -116,6 +117,15 @@ def test_a_cuda_graph_on_a_cpu_is_refused_when_the_plan_is_made(
         plan_of(tiny_study(), tmp_path, replace(SWEEP, mode=("cuda_graph",)))
 
 
+def test_tf32_on_a_cpu_is_refused_when_the_plan_is_made(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(ChoiceError, match="'tf32' needs a CUDA device"):
+        plan_of(tiny_study(), tmp_path, replace(SWEEP, precision=("tf32",)))
+    path = tiny_study("rounded")
+    path.write_text(path.read_text().replace("Recipe(", 'Recipe(precision="tf32", '))
+    with pytest.raises(ChoiceError, match="'tf32' needs a CUDA device"):
+        checked_schedule(load(Source(str(path))), tmp_path, here(1, 0))
+
+
 def test_what_cannot_be_compared_is_refused(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     path = tiny_study()
     with pytest.raises(StudyError, match="has no speed=Speed"):
@@ -163,7 +173,7 @@ def test_every_attempt_is_kept_beside_the_study(
         return Attempt(size, size <= 5, 2**20 * size if size <= 5 else None)
 
     monkeypatch.setattr("bench.cli.timings.in_child", fit)
-    asking = question(Source(str(tiny_study())), "neck=on", "input", "2GiB", "64x64", 1, "float32", False, 1, 0)
+    asking = question(Source(str(tiny_study())), "neck=on", "input", "2GiB", "64x64", 1, {}, 1, 0)
     limits(asking, tmp_path)
     assert "neck=on: the largest that fits is 320x320." in capsys.readouterr().out
     kept = json.loads((tmp_path / "tiny" / "limits-input-neck=on.json").read_text())
@@ -177,6 +187,6 @@ def test_options_that_cannot_be_are_refused(tiny_study: Callable[..., Path]) -> 
     with pytest.raises(StudyError, match="such as 4GiB"):
         parse_bytes("4GB")
     with pytest.raises(StudyError, match="expected batch or input"):
-        question(source, "baseline", "depth", "1GiB", "64x64", 1, "float32", False, 1, 0)
+        question(source, "baseline", "depth", "1GiB", "64x64", 1, {}, 1, 0)
     with pytest.raises(LimitError, match="give --memory-limit"):
-        question(source, "baseline", "batch", None, "64x64", 1, "float32", False, 1, 0)
+        question(source, "baseline", "batch", None, "64x64", 1, {}, 1, 0)

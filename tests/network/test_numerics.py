@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.network.numerics import autocast, check_precision, halved, numerics, outside_training, switches
+from bench.network.numerics import autocast, halved, numerics, outside_training, switches
 from bench.parts import ChoiceError
 from bench.protocol.recipe import Kernels, Precision
 
@@ -102,10 +102,8 @@ def test_half_precision_is_autocast_and_float32_is_none() -> None:
 
 
 def test_tf32_on_a_cpu_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ChoiceError, match="'tf32' needs a CUDA device, this is 'cpu'; use float32"):
-        check_precision("tf32", CPU)
-    check_precision("tf32", CUDA)
-    check_precision("bfloat16", CPU)
+    with pytest.raises(ChoiceError, match="'tf32' needs a CUDA device, this is 'cpu'; use float32 or bfloat16"):
+        switches("tf32", "default", CPU).__enter__()
 
 
 def test_the_search_for_the_fastest_kernels_is_one_of_training_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ SMALL, LARGE = Setting(height=64, width=64), Setting(height=128, width=256)
 
 def test_a_name_says_what_differs_from_a_plain_forward() -> None:
     assert SMALL.name == "64x64"
-    full = Setting(height=64, width=96, batch=8, precision="bfloat16", mode="channels_last", phase="training")
-    assert full.name == "64x96 batch 8 bfloat16 channels_last training"
+    full = Setting(
+        height=64, width=96, batch=8, precision="bfloat16", mode="compile", memory_format="channels_last",
+        phase="training",
+    )  # fmt: skip
+    assert full.name == "64x96 batch 8 bfloat16 channels_last compile training"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +28,8 @@ def test_a_name_says_what_differs_from_a_plain_forward() -> None:
     [
         ({"height": 8}, "height=8"),
         ({"mode": "fast"}, "mode='fast'"),
+        ({"mode": "channels_last"}, "write memory_format='channels_last', and any mode"),
+        ({"memory_format": "NHWC"}, "memory_format='NHWC'"),
         ({"precision": "int8"}, "precision='int8'"),
         ({"phase": "training"}, "needs 2 images"),
         ({"phase": "training", "batch": 2, "mode": "cuda_graph"}, "a graph holds a forward"),
@@ -33,6 +39,23 @@ def test_a_name_says_what_differs_from_a_plain_forward() -> None:
 def test_what_cannot_be_is_refused(choices: dict[str, Any], message: str) -> None:
     with pytest.raises(ChoiceError, match=message):
         Setting(**{"height": 64, "width": 64, **choices})
+
+
+def test_a_setting_of_an_earlier_bench_is_read_with_its_memory_format() -> None:
+    earlier = Setting.from_json({"height": 64, "width": 64, "batch": 2, "mode": "channels_last"})
+    assert (earlier.mode, earlier.memory_format, earlier.name) == (
+        "eager",
+        "channels_last",
+        "64x64 batch 2 channels_last",
+    )
+    assert Setting.from_json({"height": 64, "width": 64, "mode": "compile"}).memory_format == "contiguous"
+    assert Setting.from_json(asdict(earlier)) == earlier
+
+
+def test_tf32_is_refused_elsewhere() -> None:
+    Setting(height=64, width=64, precision="tf32").check("cuda")
+    with pytest.raises(ChoiceError, match="'tf32' needs a CUDA device, this is 'cpu'; use float32 or bfloat16"):
+        Setting(height=64, width=64, precision="tf32").check("cpu")
 
 
 def test_a_cuda_graph_is_refused_elsewhere() -> None:

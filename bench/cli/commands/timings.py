@@ -54,13 +54,15 @@ def speed(
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="float32 (default), bfloat16 or float16; may be repeated.", show_default=False),
+        typer.Option(help="float32 (default), tf32, bfloat16 or float16; may be repeated.", show_default=False),
     ] = None,
     mode: Annotated[
         list[str] | None,
-        typer.Option(
-            help="eager (default), channels_last, compile or cuda_graph; may be repeated.", show_default=False
-        ),
+        typer.Option(help="eager (default), compile or cuda_graph; may be repeated.", show_default=False),
+    ] = None,
+    memory_format: Annotated[
+        list[str] | None,
+        typer.Option(help="contiguous (default) or channels_last; may be repeated.", show_default=False),
     ] = None,
     training: Annotated[bool, typer.Option("--training", help="Time training steps instead of forwards.")] = False,
     seconds: Annotated[float, typer.Option(help="The least time to measure each comparison, in seconds.")] = 10.0,
@@ -87,6 +89,7 @@ def speed(
             batch=batch or (1,),
             precision=precision or ("float32",),
             mode=mode or ("eager",),
+            memory_format=memory_format or ("contiguous",),
             training=training,
             least_s=seconds,
         )
@@ -105,7 +108,9 @@ def limits(
     ] = None,
     px: Annotated[str, typer.Option(help="The input, HEIGHTxWIDTH, while the batch is searched.")] = "512x512",
     batch: Annotated[int, typer.Option(help="The number of images while the input is searched.")] = 1,
-    precision: Annotated[str, typer.Option(help="The precision: float32, bfloat16 or float16.")] = "float32",
+    precision: Annotated[str, typer.Option(help="The precision: float32, tf32, bfloat16 or float16.")] = "float32",
+    mode: Annotated[str, typer.Option(help="The execution: eager, compile or cuda_graph.")] = "eager",
+    memory_format: Annotated[str, typer.Option(help="The memory format: contiguous or channels_last.")] = "contiguous",
     training: Annotated[bool, typer.Option("--training", help="Run training steps instead of forwards.")] = False,
     size: SizeName = None,
     data: DataName = None,
@@ -117,7 +122,9 @@ def limits(
     from bench.cli import studies, timings
 
     source = studies.source(study, size, data)
-    question = timings.question(source, variant, largest, memory_limit, px, batch, precision, training, cpus, gpus)
+    phase = "training" if training else "inference"
+    conditions = {"precision": precision, "memory_format": memory_format, "mode": mode, "phase": phase}
+    question = timings.question(source, variant, largest, memory_limit, px, batch, conditions, cpus, gpus)
     timings.limits(question, results)
 
 

@@ -24,12 +24,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from bench.measure.cost.activations import by_slot, watched_saves
 from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
-from bench.training.loop import Step, in_parts, layout, prepare
+from bench.training.average import MovingAverage
+from bench.training.step import Step, in_parts, layout, prepare
 
 WARM_UP_PX = 64
 """The height and width of the warm-up image, after which memory that libraries load and keep is no part of the peak.
@@ -116,7 +116,7 @@ def training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch
         step = prepare(model, recipe, device)
         steps[:] = [step]
         if recipe.ema_decay > 0:
-            average = AveragedModel(model)  # noqa: F841 - it takes memory until the step is over
+            average = MovingAverage(model, recipe.ema_decay)  # noqa: F841 - it takes memory until the step is over
         batch = made_up_batch(small if warm_up and model.whole is None else recipe, model.num_classes, device)
         input_bytes = bytes_of(batch)
         _reach_steady_state(step)

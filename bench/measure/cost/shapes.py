@@ -5,10 +5,12 @@ The network is counted in its deployed form: evaluation mode, auxiliary heads of
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +62,7 @@ def count_shapes(model: SegModel, height: int, width: int) -> ShapeCounts:
 
 def _count(model: SegModel, tensors: dict[str, Tensor], image: Tensor) -> ShapeCounts:
     output_bytes: Counter[str] = Counter()
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mv: _mv_flops})
+    counter = FlopCounterMode(display=False, custom_mapping=dict(FLOPS))
     with deployed(model), _watched_outputs(model, output_bytes), plain_attention(), counter, torch.no_grad():
         logits: Tensor = functional_call(model, tensors, (image,), {"with_aux": False}).logits
     by_module = {
@@ -118,3 +120,11 @@ def _watched_outputs(model: nn.Module, output_bytes: Counter[str]) -> Iterator[N
 
 def _mv_flops(matrix: list[int], vector: list[int], *, out_shape: list[int]) -> int:
     return 2 * matrix[0] * matrix[1]
+
+
+def _bmm_flops(left: list[int], right: list[int], out_dtype: torch.dtype | None = None, *, out_shape: list[int]) -> int:
+    return 2 * math.prod(left) * right[-1]
+
+
+FLOPS: Mapping[Any, Callable[..., int]] = {torch.ops.aten.mv: _mv_flops, torch.ops.aten.bmm: _bmm_flops}
+"""Operators that torch's counter lacks, or whose forms it does not all accept (``bmm`` with an ``out_dtype``)."""

@@ -1,13 +1,15 @@
 """A forward or a training step as a call that can be timed, in one :class:`~bench.protocol.setting.Setting`.
 
-The image ``N 3 H W`` and the label ``N H W`` are random, because no operator's time depends on their content.
+The image ``N 3 H W`` and the label ``N H W`` are random, because no operator's time depends on their content. Calls are
+made and called inside :func:`bench.network.numerics.switches`, so that no call has to set the switches anew.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import cast
 
 import torch
@@ -15,9 +17,10 @@ from torch import Tensor, nn
 
 from bench.measure.timing.latency import Call, stopwatch
 from bench.network.model import LogitsOnly, SegModel
+from bench.network.numerics import autocast, halved
 from bench.protocol.recipe import Recipe
-from bench.protocol.setting import Setting
-from bench.training.optimiser import make_optimiser, parameter_groups
+from bench.protocol.setting import MemoryFormat, Setting
+from bench.training.step import in_parts, layout, prepare
 
 MakeCall = Callable[[], Call]
 STEPS_APART = 10
@@ -25,28 +28,56 @@ CAPTURE_WARM_UP = 3
 """The forwards on a side stream before a graph is captured, as torch's notes on CUDA graphs advise."""
 
 
+def deployed_setting(recipe: Recipe, height: int, width: int, device: torch.device) -> Setting:
+    """The setting of a trained network in use: one image, the recipe's precision, the device's memory format."""
+    fastest: MemoryFormat = "channels_last" if layout(device) == torch.channels_last else "contiguous"
+    return Setting(height=height, width=width, precision=recipe.precision, memory_format=fastest)
+
+
+def timed_recipe(recipe: Recipe, setting: Setting) -> Recipe:
+    """The recipe of a timed training step: the study's own with the setting's batch, precision and mode.
+
+    Raises:
+        ChoiceError: if the recipe cannot have this batch, for example because it is computed in parts.
+    """
+    return recipe.having(batch=setting.batch, precision=setting.precision, compiled=setting.mode == "compile")
+
+
+def deployed(model: SegModel, setting: Setting, device: torch.device) -> SegModel:
+    """The network in place on its device, in evaluation mode, with weights in the setting's format and precision.
+
+    In half precision, the weights that autocast would cast in every forward are cast once.
+    """
+    _placed(model, setting, device).eval()
+    if setting.precision in ("bfloat16", "float16"):
+        halved(model, getattr(torch, setting.precision))
+    return model
+
+
 def forward_call(model: SegModel, setting: Setting, device: torch.device) -> Call:
     """A call of one forward in evaluation mode, with auxiliary heads off and without gradients.
 
     Raises:
-        ChoiceError: if the device does not have the setting's mode.
+        ChoiceError: if the device does not have the setting's mode or precision.
     """
     setting.check(device.type)
     forward = Forward(model, setting, device)
-    return _captured(forward.network, forward.image, setting) if setting.mode == "cuda_graph" else forward
+    return _captured(forward) if setting.mode == "cuda_graph" else forward
 
 
 class Forward:
     """A forward in evaluation mode that returns the logits."""
 
     def __init__(self, model: SegModel, setting: Setting, device: torch.device) -> None:
-        self.network = LogitsOnly(_placed(model, setting, device).eval())
+        self.network = LogitsOnly(deployed(model, setting, device)).eval()
         self.image, _ = _batch(setting, device, model.num_classes)
         self.setting, self.device = setting, device
         self.run = cast(nn.Module, torch.compile(self.network)) if setting.mode == "compile" else self.network
 
     def __call__(self) -> Tensor:
-        with torch.inference_mode(), _autocast(self.setting, self.device):
+        # Casts that autocast keeps would be freed while a graph that was captured with them is replayed.
+        cache = self.setting.mode != "cuda_graph"
+        with torch.inference_mode(), autocast(self.setting.precision, self.device, cache=cache):
             return cast(Tensor, self.run(self.image))
 
 
@@ -71,96 +102,77 @@ def placed_anew(call: Call, model: SegModel, setting: Setting, device: torch.dev
 
 
 class TrainingStep:
-    """A training step in three parts, to be called in this order: :meth:`forward`, :meth:`backward`, :meth:`update`.
-
-    Auxiliary heads and all loss terms are on. Gradients are released in :meth:`update`, as in training.
-    """
+    """A training step on one batch, made and run as training does it, with auxiliary heads and all loss terms on."""
 
     def __init__(self, model: SegModel, recipe: Recipe, setting: Setting, device: torch.device) -> None:
         setting.check(device.type)
-        self.model = _placed(model, setting, device).train()
-        self.losses = nn.ModuleList(part.build(model.num_classes) for part in model.variant.losses).to(device)
-        if recipe.optimiser is None:
-            self.optimiser: torch.optim.Optimizer = torch.optim.SGD(
-                parameter_groups(model, recipe),
-                lr=1e-6,  # not used, as every group has a rate of its own
-                momentum=recipe.momentum,
-                weight_decay=recipe.weight_decay,
-            )
-        else:
-            self.optimiser = make_optimiser(recipe.optimiser, parameter_groups(model, recipe), recipe)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=setting.precision == "float16")
+        self.step = prepare(model, timed_recipe(recipe, setting), device)
+        _placed(model, setting, device)
         self.image, self.label = _batch(setting, device, model.num_classes)
-        self.setting, self.device = setting, device
-        self.run = cast(nn.Module, torch.compile(self.model)) if setting.mode == "compile" else self.model
-        self.loss: Tensor | None = None
-
-    def forward(self) -> None:
-        with _autocast(self.setting, self.device):
-            output = self.run(self.image, with_aux=True)
-            self.loss = torch.stack([term(output, self.label) for term in self.losses]).sum()
-
-    def backward(self) -> None:
-        assert self.loss is not None
-        self.scaler.scale(self.loss).backward()
-        self.loss = None
-
-    def update(self) -> None:
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        self.optimiser.zero_grad(set_to_none=True)
 
     def __call__(self) -> None:
-        self.forward()
-        self.backward()
-        self.update()
+        if self.step.recipe.accumulate > 1:
+            in_parts(self.step, self.image, self.label)
+        else:
+            self.step.backward(self.step.forward(self.image, self.label))
+        self.step.update()
 
     def parts(self) -> dict[str, list[float]]:
-        """The seconds of each of the three parts, in :data:`STEPS_APART` steps."""
-        timed = {part.__name__: stopwatch(part, self.device) for part in (self.forward, self.backward, self.update)}
-        seconds: dict[str, list[float]] = {name: [] for name in timed}
+        """The seconds of forward, backward and update, in each of :data:`STEPS_APART` steps.
+
+        Where a batch is computed in parts, the seconds of their forwards are added up, and those of their backward
+        passes.
+        """
+        step, device = self.step, self.step.device
+        parts = step.recipe.accumulate
+        losses: list[Tensor] = []
+
+        def forward(image: Tensor, label: Tensor) -> None:
+            loss = step.forward(image, label)
+            losses.append(loss if parts == 1 else loss / parts)
+
+        def backward(first: bool) -> None:
+            (step.backward if first else step.add_gradients)(losses.pop())
+
+        seconds: dict[str, list[float]] = {"forward": [], "backward": [], "update": []}
         for _ in range(STEPS_APART):
-            for name, measure in timed.items():
-                seconds[name].append(measure())
+            spent = dict.fromkeys(seconds, 0.0)
+            batches = zip(self.image.chunk(parts), self.label.chunk(parts), strict=True)
+            for index, (image, label) in enumerate(batches):
+                spent["forward"] += stopwatch(partial(forward, image, label), device)()
+                spent["backward"] += stopwatch(partial(backward, index == 0), device)()
+            spent["update"] += stopwatch(step.update, device)()
+            for name, value in spent.items():
+                seconds[name].append(value)
         return seconds
 
 
 def _placed(model: SegModel, setting: Setting, device: torch.device) -> SegModel:
     model.to(device)
-    if setting.mode == "channels_last":
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this overload
+    model.to(memory_format=getattr(torch, FORMATS[setting.memory_format]))  # type: ignore[call-overload]  # torch's stub lacks this overload
     return model
+
+
+FORMATS: Mapping[MemoryFormat, str] = {"contiguous": "contiguous_format", "channels_last": "channels_last"}
+"""Memory format of a setting -> its name in torch."""
 
 
 def _batch(setting: Setting, device: torch.device, num_classes: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     size = setting.height, setting.width
-    image = torch.randn(setting.batch, 3, *size, generator=generator).to(device)
-    label = torch.randint(num_classes, (setting.batch, *size), generator=generator).to(device)
-    if setting.mode == "channels_last":
-        image = image.to(memory_format=torch.channels_last)
-    return image, label
+    image = torch.randn(setting.batch, 3, *size, generator=generator)
+    label = torch.randint(num_classes, (setting.batch, *size), generator=generator)
+    return image.to(device, memory_format=getattr(torch, FORMATS[setting.memory_format])), label.to(device)
 
 
-def _autocast(setting: Setting, device: torch.device, *, cache: bool = True) -> torch.autocast:
-    enabled = setting.precision != "float32"
-    dtype = getattr(torch, setting.precision) if enabled else None
-    return torch.autocast(device.type, dtype=dtype, enabled=enabled, cache_enabled=cache)
-
-
-def _captured(network: nn.Module, image: Tensor, setting: Setting) -> Call:
-    """The forward as one CUDA graph. Autocast must not cache casts: they would be freed while the graph is replayed."""
-
-    def forward() -> Tensor:
-        with torch.inference_mode(), _autocast(setting, image.device, cache=False):
-            return cast(Tensor, network(image))
-
-    side = torch.cuda.Stream(image.device)
-    side.wait_stream(torch.cuda.current_stream(image.device))
+def _captured(forward: Forward) -> Call:
+    """The forward as one CUDA graph."""
+    side = torch.cuda.Stream(forward.device)
+    side.wait_stream(torch.cuda.current_stream(forward.device))
     with torch.cuda.stream(side):
         for _ in range(CAPTURE_WARM_UP):
             forward()
-    torch.cuda.current_stream(image.device).wait_stream(side)
+    torch.cuda.current_stream(forward.device).wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         kept = forward()

@@ -19,10 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from bench.network.layers import Resize, WiringError, conv_norm_relu, need_levels, own_draws
+from bench.network.layers import Resize, WiringError, conv_norm_relu, joined, need_levels, own_draws
 from bench.parts import Count, Fraction, Level, Levels
 
 
@@ -79,7 +78,7 @@ class DeepLabV3Head(nn.Module):
         """The projection of all branches, ``N C h w`` -> ``N width h w``; without a projection, their concatenation."""
         image, *others = self.aspp(x, boundary)
         # The pooled image comes last, as in FastFCN, because converted checkpoints rely on this order.
-        projected: Tensor = self.project(torch.cat([*others, image], dim=1))
+        projected: Tensor = self.project(joined([*others, image], x))
         return projected
 
 
@@ -138,8 +137,8 @@ class DeepLabV3PlusHead(nn.Module):
         self, features: Sequence[Tensor], boundary: Tensor | None = None, *, with_aux: bool = False
     ) -> tuple[Tensor, dict[str, Tensor]]:
         low = self.low(features[-4])
-        high = self.project(torch.cat(self.aspp(features[-1], boundary), dim=1))
-        return self.classifier(self.refine(torch.cat([low, self.resize(high, low.shape[-2:])], dim=1))), {}
+        high = self.project(joined(self.aspp(features[-1], boundary), features[-1]))
+        return self.classifier(self.refine(joined([low, self.resize(high, low.shape[-2:])], low))), {}
 
 
 class ASPP(nn.Module):

@@ -6,7 +6,7 @@ Shapes: last feature map ``N C h w`` -> logits ``N K h w``; ``K`` classes, ``T =
 training release of September 2018.
 
 **Departures**:
-- Position attention is computed for blocks of queries, and again in the backward pass, so no ``T x T`` map exists.
+- Position attention holds no ``T x T`` map (:mod:`bench.network.heads.position_attention`).
 - The energies of both attentions are computed in float32 at least, also under autocast, because they are not scaled.
 - ``channel_sign="paper"`` is the printed equation; the released code attends to the least similar channels.
 - With one attention off, the other's features are used alone, with one classifier. With both off, this is the FCN head,
@@ -16,27 +16,22 @@ training release of September 2018.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from bench.network.heads.position_attention import attend, products, wide_operand
 from bench.network.layers import (
     BoundaryFusion,
     conv_norm_relu,
     need_levels,
     need_stride,
     own_draws,
-    widened,
+    summed,
     without_autocast,
 )
 from bench.parts import ChoiceError, Count, Fraction, Level, Levels
-
-BLOCKS = 24
-"""The least number of blocks of queries in position attention; it is small enough to keep the products large."""
-
-BLOCK_ELEMENTS = 2**24
-"""The largest number of attention weights held at once (64 MiB in float32), for any batch and image size."""
 
 Gamma = Literal["trainable", "frozen"]
 Sign = Literal["released", "paper"]
@@ -116,7 +111,7 @@ class DualAttentionHead(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         x = features[-1]
         branches = {name: branch(x) for name, branch in self.branches.items()}
-        fused = self.entry(x) if self.entry is not None else torch.stack(list(branches.values())).sum(0)
+        fused = self.entry(x) if self.entry is not None else summed(list(branches.values()))
         logits = self.classifier(self.dropout(self.fusion(fused, boundary)))
         aux: dict[str, Tensor] = {}
         if with_aux:
@@ -166,7 +161,7 @@ class PositionAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         attended = attend(self.query(x).flatten(2), self.key(x).flatten(2), self.value(x).flatten(2), self.gamma)
-        return attended.view_as(x) + x
+        return added(x, attended)
 
 
 class ChannelAttention(nn.Module):
@@ -184,90 +179,20 @@ class ChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         flat = x.flatten(2)
         with without_autocast(x):
-            wide = widened(flat)
-            attention = torch.softmax(self.sign * torch.bmm(wide, wide.transpose(1, 2)), dim=-1)
+            wide = wide_operand(flat)
+            attention = torch.softmax(self.sign * products(wide, wide.transpose(1, 2)), dim=-1)
         attended = torch.bmm(attention.to(flat.dtype), flat)
-        return self.gamma * attended.view_as(x) + x
+        return added(x, self.gamma * attended)
+
+
+def added(x: Tensor, attended: Tensor) -> Tensor:
+    """The features with the weighted attended ones, ``N C T``, in the type and the memory format of the features ``x``.
+
+    A trainable gamma in float32 makes a sum in float32 of features in half precision, which is rounded once. The sum
+    has the memory format of its first operand.
+    """
+    return (x + attended.view_as(x)).to(x.dtype)
 
 
 def _gamma(kind: Gamma) -> nn.Parameter:
     return nn.Parameter(torch.zeros(1), requires_grad=kind == "trainable")
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
-    """Compute ``gamma * value @ softmax(queryᵀ @ key)ᵀ`` without ever holding the whole softmax.
-
-    Args:
-        query: the queries, ``N D T``.
-        key: the keys, ``N D T``.
-        value: the values, ``N C T``.
-        gamma: the weight, one element. It is a parameter of this function because its gradient follows from that of the
-            softmax, so that the attended values need not be kept for it.
-
-    Returns:
-        The weighted attended values, ``N C T``.
-    """
-    # A tracer can only follow plain operations, and without gradients there is nothing to recompute.
-    if torch.is_grad_enabled() and not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch does not export it
-        attended: Tensor = _Attend.apply(query, key, value, gamma)  # type: ignore[no-untyped-call]  # untyped in torch
-        return attended
-    return _attend(query, key, value, gamma)
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
-    blocks = [
-        value.bmm(_weights(query_block, key).transpose(1, 2)) for query_block in query.split(_block(query), dim=2)
-    ]
-    return gamma * torch.cat(blocks, dim=2)
-
-
-def _weights(query: Tensor, key: Tensor) -> Tensor:
-    """The attention weights of a block of queries, ``N block T``; energies and softmax are in float32 at least."""
-    with without_autocast(query):
-        energy = widened(query).transpose(1, 2).bmm(widened(key))
-        return torch.softmax(energy, dim=-1).to(query.dtype)
-
-
-def _block(query: Tensor) -> int:
-    """The number of queries in a block."""
-    batch, _, positions = query.shape
-    return max(1, min(-(-positions // BLOCKS), BLOCK_ELEMENTS // (batch * positions)))
-
-
-class _Attend(torch.autograd.Function):
-    """The function :func:`_attend` with a backward pass that recomputes blocks of attention instead of keeping them."""
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
-        ctx.save_for_backward(query, key, value, gamma)
-        return _attend(query, key, value, gamma)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        query, key, value, gamma = ctx.saved_tensors
-        wide = torch.promote_types(query.dtype, torch.float32)
-        grad_key, grad_value = torch.zeros_like(key, dtype=wide), torch.zeros_like(value, dtype=wide)
-        grad_query, grad_gamma, block = [], torch.zeros_like(gamma), _block(query)
-        for part, upstream in zip(query.split(block, dim=2), grad.split(block, dim=2), strict=True):
-            weights = _weights(part, key)
-            _add_product(grad_value, (gamma * upstream).to(value.dtype), weights)
-            energy = upstream.to(value.dtype).transpose(1, 2).bmm(value).to(wide).mul_(weights)
-            # The product of a query's upstream gradient and the values that it attended to.
-            share = energy.sum(-1, keepdim=True)
-            grad_gamma += share.sum()
-            # Softmax: d energy = weights * (d weights - sum(weights * d weights)), in place to hold only two blocks.
-            energy = energy.addcmul_(weights.to(wide), share, value=-1).mul_(gamma).to(query.dtype)
-            del weights
-            grad_query.append(key.bmm(energy.transpose(1, 2)))
-            _add_product(grad_key, part, energy)
-            del energy  # frees memory before the next block allocates two arrays of this size
-        return torch.cat(grad_query, dim=2), grad_key.to(key.dtype), grad_value.to(value.dtype), grad_gamma
-
-
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add ``left @ right`` to ``total`` in place; the sum over blocks has the precision of ``total``."""
-    if total.dtype == left.dtype:
-        torch.baddbmm(total, left, right, out=total)
-    else:
-        total += left.bmm(right)

@@ -27,6 +27,7 @@ from bench.network.layers import (
     BoundaryFusion,
     WiringError,
     conv_norm_relu,
+    joined,
     need_levels,
     own_draws,
     widened,
@@ -117,7 +118,7 @@ class Laterals(nn.Module):
 
     def forward(self, x: Tensor, features: Sequence[Tensor]) -> Tensor:
         shallow = [project(feature) for project, feature in zip(self.project, features, strict=True)]
-        fused: Tensor = self.fuse(torch.cat([x, *shallow], dim=1))
+        fused: Tensor = self.fuse(joined([x, *shallow], x))
         return fused
 
 
@@ -138,7 +139,7 @@ class ContextEncoding(nn.Module):
         with without_autocast(x):
             wide = widened(flat)
             residuals = encode(wide, self.codewords.to(wide.dtype), self.scale.to(wide.dtype))
-            context: Tensor = torch.relu(self.norm(residuals)).mean(1)
+            context: Tensor = torch.relu(self.norm(residuals.to(self.norm.weight.dtype))).mean(1)
         return context.to(flat.dtype)
 
 

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network.layers import BoundaryFusion, Resize, conv_norm_relu, need_levels, own_draws
+from bench.network.layers import BoundaryFusion, Resize, conv_norm_relu, joined, need_levels, own_draws
 from bench.parts import ChoiceError, Count, Fraction, Level, Levels
 
 
@@ -84,4 +83,4 @@ class PyramidPooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[-2:]
         pooled = [branch(F.adaptive_avg_pool2d(x, bins)) for bins, branch in zip(self.bins, self.branches, strict=True)]
-        return torch.cat([x, *(self.resize(pooled_map, size) for pooled_map in pooled)], dim=1)
+        return joined([x, *(self.resize(pooled_map, size) for pooled_map in pooled)], x)

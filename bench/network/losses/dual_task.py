@@ -17,6 +17,8 @@ used.
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -111,15 +113,24 @@ def central_differences(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def smooth(x: Tensor) -> Tensor:
-    """The map after a triangle filter along both axes; beyond the frame it is mirrored, outermost pixels repeated."""
+    """The map after a triangle filter along both axes; beyond the frame it is mirrored, outermost pixels repeated.
+
+    Autocast, which would convolve in half precision, is off.
+    """
     ramp = torch.arange(1, RADIUS_PX + 2, dtype=x.dtype, device=x.device)
     kernel = torch.cat([ramp, ramp[:-1].flip(0)]) / (RADIUS_PX + 1) ** 2
     for axis in (-1, -2):
         flat = _mirror(x, axis).transpose(axis, -1)
         rows = flat.reshape(-1, 1, flat.shape[-1])
-        smoothed = F.conv1d(rows, kernel.view(1, 1, -1)).view(*flat.shape[:-1], -1)
+        with _without_autocast(x.device.type):
+            smoothed = F.conv1d(rows, kernel.view(1, 1, -1)).view(*flat.shape[:-1], -1)
         x = smoothed.transpose(axis, -1)
     return x
+
+
+def _without_autocast(device: str) -> contextlib.AbstractContextManager[object]:
+    has_autocast = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if has_autocast else contextlib.nullcontext()
 
 
 def _mirror(x: Tensor, axis: int) -> Tensor:

@@ -18,10 +18,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from bench.network.layers import Resize, need_coarser_levels, own_draws
+from bench.network.layers import Resize, joined, need_coarser_levels, own_draws, summed
 from bench.parts import Count, Level, Levels
 
 
@@ -53,7 +52,7 @@ class FPN(nn.Module):
         maps = self.top_down(features[-3:])
         size = maps[0].shape[-2:]
         maps = [self.resize(x, size) for x in maps]
-        return [*features[:-1], torch.cat(maps, dim=1) if self.fusion == "concat" else torch.stack(maps).sum(dim=0)]
+        return [*features[:-1], joined(maps, maps[0]) if self.fusion == "concat" else summed(maps)]
 
 
 class TopDown(nn.Module):

@@ -18,11 +18,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network.layers import Resize, conv_norm_relu, need_coarser_levels, own_draws
+from bench.network.layers import GroupNorm, Resize, conv_norm_relu, joined, need_coarser_levels, own_draws
 from bench.parts import ChoiceError, Count, Level, Levels
 
 Dilations = tuple[Count, ...]
@@ -78,8 +77,8 @@ class JPU(nn.Module):
         shallow, middle, deep = (lateral(x) for lateral, x in zip(self.laterals, features[-3:], strict=True))
         size = shallow.shape[-2:]
         # The order from deep to shallow is that of the release, on which converted checkpoints rely.
-        joint = torch.cat([self.resize(deep, size), self.resize(middle, size), shallow], dim=1)
-        fused = torch.cat([branch(joint) for branch in self.branches], dim=1)
+        joint = joined([self.resize(deep, size), self.resize(middle, size), shallow], shallow)
+        fused = joined([branch(joint) for branch in self.branches], shallow)
         return [*features[:-1], fused]
 
 
@@ -136,7 +135,7 @@ class JointStep(nn.Module):
         super().__init__()
 
         def norm(channels: int) -> nn.Module:
-            return nn.GroupNorm(groups, channels)
+            return GroupNorm(groups, channels)
 
         self.resize = Resize()
         with own_draws("laterals"):
@@ -150,8 +149,8 @@ class JointStep(nn.Module):
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         fine = self.fine(fine)
         coarse = self.resize(self.coarse(coarse), fine.shape[-2:])
-        joint = torch.cat([coarse, fine], dim=1)
-        return torch.cat([coarse, *(branch(joint) for branch in self.branches)], dim=1)
+        joint = joined([coarse, fine], fine)
+        return joined([coarse, *(branch(joint) for branch in self.branches)], fine)
 
 
 class SeparableConv(nn.Module):

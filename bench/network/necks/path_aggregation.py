@@ -18,10 +18,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from bench.network.layers import Resize, WiringError, need_coarser_levels
+from bench.network.layers import Resize, WiringError, joined, need_coarser_levels, summed
 from bench.network.necks.fpn import TopDown
 from bench.parts import Count, Level, Levels
 
@@ -64,4 +63,4 @@ class PathAggregation(nn.Module):
         for level, down, out in zip(coarser, self.down, self.out, strict=True):
             maps.append(self.relu(out(self.relu(down(maps[-1])) + level)))
         maps = [self.resize(x, finest.shape[-2:]) for x in maps]
-        return [*features[:-1], torch.cat(maps, dim=1) if self.fusion == "concat" else torch.stack(maps).sum(dim=0)]
+        return [*features[:-1], joined(maps, finest) if self.fusion == "concat" else summed(maps)]

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network.layers import Resize, need_levels, own_draws
+from bench.network.layers import Resize, joined, need_levels, own_draws
 from bench.network.shape_streams.canny import canny, wrapped_bytes
 from bench.parts import Count, Level, Levels
 
@@ -102,7 +102,7 @@ class GatedShapeStream(nn.Module):
         edges = [torch.sigmoid(logits)]
         if self.image_gradient is not None:
             edges.append(self.resize(self.image_gradient(image), size))
-        return self.resize(logits, image.shape[-2:]), torch.sigmoid(self.fuse(torch.cat(edges, dim=1)))
+        return self.resize(logits, image.shape[-2:]), torch.sigmoid(self.fuse(joined(edges, image)))
 
 
 def _image_gradient(name: ImageGradient) -> nn.Module | None:
@@ -145,7 +145,7 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         side = self.resize(self.side(level), x.shape[-2:])
-        mixed = F.relu(self.mix(self.norm(torch.cat([x, side], dim=1))))
+        mixed = F.relu(self.mix(self.norm(joined([x, side], x))))
         alpha: Tensor = self.score_norm(self.score(mixed)).sigmoid()
         return alpha
 
@@ -188,7 +188,7 @@ class SobelMagnitude(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         padded = F.pad(image.detach(), (1, 1, 1, 1), mode="replicate")
         magnitude: Tensor = torch.linalg.vector_norm(F.conv2d(padded, self.kernel), dim=1, keepdim=True)
-        return magnitude
+        return magnitude.to(image.dtype)
 
 
 class CannyEdges(nn.Module):

@@ -11,6 +11,7 @@ import pandas as pd
 from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
 from bench.evidence.ranks import Ratio
+from bench.protocol.setting import CONDITIONS
 from bench.protocol.words import plural
 from bench.report.figures.axes import apart
 from bench.report.figures.figure import BASELINE_COLOUR, Figure, Look, bars, blank, drawn, finished, looks, text
@@ -20,7 +21,7 @@ ROOM = 0.06
 """The share of a figure's width in which the marks of one size stand."""
 
 
-KIND = ("batch", "precision", "mode", "phase")
+KIND = ("batch", *CONDITIONS)
 """The parts of a setting that the lines of one figure have in common."""
 
 

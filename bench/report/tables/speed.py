@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
-from bench.protocol.setting import USUAL
+from bench.protocol.setting import CONDITIONS, USUAL
 from bench.protocol.words import NOTHING, REPEAT, maybe_not_alone, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
@@ -50,7 +50,7 @@ def crossings(evidence: Evidence) -> Table:
     rows = evidence.crossings
     columns = {
         "variant": fields.variant("Variant", "variant", evidence.labels),
-        "kind": Field("Timed at", ("batch", "precision", "mode", "phase"), kind_of),
+        "kind": Field("Timed at", ("batch", *CONDITIONS), kind_of),
         "crosses": fields.text("Crosses 1", "ratio crosses 1"),
     }
     kinds = {kind_of(row) for row in rows.to_dict("records")}
@@ -62,7 +62,7 @@ def crossings(evidence: Evidence) -> Table:
 
 def kind_of(row: Mapping[Any, Any]) -> str:
     """The kind of setting of a comparison, without what is usual: ``batch 8, bfloat16``, but ``batch 1``."""
-    unusual = [name for name in ("precision", "mode", "phase") if row[name] not in USUAL]
+    unusual = [name for name in CONDITIONS if row[name] not in USUAL]
     return ", ".join([f"batch {row['batch']}", *(str(row[name]) for name in unusual)])
 
 

@@ -128,7 +128,7 @@ def _present_difference(loaded: Loaded, row: Mapping[str, Any], fingerprint: str
         against = loaded.study.cell(row["against"]) if row.get("against") else None
     except StudyError:
         return "the study plans no such variant now"
-    setting = Setting(**row["setting"]) if row.get("setting") else None
+    setting = Setting.from_json(row["setting"]) if row.get("setting") else None
     now = key_of(cell, row["stage"], row["seed"], fingerprint, against=against, setting=setting, modules=loaded.modules)
     return "" if now.text == then.text else difference(then, explained(now))
 

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.network.heads import dual_attention
-from bench.network.heads.dual_attention import ChannelAttention, DualAttentionHead, PositionAttention, attend
+from bench.network.heads import position_attention
+from bench.network.heads.dual_attention import ChannelAttention, DualAttentionHead, PositionAttention
 from bench.network.heads.fcn import FCNHead
+from bench.network.heads.position_attention import attend
 from bench.network.layers import WiringError
 from bench.parts import ChoiceError, Level, Levels
 from benchmarks import plain
@@ -90,9 +91,9 @@ def test_the_plain_form_is_caught_by_that_check() -> None:
 
 
 def test_a_large_batch_is_looked_at_in_smaller_blocks() -> None:
-    assert dual_attention._block(torch.empty(1, 1, 9216, device="meta")) == 9216 // dual_attention.BLOCKS
-    block = dual_attention._block(torch.empty(64, 1, 9216, device="meta"))
-    assert 64 * block * 9216 <= dual_attention.BLOCK_ELEMENTS < 64 * (block + 1) * 9216
+    assert position_attention._block(torch.empty(1, 1, 9216, device="meta")) == 9216 // position_attention.BLOCKS
+    block = position_attention._block(torch.empty(64, 1, 9216, device="meta"))
+    assert 64 * block * 9216 <= position_attention.BLOCK_ELEMENTS < 64 * (block + 1) * 9216
 
 
 def test_gamma_at_zero_makes_both_attentions_the_identity_and_a_half_adds_half_of_the_attended() -> None:

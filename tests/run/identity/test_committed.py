@@ -91,7 +91,7 @@ CHANGING: dict[str, tuple[list[Edit], tuple[str, ...]]] = {
     "a default": ([(JPU, '"none"] = "batch"', '"none"] = "local"')], OF_JPU),
     "a constant": ([(CONTROL, "CONTRAST = 60", "CONTRAST = 61")], CONTROL_TRIALS),
     "an operator": (
-        [("bench/network/heads/dual_attention.py", "view_as(x) + x", "view_as(x) - x")],
+        [("bench/network/heads/dual_attention.py", "x + attended.view_as(x)", "x - attended.view_as(x)")],
         ("positive_control attention=on", "jpu_speed head=dual-attention"),
     ),
     "the body of a function that is called": (
