@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -17,10 +19,15 @@ def normalise(image: Tensor) -> Tensor:
 
 def standardise(image: Tensor) -> Tensor:
     """The image ``… 3 H W`` with colours in 0 … 1, normalised."""
-    mean, std = (torch.tensor(values, device=image.device)[:, None, None] for values in (MEAN, STD))
+    mean, std = (_by_channel(values, image.device) for values in (MEAN, STD))
     return (image - mean) / std
 
 
 def grey_of(image: Tensor) -> Tensor:
     """The luma of an image ``… 3 H W`` with colours in 0 … 1, as ``… 1 H W``."""
-    return (image * torch.tensor(LUMA, device=image.device)[:, None, None]).sum(-3, keepdim=True)
+    return (image * _by_channel(LUMA, image.device)).sum(-3, keepdim=True)
+
+
+def _by_channel(values: Sequence[float], device: torch.device) -> Tensor:
+    """The values as ``C 1 1``, filled in on the device: a copy from the host would wait for it."""
+    return torch.stack([torch.full((1, 1), value, device=device) for value in values])

@@ -25,7 +25,7 @@ from bench.network.layers import resize
 from bench.network.model import SegModel
 from bench.network.normalisation import normalise
 from bench.protocol.recipe import Recipe
-from bench.training.inference import Prediction
+from bench.training.inference import Prediction, stacked
 
 Size = tuple[int, int]
 
@@ -60,10 +60,14 @@ def predict_by_views(model: SegModel, images: Tensor, recipe: Recipe) -> Predict
 def predictions_by_views(
     model: SegModel, split: Split, recipe: Recipe, *, device: torch.device
 ) -> Iterator[tuple[Prediction, list[Sample]]]:
-    """Yield the predictions over a whole split, image by image, as (prediction ``1 H W`` on the device, the sample)."""
+    """Yield the predictions over a whole split, image by image, as (prediction ``1 H W`` on the device, the sample).
+
+    On a GPU, the host does not wait for them.
+    """
     for index in range(len(split)):
         sample = split[index]
-        yield predict_by_views(model, sample.image[None].to(device), recipe), [sample]
+        image = stacked([sample.image], device).to(device, non_blocking=True)
+        yield predict_by_views(model, image, recipe), [sample]
 
 
 def windows(size: Size, window: Size, stride: Size) -> list[tuple[slice, slice]]:

@@ -57,7 +57,8 @@ def _touches_other_label(maps: Tensor, frame: bool) -> Tensor:
     """The pixels with another label among their eight neighbours."""
     touches = torch.zeros_like(maps, dtype=torch.bool)
     if frame:
-        touches[..., (0, -1), :] = touches[..., :, (0, -1)] = True
+        for axis, side in ((-2, 0), (-2, -1), (-1, 0), (-1, -1)):
+            touches.select(axis, side).fill_(True)  # no index of several rows, which the host would send to the device
     head, tail, whole = slice(None, -1), slice(1, None), slice(None)
     for here, there in (((whole, head), (whole, tail)), ((head, whole), (tail, whole)),
                         ((head, head), (tail, tail)), ((head, tail), (tail, head))):  # fmt: skip

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +23,13 @@ from bench.measure.quality.confusion import UNIT, calibration_counts, check_pair
 from bench.network.model import SegModel
 from bench.protocol.recipe import Recipe
 from bench.protocol.scores import boundary_scores
-from bench.training.inference import Prediction, predictions
+from bench.training.inference import Prediction, predictions, stacked
 from bench.training.late import DivergedError
 from bench.training.protocols import predictions_by_views
 
 Array = npt.NDArray[np.signedinteger[Any]]
 Viewer = Callable[[Tensor, Sequence[Sample]], None]
-"""A function that is called with each batch of predictions, ``N H W`` uint8, and the samples that were predicted."""
+"""A function that is called with each batch of predictions, ``N H W`` uint8 on the host, and the samples."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,19 @@ def evaluate(
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
     show: Viewer | None = None,
+    behind: int | None = None,
 ) -> Quality:
     """Count ``model``'s predictions over a whole split at native size, in one pass.
 
     After each batch, ``progress`` is called with (images done, images in all), and ``show`` with the predictions.
     Neither changes a count.
+
+    On a GPU, the forward of the next batch is launched before the host counts the boundaries of a batch, so that both
+    work at the same time; the host waits once a batch.
+
+    Args:
+        behind: the number of batches whose boundaries are counted while later ones are predicted; by default one on a
+            GPU, else none. It changes no count.
 
     Raises:
         ValueError: if a label is outside the classes.
@@ -121,45 +130,115 @@ def evaluate(
             that holds such an image, and ``show`` is not called with it.
     """
     model.to(device).eval()
-    classes = model.num_classes
-    names: list[str] = []
-    kept: dict[str, list[Tensor]] = {}
-    total: dict[str, Tensor] = {}
-    for prediction, samples in (
+    batches = (
         predictions(model, split, batch=recipe.eval_batch, device=device)
         if recipe.window_px is None
         and not recipe.test_scales
         and recipe.test_long_side_px is None
         and not recipe.test_flip
         else predictions_by_views(model, split, recipe, device=device)
-    ):
-        _refuse_not_finite(prediction, samples, recipe.iterations)
-        label = torch.stack([sample.label for sample in samples])
-        there = label.to(device)
-        pairs = pair_counts(prediction.classes, there, classes)
-        sums = {"pairs": pairs.sum(0), **_sums(prediction, there, classes, recipe)}
-        for name, counts in sums.items():
+    )
+    launched = (_launch(prediction, samples, model.num_classes, recipe) for prediction, samples in batches)
+    names: list[str] = []
+    kept: dict[str, list[Tensor]] = {}
+    total: dict[str, Tensor] = {}
+    for batch in _in_turn(launched, int(device.type == "cuda") if behind is None else behind):
+        batch.wait()
+        _refuse_not_finite(batch.finite, batch.samples, recipe.iterations)
+        for name, counts in batch.summed.items():
             total[name] = total[name] + counts if name in total else counts
-        each = {"confusion": pairs[:, :classes, :classes], **_boundaries(prediction.classes, label, classes, recipe)}
-        for name, counts in each.items():
+        boundaries = _boundaries(batch.classes, batch.label, model.num_classes, recipe)
+        for name, counts in {**batch.per_image, **boundaries}.items():
             kept.setdefault(name, []).append(counts.int())
-        names += [sample.name for sample in samples]
+        names += [sample.name for sample in batch.samples]
         if show is not None:
-            show(prediction.classes, samples)
+            show(batch.classes, batch.samples)
         if progress is not None:
             progress(len(names), len(split))
     check_pairs(total.pop("pairs"))
     return Quality(
         tuple(names),
-        {name: torch.cat(each).cpu().numpy() for name, each in kept.items()},
-        {name: each.cpu().numpy() for name, each in total.items()},
+        {name: torch.cat(counts).cpu().numpy() for name, counts in kept.items()},
+        {name: counts.cpu().numpy() for name, counts in total.items()},
         recipe,
     )
 
 
-def _refuse_not_finite(prediction: Prediction, samples: Sequence[Sample], iterations: int) -> None:
-    for sample, finite in zip(samples, prediction.finite.tolist(), strict=True):
-        if not finite:
+@dataclass(frozen=True)
+class _Launched:
+    """A batch whose forward and counts on the device are launched; what the host reads is on its way there.
+
+    Attributes:
+        samples: the images and labels.
+        label: the labels on the host, ``N H W``.
+        classes: the predicted classes on the host, ``N H W`` uint8.
+        finite: ``True`` where an image's logits are finite, on the host, ``N``.
+        per_image: the counts on the device of each image, ``N …``.
+        summed: the counts on the device that are summed over the images.
+        arrived: the event after which the host may read ``classes`` and ``finite``; ``None`` if it may at once.
+    """
+
+    samples: list[Sample]
+    label: Tensor
+    classes: Tensor
+    finite: Tensor
+    per_image: dict[str, Tensor]
+    summed: dict[str, Tensor]
+    arrived: torch.cuda.Event | None
+
+    def wait(self) -> None:
+        """Wait until the host may read the predictions."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+
+
+def _launch(prediction: Prediction, samples: list[Sample], classes: int, recipe: Recipe) -> _Launched:
+    """Send the predictions to the host, then count what is counted on the device, without waiting for either."""
+    device = prediction.classes.device
+    label = stacked([sample.label for sample in samples], device)
+    there = label.to(device, non_blocking=True)
+    on_host = _to_host(prediction.classes), _to_host(prediction.finite)
+    arrived = torch.cuda.Event() if device.type == "cuda" else None
+    if arrived is not None:
+        arrived.record()
+    # A batch with logits that are not finite is refused before it counts; until then, its confidences need be numbers.
+    prediction = prediction._replace(confidence=prediction.confidence.nan_to_num(0.0))
+    pairs = pair_counts(prediction.classes, there, classes)
+    per_image = {
+        "confusion": pairs[:, :classes, :classes],
+        "boundary_iou": boundary_iou_counts(prediction.classes, there, classes, recipe.boundary_iou_share),
+    }
+    summed = {"pairs": pairs.sum(0), **_sums(prediction, there, classes, recipe)}
+    return _Launched(samples, label, *on_host, per_image, summed, arrived)
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    """The tensor on the host; from a GPU a copy into pinned memory that is on its way."""
+    if tensor.device.type != "cuda":
+        return tensor
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+
+
+def _in_turn(batches: Iterator[_Launched], behind: int) -> Iterator[_Launched]:
+    """Yield the batches in their order, each once ``behind`` later ones are launched.
+
+    An error of launching a batch is raised after those before it were yielded, as it would be without any behind.
+    """
+    waiting: deque[_Launched] = deque()
+    try:
+        for batch in batches:
+            waiting.append(batch)
+            if len(waiting) > behind:
+                yield waiting.popleft()
+    except Exception:  # whatever a data set or a network raises; it is raised again
+        yield from waiting
+        raise
+    yield from waiting
+
+
+def _refuse_not_finite(finite: Tensor, samples: Sequence[Sample], iterations: int) -> None:
+    for sample, is_finite in zip(samples, finite.tolist(), strict=True):
+        if not is_finite:
             raise DivergedError(
                 f"the logits are not finite in image {sample.name} after iteration {iterations}; lower the learning "
                 "rate, or look for a division by 0, a logarithm or an overflow in the network"
@@ -167,11 +246,9 @@ def _refuse_not_finite(prediction: Prediction, samples: Sequence[Sample], iterat
 
 
 def _boundaries(prediction: Tensor, label: Tensor, classes: int, recipe: Recipe) -> dict[str, Tensor]:
-    """The boundary counts of each image, ``N …``; ``label`` is on the host, where boundaries are matched."""
-    near = boundary_iou_counts(prediction, label.to(prediction.device), classes, recipe.boundary_iou_share)
-    matches = match_boundaries(prediction.cpu().numpy(), label.numpy(), classes, recipe.boundary_px)
-    named = {f"boundary_{name}": torch.from_numpy(counts) for name, counts in matches._asdict().items()}
-    return {"boundary_iou": near, **named}
+    """The boundary counts of each image, ``N …``, from maps on the host, where boundaries are matched."""
+    matches = match_boundaries(prediction.numpy(), label.numpy(), classes, recipe.boundary_px)
+    return {f"boundary_{name}": torch.from_numpy(counts) for name, counts in matches._asdict().items()}
 
 
 def _sums(prediction: Prediction, label: Tensor, classes: int, recipe: Recipe) -> dict[str, Tensor]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +14,17 @@ from torch import Tensor, nn
 
 from bench.data.base import IGNORE, Sample
 from bench.data.synthetic import Synthetic
+from bench.measure.quality import evaluate as module
+from bench.measure.quality.bands import boundary_iou_counts
 from bench.measure.quality.boundary import match_boundaries
-from bench.measure.quality.evaluate import Quality, evaluate
+from bench.measure.quality.confusion import pair_counts
+from bench.measure.quality.evaluate import Quality, _sums, evaluate
 from bench.network.model import SegModel, Variant
 from bench.network.normalisation import normalise
 from bench.parts import part
 from bench.protocol.recipe import Recipe
-from bench.training.inference import predict
+from bench.training import inference
+from bench.training.inference import predict, predictions
 from bench.training.late import DivergedError
 
 
@@ -165,6 +171,97 @@ def test_prediction_in_training_mode_is_refused() -> None:
         predict(SegModel(Variant(whole=part(Brightness), losses=(part(Loss),)), 2).train(), torch.zeros(1, 3, 4, 4))
 
 
+def counted_batch_by_batch(split: Pictures, recipe: Recipe) -> Quality:
+    """The plain form of :func:`evaluate`: each batch is predicted, checked and counted before the next one is read."""
+    names: list[str] = []
+    kept: dict[str, list[Tensor]] = {}
+    total: dict[str, Tensor] = {}
+    for prediction, samples in predictions(MODEL.eval(), split, batch=recipe.eval_batch, device=CPU):
+        label = torch.stack([sample.label for sample in samples])
+        pairs = pair_counts(prediction.classes, label, 2)
+        for name, counts in _sums(prediction, label, 2, recipe).items():
+            total[name] = total[name] + counts if name in total else counts
+        near = boundary_iou_counts(prediction.classes, label, 2, recipe.boundary_iou_share)
+        matches = match_boundaries(prediction.classes.numpy(), label.numpy(), 2, recipe.boundary_px)
+        boundaries = {f"boundary_{name}": torch.from_numpy(counts) for name, counts in matches._asdict().items()}
+        for name, counts in {"confusion": pairs[:, :2, :2], "boundary_iou": near, **boundaries}.items():
+            kept.setdefault(name, []).append(counts.int())
+        names += [sample.name for sample in samples]
+    arrays = {name: torch.cat(counts).numpy() for name, counts in kept.items()}
+    return Quality(tuple(names), arrays, {name: counts.numpy() for name, counts in total.items()}, recipe)
+
+
+@pytest.mark.parametrize("behind", [0, 1, 2, 9])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_counts_are_those_of_the_plain_form_however_many_batches_are_on_their_way(batch: int, behind: int) -> None:
+    recipe = RECIPE.having(eval_batch=batch, trimap_px=(1, 2), distance_crop_px=(1,))
+    plain = counted_batch_by_batch(Pictures(), recipe)
+    quality = evaluate(MODEL, Pictures(), recipe, device=CPU, behind=behind)
+    assert quality.names == plain.names
+    for ours, theirs in ((quality.per_image, plain.per_image), (quality.total, plain.total)):
+        assert list(ours) == list(theirs)
+        for name, counts in ours.items():
+            assert counts.dtype == theirs[name].dtype
+            assert np.array_equal(counts, theirs[name]), name
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The forwards and the countings of boundaries, in the order in which they happen."""
+    happened: list[str] = []
+
+    def matched(prediction: Any, label: Any, num_classes: int, tolerances_px: Any) -> Any:
+        happened.append("count")
+        return match_boundaries(prediction, label, num_classes, tolerances_px)
+
+    def predicted(model: SegModel, images: Tensor) -> Any:
+        happened.append("forward")
+        return predict(model, images)
+
+    monkeypatch.setattr(module, "match_boundaries", matched)
+    monkeypatch.setattr(inference, "predict", predicted)
+    return happened
+
+
+def test_the_next_forward_is_launched_before_boundaries_are_counted_and_never_more_than_one(steps: list[str]) -> None:
+    recipe = RECIPE.having(eval_batch=1)
+
+    def progress(done: int, _: int) -> None:
+        steps.append(f"{done} done")
+
+    def show(_: Tensor, samples: Sequence[Sample]) -> None:
+        steps.append(f"show {samples[0].name}")
+
+    evaluate(MODEL, Pictures(), recipe, device=CPU, behind=1, progress=progress, show=show)
+    first, second, third = (["count", f"show {number}", f"{number + 1} done"] for number in range(3))
+    assert steps == ["forward", "forward", *first, "forward", *second, *third]
+    steps.clear()
+    evaluate(MODEL, Pictures(), recipe, device=CPU, progress=progress, show=show)
+    assert steps == ["forward", *first, "forward", *second, "forward", *third], "on a CPU nothing would be gained"
+
+
+@pytest.mark.parametrize("behind", [0, 1, 2])
+def test_an_image_that_cannot_be_read_is_told_after_the_batches_before_it(behind: int, steps: list[str]) -> None:
+    class Torn(Pictures):
+        def __getitem__(self, index: int) -> Sample:
+            if index == 2:
+                raise OSError("image 2 is torn")
+            return super().__getitem__(index)
+
+    shown: list[str] = []
+    with pytest.raises(OSError, match="torn"):
+        evaluate(
+            MODEL,
+            Torn(),
+            RECIPE.having(eval_batch=1),
+            device=CPU,
+            behind=behind,
+            show=lambda _, samples: shown.extend(sample.name for sample in samples),
+        )
+    assert shown == ["0"], "the image after which the split is torn is read together with it"
+    assert steps == ["forward", "count"]
+
+
 class Spoilt(nn.Module):
     """Logits that are right but for one number: that of class 0 at the last pixel of the images that are 8 high."""
 
@@ -179,16 +276,39 @@ class Spoilt(nn.Module):
         return logits
 
 
+@pytest.mark.parametrize("behind", [0, 1, 2])
 @pytest.mark.parametrize("everywhere", [False, True])
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
 def test_an_image_whose_logits_are_not_finite_is_refused_by_name_and_never_counted(
-    number: str, everywhere: bool
+    number: str, everywhere: bool, behind: int
 ) -> None:
     model = SegModel(Variant(whole=part(Spoilt, number=number, everywhere=everywhere), losses=(part(Loss),)), 2)
     shown: list[str] = []
     with pytest.raises(DivergedError, match="logits are not finite in image 2 after iteration 1; lower"):
-        evaluate(model, Pictures(), RECIPE, device=CPU, show=lambda _, samples: shown.extend(s.name for s in samples))
+        evaluate(
+            model,
+            Pictures(),
+            RECIPE,
+            device=CPU,
+            behind=behind,
+            show=lambda _, samples: shown.extend(sample.name for sample in samples),
+        )
     assert shown == ["0", "1"]
+
+
+def test_a_divergence_is_told_before_an_error_of_the_batch_after_it(steps: list[str]) -> None:
+    class Torn(Pictures):
+        sizes = ((4, 6), (8, 10), (4, 6), (4, 6))
+
+        def __getitem__(self, index: int) -> Sample:
+            if index == 3:
+                raise OSError("image 3 is torn")
+            return super().__getitem__(index)
+
+    model = SegModel(Variant(whole=part(Spoilt, number="nan"), losses=(part(Loss),)), 2)
+    with pytest.raises(DivergedError, match="image 1 after"):
+        evaluate(model, Torn(), RECIPE.having(eval_batch=1), device=CPU, behind=2)
+    assert steps.count("count") == 1
 
 
 def test_of_a_batch_with_an_image_that_is_not_finite_that_image_is_named() -> None:
