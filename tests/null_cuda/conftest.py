@@ -1,0 +1,13 @@
+"""Every test of this folder runs on the null CUDA device, and nowhere else: ``nox -s null-cuda``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.null_cuda)
