@@ -1,5 +1,6 @@
 // The host's side of the null CUDA device, which is loaded in front of it: pinned memory is known as such, copies from and
-// to other memory are counted, and the host reads chosen values, because no kernel has computed any.
+// to other memory are counted, the host reads chosen values, because no kernel has computed any, and cuDNN names an
+// algorithm, with a search or without one.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -80,3 +81,31 @@ int cudaMemcpy(void *to, const void *from, size_t bytes, int kind) {
   copied(to, from, bytes, kind);
   return status;
 }
+
+struct algorithm { int algorithm, status; float time; size_t memory; int determinism, math, reserved[3]; };
+enum { FULL_PRECISION = 3 }; // the mathematics of an algorithm without TF32, which torch insists on in float32
+
+static int first_algorithm(int *count, struct algorithm *found) {
+  *count = 1;
+  memset(found, 0, sizeof *found);
+  found->algorithm = found->determinism = 1;
+  found->math = FULL_PRECISION;
+  return 0;
+}
+
+#define CHOICE(name)                                                                                                   \
+  int name(void *a, void *b, void *c, void *d, void *e, int most, int *count, struct algorithm *found) {               \
+    return first_algorithm(count, found);                                                                              \
+  }
+CHOICE(cudnnGetConvolutionForwardAlgorithm_v7)
+CHOICE(cudnnGetConvolutionBackwardDataAlgorithm_v7)
+CHOICE(cudnnGetConvolutionBackwardFilterAlgorithm_v7)
+
+#define SEARCH(name)                                                                                                   \
+  int name(void *a, void *b, void *c, void *d, void *e, void *f, void *g, void *h, int most, int *count,              \
+           struct algorithm *found, void *workspace, size_t bytes) {                                                   \
+    return first_algorithm(count, found);                                                                              \
+  }
+SEARCH(cudnnFindConvolutionForwardAlgorithmEx)
+SEARCH(cudnnFindConvolutionBackwardDataAlgorithmEx)
+SEARCH(cudnnFindConvolutionBackwardFilterAlgorithmEx)

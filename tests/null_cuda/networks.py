@@ -67,6 +67,18 @@ class ReadingNetwork(nn.Module):
         return logits + logits.mean().item()
 
 
+class UnreadNetwork(nn.Module):
+    """The network that :class:`ReadingNetwork` would be without its fault."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classifier = nn.Conv2d(3, classes, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(image)
+        return logits
+
+
 class LeakingNetwork(nn.Module):
     """A network that keeps its features in a list of its module."""
 
@@ -81,5 +93,6 @@ class LeakingNetwork(nn.Module):
 
 
 READING = Variant(whole=part(ReadingNetwork), losses=PLAIN.losses)
+UNREAD = Variant(whole=part(UnreadNetwork), losses=PLAIN.losses)
 LEAKING = Variant(whole=part(LeakingNetwork), losses=PLAIN.losses)
 VARIANTS = {"plain": PLAIN, "full": FULL}

@@ -14,7 +14,7 @@ from bench.parts import Part, part
 from bench.protocol.recipe import Recipe
 from bench.training.loop import READ_EVERY, train
 from tests.null_cuda.device import GPU, Counted, counted
-from tests.null_cuda.networks import CLASSES, PLAIN, VARIANTS, CopyingLoss, ReadingLoss, recipe
+from tests.null_cuda.networks import CLASSES, PLAIN, READING, UNREAD, VARIANTS, CopyingLoss, ReadingLoss, recipe
 
 SHORT, LONG = 2 * READ_EVERY, 4 * READ_EVERY
 MOST_WAITS = 3
@@ -76,8 +76,16 @@ def evaluation(variant: Variant, images: int, **choices: object) -> Counted:
     return counts
 
 
+def waits_of_a_batch(variant: Variant) -> float:
+    """The synchronisations for each further batch of an evaluation."""
+    few, many = (evaluation(variant, images) for images in (8, 16))
+    return (many.synchronisations - few.synchronisations) / (8 / recipe().eval_batch)
+
+
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_a_batch_of_an_evaluation_waits_three_times_at_most(variant: Variant) -> None:
-    few, many = (evaluation(variant, images) for images in (8, 16))
-    batches = 8 // recipe().eval_batch
-    assert many.synchronisations - few.synchronisations <= MOST_WAITS * batches
+    assert waits_of_a_batch(variant) <= MOST_WAITS
+
+
+def test_a_network_that_waits_in_each_forward_of_an_evaluation_is_seen() -> None:
+    assert waits_of_a_batch(READING) == waits_of_a_batch(UNREAD) + 1
