@@ -1,10 +1,14 @@
-"""``python -m benchmarks NAME`` runs one side-by-side measurement; without a name, it lists all of them."""
+"""``python -m benchmarks NAME`` runs one side-by-side measurement; without a name, it lists all of them.
+
+A measurement of :data:`WITH_OPTIONS` takes the arguments behind its name.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 
+from benchmarks import attention_steps
 from benchmarks.attention import attention_memory, attention_time
 from benchmarks.augmentation import augmentation
 from benchmarks.counting import counting
@@ -29,16 +33,22 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "upsampling": upsampling,
 }
 
+WITH_OPTIONS: dict[str, Callable[[Sequence[str]], int]] = {"attention_cuda": attention_steps.main}
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the named measurement, and return the exit status, which is 2 if there is no measurement of that name."""
     if not arguments:
-        for name, measure in MEASUREMENTS.items():
+        for name, measure in (MEASUREMENTS | WITH_OPTIONS).items():
             sys.stdout.write(f"{name}: {(measure.__doc__ or '').splitlines()[0]}\n")
         return 0
+    if arguments[0] in WITH_OPTIONS:
+        return WITH_OPTIONS[arguments[0]](arguments[1:])
     unknown = [name for name in arguments if name not in MEASUREMENTS]
     if unknown:
-        sys.stderr.write(f"no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}\n")
+        sys.stderr.write(
+            f"no measurement {', '.join(unknown)}; there are {', '.join(sorted(MEASUREMENTS | WITH_OPTIONS))}\n"
+        )
         return 2
     for name in arguments:
         MEASUREMENTS[name]()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from bench.data.base import IGNORE
 from bench.network.heads.dual_attention import PositionAttention
 from bench.network.model import SegModel
 from bench.training import loop
 from benchmarks import __main__ as command
-from benchmarks import attention, augmentation, counting, quality
+from benchmarks import attention, attention_steps, augmentation, counting, quality
 from benchmarks.attention import Storages
 from benchmarks.data import STUDY, bare_loop
 from benchmarks.plain import PlainPositionAttention
@@ -133,7 +135,10 @@ def test_without_a_name_the_measurements_are_listed_and_an_unknown_one_is_refuse
     listed = capsys.readouterr().out
     assert all(f"{name}: " in listed for name in ("attention_memory", "attention_time"))
     assert command.main(["attention_speed"]) == 2
-    assert "no measurement attention_speed; there are attention_memory, attention_time" in capsys.readouterr().err
+    assert (
+        "no measurement attention_speed; there are attention_cuda, attention_memory, attention_time"
+        in capsys.readouterr().err
+    )
 
 
 def test_only_calls_straight_from_one_module_of_the_package_into_another_are_counted() -> None:
@@ -172,3 +177,80 @@ def test_the_bare_loop_trains_as_the_training_loop_does(monkeypatch: pytest.Monk
     history = loop.train(SegModel(STUDY.base, classes, seed=0), split, recipe, 0, device=torch.device("cpu"))
     assert losses == history.loss
     assert losses[-1] < losses[0]
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention_steps, "CHANNELS", 128)
+    monkeypatch.setattr(attention_steps, "TINY_SIZES", ((2, 3),))
+    monkeypatch.setattr(attention_steps, "LETTER_S", 0.0)
+    monkeypatch.setattr(attention_steps, "LEAST_BLOCKS", 1)
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_steps_of_attention_are_written_group_by_group_and_the_same_command_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "kept" / "steps.jsonl"
+    command_line = ["attention_cuda", "--tiny", "--out", str(out)]
+    assert command.main([*command_line, "--minutes", "0"]) == 1
+    assert "4 groups are left; the same command goes on" in capsys.readouterr().out
+    assert command.main(command_line) == 0
+    whole = out.read_text()
+    groups = attention_steps.read(out)
+    assert {(group["precision"], group["pass"]) for group in groups} == {
+        (precision, which) for precision in attention_steps.PRECISIONS for which in attention_steps.PASSES
+    }
+    for group in groups:
+        assert list(group["forms"]) == ["plain", "blocks", "heads_128"]
+        for result in group["forms"].values():
+            assert len(result["seconds"]) % 2 == 0
+            assert min(result["seconds"]) > 0
+            assert result["peak_bytes"] > 0
+    out.write_text(whole[:-20])  # the last line was being written
+    capsys.readouterr()
+    assert command.main(command_line) == 0
+    assert capsys.readouterr().out.startswith("2x3 tokens, float32, forward: plain ")
+    assert out.read_text().splitlines()[:3] == whole.splitlines()[:3]
+    assert len(attention_steps.read(out)) == 4
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_a_form_that_does_not_fit_or_is_refused_has_its_error_and_the_others_their_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8 GiB.\nmore")
+
+    monkeypatch.setattr(attention_steps.InBlocks, "forward", refuse)
+    results = attention_steps.timed(torch.device("cpu"), (2, 3), "float32", "forward", 0.0)
+    assert results["blocks"] == {"error": "CUDA out of memory. Tried to allocate 8 GiB."}
+    assert results["plain"]["seconds"]
+    group = {"tokens": [2, 3], "precision": "float32", "pass": "forward", "forms": results}
+    assert "blocks (CUDA out of memory. Tried to allocate 8 GiB.)" in attention_steps.sentence(group)
+
+
+def test_all_forms_of_the_steps_compute_the_same() -> None:
+    outputs = []
+    for precision in ("float32", "bfloat16"):
+        for form in attention_steps.forms(torch.device("cpu"), precision):
+            results = attention_steps.step(form, torch.device("cpu"), (3, 4), "float32", "forward_backward")()
+            outputs.append(results)
+    for other in outputs[1:]:
+        for one, two in zip(outputs[0], other, strict=True):
+            assert torch.allclose(one, two, rtol=1e-4, atol=1e-4)
+
+
+def test_a_gpu_has_forms_of_both_kernels_and_cudnn_only_in_half_precision() -> None:
+    names = {p: [form.name for form in attention_steps.forms(torch.device("cuda"), p)] for p in ("bfloat16", "float32")}
+    assert names["float32"] == ["plain", "blocks", "chosen", "efficient_128", "efficient_512"]
+    assert names["bfloat16"] == [*names["float32"], "cudnn_128", "cudnn_256"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_the_steps_of_attention_say_so_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["attention_cuda", "--out", str(tmp_path / "steps.jsonl")]) == 2
+    assert capsys.readouterr().err == "attention_cuda: there is no GPU here; --tiny runs a small size on a CPU\n"
+    assert list(tmp_path.iterdir()) == []

@@ -35,20 +35,19 @@ class Tally:
         slots: stage -> number of its trials that run at a time.
         clock: a monotonic clock, in seconds.
         running: key -> a running trial, its start on the clock, and its last event.
-        ended: status -> number of trials that ended with it.
         walls: stage -> seconds that its ended trials took.
-        over: the keys of all trials that have ended.
+        over: key -> the status with which a trial has ended. One that is tried again is open again.
     """
 
     trials: Sequence[Trial]
     slots: Mapping[str, int]
     clock: Callable[[], float] = time.monotonic
     running: dict[str, tuple[Trial, float, Event | None]] = field(default_factory=dict)
-    ended: Counter[str] = field(default_factory=Counter)
     walls: dict[str, list[float]] = field(default_factory=dict)
-    over: set[str] = field(default_factory=set)
+    over: dict[str, str] = field(default_factory=dict)
 
     def started(self, trial: Trial) -> None:
+        self.over.pop(trial.key, None)
         self.running[trial.key] = (trial, self.clock(), None)
 
     def progress(self, trial: Trial, event: Event) -> None:
@@ -57,8 +56,7 @@ class Tally:
 
     def finished(self, trial: Trial, record: Record) -> None:
         _, since, _ = self.running.pop(trial.key, (trial, self.clock(), None))
-        self.over.add(trial.key)
-        self.ended[record.status] += 1
+        self.over[trial.key] = record.status
         self.walls.setdefault(trial.stage, []).append(self.clock() - since)
 
     def left_s(self) -> float | None:
@@ -84,7 +82,7 @@ class Tally:
     def summary(self) -> str:
         left = self.left_s()
         parts = [f"{len(self.over)}/{len(self.trials)} trials"]
-        parts += [f"{count} {status}" for status, count in sorted(self.ended.items())]
+        parts += [f"{count} {status}" for status, count in sorted(Counter(self.over.values()).items())]
         parts.append(f"{spell_s(left)} left" if left is not None else "time left not known yet")
         return " · ".join(parts)
 

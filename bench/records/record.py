@@ -58,10 +58,15 @@ Status = Literal["diverged", "done", "excluded", "out_of_memory", "failed", "int
 
 
 FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "excluded"})
-"""The statuses that are results: such a trial is not run again unless it is asked for."""
+"""The statuses that are results: such a trial is not run again unless it is asked for. One whose memory ran out on a
+GPU that it shared is run again all the same, see :attr:`Record.is_final`."""
 
 
 STATUSES: tuple[str, ...] = get_args(Status)
+
+
+UNKNOWN_HARDWARE = "-unknown"
+"""The end of the key of a timing whose hardware class is not known."""
 
 
 MEASURED: Mapping[Stage, type[Measured]] = {"quality": MeasuredQuality, "cost": MeasuredCost, "speed": MeasuredSpeed}
@@ -111,6 +116,7 @@ class Environment(Form):
         hardware: the hardware class, which timings of one comparison must share.
         threads: the number of CPU threads.
         host: eight hexadecimal digits that tell hosts apart without naming them.
+        unknown: value that could not be known -> the reason.
     """
 
     commit: str | None = None
@@ -128,6 +134,7 @@ class Environment(Form):
     threads: Whole | None = None
     platform: str | None = None
     host: str = "unknown"
+    unknown: dict[str, str] = Field(default_factory=dict)
 
     @property
     def differs_from_commits(self) -> bool:
@@ -149,20 +156,35 @@ class Choices(Form):
     fingerprint: str | None = None
 
 
-class Outcome(Form):
-    """How a trial ended.
+class Ending(Form):
+    """How an attempt of a trial ended.
 
     Attributes:
         status: ``done``, or how it failed.
         reason: the failure in one sentence.
-        traceback: the traceback of an error that nobody expected.
-        wall_s: seconds that the trial took.
+        phase: the last progress of an attempt that failed, such as ``train at 3/800``; ``None`` before its first step.
+        traceback: the traceback of an error that nobody expected, and of memory that was not enough.
+        shared: how the trial shared its GPU when that had no memory left; ``None`` if it had the GPU to itself, as far
+            as is known.
+        wall_s: seconds that the attempt took.
     """
 
     status: Status
     reason: Harmless | None = None
+    phase: Harmless | None = None
     traceback: Harmless | None = None
+    shared: str | None = None
     wall_s: Amount | None = None
+
+
+class Outcome(Ending):
+    """How a trial ended: its last attempt.
+
+    Attributes:
+        attempts: those before the last, whose memory ran out on a GPU that they shared.
+    """
+
+    attempts: list[Ending] = Field(default_factory=list)
 
 
 class _OfItsStage:
@@ -228,6 +250,11 @@ class Record(Form):
     def status(self) -> Status:
         """How the trial ended."""
         return self.outcome.status
+
+    @property
+    def is_final(self) -> bool:
+        """True for a result. Memory that a trial lacked on a GPU that it shared may be there when it is alone."""
+        return self.status in FINAL and not (self.status == "out_of_memory" and self.outcome.shared is not None)
 
     @property
     def file_name(self) -> str:
@@ -323,7 +350,8 @@ def record_files(folder: Path) -> list[Path]:
 def read_all(folder: Path) -> list[Record]:
     """The records of a ``records`` folder, one a key, in file-name order.
 
-    An unfinished record gives way to a finished one of another machine.
+    An unfinished record gives way to a finished one of another machine. One of a machine that is unknown, since its
+    worker was lost before it could say, gives way to any other record of its trial.
 
     Raises:
         RecordError: for two finished records of one trial, or a file in place of the folder.
@@ -336,11 +364,15 @@ def read_all(folder: Path) -> list[Record]:
         read_files = [(path, read(path)) for path in record_files(folder)]
     for path, record in read_files:
         other = chosen.get(record.key)
-        if other is None or other[1].status not in FINAL:
+        if other is None or not other[1].is_final:
             chosen[record.key] = (path, record)
-        elif record.status in FINAL:
+        elif record.is_final:
             raise RecordError(
                 f"two finished records of one trial ({record.trial.variant}, seed {record.trial.seed}): "
                 f"{other[0].name} and {path.name}; keep one of them"
             )
-    return [record for _, record in chosen.values()]
+    known = {record.planned_key for key, (_, record) in chosen.items() if not key.endswith(UNKNOWN_HARDWARE)}
+    return [
+        record for key, (_, record) in chosen.items()
+        if not (key.endswith(UNKNOWN_HARDWARE) and record.planned_key in known)
+    ]  # fmt: skip

@@ -1,4 +1,8 @@
-"""The environment of a measurement, as a record keeps it: the machine, the versions and the state of the source."""
+"""The environment of a measurement, as a record keeps it: the machine, the versions and the state of the source.
+
+Nothing here raises for a value that cannot be known, such as the name of a GPU on the head node of a cluster, which has
+none: the value is ``None`` then, and the record has the reason.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,19 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from bench.run.identity.key import digest
+
+UNKNOWABLE = (AssertionError, OSError, RuntimeError, torch.cuda.DeferredCudaCallError)
+"""The errors by which torch and the system say that they cannot tell a value: no driver, no GPU, a build without CUDA,
+a cuDNN of another version than torch was built for, a GPU that is lost."""
 
 
 @dataclass(frozen=True)
@@ -26,54 +34,84 @@ class Machine:
     Attributes:
         device: ``cuda`` or ``cpu``.
         threads: the number of CPU threads, which also prepare the work of a GPU.
+        name: the name of the device, if the process that has the device told it; ``None`` if this process has it.
+        elsewhere: ``True`` for a machine that may not be this one, whose device this process must not ask for its name.
     """
 
     device: str
     threads: int
+    name: str | None = None
+    elsewhere: bool = False
 
     @property
     def torch_device(self) -> torch.device:
         return torch.device(self.device)
 
     @property
-    def device_name(self) -> str:
-        """The maker's name of the device, such as ``NVIDIA H200``, or the model of the CPU."""
-        return torch.cuda.get_device_name() if self.device == "cuda" else _cpu_name()
+    def device_name(self) -> str | None:
+        """The maker's name of the device, such as ``NVIDIA H200``, or the model of the CPU; ``None`` if not known."""
+        return self.told_name()[0]
+
+    def told_name(self) -> tuple[str | None, str]:
+        """:attr:`device_name`, and the reason why there is none."""
+        if self.name is not None:
+            return self.name, ""
+        if self.elsewhere:
+            return None, "the process of the trial was lost before it told the name of its device"
+        return _known(torch.cuda.get_device_name if self.device == "cuda" else _cpu_name)
 
     @property
-    def hardware(self) -> str:
-        """The hardware class. Timings of different classes are never compared."""
-        return f"{self.device_name}, {self.threads} threads"
+    def hardware(self) -> str | None:
+        """The hardware class. Timings of different classes are never compared. ``None`` if the device is not known."""
+        name = self.device_name
+        return None if name is None else f"{name}, {self.threads} threads"
 
     @property
-    def hardware_key(self) -> str:
-        return digest(self.hardware)[:6]
+    def hardware_key(self) -> str | None:
+        """Six digits of a digest of the hardware class; ``None`` if that is not known."""
+        return None if self.hardware is None else digest(self.hardware)[:6]
 
 
 def describe(machine: Machine, source: Path, distributions: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The environment that a record keeps.
+    """The environment that a record keeps; values that cannot be known are ``None``, with the reasons in ``unknown``.
 
     Args:
         machine: the machine on which the trial runs.
         source: the study's file.
         distributions: the versions of further distributions that the trial executes.
     """
-    cuda = machine.device == "cuda"
+    values: dict[str, Any] = {"cuda": None, "cudnn": None, "driver": None}
+    reasons: dict[str, str] = {}
+    if machine.device == "cuda":
+        values["cuda"] = torch.version.cuda
+        values["cudnn"], reasons["cudnn"] = _known(torch.backends.cudnn.version)
+        values["driver"], reasons["driver"] = _known(_driver)
+    values["device"], reasons["device"] = machine.told_name()
+    unknown = {name: reason for name, reason in reasons.items() if reason}
     return {
         **harness_state(),
         **_study_state(source.resolve()),
         "bench": {**_packages(), **{name: used for name, used in (distributions or {}).items() if name != "torch"}},
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "cuda": torch.version.cuda if cuda else None,
-        "cudnn": torch.backends.cudnn.version() if cuda else None,
-        "driver": _driver() if cuda else None,
-        "device": machine.device_name,
+        **values,
         "hardware": machine.hardware,
         "threads": machine.threads,
         "platform": f"{platform.system()} {platform.machine()}",
         "host": host_tag(),
+        **({"unknown": unknown} if unknown else {}),
     }
+
+
+Value = TypeVar("Value")
+
+
+def _known(read: Callable[[], Value]) -> tuple[Value | None, str]:
+    """A value that the system tells, and the reason why it cannot be known: one of the two is empty."""
+    try:
+        return read(), ""
+    except UNKNOWABLE as error:
+        return None, f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 @functools.cache

@@ -1,7 +1,9 @@
 """The execution of trials with Ray Tune: the driver's side; :mod:`bench.run.processes.worker` is the workers'.
 
 Tune runs the missing trials only. Results are stored in the results folder alone, because Tune's own restore cannot
-extend a study. Each cost or speed trial gets a whole node and a fresh process; quality trials share the machine.
+extend a study. Each cost or speed trial gets a fresh process and a whole GPU with its share of the node's CPUs, or a
+whole node without a GPU; quality trials share the machine. A trial whose memory ran out on a GPU that it shared is
+tried once more when the others are over, on a GPU of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import pickle
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,14 +26,16 @@ from bench.protocol.setting import Stage
 from bench.records.record import Record, read, write
 from bench.run.environment import Machine
 from bench.run.handling import Handling
+from bench.run.outcomes.attempts import with_attempts_before
+from bench.run.outcomes.outcome import phase_of, place_of, relative
 from bench.run.processes.descendants import adopt, none_left
 from bench.run.processes.scratch import scratch_folder
 from bench.run.processes.stopping import deferred, listening, stopped_whatever_is_raised
 from bench.run.processes.worker import work
-from bench.run.resources import ResourceError, Resources
+from bench.run.resources import ResourceError, Resources, share_of_cpus
 from bench.run.stages import Event
 from bench.run.store import StoreError, storing
-from bench.run.trial import Trial, make_record, relative
+from bench.run.trial import Trial, make_record
 
 
 class Display(Protocol):
@@ -66,42 +70,52 @@ def execute(
         StoreError: if ``folder`` cannot be written to, after the running trials are stopped.
     """
     with _raised_as_itself(), stopped_whatever_is_raised(), _cluster(resources) as scratch:
-        for stage in ("cost", "speed", "quality"):
-            batch = [trial for trial in trials if trial.stage == stage]
+        timed = [trial for stage in ("cost", "speed") for trial in trials if trial.stage == stage]
+        trained = [trial for trial in trials if trial.stage == "quality"]
+        crowded: list[Trial] = []
+        for name, batch in (("timings", timed), ("quality", trained)):
             if batch:
-                request = _request(stage, resources)
-                machine = Machine(resources.machine(stage).device, int(request["cpu"]))
-                watch = _Watch(batch, folder, machine, display)
-                _fit(batch, folder, machine, request, watch, scratch, handling)
+                request = _request(batch[0].stage, resources)
+                crowded += _fit(name, batch, folder, resources, request, display, scratch, handling)
+        for name, batch in (("timings", timed), ("quality", trained)):
+            again = [trial for trial in batch if trial in crowded]
+            if again:
+                request = {**_request(batch[0].stage, resources), "gpu": 1.0}
+                _fit(f"{name} alone", again, folder, resources, request, display, scratch, handling)
 
 
 def _fit(
+    name: str,
     trials: Sequence[Trial],
     folder: Path,
-    machine: Machine,
+    resources: Resources,
     request: Mapping[str, float],
-    watch: _Watch,
+    display: Display,
     scratch: Path,
     handling: Handling,
-) -> None:
+) -> list[Trial]:
+    """Run trials of one kind, timings or trainings, and return those whose memory ran out on a GPU that they shared."""
+    is_timing = trials[0].stage != "quality"
+    machine = Machine("cuda" if "gpu" in request else "cpu", int(request["cpu"]))
+    here_or_not = replace(machine, elsewhere=resources.address is not None)
+    watch = _Watch(trials, folder, here_or_not, display)
     tuner = tune.Tuner(
         tune.with_resources(work, dict(request)),
         param_space={
             "trial": tune.grid_search([asdict(trial) for trial in trials]),
             "folder": str(folder.resolve()),
             "machine": asdict(machine),
-            "handling": handling.as_values(),
+            "handling": replace(handling, gpu_share=request.get("gpu", 1.0)).as_values(),
             "path": search_path(),
             "cwd": str(Path.cwd()),
+            "own_cpus": is_timing and "gpu" in request,
         },
         tune_config=tune.TuneConfig(
             # A reused process saves seconds of start-up, but a cost or speed trial needs a process of its own.
-            reuse_actors=trials[0].stage == "quality",
+            reuse_actors=not is_timing,
             trial_dirname_creator=lambda trial: str(trial.trial_id),
         ),
-        run_config=tune.RunConfig(
-            name=trials[0].stage, storage_path=str(scratch / "tune"), verbose=0, callbacks=[watch]
-        ),
+        run_config=tune.RunConfig(name=name, storage_path=str(scratch / "tune"), verbose=0, callbacks=[watch]),
     )
     try:
         tuner.fit()
@@ -113,6 +127,7 @@ def _fit(
         watch.end_all("interrupted", "the run was stopped")
         raise
     watch.end_all("failed", "Ray ended the run before this trial was over")
+    return watch.crowded
 
 
 class _StoreFailed(SystemExit):
@@ -132,14 +147,26 @@ def _raised_as_itself() -> Iterator[None]:
 
 
 class _Watch(tune.Callback):
-    """The observer of a Tune run. It informs the display, and writes the record of a trial that wrote none itself."""
+    """The observer of a Tune run. It informs the display, and writes the record of a trial that wrote none itself.
+
+    Attributes:
+        trials: key -> trial.
+        started: key -> the time at which the trial started.
+        reached: key -> the last progress of the trial.
+        devices: key -> the name of the device of the trial's process, as that process told it.
+        ended: the keys of trials that have ended.
+        crowded: the trials whose memory ran out on a GPU that they shared.
+        earlier: name of each record of an earlier run -> the time of its last change.
+    """
 
     def __init__(self, trials: Sequence[Trial], folder: Path, machine: Machine, display: Display) -> None:
         self.trials = {trial.key: trial for trial in trials}
         self.folder, self.machine, self.display = folder, machine, display
         self.started: dict[str, str] = {}
-        self.reached: dict[str, str] = {}
+        self.reached: dict[str, Event] = {}
+        self.devices: dict[str, str | None] = {}
         self.ended: set[str] = set()
+        self.crowded: list[Trial] = []
         self.earlier = {path.name: path.stat().st_mtime_ns for path in (folder / "records").glob("*.json")}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -157,9 +184,10 @@ class _Watch(tune.Callback):
     ) -> None:
         ours = self._ours(trial)
         if "event" in result:
-            event = Event(**result["event"])
-            self.reached[ours.key] = f"in {event.phase} at {event.done}/{event.total}"
-            self.display.progress(ours, event)
+            self.reached[ours.key] = Event(**result["event"])
+            self.display.progress(ours, self.reached[ours.key])
+        elif "device" in result:
+            self.devices[ours.key] = result["device"]
         elif "record" in result and ours.key not in self.ended:
             self._end(ours, Record.model_validate(result["record"]))
         elif "unstored" in result:
@@ -169,7 +197,7 @@ class _Watch(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours = self._ours(trial)
-        where = self.reached.get(ours.key, "before its first step")
+        where = place_of(self.reached.get(ours.key))
         reason = f"the worker or its node was lost {where} ({_last_sentence(trial.pickled_error_file)}); run again"
         self._record_end(ours, "failed", reason)
 
@@ -184,11 +212,14 @@ class _Watch(tune.Callback):
         outcome = {
             "status": status,
             "reason": reason,
+            "phase": phase_of(self.reached.get(trial.key)),
             "traceback": traceback and relative(traceback),
             "started_at": self.started.get(trial.key),
             "wall_s": None,
         }
-        self._end(trial, make_record(trial, self.machine, outcome))
+        told = self.devices.get(trial.key)
+        machine = self.machine if told is None else replace(self.machine, name=told)
+        self._end(trial, make_record(trial, machine, outcome))
 
     def _end(self, trial: Trial, record: Record) -> None:
         """Write the record of a trial and show it, unless the worker has written one itself: then show that one.
@@ -202,11 +233,14 @@ class _Watch(tune.Callback):
                 if is_there and path.stat().st_mtime_ns != self.earlier.get(path.name):
                     record = read(path)
                 elif not is_there or record.status != "interrupted":
+                    record = with_attempts_before(record, path.parent)
                     write(record, path.parent)
         except StoreError as error:
             self.ended.add(trial.key)
             raise _StoreFailed(error) from None
         self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
+        if record.outcome.shared is not None:
+            self.crowded.append(trial)
         self.display.finished(trial, record)
 
     def _ours(self, trial: Any) -> Trial:
@@ -306,5 +340,6 @@ def _request(stage: Stage, resources: Resources) -> dict[str, float]:
             f"a {stage} trial asks for {resources.cpus} CPUs and {gpus:g} GPUs, and no node has them ({have}); "
             "ask for less with --cpus and --gpus"
         )
-    cpus = float(resources.cpus) if stage == "quality" else min(node["CPU"] for node in able)
-    return {"cpu": cpus, **({"gpu": gpus} if gpus else {})}
+    timed = min(share_of_cpus(int(node["CPU"]), int(node["GPU"]) if gpus else 0) for node in able)
+    cpus = resources.cpus if stage == "quality" else timed
+    return {"cpu": float(cpus), **({"gpu": gpus} if gpus else {})}

@@ -22,6 +22,7 @@ class Handling:
             after an interruption; ``None`` to keep none.
         cache: the folder for decoded samples; ``None`` if every trial decodes them itself.
         trained_in: the results folder whose kept weights are tested in place of a training; ``None`` to train.
+        gpu_share: the share of a GPU that each trial is given; below 1, other trials may have the rest.
     """
 
     timeout_s: float | None = None
@@ -30,6 +31,7 @@ class Handling:
     checkpoint_s: float | None = 60 * CHECKPOINT_MINUTES
     cache: Path | None = None
     trained_in: Path | None = None
+    gpu_share: float = 1.0
 
     def as_values(self) -> dict[str, Any]:
         """Plain values, from which :meth:`of` makes the same handling in another process."""

@@ -10,7 +10,7 @@ import resource
 import signal
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
@@ -20,9 +20,9 @@ import torch
 from bench.measure.timing.execution import TrainingStep, forward_call
 from bench.network.model import SegModel
 from bench.parts import BenchError
-from bench.protocol.setting import CONDITIONS, Setting
+from bench.protocol.setting import Setting
 from bench.run.environment import Machine
-from bench.run.trial import ran_out
+from bench.run.outcomes.memory import ran_out
 from bench.study.source import Source, load
 
 SIDE_PX = 64
@@ -86,11 +86,9 @@ class Question:
 
     def at(self, size: int) -> Setting:
         """The setting of the attempt at one size."""
-        chosen = {name: getattr(self.setting, name) for name in CONDITIONS}
         if self.searched == "batch":
-            return Setting(batch=size, height=self.setting.height, width=self.setting.width, **chosen)
-        side = size * SIDE_PX
-        return Setting(batch=self.setting.batch, height=side, width=side, **chosen)
+            return replace(self.setting, batch=size)
+        return replace(self.setting, height=size * SIDE_PX, width=size * SIDE_PX)
 
 
 def search(attempt: Callable[[int], Attempt], smallest: int = 1, largest: int = LARGEST) -> list[Attempt]:
@@ -156,14 +154,13 @@ def _attempt(question: Question, size: int) -> Attempt:
             call = forward_call(model, setting, device)
         call()
         call()  # the optimiser's state exists only after the first step
-    except (RuntimeError, MemoryError) as error:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # inside, since an error of a kernel is raised at a later call
+    except (RuntimeError, MemoryError, OSError) as error:
         if not ran_out(error):
             raise
         return Attempt(size, False, None, f"{type(error).__name__}: {error}".splitlines()[0])
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        return Attempt(size, True, torch.cuda.max_memory_allocated(device))
-    return Attempt(size, True, _peak_rss_bytes())
+    return Attempt(size, True, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_rss_bytes())
 
 
 def _peak_rss_bytes() -> int:

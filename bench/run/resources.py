@@ -16,11 +16,18 @@ class ResourceError(BenchError, ValueError):
     """A request for more CPUs or GPUs than there are."""
 
 
+LEAST_SHARE = 0.01
+"""The least share of a GPU that a trial may have: a hundred trials on one GPU are more than any GPU has memory for."""
+_UNIT = 10_000
+"""The number of parts of one GPU in which Ray counts; it cuts off smaller ones."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """The resources of this machine, and those that a quality trial takes.
 
-    A cost or speed trial takes all CPUs of a node, and one GPU if there is one.
+    A cost or speed trial takes one whole GPU and that GPU's share of the CPUs, so that as many of them run side by side
+    as there are GPUs. On CPUs alone it takes all of them.
 
     Attributes:
         cpus: the CPU threads of a quality trial.
@@ -38,14 +45,25 @@ class Resources:
 
     def machine(self, stage: Stage) -> Machine:
         """The device and the number of threads of a trial on this machine."""
-        return Machine("cuda" if self.gpus else "cpu", self.cpus if stage == "quality" else self.node_cpus)
+        timed = share_of_cpus(self.node_cpus, self.node_gpus if self.gpus else 0)
+        return Machine("cuda" if self.gpus else "cpu", self.cpus if stage == "quality" else timed)
 
     def at_a_time(self, stage: Stage) -> int:
         """The number of trials of a stage that this machine runs side by side."""
         if stage != "quality":
-            return 1
-        fit = self.node_cpus // self.cpus
-        return max(1, min(fit, int(self.node_gpus / self.gpus + 1e-9)) if self.gpus else fit)
+            return max(1, min(self.node_gpus, self.node_cpus)) if self.gpus else 1
+        by_cpus = self.node_cpus // self.cpus
+        return max(1, min(by_cpus, self.node_gpus * trials_on_a_gpu(self.gpus)) if self.gpus else by_cpus)
+
+
+def share_of_cpus(cpus: int, gpus: int) -> int:
+    """The CPUs of a node that a trial on one of its GPUs may take, so that as many go to each other GPU."""
+    return max(1, cpus // max(1, gpus))
+
+
+def trials_on_a_gpu(share: float) -> int:
+    """The number of trials that fit on one GPU if each takes this share of it: two for 0.5, but two for 0.34 too."""
+    return _UNIT // int(share * _UNIT + 1e-6)
 
 
 def here(cpus: int | None = None, gpus: float | None = None, address: str | None = None) -> Resources:
@@ -57,15 +75,21 @@ def here(cpus: int | None = None, gpus: float | None = None, address: str | None
         address: the address of a Ray cluster, whose nodes need not be like this machine.
 
     Raises:
-        ResourceError: if a trial asks for more than this machine has and no cluster is given, or for less than one CPU.
+        ResourceError: if a trial asks for more than one GPU, for more than this machine has and no cluster is given, or
+            for less than one CPU.
     """
     node_cpus, node_gpus = environment.cpu_count(), torch.cuda.device_count()
     if gpus is None:
         gpus = float(min(1, node_gpus))
+    if not (gpus == 0 or LEAST_SHARE <= gpus <= 1):
+        raise ResourceError(
+            f"--gpus {gpus:g}: a trial uses one GPU (1), a share of one ({LEAST_SHARE:g} or more; with 0.5 two trials "
+            "share each GPU) or none (0); on several GPUs several trials run side by side, without an option"
+        )
     if cpus is None:
-        cpus = max(1, node_cpus // max(1, node_gpus)) if gpus else 1
-    if gpus < 0 or cpus < 1:
-        raise ResourceError(f"--cpus {cpus} --gpus {gpus:g}: a trial needs at least one CPU and no fewer than 0 GPUs")
+        cpus = share_of_cpus(node_cpus, node_gpus) if gpus else 1
+    if cpus < 1:
+        raise ResourceError(f"--cpus {cpus}: a trial needs at least one CPU")
     if address is None and (cpus > node_cpus or gpus > node_gpus):
         raise ResourceError(
             f"--cpus {cpus} --gpus {gpus:g}: this machine has {node_cpus} CPUs and {node_gpus} GPUs; ask for less"

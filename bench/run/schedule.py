@@ -21,7 +21,7 @@ from bench.protocol.setting import Setting
 from bench.records.files import RecordError, file_digest, write_json
 from bench.records.forms import build, problem
 from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
-from bench.records.record import FINAL, STATUSES, Record, read_all
+from bench.records.record import STATUSES, Record, read_all
 from bench.run import environment
 from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
 from bench.run.earlier.changes import change_since
@@ -80,7 +80,8 @@ class Schedule:
         """Key of each trial that has a record -> its record."""
         # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
-        records = {record.planned_key if elsewhere else record.key: record for record in self._records()}
+        finished_last = sorted(self._records(), key=lambda record: record.is_final)
+        records = {record.planned_key if elsewhere else record.key: record for record in finished_last}
         keys = {
             trial.key: trial.key if elsewhere else record_key(trial, self.resources.machine(trial.stage))
             for trial in self.trials
@@ -173,10 +174,9 @@ class Schedule:
         Args:
             retry: the statuses to retry, from :data:`RETRIES`.
         """
-        settled = FINAL - set(retry)
         done = {
             key for key, record in self._recorded().items()
-            if record.status in settled
+            if record.is_final and record.status not in retry
             and not (NOT_ALONE in retry and record.measured.isolated is False)
             and not (MAYBE_NOT_ALONE in retry and record.trial.stage != "quality" and record.measured.isolated is None)
         }  # fmt: skip

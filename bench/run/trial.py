@@ -8,12 +8,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-import re
-import sys
 import time
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,11 +26,10 @@ from bench.data.decoded.shelf import Shelf
 from bench.data.fed import FedDataset
 from bench.measure.quality.evaluate import Viewer
 from bench.protocol.setting import Setting, Stage
-from bench.protocol.text import harmless
 from bench.records.files import arrays_digest
 from bench.records.forms import build, problem
 from bench.records.pictures import Album
-from bench.records.record import MEASURED, Record, write
+from bench.records.record import MEASURED, UNKNOWN_HARDWARE, Record, write
 from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.handling import USUAL, Handling
@@ -42,6 +37,9 @@ from bench.run.keeping.curve import Curve
 from bench.run.keeping.retested import TrainedKeeper, trained_for
 from bench.run.keeping.state import FileKeeper, forget, state_path
 from bench.run.keeping.weights import WEIGHTS, described_weights, digest_of, packed
+from bench.run.outcomes.attempts import with_attempts_before
+from bench.run.outcomes.log import log_to
+from bench.run.outcomes.outcome import TimedOutError, outcome_of, place_of, relative
 from bench.run.processes.agreement import disagreement
 from bench.run.processes.stopping import Stopped
 from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, key_of, measure_speed
@@ -49,7 +47,6 @@ from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded, Source, load
-from bench.training.late import DivergedError
 
 log = logging.getLogger("bench.run.trial")
 
@@ -85,10 +82,6 @@ class UnwritableError(RuntimeError):
     """A trial whose choices no record can hold."""
 
 
-class TimedOutError(RuntimeError):
-    """A trial that took longer than its time limit."""
-
-
 def run(
     trial: Trial,
     folder: Path,
@@ -114,18 +107,18 @@ def run(
     start, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     key = record_key(trial, machine)
     log_path = folder / "logs" / f"{key}.{environment.host_tag()}.log"
+    listener = _Timed(tell, None if handling.timeout_s is None else start + handling.timeout_s)
     choices: dict[str, Any] = {}
     measured: dict[str, Any] = {}
     outcome: dict[str, Any] = {"status": "done", "reason": None, "traceback": None}
     ending: BaseException | None = None
     unstored: StoreError | None = None
     files = Files()
-    with _log_to(log_path, folder):
+    with log_to(log_path, folder):
         log.info("%s, seed %s, %s on %s", trial.variant, trial.seed, trial.stage, machine.hardware)
         try:
             torch.set_num_threads(machine.threads)
             _seed_other_generators(trial.seed)
-            listener = _Timed(tell, None if handling.timeout_s is None else start + handling.timeout_s)
             content, files = _measure(trial, folder, machine, listener, choices, handling)
             whole = build(MEASURED[trial.stage], content).as_json()
             try:
@@ -136,13 +129,16 @@ def run(
         except (KeyboardInterrupt, SystemExit) as error:
             if isinstance(error, Stopped):
                 error.obeyed()
-            outcome, ending = _outcome("interrupted", error, choices), error
+            outcome, ending = (
+                outcome_of(error, choices, listener.reached, machine.torch_device, handling.gpu_share),
+                error,
+            )
         except Exception as error:  # noqa: BLE001 - a trial runs a user's code: whatever it raises is told by its record
-            outcome = _outcome(_status_of(error), error, choices)
+            outcome = outcome_of(error, choices, listener.reached, machine.torch_device, handling.gpu_share)
             log.error("%s\n%s", outcome["reason"], outcome["traceback"])
         log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)
     outcome |= {"started_at": started_at, "wall_s": time.monotonic() - start}
-    record = _record_of(trial, machine, outcome, choices, measured)
+    record = with_attempts_before(_record_of(trial, machine, outcome, choices, measured), folder / "records")
     try:
         with storing(folder):
             write(record, folder / "records")
@@ -224,7 +220,9 @@ def make_record(
 
 def record_key(trial: Trial, machine: Machine) -> str:
     """The key of a trial's record: the trial's key, followed by the hardware class unless it is a quality trial."""
-    return trial.key if trial.stage == "quality" else f"{trial.key}-{machine.hardware_key}"
+    if trial.stage == "quality":
+        return trial.key
+    return trial.key + (UNKNOWN_HARDWARE if machine.hardware_key is None else f"-{machine.hardware_key}")
 
 
 def _measure(
@@ -329,12 +327,18 @@ def _seed_other_generators(seed: int | None) -> None:
 
 
 class _Timed:
-    """A listener that passes events on, logs some of them, and raises when the time limit is over."""
+    """A listener that passes events on, logs some of them, and raises when the time limit is over.
+
+    Attributes:
+        reached: the last event; ``None`` before the first one.
+    """
 
     def __init__(self, tell: Listener | None, deadline: float | None) -> None:
         self.tell, self.deadline, self.logged_at = tell, deadline, 0.0
+        self.reached: Event | None = None
 
     def __call__(self, event: Event) -> None:
+        self.reached = event
         now = time.monotonic()
         if now - self.logged_at > 5 or event.done == event.total:
             self.logged_at = now
@@ -343,95 +347,4 @@ class _Timed:
         if self.tell is not None:
             self.tell(event)
         if self.deadline is not None and now > self.deadline:
-            raise TimedOutError(f"time was up in {event.phase} at {event.done}/{event.total}")
-
-
-def _outcome(status: str, error: BaseException, choices: Mapping[str, Any]) -> dict[str, Any]:
-    reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
-    if status == "out_of_memory":
-        kind = "GPU" if _is_of_gpu(error) else "host"
-        batch = choices.get("setting", choices["recipe"])["batch"]
-        reason = f"{kind} memory, at batch {batch}; take a smaller batch or image: {reason}"
-    text = "".join(traceback.format_exception(error)) if status == "failed" else None
-    return {"status": status, "reason": relative(reason), "traceback": text and relative(text)}
-
-
-def _status_of(error: Exception) -> str:
-    if isinstance(error, DivergedError):
-        return "diverged"
-    if isinstance(error, TimedOutError):
-        return "timed_out"
-    return "out_of_memory" if ran_out(error) else "failed"
-
-
-GPU_WORDS = (
-    "cuda out of memory", "cuda error: out of memory", "cublas_status_alloc_failed", "cudnn_status_alloc_failed",
-    "unable to find an engine to execute this computation", "hip out of memory",
-)  # fmt: skip
-"""Words, in lower case, by which CUDA's libraries say that they got no memory; most come as a plain RuntimeError."""
-HOST_WORDS = ("can't allocate memory",)
-"""Words of torch's allocator of host memory."""
-
-
-def ran_out(error: BaseException) -> bool:
-    """True if an error says that there was not enough memory."""
-    refused = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in HOST_WORDS)
-    return refused or isinstance(error, MemoryError) or _is_of_gpu(error)
-
-
-def _is_of_gpu(error: BaseException) -> bool:
-    """True if an error says that a GPU, or a library that computes on it, got no memory."""
-    is_told = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in GPU_WORDS)
-    return is_told or isinstance(error, torch.OutOfMemoryError)
-
-
-def relative(text: str) -> str:
-    """The text with paths shortened, so that a message or traceback shows no folder that only this machine has.
-
-    What cannot be written as UTF-8 becomes an escape.
-    """
-    text = text.encode(errors="backslashreplace").decode()
-    for root in sorted({str(Path.cwd()), sys.prefix, str(Path(__file__).resolve().parents[2])}, key=len, reverse=True):
-        text = text.replace(f"{root}/", "")
-    return re.sub(r"/(?:[^\s/\"']+/)*(?=(?:site-packages|python3\.\d+)/)", "", text)
-
-
-@contextmanager
-def _log_to(path: Path, folder: Path) -> Iterator[None]:
-    """Inside the block, write log messages and warnings to the file ``path`` of the results folder too.
-
-    Raises:
-        StoreError: if the file cannot be made.
-    """
-    with storing(folder):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handler = _LogFile(path, mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    loggers = [logging.getLogger("bench"), logging.getLogger("py.warnings")]
-    level = loggers[0].level
-    loggers[0].setLevel(logging.INFO)
-    logging.captureWarnings(True)
-    for logger in loggers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-        logging.captureWarnings(False)
-        loggers[0].setLevel(level)
-        with suppress(OSError):
-            handler.close()
-
-
-class _LogFile(logging.FileHandler):
-    """A log that loses lines once its disk is full, instead of printing a traceback for each.
-
-    Terminals that show it act on nothing that an exception's text holds.
-    """
-
-    def format(self, record: logging.LogRecord) -> str:
-        return harmless(super().format(record))
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        pass
+            raise TimedOutError(f"time was up {place_of(event)}")

@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from bench.measure.timing.turns import MIN_BLOCKS
 from bench.protocol.setting import Setting
 from bench.records.files import with_digest
-from bench.records.record import Record, write
-from bench.run import environment, resources
+from bench.records.record import Record, read_all, write
 from bench.run.environment import Machine
 from bench.run.estimate import START_S, comparison_s, pilot_seconds
-from bench.run.resources import ResourceError, Resources, here
+from bench.run.resources import Resources
 from bench.run.schedule import MAYBE_NOT_ALONE, NOT_ALONE, Schedule, make_schedule
 from bench.run.trial import Trial, make_record
 from bench.study.source import Source, load
@@ -70,6 +68,35 @@ def test_a_finished_trial_is_not_run_again_and_a_failed_one_is(tiny_study: Calla
         ended(plan, trial, status)
     assert plan.pending() == [plan.trials[2], plan.trials[3], plan.trials[4]]
     assert plan.pending({"out_of_memory"}) == [plan.trials[i] for i in (1, 2, 3, 4)]
+
+
+def test_memory_that_ran_out_on_a_shared_gpu_is_no_result(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    alone, crowded, *_ = (trial for trial in plan.trials if trial.stage == "quality")
+    outcome = {"status": "out_of_memory", "reason": None, "traceback": None}
+    for trial, shared in ((alone, {}), (crowded, {"shared": "it had 0.5 of the GPU"})):
+        record = make_record(trial, RESOURCES.machine("quality"), outcome | shared)
+        write(record, plan.folder / "records")
+    assert alone not in plan.pending()
+    assert crowded in plan.pending()
+
+
+def test_a_head_node_without_a_gpu_finds_the_costs_that_its_cluster_has_measured(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = make_schedule(load(Source(str(tiny_study()))), tmp_path, Resources(8, 1.0, 2, 0, "auto"))
+    cost, other, *_ = plan.trials
+    outcome = {"status": "failed", "reason": "the worker was lost", "traceback": None}
+    lost = [make_record(trial, Machine("cuda", 8, elsewhere=True), outcome) for trial in (cost, other)]
+    outcome = {"status": "done", "reason": None, "traceback": None}
+    done = make_record(cost, Machine("cuda", 8, "NVIDIA H200"), outcome, measured=MEASURED["cost"])
+    for record in (*lost, done):
+        write(record, plan.folder / "records")
+    assert [record.key for record in lost] == [f"{cost.key}-unknown", f"{other.key}-unknown"]
+    assert (plan.statuses()[cost.key], plan.statuses()[other.key]) == ("done", "failed")
+    assert cost not in plan.pending()
+    assert other in plan.pending()
+    assert len(read_all(plan.folder / "records")) == 2, "what is known of a trial stands in place of what is not"
 
 
 def test_a_timing_that_was_not_alone_is_repeated_if_asked_and_no_other(
@@ -171,15 +198,6 @@ def test_the_plan_lists_the_files_of_the_studys_own_code(
     assert modules == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def test_a_study_that_git_does_not_hold_is_no_clean_state_of_its_commit(
-    tiny_study: Callable[..., Path], tmp_path: Path, commit: Callable[..., str]
-) -> None:
-    (tmp_path / "other").write_text("")
-    head = commit(tmp_path, "other")
-    state = environment.describe(Machine("cpu", 1), tiny_study())
-    assert (state["study_commit"], state["study_dirty"]) == (head, True)
-
-
 def test_time_left_comes_from_records_of_the_same_variant_then_of_the_stage(
     tiny_study: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -196,32 +214,6 @@ def test_without_records_a_pilot_gives_a_time(tiny_study: Callable[..., Path], t
     plan = planned(tiny_study(), tmp_path)
     assert 0 < pilot_seconds(plan, plan.trials) < 600
     assert plan.statuses() == {t.key: "missing" for t in plan.trials}
-
-
-def test_trials_share_a_machine_by_cpus_and_gpus_and_timings_are_alone() -> None:
-    assert RESOURCES.at_a_time("quality") == 2
-    assert RESOURCES.at_a_time("cost") == 1
-    assert RESOURCES.machine("cost") == Machine("cpu", 2)
-    packed = Resources(cpus=2, gpus=0.25, node_cpus=16, node_gpus=1)
-    assert packed.at_a_time("quality") == 4
-    assert packed.machine("quality") == Machine("cuda", 2)
-
-
-@pytest.mark.parametrize(("cpus", "gpus"), [(10**6, None), (0, None), (None, 3.0), (None, -1.0)])
-def test_more_than_the_machine_has_is_refused(
-    monkeypatch: pytest.MonkeyPatch, cpus: int | None, gpus: float | None
-) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ResourceError, match="--cpus"):
-        here(cpus, gpus)
-
-
-def test_by_default_a_trial_takes_a_gpu_and_its_share_of_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources.environment, "cpu_count", lambda: 16)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert here() == Resources(cpus=4, gpus=1.0, node_cpus=16, node_gpus=4)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert here() == Resources(cpus=1, gpus=0.0, node_cpus=16, node_gpus=0)
 
 
 def test_a_comparison_of_slow_calls_lasts_two_warm_ups_and_the_fewest_blocks() -> None:

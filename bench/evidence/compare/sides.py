@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bench.records.agreement import check_agreement
 from bench.records.files import RecordError
 from bench.records.plan import Plan, PlannedTrial, read_plan
-from bench.records.record import FINAL, AnyMeasured, Record, TrialFacts, measured_by, read, record_files
+from bench.records.record import AnyMeasured, Record, TrialFacts, measured_by, read, record_files
 from bench.records.results import load
 
 _SIDE = re.compile(r"(?P<folder>.+?)(?:@(?P<commit>[^@#]+))?(?:#(?P<host>[^@#]+))?")
@@ -107,10 +107,10 @@ def _one_each(candidates: list[tuple[str, Record]], planned: set[str]) -> list[R
     """One record a trial: a finished one before an unfinished one, then a planned one before an older one."""
     best: dict[tuple[TrialName, str], tuple[tuple[bool, bool], str, Record]] = {}
     for name, record in candidates:
-        rank = (record.status in FINAL, record.planned_key in planned)
+        rank = (record.is_final, record.planned_key in planned)
         trial = name_of(record.trial), hardware_of(record)
         other = best.get(trial)
-        if other is not None and other[0] == rank and record.status in FINAL:
+        if other is not None and other[0] == rank and record.is_final:
             raise RecordError(
                 f"two records of one trial ({record.trial.variant}, seed {record.trial.seed}): {other[1]} and "
                 f"{name}; choose one by its commit (@…) or host (#…)"

@@ -61,7 +61,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
         The weighted attended values, ``N C T``.
     """
     if takes_fused_kernel(query, value):
-        return gamma * attend_in_heads(query, key, value)
+        return gamma * attend_in_heads(query, key, value, head_channels(value.shape[1]))
     # A tracer can only follow plain operations, and without gradients there is nothing to recompute.
     if torch.is_grad_enabled() and not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch does not export it
         attended: Tensor = _AttendInBlocks.apply(query, key, value, gamma)  # type: ignore[no-untyped-call]  # untyped in torch
@@ -72,11 +72,14 @@ def attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
 def takes_fused_kernel(query: Tensor, value: Tensor) -> bool:
     """Return ``True`` if a fused kernel takes queries and keys like ``query`` and values like ``value``.
 
-    The conditions are those of torch's memory-efficient kernel, which torch takes where it does not prefer cuDNN's: an
-    NVIDIA GPU, float32 or half precision (bfloat16 from compute capability 8.0 on), channels that are multiples of
-    :data:`KERNEL_ALIGNMENT`. Where that kernel is switched off (``torch.nn.attention.sdpa_kernel``), as while products
-    are counted, the answer is ``False``; a compiler cannot ask, and takes it to be on. With shapes alone, without a GPU
-    at hand, a recent one is assumed.
+    The conditions are those of torch's memory-efficient kernel, which torch takes where it does not prefer cuDNN's:
+
+    - an NVIDIA GPU; with shapes alone, without a GPU at hand, a recent one is assumed;
+    - float32 or half precision, bfloat16 from compute capability 8.0 on;
+    - channels that are multiples of :data:`KERNEL_ALIGNMENT`;
+    - the kernel is not switched off (``torch.nn.attention.sdpa_kernel``), as it is while products are counted; a
+      compiler cannot ask, and takes it to be on;
+    - no training with deterministic algorithms, as the backward passes of the kernels add in an order that varies.
     """
     return (
         value.is_cuda
@@ -85,6 +88,7 @@ def takes_fused_kernel(query: Tensor, value: Tensor) -> bool:
         and query.shape[1] % KERNEL_ALIGNMENT == 0
         and value.shape[1] % KERNEL_ALIGNMENT == 0
         and (torch.compiler.is_compiling() or torch.backends.cuda.mem_efficient_sdp_enabled())
+        and not (torch.are_deterministic_algorithms_enabled() and torch.is_grad_enabled())
         and (value.dtype != torch.bfloat16 or _multiplies_bfloat16(value.device))
     )
 
@@ -93,7 +97,7 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
     return not torch.cuda.is_available() or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def attend_in_heads(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def attend_in_heads(query: Tensor, key: Tensor, value: Tensor, width: int) -> Tensor:
     """Compute ``value @ softmax(queryᵀ @ key)ᵀ`` by torch's scaled dot product attention, without scaling.
 
     The values are split into heads that a fused kernel takes, and every head gets the same queries and keys. They are
@@ -104,12 +108,12 @@ def attend_in_heads(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         query: the queries, ``N D T``.
         key: the keys, ``N D T``.
         value: the values, ``N C T``. From feature maps in channels-last memory they are not copied.
+        width: the channels of a head, a divisor of ``C``, such as :func:`head_channels`.
 
     Returns:
         The attended values, ``N C T``, a view of memory in the order ``N T C``.
     """
     batch, channels, positions = value.shape
-    width = head_channels(channels)
     heads = channels // width
 
     def repeated(x: Tensor) -> Tensor:

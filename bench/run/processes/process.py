@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import gc
 import inspect
 import os
 import signal
@@ -49,8 +50,8 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
             order = connection.recv()
         except EOFError:
             return
-        connection.send(("started", os.getpid()))
-        trial = trial_of(order["trial"])
+        trial, machine = trial_of(order["trial"]), Machine(**order["machine"])
+        connection.send(("started", os.getpid(), machine.device_name))
         with contextlib.suppress(BenchError):  # the trial meets the same error, and records it
             load(trial.source)  # so that the state of the study's modules before the trial is known
         before = traces()
@@ -58,15 +59,39 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
             record = run(
                 trial,
                 Path(order["folder"]),
-                Machine(**order["machine"]),
+                machine,
                 tell=lambda event: connection.send(("event", asdict(event))),
                 handling=Handling.of(order["handling"]),
             )
         except StoreError as error:
             connection.send(("unstored", str(error)))
             return
-        left = changed(before, traces()) if record.status == "done" else ["an outcome other than done"]
+        left = left_behind(before) if record.status == "done" else ["an outcome other than done"]
         connection.send(("record", record.as_json(), left))
+
+
+def left_behind(before: Mapping[str, Any]) -> list[str]:
+    """The names of the states that a trial has left changed in this process, after the GPU got its free memory back.
+
+    An error of the GPU that shows only now is one of them: most of them are met by every later call too.
+    """
+    try:
+        give_back_gpu_memory()
+        return changed(before, traces())
+    except RuntimeError as error:
+        return [f"an error of the GPU: {error}"]
+
+
+def give_back_gpu_memory() -> None:
+    """Give the GPU back what torch's allocator holds for later, which a trial beside this process may need.
+
+    The allocator's peaks begin anew, so that those of the next trial are its own.
+    """
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 def trial_of(values: Mapping[str, Any]) -> Trial:

@@ -19,8 +19,10 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 
+from bench.run.processes.cpus import cpus_of_gpu, keep_to
 from bench.run.processes.stopping import SIGNALS
 
 ORDER = ("trial", "folder", "machine", "handling")
@@ -39,9 +41,11 @@ def work(config: Mapping[str, Any]) -> None:
 
     Args:
         config: the parts of :data:`ORDER`, as the process takes them; ``path`` and ``cwd``: the driver's module search
-            path and folder.
+            path and folder; ``own_cpus``: ``True`` for a trial that keeps to CPUs of its own, since others like it run
+            beside it on the other GPUs.
     """
-    process = _process(tuple(config["path"]), config["cwd"])
+    cpus = cpus_of_gpu(gpu_slot(), config["machine"]["threads"]) if config["own_cpus"] else None
+    process = _process(tuple(config["path"]), config["cwd"], cpus)
     reported_at = 0.0
     for message in process.run({name: config[name] for name in ORDER}):
         if "event" not in message:
@@ -52,25 +56,36 @@ def work(config: Mapping[str, Any]) -> None:
 
 
 @functools.cache
-def _process(path: tuple[str, ...], cwd: str) -> TrialProcess:
+def _process(path: tuple[str, ...], cwd: str, cpus: frozenset[int] | None) -> TrialProcess:
     """The worker's one process: as long as the worker gets trials, they share it."""
-    return TrialProcess(path, cwd)
+    return TrialProcess(path, cwd, cpus)
+
+
+def gpu_slot() -> int:
+    """The number that Ray gives this worker's GPU on its node, from 0 on, whatever CUDA calls it."""
+    worker = ray._private.worker.global_worker  # Ray's public functions give CUDA's name of the GPU alone
+    assigned = worker.core_worker.resource_ids()  # type: ignore[attr-defined]  # set when the worker connects
+    slots = (
+        slot for name, ids in assigned.items() if name == "GPU" or name.startswith("GPU_group_") for slot, _ in ids
+    )
+    return int(min(slots))
 
 
 class TrialProcess:
     """Runs trials in a child process, which is started when it is needed and not kept after a trial left traces."""
 
-    def __init__(self, path: tuple[str, ...], cwd: str) -> None:
-        self._path, self._cwd = path, cwd
+    def __init__(self, path: tuple[str, ...], cwd: str, cpus: frozenset[int] | None = None) -> None:
+        self._path, self._cwd, self._cpus = path, cwd, cpus
         self._child: _Child | None = None
 
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
 
-        An ``ending`` has the ``status`` and ``reason`` of a trial that left no record, and the ``traceback`` if known.
-        ``unstored`` says why the results folder cannot be written to.
+        First comes the name of the ``device``, or ``None``. An ``ending`` has the ``status`` and ``reason`` of a trial
+        that left no record, and the ``traceback`` if known. ``unstored`` says why the results folder cannot be written
+        to.
         """
-        child = self._child or _Child(self._path, self._cwd)
+        child = self._child or _Child(self._path, self._cwd, self._cpus)
         self._child = None
         killed = _killed_for_memory()
         child.send(dict(order))
@@ -91,6 +106,7 @@ class TrialProcess:
             kind, content, *rest = message
             if kind == "started":
                 child.pid = content
+                yield {"device": rest[0]}
                 limit = None if timeout_s is None else time.monotonic() + timeout_s + GRACE_S
             elif kind == "event":
                 where = f"in {content['phase']} at {content['done']}/{content['total']}"
@@ -109,9 +125,9 @@ class TrialProcess:
 
 
 class _Child:
-    """A process that runs ``bench.run.processes.process.main``."""
+    """A process that runs ``bench.run.processes.process.main``, if asked on some CPUs alone."""
 
-    def __init__(self, path: tuple[str, ...], cwd: str) -> None:
+    def __init__(self, path: tuple[str, ...], cwd: str, cpus: frozenset[int] | None) -> None:
         self.pid: int | None = None
         self._connection, theirs = Pipe()
         self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
@@ -122,7 +138,10 @@ class _Child:
         started = threading.Event()
 
         def live() -> None:
-            # The kernel ends the child together with the thread that started it, so that thread stays.
+            # The kernel ends the child together with the thread that started it, so that thread stays. Its CPUs are the
+            # child's from the first moment on.
+            if cpus is not None:
+                keep_to(cpus)
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-c", code],

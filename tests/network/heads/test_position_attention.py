@@ -13,6 +13,7 @@ from bench.measure.cost.shapes import FLOPS, plain_attention
 from bench.network.heads import position_attention
 from bench.network.heads.dual_attention import ChannelAttention, PositionAttention
 from bench.network.heads.position_attention import attend, attend_in_heads, head_channels, takes_fused_kernel
+from bench.network.numerics import switches
 from benchmarks import plain
 
 DEVIATION = {torch.float64: 1e-14, torch.float32: 1.2e-6, torch.bfloat16: 2**-6}
@@ -34,11 +35,15 @@ def operands(batch: int, query_channels: int, channels: int, positions: int) -> 
     return [scale * draw(*shape), scale * draw(*shape), draw(batch, channels, positions), draw(1)]
 
 
+def in_heads(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return attend_in_heads(query, key, value, head_channels(value.shape[1]))
+
+
 def with_gradients(form: str, given: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
     """The output of a form of position attention on operands of a type, and the gradients of all operands."""
     leaves = [x.to(dtype).requires_grad_() for x in given]
     query, key, value, gamma = leaves
-    out = gamma * (plain.attend if form == "plain" else attend_in_heads)(query, key, value)
+    out = gamma * (plain.attend(query, key, value) if form == "plain" else in_heads(query, key, value))
     upstream = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     return [out, *torch.autograd.grad(out, leaves, upstream.to(dtype))]
 
@@ -71,7 +76,7 @@ def deviation(result: Tensor, truth: Tensor) -> float:
 def test_values_that_are_split_in_more_heads_than_one_still_give_one_softmax() -> None:
     query, key, value, _ = operands(2, 8, 512, 33)
     assert head_channels(512) == 128
-    attended = attend_in_heads(query, key, value)
+    attended = in_heads(query, key, value)
     for start in range(0, 512, 128):
         alone = plain.attend(query, key, value[:, start : start + 128])
         assert torch.allclose(attended[:, start : start + 128], alone, rtol=1e-12, atol=1e-12)
@@ -89,7 +94,7 @@ def test_a_head_has_from_64_to_128_aligned_channels_or_all(channels: int, width:
 def test_maps_in_channels_last_memory_are_neither_copied_nor_given_back_in_another_format() -> None:
     x = torch.randn(2, 64, 5, 7).to(memory_format=torch.channels_last).flatten(2)
     assert x.transpose(1, 2).is_contiguous()
-    assert attend_in_heads(x[:, :8], x[:, :8], x).transpose(1, 2).is_contiguous()
+    assert in_heads(x[:, :8], x[:, :8], x).transpose(1, 2).is_contiguous()
 
 
 def on(device: str, channels: int, dtype: torch.dtype) -> Tensor:
@@ -135,6 +140,15 @@ def test_no_kernel_is_taken_while_products_are_counted_or_while_it_is_switched_o
         assert not takes_fused_kernel(query, value)
     with sdpa_kernel(SDPBackend.MATH):
         assert not takes_fused_kernel(query, value)
+
+
+def test_a_training_with_deterministic_algorithms_takes_no_kernel_and_an_inference_takes_it() -> None:
+    query, value = on("cuda", 64, torch.bfloat16), on("cuda", 512, torch.bfloat16)
+    with switches("float32", "deterministic", torch.device("cpu")):
+        assert not takes_fused_kernel(query, value)
+        with torch.no_grad():
+            assert takes_fused_kernel(query, value)
+    assert takes_fused_kernel(query, value)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

@@ -1,0 +1,84 @@
+"""The outcome of a trial that an exception ended: a status, a reason in one sentence, the phase and the traceback."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.run.outcomes.memory import ran_out, ran_out_on_gpu, sharing
+from bench.run.stages import Event
+from bench.training.late import DivergedError
+
+
+class TimedOutError(RuntimeError):
+    """A trial that took longer than its time limit."""
+
+
+WITH_TRACEBACK = ("failed", "out_of_memory")
+"""The statuses whose place in the code is worth knowing."""
+
+
+def outcome_of(
+    error: BaseException, choices: Mapping[str, Any], reached: Event | None, device: torch.device, gpu_share: float
+) -> dict[str, Any]:
+    """The outcome of a trial that ``error`` ended, as its record keeps it; for use while the error is handled.
+
+    Args:
+        error: the exception.
+        choices: the resolved choices of the trial, as far as they are known.
+        reached: the last progress of the trial; ``None`` if there was none.
+        device: the device of the trial.
+        gpu_share: the share of the GPU that the trial was given.
+    """
+    status = _status_of(error)
+    reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    outcome: dict[str, Any] = {"status": status, "phase": phase_of(reached)}
+    if status == "out_of_memory":
+        on_gpu = ran_out_on_gpu(error)
+        shared = sharing(device, gpu_share) if on_gpu else None
+        batch = (choices.get("setting") or choices.get("recipe") or {}).get("batch")
+        remedy = "take a smaller batch or image" if shared is None else f"{shared}, so it is to be run again alone"
+        kind = "GPU" if on_gpu else "host"
+        where = place_of(reached) if batch is None else f"at batch {batch}, {place_of(reached)}"
+        reason = f"{kind} memory, {where}; {remedy}: {reason}"
+        outcome |= {} if shared is None else {"shared": shared}
+    text = "".join(traceback.format_exception(error)) if status in WITH_TRACEBACK else None
+    return {**outcome, "reason": relative(reason), "traceback": text and relative(text)}
+
+
+def phase_of(reached: Event | None) -> str | None:
+    """The phase of a trial with its last step, such as ``train at 3/800``; ``None`` before its first step."""
+    return None if reached is None else f"{reached.phase} at {reached.done}/{reached.total}"
+
+
+def place_of(reached: Event | None) -> str:
+    """The phase of a trial as a sentence says it, such as ``in train at 3/800``."""
+    phase = phase_of(reached)
+    return "before its first step" if phase is None else f"in {phase}"
+
+
+def _status_of(error: BaseException) -> str:
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return "interrupted"
+    if isinstance(error, DivergedError):
+        return "diverged"
+    if isinstance(error, TimedOutError):
+        return "timed_out"
+    return "out_of_memory" if ran_out(error) else "failed"
+
+
+def relative(text: str) -> str:
+    """The text with paths shortened, so that a message or traceback shows no folder that only this machine has.
+
+    What cannot be written as UTF-8 becomes an escape.
+    """
+    text = text.encode(errors="backslashreplace").decode()
+    for root in sorted({str(Path.cwd()), sys.prefix, str(Path(__file__).resolve().parents[3])}, key=len, reverse=True):
+        text = text.replace(f"{root}/", "")
+    return re.sub(r"/(?:[^\s/\"']+/)*(?=(?:site-packages|python3\.\d+)/)", "", text)
