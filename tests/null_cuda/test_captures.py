@@ -29,7 +29,8 @@ def distinct() -> dict[str, Variant]:
     for path in STUDIES:
         for cell in load_study(path).cells():
             variant = unloaded(cell.variant)
-            narrow = replace(variant, **narrowed(variant, NARROWER), auxiliary=None, losses=READING.losses)
+            slots = {**narrowed(variant, NARROWER), "auxiliary": None}
+            narrow = replace(variant, **slots, losses=READING.losses)
             names.setdefault(narrow, f"{path.stem}-{cell.name}")
     return {name: variant for variant, name in names.items()}
 
