@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 EXPECTED = (
     "Attempting to run cuBLAS, but there was no current CUDA context",  # the null device has none
@@ -18,3 +20,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.null_cuda)
             for message in EXPECTED:
                 item.add_marker(pytest.mark.filterwarnings(f"ignore:{message}"))
+
+
+@pytest.fixture(autouse=True)
+def without_graphs_of_cudnn() -> Iterator[None]:
+    """Attention takes the memory-efficient kernel: the null device has none of the graphs that cuDNN's own is made of."""
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    yield
+    torch.backends.cuda.enable_cudnn_sdp(before)
