@@ -174,24 +174,18 @@ def _stream(
 
     Those for a GPU are put into memory that it reads without the host waiting for it, and reach it one step early.
     """
-    memory_format = layout(device)
-
-    def make(iteration: int) -> Batch:
-        batch = make_batch(split, recipe, seed, iteration)
-        if device.type == "cuda":
-            return batch.having(Tensor.pin_memory)
-        return Batch(*finished(batch), None, None)
+    memory_format, workers = layout(device), getattr(split, "workers", 0)
 
     def finished(batch: Batch) -> tuple[Tensor, Tensor]:
         image, label = finish(batch, recipe)
         return image.contiguous(memory_format=memory_format), label
 
-    with closing(ahead(make, getattr(split, "workers", 0), first)) as made:
-        due = itertools.islice(made, recipe.iterations - first)
-        if device.type == "cuda":
-            yield from prefetched(due, finished, device)
-        else:
-            yield from ((batch.image, batch.label) for batch in due)
+    if device.type != "cuda":
+        with closing(ahead(lambda number: finished(make_batch(split, recipe, seed, number)), workers, first)) as ready:
+            yield from ready
+        return
+    with closing(ahead(lambda number: make_batch(split, recipe, seed, number, pinned=True), workers, first)) as made:
+        yield from prefetched(itertools.islice(made, recipe.iterations - first), finished, device)
 
 
 def not_finite(model: nn.Module) -> set[str]:

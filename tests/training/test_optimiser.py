@@ -16,7 +16,7 @@ from bench.network.heads.fcn import FCNHead
 from bench.network.model import Output, SegModel, Variant
 from bench.parts import ChoiceError, Level, part
 from bench.protocol.recipe import Recipe
-from bench.training.augment.batches import Batch, make_batch
+from bench.training.augment.batches import Batch, finish
 from bench.training.augment.plain import batches
 from bench.training.loop import train
 from bench.training.optimiser import OptimiserError, layers_of, parameter_groups, slot_of
@@ -87,11 +87,11 @@ def of_double_precision(variant: Variant = VARIANT) -> SegModel:
 def trained(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> SegModel:
     """A network trained in float64 by the loop."""
 
-    def made(*given: Any) -> Batch:
-        batch = make_batch(*given)
-        return batch._replace(image=batch.image.double())
+    def finished(batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
+        image, label = finish(batch, recipe)
+        return image.double(), label
 
-    monkeypatch.setattr("bench.training.loop.make_batch", made)
+    monkeypatch.setattr("bench.training.loop.finish", finished)
     model = of_double_precision()
     train(model, DATA.split("train"), recipe, 0, device=CPU)
     return model

@@ -3,6 +3,9 @@
 Images are ``3 H W``, labels ``H W`` with ``IGNORE`` for void and padding. The value of a label is always that of one
 pixel of the sample; colours are interpolated.
 
+:func:`cut` runs on the CPU, where the sample is, and takes bytes out of it. :func:`placed` interpolates them, on any
+device: no tensor is made from numbers there and no number is read from a tensor, so that a host does not wait.
+
 **Departures** from the scale-then-crop of DANet, FastFCN, Gated-SCNN and mmsegmentation:
 
 - The source rectangle that fills the crop is cut out first, and only this rectangle is resized. The distribution is the
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +30,6 @@ from torch import Tensor
 
 from bench.data.base import IGNORE, Sample
 from bench.network.layers import resize
-from bench.network.normalisation import standardise
 from bench.protocol.recipe import Recipe
 from bench.training.augment.draws import AUGMENT, PLACES, ROTATION, generator
 
@@ -63,6 +66,25 @@ class Rectangle:
     width: int
 
 
+@dataclass(frozen=True)
+class Place:
+    """The place of a crop on the pixels of which it is interpolated.
+
+    Attributes:
+        image_px: the height and width of the image.
+        rectangle: the source rectangle that fills the crop; it may reach beyond the image.
+        part: the part of the image that is read.
+        angle_deg: the angle of the rotation, counter-clockwise.
+        flipped: ``True`` for a horizontal flip.
+    """
+
+    image_px: Size
+    rectangle: Rectangle
+    part: Rectangle
+    angle_deg: float
+    flipped: bool
+
+
 def draw(recipe: Recipe, seed: int, iteration: int, slot: int) -> Draw:
     """The numbers for the image ``slot`` of a batch. Recipes that differ in a flip or a rotation get the same crops."""
     numbers = generator(AUGMENT, seed, iteration, slot)
@@ -78,19 +100,35 @@ def draw(recipe: Recipe, seed: int, iteration: int, slot: int) -> Draw:
     return Draw(scale, places, flipped, angle)
 
 
-def crop(sample: Sample, recipe: Recipe, drawn: Draw) -> tuple[Tensor, Tensor]:
-    """A crop of ``recipe.crop_px``: the image normalised, with padding of the mean colour (0), and the label int64."""
-    height, width = sample.label.shape
-    factor = drawn.scale * base_scale((height, width), recipe)
+class Cut(NamedTuple):
+    """The part of a sample that a crop is made of.
+
+    Attributes:
+        image: the pixels, ``3 h w`` uint8.
+        label: their labels, ``h w`` uint8.
+        place: the place of the crop on them.
+    """
+
+    image: Tensor
+    label: Tensor
+    place: Place
+
+
+def cut(sample: Sample, recipe: Recipe, drawn: Draw) -> Cut:
+    """The part of a sample that a crop of ``recipe.crop_px`` is made of. Its tensors are views of the sample's."""
+    size = height, width = (sample.label.shape[0], sample.label.shape[1])
+    factor = drawn.scale * base_scale(size, recipe)
     rows, columns = (max(1, round(side / factor)) for side in recipe.crop_px)
-    for place in drawn.places:
-        rectangle = Rectangle(offset(height, rows, place[0]), offset(width, columns, place[1]), rows, columns)
-        label = cut_label(sample.label, rectangle, recipe.crop_px, drawn.angle_deg)
-        if recipe.largest_class_share == 1 or is_mixed(label, recipe.largest_class_share):
+    for spot in drawn.places:
+        rectangle = Rectangle(offset(height, rows, spot[0]), offset(width, columns, spot[1]), rows, columns)
+        part = read_part(size, rectangle, recipe.crop_px, drawn.angle_deg)
+        place = Place(size, rectangle, part, drawn.angle_deg, drawn.flipped)
+        inside = (..., slice(part.top, part.top + part.height), slice(part.left, part.left + part.width))
+        if recipe.largest_class_share == 1 or is_mixed(
+            placed_label(sample.label[inside], place, recipe.crop_px), recipe.largest_class_share
+        ):
             break
-    image = cut_image(sample.image, rectangle, recipe.crop_px, drawn.angle_deg)
-    label = label.long()
-    return (image.flip(-1), label.flip(-1)) if drawn.flipped else (image, label)
+    return Cut(sample.image[inside], sample.label[inside], place)
 
 
 def base_scale(size: Size, recipe: Recipe) -> float:
@@ -113,56 +151,79 @@ def offset(have: int, want: int, at: float) -> int:
     return low + int(at * (high - low + 1))
 
 
-def nearest(source: int, target: int) -> Tensor:
+def nearest(source: int, target: int, device: torch.device | None = None) -> Tensor:
     """The source index of each target pixel's centre, on the same grid as ``resize`` without aligned corners."""
-    return (2 * torch.arange(target) + 1) * source // (2 * target)
+    return (2 * torch.arange(target, device=device) + 1) * source // (2 * target)
 
 
-def cut_label(label: Tensor, rectangle: Rectangle, crop_px: Size, angle_deg: float = 0.0) -> Tensor:
-    """The label ``crop_px`` of a rectangle of a rotated image: that of the nearest pixel, ``IGNORE`` outside."""
-    height, width = label.shape
+def read_part(size: Size, rectangle: Rectangle, crop_px: Size, angle_deg: float) -> Rectangle:
+    """The part of an image that the interpolation of a crop reads; without pixels if the crop lies outside."""
+    height, width = size
     if angle_deg == 0:
-        rows = rectangle.top + nearest(rectangle.height, crop_px[0])
-        columns = rectangle.left + nearest(rectangle.width, crop_px[1])
-        values = label[rows.clamp(0, height - 1)][:, columns.clamp(0, width - 1)]
-        if rows[0] >= 0 and rows[-1] < height and columns[0] >= 0 and columns[-1] < width:
-            return values
-        inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+        top, left = max(rectangle.top, 0), max(rectangle.left, 0)
+        bottom, right = min(rectangle.top + rectangle.height, height), min(rectangle.left + rectangle.width, width)
     else:
-        rows, columns = (at.floor().long() for at in _turned((height, width), rectangle, crop_px, angle_deg))
-        values = label[rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
+        y, x = _turned(size, rectangle, crop_px, angle_deg)
+        (top, bottom), (left, right) = _span(y, height), _span(x, width)
+    return Rectangle(top, left, max(0, bottom - top), max(0, right - left))
+
+
+def placed_label(label: Tensor, place: Place, crop_px: Size) -> Tensor:
+    """The label of a crop, made of the labels ``h w``: that of the nearest pixel, ``IGNORE`` outside the image."""
+    (height, width), rectangle, read = place.image_px, place.rectangle, place.part
+    if read.height == 0 or read.width == 0:
+        return label.new_full(crop_px, IGNORE)
+    if place.angle_deg == 0:
+        rows = rectangle.top + nearest(rectangle.height, crop_px[0], label.device)[:, None]
+        columns = rectangle.left + nearest(rectangle.width, crop_px[1], label.device)
+    else:
+        turned = _turned(place.image_px, rectangle, crop_px, place.angle_deg, label.device)
+        rows, columns = (at.floor().long() for at in turned)
+    values = label[(rows - read.top).clamp(0, read.height - 1), (columns - read.left).clamp(0, read.width - 1)]
+    if place.angle_deg != 0 or read != rectangle:
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return values.masked_fill_(~inside, IGNORE)
+        values = values.masked_fill_(~inside, IGNORE)
+    return values.flip(-1) if place.flipped else values
 
 
-def cut_image(image: Tensor, rectangle: Rectangle, crop_px: Size, angle_deg: float = 0.0) -> Tensor:
-    """The image ``3 crop_px`` of a rectangle of a rotated image: bilinear, normalised, the mean colour outside."""
-    height, width = image.shape[-2:]
-    if angle_deg == 0:
-        top, left = rectangle.top, rectangle.left
-        bottom, right = top + rectangle.height, left + rectangle.width
-        part = image[..., max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-        around = (max(-left, 0), max(right - width, 0), max(-top, 0), max(bottom - height, 0))
-        padded = F.pad(standardise(part.float() / 255), around)  # after standardisation, 0 is the mean colour
-        return resize(padded[None], crop_px, align_corners=False)[0]
-    y, x = _turned((height, width), rectangle, crop_px, angle_deg)
-    top, bottom = _span(y, height)
-    left, right = _span(x, width)
-    if top >= bottom or left >= right:
-        return torch.zeros(3, *crop_px)
-    part = standardise(image[..., top:bottom, left:right].float() / 255)
-    grid = torch.stack([2 * (x - left) / (right - left) - 1, 2 * (y - top) / (bottom - top) - 1], dim=-1).float()
+def placed(part: Tensor, place: Place, crop_px: Size) -> Tensor:
+    """A crop ``3 crop_px`` of standardised pixels ``3 h w``: bilinear, with the mean colour outside of the image."""
+    if place.angle_deg == 0:
+        rectangle, read = place.rectangle, place.part
+        right, below = rectangle.left + rectangle.width, rectangle.top + rectangle.height
+        around = (
+            read.left - rectangle.left,
+            right - read.left - read.width,
+            read.top - rectangle.top,
+            below - read.top - read.height,
+        )
+        padded = F.pad(part, around) if any(around) else part  # after standardisation, 0 is the mean colour
+        image = resize(padded[None], crop_px, align_corners=False)[0]
+    elif place.part.height == 0 or place.part.width == 0:
+        image = part.new_zeros(3, *crop_px)
+    else:
+        image = _rotated(part, place, crop_px)
+    return image.flip(-1) if place.flipped else image
+
+
+def _rotated(part: Tensor, place: Place, crop_px: Size) -> Tensor:
+    read = place.part
+    y, x = _turned(place.image_px, place.rectangle, crop_px, place.angle_deg, part.device)
+    grid = torch.stack([2 * (x - read.left) / read.width - 1, 2 * (y - read.top) / read.height - 1], dim=-1).float()
     return F.grid_sample(part[None], grid[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0]
 
 
-def _turned(size: Size, rectangle: Rectangle, crop_px: Size, angle_deg: float) -> tuple[Tensor, Tensor]:
+def _turned(
+    size: Size, rectangle: Rectangle, crop_px: Size, angle_deg: float, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
     """The places in an image, down and across, that its rotation about its middle brings to the pixels of a crop.
 
     Pixel i of a side reaches from i to i + 1. The canvas keeps the size of the image.
     """
     middle_y, middle_x = size[0] / 2, size[1] / 2
-    down = rectangle.top + (torch.arange(crop_px[0], dtype=torch.float64) + 0.5) * rectangle.height / crop_px[0]
-    across = rectangle.left + (torch.arange(crop_px[1], dtype=torch.float64) + 0.5) * rectangle.width / crop_px[1]
+    rows, columns = (torch.arange(side, dtype=torch.float64, device=device) + 0.5 for side in crop_px)
+    down = rectangle.top + rows * rectangle.height / crop_px[0]
+    across = rectangle.left + columns * rectangle.width / crop_px[1]
     y, x = (down - middle_y)[:, None], (across - middle_x)[None, :]
     sine, cosine = math.sin(math.radians(angle_deg)), math.cos(math.radians(angle_deg))
     return middle_y + x * sine + y * cosine, middle_x + x * cosine - y * sine

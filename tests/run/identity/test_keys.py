@@ -101,7 +101,7 @@ def test_a_quality_trial_depends_on_training_data_and_scoring_but_not_on_the_run
 def test_the_code_of_an_augmentation_counts_only_where_the_recipe_asks_for_one(cell: Cell) -> None:
     blurred = Cell({}, cell.variant, cell.recipe.having(blur=0.5))
     key, other = key_of(cell, "quality", 0, "data"), key_of(blurred, "quality", 0, "data")
-    folder, changing = "bench/training/augment", ("batches.py:finish", "blur.py:blur", "geometry.py:crop")
+    folder, changing = "bench/training/augment", ("batches.py:finish", "blur.py:blur", "geometry.py:cut")
     assert {f"{folder}/{name}" for name in changing} <= set(other.source.definitions)
     files = {name.partition(":")[0] for name in key.source.definitions}
     assert files & {f"{folder}/{name}.py" for name in ("batches", "blur", "colours")} == set()

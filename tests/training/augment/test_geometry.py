@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from bench.data.base import IGNORE, Sample
 from bench.data.synthetic import Synthetic
-from bench.network.normalisation import MEAN, STD
+from bench.network.normalisation import MEAN, STD, normalise
 from bench.parts import part
 from bench.protocol.recipe import Recipe
-from bench.training.augment.geometry import TRIES, Draw, crop, draw
+from bench.training.augment.geometry import TRIES, Draw, cut, draw, placed, placed_label
 
 RECIPE = Recipe(data=part(Synthetic), crop_px=(16, 20), iterations=2, batch=2, scale=(1.0, 1.0), flip=0.0)
 
@@ -29,6 +30,12 @@ def noise(height: int, width: int, classes: int = 200, seed: int = 0) -> Sample:
 
 def drawn(*places: tuple[float, float], scale: float = 1.0, flipped: bool = False, angle_deg: float = 0.0) -> Draw:
     return Draw(scale, np.array(places or [(0.5, 0.5)]), flipped, angle_deg)
+
+
+def crop(sample: Sample, recipe: Recipe, drawn: Draw) -> tuple[Tensor, Tensor]:
+    """The image and the label of a crop, interpolated from the bytes that were cut out for it."""
+    image, label, place = cut(sample, recipe, drawn)
+    return placed(normalise(image), place, recipe.crop_px), placed_label(label, place, recipe.crop_px).long()
 
 
 def slow_crop(
