@@ -17,9 +17,13 @@ from bench.study.source import load_study
 from tests.measure.networks import unloaded
 from tests.null_cuda.device import GPU, counted
 from tests.null_cuda.networks import READING
-from tests.studies.test_study_contract import NARROWER, STUDIES, narrowed
+from tests.studies.test_study_contract import STUDIES, narrowed
 
 CLASSES = 5
+NARROWER = 2
+"""What widths are divided by; with 1 channel in attention's keys, torch takes a Triton kernel, which cannot run here."""
+COPYING = "vit-small-dinov3"
+"""The backbone of timm that copies its rotary embedding from the host in every forward."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 FORMATS: tuple[MemoryFormat, ...] = get_args(MemoryFormat)
 
@@ -56,9 +60,11 @@ def illegal_calls(variant: Variant, precision: Precision, memory_format: MemoryF
 
 
 VARIANTS = distinct()
+CAPTURED = {name: variant for name, variant in VARIANTS.items() if COPYING not in name}
+OTHERS = {name: variant for name, variant in VARIANTS.items() if COPYING in name}
 
 
-@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("variant", CAPTURED.values(), ids=CAPTURED)
 def test_nothing_illegal_is_called_in_a_capture_of_any_variant_in_any_precision(
     variant: Variant, of_torch: int
 ) -> None:
@@ -74,3 +80,9 @@ def test_nothing_illegal_is_called_in_a_capture_of_any_variant_in_any_precision(
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_forward_that_reads_a_value_is_seen_in_its_capture(precision: Precision, of_torch: int) -> None:
     assert illegal_calls(READING, precision, "contiguous") > of_torch
+
+
+@pytest.mark.parametrize("variant", OTHERS.values(), ids=OTHERS)
+def test_torch_refuses_to_capture_a_network_of_timm_that_copies_from_the_host(variant: Variant) -> None:
+    with pytest.raises(RuntimeError, match="unless the CPU tensor is pinned"):
+        illegal_calls(variant, "float32", "contiguous")
