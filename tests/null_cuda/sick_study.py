@@ -30,7 +30,7 @@ class Network(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         if self.sick and HOW == "BYTES":
-            torch.empty(2**30, device=image.device)
+            torch.empty(2**32, device=image.device)
         elif self.sick:
             os.environ[f"NULLCUDA_{HOW}"] = CODES[HOW]
         logits: Tensor = self.product(self.convolution(image).permute(0, 2, 3, 1))

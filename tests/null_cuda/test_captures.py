@@ -51,9 +51,7 @@ def of_torch() -> int:
 
 def illegal_calls(variant: Variant, precision: Precision, memory_format: MemoryFormat) -> int:
     """The illegal calls in the capture of a variant's forward and in one replay."""
-    setting = Setting(
-        height=64, width=96, batch=1, mode="cuda_graph", precision=precision, memory_format=memory_format
-    )
+    setting = Setting(height=64, width=96, batch=1, mode="cuda_graph", precision=precision, memory_format=memory_format)
     with counted() as counts, switches(precision, "default", GPU):
         forward_call(SegModel(variant, CLASSES), setting, GPU)()
     return counts.illegal_in_capture

@@ -33,9 +33,7 @@ def more_steps(variant: Variant, chosen: Recipe) -> Counted:
     """The counts of ``LONG - SHORT`` steps, without those of a training's beginning and end."""
     training(variant, chosen.having(iterations=SHORT))  # fills caches of memory and of libraries
     short, long = (training(variant, chosen.having(iterations=count)) for count in (SHORT, LONG))
-    return Counted(
-        long.synchronisations - short.synchronisations, 0, long.pageable_copies - short.pageable_copies
-    )
+    return Counted(long.synchronisations - short.synchronisations, 0, long.pageable_copies - short.pageable_copies)
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
