@@ -6,6 +6,7 @@ There are two forms of the same sum, and the tensors alone decide which one runs
 
 - **A fused kernel of a GPU** (cuDNN's, or the memory-efficient one), where :func:`takes_fused_kernel` says that the
   kernel takes the tensors. It keeps tiles of energies in registers, accumulates them in float32, and never writes them.
+  Numbers in float32 are multiplied in two parts of TF32 each, which is as exact as float32 but for the last bits.
 - **Blocks of queries** everywhere else, with a backward pass that computes the weights of a block again. On a GPU there
   is one block unless the weights exceed :data:`GPU_BLOCK_BYTES`, because each block costs launches and the reading of
   all keys and values.
