@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def without_graphs_of_cudnn() -> Iterator[None]:
-    """Attention takes the memory-efficient kernel: the null device has none of the graphs that cuDNN's own is made of."""
+    """Attention takes the memory-efficient kernel: the null device lacks the graphs that cuDNN's own is made of."""
     before = torch.backends.cuda.cudnn_sdp_enabled()
     torch.backends.cuda.enable_cudnn_sdp(False)
     yield

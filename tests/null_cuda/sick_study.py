@@ -29,9 +29,9 @@ class Network(nn.Module):
         self.product = nn.Linear(8, classes)
 
     def forward(self, image: Tensor) -> Tensor:
-        if self.sick and HOW == "BYTES":
+        if self.sick and image.is_cuda and HOW == "BYTES":
             torch.empty(2**32, device=image.device)
-        elif self.sick:
+        elif self.sick and image.is_cuda:
             os.environ[f"NULLCUDA_{HOW}"] = CODES[HOW]
         logits: Tensor = self.product(self.convolution(image).permute(0, 2, 3, 1))
         return logits.permute(0, 3, 1, 2)

@@ -21,7 +21,7 @@ from tests.studies.test_study_contract import STUDIES, narrowed
 
 CLASSES = 5
 NARROWER = 2
-"""What widths are divided by; with 1 channel in attention's keys, torch takes a Triton kernel, which cannot run here."""
+"""What widths are divided by; with 1 channel in attention's keys, torch takes a Triton kernel, which cannot run."""
 COPYING = "vit-small-dinov3"
 """The backbone of timm that copies its rotary embedding from the host in every forward."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
