@@ -168,7 +168,7 @@ def _batch(setting: Setting, device: torch.device, num_classes: int) -> tuple[Te
 
 @functools.cache
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
-    """One stream for the warm-up of all graphs: cuBLAS keeps 32 MiB for every stream that has ever computed a product."""
+    """One stream for the warm-up of all graphs: cuBLAS keeps 32 MiB for every stream that ever computed a product."""
     return torch.cuda.Stream(device)
 
 
