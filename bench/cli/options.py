@@ -68,14 +68,18 @@ Gpus = Annotated[
     float | None,
     typer.Option(
         help="GPUs of a trial that trains or tests a network; by default 1 if there is one. With 0.5, two trials share "
-        "a GPU; a timing always gets a whole one.",
+        "a GPU; a timing always gets a whole one. No trial uses several GPUs: on these, trials run side by side.",
         show_default=False,
     ),
+]
+Address = Annotated[
+    str | None, typer.Option(help="The address of a running Ray cluster: 'auto' or host:port.", show_default=False)
 ]
 LeastCpus = Annotated[
     int | None,
     typer.Option(
-        help="The least number of CPU threads that this machine must have. A measurement always takes all of them.",
+        help="The least number of CPU threads that this machine must have. A measurement takes all, or on one of "
+        "several GPUs that GPU's share.",
         show_default=False,
     ),
 ]

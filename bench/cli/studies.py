@@ -143,6 +143,10 @@ def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
     known = schedule.seconds(todo)
     if known is None and schedule.study.baseline_name in schedule.faulty:
         return "The time cannot be estimated, because the baseline cannot be built."
+    if known is None and schedule.resources.gpus > schedule.resources.node_gpus:
+        return (
+            "The time cannot be estimated before there are records, because this machine has no GPU to try a step on."
+        )
     basis = "from records" if known is not None else "rough, from two small training steps of the baseline"
     try:
         seconds = known if known is not None else pilot_seconds(schedule, todo)

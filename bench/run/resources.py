@@ -76,9 +76,14 @@ def here(cpus: int | None = None, gpus: float | None = None, address: str | None
 
     Raises:
         ResourceError: if a trial asks for more than one GPU, for more than this machine has and no cluster is given, or
-            for less than one CPU.
+            for less than one CPU; or if a machine without a GPU is to say by itself what a cluster's trials take.
     """
     node_cpus, node_gpus = environment.cpu_count(), torch.cuda.device_count()
+    if gpus is None and address is not None and not node_gpus:
+        raise ResourceError(
+            f"--address {address}: this machine has no GPU, so it does not know what a trial of the cluster takes; say "
+            "--gpus 1 or, on CPUs alone, --gpus 0"
+        )
     if gpus is None:
         gpus = float(min(1, node_gpus))
     if not (gpus == 0 or LEAST_SHARE <= gpus <= 1):

@@ -184,9 +184,7 @@ def _stream(
         with closing(ahead(lambda number: finished(make_batch(split, recipe, seed, number)), workers, first)) as ready:
             yield from ready
         return
-    with closing(
-        ahead(lambda number: make_batch(split, recipe, seed, number).having(Tensor.pin_memory), workers, first)
-    ) as made:
+    with closing(ahead(lambda number: make_batch(split, recipe, seed, number, pinned=True), workers, first)) as made:
         yield from prefetched(itertools.islice(made, recipe.iterations - first), finished, device)
 
 

@@ -31,7 +31,7 @@ def prefetched(
 
     def begun(batch: Batch) -> tuple[Pair, torch.cuda.Event]:
         with torch.cuda.stream(side):
-            pair = finish(batch.having(lambda tensor: tensor.to(device, non_blocking=True)))
+            pair = finish(batch.to(device))
             return pair, side.record_event()
 
     batches = iter(made)

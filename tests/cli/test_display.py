@@ -127,3 +127,14 @@ def test_the_reason_of_a_failed_trial_is_one_line_and_text() -> None:
     lines.finished(tally.trials[0], record("failed", "RuntimeError: one\ntwo\tthree"))
     assert str(console.file.getvalue()).count("\n") == 1
     assert "one two\\tthree" in console.file.getvalue()
+
+
+def test_a_trial_that_is_tried_again_counts_once_by_its_last_outcome() -> None:
+    tally, clock = tally_of_a_run()
+    cost = tally.trials[0]
+    for status, summary in (("out_of_memory", "1/5 trials · 1 out_of_memory"), ("done", "1/5 trials · 1 done")):
+        tally.started(cost)
+        assert tally.summary().startswith("0/5 trials · time left")
+        clock.now += 2.0
+        tally.finished(cost, record(status))
+        assert tally.summary().startswith(summary)

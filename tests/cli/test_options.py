@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from bench.cli.options import parse_px
@@ -19,3 +22,23 @@ def test_a_size_is_height_by_width() -> None:
 def test_a_size_that_is_none_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(BenchError, match="expected HEIGHTxWIDTH of 16 pixels at least, such as 360x480"):
         parse_px(text)
+
+
+@pytest.mark.parametrize("gpus", ["2", "1.5"])
+@pytest.mark.parametrize(
+    "command", [("plan",), ("run",), ("trial", "baseline"), ("speed",), ("limits", "baseline"), ("cost", "baseline")]
+)
+def test_several_gpus_for_a_trial_are_refused_in_one_line_by_every_command(
+    bench: Callable[..., tuple[int, str, str]],
+    tiny_study: Callable[..., Path],
+    tmp_path: Path,
+    command: tuple[str, ...],
+    gpus: str,
+) -> None:
+    name, *variant = command
+    options = ["--against", "neck=off"] if name == "speed" else []
+    code, _, err = bench(name, tiny_study(), *variant, *options, "--gpus", gpus, "--results", tmp_path / "results")
+    assert code == 2
+    assert err.startswith(f"bench: --gpus {gpus}: a trial uses one GPU (1), a share of one (")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "results").exists()

@@ -71,3 +71,11 @@ def test_by_default_a_trial_takes_a_gpu_and_its_share_of_cpus(monkeypatch: pytes
     assert here() == Resources(cpus=4, gpus=1.0, node_cpus=16, node_gpus=4)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert here() == Resources(cpus=1, gpus=0.0, node_cpus=16, node_gpus=0)
+
+
+def test_a_head_node_without_a_gpu_trains_on_no_cpus_by_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ResourceError, match="--gpus 1 or, on CPUs alone, --gpus 0"):
+        here(address="auto")
+    assert here(gpus=1, cpus=8, address="auto").machine("quality") == Machine("cuda", 8)
+    assert here(gpus=0, address="auto").machine("quality") == Machine("cpu", 1)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.records.record import Record, read, write
+from bench.records.record import Record, read, read_all, write
 from bench.run import trial as trial_module
 from bench.run.environment import Machine
 from bench.run.handling import Handling
@@ -133,6 +133,8 @@ class Display:
 class Tuned:
     """The part of one of Tune's trials that is read."""
 
+    pickled_error_file = None
+
     def __init__(self, trial: Trial) -> None:
         self.config = {"trial": asdict(trial)}
 
@@ -188,3 +190,27 @@ def test_the_record_of_a_trial_is_the_last_word_about_it(
     (path,) = folder.iterdir()
     assert read(path).status == kept
     assert display.ended == [of_worker or of_driver]
+
+
+@pytest.mark.parametrize("told", ["NVIDIA H200", None])
+def test_a_driver_without_a_gpu_records_a_lost_worker_by_the_hardware_that_it_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None
+) -> None:
+    from bench.run.execute import _Watch
+
+    def no_gpu() -> str:
+        raise RuntimeError("Found no NVIDIA driver on your system.")
+
+    monkeypatch.setattr("torch.cuda.get_device_name", no_gpu)
+    (tmp_path / "records").mkdir()
+    trial = Trial(Source(__file__), "baseline", None, "cost", "0" * 16)
+    watch = _Watch([trial], tmp_path, Machine("cuda", 26, elsewhere=True), Display())
+    watch.on_trial_start(0, [], Tuned(trial))
+    watch.on_trial_result(0, [], Tuned(trial), {"device": told})
+    watch.on_trial_result(0, [], Tuned(trial), {"event": {"phase": "time", "done": 3, "total": 50, "loss": None}})
+    watch.on_trial_error(0, [], Tuned(trial))
+    (record,) = read_all(tmp_path / "records")
+    assert (record.status, record.outcome.phase) == ("failed", "time at 3/50")
+    assert "was lost in time at 3/50" in str(record.outcome.reason)
+    assert record.environment.hardware == (told and f"{told}, 26 threads")
+    assert record.key.endswith("-unknown") is (told is None)

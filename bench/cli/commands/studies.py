@@ -10,6 +10,7 @@ import typer
 
 from bench.cli.options import (
     EXIT_OPEN,
+    Address,
     CacheFolder,
     CheckpointMinutes,
     Cpus,
@@ -74,20 +75,20 @@ def plan(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
+    address: Address = None,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
 ) -> None:
     """List all trials with their outcomes, and estimate the time for those that are not done.
 
     No trial is run and nothing is written. Without records, the estimate comes from two small training steps of the
-    baseline.
+    baseline. With the address of a cluster, timings of every hardware class count, as in its runs; it is not asked.
     """
     from bench.cli import decoding, studies
 
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    study_plan = studies.planned(
-        studies.source(study, size, data, seeds, final, protocol, recipe), results, cpus, gpus, shelf=shelf
-    )
+    source = studies.source(study, size, data, seeds, final, protocol, recipe)
+    study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
     if not studies.plan(study_plan, shelf):
         raise typer.Exit(EXIT_OPEN)
 
@@ -103,9 +104,7 @@ def run(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
-    address: Annotated[
-        str | None, typer.Option(help="The address of a running Ray cluster: 'auto' or host:port.", show_default=False)
-    ] = None,
+    address: Address = None,
     timeout: Timeout = None,
     retry: Retry = None,
     pictures: Pictures = True,

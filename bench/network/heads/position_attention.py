@@ -6,6 +6,7 @@ There are two forms of the same sum, and the tensors alone decide which one runs
 
 - **A fused kernel of a GPU** (cuDNN's, or the memory-efficient one), where :func:`takes_fused_kernel` says that the
   kernel takes the tensors. It keeps tiles of energies in registers, accumulates them in float32, and never writes them.
+  Numbers in float32 are multiplied in two parts of TF32 each, which is as exact as float32 but for the last bits.
 - **Blocks of queries** everywhere else, with a backward pass that computes the weights of a block again. On a GPU there
   is one block unless the weights exceed :data:`GPU_BLOCK_BYTES`, because each block costs launches and the reading of
   all keys and values.
@@ -34,9 +35,10 @@ GPU_BLOCK_BYTES = 2**28
 """The largest size of the attention weights of one block on a GPU, in bytes of the type in which they are computed."""
 
 HEAD_CHANNELS = 128
-"""The largest number of channels of a value that all fused kernels take, forward and backward. cuDNN's backward pass
-takes 256 only if queries have 256 as well. Wider values are split into heads of at most this width, which share queries
-and keys, so the energies are computed once for each head."""
+"""The largest number of channels of a value that all fused kernels take, forward and backward. With queries of 64
+channels, cuDNN 9.20 has backward kernels for values of 256 on sm_90 alone, and for 128 on sm_80, sm_90 and sm_100.
+Wider values are split into heads of at most this width, which share queries and keys, so the energies are computed
+once for each head."""
 
 LEAST_HEAD_CHANNELS = 64
 """The least width of such a head: with narrower ones, computing the energies again would cost more than the values."""

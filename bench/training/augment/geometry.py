@@ -67,7 +67,7 @@ class Rectangle:
 
 
 @dataclass(frozen=True)
-class Place:
+class CropPlace:
     """The place of a crop on the pixels of which it is interpolated.
 
     Attributes:
@@ -101,33 +101,34 @@ def draw(recipe: Recipe, seed: int, iteration: int, slot: int) -> Draw:
 
 
 class Cut(NamedTuple):
-    """What a crop takes out of a sample.
+    """The part of a sample that a crop is made of.
 
     Attributes:
-        image: the pixels of which the crop is interpolated, ``3 h w`` uint8.
-        label: the label, of the crop's size, uint8.
-        place: the place of the crop on those pixels.
+        image: the pixels, ``3 h w`` uint8.
+        label: their labels, ``h w`` uint8.
+        place: the place of the crop on them.
     """
 
     image: Tensor
     label: Tensor
-    place: Place
+    place: CropPlace
 
 
 def cut(sample: Sample, recipe: Recipe, drawn: Draw) -> Cut:
-    """The bytes of a sample that a crop of ``recipe.crop_px`` is made of."""
-    height, width = sample.label.shape
-    factor = drawn.scale * base_scale((height, width), recipe)
+    """The part of a sample that a crop of ``recipe.crop_px`` is made of. Its tensors are views of the sample's."""
+    size = height, width = (sample.label.shape[0], sample.label.shape[1])
+    factor = drawn.scale * base_scale(size, recipe)
     rows, columns = (max(1, round(side / factor)) for side in recipe.crop_px)
     for spot in drawn.places:
         rectangle = Rectangle(offset(height, rows, spot[0]), offset(width, columns, spot[1]), rows, columns)
-        label = cut_label(sample.label, rectangle, recipe.crop_px, drawn.angle_deg)
-        if recipe.largest_class_share == 1 or is_mixed(label, recipe.largest_class_share):
+        part = read_part(size, rectangle, recipe.crop_px, drawn.angle_deg)
+        place = CropPlace(size, rectangle, part, drawn.angle_deg, drawn.flipped)
+        inside = (..., slice(part.top, part.top + part.height), slice(part.left, part.left + part.width))
+        if recipe.largest_class_share == 1 or is_mixed(
+            placed_label(sample.label[inside], place, recipe.crop_px), recipe.largest_class_share
+        ):
             break
-    part = read_part((height, width), rectangle, recipe.crop_px, drawn.angle_deg)
-    image = sample.image[..., part.top : part.top + part.height, part.left : part.left + part.width]
-    place = Place((height, width), rectangle, part, drawn.angle_deg, drawn.flipped)
-    return Cut(image, label.flip(-1) if drawn.flipped else label, place)
+    return Cut(sample.image[inside], sample.label[inside], place)
 
 
 def base_scale(size: Size, recipe: Recipe) -> float:
@@ -150,26 +151,9 @@ def offset(have: int, want: int, at: float) -> int:
     return low + int(at * (high - low + 1))
 
 
-def nearest(source: int, target: int) -> Tensor:
+def nearest(source: int, target: int, device: torch.device | None = None) -> Tensor:
     """The source index of each target pixel's centre, on the same grid as ``resize`` without aligned corners."""
-    return (2 * torch.arange(target) + 1) * source // (2 * target)
-
-
-def cut_label(label: Tensor, rectangle: Rectangle, crop_px: Size, angle_deg: float = 0.0) -> Tensor:
-    """The label ``crop_px`` of a rectangle of a rotated image: that of the nearest pixel, ``IGNORE`` outside."""
-    height, width = label.shape
-    if angle_deg == 0:
-        rows = rectangle.top + nearest(rectangle.height, crop_px[0])
-        columns = rectangle.left + nearest(rectangle.width, crop_px[1])
-        values = label[rows.clamp(0, height - 1)][:, columns.clamp(0, width - 1)]
-        if rows[0] >= 0 and rows[-1] < height and columns[0] >= 0 and columns[-1] < width:
-            return values
-        inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
-    else:
-        rows, columns = (at.floor().long() for at in _turned((height, width), rectangle, crop_px, angle_deg))
-        values = label[rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
-        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return values.masked_fill_(~inside, IGNORE)
+    return (2 * torch.arange(target, device=device) + 1) * source // (2 * target)
 
 
 def read_part(size: Size, rectangle: Rectangle, crop_px: Size, angle_deg: float) -> Rectangle:
@@ -184,7 +168,25 @@ def read_part(size: Size, rectangle: Rectangle, crop_px: Size, angle_deg: float)
     return Rectangle(top, left, max(0, bottom - top), max(0, right - left))
 
 
-def placed(part: Tensor, place: Place, crop_px: Size) -> Tensor:
+def placed_label(label: Tensor, place: CropPlace, crop_px: Size) -> Tensor:
+    """The label of a crop, made of the labels ``h w``: that of the nearest pixel, ``IGNORE`` outside the image."""
+    (height, width), rectangle, read = place.image_px, place.rectangle, place.part
+    if read.height == 0 or read.width == 0:
+        return label.new_full(crop_px, IGNORE)
+    if place.angle_deg == 0:
+        rows = rectangle.top + nearest(rectangle.height, crop_px[0], label.device)[:, None]
+        columns = rectangle.left + nearest(rectangle.width, crop_px[1], label.device)
+    else:
+        turned = _turned(place.image_px, rectangle, crop_px, place.angle_deg, label.device)
+        rows, columns = (at.floor().long() for at in turned)
+    values = label[(rows - read.top).clamp(0, read.height - 1), (columns - read.left).clamp(0, read.width - 1)]
+    if place.angle_deg != 0 or read != rectangle:
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        values = values.masked_fill_(~inside, IGNORE)
+    return values.flip(-1) if place.flipped else values
+
+
+def placed(part: Tensor, place: CropPlace, crop_px: Size) -> Tensor:
     """A crop ``3 crop_px`` of standardised pixels ``3 h w``: bilinear, with the mean colour outside of the image."""
     if place.angle_deg == 0:
         rectangle, read = place.rectangle, place.part
@@ -204,7 +206,7 @@ def placed(part: Tensor, place: Place, crop_px: Size) -> Tensor:
     return image.flip(-1) if place.flipped else image
 
 
-def _rotated(part: Tensor, place: Place, crop_px: Size) -> Tensor:
+def _rotated(part: Tensor, place: CropPlace, crop_px: Size) -> Tensor:
     read = place.part
     y, x = _turned(place.image_px, place.rectangle, crop_px, place.angle_deg, part.device)
     grid = torch.stack([2 * (x - read.left) / read.width - 1, 2 * (y - read.top) / read.height - 1], dim=-1).float()

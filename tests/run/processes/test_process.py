@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.run.processes.process import changed, traces
+from bench.run.processes.process import changed, left_behind, traces
 
 
 @pytest.fixture
@@ -63,3 +63,22 @@ def test_a_training_step_leaves_nothing_behind() -> None:
     network(torch.rand(2, 3, 8, 8)).sum().backward()
     optimiser.step()
     assert changed(before, traces()) == []
+
+
+def test_memory_that_is_kept_for_later_goes_back_to_the_gpu_after_each_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda name=name: calls.append(name))
+    assert left_behind(traces()) == []
+    assert calls == ["synchronize", "empty_cache", "reset_peak_memory_stats"]
+
+
+def test_an_error_of_the_gpu_that_shows_after_a_trial_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost() -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    before = traces()
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lost)
+    assert left_behind(before) == ["an error of the GPU: CUDA error: an illegal memory access was encountered"]

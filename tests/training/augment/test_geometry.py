@@ -15,7 +15,7 @@ from bench.data.synthetic import Synthetic
 from bench.network.normalisation import MEAN, STD, normalise
 from bench.parts import part
 from bench.protocol.recipe import Recipe
-from bench.training.augment.geometry import TRIES, Draw, cut, draw, placed
+from bench.training.augment.geometry import TRIES, Draw, cut, draw, placed, placed_label
 
 RECIPE = Recipe(data=part(Synthetic), crop_px=(16, 20), iterations=2, batch=2, scale=(1.0, 1.0), flip=0.0)
 
@@ -35,7 +35,7 @@ def drawn(*places: tuple[float, float], scale: float = 1.0, flipped: bool = Fals
 def crop(sample: Sample, recipe: Recipe, drawn: Draw) -> tuple[Tensor, Tensor]:
     """The image and the label of a crop, interpolated from the bytes that were cut out for it."""
     image, label, place = cut(sample, recipe, drawn)
-    return placed(normalise(image), place, recipe.crop_px), label.long()
+    return placed(normalise(image), place, recipe.crop_px), placed_label(label, place, recipe.crop_px).long()
 
 
 def slow_crop(
