@@ -78,7 +78,9 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     computed = tuple(f"In {precision}." for precision in [_all_of(values["cost_precision"])] if precision)
     peaks = tuple(f"Peak: a matrix product in {name}." for name in [_all_of(values["peak_precision"])] if name)
     named = values.loc[values["training_problem"] != "", ["variant", "training_problem"]]
-    unfit = tuple(f"No training memory of {variant}: {problem.rstrip('.')}." for variant, problem in named.itertuples(index=False))
+    unfit = tuple(
+        f"No training memory of {variant}: {problem.rstrip('.')}." for variant, problem in named.itertuples(index=False)
+    )
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     notes: dict[str, tuple[str, ...]] = {
         "n": ("Seeds: done / planned.",),
