@@ -16,6 +16,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 SHARED = Path(".nox/shared").resolve()
 TIMM = Path(".nox/timm").resolve()
+NULL = Path(".nox/null-cuda").resolve()
 PROGRAMS = SHARED / ("Scripts" if os.name == "nt" else "bin")
 STAMP = SHARED / "installed-from"
 SOURCES = ("pyproject.toml", "constraints.txt")
@@ -59,7 +60,31 @@ def contract(session: nox.Session) -> None:
 
 @nox.session
 def timm(session: nox.Session) -> None:
-    """Test the backbones of timm with timm itself, in an environment of its own (5.6 GB); arguments go to pytest.
+    """Test the backbones of timm with timm itself, in an environment of its own (5.6 GB); arguments go to pytest."""
+    session.run(python_with_cuda(session), "-m", "pytest", "-m", "timm", *session.posargs, external=True)
+
+
+@nox.session(name="null-cuda")
+def null_cuda(session: nox.Session) -> None:
+    """Test all that runs on a GPU on a null CUDA device, which computes nothing; arguments go to pytest.
+
+    Torch's own host code for CUDA runs there: the allocator, streams, copies and the capture of graphs. The environment
+    is that of the session ``timm``. ``NULL_CUDA`` names the folder of the device, which holds ``build.sh``.
+    """
+    script = Path(os.environ.get("NULL_CUDA", "")) / "build.sh"
+    if not script.is_absolute() or not script.exists():
+        session.error("set NULL_CUDA to the absolute path of the folder of the null CUDA device, which holds build.sh")
+    python = python_with_cuda(session)
+    session.run("bash", str(script), str(TIMM), str(NULL), external=True, silent=True)
+    host = NULL / "host.so"
+    session.run("cc", "-shared", "-fPIC", "-O1", "tests/null_cuda/host.c", "-o", str(host), external=True)
+    libraries = f"LD_PRELOAD={host}:{NULL / 'libnullcuda.so'}"
+    pytest = ("pytest", "-m", "null_cuda", "-n", "0", *session.posargs)
+    session.run(str(NULL / "run"), "env", libraries, python, "-m", *pytest, external=True)
+
+
+def python_with_cuda(session: nox.Session) -> str:
+    """The Python of the environment with timm, which is made if it is missing.
 
     The torchvision that timm brings belongs to torch's CUDA build, which uv takes and runs on a CPU too.
     """
@@ -70,7 +95,7 @@ def timm(session: nox.Session) -> None:
         uv = (python, "-m", "uv", "pip", "install", "--quiet", "--python", python, "--constraint", "constraints.txt")
         session.run(*uv, "torch", "torchvision", "--editable", ".[dev,timm]", external=True)
         (TIMM / STAMP.name).touch()
-    session.run(python, "-m", "pytest", "-m", "timm", *session.posargs, external=True)
+    return python
 
 
 @nox.session

@@ -17,6 +17,7 @@ from benchmarks.null import null
 from benchmarks.quality import boundary, confusion
 from benchmarks.report import report
 from benchmarks.report_calls import report_calls
+from benchmarks.steps import host_step, step_cuda
 from benchmarks.upsampling import upsampling
 
 MEASUREMENTS: dict[str, Callable[[], None]] = {
@@ -27,9 +28,11 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "confusion": confusion,
     "counting": counting,
     "data": data,
+    "host_step": host_step,
     "null": null,
     "report": report,
     "report_calls": report_calls,
+    "step_cuda": step_cuda,
     "upsampling": upsampling,
 }
 

@@ -105,7 +105,7 @@ def test_every_command_and_option_that_a_page_names_exists() -> None:
 def test_every_session_of_nox_and_every_file_that_a_page_names_exists() -> None:
     sessions = {node.name for node in ast.parse((ROOT / "noxfile.py").read_text()).body if hasattr(node, "name")}
     for name, text in {"README.md": README, **PAGES}.items():
-        assert set(re.findall(r"nox -s (\w+)", text)) <= sessions, name
+        assert {named.replace("-", "_") for named in re.findall(r"nox -s ([\w-]+)", text)} <= sessions, name
         paths = re.findall(r"\b(?:studies|tests|bench|benchmarks)/[\w/-]+(?:\.\w+)?", text)
         assert [path for path in paths if not (ROOT / path).exists()] == [], name
 

@@ -55,11 +55,12 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
         row |= _cost(trials.get((variant, "cost"), frame[:0]), costs, variant)
         row |= {"apart": results.apart_from_baseline[variant], "other_input": variant in other_inputs}
         row["other_hardware"] = variant in costs.elsewhere
+        row |= _how_measured(costs, variant)
         rows.append({**row, "isolated": isolated.get(variant), "maybe_not_alone": unknown.get(variant, "")})
     quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
     factors = [level_key(factor, OWN) for factor in results.factors]
     names = ["variant", *factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
-    table = pd.DataFrame(rows, columns=[*names, "apart", "cost_outcome", *ALONE, *OTHERS, *COST])
+    table = pd.DataFrame(rows, columns=[*names, "apart", "cost_outcome", *ALONE, *OTHERS, *HOW_MEASURED, *COST])
     for name in COST:
         table[f"{name}_ratio"] = _ratios(table, name)
     return table
@@ -126,7 +127,12 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
 """Column of :func:`bench.evidence.effects.effects` -> its name in :func:`numbers`."""
 
 
-BESIDE = ("n", "planned", "outcomes", "apart", "cost_outcome", *ALONE, *OTHERS, "delta", "verdict")
+HOW_MEASURED = ("cost_precision", "peak_precision", "training_problem")
+"""The columns that say the precision of a variant's forward, that of the product whose rate is the peak, and why there
+is no memory of a training step; each empty where that is not known, or where there is nothing to say."""
+
+
+BESIDE = ("n", "planned", "outcomes", "apart", "cost_outcome", *ALONE, *OTHERS, *HOW_MEASURED, "delta", "verdict")
 OWN = frozenset({"variant", "is_baseline", *BESIDE})
 """The names of columns that a factor could have too."""
 
@@ -156,6 +162,14 @@ def _cost(planned: pd.DataFrame, costs: Costs, variant: str) -> dict[str, Any]:
     if variant in costs.elsewhere:
         values |= dict.fromkeys(TIMED, stats.NAN)
     return {"cost_outcome": tally(chosen["status"]), **values}
+
+
+def _how_measured(costs: Costs, variant: str) -> dict[str, str]:
+    if variant not in costs.measured:
+        return dict.fromkeys(HOW_MEASURED, "")
+    _, measured = costs.measured[variant]
+    peak = measured.peaks.precision if measured.peaks is not None else None
+    return dict(zip(HOW_MEASURED, (measured.precision or "", peak or "", measured.training_problem), strict=True))
 
 
 def _ratios(table: pd.DataFrame, name: str) -> pd.Series[float]:

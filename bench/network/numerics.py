@@ -59,9 +59,15 @@ def numerics(precision: Precision, kernels: Kernels, device: torch.device, *, ca
 
 def autocast(precision: Precision, device: torch.device, *, cache: bool = True) -> torch.autocast:
     """Autocast to a half precision; a context without autocast for ``float32`` and ``tf32``."""
-    enabled = precision in ("bfloat16", "float16")
-    dtype = getattr(torch, precision) if enabled else None
-    return torch.autocast(device.type, dtype=dtype, enabled=enabled, cache_enabled=cache)
+    enabled = operand_type(precision) != torch.float32
+    return torch.autocast(
+        device.type, dtype=operand_type(precision) if enabled else None, enabled=enabled, cache_enabled=cache
+    )
+
+
+def operand_type(precision: Precision) -> torch.dtype:
+    """The type of the operands of products and convolutions: a half precision, or float32 where autocast is off."""
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision, torch.float32)
 
 
 @contextlib.contextmanager
@@ -82,6 +88,18 @@ def switches(precision: Precision, kernels: Kernels, device: torch.device) -> It
         yield
 
 
+def in_force(device: torch.device) -> dict[str, bool | None]:
+    """The positions of torch's switches at this moment, as a record keeps them; ``None`` for those of other devices."""
+    cuda, cudnn = device.type == "cuda", torch.backends.cudnn
+    return {
+        "tf32_products": torch.get_float32_matmul_precision() != "highest" if cuda else None,
+        "tf32_convolutions": cudnn.allow_tf32 if cuda else None,
+        "cudnn_benchmark": cudnn.benchmark if cuda else None,
+        "cudnn_deterministic": cudnn.deterministic if cuda else None,
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
 def outside_training(kernels: Kernels) -> Kernels:
     """The kernels of inference by a recipe: a search for the fastest ones pays off in training alone."""
     return "default" if kernels == "fastest" else kernels
@@ -96,7 +114,7 @@ def halved(model: nn.Module, dtype: torch.dtype) -> None:
 
     Args:
         model: the network, which will not be trained.
-        dtype: the half precision of autocast.
+        dtype: the half precision of autocast; float32 casts nothing.
     """
     plain = [module for module in model.modules() if type(module).forward in FORWARDS]
     others = [module for module in model.modules() if type(module).forward not in FORWARDS]

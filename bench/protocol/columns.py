@@ -214,7 +214,7 @@ COLUMNS: dict[str, Column] = {
     ),
     "flops_share": Column(
         "Share of peak FLOP/s", "fraction", "%", 100, 1, "higher", "cost",
-        "Achieved FLOP/s over those of a large float32 matrix product, measured in the same process.",
+        "Achieved FLOP/s over those of a large matrix product in the same precision, measured in the same process.",
     ),
     "bytes_share": Column(
         "Share of peak bytes/s", "fraction", "%", 100, 1, "higher", "cost",
@@ -227,8 +227,8 @@ COLUMNS: dict[str, Column] = {
     ),
     "peak_bytes": Column(
         "Peak memory", "B", "MiB", 2**-20, 1, "lower", "cost",
-        "Peak memory of one forward at batch 1, weights included: allocator peak on CUDA, growth of the resident set "
-        "on CPU.",
+        "Peak memory of one forward at batch 1 in the recipe's precision, weights included: allocator peak on CUDA, "
+        "growth of the resident set on CPU.",
     ),
     "train_peak_bytes": Column(
         "Training memory", "B", "MiB", 2**-20, 1, "lower", "cost",

@@ -39,8 +39,9 @@ class TrainingMemory(Form):
 
 
 class Peaks(Form):
-    """The largest rates that the device reaches."""
+    """The largest rates that the device reaches; those of an earlier bench do not say in which precision."""
 
+    precision: str | None = None
     product_flops_per_s: Seconds
     copy_bytes_per_s: Seconds
 
@@ -51,6 +52,9 @@ class MeasuredCost(Measured):
     Attributes:
         macs: slot -> multiply-accumulates; empty where an operator has no count.
         macs_problem: the reason why there are none.
+        training_problem: the reason why the memory of a training step is not known: the step did not fit.
+        precision: the precision of the forward; that of an earlier bench was float32 as torch was set.
+        memory_format: the memory format of the forward; that of an earlier bench was ``contiguous``.
     """
 
     input_px: Size
@@ -64,6 +68,9 @@ class MeasuredCost(Measured):
     memory_kind: str
     latency_protocol: Clock | None = None
     training_memory: TrainingMemory | None = None
+    training_problem: str = ""
+    precision: str | None = None
+    memory_format: str | None = None
     peaks: Peaks | None = None
     traffic_bytes: Counted | None = None
 

@@ -103,6 +103,24 @@ class TrialFacts(Form):
         return self
 
 
+class Switches(Form):
+    """The positions of torch's switches while a trial was measured; ``None`` for those that its device does not have.
+
+    Attributes:
+        tf32_products: whether products of float32 matrices were computed in TF32.
+        tf32_convolutions: whether convolutions of float32 maps were.
+        cudnn_benchmark: whether cuDNN tried its algorithms and kept the fastest.
+        cudnn_deterministic: whether cuDNN chose among deterministic algorithms alone.
+        deterministic_algorithms: whether torch took the deterministic form of operators that have one.
+    """
+
+    tf32_products: bool | None
+    tf32_convolutions: bool | None
+    cudnn_benchmark: bool | None
+    cudnn_deterministic: bool | None
+    deterministic_algorithms: bool
+
+
 class Environment(Form):
     """The machine and the software of a trial.
 
@@ -117,6 +135,8 @@ class Environment(Form):
         threads: the number of CPU threads.
         host: eight hexadecimal digits that tell hosts apart without naming them.
         unknown: value that could not be known -> the reason.
+        switches: the precision and the kernels that were in force; records of an earlier bench, and trials that failed,
+            have none.
     """
 
     commit: str | None = None
@@ -135,6 +155,7 @@ class Environment(Form):
     platform: str | None = None
     host: str = "unknown"
     unknown: dict[str, str] = Field(default_factory=dict)
+    switches: Switches | None = None
 
     @property
     def differs_from_commits(self) -> bool:

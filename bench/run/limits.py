@@ -17,7 +17,7 @@ from typing import Literal
 
 import torch
 
-from bench.measure.timing.execution import TrainingStep, forward_call
+from bench.measure.timing.execution import switches_of, timed_call
 from bench.network.model import SegModel
 from bench.parts import BenchError
 from bench.protocol.setting import Setting
@@ -148,14 +148,12 @@ def _attempt(question: Question, size: int) -> Attempt:
         resource.setrlimit(resource.RLIMIT_DATA, (question.memory_limit_bytes, question.memory_limit_bytes))
     try:
         model = SegModel(cell.variant, loaded.classes_of(cell))
-        if setting.phase == "training":
-            call: Callable[[], object] = TrainingStep(model, cell.recipe, setting, device)
-        else:
-            call = forward_call(model, setting, device)
-        call()
-        call()  # the optimiser's state exists only after the first step
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)  # inside, since an error of a kernel is raised at a later call
+        with switches_of(setting, cell.recipe, device):
+            call = timed_call(model, cell.recipe, setting, device)
+            call()
+            call()  # the optimiser's state exists only after the first step
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)  # inside, since an error of a kernel is raised at a later call
     except (RuntimeError, MemoryError, OSError) as error:
         if not ran_out(error):
             raise

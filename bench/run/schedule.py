@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.decoded.shelf import Shelf
+from bench.measure.timing.execution import timed_recipe
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError, file_digest, write_json
 from bench.records.forms import build, problem
@@ -408,6 +409,8 @@ def _comparisons(
     trials = []
     for cell, other, setting in loaded.study.pairs():
         setting.check(resources.machine("speed").device)
+        if setting.phase == "training":
+            timed_recipe(cell.recipe, setting)  # refuses a batch that the recipe cannot compute in its parts
         if loaded.classes_of(cell) != loaded.classes_of(other):
             raise StudyError(
                 f"study {loaded.study.name!r}: the data of {cell.name} and {other.name} have other numbers of classes, "

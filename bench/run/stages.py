@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench.data.base import Dataset
 from bench.measure.cost.counts import buffer_bytes, count_macs, parameters
-from bench.measure.cost.memory import inference_memory, training_memory
+from bench.measure.cost.memory import Memory, inference_memory, training_memory
 from bench.measure.cost.operators import UncountedError
 from bench.measure.cost.peaks import peaks, traffic_bytes
 from bench.measure.quality.evaluate import Viewer, evaluate
-from bench.measure.timing.execution import TrainingStep, forward_call, placed_anew
-from bench.measure.timing.latency import Call, Protocol, latency
+from bench.measure.timing.execution import (
+    TrainingStep,
+    deployed_setting,
+    forward_call,
+    placed_anew,
+    switches_of,
+    timed_call,
+)
+from bench.measure.timing.latency import Protocol, latency
 from bench.measure.timing.turns import take_turns
 from bench.network.model import SegModel, Variant
+from bench.network.numerics import in_force, outside_training, switches
 from bench.parts import BenchError, Part
 from bench.protocol.recipe import OUTSIDE_QUALITY, Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
 from bench.run.identity.library import Library
 from bench.run.identity.reader import Proof, Reader
+from bench.run.outcomes.memory import ran_out
 from bench.study.cells import Cell
 from bench.training.keeper import Keeper
 from bench.training.loop import train
@@ -137,27 +148,31 @@ def measure_quality(
     """
     assert seed is not None
     model = SegModel(variant, len(dataset.classes), seed=seed)
-    history = train(
-        model,
-        dataset.split("train"),
-        recipe,
-        seed,
-        device=device,
-        progress=lambda done, total, loss: tell(Event("train", done, total, loss)),
-        keeper=keeper,
-    )
+    with switches(recipe.precision, recipe.kernels, device):
+        history = train(
+            model,
+            dataset.split("train"),
+            recipe,
+            seed,
+            device=device,
+            progress=lambda done, total, loss: tell(Event("train", done, total, loss)),
+            keeper=keeper,
+        )
+        switches_in_force = in_force(device)
     split = dataset.split(recipe.split)
-    quality = evaluate(
-        model,
-        split,
-        recipe,
-        device=device,
-        progress=lambda done, total: tell(Event("evaluate", done, total)),
-        show=show,
-    )
+    with switches(recipe.precision, outside_training(recipe.kernels), device):
+        quality = evaluate(
+            model,
+            split,
+            recipe,
+            device=device,
+            progress=lambda done, total: tell(Event("evaluate", done, total)),
+            show=show,
+        )
     if keeper is not None:
         keeper.finish(model)
     return {
+        "switches": switches_in_force,
         "classes": list(dataset.classes),
         "split": recipe.split,
         "images": len(split),
@@ -172,36 +187,49 @@ def measure_quality(
 def measure_cost(
     variant: Variant, recipe: Recipe, dataset: Dataset, seed: int | None, device: torch.device, tell: Listener
 ) -> dict[str, Any]:
-    """Measure peak memory first, while the process is fresh, then the counts, then the latency."""
+    """Measure peak memory first, while the process is fresh, then the counts, then the latency.
+
+    Inference is in the recipe's precision and in the memory format in which the device trains. A network whose training
+    step does not fit into memory is measured in all else.
+    """
     height, width = recipe.cost_px or tuple(dataset.split(recipe.split)[0].image.shape[-2:])
-    image = torch.zeros(1, 3, height, width, device=device)
+    setting = deployed_setting(recipe, height, width, device)
 
     def build() -> SegModel:
         return SegModel(variant, len(dataset.classes), seed=seed or 0)
 
-    memory = inference_memory(build, image)
-    training = training_memory(build, recipe, device) if recipe.training_cost else None
+    with switches_of(setting, recipe, device):
+        memory = inference_memory(build, setting, device)
+    training, training_problem = _training_memory(build, recipe, device) if recipe.training_cost else (None, "")
     model = build().to(device).eval()
     tell(Event("count", 0, 1))
     macs, problem = _counted(model, height, width)
-    timing = latency(
-        forward_call(model, Setting(height=height, width=width), device),
-        device,
-        Protocol(min_samples=recipe.latency_samples, min_duration_s=recipe.latency_least_s),
-        progress=lambda done, total: tell(Event("time", done, total)),
-    )
-    with torch.inference_mode():
-        shape = list(model(image, with_aux=False).logits.shape)
+    moved = traffic_bytes(model, height, width, recipe.precision)
+    with switches_of(setting, recipe, device):
+        call = forward_call(model, setting, device)
+        timing = latency(
+            call,
+            device,
+            Protocol(min_samples=recipe.latency_samples, min_duration_s=recipe.latency_least_s),
+            progress=lambda done, total: tell(Event("time", done, total)),
+        )
+        logits = call()
+        assert isinstance(logits, Tensor)
+        shape = list(logits.shape)
+        switches_in_force = in_force(device)
     return {
         "input_px": [height, width],
         "batch": 1,
+        "precision": setting.precision,
+        "memory_format": setting.memory_format,
+        "switches": switches_in_force,
         "parameters": parameters(model),
         "trainable_parameters": parameters(model, trainable=True),
         "buffer_bytes": buffer_bytes(model),
         **macs,
         "macs_problem": problem,
-        "peaks": peaks(device),
-        "traffic_bytes": traffic_bytes(model, height, width),
+        "peaks": peaks(device, recipe.precision),
+        "traffic_bytes": moved,
         "latency_s": timing.samples_s,
         "latency_protocol": timing.described(),
         "isolation": timing.watch.measured(),
@@ -210,8 +238,29 @@ def measure_cost(
         "memory_kind": memory.kind,
         "inference_memory": asdict(memory),
         "training_memory": asdict(training) if training else None,
+        "training_problem": training_problem,
         "output_shape": shape,
     }
+
+
+def _training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch.device) -> tuple[Memory | None, str]:
+    """The memory of a training step, and the reason why there is none: the step needs more than there is.
+
+    Raises:
+        RuntimeError, MemoryError: for an error of the step that does not say that memory ran out.
+    """
+    try:
+        with switches(recipe.precision, recipe.kernels, device):
+            return training_memory(build, recipe, device), ""
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            raise
+        problem = f"a step of batch {recipe.batch} does not fit: {type(error).__name__}: {error}".splitlines()[0]
+    # The error's traceback, which is gone only now, held the tensors of the step.
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None, problem
 
 
 def _counted(model: SegModel, height: int, width: int) -> tuple[dict[str, Any], str]:
@@ -245,17 +294,16 @@ def measure_speed(
 ) -> dict[str, Any]:
     """Time two networks in turns in one setting. ``latency_s`` and ``against_s`` hold seconds a call, turn by turn."""
     models = [SegModel(side, len(dataset.classes)) for side in (variant, against)]
-    training = setting.phase == "training"
-    calls: list[Call] = [
-        TrainingStep(model, recipe, setting, device) if training else forward_call(model, setting, device)
-        for model in models
-    ]
-    ours, other = (placed_anew(call, model, setting, device) for call, model in zip(calls, models, strict=True))
-    turns = take_turns(
-        ours, other, device, least_s=setting.least_s, progress=lambda done, total: tell(Event("time", done, total))
-    )
-    steps = [call.parts() for call in calls if isinstance(call, TrainingStep)]
+    with switches_of(setting, recipe, device):
+        calls = [timed_call(model, recipe, setting, device) for model in models]
+        ours, other = (placed_anew(call, model, setting, device) for call, model in zip(calls, models, strict=True))
+        turns = take_turns(
+            ours, other, device, least_s=setting.least_s, progress=lambda done, total: tell(Event("time", done, total))
+        )
+        steps = [call.parts() for call in calls if isinstance(call, TrainingStep)]
+        switches_in_force = in_force(device)
     return {
+        "switches": switches_in_force,
         "latency_s": turns.ours_s,
         "against_s": turns.other_s,
         "log_ratios": turns.log_ratios,
@@ -275,9 +323,12 @@ STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {
 }
 _COST_FIELDS = {
     "data", "split", "cost_px", "latency_samples", "latency_least_s", "training_cost", "batch", "crop_px", "precision",
-    "momentum", "clip_norm", "optimiser", "frozen", "accumulate", "ema_decay", "layer_decay", "decayed",
+    "momentum", "clip_norm", "optimiser", "frozen", "accumulate", "ema_decay", "layer_decay", "decayed", "kernels",
+    "compiled",
 }  # fmt: skip
-_SPEED_FIELDS = {"data", "optimiser", "frozen", "layer_decay", "decayed"}
+_SPEED_FIELDS = {
+    "data", "momentum", "clip_norm", "optimiser", "frozen", "accumulate", "layer_decay", "decayed", "kernels",
+}  # fmt: skip
 IRRELEVANT: Mapping[Stage, frozenset[str]] = {
     "quality": OUTSIDE_QUALITY,
     "cost": frozenset(Recipe.__dataclass_fields__) - _COST_FIELDS,

@@ -201,19 +201,23 @@ def make_record(
 ) -> Record:
     """The record of ``trial``, with the environment of this process.
 
-    The ``distributions`` among the choices, which are those that the trial's key names, go to the environment.
+    The ``distributions`` among the choices, which are those that the trial's key names, go to the environment, and so
+    do the ``switches`` among the measurements: the precision and the kernels that were in force.
     """
-    resolved = dict(choices or {})
-    distributions = resolved.pop("distributions", {})
+    resolved, content = dict(choices or {}), dict(measured or {})
+    distributions, switches = resolved.pop("distributions", {}), content.pop("switches", None)
     described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key")}
     described |= {"study": Path(trial.source.path).stem, "size": trial.source.size}
     record = {
         "key": record_key(trial, machine),
         "trial": described,
         "choices": resolved,
-        "environment": environment.describe(machine, Path(trial.source.path), distributions),
+        "environment": {
+            **environment.describe(machine, Path(trial.source.path), distributions),
+            **({} if switches is None else {"switches": switches}),
+        },
         "outcome": outcome,
-        "measured": measured or {},
+        "measured": content,
     }
     return build(Record, record)
 

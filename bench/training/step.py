@@ -133,7 +133,7 @@ def _told_in_one_line(model: SegModel) -> Iterator[None]:
         yield
     except TorchDynamoException as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        why = lines[0] if lines else type(error).__name__
+        why = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
         raise CompileError(
             f"torch.compile cannot compile this network: {why}; take Recipe(compiled=False), or change the component"
         ) from error

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from bench.evidence.evidence import evidence_of
+from bench.records.cost import MeasuredCost
 from bench.records.files import RecordError, arrays_digest, read_arrays
 from bench.records.pictures import VOID, read_names, read_pictures, read_predictions
 from bench.records.record import read, read_all
+from bench.report.tables import catalogue
 from bench.run import trial as trial_module
 from bench.run.environment import Machine
 from bench.run.handling import Handling
@@ -113,6 +116,67 @@ def test_a_cost_trial_leaves_every_sample_and_counts_by_slot(plan: Schedule) -> 
     assert set(measured["training_memory"]["saved_bytes"]) == {"backbone", "neck", "head", "outside"}
     assert record.key == record_key(of(plan, "cost", "neck=on"), MACHINE)
     assert record.key.endswith(MACHINE.hardware_key)
+
+
+def test_a_record_says_the_precision_and_the_switches_that_were_in_force(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tiny_study("halves")
+    path.write_text(path.read_text().replace("Recipe(", 'Recipe(precision="bfloat16", kernels="deterministic", '))
+    plan = make_schedule(load(Source(str(path))), tmp_path / "results", here())
+    for stage in ("cost", "quality"):
+        record = run(of(plan, stage), plan.folder, MACHINE)
+        assert record.status == "done", record.outcome
+        switches = record.environment.switches
+        assert switches is not None
+        assert switches.deterministic_algorithms
+        assert switches.tf32_products is switches.cudnn_benchmark is None, "a CPU has no such switch"
+        assert read(plan.folder / "records" / record.file_name) == record
+        assert "switches" not in record.measured.as_json()
+        if isinstance(record.measured, MeasuredCost):
+            assert (record.measured.precision, record.measured.memory_format) == ("bfloat16", "contiguous")
+            assert record.measured.peaks is not None
+            assert record.measured.peaks.precision == "bfloat16"
+            weights, counts = record.measured.as_json()["inference_memory"]["weight_bytes"], record.measured.parameters
+            assert weights < 2.2 * sum(counts.values())
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_training_step_that_does_not_fit_leaves_the_other_costs(
+    plan: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhaust(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr("bench.run.stages.training_memory", exhaust)
+    record = run(of(plan, "cost"), plan.folder, MACHINE)
+    assert (record.status, record.outcome.reason) == ("done", None)
+    measured = record.measured
+    assert isinstance(measured, MeasuredCost)
+    assert measured.training_memory is None
+    assert measured.training_problem.startswith("a step of batch 4 does not fit: OutOfMemoryError: CUDA out of memory")
+    assert measured.peak_bytes > 0 < len(measured.latency_s)
+    assert measured.macs
+    evidence = evidence_of(plan.write("bench run").parent)
+    problem = f"raining memory not measured: {measured.training_problem}"
+    assert any(problem in reason for reason in catalogue.table(evidence, "outcomes").printed()["Reason"])
+    [row] = [row for row in evidence.variants.to_dict("records") if row["variant"] == "neck=off"]
+    assert row["training_problem"] == measured.training_problem
+    assert np.isnan(row["train_peak_bytes"])
+    assert f"No training memory of neck=off: {measured.training_problem}" in catalogue.written(
+        catalogue.table(evidence, "cost"), "markdown"
+    )
+
+
+def test_an_error_of_a_training_step_other_than_memory_fails_the_trial(
+    plan: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr("bench.run.stages.training_memory", fail)
+    record = run(of(plan, "cost"), plan.folder, MACHINE)
+    assert (record.status, record.outcome.reason) == ("failed", "RuntimeError: shapes do not fit")
 
 
 def test_the_same_trial_twice_gives_the_same_numbers(plan: Schedule) -> None:

@@ -1,8 +1,9 @@
 """The peak memory of a forward and of a training step, and its parts: weights, gradients, optimiser state and others.
 
-In inference, the network is in evaluation mode with auxiliary heads off, and the image is ``1 3 H W``. In training, one
-step in the recipe's precision goes from images ``N 3 H W`` to updated weights. It is measured in the steady state, so
-the gradients of a previous step and the optimiser's state exist.
+In inference, the network is in evaluation mode with auxiliary heads off, in the recipe's precision and the device's
+memory format, as :mod:`bench.measure.timing.execution` deploys it, and the image is ``1 3 H W``. In training, one step
+in the recipe's precision goes from images ``N 3 H W`` to updated weights. It is measured in the steady state, so the
+gradients of a previous step and the optimiser's state exist.
 
 - **CUDA**: the rise of the allocator's statistics, allocated and reserved, above those before the network was built.
 - **CPU**: the rise of the peak of the process's resident set above its size before the network was built. The same
@@ -26,8 +27,11 @@ import torch
 from torch import Tensor
 
 from bench.measure.cost.activations import by_slot, watched_saves
+from bench.measure.timing.execution import deployed, memory_format_of
 from bench.network.model import SegModel
+from bench.network.numerics import autocast
 from bench.protocol.recipe import Recipe
+from bench.protocol.setting import Setting
 from bench.training.average import MovingAverage
 from bench.training.step import Step, in_parts, layout, prepare
 
@@ -77,19 +81,21 @@ class Peak:
     reserved_bytes: int | None
 
 
-def inference_memory(build: Callable[[], SegModel], image: Tensor) -> Memory:
-    """The peak memory of one forward of the network that ``build`` returns."""
+def inference_memory(build: Callable[[], SegModel], setting: Setting, device: torch.device) -> Memory:
+    """The peak memory of one forward of the network that ``build`` returns, in a setting; the image is of zeros."""
     networks: list[SegModel] = []
+    image = torch.zeros(setting.batch, 3, setting.height, setting.width)
+    image = image.to(device, memory_format=memory_format_of(setting))
 
     def run(*, warm_up: bool = False) -> None:
-        networks[:] = [build().to(image.device).eval()]
+        networks[:] = [deployed(build(), setting, device)]
         small = warm_up and networks[0].whole is None
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(setting.precision, device):
             networks[0](image[..., :WARM_UP_PX, :WARM_UP_PX] if small else image, with_aux=False)
 
     run(warm_up=True)
     networks.clear()
-    peak = peak_of(run, image.device)
+    peak = peak_of(run, device)
     return Memory(
         peak.kind,
         len(image),

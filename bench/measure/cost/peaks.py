@@ -6,6 +6,7 @@ divided by its latency.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import Any
 
@@ -16,6 +17,8 @@ from torch.utils._pytree import tree_leaves
 
 from bench.measure.timing.latency import stopwatch
 from bench.network.model import LogitsOnly, SegModel
+from bench.network.numerics import autocast, halved, operand_type, switches
+from bench.protocol.recipe import Precision
 
 PRODUCT_SIDE = {"cpu": 1024, "cuda": 8192}
 """The side of the matrices. The product, 2 GFLOP on a CPU and 1 TFLOP on a GPU, is large enough to reach the peak."""
@@ -25,46 +28,52 @@ ATTEMPTS = 5
 """The number of attempts, of which the fastest counts, because a peak is the rate of an undisturbed device."""
 
 
-def peaks(device: torch.device) -> dict[str, float]:
+def peaks(device: torch.device, precision: Precision) -> dict[str, Any]:
     """The measured peaks of a device.
 
-    ``product_flops_per_s`` is that of a float32 matrix product in the precision that torch is set to.
+    ``product_flops_per_s`` is that of a matrix product in the given ``precision``, the one of the forward that is
+    compared with it: otherwise a forward could be faster than the peak.
     ``copy_bytes_per_s`` is that of a copy, with reads and writes added.
     """
     side = PRODUCT_SIDE[device.type]
-    a, b = torch.randn(2, side, side, device=device).unbind()
+    a, b = torch.randn(2, side, side, device=device).to(operand_type(precision)).unbind()
     out = torch.empty_like(a)
     source = torch.ones(COPY_BYTES[device.type], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     product = stopwatch(lambda: torch.mm(a, b, out=out), device)
     copied = stopwatch(lambda: target.copy_(source), device)
-    product(), copied()
-    return {
-        "product_flops_per_s": 2 * side**3 / min(product() for _ in range(ATTEMPTS)),
-        "copy_bytes_per_s": 2 * source.numel() / min(copied() for _ in range(ATTEMPTS)),
-    }
+    with switches(precision, "default", device):
+        product(), copied()
+        return {
+            "precision": precision,
+            "product_flops_per_s": 2 * side**3 / min(product() for _ in range(ATTEMPTS)),
+            "copy_bytes_per_s": 2 * source.numel() / min(copied() for _ in range(ATTEMPTS)),
+        }
 
 
-def traffic_bytes(model: SegModel, height: int, width: int) -> int:
-    """The bytes that one forward of one image reads and writes, from shapes alone.
+def traffic_bytes(model: SegModel, height: int, width: int, precision: Precision) -> int:
+    """The bytes that one forward of one image reads and writes in a precision, from shapes alone.
 
     Every operator but a view is assumed to read its inputs once and to write its outputs once. Fusion and caches make
     the real traffic smaller, scratch memory makes it larger. Only a model whose forward looks at values, or has an
     operator without a rule for shapes, is computed, on its device.
     """
     try:
-        return _moved(model, torch.zeros(1, 3, height, width, device="meta"))
+        return _moved(model, torch.zeros(1, 3, height, width, device="meta"), precision)
     except (RuntimeError, TypeError):  # as in bench.measure.cost.shapes.count_shapes
         device = next((parameter.device for parameter in model.parameters()), torch.device("meta"))
         if device.type == "meta":
             raise
-        return _moved(model, torch.zeros(1, 3, height, width, device=device))
+        return _moved(model, torch.zeros(1, 3, height, width, device=device), precision)
 
 
-def _moved(model: SegModel, image: Tensor) -> int:
+def _moved(model: SegModel, image: Tensor, precision: Precision) -> int:
     clone = LogitsOnly(copy.deepcopy(model)).to(image.device).eval()
-    with _Traffic() as traffic, torch.no_grad():
-        clone(image)
+    halved(clone, operand_type(precision))
+    # Autocast does not cast on the meta device, where an image in half precision makes every map one.
+    casts = contextlib.nullcontext() if image.is_meta else autocast(precision, image.device)
+    with casts, _Traffic() as traffic, torch.no_grad():
+        clone(image.to(operand_type(precision)))
     moved: int = traffic.count
     return moved
 

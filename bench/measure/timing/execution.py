@@ -1,14 +1,16 @@
 """A forward or a training step as a call that can be timed, in one :class:`~bench.protocol.setting.Setting`.
 
 The image ``N 3 H W`` and the label ``N H W`` are random, because no operator's time depends on their content. Calls are
-made and called inside :func:`bench.network.numerics.switches`, so that no call has to set the switches anew.
+made and called inside :func:`switches_of`, so that no call has to set torch's switches anew.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 
 from bench.measure.timing.latency import Call, stopwatch
 from bench.network.model import LogitsOnly, SegModel
-from bench.network.numerics import autocast, halved
+from bench.network.numerics import autocast, halved, operand_type, outside_training, switches
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import MemoryFormat, Setting
 from bench.training.step import in_parts, layout, prepare
@@ -44,14 +46,31 @@ def timed_recipe(recipe: Recipe, setting: Setting) -> Recipe:
 
 
 def deployed(model: SegModel, setting: Setting, device: torch.device) -> SegModel:
-    """The network in place on its device, in evaluation mode, with weights in the setting's format and precision.
+    """The network on its device, in evaluation mode, with weights in the setting's memory format and precision.
 
-    In half precision, the weights that autocast would cast in every forward are cast once.
+    In half precision, the weights that autocast would cast in every forward are cast once, before they are moved, so
+    that the device never holds them in float32.
     """
-    _placed(model, setting, device).eval()
-    if setting.precision in ("bfloat16", "float16"):
-        halved(model, getattr(torch, setting.precision))
-    return model
+    halved(model.eval(), operand_type(setting.precision))
+    return _placed(model, setting, device)
+
+
+def switches_of(setting: Setting, recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """The block in which a call of a setting is made and timed; cuDNN tries its algorithms in training alone."""
+    kernels = recipe.kernels if setting.phase == "training" else outside_training(recipe.kernels)
+    return switches(setting.precision, kernels, device)
+
+
+def timed_call(model: SegModel, recipe: Recipe, setting: Setting, device: torch.device) -> Call:
+    """The call of a setting: a training step of a recipe, or a forward.
+
+    Raises:
+        ChoiceError: if the device does not have the setting's mode or precision, or if the recipe cannot have its
+            batch.
+    """
+    if setting.phase == "training":
+        return TrainingStep(model, recipe, setting, device)
+    return forward_call(model, setting, device)
 
 
 def forward_call(model: SegModel, setting: Setting, device: torch.device) -> Call:
@@ -149,12 +168,13 @@ class TrainingStep:
 
 def _placed(model: SegModel, setting: Setting, device: torch.device) -> SegModel:
     model.to(device)
-    model.to(memory_format=getattr(torch, FORMATS[setting.memory_format]))  # type: ignore[call-overload]  # torch's stub lacks this overload
+    model.to(memory_format=memory_format_of(setting))  # type: ignore[call-overload]  # torch's stub lacks this overload
     return model
 
 
-FORMATS: Mapping[MemoryFormat, str] = {"contiguous": "contiguous_format", "channels_last": "channels_last"}
-"""Memory format of a setting -> its name in torch."""
+def memory_format_of(setting: Setting) -> torch.memory_format:
+    """The memory format of a setting as torch has it."""
+    return torch.channels_last if setting.memory_format == "channels_last" else torch.contiguous_format
 
 
 def _batch(setting: Setting, device: torch.device, num_classes: int) -> tuple[Tensor, Tensor]:
@@ -162,12 +182,18 @@ def _batch(setting: Setting, device: torch.device, num_classes: int) -> tuple[Te
     size = setting.height, setting.width
     image = torch.randn(setting.batch, 3, *size, generator=generator)
     label = torch.randint(num_classes, (setting.batch, *size), generator=generator)
-    return image.to(device, memory_format=getattr(torch, FORMATS[setting.memory_format])), label.to(device)
+    return image.to(device, memory_format=memory_format_of(setting)), label.to(device)
+
+
+@functools.cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """One stream for the warm-up of all graphs: cuBLAS keeps 32 MiB for every stream that ever computed a product."""
+    return torch.cuda.Stream(device)
 
 
 def _captured(forward: Forward) -> Call:
     """The forward as one CUDA graph."""
-    side = torch.cuda.Stream(forward.device)
+    side = _side_stream(forward.device)
     side.wait_stream(torch.cuda.current_stream(forward.device))
     with torch.cuda.stream(side):
         for _ in range(CAPTURE_WARM_UP):

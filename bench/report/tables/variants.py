@@ -14,7 +14,7 @@ from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
-from bench.protocol.words import NOTHING, REPEAT, level, plural, ratio, status, verdict
+from bench.protocol.words import NOTHING, REPEAT, joined, level, plural, ratio, status, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
@@ -75,16 +75,34 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     unknown = sorted({phrase for phrase in values["maybe_not_alone"] if phrase})
     unsure = tuple(f"{MAYBE_NOT_ISOLATED} Not known whether it was alone: {phrase}." for phrase in unknown)
     elsewhere = (f"{ELSEWHERE} {OTHER_HARDWARE}",) * bool(values["other_hardware"].any())
+    computed = tuple(f"In {precision}." for precision in [_all_of(values["cost_precision"])] if precision)
+    peaks = tuple(f"Peak: a matrix product in {name}." for name in [_all_of(values["peak_precision"])] if name)
+    named = values.loc[values["training_problem"] != "", ["variant", "training_problem"]]
+    unfit = tuple(
+        f"No training memory of {variant}: {problem.rstrip('.')}." for variant, problem in named.itertuples(index=False)
+    )
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
-    return {
+    notes: dict[str, tuple[str, ...]] = {
         "n": ("Seeds: done / planned.",),
         "delta": (
             "Δ: mean difference to the baseline, paired by seed, with its Student-t 95 % interval for itself alone.",
         ),
         **dict.fromkeys(COST, ratios),
         **dict.fromkeys(TIMED, (*ratios, *shared, *elsewhere)),
-        "latency_s": (*ratios, *shared, *unsure, *elsewhere, *apart),
+        "peak_bytes": (*computed, *ratios, *shared, *elsewhere),
+        "latency_s": (*computed, *ratios, *shared, *unsure, *elsewhere, *apart),
+        "flops_share": (*peaks, *ratios),
     }
+    return notes | {name: (*notes[name], *unfit) for name in ("peak_bytes", *TRAINED)}
+
+
+TRAINED = ("train_peak_bytes", "train_state_bytes", "train_rest_bytes", "activation_bytes")
+"""The columns that a training step gives, which are empty for one that does not fit into memory."""
+
+
+def _all_of(precisions: pd.Series[str]) -> str:
+    """The precisions of all variants that have one, each once."""
+    return joined(sorted({precision for precision in precisions if precision}))
 
 
 def not_compared(evidence: Evidence) -> str:

@@ -20,7 +20,7 @@ from bench.training.augment import geometry
 from bench.training.augment.blur import blur, draw_kernels
 from bench.training.augment.colours import draw_factors, recolour
 from bench.training.augment.draws import drawn_sample
-from bench.training.augment.geometry import Cut, Place
+from bench.training.augment.geometry import CropPlace, Cut
 
 
 class Batch(NamedTuple):
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     """
 
     pixels: Tensor
-    places: tuple[Place, ...]
+    places: tuple[CropPlace, ...]
     factors: Tensor | None
     kernels: Tensor | None
 

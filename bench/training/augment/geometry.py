@@ -67,7 +67,7 @@ class Rectangle:
 
 
 @dataclass(frozen=True)
-class Place:
+class CropPlace:
     """The place of a crop on the pixels of which it is interpolated.
 
     Attributes:
@@ -111,7 +111,7 @@ class Cut(NamedTuple):
 
     image: Tensor
     label: Tensor
-    place: Place
+    place: CropPlace
 
 
 def cut(sample: Sample, recipe: Recipe, drawn: Draw) -> Cut:
@@ -122,7 +122,7 @@ def cut(sample: Sample, recipe: Recipe, drawn: Draw) -> Cut:
     for spot in drawn.places:
         rectangle = Rectangle(offset(height, rows, spot[0]), offset(width, columns, spot[1]), rows, columns)
         part = read_part(size, rectangle, recipe.crop_px, drawn.angle_deg)
-        place = Place(size, rectangle, part, drawn.angle_deg, drawn.flipped)
+        place = CropPlace(size, rectangle, part, drawn.angle_deg, drawn.flipped)
         inside = (..., slice(part.top, part.top + part.height), slice(part.left, part.left + part.width))
         if recipe.largest_class_share == 1 or is_mixed(
             placed_label(sample.label[inside], place, recipe.crop_px), recipe.largest_class_share
@@ -168,7 +168,7 @@ def read_part(size: Size, rectangle: Rectangle, crop_px: Size, angle_deg: float)
     return Rectangle(top, left, max(0, bottom - top), max(0, right - left))
 
 
-def placed_label(label: Tensor, place: Place, crop_px: Size) -> Tensor:
+def placed_label(label: Tensor, place: CropPlace, crop_px: Size) -> Tensor:
     """The label of a crop, made of the labels ``h w``: that of the nearest pixel, ``IGNORE`` outside the image."""
     (height, width), rectangle, read = place.image_px, place.rectangle, place.part
     if read.height == 0 or read.width == 0:
@@ -186,7 +186,7 @@ def placed_label(label: Tensor, place: Place, crop_px: Size) -> Tensor:
     return values.flip(-1) if place.flipped else values
 
 
-def placed(part: Tensor, place: Place, crop_px: Size) -> Tensor:
+def placed(part: Tensor, place: CropPlace, crop_px: Size) -> Tensor:
     """A crop ``3 crop_px`` of standardised pixels ``3 h w``: bilinear, with the mean colour outside of the image."""
     if place.angle_deg == 0:
         rectangle, read = place.rectangle, place.part
@@ -206,7 +206,7 @@ def placed(part: Tensor, place: Place, crop_px: Size) -> Tensor:
     return image.flip(-1) if place.flipped else image
 
 
-def _rotated(part: Tensor, place: Place, crop_px: Size) -> Tensor:
+def _rotated(part: Tensor, place: CropPlace, crop_px: Size) -> Tensor:
     read = place.part
     y, x = _turned(place.image_px, place.rectangle, crop_px, place.angle_deg, part.device)
     grid = torch.stack([2 * (x - read.left) / read.width - 1, 2 * (y - read.top) / read.height - 1], dim=-1).float()

@@ -22,6 +22,7 @@ from bench.network.heads.fcn import FCNHead
 from bench.network.model import SegModel, Variant
 from bench.parts import Level, part
 from bench.protocol.recipe import Recipe
+from bench.protocol.setting import Setting
 from tests.measure.networks import CLASSES, FULL, LOSSES, TWO_LAYERS, TwoLayers
 
 CPU = torch.device("cpu")
@@ -41,9 +42,9 @@ class Hungry(TwoLayers):
 
 
 def test_the_peak_of_a_forward_sees_the_largest_maps() -> None:
-    image = torch.zeros(1, 3, 128, 128)
+    setting = Setting(height=128, width=128)
     hungry = replace(TWO_LAYERS, whole=part(Hungry))
-    light, heavy = (inference_memory(builder(variant), image) for variant in (TWO_LAYERS, hungry))
+    light, heavy = (inference_memory(builder(variant), setting, CPU) for variant in (TWO_LAYERS, hungry))
     assert light.kind == heavy.kind == "cpu resident set"
     assert heavy.peak_bytes - light.peak_bytes == pytest.approx(64 * MIB, rel=0.2)
 
@@ -75,9 +76,12 @@ def test_weights_gradients_and_optimiser_state_are_told_apart_to_the_byte() -> N
     assert step.buffer_bytes == sum(b.nbytes for b in model.buffers())
     assert step.input_bytes == 2 * 64 * 96 * (3 * 4 + 8)
     assert training_memory(builder(FULL), RECIPE.having(momentum=0.0), CPU).optimiser_bytes == 0
-    forward = inference_memory(builder(FULL), torch.zeros(1, 3, 64, 96))
+    forward = inference_memory(builder(FULL), Setting(height=64, width=96), CPU)
     assert (forward.weight_bytes, forward.gradient_bytes, forward.optimiser_bytes) == (weights, 0, 0)
     assert forward.input_bytes == 64 * 96 * 3 * 4
+    half = inference_memory(builder(FULL), Setting(height=64, width=96, precision="bfloat16"), CPU)
+    cast = [p.nbytes for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear) for p in m.parameters()]
+    assert half.weight_bytes == weights - sum(cast) / 2
 
 
 class Deep(TwoLayers):
@@ -183,7 +187,7 @@ def test_a_network_sees_a_small_image_first_unless_it_promises_nothing_about_oth
     parts = Variant(part(Watching), part(FCNHead, width=8), losses=LOSSES)
     build = builder(replace(TWO_LAYERS, whole=part(Watching)) if whole else parts)
     monkeypatch.setattr(memory, "peak_of", lambda run, device: (run(), memory.Peak("planted", 1, None))[1])
-    assert inference_memory(build, torch.zeros(1, 3, 96, 48)).kind == "planted"
+    assert inference_memory(build, Setting(height=96, width=48), CPU).kind == "planted"
     training_memory(build, RECIPE.having(batch=4), CPU)
     first = [(1, 3, 96, 48), (4, 3, 64, 96)] if whole else [(1, 3, 64, 48), (2, 3, 64, 64)]
     assert seen == [first[0], (1, 3, 96, 48), first[1], *[(4, 3, 64, 96)] * 2]  # the third is for what autograd keeps
