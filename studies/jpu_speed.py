@@ -39,7 +39,7 @@ GPU_SETTINGS = tuple(
         ("bfloat16", "tf32"), MODES, ((512, 512), (1024, 2048), (256, 256), (768, 768))
     )
 )
-"""The settings are timed in this order, the most important ones first. Seconds suffice: a forward takes milliseconds."""
+"""The settings are timed in this order, the most important ones first. Forwards of milliseconds need only seconds."""
 
 HEADS = Factor(
     "head",
@@ -104,5 +104,5 @@ SIZES = {
             (Setting(height=256, width=256), Setting(height=512, width=512), LARGE),
             only={LARGE.name: {"head": "fcn"}},
         ),
-    )
+    ),
 }

@@ -217,7 +217,7 @@ def test_a_class_in_place_of_a_part_is_refused() -> None:
         ({"trimap_px": (3, 3)}, "expected different values in ascending order"),
         ({"distance_crop_px": (0,)}, "distance_crop_px"),
         ({"vanishing_point": (0.5, 1.5)}, "vanishing_point"),
-        ({"precision": "fp16"}, "expected one of 'float32', 'bfloat16', 'float16'"),
+        ({"precision": "fp16"}, "expected one of 'float32', 'tf32', 'bfloat16', 'float16'"),
         ({"scale": (2.0, 0.5)}, r"expected \(smallest, largest\)"),
         ({"batch": 1}, "at least 2 images"),
         ({"data": Synthetic}, "expected Part"),
