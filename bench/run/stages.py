@@ -47,7 +47,8 @@ class Event:
     """The progress of a trial.
 
     Attributes:
-        phase: ``train``, ``evaluate``, ``count`` or ``time``.
+        phase: ``train`` or ``evaluate`` of a quality trial; ``memory of a forward``, ``memory of a training step`` or
+            ``count`` of a cost trial; ``time`` of a cost or speed trial.
         done: the number of steps of the phase that are done.
         total: the number of all steps of the phase.
         loss: the loss of the last iteration, in training.
@@ -198,8 +199,10 @@ def measure_cost(
     def build() -> SegModel:
         return SegModel(variant, len(dataset.classes), seed=seed or 0)
 
+    tell(Event("memory of a forward", 0, 1))
     with switches_of(setting, recipe, device):
         memory = inference_memory(build, setting, device)
+    tell(Event("memory of a training step", 0, 1))
     training, training_problem = _training_memory(build, recipe, device) if recipe.training_cost else (None, "")
     model = build().to(device).eval()
     tell(Event("count", 0, 1))
