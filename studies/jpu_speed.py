@@ -10,6 +10,7 @@ at any time and run it again.
 """
 
 from itertools import product
+from typing import Any
 
 from bench import Factor, Published, Recipe, Setting, Speed, Study, Variant, adding, change, choose, part
 from bench.data import Synthetic
@@ -27,7 +28,7 @@ from bench.network import (
 
 SIDES = ((256, 256), (384, 384), (512, 512), (768, 768), (512, 1024), (1024, 2048))
 LARGE = Setting(height=1024, width=2048)
-MODES = (
+MODES: tuple[dict[str, Any], ...] = (
     {"memory_format": "channels_last"},
     {"memory_format": "channels_last", "mode": "compile"},
     {"memory_format": "channels_last", "mode": "cuda_graph"},

@@ -231,7 +231,7 @@ def _same(sign: int, factors: Sequence[str], other: Sequence[str]) -> bool:
 
     Aliases count the baseline as plus, which turns the column of a single factor round and of two factors not.
     """
-    return sign * (-1) ** (len(factors) + len(other)) > 0
+    return (sign > 0) == ((len(factors) + len(other)) % 2 == 0)
 
 
 def squares(results: Results, levels: Levels, first: str, second: str) -> dict[tuple[str, str], list[str]]:

@@ -275,7 +275,7 @@ class Study:
         return Cell(levels, variant, recipe)
 
     def _reason(self, levels: dict[str, str]) -> str | None:
-        rules = (*self.exclude, *self.require, *self._nesting())
+        rules: tuple[Exclude | Require, ...] = (*self.exclude, *self.require, *self._nesting())
         return next((rule.reason for rule in rules if rule.covers(levels)), None)
 
     def _nesting(self) -> Iterator[Require]:
