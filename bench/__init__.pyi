@@ -9,6 +9,10 @@ from .parts import part as part
 from .protocol.recipe import Recipe as Recipe
 from .protocol.recipes import named_recipe as named_recipe
 from .protocol.setting import Setting as Setting
+from .study.designs import Cumulative as Cumulative
+from .study.designs import Fractional as Fractional
+from .study.designs import LeaveOneOut as LeaveOneOut
+from .study.designs import Listed as Listed
 from .study.factors import Factor as Factor
 from .study.factors import adding as adding
 from .study.factors import change as change
@@ -16,16 +20,22 @@ from .study.factors import choose as choose
 from .study.published.rows import Published as Published
 from .study.speed import Speed as Speed
 from .study.study import Exclude as Exclude
+from .study.study import Require as Require
 from .study.study import Study as Study
 
 __all__ = [
     "BenchError",
+    "Cumulative",
     "Exclude",
     "Factor",
+    "Fractional",
+    "LeaveOneOut",
     "Level",
+    "Listed",
     "Part",
     "Published",
     "Recipe",
+    "Require",
     "Setting",
     "Speed",
     "Study",

@@ -70,7 +70,7 @@ def steps(out: Path, camvid: Path | None, *, rehearse: bool) -> list[Step]:
         Step(
             "attention",
             "position attention: the plain form, blocks and fused kernels",
-            ("-m", "benchmarks.attention_steps", "--out", str(kept), *(("--tiny",) if rehearse else ())),
+            ("-m", "benchmarks", "attention_cuda", "--out", str(kept), *(("--tiny",) if rehearse else ())),
             0.2,
         ),
     ]

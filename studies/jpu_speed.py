@@ -1,11 +1,16 @@
 """How much faster is joint pyramid upsampling than dilation, head by head, and from which input size on?
 
 Both sides have the same head: in FastFCN's release EncNet's entry convolution shrinks from 3×3 to 1×1 with JPU. The
-data set only determines the number of classes (9). The CPU subset takes half an hour on two cores; you may stop it at
-any time and run it again. Published numbers are printed beside the results.
+data set only determines the number of classes (9). Published numbers are printed beside the results. You may stop a run
+at any time and run it again.
 
-    bench speed studies/jpu_speed.py --size cpu
+    bench speed studies/jpu_speed.py                in float32, one forward of one image
+    bench run studies/jpu_speed.py --size gpu       with precisions and execution modes, MACs and memory
+    bench run studies/jpu_speed.py --size cpu       with MACs and memory; 45 minutes on two cores
 """
+
+from itertools import product
+from typing import Any
 
 from bench import Factor, Published, Recipe, Setting, Speed, Study, Variant, adding, change, choose, part
 from bench.data import Synthetic
@@ -23,6 +28,19 @@ from bench.network import (
 
 SIDES = ((256, 256), (384, 384), (512, 512), (768, 768), (512, 1024), (1024, 2048))
 LARGE = Setting(height=1024, width=2048)
+MODES: tuple[dict[str, Any], ...] = (
+    {"memory_format": "channels_last"},
+    {"memory_format": "channels_last", "mode": "compile"},
+    {"memory_format": "channels_last", "mode": "cuda_graph"},
+    {},
+)
+GPU_SETTINGS = tuple(
+    Setting(height=height, width=width, precision=precision, least_s=3.0, **mode)
+    for precision, mode, (height, width) in product(
+        ("bfloat16", "tf32"), MODES, ((512, 512), (1024, 2048), (256, 256), (768, 768))
+    )
+)
+"""The settings are timed in this order, the most important ones first. Forwards of milliseconds need only seconds."""
 
 HEADS = Factor(
     "head",
@@ -68,7 +86,14 @@ STUDY = Study(
 )
 
 SIZES = {
+    "gpu": STUDY.having(
+        stages=("cost", "speed"),
+        recipe=STUDY.recipe.having(precision="bfloat16", crop_px=(512, 512), batch=8, cost_px=(1024, 2048)),
+        speed=Speed(AGAINST, GPU_SETTINGS),
+    ),
     "cpu": STUDY.having(
+        stages=("cost", "speed"),
+        recipe=STUDY.recipe.having(cost_px=(256, 256), latency_samples=20),
         factors=(HEADS, UPSAMPLING),
         baseline={"head": "fcn", "upsampling": "dilated-8"},
         published=(
@@ -80,5 +105,5 @@ SIZES = {
             (Setting(height=256, width=256), Setting(height=512, width=512), LARGE),
             only={LARGE.name: {"head": "fcn"}},
         ),
-    )
+    ),
 }

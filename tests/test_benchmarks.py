@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,10 @@ from torch import Tensor
 from bench.data.base import IGNORE
 from bench.network.heads.dual_attention import PositionAttention
 from bench.network.model import SegModel
+from bench.study.source import load_study
 from bench.training import loop
 from benchmarks import __main__ as command
-from benchmarks import attention, attention_steps, augmentation, counting, quality
+from benchmarks import attention, attention_steps, augmentation, counting, headline, quality
 from benchmarks.attention import Storages
 from benchmarks.data import STUDY, bare_loop
 from benchmarks.plain import PlainPositionAttention
@@ -254,3 +258,27 @@ def test_without_a_gpu_the_steps_of_attention_say_so_in_a_line(
     assert command.main(["attention_cuda", "--out", str(tmp_path / "steps.jsonl")]) == 2
     assert capsys.readouterr().err == "attention_cuda: there is no GPU here; --tiny runs a small size on a CPU\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_of_the_headline_is_asked_to_stop_when_its_time_is_over() -> None:
+    obeys = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); time.sleep(60)"
+    step = headline.Step("long", "a command that takes a minute", ("-c", obeys), 1.0)
+    start = time.monotonic()
+    assert headline.run(step, 0.5) == "not finished: its time was over; the same command goes on"
+    assert time.monotonic() - start < 30
+    assert headline.run(replace(step, arguments=("-c", "")), 30) == "finished"
+    assert headline.run(replace(step, arguments=("-c", "raise SystemExit(3)")), 30) == "ended with status 3; see above"
+
+
+def test_every_variant_and_setting_that_the_headline_begins_with_is_in_the_study() -> None:
+    study = load_study(Path(__file__).parents[1] / "studies" / "jpu_speed.py", "gpu")
+    pairs = {(cell.name, setting.name) for cell, _, setting in study.pairs()}
+    assert set(product(headline.FIRST_VARIANTS, headline.FIRST_SETTINGS)) <= pairs
+
+
+def test_a_headline_without_a_gpu_or_with_an_unknown_step_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert headline.main(["--rehearse", "--only", "sped"]) == 2
+    assert "no step sped; there are speed, attention, widened" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        assert headline.main([]) == 2
+        assert "there is no GPU here; --rehearse" in capsys.readouterr().err

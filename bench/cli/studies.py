@@ -17,6 +17,7 @@ from bench.cli.decoding import decode_first, need_of, spell_need
 from bench.cli.display import Tally, display_for, name_of, spell_s, table_of
 from bench.data.decoded.shelf import Shelf
 from bench.parts import nearest
+from bench.protocol.fractions import aliases_in_words
 from bench.protocol.setting import STAGES
 from bench.protocol.text import plain
 from bench.protocol.words import bytes_in_words, plural
@@ -102,6 +103,7 @@ def plan(schedule: Schedule, shelf: Shelf | None = None) -> bool:
         table.add_row(trial.stage, trial.variant + setting, seed, statuses[trial.key], trial.key)
     console.print(table)
     print_excluded(schedule.study, console)
+    print_aliases(schedule.study, console)
     if kept := schedule.kept():
         variants = ", ".join(dict.fromkeys(row.variant for row in kept))
         text = f"{plural(len(kept), 'trial')} of earlier runs stay in the report, though not planned now: {variants}."
@@ -393,6 +395,14 @@ def print_excluded(study: Study, console: PlainConsole) -> None:
     """Print the cells that are not run, with the reasons."""
     for cell in study.excluded():
         console.print(f"excluded: {cell.name}: {cell.reason}", soft_wrap=True)
+
+
+def print_aliases(study: Study, console: PlainConsole) -> None:
+    """Print the effects that a fraction of a factorial design cannot tell from each other."""
+    if lines := aliases_in_words([cell.levels for cell in study.cells()], study.baseline):
+        console.print("Effects that these cells cannot tell from each other, of up to two factors:")
+        for line in lines:
+            console.print(f"  {line}", soft_wrap=True)
 
 
 def _need_a_home() -> None:

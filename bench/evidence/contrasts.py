@@ -11,6 +11,7 @@ from itertools import chain, combinations, product
 from math import prod
 from typing import Literal, TypeVar
 
+from bench.protocol.fractions import aliases, is_fraction
 from bench.records.plan import Evaluation
 from bench.records.results import Results
 
@@ -73,6 +74,7 @@ def contrasts(results: Results, names: Mapping[str, str], levels: Levels) -> lis
         *_simple_effects(results, grid, levels),
         *_main_effects(results, grid, levels),
         *_interactions(results, grid, base),
+        *_fractional_effects(results, grid, levels),
     ]
     return [replace(contrast, incomparable=_incomparable(results, contrast.weights)) for contrast in all_contrasts]
 
@@ -185,6 +187,51 @@ def _interactions(results: Results, grid: VariantsByLevels, base: Mapping[str, s
                 label += "," * bool(over := _of_all(results, factors, len(corners))) + over
                 weights, pairs = _weights(corners, len(factors)), _edges(corners, len(factors))
                 yield Contrast(label, "interaction", "", weights, factors, pairs)
+
+
+def _fractional_effects(results: Results, grid: VariantsByLevels, levels: Levels) -> Iterator[Contrast]:
+    """The main effects and interactions of two factors in a fraction of a factorial design of two-level factors.
+
+    No two of its variants differ in one factor alone. An effect is the mean over the half of the variants with one sign
+    less that over the other half, and its label names the effects that the same difference stands for.
+    """
+    base, variants = results.plan.baseline_levels, list(grid.values())
+    if not is_fraction([levels[variant] for variant in variants], base):
+        return
+    together = aliases([levels[variant] for variant in variants], base)
+    others = {
+        factor: next(level for level in names if level != base[factor]) for factor, names in results.factors.items()
+    }
+    told: set[tuple[str, ...]] = set()
+    for factors in (*((factor,) for factor in others), *combinations(others, 2)):
+        if factors in told:
+            continue
+        told.update(other for _, other in together.get(factors, ()))
+        share = 2 ** len(factors) / len(variants)
+        signs = {
+            variant: prod(-1 if levels[variant][factor] == base[factor] else 1 for factor in factors)
+            for variant in variants
+        }
+        label = _effect(factors, others)
+        for sign, other in together.get(factors, ()):
+            label += (
+                f", not told from {'' if _same(sign, factors, other) else 'the opposite of '}{_effect(other, others)}"
+            )
+        kind: ContrastKind = "main effect" if len(factors) == 1 else "interaction"
+        weights = {variant: sign * share for variant, sign in signs.items()}
+        yield Contrast(label, kind, "", weights, factors, ())
+
+
+def _effect(factors: Sequence[str], levels: Mapping[str, str]) -> str:
+    return " × ".join(f"{factor}={levels[factor]}" for factor in factors)
+
+
+def _same(sign: int, factors: Sequence[str], other: Sequence[str]) -> bool:
+    """True if two effects whose columns have this sign to each other add up; the baseline counts as minus here.
+
+    Aliases count the baseline as plus, which turns the column of a single factor round and of two factors not.
+    """
+    return (sign > 0) == ((len(factors) + len(other)) % 2 == 0)
 
 
 def squares(results: Results, levels: Levels, first: str, second: str) -> dict[tuple[str, str], list[str]]:

@@ -33,6 +33,7 @@ from bench.run.resources import Resources
 from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
 from bench.study.cells import Cell
+from bench.study.designs import word_of
 from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded
 from bench.study.study import Study
@@ -236,7 +237,7 @@ class Schedule:
             "folder": self.folder.name,
             "question": study.question,
             "factors": {factor.name: list(factor.levels) for factor in study.factors},
-            "design": study.design,
+            "design": word_of(study.design),
             "baseline": study.baseline_name,
             "baseline_levels": {factor.name: study.baseline[factor.name] for factor in study.factors},
             "seeds": list(study.seeds),

@@ -80,12 +80,15 @@ class Factor:
             several, name those that are meant.
         against: level -> another level that it is compared with, besides the baseline's level: a control (attention
             against attention whose weight is frozen at 0), or the step before (image gradients against gates alone).
+        within: levels of other factors at which alone this one exists, such as ``{"attention": "on"}`` for the kind of
+            attention. Everywhere else it stays at the baseline's level.
     """
 
     name: str
     levels: Mapping[str, Change]
     about: tuple[str, ...] | None = None
     against: Mapping[str, str] = field(default_factory=dict)
+    within: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -105,8 +108,10 @@ class Factor:
             )
         if not is_short(self.name):
             raise StudyError(f"factor {shortened(self.name)}: a name has {LONGEST_NAME} bytes at most")
-        if not isinstance(self.levels, Mapping) or not isinstance(self.against, Mapping):
-            raise StudyError(f"factor {self.name!r}: levels and against are dicts, such as {{'off': change()}}")
+        if not all(isinstance(given, Mapping) for given in (self.levels, self.against, self.within)):
+            raise StudyError(f"factor {self.name!r}: levels, against and within are dicts, such as {{'off': change()}}")
+        if self.name in self.within:
+            raise StudyError(f"factor {self.name!r}, within: a factor cannot be nested in itself")
         if not isinstance(self.about, tuple | None):
             raise StudyError(f"factor {self.name!r}: about={self.about!r}: expected a tuple, such as ('neck',)")
         if len(self.levels) < 2:

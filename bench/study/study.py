@@ -8,18 +8,18 @@ A study's file is Python. It sets ``STUDY``, and also ``SIZES`` if the study has
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from bench.network.model import Variant
 from bench.parts import BenchError, nearest, shortened
 from bench.protocol.names import FILE_NAME, is_file_name
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import STAGES, Setting, Stage
+from bench.study import designs
 from bench.study.cells import Cell, ExcludedCell, cell_name
+from bench.study.designs import Design
 from bench.study.factors import Factor, StudyError, apply
 from bench.study.published.rows import Published
 from bench.study.speed import Speed
@@ -42,6 +42,32 @@ class Exclude:
         return all(levels[factor] == level for factor, level in self.when.items())
 
 
+@dataclass(frozen=True)
+class Require:
+    """A rule that levels are run beside certain others alone, with the reason.
+
+    A cell that has the levels ``when`` without the levels ``needs`` is excluded. The plan and reports show it with the
+    reason.
+    """
+
+    when: Mapping[str, str]
+    needs: Mapping[str, str]
+    reason: str
+
+    def __post_init__(self) -> None:
+        fits = isinstance(self.when, Mapping) and isinstance(self.needs, Mapping) and isinstance(self.reason, str)
+        if not fits or not self.needs or not self.reason.strip():
+            raise StudyError(
+                f"Require({shortened(self.when)}, {shortened(self.needs)}, {shortened(self.reason)}): expected levels "
+                "by factor, the levels that they need, and the reason"
+            )
+
+    def covers(self, levels: Mapping[str, str]) -> bool:
+        """True for a cell that the rule excludes."""
+        has_when = all(levels[factor] == level for factor, level in self.when.items())
+        return has_when and any(levels[factor] != level for factor, level in self.needs.items())
+
+
 MOST_SEED = 2**32 - 1
 """The largest seed that all generators of random numbers take: Python's, numpy's and torch's."""
 
@@ -49,7 +75,9 @@ MOST_CELLS = 10_000
 """The most combinations of levels of a study: all of their networks are composed and compared when it is imported."""
 
 _KINDS: dict[str, type] = {"question": str, "base": Variant, "baseline": Mapping, "recipe": Recipe}
-_KINDS_IN_TUPLES: dict[str, type] = {"factors": Factor, "exclude": Exclude, "published": Published}
+_KINDS_IN_TUPLES: dict[str, type] = {
+    "factors": Factor, "exclude": Exclude, "require": Require, "published": Published,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,9 +92,10 @@ class Study:
         baseline: factor -> level of the cell that every other cell is compared with.
         recipe: how each cell is trained and tested.
         seeds: the seeds of weights and batches. All cells run the same seeds, so that differences are paired.
-        design: ``factorial`` runs every combination of levels; ``one_at_a_time`` runs the baseline and each cell that
-            differs from it in one factor (with the full model as baseline, this is a leave-one-out study).
+        design: the combinations of levels that are run, as :mod:`bench.study.designs` describes: ``factorial`` runs all
+            of them.
         exclude: the rules for combinations that are not run, with reasons.
+        require: the rules for levels that are run beside certain others alone, with reasons.
         stages: the kinds of measurement: ``quality``, ``cost``, ``speed``.
         margin: the margin of equivalence, a difference in mIoU as a fraction: smaller differences count as equal.
             Choose it before the results are seen; with ``None``, reports claim no equivalence.
@@ -83,8 +112,9 @@ class Study:
     baseline: Mapping[str, str]
     recipe: Recipe
     seeds: tuple[int, ...] = (0, 1, 2)
-    design: Literal["factorial", "one_at_a_time"] = "factorial"
+    design: Design = "factorial"
     exclude: tuple[Exclude, ...] = ()
+    require: tuple[Require, ...] = ()
     stages: tuple[Stage, ...] = ("quality", "cost")
     margin: float | None = None
     focus: str | None = None
@@ -118,12 +148,19 @@ class Study:
                 raise StudyError(f"factor {factor.name!r}, against: all levels are compared with {level!r} anyway")
         for rule in self.exclude:
             self._check_levels("exclude", rule.when, complete=False)
-        if (count := self._count()) > MOST_CELLS:
+        for need in self.require:
+            self._check_levels("require", need.when, complete=False)
+            self._check_levels("require", need.needs, complete=False)
+        for factor in self.factors:
+            self._check_levels(f"factor {factor.name!r}, within", factor.within, complete=False)
+        for named in designs.named_levels(self.design):
+            self._check_levels("design", named, complete=False)
+        if (count := designs.count(self.design, self.factors)) > MOST_CELLS:
             raise StudyError(
                 f"study {self.name!r} has {count:,} combinations of levels, and none has more than {MOST_CELLS:,}; fix "
                 "some factors, or choose design='one_at_a_time'"
             )
-        planned = tuple(self._combinations())
+        planned = tuple(designs.combinations(self.design, self.factors, self.baseline))
         reasons = {cell_name(levels): self._reason(levels) for levels in planned}
         excluded = tuple(ExcludedCell(levels, why) for levels in planned if (why := reasons[cell_name(levels)]))
         object.__setattr__(self, "_excluded", excluded)
@@ -172,7 +209,9 @@ class Study:
         for left_out in self._excluded:
             if dict(left_out.levels) == levels:
                 raise StudyError(f"{left_out.name} is excluded from study {self.name!r}: {left_out.reason}")
-        raise StudyError(f"{cell_name(levels)} is not in the {self.design} design of study {self.name!r}")
+        raise StudyError(
+            f"{cell_name(levels)} is not in the {designs.word_of(self.design)} design of study {self.name!r}"
+        )
 
     def pairs(self) -> Iterator[tuple[Cell, Cell, Setting]]:
         """All speed comparisons: a cell, the cell that it is timed against, and the setting.
@@ -214,8 +253,7 @@ class Study:
         stages_fit = isinstance(self.stages, tuple) and all(stage in STAGES for stage in self.stages)
         if not stages_fit or len(set(self.stages)) != len(self.stages) or not self.stages:
             raise self._unfit("stages", f"a tuple, each stage once; allowed: {', '.join(STAGES)}")
-        if self.design not in ("factorial", "one_at_a_time"):
-            raise self._unfit("design", "'factorial' or 'one_at_a_time'")
+        designs.check_design(self.design)
         if self.margin is not None and type(self.margin) not in (int, float):
             raise self._unfit("margin", "a fraction, such as 0.005")
         if not isinstance(self.focus, str | None):
@@ -228,22 +266,6 @@ class Study:
             f"study {self.name!r}: {field_name}={shortened(getattr(self, field_name))}: expected {expected}"
         )
 
-    def _count(self) -> int:
-        """The number of combinations of levels in the design."""
-        if self.design == "factorial":
-            return math.prod(len(factor.levels) for factor in self.factors)
-        return 1 + sum(len(factor.levels) - 1 for factor in self.factors)
-
-    def _combinations(self) -> Iterator[dict[str, str]]:
-        base = self._in_order(self.baseline)
-        if self.design == "factorial":
-            for levels in itertools.product(*(factor.levels for factor in self.factors)):
-                yield dict(zip(base, levels, strict=True))
-        else:
-            yield base
-            for factor in self.factors:
-                yield from ({**base, factor.name: level} for level in factor.levels if level != base[factor.name])
-
     def _compose(self, levels: dict[str, str]) -> Cell:
         changes = [(factor.name, factor.levels[levels[factor.name]]) for factor in self.factors]
         try:
@@ -253,7 +275,16 @@ class Study:
         return Cell(levels, variant, recipe)
 
     def _reason(self, levels: dict[str, str]) -> str | None:
-        return next((rule.reason for rule in self.exclude if rule.covers(levels)), None)
+        rules: tuple[Exclude | Require, ...] = (*self.exclude, *self.require, *self._nesting())
+        return next((rule.reason for rule in rules if rule.covers(levels)), None)
+
+    def _nesting(self) -> Iterator[Require]:
+        """The rules that a nested factor varies only where it exists; elsewhere it stays at the baseline's level."""
+        for factor in self.factors:
+            where = ", ".join(f"{name}={level}" for name, level in factor.within.items())
+            for level in factor.levels if where else ():
+                if level != self.baseline[factor.name]:
+                    yield Require({factor.name: level}, factor.within, f"{factor.name} exists at {where} alone")
 
     def _in_order(self, levels: Mapping[str, str]) -> dict[str, str]:
         return {factor.name: levels[factor.name] for factor in self.factors}

@@ -13,6 +13,7 @@ import pandas as pd
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
+from bench.protocol.fractions import aliases_in_words
 from bench.protocol.words import first_few, plural, size, tally
 from bench.records.cost import MeasuredCost
 from bench.records.executed import HARNESS, packages
@@ -87,6 +88,9 @@ def _design(evidence: Evidence) -> Iterable[str]:
     design = f"{plan.design.replace('_', ' ')} design" if plan.design else "design"
     over = f" over {factors}" if factors else ""
     yield f"Design: {design}{over}, {plural(len(results.variants), 'variant')}, baseline {results.baseline}."
+    cells = [results.plan.levels[variant] for variant in results.variants]
+    if together := aliases_in_words(cells, plan.baseline_levels):
+        yield f"Effects that these variants cannot tell from each other, of up to two factors: {'; '.join(together)}."
     if plan.seeds and _trains(results):
         yield f"Seeds: {', '.join(map(str, plan.seeds))}."
     if plan.size:

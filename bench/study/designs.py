@@ -1,0 +1,236 @@
+"""Designs: the combinations of levels that a study runs.
+
+A study names one by a word, or as an object where it takes details:
+
+| design | cells |
+| --- | --- |
+| ``"factorial"`` | every combination of levels |
+| ``"one_at_a_time"``, ``"add_one_in"`` | the baseline, and each cell that differs from it in one factor |
+| ``"leave_one_out"``, :class:`LeaveOneOut` | the baseline, the full model, and the full model without each component |
+| ``"cumulative"``, :class:`Cumulative` | the baseline, and one step after the other: +A, +A+B, +A+B+C |
+| :class:`Listed` | the cells that it lists |
+| :class:`Fractional` | a part of the factorial design of two-level factors, in which main effects stay apart |
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from bench.parts import nearest, shortened
+from bench.study.factors import Factor, StudyError
+
+DesignWord = Literal["factorial", "one_at_a_time", "add_one_in", "leave_one_out", "cumulative"]
+Levels = Mapping[str, str]
+"""Factor -> level."""
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """The baseline, the full model, and the full model with one factor after the other back at the baseline's level.
+
+    Attributes:
+        full: the levels of the full model; a factor that is left out stays at the baseline. ``None`` takes the other
+            level of each factor, which must have two.
+    """
+
+    full: Levels | None = None
+
+
+@dataclass(frozen=True)
+class Cumulative:
+    """The baseline, and one step after the other, each on top of all steps before: +A, +A+B, +A+B+C.
+
+    Attributes:
+        steps: the levels that each step sets. ``None`` sets the other level of one factor after the other, in the
+            study's order; each must have two levels.
+    """
+
+    steps: tuple[Levels, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The baseline and the cells of a list. A factor that a cell leaves out is at the baseline's level."""
+
+    cells: tuple[Levels, ...]
+
+
+@dataclass(frozen=True)
+class Fractional:
+    """A regular fraction of the factorial design of two-level factors, with few cells.
+
+    With resolution 3, main effects cannot be told from interactions of two factors; with 4, they can, but these
+    interactions cannot be told from each other; with 5, these can be told apart too. With fewer factors than the
+    resolution, all combinations are run. Source: Box and Hunter, The 2^(k-p) Fractional Factorial Designs, 1961.
+
+    Attributes:
+        resolution: the resolution, 3 or more.
+    """
+
+    resolution: int = 4
+
+
+Design = DesignWord | LeaveOneOut | Cumulative | Listed | Fractional
+
+
+def check_design(design: object) -> None:
+    """Refuse what is no design.
+
+    Raises:
+        StudyError: for another word or kind of object, or details of another form.
+    """
+    words = get_args(DesignWord)
+    if isinstance(design, str):
+        if design not in words:
+            raise StudyError(f"design={design!r}: the words are {', '.join(words)}{nearest(design, words)}")
+    elif isinstance(design, Fractional):
+        if type(design.resolution) is not int or design.resolution < 3:
+            raise StudyError(f"{design}: a resolution is a whole number from 3 on")
+    elif isinstance(design, LeaveOneOut):
+        _check_mappings(design, () if design.full is None else (design.full,))
+    elif isinstance(design, Cumulative):
+        _check_mappings(design, () if design.steps is None else design.steps)
+    elif isinstance(design, Listed):
+        _check_mappings(design, design.cells)
+    else:
+        raise StudyError(
+            f"design={shortened(design)}: expected one of {', '.join(map(repr, words))}, or a LeaveOneOut, Cumulative, "
+            "Listed or Fractional"
+        )
+
+
+def _check_mappings(design: Design, listed: object) -> None:
+    if not isinstance(listed, tuple) or not all(isinstance(levels, Mapping) for levels in listed):
+        raise StudyError(f"{shortened(design)}: expected levels by factor, such as {{'attention': 'on'}}, in a tuple")
+
+
+def named_levels(design: Design) -> Iterator[Levels]:
+    """The levels that the details of a design name."""
+    if isinstance(design, LeaveOneOut) and design.full is not None:
+        yield design.full
+    elif isinstance(design, Cumulative) and design.steps is not None:
+        yield from design.steps
+    elif isinstance(design, Listed):
+        yield from design.cells
+
+
+def word_of(design: Design) -> str:
+    """The design in words, for plans and reports."""
+    if isinstance(design, str):
+        return design
+    words = {LeaveOneOut: "leave_one_out", Cumulative: "cumulative", Listed: "listed"}
+    return words.get(type(design)) or f"fractional_factorial of resolution {getattr(design, 'resolution', '')}"
+
+
+def count(design: Design, factors: Sequence[Factor]) -> int:
+    """The number of combinations, or one above it: counted without composing them."""
+    if design == "factorial":
+        return math.prod(len(factor.levels) for factor in factors)
+    if isinstance(design, Fractional):
+        return 2 ** len(factors) if len(factors) < design.resolution else len(_fraction(design, factors))
+    if isinstance(design, Listed):
+        return 1 + len(design.cells)
+    return 2 + sum(len(factor.levels) - 1 for factor in factors)
+
+
+def combinations(design: Design, factors: Sequence[Factor], baseline: Levels) -> Iterator[dict[str, str]]:
+    """The combinations of levels, each a level for every factor, in the study's order of factors; none occurs twice.
+
+    Raises:
+        StudyError: for a design that these factors do not have.
+    """
+    base = {factor.name: baseline[factor.name] for factor in factors}
+    seen: set[tuple[str, ...]] = set()
+    for levels in _combinations(design, factors, base):
+        if (key := tuple(levels.values())) not in seen:
+            seen.add(key)
+            yield levels
+
+
+def _combinations(design: Design, factors: Sequence[Factor], base: dict[str, str]) -> Iterator[dict[str, str]]:
+    if design == "factorial":
+        for levels in itertools.product(*(factor.levels for factor in factors)):
+            yield dict(zip(base, levels, strict=True))
+    elif isinstance(design, Fractional):
+        yield from _of_fraction(design, factors, base)
+    elif isinstance(design, Listed):
+        yield base
+        yield from ({**base, **levels} for levels in design.cells)
+    elif design == "leave_one_out" or isinstance(design, LeaveOneOut):
+        given = None if isinstance(design, str) else design.full
+        full = {**base, **(_others(factors, base, design) if given is None else given)}
+        yield base
+        yield full
+        yield from ({**full, name: base[name]} for name in base)
+    elif design == "cumulative" or isinstance(design, Cumulative):
+        steps = None if isinstance(design, str) else design.steps
+        reached = base
+        yield reached
+        for step in (
+            [{name: level} for name, level in _others(factors, base, design).items()] if steps is None else steps
+        ):
+            reached = {**reached, **step}
+            yield reached
+    else:
+        yield base
+        for factor in factors:
+            yield from ({**base, factor.name: level} for level in factor.levels if level != base[factor.name])
+
+
+def _others(factors: Sequence[Factor], base: Levels, design: Design) -> dict[str, str]:
+    """The level of each factor that is not the baseline's.
+
+    Raises:
+        StudyError: if a factor has more than two.
+    """
+    if many := [factor.name for factor in factors if len(factor.levels) > 2]:
+        details = "Fractional takes two-level factors alone"
+        if not isinstance(design, Fractional):
+            form = "LeaveOneOut(full={…})" if word_of(design) == "leave_one_out" else "Cumulative(steps=({…}, {…}))"
+            details = f"say which of them with design={form}"
+        raise StudyError(f"the design {word_of(design)}: {', '.join(many)} has more than two levels; {details}")
+    return {factor.name: next(level for level in factor.levels if level != base[factor.name]) for factor in factors}
+
+
+def _of_fraction(design: Fractional, factors: Sequence[Factor], base: dict[str, str]) -> Iterator[dict[str, str]]:
+    others = _others(factors, base, design)
+    if len(factors) < design.resolution:
+        yield from _combinations("factorial", factors, base)
+        return
+    rows = _fraction(design, factors)
+    for row in rows:  # the first row is the baseline; that keeps every two columns balanced
+        signs = zip(base, row, rows[0], strict=True)
+        yield {name: base[name] if sign == first else others[name] for name, sign, first in signs}
+
+
+def _fraction(design: Fractional, factors: Sequence[Factor]) -> list[list[int]]:
+    """The rows of a regular fraction, with a column of -1 and 1 for each factor.
+
+    Each factor is a product of basic ones, which is written as a set of bits. The resolution is R if no product of
+    fewer than R factors is constant: no factor is then the product of up to R - 2 others. As few basic factors are
+    taken as allow that when the columns are chosen in ascending order. The fractions of up to eight factors are the
+    smallest that are published. Source: Conway and Sloane, Lexicographic Codes, 1986.
+    """
+    basic = next(count for count in itertools.count(1) if _columns(len(factors), design.resolution, count))
+    columns = _columns(len(factors), design.resolution, basic)
+    return [[1 - 2 * ((run & column).bit_count() % 2) for column in columns] for run in range(2**basic)]
+
+
+def _columns(count: int, resolution: int, basic: int) -> list[int]:
+    """The first columns of so many basic factors, as sets of bits, that reach a resolution; empty if they do not."""
+    columns: list[int] = []
+    products = {0}
+    while len(columns) < count:
+        column = next((column for column in range(1, 2**basic) if column not in products), None)
+        if column is None:
+            return []
+        columns.append(column)
+        sets = (chosen for size in range(resolution - 1) for chosen in itertools.combinations(columns, size))
+        products = {functools.reduce(operator.xor, chosen, 0) for chosen in sets}
+    return columns

@@ -1,0 +1,184 @@
+"""Designs: the combinations that each runs, nested factors, rules, and the aliases of fractions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import Cumulative, Exclude, Factor, Fractional, LeaveOneOut, Listed, Recipe, Require, Study, Variant, part
+from bench.data import Synthetic
+from bench.evidence.evidence import evidence_of
+from bench.network import FCNHead, SegmentationLoss, ShallowBackbone
+from bench.protocol.fractions import aliases_in_words, is_fraction
+from bench.study.factors import StudyError, change, choose
+
+TWO = {"off": change(), "on": change(recipe=choose(flip=0.25))}
+FIELDS = ("flip", "momentum", "weight_decay", "poly_power", "warmup_start", "blur", "boundary_iou_share")
+
+
+def factor(name: str, field: str, levels: tuple[str, ...] = ("off", "on"), **more: Any) -> Factor:
+    """A factor that gives the recipe's ``field`` another value at each of its levels but the first."""
+    changes = {level: change(recipe=choose(**{field: 0.1 * (index + 1)})) for index, level in enumerate(levels[1:])}
+    return Factor(name, {levels[0]: change(), **changes}, **more)
+
+
+def study(*factors: Factor, **fields: Any) -> Study:
+    return Study(
+        **{
+            "name": "designs",
+            "question": "Which cells are run?",
+            "base": Variant(part(ShallowBackbone), part(FCNHead, width=16), losses=(part(SegmentationLoss),)),
+            "factors": factors,
+            "baseline": {each.name: next(iter(each.levels)) for each in factors},
+            "recipe": Recipe(data=part(Synthetic), crop_px=(32, 32), iterations=2, batch=2),
+            **fields,
+        }
+    )
+
+
+A, B, C = factor("a", FIELDS[0]), factor("b", FIELDS[1]), factor("c", FIELDS[2])
+MANY = factor("m", FIELDS[3], ("none", "some", "all"))
+
+
+def on(made: Study) -> list[str]:
+    """The factors of each cell that are not at the baseline, such as ``ab``."""
+    return [
+        "".join(name for name, level in cell.levels.items() if level != made.baseline[name]) for cell in made.cells()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("design", "cells"),
+    [
+        ("one_at_a_time", ["", "a", "b", "c"]),
+        ("add_one_in", ["", "a", "b", "c"]),
+        ("leave_one_out", ["", "abc", "bc", "ac", "ab"]),
+        (LeaveOneOut({"a": "on", "b": "on"}), ["", "ab", "b", "a"]),
+        ("cumulative", ["", "a", "ab", "abc"]),
+        (Cumulative(({"c": "on"}, {"a": "on", "b": "on"})), ["", "c", "abc"]),
+        (Listed(({"c": "on"}, {"a": "on", "c": "on"}, {"c": "on"})), ["", "c", "ac"]),
+        (Fractional(3), ["", "ac", "bc", "ab"]),
+        (Fractional(4), ["", "c", "b", "bc", "a", "ac", "ab", "abc"]),
+    ],
+    ids=str,
+)
+def test_a_design_runs_its_cells_once_each_the_baseline_among_them(design: Any, cells: list[str]) -> None:
+    assert sorted(on(study(A, B, C, design=design))) == sorted(cells)
+
+
+def test_a_step_may_change_a_level_again() -> None:
+    made = study(A, MANY, design=Cumulative(({"m": "some"}, {"a": "on"}, {"m": "all"})))
+    assert [cell.name for cell in made.cells()] == ["a=off,m=none", "a=off,m=some", "a=on,m=some", "a=on,m=all"]
+
+
+@pytest.mark.parametrize(
+    ("design", "message"),
+    [
+        ("cumulativ", "did you mean 'cumulative'"),
+        (3, "or a LeaveOneOut, Cumulative, Listed or Fractional"),
+        ("leave_one_out", r"m has more than two levels; say which of them with design=LeaveOneOut\(full="),
+        ("cumulative", r"say which of them with design=Cumulative\(steps="),
+        (Fractional(3), "m has more than two levels; Fractional takes two-level factors alone"),
+        (Fractional(2), "a resolution is a whole number from 3 on"),
+        (Listed(({"z": "on"},)), "design: no factor 'z'"),
+        (Cumulative(({"a": "onn"},)), "design: factor 'a' has no level 'onn'"),
+        (LeaveOneOut(["a"]), "expected levels by factor"),  # type: ignore[arg-type]
+    ],
+    ids=str,
+)
+def test_a_design_that_cannot_be_is_refused_with_the_remedy(design: Any, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        study(A, B, MANY, design=design)
+
+
+def test_a_nested_factor_varies_only_where_it_exists() -> None:
+    kind = factor("kind", FIELDS[4], ("soft", "hard"), within={"a": "on"})
+    made = study(A, kind)
+    assert [cell.name for cell in made.cells()] == ["a=off,kind=soft", "a=on,kind=soft", "a=on,kind=hard"]
+    assert [(left_out.name, left_out.reason) for left_out in made.excluded()] == [
+        ("a=off,kind=hard", "kind exists at a=on alone")
+    ]
+    with pytest.raises(StudyError, match="a factor cannot be nested in itself"):
+        factor("kind", FIELDS[4], within={"kind": "on"})
+    with pytest.raises(StudyError, match="factor 'kind', within: no factor 'z'"):
+        study(A, factor("kind", FIELDS[4], within={"z": "on"}))
+
+
+def test_levels_that_need_others_are_excluded_without_them_with_the_reason() -> None:
+    rule = Require({"a": "on"}, {"b": "on"}, "a reads what b makes")
+    made = study(A, B, require=(rule,), exclude=(Exclude({"a": "on", "b": "on"}, "too large"),))
+    assert on(made) == ["", "b"]
+    assert [left_out.reason for left_out in made.excluded()] == ["a reads what b makes", "too large"]
+    with pytest.raises(StudyError, match="the levels that they need"):
+        Require({"a": "on"}, {}, "why")
+    with pytest.raises(StudyError, match="require: no factor 'z'"):
+        study(A, B, require=(Require({"a": "on"}, {"z": "on"}, "why"),))
+
+
+@pytest.mark.parametrize(("count", "resolution"), [(5, 3), (6, 3), (7, 3), (5, 4), (6, 4), (7, 4), (5, 5), (6, 5)])
+def test_a_fraction_has_its_resolution_and_every_two_factors_vary_independently(count: int, resolution: int) -> None:
+    factors = [factor(f"f{index}", FIELDS[index]) for index in range(count)]
+    made = study(*factors, design=Fractional(resolution))
+    cells = [cell.levels for cell in made.cells()]
+    assert len(cells) <= 2**count / 2 or resolution == count
+    signs = {each.name: np.array([levels[each.name] == "on" for levels in cells]) * 2 - 1 for each in factors}
+    for size in range(1, resolution):  # no product of fewer columns than the resolution is constant
+        for chosen in itertools.combinations(signs.values(), size):
+            assert abs(np.prod(chosen, axis=0).sum()) < len(cells)
+    for one, other in itertools.combinations(signs.values(), 2):
+        assert one @ other == one.sum() == other.sum() == 0
+    assert is_fraction(cells, made.baseline) == (len(cells) < 2**count)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "runs"),
+    [(3, (4, 8, 8, 8, 8, 16)), (4, (8, 8, 16, 16, 16, 16)), (5, (8, 16, 16, 32, 64, 64))],
+)
+def test_fractions_of_three_to_eight_factors_are_the_smallest_there_are(resolution: int, runs: tuple[int, ...]) -> None:
+    """Source: Montgomery, Design and Analysis of Experiments, table 8.14; 2^k where no fraction has the resolution."""
+    factors = [factor(f"f{index}", field) for index, field in enumerate((*FIELDS, "learning_rate"))]
+    counts = [len(study(*factors[:count], design=Fractional(resolution)).cells()) for count in range(3, 9)]
+    assert tuple(counts) == runs
+
+
+def test_aliases_are_printed_by_the_plan_of_a_fraction_and_of_no_other_design() -> None:
+    def told(design: Any) -> list[str]:
+        made = study(A, B, C, design=design)
+        return aliases_in_words([cell.levels for cell in made.cells()], made.baseline)
+
+    assert told(Fractional(3)) == ["a = b × c", "b = a × c", "c = a × b"]
+    assert [told(design) for design in ("factorial", "one_at_a_time", "leave_one_out", "cumulative")] == [[]] * 4
+
+
+def test_effects_of_a_fraction_come_back_and_name_what_they_cannot_be_told_from(
+    tmp_path: Path, planted_results: Callable[..., Path]
+) -> None:
+    """Five factors in eight cells. In points: f0 +4, f1 -2, f0 × f1 +3, which the fraction gives to others too."""
+    factors = [factor(f"f{index}", FIELDS[index]) for index in range(5)]
+    made = study(*factors, design=Fractional(3))
+    rng, scores = np.random.default_rng(1), {}
+    seeds = rng.normal(0, 0.02, 5)
+    for cell in made.cells():
+        first, second = (cell.levels[name] == "on" for name in ("f0", "f1"))
+        planted = 0.5 + 0.04 * first - 0.02 * second + 0.03 * first * second
+        scores[cell.name.replace(",", ", ")] = list(planted + seeds + rng.normal(0, 0.0005, 5))
+    levels = {each.name: tuple(each.levels) for each in factors}
+    everything = (zip(levels, combination, strict=True) for combination in itertools.product(*levels.values()))
+    names = [", ".join(f"{name}={level}" for name, level in chosen) for chosen in everything]
+    left_out = {name: "not in the fraction" for name in names if name not in scores}
+    table = evidence_of(planted_results(tmp_path, factors=levels, scores=scores, excluded=left_out)).effects
+    effects = table[table["kind"] == "main effect"].set_index("label")
+    assert len(effects) == 5
+    found = {label.partition("=")[0]: row for label, row in effects.iterrows() if isinstance(label, str)}
+    assert all("not told from" in str(label) for label in effects.index)
+    # The interaction's half, 1.5 points, is in the main effects of both factors, and whole in the alias of f0 × f1.
+    assert found["f0"]["low"] <= 0.055 <= found["f0"]["high"]
+    assert found["f1"]["low"] <= -0.005 <= found["f1"]["high"]
+    alias = next(row for label, row in effects.iterrows() if "f0=on × f1=on" in str(label))
+    sign = -1 if "opposite of f0=on × f1=on" in str(alias.name) else 1
+    assert alias["low"] <= sign * 0.015 <= alias["high"]
