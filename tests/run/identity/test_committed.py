@@ -37,7 +37,7 @@ KEEPING: dict[str, list[Edit]] = {
                                 (PLAIN, "DivergedError", "NotFiniteError"),
                                 ("bench/training/late.py", "DivergedError", "NotFiniteError"),
                                 ("bench/measure/quality/evaluate.py", "DivergedError", "NotFiniteError"),
-                                ("bench/run/trial.py", "DivergedError", "NotFiniteError")],
+                                ("bench/run/outcomes/outcome.py", "DivergedError", "NotFiniteError")],
     "a constant is annotated": [("bench/measure/quality/boundary.py", "FAR =", "FAR: int =")],
     "a local variable is annotated": [(LOOP, "start = time.perf_counter()", "start: float = time.perf_counter()")],
     "a comment": [(LAYERS, "def resize(", "# The only one.\ndef resize(")],
