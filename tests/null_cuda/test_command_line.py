@@ -65,7 +65,7 @@ def test_speed_is_compared_in_every_mode_that_runs_without_a_compiler(
     conditions = ("--mode", "eager", "--mode", "cuda_graph", "--precision", "tf32", "--precision", "float16")
     arguments = ("--against", "neck=off", "--px", "64x64", "--seconds", "0.2", *conditions)
     bench(tmp_path, "speed", tiny_study(), *arguments, "--gpus", "1")
-    found = records(tmp_path / "results" / "tiny")
+    found = records(tmp_path / "results" / "tiny-speed")
     assert [record["outcome"]["status"] for record in found] == ["done"] * 4, [r["outcome"] for r in found]
     assert {record["choices"]["setting"]["mode"] for record in found} == {"eager", "cuda_graph"}
 
@@ -96,3 +96,16 @@ def test_a_trial_that_runs_out_of_memory_is_recorded_so_and_the_next_one_runs(tm
     }
     endings = {(record["trial"]["stage"], record["trial"]["variant"]): ending(record) for record in found}
     assert endings == wanted, [record["outcome"] for record in found]
+
+
+def test_two_devices_are_shared_by_halves_and_each_times_one_trial_at_once(
+    tmp_path: Path, tiny_study: Callable[..., Path]
+) -> None:
+    two = {"NULLCUDA_DEVICES": "2"}
+    study = tiny_study(iterations="12")
+    run(tmp_path, "run", study, "--gpus", "0.5", "--cpus", "1", **two)
+    found = records(tmp_path / "results" / "tiny")
+    assert [ending(record) for record in found] == ["done"] * 6, [record["outcome"] for record in found]
+    refused = run(tmp_path, "run", study, "--gpus", "2", **two)
+    assert refused.returncode != 0
+    assert len((refused.stdout + refused.stderr).strip().splitlines()) == 1, refused.stderr
