@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.table import Table
@@ -135,6 +136,7 @@ def cost(
     forwards: int,
     gpus: float | None,
     data_is_given: bool,
+    conditions: Mapping[str, Any],
 ) -> None:
     """Print the cost of a variant's modules and its growth, and write both to ``attribution`` in the results folder.
 
@@ -154,6 +156,7 @@ def cost(
             depth=depth,
             forwards=forwards,
             tell=status.update,
+            conditions=conditions,
         )
     heads, rows = breakdown.shown()
     table = table_of(*heads, numeric=heads[1:])
@@ -163,7 +166,10 @@ def cost(
     console.print(table)
     console.print(f"{breakdown.cell.name} at 1×3×{height}×{width} on {breakdown.machine.hardware}.")
     if forwards:
-        console.print("Each module is timed on its own, so its time includes waits that the timing causes.")
+        console.print(
+            f"Each module is timed on its own, in {breakdown.precision} and {breakdown.memory_format}, so its time "
+            "includes waits that the timing causes."
+        )
     for path in breakdown.write(results / known.folder_name / "attribution", Path(source.path)):
         console.print(f"Written: {path}", soft_wrap=True)
 

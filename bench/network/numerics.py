@@ -16,6 +16,7 @@ A network is computed inside :func:`numerics`, which sets torch's switches and r
 
 An operator without a deterministic form runs as usual under ``deterministic``, and torch warns of it: the log of a
 trial names it. Two such operators, the losses over maps and adaptive pooling, are in almost every training on CUDA.
+Products on CUDA need :func:`reserve_workspace` too, which a trial calls first of all.
 """
 
 from __future__ import annotations
@@ -144,17 +145,20 @@ def _of_cuda(tf32: bool, kernels: Kernels) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _deterministic(wanted: bool) -> Iterator[None]:
-    name, value = CUBLAS_WORKSPACE
-    is_set = name in os.environ
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     if (wanted, wanted) != before:
         torch.use_deterministic_algorithms(wanted, warn_only=wanted)
-    if wanted:
-        os.environ.setdefault(name, value)
     try:
         yield
     finally:
         if (wanted, wanted) != before:
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        if not is_set:
-            os.environ.pop(name, None)
+
+
+def reserve_workspace(kernels: Kernels) -> None:
+    """Have cuBLAS compute products in a workspace of its own under ``deterministic``, as torch demands it.
+
+    For a process that has used no GPU yet: cuBLAS reads the environment variable only once.
+    """
+    if kernels == "deterministic":
+        os.environ.setdefault(*CUBLAS_WORKSPACE)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from bench.measure.cost.attribution import NETWORK, QUANTITIES, Growth, ModuleCost, attribute, growth
+from bench.measure.cost.attribution import NETWORK, QUANTITIES, Growth, ModuleCost, Timed, attribute, growth
+from bench.measure.timing.execution import deployed, deployed_setting, memory_format_of
 from bench.network.model import SegModel
 from bench.parts import BenchError
 from bench.records.files import write_json, write_text
@@ -43,6 +44,8 @@ class Breakdown:
         cell: the variant.
         machine: the machine on which the times were taken.
         forwards: the number of timed forwards at each size.
+        precision: the precision of the timed forwards.
+        memory_format: their memory format.
         rows: the costs, one row for each module and size.
         growth: the growth, one row for each module and quantity; empty if there is only one size.
     """
@@ -50,6 +53,8 @@ class Breakdown:
     cell: Cell
     machine: Machine
     forwards: int
+    precision: str
+    memory_format: str
     rows: Sequence[ModuleCost]
     growth: Sequence[Growth]
 
@@ -72,6 +77,8 @@ class Breakdown:
             "batch": 1,
             "training_batch": self.cell.recipe.batch,
             "forwards": self.forwards,
+            "precision": self.precision,
+            "memory_format": self.memory_format,
             "modules": [_plain(asdict(row)) for row in self.rows],
             "growth": [_plain(asdict(row)) for row in self.growth],
         }
@@ -124,6 +131,7 @@ def break_down(
     depth: int,
     forwards: int,
     tell: Callable[[str], None],
+    conditions: Mapping[str, Any] | None = None,
 ) -> Breakdown:
     """Measure every module's cost at every size on ``machine``. Torch keeps the machine's number of threads afterwards.
 
@@ -135,28 +143,37 @@ def break_down(
         depth: the number of levels of modules; 1 lists slots alone.
         forwards: the number of timed forwards at each size; 0 only counts.
         tell: a function that is called with the progress, as a text.
+        conditions: fields of a setting in which forwards are timed, such as ``precision``, in place of the recipe's
+            precision and the device's memory format.
 
     Raises:
+        ChoiceError: if the device does not have the precision.
         SizeError: if two sizes have the same number of pixels.
     """
     if len({math.prod(size) for size in sizes}) < len(sizes):
         raise SizeError(f"sizes {', '.join(f'{h}x{w}' for h, w in sizes)}: some have as many pixels; give each once")
     torch.set_num_threads(machine.threads)
-    model = SegModel(cell.variant, num_classes).to(machine.torch_device)
+    device = machine.torch_device
+    setting = replace(deployed_setting(cell.recipe, *sizes[0], device), **(conditions or {}))
+    setting.check(device.type)
+    model = SegModel(cell.variant, num_classes).to(device)
+    timed = Timed(deployed(SegModel(cell.variant, num_classes), setting, device), setting.precision)
 
     def measured(height: int, width: int) -> list[ModuleCost]:
         tell(f"{height}×{width}")
         return attribute(
             model,
-            torch.zeros(1, 3, height, width, device=machine.torch_device),
+            torch.zeros(1, 3, height, width).to(device, memory_format=memory_format_of(setting)),
             batch=cell.recipe.batch,
             depth=depth,
             forwards=forwards,
+            timed=timed,
             progress=lambda done, total: tell(f"{height}×{width}, forward {done}/{total}"),
         )
 
     rows = [row for size in sorted(sizes, key=math.prod) for row in measured(*size)]
-    return Breakdown(cell, machine, forwards, rows, growth(rows) if len(sizes) > 1 else [])
+    grown = growth(rows) if len(sizes) > 1 else []
+    return Breakdown(cell, machine, forwards, setting.precision, setting.memory_format, rows, grown)
 
 
 def smaller_sizes(px: tuple[int, int]) -> list[tuple[int, int]]:

@@ -25,6 +25,7 @@ from bench.data.decoded.dataset import decoded
 from bench.data.decoded.shelf import Shelf
 from bench.data.fed import FedDataset
 from bench.measure.quality.evaluate import Viewer
+from bench.network.numerics import reserve_workspace
 from bench.protocol.setting import Setting, Stage
 from bench.records.files import arrays_digest
 from bench.records.forms import build, problem
@@ -239,6 +240,7 @@ def _measure(
         against = None if trial.against is None else loaded.study.cell(trial.against)
     except StudyError as error:
         raise ChangedError(disagreement(None, trial.variant, study_file, folder)) from error
+    reserve_workspace(cell.recipe.kernels)
     choices |= {"variant": cell.variant.describe(), "recipe": cell.recipe.describe(), "levels": dict(cell.levels)}
     if against is not None and trial.setting is not None:
         choices |= {"against": against.variant.describe(), "setting": asdict(trial.setting)}

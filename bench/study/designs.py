@@ -128,7 +128,7 @@ def word_of(design: Design) -> str:
     return words.get(type(design)) or f"fractional_factorial of resolution {getattr(design, 'resolution', '')}"
 
 
-def count(design: Design, factors: Sequence[Factor]) -> int:
+def count_of(design: Design, factors: Sequence[Factor]) -> int:
     """The number of combinations, or one above it: counted without composing them."""
     if design == "factorial":
         return math.prod(len(factor.levels) for factor in factors)
@@ -139,7 +139,7 @@ def count(design: Design, factors: Sequence[Factor]) -> int:
     return 2 + sum(len(factor.levels) - 1 for factor in factors)
 
 
-def combinations(design: Design, factors: Sequence[Factor], baseline: Levels) -> Iterator[dict[str, str]]:
+def combinations_of(design: Design, factors: Sequence[Factor], baseline: Levels) -> Iterator[dict[str, str]]:
     """The combinations of levels, each a level for every factor, in the study's order of factors; none occurs twice.
 
     Raises:

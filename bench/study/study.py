@@ -17,9 +17,8 @@ from bench.parts import BenchError, nearest, shortened
 from bench.protocol.names import FILE_NAME, is_file_name
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import STAGES, Setting, Stage
-from bench.study import designs
 from bench.study.cells import Cell, ExcludedCell, cell_name
-from bench.study.designs import Design
+from bench.study.designs import Design, check_design, combinations_of, count_of, named_levels, word_of
 from bench.study.factors import Factor, StudyError, apply
 from bench.study.published.rows import Published
 from bench.study.speed import Speed
@@ -153,14 +152,14 @@ class Study:
             self._check_levels("require", need.needs, complete=False)
         for factor in self.factors:
             self._check_levels(f"factor {factor.name!r}, within", factor.within, complete=False)
-        for named in designs.named_levels(self.design):
+        for named in named_levels(self.design):
             self._check_levels("design", named, complete=False)
-        if (count := designs.count(self.design, self.factors)) > MOST_CELLS:
+        if (count := count_of(self.design, self.factors)) > MOST_CELLS:
             raise StudyError(
                 f"study {self.name!r} has {count:,} combinations of levels, and none has more than {MOST_CELLS:,}; fix "
                 "some factors, or choose design='one_at_a_time'"
             )
-        planned = tuple(designs.combinations(self.design, self.factors, self.baseline))
+        planned = tuple(combinations_of(self.design, self.factors, self.baseline))
         reasons = {cell_name(levels): self._reason(levels) for levels in planned}
         excluded = tuple(ExcludedCell(levels, why) for levels in planned if (why := reasons[cell_name(levels)]))
         object.__setattr__(self, "_excluded", excluded)
@@ -209,9 +208,7 @@ class Study:
         for left_out in self._excluded:
             if dict(left_out.levels) == levels:
                 raise StudyError(f"{left_out.name} is excluded from study {self.name!r}: {left_out.reason}")
-        raise StudyError(
-            f"{cell_name(levels)} is not in the {designs.word_of(self.design)} design of study {self.name!r}"
-        )
+        raise StudyError(f"{cell_name(levels)} is not in the {word_of(self.design)} design of study {self.name!r}")
 
     def pairs(self) -> Iterator[tuple[Cell, Cell, Setting]]:
         """All speed comparisons: a cell, the cell that it is timed against, and the setting.
@@ -253,7 +250,7 @@ class Study:
         stages_fit = isinstance(self.stages, tuple) and all(stage in STAGES for stage in self.stages)
         if not stages_fit or len(set(self.stages)) != len(self.stages) or not self.stages:
             raise self._unfit("stages", f"a tuple, each stage once; allowed: {', '.join(STAGES)}")
-        designs.check_design(self.design)
+        check_design(self.design)
         if self.margin is not None and type(self.margin) not in (int, float):
             raise self._unfit("margin", "a fraction, such as 0.005")
         if not isinstance(self.focus, str | None):

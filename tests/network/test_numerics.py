@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.network.numerics import autocast, halved, numerics, outside_training, switches
+from bench.network.numerics import autocast, halved, numerics, outside_training, reserve_workspace, switches
 from bench.parts import ChoiceError
 from bench.protocol.recipe import Kernels, Precision
 
@@ -55,8 +55,20 @@ def test_kernels_choose_the_benchmark_and_determinism_of_cudnn(
     assert (inside["benchmark"], inside["deterministic"], inside["algorithms"]) == (
         benchmark, deterministic, deterministic,
     )  # fmt: skip
-    assert (inside["workspace"] is not None) == deterministic
     assert state() == before
+
+
+def test_deterministic_products_have_a_workspace_that_the_user_may_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    reserve_workspace("fastest")
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    reserve_workspace("deterministic")
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    reserve_workspace("deterministic")
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that the fixture takes it away again
 
 
 def test_what_was_set_before_is_set_again_also_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from bench.measure.cost.attribution import QUANTITIES, Growth
+from bench.parts import ChoiceError
 from bench.run.breakdown import Breakdown, SizeError, break_down, smaller_sizes
 from bench.run.environment import Machine
 from bench.study.source import load_study
@@ -37,6 +38,21 @@ def test_files_hold_every_module_at_every_size(breakdown: Breakdown, tmp_path: P
     assert (document["batch"], document["training_batch"]) == (1, 4)
     unknown = [row for row in document["growth"] if row["exponent"] is None]
     assert unknown, "normalisation has no MACs, so their growth has no exponent"
+
+
+def test_forwards_are_timed_in_the_recipes_precision_or_a_chosen_one(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    cell = load_study(str(tiny_study())).cell("neck=on")
+    by_recipe = break_down(
+        replace(cell, recipe=cell.recipe.having(precision="bfloat16")), 9, SIZES, MACHINE, depth=1, forwards=1,
+        tell=lambda _: None,
+    )  # fmt: skip
+    document = json.loads(by_recipe.write(tmp_path, Path(__file__))[0].read_text())
+    assert (document["precision"], document["memory_format"]) == ("bfloat16", "contiguous")
+    conditions = {"precision": "tf32", "memory_format": "channels_last"}
+    with pytest.raises(ChoiceError, match="'tf32' needs a CUDA device"):
+        break_down(cell, 9, SIZES, MACHINE, depth=1, forwards=1, tell=lambda _: None, conditions=conditions)
 
 
 def test_the_table_shows_the_largest_size_with_shares_of_the_whole_and_exponents(breakdown: Breakdown) -> None:

@@ -141,6 +141,19 @@ def cost(
     ] = None,
     depth: Annotated[int, typer.Option(min=1, help="The number of levels of modules; 1 lists the slots alone.")] = 3,
     forwards: Annotated[int, typer.Option(min=0, help="The number of timed forwards at each size; 0 only counts.")] = 5,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="The precision of the forwards: float32, tf32, bfloat16 or float16; by default the recipe's.",
+            show_default=False,
+        ),
+    ] = None,
+    memory_format: Annotated[
+        str | None,
+        typer.Option(
+            help="contiguous or channels_last; by default that in which the device trains.", show_default=False
+        ),
+    ] = None,
     size: SizeName = None,
     data: DataName = None,
     results: ResultsRoot = Path("results"),
@@ -153,6 +166,7 @@ def cost(
     from bench.cli import networks, studies
 
     source = studies.source(study, size, data)
+    chosen = {"precision": precision, "memory_format": memory_format}
     networks.cost(
         source,
         variant,
@@ -162,4 +176,5 @@ def cost(
         forwards=forwards,
         gpus=gpus,
         data_is_given=data is not None,
+        conditions={name: value for name, value in chosen.items() if value is not None},
     )

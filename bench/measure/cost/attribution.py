@@ -26,7 +26,9 @@ from torch import Tensor, nn
 from bench.measure.cost.activations import watched_saves, within
 from bench.measure.cost.shapes import ShapeCounts, count_shapes, deployed
 from bench.network.model import SegModel, Variant
+from bench.network.numerics import autocast, switches
 from bench.network.shapes_alone import from_shapes
+from bench.protocol.recipe import Precision
 
 QUANTITIES = ("macs", "output_bytes", "saved_bytes", "time_s")
 """The quantities that grow with the image; parameters do not."""
@@ -67,6 +69,19 @@ class ModuleCost:
 
 
 @dataclass(frozen=True)
+class Timed:
+    """A network whose forwards are timed, as :func:`bench.measure.timing.execution.deployed` gives it.
+
+    Attributes:
+        model: the network, with its weights in the memory format and the precision of the timing.
+        precision: the precision of products and convolutions.
+    """
+
+    model: SegModel
+    precision: Precision = "float32"
+
+
+@dataclass(frozen=True)
 class Growth:
     """The growth of one quantity of a module with the image: ``quantity ~ pixels ** exponent``.
 
@@ -91,6 +106,7 @@ def attribute(
     batch: int,
     depth: int,
     forwards: int,
+    timed: Timed,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ModuleCost]:
     """The costs of the network and of its modules down to ``depth``, in the order of building.
@@ -98,18 +114,20 @@ def attribute(
     Modules without parameters, MACs and saved bytes are left out.
 
     Args:
-        model: the network, on the device of ``image``; it is not changed.
-        image: the image, ``1 3 H W``.
+        model: the network in float32, on the device of ``image``; it is not changed.
+        image: the image, ``1 3 H W``, in the memory format in which forwards are timed.
         batch: the number of images in the training batch for which saved bytes are counted.
         depth: the number of levels of modules; 1 lists slots alone.
         forwards: the number of timed forwards; 0 for no times.
+        timed: the same network as it is timed.
         progress: a function that is called after every timed forward, with (forwards done, forwards in all).
     """
     height, width = image.shape[-2:]
     counts = count_shapes(model, height, width)
     saved = saved_by_shape(model.variant, model.num_classes, batch, height, width)
     shown = {"": 0, **shown_modules(model, depth)}
-    seconds = time_modules(model, image, list(shown), forwards, progress)
+    with switches(timed.precision, "default", image.device):
+        seconds = time_modules(timed, image, list(shown), forwards, progress)
     rows = [
         _row(model, name, level, counts, saved, seconds.get(name, []), (height, width)) for name, level in shown.items()
     ]
@@ -178,7 +196,7 @@ def saved_by_shape(variant: Variant, num_classes: int, batch: int, height: int, 
 
 
 def time_modules(
-    model: SegModel,
+    timed: Timed,
     image: Tensor,
     names: Sequence[str],
     forwards: int,
@@ -190,13 +208,14 @@ def time_modules(
     """
     if not forwards:
         return {}
-    cuda = image.device.type == "cuda"
+    model, cuda = timed.model, image.device.type == "cuda"
     marks: dict[str, list[tuple[Any, Any]]] = {}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     with deployed(model), _marked(model, names, marks, cuda), torch.inference_mode():
         for index in range(WARM_UP + forwards):
             marks.clear()
-            model(image, with_aux=False)
+            with autocast(timed.precision, image.device):
+                model(image, with_aux=False)
             if cuda:
                 torch.cuda.synchronize(image.device)
             if index < WARM_UP:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bench.measure.cost.activations import watched_saves
 from bench.measure.cost.attribution import (
     ModuleCost,
+    Timed,
     attribute,
     exponent,
     growth,
@@ -35,7 +36,9 @@ def rows_of(variant: Variant, *sizes: int, depth: int = 3) -> list[ModuleCost]:
     with torch.device("meta"):
         model = SegModel(variant, CLASSES)
         images = [torch.zeros(1, 3, size, size) for size in sizes]
-    return [row for image in images for row in attribute(model, image, batch=2, depth=depth, forwards=0)]
+    return [
+        row for image in images for row in attribute(model, image, batch=2, depth=depth, forwards=0, timed=Timed(model))
+    ]
 
 
 def exponents(rows: list[ModuleCost], quantity: str) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def test_time_goes_to_the_module_that_takes_it_all_calls_together_and_to_its_par
     model = SegModel(replace(TWO_LAYERS, whole=part(Sleepy)), CLASSES).train()
     told: list[tuple[int, int]] = []
     names = ["", "whole", "whole.nap", "whole.conv"]
-    seconds = time_modules(model, torch.zeros(1, 3, 32, 32), names, 3, lambda *at: told.append(at))
+    seconds = time_modules(Timed(model), torch.zeros(1, 3, 32, 32), names, 3, lambda *at: told.append(at))
     assert all(len(each) == 3 for each in seconds.values())
     assert min(seconds["whole.nap"]) >= 0.04
     for whole, inside, nap in zip(seconds[""], seconds["whole"], seconds["whole.nap"], strict=True):
@@ -140,7 +143,9 @@ def test_time_goes_to_the_module_that_takes_it_all_calls_together_and_to_its_par
 def test_rows_have_times_if_forwards_are_asked_for_and_nan_if_not() -> None:
     model = SegModel(TWO_LAYERS, CLASSES)
     image = torch.zeros(1, 3, 32, 32)
-    timed, counted = (attribute(model, image, batch=2, depth=2, forwards=forwards) for forwards in (2, 0))
+    timed, counted = (
+        attribute(model, image, batch=2, depth=2, forwards=forwards, timed=Timed(model)) for forwards in (2, 0)
+    )
     assert [row.module for row in timed] == ["network", "whole", "whole.conv", "whole.norm", "whole.classifier"]
     assert all(row.time_s > 0 for row in timed)
     assert all(math.isnan(row.time_s) for row in counted)
