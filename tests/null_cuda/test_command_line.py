@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_a_trial_that_runs_out_of_memory_is_recorded_so_and_the_next_one_runs(tm
     assert endings == wanted, [record["outcome"] for record in found]
 
 
-def test_two_devices_are_shared_by_halves_and_each_times_one_trial_at_once(
+def test_two_devices_are_shared_by_halves_and_time_two_trials_at_once(
     tmp_path: Path, tiny_study: Callable[..., Path]
 ) -> None:
     two = {"NULLCUDA_DEVICES": "2"}
@@ -105,6 +106,9 @@ def test_two_devices_are_shared_by_halves_and_each_times_one_trial_at_once(
     run(tmp_path, "run", study, "--gpus", "0.5", "--cpus", "1", **two)
     found = records(tmp_path / "results" / "tiny")
     assert [ending(record) for record in found] == ["done"] * 6, [record["outcome"] for record in found]
+    first, second = (record["outcome"] for record in found if record["trial"]["stage"] == "cost")
+    apart = datetime.fromisoformat(second["started_at"]) - datetime.fromisoformat(first["started_at"])
+    assert apart.total_seconds() < first["wall_s"]  # each has a device of its own
     refused = run(tmp_path, "run", study, "--gpus", "2", **two)
     assert refused.returncode != 0
     assert len((refused.stdout + refused.stderr).strip().splitlines()) == 1, refused.stderr
