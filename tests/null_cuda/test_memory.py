@@ -51,7 +51,7 @@ def nothing_kept() -> Iterator[None]:
 def libraries_loaded() -> None:
     """One trial of each stage, after which libraries hold what they keep for the life of a process."""
     for stage in (quality, cost, speed):
-        stage(PLAIN, recipe())
+        stage(VARIANTS["full"], recipe())
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
