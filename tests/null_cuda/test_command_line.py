@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +67,16 @@ def test_speed_is_compared_in_every_mode_that_runs_without_a_compiler(
     conditions = ("--mode", "eager", "--mode", "cuda_graph", "--precision", "tf32", "--precision", "float16")
     arguments = ("--against", "neck=off", "--px", "64x64", "--seconds", "0.2", *conditions)
     bench(tmp_path, "speed", tiny_study(), *arguments, "--gpus", "1")
-    found = records(tmp_path / "results" / "tiny")
+    found = records(tmp_path / "results" / "tiny-speed")
     assert [record["outcome"]["status"] for record in found] == ["done"] * 4, [r["outcome"] for r in found]
     assert {record["choices"]["setting"]["mode"] for record in found} == {"eager", "cuda_graph"}
 
 
 def test_the_largest_batch_ends_at_the_memory_of_the_device(tmp_path: Path, tiny_study: Callable[..., Path]) -> None:
-    arguments = ("neck=on", "--px", "64x64", "--gpus", "1")
-    small, large = (
-        bench(tmp_path, "limits", tiny_study(), *arguments, NULLCUDA_BYTES=str(bytes_)) for bytes_ in (2**28, 2**29)
-    )
-    assert "out of memory" in small
-    assert small != large
+    arguments = ("limits", tiny_study(), "neck=on", "--px", "512x512", "--gpus", "1")
+    shown = bench(tmp_path, *arguments, NULLCUDA_BYTES=str(2**27))
+    assert re.search(r"512x512 batch \d+: does not fit", shown), shown
+    assert re.search(r"the largest that fits is 512x512 batch [2-9]", shown), shown
 
 
 def test_the_cost_of_a_variant_is_shown(tmp_path: Path, tiny_study: Callable[..., Path]) -> None:
@@ -96,3 +96,19 @@ def test_a_trial_that_runs_out_of_memory_is_recorded_so_and_the_next_one_runs(tm
     }
     endings = {(record["trial"]["stage"], record["trial"]["variant"]): ending(record) for record in found}
     assert endings == wanted, [record["outcome"] for record in found]
+
+
+def test_two_devices_are_shared_by_halves_and_time_two_trials_at_once(
+    tmp_path: Path, tiny_study: Callable[..., Path]
+) -> None:
+    two = {"NULLCUDA_DEVICES": "2"}
+    study = tiny_study(iterations="12")
+    run(tmp_path, "run", study, "--gpus", "0.5", "--cpus", "1", **two)
+    found = records(tmp_path / "results" / "tiny")
+    assert [ending(record) for record in found] == ["done"] * 6, [record["outcome"] for record in found]
+    first, second = (record["outcome"] for record in found if record["trial"]["stage"] == "cost")
+    apart = datetime.fromisoformat(second["started_at"]) - datetime.fromisoformat(first["started_at"])
+    assert apart.total_seconds() < first["wall_s"]  # each has a device of its own
+    refused = run(tmp_path, "run", study, "--gpus", "2", **two)
+    assert refused.returncode != 0
+    assert len((refused.stdout + refused.stderr).strip().splitlines()) == 1, refused.stderr
