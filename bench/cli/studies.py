@@ -326,7 +326,7 @@ def trial(
             handling=replace(handling, cache=cache),
         )
         display.finished(chosen, record)
-    if record.outcome.traceback:
+    if record.outcome.traceback and record.status == "failed":
         console.print(record.outcome.traceback)
     path = schedule.folder / "records" / record.file_name
     console.print(f"{record.status}: {path}", soft_wrap=True)

@@ -81,11 +81,11 @@ def switches(precision: Precision, kernels: Kernels, device: torch.device) -> It
         ChoiceError: for ``tf32`` on a device other than CUDA.
     """
     check_precision(precision, device.type)
-    with contextlib.ExitStack() as stack:
-        if device.type == "cuda":
-            stack.enter_context(_of_cuda(precision == "tf32", kernels))
-        if device.type == "cuda" or kernels == "deterministic":
-            stack.enter_context(_deterministic(kernels == "deterministic"))
+    on_gpu, alike = device.type == "cuda", kernels == "deterministic"
+    with (
+        _of_cuda(precision == "tf32", kernels) if on_gpu else contextlib.nullcontext(),
+        _deterministic(alike) if on_gpu or alike else contextlib.nullcontext(),
+    ):
         yield
 
 

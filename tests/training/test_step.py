@@ -130,6 +130,6 @@ def test_a_network_that_cannot_be_compiled_is_told_in_one_line(monkeypatch: pyte
 
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=refusing))
     step = prepare(network(), RECIPE.having(compiled=True), CPU)
-    with pytest.raises(CompileError, match=r"no such operator.*take Recipe\(compiled=False\)") as caught:
+    with pytest.raises(CompileError, match=r"take Recipe\(compiled=False\)") as caught:
         step.forward(torch.zeros(2, 3, 32, 32), torch.zeros(2, 32, 32, dtype=torch.long))
     assert "\n" not in str(caught.value)

@@ -14,6 +14,7 @@ import torch
 from bench.run.outcomes.memory import ran_out, ran_out_on_gpu, sharing
 from bench.run.stages import Event
 from bench.training.late import DivergedError
+from bench.training.step import CompileError
 
 
 class TimedOutError(RuntimeError):
@@ -38,6 +39,8 @@ def outcome_of(
     """
     status = _status_of(error)
     reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    if isinstance(error, CompileError) and error.__context__ is not None:
+        reason += f" ({_first_line(error.__context__)})"
     outcome: dict[str, Any] = {"status": status, "phase": phase_of(reached)}
     if status == "out_of_memory":
         on_gpu = ran_out_on_gpu(error)
@@ -50,6 +53,12 @@ def outcome_of(
         outcome |= {} if shared is None else {"shared": shared}
     text = "".join(traceback.format_exception(error)) if status in WITH_TRACEBACK else None
     return {**outcome, "reason": relative(reason), "traceback": text and relative(text)}
+
+
+def _first_line(error: BaseException) -> str:
+    """The first line of an error of torch's compiler, with the next one if it ends in a colon."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
 
 
 def phase_of(reached: Event | None) -> str | None:
