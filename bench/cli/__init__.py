@@ -1,1 +1,1 @@
-"""The command line: ``commands`` declares the commands, and the modules beside it do their work."""
+"""The command line: ``commands`` declares the commands; ``trials`` and the modules beside it do their work."""

@@ -15,7 +15,7 @@ from rich.table import Table
 from bench.cli.console import PlainConsole, console_for_people, say
 from bench.cli.display import table_of
 from bench.cli.options import parse_px
-from bench.cli.studies import print_excluded, say_faulty
+from bench.cli.trials.notices import print_excluded, print_faulty
 from bench.data.base import DataError
 from bench.data.contract import ContractError
 from bench.data.pixels import Colour
@@ -122,7 +122,7 @@ def check(source: Source, *, data_is_given: bool) -> bool:
     for row in rows:
         for note in row.notes:
             console.print(f"{row.cell.name}: {note}", soft_wrap=True)
-    say_faulty(faulty, console)
+    print_faulty(faulty, console)
     return not faulty
 
 

@@ -10,9 +10,9 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 
-from bench.cli import studies
 from bench.cli.console import PlainConsole, console_for_people
 from bench.cli.options import parse_px
+from bench.cli.trials.running import run
 from bench.evidence.evidence import evidence_of
 from bench.parts import nearest
 from bench.protocol.recipe import Precision
@@ -77,8 +77,8 @@ def parse_levels(text: str) -> dict[str, str]:
     return {factor: level for factor, _, level in terms}
 
 
-def planned(source: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Schedule:
-    """The plan with the study's own speed comparisons, or with those of ``sweep`` in a results folder of their own.
+def scheduled(source: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Schedule:
+    """The schedule with the study's own speed comparisons, or with those of ``sweep`` in a results folder of their own.
 
     Raises:
         StudyError: if neither the study nor the options have speed comparisons.
@@ -140,7 +140,7 @@ def speed(
         raise StudyError(
             f"nothing to compare: {', '.join(sorted(wanted))} is the variant that others are compared with"
         )
-    complete = studies.run(schedule, argv, handling=Handling(timeout_s=timeout_s), retry=retry, trials=trials)
+    complete = run(schedule, argv, handling=Handling(timeout_s=timeout_s), retry=retry, trials=trials)
     evidence = evidence_of(schedule.folder)
     console = console_for_people()
     for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):

@@ -273,7 +273,7 @@ def test_cost_explains_a_variant_or_size_that_is_none(
 
 
 def test_a_user_without_home_or_entry_gets_both_before_ray_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.cli import studies
+    from bench.cli.trials import running
 
     def nobody(number: int) -> None:
         raise KeyError(number)
@@ -282,7 +282,7 @@ def test_a_user_without_home_or_entry_gets_both_before_ray_is_imported(monkeypat
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setattr("pwd.getpwuid", nobody)
-    studies._need_a_home()
+    running._need_a_home()
     assert Path.home().is_dir()
     assert getpass.getuser() == str(os.getuid())
 
@@ -309,7 +309,7 @@ def test_a_text_that_the_locale_cannot_write_is_one_line(
     def refuse(*arguments: object) -> None:
         "tiö→ny".encode("latin-1")
 
-    monkeypatch.setattr("bench.cli.studies.source", refuse)
+    monkeypatch.setattr("bench.cli.trials.planning.source", refuse)
     code, out, err = bench("plan", tiny_study())
     assert (code, out) == (2, "")
     assert err == "bench: 'tiö→ny': the locale's encoding latin-1 lacks '→'; set the variable PYTHONUTF8=1\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.timings import Sweep, limits, parse_bytes, parse_levels, planned, question, speed
+from bench.cli.timings import Sweep, limits, parse_bytes, parse_levels, question, scheduled, speed
 from bench.evidence import speedups
 from bench.parts import ChoiceError
 from bench.protocol.setting import Setting
@@ -30,7 +30,7 @@ SWEEP = Sweep(
 
 
 def plan_of(path: Path, results: Path, sweep: Sweep | None = SWEEP) -> Schedule:
-    schedule = planned(Source(str(path)), sweep, results, 1, 0)
+    schedule = scheduled(Source(str(path)), sweep, results, 1, 0)
     return replace(
         schedule, resources=replace(schedule.resources, node_cpus=1)
     )  # two threads may wait long on a busy machine

@@ -43,9 +43,10 @@ def convert(
     so choose them as the original has them. If any key is not understood, nothing is written. Tensors that are dropped
     on purpose are listed.
     """
-    from bench.cli import networks, studies
+    from bench.cli import networks
+    from bench.cli.trials import planning
 
-    networks.convert(checkpoint, studies.source(study, size), variant, out, classes, layout)
+    networks.convert(checkpoint, planning.source(study, size), variant, out, classes, layout)
 
 
 def predict(

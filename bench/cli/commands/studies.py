@@ -56,10 +56,11 @@ def check(
 
     The data are read and checked too, if their folder is known. Nothing is trained or written.
     """
-    from bench.cli import networks, studies
+    from bench.cli import networks
+    from bench.cli.trials import planning
 
     if not networks.check(
-        studies.source(study, size, data, seeds, final, protocol, recipe), data_is_given=data is not None
+        planning.source(study, size, data, seeds, final, protocol, recipe), data_is_given=data is not None
     ):
         raise typer.Exit(EXIT_OPEN)
 
@@ -84,12 +85,13 @@ def plan(
     No trial is run and nothing is written. Without records, the estimate comes from two small training steps of the
     baseline. With the address of a cluster, timings of every hardware class count, as in its runs; it is not asked.
     """
-    from bench.cli import decoding, studies
+    from bench.cli import decoding
+    from bench.cli.trials import planning
 
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    source = studies.source(study, size, data, seeds, final, protocol, recipe)
-    study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
-    if not studies.plan(study_plan, shelf):
+    source = planning.source(study, size, data, seeds, final, protocol, recipe)
+    schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
+    if not planning.show(schedule, shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -118,13 +120,14 @@ def run(
     You may stop the run at any time (Ctrl-C) and start it again: finished trials stay, and a training that was
     interrupted goes on from its last kept state. The exit status is 0 only if every cell is done or excluded.
     """
-    from bench.cli import decoding, studies
+    from bench.cli import decoding
+    from bench.cli.trials import planning, running
 
-    source = studies.source(study, size, data, seeds, final, protocol, recipe)
+    source = planning.source(study, size, data, seeds, final, protocol, recipe)
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    study_plan = studies.planned(source, results, cpus, gpus, address, shelf=shelf)
+    schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
-    if not studies.run(study_plan, sys.argv, handling=handling, retry=retry or (), shelf=shelf):
+    if not running.run(schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -151,14 +154,15 @@ def trial(
 
     Its record counts like any other. Factors that VARIANT leaves out have the baseline's level.
     """
-    from bench.cli import decoding, studies
+    from bench.cli import decoding
+    from bench.cli.trials import planning, single
 
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    study_plan = studies.planned(
-        studies.source(study, size, data, str(seed), final, protocol, recipe), results, cpus, gpus, shelf=shelf
+    schedule = planning.scheduled(
+        planning.source(study, size, data, str(seed), final, protocol, recipe), results, cpus, gpus, shelf=shelf
     )
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
-    if not studies.trial(study_plan, sys.argv, variant, stage, handling=handling, shelf=shelf):
+    if not single.trial(schedule, sys.argv, variant, stage, handling=handling, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -185,11 +189,14 @@ def evaluate(
 
     The records and the report go into a folder of their own beside FOLDER, as if the study had been run so.
     """
-    from bench.cli import decoding, studies
+    from bench.cli import decoding
+    from bench.cli.trials import evaluating
 
     handling = Handling(timeout_s=timeout, pictures=pictures)
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    if not studies.evaluate(folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf):
+    if not evaluating.evaluate(
+        folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf
+    ):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -208,6 +215,6 @@ def rekey(
     Both keys of every trial are built from the source that made the records. What cannot be proven is left as it is.
     Records of a format without a digest of their content get one.
     """
-    from bench.cli import studies
+    from bench.cli.trials import rekeying
 
-    studies.rekey(folder, source, assume_installed=assume_installed)
+    rekeying.rekey(folder, source, assume_installed=assume_installed)

@@ -79,7 +79,8 @@ def speed(
     Finished trials stay, so the command can be run again to go on. The options from --px to --training and --seconds
     only count together with --against.
     """
-    from bench.cli import studies, timings
+    from bench.cli import timings
+    from bench.cli.trials import planning
 
     sweep = None
     if against is not None:
@@ -93,8 +94,8 @@ def speed(
             training=training,
             least_s=seconds,
         )
-    study_plan = timings.planned(studies.source(study, size, data), sweep, results, cpus, gpus)
-    if not timings.speed(study_plan, sys.argv, variant or (), setting or (), timeout_s=timeout, retry=retry or ()):
+    schedule = timings.scheduled(planning.source(study, size, data), sweep, results, cpus, gpus)
+    if not timings.speed(schedule, sys.argv, variant or (), setting or (), timeout_s=timeout, retry=retry or ()):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -119,9 +120,10 @@ def limits(
     gpus: MeasuredOn = None,
 ) -> None:
     """Search for the largest batch or square input that fits into memory, each attempt in a process of its own."""
-    from bench.cli import studies, timings
+    from bench.cli import timings
+    from bench.cli.trials import planning
 
-    source = studies.source(study, size, data)
+    source = planning.source(study, size, data)
     phase = "training" if training else "inference"
     conditions = {"precision": precision, "memory_format": memory_format, "mode": mode, "phase": phase}
     question = timings.question(source, variant, largest, memory_limit, px, batch, conditions, cpus, gpus)
@@ -163,9 +165,10 @@ def cost(
 
     Modules with at least 1 % of any quantity are printed; all are written as JSON and CSV. Nothing is trained.
     """
-    from bench.cli import networks, studies
+    from bench.cli import networks
+    from bench.cli.trials import planning
 
-    source = studies.source(study, size, data)
+    source = planning.source(study, size, data)
     chosen = {"precision": precision, "memory_format": memory_format}
     networks.cost(
         source,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from bench.cli import studies
 from bench.cli.app import app
+from bench.cli.trials import single
 from bench.records.plan import Plan, read_plan
 from bench.records.record import write
 from bench.records.results import load as load_results
@@ -170,12 +170,12 @@ def test_plan_says_which_trials_of_earlier_runs_stay(tmp_path: Path) -> None:
 
 def test_a_single_trial_gives_a_folder_without_plan_one_and_leaves_a_plan_alone(tmp_path: Path) -> None:
     schedule = schedule_of(tmp_path, TWO, (0,))
-    assert studies.trial(
+    assert single.trial(
         schedule, ["bench", "trial", "kept.py"], "width=wide", "quality", handling=Handling(pictures=False)
     )
     assert [record.trial.variant for record in load_results(schedule.folder).records] == ["width=wide"]
     before = (schedule.folder / "study.json").read_bytes()
-    assert studies.trial(
+    assert single.trial(
         schedule_of(tmp_path, TWO, (5,)), ["bench"], "baseline", "quality", handling=Handling(pictures=False)
     )
     assert (schedule.folder / "study.json").read_bytes() == before

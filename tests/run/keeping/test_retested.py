@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import studies
-from bench.cli.studies import evaluate
+from bench.cli.trials import planning
+from bench.cli.trials.evaluating import evaluate
 from bench.parts import BenchError
 from bench.records import results as stored
 from bench.records.quality import MeasuredQuality
@@ -95,4 +95,4 @@ def test_the_command_tests_what_has_weights_and_tells_the_rest(
         evaluate(tmp_path / "results" / "tiny-flip", "whole", False, (), handling=Handling(), **RUN_OPTIONS)
     with pytest.raises(BenchError, match="say how to test"):
         evaluate(schedule.folder, None, False, (), handling=Handling(), **RUN_OPTIONS)
-    assert studies.source(Path("s.py"), None, protocol="flip").options == ["--protocol", "flip"]
+    assert planning.source(Path("s.py"), None, protocol="flip").options == ["--protocol", "flip"]

@@ -1,0 +1,28 @@
+"""The work of ``bench rekey``: records of an earlier bench get the keys of this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.cli.console import console_for_people
+from bench.cli.trials.lock import locked
+from bench.run.identity.rekey import rekey as rekeyed
+
+
+def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> None:
+    """Give the records of a results folder keys of the present version, and print their numbers and the differences.
+
+    Raises:
+        BenchError: if it cannot be proven that only the form of the keys changed; then no record is changed.
+    """
+    console = console_for_people()
+    with locked(folder):
+        done = rekeyed(folder, source_tree, assume_installed=assume_installed)
+    if done.digests:
+        console.print(f"The keys are present ones; {done.digests} records have a digest now.")
+        return
+    console.print(f"{done.records} records of {len(done.trials)} planned trials have new keys.")
+    for reason, count in done.untouched.items():
+        console.print(f"{count} records are left as they are: {reason}.")
+    for line in done.compared or ("The present source has the same keys: the records stand for it as it is.",):
+        console.print(line, soft_wrap=True)

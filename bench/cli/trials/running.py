@@ -1,0 +1,130 @@
+"""The work of ``bench run``: the trials of a study that are not done, and the report."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.cli.console import PlainConsole, console_for_people
+from bench.cli.decoding import decode_first
+from bench.cli.display import Tally, display_for, name_of
+from bench.cli.trials.lock import locked
+from bench.cli.trials.notices import print_faulty
+from bench.cli.trials.planning import command_line
+from bench.data.decoded.shelf import Shelf
+from bench.parts import nearest
+from bench.protocol.setting import STAGES
+from bench.run.handling import USUAL, Handling
+from bench.run.processes.stopping import Stopped
+from bench.run.schedule import RETRIES, Schedule
+from bench.run.trial import Trial, record_fault
+from bench.study.factors import StudyError
+
+
+def run(
+    schedule: Schedule,
+    argv: Sequence[str],
+    *,
+    handling: Handling = USUAL,
+    retry: Collection[str] = (),
+    trials: Sequence[Trial] | None = None,
+    shelf: Shelf | None = None,
+) -> bool:
+    """Run the trials that are not done, and write the report.
+
+    Args:
+        schedule: the trials of the study.
+        argv: the command's arguments, which ``study.json`` keeps.
+        handling: the time limit of each trial, and what is kept of it; its ``cache`` is that of ``shelf``.
+        retry: the statuses of trials to run again.
+        trials: the trials to consider; ``None`` for all of them.
+        shelf: the shelf for decoded samples; ``None`` for none.
+
+    Returns:
+        ``True`` if all trials are done.
+
+    Raises:
+        BenchError: if the study cannot be run, before any trial starts.
+        Stopped: on Ctrl-C, SIGTERM or a hang-up, after the running trials are recorded and the report is written.
+    """
+    for status in retry:
+        if status not in RETRIES:
+            raise StudyError(f"--retry {status!r}: expected one of {', '.join(RETRIES)}{nearest(status, RETRIES)}")
+    _need_a_home()
+    # Ray and plotly are imported here, because their import takes two seconds and only this command needs them.
+    from bench.report.page.page import write_report
+    from bench.run.execute import execute
+
+    console = console_for_people()
+    schedule.folder.mkdir(parents=True, exist_ok=True)
+    with locked(schedule.folder):
+        schedule.write(command_line(argv))
+        chosen = schedule.trials if trials is None else trials
+        todo = [pending for pending in schedule.pending(retry) if pending in chosen]
+        console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials done, {len(todo)} to run.")
+        print_faulty(schedule.faulty.values(), console)
+        todo = _without_faults(schedule, todo)
+        stopped: Stopped | None = None
+        tally = Tally(todo, {stage: schedule.resources.at_a_time(stage) for stage in STAGES})
+        try:
+            if todo:
+                cache = decode_first(schedule, shelf, todo, console)
+                with display_for(tally, console) as display:
+                    handled = replace(handling, cache=cache)
+                    execute(todo, schedule.folder, schedule.resources, display, handled)
+        except Stopped as error:
+            error.obeyed()
+            stopped = error
+        complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
+        page = write_report(schedule.folder)
+    console.print(f"Report: {page.resolve()}", soft_wrap=True)
+    if stopped is not None:
+        console.print(f"Stopped by {stopped.name}. Run the same command again to go on.")
+        stopped.told = True
+        raise stopped
+    return complete
+
+
+def _without_faults(schedule: Schedule, trials: Sequence[Trial]) -> list[Trial]:
+    """The trials whose networks can be built here; those of the others are recorded as failed without being run.
+
+    The nodes of a cluster may have devices that this machine lacks, so there all trials are run.
+    """
+    if schedule.resources.address is not None:
+        return list(trials)
+    able = []
+    for trial in trials:
+        fault = schedule.fault_of(trial)
+        if fault is None:
+            able.append(trial)
+        else:
+            record_fault(trial, schedule.folder, schedule.resources.machine(trial.stage), fault.reason, fault.traceback)
+    return able
+
+
+def _need_a_home() -> None:
+    """Set what a user without HOME or an entry in the list of users lacks, since Ray looks for both in its import.
+
+    In a container such users are common. Nothing is written into the folder that stands for their home.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = tempfile.gettempdir()
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
+
+
+def _say_open(schedule: Schedule, trials: Sequence[Trial], console: PlainConsole) -> bool:
+    """Print the trials that did not end as done, and return ``True`` if there are none."""
+    statuses = schedule.statuses()
+    unfinished = [(trial, statuses[trial.key]) for trial in trials if statuses[trial.key] != "done"]
+    for trial, status in unfinished:
+        console.print(f"{status}: {name_of(trial)}", soft_wrap=True)
+    return not unfinished
