@@ -4,12 +4,17 @@ Each command writes what it has measured as it goes and, given again, goes on fr
 loses nothing: run the same command again. The reports at the end need no GPU.
 
     nox -s headline -- --minutes 25 --camvid /data/CamVid
-    nox -s headline -- --rehearse                             # small sizes on a CPU, to see that everything runs
+    nox -s headline -- --minutes 25 --camvid /data/CamVid --weights resnet50.pth  # from these, too
+    nox -s headline -- --minutes 0                              # writes the reports and the section
+    nox -s headline -- --rehearse                               # small sizes on a CPU, to see that everything runs
+
+The section, in sentences and pictures, is README.md in the folder of the results.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import signal
 import subprocess
 import sys
@@ -20,6 +25,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.headline_section import ATTENTION, section
 from benchmarks.side_by_side import say
 
 BENCH = ("-m", "bench.cli.app")
@@ -31,6 +37,23 @@ FIRST_VARIANTS = tuple(
 FIRST_SETTINGS = tuple(
     f"{size} bfloat16 channels_last{mode}" for size in ("512x512", "1024x2048") for mode in ("", " compile")
 )
+PRETRAINED = """\
+\"\"\"The components study with a ResNet-50 that begins with the weights of a file.\"\"\"
+
+from bench import part
+from bench.network import ResNet
+from studies.components import HEADLINE, full
+
+BACKBONE = part(ResNet, depth=50, stem={stem!r}, weights={weights!r}, weights_sha256={sha256!r})
+STUDY = full(recipe=HEADLINE, backbone=BACKBONE, controls=True).having(name="components-pretrained")
+"""
+"""The study that is written for a file of weights."""
+OWN_TABLES = {
+    "danet": ("studies/danet_attention.py", "DANet's ablation"),
+    "fastfcn": ("studies/fastfcn_jpu.py", "FastFCN's ablation"),
+    "gscnn": ("studies/gscnn_gates.py", "Gated-SCNN's ablation"),
+}
+"""The steps that come last, as far as the time goes."""
 
 
 @dataclass(frozen=True)
@@ -50,49 +73,73 @@ class Step:
     share: float
 
 
-def steps(out: Path, camvid: Path | None, *, rehearse: bool) -> list[Step]:
-    """The commands in their order: what matters most comes first."""
-    speed_study, quality_study = "studies/jpu_speed.py", "studies/components.py"
-    results = ("--results", str(out))
+def steps(out: Path, camvid: Path | None, pretrained: Path | None = None, *, rehearse: bool = False) -> list[Step]:
+    """The commands in their order: what matters most comes first.
+
+    Args:
+        out: the folder of the results.
+        camvid: the folder of CamVid; without it, nothing is trained.
+        pretrained: the study of the same components on a pretrained backbone, if there is one.
+        rehearse: ``True`` for the small sizes.
+    """
+    speed, results = "studies/jpu_speed.py", ("--results", str(out))
     chosen = ("head=fcn,upsampling=jpu",) if rehearse else FIRST_VARIANTS
     settings = ("256x256",) if rehearse else FIRST_SETTINGS
     first = [word for variant in chosen for word in ("--variant", variant)]
     first += [word for setting in settings for word in ("--setting", setting)]
-    speed_size, quality_size = ("cpu", "small") if rehearse else ("gpu", "headline")
-    kept = out / "attention" / "steps.jsonl"
+    size = ("--size", "cpu" if rehearse else "gpu")
+    attention = ("--out", str(out / ATTENTION), *(("--tiny",) if rehearse else ()))
     planned = [
         Step(
             "speed",
             "JPU against dilation: the first variants and settings",
-            (*BENCH, "speed", speed_study, "--size", speed_size, *first, *results),
+            (*BENCH, "speed", speed, *size, *first, *results),
             0.35,
         ),
         Step(
             "attention",
             "position attention: the plain form, blocks and fused kernels",
-            ("-m", "benchmarks", "attention_cuda", "--out", str(kept), *(("--tiny",) if rehearse else ())),
+            ("-m", "benchmarks", "attention_cuda", *attention),
             0.2,
         ),
     ]
+    trained = ("--data", f"camvid={camvid}", "--final", *results)
     if camvid is not None:
-        data = ("--data", f"camvid={camvid}")
+        components = ("studies/components.py", "--size", "small" if rehearse else "headline")
         planned.append(
             Step(
                 "quality",
-                "attention, JPU and gates on CamVid, with controls",
-                (*BENCH, "run", quality_study, "--size", quality_size, *data, *results),
-                0.7,
+                "attention, JPU and gates on CamVid's test split, with controls",
+                (*BENCH, "run", *components, *trained),
+                0.6,
             )
         )
+    if camvid is not None and pretrained is not None:
+        about = "the same with a pretrained backbone"
+        planned.append(Step("pretrained", about, (*BENCH, "run", str(pretrained), *trained), 0.6))
     planned.append(
         Step(
             "widened",
             "JPU against dilation: all heads, sizes, precisions and modes, with memory and MACs",
-            (*BENCH, "run", speed_study, "--size", speed_size, *results),
-            1.0,
+            (*BENCH, "run", speed, *size, *results),
+            0.6 if camvid is not None and not rehearse else 1.0,
         )
     )
+    if camvid is not None and not rehearse:
+        planned += [
+            Step(name, about, (*BENCH, "run", study, *trained), 0.5) for name, (study, about) in OWN_TABLES.items()
+        ]
     return planned
+
+
+def pretrained_study(out: Path, weights: Path, stem: str) -> Path:
+    """Write the study of the components on a backbone that begins with a file of weights, and return its place."""
+    with weights.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    path = out / "components_pretrained.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(PRETRAINED.format(stem=stem, weights=str(weights.resolve()), sha256=sha256), encoding="utf-8")
+    return path
 
 
 def run(step: Step, limit_s: float) -> str:
@@ -120,9 +167,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def report(out: Path) -> None:
-    """Write the report of every study below ``out`` that has records."""
+    """Write the report of every study below ``out``, and the section about all of them."""
     for plan in sorted(out.glob("*/study.json")):
         subprocess.run([sys.executable, *BENCH, "report", str(plan.parent)], check=False)
+    if out.is_dir():
+        (out / "README.md").write_text(section(out), encoding="utf-8")
+        say(f"Section: {out / 'README.md'}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -131,13 +181,19 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=25.0, help="the time for all of it (default: 25)")
     parser.add_argument("--out", type=Path, default=Path("results/headline"), help="the folder of the results")
     parser.add_argument("--camvid", type=Path, help="the folder of CamVid; without it, quality is left out")
+    parser.add_argument("--weights", type=Path, help="a state dict of a ResNet-50, pretrained on ImageNet")
+    parser.add_argument("--stem", choices=("plain", "deep"), default="plain", help="its stem (default: plain)")
     parser.add_argument("--only", action="append", help="a step to run, instead of all; may be repeated")
     parser.add_argument("--rehearse", action="store_true", help="small sizes, on whatever device there is")
     chosen = parser.parse_args(arguments)
-    if not chosen.rehearse and not torch.cuda.is_available():
+    if chosen.minutes > 0 and not chosen.rehearse and not torch.cuda.is_available():
         sys.stderr.write("headline: there is no GPU here; --rehearse runs small sizes on a CPU\n")
         return 2
-    planned = steps(chosen.out, chosen.camvid, rehearse=chosen.rehearse)
+    if chosen.weights is not None and not chosen.weights.is_file():
+        sys.stderr.write(f"headline: --weights {chosen.weights}: there is no such file\n")
+        return 2
+    pretrained = None if chosen.weights is None else pretrained_study(chosen.out, chosen.weights, chosen.stem)
+    planned = steps(chosen.out, chosen.camvid, pretrained, rehearse=chosen.rehearse)
     if unknown := set(chosen.only or ()) - {step.name for step in planned}:
         known = ", ".join(step.name for step in planned)
         sys.stderr.write(f"headline: no step {', '.join(sorted(unknown))}; there are {known}\n")

@@ -106,11 +106,12 @@ RECIPE = Recipe(
     eval_batch=4,
     latency_samples=100,
 )
+HEADLINE = RECIPE.having(iterations=2_000)
 STUDY = full(recipe=RECIPE)
 
 SIZES = {
     "controls": full(recipe=RECIPE, controls=True),
-    "headline": full(recipe=RECIPE.having(iterations=2_000), controls=True),
+    "headline": full(recipe=HEADLINE, controls=True),
     "small": components(
         backbone=part(ResNet, depth=18, width=16),
         width=32,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+import shutil
 import time
 from dataclasses import replace
 from itertools import product
@@ -15,12 +18,13 @@ import torch
 from torch import Tensor
 
 from bench.data.base import IGNORE
+from bench.evidence.evidence import evidence_of
 from bench.network.heads.dual_attention import PositionAttention
 from bench.network.model import SegModel
 from bench.study.source import load_study
 from bench.training import loop
 from benchmarks import __main__ as command
-from benchmarks import attention, attention_steps, augmentation, counting, headline, quality
+from benchmarks import attention, attention_steps, augmentation, counting, headline, headline_section, quality
 from benchmarks.attention import Storages
 from benchmarks.data import STUDY, bare_loop
 from benchmarks.plain import PlainPositionAttention
@@ -282,3 +286,44 @@ def test_a_headline_without_a_gpu_or_with_an_unknown_step_says_so(capsys: pytest
     if not torch.cuda.is_available():
         assert headline.main([]) == 2
         assert "there is no GPU here; --rehearse" in capsys.readouterr().err
+
+
+def test_the_section_of_the_headline_has_the_numbers_of_its_records_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden = Path(__file__).parent / "golden" / "reports" / "jpu_speed-cpu"
+    shutil.copytree(golden, tmp_path / "jpu_speed-cpu")
+    forms = {
+        "plain": {"seconds": [0.002, 0.004], "peak_bytes": 100 * 2**20},
+        "chosen": {"seconds": [0.001, 0.002], "peak_bytes": 10 * 2**20},
+        "cudnn_256": {"error": "no such kernel"},
+    }
+    group = {
+        "tokens": [64, 128],
+        "precision": "bfloat16",
+        "pass": "forward_backward",
+        "device": "a GPU",
+        "forms": forms,
+    }
+    (tmp_path / "attention").mkdir()
+    (tmp_path / headline_section.ATTENTION).write_text(json.dumps(group) + "\n")
+    monkeypatch.setattr(headline_section, "write_figures", lambda figures, folder, form: [])
+    text = headline_section.section(tmp_path)
+    ratios = [row["ratio"] for row in evidence_of(golden).speedups.to_dict("records")]
+    assert "11 of 11 trials are done" in text
+    assert "holds in 0 of 11 comparisons (their 95 % intervals are above it), and in 11 it does not" in text
+    assert f"The largest is {max(ratios):.2f} [" in text
+    assert "| 64×128 | bfloat16 | forward and backward | 3.000 ms, 100 MiB | 0.50 × time, 0.100 × memory | – |" in text
+
+
+def test_a_headline_with_weights_trains_the_components_from_them(tmp_path: Path) -> None:
+    weights = tmp_path / "resnet50.pth"
+    weights.write_bytes(b"weights")
+    study = load_study(headline.pretrained_study(tmp_path / "out", weights, "plain"))
+    backbone = study.base.backbone
+    assert backbone is not None
+    assert dict(backbone.choices)["weights"] == str(weights)
+    assert dict(backbone.choices)["weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert (study.name, study.recipe.iterations, len(study.cells())) == ("components-pretrained", 2_000, 11)
+    names = [step.name for step in headline.steps(tmp_path, tmp_path, tmp_path / "study.py")]
+    assert names == ["speed", "attention", "quality", "pretrained", "widened", "danet", "fastfcn", "gscnn"]
