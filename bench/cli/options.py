@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from bench.parts import BenchError, mismatch
-from bench.protocol.recipe import Pixels
+from bench.protocol.recipe import Pixels, Precision
 from bench.protocol.recipes import RECIPES
+from bench.protocol.setting import MemoryFormat, Mode
+from bench.protocol.words import joined
 from bench.run.handling import Handling
 
 EXIT_OPEN = 1
 """The exit status if some planned trial did not end as done."""
 EXIT_USAGE = 2
 """The exit status if the command, the study or the data cannot be used as they are; nothing was run."""
+
+PRECISIONS, MODES, MEMORY_FORMATS = (joined(get_args(values), "or") for values in (Precision, Mode, MemoryFormat))
+"""The values of the options with these names, for their help. The options themselves differ: ``bench speed`` takes
+several values of each, ``bench limits`` one, and ``bench cost`` one or the recipe's."""
 
 StudyFile = Annotated[Path, typer.Argument(help="A study file, such as studies/quickstart.py.", show_default=False)]
 VariantName = Annotated[
@@ -91,6 +97,7 @@ MeasuredOn = Annotated[
         show_default=False,
     ),
 ]
+Training = Annotated[bool, typer.Option("--training", help="Run training steps instead of forwards.")]
 Timeout = Annotated[
     float | None, typer.Option(help="The longest time that one trial may take, in seconds.", show_default=False)
 ]

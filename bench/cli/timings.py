@@ -128,18 +128,14 @@ def speed(
     for name in settings:
         if name not in known:
             raise StudyError(f"--setting {name!r}: the settings are {', '.join(known)}{nearest(name, known)}")
-    trials = [
-        trial
-        for trial in timed
-        if (not wanted or trial.variant in wanted)
-        and (not settings or (trial.setting is not None and trial.setting.name in settings))
-    ]
-    if not trials and any(not wanted or trial.variant in wanted for trial in timed):
-        raise StudyError(f"nothing to compare: the study times none of these variants in {', '.join(settings)}")
-    if not trials:
+    of_variants = [trial for trial in timed if not wanted or trial.variant in wanted]
+    if not of_variants:
         raise StudyError(
             f"nothing to compare: {', '.join(sorted(wanted))} is the variant that others are compared with"
         )
+    trials = [t for t in of_variants if not settings or (t.setting is not None and t.setting.name in settings)]
+    if not trials:
+        raise StudyError(f"nothing to compare: the study times none of these variants in {', '.join(settings)}")
     complete = run(schedule, argv, handling=Handling(timeout_s=timeout_s), retry=retry, trials=trials)
     evidence = evidence_of(schedule.folder)
     console = console_for_people()

@@ -80,9 +80,9 @@ def in_sentence(label: str) -> str:
     return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
-def joined(texts: Sequence[str]) -> str:
-    """``a, b and c``; empty for none."""
-    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+def joined(texts: Sequence[str], word: str = "and") -> str:
+    """``a, b and c``, or with another word before the last text; empty for none."""
+    return f" {word} ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
 def first_few(texts: Sequence[str], most: int, between: str = ", ") -> str:

@@ -10,6 +10,9 @@ import typer
 
 from bench.cli.options import (
     EXIT_OPEN,
+    MEMORY_FORMATS,
+    MODES,
+    PRECISIONS,
     DataName,
     LeastCpus,
     MeasuredOn,
@@ -18,6 +21,7 @@ from bench.cli.options import (
     SizeName,
     StudyFile,
     Timeout,
+    Training,
     VariantName,
 )
 
@@ -54,17 +58,17 @@ def speed(
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="float32 (default), tf32, bfloat16 or float16; may be repeated.", show_default=False),
+        typer.Option(help=f"{PRECISIONS}, by default float32; may be repeated.", show_default=False),
     ] = None,
     mode: Annotated[
         list[str] | None,
-        typer.Option(help="eager (default), compile or cuda_graph; may be repeated.", show_default=False),
+        typer.Option(help=f"{MODES}, by default eager; may be repeated.", show_default=False),
     ] = None,
     memory_format: Annotated[
         list[str] | None,
-        typer.Option(help="contiguous (default) or channels_last; may be repeated.", show_default=False),
+        typer.Option(help=f"{MEMORY_FORMATS}, by default contiguous; may be repeated.", show_default=False),
     ] = None,
-    training: Annotated[bool, typer.Option("--training", help="Time training steps instead of forwards.")] = False,
+    training: Training = False,
     seconds: Annotated[float, typer.Option(help="The least time to measure each comparison, in seconds.")] = 10.0,
     size: SizeName = None,
     data: DataName = None,
@@ -109,10 +113,10 @@ def limits(
     ] = None,
     px: Annotated[str, typer.Option(help="The input, HEIGHTxWIDTH, while the batch is searched.")] = "512x512",
     batch: Annotated[int, typer.Option(help="The number of images while the input is searched.")] = 1,
-    precision: Annotated[str, typer.Option(help="The precision: float32, tf32, bfloat16 or float16.")] = "float32",
-    mode: Annotated[str, typer.Option(help="The execution: eager, compile or cuda_graph.")] = "eager",
-    memory_format: Annotated[str, typer.Option(help="The memory format: contiguous or channels_last.")] = "contiguous",
-    training: Annotated[bool, typer.Option("--training", help="Run training steps instead of forwards.")] = False,
+    precision: Annotated[str, typer.Option(help=f"The precision: {PRECISIONS}.")] = "float32",
+    mode: Annotated[str, typer.Option(help=f"The execution: {MODES}.")] = "eager",
+    memory_format: Annotated[str, typer.Option(help=f"The memory format: {MEMORY_FORMATS}.")] = "contiguous",
+    training: Training = False,
     size: SizeName = None,
     data: DataName = None,
     results: ResultsRoot = Path("results"),
@@ -146,15 +150,13 @@ def cost(
     precision: Annotated[
         str | None,
         typer.Option(
-            help="The precision of the forwards: float32, tf32, bfloat16 or float16; by default the recipe's.",
+            help=f"The precision of the forwards: {PRECISIONS}; by default the recipe's.",
             show_default=False,
         ),
     ] = None,
     memory_format: Annotated[
         str | None,
-        typer.Option(
-            help="contiguous or channels_last; by default that in which the device trains.", show_default=False
-        ),
+        typer.Option(help=f"{MEMORY_FORMATS}; by default that in which the device trains.", show_default=False),
     ] = None,
     size: SizeName = None,
     data: DataName = None,
