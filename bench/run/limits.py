@@ -22,7 +22,7 @@ from bench.network.model import SegModel
 from bench.parts import BenchError
 from bench.protocol.setting import Setting
 from bench.run.environment import Machine
-from bench.run.outcomes.memory import ran_out
+from bench.run.outcomes.memory import in_one_line, ran_out
 from bench.study.source import Source, load
 
 SIDE_PX = 64
@@ -157,7 +157,7 @@ def _attempt(question: Question, size: int) -> Attempt:
     except (RuntimeError, MemoryError, OSError) as error:
         if not ran_out(error):
             raise
-        return Attempt(size, False, None, f"{type(error).__name__}: {error}".splitlines()[0])
+        return Attempt(size, False, None, in_one_line(error, device))
     return Attempt(size, True, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_rss_bytes())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from bench.data.base import Dataset
 from bench.measure.cost.counts import buffer_bytes, count_macs, parameters
-from bench.measure.cost.memory import Memory, inference_memory, training_memory
+from bench.measure.cost.memory import Memory, give_back_gpu_memory, inference_memory, training_memory
 from bench.measure.cost.operators import UncountedError
 from bench.measure.cost.peaks import peaks, traffic_bytes
 from bench.measure.quality.evaluate import Viewer, evaluate
@@ -35,7 +34,7 @@ from bench.protocol.setting import Setting, Stage
 from bench.run.identity.key import Computation, Key, Keys
 from bench.run.identity.library import Library
 from bench.run.identity.reader import Proof, Reader
-from bench.run.outcomes.memory import ran_out
+from bench.run.outcomes.memory import in_one_line, ran_out
 from bench.study.cells import Cell
 from bench.training.keeper import Keeper
 from bench.training.loop import train
@@ -258,11 +257,8 @@ def _training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torc
     except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
-        problem = f"a step of batch {recipe.batch} does not fit: {type(error).__name__}: {error}".splitlines()[0]
-    # The error's traceback, which is gone only now, held the tensors of the step.
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+        problem = f"a step of batch {recipe.batch} does not fit: {in_one_line(error, device)}"
+    give_back_gpu_memory()  # not before: the error's traceback, which is gone only now, held the tensors of the step
     return None, problem
 
 

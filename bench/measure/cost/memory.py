@@ -189,13 +189,22 @@ def bytes_of(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 
+def give_back_gpu_memory() -> None:
+    """Give the GPU back what torch's allocator holds for later, and let the allocator's peaks begin anew.
+
+    Objects that nothing refers to any more are collected first, which is all that happens without a GPU.
+    """
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
 def peak_of(run: Callable[[], None], device: torch.device) -> Peak:
     """The memory that ``run`` holds at its peak, above the memory that was held before."""
-    gc.collect()
+    give_back_gpu_memory()
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
         allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
         run()
         torch.cuda.synchronize(device)

@@ -48,6 +48,20 @@ def ran_out_on_gpu(error: BaseException) -> bool:
     return any(_is_of_gpu(one) for one in _with_causes(error))
 
 
+def in_one_line(error: BaseException, device: torch.device) -> str:
+    """An error of memory in one line, of a process that was given a GPU of its own.
+
+    If other processes were on the GPU all the same, the line begins with their number, since they may be the cause.
+
+    Args:
+        error: an error for which :func:`ran_out` is true.
+        device: the device that computed.
+    """
+    shared = sharing(device) if ran_out_on_gpu(error) else None
+    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    return line if shared is None else f"{shared}; {line}"
+
+
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
     """An error, and the errors that it was raised from, as torch's compiler raises one from that of a kernel."""
     met: set[int] = set()
@@ -84,7 +98,7 @@ def _is_nearly_full() -> bool:
     return free_bytes < NEARLY_FULL_BYTES
 
 
-def sharing(device: torch.device, gpu_share: float) -> str | None:
+def sharing(device: torch.device, gpu_share: float = 1.0) -> str | None:
     """How this process shares its GPU at this moment, in words; ``None`` if it has it to itself, as far as is known.
 
     Args:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
-import gc
 import inspect
 import os
 import signal
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.measure.cost.memory import give_back_gpu_memory
 from bench.parts import BenchError
 from bench.protocol.setting import Setting
 from bench.run.environment import Machine
@@ -73,25 +73,14 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
 def left_behind(before: Mapping[str, Any]) -> list[str]:
     """The names of the states that a trial has left changed in this process, after the GPU got its free memory back.
 
-    An error of the GPU that shows only now is one of them: most of them are met by every later call too.
+    A trial beside this process may need that memory. An error of the GPU that shows only now is one of the states: most
+    such errors are met by every later call too.
     """
     try:
         give_back_gpu_memory()
         return changed(before, traces())
     except RuntimeError as error:
         return [f"an error of the GPU: {error}"]
-
-
-def give_back_gpu_memory() -> None:
-    """Give the GPU back what torch's allocator holds for later, which a trial beside this process may need.
-
-    The allocator's peaks begin anew, so that those of the next trial are its own.
-    """
-    gc.collect()
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
 
 
 def trial_of(values: Mapping[str, Any]) -> Trial:

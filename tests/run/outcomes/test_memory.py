@@ -9,7 +9,7 @@ import torch
 
 from bench.measure.timing.nvml import Gpu
 from bench.run.outcomes import memory
-from bench.run.outcomes.memory import ran_out, ran_out_on_gpu, sharing
+from bench.run.outcomes.memory import in_one_line, ran_out, ran_out_on_gpu, sharing
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -117,3 +117,22 @@ def test_the_sharing_of_a_gpu_is_told(
 ) -> None:
     monkeypatch.setattr(memory, "gpu", lambda device: Gpu(foreign_processes=others))
     assert sharing(device, share) == words
+
+
+@pytest.mark.parametrize(
+    ("error", "others", "line"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), 0, "OutOfMemoryError: CUDA out of memory"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory\nmore"),
+            1,
+            "1 other process was on the GPU; OutOfMemoryError: CUDA out of memory",
+        ),
+        (MemoryError("of the host"), 1, "MemoryError: of the host"),
+    ],
+)
+def test_an_error_of_memory_is_one_line_that_names_the_other_processes_on_the_gpu(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, others: int, line: str
+) -> None:
+    monkeypatch.setattr(memory, "gpu", lambda device: Gpu(foreign_processes=others))
+    assert in_one_line(error, CUDA) == line
