@@ -19,7 +19,7 @@ from rich.text import Text
 from bench.cli.console import PlainConsole
 from bench.protocol.text import plain
 from bench.records.record import Record
-from bench.run.stages import Event
+from bench.run.outcomes.progress import Event
 from bench.run.trial import Trial
 
 PLAIN_EVERY_S = 30.0

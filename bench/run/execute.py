@@ -27,13 +27,13 @@ from bench.records.record import Record, read, write
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.outcomes.attempts import with_attempts_before
-from bench.run.outcomes.outcome import phase_of, place_of, relative
+from bench.run.outcomes.outcome import relative
+from bench.run.outcomes.progress import Event, phase_of, place_of
 from bench.run.processes.descendants import adopt, none_left
 from bench.run.processes.scratch import scratch_folder
 from bench.run.processes.stopping import deferred, listening, stopped_whatever_is_raised
 from bench.run.processes.worker import work
 from bench.run.resources import ResourceError, Resources, share_of_cpus
-from bench.run.stages import Event
 from bench.run.store import StoreError, storing
 from bench.run.trial import Trial, make_record
 

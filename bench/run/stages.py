@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -35,31 +35,11 @@ from bench.run.identity.key import Computation, Key, Keys
 from bench.run.identity.library import Library
 from bench.run.identity.reader import Proof, Reader
 from bench.run.outcomes.memory import in_one_line, ran_out
+from bench.run.outcomes.progress import Event, Listener
 from bench.study.cells import Cell
 from bench.training.keeper import Keeper
 from bench.training.loop import train
 from bench.training.plain import train_plainly
-
-
-@dataclass(frozen=True)
-class Event:
-    """The progress of a trial.
-
-    Attributes:
-        phase: ``train`` or ``evaluate`` of a quality trial; ``memory of a forward``, ``memory of a training step`` or
-            ``count`` of a cost trial; ``time`` of a cost or speed trial.
-        done: the number of steps of the phase that are done.
-        total: the number of all steps of the phase.
-        loss: the loss of the last iteration, in training.
-    """
-
-    phase: str
-    done: int
-    total: int
-    loss: float | None = None
-
-
-Listener = Callable[[Event], None]
 
 
 class SourceError(BenchError, ValueError):

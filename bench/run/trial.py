@@ -40,10 +40,11 @@ from bench.run.keeping.state import FileKeeper, forget, state_path
 from bench.run.keeping.weights import WEIGHTS, described_weights, digest_of, packed
 from bench.run.outcomes.attempts import with_attempts_before
 from bench.run.outcomes.log import log_to
-from bench.run.outcomes.outcome import TimedOutError, outcome_of, place_of, relative
+from bench.run.outcomes.outcome import TimedOutError, outcome_of, relative
+from bench.run.outcomes.progress import Event, Listener, place_of
 from bench.run.processes.agreement import disagreement
 from bench.run.processes.stopping import Stopped
-from bench.run.stages import STAGE_FUNCTIONS, Event, Listener, key_of, measure_speed
+from bench.run.stages import STAGE_FUNCTIONS, key_of, measure_speed
 from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
 from bench.study.factors import StudyError

@@ -11,7 +11,7 @@ from bench.cli.console import PlainConsole
 from bench.cli.display import LiveTable, PlainLines, Tally, display_for, spell_s
 from bench.protocol.setting import Stage
 from bench.records.record import Record
-from bench.run.stages import Event
+from bench.run.outcomes.progress import Event
 from bench.run.trial import Trial
 from bench.study.source import Source
 

@@ -15,9 +15,9 @@ from bench.protocol.setting import Setting
 from bench.records.record import Record
 from bench.run import execute as execution
 from bench.run.handling import Handling
+from bench.run.outcomes.progress import Event
 from bench.run.processes.worker import gpu_slot
 from bench.run.resources import Resources
-from bench.run.stages import Event
 from bench.run.trial import Trial
 from bench.study.source import Source
 

@@ -22,9 +22,9 @@ from bench.run import trial as trial_module
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.identity.explained import unpacked
+from bench.run.outcomes.progress import Event
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
-from bench.run.stages import Event
 from bench.run.trial import Trial, record_key, run
 from bench.study.source import Source, load
 from bench.training.late import DivergedError

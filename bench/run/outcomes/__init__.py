@@ -1,1 +1,1 @@
-"""How a trial ends: the outcome of an exception, memory that was not enough, attempts before the last, and the log."""
+"""How a trial goes and ends: its progress and log, the outcome of an exception, memory, attempts before the last."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from bench.run.outcomes.memory import ran_out, ran_out_on_gpu, sharing
-from bench.run.stages import Event
+from bench.run.outcomes.progress import Event, phase_of, place_of
 from bench.training.late import DivergedError
 from bench.training.step import CompileError
 
@@ -59,17 +59,6 @@ def _first_line(error: BaseException) -> str:
     """The first line of an error of torch's compiler, with the next one if it ends in a colon."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
-
-
-def phase_of(reached: Event | None) -> str | None:
-    """The phase of a trial with its last step, such as ``train at 3/800``; ``None`` before its first step."""
-    return None if reached is None else f"{reached.phase} at {reached.done}/{reached.total}"
-
-
-def place_of(reached: Event | None) -> str:
-    """The phase of a trial as a sentence says it, such as ``in train at 3/800``."""
-    phase = phase_of(reached)
-    return "before its first step" if phase is None else f"in {phase}"
 
 
 def _status_of(error: BaseException) -> str:

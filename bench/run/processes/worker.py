@@ -22,6 +22,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from bench.run.outcomes.progress import Event, place_of
 from bench.run.processes.cpus import cpus_of_gpu, keep_to
 from bench.run.processes.stopping import SIGNALS
 
@@ -90,7 +91,7 @@ class TrialProcess:
         killed = _killed_for_memory()
         child.send(dict(order))
         limit: float | None = time.monotonic() + START_S
-        timeout_s, where = order["handling"]["timeout_s"], "before its first step"
+        timeout_s, where = order["handling"]["timeout_s"], place_of(None)
         while True:
             message = child.receive(limit)
             if message is None:
@@ -109,7 +110,7 @@ class TrialProcess:
                 yield {"device": rest[0]}
                 limit = None if timeout_s is None else time.monotonic() + timeout_s + GRACE_S
             elif kind == "event":
-                where = f"in {content['phase']} at {content['done']}/{content['total']}"
+                where = place_of(Event(**content))
                 yield {"event": content}
             elif kind == "unstored":
                 child.kill()

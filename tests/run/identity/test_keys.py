@@ -19,7 +19,8 @@ from bench.run.identity.explained import difference, explained, packed, unpacked
 from bench.run.identity.key import Computation, Key, Keys, digest, is_current
 from bench.run.identity.library import Library
 from bench.run.identity.reader import Reader
-from bench.run.stages import IRRELEVANT, STAGE_FUNCTIONS, Event, key_of
+from bench.run.outcomes.progress import Event
+from bench.run.stages import IRRELEVANT, STAGE_FUNCTIONS, key_of
 from bench.study.cells import Cell
 from bench.study.source import load_study
 

@@ -20,9 +20,9 @@ from pathlib import Path
 import bench.run.trial
 from bench.run.environment import Machine
 from bench.run.handling import Handling
+from bench.run.outcomes.progress import Event
 from bench.run.resources import here
 from bench.run.schedule import make_schedule
-from bench.run.stages import Event
 from bench.run.trial import Trial, run
 from bench.study.source import Source, load
 

@@ -19,9 +19,9 @@ from bench.records.record import Record, read_all
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.keeping.state import kept_after, state_path
+from bench.run.outcomes.progress import Event
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
-from bench.run.stages import Event
 from bench.run.trial import Trial, run
 from bench.study.source import Source, load
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.run.outcomes.outcome import outcome_of, relative
-from bench.run.stages import Event
+from bench.run.outcomes.progress import Event
 
 REACHED = Event("train", 3, 800)
 
