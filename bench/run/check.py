@@ -255,6 +255,8 @@ class _Unnormalised(nn.Module):
         super().__init__()
         self.name = type(layer).__name__
         self.channels = layer.num_channels if isinstance(layer, nn.GroupNorm) else layer.num_features
+        weight = None if layer.weight is None else layer.weight.detach()
+        self.register_buffer("weight", weight)  # of whose type a network may make what it normalises
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim > 1 and x.shape[1] != self.channels:

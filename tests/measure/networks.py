@@ -1,4 +1,4 @@
-"""Small networks that tests of cost share, and studies' networks without weights that would be fetched."""
+"""Small networks that tests share, and studies' networks without weights that would be fetched."""
 
 from __future__ import annotations
 
@@ -48,6 +48,19 @@ class TwoLayers(nn.Module):
         return out
 
 
+class Pixelwise(nn.Module):
+    """A 1x1 convolution, from which tests derive faulty networks."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.classify = nn.Conv2d(3, num_classes, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.classify(image)
+        return logits
+
+
+PIXELWISE = Variant(whole=part(Pixelwise), losses=LOSSES)
 TWO_LAYERS = Variant(whole=part(TwoLayers), losses=LOSSES)
 
 

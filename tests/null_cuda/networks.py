@@ -13,20 +13,20 @@ from bench.network.losses.segmentation import SegmentationLoss
 from bench.network.model import Output, Variant
 from bench.parts import part
 from bench.protocol.recipe import Recipe
-from tests.measure.networks import FULL, SMALL
+from tests.measure.networks import FULL, LOSSES, SMALL, Pixelwise
 
 CLASSES = len(Synthetic.classes)
-PLAIN = Variant(SMALL, part(FCNHead, width=8), losses=(part(SegmentationLoss),))
+PLAIN = Variant(SMALL, part(FCNHead, width=8), losses=LOSSES)
 KEPT: list[Tensor] = []
-"""The tensors that :class:`LeakingHead` never gives back."""
+"""The tensors that :class:`LeakingNetwork` never gives back."""
 
 
 def recipe(**choices: Any) -> Recipe:
     """A recipe for networks of small images, of which only the device's work matters."""
     usual: dict[str, Any] = {
         "data": part(Synthetic, height_px=64, width_px=64, train_images=16, val_images=16, test_images=4),
-        "crop_px": (64, 64), "iterations": 10, "batch": 4, "eval_batch": 2, "boundary_px": (3,), "trimap_px": (3,),
-        "latency_samples": 2, "latency_least_s": 0.0,
+        "crop_px": (64, 64), "iterations": 10, "batch": 4, "eval_batch": 2, "boundary_px": (3,), "trimap_px": (3, 9),
+        "distance_crop_px": (8,), "latency_samples": 2, "latency_least_s": 0.0,
     }  # fmt: skip
     return Recipe(**{**usual, **choices})
 
@@ -55,44 +55,23 @@ class CopyingLoss(nn.Module):
         return nn.functional.cross_entropy(output.logits, label, weights, ignore_index=255)
 
 
-class ReadingNetwork(nn.Module):
+class ReadingNetwork(Pixelwise):
     """A network whose forward reads a value on the host."""
 
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classifier = nn.Conv2d(3, classes, 1)
-
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(image)
+        logits = super().forward(image)
         return logits + logits.mean().item()
 
 
-class UnreadNetwork(nn.Module):
-    """The network that :class:`ReadingNetwork` would be without its fault."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classifier = nn.Conv2d(3, classes, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(image)
-        return logits
-
-
-class LeakingNetwork(nn.Module):
+class LeakingNetwork(Pixelwise):
     """A network that keeps its features in a list of its module."""
 
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classifier = nn.Conv2d(3, classes, 1)
-
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(image)
+        logits = super().forward(image)
         KEPT.append(logits)
         return logits
 
 
-READING = Variant(whole=part(ReadingNetwork), losses=PLAIN.losses)
-UNREAD = Variant(whole=part(UnreadNetwork), losses=PLAIN.losses)
-LEAKING = Variant(whole=part(LeakingNetwork), losses=PLAIN.losses)
+READING = Variant(whole=part(ReadingNetwork), losses=LOSSES)
+LEAKING = Variant(whole=part(LeakingNetwork), losses=LOSSES)
 VARIANTS = {"plain": PLAIN, "full": FULL}

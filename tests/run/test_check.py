@@ -21,6 +21,7 @@ from bench.run.check import Checked, Faulty, check_cells, facts
 from bench.study.cells import Cell
 from bench.study.factors import Change, Factor, StudyError, adding, change, choose
 from bench.study.study import Study
+from tests.measure.networks import Pixelwise
 
 PX = (32, 48)
 CLASSES = 5
@@ -145,28 +146,17 @@ class OfTheBest(Term):
         return output.logits.argmax(1).float().mean()
 
 
-class Whole(nn.Module):
-    """A whole network, from which faulty ones are derived."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.classify = nn.Conv2d(3, num_classes, 1)
-
-    def forward(self, image: Tensor):
-        return self.classify(image)
-
-
-class GivesADict(Whole):
+class GivesADict(Pixelwise):
     def forward(self, image: Tensor):
         return {"out": self.classify(image), "aux": image}
 
 
-class GivesATuple(Whole):
+class GivesATuple(Pixelwise):
     def forward(self, image: Tensor):
         return self.classify(image), image
 
 
-class GivesOneImage(Whole):
+class GivesOneImage(Pixelwise):
     def forward(self, image: Tensor):
         return self.classify(image)[0]
 

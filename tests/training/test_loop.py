@@ -22,6 +22,7 @@ from bench.training.augment.plain import batches
 from bench.training.late import DivergedError
 from bench.training.loop import History, train
 from bench.training.optimiser import OptimiserError, check_groups, parameter_groups
+from tests.measure.networks import Pixelwise
 
 CPU = torch.device("cpu")
 
@@ -74,20 +75,18 @@ def test_training_lowers_the_loss() -> None:
     assert sum(loss[-5:]) < 0.9 * sum(loss[:5])
 
 
-class Spy(nn.Module):
+class Spy(Pixelwise):
     """Remembers what it is asked, to see which batches a training gives."""
 
     seen: list[Tensor]
 
     def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, num_classes, 1)
+        super().__init__(num_classes)
         Spy.seen = []
 
     def forward(self, image: Tensor) -> Tensor:
         Spy.seen.append(image.clone())
-        out: Tensor = self.conv(image)
-        return out
+        return super().forward(image)
 
 
 def test_two_variants_see_the_same_first_ten_batches() -> None:
@@ -169,12 +168,11 @@ def test_an_update_that_leaves_weights_that_are_not_finite_ends_the_training_eve
         trained(variant=variant, recipe=RECIPE.having(iterations=iterations, learning_rate=3e38))
 
 
-class Counting(nn.Module):
+class Counting(Pixelwise):
     """A pixelwise classifier with buffers of many kinds, one of which becomes infinite at the iteration ``ends``."""
 
     def __init__(self, num_classes: int, *, ends: int = 3) -> None:
-        super().__init__()
-        self.classify = nn.Conv2d(3, num_classes, 1)
+        super().__init__(num_classes)
         self.ends = ends
         self.register_buffer("mask", torch.full((3,), -math.inf))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
@@ -187,8 +185,7 @@ class Counting(nn.Module):
         if self.seen == self.ends:
             self.statistic[1, 1] = math.nan
             self.wave[0] = complex(0, math.inf)
-        logits: Tensor = self.classify(image)
-        return logits
+        return super().forward(image)
 
 
 def test_buffers_that_are_not_finite_after_the_last_update_end_the_training() -> None:

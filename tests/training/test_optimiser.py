@@ -21,6 +21,7 @@ from bench.training.augment.plain import batches
 from bench.training.loop import train
 from bench.training.optimiser import OptimiserError, layers_of, parameter_groups, slot_of
 from bench.training.schedule import factor
+from tests.measure.networks import Pixelwise
 
 CPU = torch.device("cpu")
 DATA = Synthetic(None, height_px=16, width_px=16, train_images=8, val_images=4)
@@ -51,16 +52,6 @@ class Head(nn.Module):
         self, features: list[Tensor], boundary: Tensor | None = None, *, with_aux: bool = False
     ) -> tuple[Tensor, dict[str, Tensor]]:
         return self.classify(features[-1]), {}
-
-
-class Whole(nn.Module):
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.classify = nn.Conv2d(3, num_classes, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.classify(image)
-        return logits
 
 
 class EvenLoss(nn.Module):
@@ -248,7 +239,7 @@ def test_frozen_norms_keep_weights_and_statistics_and_the_rest_is_trained() -> N
 
 
 def test_a_network_without_a_backbone_cannot_freeze_one() -> None:
-    model = SegModel(Variant(whole=part(Whole), losses=(part(EvenLoss),)), CLASSES)
+    model = SegModel(Variant(whole=part(Pixelwise), losses=(part(EvenLoss),)), CLASSES)
     with pytest.raises(OptimiserError, match="without a backbone"):
         parameter_groups(model, RECIPE.having(frozen="backbone"))
 

@@ -7,34 +7,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.network.losses.segmentation import SegmentationLoss
 from bench.network.model import Output, Variant
 from bench.parts import part
+from tests.measure.networks import LOSSES, PIXELWISE, Pixelwise
 
 
-class InForward(nn.Module):
+class InForward(Pixelwise):
     """A network that makes a tensor in its forward and does not say where."""
 
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classifier = nn.Conv2d(3, classes, 1)
-
     def forward(self, image: Tensor) -> Tensor:
-        columns: Tensor = self.classifier(image) * torch.linspace(0, 1, image.shape[-1])
-        return columns
+        return super().forward(image) * torch.linspace(0, 1, image.shape[-1])
 
 
-class InConstructor(nn.Module):
+class InConstructor(Pixelwise):
     """A network whose constant is neither a parameter nor a buffer, so that it stays where it was made."""
 
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classifier = nn.Conv2d(3, classes, 1)
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
         self.mean = torch.ones(3, 1, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(image - self.mean)
-        return logits
+        return super().forward(image - self.mean)
 
 
 class _Doubled(torch.autograd.Function):
@@ -47,15 +40,11 @@ class _Doubled(torch.autograd.Function):
         return grad * torch.full(grad.shape, 2.0)
 
 
-class InBackward(nn.Module):
+class InBackward(Pixelwise):
     """A network with a right forward, whose own backward makes a tensor on the CPU."""
 
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classifier = nn.Conv2d(3, classes, 1)
-
     def forward(self, image: Tensor) -> Tensor:
-        doubled: Tensor = _Doubled.apply(self.classifier(image))
+        doubled: Tensor = _Doubled.apply(super().forward(image))
         return doubled
 
 
@@ -70,23 +59,10 @@ class LossOnHost(nn.Module):
         return nn.functional.cross_entropy(output.logits, label, self.weights)
 
 
-class Sound(nn.Module):
-    """The network that the faulty ones would be without their faults."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classifier = nn.Conv2d(3, classes, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(image)
-        return logits
-
-
-LOSSES = (part(SegmentationLoss),)
 VARIANTS = {
     "in forward": Variant(whole=part(InForward), losses=LOSSES),
     "in constructor": Variant(whole=part(InConstructor), losses=LOSSES),
     "in backward": Variant(whole=part(InBackward), losses=LOSSES),
-    "in loss": Variant(whole=part(Sound), losses=(part(LossOnHost),)),
-    "nowhere": Variant(whole=part(Sound), losses=LOSSES),
+    "in loss": Variant(whole=part(Pixelwise), losses=(part(LossOnHost),)),
+    "nowhere": PIXELWISE,
 }
