@@ -50,9 +50,9 @@ class Machine:
     @property
     def device_name(self) -> str | None:
         """The maker's name of the device, such as ``NVIDIA H200``, or the model of the CPU; ``None`` if not known."""
-        return self.told_name()[0]
+        return self.name_or_reason()[0]
 
-    def told_name(self) -> tuple[str | None, str]:
+    def name_or_reason(self) -> tuple[str | None, str]:
         """:attr:`device_name`, and the reason why there is none."""
         if self.name is not None:
             return self.name, ""
@@ -86,7 +86,7 @@ def describe(machine: Machine, source: Path, distributions: Mapping[str, str] | 
         values["cuda"] = torch.version.cuda
         values["cudnn"], reasons["cudnn"] = _known(torch.backends.cudnn.version)
         values["driver"], reasons["driver"] = _known(_driver)
-    values["device"], reasons["device"] = machine.told_name()
+    values["device"], reasons["device"] = machine.name_or_reason()
     unknown = {name: reason for name, reason in reasons.items() if reason}
     return {
         **harness_state(),
@@ -107,7 +107,7 @@ Value = TypeVar("Value")
 
 
 def _known(read: Callable[[], Value]) -> tuple[Value | None, str]:
-    """A value that the system tells, and the reason why it cannot be known: one of the two is empty."""
+    """A value that the system tells and no reason, or no value and the reason why it cannot be known."""
     try:
         return read(), ""
     except UNKNOWABLE as error:

@@ -72,16 +72,15 @@ def execute(
     with _raised_as_itself(), stopped_whatever_is_raised(), _cluster(resources) as scratch:
         timed = [trial for stage in ("cost", "speed") for trial in trials if trial.stage == stage]
         trained = [trial for trial in trials if trial.stage == "quality"]
-        crowded: list[Trial] = []
+        crowded: dict[str, list[Trial]] = {}
         for name, batch in (("timings", timed), ("quality", trained)):
             if batch:
                 request = _request(batch[0].stage, resources)
-                crowded += _fit(name, batch, folder, resources, request, display, scratch, handling)
-        for name, batch in (("timings", timed), ("quality", trained)):
-            again = [trial for trial in batch if trial in crowded]
-            if again:
+                crowded[name] = _fit(name, batch, folder, resources, request, display, scratch, handling)
+        for name, batch in crowded.items():
+            if batch:
                 request = {**_request(batch[0].stage, resources), "gpu": 1.0}
-                _fit(f"{name} alone", again, folder, resources, request, display, scratch, handling)
+                _fit(f"{name} alone", batch, folder, resources, request, display, scratch, handling)
 
 
 def _fit(
@@ -97,8 +96,7 @@ def _fit(
     """Run trials of one kind, timings or trainings, and return those whose memory ran out on a GPU that they shared."""
     is_timing = trials[0].stage != "quality"
     machine = Machine("cuda" if "gpu" in request else "cpu", int(request["cpu"]))
-    here_or_not = replace(machine, elsewhere=resources.address is not None)
-    watch = _Watch(trials, folder, here_or_not, display)
+    watch = _Watch(trials, folder, replace(machine, elsewhere=resources.address is not None), display)
     tuner = tune.Tuner(
         tune.with_resources(work, dict(request)),
         param_space={
@@ -127,7 +125,7 @@ def _fit(
         watch.end_all("interrupted", "the run was stopped")
         raise
     watch.end_all("failed", "Ray ended the run before this trial was over")
-    return watch.crowded
+    return [trial for trial in trials if trial.key in watch.crowded]
 
 
 class _StoreFailed(SystemExit):
@@ -155,7 +153,7 @@ class _Watch(tune.Callback):
         reached: key -> the last progress of the trial.
         devices: key -> the name of the device of the trial's process, as that process told it.
         ended: the keys of trials that have ended.
-        crowded: the trials whose memory ran out on a GPU that they shared.
+        crowded: the keys of trials whose memory ran out on a GPU that they shared.
         earlier: name of each record of an earlier run -> the time of its last change.
     """
 
@@ -166,7 +164,7 @@ class _Watch(tune.Callback):
         self.reached: dict[str, Event] = {}
         self.devices: dict[str, str | None] = {}
         self.ended: set[str] = set()
-        self.crowded: list[Trial] = []
+        self.crowded: set[str] = set()
         self.earlier = {path.name: path.stat().st_mtime_ns for path in (folder / "records").glob("*.json")}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -240,7 +238,7 @@ class _Watch(tune.Callback):
             raise _StoreFailed(error) from None
         self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
         if record.outcome.shared is not None:
-            self.crowded.append(trial)
+            self.crowded.add(trial.key)
         self.display.finished(trial, record)
 
     def _ours(self, trial: Any) -> Trial:
@@ -340,6 +338,6 @@ def _request(stage: Stage, resources: Resources) -> dict[str, float]:
             f"a {stage} trial asks for {resources.cpus} CPUs and {gpus:g} GPUs, and no node has them ({have}); "
             "ask for less with --cpus and --gpus"
         )
-    timed = min(share_of_cpus(int(node["CPU"]), int(node["GPU"]) if gpus else 0) for node in able)
-    cpus = resources.cpus if stage == "quality" else timed
+    shares = [share_of_cpus(int(node["CPU"]), int(node["GPU"]) if gpus else 0) for node in able]
+    cpus = resources.cpus if stage == "quality" else min(shares)
     return {"cpu": float(cpus), **({"gpu": gpus} if gpus else {})}

@@ -128,16 +128,14 @@ def run(
             except StoreError as error:
                 unstored = error
             measured = whole
-        except (KeyboardInterrupt, SystemExit) as error:
+        except (KeyboardInterrupt, SystemExit, Exception) as error:  # noqa: BLE001 - a user's code may raise anything
             if isinstance(error, Stopped):
                 error.obeyed()
-            outcome, ending = (
-                outcome_of(error, choices, listener.reached, machine.torch_device, handling.gpu_share),
-                error,
-            )
-        except Exception as error:  # noqa: BLE001 - a trial runs a user's code: whatever it raises is told by its record
             outcome = outcome_of(error, choices, listener.reached, machine.torch_device, handling.gpu_share)
-            log.error("%s\n%s", outcome["reason"], outcome["traceback"])
+            if isinstance(error, Exception):
+                log.error("%s", "\n".join(filter(None, (outcome["reason"], outcome["traceback"]))))
+            else:
+                ending = error
         log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)
     outcome |= {"started_at": started_at, "wall_s": time.monotonic() - start}
     record = with_attempts_before(_record_of(trial, machine, outcome, choices, measured), folder / "records")
@@ -266,30 +264,42 @@ def _measure(
             cell.variant, against.variant, cell.recipe, trial.setting, dataset, machine.torch_device, tell
         )
         return measured, Files()
+    if trial.stage == "quality":
+        return _measure_quality(trial, loaded, folder, machine, tell, choices, handling)
     stage = STAGE_FUNCTIONS[trial.stage]
-    if trial.stage != "quality":
-        return stage(cell.variant, cell.recipe, dataset, trial.seed, machine.torch_device, tell), Files()
+    return stage(cell.variant, cell.recipe, dataset, trial.seed, machine.torch_device, tell), Files()
+
+
+def _measure_quality(
+    trial: Trial,
+    loaded: Loaded,
+    folder: Path,
+    machine: Machine,
+    tell: Listener,
+    choices: Mapping[str, Any],
+    handling: Handling,
+) -> tuple[dict[str, Any], Files]:
+    """Train and test a network, and return the content of the record and the files that belong to it."""
+    cell, device = loaded.study.cell(trial.variant), machine.torch_device
+    dataset = loaded.dataset_of(cell)
     name = f"{record_key(trial, machine)}.{environment.host_tag()}"
     artifact = f"artifacts/{name}"
     kept = {
         "predictions": f"{artifact}.predictions.zip",
-        "images": f"pictures/{_data_tag(loaded, cell, fingerprint)}-{cell.recipe.split}.zip",
+        "images": f"pictures/{_data_tag(loaded, cell, choices['fingerprint'])}-{cell.recipe.split}.zip",
     }
-    cache = handling.cache
     album = Album(*(folder / path for path in kept.values())) if handling.pictures else None
-    read: Dataset | FedDataset = dataset
-    if is_ours(dataset):
-        decoded_once = None if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS)
-        read = FedDataset(decoded_once or dataset, workers_of(machine))
     show = album and _viewer(album)
+    read = _read_ahead(dataset, folder, machine, handling.cache)
     keeper: FileKeeper | TrainedKeeper
     if handling.trained_in is None:
-        curve = Curve(read.split("val"), cell.recipe, machine.torch_device) if cell.recipe.validated_at else None
-        keeper = FileKeeper(state_path(folder, key.text), handling.checkpoint_s, curve)
+        curve = Curve(read.split("val"), cell.recipe, device) if cell.recipe.validated_at else None
+        keeper = FileKeeper(state_path(folder, trial.key), handling.checkpoint_s, curve)
     else:
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))
-    measured = stage(cell.variant, cell.recipe, read, trial.seed, machine.torch_device, tell, show, keeper=keeper)
+    stage = STAGE_FUNCTIONS["quality"]
+    measured = stage(cell.variant, cell.recipe, read, trial.seed, device, tell, show, keeper=keeper)
     arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
     measured["artifact_digest"] = arrays_digest(arrays)
     measured |= keeper.facts()
@@ -297,7 +307,7 @@ def _measure(
         measured["pictures"] = kept
     weights: dict[str, bytes] = {}
     if handling.weights and isinstance(keeper, FileKeeper):
-        content = packed(keeper.weights, described_weights(trial, key.text, choices, dataset.classes))
+        content = packed(keeper.weights, described_weights(trial, choices, dataset.classes))
         weights[f"{WEIGHTS}/{name}.safetensors"] = content
         measured["weights"], measured["weights_digest"] = f"{WEIGHTS}/{name}.safetensors", digest_of(content)
     return measured, Files({f"{artifact}.npz": arrays}, album, weights)
@@ -305,6 +315,14 @@ def _measure(
 
 MOST_WORKERS = 4
 """Threads that load images beside a training on a GPU, at most."""
+
+
+def _read_ahead(dataset: Dataset, folder: Path, machine: Machine, cache: Path | None) -> Dataset | FedDataset:
+    """A data set of this package, read by threads beside the training and from the cache; any other as it is."""
+    if not is_ours(dataset):
+        return dataset
+    decoded_once = None if cache is None else decoded(dataset, Shelf(cache), folder / FILE_DIGESTS)
+    return FedDataset(decoded_once or dataset, workers_of(machine))
 
 
 def workers_of(machine: Machine) -> int:

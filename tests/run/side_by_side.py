@@ -1,4 +1,4 @@
-"""Trials that measure nothing, on a Ray cluster that is told to have two GPUs: which of them run beside which."""
+"""Timings that measure nothing, on a Ray cluster that is told to have two GPUs: which of them run beside which."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ PATIENCE_S = 60.0
 
 
 def trials() -> list[Trial]:
-    """Three timings, and a quality trial that lacks memory where it shares its GPU, and alone too."""
+    """Three timings of both stages, for two GPUs."""
     source = Source("s.py")
     return [
-        Trial(source, "v0", 0, "quality", "quality0"),
         Trial(source, "v0", None, "cost", "cost0"),
         Trial(source, "v1", None, "cost", "cost1"),
         Trial(source, "v0", None, "speed", "speed0", "v1", SETTING),
@@ -39,21 +38,16 @@ def trials() -> list[Trial]:
 
 
 def pretend(config: Mapping[str, Any]) -> None:
-    """The work of a trial on a worker: it says where and when it ran, and ends as a trial that measured would.
+    """The work of a timing on a worker: it says where and when it ran, and ends as a trial that measured would.
 
-    A timing lasts until another one has begun.
+    It lasts until another one has begun.
     """
     trial, share, folder = config["trial"], config["handling"]["gpu_share"], Path(config["folder"])
     began = time.time()
     tune.report({"device": "a GPU"})
-    if trial["stage"] != "quality":
-        (folder / f"{trial['key']}.began").touch()
-        while len(list(folder.glob("*.began"))) < TIMINGS_AT_ONCE and time.time() < began + PATIENCE_S:
-            time.sleep(0.05)  # polls another process; nothing to wait on
-    status = {"status": "failed", "reason": "it measures nothing"}
-    if trial["stage"] == "quality":
-        status = {"status": "out_of_memory", "reason": f"at {share:g}"}
-        status |= {"shared": f"it had {share:g} of the GPU"} if share < 1 else {}
+    (folder / f"{trial['key']}.began").touch()
+    while len(list(folder.glob("*.began"))) < TIMINGS_AT_ONCE and time.time() < began + PATIENCE_S:
+        time.sleep(0.05)  # polls another process; nothing to wait on
     ran = {
         "key": trial["key"], "slot": gpu_slot(), "share": share, "began": began, "ended": time.time(),
         "threads": config["machine"]["threads"], "own_cpus": config["own_cpus"],
@@ -61,7 +55,8 @@ def pretend(config: Mapping[str, Any]) -> None:
     with (folder / "ran.jsonl").open("a") as file:
         file.write(json.dumps(ran) + "\n")
     content = {
-        "key": trial["key"], "choices": {}, "measured": {}, "environment": {"host": "0" * 8}, "outcome": status,
+        "key": trial["key"], "choices": {}, "measured": {}, "environment": {"host": "0" * 8},
+        "outcome": {"status": "failed", "reason": "it measures nothing"},
         "trial": {name: trial[name] for name in ("stage", "variant", "seed", "against", "setting")},
     }  # fmt: skip
     tune.report({"record": content})

@@ -60,7 +60,7 @@ def test_a_build_of_torch_without_cuda_is_told_too(monkeypatch: pytest.MonkeyPat
         raise AssertionError("Torch not compiled with CUDA enabled")
 
     monkeypatch.setattr(torch.cuda, "get_device_name", no_cuda)
-    assert GPU.told_name() == (None, "AssertionError: Torch not compiled with CUDA enabled")
+    assert GPU.name_or_reason() == (None, "AssertionError: Torch not compiled with CUDA enabled")
 
 
 def test_a_machine_that_knows_all_gives_no_reasons() -> None:

@@ -40,11 +40,11 @@ class WeightsError(BenchError, ValueError):
     """Weights that were not kept, that were changed, or that belong to another network than the study has now."""
 
 
-def described_weights(trial: Trial, key: str, choices: Mapping[str, Any], classes: Sequence[str]) -> dict[str, str]:
+def described_weights(trial: Trial, choices: Mapping[str, Any], classes: Sequence[str]) -> dict[str, str]:
     """The header of a file of weights: names with texts or JSON."""
     return {
         "format": "pt",  # by which other libraries see that tensors are torch's
-        "trial": json.dumps({"key": key, "variant": trial.variant, "seed": trial.seed}),
+        "trial": json.dumps({"key": trial.key, "variant": trial.variant, "seed": trial.seed}),
         "variant": json.dumps(choices["variant"]),
         "classes": json.dumps(list(classes)),
         "normalisation": json.dumps({"mean": MEAN, "std": STD, "of": "RGB in 0 … 1"}),

@@ -1,0 +1,111 @@
+"""A trial whose memory ran out on a GPU that it shared runs again alone, once the others are over; Tune is pretended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.records.record import Record, read_all
+from bench.run.environment import Machine
+from bench.run.handling import Handling
+from bench.run.outcomes.progress import Event
+from bench.run.processes.process import trial_of
+from bench.run.resources import Resources
+from bench.run.trial import Trial, make_record
+from bench.study.source import Source
+
+RESOURCES = Resources(cpus=1, gpus=0.5, node_cpus=4, node_gpus=2)
+NODE = {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 2.0}}
+SOURCE = Source(__file__)
+TRIALS = (
+    Trial(SOURCE, "fits", 0, "quality", "fits0"),
+    Trial(SOURCE, "large", 0, "quality", "large0"),
+    Trial(SOURCE, "large", None, "cost", "cost0"),
+)
+
+
+def outcome_of(trial: Trial, share: float) -> dict[str, Any]:
+    """The outcome of a trial with this share of a GPU: the large network lacks memory, where it is alone too."""
+    if trial.variant == "fits":
+        return {"status": "diverged", "reason": "it fits", "traceback": None}
+    shared = {"shared": f"it had {share:g} of the GPU"} if share < 1 else {}
+    return {"status": "out_of_memory", "reason": f"at {share:g}", "traceback": None, **shared}
+
+
+class PretendedTuner:
+    """Stands for Tune: it ends each trial at once, and reports its record as a worker would.
+
+    Attributes:
+        ran: of each trial that ran, in order: its key, what it asked for, its share of a GPU, and ``True`` if it kept
+            to CPUs of its own.
+    """
+
+    def __init__(self, ran: list[tuple[str, dict[str, float], float, bool]]) -> None:
+        self.ran = ran
+
+    def __call__(
+        self, request: dict[str, float], *, param_space: dict[str, Any], run_config: Any, **_: Any
+    ) -> PretendedTuner:
+        self.request, self.config, (self.watch,) = request, param_space, run_config.callbacks
+        return self
+
+    def fit(self) -> None:
+        for values in self.config["trial"]["grid_search"]:
+            tuned = SimpleNamespace(config={**self.config, "trial": values})
+            trial, share = trial_of(values), self.config["handling"]["gpu_share"]
+            self.ran.append((trial.key, self.request, share, self.config["own_cpus"]))
+            record = make_record(trial, Machine("cpu", 1), outcome_of(trial, share))
+            self.watch.on_trial_start(0, [], tuned)
+            self.watch.on_trial_result(0, [], tuned, {"record": record.as_json()})
+
+
+class Display:
+    """A display that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, str]] = []
+
+    def started(self, trial: Trial) -> None: ...
+
+    def progress(self, trial: Trial, event: Event) -> None: ...
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        self.ended.append((trial.key, record.status))
+
+
+def test_what_a_shared_gpu_lacked_memory_for_runs_again_alone_and_nothing_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.run import execute as execution
+
+    @contextmanager
+    def no_cluster(resources: Resources) -> Iterator[Path]:
+        yield tmp_path
+
+    ran: list[tuple[str, dict[str, float], float, bool]] = []
+    monkeypatch.setattr(execution, "_cluster", no_cluster)
+    monkeypatch.setattr(execution.ray, "nodes", lambda: [NODE])
+    monkeypatch.setattr(execution.tune, "with_resources", lambda work, request: request)
+    monkeypatch.setattr(execution.tune, "Tuner", PretendedTuner(ran))
+    (tmp_path / "records").mkdir()
+    display = Display()
+    execution.execute(TRIALS, tmp_path, RESOURCES, display, Handling())
+    assert ran == [
+        ("cost0", {"cpu": 2.0, "gpu": 1.0}, 1.0, True),
+        ("fits0", {"cpu": 1.0, "gpu": 0.5}, 0.5, False),
+        ("large0", {"cpu": 1.0, "gpu": 0.5}, 0.5, False),
+        ("large0", {"cpu": 1.0, "gpu": 1.0}, 1.0, False),
+    ]
+    assert display.ended == [
+        ("cost0", "out_of_memory"), ("fits0", "diverged"), ("large0", "out_of_memory"), ("large0", "out_of_memory"),
+    ]  # fmt: skip
+    (record,) = (record for record in read_all(tmp_path / "records") if record.key == "large0")
+    assert [(ending.status, ending.reason) for ending in (*record.outcome.attempts, record.outcome)] == [
+        ("out_of_memory", "at 0.5"), ("out_of_memory", "at 1"),
+    ]  # fmt: skip
+    assert record.is_final
