@@ -17,7 +17,6 @@ from bench.cli.decoding import decode_first, need_of, spell_need
 from bench.cli.display import Tally, display_for, name_of, spell_s, table_of
 from bench.data.decoded.shelf import Shelf
 from bench.parts import nearest
-from bench.protocol.fractions import aliases_in_words
 from bench.protocol.setting import STAGES
 from bench.protocol.text import plain
 from bench.protocol.words import bytes_in_words, plural
@@ -37,6 +36,7 @@ from bench.run.trial import Trial, record_fault
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line
+from bench.study.fractions import aliases_in_words, broken_in_words
 from bench.study.source import Source, source_of_plan
 from bench.study.source import load as load_source
 from bench.study.study import Study
@@ -398,11 +398,14 @@ def print_excluded(study: Study, console: PlainConsole) -> None:
 
 
 def print_aliases(study: Study, console: PlainConsole) -> None:
-    """Print the effects that a fraction of a factorial design cannot tell from each other."""
-    if lines := aliases_in_words([cell.levels for cell in study.cells()], study.baseline):
-        console.print("Effects that these cells cannot tell from each other, of up to two factors:")
+    """Print the effects that a fraction of a factorial design cannot tell from each other, or that it is broken."""
+    cells = [cell.levels for cell in study.cells()]
+    if lines := aliases_in_words(cells, study.baseline):
+        console.print("Effects of up to two factors that these cells cannot tell from each other:")
         for line in lines:
             console.print(f"  {line}", soft_wrap=True)
+    if sentence := broken_in_words(cells, [cell.levels for cell in study.excluded()], study.baseline):
+        console.print(sentence, soft_wrap=True)
 
 
 def _need_a_home() -> None:
