@@ -40,12 +40,13 @@ FIRST_SETTINGS = tuple(
 PRETRAINED = """\
 \"\"\"The components study with a ResNet-50 that begins with the weights of a file.\"\"\"
 
-from bench import part
-from bench.network import ResNet
-from studies.components import HEADLINE, full
+from dataclasses import replace
 
-BACKBONE = part(ResNet, depth=50, stem={stem!r}, weights={weights!r}, weights_sha256={sha256!r})
-STUDY = full(recipe=HEADLINE, backbone=BACKBONE, controls=True).having(name="components-pretrained")
+from studies.components import SIZES
+
+DRAWN = SIZES["headline"]
+BACKBONE = DRAWN.base.backbone.having(stem={stem!r}, weights={weights!r}, weights_sha256={sha256!r})
+STUDY = DRAWN.having(name="components-pretrained", base=replace(DRAWN.base, backbone=BACKBONE))
 """
 """The study that is written for a file of weights."""
 OWN_TABLES = {

@@ -6,7 +6,7 @@ at any time and run it again.
 
     bench speed studies/jpu_speed.py                in float32, one forward of one image
     bench run studies/jpu_speed.py --size gpu       with precisions and execution modes, MACs and memory
-    bench run studies/jpu_speed.py --size cpu       with MACs and memory; 45 minutes on two cores
+    bench run studies/jpu_speed.py --size cpu       with MACs and memory, for two CPU cores; bench plan says how long
 """
 
 from itertools import product

@@ -1,4 +1,4 @@
-"""The comparisons that a plan allows: variants with the baseline and, in a factorial design, effects of factors.
+"""The comparisons that a plan allows: variants with the baseline, steps with those before, and effects of factors.
 
 Each is a weighted sum of variants' scores, taken seed by seed.
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, combinations, product
+from itertools import chain, combinations, pairwise, product
 from math import prod
 from typing import Literal, TypeVar
 
-from bench.protocol.fractions import aliases, is_fraction
 from bench.records.plan import Evaluation
 from bench.records.results import Results
+from bench.study import fractions
 
-ContrastKind = Literal["variant", "between levels", "simple effect", "main effect", "interaction"]
-ASKED: tuple[ContrastKind, ...] = ("between levels", "main effect")
+ContrastKind = Literal["variant", "between levels", "step", "simple effect", "main effect", "interaction"]
+ASKED: tuple[ContrastKind, ...] = ("between levels", "step", "main effect")
 """The kinds of contrast that say what a factor does; a reader sees them first, resolved or not."""
 MOST_TOGETHER = 3
 """The most factors of one interaction; nobody can say in words what one of more means."""
@@ -37,14 +37,14 @@ class Contrast:
 
     Attributes:
         label: the change that it is the effect of.
-        kind: a variant against the baseline; a level against another than the baseline's; a factor's effect at one
-            setting of the others, or on average over them; what factors do together beyond what they do in smaller
-            numbers.
+        kind: a variant against the baseline; a level against another than the baseline's; a step of a cumulative study
+            against the one before; a factor's effect at one setting of the others, or on average over them; what
+            factors do together beyond what they do in smaller numbers.
         variant: the variant that is compared; empty for a factor's effect.
         weights: variant -> the weight of its score in the difference; the weights add up to 0.
         factors: the factors in which the two sides differ.
         pairs: the variants that it sets against each other, one on each side; of an interaction those that differ in
-            one of its factors alone.
+            one of its factors alone. Empty in a fraction of a factorial design, where no two variants differ so.
         incomparable: the reason why the scores of these variants give no difference; empty if they give one.
     """
 
@@ -58,7 +58,9 @@ class Contrast:
 
 
 def contrasts(results: Results, names: Mapping[str, str], levels: Levels) -> list[Contrast]:
-    """All contrasts: of variants, of levels, simple effects, main effects, interactions of two or three factors.
+    """All contrasts: of variants, of levels, of steps, simple and main effects, interactions of two or three factors.
+
+    Each difference is there once, as the first of these that it is.
 
     Scores of other classes or images are never subtracted from each other: such a contrast is there, and says why it is
     :attr:`~Contrast.incomparable`.
@@ -71,12 +73,16 @@ def contrasts(results: Results, names: Mapping[str, str], levels: Levels) -> lis
     all_contrasts = [
         *_variants(results, names, levels),
         *_between_levels(results, grid, levels),
+        *_steps(results, names, levels),
         *_simple_effects(results, grid, levels),
         *_main_effects(results, grid, levels),
         *_interactions(results, grid, base),
         *_fractional_effects(results, grid, levels),
     ]
-    return [replace(contrast, incomparable=_incomparable(results, contrast.weights)) for contrast in all_contrasts]
+    first: dict[frozenset[tuple[str, float]], Contrast] = {}
+    for contrast in all_contrasts:
+        first.setdefault(frozenset(contrast.weights.items()), contrast)
+    return [replace(contrast, incomparable=_incomparable(results, contrast.weights)) for contrast in first.values()]
 
 
 def _incomparable(results: Results, weights: Mapping[str, float]) -> str:
@@ -111,11 +117,20 @@ def _between_levels(results: Results, grid: VariantsByLevels, levels: Levels) ->
                 yield Contrast(label, "between levels", "", _weights(pairs, 1), (factor,), _sides(pairs))
 
 
-def _simple_effects(results: Results, grid: VariantsByLevels, levels: Levels) -> Iterator[Contrast]:
-    """The contrasts of the focused factor's levels with the baseline's, at every setting of the other factors.
+def _steps(results: Results, names: Mapping[str, str], levels: Levels) -> Iterator[Contrast]:
+    """The contrasts of each step of a cumulative study with the one before, whatever it changes."""
+    if results.plan.design != "cumulative":
+        return
+    trials = (trial for trial in results.plan.trials if trial.stage == "quality")
+    steps = dict.fromkeys(trial.variant for trial in trials if not trial.excluded and not trial.kept)
+    for before, variant in pairwise(steps):
+        changed = {factor: level for factor, level in levels[variant].items() if level != levels[before][factor]}
+        label = f"{' + '.join(f'{factor}={level}' for factor, level in changed.items())} after {names[before]}"
+        yield Contrast(label, "step", "", {variant: 1.0, before: -1.0}, tuple(changed), ((variant, before),))
 
-    The baseline's own setting is left out: there they are variants against the baseline.
-    """
+
+def _simple_effects(results: Results, grid: VariantsByLevels, levels: Levels) -> Iterator[Contrast]:
+    """The contrasts of the focused factor's levels with the baseline's, at every setting of the other factors."""
     focus, base = results.plan.focus, results.plan.baseline_levels
     if focus is None:
         return
@@ -123,23 +138,21 @@ def _simple_effects(results: Results, grid: VariantsByLevels, levels: Levels) ->
         if level == base[focus]:
             continue
         for variant, other in _corners(grid, {focus: level}, base):
-            if other != results.baseline:
-                label = f"{focus}={level} at {_place(results, focus, levels[variant])}"
-                weights = {variant: 1.0, other: -1.0}
-                yield Contrast(label, "simple effect", "", weights, (focus,), ((variant, other),))
+            label = f"{focus}={level} at {_place(results, focus, levels[variant])}"
+            weights = {variant: 1.0, other: -1.0}
+            yield Contrast(label, "simple effect", "", weights, (focus,), ((variant, other),))
 
 
 def _main_effects(results: Results, grid: VariantsByLevels, levels: Levels) -> Iterator[Contrast]:
     """The contrasts of a level with the baseline's level of its factor, averaged over the settings that have both.
 
-    With one such setting only, the contrast is a simple effect; if it is listed as one already, it is left out.
+    With one such setting only, the contrast is a simple effect.
     """
     base = results.plan.baseline_levels
     for factor, levels_of_factor in results.factors.items():
         for level in levels_of_factor:
             pairs = list(_corners(grid, {factor: level}, base)) if level != base[factor] else []
-            listed = len(pairs) == 1 and (pairs[0][1] == results.baseline or factor == results.plan.focus)
-            if pairs and not listed:
+            if pairs:
                 label = f"{factor}={level}{_where(results, levels, factor, pairs)}"
                 kind: ContrastKind = "main effect" if len(pairs) > 1 else "simple effect"
                 yield Contrast(label, kind, "", _weights(pairs, 1), (factor,), _sides(pairs))
@@ -192,46 +205,29 @@ def _interactions(results: Results, grid: VariantsByLevels, base: Mapping[str, s
 def _fractional_effects(results: Results, grid: VariantsByLevels, levels: Levels) -> Iterator[Contrast]:
     """The main effects and interactions of two factors in a fraction of a factorial design of two-level factors.
 
-    No two of its variants differ in one factor alone. An effect is the mean over the half of the variants with one sign
-    less that over the other half, and its label names the effects that the same difference stands for.
+    An effect is the mean over the half of the variants with one sign less that over the other half, and its label names
+    the effects that the same difference stands for.
     """
     base, variants = results.plan.baseline_levels, list(grid.values())
-    if not is_fraction([levels[variant] for variant in variants], base):
-        return
-    together = aliases([levels[variant] for variant in variants], base)
     others = {
-        factor: next(level for level in names if level != base[factor]) for factor, names in results.factors.items()
+        factor: level for variant in variants for factor, level in levels[variant].items() if level != base[factor]
     }
-    told: set[tuple[str, ...]] = set()
-    for factors in (*((factor,) for factor in others), *combinations(others, 2)):
-        if factors in told:
-            continue
-        told.update(other for _, other in together.get(factors, ()))
+    for aliases in fractions.effects([levels[variant] for variant in variants], base):
+        factors, *rest = aliases
+        label = _effect(factors, others) + ", on average" * (len(factors) == 1)
+        for other in rest:
+            label += f", not told from {'the opposite of ' * (aliases[other] < 0)}{_effect(other, others)}"
         share = 2 ** len(factors) / len(variants)
-        signs = {
-            variant: prod(-1 if levels[variant][factor] == base[factor] else 1 for factor in factors)
+        weights = {
+            variant: share * prod(-1 if levels[variant][factor] == base[factor] else 1 for factor in factors)
             for variant in variants
         }
-        label = _effect(factors, others)
-        for sign, other in together.get(factors, ()):
-            label += (
-                f", not told from {'' if _same(sign, factors, other) else 'the opposite of '}{_effect(other, others)}"
-            )
         kind: ContrastKind = "main effect" if len(factors) == 1 else "interaction"
-        weights = {variant: sign * share for variant, sign in signs.items()}
         yield Contrast(label, kind, "", weights, factors, ())
 
 
 def _effect(factors: Sequence[str], levels: Mapping[str, str]) -> str:
     return " × ".join(f"{factor}={levels[factor]}" for factor in factors)
-
-
-def _same(sign: int, factors: Sequence[str], other: Sequence[str]) -> bool:
-    """True if two effects whose columns have this sign to each other add up; the baseline counts as minus here.
-
-    Aliases count the baseline as plus, which turns the column of a single factor round and of two factors not.
-    """
-    return (sign > 0) == ((len(factors) + len(other)) % 2 == 0)
 
 
 def squares(results: Results, levels: Levels, first: str, second: str) -> dict[tuple[str, str], list[str]]:

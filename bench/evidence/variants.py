@@ -40,8 +40,6 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
     costs = costs_of(results)
     frame = results.frame()
     by_variant = {str(row["variant"]): row for row in records(effects) if row["kind"] == "variant"}
-    unknown = {variant: measured.maybe_not_alone for variant, (_, measured) in costs.measured.items()}
-    isolated = {variant: measured.isolated for variant, (_, measured) in costs.measured.items()}
     other_inputs = other_input(costs, results.baseline)
     rows: list[dict[str, Any]] = []
     measured = [name for name, definition in results.columns.items() if definition.stage == "quality"]
@@ -55,8 +53,7 @@ def numbers(results: Results, effects: pd.DataFrame, levels: Mapping[str, Mappin
         row |= _cost(trials.get((variant, "cost"), frame[:0]), costs, variant)
         row |= {"apart": results.apart_from_baseline[variant], "other_input": variant in other_inputs}
         row["other_hardware"] = variant in costs.elsewhere
-        row |= _how_measured(costs, variant)
-        rows.append({**row, "isolated": isolated.get(variant), "maybe_not_alone": unknown.get(variant, "")})
+        rows.append(row | _how_measured(costs, variant))
     quality = [f"{name}_{part}" for name in measured for part in ("mean", "sd")]
     factors = [level_key(factor, OWN) for factor in results.factors]
     names = ["variant", *factors, "is_baseline", "n", "planned", "outcomes", *quality, *DELTA.values()]
@@ -164,12 +161,19 @@ def _cost(planned: pd.DataFrame, costs: Costs, variant: str) -> dict[str, Any]:
     return {"cost_outcome": tally(chosen["status"]), **values}
 
 
-def _how_measured(costs: Costs, variant: str) -> dict[str, str]:
+def _how_measured(costs: Costs, variant: str) -> dict[str, Any]:
+    """The columns :data:`ALONE` and :data:`HOW_MEASURED`."""
     if variant not in costs.measured:
-        return dict.fromkeys(HOW_MEASURED, "")
+        return {"isolated": None, "maybe_not_alone": "", **dict.fromkeys(HOW_MEASURED, "")}
     _, measured = costs.measured[variant]
     peak = measured.peaks.precision if measured.peaks is not None else None
-    return dict(zip(HOW_MEASURED, (measured.precision or "", peak or "", measured.training_problem), strict=True))
+    return {
+        "isolated": measured.isolated,
+        "maybe_not_alone": measured.maybe_not_alone,
+        "cost_precision": measured.precision or "",
+        "peak_precision": peak or "",
+        "training_problem": measured.training_problem,
+    }
 
 
 def _ratios(table: pd.DataFrame, name: str) -> pd.Series[float]:

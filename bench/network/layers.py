@@ -15,6 +15,9 @@ from torch.amp.autocast_mode import is_autocast_available
 
 from bench.parts import BenchError, Level, Levels
 
+HALF_TYPES = (torch.float16, torch.bfloat16)
+"""The types of half precision."""
+
 
 def resize(x: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
     """The map resized bilinearly to ``size`` = (height, width). All interpolation in the harness uses this function."""
@@ -80,6 +83,20 @@ def summed(maps: Sequence[Tensor]) -> Tensor:
 def widened(x: Tensor) -> Tensor:
     """The tensor in float32, or unchanged if its type is at least that wide."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def wide_operand(x: Tensor) -> Tensor:
+    """The operand of :func:`products` for ``x``: in float32 at least, or ``x`` itself where float32 would add nothing.
+
+    On a GPU, products of numbers in half precision are exact in float32, in which they are summed there. torch has no
+    gradient of such a product, so it is used where none is recorded.
+    """
+    return x if x.is_cuda and x.dtype in HALF_TYPES and not torch.is_grad_enabled() else widened(x)
+
+
+def products(left: Tensor, right: Tensor) -> Tensor:
+    """The products of two batches of matrices in float32 at least; the operands come from :func:`wide_operand`."""
+    return torch.bmm(left, right, out_dtype=torch.float32) if left.dtype in HALF_TYPES else torch.bmm(left, right)
 
 
 def without_autocast(x: Tensor) -> torch.autocast:

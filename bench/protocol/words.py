@@ -22,13 +22,14 @@ REPEAT_UNKNOWN = "repeat with --retry maybe_not_alone"
 """The remedy for a timing of which it is not known whether it was alone, once that can be known."""
 
 
-def maybe_not_alone(unknown: str) -> str:
-    """The remark on a timing of which it is not known whether it was alone; empty if it is known.
+def maybe_not_alone(*unknown: str) -> str:
+    """The remark on a timing, or several, of which it is not known whether it was alone; empty if it is known.
 
     Args:
-        unknown: what is not known, as :attr:`bench.records.measured.Measured.maybe_not_alone` says it.
+        unknown: for each timing, what is not known, as :attr:`bench.records.measured.Measured.maybe_not_alone` says it.
     """
-    return f"not known whether it was alone: {unknown}" if unknown else ""
+    phrases = "; ".join(dict.fromkeys(phrase for phrase in unknown if phrase))
+    return f"not known whether it was alone: {phrases}" if phrases else ""
 
 
 LEAST_P = 0.001

@@ -24,7 +24,7 @@ class MeasuredSpeed(Measured):
     log_ratios: Annotated[list[LogRatio], Field(min_length=1)]
     calls: Whole
     steady: bool
-    isolated: bool | None  # required, other than in a record of cost, which may have timed nothing
+    isolated: bool | None  # required, other than in a record of cost
     step_s: dict[str, dict[str, Samples]]
 
     @model_validator(mode="after")

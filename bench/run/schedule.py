@@ -237,7 +237,7 @@ class Schedule:
             "folder": self.folder.name,
             "question": study.question,
             "factors": {factor.name: list(factor.levels) for factor in study.factors},
-            "design": word_of(study.design),
+            "design": word_of(study.design, study.factors),
             "baseline": study.baseline_name,
             "baseline_levels": {factor.name: study.baseline[factor.name] for factor in study.factors},
             "seeds": list(study.seeds),

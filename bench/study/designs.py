@@ -14,20 +14,17 @@ A study names one by a word, or as an object where it takes details:
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bench.parts import nearest, shortened
 from bench.study.factors import Factor, StudyError
+from bench.study.fractions import MOST_BASIC, Fraction, Levels, fraction
 
 DesignWord = Literal["factorial", "one_at_a_time", "add_one_in", "leave_one_out", "cumulative"]
-Levels = Mapping[str, str]
-"""Factor -> level."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +60,14 @@ class Listed:
 
 @dataclass(frozen=True)
 class Fractional:
-    """A regular fraction of the factorial design of two-level factors, with few cells.
+    """A regular fraction of the factorial design of two-level factors, with few cells: :func:`.fractions.fraction`.
 
     With resolution 3, main effects cannot be told from interactions of two factors; with 4, they can, but these
     interactions cannot be told from each other; with 5, these can be told apart too. With fewer factors than the
-    resolution, all combinations are run. Source: Box and Hunter, The 2^(k-p) Fractional Factorial Designs, 1961.
+    resolution, all combinations are run.
 
     Attributes:
-        resolution: the resolution, 3 or more.
+        resolution: the least resolution, 3 or more. If a higher one takes no more cells, it is taken.
     """
 
     resolution: int = 4
@@ -120,20 +117,26 @@ def named_levels(design: Design) -> Iterator[Levels]:
         yield from design.cells
 
 
-def word_of(design: Design) -> str:
+def word_of(design: Design, factors: Sequence[Factor]) -> str:
     """The design in words, for plans and reports."""
     if isinstance(design, str):
         return design
-    words = {LeaveOneOut: "leave_one_out", Cumulative: "cumulative", Listed: "listed"}
-    return words.get(type(design)) or f"fractional_factorial of resolution {getattr(design, 'resolution', '')}"
+    if isinstance(design, Fractional):
+        resolution = _fraction(design, factors).resolution
+        return f"resolution_{resolution}_fractional_factorial" if resolution else "factorial"
+    return {LeaveOneOut: "leave_one_out", Cumulative: "cumulative", Listed: "listed"}[type(design)]
 
 
 def count_of(design: Design, factors: Sequence[Factor]) -> int:
-    """The number of combinations, or one above it: counted without composing them."""
+    """The number of combinations, or one above it: counted without composing them.
+
+    Raises:
+        StudyError: for a fraction with more cells than any study may have.
+    """
+    if isinstance(design, Fractional):
+        return _fraction(design, factors).count
     if design == "factorial":
         return math.prod(len(factor.levels) for factor in factors)
-    if isinstance(design, Fractional):
-        return 2 ** len(factors) if len(factors) < design.resolution else len(_fraction(design, factors))
     if isinstance(design, Listed):
         return 1 + len(design.cells)
     return 2 + sum(len(factor.levels) - 1 for factor in factors)
@@ -158,23 +161,27 @@ def _combinations(design: Design, factors: Sequence[Factor], base: dict[str, str
         for levels in itertools.product(*(factor.levels for factor in factors)):
             yield dict(zip(base, levels, strict=True))
     elif isinstance(design, Fractional):
-        yield from _of_fraction(design, factors, base)
+        others = _others(factors, base, "Fractional takes two-level factors alone")
+        for row in _fraction(design, factors).rows():
+            yield {name: others[name] if away else base[name] for name, away in zip(base, row, strict=True)}
     elif isinstance(design, Listed):
         yield base
         yield from ({**base, **levels} for levels in design.cells)
     elif design == "leave_one_out" or isinstance(design, LeaveOneOut):
-        given = None if isinstance(design, str) else design.full
-        full = {**base, **(_others(factors, base, design) if given is None else given)}
+        full = design.full if isinstance(design, LeaveOneOut) else None
+        if full is None:
+            full = _others(factors, base, "say which of them with design=LeaveOneOut(full={…})")
         yield base
-        yield full
-        yield from ({**full, name: base[name]} for name in base)
+        yield {**base, **full}
+        yield from ({**base, **full, name: base[name]} for name in base)
     elif design == "cumulative" or isinstance(design, Cumulative):
-        steps = None if isinstance(design, str) else design.steps
+        steps = design.steps if isinstance(design, Cumulative) else None
+        if steps is None:
+            others = _others(factors, base, "say which of them with design=Cumulative(steps=({…}, {…}))")
+            steps = tuple({name: level} for name, level in others.items())
         reached = base
         yield reached
-        for step in (
-            [{name: level} for name, level in _others(factors, base, design).items()] if steps is None else steps
-        ):
+        for step in steps:
             reached = {**reached, **step}
             yield reached
     else:
@@ -183,54 +190,26 @@ def _combinations(design: Design, factors: Sequence[Factor], base: dict[str, str
             yield from ({**base, factor.name: level} for level in factor.levels if level != base[factor.name])
 
 
-def _others(factors: Sequence[Factor], base: Levels, design: Design) -> dict[str, str]:
+def _others(factors: Sequence[Factor], base: Levels, remedy: str) -> dict[str, str]:
     """The level of each factor that is not the baseline's.
 
     Raises:
         StudyError: if a factor has more than two.
     """
     if many := [factor.name for factor in factors if len(factor.levels) > 2]:
-        details = "Fractional takes two-level factors alone"
-        if not isinstance(design, Fractional):
-            form = "LeaveOneOut(full={…})" if word_of(design) == "leave_one_out" else "Cumulative(steps=({…}, {…}))"
-            details = f"say which of them with design={form}"
-        raise StudyError(f"the design {word_of(design)}: {', '.join(many)} has more than two levels; {details}")
+        raise StudyError(f"design: {', '.join(many)} has more than two levels; {remedy}")
     return {factor.name: next(level for level in factor.levels if level != base[factor.name]) for factor in factors}
 
 
-def _of_fraction(design: Fractional, factors: Sequence[Factor], base: dict[str, str]) -> Iterator[dict[str, str]]:
-    others = _others(factors, base, design)
-    if len(factors) < design.resolution:
-        yield from _combinations("factorial", factors, base)
-        return
-    rows = _fraction(design, factors)
-    for row in rows:  # the first row is the baseline; that keeps every two columns balanced
-        signs = zip(base, row, rows[0], strict=True)
-        yield {name: base[name] if sign == first else others[name] for name, sign, first in signs}
+def _fraction(design: Fractional, factors: Sequence[Factor]) -> Fraction:
+    """The fraction that a design is.
 
-
-def _fraction(design: Fractional, factors: Sequence[Factor]) -> list[list[int]]:
-    """The rows of a regular fraction, with a column of -1 and 1 for each factor.
-
-    Each factor is a product of basic ones, which is written as a set of bits. The resolution is R if no product of
-    fewer than R factors is constant: no factor is then the product of up to R - 2 others. As few basic factors are
-    taken as allow that when the columns are chosen in ascending order. The fractions of up to eight factors are the
-    smallest that are published. Source: Conway and Sloane, Lexicographic Codes, 1986.
+    Raises:
+        StudyError: for a fraction with more cells than any study may have.
     """
-    basic = next(count for count in itertools.count(1) if _columns(len(factors), design.resolution, count))
-    columns = _columns(len(factors), design.resolution, basic)
-    return [[1 - 2 * ((run & column).bit_count() % 2) for column in columns] for run in range(2**basic)]
-
-
-def _columns(count: int, resolution: int, basic: int) -> list[int]:
-    """The first columns of so many basic factors, as sets of bits, that reach a resolution; empty if they do not."""
-    columns: list[int] = []
-    products = {0}
-    while len(columns) < count:
-        column = next((column for column in range(1, 2**basic) if column not in products), None)
-        if column is None:
-            return []
-        columns.append(column)
-        sets = (chosen for size in range(resolution - 1) for chosen in itertools.combinations(columns, size))
-        products = {functools.reduce(operator.xor, chosen, 0) for chosen in sets}
-    return columns
+    if chosen := fraction(len(factors), design.resolution):
+        return chosen
+    raise StudyError(
+        f"{design}: a fraction for {len(factors)} factors of that resolution has more than {2**MOST_BASIC:,} cells; "
+        "choose a lower resolution, or fix some factors"
+    )

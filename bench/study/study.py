@@ -38,7 +38,7 @@ class Exclude:
             )
 
     def covers(self, levels: Mapping[str, str]) -> bool:
-        return all(levels[factor] == level for factor, level in self.when.items())
+        return _have(levels, self.when)
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,11 @@ class Require:
 
     def covers(self, levels: Mapping[str, str]) -> bool:
         """True for a cell that the rule excludes."""
-        has_when = all(levels[factor] == level for factor, level in self.when.items())
-        return has_when and any(levels[factor] != level for factor, level in self.needs.items())
+        return _have(levels, self.when) and not _have(levels, self.needs)
+
+
+def _have(levels: Mapping[str, str], some: Mapping[str, str]) -> bool:
+    return all(levels[factor] == level for factor, level in some.items())
 
 
 MOST_SEED = 2**32 - 1
@@ -160,7 +163,10 @@ class Study:
                 "some factors, or choose design='one_at_a_time'"
             )
         planned = tuple(combinations_of(self.design, self.factors, self.baseline))
-        reasons = {cell_name(levels): self._reason(levels) for levels in planned}
+        rules: tuple[Exclude | Require, ...] = (*self.exclude, *self.require, *self._nesting())
+        reasons = {
+            cell_name(levels): next((rule.reason for rule in rules if rule.covers(levels)), None) for levels in planned
+        }
         excluded = tuple(ExcludedCell(levels, why) for levels in planned if (why := reasons[cell_name(levels)]))
         object.__setattr__(self, "_excluded", excluded)
         if reasons[self.baseline_name]:
@@ -208,7 +214,8 @@ class Study:
         for left_out in self._excluded:
             if dict(left_out.levels) == levels:
                 raise StudyError(f"{left_out.name} is excluded from study {self.name!r}: {left_out.reason}")
-        raise StudyError(f"{cell_name(levels)} is not in the {word_of(self.design)} design of study {self.name!r}")
+        design = word_of(self.design, self.factors)
+        raise StudyError(f"{cell_name(levels)} is not in the {design} design of study {self.name!r}")
 
     def pairs(self) -> Iterator[tuple[Cell, Cell, Setting]]:
         """All speed comparisons: a cell, the cell that it is timed against, and the setting.
@@ -270,10 +277,6 @@ class Study:
         except (BenchError, TypeError) as error:
             raise StudyError(f"study {self.name!r}, cell {cell_name(levels)}: {error}") from error
         return Cell(levels, variant, recipe)
-
-    def _reason(self, levels: dict[str, str]) -> str | None:
-        rules: tuple[Exclude | Require, ...] = (*self.exclude, *self.require, *self._nesting())
-        return next((rule.reason for rule in rules if rule.covers(levels)), None)
 
     def _nesting(self) -> Iterator[Require]:
         """The rules that a nested factor varies only where it exists; elsewhere it stays at the baseline's level."""

@@ -35,7 +35,7 @@ def test_a_comparison_counts_and_has_the_remark_and_a_note_is_no_doubt(tmp_path:
     assert remarks[0] == PHRASE
     assert remarks[2:] == ["the GPU ran at its power cap in 80% of 12 readings", ""]
     [figure] = figures(evidence)
-    assert "Of 1 timing it is not known whether it was alone" in figure.caption
+    assert "Of 1 timing it is not known whether the machine was alone" in figure.caption
     rows = {row["Where"]: row["Difference"] for row in evidence.confounds.to_dict("records")}
     assert rows["times at 32x32 batch 2"] == PHRASE
     assert set(rows) == {"times at 32x32 batch 2", "times at 64x64 batch 2"}
@@ -51,7 +51,7 @@ def test_a_latency_counts_and_has_a_mark_with_its_meaning(tmp_path: Path, plante
     caption = accuracy_against(evidence, "latency_s").caption
     assert f"Not known whether the timing was alone: {evidence.labels[ON]}." in caption
     assert "Not known" not in accuracy_against(evidence, "macs").caption
-    assert "Of 1 timing that counts it is not known whether the machine was alone" in methods(evidence)
+    assert "Of 1 timing it is not known whether the machine was alone; none is left out" in methods(evidence)
     assert "Of 3 timings, 3 had the machine alone" in methods(evidence)
     assert evidence.in_doubt == [evidence.labels[ON]]
     frame = evidence.results.frame()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.cli.console import PlainConsole
-from bench.protocol.fractions import aliases_in_words
 from bench.protocol.text import plain
 from bench.run.check import Faulty
+from bench.study.fractions import aliases_in_words, broken_in_words
 from bench.study.study import Study
 
 
@@ -18,11 +18,14 @@ def print_excluded(study: Study, console: PlainConsole) -> None:
 
 
 def print_aliases(study: Study, console: PlainConsole) -> None:
-    """Print the effects that a fraction of a factorial design cannot tell from each other."""
-    if lines := aliases_in_words([cell.levels for cell in study.cells()], study.baseline):
-        console.print("Effects that these cells cannot tell from each other, of up to two factors:")
+    """Print the effects that a fraction of a factorial design cannot tell from each other, or that it is broken."""
+    cells = [cell.levels for cell in study.cells()]
+    if lines := aliases_in_words(cells, study.baseline):
+        console.print("Effects of up to two factors that these cells cannot tell from each other:")
         for line in lines:
             console.print(f"  {line}", soft_wrap=True)
+    if sentence := broken_in_words(cells, [cell.levels for cell in study.excluded()], study.baseline):
+        console.print(sentence, soft_wrap=True)
 
 
 def print_faulty(faulty: Iterable[Faulty], console: PlainConsole) -> None:

@@ -253,8 +253,8 @@ def _measured(variant: str, name: str, hardware: str, one: Costed, other: Costed
             yield row
         elif name == "latency_s":
             estimate = ratio_of_samples(one[1].latency_s, other[1].latency_s)
-            unknown = "; ".join(dict.fromkeys(filter(None, (one[1].maybe_not_alone, other[1].maybe_not_alone))))
-            remark = "; ".join(filter(None, (DRIFT, maybe_not_alone(unknown))))
+            unsure = maybe_not_alone(one[1].maybe_not_alone, other[1].maybe_not_alone)
+            remark = "; ".join(filter(None, (DRIFT, unsure)))
             yield {**row, "ratio": estimate.ratio, "low": estimate.low, "high": estimate.high, "reason": remark}
         else:
             yield {**row, "ratio": stats.quotient(row["b"], row["a"]), "reason": "one reading on each side"}

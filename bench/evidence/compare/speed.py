@@ -52,7 +52,7 @@ def _size(record: Record) -> tuple[str, int]:
 def _compared(key: tuple[str, str, str, str], one: MeasuredSpeed, other: MeasuredSpeed) -> dict[str, Any]:
     x, y = one.log_ratios, other.log_ratios
     alone = one.isolated is not False and other.isolated is not False
-    unknown = "; ".join(dict.fromkeys(filter(None, (one.maybe_not_alone, other.maybe_not_alone))))
+    unsure = maybe_not_alone(one.maybe_not_alone, other.maybe_not_alone)
     first, second = (ratio_interval(logs) if alone else Ratio(NAN, NAN, NAN, 0) for logs in (x, y))
     both = ratio_of_samples(np.exp(x).tolist(), np.exp(y).tolist()) if alone else first
     return {
@@ -60,7 +60,7 @@ def _compared(key: tuple[str, str, str, str], one: MeasuredSpeed, other: Measure
         "a": first.ratio, "a_low": first.low, "a_high": first.high,
         "b": second.ratio, "b_low": second.low, "b_high": second.high,
         "ratio": both.ratio, "low": both.low, "high": both.high, "p": both.p,
-        "reason": maybe_not_alone(unknown) if alone else f"not compared: a timing was not alone; {REPEAT}",
+        "reason": unsure if alone else f"not compared: a timing was not alone; {REPEAT}",
     }  # fmt: skip
 
 

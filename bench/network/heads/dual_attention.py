@@ -21,14 +21,16 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.network.heads.position_attention import attend, products, wide_operand
+from bench.network.heads.position_attention import attend
 from bench.network.layers import (
     BoundaryFusion,
     conv_norm_relu,
     need_levels,
     need_stride,
     own_draws,
+    products,
     summed,
+    wide_operand,
     without_autocast,
 )
 from bench.parts import ChoiceError, Count, Fraction, Level, Levels

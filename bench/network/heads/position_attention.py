@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.network.layers import widened, without_autocast
+from bench.network.layers import HALF_TYPES, products, wide_operand, without_autocast
 
 BLOCKS = 24
 """The least number of blocks of queries outside a GPU; it is small enough to keep the products large."""
@@ -45,8 +45,6 @@ LEAST_HEAD_CHANNELS = 64
 
 KERNEL_ALIGNMENT = 8
 """The number that must divide the channels of queries and values: 16 bytes in half precision."""
-
-HALF_TYPES = (torch.float16, torch.bfloat16)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:
@@ -134,20 +132,6 @@ def head_channels(channels: int) -> int:
     """
     widths = range(HEAD_CHANNELS, LEAST_HEAD_CHANNELS - 1, -KERNEL_ALIGNMENT)
     return next((width for width in widths if channels % width == 0), channels)
-
-
-def wide_operand(x: Tensor) -> Tensor:
-    """The operand of :func:`products` for ``x``: in float32 at least, or ``x`` itself where float32 would add nothing.
-
-    On a GPU, products of numbers in half precision are exact in float32, in which they are summed there. torch has no
-    gradient of such a product, so it is used where none is recorded.
-    """
-    return x if x.is_cuda and x.dtype in HALF_TYPES and not torch.is_grad_enabled() else widened(x)
-
-
-def products(left: Tensor, right: Tensor) -> Tensor:
-    """The products of two batches of matrices in float32 at least; the operands come from :func:`wide_operand`."""
-    return torch.bmm(left, right, out_dtype=torch.float32) if left.dtype in HALF_TYPES else torch.bmm(left, right)
 
 
 def _attend_in_blocks(query: Tensor, key: Tensor, value: Tensor, gamma: Tensor) -> Tensor:

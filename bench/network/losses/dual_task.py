@@ -17,13 +17,12 @@ used.
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.data.base import IGNORE
+from bench.network.layers import without_autocast
 from bench.network.losses.boundaries import PublishedForm
 from bench.network.losses.segmentation import widened
 from bench.network.model import Output
@@ -122,15 +121,10 @@ def smooth(x: Tensor) -> Tensor:
     for axis in (-1, -2):
         flat = _mirror(x, axis).transpose(axis, -1)
         rows = flat.reshape(-1, 1, flat.shape[-1])
-        with _without_autocast(x.device.type):
+        with without_autocast(x):
             smoothed = F.conv1d(rows, kernel.view(1, 1, -1)).view(*flat.shape[:-1], -1)
         x = smoothed.transpose(axis, -1)
     return x
-
-
-def _without_autocast(device: str) -> contextlib.AbstractContextManager[object]:
-    has_autocast = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if has_autocast else contextlib.nullcontext()
 
 
 def _mirror(x: Tensor, axis: int) -> Tensor:

@@ -79,7 +79,7 @@ def _figure(evidence: Evidence, known: pd.DataFrame, name: str, title: str, grou
     )
     unsure = int(known["maybe_not_alone"].astype(bool).sum())
     if unsure:
-        caption += f" Of {plural(unsure, 'timing')} it is not known whether it was alone; the table names them."
+        caption += f" Of {plural(unsure, 'timing')} it is not known whether the machine was alone: see the table."
     key = drawn(look_of, known)
     return finished(name, title, caption, drawing, table, "point", section="speed", key=key, group=group)
 

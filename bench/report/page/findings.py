@@ -54,7 +54,7 @@ class Finding:
     Attributes:
         sentences: the sentences in reading order.
         verdict: better, worse, not resolved, or empty for none.
-        kind: the kind of the comparison: variant, between levels, simple effect, main effect, interaction, or empty.
+        kind: the kind of the comparison, a :data:`~bench.evidence.contrasts.ContrastKind`, or empty.
     """
 
     sentences: Sequence[Sentence]

@@ -13,7 +13,6 @@ import pandas as pd
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.fractions import aliases_in_words
 from bench.protocol.words import first_few, plural, size, tally
 from bench.records.cost import MeasuredCost
 from bench.records.executed import HARNESS, packages
@@ -27,6 +26,7 @@ from bench.report.tables import protocol
 from bench.report.tables.formats import markdown_text
 from bench.report.tables.latex import latex_text
 from bench.report.tables.variants import not_compared
+from bench.study.fractions import aliases_in_words, broken_in_words
 
 HOUR_S = 3600
 MOST_NAMES = 5
@@ -88,9 +88,12 @@ def _design(evidence: Evidence) -> Iterable[str]:
     design = f"{plan.design.replace('_', ' ')} design" if plan.design else "design"
     over = f" over {factors}" if factors else ""
     yield f"Design: {design}{over}, {plural(len(results.variants), 'variant')}, baseline {results.baseline}."
-    cells = [results.plan.levels[variant] for variant in results.variants]
-    if together := aliases_in_words(cells, plan.baseline_levels):
-        yield f"Effects that these variants cannot tell from each other, of up to two factors: {'; '.join(together)}."
+    cells = [plan.levels[variant] for variant in results.variants]
+    if aliases := aliases_in_words(cells, plan.baseline_levels):
+        yield f"Effects of up to two factors that these variants cannot tell from each other: {'; '.join(aliases)}."
+    excluded = {trial.variant: trial for trial in plan.trials if trial.excluded}
+    left_out = [trial.levels for trial in excluded.values()]
+    yield from filter(None, [broken_in_words(cells, left_out, plan.baseline_levels)])
     if plan.seeds and _trains(results):
         yield f"Seeds: {', '.join(map(str, plan.seeds))}."
     if plan.size:
@@ -99,8 +102,8 @@ def _design(evidence: Evidence) -> Iterable[str]:
         statuses = trials[(trials["stage"] == stage) & (trials["status"] != "excluded")]["status"]
         if len(statuses):
             yield f"Of {plural(len(statuses), f'planned {stage} trial')}: {tally(statuses)}."
-    for variant, reason in {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}.items():
-        yield f"{variant} was left out: {reason}."
+    for variant, trial in excluded.items():
+        yield f"{variant} was left out: {trial.excluded}."
     yield from filter(None, [protocol.kept_variants(evidence)])
     if results.stale:
         stale = plural(len(results.stale), "record")
@@ -149,8 +152,9 @@ def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
         f"{plural(tests, 'comparison')}."
     )
     kinds = {
-        "between levels": "levels against levels", "simple effect": "a factor at single settings of the others",
-        "main effect": "main effects", "interaction": "interactions",
+        "between levels": "levels against levels", "step": "each step against the one before",
+        "simple effect": "a factor at single settings of the others", "main effect": "main effects",
+        "interaction": "interactions",
     }  # fmt: skip
     effects = [name for kind, name in kinds.items() if (rows["kind"] == kind).any()]
     if effects:
@@ -193,10 +197,10 @@ def _timing(cost: Sequence[MeasuredCost]) -> Iterable[str]:
     if alone:
         yield f"Of {plural(len(alone), 'timing')}, {sum(alone)} had the machine alone; any other is left out."
     for phrase, count in Counter(network.maybe_not_alone for network in cost if network.maybe_not_alone).items():
-        yield f"Of {plural(count, 'timing')} that counts it is not known whether the machine was alone: {phrase}."
+        yield f"Of {plural(count, 'timing')} it is not known whether the machine was alone; none is left out: {phrase}."
     capped = sum(bool(network.isolation.notes) for network in cost)
     if capped:
-        yield f"{plural(capped, 'timing')} ran on a GPU at its power cap or with a changing clock, and counts."
+        yield f"{plural(capped, 'timing')} ran on a GPU at its power cap or with a changing clock; none is left out."
 
 
 def _speed_protocol(results: Results) -> Iterable[str]:
