@@ -1,4 +1,4 @@
-"""A trial whose memory ran out on a GPU that it shared runs again alone, once the others are over; Tune is pretended."""
+"""A trial that lacked memory on a GPU that it shared runs again alone, once the others are over; Tune is pretended."""
 
 from __future__ import annotations
 
