@@ -53,6 +53,7 @@ class MeasuredCost(Measured):
         macs: slot -> multiply-accumulates; empty where an operator has no count.
         macs_problem: the reason why there are none.
         training_problem: the reason why the memory of a training step is not known: the step did not fit.
+        peaks_problem: the reason why the peaks are not known: there was too little memory for them.
         precision: the precision of the forward; that of an earlier bench was float32 as torch was set.
         memory_format: the memory format of the forward; that of an earlier bench was ``contiguous``.
     """
@@ -72,6 +73,7 @@ class MeasuredCost(Measured):
     precision: str | None = None
     memory_format: str | None = None
     peaks: Peaks | None = None
+    peaks_problem: str = ""
     traffic_bytes: Counted | None = None
 
 

@@ -70,7 +70,11 @@ def doubts(measured: Measured, row: Mapping[str, Any]) -> list[str]:
     """The reasons why a timing was left out, is perhaps not alone or is noisy, and why counts or memory are missing."""
     spread = row.get("latency_iqr_s", 0.0) / row.get("latency_s", 1.0)
     noisy = [f"noisy: the latency's quartiles are {spread:.0%} of its median apart"] if spread > NOISY else []
-    problems = {"MACs not counted": "macs_problem", "training memory not measured": "training_problem"}
+    problems = {
+        "MACs not counted": "macs_problem",
+        "training memory not measured": "training_problem",
+        "peaks not measured": "peaks_problem",
+    }
     missing = [f"{what}: {problem}" for what, name in problems.items() if (problem := getattr(measured, name, ""))]
     unsure = [maybe_not_alone(measured.maybe_not_alone)] if "latency_s" in row and measured.maybe_not_alone else []
     return [*measured.isolation.reasons, *unsure, *noisy, *missing]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -40,6 +40,8 @@ from bench.study.cells import Cell
 from bench.training.keeper import Keeper
 from bench.training.loop import train
 from bench.training.plain import train_plainly
+
+Result = TypeVar("Result")
 
 
 class SourceError(BenchError, ValueError):
@@ -199,18 +201,27 @@ def measure_cost(
         assert isinstance(logits, Tensor)
         shape = list(logits.shape)
         switches_in_force = in_force(device)
+    counted = {
+        "parameters": parameters(model),
+        "trainable_parameters": parameters(model, trainable=True),
+        "buffer_bytes": buffer_bytes(model),
+    }
+    del call, logits, model
+    give_back_gpu_memory()  # so that the product and the copy have the memory that the network had
+    rates, rates_problem = _unless_memory_runs_out(
+        lambda: peaks(device, recipe.precision), "a matrix product and a copy do not fit", device
+    )
     return {
         "input_px": [height, width],
         "batch": 1,
         "precision": setting.precision,
         "memory_format": setting.memory_format,
         "switches": switches_in_force,
-        "parameters": parameters(model),
-        "trainable_parameters": parameters(model, trainable=True),
-        "buffer_bytes": buffer_bytes(model),
+        **counted,
         **macs,
         "macs_problem": problem,
-        "peaks": peaks(device, recipe.precision),
+        "peaks": rates,
+        "peaks_problem": rates_problem,
         "traffic_bytes": moved,
         "latency_s": timing.samples_s,
         "latency_protocol": timing.described(),
@@ -226,20 +237,29 @@ def measure_cost(
 
 
 def _training_memory(build: Callable[[], SegModel], recipe: Recipe, device: torch.device) -> tuple[Memory | None, str]:
-    """The memory of a training step, and the reason why there is none: the step needs more than there is.
+    """The memory of a training step, and the reason why there is none: the step needs more than there is."""
+    with switches(recipe.precision, recipe.kernels, device):
+        return _unless_memory_runs_out(
+            lambda: training_memory(build, recipe, device), f"a step of batch {recipe.batch} does not fit", device
+        )
+
+
+def _unless_memory_runs_out(
+    measure: Callable[[], Result], problem: str, device: torch.device
+) -> tuple[Result | None, str]:
+    """The result of a measurement, and the reason why there is none: it needs more memory than there is.
 
     Raises:
-        RuntimeError, MemoryError: for an error of the step that does not say that memory ran out.
+        RuntimeError, MemoryError: for an error that does not say that memory ran out.
     """
     try:
-        with switches(recipe.precision, recipe.kernels, device):
-            return training_memory(build, recipe, device), ""
+        return measure(), ""
     except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
-        problem = f"a step of batch {recipe.batch} does not fit: {in_one_line(error, device)}"
-    give_back_gpu_memory()  # not before: the error's traceback, which is gone only now, held the tensors of the step
-    return None, problem
+        reason = f"{problem}: {in_one_line(error, device)}"
+    give_back_gpu_memory()  # not before: the error's traceback, gone only now, held the tensors of the measurement
+    return None, reason
 
 
 def _counted(model: SegModel, height: int, width: int) -> tuple[dict[str, Any], str]:

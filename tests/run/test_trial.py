@@ -142,6 +142,25 @@ def test_a_record_says_the_precision_and_the_switches_that_were_in_force(
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def test_peaks_that_do_not_fit_leave_the_other_costs(plan: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhaust(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 128 MiB.")
+
+    monkeypatch.setattr(torch, "mm", exhaust)
+    record = run(of(plan, "cost"), plan.folder, MACHINE)
+    assert (record.status, record.outcome.reason) == ("done", None)
+    measured = record.measured
+    assert isinstance(measured, MeasuredCost)
+    assert (measured.peaks, measured.training_problem) == (None, "")
+    assert measured.peaks_problem.startswith("a matrix product and a copy do not fit: OutOfMemoryError: CUDA out of")
+    evidence = evidence_of(plan.write("bench run").parent)
+    problem = f"eaks not measured: {measured.peaks_problem}"
+    assert any(problem in reason for reason in catalogue.table(evidence, "outcomes").printed()["Reason"])
+    [row] = [row for row in evidence.variants.to_dict("records") if row["variant"] == "neck=off"]
+    assert row["macs"] > 0 < row["latency_s"]
+    assert np.isnan(row["flops_share"])
+
+
 def test_a_training_step_that_does_not_fit_leaves_the_other_costs(
     plan: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bench.data.base import Split
 from bench.measure.quality.confusion import pair_counts
 from bench.network.model import SegModel
 from bench.protocol import scores
 from bench.protocol.recipe import Recipe
-from bench.training.inference import predictions
+from bench.training.inference import predictions, stacked
 from bench.training.keeper import State, give_random_state, random_state
 
 log = logging.getLogger("bench.run.keeping.curve")
@@ -65,14 +64,15 @@ class Curve:
             log.info("mean IoU %.4f on the validation split after iteration %d", value, done)
 
     def _mean_iou(self, network: SegModel) -> float | None:
-        classes, total = network.num_classes, torch.zeros(0)
-        for prediction, samples in predictions(network, self.split, batch=self.recipe.eval_batch, device=self.device):
-            if not bool(prediction.finite.all()):
-                return None
-            label = torch.stack([sample.label for sample in samples]).to(self.device)
-            counts: Tensor = pair_counts(prediction.classes, label, classes).sum(0)[:classes, :classes]
-            total = counts if not total.numel() else total + counts
-        return float(scores.mean_iou(total.cpu().numpy()))
+        """The mean IoU; ``None`` if a logit is not finite. A GPU is waited for once, after the last image."""
+        classes, device = network.num_classes, self.device
+        total = torch.zeros((classes, classes), dtype=torch.int64, device=device)
+        finite = torch.ones((), dtype=torch.bool, device=device)
+        for prediction, samples in predictions(network, self.split, batch=self.recipe.eval_batch, device=device):
+            label = stacked([sample.label for sample in samples], device).to(device, non_blocking=True)
+            total += pair_counts(prediction.classes, label, classes).sum(0)[:classes, :classes]
+            finite &= prediction.finite.all()
+        return float(scores.mean_iou(total.cpu().numpy())) if bool(finite) else None
 
     def facts(self) -> dict[str, Any]:
         """The field of a record that has the curve; empty without a point."""
