@@ -12,6 +12,8 @@ from bench.measure.quality.evaluate import evaluate
 from bench.network.model import SegModel, Variant
 from bench.parts import Part, part
 from bench.protocol.recipe import Recipe
+from bench.run.keeping.curve import Curve
+from bench.training.keeper import State
 from bench.training.loop import READ_EVERY, train
 from tests.measure.networks import PIXELWISE
 from tests.null_cuda.device import GPU, Counted, counted
@@ -91,3 +93,17 @@ def test_a_batch_of_an_evaluation_waits_three_times_at_most(variant: Variant, ch
 
 def test_a_network_that_waits_in_each_forward_of_an_evaluation_is_seen() -> None:
     assert waits_of_a_batch(READING, recipe()) == waits_of_a_batch(PIXELWISE, recipe()) + 1
+
+
+def test_a_look_at_a_training_waits_no_more_often_for_more_images() -> None:
+    def look(images: int) -> Counted:
+        chosen = recipe()
+        split = chosen.data.having(val_images=images).build(None).split("val")
+        state = State({"model": SegModel(PLAIN, CLASSES).to(GPU)}, {}, None)
+        with counted() as counts:
+            Curve(split, chosen, GPU).look(state, 1)
+        return counts
+
+    look(4)  # fills caches of memory, for which the device is waited for
+    few, many = look(8), look(16)
+    assert (few.synchronisations, few.pageable_copies) == (many.synchronisations, many.pageable_copies)
