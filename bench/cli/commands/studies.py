@@ -17,6 +17,7 @@ from bench.cli.options import (
     DataName,
     Final,
     Gpus,
+    MLflow,
     NoCache,
     Pictures,
     Protocol,
@@ -27,8 +28,11 @@ from bench.cli.options import (
     Seeds,
     SizeName,
     StudyFile,
+    TensorBoard,
     Timeout,
+    TrackIO,
     VariantName,
+    WandB,
     Weights,
     handled,
 )
@@ -114,6 +118,10 @@ def run(
     checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    tensorboard: TensorBoard = False,
+    mlflow: MLflow = False,
+    wandb: WandB = False,
+    trackio: TrackIO = False,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
@@ -122,12 +130,14 @@ def run(
     """
     from bench.cli import decoding
     from bench.cli.trials import planning, running
+    from bench.run.tracking.chosen import trackers
 
     source = planning.source(study, size, data, seeds, final, protocol, recipe)
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
     schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
-    if not running.run(schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf):
+    told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
+    if not running.run(schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf, trackers=told):
         raise typer.Exit(EXIT_OPEN)
 
 
