@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.run.tracking.tracker import RunFacts, Run, needed
+from bench.run.tracking.tracker import Run, RunFacts, needed
 
 KEY = "segbench.key"
 """The tag of a run that holds the key of its trial."""

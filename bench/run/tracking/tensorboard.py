@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.run.tracking.tracker import RunFacts, Run, needed
+from bench.run.tracking.tracker import Run, RunFacts, needed
 
 FOLDER = "tensorboard"
 """The folder of a results folder that has the event files."""

@@ -17,7 +17,7 @@ from typing import Self
 
 from bench.records.record import Record
 from bench.run.outcomes.progress import Event
-from bench.run.tracking.tracker import RunFacts, Run, Tracker
+from bench.run.tracking.tracker import Run, RunFacts, Tracker
 from bench.run.tracking.values import curves_of, metrics_of
 from bench.run.trial import Trial
 

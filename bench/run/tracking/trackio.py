@@ -8,7 +8,7 @@ from contextvars import Context
 from pathlib import Path
 from typing import Any
 
-from bench.run.tracking.tracker import RunFacts, Run, needed
+from bench.run.tracking.tracker import Run, RunFacts, needed
 
 
 class Trackio:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.run.tracking.tracker import RunFacts, Run, TrackerError, needed
+from bench.run.tracking.tracker import Run, RunFacts, TrackerError, needed
 
 STEP = "iteration"
 """The metric against which the others are drawn."""

@@ -19,7 +19,7 @@ from bench.run.tracking import tracking as tracking_module
 from bench.run.tracking.chosen import trackers
 from bench.run.tracking.mlflow import MLflow
 from bench.run.tracking.tensorboard import TensorBoard
-from bench.run.tracking.tracker import RunFacts, Run, TrackerError
+from bench.run.tracking.tracker import Run, RunFacts, TrackerError
 from bench.run.tracking.tracking import Tracking
 from bench.run.tracking.values import curves_of, metrics_of, parameters_of
 from bench.run.trial import Trial
