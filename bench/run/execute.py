@@ -13,7 +13,7 @@ import os
 import pickle
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager, suppress
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from bench.run.handling import Handling
 from bench.run.outcomes.attempts import with_attempts_before
 from bench.run.outcomes.outcome import relative
 from bench.run.outcomes.progress import Event, phase_of, place_of
+from bench.run.processes.apart import Arrivals, marked
 from bench.run.processes.descendants import adopt, none_left
 from bench.run.processes.scratch import scratch_folder
 from bench.run.processes.stopping import deferred, listening, stopped_whatever_is_raised
@@ -69,7 +70,13 @@ def execute(
         Stopped: on Ctrl-C, SIGTERM or a hang-up, after the running trials are recorded as interrupted.
         StoreError: if ``folder`` cannot be written to, after the running trials are stopped.
     """
-    with _raised_as_itself(), stopped_whatever_is_raised(), _cluster(resources) as scratch:
+    with (
+        _raised_as_itself(),
+        stopped_whatever_is_raised(),
+        _marked_for(resources, folder) as marker,
+        _cluster(resources) as scratch,
+    ):
+        handling = replace(handling, marker=marker)
         timed = [trial for stage in ("cost", "speed") for trial in trials if trial.stage == stage]
         trained = [trial for trial in trials if trial.stage == "quality"]
         crowded: dict[str, list[Trial]] = {}
@@ -137,6 +144,18 @@ class _StoreFailed(SystemExit):
 
 
 @contextmanager
+def _marked_for(resources: Resources, folder: Path) -> Iterator[str | None]:
+    """Mark the results folder for the nodes of a cluster; on this machine alone nothing needs a mark."""
+    if resources.address is None:
+        yield None
+        return
+    with ExitStack() as marks:
+        with storing(folder):
+            marker = marks.enter_context(marked(folder))
+        yield marker
+
+
+@contextmanager
 def _raised_as_itself() -> Iterator[None]:
     try:
         yield
@@ -153,6 +172,7 @@ class _Watch(tune.Callback):
         reached: key -> the last progress of the trial.
         devices: key -> the name of the device of the trial's process, as that process told it.
         ended: the keys of trials that have ended.
+        arrivals: the files that nodes send which do not see the results folder.
         crowded: the keys of trials whose memory ran out on a GPU that they shared.
         earlier: name of each record of an earlier run -> the time of its last change.
     """
@@ -164,6 +184,7 @@ class _Watch(tune.Callback):
         self.reached: dict[str, Event] = {}
         self.devices: dict[str, str | None] = {}
         self.ended: set[str] = set()
+        self.arrivals = Arrivals(folder)
         self.crowded: set[str] = set()
         self.earlier = {path.name: path.stat().st_mtime_ns for path in (folder / "records").glob("*.json")}
 
@@ -188,10 +209,20 @@ class _Watch(tune.Callback):
             self.devices[ours.key] = result["device"]
         elif "record" in result and ours.key not in self.ended:
             self._end(ours, Record.model_validate(result["record"]))
+        elif "piece" in result:
+            self._arrive(ours, result["piece"])
         elif "unstored" in result:
             raise _StoreFailed(StoreError(result["unstored"]))
         elif "ending" in result:
             self._record_end(ours, **result["ending"])
+
+    def _arrive(self, trial: Trial, piece: Mapping[str, Any]) -> None:
+        try:
+            with storing(self.folder):
+                self.arrivals.take(trial.key, piece)
+        except StoreError as error:
+            self.arrivals.drop(trial.key)
+            raise _StoreFailed(error) from None
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours = self._ours(trial)
@@ -205,6 +236,7 @@ class _Watch(tune.Callback):
             self._record_end(self.trials[key], status, reason)
 
     def _record_end(self, trial: Trial, status: str, reason: str, traceback: str | None = None) -> None:
+        self.arrivals.drop(trial.key)
         if trial.key in self.ended:
             return
         outcome = {
