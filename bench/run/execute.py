@@ -13,7 +13,7 @@ import os
 import pickle
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, chdir, contextmanager, suppress
+from contextlib import ExitStack, chdir, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from bench.run.outcomes.outcome import relative
 from bench.run.outcomes.progress import Event, phase_of, place_of
 from bench.run.processes.apart import Arrivals, marked
 from bench.run.processes.descendants import adopt, none_left
+from bench.run.processes.joining import joining
 from bench.run.processes.scratch import scratch_folder
 from bench.run.processes.stopping import deferred, listening, stopped_whatever_is_raised
 from bench.run.processes.worker import work
@@ -293,6 +294,8 @@ def _last_sentence(pickled_error_file: str | None) -> str:
 def _cluster(resources: Resources) -> Iterator[Path]:
     """Connect to the cluster at ``resources.address``, or start one on this machine; yields a scratch folder."""
     os.environ.update(_QUIET)
+    if resources.address is None:
+        os.environ.update(_OF_OUR_OWN)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # records tell of a worker that died, without a traceback
     with scratch_folder() as scratch, none_left():
         local: dict[str, Any] = {
@@ -303,7 +306,8 @@ def _cluster(resources: Resources) -> Iterator[Path]:
             "num_gpus": resources.node_gpus,
         }
         try:
-            with chdir(scratch), _modules_from_the_driver(), deferred():
+            entry = nullcontext() if resources.address is None else joining(resources.address)
+            with entry, chdir(scratch), _modules_from_the_driver(), deferred():
                 ray.init(
                     address=resources.address or "local",
                     logging_level=logging.ERROR,
@@ -348,11 +352,14 @@ _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's handler makes fit() return as if the run had succeeded
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the working folder, so that relative paths stay valid
-    "RAY_AUTH_MODE": "disabled",  # otherwise Ray writes a token into the home folder
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_memory_monitor_refresh_ms": "0",  # a kill by Ray's monitor ends the whole run, a kill by the kernel one trial
 }
+_OF_OUR_OWN = {
+    "RAY_AUTH_MODE": "disabled",  # otherwise Ray writes a token into the home folder
+}
+"""Switches of a cluster that this process starts. One that is there already has its own, which the shell names."""
 
 
 def _request(stage: Stage, resources: Resources) -> dict[str, float]:
