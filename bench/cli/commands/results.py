@@ -174,10 +174,10 @@ def clean(
 
     What would be removed, and how large it is, is printed first; nothing is removed before you agree.
     """
-    from bench.cli.trials.lock import locked
+    from bench.cli.trials.lock import alone
     from bench.run.keeping.cleaning import removable
 
-    with locked(folder):
+    with alone(folder):
         kinds = removable(folder)
         if not kinds:
             say(f"{folder} holds nothing that may be removed.")
