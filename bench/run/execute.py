@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -31,7 +32,7 @@ from bench.run.handling import Handling
 from bench.run.outcomes.attempts import with_attempts_before
 from bench.run.outcomes.outcome import relative
 from bench.run.outcomes.progress import Event, phase_of, place_of
-from bench.run.processes.descendants import adopt, none_left
+from bench.run.processes.descendants import adopt, descendants, none_left
 from bench.run.processes.scratch import scratch_folder
 from bench.run.processes.stopping import deferred, listening, stopped_whatever_is_raised
 from bench.run.processes.worker import work
@@ -41,6 +42,8 @@ from bench.run.sharing.others import Seen, ended_since, of_trial, seen
 from bench.run.store import StoreError, storing
 from bench.run.trial import Trial, make_record, record_key
 
+STOP_S = 20.0
+"""Seconds that trials have to keep their state and end when the run is stopped; SLURM's default leaves a job 30."""
 LOOK_EVERY_S = 2.0
 """Seconds between two looks at the trials that another run has."""
 
@@ -134,9 +137,7 @@ class _Batches:
             before: the records that the folder held when they were chosen.
             alone: ``True`` to give each a whole GPU.
         """
-        request = _request(trials[0].stage, self.resources)
-        if alone:
-            request |= {"gpu": 1.0}
+        request = _request(trials[0].stage, self.resources) | ({"gpu": 1.0} if alone else {})
         self.count += 1
         is_timing = trials[0].stage != "quality"
         machine = Machine("cuda" if "gpu" in request else "cpu", int(request["cpu"]))
@@ -170,6 +171,7 @@ class _Batches:
                 watch.end_all("interrupted", "the run was stopped, since its results folder could not be written to")
             raise
         except (KeyboardInterrupt, SystemExit):
+            watch.let_stop()
             watch.end_all("interrupted", "the run was stopped")
             raise
         watch.end_all("failed", "Ray ended the run before this trial was over")
@@ -231,6 +233,7 @@ class _Watch(tune.Callback):
         started: key -> the time at which the trial started.
         reached: key -> the last progress of the trial.
         devices: key -> the name of the device of the trial's process, as that process told it.
+        processes: key -> the id of the trial's process on its machine.
         ended: the keys of trials that have ended.
         crowded: the keys of trials whose memory ran out on a GPU that they shared.
         taken: the keys of trials that another run has claimed or ended.
@@ -243,6 +246,7 @@ class _Watch(tune.Callback):
         self.started: dict[str, str] = {}
         self.reached: dict[str, Event] = {}
         self.devices: dict[str, str | None] = {}
+        self.processes: dict[str, int] = {}
         self.ended: set[str] = set()
         self.crowded: set[str] = set()
         self.taken: set[str] = set()
@@ -267,6 +271,7 @@ class _Watch(tune.Callback):
             self.display.progress(ours, self.reached[ours.key])
         elif "device" in result:
             self.devices[ours.key] = result["device"]
+            self.processes |= {ours.key: result["pid"]} if "pid" in result else {}
         elif "record" in result and ours.key not in self.ended:
             self._end(ours, Record.model_validate(result["record"]))
         elif "unstored" in result:
@@ -287,6 +292,18 @@ class _Watch(tune.Callback):
     def chosen(self, keys: Collection[str]) -> list[Trial]:
         """The trials with some keys, in their order."""
         return [trial for trial in self.trials.values() if trial.key in keys]
+
+    def let_stop(self) -> None:
+        """Let the trials that run on this machine keep their state and end, as long as that takes less than a while."""
+        if self.machine.elsewhere:
+            return
+        left = {pid for key, pid in self.processes.items() if key not in self.ended}
+        for pid in left:
+            with suppress(OSError):  # it has ended meanwhile
+                os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S
+        while (left := left & descendants()) and time.monotonic() < deadline:
+            time.sleep(0.05)  # they are no children of this process, so it is not told of their end
 
     def end_all(self, status: str, reason: str) -> None:
         """Write a record with this status for every trial that was started and has not ended."""

@@ -17,6 +17,7 @@ from bench.cli.options import (
     DataName,
     Final,
     Gpus,
+    MLflow,
     NoCache,
     Pictures,
     Protocol,
@@ -28,8 +29,11 @@ from bench.cli.options import (
     Shard,
     SizeName,
     StudyFile,
+    TensorBoard,
     Timeout,
+    TrackIO,
     VariantName,
+    WandB,
     Weights,
     handled,
     requeued,
@@ -117,6 +121,10 @@ def run(
     checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    tensorboard: TensorBoard = False,
+    mlflow: MLflow = False,
+    wandb: WandB = False,
+    trackio: TrackIO = False,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
@@ -128,6 +136,7 @@ def run(
     from bench.cli import decoding
     from bench.cli.trials import planning, running
     from bench.run.sharing.shares import parse_share
+    from bench.run.tracking.chosen import trackers
 
     share = None if shard is None else parse_share(shard)
     with requeued(share is not None):
@@ -135,8 +144,12 @@ def run(
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
-        if not running.run(schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf, share=share):
-            raise typer.Exit(EXIT_OPEN)
+        told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
+        complete = running.run(
+            schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf, trackers=told, share=share
+        )
+    if not complete:
+        raise typer.Exit(EXIT_OPEN)
 
 
 def trial(

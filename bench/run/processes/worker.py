@@ -113,7 +113,7 @@ class TrialProcess:
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
 
-        First comes the name of the ``device``, or ``None``. An ``ending`` has the ``status`` and ``reason`` of a trial
+        First comes the name of the ``device``, or ``None``, with the process's ``pid``. An ``ending`` has the ``status`` and ``reason`` of a trial
         that left no record, and the ``traceback`` if known. ``unstored`` says why the results folder cannot be written
         to.
         """
@@ -138,7 +138,7 @@ class TrialProcess:
             kind, content, *rest = message
             if kind == "started":
                 child.pid = content
-                yield {"device": rest[0]}
+                yield {"device": rest[0], "pid": content}
                 limit = None if timeout_s is None else time.monotonic() + timeout_s + GRACE_S
             elif kind == "event":
                 where = place_of(Event(**content))
