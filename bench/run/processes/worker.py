@@ -113,9 +113,9 @@ class TrialProcess:
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
 
-        First comes the name of the ``device``, or ``None``, with the process's ``pid``. An ``ending`` has the ``status`` and ``reason`` of a trial
-        that left no record, and the ``traceback`` if known. ``unstored`` says why the results folder cannot be written
-        to.
+        First comes the name of the ``device``, or ``None``, with the process's ``pid``. An ``ending`` has the
+        ``status`` and ``reason`` of a trial that left no record, and the ``traceback`` if known. ``unstored`` says why
+        the results folder cannot be written to.
         """
         child = self._child or _Child(self._path, self._cwd, self._cpus)
         self._child, self._busy = None, child
