@@ -34,7 +34,7 @@ class MergeError(RecordError):
 
 
 @dataclass(frozen=True)
-class Side:
+class Contribution:
     """A results folder as read.
 
     Attributes:
@@ -124,11 +124,11 @@ def merged(target: Path, sources: Sequence[Path]) -> Merged:
     return Merged(target, plan, [record for _, record in chosen], copies, added, left_out)
 
 
-def _side(folder: Path) -> Side:
+def _side(folder: Path) -> Contribution:
     plan = read_plan(folder)
     keys = {trial.key for trial in plan.trials}
     records = [read(path) for path in record_files(folder / "records")]
-    return Side(folder, plan, [record for record in records if record.planned_key in keys])
+    return Contribution(folder, plan, [record for record in records if record.planned_key in keys])
 
 
 def _as_of(plan: Plan, folder: Path) -> Plan:
@@ -136,7 +136,7 @@ def _as_of(plan: Plan, folder: Path) -> Plan:
     return build(Plan, {**plan.as_json(), "folder": folder.name})
 
 
-def _with_plan_of(plan: Plan, folder: Path, other: Side) -> Plan:
+def _with_plan_of(plan: Plan, folder: Path, other: Contribution) -> Plan:
     """A plan with the trials of another folder's plan.
 
     Where both have the same variants and stages, all trials of both are planned. Else those that only the other has
@@ -178,7 +178,7 @@ def _shape(plan: Plan) -> tuple[object, ...]:
     return plan.factors, plan.stages, variants
 
 
-def _refuse_other_keys(plan: Plan, folder: Path, other: Side) -> None:
+def _refuse_other_keys(plan: Plan, folder: Path, other: Contribution) -> None:
     """Raise MergeError if both plan one measurement under two keys: their source, settings or data differ."""
     ours = {what_is_measured(trial): trial for trial in _run(plan)}
     differing = [
@@ -204,9 +204,9 @@ def _named(trial: PlannedTrial) -> str:
     return f"{trial.stage} {trial.variant}" + ("" if trial.seed is None else f" seed {trial.seed}")
 
 
-def _chosen(sides: Iterable[Side]) -> list[tuple[Side, Record]]:
+def _chosen(sides: Iterable[Contribution]) -> list[tuple[Contribution, Record]]:
     """The record of each key that stays, with the side that has it: a finished one if there is any."""
-    chosen: dict[str, tuple[Side, Record]] = {}
+    chosen: dict[str, tuple[Contribution, Record]] = {}
     conflicts: list[str] = []
     for side in sides:
         for record in side.records:
@@ -222,7 +222,9 @@ def _chosen(sides: Iterable[Side]) -> list[tuple[Side, Record]]:
     return list(chosen.values())
 
 
-def _files(target: Path, sides: Iterable[Side], chosen: Sequence[tuple[Side, Record]]) -> Iterator[tuple[Path, Path]]:
+def _files(
+    target: Path, sides: Iterable[Contribution], chosen: Sequence[tuple[Contribution, Record]]
+) -> Iterator[tuple[Path, Path]]:
     """The files of other folders with their places in ``target``: those of records first, records last."""
     for side, record in chosen:
         measured, log = record.measured, f"logs/{record.file_name.removesuffix('.json')}.log"
