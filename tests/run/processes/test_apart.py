@@ -84,7 +84,8 @@ def test_the_mark_of_a_run_goes_with_it_and_an_old_one_is_removed(tmp_path: Path
 
 def order(folder: Path, marker: str | None) -> dict[str, Any]:
     return {
-        "trial": {}, "folder": str(folder), "machine": {"threads": 1}, "path": [], "cwd": "/", "own_cpus": False,
+        "trial": {"claim": "k", "before": {}}, "run": "this run",
+        "folder": str(folder), "machine": {"threads": 1}, "path": [], "cwd": "/", "own_cpus": False,
         "handling": Handling(marker=marker).as_values(),
     }  # fmt: skip
 
@@ -93,6 +94,9 @@ class TrialThatLeavesFiles:
     """Stands for the process of a trial: it leaves files in the folder of its order, and says how it ended."""
 
     last: Mapping[str, Any] = {"record": {"key": "k"}}
+
+    def give_up(self) -> None:
+        raise AssertionError("no other run has taken the trial")
 
     def run(self, order: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         left_by_a_trial(Path(order["folder"]))
