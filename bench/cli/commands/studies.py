@@ -23,6 +23,7 @@ from bench.cli.options import (
     Protocol,
     RecipeName,
     ResultsFolder,
+    ResultsPlace,
     ResultsRoot,
     Retry,
     Seeds,
@@ -79,7 +80,7 @@ def plan(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
-    results: ResultsRoot = Path("results"),
+    results: ResultsPlace = "results",
     cpus: Cpus = None,
     gpus: Gpus = None,
     address: Address = None,
@@ -92,11 +93,12 @@ def plan(
     baseline. With the address of a cluster, timings of every hardware class count, as in its runs; it is not asked.
     """
     from bench.cli import decoding
-    from bench.cli.trials import planning
+    from bench.cli.trials import planning, stored
 
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
     source = planning.source(study, size, data, seeds, final, protocol, recipe)
-    schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
+    root, _ = stored.fetched(results, source)
+    schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
     if not planning.show(schedule, shelf):
         raise typer.Exit(EXIT_OPEN)
 
@@ -109,7 +111,7 @@ def run(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
-    results: ResultsRoot = Path("results"),
+    results: ResultsPlace = "results",
     cpus: Cpus = None,
     gpus: Gpus = None,
     address: Address = None,
@@ -134,7 +136,7 @@ def run(
     The exit status is 0 only if every cell is done or excluded. With --shard it is 75 after SIGTERM: requeue the job.
     """
     from bench.cli import decoding
-    from bench.cli.trials import planning, running
+    from bench.cli.trials import planning, running, stored
     from bench.run.sharing.shares import parse_share
     from bench.run.tracking.chosen import trackers
 
@@ -142,11 +144,19 @@ def run(
     with requeued(share is not None):
         source = planning.source(study, size, data, seeds, final, protocol, recipe)
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
-        schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
+        root, mirror = stored.fetched(results, source)
+        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
         told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
         complete = running.run(
-            schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf, trackers=told, share=share
+            schedule,
+            sys.argv,
+            handling=handling,
+            retry=retry or (),
+            shelf=shelf,
+            trackers=told,
+            share=share,
+            mirror=mirror,
         )
     if not complete:
         raise typer.Exit(EXIT_OPEN)
