@@ -1,0 +1,1 @@
+"""What the trials of a schedule will take: device time with its spread, and disk."""
