@@ -40,7 +40,9 @@ def planned(path: Path, results: Path, **source: object) -> Schedule:
 def ended(plan: Schedule, trial: Trial, status: str, wall_s: float = 2.0) -> Record:
     outcome = {"status": status, "reason": None, "traceback": None, "started_at": None, "wall_s": wall_s}
     measured = MEASURED[trial.stage] if status == "done" else {}
-    record = make_record(trial, plan.resources.machine(trial.stage), outcome, measured=measured)
+    cell = next((cell for cell in plan.study.cells() if cell.name == trial.variant), plan.study.cell("baseline"))
+    choices = {"variant": cell.variant.describe(), "recipe": cell.recipe.describe(), "levels": dict(cell.levels)}
+    record = make_record(trial, plan.resources.machine(trial.stage), outcome, choices=choices, measured=measured)
     write(record, plan.folder / "records")
     return record
 
