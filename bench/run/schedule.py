@@ -26,7 +26,7 @@ from bench.run import environment
 from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
 from bench.run.earlier.changes import changes_since
 from bench.run.earlier.kept import kept_trials, what_is_measured, with_kept
-from bench.run.identity.explained import Changes, Explained, changes_between, explained, packed, unpacked
+from bench.run.identity.explained import Explained, KeyChanges, changes_between, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
 from bench.run.resources import Resources
 from bench.run.stages import key_of
@@ -116,7 +116,7 @@ class Schedule:
         reasons = Counter(str(changes) for _, _, changes in self.changed())
         return [f"{plural(count, 'record')}: {reason}" for reason, count in reasons.most_common()]
 
-    def changed(self) -> Iterator[tuple[Record, Trial | None, Changes]]:
+    def changed(self) -> Iterator[tuple[Record, Trial | None, KeyChanges]]:
         """Yield each record that belongs to no trial of this schedule, the oldest first, and why.
 
         It comes with the trial that measures the same now; with ``None`` if no trial does.
@@ -126,15 +126,15 @@ class Schedule:
             trial = planned.get(what_is_measured(record.trial))
             yield record, trial, self._changes_since(record, trial)
 
-    def _changes_since(self, record: Record, trial: Trial | None) -> Changes:
+    def _changes_since(self, record: Record, trial: Trial | None) -> KeyChanges:
         if not is_current(record.planned_key):
-            return Changes(other=f"the key is of an earlier version; bench rekey {self.folder} gives new ones")
+            return KeyChanges(other=f"the key is of an earlier version; bench rekey {self.folder} gives new ones")
         if trial is None:
-            return Changes(other="a variant, seed or setting that is not planned now")
+            return KeyChanges(other="a variant, seed or setting that is not planned now")
         old = self.earlier.get(record.planned_key)
         if trial.setting is not None:
             if old is None:
-                return Changes(other="made by other source, settings or data")
+                return KeyChanges(other="made by other source, settings or data")
             return changes_between(old, explained(self.keys[trial.key]))
         cell, modules = self.study.cell(trial.variant), self.loaded.modules
         present_fingerprint = self.fingerprints[cell.name]

@@ -18,13 +18,13 @@ AsJson = Annotated[
 ]
 
 
-class Entry(BaseModel):
+class JsonObject(BaseModel):
     """An object of a document: it has the fields of its form and no other, and no number is infinite."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
-class Document(Entry):
+class Document(JsonObject):
     """A whole document. Its subclass names its kind, in ``document``, and the number of its form, in ``version``.
 
     The number grows when a field goes or has another meaning; a field that is added changes none.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.cli.documents.document import Document, Entry
+from bench.cli.documents.document import Document, JsonObject
 
 
-class ChangedValue(Entry):
+class ChangedValue(JsonObject):
     """A setting or version that changed, with its values before and after as texts."""
 
     name: str
@@ -15,7 +15,7 @@ class ChangedValue(Entry):
     after: str
 
 
-class Because(Entry):
+class Because(JsonObject):
     """The reason why a record does not count for a trial that measures the same.
 
     Attributes:
@@ -33,7 +33,7 @@ class Because(Entry):
     definitions: list[str]
 
 
-class TrialState(Entry):
+class TrialState(JsonObject):
     """A planned trial.
 
     Attributes:
@@ -64,14 +64,14 @@ class TrialState(Entry):
     fault: str | None
 
 
-class LeftOut(Entry):
+class LeftOut(JsonObject):
     """A cell that is not run, and why."""
 
     variant: str
     reason: str
 
 
-class KeptTrial(Entry):
+class KeptTrial(JsonObject):
     """A trial of an earlier run that stays in the report, though it is not planned now."""
 
     key: str
@@ -80,14 +80,14 @@ class KeptTrial(Entry):
     seed: int | None
 
 
-class Unused(Entry):
+class Unused(JsonObject):
     """A number of records that belong to no planned trial, and why."""
 
     records: int
     reason: str
 
 
-class Time(Entry):
+class Time(JsonObject):
     """The time that the trials left will take.
 
     Attributes:
@@ -107,7 +107,7 @@ class Time(Entry):
     problem: str
 
 
-class DiskNeed(Entry):
+class DiskNeed(JsonObject):
     """The bytes that the files of the trials left will take.
 
     Attributes:

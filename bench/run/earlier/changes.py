@@ -13,7 +13,7 @@ from typing import Any
 from bench.parts import BenchError, Part, plain
 from bench.protocol.words import differing
 from bench.records.record import Record
-from bench.run.identity.explained import Changes, Explained, Transition, changes_between, explained
+from bench.run.identity.explained import Explained, KeyChanges, Transition, changes_between, explained
 from bench.run.identity.key import Key
 from bench.run.stages import IRRELEVANT
 from bench.study.cells import Cell
@@ -22,7 +22,7 @@ KeyOf = Callable[[Cell, str | None], Key]
 """The present key of the record's trial for a cell, with the fingerprint of the present data or another one."""
 
 
-def changes_since(record: Record, cell: Cell, old: Explained | None, fingerprint: str, key_of: KeyOf) -> Changes:
+def changes_since(record: Record, cell: Cell, old: Explained | None, fingerprint: str, key_of: KeyOf) -> KeyChanges:
     """The changes since a record was made; as a text, a phrase such as ``settings changed: recipe.batch 4 → 8``.
 
     Args:
@@ -32,7 +32,7 @@ def changes_since(record: Record, cell: Cell, old: Explained | None, fingerprint
         fingerprint: the fingerprint of the cell's present data.
         key_of: a function that gives present keys.
     """
-    changes = Changes(settings=tuple(_changed_settings(record, cell)))
+    changes = KeyChanges(settings=tuple(_changed_settings(record, cell)))
     then = old.data if old is not None else record.choices.fingerprint
     before = _with_settings_of(record, cell)
     if old is not None:
@@ -43,12 +43,12 @@ def changes_since(record: Record, cell: Cell, old: Explained | None, fingerprint
                 changes = replace(more, settings=changes.settings + more.settings)
         elif old.data != fingerprint:
             changes = replace(changes, data=True)
-        return changes if changes != Changes() else changes_between(old, now)
+        return changes if changes != KeyChanges() else changes_between(old, now)
     if then is not None and then != fingerprint:
         changes = replace(changes, data=True)
     if before is not None and then is not None and key_of(before, then).text != record.planned_key:
         changes = replace(changes, other="source or versions changed")
-    return changes if changes != Changes() else Changes(other="made by other source, versions or data")
+    return changes if changes != KeyChanges() else KeyChanges(other="made by other source, versions or data")
 
 
 def _changed_settings(record: Record, cell: Cell) -> Iterator[Transition]:

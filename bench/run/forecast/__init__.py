@@ -1,1 +1,1 @@
-"""What the trials of a schedule will take: device time with its spread, and disk."""
+"""The device time, with its spread, and the disk that the trials of a schedule will take."""

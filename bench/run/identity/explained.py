@@ -91,7 +91,7 @@ class Transition:
 
 
 @dataclass(frozen=True)
-class Changes:
+class KeyChanges:
     """The changes by which a trial has another key. As a text, a phrase such as ``source changed: layers.py:resize``.
 
     Attributes:
@@ -121,9 +121,9 @@ class Changes:
         return "; ".join([*phrases, *filter(None, [self.other])])
 
 
-def changes_between(old: Explained, new: Explained) -> Changes:
+def changes_between(old: Explained, new: Explained) -> KeyChanges:
     """The changes between two keys of one trial."""
-    changes = Changes(
+    changes = KeyChanges(
         settings=tuple(_transition(name, old.settings, new.settings) for name in _changed(old.settings, new.settings)),
         data=old.data != new.data,
         versions=tuple(
@@ -133,7 +133,7 @@ def changes_between(old: Explained, new: Explained) -> Changes:
         definitions=tuple(_changed_definitions(old.definitions, new.definitions)),
     )
     unseen = "code is reached in another order, or a name that it reads changed"
-    return changes if changes != Changes() else Changes(other=unseen)
+    return changes if changes != KeyChanges() else KeyChanges(other=unseen)
 
 
 def difference(old: Explained, new: Explained) -> str:

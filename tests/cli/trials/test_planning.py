@@ -30,7 +30,6 @@ def test_the_document_has_every_trial_and_what_is_left(
     bench: Bench, tiny_study: Callable[..., Path], tmp_path: Path
 ) -> None:
     path, results = tiny_study(), tmp_path / "results"
-    path.write_text(path.read_text() + "\nprint('a word of the study')\n")
     plan = planned(path, results)
     done = next(trial for trial in plan.trials if trial.stage == "quality")
     ended(plan, done, "done")
@@ -58,6 +57,7 @@ def test_after_an_edit_the_trials_that_run_again_say_which_setting_changed(
         ended(plan, trial, "done")
     assert document(bench, path, "--results", results).left == 0
     path = tiny_study(name="edited", learning_rate="0.02")
+    path.write_text(path.read_text() + "\nprint('a word of the study, which is no part of the document')\n")
     told = document(bench, path, "--results", results)
     again = {state.stage: state.again for state in told.trials if state.left}
     assert (told.left, list(again)) == (4, ["quality"]), "the learning rate changes no cost"
