@@ -255,6 +255,11 @@ class Schedule:
         write_json(self.document(command).as_json(), path)
         return path
 
+    def is_planned(self) -> bool:
+        """True if the plan that the results folder holds has every trial of this schedule."""
+        plan = _earlier_plan(self.folder)
+        return plan is not None and {trial.key for trial in self.trials} <= {trial.key for trial in plan.trials}
+
     def _planned(self, trial: Trial, cell: Cell) -> dict[str, Any]:
         return {
             "key": trial.key,

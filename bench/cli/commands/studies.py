@@ -18,6 +18,7 @@ from bench.cli.options import (
     DataName,
     Final,
     Gpus,
+    MLflow,
     NoCache,
     Pictures,
     Protocol,
@@ -26,12 +27,17 @@ from bench.cli.options import (
     ResultsRoot,
     Retry,
     Seeds,
+    Shard,
     SizeName,
     StudyFile,
+    TensorBoard,
     Timeout,
+    TrackIO,
     VariantName,
+    WandB,
     Weights,
     handled,
+    requeued,
 )
 from bench.protocol.recipes import RECIPES
 from bench.protocol.testing import PROTOCOLS
@@ -117,25 +123,40 @@ def run(
     address: Address = None,
     timeout: Timeout = None,
     retry: Retry = None,
+    shard: Shard = None,
     pictures: Pictures = True,
     weights: Weights = True,
     checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    tensorboard: TensorBoard = False,
+    mlflow: MLflow = False,
+    wandb: WandB = False,
+    trackio: TrackIO = False,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
     You may stop the run at any time (Ctrl-C) and start it again: finished trials stay, and a training that was
-    interrupted goes on from its last kept state. The exit status is 0 only if every cell is done or excluded.
+    interrupted goes on from its last kept state. Several runs may share the results folder: no trial is done twice.
+
+    The exit status is 0 only if every cell is done or excluded. With --shard it is 75 after SIGTERM: requeue the job.
     """
     from bench.cli import decoding
     from bench.cli.trials import planning, running
+    from bench.run.sharing.shares import parse_share
+    from bench.run.tracking.chosen import trackers
 
-    source = planning.source(study, size, data, seeds, final, protocol, recipe)
-    shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
-    handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
-    if not running.run(schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf):
+    share = None if shard is None else parse_share(shard)
+    with requeued(share is not None):
+        source = planning.source(study, size, data, seeds, final, protocol, recipe)
+        shelf = decoding.shelf_in(cache, no_cache=no_cache)
+        schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
+        handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
+        told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
+        complete = running.run(
+            schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf, trackers=told, share=share
+        )
+    if not complete:
         raise typer.Exit(EXIT_OPEN)
 
 

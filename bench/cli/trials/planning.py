@@ -175,5 +175,8 @@ def _disk_needed(schedule: Schedule, todo: Sequence[Trial], shelf: Shelf | None)
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """The command in a form that can be typed again, without the path of this installation."""
-    return shlex.join(["bench", *argv[1:]])
+    """The command in a form that can be typed again, without the path of this installation and the share of a plan."""
+    words = list(argv[1:])
+    for index in reversed([index for index, word in enumerate(words) if word.partition("=")[0] == "--shard"]):
+        del words[index : index + (1 if "=" in words[index] else 2)]
+    return shlex.join(["bench", *words])
