@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.documents.document import AsJson, only_document
 from bench.cli.options import (
     EXIT_OPEN,
     Address,
@@ -86,20 +87,27 @@ def plan(
     address: Address = None,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List all trials with their outcomes, and estimate the time for those that are not done.
+    """List all trials with their outcomes, say what runs again and why, and estimate the time and disk of the rest.
 
-    No trial is run and nothing is written. Without records, the estimate comes from two small training steps of the
-    baseline. With the address of a cluster, timings of every hardware class count, as in its runs; it is not asked.
+    No trial is run and nothing is written. Without records, the time comes from a few training steps of some variants.
+    With the address of a cluster, timings of every hardware class count, as in its runs; it is not asked.
     """
     from bench.cli import decoding
-    from bench.cli.trials import planning, stored
+    from bench.cli.console import console_for_people
+    from bench.cli.trials import listing, planning, stored
 
-    shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    source = planning.source(study, size, data, seeds, final, protocol, recipe)
-    root, _ = stored.fetched(results, source)
-    schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
-    if not planning.show(schedule, shelf):
+    with only_document(as_json) as give:
+        shelf = decoding.shelf_in(cache, no_cache=no_cache)
+        source = planning.source(study, size, data, seeds, final, protocol, recipe)
+        root, _ = stored.fetched(results, source)
+        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
+        planned = planning.plan_of(schedule, shelf)
+        give(planned)
+        if not as_json:
+            listing.show(planned, schedule, shelf, console_for_people())
+    if planned.faulty:
         raise typer.Exit(EXIT_OPEN)
 
 
