@@ -27,9 +27,9 @@ from bench.run.store import StoreError
 from bench.run.trial import Trial
 
 READ = ("study.json", "artifacts", "pictures", "attribution", "records")
-"""What a report reads of a results folder; records come last, so that their files are there."""
+"""The parts of a results folder that a report reads; records come last, so that their files are there."""
 KEPT = ("weights", "logs", "report", "checkpoints")
-"""What else is sent to a store."""
+"""The other parts that are sent to a store."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://.")
 _LATER_S = 1e-3
 """Seconds by which a file must be newer to count as newer, as stores round."""

@@ -162,7 +162,7 @@ def test_a_report_is_made_from_a_store_and_sent_to_it(
     planted_results(mirror.folder)
     mirror.push()
     shutil.rmtree(mirror.folder)
-    code, out, err = bench("report", f"{place}/planted", "--table", "quality")
+    code, out, err = bench("report", f"{place}/planted", "--table", "main")
     assert (code, err) == (0, "")
     assert "attention=on" in out
     code, out, err = bench("report", f"{place}/planted")
