@@ -22,8 +22,12 @@ from .study.speed import Speed as Speed
 from .study.study import Exclude as Exclude
 from .study.study import Require as Require
 from .study.study import Study as Study
+from .study.tuning.ranges import Among as Among
+from .study.tuning.ranges import LogRange as LogRange
+from .study.tuning.ranges import Range as Range
 
 __all__ = [
+    "Among",
     "BenchError",
     "Cumulative",
     "Exclude",
@@ -32,8 +36,10 @@ __all__ = [
     "LeaveOneOut",
     "Level",
     "Listed",
+    "LogRange",
     "Part",
     "Published",
+    "Range",
     "Recipe",
     "Require",
     "Setting",

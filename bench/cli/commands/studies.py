@@ -131,6 +131,51 @@ def run(
         raise typer.Exit(EXIT_OPEN)
 
 
+def tune(
+    study: StudyFile,
+    budget: Annotated[
+        int, typer.Option(min=1, help="The number of settings that are tried for each arm.", show_default=False)
+    ],
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="Tune this arm alone, such as attention=on; by default all arms.", show_default=False),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="The parts that the training images are divided into.")] = 5,
+    cross_validate: Annotated[
+        bool, typer.Option("--cross-validate", help="Test settings on each part in turn, not on one of them alone.")
+    ] = False,
+    size: SizeName = None,
+    data: DataName = None,
+    seeds: Seeds = None,
+    recipe: RecipeName = None,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Address = None,
+    timeout: Timeout = None,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
+) -> None:
+    """Tune every arm with the same number of trials, then run the study at default and at tuned settings.
+
+    The study names the fields, as in tune={"learning_rate": LogRange(1e-3, 1e-1)}. Arms are the levels of its focus
+    factor or, without one, all variants. Settings are compared on training images that are held out, never on those of
+    the report. You may stop it at any time and give the same command again: no trial is repeated.
+    """
+    from bench.cli import decoding
+    from bench.cli.trials import planning, running, tuning
+    from bench.run.resources import here
+
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
+    resources = here(cpus, gpus, address)
+    source = planning.source(study, size, data, seeds, recipe=recipe)
+    best = tuning.search(source, results, budget, arm or (), folds, cross_validate, resources, shelf, timeout)
+    schedule = planning.scheduled(best, results, cpus, gpus, address, shelf=shelf)
+    handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
+    if not running.run(schedule, sys.argv, handling=handling, shelf=shelf):
+        raise typer.Exit(EXIT_OPEN)
+
+
 def trial(
     study: StudyFile,
     variant: VariantName,
