@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.base import SPLITS, DataError, Dataset, SplitName
-from bench.data.composed.held_out import HeldOut
 from bench.data.choose import folder_of, parse_data
+from bench.data.composed.held_out import HeldOut
 from bench.data.content import content_digest
 from bench.data.contract import ContractError, check_class, check_dataset
 from bench.data.decoded.dataset import DecodedSplit, decoded
@@ -288,9 +288,7 @@ def source_of_command(command: str, size: str | None, *, final: bool) -> Source:
     """The source of the study that a command planned, which its plan holds."""
     words = shlex.split(command)
     path = next((word for word in words if word.endswith(".py")), "")
-    data, protocol, recipe, tuned = (
-        _option(words, name) for name in ("--data", "--protocol", "--recipe", "--tuned")
-    )
+    data, protocol, recipe, tuned = (_option(words, name) for name in ("--data", "--protocol", "--recipe", "--tuned"))
     return Source(path, size, data, None, final, protocol, recipe, tuned)
 
 
@@ -310,7 +308,8 @@ def source_of_plan(plan: Plan, folder: Path) -> Source:
             f"the study of {folder}, {source.path or 'which its plan does not name'}, is not here; run the command in "
             "the folder in which the study was run"
         )
-    return replace(source, path=str(path))
+    tuned = next((place / source.tuned for place in places if source.tuned and (place / source.tuned).is_file()), None)
+    return replace(source, path=str(path), tuned=source.tuned if tuned is None else str(tuned))
 
 
 def _option(words: Sequence[str], name: str) -> str | None:
@@ -326,8 +325,8 @@ def load(source: Source) -> Loaded:
     """The study that ``source`` selects. Its data sets are built when they are asked for.
 
     Raises:
-        StudyError: if the study cannot be loaded, if the tuned settings are not those of its arms, or if the option ``--data`` replaces the study's data set although
-            levels of a factor choose the data.
+        StudyError: if the study cannot be loaded, if the tuned settings are not those of its arms, or if the option
+            ``--data`` replaces the study's data set although levels of a factor choose the data.
         DataError: if no data set has the name that the option gives.
     """
     study = load_study(source.path, source.size)

@@ -28,6 +28,7 @@ from bench.cli.options import (
     SizeName,
     StudyFile,
     Timeout,
+    TunedSettings,
     VariantName,
     Weights,
     handled,
@@ -73,6 +74,7 @@ def plan(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
+    tuned: TunedSettings = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -89,7 +91,7 @@ def plan(
     from bench.cli.trials import planning
 
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    source = planning.source(study, size, data, seeds, final, protocol, recipe)
+    source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
     schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
     if not planning.show(schedule, shelf):
         raise typer.Exit(EXIT_OPEN)
@@ -103,6 +105,7 @@ def run(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
+    tuned: TunedSettings = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -123,7 +126,7 @@ def run(
     from bench.cli import decoding
     from bench.cli.trials import planning, running
 
-    source = planning.source(study, size, data, seeds, final, protocol, recipe)
+    source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
     schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
@@ -172,7 +175,7 @@ def tune(
     best = tuning.search(source, results, budget, arm or (), folds, cross_validate, resources, shelf, timeout)
     schedule = planning.scheduled(best, results, cpus, gpus, address, shelf=shelf)
     handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
-    if not running.run(schedule, sys.argv, handling=handling, shelf=shelf):
+    if not running.run(schedule, ["bench", "run", str(study), *best.options], handling=handling, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -186,6 +189,7 @@ def trial(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
+    tuned: TunedSettings = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -204,7 +208,7 @@ def trial(
 
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
     schedule = planning.scheduled(
-        planning.source(study, size, data, str(seed), final, protocol, recipe), results, cpus, gpus, shelf=shelf
+        planning.source(study, size, data, str(seed), final, protocol, recipe, tuned), results, cpus, gpus, shelf=shelf
     )
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
     if not single.trial(schedule, sys.argv, variant, stage, handling=handling, shelf=shelf):

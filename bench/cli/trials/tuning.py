@@ -92,7 +92,9 @@ def search(
     for best in [*tried, *untried]:
         arm = ", ".join(f"{factor}={level}" for factor, level in best.levels.items())
         scores = ["" if score is None else f"{100 * score:.2f}" for score in (best.default_miou, best.miou)]
-        table.add_row(arm, str(best.trials), *scores, ", ".join(f"{name} {value}" for name, value in best.settings.items()))
+        table.add_row(
+            arm, str(best.trials), *scores, ", ".join(f"{name} {value}" for name, value in best.settings.items())
+        )
     console.print(table)
     console.print("Scores are mIoU in % on training images that are held out.")
     return replace(source, tuned=str(folder / TUNED))

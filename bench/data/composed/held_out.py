@@ -62,7 +62,8 @@ class HeldOut(Composed):
         decoded: Container[Pair] = (),
     ) -> None:
         """Check the training split of the data set beneath."""
-        check_dataset(self.source("train"), ("train",), ("train",), decoded)
+        train: tuple[SplitName, ...] = ("train",)
+        check_dataset(self.source("train"), train, train, decoded)
         if progress:
             progress(1, 1)
 

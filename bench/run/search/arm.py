@@ -59,7 +59,9 @@ class ArmSearch:
             storage=storage, study_name=name, direction="maximize", load_if_exists=True, sampler=self._sampler(0)
         )
         size = _size(tune)
-        inside = all(self._space[field]._contains(self._space[field].to_internal_repr(default[field])) for field in tune)
+        inside = all(
+            self._space[field]._contains(self._space[field].to_internal_repr(default[field])) for field in tune
+        )
         self._default_fits = inside
         self.budget = budget if size is None else min(budget, size)
 
@@ -130,7 +132,7 @@ class ArmSearch:
         return [trial for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.PRUNED]
 
     def _sampler(self, done: int) -> TPESampler:
-        """The sampler of a round: it depends on the seed and on what is known, not on earlier rounds' random numbers."""
+        """The sampler of a round, which depends on no random numbers of earlier rounds."""
         return TPESampler(seed=self._seed + done, n_startup_trials=FIRST_ROUND, constant_liar=True)
 
 

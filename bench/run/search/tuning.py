@@ -140,7 +140,9 @@ def _line(arm: Arm, search: ArmSearch) -> str:
 
 def in_words(settings: Settings) -> str:
     """Settings in words, such as ``learning_rate 0.0123, decayed all``."""
-    return ", ".join(f"{name} {value:.4g}" if type(value) is float else f"{name} {value}" for name, value in settings.items())
+    return ", ".join(
+        f"{name} {value:.4g}" if type(value) is float else f"{name} {value}" for name, value in settings.items()
+    )
 
 
 def _best(arm: Arm, search: ArmSearch, default: Settings) -> Best:

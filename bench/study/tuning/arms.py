@@ -45,7 +45,9 @@ def arms_of(study: Study) -> tuple[Arm, ...]:
             if name in study.tune:
                 raise StudyError(f"tune: {name} is set by a factor (in {cell.name}), so it cannot be tuned too")
             if name == "data":
-                raise StudyError(f"tune: a factor chooses the data of {cell.name}; arms are tuned on the same data alone")
+                raise StudyError(
+                    f"tune: a factor chooses the data of {cell.name}; arms are tuned on the same data alone"
+                )
     if study.focus is None:
         return tuple(Arm(cell.levels, cell) for cell in study.cells())
     factor = next(factor for factor in study.factors if factor.name == study.focus)

@@ -100,4 +100,6 @@ def check_tuned_fields(tune: Mapping[str, Space], recipe: Recipe) -> None:
 
 def _check_ends(given: Range, low: float, high: float) -> None:
     if not all(type(end) in (int, float) and isfinite(end) for end in (low, high)) or low >= high:
-        raise StudyError(f"{type(given).__name__}({shortened(low)}, {shortened(high)}): expected two numbers, low < high")
+        raise StudyError(
+            f"{type(given).__name__}({shortened(low)}, {shortened(high)}): expected two numbers, low < high"
+        )

@@ -32,9 +32,7 @@ def at_tuned_settings(study: Study, arms: tuple[Best, ...], path: Path) -> Study
     fields: dict[str, Any] = dict(base.settings)
     levels = {DEFAULT: change(), TUNED: change(recipe=choose(**fields))}
     excluded = tuple(
-        Exclude({**arm.levels, SETTINGS: TUNED}, reason)
-        for arm in arms
-        if (reason := _left_out(arm, defaults))
+        Exclude({**arm.levels, SETTINGS: TUNED}, reason) for arm in arms if (reason := _left_out(arm, defaults))
     )
     design = study.design
     if design != "factorial":
