@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,11 @@ def test_parts_have_fingerprints_of_their_own() -> None:
     assert len({part(HeldOut, data=data, fold=a, folds=b).build(None).fingerprint() for a, b in forms}) == 3
 
 
-def test_the_data_set_beneath_lies_in_the_folder_itself_and_is_checked(camvid_like: Path) -> None:
-    divided = part(HeldOut, data=part(CamVid), folds=2).build(camvid_like)
+def test_the_data_set_beneath_lies_in_the_folder_itself_and_is_checked(camvid_like: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(camvid_like, tmp_path / "camvid"))
+    divided = part(HeldOut, data=part(CamVid), folds=2).build(folder)
     divided.check()
-    next((camvid_like / "train").iterdir()).write_bytes(b"no image")
+    next((folder / "images" / "train").iterdir()).write_bytes(b"no image")
     with pytest.raises(DataError):
         divided.check()
 

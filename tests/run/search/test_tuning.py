@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.records.quality import MeasuredQuality
 from bench.records.record import read_all
 from bench.run.environment import Machine
 from bench.run.handling import Handling
@@ -45,38 +46,30 @@ def running(folder: Path, ran: list[str]) -> Callable[[Sequence[Trial]], None]:
     return run_trials
 
 
-def test_every_arm_gets_the_same_number_of_trials_on_held_out_training_images(tunable: Source, tmp_path: Path) -> None:
-    ran: list[str] = []
-    best = tuned(tunable, tmp_path / "tuning", running(tmp_path / "tuning", ran))
-    assert [(arm.levels, arm.trials) for arm in best] == [({"neck": "off"}, 2), ({"neck": "on"}, 2)]
-    records = read_all(tmp_path / "tuning" / "records")
-    assert len(records) == len(set(ran)) == len(ran) == 4
-    assert {record.trial.seed for record in records} == {seed_of(load(tunable).study)}
-    assert not {seed_of(load(tunable).study)} & set(load(tunable).study.seeds)
-    for record in records:
-        assert record.choices["recipe"]["data"]["class"].endswith("HeldOut")
-        assert record.measured.images == 2  # one of four parts of eight training images
-    for arm in best:
-        assert arm.miou == max(r.measured.miou for r in records if r.trial.variant == f"neck={arm.levels['neck']}")
-
-    again: list[str] = []
-    assert tuned(tunable, tmp_path / "tuning", running(tmp_path / "tuning", again)) == best
-    assert again == []
-
-
-def test_an_interrupted_tuning_goes_on_without_repeating_a_trial(tunable: Source, tmp_path: Path) -> None:
+def test_every_arm_gets_as_many_trials_on_held_out_training_images_and_none_is_repeated(
+    tunable: Source, tmp_path: Path
+) -> None:
     folder, ran = tmp_path / "tuning", list[str]()
 
-    def stopped(trials: Sequence[Trial]) -> None:
+    def interrupted(trials: Sequence[Trial]) -> None:
         running(folder, ran)(trials[:3])
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tuned(tunable, folder, stopped)
-    tuned(tunable, folder, running(folder, ran))
-    assert len(ran) == len(set(ran)) == 4
-
-
-def test_a_tuning_whose_trials_did_not_end_says_how_to_go_on(tunable: Source, tmp_path: Path) -> None:
+        tuned(tunable, folder, interrupted)
     with pytest.raises(StudyError, match="was interrupted; give the same command again"):
-        tuned(tunable, tmp_path / "tuning", lambda trials: None)
+        tuned(tunable, folder, lambda trials: None)  # the last trial ended without a final record
+    best = tuned(tunable, folder, running(folder, ran))
+    assert tuned(tunable, folder, running(folder, ran)) == best
+    assert [(arm.levels, arm.trials) for arm in best] == [({"neck": "off"}, 2), ({"neck": "on"}, 2)]
+    records = read_all(folder / "records")
+    assert len(records) == len(set(ran)) == len(ran) == 4
+    assert {record.trial.seed for record in records} == {seed_of(load(tunable).study)}
+    assert not {seed_of(load(tunable).study)} & set(load(tunable).study.seeds)
+    scores: dict[str, list[float]] = {}
+    for record in records:
+        assert record.choices.recipe["data"]["class"].endswith("HeldOut")
+        assert isinstance(record.measured, MeasuredQuality)
+        assert record.measured.images == 2  # one of four parts of eight training images
+        scores.setdefault(record.trial.variant, []).append(record.measured.miou)
+    assert [arm.miou for arm in best] == [max(scores["neck=off"]), max(scores["neck=on"])]

@@ -29,7 +29,7 @@ def a_study(**fields: Any) -> Study:
         "base": Variant(part(ShallowBackbone), part(FCNHead, width=8), losses=(part(SegmentationLoss),)),
         "factors": (HEAD, LOSSES),
         "baseline": {"head": "narrow", "loss": "one"},
-        "recipe": Recipe(part(Synthetic), (32, 32), 10, 4),
+        "recipe": Recipe(data=part(Synthetic), crop_px=(32, 32), iterations=10, batch=4),
         "tune": RATES,
         "focus": "head",
     }
