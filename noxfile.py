@@ -17,6 +17,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 SHARED = Path(".nox/shared").resolve()
 TIMM = Path(".nox/timm").resolve()
 NULL = Path(".nox/null-cuda").resolve()
+TRACKERS = Path(".nox/trackers").resolve()
 PROGRAMS = SHARED / ("Scripts" if os.name == "nt" else "bin")
 STAMP = SHARED / "installed-from"
 SOURCES = ("pyproject.toml", "constraints.txt")
@@ -62,6 +63,26 @@ def contract(session: nox.Session) -> None:
 def timm(session: nox.Session) -> None:
     """Test the backbones of timm with timm itself, in an environment of its own (5.6 GB); arguments go to pytest."""
     session.run(python_with_cuda(session), "-m", "pytest", "-m", "timm", *session.posargs, external=True)
+
+
+@nox.session
+def trackers(session: nox.Session) -> None:
+    """Test runs that MLflow, W&B, Trackio and TensorBoard keep, with these packages; arguments go to pytest.
+
+    Their environment has them (0.7 GB) beside the packages of the shared one. W&B stays offline.
+    """
+    run(session, "python", "--version")
+    python = str(TRACKERS / PROGRAMS.name / "python")
+    if not (TRACKERS / STAMP.name).exists():
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(TRACKERS), external=True)
+        where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        ours = session.run(python, "-c", where, external=True, silent=True)
+        shared = session.run(str(PROGRAMS / "python"), "-c", where, external=True, silent=True)
+        Path(str(ours).strip(), "shared.pth").write_text(f"{str(shared).strip()}\n{Path.cwd()}\n", encoding="utf-8")
+        pip = (python, "-m", "pip", "install", "--quiet", "mlflow", "wandb", "trackio", "tensorboard")
+        session.run(*pip, external=True)
+        (TRACKERS / STAMP.name).touch()
+    session.run(python, "-m", "pytest", "-m", "trackers", "-n", "0", *session.posargs, external=True)
 
 
 @nox.session(name="null-cuda")

@@ -398,13 +398,23 @@ STUDY = Study(
 '''
 
 
+@pytest.fixture(scope="session")
+def tiny_study_text() -> Callable[..., str]:
+    """The text of a study of two variants and two seeds, in which the fields of the recipe are filled in."""
+
+    def text(iterations: str = "3", learning_rate: str = "0.01") -> str:
+        return TINY_STUDY.format(iterations=iterations, learning_rate=learning_rate)
+
+    return text
+
+
 @pytest.fixture
-def tiny_study(tmp_path: Path) -> Callable[..., Path]:
+def tiny_study(tmp_path: Path, tiny_study_text: Callable[..., str]) -> Callable[..., Path]:
     """Writes a study of two variants and two seeds that takes a second a trial; returns its file."""
 
     def make(name: str = "tiny", iterations: str = "3", learning_rate: str = "0.01") -> Path:
         path = tmp_path / f"{name}.py"
-        path.write_text(TINY_STUDY.format(iterations=iterations, learning_rate=learning_rate))
+        path.write_text(tiny_study_text(iterations, learning_rate))
         return path
 
     return make

@@ -20,6 +20,7 @@ from bench.cli.console import PlainConsole
 from bench.protocol.text import plain
 from bench.records.record import Record
 from bench.run.outcomes.progress import Event
+from bench.run.tracking.tracking import Tracking
 from bench.run.trial import Trial
 
 PLAIN_EVERY_S = 30.0
@@ -172,6 +173,25 @@ class PlainLines:
 
     def _say(self, text: str) -> None:
         self.console.print(text, soft_wrap=True)
+
+
+class Together:
+    """Several displays, each of which is told of everything."""
+
+    def __init__(self, *displays: LiveTable | PlainLines | Tracking) -> None:
+        self.displays = displays
+
+    def started(self, trial: Trial) -> None:
+        for display in self.displays:
+            display.started(trial)
+
+    def progress(self, trial: Trial, event: Event) -> None:
+        for display in self.displays:
+            display.progress(trial, event)
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        for display in self.displays:
+            display.finished(trial, record)
 
 
 def display_for(tally: Tally, console: PlainConsole) -> LiveTable | PlainLines:

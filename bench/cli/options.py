@@ -151,6 +151,16 @@ NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Keep no decoded images: every trial decodes them itself. No result changes.")
 ]
 
+TensorBoard = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Write event files for TensorBoard into the folder tensorboard of the results."),
+]
+MLflow = Annotated[bool, typer.Option("--mlflow", help="Log every trial to MLflow, where MLFLOW_TRACKING_URI says.")]
+WandB = Annotated[
+    bool, typer.Option("--wandb", help="Log every trial to Weights & Biases; WANDB_MODE=offline keeps it in files.")
+]
+TrackIO = Annotated[bool, typer.Option("--trackio", help="Log every trial to Trackio, into the folder of TRACKIO_DIR.")]
+
 
 def parse_px(text: str) -> tuple[int, int]:
     """The height and width in the value of an option ``--px``, such as ``512x1024``.

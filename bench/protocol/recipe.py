@@ -82,7 +82,7 @@ class Recipe:
         cost_px: the height and the width of the input at which cost is measured; ``None`` takes those of the first
             evaluated image.
         latency_samples: the least number of timed forwards.
-        latency_least_s: the least time, in seconds, for which forwards are timed.
+        latency_least_s: the least time, in seconds, for which forwards are timed, and so each peak of the device.
         training_cost: ``True`` to measure the peak memory of a training step too. That step needs as much memory as
             training does, so choose ``False`` for networks that are only measured.
         optimiser: the optimiser as a Part, such as ``part(torch.optim.AdamW)`` with its own settings; ``None`` is SGD

@@ -209,7 +209,9 @@ def measure_cost(
     del call, logits, model
     give_back_gpu_memory()  # so that the product and the copy have the memory that the network had
     rates, rates_problem = _unless_memory_runs_out(
-        lambda: peaks(device, recipe.precision), "a matrix product and a copy do not fit", device
+        lambda: peaks(device, recipe.precision, recipe.latency_least_s),
+        "a matrix product and a copy do not fit",
+        device,
     )
     return {
         "input_px": [height, width],

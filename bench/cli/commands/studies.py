@@ -17,6 +17,7 @@ from bench.cli.options import (
     DataName,
     Final,
     Gpus,
+    MLflow,
     NoCache,
     Pictures,
     Protocol,
@@ -27,9 +28,12 @@ from bench.cli.options import (
     Seeds,
     SizeName,
     StudyFile,
+    TensorBoard,
     Timeout,
+    TrackIO,
     TunedSettings,
     VariantName,
+    WandB,
     Weights,
     handled,
 )
@@ -117,6 +121,10 @@ def run(
     checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    tensorboard: TensorBoard = False,
+    mlflow: MLflow = False,
+    wandb: WandB = False,
+    trackio: TrackIO = False,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
@@ -125,12 +133,14 @@ def run(
     """
     from bench.cli import decoding
     from bench.cli.trials import planning, running
+    from bench.run.tracking.chosen import trackers
 
     source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
     schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
-    if not running.run(schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf):
+    told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
+    if not running.run(schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf, trackers=told):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -175,7 +185,9 @@ def tune(
     best = tuning.search(source, results, budget, arm or (), folds, cross_validate, resources, shelf, timeout)
     schedule = planning.scheduled(best, results, cpus, gpus, address, shelf=shelf)
     handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
-    if not running.run(schedule, ["bench", "run", str(study), *best.options], handling=handling, shelf=shelf):
+    folder = [] if results == Path("results") else ["--results", str(results)]
+    argv = ["bench", "run", str(study), *best.options, *folder]
+    if not running.run(schedule, argv, handling=handling, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 

@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.cli.console import PlainConsole, console_for_people
+from bench.cli.console import PlainConsole, console_for_people, say
 from bench.cli.decoding import decode_first
-from bench.cli.display import Tally, display_for, name_of
+from bench.cli.display import Tally, Together, display_for, name_of
 from bench.cli.trials.lock import locked
 from bench.cli.trials.notices import print_faulty
 from bench.cli.trials.planning import command_line
@@ -21,6 +21,9 @@ from bench.protocol.setting import STAGES
 from bench.run.handling import USUAL, Handling
 from bench.run.processes.stopping import Stopped
 from bench.run.schedule import RETRIES, Schedule
+from bench.run.tracking.tracker import RunFacts, Tracker
+from bench.run.tracking.tracking import Tracking
+from bench.run.tracking.values import parameters_of
 from bench.run.trial import Trial, record_fault
 from bench.study.factors import StudyError
 
@@ -33,6 +36,7 @@ def run(
     retry: Collection[str] = (),
     trials: Sequence[Trial] | None = None,
     shelf: Shelf | None = None,
+    trackers: Sequence[Tracker] = (),
 ) -> bool:
     """Run the trials that are not done, and write the report.
 
@@ -43,6 +47,7 @@ def run(
         retry: the statuses of trials to run again.
         trials: the trials to consider; ``None`` for all of them.
         shelf: the shelf for decoded samples; ``None`` for none.
+        trackers: the trackers that are told of the trials and of the report.
 
     Returns:
         ``True`` if all trials are done.
@@ -61,7 +66,7 @@ def run(
 
     console = console_for_people()
     schedule.folder.mkdir(parents=True, exist_ok=True)
-    with locked(schedule.folder):
+    with locked(schedule.folder), _tracking(schedule, trackers) as tracking:
         schedule.write(command_line(argv))
         chosen = schedule.trials if trials is None else trials
         todo = [pending for pending in schedule.pending(retry) if pending in chosen]
@@ -75,18 +80,40 @@ def run(
                 cache = decode_first(schedule, shelf, todo, console)
                 with display_for(tally, console) as display:
                     handled = replace(handling, cache=cache)
-                    execute(todo, schedule.folder, schedule.resources, display, handled)
+                    execute(todo, schedule.folder, schedule.resources, Together(display, tracking), handled)
         except Stopped as error:
             error.obeyed()
             stopped = error
         complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
         page = write_report(schedule.folder)
+        tracking.reported(_study_of(schedule), page.parent, _status(complete, stopped))
     console.print(f"Report: {page.resolve()}", soft_wrap=True)
     if stopped is not None:
         console.print(f"Stopped by {stopped.name}. Run the same command again to go on.")
         stopped.told = True
         raise stopped
     return complete
+
+
+def _tracking(schedule: Schedule, trackers: Sequence[Tracker]) -> Tracking:
+    """The trackers as one display, which tells a person of a tracker that fails."""
+
+    def described(trial: Trial) -> RunFacts:
+        parameters = parameters_of(trial, schedule.study.cell(trial.variant))
+        return RunFacts(trial.key, name_of(trial), trial.stage, parameters)
+
+    return Tracking(trackers, described, lambda text: say(f"bench: {text}", error=True))
+
+
+def _study_of(schedule: Schedule) -> RunFacts:
+    """The run of a tracker that the report belongs to."""
+    study = schedule.study
+    parameters = {"question": study.question, "baseline": study.baseline_name, "seeds": str(list(study.seeds))}
+    return RunFacts("report", schedule.folder.name, "report", parameters)
+
+
+def _status(complete: bool, stopped: Stopped | None) -> str:
+    return "interrupted" if stopped is not None else "done" if complete else "failed"
 
 
 def _without_faults(schedule: Schedule, trials: Sequence[Trial]) -> list[Trial]:

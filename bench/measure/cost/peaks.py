@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,12 +26,12 @@ PRODUCT_SIDE = {"cpu": 1024, "cuda": 8192}
 """The side of the matrices. The product, 2 GFLOP on a CPU and 1 TFLOP on a GPU, is large enough to reach the peak."""
 COPY_BYTES = {"cpu": 2**26, "cuda": 2**28}
 """The bytes of the copy, which exceed every cache but the last level of a server's."""
-ATTEMPTS = 5
-"""The number of attempts, of which the fastest counts, because a peak is the rate of an undisturbed device."""
+LEAST_ATTEMPTS = 5
+"""The least number of attempts, of which the fastest counts, because a peak is the rate of an undisturbed device."""
 
 
-def peaks(device: torch.device, precision: Precision) -> dict[str, Any]:
-    """The measured peaks of a device.
+def peaks(device: torch.device, precision: Precision, least_s: float) -> dict[str, Any]:
+    """The measured peaks of a device, each from attempts for at least ``least_s`` seconds.
 
     ``product_flops_per_s`` is that of a matrix product in the given ``precision``, the one of the forward that is
     compared with it: otherwise a forward could be faster than the peak.
@@ -40,27 +41,30 @@ def peaks(device: torch.device, precision: Precision) -> dict[str, Any]:
     with switches(precision, "default", device):
         return {
             "precision": precision,
-            "product_flops_per_s": 2 * PRODUCT_SIDE[device.type] ** 3 / _product_s(device, precision),
-            "copy_bytes_per_s": 2 * COPY_BYTES[device.type] / _copy_s(device),
+            "product_flops_per_s": 2 * PRODUCT_SIDE[device.type] ** 3 / _product_s(device, precision, least_s),
+            "copy_bytes_per_s": 2 * COPY_BYTES[device.type] / _copy_s(device, least_s),
         }
 
 
-def _product_s(device: torch.device, precision: Precision) -> float:
+def _product_s(device: torch.device, precision: Precision, least_s: float) -> float:
     side, dtype = PRODUCT_SIDE[device.type], operand_type(precision)
     a, b = torch.randn(2, side, side, dtype=dtype, device=device).unbind()
     out = torch.empty_like(a)
-    return _fastest_s(stopwatch(lambda: torch.mm(a, b, out=out), device))
+    return _fastest_s(stopwatch(lambda: torch.mm(a, b, out=out), device), least_s)
 
 
-def _copy_s(device: torch.device) -> float:
+def _copy_s(device: torch.device, least_s: float) -> float:
     source = torch.ones(COPY_BYTES[device.type], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    return _fastest_s(stopwatch(lambda: target.copy_(source), device))
+    return _fastest_s(stopwatch(lambda: target.copy_(source), device), least_s)
 
 
-def _fastest_s(seconds: Callable[[], float]) -> float:
+def _fastest_s(seconds: Callable[[], float], least_s: float) -> float:
     seconds()  # warms up
-    return min(seconds() for _ in range(ATTEMPTS))
+    ends, attempts = time.perf_counter() + least_s, [seconds() for _ in range(LEAST_ATTEMPTS)]
+    while time.perf_counter() < ends:
+        attempts.append(seconds())
+    return min(attempts)
 
 
 def traffic_bytes(model: SegModel, height: int, width: int, precision: Precision) -> int:

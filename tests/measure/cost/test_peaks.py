@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -34,8 +36,10 @@ def test_peaks_are_those_of_a_computer_in_the_precision_that_they_name(
         return product(a, b, out=out)
 
     monkeypatch.setattr(torch, "mm", watched)
-    found = peaks(torch.device("cpu"), precision)
+    began = time.perf_counter()
+    found = peaks(torch.device("cpu"), precision, 0.1)
     assert types == {getattr(torch, precision)}
+    assert began + 2 * 0.1 < time.perf_counter()
     assert found["precision"] == precision
     assert 1e8 < found["product_flops_per_s"] < 1e14
     assert 1e8 < found["copy_bytes_per_s"] < 1e13

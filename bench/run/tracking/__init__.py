@@ -1,0 +1,1 @@
+"""Histories of trials for TensorBoard, MLflow, Weights & Biases and Trackio, beside the records."""
