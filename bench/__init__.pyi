@@ -24,7 +24,7 @@ from .study.study import Require as Require
 from .study.study import Study as Study
 from .study.tuning.ranges import Among as Among
 from .study.tuning.ranges import LogRange as LogRange
-from .study.tuning.ranges import Range as Range
+from .study.tuning.ranges import LinearRange as LinearRange
 
 __all__ = [
     "Among",
@@ -39,7 +39,7 @@ __all__ = [
     "LogRange",
     "Part",
     "Published",
-    "Range",
+    "LinearRange",
     "Recipe",
     "Require",
     "Setting",

@@ -29,7 +29,7 @@ from bench.study.tuning.ranges import Settings
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a tuning tries, and how.
+    """The settings and trials of a tuning, and where they are kept.
 
     Attributes:
         source: the study, in the form that is tuned.

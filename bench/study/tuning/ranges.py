@@ -17,7 +17,7 @@ Settings = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
-class Range:
+class LinearRange:
     """All numbers from ``low`` to ``high``, each as likely; whole numbers if both ends are."""
 
     low: float
@@ -36,7 +36,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class LogRange(Range):
+class LogRange(LinearRange):
     """All numbers from ``low`` to ``high``, each order of magnitude as likely; whole numbers if both ends are."""
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class Among:
         return self.values
 
 
-Space = Range | Among
+Space = LinearRange | Among
 """The values that a tuning may give to one field."""
 
 FIXED = frozenset(
@@ -87,7 +87,7 @@ def check_tuned_fields(tune: Mapping[str, Space], recipe: Recipe) -> None:
         if name not in known:
             raise StudyError(f"tune: the recipe has no field {name!r}; it has {', '.join(known)}{nearest(name, known)}")
         if not isinstance(space, Space):
-            raise StudyError(f"tune: {name}: expected Range, LogRange or Among, got {shortened(space)}")
+            raise StudyError(f"tune: {name}: expected LinearRange, LogRange or Among, got {shortened(space)}")
         for value in space.ends:
             try:
                 recipe.having(**{name: value})
@@ -98,7 +98,7 @@ def check_tuned_fields(tune: Mapping[str, Space], recipe: Recipe) -> None:
             raise StudyError(f"tune: {name}: {told}")
 
 
-def _check_ends(given: Range, low: float, high: float) -> None:
+def _check_ends(given: LinearRange, low: float, high: float) -> None:
     if not all(type(end) in (int, float) and isfinite(end) for end in (low, high)) or low >= high:
         raise StudyError(
             f"{type(given).__name__}({shortened(low)}, {shortened(high)}): expected two numbers, low < high"

@@ -11,9 +11,9 @@ import pytest
 
 from bench.run.search.arm import FIRST_ROUND, ArmSearch
 from bench.run.search.storage import JOURNAL, opened
-from bench.study.tuning.ranges import Among, LogRange, Range, Settings, Space
+from bench.study.tuning.ranges import Among, LogRange, LinearRange, Settings, Space
 
-RATE: dict[str, Space] = {"rate": LogRange(1e-4, 1.0), "momentum": Range(0.0, 0.99)}
+RATE: dict[str, Space] = {"rate": LogRange(1e-4, 1.0), "momentum": LinearRange(0.0, 0.99)}
 DEFAULT: Settings = {"rate": 0.5, "momentum": 0.1}
 Score = Callable[[Settings], float | None]
 
@@ -42,7 +42,7 @@ def test_the_known_optimum_is_found_with_the_same_budget_by_every_arm(tmp_path: 
 
 
 def test_no_settings_are_tried_twice_and_a_finite_space_is_searched_in_full(tmp_path: Path) -> None:
-    tune: dict[str, Space] = {"kind": Among(("a", "b", "c")), "count": Range(0, 3)}
+    tune: dict[str, Space] = {"kind": Among(("a", "b", "c")), "count": LinearRange(0, 3)}
     search = ArmSearch("arm", tune, {"kind": "a", "count": 0}, 100, 0, opened(tmp_path))
     asked = []
     while batch := search.ask():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench import Among, Factor, LogRange, Range, Recipe, Study, Variant, change, choose, part
+from bench import Among, Factor, LogRange, LinearRange, Recipe, Study, Variant, change, choose, part
 from bench.data import Synthetic
 from bench.network import FCNHead, SegmentationLoss
 from bench.network.backbones.shallow import ShallowBackbone
@@ -40,14 +40,14 @@ def a_study(**fields: Any) -> Study:
     ("make", "said"),
     [
         (lambda: LogRange(0, 1), "begins above 0"),
-        (lambda: Range(1, 1), "two numbers, low < high"),
-        (lambda: Range(0, float("inf")), "two numbers, low < high"),
+        (lambda: LinearRange(1, 1), "two numbers, low < high"),
+        (lambda: LinearRange(0, float("inf")), "two numbers, low < high"),
         (lambda: Among((1,)), "at least two values"),
         (lambda: Among((1, 1)), "each once"),
-        (lambda: a_study(tune={"learning_rate": (0, 1)}), "expected Range, LogRange or Among"),
-        (lambda: a_study(tune={"learning_rat": Range(0, 1)}), "no field 'learning_rat'.*learning_rate"),
+        (lambda: a_study(tune={"learning_rate": (0, 1)}), "expected LinearRange, LogRange or Among"),
+        (lambda: a_study(tune={"learning_rat": LinearRange(0, 1)}), "no field 'learning_rat'.*learning_rate"),
         (lambda: a_study(tune={"test_flip": Among((True, False))}), "says how networks are measured"),
-        (lambda: a_study(tune={"learning_rate": Range(-1, 1)}), "tune: learning_rate: .*-1"),
+        (lambda: a_study(tune={"learning_rate": LinearRange(-1, 1)}), "tune: learning_rate: .*-1"),
         (lambda: a_study(tune=1), "ranges by field"),
         (lambda: arms_of(a_study(tune={})), "names no field to tune"),
     ],
