@@ -120,6 +120,12 @@ def python_with_cuda(session: nox.Session) -> str:
 
 
 @nox.session
+def together(session: nox.Session) -> None:
+    """Test runs that share a results folder: real processes, some of them killed or stopped; arguments go to pytest."""
+    run(session, "pytest", "-m", "together", "-n", "0", *session.posargs)
+
+
+@nox.session
 def cases(session: nox.Session) -> None:
     """Run all cases of a folder (default: tests/cases): situations of users, with the expected results of `bench`."""
     run(session, "python", "tests/run_cases.py", *session.posargs)

@@ -38,7 +38,7 @@ for command in (
     studies.plan, studies.run, studies.tune, studies.trial, studies.rekey,
     timings.speed, timings.limits, timings.cost,
     networks.convert, studies.evaluate, networks.predict,
-    results.report, results.compare, results.export, results.clean,
+    results.report, results.compare, results.export, results.merge, results.clean,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(data_app, name="data")

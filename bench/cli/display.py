@@ -56,9 +56,14 @@ class Tally:
         self.running[trial.key] = (trial, since, event)
 
     def finished(self, trial: Trial, record: Record) -> None:
-        _, since, _ = self.running.pop(trial.key, (trial, self.clock(), None))
+        ran = self.running.pop(trial.key, None)
         self.over[trial.key] = record.status
-        self.walls.setdefault(trial.stage, []).append(self.clock() - since)
+        if ran is not None:  # else another run has ended it
+            self.walls.setdefault(trial.stage, []).append(self.clock() - ran[1])
+
+    def taken(self, trial: Trial) -> None:
+        """Another run has the trial, so that it waits here."""
+        self.running.pop(trial.key, None)
 
     def left_s(self) -> float | None:
         """The seconds until the run is over; ``None`` while there is nothing to estimate a coming stage from."""
@@ -125,6 +130,11 @@ class LiveTable:
         if record.status != "done":
             self.console.print(Text(_ending(trial, record), style="yellow"))
 
+    def taken(self, trial: Trial, owner: str) -> None:
+        self.tally.taken(trial)
+        if owner:
+            self.console.print(Text(_taken(trial, owner), style="dim"))
+
     def _draw(self) -> Group:
         numeric = ("seed", "iteration", "loss", "left")
         table = table_of("variant", "seed", "stage", "iteration", "loss", "left", numeric=numeric)
@@ -171,6 +181,11 @@ class PlainLines:
         self.tally.finished(trial, record)
         self._say(f"{_ending(trial, record)}  [{self.tally.summary()}]")
 
+    def taken(self, trial: Trial, owner: str) -> None:
+        self.tally.taken(trial)
+        if owner:
+            self._say(_taken(trial, owner))
+
     def _say(self, text: str) -> None:
         self.console.print(text, soft_wrap=True)
 
@@ -192,6 +207,10 @@ class Together:
     def finished(self, trial: Trial, record: Record) -> None:
         for display in self.displays:
             display.finished(trial, record)
+
+    def taken(self, trial: Trial, owner: str) -> None:
+        for display in self.displays:
+            display.taken(trial, owner)
 
 
 def display_for(tally: Tally, console: PlainConsole) -> LiveTable | PlainLines:
@@ -252,6 +271,10 @@ def _ending(trial: Trial, record: Record) -> str:
         + (f" ({spell_s(wall)})" if wall else "")
         + (f": {plain(reason)}" if reason else "")
     )
+
+
+def _taken(trial: Trial, owner: str) -> str:
+    return f"waits  {name_of(trial)}: another run has it ({owner})"
 
 
 def table_of(*columns: str, numeric: Collection[str] = ()) -> Table:

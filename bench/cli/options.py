@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
+from bench.cli.console import say
 from bench.parts import BenchError, mismatch
 from bench.protocol.recipe import Pixels, Precision
 from bench.protocol.recipes import RECIPES
 from bench.protocol.setting import MemoryFormat, Mode
 from bench.protocol.words import joined
 from bench.run.handling import Handling
+from bench.run.processes.stopping import Stopped
 
 EXIT_OPEN = 1
 """The exit status if some planned trial did not end as done."""
@@ -22,6 +26,10 @@ EXIT_USAGE = 2
 PRECISIONS, MODES, MEMORY_FORMATS = (joined(get_args(values), "or") for values in (Precision, Mode, MemoryFormat))
 """The values of the options with these names, for their help. The options themselves differ: ``bench speed`` takes
 several values of each, ``bench limits`` one, and ``bench cost`` one or the recipe's."""
+
+EXIT_REQUEUE = 75
+"""The exit status of a run of a share (``--shard``) that SIGTERM stopped: the same command goes on. It is EX_TEMPFAIL
+of <sysexits.h>, "try again later"."""
 
 StudyFile = Annotated[Path, typer.Argument(help="A study file, such as studies/quickstart.py.", show_default=False)]
 VariantName = Annotated[
@@ -118,6 +126,14 @@ Retry = Annotated[
         show_default=False,
     ),
 ]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        help="Run one share of the planned trials alone, such as 3/16. Runs of all shares may use one folder, at "
+        "once or one after the other; the one that ends last writes the report.",
+        show_default=False,
+    ),
+]
 Pictures = Annotated[
     bool,
     typer.Option(
@@ -178,3 +194,17 @@ def handled(*, pictures: bool, weights: bool, minutes: float, timeout_s: float |
     """How trials are handled, from a command's options."""
     checkpoint_s = 60 * minutes if minutes > 0 else None
     return Handling(timeout_s=timeout_s, pictures=pictures, weights=weights, checkpoint_s=checkpoint_s)
+
+
+@contextmanager
+def requeued(is_share: bool) -> Iterator[None]:
+    """Inside, SIGTERM ends the run of a share with :data:`EXIT_REQUEUE`, once the run has stopped in order."""
+    try:
+        yield
+    except Stopped as stop:
+        if not is_share or stop.name != "SIGTERM":
+            raise
+        if not stop.told:
+            say(f"bench: stopped by {stop.name}", error=True)
+        stop.obeyed()
+        raise typer.Exit(EXIT_REQUEUE) from None

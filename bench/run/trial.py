@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,7 +142,8 @@ def run(
     record = with_attempts_before(_record_of(trial, machine, outcome, choices, measured), folder / "records")
     try:
         with storing(folder):
-            write(record, folder / "records")
+            if record.status != "interrupted" or not (folder / "records" / record.file_name).exists():
+                write(record, folder / "records")  # an interruption says nothing, so it replaces no earlier record
     except StoreError as error:
         unstored = error
     if record.status in ("done", "diverged") and trial.stage == "quality" and unstored is None:
@@ -299,7 +301,8 @@ def _measure_quality(
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))
     stage = STAGE_FUNCTIONS["quality"]
-    measured = stage(cell.variant, cell.recipe, read, trial.seed, device, tell, show, keeper=keeper)
+    with keeper.heeding_sigterm() if isinstance(keeper, FileKeeper) else nullcontext():
+        measured = stage(cell.variant, cell.recipe, read, trial.seed, device, tell, show, keeper=keeper)
     arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
     measured["artifact_digest"] = arrays_digest(arrays)
     measured |= keeper.facts()

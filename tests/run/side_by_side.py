@@ -72,6 +72,8 @@ class Told:
 
     def progress(self, trial: Trial, event: Event) -> None: ...
 
+    def taken(self, trial: Trial, owner: str) -> None: ...
+
     def finished(self, trial: Trial, record: Record) -> None:
         self.ended.append((trial.key, record.status))
 

@@ -57,7 +57,8 @@ class PretendedTuner:
     def fit(self) -> None:
         for values in self.config["trial"]["grid_search"]:
             tuned = SimpleNamespace(config={**self.config, "trial": values})
-            trial, share = trial_of(values), self.config["handling"]["gpu_share"]
+            trial = trial_of({name: value for name, value in values.items() if name not in ("claim", "before")})
+            share = self.config["handling"]["gpu_share"]
             self.ran.append((trial.key, self.request, share, self.config["own_cpus"]))
             record = make_record(trial, Machine("cpu", 1), outcome_of(trial, share))
             self.watch.on_trial_start(0, [], tuned)
@@ -73,6 +74,8 @@ class Display:
     def started(self, trial: Trial) -> None: ...
 
     def progress(self, trial: Trial, event: Event) -> None: ...
+
+    def taken(self, trial: Trial, owner: str) -> None: ...
 
     def finished(self, trial: Trial, record: Record) -> None:
         self.ended.append((trial.key, record.status))

@@ -16,76 +16,16 @@ import pytest
 
 from bench.records.record import read_all
 from bench.records.results import load
-
-BENCH = (sys.executable, "-m", "bench.cli.app")
+from tests.run.runner import Runner
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time: each takes every core
-
-
-def heed_ctrl_c() -> None:
-    """A shell that starts the tests in the background makes them, and so their children, ignore SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-class Runner:
-    """Starts ``bench`` commands with a home folder of their own and waits for them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home, self.results = folder / "home", folder / "results"
-        self.home.mkdir()
-        self.started: list[subprocess.Popen[str]] = []
-
-    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))}
-        process = subprocess.Popen(
-            [*BENCH, *map(str, arguments), "--results", str(self.results)],
-            env=environment | {"HOME": str(self.home), "PYTHONPATH": str(Path(__file__).parents[2])},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # so that a signal to the group is what Ctrl-C in a terminal is
-            preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - it only sets a signal, which a fork of a thread may
-        )
-        self.started.append(process)
-        return process
-
-    def finish(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
-        out, err = process.communicate(timeout=400)
-        return process.returncode, out, err
-
-    def run(self, *arguments: str | Path) -> tuple[int, str, str]:
-        return self.finish(self.start(*arguments))
-
-    def records(self, name: str) -> dict[str, int]:
-        """Record file -> time of its last change."""
-        return {path.name: path.stat().st_mtime_ns for path in (self.results / name / "records").glob("*.json")}
-
-    def wait_for_log(self, name: str, word: str) -> None:
-        """Until a trial that is still running has logged ``word``."""
-        deadline = time.monotonic() + 300
-        folder = self.results / name / "logs"
-        while not any(word in path.read_text() for path in folder.glob("*.log")):
-            assert time.monotonic() < deadline, f"no log says {word!r} after five minutes"
-            time.sleep(0.1)  # polls another process; nothing to wait on
-
-    def wait_for_records(self, name: str, count: int) -> None:
-        deadline = time.monotonic() + 300
-        while len(self.records(name)) < count:
-            assert time.monotonic() < deadline, f"no {count} records after five minutes"
-            time.sleep(0.1)  # polls another process; nothing to wait on
 
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[Runner]:
     bench_runner = Runner(tmp_path)
     yield bench_runner
-    for process in bench_runner.started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+    bench_runner.end()
 
 
 def test_after_kill_9_of_the_driver_a_second_run_repeats_and_loses_nothing_and_leaves_all_in_order(
@@ -128,9 +68,6 @@ def test_ctrl_c_stops_quietly_and_names_what_is_left_to_run(runner: Runner, tiny
     study.write_text(study.read_text() + '\nSTUDY = STUDY.having(stages=("quality",), seeds=(0,))\n')
     first = runner.start("run", study)
     runner.wait_for_log("tiny", "train")
-    rival_code, _, rival_err = runner.run("run", study)
-    assert rival_code == 2
-    assert f"another run is at work in {runner.results / 'tiny'} (process {first.pid})" in rival_err
     os.killpg(first.pid, signal.SIGINT)
     code, out, err = runner.finish(first)
     assert code == 130, out + err

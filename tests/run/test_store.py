@@ -126,6 +126,8 @@ class Display:
 
     def progress(self, trial: Trial, event: object) -> None: ...
 
+    def taken(self, trial: Trial, owner: str) -> None: ...
+
     def finished(self, trial: Trial, record: Record) -> None:
         self.ended.append(record.status)
 

@@ -166,6 +166,31 @@ def export(
     say(f"Written: {exported.path}")
 
 
+def merge(
+    target: Annotated[
+        Path, typer.Argument(help="The results folder to merge into; it may not exist yet.", show_default=False)
+    ],
+    sources: Annotated[list[Path], typer.Argument(help="Results folders of the same study.", show_default=False)],
+) -> None:
+    """Merge results folders of one study that several machines have filled: records, their files, and the plan.
+
+    Nothing is written before all is checked. Two finished records of one trial on one class of hardware are refused,
+    and so are folders whose trials were made by other source, settings or data.
+    """
+    from bench.cli.trials.lock import alone
+    from bench.run.sharing.merging import merged
+
+    if not target.exists():
+        merged(target, sources)  # refuses before the folder is made
+        target.mkdir(parents=True)
+    with alone(target):
+        done = merged(target, sources)
+        done.write()
+    for path in done.left_out:
+        say(f"{path} is left out: {target} has another one of this name.")
+    say(f"{plural(done.added, 'record')} added, {len(done.records)} in all. Write the report: bench report {target}")
+
+
 def clean(
     folder: ResultsFolder,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
@@ -174,10 +199,10 @@ def clean(
 
     What would be removed, and how large it is, is printed first; nothing is removed before you agree.
     """
-    from bench.cli.trials.lock import locked
+    from bench.cli.trials.lock import alone
     from bench.run.keeping.cleaning import removable
 
-    with locked(folder):
+    with alone(folder):
         kinds = removable(folder)
         if not kinds:
             say(f"{folder} holds nothing that may be removed.")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.documents.document import AsJson, only_document
 from bench.cli.options import (
     EXIT_OPEN,
     Address,
@@ -26,6 +27,7 @@ from bench.cli.options import (
     ResultsRoot,
     Retry,
     Seeds,
+    Shard,
     SizeName,
     StudyFile,
     TensorBoard,
@@ -36,6 +38,7 @@ from bench.cli.options import (
     WandB,
     Weights,
     handled,
+    requeued,
 )
 from bench.protocol.recipes import RECIPES
 from bench.protocol.testing import PROTOCOLS
@@ -85,19 +88,26 @@ def plan(
     address: Address = None,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List all trials with their outcomes, and estimate the time for those that are not done.
+    """List all trials with their outcomes, say what runs again and why, and estimate the time and disk of the rest.
 
-    No trial is run and nothing is written. Without records, the estimate comes from two small training steps of the
-    baseline. With the address of a cluster, timings of every hardware class count, as in its runs; it is not asked.
+    No trial is run and nothing is written. Without records, the time comes from a few training steps of some variants.
+    With the address of a cluster, timings of every hardware class count, as in its runs; it is not asked.
     """
     from bench.cli import decoding
-    from bench.cli.trials import planning
+    from bench.cli.console import console_for_people
+    from bench.cli.trials import listing, planning
 
-    shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
-    schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
-    if not planning.show(schedule, shelf):
+    with only_document(as_json) as give:
+        shelf = decoding.shelf_in(cache, no_cache=no_cache)
+        source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
+        schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
+        planned = planning.plan_of(schedule, shelf)
+        give(planned)
+        if not as_json:
+            listing.show(planned, schedule, shelf, console_for_people())
+    if planned.faulty:
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -116,6 +126,7 @@ def run(
     address: Address = None,
     timeout: Timeout = None,
     retry: Retry = None,
+    shard: Shard = None,
     pictures: Pictures = True,
     weights: Weights = True,
     checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
@@ -129,18 +140,26 @@ def run(
     """Run every trial that is not done yet, then write the report.
 
     You may stop the run at any time (Ctrl-C) and start it again: finished trials stay, and a training that was
-    interrupted goes on from its last kept state. The exit status is 0 only if every cell is done or excluded.
+    interrupted goes on from its last kept state. Several runs may share the results folder: no trial is done twice.
+
+    The exit status is 0 only if every cell is done or excluded. With --shard it is 75 after SIGTERM: requeue the job.
     """
     from bench.cli import decoding
     from bench.cli.trials import planning, running
+    from bench.run.sharing.shares import parse_share
     from bench.run.tracking.chosen import trackers
 
-    source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
-    shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
-    handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
-    told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
-    if not running.run(schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf, trackers=told):
+    share = None if shard is None else parse_share(shard)
+    with requeued(share is not None):
+        source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
+        shelf = decoding.shelf_in(cache, no_cache=no_cache)
+        schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
+        handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
+        told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
+        complete = running.run(
+            schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf, trackers=told, share=share
+        )
+    if not complete:
         raise typer.Exit(EXIT_OPEN)
 
 

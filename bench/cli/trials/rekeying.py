@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.cli.console import console_for_people
-from bench.cli.trials.lock import locked
+from bench.cli.trials.lock import alone
 from bench.run.identity.rekey import rekey as rekeyed
 
 
@@ -16,7 +16,7 @@ def rekey(folder: Path, source_tree: Path | None, *, assume_installed: bool) -> 
         BenchError: if it cannot be proven that only the form of the keys changed; then no record is changed.
     """
     console = console_for_people()
-    with locked(folder):
+    with alone(folder):
         done = rekeyed(folder, source_tree, assume_installed=assume_installed)
     if done.digests:
         console.print(f"The keys are present ones; {done.digests} records have a digest now.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.cli.console import PlainConsole, console_for_people, say
 from bench.cli.decoding import decode_first
 from bench.cli.display import Tally, Together, display_for, name_of
-from bench.cli.trials.lock import locked
+from bench.cli.trials.lock import at_work, locked
 from bench.cli.trials.notices import print_faulty
 from bench.cli.trials.planning import command_line
 from bench.data.decoded.shelf import Shelf
@@ -21,6 +21,8 @@ from bench.protocol.setting import STAGES
 from bench.run.handling import USUAL, Handling
 from bench.run.processes.stopping import Stopped
 from bench.run.schedule import RETRIES, Schedule
+from bench.run.sharing.others import seen
+from bench.run.sharing.shares import Share
 from bench.run.tracking.tracker import RunFacts, Tracker
 from bench.run.tracking.tracking import Tracking
 from bench.run.tracking.values import parameters_of
@@ -37,8 +39,11 @@ def run(
     trials: Sequence[Trial] | None = None,
     shelf: Shelf | None = None,
     trackers: Sequence[Tracker] = (),
+    share: Share | None = None,
 ) -> bool:
     """Run the trials that are not done, and write the report.
+
+    Other runs may be at work in the same folder: no trial is done twice, and the last run to end writes the report.
 
     Args:
         schedule: the trials of the study.
@@ -48,6 +53,8 @@ def run(
         trials: the trials to consider; ``None`` for all of them.
         shelf: the shelf for decoded samples; ``None`` for none.
         trackers: the trackers that are told of the trials and of the report.
+        share: the share of these trials that this run takes; ``None`` for all of them. Such a run writes no report if
+            it is stopped, as little time may be left then.
 
     Returns:
         ``True`` if all trials are done.
@@ -66,28 +73,42 @@ def run(
 
     console = console_for_people()
     schedule.folder.mkdir(parents=True, exist_ok=True)
-    with locked(schedule.folder), _tracking(schedule, trackers) as tracking:
-        schedule.write(command_line(argv))
-        chosen = schedule.trials if trials is None else trials
+    chosen = list(schedule.trials if trials is None else trials)
+    chosen = chosen if share is None else share.of_plan(chosen)
+    stopped: Stopped | None = None
+    with at_work(schedule.folder) as presence, _tracking(schedule, trackers) as tracking:
+        with locked(schedule.folder, presence.run):
+            schedule.write(command_line(argv))
+        before = seen(schedule.folder)
         todo = [pending for pending in schedule.pending(retry) if pending in chosen]
-        console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials done, {len(todo)} to run.")
+        of_share = "" if share is None else f" of share {share}"
+        console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials{of_share} done, {len(todo)} to run.")
         print_faulty(schedule.faulty.values(), console)
         todo = _without_faults(schedule, todo)
-        stopped: Stopped | None = None
         tally = Tally(todo, {stage: schedule.resources.at_a_time(stage) for stage in STAGES})
         try:
             if todo:
                 cache = decode_first(schedule, shelf, todo, console)
                 with display_for(tally, console) as display:
                     handled = replace(handling, cache=cache)
-                    execute(todo, schedule.folder, schedule.resources, Together(display, tracking), handled)
+                    shown = Together(display, tracking)
+                    resources, run_name = schedule.resources, presence.run
+                    execute(todo, schedule.folder, resources, shown, handled, run=run_name, before=before)
         except Stopped as error:
             error.obeyed()
             stopped = error
         complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
-        page = write_report(schedule.folder)
-        tracking.reported(_study_of(schedule), page.parent, _status(complete, stopped))
-    console.print(f"Report: {page.resolve()}", soft_wrap=True)
+        with locked(schedule.folder, presence.run):
+            if others := presence.leave():
+                console.print(f"The run that ends last writes the report. At work: {', '.join(others)}", soft_wrap=True)
+            elif stopped is not None and share is not None:
+                console.print(f"The report is left to the next run, or to: bench report {schedule.folder}")
+            else:
+                if not schedule.is_planned():  # another run, with other seeds, has written its own plan meanwhile
+                    schedule.write(command_line(argv))
+                page = write_report(schedule.folder)
+                tracking.reported(_study_of(schedule), page.parent, _status(complete, stopped))
+                console.print(f"Report: {page.resolve()}", soft_wrap=True)
     if stopped is not None:
         console.print(f"Stopped by {stopped.name}. Run the same command again to go on.")
         stopped.told = True

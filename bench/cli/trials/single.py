@@ -8,12 +8,13 @@ from dataclasses import replace
 from bench.cli.console import console_for_people
 from bench.cli.decoding import decode_first
 from bench.cli.display import Tally, display_for
-from bench.cli.trials.lock import locked
+from bench.cli.trials.lock import at_work, claimed, locked
 from bench.cli.trials.planning import command_line
 from bench.data.decoded.shelf import Shelf
 from bench.records.plan import read_plan
 from bench.run.handling import USUAL, Handling
 from bench.run.schedule import Schedule, make_schedule
+from bench.run.trial import record_key
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
 from bench.study.source import load
@@ -38,7 +39,7 @@ def trial(
     use from 0 on, whichever of the machine's they are. The check of isolation tells whether other work disturbed it.
 
     Raises:
-        StudyError: if the study does not have the variant or the stage.
+        StudyError: if the study does not have the variant or the stage, or if a run is at work on the trial.
     """
     console = console_for_people()
     name = schedule.study.cell(variant).name
@@ -50,7 +51,11 @@ def trial(
     _write_first_plan(schedule, argv)
     cache = decode_first(schedule, shelf, [chosen], console)
     planned_keys = {row.key for row in read_plan(schedule.folder).trials}
-    with display_for(Tally([chosen], {stage: 1}), console) as display:
+    with (
+        at_work(schedule.folder) as presence,
+        claimed(schedule.folder, record_key(chosen, schedule.resources.machine(chosen.stage)), presence.run),
+        display_for(Tally([chosen], {stage: 1}), console) as display,
+    ):
         display.started(chosen)
         record = run_trial(
             chosen,
@@ -71,11 +76,7 @@ def trial(
 
 
 def _write_first_plan(schedule: Schedule, argv: Sequence[str]) -> None:
-    """Write the plan of a results folder that has none, with the study's own seeds.
-
-    Raises:
-        StudyError: if a run is at work in it.
-    """
+    """Write the plan of a results folder that has none, with the study's own seeds."""
     if not (schedule.folder / "study.json").exists():
         loaded = load(replace(schedule.loaded.source, seeds=None))
         schedule.folder.mkdir(parents=True, exist_ok=True)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from bench.cli.console import console_for_people
 from bench.cli.display import Tally, display_for, table_of
-from bench.cli.trials.lock import locked
+from bench.cli.trials.lock import at_work
 from bench.cli.trials.running import need_a_home
 from bench.data.decoded.shelf import Shelf
 from bench.run.handling import Handling
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import Resources
+from bench.run.sharing.claims import Owner, take
 from bench.run.trial import Trial
 from bench.study.factors import StudyError
 from bench.study.source import Source, Tried, load
@@ -75,9 +77,9 @@ def search(
     def run(trials: Sequence[Trial]) -> None:
         tally = Tally(trials, {"quality": resources.at_a_time("quality")})
         with display_for(tally, console) as display:
-            execute(trials, folder, resources, display, handling)
+            execute(trials, folder, resources, display, handling, run=presence.run)
 
-    with locked(folder):
+    with at_work(folder) as presence, _only_tuning(folder, presence.run):
         try:
             tried = tune(tuning, study, opened(folder), run, lambda line: console.print(line, soft_wrap=True))
         except Stopped as stopped:
@@ -98,3 +100,17 @@ def search(
     console.print(table)
     console.print("Scores are mIoU in % on training images that are held out.")
     return replace(source, tuned=str(folder / TUNED))
+
+
+@contextmanager
+def _only_tuning(folder: Path, run: str) -> Iterator[None]:
+    """Inside, no other tuning is at work in the folder.
+
+    Raises:
+        StudyError: if another one is.
+    """
+    claim = take(folder, "tuning", run)
+    if isinstance(claim, Owner):
+        raise StudyError(f"another tuning is at work in {folder} ({claim}); wait for it")
+    with claim.kept():
+        yield

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import signal
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -17,6 +20,7 @@ from torch import Tensor, nn
 from bench.records.files import unfinished, write_bytes
 from bench.run.keeping.curve import Curve
 from bench.run.keeping.unkept import unkept
+from bench.run.processes.stopping import Stopped
 from bench.training.keeper import State
 
 log = logging.getLogger("bench.run.keeping.state")
@@ -53,6 +57,30 @@ class FileKeeper:
         self._unkept: dict[str, str] = {}
         self._started_at = self._kept_at = time.monotonic()
         self._spent_s = self._looked_s = 0.0
+        self._is_training = self._is_asked_to_stop = False
+
+    @contextmanager
+    def heeding_sigterm(self) -> Iterator[None]:
+        """Inside, SIGTERM lets the iteration of a training end, so that its state is kept, and stops it then.
+
+        Before and after a training it stops at once.
+
+        Raises:
+            Stopped: once the state is kept.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, self._heed)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+    def _heed(self, number: int, frame: FrameType | None) -> None:
+        if not self._is_training:
+            raise Stopped(number)
+        self._is_asked_to_stop = True
 
     def resume(self, state: State) -> None:
         """Give a training what the file has of it, if there is one.
@@ -71,6 +99,7 @@ class FileKeeper:
                 self.curve.points = dict(kept["curve"])
             log.info("the training goes on after iteration %d", self.first)
         self._unkept = {} if self.every_s is None else unkept(state)
+        self._is_training = True
 
     def after(self, done: int, total: int) -> None:
         """Look at the network if that is due, then keep the state after ``done`` iterations, if the last is old enough.
@@ -84,9 +113,16 @@ class FileKeeper:
             before = time.monotonic()
             self.curve.look(self._state, done)
             self._looked_s += time.monotonic() - before
-        now = time.monotonic()
+        self._is_training = done < total
         since = self._started_at if done == total else self._kept_at
-        if self.every_s is None or self._state is None or now - since < self.every_s:
+        if self.every_s is not None and (self._is_asked_to_stop or time.monotonic() - since >= self.every_s):
+            self._keep(done)
+        if self._is_asked_to_stop:
+            raise Stopped(signal.SIGTERM)
+
+    def _keep(self, done: int) -> None:
+        """Write the state after ``done`` iterations."""
+        if self._state is None:
             return
         now_unkept = unkept(self._state)
         if changed := [name for name, digest in now_unkept.items() if self._unkept.get(name) != digest]:
@@ -94,7 +130,7 @@ class FileKeeper:
             self.every_s = None
             return
         content = self._state.taken(done) | {
-            "spent_s": self._spent_s + now - self._started_at - self._looked_s,
+            "spent_s": self._spent_s + time.monotonic() - self._started_at - self._looked_s,
             "resumed_after": self.resumed_after,
             "curve": {} if self.curve is None else self.curve.points,
         }

@@ -1,4 +1,4 @@
-"""A Ray worker's side of a trial: it hands the trial to a process of its own, watches that, and reports to the driver.
+"""A Ray worker's side of a trial: it claims the trial, hands it to a process of its own, watches that, and reports.
 
 It imports neither torch nor a study, so that nothing that a trial does can harm it.
 """
@@ -25,6 +25,9 @@ from ray import tune
 from bench.run.outcomes.progress import Event, place_of
 from bench.run.processes.cpus import cpus_of_gpu, keep_to
 from bench.run.processes.stopping import SIGNALS
+from bench.run.sharing.claims import Owner, take
+from bench.run.sharing.others import ended_since
+from bench.run.store import StoreError, storing
 
 ORDER = ("trial", "folder", "machine", "handling")
 """The names of the values that a trial's process takes."""
@@ -40,20 +43,42 @@ MOST_LAST_WORDS = 4000
 def work(config: Mapping[str, Any]) -> None:
     """One trial on a worker. Its record goes to the results folder, and to the driver in case that is another disk.
 
+    A trial that another run has claimed, or has ended since this run was planned, is not run: that is all that is
+    reported.
+
     Args:
         config: the parts of :data:`ORDER`, as the process takes them; ``path`` and ``cwd``: the driver's module search
             path and folder; ``own_cpus``: ``True`` for a trial that keeps to CPUs of its own, since others like it run
-            beside it on the other GPUs.
+            beside it on the other GPUs; ``run``: the name of the run. The trial has two values more: ``claim``, the
+            name of its claim, and ``before``, its records that were there when the run was planned.
     """
+    folder, trial = Path(config["folder"]), dict(config["trial"])
+    name, before = trial.pop("claim"), trial.pop("before")
+    try:
+        with storing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            claim = take(folder, name, config["run"])
+    except StoreError as error:
+        tune.report({"unstored": str(error)})
+        return
+    if isinstance(claim, Owner):
+        tune.report({"taken": str(claim)})
+        return
     cpus = cpus_of_gpu(gpu_slot(), config["machine"]["threads"]) if config["own_cpus"] else None
     process = _process(tuple(config["path"]), config["cwd"], cpus)
-    reported_at = 0.0
-    for message in process.run({name: config[name] for name in ORDER}):
-        if "event" not in message:
-            tune.report(message)
-        elif time.monotonic() - reported_at > REPORT_EVERY_S:
-            reported_at = time.monotonic()
-            tune.report(message)
+    with claim.kept(process.give_up):
+        if ended_since(folder, name, before) is not None:
+            tune.report({"taken": ""})
+            return
+        reported_at = 0.0
+        for message in process.run({**{part: config[part] for part in ORDER}, "trial": trial}):
+            if claim.lost and not {"record", "event"} & message.keys():
+                tune.report({"taken": ""})
+            elif "event" not in message:
+                tune.report(message)
+            elif time.monotonic() - reported_at > REPORT_EVERY_S:
+                reported_at = time.monotonic()
+                tune.report(message)
 
 
 @functools.cache
@@ -78,16 +103,22 @@ class TrialProcess:
     def __init__(self, path: tuple[str, ...], cwd: str, cpus: frozenset[int] | None = None) -> None:
         self._path, self._cwd, self._cpus = path, cwd, cpus
         self._child: _Child | None = None
+        self._busy: _Child | None = None
+
+    def give_up(self) -> None:
+        """End the trial that runs, whose record is not wanted any more. Another thread may call this."""
+        if self._busy is not None:
+            self._busy.end()
 
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
 
-        First comes the name of the ``device``, or ``None``. An ``ending`` has the ``status`` and ``reason`` of a trial
-        that left no record, and the ``traceback`` if known. ``unstored`` says why the results folder cannot be written
-        to.
+        First comes the name of the ``device``, or ``None``, with the process's ``pid``. An ``ending`` has the
+        ``status`` and ``reason`` of a trial that left no record, and the ``traceback`` if known. ``unstored`` says why
+        the results folder cannot be written to.
         """
         child = self._child or _Child(self._path, self._cwd, self._cpus)
-        self._child = None
+        self._child, self._busy = None, child
         killed = _killed_for_memory()
         child.send(dict(order))
         limit: float | None = time.monotonic() + START_S
@@ -107,7 +138,7 @@ class TrialProcess:
             kind, content, *rest = message
             if kind == "started":
                 child.pid = content
-                yield {"device": rest[0]}
+                yield {"device": rest[0], "pid": content}
                 limit = None if timeout_s is None else time.monotonic() + timeout_s + GRACE_S
             elif kind == "event":
                 where = place_of(Event(**content))
@@ -170,8 +201,12 @@ class _Child:
         except (EOFError, OSError):
             return ()
 
-    def kill(self) -> None:
+    def end(self) -> None:
+        """Kill the process. Whoever waits for a message of it is told that it is dead."""
         self._process.kill()
+
+    def kill(self) -> None:
+        self.end()
         self._thread.join()
         self._connection.close()
         self._last_words.close()

@@ -83,6 +83,9 @@ class Tracking:
         for feed in self._feeds:
             feed.put(tell)
 
+    def taken(self, trial: Trial, owner: str) -> None:
+        """Nothing: the trial's run waits for its record, from whichever run of the study that comes."""
+
     def reported(self, study: RunFacts, report: Path, status: str) -> None:
         """Attach the report in a folder to a run of its own.
 
