@@ -23,8 +23,8 @@ from .study.study import Exclude as Exclude
 from .study.study import Require as Require
 from .study.study import Study as Study
 from .study.tuning.ranges import Among as Among
-from .study.tuning.ranges import LogRange as LogRange
 from .study.tuning.ranges import LinearRange as LinearRange
+from .study.tuning.ranges import LogRange as LogRange
 
 __all__ = [
     "Among",
@@ -35,11 +35,11 @@ __all__ = [
     "Fractional",
     "LeaveOneOut",
     "Level",
+    "LinearRange",
     "Listed",
     "LogRange",
     "Part",
     "Published",
-    "LinearRange",
     "Recipe",
     "Require",
     "Setting",

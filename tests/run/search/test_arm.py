@@ -11,7 +11,7 @@ import pytest
 
 from bench.run.search.arm import FIRST_ROUND, ArmSearch
 from bench.run.search.storage import JOURNAL, opened
-from bench.study.tuning.ranges import Among, LogRange, LinearRange, Settings, Space
+from bench.study.tuning.ranges import Among, LinearRange, LogRange, Settings, Space
 
 RATE: dict[str, Space] = {"rate": LogRange(1e-4, 1.0), "momentum": LinearRange(0.0, 0.99)}
 DEFAULT: Settings = {"rate": 0.5, "momentum": 0.1}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench import Among, Factor, LogRange, LinearRange, Recipe, Study, Variant, change, choose, part
+from bench import Among, Factor, LinearRange, LogRange, Recipe, Study, Variant, change, choose, part
 from bench.data import Synthetic
 from bench.network import FCNHead, SegmentationLoss
 from bench.network.backbones.shallow import ShallowBackbone
