@@ -76,6 +76,15 @@ RecipeName = Annotated[
         show_default=False,
     ),
 ]
+TunedSettings = Annotated[
+    Path | None,
+    typer.Option(
+        "--tuned",
+        help="Run every variant at the default and at tuned settings: the file that bench tune wrote, such as "
+        "results/NAME-tuning/tuned.json.",
+        show_default=False,
+    ),
+]
 ResultsRoot = Annotated[
     Path, typer.Option("--results", help="The folder that holds the results folders of all studies.")
 ]

@@ -69,7 +69,7 @@ def run(
     for status in retry:
         if status not in RETRIES:
             raise StudyError(f"--retry {status!r}: expected one of {', '.join(RETRIES)}{nearest(status, RETRIES)}")
-    _need_a_home()
+    need_a_home()
     # Ray and plotly are imported here, because their import takes two seconds and only this command needs them.
     from bench.report.page.page import write_report
     from bench.run.execute import execute
@@ -163,7 +163,7 @@ def _without_faults(schedule: Schedule, trials: Sequence[Trial]) -> list[Trial]:
     return able
 
 
-def _need_a_home() -> None:
+def need_a_home() -> None:
     """Set what a user without HOME or an entry in the list of users lacks, since Ray looks for both in its import.
 
     In a container such users are common. Nothing is written into the folder that stands for their home.

@@ -1,4 +1,4 @@
-"""A run whose results lie in an S3-compatible store: moto's server on this machine, and ``bench`` in its own process."""
+"""A run whose results lie in an S3-compatible store: moto's server on this machine, and ``bench`` as a process."""
 
 from __future__ import annotations
 
