@@ -368,13 +368,13 @@ class _Watch(tune.Callback):
                 elif not is_there or record.status != "interrupted":
                     record = with_attempts_before(record, path.parent)
                     write(record, path.parent)
+            self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
+            if record.outcome.shared is not None:
+                self.crowded.add(trial.key)
+            self.display.finished(trial, record)
         except StoreError as error:
             self.ended.add(trial.key)
             raise _StoreFailed(error) from None
-        self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
-        if record.outcome.shared is not None:
-            self.crowded.add(trial.key)
-        self.display.finished(trial, record)
 
     def _ours(self, trial: Any) -> Trial:
         return self.trials[trial.config["trial"]["key"]]

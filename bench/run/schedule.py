@@ -6,11 +6,10 @@ import contextlib
 import functools
 import os
 import shutil
-import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,16 +17,16 @@ from typing import Any
 
 from bench.data.decoded.shelf import Shelf
 from bench.measure.timing.execution import timed_recipe
-from bench.protocol.setting import Setting
+from bench.protocol.words import plural
 from bench.records.files import RecordError, file_digest, write_json
 from bench.records.forms import build, problem
 from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
 from bench.records.record import STATUSES, Record, read_all
 from bench.run import environment
 from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
-from bench.run.earlier.changes import change_since
+from bench.run.earlier.changes import changes_since
 from bench.run.earlier.kept import kept_trials, what_is_measured, with_kept
-from bench.run.identity.explained import Explained, difference, explained, packed, unpacked
+from bench.run.identity.explained import Explained, KeyChanges, changes_between, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
 from bench.run.resources import Resources
 from bench.run.stages import key_of
@@ -82,7 +81,7 @@ class Schedule:
         """Key of each trial that has a record -> its record."""
         # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
-        finished_last = sorted(self._records(), key=lambda record: record.is_final)
+        finished_last = sorted(self.records(), key=lambda record: record.is_final)
         records = {record.planned_key if elsewhere else record.key: record for record in finished_last}
         keys = {
             trial.key: trial.key if elsewhere else record_key(trial, self.resources.machine(trial.stage))
@@ -96,7 +95,7 @@ class Schedule:
 
     def _stale(self) -> list[Record]:
         planned = {trial.key for trial in self.trials} | {row.key for row in self.kept()}
-        return [record for record in self._records() if record.planned_key not in planned]
+        return [record for record in self.records() if record.planned_key not in planned]
 
     def kept(self) -> list[PlannedTrial]:
         """The trials of the plan that the folder holds which stay in it, although the study does not plan them now."""
@@ -109,36 +108,41 @@ class Schedule:
             key = key_of(cell, row.stage, row.seed, fingerprint, against=against, setting=row.setting, modules=modules)
             return key.text
 
-        recorded = [record.planned_key for record in self._records()]
+        recorded = [record.planned_key for record in self.records()]
         return kept_trials(self.study, earlier, map(what_is_measured, self.trials), recorded, present_key)
 
     def stale_reasons(self) -> list[str]:
         """The reasons why records belong to no trial of this schedule, one line for each, the most common first."""
-        planned = {what_is_measured(trial): trial.key for trial in self.trials}
-        reasons: Counter[str] = Counter()
-        for record in self._stale():
-            key = planned.get(what_is_measured(record.trial))
-            old = self.earlier.get(record.planned_key)
-            if not is_current(record.planned_key):
-                reasons[f"the key is of an earlier version; bench rekey {self.folder} gives new ones"] += 1
-            elif key is None:
-                reasons["a variant, seed or setting that is not planned now"] += 1
-            elif record.trial.setting is not None:
-                change = difference(old, explained(self.keys[key])) if old else "made by other source, settings or data"
-                reasons[change] += 1
-            else:
-                reasons[self._change_since(record, old)] += 1
-        return [f"{count} record{'' if count == 1 else 's'}: {reason}" for reason, count in reasons.most_common()]
+        reasons = Counter(str(changes) for _, _, changes in self.changed())
+        return [f"{plural(count, 'record')}: {reason}" for reason, count in reasons.most_common()]
 
-    def _change_since(self, record: Record, old: Explained | None) -> str:
-        trial = record.trial
+    def changed(self) -> Iterator[tuple[Record, Trial | None, KeyChanges]]:
+        """Yield each record that belongs to no trial of this schedule, the oldest first, and why.
+
+        It comes with the trial that measures the same now; with ``None`` if no trial does.
+        """
+        planned = {what_is_measured(trial): trial for trial in self.trials}
+        for record in sorted(self._stale(), key=_started_at):
+            trial = planned.get(what_is_measured(record.trial))
+            yield record, trial, self._changes_since(record, trial)
+
+    def _changes_since(self, record: Record, trial: Trial | None) -> KeyChanges:
+        if not is_current(record.planned_key):
+            return KeyChanges(other=f"the key is of an earlier version; bench rekey {self.folder} gives new ones")
+        if trial is None:
+            return KeyChanges(other="a variant, seed or setting that is not planned now")
+        old = self.earlier.get(record.planned_key)
+        if trial.setting is not None:
+            if old is None:
+                return KeyChanges(other="made by other source, settings or data")
+            return changes_between(old, explained(self.keys[trial.key]))
         cell, modules = self.study.cell(trial.variant), self.loaded.modules
         present_fingerprint = self.fingerprints[cell.name]
 
         def present_key(like: Cell, fingerprint: str | None) -> Key:
             return key_of(like, trial.stage, trial.seed, fingerprint or present_fingerprint, modules=modules)
 
-        return change_since(record, cell, old, present_fingerprint, present_key)
+        return changes_since(record, cell, old, present_fingerprint, present_key)
 
     def notes(self) -> list[str]:
         """The places where the code that a trial runs could not be determined, so that all code it may reach counts."""
@@ -148,7 +152,7 @@ class Schedule:
         """The parts of the keys of this schedule, and of the keys of records that belong to none of its trials."""
         planned = {trial.key for trial in self.trials}
         now = [explained(self.keys[trial.key]) for trial in self.trials if trial.key in self.keys]
-        others = dict.fromkeys(record.planned_key for record in self._records() if record.planned_key not in planned)
+        others = dict.fromkeys(record.planned_key for record in self.records() if record.planned_key not in planned)
         earlier = {**self.earlier, **_earlier(self.folder)}  # another run may have ended since this schedule was made
         kept = [earlier[key] for key in others if key in earlier]
         return packed([*now, *kept])
@@ -183,27 +187,6 @@ class Schedule:
             and not (MAYBE_NOT_ALONE in retry and record.trial.stage != "quality" and record.measured.isolated is None)
         }  # fmt: skip
         return [trial for trial in self.trials if trial.key not in done]
-
-    def seconds(self, trials: Iterable[Trial]) -> float | None:
-        """The seconds that ``trials`` would take one after the other; ``None`` if a stage has no record yet.
-
-        The estimate is the mean over the records of the same variant or, without any, over those of the same stage. For
-        speed trials, only records of the same setting count.
-        """
-        walls: dict[tuple[str, Setting | None, str | None], list[float]] = {}
-        for record in self._records():
-            if record.status == "done" and record.outcome.wall_s is not None:
-                for variant in (record.trial.variant, None):
-                    kind = record.trial.stage, record.trial.setting, variant
-                    walls.setdefault(kind, []).append(record.outcome.wall_s)
-        total = 0.0
-        for trial in trials:
-            kinds = [(trial.stage, trial.setting, variant) for variant in (trial.variant, None)]
-            known = next((walls[kind] for kind in kinds if kind in walls), None)
-            if known is None:
-                return None
-            total += statistics.fmean(known)
-        return total
 
     @functools.cached_property
     def networks(self) -> tuple[Checked | Faulty, ...]:
@@ -326,7 +309,8 @@ class Schedule:
         images = {name: len(data.split(name)) for name in self.loaded.splits_of(chosen)}
         return {**described, "choices": chosen.describe()["choices"], "images": images}
 
-    def _records(self) -> list[Record]:
+    def records(self) -> list[Record]:
+        """The records in the folder."""
         return read_all(self.folder / "records")
 
 
@@ -427,3 +411,7 @@ def _comparisons(
         keys[key.text] = key
         trials.append(Trial(loaded.source, cell.name, None, "speed", key.text, other.name, setting))
     return trials
+
+
+def _started_at(record: Record) -> str:
+    return str(getattr(record.outcome, "started_at", None) or "")

@@ -12,12 +12,9 @@ from typing import Any
 
 import pytest
 
-from bench.measure.timing.turns import MIN_BLOCKS
-from bench.protocol.setting import Setting
 from bench.records.files import with_digest
 from bench.records.record import Record, read_all, write
 from bench.run.environment import Machine
-from bench.run.estimate import START_S, comparison_s, pilot_seconds
 from bench.run.resources import Resources
 from bench.run.schedule import MAYBE_NOT_ALONE, NOT_ALONE, Schedule, make_schedule
 from bench.run.trial import Trial, make_record
@@ -43,7 +40,9 @@ def planned(path: Path, results: Path, **source: object) -> Schedule:
 def ended(plan: Schedule, trial: Trial, status: str, wall_s: float = 2.0) -> Record:
     outcome = {"status": status, "reason": None, "traceback": None, "started_at": None, "wall_s": wall_s}
     measured = MEASURED[trial.stage] if status == "done" else {}
-    record = make_record(trial, plan.resources.machine(trial.stage), outcome, measured=measured)
+    cell = next((cell for cell in plan.study.cells() if cell.name == trial.variant), plan.study.cell("baseline"))
+    choices = {"variant": cell.variant.describe(), "recipe": cell.recipe.describe(), "levels": dict(cell.levels)}
+    record = make_record(trial, plan.resources.machine(trial.stage), outcome, choices=choices, measured=measured)
     write(record, plan.folder / "records")
     return record
 
@@ -196,27 +195,3 @@ def test_the_plan_lists_the_files_of_the_studys_own_code(
     modules = planned(path, tmp_path).document("bench plan").modules
     files = [path, tmp_path / "own_head_here.py", tmp_path / "unused_here.py"]
     assert modules == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-
-def test_time_left_comes_from_records_of_the_same_variant_then_of_the_stage(
-    tiny_study: Callable[..., Path], tmp_path: Path
-) -> None:
-    plan = planned(tiny_study(), tmp_path)
-    assert plan.seconds(plan.trials) is None
-    quality = [t for t in plan.trials if t.stage == "quality"]
-    ended(plan, quality[0], "done", 10.0)
-    ended(plan, quality[1], "done", 20.0)
-    assert plan.seconds(quality[2:]) == 30.0
-    assert plan.seconds([replace(quality[0], variant="new")]) == 15.0
-
-
-def test_without_records_a_pilot_gives_a_time(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
-    plan = planned(tiny_study(), tmp_path)
-    assert 0 < pilot_seconds(plan, plan.trials) < 600
-    assert plan.statuses() == {t.key: "missing" for t in plan.trials}
-
-
-def test_a_comparison_of_slow_calls_lasts_two_warm_ups_and_the_fewest_blocks() -> None:
-    slow, fast = Setting(height=64, width=64), Setting(height=64, width=64, least_s=30.0)
-    assert comparison_s(10.0, slow) == START_S + 2 * 2 * 10 + MIN_BLOCKS * 4 * 10
-    assert comparison_s(0.01, fast) == pytest.approx(START_S + 2 * 2 * 0.05 + 30)

@@ -1,28 +1,39 @@
-"""The work of ``bench plan``, and the plan that the options of every command about trials ask for."""
+"""The work of ``bench plan``, and the schedule that the options of every command about trials ask for."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from bench.cli.console import console_for_people
-from bench.cli.decoding import need_of, spell_need
-from bench.cli.display import name_of, spell_s, table_of
-from bench.cli.trials.notices import print_aliases, print_excluded, print_faulty
+from bench.cli.decoding import need_of
+from bench.cli.documents.plan import (
+    Because,
+    ChangedValue,
+    DiskNeed,
+    KeptTrial,
+    LeftOut,
+    PlanDocument,
+    Time,
+    TrialState,
+    Unused,
+)
 from bench.data.decoded.shelf import Shelf
-from bench.protocol.words import bytes_in_words, plural
-from bench.run.estimate import pilot_seconds
+from bench.protocol.text import plain
+from bench.run.forecast.disk import disk_of
+from bench.run.forecast.pilot import pilot
+from bench.run.forecast.time import time_from_pilot, time_from_records
 from bench.run.keeping.state import kept_after, state_path
 from bench.run.resources import here
 from bench.run.schedule import Schedule, checked_schedule
 from bench.run.trial import Trial
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line
+from bench.study.fractions import aliases_in_words
 from bench.study.source import Source, load
 from bench.training.late import DivergedError
-
-BYTES_OF_FLOAT = 4
 
 
 def source(
@@ -33,6 +44,7 @@ def source(
     final: bool = False,
     protocol: str | None = None,
     recipe: str | None = None,
+    tuned: Path | None = None,
 ) -> Source:
     """The source of a study from a command's options.
 
@@ -44,7 +56,7 @@ def source(
     except ValueError:
         raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
     path = study.resolve() if study.is_file() else study.absolute()  # a dangling link is told by its own name
-    return Source(str(path), size, data, chosen, final, protocol, recipe)
+    return Source(str(path), size, data, chosen, final, protocol, recipe, None if tuned is None else str(tuned))
 
 
 def scheduled(
@@ -64,87 +76,103 @@ def scheduled(
     return checked_schedule(load(chosen), results, here(cpus, gpus, address), shelf)
 
 
-def show(schedule: Schedule, shelf: Shelf | None = None) -> bool:
-    """Print the trials and an estimate of the time for those that are not done. Nothing is written.
+def plan_of(schedule: Schedule, shelf: Shelf | None = None) -> PlanDocument:
+    """The trials with their outcomes, why some run again, and the time and the disk that those left take.
+
+    Nothing is written.
 
     Args:
         schedule: the trials of the study.
         shelf: the shelf for decoded samples; ``None`` for none.
-
-    Returns:
-        ``True`` if every variant can be built and trained.
     """
-    console = console_for_people()
-    statuses = schedule.statuses()
-    table = table_of("stage", "variant", "seed", "outcome", "key")
-    for trial in schedule.trials:
-        seed = "" if trial.seed is None else str(trial.seed)
-        setting = "" if trial.setting is None else f" at {trial.setting.name}"
-        table.add_row(trial.stage, trial.variant + setting, seed, statuses[trial.key], trial.key)
-    console.print(table)
-    print_excluded(schedule.study, console)
-    print_aliases(schedule.study, console)
-    if kept := schedule.kept():
-        variants = ", ".join(dict.fromkeys(row.variant for row in kept))
-        text = f"{plural(len(kept), 'trial')} of earlier runs stay in the report, though not planned now: {variants}."
-        console.print(text, soft_wrap=True)
-    stale = schedule.stale()
-    if stale:
-        console.print(f"{stale} records belong to no planned cell. They are kept, and left out of the report.")
-        for reason in schedule.stale_reasons():
-            console.print(f"  {reason}", soft_wrap=True)
-    notes = schedule.notes()
-    if notes:
-        console.print("It is not certain which code runs here, so the keys include all code that may run:")
-        for note in notes:
-            console.print(f"  {note}", soft_wrap=True)
+    study = schedule.study
     todo = schedule.pending()
-    console.print(f"{len(schedule.trials) - len(todo)} of {len(schedule.trials)} trials done, {len(todo)} to run.")
-    for line in _kept_states(schedule, todo):
-        console.print(line, soft_wrap=True)
-    print_faulty(schedule.faulty.values(), console)
-    if able := [trial for trial in todo if schedule.fault_of(trial) is None]:
-        console.print(_time_needed(schedule, able), soft_wrap=True)
-        if weights := _weights_needed(schedule, able):
-            console.print(weights, soft_wrap=True)
-    if shelf is not None and (need := need_of(schedule, shelf, todo)).samples:
-        console.print(spell_need(need, shelf), soft_wrap=True)
-    return not schedule.faulty
+    able = [trial for trial in todo if schedule.fault_of(trial) is None]
+    unused, again = _unused_records(schedule)
+    return PlanDocument(
+        study=study.name,
+        folder=str(schedule.folder),
+        cells=len(study.cells()),
+        trials=_states(schedule, {trial.key for trial in todo}, again),
+        done=len(schedule.trials) - len(todo),
+        left=len(todo),
+        excluded=[LeftOut(variant=cell.name, reason=cell.reason) for cell in study.excluded()],
+        kept=[KeptTrial(key=row.key, stage=row.stage, variant=row.variant, seed=row.seed) for row in schedule.kept()],
+        unused=[Unused(records=count, reason=reason) for reason, count in unused.most_common()],
+        aliases=aliases_in_words([cell.levels for cell in study.cells()], study.baseline),
+        notes=schedule.notes(),
+        faulty=[LeftOut(variant=name, reason=plain(faulty.reason)) for name, faulty in schedule.faulty.items()],
+        not_built=0,
+        time=_time_needed(schedule, able) if able else None,
+        disk=_disk_needed(schedule, able, shelf) if able else None,
+    )
 
 
-def _kept_states(schedule: Schedule, todo: Sequence[Trial]) -> Iterator[str]:
-    """A line for each training that was interrupted and goes on from its last kept state."""
-    for trial in todo:
-        done = kept_after(state_path(schedule.folder, trial.key)) if trial.stage == "quality" else None
-        if done is not None:
-            after = f"after iteration {done}, " if done else ""
-            yield f"{name_of(trial)} goes on {after}from its kept state."
+def _unused_records(schedule: Schedule) -> tuple[Counter[str], dict[str, Because]]:
+    """The number of unused records by reason, and the reason why a trial runs again, by the trial's key."""
+    reasons: Counter[str] = Counter()
+    again: dict[str, Because] = {}
+    for record, trial, changes in schedule.changed():
+        reasons[str(changes)] += 1
+        if trial is not None and record.is_final:
+            again[trial.key] = Because(
+                text=str(changes),
+                settings=[ChangedValue(**asdict(setting)) for setting in changes.settings],
+                data=changes.data,
+                versions=[ChangedValue(**asdict(version)) for version in changes.versions],
+                definitions=list(changes.definitions),
+            )
+    return reasons, again
 
 
-def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
-    known = schedule.seconds(todo)
-    if known is None and schedule.study.baseline_name in schedule.faulty:
-        return "The time cannot be estimated, because the baseline cannot be built."
-    if known is None and schedule.resources.gpus > schedule.resources.node_gpus:
-        return (
-            "The time cannot be estimated before there are records, because this machine has no GPU to try a step on."
+def _states(schedule: Schedule, left: Collection[str], again: Mapping[str, Because]) -> list[TrialState]:
+    statuses = schedule.statuses()
+    states = []
+    for trial in schedule.trials:
+        is_left, fault = trial.key in left, schedule.fault_of(trial)
+        may_go_on = is_left and trial.stage == "quality"
+        states.append(
+            TrialState(
+                key=trial.key,
+                stage=trial.stage,
+                variant=trial.variant,
+                seed=trial.seed,
+                against=trial.against,
+                setting=None if trial.setting is None else trial.setting.name,
+                outcome=statuses[trial.key],
+                left=is_left,
+                again=again.get(trial.key) if is_left else None,
+                goes_on_after=kept_after(state_path(schedule.folder, trial.key)) if may_go_on else None,
+                fault=None if fault is None else plain(fault.reason),
+            )
         )
-    basis = "from records" if known is not None else "rough, from two small training steps of the baseline"
+    return states
+
+
+def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> Time:
+    known = time_from_records(schedule, todo)
+    if known is not None:
+        return Time(**asdict(known), problem="")
+    if schedule.study.baseline_name in schedule.faulty:
+        return _unknown_time("because the baseline cannot be built")
+    if schedule.resources.gpus > schedule.resources.node_gpus:
+        return _unknown_time("before there are records, because this machine has no GPU to try a step on")
     try:
-        seconds = known if known is not None else pilot_seconds(schedule, todo)
+        foretold = time_from_pilot(schedule, todo, pilot(schedule))
     except DivergedError as error:
-        return f"The time cannot be estimated: the first two training steps of the baseline diverged ({error})."
+        return _unknown_time(f"because the first two training steps of the baseline diverged ({error})")
     except Exception as error:  # noqa: BLE001 - a component is a user's code: it may raise anything, and the plan tells
-        return f"The time cannot be estimated, because a training step of the baseline fails: {fault_line(error)}"
-    return f"About {spell_s(seconds)} of trials one after the other ({basis})."
+        return _unknown_time(f"because a training step of the baseline fails: {fault_line(error)}")
+    return Time(**asdict(foretold), problem="")
 
 
-def _weights_needed(schedule: Schedule, todo: Sequence[Trial]) -> str:
-    """The size of the weights that trials will keep, in words; empty if they keep none."""
-    sizes = {variant.cell.name: BYTES_OF_FLOAT * sum(variant.parameters.values()) for variant in schedule.checked}
-    trained = [trial for trial in todo if trial.stage == "quality"]
-    size = bytes_in_words(sum(sizes[trial.variant] for trial in trained))
-    return f"Their weights will take about {size} (run --no-weights keeps none)." if trained else ""
+def _unknown_time(problem: str) -> Time:
+    return Time(device_s=None, low_s=None, high_s=None, here_s=None, basis=None, problem=problem)
+
+
+def _disk_needed(schedule: Schedule, todo: Sequence[Trial], shelf: Shelf | None) -> DiskNeed:
+    decoded = None if shelf is None else need_of(schedule, shelf, todo).missing_bytes
+    return DiskNeed(**asdict(disk_of(schedule, todo)), decoded=decoded)
 
 
 def command_line(argv: Sequence[str]) -> str:

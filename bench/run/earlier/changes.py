@@ -13,7 +13,7 @@ from typing import Any
 from bench.parts import BenchError, Part, plain
 from bench.protocol.words import differing
 from bench.records.record import Record
-from bench.run.identity.explained import Explained, difference, explained, listed
+from bench.run.identity.explained import Explained, KeyChanges, Transition, changes_between, explained
 from bench.run.identity.key import Key
 from bench.run.stages import IRRELEVANT
 from bench.study.cells import Cell
@@ -22,8 +22,8 @@ KeyOf = Callable[[Cell, str | None], Key]
 """The present key of the record's trial for a cell, with the fingerprint of the present data or another one."""
 
 
-def change_since(record: Record, cell: Cell, old: Explained | None, fingerprint: str, key_of: KeyOf) -> str:
-    """The change since a record was made, as a phrase such as ``settings changed: recipe.batch 4 → 8``.
+def changes_since(record: Record, cell: Cell, old: Explained | None, fingerprint: str, key_of: KeyOf) -> KeyChanges:
+    """The changes since a record was made; as a text, a phrase such as ``settings changed: recipe.batch 4 → 8``.
 
     Args:
         record: the record.
@@ -32,26 +32,27 @@ def change_since(record: Record, cell: Cell, old: Explained | None, fingerprint:
         fingerprint: the fingerprint of the cell's present data.
         key_of: a function that gives present keys.
     """
-    settings = list(_changed_settings(record, cell))
-    changes = ["settings changed: " + listed(settings)] if settings else []
+    changes = KeyChanges(settings=tuple(_changed_settings(record, cell)))
     then = old.data if old is not None else record.choices.fingerprint
     before = _with_settings_of(record, cell)
     if old is not None:
         now = explained(key_of(before or cell, None))
-        if before is not None or not settings:
-            changes += [difference(old, now)] if (old.text, old.data) != (now.text, now.data) else []
+        if before is not None or not changes.settings:
+            if (old.text, old.data) != (now.text, now.data):
+                more = changes_between(old, now)
+                changes = replace(more, settings=changes.settings + more.settings)
         elif old.data != fingerprint:
-            changes.append("the data changed")
-        return "; ".join(changes) or difference(old, now)
+            changes = replace(changes, data=True)
+        return changes if changes != KeyChanges() else changes_between(old, now)
     if then is not None and then != fingerprint:
-        changes.append("the data changed")
+        changes = replace(changes, data=True)
     if before is not None and then is not None and key_of(before, then).text != record.planned_key:
-        changes.append("source or versions changed")
-    return "; ".join(changes) or "made by other source, versions or data"
+        changes = replace(changes, other="source or versions changed")
+    return changes if changes != KeyChanges() else KeyChanges(other="made by other source, versions or data")
 
 
-def _changed_settings(record: Record, cell: Cell) -> Iterator[str]:
-    """The settings in which a cell differs from a record's: ``head.width 8 → 12``."""
+def _changed_settings(record: Record, cell: Cell) -> Iterator[Transition]:
+    """The settings in which a cell differs from a record's, such as ``head.width 8 → 12``."""
     recorded = record.choices
     if not recorded.variant and not recorded.recipe:
         return  # the trial ended before its cell was known
@@ -62,7 +63,7 @@ def _changed_settings(record: Record, cell: Cell) -> Iterator[str]:
 
     present = settings(cell.variant.describe(), cell.recipe.describe())
     for name, before, now in differing(settings(recorded.variant, recorded.recipe), present):
-        yield f"{name.replace('.choices.', '.')} {before} → {now}"
+        yield Transition(name.replace(".choices.", "."), before, now)
 
 
 def _with_settings_of(record: Record, cell: Cell) -> Cell | None:

@@ -78,19 +78,67 @@ def unpacked(data: Any) -> dict[str, Explained]:
         return {}
 
 
+@dataclass(frozen=True)
+class Transition:
+    """A setting or version that changed, with its values before and after as texts."""
+
+    name: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.before} → {self.after}"
+
+
+@dataclass(frozen=True)
+class KeyChanges:
+    """The changes by which a trial has another key. As a text, a phrase such as ``source changed: layers.py:resize``.
+
+    Attributes:
+        settings: the settings that changed.
+        data: ``True`` if the data changed.
+        versions: the versions of distributions that changed.
+        definitions: the definitions whose code changed, as ``file:name``.
+        other: a phrase about a change that cannot be told in more detail; empty for none.
+    """
+
+    settings: tuple[Transition, ...] = ()
+    data: bool = False
+    versions: tuple[Transition, ...] = ()
+    definitions: tuple[str, ...] = ()
+    other: str = ""
+
+    def __str__(self) -> str:
+        phrases = []
+        if self.settings:
+            phrases.append("settings changed: " + listed(map(str, self.settings)))
+        if self.data:
+            phrases.append("the data changed")
+        if self.versions:
+            phrases.append("versions changed: " + listed(map(str, self.versions)))
+        if self.definitions:
+            phrases.append("source changed: " + listed(self.definitions))
+        return "; ".join([*phrases, *filter(None, [self.other])])
+
+
+def changes_between(old: Explained, new: Explained) -> KeyChanges:
+    """The changes between two keys of one trial."""
+    changes = KeyChanges(
+        settings=tuple(_transition(name, old.settings, new.settings) for name in _changed(old.settings, new.settings)),
+        data=old.data != new.data,
+        versions=tuple(
+            Transition(name, old.versions.get(name, "none"), new.versions.get(name, "none"))
+            for name in _changed(old.versions, new.versions)
+        ),
+        definitions=tuple(_changed_definitions(old.definitions, new.definitions)),
+    )
+    unseen = "code is reached in another order, or a name that it reads changed"
+    return changes if changes != KeyChanges() else KeyChanges(other=unseen)
+
+
 def difference(old: Explained, new: Explained) -> str:
     """The change between two keys of one trial, as a phrase such as ``source changed: bench/layers.py:resize``."""
-    changes = []
-    if settings := _changed(old.settings, new.settings):
-        changes.append("settings changed: " + listed(_transition(name, old, new) for name in settings))
-    if old.data != new.data:
-        changes.append("the data changed")
-    if versions := _changed(old.versions, new.versions):
-        words = (f"{name} {old.versions.get(name, 'none')} → {new.versions.get(name, 'none')}" for name in versions)
-        changes.append("versions changed: " + listed(words))
-    if definitions := _changed_definitions(old.definitions, new.definitions):
-        changes.append("source changed: " + listed(definitions))
-    return "; ".join(changes) or "code is reached in another order, or a name that it reads changed"
+    return str(changes_between(old, new))
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -110,8 +158,8 @@ def _changed_definitions(old: Mapping[str, str], new: Mapping[str, str]) -> list
     return list(dict.fromkeys([*gone, *come]))
 
 
-def _transition(name: str, old: Explained, new: Explained) -> str:
-    return f"{name} {old.settings.get(name, 'as before')!r} → {new.settings.get(name, 'as before')!r}"
+def _transition(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Transition:
+    return Transition(name, *(repr(settings.get(name, "as before")) for settings in (old, new)))
 
 
 def listed(words: Iterable[str]) -> str:

@@ -13,7 +13,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from bench.cli.trials.planning import show
+from bench.cli.console import console_for_people
+from bench.cli.trials.listing import show
+from bench.cli.trials.planning import plan_of
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read_all
 from bench.run.environment import Machine
@@ -125,11 +127,11 @@ def test_the_plan_tells_which_trainings_go_on_and_after_which_iteration(
 ) -> None:
     trial = quality(schedule)
     run(trial, schedule.folder, MACHINE, tell=stop_at(4), handling=EVERY_ITERATION)
-    show(schedule)
+    show(plan_of(schedule), schedule, None, console_for_people())
     assert "quality neck=off seed 0 goes on after iteration 3, from its kept state." in capsys.readouterr().out
     state_path(schedule.folder, trial.key).write_bytes(b"bench training state 1\n")
     assert kept_after(state_path(schedule.folder, trial.key)) is None
-    show(schedule)
+    show(plan_of(schedule), schedule, None, console_for_people())
     assert "goes on" not in capsys.readouterr().out
 
 

@@ -1,0 +1,95 @@
+"""The plan of a study as people read it: its trials, what is left of them, and what that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.cli.console import PlainConsole
+from bench.cli.decoding import need_of, spell_need
+from bench.cli.display import spell_s, table_of
+from bench.cli.documents.plan import DiskNeed, PlanDocument, Time, TrialState
+from bench.cli.trials.notices import print_aliases, print_excluded, print_faulty
+from bench.data.decoded.shelf import Shelf
+from bench.protocol.words import bytes_in_words, plural
+from bench.run.schedule import Schedule
+
+
+def show(plan: PlanDocument, schedule: Schedule, shelf: Shelf | None, console: PlainConsole) -> None:
+    """Print a plan.
+
+    Args:
+        plan: the plan.
+        schedule: the schedule that it is of.
+        shelf: the shelf for decoded samples; ``None`` for none.
+        console: the console.
+    """
+    _print_trials(plan, console)
+    print_excluded(schedule.study, console)
+    print_aliases(schedule.study, console)
+    for line in _lines(plan):
+        console.print(line, soft_wrap=True)
+    print_faulty(schedule.faulty.values(), console)
+    if plan.time is not None:
+        console.print(_spell_time(plan.time), soft_wrap=True)
+    if plan.disk is not None:
+        console.print(_spell_disk(plan.disk), soft_wrap=True)
+    if shelf is not None and (need := need_of(schedule, shelf, schedule.pending())).samples:
+        console.print(spell_need(need, shelf), soft_wrap=True)
+
+
+def _print_trials(plan: PlanDocument, console: PlainConsole) -> None:
+    again = any(state.again for state in plan.trials)
+    table = table_of("stage", "variant", "seed", "outcome", "key", *(["runs again, because"] if again else []))
+    for state in plan.trials:
+        seed = "" if state.seed is None else str(state.seed)
+        reason = [state.again.text if state.again else ""] if again else []
+        table.add_row(state.stage, _variant(state), seed, state.outcome, state.key, *reason)
+    console.print(table)
+
+
+def _variant(state: TrialState) -> str:
+    return state.variant if state.setting is None else f"{state.variant} at {state.setting}"
+
+
+def _lines(plan: PlanDocument) -> Iterator[str]:
+    if plan.kept:
+        variants = ", ".join(dict.fromkeys(row.variant for row in plan.kept))
+        count = plural(len(plan.kept), "trial")
+        yield f"{count} of earlier runs stay in the report, though not planned now: {variants}."
+    if stale := sum(unused.records for unused in plan.unused):
+        yield f"{stale} records belong to no planned cell. They are kept, and left out of the report."
+        yield from (f"  {plural(unused.records, 'record')}: {unused.reason}" for unused in plan.unused)
+    if plan.notes:
+        yield "It is not certain which code runs here, so the keys include all code that may run:"
+        yield from (f"  {note}" for note in plan.notes)
+    yield f"{plan.done} of {len(plan.trials)} trials done, {plan.left} to run."
+    if again := sum(state.again is not None for state in plan.trials):
+        yield f"Of these, {again} were run before and run again."
+    for state in plan.trials:
+        if state.goes_on_after is not None:
+            after = f"after iteration {state.goes_on_after}, " if state.goes_on_after else ""
+            seed = "" if state.seed is None else f" seed {state.seed}"
+            yield f"{state.stage} {_variant(state)}{seed} goes on {after}from its kept state."
+
+
+def _spell_time(time: Time) -> str:
+    if time.device_s is None or time.here_s is None:
+        return f"The time cannot be estimated, {time.problem}."
+    between = "" if time.low_s is None or time.high_s is None else f" ({_hours(time.low_s)} to {_hours(time.high_s)})"
+    basis = "from records" if time.basis == "records" else "rough, from some training steps"
+    return (
+        f"About {_hours(time.device_s)} device-hours{between} of trials one after the other, "
+        f"{spell_s(time.here_s)} on this machine ({basis})."
+    )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.2g}" if seconds < 360_000 else f"{seconds / 3600:,.0f}"
+
+
+def _spell_disk(disk: DiskNeed) -> str:
+    kinds = {"records": disk.records + disk.counts, "weights": disk.weights, "pictures": disk.pictures}
+    parts = ", ".join(f"{name} {bytes_in_words(size)}" for name, size in kinds.items() if size)
+    kept = bytes_in_words(sum(kinds.values()))
+    states = f"; states of trainings take {bytes_in_words(disk.states)} at most meanwhile" if disk.states else ""
+    return f"Their files will take about {kept} ({parts}){states}. run --no-weights and --no-pictures keep less."
