@@ -46,7 +46,7 @@ WITHOUT_TORCH = (
 """Modules and folders that name torch nowhere."""
 
 ONLY_IN = {
-    "ray": ("bench.run.execute", "bench.run.processes.worker"),
+    "ray": ("bench.run.execute", "bench.run.processes.cluster", "bench.run.processes.worker"),
     "optuna": tuple(f"bench.run.search.{name}" for name in ("arm", "explore", "storage", "tuning")),
 }
 """Library -> the modules that import it: of Ray the driver's side and the workers', of Optuna the searches."""

@@ -19,6 +19,7 @@ from bench.data.decoded.shelf import Shelf
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
 from bench.run.handling import USUAL, Handling
+from bench.run.processes.joining import prepare
 from bench.run.processes.stopping import Stopped
 from bench.run.schedule import RETRIES, Schedule
 from bench.run.sharing.mirror import Mirror
@@ -70,6 +71,8 @@ def run(
         if status not in RETRIES:
             raise StudyError(f"--retry {status!r}: expected one of {', '.join(RETRIES)}{nearest(status, RETRIES)}")
     need_a_home()
+    if schedule.resources.address is not None:
+        prepare(schedule.resources.address)
     # Ray and plotly are imported here, because their import takes two seconds and only this command needs them.
     from bench.report.page.page import write_report
     from bench.run.execute import execute
