@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.documents.document import AsJson, only_document
+from bench.cli.documents.document import AsJson, argv, only_document
 from bench.cli.options import (
     EXIT_OPEN,
     Address,
@@ -58,6 +57,7 @@ def check(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
 
@@ -66,9 +66,10 @@ def check(
     from bench.cli import networks
     from bench.cli.trials import planning
 
-    if not networks.check(
-        planning.source(study, size, data, seeds, final, protocol, recipe), data_is_given=data is not None
-    ):
+    source = planning.source(study, size, data, seeds, final, protocol, recipe)
+    with only_document(as_json) as give:
+        whole = networks.check(source, data_is_given=data is not None, give=give)
+    if not whole:
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -133,6 +134,7 @@ def run(
     mlflow: MLflow = False,
     wandb: WandB = False,
     trackio: TrackIO = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
@@ -147,14 +149,21 @@ def run(
     from bench.run.tracking.chosen import trackers
 
     share = None if shard is None else parse_share(shard)
-    with requeued(share is not None):
+    with requeued(share is not None), only_document(as_json) as give:
         source = planning.source(study, size, data, seeds, final, protocol, recipe)
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
         told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
         complete = running.run(
-            schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf, trackers=told, share=share
+            schedule,
+            argv(),
+            handling=handling,
+            retry=retry or (),
+            shelf=shelf,
+            trackers=told,
+            share=share,
+            give=give,
         )
     if not complete:
         raise typer.Exit(EXIT_OPEN)
@@ -178,6 +187,7 @@ def trial(
     checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run one trial in this process, without Ray, so that a debugger works.
 
@@ -186,12 +196,14 @@ def trial(
     from bench.cli import decoding
     from bench.cli.trials import planning, single
 
-    shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    schedule = planning.scheduled(
-        planning.source(study, size, data, str(seed), final, protocol, recipe), results, cpus, gpus, shelf=shelf
-    )
-    handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
-    if not single.trial(schedule, sys.argv, variant, stage, handling=handling, shelf=shelf):
+    with only_document(as_json) as give:
+        shelf = decoding.shelf_in(cache, no_cache=no_cache)
+        schedule = planning.scheduled(
+            planning.source(study, size, data, str(seed), final, protocol, recipe), results, cpus, gpus, shelf=shelf
+        )
+        handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
+        done = single.trial(schedule, argv(), variant, stage, handling=handling, shelf=shelf, give=give)
+    if not done:
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -213,6 +225,7 @@ def evaluate(
     pictures: Pictures = True,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    as_json: AsJson = False,
 ) -> None:
     """Test trained networks in another way, by their kept weights, without training again.
 
@@ -223,9 +236,11 @@ def evaluate(
 
     handling = Handling(timeout_s=timeout, pictures=pictures)
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    if not evaluating.evaluate(
-        folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf
-    ):
+    with only_document(as_json) as give:
+        complete = evaluating.evaluate(
+            folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf, give=give
+        )
+    if not complete:
         raise typer.Exit(EXIT_OPEN)
 
 
