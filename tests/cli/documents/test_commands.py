@@ -1,4 +1,4 @@
-"""Every command that prints a result gives it as a document too, alone on standard output, with the same exit status."""
+"""Every command that prints a result gives it as a document too, alone on standard output, and ends as without."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_run_tells_every_trial_with_its_reason_and_record(
     bench: Bench, tiny_study: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = tiny_study()
-    broken = "class Broken:\n    def __init__(self, levels):\n        raise ValueError('no way')\n\n\n"
+    broken = "class Broken:\n    def __init__(self, levels, num_classes):\n        raise ValueError('no way')\n\n\n"
     text = path.read_text().replace("part(FCNHead, width=8)", "part(Broken)").replace("STUDY = ", f"{broken}STUDY = ")
     path.write_text(text)
     told = RunDocument.model_validate_json(asked(bench, "run", path, "--results", tmp_path / "results", status=1))
