@@ -45,8 +45,11 @@ WITHOUT_TORCH = (
 )  # fmt: skip
 """Modules and folders that name torch nowhere."""
 
-ONLY_IN = {"ray": ("bench.run.execute", "bench.run.processes.worker"), "optuna": ("bench.run.search",)}
-"""Library -> the modules that import it: of Ray the driver's side and the workers'."""
+ONLY_IN = {
+    "ray": ("bench.run.execute", "bench.run.processes.cluster", "bench.run.processes.worker"),
+    "optuna": tuple(f"bench.run.search.{name}" for name in ("arm", "explore", "storage", "tuning")),
+}
+"""Library -> the modules that import it: of Ray the driver's side and the workers', of Optuna the searches."""
 
 MOST_MODULES = 12
 """Modules that one folder holds at most; ``__init__``, ``__main__`` and stubs are not counted."""

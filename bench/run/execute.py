@@ -9,14 +9,12 @@ is left to that run, and awaited at the end.
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import signal
-import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import chdir, contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,9 +30,10 @@ from bench.run.handling import Handling
 from bench.run.outcomes.attempts import with_attempts_before
 from bench.run.outcomes.outcome import relative
 from bench.run.outcomes.progress import Event, phase_of, place_of
-from bench.run.processes.descendants import adopt, descendants, none_left
-from bench.run.processes.scratch import scratch_folder
-from bench.run.processes.stopping import deferred, listening, stopped_whatever_is_raised
+from bench.run.processes.apart import Arrivals, marked
+from bench.run.processes.cluster import cluster, search_path
+from bench.run.processes.descendants import descendants
+from bench.run.processes.stopping import stopped_whatever_is_raised
 from bench.run.processes.worker import work
 from bench.run.resources import ResourceError, Resources, share_of_cpus
 from bench.run.sharing.claims import live
@@ -89,8 +88,13 @@ def execute(
         Stopped: on Ctrl-C, SIGTERM or a hang-up, after the running trials are recorded as interrupted.
         StoreError: if ``folder`` cannot be written to, after the running trials are stopped.
     """
-    with _raised_as_itself(), stopped_whatever_is_raised(), _cluster(resources) as scratch:
-        batches = _Batches(folder, resources, display, scratch, handling, run)
+    with (
+        _raised_as_itself(),
+        stopped_whatever_is_raised(),
+        _marked_for(resources, folder) as marker,
+        cluster(resources) as scratch,
+    ):
+        batches = _Batches(folder, resources, display, scratch, replace(handling, marker=marker), run)
         before = seen(folder) if before is None else before
         crowded: list[Trial] = []
         taken: list[Trial] = []
@@ -218,6 +222,18 @@ class _StoreFailed(SystemExit):
 
 
 @contextmanager
+def _marked_for(resources: Resources, folder: Path) -> Iterator[str | None]:
+    """Mark the results folder for the nodes of a cluster; on this machine alone nothing needs a mark."""
+    if resources.address is None:
+        yield None
+        return
+    with ExitStack() as marks:
+        with storing(folder):
+            marker = marks.enter_context(marked(folder))
+        yield marker
+
+
+@contextmanager
 def _raised_as_itself() -> Iterator[None]:
     try:
         yield
@@ -235,6 +251,7 @@ class _Watch(tune.Callback):
         devices: key -> the name of the device of the trial's process, as that process told it.
         processes: key -> the id of the trial's process on its machine.
         ended: the keys of trials that have ended.
+        arrivals: the files that nodes send which do not see the results folder.
         crowded: the keys of trials whose memory ran out on a GPU that they shared.
         taken: the keys of trials that another run has claimed or ended.
         earlier: name of each record of an earlier run -> the time of its last change.
@@ -248,6 +265,7 @@ class _Watch(tune.Callback):
         self.devices: dict[str, str | None] = {}
         self.processes: dict[str, int] = {}
         self.ended: set[str] = set()
+        self.arrivals = Arrivals(folder)
         self.crowded: set[str] = set()
         self.taken: set[str] = set()
         self.earlier = {path.name: path.stat().st_mtime_ns for path in (folder / "records").glob("*.json")}
@@ -274,6 +292,8 @@ class _Watch(tune.Callback):
             self.processes |= {ours.key: result["pid"]} if "pid" in result else {}
         elif "record" in result and ours.key not in self.ended:
             self._end(ours, Record.model_validate(result["record"]))
+        elif "piece" in result:
+            self._arrive(ours, result["piece"])
         elif "unstored" in result:
             raise _StoreFailed(StoreError(result["unstored"]))
         elif "taken" in result:
@@ -282,6 +302,14 @@ class _Watch(tune.Callback):
             self.display.taken(ours, result["taken"])
         elif "ending" in result:
             self._record_end(ours, **result["ending"])
+
+    def _arrive(self, trial: Trial, piece: Mapping[str, Any]) -> None:
+        try:
+            with storing(self.folder):
+                self.arrivals.take(trial.key, piece)
+        except StoreError as error:
+            self.arrivals.drop(trial.key)
+            raise _StoreFailed(error) from None
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours = self._ours(trial)
@@ -311,6 +339,7 @@ class _Watch(tune.Callback):
             self._record_end(self.trials[key], status, reason)
 
     def _record_end(self, trial: Trial, status: str, reason: str, traceback: str | None = None) -> None:
+        self.arrivals.drop(trial.key)
         if trial.key in self.ended:
             return
         outcome = {
@@ -339,13 +368,13 @@ class _Watch(tune.Callback):
                 elif not is_there or record.status != "interrupted":
                     record = with_attempts_before(record, path.parent)
                     write(record, path.parent)
+            self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
+            if record.outcome.shared is not None:
+                self.crowded.add(trial.key)
+            self.display.finished(trial, record)
         except StoreError as error:
             self.ended.add(trial.key)
             raise _StoreFailed(error) from None
-        self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
-        if record.outcome.shared is not None:
-            self.crowded.add(trial.key)
-        self.display.finished(trial, record)
 
     def _ours(self, trial: Any) -> Trial:
         return self.trials[trial.config["trial"]["key"]]
@@ -361,72 +390,6 @@ def _last_sentence(pickled_error_file: str | None) -> str:
     except (OSError, ValueError, EOFError, AttributeError, ImportError, pickle.UnpicklingError):
         return "Ray does not say why"
     return str(error).strip().rpartition("\n")[2].partition(". ")[0].rstrip(".")
-
-
-@contextmanager
-def _cluster(resources: Resources) -> Iterator[Path]:
-    """Connect to the cluster at ``resources.address``, or start one on this machine; yields a scratch folder."""
-    os.environ.update(_QUIET)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # records tell of a worker that died, without a traceback
-    with scratch_folder() as scratch, none_left():
-        local: dict[str, Any] = {
-            "_temp_dir": str(scratch),
-            "include_dashboard": False,
-            "object_store_memory": 200 * 2**20,  # nothing large travels through it
-            "num_cpus": resources.node_cpus,
-            "num_gpus": resources.node_gpus,
-        }
-        try:
-            with chdir(scratch), _modules_from_the_driver(), deferred():
-                ray.init(
-                    address=resources.address or "local",
-                    logging_level=logging.ERROR,
-                    log_to_driver=False,
-                    **({} if resources.address else local),
-                )
-            ray._private.worker._worker_logs_enabled = False  # the raylet's advice about a worker that died
-            adopt(False)  # a long run would gather every process that ended below a worker
-            yield scratch
-        finally:
-            adopt(True)
-            with listening():
-                ray.shutdown()
-
-
-@contextmanager
-def _modules_from_the_driver() -> Iterator[None]:
-    """Inside, processes that are started import what this one imports.
-
-    Ray puts the folder of the shell in front of its workers' search path, where another clone or version may lie; so it
-    is started from an empty folder, with this process's search path in the environment.
-    """
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(search_path())
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
-
-
-def search_path() -> list[str]:
-    """The folders that this process imports from, as absolute paths."""
-    return [str(Path(entry).absolute()) for entry in sys.path]
-
-
-_QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",  # together with verbose=0, the only way to silence Tune
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Tune's loggers write five files for each trial that nobody reads
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's handler makes fit() return as if the run had succeeded
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the working folder, so that relative paths stay valid
-    "RAY_AUTH_MODE": "disabled",  # otherwise Ray writes a token into the home folder
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_memory_monitor_refresh_ms": "0",  # a kill by Ray's monitor ends the whole run, a kill by the kernel one trial
-}
 
 
 def _request(stage: Stage, resources: Resources) -> dict[str, float]:

@@ -91,7 +91,7 @@ def test_what_a_shared_gpu_lacked_memory_for_runs_again_alone_and_nothing_else_d
         yield tmp_path
 
     ran: list[tuple[str, dict[str, float], float, bool]] = []
-    monkeypatch.setattr(execution, "_cluster", no_cluster)
+    monkeypatch.setattr(execution, "cluster", no_cluster)
     monkeypatch.setattr(execution.ray, "nodes", lambda: [NODE])
     monkeypatch.setattr(execution.tune, "with_resources", lambda work, request: request)
     monkeypatch.setattr(execution.tune, "Tuner", PretendedTuner(ran))

@@ -12,7 +12,7 @@ import typer
 from bench.cli.console import say
 from bench.cli.documents.document import AsJson, Give, only_document
 from bench.cli.documents.results import CleanDocument, ExportDocument, RemovableFiles, ReportDocument, TableDocument
-from bench.cli.options import EXIT_OPEN, ResultsFolder
+from bench.cli.options import EXIT_OPEN, ResultsFolder, StoredFolder
 from bench.parts import BenchError
 from bench.protocol.text import harmless
 from bench.protocol.words import bytes_in_words, plural
@@ -26,7 +26,7 @@ MOST_LISTED = 5
 
 
 def report(
-    folder: ResultsFolder,
+    place: StoredFolder,
     figures: Annotated[
         str | None,
         typer.Option(
@@ -96,10 +96,16 @@ def report(
         raise BenchError("--json is for the report or one --table; leave out --methods, --watch, --format and --output")
     if columns is not None and table is None:
         raise BenchError("--columns is for --table; add --table NAME, or leave it out")
+    from bench.cli.trials import stored
+
     if as_json:
         with only_document(as_json) as give:
+            folder, mirror = stored.fetched_folder(place)
             give(_table_document(folder, table, columns) if table is not None else _write(folder, figures))
+            if mirror is not None and table is None:
+                mirror.push()
         return
+    folder, mirror = stored.fetched_folder(place)
     if table is not None or methods:
         _give(_table(folder, table, columns, form) if table is not None else _methods(folder, form), output)
         return
@@ -114,6 +120,9 @@ def report(
             stop.obeyed()
         return
     _write(folder, figures)
+    if mirror is not None:
+        mirror.push()
+        say(f"Sent to {mirror.url}/report")
 
 
 def compare(
