@@ -33,7 +33,7 @@ def too_large(trials: Sequence[Trial], folder: Path, resources: Resources) -> li
     return [trial for trial in trials if trial.stage == "quality" and peaks.get(trial.variant, 0) > room_bytes]
 
 
-def measured_peaks(folder: Path) -> dict[str, int]:
+def measured_peaks(folder: Path) -> dict[str, float]:
     """Variant -> bytes of a training step on a GPU, by the cost records that belong to the plan of a results folder.
 
     A folder with a damaged file has none: the report names that file.
