@@ -1,6 +1,6 @@
-"""The section of a README about headline results: sentences, tables and pictures, each number from the records.
+"""The findings of several results folders as one page of Markdown: sentences, tables and pictures from the records.
 
-    python -m benchmarks.headline_section results/headline
+    python -m benchmarks.headline_section results > results/findings.md
 
 It needs no GPU. Pictures need kaleido and a Chromium; without them, the section has none.
 """
@@ -35,7 +35,7 @@ PICTURES = ("speed", "effects", "accuracy-latency_s", "class-differences")
 
 def section(out: Path) -> str:
     """The section, as Markdown, of everything that is measured below a folder; its pictures go to ``out/figures``."""
-    parts = ["# Headline results", f"Made from the records by `python -m benchmarks.headline_section {out}`."]
+    parts = ["# What the records say", f"Made from the records by `python -m benchmarks.headline_section {out}`."]
     for plan in sorted(out.glob("*/study.json")):
         parts += _study(evidence_of(plan.parent), plan.parent, out)
     if (out / ATTENTION).exists():

@@ -316,6 +316,14 @@ def test_the_section_of_the_headline_has_the_numbers_of_its_records_and_no_other
     assert "| 64×128 | bfloat16 | forward and backward | 3.000 ms, 100 MiB | 0.50 × time, 0.100 × memory | – |" in text
 
 
+def test_the_committed_findings_are_what_the_committed_records_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])
+    monkeypatch.setattr(headline_section, "write_figures", lambda figures, folder, form: [])
+    kept = Path("results", "findings.md").read_text(encoding="utf-8").splitlines()
+    sentences = [line for line in kept if line and not line.startswith("![")]
+    assert sentences == [line for line in headline_section.section(Path("results")).splitlines() if line]
+
+
 def test_a_headline_with_weights_trains_the_components_from_them(tmp_path: Path) -> None:
     weights = tmp_path / "resnet50.pth"
     weights.write_bytes(b"weights")
