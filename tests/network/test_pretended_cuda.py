@@ -6,6 +6,7 @@ Every variant's forward and losses run in training mode in float32, bfloat16 and
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,6 +40,11 @@ def faults(tmp_path_factory: pytest.TempPathFactory, skip_or_fail: Callable[[str
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+def test_tests_of_one_group_run_in_one_process(request: pytest.FixtureRequest) -> None:
+    grouped = request.node.nodeid.endswith("@pretended_cuda")  # which is how pytest-xdist tells its processes
+    assert grouped == ("PYTEST_XDIST_WORKER" in os.environ), "other versions of pytest and pytest-xdist ignore groups"
 
 
 def test_no_variant_of_a_study_mixes_devices_in_any_precision(faults: dict[str, Any]) -> None:

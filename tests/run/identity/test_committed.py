@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("keys_of_copies")  # one process builds them
+
 ROOT = Path(__file__).parents[3]
 LAYERS, LOOP, PLAIN = "bench/network/layers.py", "bench/training/loop.py", "bench/training/plain.py"
 FCN, JPU = "bench/network/heads/fcn.py", "bench/network/necks/jpu.py"
