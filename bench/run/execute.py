@@ -294,7 +294,7 @@ class _Watch(tune.Callback):
             self.display.progress(ours, self.reached[ours.key])
         elif "device" in result:
             self.devices[ours.key] = result["device"]
-            self.processes |= {ours.key: result["pid"]} if "pid" in result else {}
+            self.processes |= {ours.key: result["process"]} if "process" in result else {}
         elif "record" in result and ours.key not in self.ended:
             self._end(ours, Record.model_validate(result["record"]))
         elif "piece" in result:

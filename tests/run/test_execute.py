@@ -96,8 +96,10 @@ def test_sigterm_stops_a_run_as_ctrl_c_does_with_a_status_of_its_own(
     assert err == ""
     assert "Stopped by SIGTERM. Run the same command again to go on." in out
     assert "Report: " in out
-    statuses = [record.status for record in read_all(runner.results / "tiny" / "records")]
-    assert set(statuses) == {"interrupted"}
+    outcomes = [record.outcome for record in read_all(runner.results / "tiny" / "records")]
+    assert {outcome.status for outcome in outcomes} == {"interrupted"}
+    assert "Stopped: SIGTERM" in [outcome.reason for outcome in outcomes], "a training was let end its iteration"
+    assert len(list((runner.results / "tiny" / "checkpoints").glob("*.state"))) >= 1, "and has kept its state"
     assert list(Path("/tmp").glob(f"bench-{run.pid}-*")) == []
     deadline = time.monotonic() + 30
     while children := [path for path in Path("/proc").glob("[0-9]*/environ") if str(runner.home) in _text_of(path)]:

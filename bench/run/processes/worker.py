@@ -142,9 +142,9 @@ class TrialProcess:
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
 
-        First comes the name of the ``device``, or ``None``, with the process's ``pid``. An ``ending`` has the
-        ``status`` and ``reason`` of a trial that left no record, and the ``traceback`` if known. ``unstored`` says why
-        the results folder cannot be written to.
+        First comes the name of the ``device``, or ``None``, with the id of the ``process``: ``pid`` is Tune's name of
+        the worker's, which it adds to each message. An ``ending`` has the ``status`` and ``reason`` of a trial that
+        left no record, and the ``traceback`` if known. ``unstored`` says why the results folder cannot be written to.
         """
         child = self._child or _Child(self._path, self._cwd, self._cpus)
         self._child, self._busy = None, child
@@ -167,7 +167,7 @@ class TrialProcess:
             kind, content, *rest = message
             if kind == "started":
                 child.pid = content
-                yield {"device": rest[0], "pid": content}
+                yield {"device": rest[0], "process": content}
                 limit = None if timeout_s is None else time.monotonic() + timeout_s + GRACE_S
             elif kind == "event":
                 where = place_of(Event(**content))
