@@ -45,7 +45,10 @@ WITHOUT_TORCH = (
 )  # fmt: skip
 """Modules and folders that name torch nowhere."""
 
-ONLY_IN = {"ray": ("bench.run.execute", "bench.run.processes.worker"), "optuna": ("bench.run.search",)}
+ONLY_IN = {
+    "ray": ("bench.run.execute", "bench.run.processes.watch", "bench.run.processes.worker"),
+    "optuna": ("bench.run.search",),
+}
 """Library -> the modules that import it: of Ray the driver's side and the workers'."""
 
 MOST_MODULES = 12
