@@ -17,6 +17,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 SHARED = Path(".nox/shared").resolve()
 TIMM = Path(".nox/timm").resolve()
 NULL = Path(".nox/null-cuda").resolve()
+STORE = Path(".nox/store").resolve()
 TRACKERS = Path(".nox/trackers").resolve()
 PROGRAMS = SHARED / ("Scripts" if os.name == "nt" else "bin")
 STAMP = SHARED / "installed-from"
@@ -71,18 +72,33 @@ def trackers(session: nox.Session) -> None:
 
     Their environment has them (0.7 GB) beside the packages of the shared one. W&B stays offline.
     """
+    python = python_with(session, TRACKERS, "mlflow", "wandb", "trackio", "tensorboard")
+    session.run(python, "-m", "pytest", "-m", "trackers", "-n", "0", *session.posargs, external=True)
+
+
+@nox.session
+def store(session: nox.Session) -> None:
+    """Test results in an S3-compatible store, moto's server on this machine; arguments go to pytest.
+
+    The environment has these packages beside those of the shared one.
+    """
+    python = python_with(session, STORE, "s3fs", "moto[server]")
+    session.run(python, "-m", "pytest", "-m", "store", "-n", "0", *session.posargs, external=True)
+
+
+def python_with(session: nox.Session, environment: Path, *packages: str) -> str:
+    """The Python of an environment with some packages beside those of the shared one; it is made if it is missing."""
     run(session, "python", "--version")
-    python = str(TRACKERS / PROGRAMS.name / "python")
-    if not (TRACKERS / STAMP.name).exists():
-        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(TRACKERS), external=True)
+    python = str(environment / PROGRAMS.name / "python")
+    if not (environment / STAMP.name).exists():
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(environment), external=True)
         where = "import sysconfig; print(sysconfig.get_path('purelib'))"
         ours = session.run(python, "-c", where, external=True, silent=True)
         shared = session.run(str(PROGRAMS / "python"), "-c", where, external=True, silent=True)
         Path(str(ours).strip(), "shared.pth").write_text(f"{str(shared).strip()}\n{Path.cwd()}\n", encoding="utf-8")
-        pip = (python, "-m", "pip", "install", "--quiet", "mlflow", "wandb", "trackio", "tensorboard")
-        session.run(*pip, external=True)
-        (TRACKERS / STAMP.name).touch()
-    session.run(python, "-m", "pytest", "-m", "trackers", "-n", "0", *session.posargs, external=True)
+        session.run(python, "-m", "pip", "install", "--quiet", *packages, external=True)
+        (environment / STAMP.name).touch()
+    return python
 
 
 @nox.session(name="null-cuda")

@@ -22,8 +22,12 @@ from .study.speed import Speed as Speed
 from .study.study import Exclude as Exclude
 from .study.study import Require as Require
 from .study.study import Study as Study
+from .study.tuning.ranges import Among as Among
+from .study.tuning.ranges import LinearRange as LinearRange
+from .study.tuning.ranges import LogRange as LogRange
 
 __all__ = [
+    "Among",
     "BenchError",
     "Cumulative",
     "Exclude",
@@ -31,7 +35,9 @@ __all__ = [
     "Fractional",
     "LeaveOneOut",
     "Level",
+    "LinearRange",
     "Listed",
+    "LogRange",
     "Part",
     "Published",
     "Recipe",

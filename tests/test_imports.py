@@ -47,9 +47,9 @@ WITHOUT_TORCH = (
 
 ONLY_IN = {
     "ray": ("bench.run.execute", "bench.run.processes.watch", "bench.run.processes.worker"),
-    "optuna": ("bench.run.search",),
+    "optuna": tuple(f"bench.run.search.{name}" for name in ("arm", "explore", "storage", "tuning")),
 }
-"""Library -> the modules that import it: of Ray the driver's side and the workers'."""
+"""Library -> the modules that import it: of Ray the driver's side and the workers', of Optuna the searches."""
 
 MOST_MODULES = 12
 """Modules that one folder holds at most; ``__init__``, ``__main__`` and stubs are not counted."""

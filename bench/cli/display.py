@@ -20,6 +20,7 @@ from bench.cli.console import PlainConsole
 from bench.protocol.text import plain
 from bench.records.record import Record
 from bench.run.outcomes.progress import Event
+from bench.run.sharing.mirror import Mirror
 from bench.run.tracking.tracking import Tracking
 from bench.run.trial import Trial
 
@@ -193,7 +194,7 @@ class PlainLines:
 class Together:
     """Several displays, each of which is told of everything."""
 
-    def __init__(self, *displays: LiveTable | PlainLines | Tracking) -> None:
+    def __init__(self, *displays: LiveTable | PlainLines | Tracking | Mirror) -> None:
         self.displays = displays
 
     def started(self, trial: Trial) -> None:

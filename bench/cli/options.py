@@ -56,6 +56,14 @@ Protocol = Annotated[
         show_default=False,
     ),
 ]
+StoredFolder = Annotated[
+    str,
+    typer.Argument(
+        metavar="FOLDER",
+        help="A results folder, such as results/quickstart or s3://bucket/prefix/quickstart.",
+        show_default=False,
+    ),
+]
 ResultsFolder = Annotated[
     Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)
 ]
@@ -68,8 +76,25 @@ RecipeName = Annotated[
         show_default=False,
     ),
 ]
+TunedSettings = Annotated[
+    Path | None,
+    typer.Option(
+        "--tuned",
+        help="Run every variant at the default and at tuned settings: the file that bench tune wrote, such as "
+        "results/NAME-tuning/tuned.json.",
+        show_default=False,
+    ),
+]
 ResultsRoot = Annotated[
     Path, typer.Option("--results", help="The folder that holds the results folders of all studies.")
+]
+ResultsPlace = Annotated[
+    str,
+    typer.Option(
+        "--results",
+        help="The folder that holds the results folders of all studies, or a place in a store such as "
+        "s3://bucket/prefix, which fsspec knows.",
+    ),
 ]
 Cpus = Annotated[
     int | None,

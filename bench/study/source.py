@@ -12,11 +12,12 @@ from typing import Any
 
 from bench.data.base import SPLITS, DataError, Dataset, SplitName
 from bench.data.choose import folder_of, parse_data
+from bench.data.composed.held_out import HeldOut
 from bench.data.content import content_digest
 from bench.data.contract import ContractError, check_class, check_dataset
 from bench.data.decoded.dataset import DecodedSplit, decoded
 from bench.data.decoded.shelf import Shelf
-from bench.parts import BenchError, Part, nearest
+from bench.parts import BenchError, Part, nearest, part
 from bench.protocol.recipes import recipe_fields
 from bench.protocol.testing import protocol_fields
 from bench.records.plan import Plan
@@ -25,6 +26,24 @@ from bench.study.factors import StudyError
 from bench.study.faults import fault_line, shown
 from bench.study.importing import import_study, module_names
 from bench.study.study import Study
+from bench.study.tuning.best import read_best
+from bench.study.tuning.ranges import Value
+from bench.study.tuning.tuned import at_tuned_settings
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One trial of a search: its settings, and the part of the training images that it is tested on.
+
+    Attributes:
+        settings: each field of the recipe with its value.
+        fold: the part of the training images that is held out.
+        folds: the number of these parts.
+    """
+
+    settings: tuple[tuple[str, Value], ...]
+    fold: int
+    folds: int
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,8 @@ class Source:
         final: ``True`` to evaluate the test split.
         protocol: the value of the option ``--protocol``, or ``None`` to test as the study's recipe says.
         recipe: the value of the option ``--recipe``, or ``None`` to train as the study's recipe says.
+        tuned: the value of the option ``--tuned``: the file of the best settings of each arm, or ``None``.
+        tried: the settings that a search tries, or ``None`` outside of searches.
     """
 
     path: str
@@ -48,12 +69,15 @@ class Source:
     final: bool = False
     protocol: str | None = None
     recipe: str | None = None
+    tuned: str | None = None
+    tried: Tried | None = None
 
     @property
     def options(self) -> list[str]:
         """The options of a command that select this form of the study."""
         given = {
             "--size": self.size, "--data": self.data, "--recipe": self.recipe, "--protocol": self.protocol,
+            "--tuned": self.tuned,
         }  # fmt: skip
         seeds = None if self.seeds is None else ",".join(map(str, self.seeds))
         chosen = [[name, value] for name, value in {**given, "--seeds": seeds}.items() if value is not None]
@@ -221,13 +245,14 @@ class Loaded:
 
     @property
     def folder_name(self) -> str:
-        """The name of the results folder, ``<name>[-size][-data][-recipe][-protocol][-final]``.
+        """The name of the results folder, ``<name>[-size][-data][-recipe][-protocol][-tuned][-final]``.
 
         No two forms of a study share one.
         """
         protocol = self.source.protocol and re.sub(r"[^\w.]+", "-", self.source.protocol)
         final = "final" if self.source.final else None
-        words = [self.study.name, self.source.size, self._other_data, self.source.recipe, protocol, final]
+        search = "tuning" if self.source.tried else "tuned" if self.source.tuned else None
+        words = [self.study.name, self.source.size, self._other_data, self.source.recipe, protocol, search, final]
         return "-".join(word for word in words if word)
 
     @property
@@ -238,7 +263,7 @@ class Loaded:
     @property
     def _other_data(self) -> str | None:
         study_data = load_study(self.source.path, self.source.size).recipe.data
-        chosen = self.study.recipe.data
+        chosen = self.study.recipe.data["data"] if self.source.tried else self.study.recipe.data
         return None if study_data == chosen else str(chosen.cls.name)
 
 
@@ -263,8 +288,8 @@ def source_of_command(command: str, size: str | None, *, final: bool) -> Source:
     """The source of the study that a command planned, which its plan holds."""
     words = shlex.split(command)
     path = next((word for word in words if word.endswith(".py")), "")
-    data, protocol, recipe = (_option(words, name) for name in ("--data", "--protocol", "--recipe"))
-    return Source(path, size, data, None, final, protocol, recipe)
+    data, protocol, recipe, tuned = (_option(words, name) for name in ("--data", "--protocol", "--recipe", "--tuned"))
+    return Source(path, size, data, None, final, protocol, recipe, tuned)
 
 
 def source_of_plan(plan: Plan, folder: Path) -> Source:
@@ -283,7 +308,8 @@ def source_of_plan(plan: Plan, folder: Path) -> Source:
             f"the study of {folder}, {source.path or 'which its plan does not name'}, is not here; run the command in "
             "the folder in which the study was run"
         )
-    return replace(source, path=str(path))
+    tuned = next((place / source.tuned for place in places if source.tuned and (place / source.tuned).is_file()), None)
+    return replace(source, path=str(path), tuned=source.tuned if tuned is None else str(tuned))
 
 
 def _option(words: Sequence[str], name: str) -> str | None:
@@ -299,15 +325,15 @@ def load(source: Source) -> Loaded:
     """The study that ``source`` selects. Its data sets are built when they are asked for.
 
     Raises:
-        StudyError: if the study cannot be loaded, or if the option ``--data`` replaces the study's data set although
-            levels of a factor choose the data.
+        StudyError: if the study cannot be loaded, if the tuned settings are not those of its arms, or if the option
+            ``--data`` replaces the study's data set although levels of a factor choose the data.
         DataError: if no data set has the name that the option gives.
     """
     study = load_study(source.path, source.size)
     for cell in study.cells():
         check_class(cell.recipe.data.cls)
-    part, folder = parse_data(source.data, study.recipe.data)
-    changes: dict[str, Any] = {} if part == study.recipe.data else {"data": part}
+    given, folder = parse_data(source.data, study.recipe.data)
+    changes: dict[str, Any] = {} if given == study.recipe.data else {"data": given}
     if source.recipe is not None:
         changes |= recipe_fields(source.recipe)
     if source.protocol is not None:
@@ -319,9 +345,20 @@ def load(source: Source) -> Loaded:
     if source.seeds is not None:
         study = study.having(seeds=source.seeds)
     for cell in study.cells() if "data" in changes else ():
-        if cell.recipe.data.cls is not part.cls:
+        if cell.recipe.data.cls is not given.cls:
             raise StudyError(
-                f"--data {source.data!r} replaces the study's data set by {part.cls.name}, but the cell {cell.name} "
+                f"--data {source.data!r} replaces the study's data set by {given.cls.name}, but the cell {cell.name} "
                 f"chooses {cell.recipe.data.cls.name}; give a folder alone: --data FOLDER"
             )
+    if source.tuned is not None:
+        study = at_tuned_settings(study, read_best(Path(source.tuned)), Path(source.tuned))
+    if source.tried is not None:
+        study = _tried(study, source.tried)
     return Loaded(source, study, folder)
+
+
+def _tried(study: Study, tried: Tried) -> Study:
+    """The study as a search tries it: other settings, tested on a part of the training images that is held out."""
+    data = part(HeldOut, data=study.recipe.data, fold=tried.fold, folds=tried.folds)
+    changes: dict[str, Any] = {**dict(tried.settings), "data": data, "split": "val"}
+    return study.having(recipe=study.recipe.having(**changes), stages=("quality",), speed=None, published=())

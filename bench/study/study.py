@@ -22,6 +22,8 @@ from bench.study.designs import Design, check_design, combinations_of, count_of,
 from bench.study.factors import Factor, StudyError, apply
 from bench.study.published.rows import Published
 from bench.study.speed import Speed
+from bench.study.tuning.best import Best, recipe_at
+from bench.study.tuning.ranges import Space, check_tuned_fields
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class Study:
             factors, and equivalence is claimed for it alone.
         speed: the speed comparisons, if ``speed`` is a stage.
         published: the published numbers that reports place beside those of this study.
+        tune: the fields of the recipe that ``bench tune`` may change, with their ranges.
+        tuned: the best settings of each arm, in the form of the study that ``bench tune`` runs at last.
     """
 
     name: str
@@ -122,6 +126,8 @@ class Study:
     focus: str | None = None
     speed: Speed | None = None
     published: tuple[Published, ...] = ()
+    tune: Mapping[str, Space] = field(default_factory=dict)
+    tuned: tuple[Best, ...] = ()
     _cells: tuple[Cell, ...] = field(init=False, repr=False)
     _excluded: tuple[ExcludedCell, ...] = field(init=False, repr=False)
 
@@ -264,6 +270,9 @@ class Study:
             raise self._unfit("focus", "the name of a factor, or None")
         if not isinstance(self.speed, Speed | None):
             raise self._unfit("speed", "Speed(…), or None")
+        if not isinstance(self.tune, Mapping):
+            raise self._unfit("tune", "ranges by field, such as {'learning_rate': LogRange(1e-3, 1e-1)}")
+        check_tuned_fields(self.tune, self.recipe)
 
     def _unfit(self, field_name: str, expected: str) -> StudyError:
         return StudyError(
@@ -276,7 +285,7 @@ class Study:
             variant, recipe = apply(self.base, self.recipe, changes)
         except (BenchError, TypeError) as error:
             raise StudyError(f"study {self.name!r}, cell {cell_name(levels)}: {error}") from error
-        return Cell(levels, variant, recipe)
+        return Cell(levels, variant, recipe_at(self.tuned, levels, recipe))
 
     def _nesting(self) -> Iterator[Require]:
         """The rules that a nested factor varies only where it exists; elsewhere it stays at the baseline's level."""

@@ -39,8 +39,8 @@ def test_help_lists_the_commands_in_the_order_in_which_they_are_used(
 ) -> None:
     listed = bench("--help")[1].partition("Commands:\n")[2]
     assert [line.split()[0] for line in listed.splitlines() if line.strip()] == [
-        "check", "plan", "run", "trial", "rekey", "speed", "limits", "cost", "convert", "evaluate", "predict", "report",
-        "compare", "export", "clean", "data",
+        "check", "plan", "run", "tune", "trial", "rekey", "speed", "limits", "cost", "convert", "evaluate", "predict",
+        "report", "compare", "export", "clean", "data",
     ]  # fmt: skip
 
 
@@ -284,7 +284,7 @@ def test_a_user_without_home_or_entry_gets_both_before_ray_is_imported(monkeypat
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setattr("pwd.getpwuid", nobody)
-    running._need_a_home()
+    running.need_a_home()
     assert Path.home().is_dir()
     assert getpass.getuser() == str(os.getuid())
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.console import say
-from bench.cli.options import EXIT_OPEN, ResultsFolder
+from bench.cli.options import EXIT_OPEN, ResultsFolder, StoredFolder
 from bench.parts import BenchError
 from bench.protocol.text import harmless
 from bench.protocol.words import bytes_in_words, plural
@@ -23,7 +23,7 @@ MOST_LISTED = 5
 
 
 def report(
-    folder: ResultsFolder,
+    place: StoredFolder,
     figures: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +90,9 @@ def report(
         raise BenchError("--port is for --watch; add --watch, or leave it out")
     if columns is not None and table is None:
         raise BenchError("--columns is for --table; add --table NAME, or leave it out")
+    from bench.cli.trials import stored
+
+    folder, mirror = stored.fetched_folder(place)
     if table is not None or methods:
         _give(_table(folder, table, columns, form) if table is not None else _methods(folder, form), output)
         return
@@ -104,6 +107,9 @@ def report(
             stop.obeyed()
         return
     _write(folder, figures)
+    if mirror is not None:
+        mirror.push()
+        say(f"Sent to {mirror.url}/report")
 
 
 def compare(

@@ -24,6 +24,7 @@ from bench.cli.options import (
     Protocol,
     RecipeName,
     ResultsFolder,
+    ResultsPlace,
     ResultsRoot,
     Retry,
     Seeds,
@@ -33,6 +34,7 @@ from bench.cli.options import (
     TensorBoard,
     Timeout,
     TrackIO,
+    TunedSettings,
     VariantName,
     WandB,
     Weights,
@@ -80,7 +82,8 @@ def plan(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
-    results: ResultsRoot = Path("results"),
+    tuned: TunedSettings = None,
+    results: ResultsPlace = "results",
     cpus: Cpus = None,
     gpus: Gpus = None,
     address: Address = None,
@@ -95,12 +98,13 @@ def plan(
     """
     from bench.cli import decoding
     from bench.cli.console import console_for_people
-    from bench.cli.trials import listing, planning
+    from bench.cli.trials import listing, planning, stored
 
     with only_document(as_json) as give:
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
-        source = planning.source(study, size, data, seeds, final, protocol, recipe)
-        schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
+        source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
+        root, _ = stored.fetched(results, source)
+        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
         planned = planning.plan_of(schedule, shelf)
         give(planned)
         if not as_json:
@@ -117,7 +121,8 @@ def run(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
-    results: ResultsRoot = Path("results"),
+    tuned: TunedSettings = None,
+    results: ResultsPlace = "results",
     cpus: Cpus = None,
     gpus: Gpus = None,
     address: Address = None,
@@ -142,21 +147,76 @@ def run(
     The exit status is 0 only if every cell is done or excluded. With --shard it is 75 after SIGTERM: requeue the job.
     """
     from bench.cli import decoding
-    from bench.cli.trials import planning, running
+    from bench.cli.trials import planning, running, stored
     from bench.run.sharing.shares import parse_share
     from bench.run.tracking.chosen import trackers
 
     share = None if shard is None else parse_share(shard)
     with requeued(share is not None):
-        source = planning.source(study, size, data, seeds, final, protocol, recipe)
+        source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
-        schedule = planning.scheduled(source, results, cpus, gpus, address, shelf=shelf)
+        root, mirror = stored.fetched(results, source)
+        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
         told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
         complete = running.run(
-            schedule, sys.argv, handling=handling, retry=retry or (), shelf=shelf, trackers=told, share=share
+            schedule,
+            sys.argv,
+            handling=handling,
+            retry=retry or (),
+            shelf=shelf,
+            trackers=told,
+            share=share,
+            mirror=mirror,
         )
     if not complete:
+        raise typer.Exit(EXIT_OPEN)
+
+
+def tune(
+    study: StudyFile,
+    budget: Annotated[
+        int, typer.Option(min=1, help="The number of settings that are tried for each arm.", show_default=False)
+    ],
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="Tune this arm alone, such as attention=on; by default all arms.", show_default=False),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="The parts that the training images are divided into.")] = 5,
+    cross_validate: Annotated[
+        bool, typer.Option("--cross-validate", help="Test settings on each part in turn, not on one of them alone.")
+    ] = False,
+    size: SizeName = None,
+    data: DataName = None,
+    seeds: Seeds = None,
+    recipe: RecipeName = None,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Address = None,
+    timeout: Timeout = None,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
+) -> None:
+    """Tune every arm with the same number of trials, then run the study at default and at tuned settings.
+
+    The study names the fields, as in tune={"learning_rate": LogRange(1e-3, 1e-1)}. Arms are the levels of its focus
+    factor or, without one, all variants. Settings are compared on training images that are held out, never on those of
+    the report. You may stop it at any time and give the same command again: no trial is repeated.
+    """
+    from bench.cli import decoding
+    from bench.cli.trials import planning, running, tuning
+    from bench.run.resources import here
+
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
+    resources = here(cpus, gpus, address)
+    source = planning.source(study, size, data, seeds, recipe=recipe)
+    best = tuning.search(source, results, budget, arm or (), folds, cross_validate, resources, shelf, timeout)
+    schedule = planning.scheduled(best, results, cpus, gpus, address, shelf=shelf)
+    handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
+    folder = [] if results == Path("results") else ["--results", str(results)]
+    argv = ["bench", "run", str(study), *best.options, *folder]
+    if not running.run(schedule, argv, handling=handling, shelf=shelf):
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -170,6 +230,7 @@ def trial(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
+    tuned: TunedSettings = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -188,7 +249,7 @@ def trial(
 
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
     schedule = planning.scheduled(
-        planning.source(study, size, data, str(seed), final, protocol, recipe), results, cpus, gpus, shelf=shelf
+        planning.source(study, size, data, str(seed), final, protocol, recipe, tuned), results, cpus, gpus, shelf=shelf
     )
     handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
     if not single.trial(schedule, sys.argv, variant, stage, handling=handling, shelf=shelf):

@@ -44,6 +44,7 @@ def source(
     final: bool = False,
     protocol: str | None = None,
     recipe: str | None = None,
+    tuned: Path | None = None,
 ) -> Source:
     """The source of a study from a command's options.
 
@@ -55,7 +56,7 @@ def source(
     except ValueError:
         raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
     path = study.resolve() if study.is_file() else study.absolute()  # a dangling link is told by its own name
-    return Source(str(path), size, data, chosen, final, protocol, recipe)
+    return Source(str(path), size, data, chosen, final, protocol, recipe, None if tuned is None else str(tuned))
 
 
 def scheduled(

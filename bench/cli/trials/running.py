@@ -21,6 +21,7 @@ from bench.protocol.setting import STAGES
 from bench.run.handling import USUAL, Handling
 from bench.run.processes.stopping import Stopped
 from bench.run.schedule import RETRIES, Schedule
+from bench.run.sharing.mirror import Mirror
 from bench.run.sharing.others import seen
 from bench.run.sharing.shares import Share
 from bench.run.tracking.tracker import RunFacts, Tracker
@@ -39,6 +40,7 @@ def run(
     trials: Sequence[Trial] | None = None,
     shelf: Shelf | None = None,
     trackers: Sequence[Tracker] = (),
+    mirror: Mirror | None = None,
     share: Share | None = None,
 ) -> bool:
     """Run the trials that are not done, and write the report.
@@ -53,6 +55,7 @@ def run(
         trials: the trials to consider; ``None`` for all of them.
         shelf: the shelf for decoded samples; ``None`` for none.
         trackers: the trackers that are told of the trials and of the report.
+        mirror: the mirror of the results folder in a store; ``None`` for none.
         share: the share of these trials that this run takes; ``None`` for all of them. Such a run writes no report if
             it is stopped, as little time may be left then.
 
@@ -66,7 +69,7 @@ def run(
     for status in retry:
         if status not in RETRIES:
             raise StudyError(f"--retry {status!r}: expected one of {', '.join(RETRIES)}{nearest(status, RETRIES)}")
-    _need_a_home()
+    need_a_home()
     # Ray and plotly are imported here, because their import takes two seconds and only this command needs them.
     from bench.report.page.page import write_report
     from bench.run.execute import execute
@@ -79,6 +82,8 @@ def run(
     with at_work(schedule.folder) as presence, _tracking(schedule, trackers) as tracking:
         with locked(schedule.folder, presence.run):
             schedule.write(command_line(argv))
+        if mirror is not None:
+            mirror.push()
         before = seen(schedule.folder)
         todo = [pending for pending in schedule.pending(retry) if pending in chosen]
         of_share = "" if share is None else f" of share {share}"
@@ -91,7 +96,7 @@ def run(
                 cache = decode_first(schedule, shelf, todo, console)
                 with display_for(tally, console) as display:
                     handled = replace(handling, cache=cache)
-                    shown = Together(display, tracking)
+                    shown = Together(display, tracking, *([] if mirror is None else [mirror]))
                     resources, run_name = schedule.resources, presence.run
                     execute(todo, schedule.folder, resources, shown, handled, run=run_name, before=before)
         except Stopped as error:
@@ -106,9 +111,13 @@ def run(
             else:
                 if not schedule.is_planned():  # another run, with other seeds, has written its own plan meanwhile
                     schedule.write(command_line(argv))
+                if mirror is not None:
+                    mirror.pull()
                 page = write_report(schedule.folder)
                 tracking.reported(_study_of(schedule), page.parent, _status(complete, stopped))
                 console.print(f"Report: {page.resolve()}", soft_wrap=True)
+        if mirror is not None:
+            mirror.push()
     if stopped is not None:
         console.print(f"Stopped by {stopped.name}. Run the same command again to go on.")
         stopped.told = True
@@ -154,7 +163,7 @@ def _without_faults(schedule: Schedule, trials: Sequence[Trial]) -> list[Trial]:
     return able
 
 
-def _need_a_home() -> None:
+def need_a_home() -> None:
     """Set what a user without HOME or an entry in the list of users lacks, since Ray looks for both in its import.
 
     In a container such users are common. Nothing is written into the folder that stands for their home.

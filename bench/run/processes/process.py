@@ -31,7 +31,7 @@ from bench.run.handling import Handling
 from bench.run.processes.own_state import own_state
 from bench.run.store import StoreError
 from bench.run.trial import Trial, run
-from bench.study.source import Source, load
+from bench.study.source import Source, Tried, load
 
 
 def main(connection_fd: int, crash_fd: int, parent: int) -> None:
@@ -87,9 +87,13 @@ def trial_of(values: Mapping[str, Any]) -> Trial:
     """A trial from ``dataclasses.asdict`` of it."""
     values = dict(values)
     source, setting = dict(values.pop("source")), values.pop("setting")
-    seeds = source.pop("seeds")
+    seeds, tried = source.pop("seeds"), source.pop("tried")
     return Trial(
-        source=Source(**source, seeds=None if seeds is None else tuple(seeds)),
+        source=Source(
+            **source,
+            seeds=None if seeds is None else tuple(seeds),
+            tried=None if tried is None else Tried(**{**tried, "settings": tuple(map(tuple, tried["settings"]))}),
+        ),
         setting=None if setting is None else Setting(**setting),
         **values,
     )

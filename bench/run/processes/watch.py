@@ -170,15 +170,15 @@ class TrialWatch(tune.Callback):
                 elif not is_there or record.status != "interrupted":
                     record = with_attempts_before(record, path.parent)
                     write(record, path.parent)
+            self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
+            if record.outcome.shared is not None:
+                self.crowded.add(trial.key)
+            elif record.outcome.lost is not None:
+                (self.lost if record.outcome.lost in PLACES else self.killed).add(trial.key)
+            self.display.finished(trial, record)
         except StoreError as error:
             self.ended.add(trial.key)
             raise StoreFailed(error) from None
-        self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
-        if record.outcome.shared is not None:
-            self.crowded.add(trial.key)
-        elif record.outcome.lost is not None:
-            (self.lost if record.outcome.lost in PLACES else self.killed).add(trial.key)
-        self.display.finished(trial, record)
 
     def _ours(self, trial: Any) -> Trial:
         return self.trials[trial.config["trial"]["key"]]

@@ -1,0 +1,116 @@
+"""The work of ``bench tune``: the search for each arm's best settings, then the study at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from bench.cli.console import console_for_people
+from bench.cli.display import Tally, display_for, table_of
+from bench.cli.trials.lock import at_work
+from bench.cli.trials.running import need_a_home
+from bench.data.decoded.shelf import Shelf
+from bench.run.handling import Handling
+from bench.run.processes.stopping import Stopped
+from bench.run.resources import Resources
+from bench.run.sharing.claims import Owner, take
+from bench.run.trial import Trial
+from bench.study.factors import StudyError
+from bench.study.source import Source, Tried, load
+from bench.study.tuning.arms import arms_of, chosen_arms
+from bench.study.tuning.best import Best, write_best
+
+TUNED = "tuned.json"
+"""The file in the folder of a tuning that holds the best settings."""
+
+
+def search(
+    source: Source,
+    results: Path,
+    budget: int,
+    arms: Sequence[str],
+    folds: int,
+    cross_validate: bool,
+    resources: Resources,
+    shelf: Shelf | None,
+    timeout_s: float | None,
+) -> Source:
+    """Search the best settings of every arm, and return the form of the study that has them.
+
+    Args:
+        source: the study.
+        results: the folder of all results.
+        budget: the number of settings that are tried for each arm.
+        arms: the arms to tune; none for all of them.
+        folds: the number of parts that the training images are divided into.
+        cross_validate: ``True`` to test settings on each part in turn, ``False`` on the first one alone.
+        resources: the CPUs and GPUs that trials take.
+        shelf: the shelf of decoded samples, whose files are not decoded again for the check of the data.
+        timeout_s: the time limit of a trial.
+
+    Raises:
+        BenchError: if the study cannot be tuned.
+        Stopped: on Ctrl-C, SIGTERM or a hang-up.
+    """
+    if "quality" not in load(source).study.stages:
+        raise StudyError("a study that trains no network cannot be tuned; it needs the stage 'quality'")
+    need_a_home()
+    # Ray and Optuna are imported here, because their import takes two seconds and only this command needs both.
+    from bench.run.execute import execute
+    from bench.run.search.storage import opened
+    from bench.run.search.tuning import Tuning, default_settings, seed_of, tune
+
+    console = console_for_people()
+    study = load(source).study
+    chosen = chosen_arms(study, list(arms))
+    first = load(replace(source, tried=Tried(tuple(default_settings(study).items()), 0, folds)))
+    first.check_data(shelf)
+    for cell in study.cells():
+        cell.recipe.check(resources.machine("quality").device)
+    folder = results / first.folder_name
+    folder.mkdir(parents=True, exist_ok=True)
+    tuning = Tuning(source, chosen, budget, folds, folds if cross_validate else 1, seed_of(study), folder)
+    handling = Handling(timeout_s=timeout_s, pictures=False, weights=False)
+
+    def run(trials: Sequence[Trial]) -> None:
+        tally = Tally(trials, {"quality": resources.at_a_time("quality")})
+        with display_for(tally, console) as display:
+            execute(trials, folder, resources, display, handling, run=presence.run)
+
+    with at_work(folder) as presence, _only_tuning(folder, presence.run):
+        try:
+            tried = tune(tuning, study, opened(folder), run, lambda line: console.print(line, soft_wrap=True))
+        except Stopped as stopped:
+            stopped.obeyed()
+            console.print(f"Stopped by {stopped.name}. Run the same command again to go on.")
+            stopped.told = True
+            raise
+        names = [arm.name for arm in chosen]
+        untried = [Best(dict(arm.levels), 0, {}) for arm in arms_of(study) if arm.name not in names]
+        write_best([*tried, *untried], folder / TUNED)
+    table = table_of("arm", "tried", "default", "best", "settings", numeric=("tried", "default", "best"))
+    for best in [*tried, *untried]:
+        arm = ", ".join(f"{factor}={level}" for factor, level in best.levels.items())
+        scores = ["" if score is None else f"{100 * score:.2f}" for score in (best.default_miou, best.miou)]
+        table.add_row(
+            arm, str(best.trials), *scores, ", ".join(f"{name} {value}" for name, value in best.settings.items())
+        )
+    console.print(table)
+    console.print("Scores are mIoU in % on training images that are held out.")
+    return replace(source, tuned=str(folder / TUNED))
+
+
+@contextmanager
+def _only_tuning(folder: Path, run: str) -> Iterator[None]:
+    """Inside, no other tuning is at work in the folder.
+
+    Raises:
+        StudyError: if another one is.
+    """
+    claim = take(folder, "tuning", run)
+    if isinstance(claim, Owner):
+        raise StudyError(f"another tuning is at work in {folder} ({claim}); wait for it")
+    with claim.kept():
+        yield
