@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import PlainConsole
+from bench.cli.documents.document import Give, keep_silent
+from bench.cli.documents.results import CompareDocument
 from bench.evidence.compare import comparison
 from bench.evidence.compare.sides import side
 from bench.parts import BenchError, nearest
@@ -35,7 +38,15 @@ class ComparisonError(BenchError, ValueError):
     """An option of ``bench compare`` that is not allowed, or that cannot be answered from these results."""
 
 
-def compare(a: str, b: str, quantities: Sequence[str], form: str, output: Path | None, fail_on: str | None) -> bool:
+def compare(
+    a: str,
+    b: str,
+    quantities: Sequence[str],
+    form: str,
+    output: Path | None,
+    fail_on: str | None,
+    give: Give = keep_silent,
+) -> bool:
     """Print or write a comparison, and return ``True`` if it contains the outcome that ``fail_on`` names.
 
     Args:
@@ -45,6 +56,7 @@ def compare(a: str, b: str, quantities: Sequence[str], form: str, output: Path |
         form: ``terminal`` or one of :data:`FORMATS`.
         output: the file to write, or ``None`` for the terminal.
         fail_on: ``worse`` or ``None``.
+        give: the function that takes the document of the comparison.
 
     Raises:
         BenchError: if a side, a quantity or an option does not exist, or if ``fail_on`` cannot be decided.
@@ -55,6 +67,8 @@ def compare(a: str, b: str, quantities: Sequence[str], form: str, output: Path |
     if fail_on not in (None, "worse"):
         raise ComparisonError(f"--fail-on {fail_on!r}: expected 'worse'")
     compared = comparison.compare(side(a), side(b), quantities or (JUDGED,))
+    if give is not keep_silent:
+        give(CompareDocument(**json.loads(side_by_side.as_json(compared))))
     if output is None:
         _show(compared, form, PlainConsole())
     else:

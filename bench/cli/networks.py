@@ -14,6 +14,9 @@ from rich.table import Table
 
 from bench.cli.console import PlainConsole, console_for_people, say
 from bench.cli.display import table_of
+from bench.cli.documents.document import Give, keep_silent
+from bench.cli.documents.networks import CheckDocument, CheckedVariant, CostDocument
+from bench.cli.documents.plan import LeftOut
 from bench.cli.options import parse_px
 from bench.cli.trials.notices import print_excluded, print_faulty
 from bench.data.base import DataError
@@ -97,7 +100,7 @@ def _classes_without_data(cell: Cell) -> int:
     return len(classes)
 
 
-def check(source: Source, *, data_is_given: bool) -> bool:
+def check(source: Source, *, data_is_given: bool, give: Give = keep_silent) -> bool:
     """Build every variant, print its counts and all undeclared differences, and a line for each that is faulty.
 
     Returns:
@@ -115,15 +118,37 @@ def check(source: Source, *, data_is_given: bool) -> bool:
     px = f"1×3×{height}×{width}"
     console.print(f"{variants} variants at {px}; MACs of convolutions, linear layers and matrix products.")
     audited = facts(study, rows, height, width)
-    for line in audit.summary(audited, study.baseline_name, study.against) if audited.variants else ():
-        console.print(line, soft_wrap=True)
-    for line in unfilled_crops(known.loaded) if known.loaded else ():
+    differences = list(audit.summary(audited, study.baseline_name, study.against)) if audited.variants else []
+    crops = list(unfilled_crops(known.loaded)) if known.loaded else []
+    for line in (*differences, *crops):
         console.print(line, soft_wrap=True)
     for row in rows:
         for note in row.notes:
             console.print(f"{row.cell.name}: {note}", soft_wrap=True)
     print_faulty(faulty, console)
+    give(
+        CheckDocument(
+            study=study.name,
+            input_px=[height, width],
+            variants=[_checked_variant(row) for row in rows],
+            faulty=[LeftOut(variant=fault.cell.name, reason=plain(fault.reason)) for fault in faulty],
+            excluded=[LeftOut(variant=left_out.name, reason=left_out.reason) for left_out in study.excluded()],
+            audit=differences,
+            crops=crops,
+        )
+    )
     return not faulty
+
+
+def _checked_variant(row: Checked) -> CheckedVariant:
+    return CheckedVariant(
+        variant=row.cell.name,
+        parameters=row.parameters,
+        trainable=row.trainable,
+        macs=row.macs,
+        output_shape=list(row.output_shape),
+        notes=list(row.notes),
+    )
 
 
 def cost(
@@ -137,6 +162,7 @@ def cost(
     gpus: float | None,
     data_is_given: bool,
     conditions: Mapping[str, Any],
+    give: Give = keep_silent,
 ) -> None:
     """Print the cost of a variant's modules and its growth, and write both to ``attribution`` in the results folder.
 
@@ -170,8 +196,10 @@ def cost(
             f"Each module is timed on its own, in {breakdown.precision} and {breakdown.memory_format}, so its time "
             "includes waits that the timing causes."
         )
-    for path in breakdown.write(results / known.folder_name / "attribution", Path(source.path)):
+    written = [str(path) for path in breakdown.write(results / known.folder_name / "attribution", Path(source.path))]
+    for path in written:
         console.print(f"Written: {path}", soft_wrap=True)
+    give(CostDocument(variant=breakdown.cell.name, hardware=breakdown.machine.hardware, written=written))
 
 
 def convert(

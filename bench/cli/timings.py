@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, Literal, cast
 import pandas as pd
 
 from bench.cli.console import PlainConsole, console_for_people
+from bench.cli.documents.document import Give, Rows, keep_silent
+from bench.cli.documents.networks import LimitsDocument, TriedSize
 from bench.cli.options import parse_px
 from bench.cli.trials.running import run
 from bench.evidence.evidence import evidence_of
@@ -102,6 +105,7 @@ def speed(
     *,
     timeout_s: float | None,
     retry: Collection[str],
+    give: Give = keep_silent,
 ) -> bool:
     """Run the speed comparisons of a plan, and print their results.
 
@@ -112,6 +116,7 @@ def speed(
         settings: the names of the settings to time them in, instead of all.
         timeout_s: the time limit of a comparison, in seconds.
         retry: the outcomes of earlier runs that are tried again.
+        give: the function that takes the document of the run.
 
     Returns:
         ``True`` if all of these comparisons are done.
@@ -121,6 +126,7 @@ def speed(
     """
     from bench.report.tables import published
     from bench.report.tables import speed as report  # plotly takes a second to import, and only this command needs it
+    from bench.report.tables.formats import as_json
 
     wanted = {schedule.study.cell(name).name for name in variants}
     timed = [trial for trial in schedule.trials if trial.stage == "speed"]
@@ -136,7 +142,22 @@ def speed(
     trials = [t for t in of_variants if not settings or (t.setting is not None and t.setting.name in settings)]
     if not trials:
         raise StudyError(f"nothing to compare: the study times none of these variants in {', '.join(settings)}")
-    complete = run(schedule, argv, handling=Handling(timeout_s=timeout_s), retry=retry, trials=trials)
+
+    def tables() -> dict[str, Rows]:
+        found = evidence_of(schedule.folder)
+        printed = (report.comparisons(found), report.crossings(found), published.speeds(found))
+        asked = [table.of_variants(wanted) if wanted else table for table in printed]
+        return {table.name: json.loads(as_json(table)) for table in asked}
+
+    complete = run(
+        schedule,
+        argv,
+        handling=Handling(timeout_s=timeout_s),
+        retry=retry,
+        trials=trials,
+        give=give,
+        tables=tables if give is not keep_silent else dict,
+    )
     evidence = evidence_of(schedule.folder)
     console = console_for_people()
     for table in (report.comparisons(evidence), report.crossings(evidence), published.speeds(evidence)):
@@ -201,7 +222,7 @@ def question(
     return Question(source, variant, setting, cast(Literal["batch", "input"], searched), machine, limit)
 
 
-def limits(question: Question, results: Path) -> None:
+def limits(question: Question, results: Path, give: Give = keep_silent) -> None:
     """Search for the largest batch or input, print every attempt, and write them to the study's results folder.
 
     Raises:
@@ -237,6 +258,16 @@ def limits(question: Question, results: Path) -> None:
         path,
     )
     console.print(f"{variant}: {answer}. Attempts: {path}", soft_wrap=True)
+    give(
+        LimitsDocument(
+            variant=variant,
+            searched=question.searched,
+            largest=None if largest is None else question.at(largest).name,
+            memory_limit_bytes=question.memory_limit_bytes,
+            attempts=[TriedSize(setting=question.at(tried.size).name, **asdict(tried)) for tried in attempts],
+            path=str(path),
+        )
+    )
 
 
 def _print_frame(table: pd.DataFrame, console: PlainConsole) -> None:

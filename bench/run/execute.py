@@ -10,12 +10,9 @@ is left to that run, and awaited at the end.
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import chdir, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,14 +23,15 @@ from ray import tune
 from bench.protocol.setting import Stage
 from bench.run.environment import Machine
 from bench.run.handling import Handling
-from bench.run.processes.descendants import adopt, none_left
-from bench.run.processes.scratch import scratch_folder
-from bench.run.processes.stopping import deferred, listening, stopped_whatever_is_raised
+from bench.run.processes.apart import marked
+from bench.run.processes.cluster import cluster, search_path
+from bench.run.processes.stopping import stopped_whatever_is_raised
 from bench.run.processes.watch import Display, StoreFailed, TrialWatch
 from bench.run.processes.worker import work
 from bench.run.resources import ResourceError, Resources, share_of_cpus
 from bench.run.sharing.claims import live
 from bench.run.sharing.others import Seen, ended_since, of_trial, seen
+from bench.run.store import storing
 from bench.run.trial import Trial, record_key
 
 LOOK_EVERY_S = 2.0
@@ -68,8 +66,13 @@ def execute(
         Stopped: on Ctrl-C, SIGTERM or a hang-up, after the running trials are recorded as interrupted.
         StoreError: if ``folder`` cannot be written to, after the running trials are stopped.
     """
-    with _raised_as_itself(), stopped_whatever_is_raised(), _cluster(resources) as scratch:
-        batches = _Batches(folder, resources, display, scratch, handling, run)
+    with (
+        _raised_as_itself(),
+        stopped_whatever_is_raised(),
+        _marked_for(resources, folder) as marker,
+        cluster(resources) as scratch,
+    ):
+        batches = _Batches(folder, resources, display, scratch, replace(handling, marker=marker), run)
         before = seen(folder) if before is None else before
         taken = _run_and_repeat(batches, trials, before)
         while taken:
@@ -203,77 +206,23 @@ class _Batches:
 
 
 @contextmanager
+def _marked_for(resources: Resources, folder: Path) -> Iterator[str | None]:
+    """Mark the results folder for the nodes of a cluster; on this machine alone nothing needs a mark."""
+    if resources.address is None:
+        yield None
+        return
+    with ExitStack() as marks:
+        with storing(folder):
+            marker = marks.enter_context(marked(folder))
+        yield marker
+
+
+@contextmanager
 def _raised_as_itself() -> Iterator[None]:
     try:
         yield
     except StoreFailed as failed:
         raise failed.error from None
-
-
-@contextmanager
-def _cluster(resources: Resources) -> Iterator[Path]:
-    """Connect to the cluster at ``resources.address``, or start one on this machine; yields a scratch folder."""
-    os.environ.update(_QUIET)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # records tell of a worker that died, without a traceback
-    with scratch_folder() as scratch, none_left():
-        local: dict[str, Any] = {
-            "_temp_dir": str(scratch),
-            "include_dashboard": False,
-            "object_store_memory": 200 * 2**20,  # nothing large travels through it
-            "num_cpus": resources.node_cpus,
-            "num_gpus": resources.node_gpus,
-        }
-        try:
-            with chdir(scratch), _modules_from_the_driver(), deferred():
-                ray.init(
-                    address=resources.address or "local",
-                    logging_level=logging.ERROR,
-                    log_to_driver=False,
-                    **({} if resources.address else local),
-                )
-            ray._private.worker._worker_logs_enabled = False  # the raylet's advice about a worker that died
-            adopt(False)  # a long run would gather every process that ended below a worker
-            yield scratch
-        finally:
-            adopt(True)
-            with listening():
-                ray.shutdown()
-
-
-@contextmanager
-def _modules_from_the_driver() -> Iterator[None]:
-    """Inside, processes that are started import what this one imports.
-
-    Ray puts the folder of the shell in front of its workers' search path, where another clone or version may lie; so it
-    is started from an empty folder, with this process's search path in the environment.
-    """
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(search_path())
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
-
-
-def search_path() -> list[str]:
-    """The folders that this process imports from, as absolute paths."""
-    return [str(Path(entry).absolute()) for entry in sys.path]
-
-
-_QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",  # together with verbose=0, the only way to silence Tune
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Tune's loggers write five files for each trial that nobody reads
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's handler makes fit() return as if the run had succeeded
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the working folder, so that relative paths stay valid
-    "RAY_AUTH_MODE": "disabled",  # otherwise Ray writes a token into the home folder
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_memory_monitor_refresh_ms": "0",  # a kill by Ray's monitor ends the whole run, a kill by the kernel one trial
-}
 
 
 def _request(stage: Stage, resources: Resources) -> dict[str, float]:

@@ -74,10 +74,10 @@ class Schedule:
 
     def statuses(self) -> dict[str, str]:
         """Key of each trial -> the status of its record, or ``missing`` if it has no record."""
-        recorded = self._recorded()
+        recorded = self.recorded()
         return {trial.key: recorded[trial.key].status if trial.key in recorded else "missing" for trial in self.trials}
 
-    def _recorded(self) -> dict[str, Record]:
+    def recorded(self) -> dict[str, Record]:
         """Key of each trial that has a record -> its record."""
         # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
@@ -181,7 +181,7 @@ class Schedule:
             retry: the statuses to retry, from :data:`RETRIES`.
         """
         done = {
-            key for key, record in self._recorded().items()
+            key for key, record in self.recorded().items()
             if record.is_final and record.status not in retry
             and not (NOT_ALONE in retry and record.measured.isolated is False)
             and not (MAYBE_NOT_ALONE in retry and record.trial.stage != "quality" and record.measured.isolated is None)

@@ -97,7 +97,7 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PretendedTuner
         yield tmp_path
 
     tuner = PretendedTuner([])
-    monkeypatch.setattr(execution, "_cluster", no_cluster)
+    monkeypatch.setattr(execution, "cluster", no_cluster)
     monkeypatch.setattr(execution.ray, "nodes", lambda: [NODE])
     monkeypatch.setattr(execution.tune, "with_resources", lambda work, request: request)
     monkeypatch.setattr(execution.tune, "Tuner", tuner)

@@ -10,6 +10,8 @@ import numpy as np
 import typer
 
 from bench.cli.console import console_for_people, say
+from bench.cli.documents.data import CacheDocument, DataDocument, ReadSplit
+from bench.cli.documents.document import AsJson, only_document
 from bench.cli.options import CacheFolder
 from bench.protocol.words import bytes_in_words, plural
 
@@ -46,11 +48,18 @@ def check(
     final: Annotated[
         bool, typer.Option("--final", help="Read the test split too, and fail if it is not there.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read every image and label of a data set, and print sizes and the share of each class.
 
     Without --final, a test split that is not there is left out.
     """
+    with only_document(as_json) as give:
+        give(_check(data, final=final))
+
+
+def _check(data: str, *, final: bool) -> DataDocument:
+    """Read a data set, print what it holds, and return that as a document."""
     from bench.data.base import SPLITS
 
     dataset = _dataset(data)
@@ -67,6 +76,19 @@ def check(
     for split, counts in pixels.items():
         if missing := [name for name, count in zip(dataset.classes, counts, strict=False) if count == 0]:
             say(f"No pixel of the {split} split is {', '.join(missing)}.")
+    return DataDocument(
+        name=dataset.name,
+        classes=list(dataset.classes),
+        splits=[
+            ReadSplit(
+                split=split,
+                images=len(dataset.split(split)),
+                pixels=dict(zip(dataset.classes, map(int, counts), strict=False)),
+                void=int(counts[-1]),
+            )
+            for split, counts in pixels.items()
+        ],
+    )
 
 
 @app.command()
@@ -123,11 +145,15 @@ def prepare(
 
 
 @app.command()
-def cache(cache: CacheFolder = None) -> None:
+def cache(cache: CacheFolder = None, as_json: AsJson = False) -> None:
     """Say where decoded images are kept on this machine, how many, and how much room they take."""
-    if shelf := _shelf(cache):
-        stock = shelf.stock()
-        say(f"{shelf.folder}: {plural(stock.samples, 'decoded image')}, {bytes_in_words(stock.bytes)}.")
+    with only_document(as_json) as give:
+        document = CacheDocument(folder=None, samples=0, size_bytes=0)
+        if shelf := _shelf(cache):
+            stock = shelf.stock()
+            say(f"{shelf.folder}: {plural(stock.samples, 'decoded image')}, {bytes_in_words(stock.bytes)}.")
+            document = CacheDocument(folder=str(shelf.folder), samples=stock.samples, size_bytes=stock.bytes)
+        give(document)
 
 
 @app.command()

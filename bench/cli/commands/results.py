@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,8 @@ from typing import Annotated
 import typer
 
 from bench.cli.console import say
+from bench.cli.documents.document import AsJson, Give, only_document
+from bench.cli.documents.results import CleanDocument, ExportDocument, RemovableFiles, ReportDocument, TableDocument
 from bench.cli.options import EXIT_OPEN, ResultsFolder, StoredFolder
 from bench.parts import BenchError
 from bench.protocol.text import harmless
@@ -78,6 +81,7 @@ def report(
         Path | None,
         typer.Option(help="With --table or --methods: a file to write instead of the terminal.", show_default=False),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Rebuild the page and the tables of a results folder, or print one table.
 
@@ -88,10 +92,19 @@ def report(
         raise BenchError("--table, --methods, --watch and --figures exclude each other; choose one")
     if port is not None and not watch:
         raise BenchError("--port is for --watch; add --watch, or leave it out")
+    if as_json and (methods or watch or form is not None or output is not None):
+        raise BenchError("--json is for the report or one --table; leave out --methods, --watch, --format and --output")
     if columns is not None and table is None:
         raise BenchError("--columns is for --table; add --table NAME, or leave it out")
     from bench.cli.trials import stored
 
+    if as_json:
+        with only_document(as_json) as give:
+            folder, mirror = stored.fetched_folder(place)
+            give(_table_document(folder, table, columns) if table is not None else _write(folder, figures))
+            if mirror is not None and table is None:
+                mirror.push()
+        return
     folder, mirror = stored.fetched_folder(place)
     if table is not None or methods:
         _give(_table(folder, table, columns, form) if table is not None else _methods(folder, form), output)
@@ -135,6 +148,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare two sets of results: list the changes between them, and the differences that are resolved.
 
@@ -142,7 +156,11 @@ def compare(
     """
     from bench.cli import comparison
 
-    if comparison.compare(a, b, column or (), form, output, fail_on):
+    if as_json and (form != "terminal" or output is not None):
+        raise BenchError("--json prints a whole document by itself; leave out --format and --output")
+    with only_document(as_json) as give:
+        is_worse = comparison.compare(a, b, column or (), form, output, fail_on, give)
+    if is_worse:
         raise typer.Exit(EXIT_WORSE)
 
 
@@ -158,6 +176,7 @@ def export(
             help="Also include the counts and predictions of every image, and the pictures, which the gallery needs.",
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bundle records, report, environment and commands as a zip file for a paper's supplement.
 
@@ -166,10 +185,12 @@ def export(
     """
     from bench.report.supplement import bundle
 
-    exported = bundle.export(folder, output, artifacts=artifacts)
-    for note in exported.notes:
-        say(note)
-    say(f"Written: {exported.path}")
+    with only_document(as_json) as give:
+        exported = bundle.export(folder, output, artifacts=artifacts)
+        for note in exported.notes:
+            say(note)
+        say(f"Written: {exported.path}")
+        give(ExportDocument(path=str(exported.path), notes=list(exported.notes)))
 
 
 def merge(
@@ -200,11 +221,21 @@ def merge(
 def clean(
     folder: ResultsFolder,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove what no report reads: kept states of trainings, records of no planned trial, files of no record.
 
-    What would be removed, and how large it is, is printed first; nothing is removed before you agree.
+    What would be removed, and how large it is, is printed first; nothing is removed before you agree. With --json there
+    is no question, and only --yes removes.
     """
+    with only_document(as_json) as give:
+        settled = _clean(folder, yes=yes, asks=not as_json, give=give)
+    if not settled:
+        raise typer.Exit(EXIT_OPEN)
+
+
+def _clean(folder: Path, *, yes: bool, asks: bool, give: Give) -> bool:
+    """Remove what no report reads if the user agrees, and return ``False`` if not."""
     from bench.cli.trials.lock import alone
     from bench.run.keeping.cleaning import removable
 
@@ -212,21 +243,30 @@ def clean(
         kinds = removable(folder)
         if not kinds:
             say(f"{folder} holds nothing that may be removed.")
-            return
+            give(CleanDocument(folder=str(folder), kinds=[], removed=False))
+            return True
         for kind in kinds:
             say(f"{kind.what}: {plural(len(kind.files), 'file')}, {bytes_in_words(kind.size_bytes)}. {kind.why}:")
             for path in kind.files[:MOST_LISTED]:
                 say(f"  {path}")
             if len(kind.files) > MOST_LISTED:
                 say(f"  and {len(kind.files) - MOST_LISTED} more")
-        if not yes and not typer.confirm("Remove them?"):
-            raise typer.Exit(EXIT_OPEN)
-        for kind in kinds:
+        agreed = yes or (asks and typer.confirm("Remove them?"))
+        found = [
+            RemovableFiles(
+                what=kind.what, why=kind.why, size_bytes=kind.size_bytes, files=[str(path) for path in kind.files]
+            )
+            for kind in kinds
+        ]
+        give(CleanDocument(folder=str(folder), kinds=found, removed=agreed))
+        for kind in kinds if agreed else ():
             kind.remove()
-    say("Removed.")
+    if agreed:
+        say("Removed.")
+    return agreed
 
 
-def _write(folder: Path, form: str | None) -> None:
+def _write(folder: Path, form: str | None) -> ReportDocument:
     """Write the report and, if a format is given, its figures as files."""
     from bench.report.page.page import write_report
 
@@ -236,6 +276,7 @@ def _write(folder: Path, form: str | None) -> None:
         check(form)
     page = write_report(folder)
     say(f"Report: {page.resolve()}")
+    figures: list[str] = []
     if form is not None:
         from bench.evidence.evidence import evidence_of
         from bench.report.figures.all import all_figures
@@ -243,6 +284,18 @@ def _write(folder: Path, form: str | None) -> None:
 
         written = write_figures(all_figures(evidence_of(folder)), page.parent / "figures", form)
         say(f"Figures: {len(written)} in {page.parent / 'figures'}")
+        figures = [str(path) for path in written]
+    return ReportDocument(page=str(page.resolve()), figures=figures)
+
+
+def _table_document(folder: Path, name: str, columns: str | None) -> TableDocument:
+    from bench.evidence.evidence import evidence_of
+    from bench.report.tables import catalogue
+    from bench.report.tables.formats import as_json
+
+    names = [name.strip() for name in columns.split(",")] if columns is not None else []
+    table = catalogue.table(evidence_of(folder), name, names)
+    return TableDocument(name=table.name, caption=table.caption, rows=json.loads(as_json(table)))
 
 
 def _table(folder: Path, name: str, columns: str | None, form: str | None) -> str:

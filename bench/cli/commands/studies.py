@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.documents.document import AsJson, only_document
+from bench.cli.documents.document import AsJson, argv, only_document
 from bench.cli.options import (
     EXIT_OPEN,
     Address,
@@ -60,6 +59,7 @@ def check(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
 
@@ -68,9 +68,10 @@ def check(
     from bench.cli import networks
     from bench.cli.trials import planning
 
-    if not networks.check(
-        planning.source(study, size, data, seeds, final, protocol, recipe), data_is_given=data is not None
-    ):
+    source = planning.source(study, size, data, seeds, final, protocol, recipe)
+    with only_document(as_json) as give:
+        whole = networks.check(source, data_is_given=data is not None, give=give)
+    if not whole:
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -138,6 +139,7 @@ def run(
     mlflow: MLflow = False,
     wandb: WandB = False,
     trackio: TrackIO = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run every trial that is not done yet, then write the report.
 
@@ -152,7 +154,7 @@ def run(
     from bench.run.tracking.chosen import trackers
 
     share = None if shard is None else parse_share(shard)
-    with requeued(share is not None):
+    with requeued(share is not None), only_document(as_json) as give:
         source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         root, mirror = stored.fetched(results, source)
@@ -161,12 +163,13 @@ def run(
         told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
         complete = running.run(
             schedule,
-            sys.argv,
+            argv(),
             handling=handling,
             retry=retry or (),
             shelf=shelf,
             trackers=told,
             share=share,
+            give=give,
             mirror=mirror,
         )
     if not complete:
@@ -239,6 +242,7 @@ def trial(
     checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run one trial in this process, without Ray, so that a debugger works.
 
@@ -247,12 +251,18 @@ def trial(
     from bench.cli import decoding
     from bench.cli.trials import planning, single
 
-    shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    schedule = planning.scheduled(
-        planning.source(study, size, data, str(seed), final, protocol, recipe, tuned), results, cpus, gpus, shelf=shelf
-    )
-    handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
-    if not single.trial(schedule, sys.argv, variant, stage, handling=handling, shelf=shelf):
+    with only_document(as_json) as give:
+        shelf = decoding.shelf_in(cache, no_cache=no_cache)
+        schedule = planning.scheduled(
+            planning.source(study, size, data, str(seed), final, protocol, recipe, tuned),
+            results,
+            cpus,
+            gpus,
+            shelf=shelf,
+        )
+        handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
+        done = single.trial(schedule, argv(), variant, stage, handling=handling, shelf=shelf, give=give)
+    if not done:
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -274,6 +284,7 @@ def evaluate(
     pictures: Pictures = True,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    as_json: AsJson = False,
 ) -> None:
     """Test trained networks in another way, by their kept weights, without training again.
 
@@ -284,9 +295,11 @@ def evaluate(
 
     handling = Handling(timeout_s=timeout, pictures=pictures)
     shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    if not evaluating.evaluate(
-        folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf
-    ):
+    with only_document(as_json) as give:
+        complete = evaluating.evaluate(
+            folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf, give=give
+        )
+    if not complete:
         raise typer.Exit(EXIT_OPEN)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bench.cli.documents.document import AsJson, argv, only_document
 from bench.cli.options import (
     EXIT_OPEN,
     MEMORY_FORMATS,
@@ -77,6 +77,7 @@ def speed(
     gpus: MeasuredOn = None,
     timeout: Timeout = None,
     retry: Retry = None,
+    as_json: AsJson = False,
 ) -> None:
     """Time each variant against the same one with other levels, in turns, and print the ratios with intervals.
 
@@ -98,8 +99,12 @@ def speed(
             training=training,
             least_s=seconds,
         )
-    schedule = timings.scheduled(planning.source(study, size, data), sweep, results, cpus, gpus)
-    if not timings.speed(schedule, sys.argv, variant or (), setting or (), timeout_s=timeout, retry=retry or ()):
+    with only_document(as_json) as give:
+        schedule = timings.scheduled(planning.source(study, size, data), sweep, results, cpus, gpus)
+        complete = timings.speed(
+            schedule, argv(), variant or (), setting or (), timeout_s=timeout, retry=retry or (), give=give
+        )
+    if not complete:
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -122,6 +127,7 @@ def limits(
     results: ResultsRoot = Path("results"),
     cpus: LeastCpus = None,
     gpus: MeasuredOn = None,
+    as_json: AsJson = False,
 ) -> None:
     """Search for the largest batch or square input that fits into memory, each attempt in a process of its own."""
     from bench.cli import timings
@@ -131,7 +137,8 @@ def limits(
     phase = "training" if training else "inference"
     conditions = {"precision": precision, "memory_format": memory_format, "mode": mode, "phase": phase}
     question = timings.question(source, variant, largest, memory_limit, px, batch, conditions, cpus, gpus)
-    timings.limits(question, results)
+    with only_document(as_json) as give:
+        timings.limits(question, results, give)
 
 
 def cost(
@@ -162,6 +169,7 @@ def cost(
     data: DataName = None,
     results: ResultsRoot = Path("results"),
     gpus: MeasuredOn = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure parameters, MACs, memory and time of every module of one variant, and their growth with the image.
 
@@ -172,14 +180,16 @@ def cost(
 
     source = planning.source(study, size, data)
     chosen = {"precision": precision, "memory_format": memory_format}
-    networks.cost(
-        source,
-        variant,
-        px or (),
-        results,
-        depth=depth,
-        forwards=forwards,
-        gpus=gpus,
-        data_is_given=data is not None,
-        conditions={name: value for name, value in chosen.items() if value is not None},
-    )
+    with only_document(as_json) as give:
+        networks.cost(
+            source,
+            variant,
+            px or (),
+            results,
+            depth=depth,
+            forwards=forwards,
+            gpus=gpus,
+            data_is_given=data is not None,
+            give=give,
+            conditions={name: value for name, value in chosen.items() if value is not None},
+        )

@@ -10,12 +10,15 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Annotated, TextIO
 
 import typer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 AsJson = Annotated[
     bool,
     typer.Option("--json", help="Print the result as one JSON document (docs/json.md), all else on standard error."),
 ]
+
+Rows = list[dict[str, JsonValue]]
+"""The rows of a table: the name of a field -> its value."""
 
 
 class JsonObject(BaseModel):
@@ -35,15 +38,28 @@ class Document(JsonObject):
         return json.dumps(self.model_dump(mode="json", by_alias=True), allow_nan=False).replace("\x7f", "\\u007f")
 
 
+def argv() -> list[str]:
+    """The words of the command, without the option that chooses the form of its output alone."""
+    return [word for word in sys.argv if word != "--json"]
+
+
+Give = Callable[[Document], None]
+"""A function that a command gives its document to."""
+
+
+def keep_silent(document: Document) -> None:
+    """Print no document, for a command without ``--json``."""
+
+
 @contextmanager
-def only_document(as_json: bool) -> Iterator[Callable[[Document], None]]:
+def only_document(as_json: bool) -> Iterator[Give]:
     """Inside the block, print a document by the function that is given; nothing else reaches standard output.
 
     Whatever the command, the code of a study or a process of its own prints meanwhile goes to standard error. Without
     ``as_json`` nothing changes.
     """
     if not as_json:
-        yield lambda document: None
+        yield keep_silent
         return
     documents: list[Document] = []
     out = sys.stdout

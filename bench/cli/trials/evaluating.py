@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.cli.console import console_for_people
+from bench.cli.documents.document import Give, keep_silent
 from bench.cli.trials.planning import scheduled
 from bench.cli.trials.running import run
 from bench.data.decoded.shelf import Shelf
@@ -29,6 +30,7 @@ def evaluate(
     cpus: int | None,
     gpus: float | None,
     shelf: Shelf | None,
+    give: Give = keep_silent,
 ) -> bool:
     """Test the networks of a results folder in another way, by their kept weights, and write records and a report.
 
@@ -44,6 +46,7 @@ def evaluate(
         cpus: the CPU threads of a trial.
         gpus: the share of a GPU of a trial.
         shelf: the shelf for decoded samples; ``None`` for none.
+        give: the function that takes the document of the run.
 
     Returns:
         ``True`` if all trials are done.
@@ -75,4 +78,4 @@ def evaluate(
         console.print(f"{plural(copied, 'record')} of costs and speed copied, which no test changes.")
     argv = ["bench", "run", asked.path, *asked.options]
     handling = replace(handling, weights=False, checkpoint_s=None, trained_in=folder.resolve())
-    return run(schedule, argv, handling=handling, retry=retry, trials=chosen, shelf=shelf) and not missing
+    return run(schedule, argv, handling=handling, retry=retry, trials=chosen, shelf=shelf, give=give) and not missing

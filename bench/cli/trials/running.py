@@ -5,20 +5,24 @@ from __future__ import annotations
 import getpass
 import os
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench.cli.console import PlainConsole, console_for_people, say
 from bench.cli.decoding import decode_first
 from bench.cli.display import Tally, Together, display_for, name_of
+from bench.cli.documents.document import Give, Rows, keep_silent
+from bench.cli.documents.trials import EndedTrial, RunDocument
 from bench.cli.trials.lock import at_work, locked
 from bench.cli.trials.notices import print_faulty
 from bench.cli.trials.planning import command_line
 from bench.data.decoded.shelf import Shelf
 from bench.parts import nearest
 from bench.protocol.setting import STAGES
+from bench.records.record import Record
 from bench.run.handling import USUAL, Handling
+from bench.run.processes.joining import prepare
 from bench.run.processes.stopping import Stopped
 from bench.run.schedule import RETRIES, Schedule
 from bench.run.sharing.mirror import Mirror
@@ -42,6 +46,8 @@ def run(
     trackers: Sequence[Tracker] = (),
     mirror: Mirror | None = None,
     share: Share | None = None,
+    give: Give = keep_silent,
+    tables: Callable[[], dict[str, Rows]] = dict,
 ) -> bool:
     """Run the trials that are not done, and write the report.
 
@@ -58,6 +64,8 @@ def run(
         mirror: the mirror of the results folder in a store; ``None`` for none.
         share: the share of these trials that this run takes; ``None`` for all of them. Such a run writes no report if
             it is stopped, as little time may be left then.
+        give: the function that takes the document of the run.
+        tables: a function that gives the tables of that document.
 
     Returns:
         ``True`` if all trials are done.
@@ -70,6 +78,8 @@ def run(
         if status not in RETRIES:
             raise StudyError(f"--retry {status!r}: expected one of {', '.join(RETRIES)}{nearest(status, RETRIES)}")
     need_a_home()
+    if schedule.resources.address is not None:
+        prepare(schedule.resources.address)
     # Ray and plotly are imported here, because their import takes two seconds and only this command needs them.
     from bench.report.page.page import write_report
     from bench.run.execute import execute
@@ -79,6 +89,7 @@ def run(
     chosen = list(schedule.trials if trials is None else trials)
     chosen = chosen if share is None else share.of_plan(chosen)
     stopped: Stopped | None = None
+    page: Path | None = None
     with at_work(schedule.folder) as presence, _tracking(schedule, trackers) as tracking:
         with locked(schedule.folder, presence.run):
             schedule.write(command_line(argv))
@@ -118,6 +129,18 @@ def run(
                 console.print(f"Report: {page.resolve()}", soft_wrap=True)
         if mirror is not None:
             mirror.push()
+    if give is not keep_silent:
+        give(
+            RunDocument(
+                folder=str(schedule.folder),
+                complete=complete,
+                stopped_by=None if stopped is None else stopped.name,
+                ran=len(tally.over),
+                trials=ended(schedule, chosen),
+                report=None if page is None else str(page.resolve()),
+                tables=tables(),
+            )
+        )
     if stopped is not None:
         console.print(f"Stopped by {stopped.name}. Run the same command again to go on.")
         stopped.told = True
@@ -144,6 +167,28 @@ def _study_of(schedule: Schedule) -> RunFacts:
 
 def _status(complete: bool, stopped: Stopped | None) -> str:
     return "interrupted" if stopped is not None else "done" if complete else "failed"
+
+
+def ended(schedule: Schedule, trials: Iterable[Trial]) -> list[EndedTrial]:
+    """Trials with their outcomes, as documents have them."""
+    recorded = schedule.recorded()
+    return [ended_trial(trial, recorded.get(trial.key), schedule.folder) for trial in trials]
+
+
+def ended_trial(trial: Trial, record: Record | None, folder: Path) -> EndedTrial:
+    """A trial with its outcome, as documents have it."""
+    return EndedTrial(
+        key=trial.key,
+        stage=trial.stage,
+        variant=trial.variant,
+        seed=trial.seed,
+        against=trial.against,
+        setting=None if trial.setting is None else trial.setting.name,
+        outcome="missing" if record is None else record.status,
+        reason=None if record is None else record.outcome.reason,
+        wall_s=None if record is None else record.outcome.wall_s,
+        record=None if record is None else str(folder / "records" / record.file_name),
+    )
 
 
 def _without_faults(schedule: Schedule, trials: Sequence[Trial]) -> list[Trial]:

@@ -8,8 +8,11 @@ from dataclasses import replace
 from bench.cli.console import console_for_people
 from bench.cli.decoding import decode_first
 from bench.cli.display import Tally, display_for
+from bench.cli.documents.document import Give, keep_silent
+from bench.cli.documents.trials import TrialDocument
 from bench.cli.trials.lock import at_work, claimed, locked
 from bench.cli.trials.planning import command_line
+from bench.cli.trials.running import ended_trial
 from bench.data.decoded.shelf import Shelf
 from bench.records.plan import read_plan
 from bench.run.handling import USUAL, Handling
@@ -28,6 +31,7 @@ def trial(
     *,
     handling: Handling = USUAL,
     shelf: Shelf | None = None,
+    give: Give = keep_silent,
 ) -> bool:
     """Run one trial in this process, and return ``True`` if it is done.
 
@@ -72,6 +76,12 @@ def trial(
     if record.planned_key not in planned_keys:
         text = f"The plan in {schedule.folder} does not have this trial: reports leave it out until bench run plans it."
         console.print(text, soft_wrap=True)
+    is_planned = record.planned_key in planned_keys
+    give(
+        TrialDocument(
+            folder=str(schedule.folder), trial=ended_trial(chosen, record, schedule.folder), planned=is_planned
+        )
+    )
     return record.status == "done"
 
 

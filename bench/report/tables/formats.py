@@ -53,13 +53,14 @@ def _as_csv(table: Table) -> str:
     return table.unrounded().to_csv(index=False)
 
 
-def _as_json(table: Table) -> str:
+def as_json(table: Table) -> str:
+    """The numbers behind a table as JSON: a list of rows, unrounded in stored units."""
     rows = table.unrounded().astype(object)
     return json.dumps(rows.where(rows.notna(), None).to_dict("records"), ensure_ascii=False, indent=1) + "\n"
 
 
 FORMATS: Mapping[str, Callable[[Table], str]] = {
-    "markdown": _as_markdown, "latex": latex, "csv": _as_csv, "html": html, "json": _as_json,
+    "markdown": _as_markdown, "latex": latex, "csv": _as_csv, "html": html, "json": as_json,
 }  # fmt: skip
 """Name of a format -> how a table is written in it: printed with its caption, or as unrounded numbers (csv, json)."""
 

@@ -6,7 +6,7 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from bench.run.environment import Machine
 from bench.run.outcomes.attempts import with_attempts_before
 from bench.run.outcomes.outcome import relative
 from bench.run.outcomes.progress import Event, phase_of, place_of
+from bench.run.processes.apart import Arrivals
 from bench.run.processes.descendants import descendants
 from bench.run.store import StoreError, storing
 from bench.run.trial import Trial, make_record
@@ -59,6 +60,7 @@ class TrialWatch(tune.Callback):
         devices: key -> the name of the device of the trial's process, as that process told it.
         processes: key -> the id of the trial's process on its machine.
         ended: the keys of trials that have ended.
+        arrivals: the files that nodes send which do not see the results folder.
         crowded: the keys of trials whose memory ran out on a GPU that they shared.
         killed: the keys of trials whose process a signal killed.
         lost: the keys of trials whose worker or node was lost.
@@ -74,6 +76,7 @@ class TrialWatch(tune.Callback):
         self.devices: dict[str, str | None] = {}
         self.processes: dict[str, int] = {}
         self.ended: set[str] = set()
+        self.arrivals = Arrivals(folder)
         self.crowded: set[str] = set()
         self.killed: set[str] = set()
         self.lost: set[str] = set()
@@ -102,6 +105,8 @@ class TrialWatch(tune.Callback):
             self.processes |= {ours.key: result["pid"]} if "pid" in result else {}
         elif "record" in result and ours.key not in self.ended:
             self._end(ours, Record.model_validate(result["record"]))
+        elif "piece" in result:
+            self._arrive(ours, result["piece"])
         elif "unstored" in result:
             raise StoreFailed(StoreError(result["unstored"]))
         elif "taken" in result:
@@ -110,6 +115,14 @@ class TrialWatch(tune.Callback):
             self.display.taken(ours, result["taken"])
         elif "ending" in result:
             self._record_end(ours, **result["ending"])
+
+    def _arrive(self, trial: Trial, piece: Mapping[str, Any]) -> None:
+        try:
+            with storing(self.folder):
+                self.arrivals.take(trial.key, piece)
+        except StoreError as error:
+            self.arrivals.drop(trial.key)
+            raise StoreFailed(error) from None
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours = self._ours(trial)
@@ -141,6 +154,7 @@ class TrialWatch(tune.Callback):
     def _record_end(
         self, trial: Trial, status: str, reason: str, traceback: str | None = None, lost: str | None = None
     ) -> None:
+        self.arrivals.drop(trial.key)
         if trial.key in self.ended:
             return
         outcome = {

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from ray import tune
 
 from bench.run.outcomes.memory_kills import MemoryKills, memory_kills
 from bench.run.outcomes.progress import Event, place_of
+from bench.run.processes.apart import pieces
 from bench.run.processes.cpus import cpus_of_gpu, keep_to
+from bench.run.processes.scratch import scratch_folder
 from bench.run.processes.stopping import SIGNALS
 from bench.run.sharing.claims import Owner, take
 from bench.run.sharing.others import ended_since
@@ -42,7 +44,34 @@ MOST_LAST_WORDS = 4000
 
 
 def work(config: Mapping[str, Any]) -> None:
-    """One trial on a worker. Its record goes to the results folder, and to the driver in case that is another disk.
+    """One trial on a worker, which reports its record to the driver.
+
+    On a node that does not see the results folder, the trial writes into a scratch folder, and its files go to the
+    driver before the record.
+
+    Args:
+        config: the values that :func:`_work` takes.
+    """
+    marker = config["handling"]["marker"]
+    if marker is None or Path(config["folder"], marker).exists():
+        _work(config, tune.report)
+        return
+    with scratch_folder() as folder:
+
+        def report(message: dict[str, Any]) -> None:
+            if "record" in message or "ending" in message:
+                for piece in pieces(folder):
+                    tune.report({"piece": piece})
+            if "unstored" in message:
+                reason = f"it could not write into the scratch folder of its node: {message['unstored']}"
+                message = {"ending": {"status": "failed", "reason": reason, "traceback": None}}
+            tune.report(message)
+
+        _work({**config, "folder": str(folder)}, report)
+
+
+def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
+    """One trial, whose messages are reported.
 
     A trial that another run has claimed, or has ended since this run was planned, is not run: that is all that is
     reported.
@@ -60,26 +89,26 @@ def work(config: Mapping[str, Any]) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             claim = take(folder, name, config["run"])
     except StoreError as error:
-        tune.report({"unstored": str(error)})
+        report({"unstored": str(error)})
         return
     if isinstance(claim, Owner):
-        tune.report({"taken": str(claim)})
+        report({"taken": str(claim)})
         return
     cpus = cpus_of_gpu(gpu_slot(), config["machine"]["threads"]) if config["own_cpus"] else None
     process = _process(tuple(config["path"]), config["cwd"], cpus)
     with claim.kept(process.give_up):
         if ended_since(folder, name, before) is not None:
-            tune.report({"taken": ""})
+            report({"taken": ""})
             return
         reported_at = 0.0
         for message in process.run({**{part: config[part] for part in ORDER}, "trial": trial}):
             if claim.lost and not {"record", "event"} & message.keys():
-                tune.report({"taken": ""})
+                report({"taken": ""})
             elif "event" not in message:
-                tune.report(message)
+                report(message)
             elif time.monotonic() - reported_at > REPORT_EVERY_S:
                 reported_at = time.monotonic()
-                tune.report(message)
+                report(message)
 
 
 @functools.cache
