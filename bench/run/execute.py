@@ -3,9 +3,9 @@
 Tune runs the missing trials only. Results are stored in the results folder alone, because Tune's own restore cannot
 extend a study. Each cost or speed trial gets a fresh process and a whole GPU with its share of the node's CPUs, or a
 whole node without a GPU; quality trials share the machine. A trial whose memory ran out on a GPU that it shared is
-tried once more when the others are over, on a GPU of its own. So is one whose process was killed, alone, and one whose
-worker or node was lost, on what is left. A trial that another run in the same folder has claimed
-is left to that run, and awaited at the end.
+tried once more when the others are over, on a GPU of its own; one whose measured memory is more than its share is tried
+there alone. One whose process was killed is tried once more alone too, and one whose worker or node was lost on what is
+left. A trial that another run in the same folder has claimed is left to that run, and awaited at the end.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ray import tune
 from bench.protocol.setting import Stage
 from bench.run.environment import Machine
 from bench.run.handling import Handling
+from bench.run.outcomes.fitting import too_large
 from bench.run.processes.apart import marked
 from bench.run.processes.cluster import cluster, search_path
 from bench.run.processes.stopping import stopped_whatever_is_raised
@@ -82,13 +83,19 @@ def execute(
 
 def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) -> list[Trial]:
     """Run trials, and once more those that something from outside ended; returns those that another run has."""
-    watches = [batches.fit(batch, before) for batch in _by_kind(trials)]
+    watches: list[TrialWatch] = []
+    crowded: list[Trial] = []
+    for batch in _by_kind(trials):
+        large = too_large(batch, batches.folder, batches.resources)  # not before: its costs may be measured first
+        crowded += large
+        if shared := [trial for trial in batch if trial not in large]:
+            watches.append(batches.fit(shared, before))
     killed = [trial for watch in watches for trial in watch.chosen(watch.killed)]
     lost = [trial for watch in watches for trial in watch.chosen(watch.lost)]
     with suppress(ResourceError):  # what is left of the cluster has no room for them, as their records say
         for batch in _by_kind(lost):
             watches.append(batches.fit(batch, seen(batches.folder)))
-    crowded = [trial for watch in watches for trial in watch.chosen(watch.crowded)]
+    crowded += [trial for watch in watches for trial in watch.chosen(watch.crowded)]
     with suppress(ResourceError):
         for batch in _by_kind(killed):
             watches.append(batches.fit(batch, seen(batches.folder), alone=True, one_at_a_time=True))
