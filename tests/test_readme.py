@@ -94,7 +94,8 @@ def test_every_command_and_option_that_a_page_names_exists() -> None:
     known = options()
     for name, text in {"README.md": README, **PAGES}.items():
         ours = re.sub(
-            r"`pip install[^`]*`|^python3 -m venv.*$|`(?:sha256sum|tensorboard|ray) [^`]*`|^ray .*$",
+            r"`pip install[^`]*`|^python3 -m venv.*$|`(?:sha256sum|tensorboard|ray|sbatch) [^`]*`"
+            r"|^ray .*$|^#SBATCH .*$",
             "",
             text,
             flags=re.MULTILINE,

@@ -107,7 +107,8 @@ Gpus = Annotated[
     float | None,
     typer.Option(
         help="GPUs of a trial that trains or tests a network; by default 1 if there is one. With 0.5, two trials share "
-        "a GPU; a timing always gets a whole one. No trial uses several GPUs: on these, trials run side by side.",
+        "a GPU, unless the cost of a network says that its training needs more; a timing always gets a whole one. "
+        "No trial uses several GPUs: on these, trials run side by side.",
         show_default=False,
     ),
 ]

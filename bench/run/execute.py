@@ -3,8 +3,8 @@
 Tune runs the missing trials only. Results are stored in the results folder alone, because Tune's own restore cannot
 extend a study. Each cost or speed trial gets a fresh process and a whole GPU with its share of the node's CPUs, or a
 whole node without a GPU; quality trials share the machine. A trial whose memory ran out on a GPU that it shared is
-tried once more when the others are over, on a GPU of its own. A trial that another run in the same folder has claimed
-is left to that run, and awaited at the end.
+tried once more when the others are over, on a GPU of its own; one whose measured memory is more than its share is tried
+there alone. A trial that another run in the same folder has claimed is left to that run, and awaited at the end.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from bench.records.record import Record, read, write
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.outcomes.attempts import with_attempts_before
+from bench.run.outcomes.fitting import too_large
 from bench.run.outcomes.outcome import relative
 from bench.run.outcomes.progress import Event, phase_of, place_of
 from bench.run.processes.apart import Arrivals, marked
@@ -99,11 +100,15 @@ def execute(
         crowded: list[Trial] = []
         taken: list[Trial] = []
         for batch in _by_kind(trials):
-            watch = batches.fit(batch, before)
-            crowded += watch.chosen(watch.crowded)
-            taken += watch.chosen(watch.taken)
+            large = too_large(batch, folder, resources)  # not before the batch begins: its costs may be measured first
+            crowded += large
+            if shared := [trial for trial in batch if trial not in large]:
+                watch = batches.fit(shared, before)
+                crowded += watch.chosen(watch.crowded)
+                taken += watch.chosen(watch.taken)
         for batch in _by_kind(crowded):
-            batches.fit(batch, seen(folder), alone=True)
+            watch = batches.fit(batch, seen(folder), alone=True)
+            taken += watch.chosen(watch.taken)
         while taken:
             free, taken = batches.given_up(taken, before)
             for batch in _by_kind(free):

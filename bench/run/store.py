@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,13 @@ from bench.parts import BenchError
 from bench.records.files import write_arrays, write_bytes
 from bench.records.pictures import Album
 from bench.records.record import Record, write
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://.")
+
+
+def is_url(place: str) -> bool:
+    """True for a place that fsspec knows, such as ``s3://bucket/prefix``; false for a path."""
+    return bool(_URL.match(place))
 
 
 class StoreError(BenchError, RuntimeError):

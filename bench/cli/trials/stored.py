@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.run.sharing.mirror import READ, Mirror, is_url, mirror_of
-from bench.study.source import Source, load
+from bench.run.store import is_url
+
+if TYPE_CHECKING:
+    from bench.run.sharing.mirror import Mirror
+    from bench.study.source import Source
+
+# What needs torch is imported where a store is, since a report of a folder needs neither torch nor a store.
 
 
 def fetched(results: str, source: Source) -> tuple[Path, Mirror | None]:
@@ -23,6 +29,9 @@ def fetched(results: str, source: Source) -> tuple[Path, Mirror | None]:
     """
     if not is_url(results):
         return Path(results), None
+    from bench.run.sharing.mirror import mirror_of
+    from bench.study.source import load
+
     mirror = mirror_of(results, load(source).folder_name)
     mirror.pull(("study.json", "records", "checkpoints"))
     return mirror.folder.parent, mirror
@@ -36,6 +45,8 @@ def fetched_folder(folder: str) -> tuple[Path, Mirror | None]:
     """
     if not is_url(folder):
         return Path(folder), None
+    from bench.run.sharing.mirror import READ, mirror_of
+
     place, _, name = folder.rstrip("/").rpartition("/")
     mirror = mirror_of(place, name)
     mirror.pull(READ)

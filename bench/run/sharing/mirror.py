@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,14 +29,8 @@ READ = ("study.json", "artifacts", "pictures", "attribution", "records")
 """The parts of a results folder that a report reads; records come last, so that their files are there."""
 KEPT = ("weights", "logs", "report", "checkpoints")
 """The other parts that are sent to a store."""
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://.")
 _LATER_S = 1e-3
 """Seconds by which a file must be newer to count as newer, as stores round."""
-
-
-def is_url(place: str) -> bool:
-    """True for a place that fsspec knows, such as ``s3://bucket/prefix``; false for a path."""
-    return bool(_URL.match(place))
 
 
 class Mirror:

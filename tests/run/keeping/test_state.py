@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.keeping.state import kept_after, state_path
 from bench.run.outcomes.progress import Event
+from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
 from bench.run.trial import Trial, run
@@ -81,6 +83,37 @@ def measured(record: Record) -> MeasuredQuality:
 
 def states(schedule: Schedule) -> list[Path]:
     return sorted(schedule.folder.glob("checkpoints/*"))
+
+
+def test_sigterm_lets_an_iteration_end_and_keeps_its_state(schedule: Schedule) -> None:
+    trial, handler = quality(schedule), signal.getsignal(signal.SIGTERM)
+
+    def tell(event: Event) -> None:
+        if (event.phase, event.done) == ("train", 4):
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Stopped, match="SIGTERM"):
+        run(trial, schedule.folder, MACHINE, tell=tell)  # with the usual five minutes between two states
+    (record,) = read_all(schedule.folder / "records")
+    assert record.status == "interrupted"
+    assert kept_after(state_path(schedule.folder, trial.key)) == 4
+    assert signal.getsignal(signal.SIGTERM) is handler
+    resumed = measured(run(trial, schedule.folder, MACHINE))
+    assert resumed.resumed_after == [4]
+    assert states(schedule) == []
+
+
+def test_sigterm_while_a_network_is_tested_stops_at_once_and_replaces_no_earlier_record(schedule: Schedule) -> None:
+    trial = quality(schedule)
+    before = run(trial, schedule.folder, MACHINE)
+
+    def tell(event: Event) -> None:
+        if event.phase != "train":
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Stopped, match="SIGTERM"):
+        run(trial, schedule.folder, MACHINE, tell=tell)
+    assert read_all(schedule.folder / "records") == [before]
 
 
 def test_a_trial_that_is_killed_at_ten_moments_ends_with_the_same_bits(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_the_process_of_a_timing_keeps_to_its_cpus_and_that_of_a_training_has_al
     ours = os.sched_getaffinity(0)
     own = None if count is None else frozenset([max(ours)])
     process = TrialProcess((str(tmp_path), *sys.path), str(tmp_path), own)
-    messages = list(process.run({"handling": {"timeout_s": None}}))
-    assert messages == [{"device": "a device"}, {"record": {"cpus": sorted(own or ours)}}]
+    started, ended = process.run({"handling": {"timeout_s": None}})
+    assert (started["device"], ended) == ("a device", {"record": {"cpus": sorted(own or ours)}})
+    assert started["pid"] != os.getpid()
     assert os.sched_getaffinity(0) == ours, "the worker itself keeps its own"

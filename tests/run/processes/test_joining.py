@@ -12,6 +12,15 @@ from bench.run.processes.joining import joining, prepare
 from bench.run.resources import ResourceError
 
 
+@pytest.fixture(autouse=True)
+def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home without a token, and no word about one: what prepare() sets is undone, as later tests start Ray."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 @pytest.mark.parametrize("address", ["nonsense", "host:", ":6379", "host:port", "ray://10.0.0.1:10001", ""])
 def test_an_address_of_another_form_is_refused(address: str) -> None:
     with pytest.raises(ResourceError, match=r"expected auto, or a host and a port such as 10\.0\.0\.1:6379"):
@@ -33,10 +42,6 @@ def test_an_address_where_nothing_answers_is_refused_at_once() -> None:
 def test_ray_is_told_to_use_the_token_of_the_home_folder_unless_the_shell_says_otherwise(
     said: str | None, has_token: bool, mode: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.setenv(name, "")  # so that what is set below is undone
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
     if said is not None:
         monkeypatch.setenv("RAY_AUTH_MODE", said)
     if has_token:

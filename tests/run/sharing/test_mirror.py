@@ -15,8 +15,8 @@ from bench.parts import BenchError
 from bench.records.record import read, read_all, record_files
 from bench.records.results import load
 from bench.run.sharing import mirror as mirrors
-from bench.run.sharing.mirror import Mirror, is_url, mirror_of
-from bench.run.store import StoreError
+from bench.run.sharing.mirror import Mirror, mirror_of
+from bench.run.store import StoreError, is_url
 from bench.run.trial import Trial
 from bench.study.source import Source
 

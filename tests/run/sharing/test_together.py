@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,9 +75,9 @@ def test_shares_run_at_once_and_one_that_sigterm_stops_asks_for_a_requeue_and_go
 ) -> None:
     study = tiny_study(iterations="3000")
     study.write_text(study.read_text() + '\nSTUDY = STUDY.having(stages=("quality",))\n')
-    first, second = (runner.start("run", study, "--shard", f"{number}/2") for number in (1, 2))
-    runner.wait_for_log("tiny", "train")
-    time.sleep(3)  # some iterations, so that there is a state to keep
+    first = runner.start("run", study, "--shard", "1/2")
+    runner.wait_for_log("tiny", "train")  # so that there is a state to keep
+    second = runner.start("run", study, "--shard", "2/2")
     first.terminate()
     code, out, err = runner.finish(first)
     assert code == 75, out + err
