@@ -46,7 +46,9 @@ WITHOUT_TORCH = (
 """Modules and folders that name torch nowhere."""
 
 ONLY_IN = {
-    "ray": ("bench.run.execute", "bench.run.processes.cluster", "bench.run.processes.worker"),
+    "ray": tuple(
+        f"bench.run.{name}" for name in ("execute", "processes.cluster", "processes.watch", "processes.worker")
+    ),
     "optuna": tuple(f"bench.run.search.{name}" for name in ("arm", "explore", "storage", "tuning")),
 }
 """Library -> the modules that import it: of Ray the driver's side and the workers', of Optuna the searches."""

@@ -58,8 +58,8 @@ Status = Literal["diverged", "done", "excluded", "out_of_memory", "failed", "int
 
 
 FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "excluded"})
-"""The statuses that are results: such a trial is not run again unless it is asked for. One whose memory ran out on a
-GPU that it shared is run again all the same, see :attr:`Record.is_final`."""
+"""The statuses that are results: such a trial is not run again unless it is asked for. One whose memory ran out beside
+others is run again all the same, see :attr:`Record.is_final`."""
 
 
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -177,6 +177,10 @@ class Choices(Form):
     fingerprint: str | None = None
 
 
+PLACES: tuple[str, ...] = ("worker", "node")
+"""The places that a trial may lose: the worker that watches its process, or the machine that it ran on."""
+
+
 class Ending(Form):
     """How an attempt of a trial ended.
 
@@ -187,6 +191,8 @@ class Ending(Form):
         traceback: the traceback of an error that nobody expected, and of memory that was not enough.
         shared: how the trial shared its GPU when that had no memory left; ``None`` if it had the GPU to itself, as far
             as is known.
+        lost: what ended the attempt from outside: the name of the signal that killed its process, or one of
+            :data:`PLACES`; ``None`` if it ended by itself.
         wall_s: seconds that the attempt took.
     """
 
@@ -195,6 +201,7 @@ class Ending(Form):
     phase: Harmless | None = None
     traceback: Harmless | None = None
     shared: str | None = None
+    lost: str | None = None
     wall_s: Amount | None = None
 
 
@@ -202,7 +209,8 @@ class Outcome(Ending):
     """How a trial ended: its last attempt.
 
     Attributes:
-        attempts: those before the last, whose memory ran out on a GPU that they shared.
+        attempts: those before the last, whose memory ran out on a GPU that they shared, or that something ended from
+            outside.
     """
 
     attempts: list[Ending] = Field(default_factory=list)
@@ -274,8 +282,9 @@ class Record(Form):
 
     @property
     def is_final(self) -> bool:
-        """True for a result. Memory that a trial lacked on a GPU that it shared may be there when it is alone."""
-        return self.status in FINAL and not (self.status == "out_of_memory" and self.outcome.shared is not None)
+        """True for a result. Memory that a trial lacked beside others may be there when it is alone."""
+        crowded = self.outcome.shared is not None or (self.outcome.lost is not None and not self.outcome.attempts)
+        return self.status in FINAL and not (self.status == "out_of_memory" and crowded)
 
     @property
     def file_name(self) -> str:

@@ -70,7 +70,9 @@ class Faulty:
         return f"{self.cell.name}: {self.reason}"
 
 
-def check_cells(study: Study, classes_of: Callable[[Cell], int], height: int, width: int) -> Iterator[Checked | Faulty]:
+def check_cells(
+    study: Study, classes_of: Callable[[Cell], int], height: int, width: int, chosen: Sequence[Cell] | None = None
+) -> Iterator[Checked | Faulty]:
     """Build every cell of a study, in order, and count it for an image of ``height`` x ``width``.
 
     A cell whose components do not fit together, or raise anything, is :class:`Faulty`, and the next one follows.
@@ -80,13 +82,14 @@ def check_cells(study: Study, classes_of: Callable[[Cell], int], height: int, wi
         classes_of: a function that gives the number of classes of a cell's data.
         height: the height of the image in pixels.
         width: its width in pixels.
+        chosen: the cells to build; ``None`` for all.
 
     Raises:
         StudyError: if the data have one class, so that there is nothing to learn.
     """
     refuse_one_class(study, classes_of)
     wirings = _Wirings()
-    for cell in study.cells():
+    for cell in study.cells() if chosen is None else chosen:
         num_classes = classes_of(cell)
         try:
             if "quality" in study.stages and (problem := unreachable_share(cell.recipe, num_classes)):

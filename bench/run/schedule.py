@@ -58,6 +58,7 @@ class Schedule:
         fingerprints: variant -> the fingerprint of its data.
         keys: key of each trial -> its parts.
         earlier: key of each trial of the plan that the folder held before -> its parts.
+        most_built: the most networks that are built to look at them; ``None`` for all.
     """
 
     loaded: Loaded
@@ -67,6 +68,7 @@ class Schedule:
     fingerprints: Mapping[str, str]
     keys: Mapping[str, Key] = field(default_factory=dict)
     earlier: Mapping[str, Explained] = field(default_factory=dict)
+    most_built: int | None = None
 
     @property
     def study(self) -> Study:
@@ -190,8 +192,20 @@ class Schedule:
 
     @functools.cached_property
     def networks(self) -> tuple[Checked | Faulty, ...]:
-        """Every variant as built, so that a network that cannot be built is told before any training."""
-        return tuple(check_cells(self.study, self.loaded.classes_of, *self.loaded.input_px))
+        """The variants as built, so that a network that cannot be built is told before any training.
+
+        Of more than :attr:`most_built`, the baseline and others at equal distances are built.
+        """
+        cells, most = self.study.cells(), self.most_built
+        if most is not None and len(cells) > most:
+            spread = [cells[index * len(cells) // most] for index in range(most)]
+            cells = tuple({cell.name: cell for cell in [self.cells[self.study.baseline_name], *spread]}.values())[:most]
+        return tuple(check_cells(self.study, self.loaded.classes_of, *self.loaded.input_px, cells))
+
+    @functools.cached_property
+    def cells(self) -> Mapping[str, Cell]:
+        """Variant -> its cell."""
+        return {cell.name: cell for cell in self.study.cells()}
 
     @property
     def checked(self) -> tuple[Checked, ...]:
@@ -238,7 +252,7 @@ class Schedule:
                 **environment.harness_state(),
             },
             "command": command,
-            "trials": [self._planned(trial, study.cell(trial.variant)) for trial in self.trials] + self._excluded(),
+            "trials": [self._planned(trial, self.cells[trial.variant]) for trial in self.trials] + self._excluded(),
             "audit": facts(study, self.checked, *self.loaded.input_px).as_json(),
             "identity": self._identity(),
             "modules": self._modules(),

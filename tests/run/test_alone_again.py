@@ -1,7 +1,11 @@
-"""A trial that lacked memory on a GPU that it shared runs again alone, once the others are over; Tune is pretended."""
+"""A trial that others crowded out, or that was killed or lost, runs once more when the others are over.
+
+Tune is pretended.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,14 +47,17 @@ class PretendedTuner:
     Attributes:
         ran: of each trial that ran, in order: its key, what it asked for, its share of a GPU, and ``True`` if it kept
             to CPUs of its own.
+        at_once: the number of trials that may run at once in each batch; ``None`` for no limit.
     """
 
     def __init__(self, ran: list[tuple[str, dict[str, float], float, bool]]) -> None:
         self.ran = ran
+        self.at_once: list[int | None] = []
 
     def __call__(
-        self, request: dict[str, float], *, param_space: dict[str, Any], run_config: Any, **_: Any
+        self, request: dict[str, float], *, param_space: dict[str, Any], run_config: Any, tune_config: Any
     ) -> PretendedTuner:
+        self.at_once.append(tune_config.max_concurrent_trials)
         self.request, self.config, (self.watch,) = request, param_space, run_config.callbacks
         return self
 
@@ -81,24 +88,31 @@ class Display:
         self.ended.append((trial.key, record.status))
 
 
-def test_what_a_shared_gpu_lacked_memory_for_runs_again_alone_and_nothing_else_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PretendedTuner:
     from bench.run import execute as execution
 
     @contextmanager
     def no_cluster(resources: Resources) -> Iterator[Path]:
         yield tmp_path
 
-    ran: list[tuple[str, dict[str, float], float, bool]] = []
+    tuner = PretendedTuner([])
     monkeypatch.setattr(execution, "cluster", no_cluster)
     monkeypatch.setattr(execution.ray, "nodes", lambda: [NODE])
     monkeypatch.setattr(execution.tune, "with_resources", lambda work, request: request)
-    monkeypatch.setattr(execution.tune, "Tuner", PretendedTuner(ran))
+    monkeypatch.setattr(execution.tune, "Tuner", tuner)
     (tmp_path / "records").mkdir()
+    return tuner
+
+
+def test_what_a_shared_gpu_lacked_memory_for_runs_again_alone_and_nothing_else_does(
+    tmp_path: Path, pretended: PretendedTuner
+) -> None:
+    from bench.run import execute as execution
+
     display = Display()
     execution.execute(TRIALS, tmp_path, RESOURCES, display, Handling())
-    assert ran == [
+    assert pretended.ran == [
         ("cost0", {"cpu": 2.0, "gpu": 1.0}, 1.0, True),
         ("fits0", {"cpu": 1.0, "gpu": 0.5}, 0.5, False),
         ("large0", {"cpu": 1.0, "gpu": 0.5}, 0.5, False),
@@ -112,3 +126,35 @@ def test_what_a_shared_gpu_lacked_memory_for_runs_again_alone_and_nothing_else_d
         ("out_of_memory", "at 0.5"), ("out_of_memory", "at 1"),
     ]  # fmt: skip
     assert record.is_final
+
+
+def test_a_trial_that_was_killed_runs_once_more_by_itself_and_one_whose_node_was_lost_beside_others(
+    tmp_path: Path, pretended: PretendedTuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.run import execute as execution
+
+    def lost_once(trial: Trial, share: float) -> dict[str, Any]:
+        attempts = sum(ran[0] == trial.key for ran in pretended.ran)
+        ends = {"fits": {"status": "failed", "lost": "node"}, "large": {"status": "out_of_memory", "lost": "SIGKILL"}}
+        ending = ends[trial.variant] if attempts == 1 else {"status": "diverged"}
+        return {**ending, "reason": f"attempt {attempts}", "traceback": None}
+
+    monkeypatch.setattr(sys.modules[__name__], "outcome_of", lost_once)
+    execution.execute(TRIALS[:2], tmp_path, RESOURCES, Display(), Handling())
+    assert [(key, share) for key, _, share, _ in pretended.ran] == [
+        ("fits0", 0.5), ("large0", 0.5), ("fits0", 0.5), ("large0", 1.0),
+    ]  # fmt: skip
+    assert pretended.at_once == [None, None, 1]
+    for record in read_all(tmp_path / "records"):
+        assert (record.outcome.reason, [attempt.reason for attempt in record.outcome.attempts]) == (
+            "attempt 2", ["attempt 1"],
+        )  # fmt: skip
+
+
+def test_a_trial_that_the_kernel_killed_for_memory_is_final_once_it_was_tried_again() -> None:
+    first = make_record(
+        TRIALS[1], Machine("cpu", 1), {"status": "out_of_memory", "reason": "", "traceback": None, "lost": "SIGKILL"}
+    )
+    assert not first.is_final
+    ending = first.outcome.as_json()
+    assert first.having(outcome={**ending, "attempts": [ending]}).is_final

@@ -146,16 +146,17 @@ def record_of(trial: Trial, status: str) -> Record:
 
 
 def test_the_driver_stops_the_run_and_ends_what_is_started_where_it_can(plan: Schedule) -> None:
-    from bench.run.execute import _raised_as_itself, _StoreFailed, _Watch
+    from bench.run.execute import _raised_as_itself
+    from bench.run.processes.watch import StoreFailed, TrialWatch
 
     display, trial = Display(), quality(plan)
-    watch = _Watch([trial], plan.folder, MACHINE, display)
+    watch = TrialWatch([trial], plan.folder, MACHINE, display)
     watch.on_trial_start(0, [], Tuned(trial))
     with pytest.raises(StoreError, match="full"), _raised_as_itself():
         watch.on_trial_result(0, [], Tuned(trial), {"unstored": "full"})
     (plan.folder / "records").touch()
     record = record_of(trial, "failed")
-    with pytest.raises(_StoreFailed) as caught:
+    with pytest.raises(StoreFailed) as caught:
         watch.on_trial_result(0, [], Tuned(trial), {"record": record.as_json()})
     assert "cannot be written to" in str(caught.value.error)
     assert display.ended == []
@@ -174,7 +175,7 @@ def test_the_driver_stops_the_run_and_ends_what_is_started_where_it_can(plan: Sc
 def test_the_record_of_a_trial_is_the_last_word_about_it(
     tmp_path: Path, earlier: str | None, of_worker: str | None, of_driver: str, kept: str
 ) -> None:
-    from bench.run.execute import _Watch
+    from bench.run.processes.watch import TrialWatch
 
     display, trial, folder = (
         Display(),
@@ -184,7 +185,7 @@ def test_the_record_of_a_trial_is_the_last_word_about_it(
     folder.mkdir()
     if earlier is not None:
         os.utime(write(record_of(trial, earlier), folder), (1, 1))
-    watch = _Watch([trial], tmp_path, MACHINE, display)
+    watch = TrialWatch([trial], tmp_path, MACHINE, display)
     watch.on_trial_start(0, [], Tuned(trial))
     if of_worker is not None:
         write(record_of(trial, of_worker), folder)
@@ -198,7 +199,7 @@ def test_the_record_of_a_trial_is_the_last_word_about_it(
 def test_a_driver_without_a_gpu_records_a_lost_worker_by_the_hardware_that_it_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None
 ) -> None:
-    from bench.run.execute import _Watch
+    from bench.run.processes.watch import TrialWatch
 
     def no_gpu() -> str:
         raise RuntimeError("Found no NVIDIA driver on your system.")
@@ -206,13 +207,13 @@ def test_a_driver_without_a_gpu_records_a_lost_worker_by_the_hardware_that_it_to
     monkeypatch.setattr("torch.cuda.get_device_name", no_gpu)
     (tmp_path / "records").mkdir()
     trial = Trial(Source(__file__), "baseline", None, "cost", "0" * 16)
-    watch = _Watch([trial], tmp_path, Machine("cuda", 26, elsewhere=True), Display())
+    watch = TrialWatch([trial], tmp_path, Machine("cuda", 26, elsewhere=True), Display())
     watch.on_trial_start(0, [], Tuned(trial))
     watch.on_trial_result(0, [], Tuned(trial), {"device": told})
     watch.on_trial_result(0, [], Tuned(trial), {"event": {"phase": "time", "done": 3, "total": 50, "loss": None}})
     watch.on_trial_error(0, [], Tuned(trial))
     (record,) = read_all(tmp_path / "records")
     assert (record.status, record.outcome.phase) == ("failed", "time at 3/50")
-    assert "was lost in time at 3/50" in str(record.outcome.reason)
+    assert "the worker of the trial was lost in time at 3/50" in str(record.outcome.reason)
     assert record.environment.hardware == (told and f"{told}, 26 threads")
     assert record.key.endswith("-unknown") is (told is None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -106,6 +107,7 @@ def plan(
         source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
         root, _ = stored.fetched(results, source)
         schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
+        schedule = replace(schedule, most_built=planning.MOST_BUILT)
         planned = planning.plan_of(schedule, shelf)
         give(planned)
         if not as_json:

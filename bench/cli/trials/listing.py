@@ -63,6 +63,8 @@ def _lines(plan: PlanDocument) -> Iterator[str]:
         yield "It is not certain which code runs here, so the keys include all code that may run:"
         yield from (f"  {note}" for note in plan.notes)
     yield f"{plan.done} of {len(plan.trials)} trials done, {plan.left} to run."
+    if plan.not_built:
+        yield f"Not built to look for faults: {plan.not_built} of {plan.cells} networks; bench check builds all."
     if again := sum(state.again is not None for state in plan.trials):
         yield f"Of these, {again} were run before and run again."
     for state in plan.trials:

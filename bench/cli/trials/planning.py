@@ -76,6 +76,10 @@ def scheduled(
     return checked_schedule(load(chosen), results, here(cpus, gpus, address), shelf)
 
 
+MOST_BUILT = 200
+"""The most networks that a plan builds; ``bench check`` and ``bench run`` build all."""
+
+
 def plan_of(schedule: Schedule, shelf: Shelf | None = None) -> PlanDocument:
     """The trials with their outcomes, why some run again, and the time and the disk that those left take.
 
@@ -102,7 +106,7 @@ def plan_of(schedule: Schedule, shelf: Shelf | None = None) -> PlanDocument:
         aliases=aliases_in_words([cell.levels for cell in study.cells()], study.baseline),
         notes=schedule.notes(),
         faulty=[LeftOut(variant=name, reason=plain(faulty.reason)) for name, faulty in schedule.faulty.items()],
-        not_built=0,
+        not_built=len(study.cells()) - len(schedule.networks),
         time=_time_needed(schedule, able) if able else None,
         disk=_disk_needed(schedule, able, shelf) if able else None,
     )

@@ -113,7 +113,7 @@ class _Evaluated(NamedTuple):
 
 def _evaluations(schedule: Schedule, trained: Iterable[Trial]) -> list[tuple[_Evaluated, int]]:
     """The images that trials are evaluated on, and the number of those trials. Each data set is read once."""
-    cells = {cell.name: cell for cell in schedule.study.cells()}
+    cells = schedule.cells
     recipes = ((cells[trial.variant], cells[trial.variant].recipe) for trial in trained)
     alike: dict[object, list[Cell]] = {}
     for cell, recipe in recipes:

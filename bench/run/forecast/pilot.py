@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -100,7 +100,7 @@ def macs_of(plan: Schedule) -> dict[str, int]:
     return {variant.cell.name: sum(variant.macs.values()) for variant in plan.checked}
 
 
-def trial_s(plan: Schedule, trial: Trial, image_s: Mapping[str, float]) -> float:
+def trial_s(plan: Schedule, trial: Trial, image_s: Mapping[str, float], pixels_of: Callable[[Cell], int]) -> float:
     """A rough estimate of the seconds that a trial takes.
 
     The time of training steps is scaled by the iterations, the batch and the pixels. Speed trials run on all threads,
@@ -110,8 +110,9 @@ def trial_s(plan: Schedule, trial: Trial, image_s: Mapping[str, float]) -> float
         plan: the schedule that the trial belongs to.
         trial: the trial.
         image_s: variant -> the seconds that a training step takes for each image.
+        pixels_of: a function that gives the pixels of all images that a cell is evaluated on.
     """
-    cell = plan.study.cell(trial.variant)
+    cell = plan.cells[trial.variant]
     recipe = cell.recipe
     crop_pixels = recipe.crop_px[0] * recipe.crop_px[1]
     own_s = _own_or_typical(image_s, trial.variant)
@@ -122,13 +123,25 @@ def trial_s(plan: Schedule, trial: Trial, image_s: Mapping[str, float]) -> float
         share = 1.0 if trial.setting.phase == "training" else FORWARD
         return comparison_s(threads * share * sides_s / 2 * pixels / crop_pixels, trial.setting)
     if trial.stage == "quality":
-        evaluated = plan.loaded.dataset_of(cell).split(recipe.split)
-        eval_pixels = evaluated[0].label.numel() * len(evaluated)
-        return own_s * (recipe.iterations * recipe.batch + eval_pixels / crop_pixels * FORWARD)
+        return own_s * (recipe.iterations * recipe.batch + pixels_of(cell) / crop_pixels * FORWARD)
     height, width = plan.loaded.input_px_of(cell)
     images = recipe.latency_samples * height * width / crop_pixels * FORWARD
     images += recipe.batch if recipe.training_cost else 0
     return own_s * images
+
+
+def evaluated_pixels(plan: Schedule) -> Callable[[Cell], int]:
+    """A function that gives the pixels of all images that a cell is evaluated on; it reads each split once."""
+    known: dict[object, int] = {}
+
+    def pixels_of(cell: Cell) -> int:
+        split = cell.recipe.data, cell.recipe.split
+        if split not in known:
+            evaluated = plan.loaded.dataset_of(cell).split(cell.recipe.split)
+            known[split] = evaluated[0].label.numel() * len(evaluated)
+        return known[split]
+
+    return pixels_of
 
 
 def _own_or_typical(image_s: Mapping[str, float], variant: str) -> float:

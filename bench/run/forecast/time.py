@@ -11,7 +11,7 @@ from typing import Literal
 from scipy.stats import t as students_t
 
 from bench.protocol.setting import Setting, Stage
-from bench.run.forecast.pilot import Pilot, trial_s
+from bench.run.forecast.pilot import Pilot, evaluated_pixels, trial_s
 from bench.run.schedule import Schedule
 from bench.run.trial import Trial
 
@@ -74,8 +74,9 @@ def time_from_pilot(schedule: Schedule, trials: Iterable[Trial], taken: Pilot) -
     """
     seconds: dict[Stage, float] = {}
     of_variant: dict[str, float] = {}
+    pixels_of = evaluated_pixels(schedule)
     for trial in trials:
-        own_s = trial_s(schedule, trial, taken.image_s)
+        own_s = trial_s(schedule, trial, taken.image_s, pixels_of)
         seconds[trial.stage] = seconds.get(trial.stage, 0.0) + own_s
         of_variant[trial.variant] = of_variant.get(trial.variant, 0.0) + own_s
     parts = [_Part(stage, of_stage, 0.0, 0) for stage, of_stage in seconds.items()]

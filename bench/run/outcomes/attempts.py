@@ -1,12 +1,13 @@
-"""The attempts before the last: a trial whose memory ran out on a GPU that it shared is tried again, and both count."""
+"""The attempts before the last: a trial that others crowded out, or that was killed, is tried again, and both count."""
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable
 from pathlib import Path
 
 from bench.records.files import RecordError
-from bench.records.record import Ending, Record, read
+from bench.records.record import UNKNOWN_HARDWARE, Ending, Record, read
 
 
 def with_attempts_before(record: Record, folder: Path) -> Record:
@@ -16,10 +17,19 @@ def with_attempts_before(record: Record, folder: Path) -> Record:
         record: the record of the last attempt.
         folder: the folder of the records.
     """
-    attempts = [attempt.as_json() for attempt in _attempts(folder.glob(f"{record.key}.*.json"))]
+    attempts = [attempt.as_json() for attempt in _attempts(_files(record, folder))]
     if not attempts:
         return record
     return record.having(outcome={**record.outcome.as_json(), "attempts": attempts})
+
+
+def _files(record: Record, folder: Path) -> list[Path]:
+    """The records of a trial on any machine, and on one that was lost before it said which it was."""
+    return [
+        path
+        for key in dict.fromkeys((record.key, record.planned_key + UNKNOWN_HARDWARE))
+        for path in folder.glob(f"{glob.escape(key)}.*.json")
+    ]
 
 
 def _attempts(files: Iterable[Path]) -> list[Ending]:
@@ -29,7 +39,7 @@ def _attempts(files: Iterable[Path]) -> list[Ending]:
             outcome = read(file).outcome
         except (OSError, RecordError):  # the next reading of all records tells of it
             continue
-        if outcome.shared is not None:
+        if outcome.shared is not None or outcome.lost is not None:
             last = {name: value for name, value in outcome.as_json().items() if name != "attempts"}
             attempts += [*outcome.attempts, Ending.model_validate(last)]
     return [attempt for place, attempt in enumerate(attempts) if attempt not in attempts[:place]]

@@ -22,6 +22,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from bench.run.outcomes.memory_kills import MemoryKills, memory_kills
 from bench.run.outcomes.progress import Event, place_of
 from bench.run.processes.apart import pieces
 from bench.run.processes.cpus import cpus_of_gpu, keep_to
@@ -142,13 +143,13 @@ class TrialProcess:
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
 
-        First comes the name of the ``device``, or ``None``, with the process's ``pid``. An ``ending`` has the
-        ``status`` and ``reason`` of a trial that left no record, and the ``traceback`` if known. ``unstored`` says why
-        the results folder cannot be written to.
+        First comes the name of the ``device``, or ``None``, with the id of the ``process``: ``pid`` is Tune's name of
+        the worker's, which it adds to each message. An ``ending`` has the ``status`` and ``reason`` of a trial that
+        left no record, and the ``traceback`` if known. ``unstored`` says why the results folder cannot be written to.
         """
         child = self._child or _Child(self._path, self._cwd, self._cpus)
         self._child, self._busy = None, child
-        killed = _killed_for_memory()
+        kills = memory_kills()
         child.send(dict(order))
         limit: float | None = time.monotonic() + START_S
         timeout_s, where = order["handling"]["timeout_s"], place_of(None)
@@ -162,12 +163,12 @@ class TrialProcess:
                 yield {"ending": {"status": "timed_out", "reason": reason, "traceback": None}}
                 return
             if not message:
-                yield {"ending": child.ending(where, _killed_for_memory() - killed)}
+                yield {"ending": child.ending(where, memory_kills().since(kills))}
                 return
             kind, content, *rest = message
             if kind == "started":
                 child.pid = content
-                yield {"device": rest[0], "pid": content}
+                yield {"device": rest[0], "process": content}
                 limit = None if timeout_s is None else time.monotonic() + timeout_s + GRACE_S
             elif kind == "event":
                 where = place_of(Event(**content))
@@ -240,20 +241,25 @@ class _Child:
         self._connection.close()
         self._last_words.close()
 
-    def ending(self, where: str, memory_kills: int) -> dict[str, Any]:
+    def ending(self, where: str, memory_kills: MemoryKills) -> dict[str, Any]:
         """The outcome of a trial whose process died, from what is known of its death."""
         self._thread.join()
         code = self._process.returncode
         self._last_words.seek(0)
         words = self._last_words.read().decode(errors="replace")[:MOST_LAST_WORDS].strip()
         self.kill()
-        if code < 0 and memory_kills:
-            reason = f"host memory: the kernel killed the trial's process for want of it ({_signal(code)}), {where}"
-            return {"status": "out_of_memory", "reason": reason, "traceback": None}
         if -code in SIGNALS:
             return {"status": "interrupted", "reason": f"{_signal(code)} ended it, {where}", "traceback": None}
-        how = f"was killed by {_signal(code)}" if code < 0 else f"ended itself with exit code {code}"
-        return {"status": "failed", "reason": f"the trial's process {how}, {where}", "traceback": words or None}
+        if code >= 0:
+            reason = f"the trial's process ended itself with exit code {code}, {where}"
+            return {"status": "failed", "reason": reason, "traceback": words or None}
+        lost = _signal(code)
+        if code == -signal.SIGKILL and memory_kills.of_group:
+            reason = f"host memory: the kernel killed the trial's process for want of it ({lost}), {where}"
+            return {"status": "out_of_memory", "reason": reason, "traceback": None, "lost": lost}
+        cause = memory_kills.in_words() if code == -signal.SIGKILL else ""
+        reason = f"the trial's process was killed by {lost}{cause}, {where}"
+        return {"status": "failed", "reason": reason, "traceback": words or None, "lost": lost}
 
 
 def _signal(code: int) -> str:
@@ -261,13 +267,3 @@ def _signal(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
-
-
-def _killed_for_memory() -> int:
-    """Processes that the kernel has killed in this control group for want of memory; 0 where it does not say."""
-    for path in ("memory.events", "memory/memory.oom_control"):
-        file = Path("/sys/fs/cgroup", path)
-        if file.exists():
-            counts = dict(line.split() for line in file.read_text().splitlines())
-            return int(counts.get("oom_kill", 0))
-    return 0

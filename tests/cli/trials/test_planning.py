@@ -8,7 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from bench.cli.documents.plan import PlanDocument
+from bench.cli.trials import planning
+from bench.run.forecast.pilot import evaluated_pixels
 from tests.run.test_schedule import ended, planned
 
 BROKEN = """
@@ -101,3 +105,25 @@ def test_a_variant_that_cannot_be_built_is_told_and_the_exit_status_is_1(
     assert len(told.faulty) == 1
     assert "no way" in told.faulty[0].reason
     assert {state.variant for state in told.trials if state.fault} == {told.faulty[0].variant}
+
+
+def test_a_plan_of_many_cells_builds_some_and_says_how_many_it_left_out(
+    bench: Bench, tiny_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "MOST_BUILT", 1)
+    code, out, _ = bench("plan", tiny_study(), "--results", tmp_path / "results")
+    assert code == 0
+    assert "Not built to look for faults: 1 of 2 networks" in out
+    assert "About" in out, "the time follows from the networks that were built"
+
+
+def test_each_split_is_read_once_however_many_trials_a_plan_has(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    pixels_of = evaluated_pixels(plan)
+    cells = plan.study.cells()
+    assert {pixels_of(cell) for cell in cells} == {4 * 32 * 32}
+    plan.loaded.built.clear()
+    assert {pixels_of(cell) for cell in cells for _ in range(100)} == {4 * 32 * 32}
+    assert not plan.loaded.built, "no data set was asked for again"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ray.tune.result import AUTO_RESULT_KEYS
 
 from bench.run.processes import cpus as cpus_module
 from bench.run.processes.cpus import cpus_of_gpu, nth_share
@@ -56,5 +57,6 @@ def test_the_process_of_a_timing_keeps_to_its_cpus_and_that_of_a_training_has_al
     process = TrialProcess((str(tmp_path), *sys.path), str(tmp_path), own)
     started, ended = process.run({"handling": {"timeout_s": None}})
     assert (started["device"], ended) == ("a device", {"record": {"cpus": sorted(own or ours)}})
-    assert started["pid"] != os.getpid()
+    assert started["process"] != os.getpid()
+    assert not {*started, *ended} & {*AUTO_RESULT_KEYS}, "Tune would put its own values in their place"
     assert os.sched_getaffinity(0) == ours, "the worker itself keeps its own"
