@@ -198,7 +198,7 @@ class _Batches:
             if free or not held:
                 return free, held
             taken = held
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)  # the other run may be on another machine, which can wake nobody here
 
     def _claimed(self, trial: Trial, machine: Machine, before: Seen) -> dict[str, Any]:
         name = self._claim(trial, machine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bench.cli.documents.document import Document, JsonObject
+from bench.cli.documents.trials import TrialFields
 
 
 class ChangedValue(JsonObject):
@@ -33,17 +34,10 @@ class Because(JsonObject):
     definitions: list[str]
 
 
-class TrialState(JsonObject):
+class TrialState(TrialFields):
     """A planned trial.
 
     Attributes:
-        key: the key of the trial.
-        stage: quality, cost or speed.
-        variant: the name of the variant.
-        seed: the seed; null for a stage that runs once a variant.
-        against: the variant that a speed trial compares with.
-        setting: the name of the setting of a speed trial.
-        outcome: how it ended, or missing.
         left: true if a run would run it.
         again: why an earlier record of the same measurement does not count, so that it runs again; null if there is
             none.
@@ -51,13 +45,6 @@ class TrialState(JsonObject):
         fault: why its network cannot be built; null if it can, or if it was not built.
     """
 
-    key: str
-    stage: str
-    variant: str
-    seed: int | None
-    against: str | None
-    setting: str | None
-    outcome: str
     left: bool
     again: Because | None
     goes_on_after: int | None

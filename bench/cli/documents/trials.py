@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.cli.documents.document import Document, JsonObject, Rows
 
+if TYPE_CHECKING:
+    from bench.run.trial import Trial
 
-class EndedTrial(JsonObject):
-    """A trial as it is after a command.
+
+class TrialFields(JsonObject):
+    """A trial, as every document names it.
 
     Attributes:
         key: the key of the trial.
@@ -18,9 +21,6 @@ class EndedTrial(JsonObject):
         against: the variant that a speed trial compares with.
         setting: the name of the setting of a speed trial.
         outcome: how it ended, or missing.
-        reason: why it did not end as done; null if it did, or if there is none.
-        wall_s: the seconds that it took; null if not known.
-        record: the file of its record; null without one.
     """
 
     key: str
@@ -30,6 +30,24 @@ class EndedTrial(JsonObject):
     against: str | None
     setting: str | None
     outcome: str
+
+
+def trial_fields(trial: Trial, outcome: str) -> dict[str, Any]:
+    """The fields of :class:`TrialFields` of a trial with its outcome."""
+    setting = None if trial.setting is None else trial.setting.name
+    names = {name: getattr(trial, name) for name in ("key", "stage", "variant", "seed", "against")}
+    return {**names, "setting": setting, "outcome": outcome}
+
+
+class EndedTrial(TrialFields):
+    """A trial as it is after a command.
+
+    Attributes:
+        reason: why it did not end as done; null if it did, or if there is none.
+        wall_s: the seconds that it took; null if not known.
+        record: the file of its record; null without one.
+    """
+
     reason: str | None
     wall_s: float | None
     record: str | None

@@ -14,6 +14,7 @@ from bench.study.factors import StudyError
 PATIENCE_S = 900.0
 """Seconds to wait for the lock, which another run has while it writes the plan or the report."""
 LOOK_EVERY_S = 0.2
+"""Seconds between two looks at whether the lock is free."""
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def locked(folder: Path, run: str = "") -> Iterator[None]:
     while isinstance(claim, Owner):
         if time.monotonic() > deadline:
             raise StudyError(f"another run holds the lock of {folder} for a long time ({claim}); see what it does")
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(LOOK_EVERY_S)  # the other run may be on another machine, which can wake nobody here
         claim = take(folder, LOCK, run)
     with claim.kept():
         yield

@@ -20,6 +20,7 @@ from bench.cli.documents.plan import (
     TrialState,
     Unused,
 )
+from bench.cli.documents.trials import trial_fields
 from bench.data.decoded.shelf import Shelf
 from bench.protocol.text import plain
 from bench.run.forecast.disk import disk_of
@@ -137,13 +138,7 @@ def _states(schedule: Schedule, left: Collection[str], again: Mapping[str, Becau
         may_go_on = is_left and trial.stage == "quality"
         states.append(
             TrialState(
-                key=trial.key,
-                stage=trial.stage,
-                variant=trial.variant,
-                seed=trial.seed,
-                against=trial.against,
-                setting=None if trial.setting is None else trial.setting.name,
-                outcome=statuses[trial.key],
+                **trial_fields(trial, statuses[trial.key]),
                 left=is_left,
                 again=again.get(trial.key) if is_left else None,
                 goes_on_after=kept_after(state_path(schedule.folder, trial.key)) if may_go_on else None,

@@ -13,7 +13,7 @@ from bench.cli.console import PlainConsole, console_for_people, say
 from bench.cli.decoding import decode_first
 from bench.cli.display import Tally, Together, display_for, name_of
 from bench.cli.documents.document import Give, Rows, keep_silent
-from bench.cli.documents.trials import EndedTrial, RunDocument
+from bench.cli.documents.trials import EndedTrial, RunDocument, trial_fields
 from bench.cli.trials.lock import at_work, locked
 from bench.cli.trials.notices import print_faulty
 from bench.cli.trials.planning import command_line
@@ -178,13 +178,7 @@ def ended(schedule: Schedule, trials: Iterable[Trial]) -> list[EndedTrial]:
 def ended_trial(trial: Trial, record: Record | None, folder: Path) -> EndedTrial:
     """A trial with its outcome, as documents have it."""
     return EndedTrial(
-        key=trial.key,
-        stage=trial.stage,
-        variant=trial.variant,
-        seed=trial.seed,
-        against=trial.against,
-        setting=None if trial.setting is None else trial.setting.name,
-        outcome="missing" if record is None else record.status,
+        **trial_fields(trial, "missing" if record is None else record.status),
         reason=None if record is None else record.outcome.reason,
         wall_s=None if record is None else record.outcome.wall_s,
         record=None if record is None else str(folder / "records" / record.file_name),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bench.run.sharing.mirror import Mirror
     from bench.study.source import Source
 
-# What needs torch is imported where a store is, since a report of a folder needs neither torch nor a store.
+# A report of a folder needs neither torch nor a store, so the modules that need them are imported in the functions.
 
 
 def fetched(results: str, source: Source) -> tuple[Path, Mirror | None]:
