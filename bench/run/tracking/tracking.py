@@ -3,7 +3,7 @@
 Ray Tune's own callbacks for MLflow, W&B and TensorBoard are not used. They log a trial's whole configuration, the
 folders of this machine among it, and count messages instead of iterations; that for TensorBoard writes into the scratch
 folder of Tune, and that for W&B starts two processes for each trial. The run's one callback of Tune, in
-:mod:`bench.run.execute`, tells the display, and so the trackers.
+:mod:`bench.run.processes.watch`, tells the display, and so the trackers.
 """
 
 from __future__ import annotations
