@@ -142,6 +142,12 @@ def together(session: nox.Session) -> None:
 
 
 @nox.session
+def keys(session: nox.Session) -> None:
+    """Test the keys of a plan against those of trials by themselves: all studies, 1,000 random trials; for pytest."""
+    run(session, "pytest", "-m", "keys", *session.posargs)
+
+
+@nox.session
 def cases(session: nox.Session) -> None:
     """Run all cases of a folder (default: tests/cases): situations of users, with the expected results of `bench`."""
     run(session, "python", "tests/run_cases.py", *session.posargs)
