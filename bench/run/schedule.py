@@ -29,8 +29,9 @@ from bench.run.earlier.kept import kept_trials, what_is_measured, with_kept
 from bench.run.identity.explained import Explained, KeyChanges, changes_between, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
 from bench.run.identity.many.templates import MadeKeys
+from bench.run.many_keys import KeysOfMany
 from bench.run.resources import Resources
-from bench.run.stages import KeysOfMany, key_of
+from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
 from bench.study.cells import Cell
 from bench.study.designs import word_of
