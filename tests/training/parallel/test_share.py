@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.data.base import IGNORE
 from bench.data.synthetic import Synthetic
 from bench.network.backbones.resnet import ResNet
-from bench.network.heads.dual_attention import DualAttentionHead
 from bench.network.heads.encoding import EncNetHead
 from bench.network.heads.fcn import FCNHead
 from bench.network.losses.dual_task import DualTaskLoss
@@ -24,7 +22,7 @@ from bench.network.losses.segmentation import AuxiliaryLoss, BoundaryLoss, Segme
 from bench.network.model import SegModel, Variant
 from bench.network.necks.jpu import JPU
 from bench.network.shape_streams.gated import GatedShapeStream
-from bench.parts import Part, part
+from bench.parts import part
 from bench.protocol.recipe import Recipe
 from bench.training.loop import computing, train
 from bench.training.parallel.group import Group
