@@ -60,6 +60,7 @@ def check(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
+    tuned: TunedSettings = None,
     as_json: AsJson = False,
 ) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
@@ -69,7 +70,7 @@ def check(
     from bench.cli import networks
     from bench.cli.trials import planning
 
-    source = planning.source(study, size, data, seeds, final, protocol, recipe)
+    source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
     with only_document(as_json) as give:
         whole = networks.check(source, data_is_given=data is not None, give=give)
     if not whole:

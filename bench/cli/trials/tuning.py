@@ -12,15 +12,17 @@ from bench.cli.display import Tally, display_for, table_of
 from bench.cli.trials.lock import at_work
 from bench.cli.trials.running import need_a_home
 from bench.data.decoded.shelf import Shelf
+from bench.records.plan import Tuned, TunedArm
 from bench.run.handling import Handling
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import Resources
 from bench.run.sharing.claims import Owner, take
 from bench.run.trial import Trial
+from bench.study.audit import unfair_tuning
 from bench.study.factors import StudyError
 from bench.study.source import Source, Tried, load
 from bench.study.tuning.arms import arms_of, chosen_arms
-from bench.study.tuning.best import Best, write_best
+from bench.study.tuning.best import write_best
 
 TUNED = "tuned.json"
 """The file in the folder of a tuning that holds the best settings."""
@@ -88,7 +90,9 @@ def search(
             stopped.told = True
             raise
         names = [arm.name for arm in chosen]
-        untried = [Best(dict(arm.levels), 0, {}) for arm in arms_of(study) if arm.name not in names]
+        untried = [
+            TunedArm(levels=dict(arm.levels), trials=0, settings={}) for arm in arms_of(study) if arm.name not in names
+        ]
         write_best([*tried, *untried], folder / TUNED)
     table = table_of("arm", "tried", "default", "best", "settings", numeric=("tried", "default", "best"))
     for best in [*tried, *untried]:
@@ -98,6 +102,8 @@ def search(
             arm, str(best.trials), *scores, ", ".join(f"{name} {value}" for name, value in best.settings.items())
         )
     console.print(table)
+    for line in unfair_tuning(Tuned(arms=[*tried, *untried], as_written=True)):
+        console.print(line, soft_wrap=True)
     console.print("Scores are mIoU in % on training images that are held out.")
     return replace(source, tuned=str(folder / TUNED))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.records.plan import TunedArm
 from bench.records.quality import MeasuredQuality
 from bench.records.record import read_all
 from bench.run.environment import Machine
@@ -17,7 +18,6 @@ from bench.run.trial import Trial, run
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.tuning.arms import arms_of
-from bench.study.tuning.best import Best
 
 TUNE = 'tune={"learning_rate": LogRange(1e-3, 0.1)},\n    seeds='
 
@@ -30,7 +30,9 @@ def tunable(tiny_study: Callable[..., Path]) -> Source:
     return Source(str(path))
 
 
-def tuned(source: Source, folder: Path, run_trials: Callable[[Sequence[Trial]], None], budget: int = 2) -> list[Best]:
+def tuned(
+    source: Source, folder: Path, run_trials: Callable[[Sequence[Trial]], None], budget: int = 2
+) -> list[TunedArm]:
     study = load(source).study
     folder.mkdir(exist_ok=True)
     tuning = Tuning(source, arms_of(study), budget, 4, 1, seed_of(study), folder)
