@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.cli.console import console_for_people
 from bench.cli.display import Tally, display_for, table_of
+from bench.cli.documents.document import Document, Give, keep_silent
+from bench.cli.documents.trials import RunDocument, TunedArm, TuneDocument
 from bench.cli.trials.lock import at_work
 from bench.cli.trials.running import need_a_home
 from bench.data.decoded.shelf import Shelf
@@ -28,6 +30,21 @@ TUNED = "tuned.json"
 """The file in the folder of a tuning that holds the best settings."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """The best settings that a search found.
+
+    Attributes:
+        source: the form of the study that has them.
+        folder: the folder of the search.
+        arms: the settings of every arm.
+    """
+
+    source: Source
+    folder: Path
+    arms: tuple[Best, ...]
+
+
 def search(
     source: Source,
     results: Path,
@@ -38,8 +55,9 @@ def search(
     resources: Resources,
     shelf: Shelf | None,
     timeout_s: float | None,
-) -> Source:
-    """Search the best settings of every arm, and return the form of the study that has them.
+    give: Give = keep_silent,
+) -> Found:
+    """Search the best settings of every arm.
 
     Args:
         source: the study.
@@ -51,6 +69,7 @@ def search(
         resources: the CPUs and GPUs that trials take.
         shelf: the shelf of decoded samples, whose files are not decoded again for the check of the data.
         timeout_s: the time limit of a trial.
+        give: the function that takes the document of a search that was stopped.
 
     Raises:
         BenchError: if the study cannot be tuned.
@@ -86,6 +105,7 @@ def search(
             tried = tune(tuning, study, opened(folder), run, lambda line: console.print(line, soft_wrap=True))
         except Stopped as stopped:
             stopped.obeyed()
+            give(TuneDocument(folder=str(folder), path=None, arms=[], stopped_by=stopped.name, run=None))
             console.print(f"Stopped by {stopped.name}. Run the same command again to go on.")
             stopped.told = True
             raise
@@ -105,7 +125,37 @@ def search(
     for line in unfair_tuning(Tuned(arms=[*tried, *untried], as_written=True)):
         console.print(line, soft_wrap=True)
     console.print("Scores are mIoU in % on training images that are held out.")
-    return replace(source, tuned=str(folder / TUNED))
+    return Found(replace(source, tuned=str(folder / TUNED)), folder, (*tried, *untried))
+
+
+def with_run(found: Found, give: Give) -> Give:
+    """The function that takes the document of the run at the best settings, and gives that of the whole tuning."""
+    if give is keep_silent:
+        return keep_silent
+
+    def give_both(run: Document) -> None:
+        assert isinstance(run, RunDocument)
+        arms = [
+            TunedArm(
+                levels=dict(arm.levels),
+                tried=arm.trials,
+                settings=dict(arm.settings),
+                miou=arm.miou,
+                default_miou=arm.default_miou,
+            )
+            for arm in found.arms
+        ]
+        give(
+            TuneDocument(
+                folder=str(found.folder),
+                path=found.source.tuned,
+                arms=arms,
+                stopped_by=run.stopped_by,
+                run=run,
+            )
+        )
+
+    return give_both
 
 
 @contextmanager
