@@ -161,7 +161,7 @@ SETTINGS, DEFAULT, TUNED = "settings", "default", "tuned"
 """The factor that a study at tuned settings has besides its own, and its levels."""
 
 
-class TunedArm(Form):
+class Best(Form):
     """The best settings of one arm of a study, as a tuning found them.
 
     Attributes:
@@ -191,7 +191,7 @@ class Tuned(Form):
         as_written: true if the file that they were read from is as ``bench tune`` wrote it, by its digest.
     """
 
-    arms: list[TunedArm]
+    arms: list[Best]
     as_written: bool
 
 

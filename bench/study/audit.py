@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.protocol.words import joined, plural
-from bench.records.plan import SETTINGS, TUNED, Audit, Described, Facts, Tuned, TunedArm, as_part
+from bench.records.plan import SETTINGS, TUNED, Audit, Best, Described, Facts, Tuned, as_part
 
 Kind = Literal["declared", "follows", "undeclared"]
 """The three kinds of difference: a factor is meant to make it (``declared``); the same Part has other counts beside
@@ -278,7 +278,7 @@ def _tried(count: int) -> str:
     return f"{plural(count, 'setting')} tried" if count else "not tuned"
 
 
-def _name_of(arm: TunedArm) -> str:
+def _name_of(arm: Best) -> str:
     return ",".join(f"{factor}={level}" for factor, level in arm.levels.items())
 
 

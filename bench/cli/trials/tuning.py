@@ -14,7 +14,7 @@ from bench.cli.documents.trials import RunDocument, TunedArm, TuneDocument
 from bench.cli.trials.lock import at_work
 from bench.cli.trials.running import need_a_home
 from bench.data.decoded.shelf import Shelf
-from bench.records.plan import Tuned, TunedArm
+from bench.records.plan import Best, Tuned
 from bench.run.handling import Handling
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import Resources
@@ -110,9 +110,8 @@ def search(
             stopped.told = True
             raise
         names = [arm.name for arm in chosen]
-        untried = [
-            TunedArm(levels=dict(arm.levels), trials=0, settings={}) for arm in arms_of(study) if arm.name not in names
-        ]
+        others = (arm for arm in arms_of(study) if arm.name not in names)
+        untried = [Best(levels=dict(arm.levels), trials=0, settings={}) for arm in others]
         write_best([*tried, *untried], folder / TUNED)
     table = table_of("arm", "tried", "default", "best", "settings", numeric=("tried", "default", "best"))
     for best in [*tried, *untried]:

@@ -15,7 +15,7 @@ from statistics import fmean
 from optuna.storages import BaseStorage
 
 from bench.protocol.words import settings_in_words
-from bench.records.plan import TunedArm
+from bench.records.plan import Best
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read_all
 from bench.run.search.arm import ArmSearch
@@ -74,7 +74,7 @@ def tune(
     storage: BaseStorage,
     run: Callable[[Sequence[Trial]], None],
     told: Callable[[str], None],
-) -> list[TunedArm]:
+) -> list[Best]:
     """Search the best settings of every arm, all arms side by side.
 
     Args:
@@ -139,7 +139,7 @@ def _line(arm: Arm, search: ArmSearch) -> str:
     return f"{arm.name}: {len(search.scored)} of {search.budget} settings tried, {found}"
 
 
-def _best(arm: Arm, search: ArmSearch, default: Settings) -> TunedArm:
+def _best(arm: Arm, search: ArmSearch, default: Settings) -> Best:
     """The outcome of an arm's search.
 
     Raises:
@@ -149,7 +149,7 @@ def _best(arm: Arm, search: ArmSearch, default: Settings) -> TunedArm:
     if best is None or best.score is None:
         raise StudyError(f"all {len(search.scored)} trials of {arm.name} failed; their records say why")
     at_default = next((scored.score for scored in search.scored if scored.settings == default), None)
-    return TunedArm(
+    return Best(
         levels=dict(arm.levels),
         trials=len(search.scored),
         settings=dict(best.settings),

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from bench.protocol.recipe import Recipe
 from bench.records.files import is_digest, parse_json, with_digest, write_text
-from bench.records.plan import SETTINGS, TUNED, Tuned, TunedArm
+from bench.records.plan import SETTINGS, TUNED, Best, Tuned
 from bench.study.factors import StudyError
 
 VERSION = 2
 """The format of the file. 1: first (2026-11), without a digest, still read; 2: with one."""
 
 
-def write_best(arms: Sequence[TunedArm], path: Path) -> None:
+def write_best(arms: Sequence[Best], path: Path) -> None:
     """Write the best settings of all arms into a file, with a digest that shows later edits."""
     write_text(with_digest({"version": VERSION, "arms": [arm.as_json() for arm in arms]}), path)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.records.plan import DEFAULT, SETTINGS, TUNED, Tuned, TunedArm
+from bench.records.plan import DEFAULT, SETTINGS, TUNED, Best, Tuned
 from bench.study.designs import Listed
 from bench.study.factors import Factor, StudyError, change, choose
 from bench.study.study import Exclude, Study
@@ -50,7 +50,7 @@ def at_tuned_settings(study: Study, tuned: Tuned, path: Path) -> Study:
     )
 
 
-def _left_out(arm: TunedArm, defaults: Mapping[str, Any]) -> str | None:
+def _left_out(arm: Best, defaults: Mapping[str, Any]) -> str | None:
     if not arm.trials:
         return "not tuned"
     if all(defaults[name] == value for name, value in arm.settings.items()):

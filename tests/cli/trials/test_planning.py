@@ -12,7 +12,7 @@ import pytest
 
 from bench.cli.documents.plan import PlanDocument
 from bench.cli.trials import planning
-from bench.records.plan import TunedArm
+from bench.records.plan import Best
 from bench.run.forecast.pilot import evaluated_pixels
 from bench.study.tuning.best import write_best
 from tests.run.test_schedule import ended, planned
@@ -136,8 +136,8 @@ def test_a_plan_and_a_check_at_tuned_settings_name_arms_that_were_not_tuned_alik
 ) -> None:
     tuned = tmp_path / "tuned.json"
     arms = [
-        TunedArm(levels={"neck": "off"}, trials=0, settings={}),
-        TunedArm(levels={"neck": "on"}, trials=4, settings={"learning_rate": 0.02}),
+        Best(levels={"neck": "off"}, trials=0, settings={}),
+        Best(levels={"neck": "on"}, trials=4, settings={"learning_rate": 0.02}),
     ]
     write_best(arms, tuned)
     said = "The arms were not tuned alike: neck=off not tuned, neck=on 4 settings tried."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.plan import TunedArm
+from bench.records.plan import Best
 from bench.records.quality import MeasuredQuality
 from bench.records.record import read_all
 from bench.run.environment import Machine
@@ -30,9 +30,7 @@ def tunable(tiny_study: Callable[..., Path]) -> Source:
     return Source(str(path))
 
 
-def tuned(
-    source: Source, folder: Path, run_trials: Callable[[Sequence[Trial]], None], budget: int = 2
-) -> list[TunedArm]:
+def tuned(source: Source, folder: Path, run_trials: Callable[[Sequence[Trial]], None], budget: int = 2) -> list[Best]:
     study = load(source).study
     folder.mkdir(exist_ok=True)
     tuning = Tuning(source, arms_of(study), budget, 4, 1, seed_of(study), folder)

@@ -11,7 +11,7 @@ from bench import Among, Factor, LinearRange, LogRange, Recipe, Study, Variant, 
 from bench.data import Synthetic
 from bench.network import FCNHead, SegmentationLoss
 from bench.network.backbones.shallow import ShallowBackbone
-from bench.records.plan import Tuned, TunedArm
+from bench.records.plan import Best, Tuned
 from bench.run.check import check_cells, facts
 from bench.study.audit import summary, unfair_tuning
 from bench.study.factors import StudyError
@@ -78,12 +78,12 @@ def test_arms_are_the_levels_of_the_focus_or_all_variants() -> None:
         chosen_arms(a_study(), ["head=huge"])
 
 
-def best(level: str, rate: float, trials: int = 5) -> TunedArm:
+def best(level: str, rate: float, trials: int = 5) -> Best:
     settings = {"learning_rate": rate} if trials else {}
-    return TunedArm(levels={"head": level}, trials=trials, settings=settings, miou=0.5, default_miou=0.4)
+    return Best(levels={"head": level}, trials=trials, settings=settings, miou=0.5, default_miou=0.4)
 
 
-def of_arms(*arms: TunedArm) -> Tuned:
+def of_arms(*arms: Best) -> Tuned:
     return Tuned(arms=list(arms), as_written=True)
 
 
