@@ -73,7 +73,7 @@ class History:
         }
 
 
-class Share(Protocol):
+class TrainingShare(Protocol):
     """The share of a training that this process computes, where several processes train one network together."""
 
     def prepare(self, model: SegModel, recipe: Recipe, device: torch.device) -> Step:
@@ -85,11 +85,11 @@ class Share(Protocol):
         """Yield what the step takes of the iterations from ``first`` on, as :func:`stream_of` does."""
 
 
-_SHARE: ContextVar[Share | None] = ContextVar("share of a training", default=None)
+_SHARE: ContextVar[TrainingShare | None] = ContextVar("share of a training", default=None)
 
 
 @contextmanager
-def computing(share: Share) -> Iterator[None]:
+def computing(share: TrainingShare) -> Iterator[None]:
     """Inside, trainings of this process compute a share of every batch; else they compute all of it."""
     token = _SHARE.set(share)
     try:

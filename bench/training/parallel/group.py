@@ -29,7 +29,7 @@ class SharingError(BenchError, ValueError):
 
 
 @dataclass(frozen=True)
-class Group:
+class TrainingGroup:
     """The place of this process among those that train a network together.
 
     Attributes:
@@ -52,7 +52,7 @@ def known_meeting_point(port: int, size: int) -> TCPStore:
 
 
 @contextmanager
-def joined(store: Store, rank: int, size: int, device: torch.device) -> Iterator[Group]:
+def joined(store: Store, rank: int, size: int, device: torch.device) -> Iterator[TrainingGroup]:
     """Inside, this process is one of a group, which has met at a store.
 
     Tensors on a CPU travel by gloo, those on a GPU by NCCL.
@@ -73,7 +73,7 @@ def joined(store: Store, rank: int, size: int, device: torch.device) -> Iterator
         with warnings.catch_warnings():
             # Whether a variant has parameters that no loss reaches is not known beforehand.
             warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
-            yield Group(rank, size)
+            yield TrainingGroup(rank, size)
     finally:
         dist.destroy_process_group()
 

@@ -13,10 +13,10 @@ from bench.training.augment.batches import Batch, joined_cuts
 from bench.training.augment.blur import draw_kernels
 from bench.training.augment.colours import draw_factors
 from bench.training.augment.draws import drawn_sample
-from bench.training.parallel.group import Group
+from bench.training.parallel.group import TrainingGroup
 
 
-def places_of(group: Group, recipe: Recipe) -> list[int]:
+def places_of(group: TrainingGroup, recipe: Recipe) -> list[int]:
     """The places in a batch of this process's samples: its share of the first part of the batch, of the second, and so
     on.
     """

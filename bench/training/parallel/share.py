@@ -19,7 +19,7 @@ from bench.network.model import Output, SegModel
 from bench.network.numerics import autocast
 from bench.protocol.recipe import Recipe
 from bench.training.loop import stream_of
-from bench.training.parallel.group import Group, refuse_unshared
+from bench.training.parallel.group import TrainingGroup, refuse_unshared
 from bench.training.parallel.norms import synchronise
 from bench.training.parallel.samples import make_share, places_of
 from bench.training.parallel.sums import gathered, whole
@@ -27,7 +27,7 @@ from bench.training.step import Step, prepare
 
 
 class GroupShare:
-    """The share of one process of a group, a :class:`~bench.training.loop.Share`.
+    """The share of one process of a group, a :class:`~bench.training.loop.TrainingShare`.
 
     Args:
         group: the group, which this process has joined.
@@ -38,7 +38,7 @@ class GroupShare:
         part: the number of the next part of its batch, from 0 on.
     """
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: TrainingGroup) -> None:
         self.group = group
         self.seed = self.iteration = self.part = 0
 

@@ -25,7 +25,7 @@ from bench.network.shape_streams.gated import GatedShapeStream
 from bench.parts import part
 from bench.protocol.recipe import Recipe
 from bench.training.loop import computing, train
-from bench.training.parallel.group import Group
+from bench.training.parallel.group import TrainingGroup
 from bench.training.parallel.share import GroupShare
 from tests.training.parallel.workers import CPU, Together, processes
 
@@ -80,7 +80,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 CASES = [(name, "sgd") for name in VARIANTS] + [(next(iter(VARIANTS)), name) for name in list(CHANGES)[1:]]
 
 
-def trained(group: Group | None, variant: Variant, recipe: Recipe) -> tuple[list[float], dict[str, Tensor]]:
+def trained(group: TrainingGroup | None, variant: Variant, recipe: Recipe) -> tuple[list[float], dict[str, Tensor]]:
     """The losses of a training in float64, and the weights and statistics that it ends with."""
     model = SegModel(variant, len(DATA.classes), seed=1).double()
     model.register_forward_pre_hook(lambda _, given: (given[0].double(), *given[1:]))
@@ -93,7 +93,7 @@ def trained(group: Group | None, variant: Variant, recipe: Recipe) -> tuple[list
     return history.loss, model.state_dict()
 
 
-def trained_in_each(group: Group, cases: list[tuple[str, str]]) -> list[tuple[list[float], dict[str, Tensor]]]:
+def trained_in_each(group: TrainingGroup, cases: list[tuple[str, str]]) -> list[tuple[list[float], dict[str, Tensor]]]:
     return [trained(group, VARIANTS[name], RECIPE.having(**CHANGES[change])) for name, change in cases]
 
 
