@@ -96,7 +96,8 @@ def run(
         if mirror is not None:
             mirror.push()
         before = seen(schedule.folder)
-        todo = [pending for pending in schedule.pending(retry) if pending in chosen]
+        keys = {trial.key for trial in chosen}
+        todo = [pending for pending in schedule.pending(retry) if pending.key in keys]
         of_share = "" if share is None else f" of share {share}"
         console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials{of_share} done, {len(todo)} to run.")
         print_faulty(schedule.faulty.values(), console)
