@@ -13,6 +13,7 @@ from bench.evidence.speedups import spread
 from bench.protocol.words import REPEAT, maybe_not_alone
 from bench.records.cost import MeasuredCost
 from bench.records.measured import NOISY
+from bench.records.plan import SETTINGS, TUNED
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.records.speed import MeasuredSpeed
@@ -55,7 +56,7 @@ def differences(results: Results, names: Mapping[str, str], levels: Mapping[str,
         if variant in known and other in known:
             rows += _networks(results, name, variant, other)
         rows += _environment(results, name, facts, variant, other)
-    rows += [*_effects(results, facts, levels), *_timings(results, names)]
+    rows += [*_tuning(results), *_effects(results, facts, levels), *_timings(results, names)]
     rows.sort(key=lambda row: KINDS.index(str(row["Kind"])))
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(dict.fromkeys(COUNTS, float))
 
@@ -202,6 +203,12 @@ def _effects(
         for place, changes in changes_by_place.items():
             description = f"differs in {len(changes)} of {len(pairs)} pairs" if len(pairs) > 1 else changes[0]
             yield _difference(effect, place, description, "environment")
+
+
+def _tuning(results: Results) -> Iterator[dict[str, str | float]]:
+    """Yield a row for each reason why variants at tuned settings say little against each other."""
+    for reason in audit.unfair_tuning(results.plan.audit.tuned):
+        yield _difference(f"{SETTINGS}={TUNED}", "tuning", reason.rstrip("."), "undeclared")
 
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:

@@ -12,8 +12,9 @@ import pandas as pd
 
 from bench.evidence import stats
 from bench.protocol.columns import COLUMNS, JUDGED, column, level_key
-from bench.protocol.words import tally
+from bench.protocol.words import settings_in_words, tally
 from bench.records.cost import MeasuredCost, percentile
+from bench.records.plan import DEFAULT, SETTINGS, TUNED
 from bench.records.record import Record
 from bench.records.results import Results, records
 
@@ -231,6 +232,54 @@ def _seeds_by_variants(results: Results, name: str) -> pd.DataFrame:
     """A quality column, seeds x the variants that have a value and are evaluated on what the baseline is."""
     scores = results.scores(name)
     return pd.DataFrame({variant: by_seed for variant, by_seed in scores.items() if variant in results.comparable})
+
+
+AT_BOTH = (
+    "variant", "trials", "default_settings", "tuned_settings", "held_out_default", "held_out_tuned", "default_mean",
+    "default_sd", "tuned_mean", "tuned_sd", "n", "planned", "delta", "low", "high", "left_out",
+)  # fmt: skip
+"""The columns of :func:`at_both_settings`."""
+
+
+def at_both_settings(results: Results) -> pd.DataFrame:
+    """One row a variant of a tuned study, at its own settings and at the tuned ones of its arm; empty for any other.
+
+    The columns are :data:`AT_BOTH`. ``trials`` is the number of settings that were tried for the arm; ``held_out_…``
+    its mean IoU in the search, on training images that were held out; ``default_…`` and ``tuned_…`` are of the
+    study's own trials, ``delta`` is their difference over the ``n`` seeds of both, with its 95 % interval.
+    ``left_out`` says why a variant is not run at tuned settings.
+    """
+    tuned, plan = results.plan.audit.tuned, results.plan
+    if tuned is None:
+        return pd.DataFrame(columns=list(AT_BOTH))
+    planned, scores = results.planned("quality"), results.scores(JUDGED)
+    names = {tuple(sorted(levels.items())): variant for variant, levels in plan.levels.items()}
+    reasons = {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}
+    fields = dict.fromkeys(name for arm in tuned.arms for name in arm.settings)
+    rows: list[dict[str, Any]] = []
+    for variant, levels in plan.levels.items():
+        arm = next((arm for arm in tuned.arms if arm.has(levels)), None)
+        if arm is None or levels.get(SETTINGS) != DEFAULT or variant not in planned:
+            continue
+        other = names.get(tuple(sorted({**levels, SETTINGS: TUNED}.items())), "")
+        ours, theirs = scores.get(variant, {}), scores.get(other, {})
+        effect = stats.paired_by_seed(theirs, ours)
+        row = {
+            "variant": ",".join(f"{factor}={level}" for factor, level in levels.items() if factor != SETTINGS),
+            "trials": arm.trials,
+            "default_settings": settings_in_words({name: plan.recipe.get(name) for name in fields}),
+            "tuned_settings": settings_in_words(arm.settings),
+            "held_out_default": stats.NAN if arm.default_miou is None else arm.default_miou,
+            "held_out_tuned": stats.NAN if arm.miou is None else arm.miou,
+            "n": effect.n if other in planned else len(ours),
+            "planned": planned[variant],
+            "left_out": reasons.get(other) or "",
+        }
+        for side, by_seed in (("default", ours), ("tuned", theirs)):
+            values = pd.Series(list(by_seed.values()), dtype=float)
+            row |= {f"{side}_mean": values.mean(), f"{side}_sd": values.std(ddof=1)}
+        rows.append(row | {"delta": effect.delta, "low": effect.low, "high": effect.high})
+    return pd.DataFrame(rows, columns=list(AT_BOTH))
 
 
 Place = Literal["on", "on, uncertain", "off, uncertain", "off"]

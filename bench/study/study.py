@@ -17,12 +17,13 @@ from bench.parts import BenchError, nearest, shortened
 from bench.protocol.names import FILE_NAME, is_file_name
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import STAGES, Setting, Stage
+from bench.records.plan import Tuned
 from bench.study.cells import Cell, ExcludedCell, cell_name
 from bench.study.designs import Design, check_design, combinations_of, count_of, named_levels, word_of
 from bench.study.factors import Factor, StudyError, apply
 from bench.study.published.rows import Published
 from bench.study.speed import Speed
-from bench.study.tuning.best import Best, recipe_at
+from bench.study.tuning.best import recipe_at
 from bench.study.tuning.ranges import Space, check_tuned_fields
 
 
@@ -127,7 +128,7 @@ class Study:
     speed: Speed | None = None
     published: tuple[Published, ...] = ()
     tune: Mapping[str, Space] = field(default_factory=dict)
-    tuned: tuple[Best, ...] = ()
+    tuned: Tuned | None = None
     _cells: tuple[Cell, ...] = field(init=False, repr=False)
     _excluded: tuple[ExcludedCell, ...] = field(init=False, repr=False)
 

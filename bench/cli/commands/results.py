@@ -11,7 +11,14 @@ import typer
 
 from bench.cli.console import say
 from bench.cli.documents.document import AsJson, Give, only_document
-from bench.cli.documents.results import CleanDocument, ExportDocument, RemovableFiles, ReportDocument, TableDocument
+from bench.cli.documents.results import (
+    CleanDocument,
+    ExportDocument,
+    MergeDocument,
+    RemovableFiles,
+    ReportDocument,
+    TableDocument,
+)
 from bench.cli.options import EXIT_OPEN, ResultsFolder, StoredFolder
 from bench.parts import BenchError
 from bench.protocol.text import harmless
@@ -198,6 +205,7 @@ def merge(
         Path, typer.Argument(help="The results folder to merge into; it may not exist yet.", show_default=False)
     ],
     sources: Annotated[list[Path], typer.Argument(help="Results folders of the same study.", show_default=False)],
+    as_json: AsJson = False,
 ) -> None:
     """Merge results folders of one study that several machines have filled: records, their files, and the plan.
 
@@ -207,15 +215,26 @@ def merge(
     from bench.cli.trials.lock import alone
     from bench.run.sharing.merging import merged
 
-    if not target.exists():
-        merged(target, sources)  # refuses before the folder is made
-        target.mkdir(parents=True)
-    with alone(target):
-        done = merged(target, sources)
-        done.write()
-    for path in done.left_out:
-        say(f"{path} is left out: {target} has another one of this name.")
-    say(f"{plural(done.added, 'record')} added, {len(done.records)} in all. Write the report: bench report {target}")
+    with only_document(as_json) as give:
+        if not target.exists():
+            merged(target, sources)  # refuses before the folder is made
+            target.mkdir(parents=True)
+        with alone(target):
+            done = merged(target, sources)
+            done.write()
+        for path in done.left_out:
+            say(f"{path} is left out: {target} has another one of this name.")
+        count = len(done.records)
+        say(f"{plural(done.added, 'record')} added, {count} in all. Write the report: bench report {target}")
+        give(
+            MergeDocument(
+                folder=str(target),
+                sources=list(map(str, sources)),
+                added=done.added,
+                records=count,
+                left_out=list(map(str, done.left_out)),
+            )
+        )
 
 
 def clean(

@@ -60,6 +60,7 @@ def check(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
+    tuned: TunedSettings = None,
     as_json: AsJson = False,
 ) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
@@ -69,7 +70,7 @@ def check(
     from bench.cli import networks
     from bench.cli.trials import planning
 
-    source = planning.source(study, size, data, seeds, final, protocol, recipe)
+    source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
     with only_document(as_json) as give:
         whole = networks.check(source, data_is_given=data is not None, give=give)
     if not whole:
@@ -202,6 +203,7 @@ def tune(
     timeout: Timeout = None,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tune every arm with the same number of trials, then run the study at default and at tuned settings.
 
@@ -213,15 +215,19 @@ def tune(
     from bench.cli.trials import planning, running, tuning
     from bench.run.resources import here
 
-    shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    resources = here(cpus, gpus, address)
-    source = planning.source(study, size, data, seeds, recipe=recipe)
-    best = tuning.search(source, results, budget, arm or (), folds, cross_validate, resources, shelf, timeout)
-    schedule = planning.scheduled(best, results, cpus, gpus, address, shelf=shelf)
-    handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
-    folder = [] if results == Path("results") else ["--results", str(results)]
-    argv = ["bench", "run", str(study), *best.options, *folder]
-    if not running.run(schedule, argv, handling=handling, shelf=shelf):
+    with only_document(as_json) as give:
+        shelf = decoding.shelf_in(cache, no_cache=no_cache)
+        resources = here(cpus, gpus, address)
+        source = planning.source(study, size, data, seeds, recipe=recipe)
+        found = tuning.search(
+            source, results, budget, arm or (), folds, cross_validate, resources, shelf, timeout, give
+        )
+        schedule = planning.scheduled(found.source, results, cpus, gpus, address, shelf=shelf)
+        handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
+        folder = [] if results == Path("results") else ["--results", str(results)]
+        argv = ["bench", "run", str(study), *found.source.options, *folder]
+        complete = running.run(schedule, argv, handling=handling, shelf=shelf, give=tuning.with_run(found, give))
+    if not complete:
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -314,6 +320,7 @@ def rekey(
     assume_installed: Annotated[
         bool, typer.Option("--assume-installed", help="Take installed versions where the records name none.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Give records of an earlier bench the keys of this one, where the source proves that they are the same trials.
 
@@ -322,4 +329,5 @@ def rekey(
     """
     from bench.cli.trials import rekeying
 
-    rekeying.rekey(folder, source, assume_installed=assume_installed)
+    with only_document(as_json) as give:
+        rekeying.rekey(folder, source, assume_installed=assume_installed, give=give)

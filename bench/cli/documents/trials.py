@@ -1,8 +1,10 @@
-"""The JSON documents of the commands that run trials: run, evaluate and speed (``run``), and ``trial``."""
+"""The JSON documents of the commands that run trials: run, evaluate and speed (``run``), ``trial`` and ``tune``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import JsonValue
 
 from bench.cli.documents.document import Document, JsonObject, Rows
 
@@ -91,3 +93,41 @@ class TrialDocument(Document):
     folder: str
     trial: EndedTrial
     planned: bool
+
+
+class TunedArm(JsonObject):
+    """The outcome of a search for an arm's best settings.
+
+    Attributes:
+        levels: factor -> the level that the variants of the arm have in common.
+        tried: the number of settings that were tried; 0 for an arm that was not tuned.
+        settings: field of the recipe -> its best value.
+        miou: the mean IoU of the best settings on held-out training images; null for an arm that was not tuned.
+        default_miou: that of the default settings, likewise.
+    """
+
+    levels: dict[str, str]
+    tried: int
+    settings: dict[str, JsonValue]
+    miou: float | None
+    default_miou: float | None
+
+
+class TuneDocument(Document):
+    """The arms of a study with their best settings, and the run of the study at them.
+
+    Attributes:
+        folder: the folder of the search.
+        path: the file with the best settings; null if the search was stopped.
+        arms: the arms; empty if the search was stopped.
+        stopped_by: the signal that stopped the search or the run; null if both ended by themselves.
+        run: the document of the run; null if it was not reached.
+    """
+
+    document: Literal["tune"] = "tune"
+    version: Literal[1] = 1
+    folder: str
+    path: str | None
+    arms: list[TunedArm]
+    stopped_by: str | None
+    run: RunDocument | None

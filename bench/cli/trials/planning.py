@@ -30,6 +30,7 @@ from bench.run.keeping.state import kept_after, state_path
 from bench.run.resources import here
 from bench.run.schedule import Schedule, checked_schedule
 from bench.run.trial import Trial
+from bench.study.audit import unfair_tuning
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line
 from bench.study.fractions import aliases_in_words
@@ -105,6 +106,7 @@ def plan_of(schedule: Schedule, shelf: Shelf | None = None) -> PlanDocument:
         kept=[KeptTrial(key=row.key, stage=row.stage, variant=row.variant, seed=row.seed) for row in schedule.kept()],
         unused=[Unused(records=count, reason=reason) for reason, count in unused.most_common()],
         aliases=aliases_in_words([cell.levels for cell in study.cells()], study.baseline),
+        tuning=unfair_tuning(study.tuned),
         notes=schedule.notes(),
         faulty=[LeftOut(variant=name, reason=plain(faulty.reason)) for name, faulty in schedule.faulty.items()],
         not_built=len(study.cells()) - len(schedule.networks),

@@ -52,6 +52,7 @@ TABLES: Mapping[str, Callable[[Evidence], Table]] = {
     "class-effects": quality.class_effects,
     "images": quality.images,
     "effects": effects.effects_table,
+    "tuning": variants.tuning_table,
     "cost": quality.cost,
     "speed": speed.comparisons,
     "crossings": speed.crossings,

@@ -65,6 +65,40 @@ def ablation_table(evidence: Evidence) -> Table:
     )  # fmt: skip
 
 
+def tuning_table(evidence: Evidence) -> Table:
+    """One row a variant of a tuned study: its arm's budget, and its mIoU at default and at tuned settings."""
+    judged, rows = column(JUDGED), evidence.at_both_settings
+    columns = {
+        "variant": fields.text("Variant", "variant"),
+        "trials": fields.count("Settings tried", "trials"),
+        "default_settings": fields.stated("Default settings", "default_settings"),
+        "tuned_settings": Field("Tuned settings", ("tuned_settings", "left_out"), _tuned_text),
+        "held_out_default": fields.value(f"Held out, default: {judged.title}", "held_out_default", judged),
+        "held_out_tuned": fields.value(f"Held out, tuned: {judged.title}", "held_out_tuned", judged),
+        "default": Field(f"Default: {judged.title}", ("default_mean", "default_sd"), _side_text("default")),
+        "tuned": Field(f"Tuned: {judged.title}", ("tuned_mean", "tuned_sd"), _side_text("tuned")),
+        "n": fields.seeds(),
+        "delta": fields.difference(judged.difference_title, "delta", judged),
+        "interval": fields.interval("95 % interval", "low", "high", judged),
+    }
+    notes = (
+        "Settings tried: of the variant's arm, in the search. Held out: the arm's mIoU in the search, on training "
+        "images that were held out. Default and tuned: mean ± standard deviation over the study's seeds, on its own "
+        "images; their difference is paired by seed, with a Student-t interval for itself alone."
+    )
+    caption = "Every variant at default and at tuned settings."
+    absent = "" if len(rows) else "the study was not run at tuned settings"
+    return Table("tuning", rows, columns, tuple(columns), caption, notes, required=required_of(rows), absent=absent)
+
+
+def _tuned_text(row: TableRow) -> str:
+    return f"{NOTHING} ({row['left_out']})" if row["left_out"] else str(row["tuned_settings"]) or NOTHING
+
+
+def _side_text(side: str) -> Callable[[TableRow], str]:
+    return lambda row: column(JUDGED).spread(row[f"{side}_mean"], row[f"{side}_sd"])
+
+
 def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """Column of :func:`variant_columns` -> what its cells hold beside a number; of marks those that are there."""
     crowded, noisy = values["isolated"].eq(False).any(), (values["latency_iqr_s"] > NOISY * values["latency_s"]).any()
