@@ -37,7 +37,7 @@ from bench.run.environment import Machine
 from bench.run.handling import USUAL, Handling
 from bench.run.keeping.curve import Curve
 from bench.run.keeping.retested import TrainedKeeper, trained_for
-from bench.run.keeping.state import FileKeeper, forget, state_path
+from bench.run.keeping.state import FileKeeper, forget, state_path, states_of
 from bench.run.keeping.weights import WEIGHTS, described_weights, digest_of, packed
 from bench.run.outcomes.attempts import with_attempts_before
 from bench.run.outcomes.log import log_to
@@ -66,6 +66,8 @@ class Trial:
         key: the key from the plan. If the worker computes another one, source or data changed after planning.
         against: the name of the cell that a speed trial compares with.
         setting: the setting in which both cells of a speed trial are timed.
+        parts: the number of parts in which a training computes what its recipe computes at once, since memory ran out
+            for that. It is no part of the plan, so the key is the same.
     """
 
     source: Source
@@ -75,6 +77,7 @@ class Trial:
     key: str
     against: str | None = None
     setting: Setting | None = None
+    parts: int = 1
 
 
 class ChangedError(RuntimeError):
@@ -158,7 +161,8 @@ def _run(
     except StoreError as error:
         unstored = error
     if record.status in ("done", "diverged") and trial.stage == "quality" and unstored is None:
-        forget(state_path(folder, trial.key))
+        for path in states_of(folder, trial.key):
+            forget(path)
     if ending is not None:
         raise ending
     if unstored is not None:
@@ -219,7 +223,7 @@ def make_record(
     """
     resolved, content = dict(choices or {}), dict(measured or {})
     distributions, switches = resolved.pop("distributions", {}), content.pop("switches", None)
-    described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key")}
+    described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key", "parts")}
     described |= {"study": Path(trial.source.path).stem, "size": trial.source.size}
     record = {
         "key": record_key(trial, machine),
@@ -229,7 +233,7 @@ def make_record(
             **environment.describe(machine, Path(trial.source.path), distributions),
             **({} if switches is None else {"switches": switches}),
         },
-        "outcome": outcome,
+        "outcome": {**outcome, **({"parts": trial.parts} if trial.parts > 1 else {})},
         "measured": content,
     }
     return build(Record, record)
@@ -294,6 +298,7 @@ def _measure_quality(
 ) -> tuple[dict[str, Any], Files]:
     """Train and test a network, and return the content of the record and the files that belong to it."""
     cell, device = loaded.study.cell(trial.variant), machine.torch_device
+    recipe = cell.recipe.having(accumulate=cell.recipe.accumulate * trial.parts)
     dataset = loaded.dataset_of(cell)
     name = f"{record_key(trial, machine)}.{environment.host_tag()}"
     artifact = f"artifacts/{name}"
@@ -307,13 +312,15 @@ def _measure_quality(
     keeper: FileKeeper | TrainedKeeper
     if handling.trained_in is None:
         curve = Curve(read.split("val"), cell.recipe, device) if cell.recipe.validated_at else None
-        keeper = FileKeeper(state_path(folder, trial.key), handling.checkpoint_s, cell.recipe.iterations, curve)
+        keeper = FileKeeper(
+            state_path(folder, trial.key, trial.parts), handling.checkpoint_s, cell.recipe.iterations, curve
+        )
     else:
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))
     stage = STAGE_FUNCTIONS["quality"]
     with keeper.heeding_sigterm() if isinstance(keeper, FileKeeper) else nullcontext():
-        measured = stage(cell.variant, cell.recipe, read, trial.seed, device, tell, show, keeper=keeper)
+        measured = stage(cell.variant, recipe, read, trial.seed, device, tell, show, keeper=keeper)
         arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
         measured["artifact_digest"] = arrays_digest(arrays)
         measured |= keeper.facts()
