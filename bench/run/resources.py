@@ -78,7 +78,12 @@ def trials_on(node_gpus: int, gpus: float) -> int:
 
 
 def here(
-    cpus: int | None = None, gpus: float | None = None, address: str | None = None, processes: int | None = None
+    cpus: int | None = None,
+    gpus: float | None = None,
+    address: str | None = None,
+    processes: int | None = None,
+    *,
+    measures: bool = False,
 ) -> Resources:
     """The resources of trials on this machine.
 
@@ -87,7 +92,8 @@ def here(
             each process without a GPU.
         gpus: the GPUs of a quality trial; by default one if the machine has one, else none.
         address: the address of a Ray cluster, whose nodes need not be like this machine.
-        processes: the processes that train a network together; by default as many as there are whole GPUs for each.
+        processes: the processes that train a network together; by default one on each of a trial's GPUs.
+        measures: ``True`` if nothing is trained, so that no trial uses several GPUs.
 
     Raises:
         ResourceError: if a trial asks for more than one GPU and a part of another, for more than this machine has and
@@ -102,10 +108,14 @@ def here(
         )
     if gpus is None:
         gpus = float(min(1, node_gpus))
-    if not (gpus == 0 or LEAST_SHARE <= gpus <= 1 or (gpus > 1 and gpus == int(gpus))):
+    if not (gpus == 0 or LEAST_SHARE <= gpus <= 1 or (gpus > 1 and gpus % 1 == 0)):
         raise ResourceError(
             f"--gpus {gpus:g}: a trial uses whole GPUs (1, 2, …), a share of one ({LEAST_SHARE:g} or more; with 0.5 "
             "two trials share each GPU) or none (0)"
+        )
+    if measures and gpus > 1:
+        raise ResourceError(
+            f"--gpus {gpus:g}: a measurement takes one GPU (1) or none (0); only trainings take several"
         )
     together = max(1, int(gpus)) if processes is None else processes
     if together < 1 or (gpus > 0 and together != max(1, int(gpus))):
