@@ -100,8 +100,12 @@ class Schedule:
         planned = {trial.key for trial in self.trials} | {row.key for row in self.kept()}
         return [record for record in self.records() if record.planned_key not in planned]
 
-    def kept(self) -> list[PlannedTrial]:
-        """The trials of the plan that the folder holds which stay in it, although the study does not plan them now."""
+    def kept(self, *, beside: bool = False) -> list[PlannedTrial]:
+        """The trials of the plan that the folder holds which stay in it, although the study does not plan them now.
+
+        Args:
+            beside: ``True`` if other runs are at work in the folder, whose trials stay before they have records.
+        """
         earlier = _earlier_plan(self.folder)
         if earlier is None:
             return []
@@ -121,7 +125,7 @@ class Schedule:
             )
             return key.text
 
-        recorded = [record.planned_key for record in self.records()]
+        recorded = None if beside else [record.planned_key for record in self.records()]
         return kept_trials(self.study, earlier, map(what_is_measured, self.trials), recorded, present_key)
 
     def stale_reasons(self) -> list[str]:
@@ -233,8 +237,12 @@ class Schedule:
         """The reason why a trial would fail, if one of its networks is faulty."""
         return self.faulty.get(trial.variant) or self.faulty.get(trial.against or "")
 
-    def document(self, command: str) -> Plan:
+    def document(self, command: str, *, beside: bool = False) -> Plan:
         """The plan as ``study.json`` holds it, with the trials of earlier runs that stay in it.
+
+        Args:
+            command: the command that the plan names.
+            beside: as in :meth:`kept`.
 
         Raises:
             StudyError: for a study that no plan can hold, so that nothing is run that a report would refuse.
@@ -271,20 +279,29 @@ class Schedule:
         }
         earlier = _earlier_plan(self.folder)
         try:
-            return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept()))
+            return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept(beside=beside)))
         except ValueError as error:
             raise StudyError(f"study {study.name!r} cannot be planned: {problem(error)}") from error
 
-    def write(self, command: str) -> Path:
-        """Write ``study.json`` into the results folder, whose lock the caller holds."""
+    def write(self, command: str, *, beside: bool = False) -> Path:
+        """Write ``study.json`` into the results folder, whose lock the caller holds; the arguments are the plan's."""
         path = self.folder / "study.json"
-        write_json(self.document(command).as_json(), path)
+        write_json(self.document(command, beside=beside).as_json(), path)
         return path
 
     def is_planned(self) -> bool:
-        """True if the plan that the results folder holds has every trial of this schedule."""
+        """True if the folder's plan is as this run, the last one at work, would write it.
+
+        Its trials are there as planned ones, and every trial that stays from another run has a record.
+        """
         plan = _earlier_plan(self.folder)
-        return plan is not None and {trial.key for trial in self.trials} <= {trial.key for trial in plan.trials}
+        if plan is None:
+            return False
+        planned = {row.key for row in plan.trials if not row.kept}
+        others = {row.key for row in plan.trials if row.kept}
+        return {trial.key for trial in self.trials} <= planned and others <= {
+            record.planned_key for record in self.records()
+        }
 
     def _planned(self, trial: Trial, cell: Cell) -> dict[str, Any]:
         return {

@@ -46,7 +46,7 @@ from bench.run.outcomes.outcome import TimedOutError, outcome_of, relative
 from bench.run.outcomes.progress import Event, Listener, place_of
 from bench.run.processes.agreement import disagreement
 from bench.run.processes.children.helpers import helped
-from bench.run.processes.stopping import Stopped
+from bench.run.processes.stopping import Stopped, sigterm_waits
 from bench.run.stages import STAGE_FUNCTIONS, key_of, measure_quality_in_group, measure_speed
 from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
@@ -99,6 +99,8 @@ def run(
 ) -> Record:
     """Run a trial, and write its record and its log under ``folder``. A trial that fails is recorded too.
 
+    SIGTERM interrupts a trial that is measured; one that is over is stored first.
+
     Args:
         trial: the trial to run.
         folder: the study's results folder.
@@ -111,6 +113,14 @@ def run(
         SystemExit: in the same way, if the process is told to exit.
         StoreError: if ``folder`` cannot be written to. A trial that is done is kept elsewhere then, if possible.
     """
+    with ExitStack() as storing_all:
+        return _run(trial, folder, machine, tell, handling, storing_all)
+
+
+def _run(
+    trial: Trial, folder: Path, machine: Machine, tell: Listener | None, handling: Handling, storing_all: ExitStack
+) -> Record:
+    """Run a trial as :func:`run` does. Into ``storing_all`` goes what is in force from the end of measuring on."""
     start, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     key = record_key(trial, machine)
     log_path = folder / "logs" / f"{key}.{environment.host_tag()}.log"
@@ -127,6 +137,7 @@ def run(
             torch.set_num_threads(machine.shared_by(trial.processes).threads)
             seed_other_generators(trial.seed)
             content, files = _measure(trial, folder, machine, listener, choices, handling)
+            storing_all.enter_context(sigterm_waits())
             whole = build(MEASURED[trial.stage], content).as_json()
             try:
                 files.write(folder)
@@ -302,7 +313,7 @@ def _measure_quality(
     keeper: FileKeeper | TrainedKeeper
     if handling.trained_in is None:
         curve = Curve(read.split("val"), cell.recipe, device) if cell.recipe.validated_at else None
-        keeper = FileKeeper(state_path(folder, trial.key), handling.checkpoint_s, curve)
+        keeper = FileKeeper(state_path(folder, trial.key), handling.checkpoint_s, cell.recipe.iterations, curve)
     else:
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))
@@ -315,16 +326,16 @@ def _measure_quality(
                 helpers = helped({**order, "handling": handling.as_values()}, trial.processes, device)
                 stage = partial(measure_quality_in_group, group=stack.enter_context(helpers))
         measured = stage(cell.variant, cell.recipe, read, trial.seed, device, tell, show, keeper=keeper)
-    arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
-    measured["artifact_digest"] = arrays_digest(arrays)
-    measured |= ({} if trial.processes == 1 else {"processes": trial.processes}) | keeper.facts()
-    if album is not None:
-        measured["pictures"] = kept
-    weights: dict[str, bytes] = {}
-    if handling.weights and isinstance(keeper, FileKeeper):
-        content = packed(keeper.weights, described_weights(trial, choices, dataset.classes))
-        weights[f"{WEIGHTS}/{name}.safetensors"] = content
-        measured["weights"], measured["weights_digest"] = f"{WEIGHTS}/{name}.safetensors", digest_of(content)
+        arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
+        measured["artifact_digest"] = arrays_digest(arrays)
+        measured |= ({} if trial.processes == 1 else {"processes": trial.processes}) | keeper.facts()
+        if album is not None:
+            measured["pictures"] = kept
+        weights: dict[str, bytes] = {}
+        if handling.weights and isinstance(keeper, FileKeeper):
+            content = packed(keeper.weights, described_weights(trial, choices, dataset.classes))
+            weights[f"{WEIGHTS}/{name}.safetensors"] = content
+            measured["weights"], measured["weights_digest"] = f"{WEIGHTS}/{name}.safetensors", digest_of(content)
     return measured, Files({f"{artifact}.npz": arrays}, album, weights)
 
 

@@ -185,6 +185,26 @@ def deferred() -> Iterator[None]:
 
 
 @contextmanager
+def sigterm_waits() -> Iterator[None]:
+    """Inside, SIGTERM waits for the end, so that a trial that is done is stored first.
+
+    Raises:
+        Stopped: at the end, if SIGTERM arrived.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+    if arrived:
+        raise Stopped(signal.SIGTERM)
+
+
+@contextmanager
 def listening() -> Iterator[None]:
     """Inside, a library's C code may take the handlers away, as ``ray.shutdown`` does: a thread puts them back.
 

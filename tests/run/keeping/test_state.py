@@ -26,6 +26,7 @@ from bench.run.outcomes.progress import Event
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
+from bench.run.store import Files
 from bench.run.trial import Trial, run
 from bench.study.source import Source, load
 
@@ -100,6 +101,52 @@ def test_sigterm_lets_an_iteration_end_and_keeps_its_state(schedule: Schedule) -
     assert signal.getsignal(signal.SIGTERM) is handler
     resumed = measured(run(trial, schedule.folder, MACHINE))
     assert resumed.resumed_after == [4]
+    assert states(schedule) == []
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_a_network_is_tested_costs_no_training(schedule: Schedule, stop: signal.Signals) -> None:
+    trial = quality(schedule)
+    undisturbed = measured(run(trial, schedule.folder, MACHINE, handling=Handling(checkpoint_s=None)))
+    (schedule.folder / "records").rename(schedule.folder / "earlier")
+    iterations: list[int] = []
+
+    def tell(event: Event) -> None:
+        if event.phase == "train":
+            iterations.append(event.done)
+        elif event.done == 2:
+            signal.raise_signal(stop)
+
+    with pytest.raises((Stopped, KeyboardInterrupt)):
+        run(trial, schedule.folder, MACHINE, tell=tell)  # with the usual five minutes between two states
+    (record,) = read_all(schedule.folder / "records")
+    assert record.status == "interrupted"
+    assert kept_after(state_path(schedule.folder, trial.key)) == 6
+    with pytest.raises((Stopped, KeyboardInterrupt)):
+        run(trial, schedule.folder, MACHINE, tell=tell)
+    assert kept_after(state_path(schedule.folder, trial.key)) == 6, "a second stop keeps it too"
+    resumed = measured(run(trial, schedule.folder, MACHINE, tell=lambda event: tell(event) if event.done < 2 else None))
+    assert iterations == [1, 2, 3, 4, 5, 6], "nothing was trained twice"
+    assert resumed.resumed_after == [6]
+    assert (resumed.confusion, resumed.history) == (undisturbed.confusion, undisturbed.history)
+    assert resumed.weights_digest == undisturbed.weights_digest
+    assert states(schedule) == []
+
+
+def test_sigterm_while_a_trial_is_stored_waits_until_that_is_done(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Files.write
+
+    def write(files: Files, folder: Path) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        store(files, folder)
+
+    monkeypatch.setattr(Files, "write", write)
+    with pytest.raises(Stopped, match="SIGTERM"):
+        run(quality(schedule), schedule.folder, MACHINE)
+    (record,) = read_all(schedule.folder / "records")
+    assert measured(record).resumed_after == []
     assert states(schedule) == []
 
 
