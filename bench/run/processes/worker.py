@@ -14,6 +14,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from bench.records.record import read
 from bench.run.outcomes.memory_kills import memory_kills
 from bench.run.outcomes.progress import Event, place_of
 from bench.run.processes.apart import pieces
@@ -31,33 +32,46 @@ GRACE_S = 5.0
 """Seconds after its time limit at which a trial is ended from outside; until then it can end itself and say where."""
 START_S = 300.0
 """Seconds that a process may take from its start to its first trial: imports, over a slow network file system too."""
+PROCESS = "bench.run.processes.process"
+"""The module whose ``main`` a trial's process runs."""
 
 
 def work(config: Mapping[str, Any]) -> None:
     """One trial on a worker, which reports its record to the driver.
 
     On a node that does not see the results folder, the trial writes into a scratch folder, and its files go to the
-    driver before the record.
+    driver before the record. On another machine that sees it, the record is sent all the same, as the driver may see
+    the file late.
 
     Args:
         config: the values that :func:`_work` takes.
     """
     marker = config["handling"]["marker"]
-    if marker is None or Path(config["folder"], marker).exists():
+    if marker is None:
         _work(config, tune.report)
-        return
-    with scratch_folder() as folder:
+    elif Path(config["folder"], marker).exists():
+        _work(config, lambda message: tune.report(_with_record(message, Path(config["folder"]))))
+    else:
+        with scratch_folder() as folder:
+            _work({**config, "folder": str(folder)}, lambda message: _report_all(message, folder))
 
-        def report(message: dict[str, Any]) -> None:
-            if "record" in message or "ending" in message:
-                for piece in pieces(folder):
-                    tune.report({"piece": piece})
-            if "unstored" in message:
-                reason = f"it could not write into the scratch folder of its node: {message['unstored']}"
-                message = {"ending": {"status": "failed", "reason": reason, "traceback": None}}
-            tune.report(message)
 
-        _work({**config, "folder": str(folder)}, report)
+def _report_all(message: dict[str, Any], folder: Path) -> None:
+    """Report a message of a trial that writes into a scratch folder, and before its last one the trial's files."""
+    if "recorded" in message or "ending" in message:
+        for piece in pieces(folder):
+            tune.report({"piece": piece})
+    if "unstored" in message:
+        reason = f"it could not write into the scratch folder of its node: {message['unstored']}"
+        message = {"ending": {"status": "failed", "reason": reason, "traceback": None}}
+    tune.report(_with_record(message, folder))
+
+
+def _with_record(message: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A message with the record itself in place of the name of its file in a results folder."""
+    if "recorded" not in message:
+        return message
+    return {"record": read(folder / "records" / message["recorded"]).as_json()}
 
 
 def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
@@ -92,7 +106,7 @@ def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None]) -
             return
         reported_at = 0.0
         for message in process.run({**{part: config[part] for part in ORDER}, "trial": trial}):
-            if claim.lost and not {"record", "event"} & message.keys():
+            if claim.lost and not {"recorded", "event"} & message.keys():
                 report({"taken": ""})
             elif "event" not in message:
                 report(message)
@@ -131,13 +145,15 @@ class TrialProcess:
             self._busy.end()
 
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
+        """Run a trial and give what there is to report: ``event``s, and last ``recorded``, ``ending`` or ``unstored``.
 
         First comes the name of the ``device``, or ``None``, with the id of the ``process``: ``pid`` is Tune's name of
-        the worker's, which it adds to each message. An ``ending`` has the ``status`` and ``reason`` of a trial that
-        left no record, and the ``traceback`` if known. ``unstored`` says why the results folder cannot be written to.
+        the worker's, which it adds to each message. ``recorded`` is the name of the record's file: Tune's driver keeps
+        the last message of every trial, and the record would be a large one. An ``ending`` has the ``status`` and
+        ``reason`` of a trial that left no record, and the ``traceback`` if known. ``unstored`` says why the results
+        folder cannot be written to.
         """
-        child = self._child or TrialChild(self._path, self._cwd, self._cpus)
+        child = self._child or TrialChild(self._path, self._cwd, self._cpus, module=PROCESS)
         self._child, self._busy = None, child
         kills = memory_kills()
         child.send(dict(order))
@@ -172,5 +188,5 @@ class TrialProcess:
                     child.kill()
                 else:
                     self._child = child
-                yield {"record": content}
+                yield {"recorded": content}
                 return

@@ -46,7 +46,7 @@ class TrialChild:
         cwd: str,
         cpus: frozenset[int] | None = None,
         *,
-        module: str = "bench.run.processes.process",
+        module: str,
         name: str = "the trial's process",
         environment: Mapping[str, str] | None = None,
     ) -> None:
