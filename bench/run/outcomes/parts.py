@@ -9,17 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.parts import ChoiceError
-from bench.protocol.recipe import Recipe
 from bench.run.trial import Trial
 from bench.study.source import load
+from bench.training.parallel.group import SharingError, refuse_unshared
 
 
 def in_more_parts(trial: Trial) -> Trial | None:
-    """The training in twice as many parts; ``None`` if its batch has no such parts of two images at least."""
+    """The training in twice as many parts; ``None`` if its batch has no such parts of two images a process at least."""
     more = replace(trial, parts=2 * trial.parts)
-    recipe: Recipe = load(trial.source).study.cell(trial.variant).recipe
     try:
-        recipe.having(accumulate=recipe.accumulate * more.parts)
-    except ChoiceError:
+        refuse_unshared(more.recipe_of(load(trial.source).study.cell(trial.variant)), trial.processes)
+    except (ChoiceError, SharingError):
         return None
     return more
