@@ -11,6 +11,7 @@ import ctypes
 import faulthandler
 import inspect
 import os
+import select
 import signal
 import sys
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from bench.parts import BenchError
 from bench.protocol.setting import Setting
 from bench.run.environment import Machine
 from bench.run.handling import Handling
+from bench.run.outcomes.progress import Event
 from bench.run.processes.own_state import own_state
 from bench.run.store import StoreError
 from bench.run.trial import Trial, run
@@ -60,7 +62,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
                 trial,
                 Path(order["folder"]),
                 machine,
-                tell=lambda event: connection.send(("event", asdict(event))),
+                tell=lambda event: _tell(connection, event),
                 handling=Handling.of(order["handling"]),
             )
         except StoreError as error:
@@ -68,6 +70,13 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
             return
         left = left_behind(before) if record.status == "done" else ["an outcome other than done"]
         connection.send(("record", record.as_json(), left))
+
+
+def _tell(connection: Connection, event: Event) -> None:
+    """Tell the worker of the progress, unless it does not listen: a stop must not wait for it."""
+    _, free, _ = select.select([], [connection], [], 0)
+    if free:
+        connection.send(("event", asdict(event)))
 
 
 def left_behind(before: Mapping[str, Any]) -> list[str]:
