@@ -148,6 +148,12 @@ def together(session: nox.Session) -> None:
 
 
 @nox.session
+def cluster(session: nox.Session) -> None:
+    """Test runs on a simulated cluster that loses a node, its driver or the results folder; arguments go to pytest."""
+    run(session, "pytest", "-m", "cluster", "-n", "0", *session.posargs)
+
+
+@nox.session
 def cases(session: nox.Session) -> None:
     """Run all cases of a folder (default: tests/cases): situations of users, with the expected results of `bench`."""
     run(session, "python", "tests/run_cases.py", *session.posargs)
