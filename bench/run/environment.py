@@ -192,6 +192,7 @@ def _driver() -> str | None:
     return version_file.read_text().strip() if version_file.exists() else None
 
 
+@functools.cache
 def _packages() -> dict[str, str]:
     versions = {}
     for name in ("segbench", "numpy", "fvcore", "ray", "timm"):

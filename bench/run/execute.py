@@ -78,14 +78,20 @@ def execute(
         desk = None if marker is None else _desk(folder, run)
         batches = _Batches(folder, resources, display, scratch, replace(handling, marker=marker), run, desk)
         before = seen(folder) if before is None else before
-        taken = _run_and_repeat(batches, trials, before)
+        taken, before = _run_and_repeat(batches, trials, before)
         while taken:
             free, taken = batches.given_up(taken, before)
-            taken += _run_and_repeat(batches, free, before)
+            more, before = _run_and_repeat(batches, free, before)
+            taken += more
 
 
-def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) -> list[Trial]:
-    """Run trials, and once more those that something from outside ended; returns those that another run has."""
+def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) -> tuple[list[Trial], Seen]:
+    """Run trials, and once more those that something from outside ended.
+
+    Returns:
+        The trials that another run has, and the records that were there before: of a trial that was run once more, the
+        one of its first attempt too.
+    """
     watches: list[TrialWatch] = []
     crowded: list[Trial] = []
     for batch in _by_kind(trials):
@@ -95,6 +101,7 @@ def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) ->
             watches.append(batches.fit(shared, before))
     killed = [trial for watch in watches for trial in watch.chosen(watch.killed)]
     lost = [trial for watch in watches for trial in watch.chosen(watch.lost)]
+    tried = seen(batches.folder)
     with suppress(ResourceError):  # what is left of the cluster has no room for them, as their records say
         for batch in _by_kind(lost):
             watches.append(batches.fit(batch, seen(batches.folder)))
@@ -104,7 +111,9 @@ def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) ->
             watches.append(batches.fit(batch, seen(batches.folder), alone=True, one_at_a_time=True))
         for batch in _by_kind(crowded):
             watches.append(batches.fit(batch, seen(batches.folder), alone=True))
-    return [trial for watch in watches for trial in watch.chosen(watch.taken)]
+    again = {trial.key for trial in (*lost, *crowded, *killed)}
+    first = {key: files for key, files in tried.items() if key in again}
+    return [trial for watch in watches for trial in watch.chosen(watch.taken)], {**before, **first}
 
 
 def _by_kind(trials: Sequence[Trial]) -> Iterator[list[Trial]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import gc
 import inspect
 import os
 import select
@@ -56,6 +57,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
         connection.send(("started", os.getpid(), machine.device_name))
         with contextlib.suppress(BenchError):  # the trial meets the same error, and records it
             load(trial.source)  # so that the state of the study's modules before the trial is known
+        gc.freeze()  # modules, sources and code, millions of objects: each search for garbage would go through them
         before = traces()
         try:
             record = run(
@@ -69,7 +71,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
             connection.send(("unstored", str(error)))
             return
         left = left_behind(before) if record.status == "done" else ["an outcome other than done"]
-        connection.send(("record", record.as_json(), left))
+        connection.send(("record", record.file_name, left))
 
 
 def _tell(connection: Connection, event: Event) -> None:

@@ -102,6 +102,8 @@ class TrialWatch(tune.Callback):
         elif "device" in result:
             self.devices[ours.key] = result["device"]
             self.processes |= {ours.key: result["process"]} if "process" in result else {}
+        elif "recorded" in result and ours.key not in self.ended:
+            self._close(ours, result["recorded"])
         elif "record" in result and ours.key not in self.ended:
             self._end(ours, Record.model_validate(result["record"]))
         elif "piece" in result:
@@ -185,16 +187,32 @@ class TrialWatch(tune.Callback):
                 elif not is_there or record.status != "interrupted":
                     record = with_attempts_before(record, path.parent)
                     write(record, path.parent)
-            self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
-            if self.machine.elsewhere and trial.stage == "quality" and record.status in ("done", "diverged"):
-                forget(state_path(self.folder, trial.key))  # its node may not have seen it
-            if record.outcome.shared is not None:
-                self.crowded.add(trial.key)
-            elif record.outcome.lost is not None:
-                (self.lost if record.outcome.lost in PLACES else self.killed).add(trial.key)
-            self.display.finished(trial, record)
         except StoreError as error:
             self.ended.add(trial.key)
+            raise StoreFailed(error) from None
+        self._show(trial, record)
+
+    def _close(self, trial: Trial, file_name: str) -> None:
+        """Show the record that the worker has written into the results folder."""
+        try:
+            with storing(self.folder):
+                record = read(self.folder / "records" / file_name)
+        except StoreError as error:
+            self.ended.add(trial.key)
+            raise StoreFailed(error) from None
+        self._show(trial, record)
+
+    def _show(self, trial: Trial, record: Record) -> None:
+        self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
+        if self.machine.elsewhere and trial.stage == "quality" and record.status in ("done", "diverged"):
+            forget(state_path(self.folder, trial.key))  # its node may not have seen it
+        if record.outcome.shared is not None:
+            self.crowded.add(trial.key)
+        elif record.outcome.lost is not None:
+            (self.lost if record.outcome.lost in PLACES else self.killed).add(trial.key)
+        try:
+            self.display.finished(trial, record)
+        except StoreError as error:
             raise StoreFailed(error) from None
 
     def _ours(self, trial: Any) -> Trial:

@@ -23,6 +23,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from bench.records.record import read
 from bench.run.outcomes.memory_kills import MemoryKills, memory_kills
 from bench.run.outcomes.progress import Event, place_of
 from bench.run.processes.apart import pieces
@@ -42,6 +43,8 @@ GRACE_S = 5.0
 """Seconds after its time limit at which a trial is ended from outside; until then it can end itself and say where."""
 START_S = 300.0
 """Seconds that a process may take from its start to its first trial: imports, over a slow network file system too."""
+PROCESS = "bench.run.processes.process"
+"""The module whose ``main`` a trial's process runs."""
 MOST_LAST_WORDS = 4000
 """Characters of the interpreter's last words that are kept."""
 
@@ -50,7 +53,8 @@ def work(config: Mapping[str, Any]) -> None:
     """One trial on a worker, which reports its record to the driver.
 
     On a node that does not see the results folder, the trial writes into a scratch folder, and its files go to the
-    driver before the record; the desk of the run claims the trial there, and has the kept state of its training.
+    driver before the record; the desk of the run claims the trial there, and has the kept state of its training. On
+    another machine that sees it, the record is sent all the same, as the driver may see the file late.
 
     Args:
         config: the values that :func:`_work` takes.
@@ -58,27 +62,41 @@ def work(config: Mapping[str, Any]) -> None:
     marker, key = config["handling"]["marker"], config["trial"]["key"]
     if marker is None:
         _work(config, tune.report, None)
-        return
-    if Path(config["folder"], marker).exists():
-        _work(config, tune.report, Visitor(_asked(), key, None))
-        return
-    with scratch_folder() as folder:
+    elif Path(config["folder"], marker).exists():
+        _visit(
+            config, lambda message: tune.report(_with_record(message, Path(config["folder"]))), Visitor(_asked(), key)
+        )
+    else:
+        with scratch_folder() as folder:
+            own = {**config, "folder": str(folder)}
+            _visit(own, lambda message: _report_all(message, folder), Visitor(_asked(), key, folder))
 
-        def report(message: dict[str, Any]) -> None:
-            if "record" in message or "ending" in message:
-                for piece in pieces(folder):
-                    tune.report({"piece": piece})
-            if "unstored" in message:
-                reason = f"it could not write into the scratch folder of its node: {message['unstored']}"
-                message = {"ending": {"status": "failed", "reason": reason, "traceback": None}}
-            tune.report(message)
 
-        visitor = Visitor(_asked(), key, folder)
-        refusal = visitor.claim(config["trial"]["before"])
-        if refusal is not None:
-            tune.report(refusal)
-            return
-        _work({**config, "folder": str(folder)}, report, visitor)
+def _visit(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None], visitor: Visitor) -> None:
+    """One trial of a run on a cluster, after the desk of the run lets it begin."""
+    refusal = visitor.claim(config["trial"]["before"])
+    if refusal is None:
+        _work(config, report, visitor)
+    else:
+        tune.report(refusal)
+
+
+def _report_all(message: dict[str, Any], folder: Path) -> None:
+    """Report a message of a trial that writes into a scratch folder, and before its last one the trial's files."""
+    if "recorded" in message or "ending" in message:
+        for piece in pieces(folder):
+            tune.report({"piece": piece})
+    if "unstored" in message:
+        reason = f"it could not write into the scratch folder of its node: {message['unstored']}"
+        message = {"ending": {"status": "failed", "reason": reason, "traceback": None}}
+    tune.report(_with_record(message, folder))
+
+
+def _with_record(message: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A message with the record itself in place of the name of its file in a results folder."""
+    if "recorded" not in message:
+        return message
+    return {"record": read(folder / "records" / message["recorded"]).as_json()}
 
 
 def _asked() -> Ask:
@@ -130,7 +148,7 @@ def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None], v
         reported_at = 0.0
         for message in process.run({**{part: config[part] for part in ORDER}, "trial": trial}):
             is_lost = claim.lost or (visitor is not None and visitor.lost)
-            if is_lost and not {"record", "event"} & message.keys():
+            if is_lost and not {"recorded", "event"} & message.keys():
                 report({"taken": ""})
                 continue
             if visitor is not None and "device" not in message:
@@ -177,11 +195,13 @@ class TrialProcess:
             self._busy.stop()
 
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
+        """Run a trial and give what there is to report: ``event``s, and last ``recorded``, ``ending`` or ``unstored``.
 
         First comes the name of the ``device``, or ``None``, with the id of the ``process``: ``pid`` is Tune's name of
-        the worker's, which it adds to each message. An ``ending`` has the ``status`` and ``reason`` of a trial that
-        left no record, and the ``traceback`` if known. ``unstored`` says why the results folder cannot be written to.
+        the worker's, which it adds to each message. ``recorded`` is the name of the record's file: Tune's driver keeps
+        the last message of every trial, and the record would be a large one. An ``ending`` has the ``status`` and
+        ``reason`` of a trial that left no record, and the ``traceback`` if known. ``unstored`` says why the results
+        folder cannot be written to.
         """
         child = self._child or _Child(self._path, self._cwd, self._cpus)
         self._child, self._busy = None, child
@@ -218,19 +238,19 @@ class TrialProcess:
                     child.kill()
                 else:
                     self._child = child
-                yield {"record": content}
+                yield {"recorded": content}
                 return
 
 
 class _Child:
-    """A process that runs ``bench.run.processes.process.main``, if asked on some CPUs alone."""
+    """A process that runs ``main`` of :data:`PROCESS`, if asked on some CPUs alone."""
 
     def __init__(self, path: tuple[str, ...], cwd: str, cpus: frozenset[int] | None) -> None:
         self.pid: int | None = None
         self._connection, theirs = Pipe()
         self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
         code = (
-            f"import sys; sys.path[:] = {list(path)!r}; from bench.run.processes.process import main; "
+            f"import sys; sys.path[:] = {list(path)!r}; from {PROCESS} import main; "
             f"main({theirs.fileno()}, {self._last_words.fileno()}, {os.getpid()})"
         )
         started = threading.Event()

@@ -152,7 +152,7 @@ class Visitor:
         lost: true once another run has the trial.
     """
 
-    def __init__(self, ask: Ask, key: str, apart: Path | None) -> None:
+    def __init__(self, ask: Ask, key: str, apart: Path | None = None) -> None:
         self._ask, self._key = ask, key
         self._state = None if apart is None else state_path(apart, key)
         self._sent: tuple[int, int] | None = None
@@ -160,7 +160,14 @@ class Visitor:
         self.lost = False
 
     def claim(self, before: Mapping[str, int]) -> dict[str, Any] | None:
-        """Claim the trial and fetch the kept state of its training; the result is that of :meth:`Desk.claim`."""
+        """Claim the trial and fetch the kept state of its training; the result is that of :meth:`Desk.claim`.
+
+        A node that sees the results folder claims by itself, after what the desk has of an earlier attempt is given
+        back: the node of that may not have seen it, and was lost.
+        """
+        if self._state is None:
+            self._ask("leave", self._key)
+            return None
         refusal: dict[str, Any] | None = self._ask("claim", self._key, before)
         if refusal is None:
             self._fetch()

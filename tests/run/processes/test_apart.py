@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,7 +107,7 @@ def order(folder: Path, marker: str | None) -> dict[str, Any]:
 class TrialThatLeavesFiles:
     """Stands for the process of a trial: it leaves files in the folder of its order, and says how it ended."""
 
-    last: Mapping[str, Any] = {"record": {"key": "k"}}
+    last: Mapping[str, Any] = {"recorded": "k.h.json"}
 
     def give_up(self) -> None:
         raise AssertionError("no other run has taken the trial")
@@ -118,16 +120,22 @@ class TrialThatLeavesFiles:
         return [{"device": None}, self.last]
 
 
-@pytest.mark.parametrize("marker", [None, ".run-here"])
-def test_a_node_that_sees_the_results_folder_sends_the_record_alone(
-    marker: str | None, desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(autouse=True)
+def records_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records here are any JSON at all, since nothing looks into them."""
+    monkeypatch.setattr(worker, "read", lambda path: SimpleNamespace(as_json=lambda: json.loads(path.read_bytes())))
+
+
+@pytest.mark.parametrize(("marker", "last"), [(None, {"recorded": "k.h.json"}), (".run-here", {"record": {}})])
+def test_a_node_that_sees_the_results_folder_sends_the_record_alone_and_this_machine_its_name(
+    marker: str | None, last: dict[str, Any], desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reported = list[dict[str, Any]]()
     monkeypatch.setattr(worker, "_process", lambda *order: TrialThatLeavesFiles())
     monkeypatch.setattr(worker.tune, "report", reported.append)
     (tmp_path / ".run-here").touch()
     worker.work(order(tmp_path, marker))
-    assert reported == [{"device": None}, {"record": {"key": "k"}}]
+    assert reported == [{"device": None}, last]
     assert (tmp_path / "weights" / "k.h.safetensors").exists()
 
 
