@@ -25,20 +25,43 @@ SCRIPT = Path(__file__).with_name("nodes.py")
 ROOT = Path(__file__).parents[3]
 
 
+SEEN = """
+
+class Seen(FCNHead):
+    def forward(self, features, boundary=None, *, with_aux=False):
+        if self.training and features[-1].device.type != "meta":
+            import os
+
+            open("{folder}/" + str(os.getpid()), "w").close()
+        return super().forward(features, boundary, with_aux=with_aux)
+
+
+STUDY = STUDY.having(
+    factors=(Factor("head", {{"a": change(head=part(Seen, width=8)), "b": change(head=part(Seen, width=12))}}),),
+    baseline={{"head": "a"}},
+    stages=("quality",),
+)
+"""
+"""A factor whose networks leave a file with the name of their process in a folder while they are trained."""
+
+
 class Nodes:
     """A cluster of three nodes with one CPU each, of which the two that are not its head may not see the results.
 
     Attributes:
         runner: starts ``bench``, with the results folder that the cluster sees or not.
-        sees: whether all nodes see the results folder.
     """
 
-    def __init__(self, folder: Path, sees: bool) -> None:
-        self.runner, self.sees = Runner(folder, RAY_AUTH_MODE="disabled"), sees
+    def __init__(self, folder: Path, *, sees: bool = True, token: str | None = None) -> None:
+        mode = "disabled" if token is None else "token"
+        self.runner = Runner(folder, **({"RAY_AUTH_MODE": mode} if token is None else {}))
         self.runner.results.mkdir()
+        if token is not None:
+            (self.runner.home / ".ray").mkdir()
+            (self.runner.home / ".ray" / "auth_token").write_text(token)
         self._scratch = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # paths of sockets must be short
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))}
-        own = {"RAY_AUTH_MODE": "disabled", "RAY_memory_monitor_refresh_ms": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+        own = {"RAY_AUTH_MODE": mode, "RAY_memory_monitor_refresh_ms": "0", "RAY_USAGE_STATS_ENABLED": "0"}
         own |= {"HOME": str(self.runner.home), "PYTHONPATH": str(ROOT)}
         hidden = [] if sees else [str(self.runner.results)]
         self._process = subprocess.Popen(
@@ -77,7 +100,7 @@ def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Nodes]:
     sees: bool = request.param
     if not sees and os.geteuid() != 0:
         pytest.skip("only root may hide a folder from processes")
-    simulated = Nodes(tmp_path, sees)
+    simulated = Nodes(tmp_path, sees=sees)
     yield simulated
     simulated.end()
 
@@ -148,21 +171,24 @@ def test_after_kill_9_of_the_driver_the_next_run_on_the_same_cluster_finishes(
 
 
 def test_ctrl_c_keeps_the_state_of_trainings_on_every_node_and_they_go_on(
-    nodes: Nodes, tiny_study: Callable[..., Path]
+    nodes: Nodes, tiny_study: Callable[..., Path], tmp_path: Path
 ) -> None:
-    study = tiny_study(iterations="1500")
-    study.write_text(study.read_text() + '\nSTUDY = STUDY.having(stages=("quality",), seeds=(0, 1))\n')
+    study, seen = tiny_study(iterations="1500"), tmp_path / "seen"
+    seen.mkdir()
+    study.write_text(study.read_text() + SEEN.format(folder=str(seen)))
     first = nodes.start(study)  # with the usual five minutes between two states
-    wait_for_starts(first, 3)
-    time.sleep(6)  # the trainings are under way on all nodes
+    deadline = time.monotonic() + 120
+    while len(list(seen.iterdir())) < 3:
+        assert time.monotonic() < deadline, "three trainings are not under way"
+        time.sleep(0.1)  # polls other processes; nothing to wait on
     os.killpg(first.pid, signal.SIGINT)
     code, _, err = nodes.runner.finish(first)
     assert (code, err) == (130, "")
     folder = nodes.runner.results / "tiny"
-    assert len(list(folder.glob("checkpoints/*.state"))) >= 2
+    assert len(list(folder.glob("checkpoints/*.state"))) == 3
     code, out, err = nodes.runner.finish(nodes.start(study))
     assert (code, err) == (0, ""), out
-    assert sum(resumed(trained(folder))) >= 2
+    assert sum(resumed(trained(folder))) == 3
     assert list(load(folder).frame()["status"]) == ["done"] * 4
     assert list((folder / "checkpoints").iterdir()) == [], "states of trainings that are done are removed"
 
@@ -176,3 +202,23 @@ def test_two_runs_at_once_on_a_cluster_do_no_trial_twice(nodes: Nodes, tiny_stud
     assert list(load(folder).frame()["status"]) == ["done"] * 6
     assert done_in_logs(folder) == [1] * 6, "each trial was done once"
     assert not (folder / ".claims").exists()
+
+
+def test_a_cluster_with_a_token_lets_in_who_has_it_and_tells_the_others_what_to_copy(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    study, (inside, outside) = tiny_study(), (tmp_path / "inside", tmp_path / "outside")
+    inside.mkdir()
+    outside.mkdir()
+    nodes, stranger = Nodes(inside, token="5" * 64), Runner(outside)
+    try:
+        code, out, err = nodes.runner.finish(nodes.start(study))
+        assert (code, err) == (0, ""), out
+        assert list(load(nodes.runner.results / "tiny").frame()["status"]) == ["done"] * 6
+        code, _, err = stranger.run("run", study, "--address", nodes.address, "--cpus", "1", "--gpus", "0")
+        assert code == 2
+        assert "it asks for another token: copy ~/.ray/auth_token of its head to this machine" in err
+        assert err.count("\n") == 1, err
+    finally:
+        stranger.end()
+        nodes.end()
