@@ -56,7 +56,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Test a step and finite gradients of all variants of all studies at full width; arguments go to pytest."""
+    """Test a step of all variants of all studies at full width, and a study that learns; arguments go to pytest."""
     run(session, "pytest", "-m", "contract", *session.posargs)
 
 

@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +42,10 @@ class Machine:
     threads: int
     name: str | None = None
     elsewhere: bool = False
+
+    def shared_by(self, processes: int) -> Machine:
+        """The part of the machine that each of several processes has: a device like this, and its share of threads."""
+        return replace(self, threads=max(1, self.threads // processes))
 
     @property
     def torch_device(self) -> torch.device:

@@ -153,7 +153,7 @@ class _Batches:
         """
         request = _request(trials[0].stage, self.resources)
         if alone and "gpu" in request:
-            request["gpu"] = 1.0
+            request["gpu"] = max(1.0, request["gpu"])
         self.count += 1
         is_timing = trials[0].stage != "quality"
         machine = Machine("cuda" if "gpu" in request else "cpu", int(request["cpu"]))

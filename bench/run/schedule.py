@@ -36,6 +36,7 @@ from bench.study.designs import word_of
 from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded
 from bench.study.study import Study
+from bench.training.parallel.group import refuse_unshared
 
 NOT_ALONE = "not_alone"
 """The value of ``--retry`` for timings that are done, but during which other work ran on the machine."""
@@ -111,7 +112,17 @@ class Schedule:
 
         def present_key(row: PlannedTrial, cell: Cell, against: Cell | None) -> str:
             fingerprint, modules = self.fingerprints[cell.name], self.loaded.modules
-            key = key_of(cell, row.stage, row.seed, fingerprint, against=against, setting=row.setting, modules=modules)
+            processes = self.resources.processes_of(row.stage)
+            key = key_of(
+                cell,
+                row.stage,
+                row.seed,
+                fingerprint,
+                against=against,
+                setting=row.setting,
+                modules=modules,
+                processes=processes,
+            )
             return key.text
 
         recorded = None if beside else [record.planned_key for record in self.records()]
@@ -146,7 +157,8 @@ class Schedule:
         present_fingerprint = self.fingerprints[cell.name]
 
         def present_key(like: Cell, fingerprint: str | None) -> Key:
-            return key_of(like, trial.stage, trial.seed, fingerprint or present_fingerprint, modules=modules)
+            data, processes = fingerprint or present_fingerprint, trial.processes
+            return key_of(like, trial.stage, trial.seed, data, modules=modules, processes=processes)
 
         return changes_since(record, cell, old, present_fingerprint, present_key)
 
@@ -386,9 +398,11 @@ def _schedule(loaded: Loaded, results: Path, resources: Resources, fingerprints:
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
                 cell.recipe.check(resources.machine(stage).device)
-                key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules)
+                processes = resources.processes_of(stage)
+                refuse_unshared(cell.recipe, processes)
+                key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules, processes=processes)
                 keys[key.text] = key
-                trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))
+                trials.append(Trial(loaded.source, cell.name, seed, stage, key.text, processes=processes))
         if stage == "cost":
             trials += _comparisons(loaded, fingerprints, resources, keys)
     return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))

@@ -21,6 +21,7 @@ from bench.cli.options import (
     MLflow,
     NoCache,
     Pictures,
+    Processes,
     Protocol,
     RecipeName,
     ResultsFolder,
@@ -89,6 +90,7 @@ def plan(
     results: ResultsPlace = "results",
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     address: Address = None,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
@@ -107,7 +109,7 @@ def plan(
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
         root, _ = stored.fetched(results, source)
-        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
+        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf, processes=processes)
         schedule = replace(schedule, most_built=planning.MOST_BUILT)
         planned = planning.plan_of(schedule, shelf)
         give(planned)
@@ -129,6 +131,7 @@ def run(
     results: ResultsPlace = "results",
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     address: Address = None,
     timeout: Timeout = None,
     retry: Retry = None,
@@ -161,7 +164,7 @@ def run(
         source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         root, mirror = stored.fetched(results, source)
-        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
+        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf, processes=processes)
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
         told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
         complete = running.run(
@@ -245,6 +248,7 @@ def trial(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     pictures: Pictures = True,
     weights: Weights = True,
     checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
@@ -267,6 +271,7 @@ def trial(
             cpus,
             gpus,
             shelf=shelf,
+            processes=processes,
         )
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
         done = single.trial(schedule, argv(), variant, stage, handling=handling, shelf=shelf, give=give)

@@ -69,13 +69,14 @@ def scheduled(
     address: str | None = None,
     *,
     shelf: Shelf | None,
+    processes: int | None = None,
 ) -> Schedule:
     """The schedule of a study, after its data were checked; samples on the shelf are not decoded again.
 
     Raises:
         BenchError: if the study or its data cannot be used, or if this machine lacks the resources.
     """
-    return checked_schedule(load(chosen), results, here(cpus, gpus, address), shelf)
+    return checked_schedule(load(chosen), results, here(cpus, gpus, address, processes), shelf)
 
 
 MOST_BUILT = 200

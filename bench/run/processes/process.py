@@ -45,7 +45,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
         crash_fd: file descriptor of the file that the interpreter's last words go to after a crash in C code.
         parent: process id of the worker, with which this process ends.
     """
-    _end_with(parent)
+    end_with(parent)
     faulthandler.enable(os.fdopen(crash_fd, "w"))
     connection = Connection(connection_fd)
     while True:
@@ -171,7 +171,7 @@ def _functions() -> dict[tuple[str, str], int]:
     return identities
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Have the kernel kill this process when the worker's thread that started it ends."""
     if sys.platform == "linux":
         death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>

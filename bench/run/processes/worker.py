@@ -5,18 +5,10 @@ It imports neither torch nor a study, so that nothing that a trial does can harm
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +16,12 @@ import ray
 from ray import tune
 
 from bench.records.record import read
-from bench.run.outcomes.memory_kills import MemoryKills, memory_kills
+from bench.run.outcomes.memory_kills import memory_kills
 from bench.run.outcomes.progress import Event, place_of
 from bench.run.processes.apart import pieces
-from bench.run.processes.cpus import cpus_of_gpu, keep_to
+from bench.run.processes.children.child import TrialChild
+from bench.run.processes.cpus import cpus_of_gpu
 from bench.run.processes.scratch import scratch_folder
-from bench.run.processes.stopping import SIGNALS, STOP_S
 from bench.run.sharing.claims import Owner, take
 from bench.run.sharing.desk import NAME as DESK
 from bench.run.sharing.desk import Ask, DeskGoneError, Visitor
@@ -45,8 +37,6 @@ START_S = 300.0
 """Seconds that a process may take from its start to its first trial: imports, over a slow network file system too."""
 PROCESS = "bench.run.processes.process"
 """The module whose ``main`` a trial's process runs."""
-MOST_LAST_WORDS = 4000
-"""Characters of the interpreter's last words that are kept."""
 
 
 def work(config: Mapping[str, Any]) -> None:
@@ -181,8 +171,8 @@ class TrialProcess:
 
     def __init__(self, path: tuple[str, ...], cwd: str, cpus: frozenset[int] | None = None) -> None:
         self._path, self._cwd, self._cpus = path, cwd, cpus
-        self._child: _Child | None = None
-        self._busy: _Child | None = None
+        self._child: TrialChild | None = None
+        self._busy: TrialChild | None = None
 
     def give_up(self) -> None:
         """End the trial that runs, whose record is not wanted any more. Another thread may call this."""
@@ -203,7 +193,7 @@ class TrialProcess:
         ``reason`` of a trial that left no record, and the ``traceback`` if known. ``unstored`` says why the results
         folder cannot be written to.
         """
-        child = self._child or _Child(self._path, self._cwd, self._cpus)
+        child = self._child or TrialChild(self._path, self._cwd, self._cpus, module=PROCESS)
         self._child, self._busy = None, child
         kills = memory_kills()
         child.send(dict(order))
@@ -240,91 +230,3 @@ class TrialProcess:
                     self._child = child
                 yield {"recorded": content}
                 return
-
-
-class _Child:
-    """A process that runs ``main`` of :data:`PROCESS`, if asked on some CPUs alone."""
-
-    def __init__(self, path: tuple[str, ...], cwd: str, cpus: frozenset[int] | None) -> None:
-        self.pid: int | None = None
-        self._connection, theirs = Pipe()
-        self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
-        code = (
-            f"import sys; sys.path[:] = {list(path)!r}; from {PROCESS} import main; "
-            f"main({theirs.fileno()}, {self._last_words.fileno()}, {os.getpid()})"
-        )
-        started = threading.Event()
-
-        def live() -> None:
-            # The kernel ends the child together with the thread that started it, so that thread stays. Its CPUs are the
-            # child's from the first moment on.
-            if cpus is not None:
-                keep_to(cpus)
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-c", code],
-                    cwd=cwd if Path(cwd).is_dir() else None,
-                    pass_fds=(theirs.fileno(), self._last_words.fileno()),
-                    stdin=subprocess.DEVNULL,
-                )
-            started.set()
-            self._process.wait()
-
-        self._thread = threading.Thread(target=live, name="trial process", daemon=True)
-        self._thread.start()
-        started.wait()
-
-    def send(self, order: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # it died since its last trial, as receive() then says
-            self._connection.send(order)
-
-    def receive(self, limit: float | None) -> tuple[Any, ...] | None:
-        """The next message, ``()`` once the process is dead, ``None`` if nothing comes before ``limit``."""
-        try:
-            if not self._connection.poll(None if limit is None else max(0.0, limit - time.monotonic())):
-                return None
-            return tuple(self._connection.recv())
-        except (EOFError, OSError):
-            return ()
-
-    def end(self) -> None:
-        """Kill the process. Whoever waits for a message of it is told that it is dead."""
-        self._process.kill()
-
-    def stop(self) -> None:
-        """Ask the process to end in order, and wait until it has, for a while."""
-        self._process.terminate()
-        self._thread.join(STOP_S)
-
-    def kill(self) -> None:
-        self.end()
-        self._thread.join()
-        self._connection.close()
-        self._last_words.close()
-
-    def ending(self, where: str, memory_kills: MemoryKills) -> dict[str, Any]:
-        """The outcome of a trial whose process died, from what is known of its death."""
-        self._thread.join()
-        code = self._process.returncode
-        self._last_words.seek(0)
-        words = self._last_words.read().decode(errors="replace")[:MOST_LAST_WORDS].strip()
-        self.kill()
-        if -code in SIGNALS:
-            return {"status": "interrupted", "reason": f"{_signal(code)} ended it, {where}", "traceback": None}
-        if code >= 0:
-            reason = f"the trial's process ended itself with exit code {code}, {where}"
-            return {"status": "failed", "reason": reason, "traceback": words or None}
-        lost = _signal(code)
-        if code == -signal.SIGKILL and memory_kills.of_group:
-            reason = f"host memory: the kernel killed the trial's process for want of it ({lost}), {where}"
-            return {"status": "out_of_memory", "reason": reason, "traceback": None, "lost": lost}
-        cause = memory_kills.in_words() if code == -signal.SIGKILL else ""
-        reason = f"the trial's process was killed by {lost}{cause}, {where}"
-        return {"status": "failed", "reason": reason, "traceback": words or None, "lost": lost}
-
-
-def _signal(code: int) -> str:
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"

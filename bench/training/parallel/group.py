@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +19,11 @@ HOST = "127.0.0.1"
 """The address at which the processes meet: that of this machine for itself."""
 LONGEST = timedelta(days=7)
 """The longest time that a process waits for the others. One that ends is noticed by whoever started it."""
-LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
-"""The interface of Linux that leads to this machine alone."""
+VARIABLES = {
+    "GLOO_SOCKET_IFNAME": "lo",  # Linux's interface that leads to this machine alone
+    "TORCH_NCCL_ASYNC_ERROR_HANDLING": "0",  # else NCCL ends this process in its own way where abort() is called
+}
+"""Environment variables that torch reads when a group is made."""
 
 
 class SharingError(BenchError, ValueError):
@@ -57,9 +59,10 @@ def joined(store: Store, rank: int, size: int, device: torch.device) -> Iterator
 
     Tensors on a CPU travel by gloo, those on a GPU by NCCL.
     """
-    before = {name: os.environ.get(name) for name in LOOPBACK}
-    if os.path.exists("/sys/class/net/lo"):
-        os.environ.update(LOOPBACK)
+    before = {name: os.environ.get(name) for name in VARIABLES}
+    os.environ.update(VARIABLES)
+    if not os.path.exists("/sys/class/net/lo"):
+        del os.environ["GLOO_SOCKET_IFNAME"]
     try:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=LONGEST)
@@ -70,12 +73,18 @@ def joined(store: Store, rank: int, size: int, device: torch.device) -> Iterator
             else:
                 os.environ[name] = value
     try:
-        with warnings.catch_warnings():
-            # Whether a variant has parameters that no loss reaches is not known beforehand.
-            warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
-            yield TrainingGroup(rank, size)
+        yield TrainingGroup(rank, size)
     finally:
-        dist.destroy_process_group()
+        if device.type == "cuda":
+            abort()
+        elif dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def abort() -> None:
+    """Leave the group at once, if this process is in one, whatever it waits for on its GPU."""
+    if dist.is_initialized():
+        dist.distributed_c10d._abort_process_group()
 
 
 def refuse_unshared(recipe: Recipe, size: int) -> None:

@@ -163,14 +163,14 @@ def test_sigterm_while_a_network_is_tested_stops_at_once_and_replaces_no_earlier
     assert read_all(schedule.folder / "records") == [before]
 
 
-def test_a_trial_that_is_killed_at_ten_moments_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_a_trial_that_is_killed_at_five_moments_ends_with_the_same_bits(tmp_path: Path) -> None:
     (tmp_path / "long.py").write_text(STUDY)
     whole = make_schedule(load(Source(str(tmp_path / "long.py"))), tmp_path / "whole", here())
     undisturbed = measured(run(whole.trials[0], whole.folder, MACHINE))
     script = Path(__file__).with_name("interrupted.py")
     (tmp_path / "killed").mkdir()
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "killed"), str(tmp_path / "long.py"), "10", "0"],
+        [sys.executable, str(script), str(tmp_path / "killed"), str(tmp_path / "long.py"), "5", "0"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -178,7 +178,7 @@ def test_a_trial_that_is_killed_at_ten_moments_ends_with_the_same_bits(tmp_path:
     assert told["left"] == [], "the state of a trial that is done is removed"
     (record,) = read_all(tmp_path / "killed" / "long" / "records")
     resumed = measured(record)
-    assert len(resumed.resumed_after) == 10
+    assert len(resumed.resumed_after) == 5
     # The state after an iteration is kept once its loss is told, so one iteration may be lost.
     assert all(kept >= seen - 1 for kept, seen in zip(resumed.resumed_after, told["last"], strict=True))
     assert resumed.history == undisturbed.history
