@@ -28,7 +28,7 @@ MOST_AT_ONCE = 10_000
 """Questions that the desk has open at once: one for each trial that is under way."""
 
 Word = Literal["stop", "lost", "over"]
-"""What a trial is told: to keep its state and end; that another run has it now; or nothing any more, as it is over."""
+"""The word to a trial: to keep its state and end; that another run has it now; or none any more, as it is over."""
 
 
 class DeskGoneError(ConnectionError):
