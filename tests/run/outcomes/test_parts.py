@@ -12,7 +12,7 @@ from bench.evidence.evidence import evidence_of
 from bench.records.record import Record, read_all
 from bench.report.page.methods import methods
 from bench.run.environment import Machine
-from bench.run.keeping.state import state_path
+from bench.run.keeping.place import state_path
 from bench.run.outcomes.parts import in_more_parts
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
