@@ -56,7 +56,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Test a step of all variants of all studies at full width, and that the components learn; arguments go to pytest."""
+    """Test a step of all variants of all studies at full width, and a study that learns; arguments go to pytest."""
     run(session, "pytest", "-m", "contract", *session.posargs)
 
 
@@ -145,6 +145,12 @@ def python_with_cuda(session: nox.Session) -> str:
 def together(session: nox.Session) -> None:
     """Test runs that share a results folder: real processes, some of them killed or stopped; arguments go to pytest."""
     run(session, "pytest", "-m", "together", "-n", "0", *session.posargs)
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Test runs on a simulated cluster that loses a node, its driver or the results folder; arguments go to pytest."""
+    run(session, "pytest", "-m", "cluster", "-n", "0", *session.posargs)
 
 
 @nox.session

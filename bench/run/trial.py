@@ -37,8 +37,9 @@ from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.handling import USUAL, Handling
 from bench.run.keeping.curve import Curve
+from bench.run.keeping.place import forget, state_path
 from bench.run.keeping.retested import TrainedKeeper, trained_for
-from bench.run.keeping.state import FileKeeper, forget, state_path
+from bench.run.keeping.state import FileKeeper
 from bench.run.keeping.weights import WEIGHTS, described_weights, digest_of, packed
 from bench.run.outcomes.attempts import with_attempts_before
 from bench.run.outcomes.log import log_to

@@ -26,7 +26,7 @@ from bench.protocol.text import plain
 from bench.run.forecast.disk import disk_of
 from bench.run.forecast.pilot import pilot
 from bench.run.forecast.time import time_from_pilot, time_from_records
-from bench.run.keeping.state import kept_after, state_path
+from bench.run.keeping.place import kept_after, state_path
 from bench.run.resources import here
 from bench.run.schedule import Schedule, checked_schedule
 from bench.run.trial import Trial

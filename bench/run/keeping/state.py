@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,20 +19,13 @@ from torch import Tensor, nn
 
 from bench.records.files import unfinished, write_bytes
 from bench.run.keeping.curve import Curve
+from bench.run.keeping.place import FORMAT
 from bench.run.keeping.unkept import unkept
 from bench.run.outcomes.outcome import TimedOutError
 from bench.run.processes.stopping import Stopped
 from bench.training.keeper import State
 
 log = logging.getLogger("bench.run.keeping.state")
-
-FOLDER = "checkpoints"
-"""The folder of a results folder that has the states of trainings."""
-FORMAT = b"bench training state 2"
-"""The first line of a file of a state begins so and ends with the number of iterations that it was kept after; the
-second line is the SHA-256 of all that follows."""
-LONGEST_LINE = 200
-"""The most bytes of the first line."""
 
 
 class FileKeeper:
@@ -169,32 +162,6 @@ class FileKeeper:
     def finish(self, model: nn.Module) -> None:
         """Hold a copy of the weights and buffers of a network that was evaluated."""
         self.weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
-
-
-def state_path(folder: Path, key: str) -> Path:
-    """The file of the state of the trial with this key."""
-    return folder / FOLDER / f"{key}.state"
-
-
-def forget(path: Path) -> None:
-    """Remove the state of a training that is over, and what processes left of it that were killed while writing."""
-    for file in (path, *unfinished(path)):
-        with suppress(OSError):
-            file.unlink(missing_ok=True)
-
-
-def kept_after(path: Path) -> int | None:
-    """The number of iterations after which the state in a file was kept; 0 if it does not say, ``None`` for no state.
-
-    The file's first line alone is read, since the rest may be large.
-    """
-    try:
-        with path.open("rb") as file:
-            line = file.readline(LONGEST_LINE)
-    except OSError:
-        return None
-    number = line.removeprefix(FORMAT).strip()
-    return None if not line.startswith(FORMAT) else int(number) if number.isdigit() else 0
 
 
 def _without_change(taken: Mapping[str, Any], state: State) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import faulthandler
 import gc
 import inspect
 import os
+import select
 import signal
 import sys
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ from bench.parts import BenchError
 from bench.protocol.setting import Setting
 from bench.run.environment import Machine
 from bench.run.handling import Handling
+from bench.run.outcomes.progress import Event
 from bench.run.processes.own_state import own_state
 from bench.run.store import StoreError
 from bench.run.trial import Trial, run
@@ -62,7 +64,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
                 trial,
                 Path(order["folder"]),
                 machine,
-                tell=lambda event: connection.send(("event", asdict(event))),
+                tell=lambda event: _tell(connection, event),
                 handling=Handling.of(order["handling"]),
             )
         except StoreError as error:
@@ -70,6 +72,13 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
             return
         left = left_behind(before) if record.status == "done" else ["an outcome other than done"]
         connection.send(("record", record.file_name, left))
+
+
+def _tell(connection: Connection, event: Event) -> None:
+    """Tell the worker of the progress, unless it does not listen: a stop must not wait for it."""
+    _, free, _ = select.select([], [connection], [], 0)
+    if free:
+        connection.send(("event", asdict(event)))
 
 
 def left_behind(before: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,8 @@ from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The terminal's Ctrl-C; the signal with which SLURM, Kubernetes and systemd end a process; a closed terminal's."""
+STOP_S = 20.0
+"""Seconds that trials have to keep their state and end when the run is stopped; SLURM's default leaves a job 30."""
 AGAIN_AFTER_S = 1.0
 """Seconds after which a stop that nobody obeys is raised again."""
 LISTEN_EVERY_S = 0.01

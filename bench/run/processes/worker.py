@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from bench.run.processes.children.child import TrialChild
 from bench.run.processes.cpus import cpus_of_gpu
 from bench.run.processes.scratch import scratch_folder
 from bench.run.sharing.claims import Owner, take
+from bench.run.sharing.desk import NAME as DESK
+from bench.run.sharing.desk import Ask, DeskGoneError, Visitor
 from bench.run.sharing.others import ended_since
 from bench.run.store import StoreError, storing
 
@@ -40,20 +43,32 @@ def work(config: Mapping[str, Any]) -> None:
     """One trial on a worker, which reports its record to the driver.
 
     On a node that does not see the results folder, the trial writes into a scratch folder, and its files go to the
-    driver before the record. On another machine that sees it, the record is sent all the same, as the driver may see
-    the file late.
+    driver before the record; the desk of the run claims the trial there, and has the kept state of its training. On
+    another machine that sees it, the record is sent all the same, as the driver may see the file late.
 
     Args:
         config: the values that :func:`_work` takes.
     """
-    marker = config["handling"]["marker"]
+    marker, key = config["handling"]["marker"], config["trial"]["key"]
     if marker is None:
-        _work(config, tune.report)
+        _work(config, tune.report, None)
     elif Path(config["folder"], marker).exists():
-        _work(config, lambda message: tune.report(_with_record(message, Path(config["folder"]))))
+        _visit(
+            config, lambda message: tune.report(_with_record(message, Path(config["folder"]))), Visitor(_asked(), key)
+        )
     else:
         with scratch_folder() as folder:
-            _work({**config, "folder": str(folder)}, lambda message: _report_all(message, folder))
+            own = {**config, "folder": str(folder)}
+            _visit(own, lambda message: _report_all(message, folder), Visitor(_asked(), key, folder))
+
+
+def _visit(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None], visitor: Visitor) -> None:
+    """One trial of a run on a cluster, after the desk of the run lets it begin."""
+    refusal = visitor.claim(config["trial"]["before"])
+    if refusal is None:
+        _work(config, report, visitor)
+    else:
+        tune.report(refusal)
 
 
 def _report_all(message: dict[str, Any], folder: Path) -> None:
@@ -74,7 +89,20 @@ def _with_record(message: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"record": read(folder / "records" / message["recorded"]).as_json()}
 
 
-def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
+def _asked() -> Ask:
+    """The desk of this worker's run."""
+    desk = ray.get_actor(DESK)
+
+    def ask(method: str, *arguments: Any) -> Any:
+        try:
+            return ray.get(getattr(desk, method).remote(*arguments))
+        except ray.exceptions.RayActorError as error:
+            raise DeskGoneError("the desk of the run is gone") from error
+
+    return ask
+
+
+def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None], visitor: Visitor | None) -> None:
     """One trial, whose messages are reported.
 
     A trial that another run has claimed, or has ended since this run was planned, is not run: that is all that is
@@ -85,6 +113,8 @@ def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None]) -
             path and folder; ``own_cpus``: ``True`` for a trial that keeps to CPUs of its own, since others like it run
             beside it on the other GPUs; ``run``: the name of the run. The trial has two values more: ``claim``, the
             name of its claim, and ``before``, its records that were there when the run was planned.
+        report: reports a message.
+        visitor: the trial as the desk of a run on a cluster knows it; ``None`` for a run on this machine alone.
     """
     folder, trial = Path(config["folder"]), dict(config["trial"])
     name, before = trial.pop("claim"), trial.pop("before")
@@ -100,15 +130,20 @@ def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None]) -
         return
     cpus = cpus_of_gpu(gpu_slot(), config["machine"]["threads"]) if config["own_cpus"] else None
     process = _process(tuple(config["path"]), config["cwd"], cpus)
-    with claim.kept(process.give_up):
+    listening = nullcontext() if visitor is None else visitor.kept(process.give_up, process.stop)
+    with claim.kept(process.give_up), listening:
         if ended_since(folder, name, before) is not None:
             report({"taken": ""})
             return
         reported_at = 0.0
         for message in process.run({**{part: config[part] for part in ORDER}, "trial": trial}):
-            if claim.lost and not {"recorded", "event"} & message.keys():
+            is_lost = claim.lost or (visitor is not None and visitor.lost)
+            if is_lost and not {"recorded", "event"} & message.keys():
                 report({"taken": ""})
-            elif "event" not in message:
+                continue
+            if visitor is not None and "device" not in message:
+                visitor.send_state()
+            if "event" not in message:
                 report(message)
             elif time.monotonic() - reported_at > REPORT_EVERY_S:
                 reported_at = time.monotonic()
@@ -143,6 +178,11 @@ class TrialProcess:
         """End the trial that runs, whose record is not wanted any more. Another thread may call this."""
         if self._busy is not None:
             self._busy.end()
+
+    def stop(self) -> None:
+        """Let the trial that runs keep its state and end; returns once it has, or after a while. As above."""
+        if self._busy is not None:
+            self._busy.stop()
 
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a trial and give what there is to report: ``event``s, and last ``recorded``, ``ending`` or ``unstored``.

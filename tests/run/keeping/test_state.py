@@ -21,7 +21,7 @@ from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read_all
 from bench.run.environment import Machine
 from bench.run.handling import Handling
-from bench.run.keeping.state import kept_after, state_path
+from bench.run.keeping.place import kept_after, state_path
 from bench.run.outcomes.progress import Event
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here

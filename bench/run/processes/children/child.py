@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.run.outcomes.memory_kills import MemoryKills
 from bench.run.processes.cpus import keep_to
-from bench.run.processes.stopping import SIGNALS
+from bench.run.processes.stopping import SIGNALS, STOP_S
 
 MOST_LAST_WORDS = 4000
 """Characters of the interpreter's last words that are kept."""
@@ -96,6 +96,11 @@ class TrialChild:
     def end(self) -> None:
         """Kill the process. Whoever waits for a message of it is told that it is dead."""
         self._process.kill()
+
+    def stop(self) -> None:
+        """Ask the process to end in order, and wait until it has, for a while."""
+        self._process.terminate()
+        self._thread.join(STOP_S)
 
     def kill(self) -> None:
         self.end()
