@@ -112,7 +112,6 @@ class Schedule:
 
         def present_key(row: PlannedTrial, cell: Cell, against: Cell | None) -> str:
             fingerprint, modules = self.fingerprints[cell.name], self.loaded.modules
-            processes = self.resources.processes_of(row.stage)
             key = key_of(
                 cell,
                 row.stage,
@@ -121,7 +120,7 @@ class Schedule:
                 against=against,
                 setting=row.setting,
                 modules=modules,
-                processes=processes,
+                processes=row.processes,
             )
             return key.text
 
@@ -314,6 +313,7 @@ class Schedule:
             "seed": trial.seed,
             "excluded": None,
             **({"against": trial.against, "setting": asdict(trial.setting)} if trial.setting else {}),
+            **({"processes": trial.processes} if trial.processes > 1 else {}),
         }
 
     def _excluded(self) -> list[dict[str, Any]]:
