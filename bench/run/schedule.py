@@ -371,7 +371,7 @@ def _schedule(loaded: Loaded, results: Path, resources: Resources, fingerprints:
                 cell.recipe.check(resources.machine(stage).device)
                 key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules)
                 keys[key.text] = key
-                trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))
+                trials.append(Trial(loaded.source.of_cell(cell.name), cell.name, seed, stage, key.text))
         if stage == "cost":
             trials += _comparisons(loaded, fingerprints, resources, keys)
     return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))

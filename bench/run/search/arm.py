@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from bench.run.search.rounds import Point, Search
+from bench.run.search.rounds import Point, SearchInRounds
 from bench.study.tuning.ranges import Among, LogRange, Settings, Space
 
 
@@ -45,7 +45,7 @@ class ArmSearch:
         seed: int,
         storage: optuna.storages.BaseStorage,
     ) -> None:
-        self._search = Search(name, _InRanges(tune, default), budget, seed, storage)
+        self._search = SearchInRounds(name, _InRanges(tune, default), budget, seed, storage)
 
     @property
     def budget(self) -> int:

@@ -51,14 +51,14 @@ class Points(Protocol):
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedPoint:
     """A point that was tried, and its scores, one for each direction; ``None`` for a trial that failed."""
 
     point: Point
     scores: tuple[float, ...] | None
 
 
-class Search:
+class SearchInRounds:
     """A search with Optuna's TPE, whose study in Optuna's storage holds every point and score.
 
     Args:
@@ -86,10 +86,10 @@ class Search:
         self.budget = budget if points.count is None else min(budget, points.count)
 
     @property
-    def tried(self) -> list[Tried]:
+    def tried(self) -> list[TriedPoint]:
         """All points that were tried, in the order in which they were proposed."""
         return [
-            Tried(trial.params, tuple(trial.values) if trial.state == TrialState.COMPLETE else None)
+            TriedPoint(self._point(trial), tuple(trial.values) if trial.state == TrialState.COMPLETE else None)
             for trial in self._trials()
             if trial.state.is_finished()
         ]
@@ -97,7 +97,7 @@ class Search:
     @property
     def proposed(self) -> list[Point]:
         """All points that were asked for, tried or not, in this order."""
-        return [trial.params for trial in self._trials()]
+        return [self._point(trial) for trial in self._trials()]
 
     def ask(self) -> list[Point]:
         """The points of the next round, first those of an interrupted one; none once the budget is spent.
@@ -115,7 +115,7 @@ class Search:
                     self._study.enqueue_trial(dict(point))
                     self._study.ask(dict(self._points.space))
                     known.append(point)
-        return [trial.params for trial in self._trials() if not trial.state.is_finished()]
+        return [self._point(trial) for trial in self._trials() if not trial.state.is_finished()]
 
     def tell(self, point: Point, scores: Sequence[float] | None) -> None:
         """Note the scores of a point that was asked for; ``None`` for a trial that failed."""
@@ -171,6 +171,10 @@ class Search:
     def _trials(self) -> list[FrozenTrial]:
         """The trials, without those that a killed process left in part."""
         return [trial for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.PRUNED]
+
+    def _point(self, trial: FrozenTrial) -> Point:
+        """The point of a trial, with its axes in the order of the space."""
+        return {axis: trial.params[axis] for axis in self._points.space}
 
     def _sampler(self, done: int) -> TPESampler:
         """The sampler of a round, which depends on no random numbers of earlier rounds."""
