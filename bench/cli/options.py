@@ -116,7 +116,16 @@ Gpus = Annotated[
     typer.Option(
         help="GPUs of a trial that trains or tests a network; by default 1 if there is one. With 0.5, two trials share "
         "a GPU, unless the cost of a network says that its training needs more; a timing always gets a whole one. "
-        "No trial uses several GPUs: on these, trials run side by side.",
+        "With 4, each training takes four GPUs of one machine and has the batch, losses and statistics of one; "
+        "on several GPUs, trials otherwise run side by side.",
+        show_default=False,
+    ),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that train a network together on CPUs (--gpus 0), each with its share of --cpus; by default 1. "
+        "On GPUs their number is that of --gpus.",
         show_default=False,
     ),
 ]

@@ -14,6 +14,7 @@ from bench.protocol.words import REPEAT, maybe_not_alone
 from bench.records.cost import MeasuredCost
 from bench.records.measured import NOISY
 from bench.records.plan import SETTINGS, TUNED
+from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.records.speed import MeasuredSpeed
@@ -31,6 +32,9 @@ ENVIRONMENT = (
     "platform", "host",
 )  # fmt: skip
 """The facts of the environment that trials of two variants should share, besides the versions of packages."""
+OF_TRAINING = "processes"
+"""The fact of a training that trials of two variants should share: the number of processes that trained together. Only
+trials that are done have it."""
 COMMIT_DIGITS = 12
 """The number of digits of a commit that are printed."""
 VariantPair = tuple[str, str]
@@ -136,7 +140,10 @@ def _environments(records: Iterable[Record]) -> Environments:
             facts_by_environment[key] = _facts_of(environment.as_json())
         facts = environments.setdefault((trial.variant, trial.stage), {})
         at = (trial.seed, str(trial.setting))
-        for fact, text in facts_by_environment[key].items():
+        own = facts_by_environment[key]
+        if isinstance(record.measured, MeasuredQuality):
+            own = {**own, OF_TRAINING: str(record.measured.processes)}
+        for fact, text in own.items():
             texts = facts.setdefault(fact, {})
             before = texts.get(at)
             texts[at] = ", ".join(dict.fromkeys([*before.split(", "), text])) if before else text
@@ -157,6 +164,8 @@ def _differing(results: Results, facts: Environments, variant: str, other: str) 
     for stage in results.plan.stages:
         ours, theirs = (facts.get((side, stage), {}) for side in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
+            if fact == OF_TRAINING and not (fact in ours and fact in theirs):
+                continue
             if changes := _changes(theirs.get(fact, {}), ours.get(fact, {})):
                 yield f"{fact.replace('_', ' ')} of {stage} trials", changes
 

@@ -91,6 +91,7 @@ class PlannedTrial(Form):
 
     Attributes:
         kept: true for a trial that only an earlier run planned, and that stays because it has a record.
+        processes: the number of processes that train the network of a quality trial together.
     """
 
     key: Annotated[str, Field(min_length=1)]
@@ -102,6 +103,7 @@ class PlannedTrial(Form):
     against: str | None = None
     setting: TimingSetting | None = None
     kept: bool = False
+    processes: Annotated[Whole, Field(ge=1)] = 1
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -19,6 +19,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.protocol.setting import Stage
 from bench.run.environment import Machine
@@ -26,11 +27,12 @@ from bench.run.handling import Handling
 from bench.run.outcomes.fitting import too_large
 from bench.run.processes.apart import marked
 from bench.run.processes.cluster import cluster, search_path
-from bench.run.processes.stopping import stopped_whatever_is_raised
+from bench.run.processes.stopping import STOP_S, stopped_whatever_is_raised
 from bench.run.processes.watch import Display, StoreFailed, TrialWatch
 from bench.run.processes.worker import work
 from bench.run.resources import ResourceError, Resources, share_of_cpus
 from bench.run.sharing.claims import live
+from bench.run.sharing.desk import MOST_AT_ONCE, NAME, Desk
 from bench.run.sharing.others import Seen, ended_since, of_trial, seen
 from bench.run.store import storing
 from bench.run.trial import Trial, record_key
@@ -73,16 +75,23 @@ def execute(
         _marked_for(resources, folder) as marker,
         cluster(resources) as scratch,
     ):
-        batches = _Batches(folder, resources, display, scratch, replace(handling, marker=marker), run)
+        desk = None if marker is None else _desk(folder, run)
+        batches = _Batches(folder, resources, display, scratch, replace(handling, marker=marker), run, desk)
         before = seen(folder) if before is None else before
-        taken = _run_and_repeat(batches, trials, before)
+        taken, before = _run_and_repeat(batches, trials, before)
         while taken:
             free, taken = batches.given_up(taken, before)
-            taken += _run_and_repeat(batches, free, before)
+            more, before = _run_and_repeat(batches, free, before)
+            taken += more
 
 
-def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) -> list[Trial]:
-    """Run trials, and once more those that something from outside ended; returns those that another run has."""
+def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) -> tuple[list[Trial], Seen]:
+    """Run trials, and once more those that something from outside ended.
+
+    Returns:
+        The trials that another run has, and the records that were there before: of a trial that was run once more, the
+        one of its first attempt too.
+    """
     watches: list[TrialWatch] = []
     crowded: list[Trial] = []
     for batch in _by_kind(trials):
@@ -92,6 +101,7 @@ def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) ->
             watches.append(batches.fit(shared, before))
     killed = [trial for watch in watches for trial in watch.chosen(watch.killed)]
     lost = [trial for watch in watches for trial in watch.chosen(watch.lost)]
+    tried = seen(batches.folder)
     with suppress(ResourceError):  # what is left of the cluster has no room for them, as their records say
         for batch in _by_kind(lost):
             watches.append(batches.fit(batch, seen(batches.folder)))
@@ -101,7 +111,9 @@ def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) ->
             watches.append(batches.fit(batch, seen(batches.folder), alone=True, one_at_a_time=True))
         for batch in _by_kind(crowded):
             watches.append(batches.fit(batch, seen(batches.folder), alone=True))
-    return [trial for watch in watches for trial in watch.chosen(watch.taken)]
+    again = {trial.key for trial in (*lost, *crowded, *killed)}
+    first = {key: files for key, files in tried.items() if key in again}
+    return [trial for watch in watches for trial in watch.chosen(watch.taken)], {**before, **first}
 
 
 def _by_kind(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
@@ -115,6 +127,7 @@ class _Batches:
     """The batches of trials of one kind, timings or trainings, that Tune runs one after the other.
 
     Attributes:
+        desk: the desk of a run on a cluster, an actor of Ray; ``None`` for a run on this machine alone.
         count: the number of batches so far.
     """
 
@@ -124,6 +137,7 @@ class _Batches:
     scratch: Path
     handling: Handling
     run: str
+    desk: Any = None
     count: int = 0
 
     def fit(
@@ -139,7 +153,7 @@ class _Batches:
         """
         request = _request(trials[0].stage, self.resources)
         if alone and "gpu" in request:
-            request["gpu"] = 1.0
+            request["gpu"] = max(1.0, request["gpu"])
         self.count += 1
         is_timing = trials[0].stage != "quality"
         machine = Machine("cuda" if "gpu" in request else "cpu", int(request["cpu"]))
@@ -174,11 +188,19 @@ class _Batches:
                 watch.end_all("interrupted", "the run was stopped, since its results folder could not be written to")
             raise
         except (KeyboardInterrupt, SystemExit):
-            watch.let_stop()
+            self._let_stop(watch)
             watch.end_all("interrupted", "the run was stopped")
             raise
         watch.end_all("failed", "Ray ended the run before this trial was over")
         return watch
+
+    def _let_stop(self, watch: TrialWatch) -> None:
+        """Let the trials of a batch keep their state and end, as long as that takes less than a while."""
+        if self.desk is None:
+            watch.let_stop()
+            return
+        with suppress(ray.exceptions.RayError):  # the cluster is gone, or takes longer, and so does every trial
+            ray.get(self.desk.stop.remote(watch.open(), STOP_S), timeout=STOP_S + 1)
 
     def given_up(self, taken: Sequence[Trial], before: Seen) -> tuple[list[Trial], list[Trial]]:
         """Wait until another run gives up one of the trials that it has, or has ended all of them.
@@ -210,6 +232,13 @@ class _Batches:
         The class of a cluster's node is not known before, and a timing of any counts there.
         """
         return trial.key if self.resources.address is not None else record_key(trial, machine)
+
+
+def _desk(folder: Path, run: str) -> Any:
+    """The desk of a run, on the node of this process, which sees the results folder. Ray ends it with the run."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"name": NAME, "num_cpus": 0, "max_concurrency": MOST_AT_ONCE, "scheduling_strategy": here}
+    return ray.remote(Desk).options(**options).remote(str(folder.resolve()), run)
 
 
 @contextmanager

@@ -18,9 +18,14 @@ def heed_ctrl_c() -> None:
 
 
 class Runner:
-    """Starts ``bench`` commands with a home folder of their own and waits for them."""
+    """Starts ``bench`` commands with a home folder of their own and waits for them.
 
-    def __init__(self, folder: Path) -> None:
+    Attributes:
+        environment: environment variables that the commands get besides those of this process.
+    """
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.environment = environment
         self.home, self.results = folder / "home", folder / "results"
         self.home.mkdir()
         self.started: list[subprocess.Popen[str]] = []
@@ -29,7 +34,7 @@ class Runner:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))}
         process = subprocess.Popen(
             [*BENCH, *map(str, arguments), "--results", str(self.results)],
-            env=environment | {"HOME": str(self.home), "PYTHONPATH": str(Path(__file__).parents[2])},
+            env=environment | {"HOME": str(self.home), "PYTHONPATH": str(Path(__file__).parents[2])} | self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -22,6 +22,7 @@ from bench.cli.options import (
     MLflow,
     NoCache,
     Pictures,
+    Processes,
     Protocol,
     RecipeName,
     ResultsFolder,
@@ -92,6 +93,7 @@ def plan(
     results: ResultsPlace = "results",
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     address: Address = None,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
@@ -110,7 +112,7 @@ def plan(
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned, explored)
         root, _ = stored.fetched(results, source)
-        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
+        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf, processes=processes)
         schedule = replace(schedule, most_built=planning.MOST_BUILT)
         planned = planning.plan_of(schedule, shelf)
         give(planned)
@@ -133,6 +135,7 @@ def run(
     results: ResultsPlace = "results",
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     address: Address = None,
     timeout: Timeout = None,
     retry: Retry = None,
@@ -165,7 +168,7 @@ def run(
         source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned, explored)
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         root, mirror = stored.fetched(results, source)
-        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
+        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf, processes=processes)
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
         told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
         complete = running.run(
@@ -294,6 +297,7 @@ def trial(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     pictures: Pictures = True,
     weights: Weights = True,
     checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
@@ -316,6 +320,7 @@ def trial(
             cpus,
             gpus,
             shelf=shelf,
+            processes=processes,
         )
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
         done = single.trial(schedule, argv(), variant, stage, handling=handling, shelf=shelf, give=give)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench.cli.decoding import need_of
@@ -26,7 +26,7 @@ from bench.protocol.text import plain
 from bench.run.forecast.disk import disk_of
 from bench.run.forecast.pilot import pilot
 from bench.run.forecast.time import time_from_pilot, time_from_records
-from bench.run.keeping.state import kept_after, state_path
+from bench.run.keeping.place import kept_after, state_path
 from bench.run.resources import here
 from bench.run.schedule import Schedule, checked_schedule
 from bench.run.trial import Trial
@@ -73,13 +73,20 @@ def scheduled(
     address: str | None = None,
     *,
     shelf: Shelf | None,
+    processes: int | None = None,
+    trained_by: int | None = None,
 ) -> Schedule:
     """The schedule of a study, after its data were checked; samples on the shelf are not decoded again.
+
+    ``trained_by`` is the number of processes that trained each network, where all are trained already.
 
     Raises:
         BenchError: if the study or its data cannot be used, or if this machine lacks the resources.
     """
-    return checked_schedule(load(chosen), results, here(cpus, gpus, address), shelf)
+    resources = here(cpus, gpus, address, processes)
+    if trained_by is not None:
+        resources = replace(resources, processes=trained_by)
+    return checked_schedule(load(chosen), results, resources, shelf)
 
 
 MOST_BUILT = 200
@@ -160,7 +167,7 @@ def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> Time:
         return Time(**asdict(known), problem="")
     if schedule.study.baseline_name in schedule.faulty:
         return _unknown_time("because the baseline cannot be built")
-    if schedule.resources.gpus > schedule.resources.node_gpus:
+    if min(schedule.resources.gpus, 1) > schedule.resources.node_gpus:
         return _unknown_time("before there are records, because this machine has no GPU to try a step on")
     try:
         foretold = time_from_pilot(schedule, todo, pilot(schedule))

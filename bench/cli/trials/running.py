@@ -92,7 +92,7 @@ def run(
     page: Path | None = None
     with at_work(schedule.folder) as presence, _tracking(schedule, trackers) as tracking:
         with locked(schedule.folder, presence.run):
-            schedule.write(command_line(argv))
+            schedule.write(command_line(argv), beside=bool(presence.others()))
         if mirror is not None:
             mirror.push()
         before = seen(schedule.folder)
@@ -121,7 +121,7 @@ def run(
             elif stopped is not None and share is not None:
                 console.print(f"The report is left to the next run, or to: bench report {schedule.folder}")
             else:
-                if not schedule.is_planned():  # another run, with other seeds, has written its own plan meanwhile
+                if not schedule.is_planned():  # a run of other seeds has written its own plan, or has left trials open
                     schedule.write(command_line(argv))
                 if mirror is not None:
                     mirror.pull()

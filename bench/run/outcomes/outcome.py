@@ -21,6 +21,18 @@ class TimedOutError(RuntimeError):
     """A trial that took longer than its time limit."""
 
 
+class LostProcessError(RuntimeError):
+    """The death of another process of the trial, which did not say why.
+
+    Attributes:
+        ending: the outcome, as :meth:`bench.run.processes.children.child.TrialChild.ending` knows it.
+    """
+
+    def __init__(self, ending: Mapping[str, Any]) -> None:
+        super().__init__(ending["reason"])
+        self.ending = ending
+
+
 WITH_TRACEBACK = ("failed", "out_of_memory")
 """The statuses whose place in the code is worth knowing."""
 
@@ -37,6 +49,8 @@ def outcome_of(
         device: the device of the trial.
         gpu_share: the share of the GPU that the trial was given.
     """
+    if isinstance(error, LostProcessError):
+        return {**error.ending, "phase": phase_of(reached)}
     status = _status_of(error)
     reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if isinstance(error, CompileError) and error.__context__ is not None:
