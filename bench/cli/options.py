@@ -160,6 +160,14 @@ Retry = Annotated[
         show_default=False,
     ),
 ]
+Accumulate = Annotated[
+    bool,
+    typer.Option(
+        "--accumulate",
+        help="Run a training whose memory runs out even alone on a whole device with each batch in 2, 4, 8 … parts of "
+        "two images or more. Batch normalisation sees the parts: the record and the report say so.",
+    ),
+]
 Shard = Annotated[
     str | None,
     typer.Option(

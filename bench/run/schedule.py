@@ -191,15 +191,17 @@ class Schedule:
                 digests[Path(path).as_posix()] = file_digest(file.read_bytes())
         return digests
 
-    def pending(self, retry: Collection[str] = ()) -> list[Trial]:
+    def pending(self, retry: Collection[str] = (), *, accumulate: bool = False) -> list[Trial]:
         """The trials that a run would execute: those without a final status, and those to be retried.
 
         Args:
             retry: the statuses to retry, from :data:`RETRIES`.
+            accumulate: ``True`` to try trainings whose memory ran out once more, as they may run in parts now.
         """
         done = {
             key for key, record in self.recorded().items()
             if record.is_final and record.status not in retry
+            and not (accumulate and _is_too_large_whole(record))
             and not (NOT_ALONE in retry and record.measured.isolated is False)
             and not (MAYBE_NOT_ALONE in retry and record.trial.stage != "quality" and record.measured.isolated is None)
         }  # fmt: skip
@@ -457,6 +459,11 @@ def _comparisons(
         keys[key.text] = key
         trials.append(Trial(loaded.source, cell.name, None, "speed", key.text, other.name, setting))
     return trials
+
+
+def _is_too_large_whole(record: Record) -> bool:
+    """True for a training whose memory ran out, and which was not tried with its batches in parts."""
+    return record.status == "out_of_memory" and record.trial.stage == "quality" and record.outcome.parts is None
 
 
 def _started_at(record: Record) -> str:

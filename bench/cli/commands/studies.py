@@ -11,6 +11,7 @@ import typer
 from bench.cli.documents.document import AsJson, argv, only_document
 from bench.cli.options import (
     EXIT_OPEN,
+    Accumulate,
     Address,
     CacheFolder,
     CheckpointMinutes,
@@ -139,6 +140,7 @@ def run(
     address: Address = None,
     timeout: Timeout = None,
     retry: Retry = None,
+    accumulate: Accumulate = False,
     shard: Shard = None,
     pictures: Pictures = True,
     weights: Weights = True,
@@ -176,6 +178,7 @@ def run(
             argv(),
             handling=handling,
             retry=retry or (),
+            accumulate=accumulate,
             shelf=shelf,
             trackers=told,
             share=share,
