@@ -85,6 +85,14 @@ TunedSettings = Annotated[
         show_default=False,
     ),
 ]
+ExploredCells = Annotated[
+    Path | None,
+    typer.Option(
+        "--explored",
+        help="Run the cells that a file lists: one that bench explore wrote, such as results/NAME-explored/front.json.",
+        show_default=False,
+    ),
+]
 ResultsRoot = Annotated[
     Path, typer.Option("--results", help="The folder that holds the results folders of all studies.")
 ]
@@ -150,6 +158,14 @@ Retry = Annotated[
         help="Run trials with this outcome again, such as out_of_memory. The value not_alone repeats timings that were "
         "left out because other work ran on the machine; maybe_not_alone those of which that is not known.",
         show_default=False,
+    ),
+]
+Accumulate = Annotated[
+    bool,
+    typer.Option(
+        "--accumulate",
+        help="Run a training whose memory runs out even alone on a whole device with each batch in 2, 4, 8 … parts of "
+        "two images or more. Batch normalisation sees the parts: the record and the report say so.",
     ),
 ]
 Shard = Annotated[

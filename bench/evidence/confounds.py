@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.speedups import spread
-from bench.protocol.words import REPEAT, maybe_not_alone
+from bench.protocol.words import REPEAT, maybe_not_alone, plural
 from bench.records.cost import MeasuredCost
 from bench.records.measured import NOISY
 from bench.records.plan import SETTINGS, TUNED
@@ -60,7 +60,12 @@ def differences(results: Results, names: Mapping[str, str], levels: Mapping[str,
         if variant in known and other in known:
             rows += _networks(results, name, variant, other)
         rows += _environment(results, name, facts, variant, other)
-    rows += [*_tuning(results), *_effects(results, facts, levels), *_timings(results, names)]
+    rows += [
+        *_in_parts(results, names),
+        *_tuning(results),
+        *_effects(results, facts, levels),
+        *_timings(results, names),
+    ]
     rows.sort(key=lambda row: KINDS.index(str(row["Kind"])))
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(dict.fromkeys(COUNTS, float))
 
@@ -218,6 +223,29 @@ def _tuning(results: Results) -> Iterator[dict[str, str | float]]:
     """Yield a row for each reason why variants at tuned settings say little against each other."""
     for reason in audit.unfair_tuning(results.plan.audit.tuned):
         yield _difference(f"{SETTINGS}={TUNED}", "tuning", reason.rstrip("."), "undeclared")
+
+
+def _in_parts(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
+    """Yield a row for each variant with trainings whose batches were computed in parts, since memory had run out."""
+    for variant, difference in in_parts(results).items():
+        yield _difference(names[variant], "batches", difference, "undeclared")
+
+
+def in_parts(results: Results) -> dict[str, str]:
+    """Variant -> the parts in which batches of its trainings were computed, since memory had run out, in words."""
+    parts: dict[str, Counter[str]] = {}
+    trained = Counter(record.trial.variant for record, _ in results.done(MeasuredQuality))
+    for record, _ in results.done(MeasuredQuality):
+        if record.outcome.parts is not None:
+            batch = record.choices.recipe.get("batch")
+            words = f"trained in {record.outcome.parts} parts, because memory ran out at batch {batch}"
+            parts.setdefault(record.trial.variant, Counter())[words] += 1
+    return {
+        variant: "; ".join(
+            f"{words} ({count} of {plural(trained[variant], 'training')})" for words, count in told.items()
+        )
+        for variant, told in parts.items()
+    }
 
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:

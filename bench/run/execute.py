@@ -5,7 +5,8 @@ extend a study. Each cost or speed trial gets a fresh process and a whole GPU wi
 whole node without a GPU; quality trials share the machine. A trial whose memory ran out on a GPU that it shared is
 tried once more when the others are over, on a GPU of its own; one whose measured memory is more than its share is tried
 there alone. One whose process was killed is tried once more alone too, and one whose worker or node was lost on what is
-left. A trial that another run in the same folder has claimed is left to that run, and awaited at the end.
+left. If asked, a training that is too large even alone is tried with its batches in 2, 4, 8 … parts. A trial that
+another run in the same folder has claimed is left to that run, and awaited at the end.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from bench.protocol.setting import Stage
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.outcomes.fitting import too_large
+from bench.run.outcomes.parts import in_more_parts
 from bench.run.processes.apart import marked
 from bench.run.processes.cluster import cluster, search_path
 from bench.run.processes.stopping import STOP_S, stopped_whatever_is_raised
@@ -50,6 +52,7 @@ def execute(
     *,
     run: str = "",
     before: Seen | None = None,
+    accumulate: bool = False,
 ) -> None:
     """Run trials. Each started trial leaves a record in ``folder``, whatever happens to it.
 
@@ -63,6 +66,7 @@ def execute(
         handling: the time limit of each trial, and what is kept of it.
         run: the name of this run, which its claims tell.
         before: the records that the folder held when the trials were chosen; ``None`` for those of now.
+        accumulate: ``True`` to run trainings that are too large even alone with their batches in parts.
 
     Raises:
         ResourceError: if no node has the resources that a trial asks for, before such trials start.
@@ -76,7 +80,7 @@ def execute(
         cluster(resources) as scratch,
     ):
         desk = None if marker is None else _desk(folder, run)
-        batches = _Batches(folder, resources, display, scratch, replace(handling, marker=marker), run, desk)
+        batches = _Batches(folder, resources, display, scratch, replace(handling, marker=marker), run, desk, accumulate)
         before = seen(folder) if before is None else before
         taken, before = _run_and_repeat(batches, trials, before)
         while taken:
@@ -111,9 +115,22 @@ def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) ->
             watches.append(batches.fit(batch, seen(batches.folder), alone=True, one_at_a_time=True))
         for batch in _by_kind(crowded):
             watches.append(batches.fit(batch, seen(batches.folder), alone=True))
-    again = {trial.key for trial in (*lost, *crowded, *killed)}
+        whole = [trial for watch in watches for trial in watch.chosen(watch.too_large)] if batches.accumulate else []
+        watches += _in_parts(batches, whole)
+    again = {trial.key for watch in watches for trial in watch.chosen(watch.lost | watch.killed | watch.too_large)}
+    again |= {trial.key for trial in crowded}
     first = {key: files for key, files in tried.items() if key in again}
     return [trial for watch in watches for trial in watch.chosen(watch.taken)], {**before, **first}
+
+
+def _in_parts(batches: _Batches, trials: Sequence[Trial]) -> Iterator[TrialWatch]:
+    """Run trainings that are too large even alone in 2, 4, 8 … parts, until each is small enough or has no parts."""
+    while smaller := [more for trial in trials if (more := in_more_parts(trial)) is not None]:
+        # Trainings on the CPU share the memory of the machine, so no two run at once.
+        on_cpu = not batches.resources.gpus
+        watch = batches.fit(smaller, seen(batches.folder), alone=True, one_at_a_time=on_cpu)
+        yield watch
+        trials = watch.chosen(watch.too_large)
 
 
 def _by_kind(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
@@ -128,6 +145,7 @@ class _Batches:
 
     Attributes:
         desk: the desk of a run on a cluster, an actor of Ray; ``None`` for a run on this machine alone.
+        accumulate: ``True`` to run trainings that are too large even alone with their batches in parts.
         count: the number of batches so far.
     """
 
@@ -138,6 +156,7 @@ class _Batches:
     handling: Handling
     run: str
     desk: Any = None
+    accumulate: bool = False
     count: int = 0
 
     def fit(

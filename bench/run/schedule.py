@@ -191,15 +191,17 @@ class Schedule:
                 digests[Path(path).as_posix()] = file_digest(file.read_bytes())
         return digests
 
-    def pending(self, retry: Collection[str] = ()) -> list[Trial]:
+    def pending(self, retry: Collection[str] = (), *, accumulate: bool = False) -> list[Trial]:
         """The trials that a run would execute: those without a final status, and those to be retried.
 
         Args:
             retry: the statuses to retry, from :data:`RETRIES`.
+            accumulate: ``True`` to try trainings whose memory ran out once more, as they may run in parts now.
         """
         done = {
             key for key, record in self.recorded().items()
             if record.is_final and record.status not in retry
+            and not (accumulate and _is_too_large_whole(record))
             and not (NOT_ALONE in retry and record.measured.isolated is False)
             and not (MAYBE_NOT_ALONE in retry and record.trial.stage != "quality" and record.measured.isolated is None)
         }  # fmt: skip
@@ -402,7 +404,8 @@ def _schedule(loaded: Loaded, results: Path, resources: Resources, fingerprints:
                 refuse_unshared(cell.recipe, processes)
                 key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules, processes=processes)
                 keys[key.text] = key
-                trials.append(Trial(loaded.source, cell.name, seed, stage, key.text, processes=processes))
+                source = loaded.source.of_cell(cell.name)
+                trials.append(Trial(source, cell.name, seed, stage, key.text, processes=processes))
         if stage == "cost":
             trials += _comparisons(loaded, fingerprints, resources, keys)
     return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))
@@ -456,6 +459,11 @@ def _comparisons(
         keys[key.text] = key
         trials.append(Trial(loaded.source, cell.name, None, "speed", key.text, other.name, setting))
     return trials
+
+
+def _is_too_large_whole(record: Record) -> bool:
+    """True for a training whose memory ran out, and which was not tried with its batches in parts."""
+    return record.status == "out_of_memory" and record.trial.stage == "quality" and record.outcome.parts is None
 
 
 def _started_at(record: Record) -> str:

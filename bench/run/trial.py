@@ -28,6 +28,7 @@ from bench.data.decoded.shelf import Shelf
 from bench.data.fed import FedDataset
 from bench.measure.quality.evaluate import Viewer
 from bench.network.numerics import reserve_workspace
+from bench.protocol.recipe import Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.records.files import arrays_digest
 from bench.records.forms import build, problem
@@ -37,7 +38,7 @@ from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.handling import USUAL, Handling
 from bench.run.keeping.curve import Curve
-from bench.run.keeping.place import forget, state_path
+from bench.run.keeping.place import forget, state_path, states_of
 from bench.run.keeping.retested import TrainedKeeper, trained_for
 from bench.run.keeping.state import FileKeeper
 from bench.run.keeping.weights import WEIGHTS, described_weights, digest_of, packed
@@ -69,6 +70,8 @@ class Trial:
         key: the key from the plan. If the worker computes another one, source or data changed after planning.
         against: the name of the cell that a speed trial compares with.
         setting: the setting in which both cells of a speed trial are timed.
+        parts: the number of parts in which a training computes what its recipe computes at once, since memory ran out
+            for that. It is no part of the plan, so the key is the same.
         processes: the number of processes that train the network of a quality trial together.
     """
 
@@ -79,7 +82,16 @@ class Trial:
     key: str
     against: str | None = None
     setting: Setting | None = None
+    parts: int = 1
     processes: int = 1
+
+    def recipe_of(self, cell: Cell) -> Recipe:
+        """The recipe with which this trial trains its cell: the cell's own, in the trial's parts."""
+        return cell.recipe.having(accumulate=cell.recipe.accumulate * self.parts)
+
+
+OUTSIDE_RECORDS = ("source", "key", "parts", "processes")
+"""The attributes of a trial that its record does not describe it by: it has them elsewhere, or in part."""
 
 
 class ChangedError(RuntimeError):
@@ -163,7 +175,8 @@ def _run(
     except StoreError as error:
         unstored = error
     if record.status in ("done", "diverged") and trial.stage == "quality" and unstored is None:
-        forget(state_path(folder, trial.key))
+        for path in states_of(folder, trial.key):
+            forget(path)
     if ending is not None:
         raise ending
     if unstored is not None:
@@ -224,7 +237,7 @@ def make_record(
     """
     resolved, content = dict(choices or {}), dict(measured or {})
     distributions, switches = resolved.pop("distributions", {}), content.pop("switches", None)
-    described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key", "processes")}
+    described = {name: value for name, value in asdict(trial).items() if name not in OUTSIDE_RECORDS}
     described |= {"study": Path(trial.source.path).stem, "size": trial.source.size}
     record = {
         "key": record_key(trial, machine),
@@ -234,7 +247,7 @@ def make_record(
             **environment.describe(machine, Path(trial.source.path), distributions),
             **({} if switches is None else {"switches": switches}),
         },
-        "outcome": outcome,
+        "outcome": {**outcome, **({"parts": trial.parts} if trial.parts > 1 else {})},
         "measured": content,
     }
     return build(Record, record)
@@ -314,7 +327,9 @@ def _measure_quality(
     keeper: FileKeeper | TrainedKeeper
     if handling.trained_in is None:
         curve = Curve(read.split("val"), cell.recipe, device) if cell.recipe.validated_at else None
-        keeper = FileKeeper(state_path(folder, trial.key), handling.checkpoint_s, cell.recipe.iterations, curve)
+        keeper = FileKeeper(
+            state_path(folder, trial.key, trial.parts), handling.checkpoint_s, cell.recipe.iterations, curve
+        )
     else:
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))
@@ -326,7 +341,7 @@ def _measure_quality(
                 order = {"trial": asdict(trial), "folder": str(folder.resolve()), "machine": asdict(own)}
                 helpers = helped({**order, "handling": handling.as_values()}, trial.processes, device)
                 stage = partial(measure_quality_in_group, group=stack.enter_context(helpers))
-        measured = stage(cell.variant, cell.recipe, read, trial.seed, device, tell, show, keeper=keeper)
+        measured = stage(cell.variant, trial.recipe_of(cell), read, trial.seed, device, tell, show, keeper=keeper)
         arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
         measured["artifact_digest"] = arrays_digest(arrays)
         measured |= ({} if trial.processes == 1 else {"processes": trial.processes}) | keeper.facts()

@@ -41,6 +41,7 @@ def run(
     *,
     handling: Handling = USUAL,
     retry: Collection[str] = (),
+    accumulate: bool = False,
     trials: Sequence[Trial] | None = None,
     shelf: Shelf | None = None,
     trackers: Sequence[Tracker] = (),
@@ -58,6 +59,7 @@ def run(
         argv: the command's arguments, which ``study.json`` keeps.
         handling: the time limit of each trial, and what is kept of it; its ``cache`` is that of ``shelf``.
         retry: the statuses of trials to run again.
+        accumulate: ``True`` to run trainings that are too large even alone with their batches in parts.
         trials: the trials to consider; ``None`` for all of them.
         shelf: the shelf for decoded samples; ``None`` for none.
         trackers: the trackers that are told of the trials and of the report.
@@ -97,7 +99,7 @@ def run(
             mirror.push()
         before = seen(schedule.folder)
         keys = {trial.key for trial in chosen}
-        todo = [pending for pending in schedule.pending(retry) if pending.key in keys]
+        todo = [pending for pending in schedule.pending(retry, accumulate=accumulate) if pending.key in keys]
         of_share = "" if share is None else f" of share {share}"
         console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials{of_share} done, {len(todo)} to run.")
         print_faulty(schedule.faulty.values(), console)
@@ -110,7 +112,16 @@ def run(
                     handled = replace(handling, cache=cache)
                     shown = Together(display, tracking, *([] if mirror is None else [mirror]))
                     resources, run_name = schedule.resources, presence.run
-                    execute(todo, schedule.folder, resources, shown, handled, run=run_name, before=before)
+                    execute(
+                        todo,
+                        schedule.folder,
+                        resources,
+                        shown,
+                        handled,
+                        run=run_name,
+                        before=before,
+                        accumulate=accumulate,
+                    )
         except Stopped as error:
             error.obeyed()
             stopped = error

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from bench.evidence import stats
+from bench.evidence.confounds import in_parts
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import first_few, plural, size, tally
@@ -81,6 +82,8 @@ def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
         yield f"The networks of {plural(count, 'quality trial')} were trained by {processes} processes together each."
     if resumed := sum(bool(trial.resumed_after) for trial in measured):
         yield f"The training of {plural(resumed, 'quality trial')} was interrupted and went on from its kept state."
+    for variant, difference in in_parts(results).items():
+        yield f"{names[variant]}: {difference}, so its batch normalisation saw fewer images at once."
 
 
 def _design(evidence: Evidence) -> Iterable[str]:

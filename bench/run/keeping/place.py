@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,9 +17,20 @@ LONGEST_LINE = 200
 """The most bytes of the first line."""
 
 
-def state_path(folder: Path, key: str) -> Path:
-    """The file of the state of the trial with this key."""
-    return folder / FOLDER / f"{key}.state"
+def state_path(folder: Path, key: str, parts: int = 1) -> Path:
+    """The file of the state of the trial with this key.
+
+    Args:
+        folder: the results folder.
+        key: the trial's key.
+        parts: the parts in which it computes what its recipe computes at once: no state goes on in others.
+    """
+    return folder / FOLDER / (f"{key}.state" if parts == 1 else f"{key}.{parts}-parts.state")
+
+
+def states_of(folder: Path, key: str) -> list[Path]:
+    """The file of the state of the trial with this key, and those of its trainings in parts that are there."""
+    return [state_path(folder, key), *(folder / FOLDER).glob(f"{glob.escape(key)}.*-parts.state")]
 
 
 def forget(path: Path) -> None:

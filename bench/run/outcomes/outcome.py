@@ -60,7 +60,9 @@ def outcome_of(
         on_gpu = ran_out_on_gpu(error)
         shared = sharing(device, gpu_share) if on_gpu else None
         batch = (choices.get("setting") or choices.get("recipe") or {}).get("batch")
-        remedy = "take a smaller batch or image" if shared is None else f"{shared}, so it is to be run again alone"
+        trains = "setting" not in choices and (reached is None or reached.phase == "train")
+        smaller = "take a smaller batch or image" + (", or run it with --accumulate" if trains else "")
+        remedy = smaller if shared is None else f"{shared}, so it is to be run again alone"
         kind = "GPU" if on_gpu else "host"
         where = place_of(reached) if batch is None else f"at batch {batch}, {place_of(reached)}"
         reason = f"{kind} memory, {where}; {remedy}: {reason}"

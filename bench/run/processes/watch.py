@@ -63,6 +63,7 @@ class TrialWatch(tune.Callback):
         crowded: the keys of trials whose memory ran out on a GPU that they shared.
         killed: the keys of trials whose process a signal killed.
         lost: the keys of trials whose worker or node was lost.
+        too_large: the keys of trainings whose memory ran out though they had a whole device, or no GPU.
         taken: the keys of trials that another run has claimed or ended.
         earlier: name of each record of an earlier run -> the time of its last change.
     """
@@ -79,6 +80,7 @@ class TrialWatch(tune.Callback):
         self.crowded: set[str] = set()
         self.killed: set[str] = set()
         self.lost: set[str] = set()
+        self.too_large: set[str] = set()
         self.taken: set[str] = set()
         self.earlier = {path.name: path.stat().st_mtime_ns for path in (folder / "records").glob("*.json")}
 
@@ -210,6 +212,8 @@ class TrialWatch(tune.Callback):
             self.crowded.add(trial.key)
         elif record.outcome.lost is not None:
             (self.lost if record.outcome.lost in PLACES else self.killed).add(trial.key)
+        if record.status == "out_of_memory" and record.is_final and trial.stage == "quality":
+            self.too_large.add(trial.key)
         try:
             self.display.finished(trial, record)
         except StoreError as error:

@@ -64,7 +64,7 @@ def _help(order: Mapping[str, Any], connection: Connection) -> None:
     with joined(known_meeting_point(order["port"], size), rank, size, device) as group:
         try:
             model = SegModel(cell.variant, len(dataset.classes), seed=trial.seed)
-            help_training(model, dataset.split("train"), cell.recipe, trial.seed, device, group)
+            help_training(model, dataset.split("train"), trial.recipe_of(cell), trial.seed, device, group)
         except Exception as error:  # noqa: BLE001 - as above, and before the others notice that this process leaves them
             _fail(error, connection)
         with suppress(EOFError, OSError):
