@@ -163,6 +163,12 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def parallel(session: nox.Session) -> None:
+    """Test trials that two processes train together, in real runs, some killed or stopped; arguments go to pytest."""
+    run(session, "pytest", "-m", "parallel", "-n", "0", *session.posargs)
+
+
+@nox.session
 def cases(session: nox.Session) -> None:
     """Run all cases of a folder (default: tests/cases): situations of users, with the expected results of `bench`."""
     run(session, "python", "tests/run_cases.py", *session.posargs)

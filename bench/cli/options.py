@@ -85,6 +85,14 @@ TunedSettings = Annotated[
         show_default=False,
     ),
 ]
+ExploredCells = Annotated[
+    Path | None,
+    typer.Option(
+        "--explored",
+        help="Run the cells that a file lists: one that bench explore wrote, such as results/NAME-explored/front.json.",
+        show_default=False,
+    ),
+]
 ResultsRoot = Annotated[
     Path, typer.Option("--results", help="The folder that holds the results folders of all studies.")
 ]

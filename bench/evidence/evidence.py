@@ -103,6 +103,11 @@ class Evidence:
         return variants.front(self.results, cost)
 
     @cached_property
+    def joint_front(self) -> pd.DataFrame:
+        """One row a variant on the front of mIoU, latency and memory; see :func:`.variants.joint_front`."""
+        return variants.joint_front(self.results)
+
+    @cached_property
     def latency_quartiles(self) -> Mapping[str, tuple[float, float]]:
         """Variant -> the first and third quartile of its latency in seconds."""
         return variants.latency_quartiles(self.results)

@@ -330,6 +330,47 @@ def front(results: Results, cost: str) -> Front:
     return Front(values, scores, places(values, scores))
 
 
+OBJECTIVES = (JUDGED, "latency_s", "peak_bytes")
+"""The columns of the front of several objectives at once."""
+
+
+def joint_front(results: Results) -> pd.DataFrame:
+    """The variants that no other equals or beats in mean mIoU, latency and memory at once, the best mIoU first.
+
+    Columns: ``variant``, ``n`` and ``planned`` seeds, the mean of mIoU (``miou_mean``) and its deviation (``miou_sd``),
+    latency and memory in the stored units. Objectives that no variant has are left out of the comparison; variants
+    that lack one of the others are no part of it, as in :func:`front`.
+    """
+    fronts = {name: front(results, name) for name in OBJECTIVES[1:]}
+    costs = {name: values.costs for name, values in fronts.items() if values.costs}
+    scores = results.scores(JUDGED)
+    compared = [
+        variant for variant in results.variants if all(variant in of_all for of_all in [scores, *costs.values()])
+    ]
+    means = {variant: float(np.mean(list(scores[variant].values()))) for variant in compared}
+    losses = {variant: (-means[variant], *(of_all[variant] for of_all in costs.values())) for variant in compared}
+    rows = [
+        {
+            "variant": variant,
+            "n": len(scores[variant]),
+            "planned": results.planned("quality").get(variant, 0),
+            f"{JUDGED}_mean": means[variant],
+            f"{JUDGED}_sd": pd.Series(list(scores[variant].values())).std(ddof=1),
+            **{name: costs[name][variant] if name in costs else stats.NAN for name in OBJECTIVES[1:]},
+        }
+        for variant in compared
+        if costs and not any(_beats(losses[other], losses[variant]) for other in compared)
+    ]
+    columns = ["variant", "n", "planned", f"{JUDGED}_mean", f"{JUDGED}_sd", *OBJECTIVES[1:]]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values(f"{JUDGED}_mean", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    """True if one variant loses no more than another by any objective, and less by one."""
+    return one != other and all(mine <= theirs for mine, theirs in zip(one, other, strict=True))
+
+
 def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]) -> dict[str, Place]:
     """Variant -> its place on the Pareto front of mean scores, one of :data:`ON` and what follows it.
 

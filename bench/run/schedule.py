@@ -404,7 +404,8 @@ def _schedule(loaded: Loaded, results: Path, resources: Resources, fingerprints:
                 refuse_unshared(cell.recipe, processes)
                 key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules, processes=processes)
                 keys[key.text] = key
-                trials.append(Trial(loaded.source, cell.name, seed, stage, key.text, processes=processes))
+                source = loaded.source.of_cell(cell.name)
+                trials.append(Trial(source, cell.name, seed, stage, key.text, processes=processes))
         if stage == "cost":
             trials += _comparisons(loaded, fingerprints, resources, keys)
     return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))

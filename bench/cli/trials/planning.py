@@ -31,6 +31,7 @@ from bench.run.resources import here
 from bench.run.schedule import Schedule, checked_schedule
 from bench.run.trial import Trial
 from bench.study.audit import unfair_tuning
+from bench.study.explored import read_chosen
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line
 from bench.study.fractions import aliases_in_words
@@ -47,18 +48,21 @@ def source(
     protocol: str | None = None,
     recipe: str | None = None,
     tuned: Path | None = None,
+    explored: Path | None = None,
 ) -> Source:
     """The source of a study from a command's options.
 
     Raises:
-        StudyError: if the seeds are not whole numbers.
+        StudyError: if the seeds are not whole numbers, or if the file of explored cells cannot be read.
     """
     try:
         chosen = tuple(int(seed) for seed in seeds.split(",")) if seeds else None
     except ValueError:
         raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
     path = study.resolve() if study.is_file() else study.absolute()  # a dangling link is told by its own name
-    return Source(str(path), size, data, chosen, final, protocol, recipe, None if tuned is None else str(tuned))
+    cells = None if explored is None else read_chosen(explored)
+    best = None if tuned is None else str(tuned)
+    return Source(str(path), size, data, chosen, final, protocol, recipe, best, explored=cells)
 
 
 def scheduled(

@@ -100,7 +100,7 @@ def search(
         with display_for(tally, console) as display:
             execute(trials, folder, resources, display, handling, run=presence.run)
 
-    with at_work(folder) as presence, _only_tuning(folder, presence.run):
+    with at_work(folder) as presence, only_search(folder, presence.run):
         try:
             tried = tune(tuning, study, opened(folder), run, lambda line: console.print(line, soft_wrap=True))
         except Stopped as stopped:
@@ -158,14 +158,14 @@ def with_run(found: Found, give: Give) -> Give:
 
 
 @contextmanager
-def _only_tuning(folder: Path, run: str) -> Iterator[None]:
-    """Inside, no other tuning is at work in the folder.
+def only_search(folder: Path, run: str) -> Iterator[None]:
+    """Inside, no other tuning or exploration is at work in the folder.
 
     Raises:
         StudyError: if another one is.
     """
     claim = take(folder, "tuning", run)
     if isinstance(claim, Owner):
-        raise StudyError(f"another tuning is at work in {folder} ({claim}); wait for it")
+        raise StudyError(f"another search is at work in {folder} ({claim}); wait for it")
     with claim.kept():
         yield

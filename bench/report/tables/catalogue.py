@@ -54,6 +54,7 @@ TABLES: Mapping[str, Callable[[Evidence], Table]] = {
     "effects": effects.effects_table,
     "tuning": variants.tuning_table,
     "cost": quality.cost,
+    "front": variants.front_table,
     "speed": speed.comparisons,
     "crossings": speed.crossings,
     "published": published.accuracy,

@@ -12,9 +12,9 @@ import pandas as pd
 
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
-from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
+from bench.evidence.variants import BOUNDARY, COST, DELTA, OBJECTIVES, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
-from bench.protocol.words import NOTHING, REPEAT, joined, level, plural, ratio, status, verdict
+from bench.protocol.words import NOTHING, REPEAT, in_sentence, joined, level, plural, ratio, status, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
@@ -89,6 +89,31 @@ def tuning_table(evidence: Evidence) -> Table:
     caption = "Every variant at default and at tuned settings."
     absent = "" if len(rows) else "the study was not run at tuned settings"
     return Table("tuning", rows, columns, tuple(columns), caption, notes, required=required_of(rows), absent=absent)
+
+
+def front_table(evidence: Evidence) -> Table:
+    """One row a variant that no other beats in mIoU, latency and memory at once."""
+    rows, judged, results = evidence.joint_front, column(JUDGED), evidence.results
+    costs = [name for name in OBJECTIVES[1:] if rows[name].notna().any()]
+    columns = {
+        "variant": fields.variant("Variant", "variant", evidence.labels),
+        JUDGED: Field(judged.title, (f"{JUDGED}_mean", f"{JUDGED}_sd"), _mean_and_spread),
+        "n": fields.seeds(),
+        **{name: fields.value(column(name).title, name, column(name)) for name in OBJECTIVES[1:]},
+    }
+    measured = joined([in_sentence(column(name).label) for name in (JUDGED, *costs)])
+    notes = (
+        f"Of {plural(len(results.variants), 'variant')}, those that no other equals or beats in {measured} at once, by "
+        "means over seeds; how certain a place is, the figures of accuracy against each cost say."
+    )
+    absent = "" if len(rows) else "no variant has both a score and a cost that may be compared"
+    caption = "The Pareto front of accuracy and all costs."
+    chosen = ("variant", JUDGED, "n", *costs)
+    return Table("front", rows, columns, chosen, caption, notes, required=required_of(rows), absent=absent)
+
+
+def _mean_and_spread(row: TableRow) -> str:
+    return column(JUDGED).spread(row[f"{JUDGED}_mean"], row[f"{JUDGED}_sd"])
 
 
 def _tuned_text(row: TableRow) -> str:

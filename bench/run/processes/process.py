@@ -34,6 +34,7 @@ from bench.run.outcomes.progress import Event
 from bench.run.processes.own_state import own_state
 from bench.run.store import StoreError
 from bench.run.trial import Trial, run
+from bench.study.explored import ChosenCells
 from bench.study.source import Source, Tried, load
 
 
@@ -98,12 +99,13 @@ def trial_of(values: Mapping[str, Any]) -> Trial:
     """A trial from ``dataclasses.asdict`` of it."""
     values = dict(values)
     source, setting = dict(values.pop("source")), values.pop("setting")
-    seeds, tried = source.pop("seeds"), source.pop("tried")
+    seeds, tried, explored = source.pop("seeds"), source.pop("tried"), source.pop("explored")
     return Trial(
         source=Source(
             **source,
             seeds=None if seeds is None else tuple(seeds),
             tried=None if tried is None else Tried(**{**tried, "settings": tuple(map(tuple, tried["settings"]))}),
+            explored=None if explored is None else ChosenCells(explored["path"], tuple(explored["names"])),
         ),
         setting=None if setting is None else Setting(**setting),
         **values,

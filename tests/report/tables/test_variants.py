@@ -17,7 +17,7 @@ from bench.records.files import write_json
 from bench.records.record import read, write
 from bench.report.tables import formats, latex, protocol
 from bench.report.tables.confounds import undeclared
-from bench.report.tables.variants import OTHER_HARDWARE, ablation_table, tuning_table
+from bench.report.tables.variants import OTHER_HARDWARE, ablation_table, front_table, tuning_table
 
 Plant = Callable[..., Path]
 A, B, C, D = (
@@ -329,3 +329,14 @@ def test_the_table_of_tuning_has_every_variant_at_both_settings_and_the_budget_o
     assert confounds.loc[0, "Difference"] == (
         "The arms were not tuned alike: head=base not tuned, head=mine 20 settings tried"
     )
+
+
+def test_the_front_has_the_variants_that_no_other_beats_by_all_objectives(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    table = front_table(evidence_of(planted_results(tmp_path, costs={B: {"peak_bytes": 2**20 * 300}}))).printed()
+    assert list(table.columns) == ["Variant", "mIoU (%) ↑", "Seeds", "Latency (ms) ↓", "Peak memory (MiB) ↓"]
+    assert table["Variant"].tolist() == ["attention=on", "upsampling=jpu", "baseline"], "the fourth costs more for less"
+    assert list(table.iloc[0]) == ["attention=on", "66.00 ± 1.05", "3/3", "30.0", "120.0"]
+    alone = planted_results(tmp_path / "alone", costs={name: {"isolated": False} for name in (A, B, C, D)})
+    assert list(front_table(evidence_of(alone)).printed().columns) == ["Variant", "mIoU (%) ↑", "Seeds"]
