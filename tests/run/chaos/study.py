@@ -18,7 +18,7 @@ from tests.run.runner import Runner
 TRIALS = 4
 PATIENCE_S = 300.0
 LAST_S = 180.0
-"""Seconds after which no process is left. After kill -9 of a driver, two agents of Ray try for a minute to tell of it."""
+"""Seconds after which no process is left: two agents of Ray try for a minute to tell that their driver was killed."""
 MOMENT_S = 20.0
 """The most seconds that a kill waits for its moment, after which it comes all the same."""
 VOLATILE = ("train_s", "resumed_after")
