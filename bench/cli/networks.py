@@ -185,7 +185,7 @@ def cost(
             cell,
             known.classes_of(cell),
             chosen,
-            here(gpus=gpus).machine("cost"),
+            here(gpus=gpus, measures=True).machine("cost"),
             depth=depth,
             forwards=forwards,
             tell=status.update,

@@ -33,6 +33,7 @@ class KeysOfMany:
         against: Cell | None = None,
         setting: Setting | None = None,
         modules: tuple[str, ...] = (),
+        processes: int = 1,
     ) -> str:
         """The key of one more trial; the arguments are those of :func:`key_of`.
 
@@ -40,7 +41,7 @@ class KeysOfMany:
             SourceError: for a component whose source cannot be found.
         """
         try:
-            made = self._templates.key(asked_of(cell, stage, seed, fingerprint, against, setting, modules))
+            made = self._templates.key(asked_of(cell, stage, seed, fingerprint, against, setting, modules, processes))
         except ValueError as error:
             raise SourceError(str(error)) from error
         if not made.is_read:

@@ -131,3 +131,41 @@ class TuneDocument(Document):
     arms: list[TunedArm]
     stopped_by: str | None
     run: RunDocument | None
+
+
+class FoundCell(JsonObject):
+    """A cell that an exploration tried.
+
+    Attributes:
+        variant: the name of the variant.
+        levels: factor -> level.
+        values: objective -> its value, unrounded in the stored unit; null if one of its trials failed.
+        on_front: true if no other cell is as good by every objective and better by one.
+    """
+
+    variant: str
+    levels: dict[str, str]
+    values: dict[str, float] | None
+    on_front: bool
+
+
+class ExploreDocument(Document):
+    """The cells that an exploration tried, and the run of the study with them.
+
+    Attributes:
+        folder: the results folder.
+        cells: the cells in the order in which they were tried; empty if the search was stopped.
+        explored: the file that lists them; null if the search was stopped.
+        front: the file that lists those on the Pareto front; null if the search was stopped.
+        stopped_by: the signal that stopped the search or the run; null if both ended by themselves.
+        run: the document of the run, which writes the report; null if it was not reached.
+    """
+
+    document: Literal["explore"] = "explore"
+    version: Literal[1] = 1
+    folder: str
+    cells: list[FoundCell]
+    explored: str | None
+    front: str | None
+    stopped_by: str | None
+    run: RunDocument | None = None

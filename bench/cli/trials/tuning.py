@@ -14,15 +14,17 @@ from bench.cli.documents.trials import RunDocument, TunedArm, TuneDocument
 from bench.cli.trials.lock import at_work
 from bench.cli.trials.running import need_a_home
 from bench.data.decoded.shelf import Shelf
+from bench.records.plan import Best, Tuned
 from bench.run.handling import Handling
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import Resources
 from bench.run.sharing.claims import Owner, take
 from bench.run.trial import Trial
+from bench.study.audit import unfair_tuning
 from bench.study.factors import StudyError
 from bench.study.source import Source, Tried, load
 from bench.study.tuning.arms import arms_of, chosen_arms
-from bench.study.tuning.best import Best, write_best
+from bench.study.tuning.best import write_best
 
 TUNED = "tuned.json"
 """The file in the folder of a tuning that holds the best settings."""
@@ -98,7 +100,7 @@ def search(
         with display_for(tally, console) as display:
             execute(trials, folder, resources, display, handling, run=presence.run)
 
-    with at_work(folder) as presence, _only_tuning(folder, presence.run):
+    with at_work(folder) as presence, only_search(folder, presence.run):
         try:
             tried = tune(tuning, study, opened(folder), run, lambda line: console.print(line, soft_wrap=True))
         except Stopped as stopped:
@@ -108,7 +110,8 @@ def search(
             stopped.told = True
             raise
         names = [arm.name for arm in chosen]
-        untried = [Best(dict(arm.levels), 0, {}) for arm in arms_of(study) if arm.name not in names]
+        others = (arm for arm in arms_of(study) if arm.name not in names)
+        untried = [Best(levels=dict(arm.levels), trials=0, settings={}) for arm in others]
         write_best([*tried, *untried], folder / TUNED)
     table = table_of("arm", "tried", "default", "best", "settings", numeric=("tried", "default", "best"))
     for best in [*tried, *untried]:
@@ -118,6 +121,8 @@ def search(
             arm, str(best.trials), *scores, ", ".join(f"{name} {value}" for name, value in best.settings.items())
         )
     console.print(table)
+    for line in unfair_tuning(Tuned(arms=[*tried, *untried], as_written=True)):
+        console.print(line, soft_wrap=True)
     console.print("Scores are mIoU in % on training images that are held out.")
     return Found(replace(source, tuned=str(folder / TUNED)), folder, (*tried, *untried))
 
@@ -153,14 +158,14 @@ def with_run(found: Found, give: Give) -> Give:
 
 
 @contextmanager
-def _only_tuning(folder: Path, run: str) -> Iterator[None]:
-    """Inside, no other tuning is at work in the folder.
+def only_search(folder: Path, run: str) -> Iterator[None]:
+    """Inside, no other tuning or exploration is at work in the folder.
 
     Raises:
         StudyError: if another one is.
     """
     claim = take(folder, "tuning", run)
     if isinstance(claim, Owner):
-        raise StudyError(f"another tuning is at work in {folder} ({claim}); wait for it")
+        raise StudyError(f"another search is at work in {folder} ({claim}); wait for it")
     with claim.kept():
         yield

@@ -60,7 +60,16 @@ class Templates:
             others += shape.others
         setting = None if asked.setting is None else (asked.setting, repr(asked.setting))
         numbers = tuple(shape.first_number for shape in shapes)
-        same_code = (asked.stage, asked.function, numbers, setting, tuple(asked.modules), asked.irrelevant, fixed)
+        same_code = (
+            asked.stage,
+            asked.function,
+            asked.processes,
+            numbers,
+            setting,
+            tuple(asked.modules),
+            asked.irrelevant,
+            fixed,
+        )
         family = self._families.setdefault(same_code, _Family())
         template = family.template(others)
         is_read = template is None
