@@ -97,14 +97,14 @@ def test_equal_budget_tuning_improves_both_arms_on_images_that_it_never_saw(
     searched = read_all(results / "tuned-heads-tuning" / "records")
     assert len(searched) == len({record.key for record in searched}) == 2 * BUDGET, "no settings are tried twice"
     evidence = evidence_of(results / "tuned-heads-tuned")
+    with capsys.disabled():
+        sys.stdout.write(f"\n{catalogue.written(catalogue.table(evidence, 'tuning'))}\n")
     rows = evidence.at_both_settings
     assert rows["variant"].tolist() == ["head=narrow", "head=wide"]
     assert rows["trials"].tolist() == [BUDGET, BUDGET]
     assert (rows["low"] > 0).all(), "the intervals of both differences are above 0"
     assert (rows["held_out_tuned"] > rows["held_out_default"]).all()
     assert evidence.confounded == []
-    with capsys.disabled():
-        sys.stdout.write(f"\n{catalogue.written(catalogue.table(evidence, 'tuning'))}\n")
     again = as_a_user("tune", STUDY, "--budget", str(BUDGET), "--cpus", "1")
     assert "start " not in again, "nothing runs again"
 
