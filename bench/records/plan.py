@@ -27,6 +27,7 @@ from bench.records.forms import (
     parse,
     problem,
 )
+from bench.records.rounds import Rounds
 
 VERSION = 2
 """The format of ``study.json``. 1: first (2026-11), still read; 2: the key ``cells`` is called ``trials``."""
@@ -213,6 +214,7 @@ class Plan(Form):
         audit: the networks as built.
         identity: what went into the keys of the trials, packed by :mod:`bench.run.identity.explained`.
         modules: path, from the study's folder on, of every file of the study's own code -> SHA-256 of its content.
+        rounds: the rounds in which seeds are added until comparisons are resolved; ``None`` for fixed seeds.
     """
 
     version: Literal[2]
@@ -241,6 +243,7 @@ class Plan(Form):
     audit: Audit = Audit()
     identity: dict[str, Any] = Field(default_factory=dict)
     modules: dict[str, str] = Field(default_factory=dict)
+    rounds: Rounds | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -307,7 +310,7 @@ class Plan(Form):
         kept_seeds = {trial.seed for trial in kept} - {trial.seed for trial in others}
         kept_stages = {trial.stage for trial in kept} - {trial.stage for trial in others}
         seeds: dict[Stage, list[Seed | None]] = {
-            "quality": [seed for seed in self.seeds if seed not in kept_seeds],
+            "quality": [seed for seed in self._seeds_of_all() if seed not in kept_seeds],
             "cost": [None],
         }
         for stage in seeds.keys() & {*self.stages} - kept_stages:
@@ -318,6 +321,10 @@ class Plan(Form):
                     if (variant, stage, seed) not in planned:
                         of_seed = "" if seed is None else f" with seed {seed}"
                         raise ValueError(f"trials lacks the {stage} trial of {reprlib.repr(variant)}{of_seed}")
+
+    def _seeds_of_all(self) -> list[Seed]:
+        """The seeds that every variant has: all, or those of the first round."""
+        return self.seeds if self.rounds is None else self.rounds.seeds[: self.rounds.looks[0]]
 
     def _check_levels(self, where: str, levels: Mapping[str, str]) -> None:
         for factor in {**self.factors, **levels}:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-import pandas as pd
-
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
+from bench.evidence.sequential.progress import Progress
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import first_few, plural, size, tally
 from bench.records.cost import MeasuredCost
@@ -19,6 +18,7 @@ from bench.records.executed import HARNESS, packages
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
+from bench.records.rounds import Rounds
 from bench.records.speed import MeasuredSpeed
 from bench.report.page.networks import initial_weights, networks
 from bench.report.page.recipe import recipe_in_words
@@ -38,7 +38,7 @@ def methods(evidence: Evidence) -> str:
     results = evidence.results
     parts = (
         _data(evidence), networks(results, evidence.labels), _training(results, evidence.labels), _design(evidence),
-        _machines(results), _source(results), _statistics(results, evidence.effects), _cost_protocol(results),
+        _machines(results), _source(results), _statistics(evidence), _cost_protocol(results),
         _speed_protocol(results),
     )  # fmt: skip
     paragraphs = [" ".join(sentences) for sentences in parts]
@@ -142,12 +142,34 @@ def _source(results: Results) -> Iterable[str]:
         yield f"Command: {results.plan.command}"
 
 
-def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
+def _rounds(rounds: Rounds, state: Progress) -> Iterable[str]:
+    looks = ", ".join(map(str, rounds.looks))
+    ended = "which ended then" if state.ended else "which have not ended"
+    yield (
+        f"Seeds were added in rounds that were fixed before the first: looks at {looks} seeds, of which "
+        f"{state.over} were taken, {ended}. Of a level, (n / {rounds.looks[-1]})^{rounds.exponent:g} was spent after n "
+        f"seeds, two-sided, with exact boundaries for Student's t. A comparison stopped for futility where its t fell "
+        f"below a boundary that spends a chance of {rounds.miss:g} to miss a difference of {rounds.effect:g} standard "
+        f"deviations, as (n / {rounds.looks[-1]})^{rounds.futility_exponent:g}; the p-values do not count on such stops. "
+        "Variants took seeds as long as one of their comparisons was open."
+    )
+    yield (
+        "A p-value is the least level at which the rounds would have resolved the difference by its end; an interval is "
+        "that of the means whose t at the end is not too far out, in the law that it has under these rounds. Looks were at "
+        "mIoU: intervals of classes, of other columns and of images do not account for them."
+    )
+
+
+def _statistics(evidence: Evidence) -> Iterable[str]:
+    results, rows = evidence.results, evidence.effects
+    if results.plan.rounds is not None and evidence.rounds is not None:
+        yield from _rounds(results.plan.rounds, evidence.rounds)
     tests = int(rows["p"].notna().sum())
     if not tests:
         return
+    kind = "Student-t intervals" if results.plan.rounds is None else "intervals"
     yield (
-        f"Differences in mIoU are paired by seed; intervals are two-sided Student-t intervals of "
+        f"Differences in mIoU are paired by seed; intervals are two-sided {kind} of "
         f"{100 * (1 - stats.ALPHA):.0f} %. Verdicts need a p-value below {stats.ALPHA} after Holm's correction over "
         f"{plural(tests, 'comparison')}."
     )
@@ -164,7 +186,8 @@ def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
         )
     if margin := results.plan.margin:
         yield (
-            "Equivalence is tested by two one-sided Student-t tests against a margin of "
+            f"Equivalence is tested by two one-sided {'Student-t tests' if results.plan.rounds is None else 'tests'} "
+            "against a margin of "
             f"±{column(JUDGED).shown(margin)} points, with Holm's correction over "
             f"{plural(int(rows['p_equivalent'].notna().sum()), 'comparison')}"
             f"{' of ' + focus if (focus := results.plan.focus) else ''}."
