@@ -1,7 +1,7 @@
 """The boundaries of a sequential t-test: the t that stops it for an effect at each look, and for futility.
 
 The error of the first kind is spent over the looks by a power of the seeds so far (Lan and DeMets, 1983; Kim and
-DeMets, 1987): after n of N seeds, level · (n / N)^1.5 of it. The chance of missing the effect that the rule is made
+DeMets, 1987): after n of N seeds, level · (n / N)^1.75 of it. The chance of missing the effect that the rule is made
 for is spent in the same way, in proportion to the seeds: a comparison whose t is so small stops. The boundaries for
 an effect do not count on that: a comparison that went on nevertheless would keep its level (non-binding futility).
 """
@@ -47,7 +47,7 @@ class Rule:
     looks: tuple[int, ...]
     level: float
     effect: float = 1.0
-    exponent: float = 1.5
+    exponent: float = 1.75
     futility_exponent: float = 1.0
     miss: float = MISS
 

@@ -143,20 +143,20 @@ def _source(results: Results) -> Iterable[str]:
 
 
 def _rounds(rounds: Rounds, state: Progress) -> Iterable[str]:
-    looks = ", ".join(map(str, rounds.looks))
-    ended = "which ended then" if state.ended else "which have not ended"
+    looks, most = ", ".join(map(str, rounds.looks)), rounds.looks[-1]
+    ended = "which no comparison needed more seeds" if state.ended else "which some comparisons need more seeds"
     yield (
-        f"Seeds were added in rounds that were fixed before the first: looks at {looks} seeds, of which "
-        f"{state.over} were taken, {ended}. Of a level, (n / {rounds.looks[-1]})^{rounds.exponent:g} was spent after n "
-        f"seeds, two-sided, with exact boundaries for Student's t. A comparison stopped for futility where its t fell "
-        f"below a boundary that spends a chance of {rounds.miss:g} to miss a difference of {rounds.effect:g} standard "
-        f"deviations, as (n / {rounds.looks[-1]})^{rounds.futility_exponent:g}; the p-values do not count on such stops. "
-        "Variants took seeds as long as one of their comparisons was open."
+        f"Seeds were added in rounds that were fixed before the first, with looks at {looks} seeds: "
+        f"{plural(state.over, 'round')} took place, after {ended}. Of a level, (n / {most})^{rounds.exponent:g} was "
+        "spent after n seeds, by two-sided boundaries for Student's t. A comparison was given up as futile below one "
+        f"that spends, as (n / {most})^{rounds.futility_exponent:g}, a chance of {rounds.miss:g} to miss a difference "
+        f"of {rounds.effect:g} standard deviations; p-values do not count on that. A variant took seeds as long as one "
+        "of its comparisons was open."
     )
     yield (
-        "A p-value is the least level at which the rounds would have resolved the difference by its end; an interval is "
-        "that of the means whose t at the end is not too far out, in the law that it has under these rounds. Looks were at "
-        "mIoU: intervals of classes, of other columns and of images do not account for them."
+        "A p-value is the least level at which the rounds would have resolved the difference by its end; an interval "
+        "has the means from which Student's t at the end is not too far, by the law that it has in these rounds. The "
+        "looks were at mIoU: intervals of classes, images and other columns do not account for them."
     )
 
 

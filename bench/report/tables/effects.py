@@ -58,20 +58,21 @@ def effects_table(evidence: Evidence) -> Table:
 
 def _notes(rows: pd.DataFrame, rounds: Rounds | None) -> str:
     """How the differences were judged."""
-    judged, tests = column(JUDGED), plural(int(rows["p"].notna().sum()), "comparison")
-    resolvable = f"the smallest true difference that would have been resolved with {100 * stats.POWER:.0f} % power"
+    differences = f"Differences in {column(JUDGED).label}, paired by seed"
+    holm = f"Holm's correction runs over the {plural(int(rows['p'].notna().sum()), 'comparison')}"
+    chance = f"{100 * stats.POWER:.0f} % power"
     if rounds is None:
         return (
-            f"Differences in {judged.label}, paired by seed, with Student-t 95 % intervals; Holm's correction runs over "
-            f"the {tests} of this table that can be tested. Resolvable: {resolvable} at the strictest step of that "
+            f"{differences}, with Student-t 95 % intervals; {holm} of this table that can be tested. Resolvable: the "
+            f"smallest true difference that would have been resolved with {chance} at the strictest step of that "
             "correction. Seeds needed: for the mean difference seen, likewise."
         )
     return (
-        f"Differences in {judged.label}, paired by seed, over the seeds up to the comparison's end. Intervals (95 %) and "
-        f"p account for the looks: p is the least level at which the rounds would have resolved the difference by then, "
-        f"and the interval of a comparison that is still open holds at all looks together. Holm's correction runs over the "
-        f"{tests} of this table that can be tested. Resolvable: {resolvable} by these rounds, alone at the strictest step "
-        "of that correction. Seeds needed: by as many fixed seeds, for the mean difference seen."
+        f"{differences}, over the seeds up to the comparison's end. Intervals (95 %) and p account for the looks: p is "
+        "the least level at which the rounds would have resolved the difference by then; the interval of a comparison "
+        f"that is still open holds at all looks together. {holm} of this table that can be tested. Resolvable: the "
+        f"smallest true difference that these rounds would have resolved with {chance}, alone at the strictest step of "
+        "that correction. Seeds needed: as many fixed seeds would resolve the mean difference seen."
     )
 
 
