@@ -40,7 +40,7 @@ class InRounds:
 
     def progress(self) -> Progress:
         """How far the rounds have come, by the records in the folder."""
-        plan = replace(self.whole, rounds=self.rounds).document("")
+        plan = self.whole.document("")
         keys = {trial.key for trial in self.whole.trials}
         results = Results(plan, [record for record in self.whole.records() if record.planned_key in keys])
         compared = _contrasts(results)
@@ -54,7 +54,7 @@ class InRounds:
             for trial in self.whole.trials
             if trial.seed is None or places[trial.seed] < progress.seeds.get(trial.variant, 0)
         ]
-        return _with_networks_of(self.whole, replace(self.whole, trials=tuple(trials), rounds=self.rounds))
+        return _with_networks_of(self.whole, replace(self.whole, trials=tuple(trials)))
 
     def state(self, progress: Progress) -> RoundsState:
         """How far the rounds have come, as documents tell it."""
@@ -104,7 +104,8 @@ def in_rounds(schedule: Schedule, most: int | None) -> InRounds:
     rounds = _fixed(schedule, len(compared), most)
     loaded = load(replace(schedule.loaded.source, seeds=tuple(rounds.seeds)))
     whole = schedule_of(loaded, schedule.folder.parent, schedule.resources, schedule.fingerprints)
-    return InRounds(rounds, _with_networks_of(schedule, replace(whole, most_built=schedule.most_built)))
+    whole = replace(whole, most_built=schedule.most_built, rounds=rounds)
+    return InRounds(rounds, _with_networks_of(schedule, whole))
 
 
 def _fixed(schedule: Schedule, comparisons: int, most: int | None) -> Rounds:

@@ -22,6 +22,7 @@ from bench.evidence.stats import POWER
 
 LEVELS: Array = np.concatenate([np.logspace(-9, -1, 65), np.linspace(0.125, 1, 36)])
 """The levels at which boundaries are computed; between them they are interpolated."""
+_LOG_LEVELS: Array = np.log(LEVELS)
 MISS = round(1 - POWER, 12)
 """The chance of missing the effect that a rule is made for."""
 FIRST_LOOK = 4
@@ -80,13 +81,15 @@ class Boundaries:
         bounds = self.by_level[look]
         if abs(t) < bounds[-1]:
             return 1.0
-        logs = np.interp(-math.log(max(abs(t), 1e-12)), -np.log(np.maximum(bounds, 1e-12)), np.log(LEVELS))
-        return float(np.exp(logs))
+        return math.exp(np.interp(-math.log(abs(t)), -self._logs[look], _LOG_LEVELS)) if t else 1.0
 
     def bound(self, look: int, level: float) -> float:
         """The |t| from which on a comparison is resolved at a level at this look."""
-        logs = np.interp(math.log(level), np.log(LEVELS), np.log(np.maximum(self.by_level[look], 1e-12)))
-        return float(np.exp(logs))
+        return math.exp(np.interp(math.log(level), _LOG_LEVELS, self._logs[look]))
+
+    @functools.cached_property
+    def _logs(self) -> Array:
+        return np.asarray(np.log(np.maximum(self.by_level, 1e-12)))
 
     def power(self, effect: float) -> float:
         """The chance of being resolved at the rule's level if the true mean is so many spreads."""

@@ -74,7 +74,9 @@ def tilts(n: int, mean: float) -> tuple[Array, Array]:
         The lengths, and the factors for the chances of the angles at mean 0.
     """
     nodes, weights = lengths(n, mean)
-    return nodes, np.exp(mean * np.sqrt(n) * SINES[:, None] * nodes - n * mean**2 / 2) * weights
+    with np.errstate(divide="ignore"):  # a length may be so unlikely at mean 0 that its chance is 0 in floating point
+        logs = np.log(weights)
+    return nodes, np.exp(mean * np.sqrt(n) * SINES[:, None] * nodes - n * mean**2 / 2 + logs)
 
 
 def tilt(n: int, mean: float) -> Array:

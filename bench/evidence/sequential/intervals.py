@@ -47,10 +47,12 @@ class Law:
             mean: the mean to be judged.
         """
         t = (average - mean) / sd * np.sqrt(n)
-        ratio = mean / np.sqrt((n - 1) / n * sd**2 + (average - mean) ** 2)
         score = special.ndtri(np.clip(special.stdtr(n - 1, t), _LEAST, 1 - _LEAST))
-        at = np.stack([np.clip(ratio, -RATIOS[-1], RATIOS[-1]), np.clip(score, SCORES[0], SCORES[-1])], axis=-1)
-        return np.asarray(self.corrected(at))
+        return self._corrected(_ratio(average, sd, n, mean), score)
+
+    def _corrected(self, ratio: Array, score: Array) -> Array:
+        clipped = np.clip(ratio, -RATIOS[-1], RATIOS[-1]), np.clip(score, SCORES[0], SCORES[-1])
+        return np.asarray(self.corrected(np.stack(clipped, axis=-1)))
 
     def equivalence(self, average: float, sd: float, n: int, margin: float) -> float:
         """p-value of "the true mean is ``margin`` or more, either way": two one-sided tests, the larger p."""
@@ -65,14 +67,22 @@ class Law:
 
     def intervals(self, average: Array, sd: Array, n: Array, level: float) -> tuple[Array, Array]:
         """:meth:`interval` of many comparisons."""
-        t = special.stdtrit(n[:, None] - 1.0, special.ndtr(_TRIED))
+        counts, place = np.unique(n, return_inverse=True)
+        t = special.stdtrit(counts[:, None] - 1.0, special.ndtr(_TRIED))[place]
         means = average[:, None] - t * (sd / np.sqrt(n))[:, None]  # falls with the score
-        scores = self.score(average[:, None], sd[:, None], n[:, None], means)
+        ratio = _ratio(average[:, None], sd[:, None], n[:, None], means)
+        scores = self._corrected(ratio, np.broadcast_to(_TRIED, means.shape))
         limit = -float(special.ndtri(level / 2))
         return _first_at(scores[:, ::-1], means[:, ::-1], limit), _first_at(-scores, means, limit)
 
 
-_TRIED: Array = np.linspace(-6, 6, 241)
+_TRIED: Array = np.linspace(-6, 6, 161)
+"""The scores of t in Student's law that the means which are tried have."""
+
+
+def _ratio(average: Array, sd: Array, n: Array, mean: Array) -> Array:
+    """A mean over the spread of the values about it."""
+    return np.asarray(mean / np.sqrt((n - 1) / n * sd**2 + (average - mean) ** 2))
 
 
 def _first_at(scores: Array, means: Array, limit: float) -> Array:

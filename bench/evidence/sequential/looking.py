@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 from bench.evidence.sequential.boundaries import Rule, boundaries
 from bench.evidence.sequential.intervals import law
 from bench.evidence.stats import NAN, NO_SPREAD, Effect, effect, holm
@@ -83,7 +81,8 @@ class Following:
         """The mean of a comparison with its 95 % interval and p-value, which account for the looks.
 
         The interval of a comparison that is still open holds at all looks together (Jennison and Turnbull, 1989), and
-        is wider than that which it will have at its end. An interval has 0 in it unless the p-value is below the level.
+        is wider than that which it will have at its end. That of the only comparison of a study has 0 in it unless the
+        p-value is below the level; of several, p-values are corrected besides, and intervals are not.
         """
         comparison = self.comparisons[number]
         plain = effect(comparison.values, alpha=self._alpha)
@@ -96,7 +95,7 @@ class Following:
             low, high = plain.delta - margin, plain.delta + margin
         elif comparison.looks:
             low, high = law(self.rule).interval(plain.delta, plain.sd, plain.n, self._alpha)
-            if not comparison.p < self._alpha:  # p-values do not count on stops for futility, but intervals do
+            if len(self.comparisons) == 1 and not comparison.p < self._alpha:
                 low, high = min(low, 0.0), max(high, 0.0)
         return Effect(plain.delta, low, high, plain.sd, plain.n, comparison.p)
 
@@ -137,8 +136,9 @@ def _look_at(rule: Rule, n: int) -> int:
 
 def _t(values: Sequence[float]) -> float:
     """Student's t of values against mean 0; NaN where they have no spread."""
-    array = np.asarray(values)
-    sd = float(array.std(ddof=1)) if len(array) > 1 else 0.0
-    if sd <= NO_SPREAD * float(np.abs(array).max(initial=0.0)):
+    n = len(values)
+    if n < 2:
         return NAN
-    return float(array.mean()) / sd * math.sqrt(len(array))
+    mean = math.fsum(values) / n
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    return NAN if sd <= NO_SPREAD * max(map(abs, values)) else mean / sd * math.sqrt(n)

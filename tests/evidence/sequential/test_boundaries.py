@@ -56,7 +56,7 @@ def test_a_mean_makes_angles_likelier_as_noncentral_t_says() -> None:
         assert masses[cell] == pytest.approx(float(special.nctdtr(n - 1, mean * math.sqrt(n), t)), abs=1e-4)
 
 
-@pytest.mark.parametrize("level", [0.05, 0.05 / 8])
+@pytest.mark.parametrize("level", [0.05, 0.05 / 3])
 def test_a_level_is_kept_over_all_looks_even_if_no_comparison_stops_for_futility(level: float) -> None:
     rule = rule_resolving(1.0, level)
     bounds = boundaries(rule)
@@ -91,7 +91,7 @@ def test_boundaries_of_a_stricter_level_lie_further_out_and_the_level_of_a_t_is_
 
 
 def test_a_default_rule_has_eighty_percent_power_and_saves_seeds_at_its_effect() -> None:
-    for level in (0.05, 0.05 / 3, 0.05 / 8):
+    for level in (0.05, 0.05 / 3):
         rule = rule_resolving(1.0, level)
         fixed = seeds_needed(1.0, 1.0, alpha=level)
         assert fixed is not None

@@ -29,7 +29,6 @@ def test_the_studys_own_seeds_come_first_then_the_least_others() -> None:
     assert (rounds.seeds, rounds.looks, rounds.comparisons) == ([7, 1, 0, 2, 3, 4], [4, 5, 6], 2)
     assert rule_of(rounds) == Rule((4, 5, 6), 0.025, effect=rounds.effect)
     assert fix_rounds((0,), 2).effect == 1.0
-    assert len(fix_rounds((0,), 3).seeds) > len(fix_rounds((0,), 1).seeds)
     for most in (4, 0, -1, 1000):
         with pytest.raises(ValueError, match="5 to 200 seeds"):
             fix_rounds((0,), 1, most)
