@@ -56,7 +56,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Test a step and finite gradients of all variants of all studies at full width; arguments go to pytest."""
+    """Test a step of all variants of all studies at full width, and a study that learns; arguments go to pytest."""
     run(session, "pytest", "-m", "contract", *session.posargs)
 
 
@@ -87,17 +87,23 @@ def store(session: nox.Session) -> None:
 
 
 def python_with(session: nox.Session, environment: Path, *packages: str) -> str:
-    """The Python of an environment with some packages beside those of the shared one; it is made if it is missing."""
+    """The Python of an environment with some packages beside those of the shared one.
+
+    It is made if it is missing or if the versions of these packages changed, which ``constraints-<name>.txt`` has.
+    """
     run(session, "python", "--version")
-    python = str(environment / PROGRAMS.name / "python")
-    if not (environment / STAMP.name).exists():
-        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(environment), external=True)
+    python, stamp = str(environment / PROGRAMS.name / "python"), environment / STAMP.name
+    versions = Path(f"constraints-{environment.name}.txt")
+    wanted = versions.read_text(encoding="utf-8")
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(environment), external=True)
         where = "import sysconfig; print(sysconfig.get_path('purelib'))"
         ours = session.run(python, "-c", where, external=True, silent=True)
         shared = session.run(str(PROGRAMS / "python"), "-c", where, external=True, silent=True)
         Path(str(ours).strip(), "shared.pth").write_text(f"{str(shared).strip()}\n{Path.cwd()}\n", encoding="utf-8")
-        session.run(python, "-m", "pip", "install", "--quiet", *packages, external=True)
-        (environment / STAMP.name).touch()
+        pip = ("-m", "pip", "install", "--quiet", "--constraint", str(versions))
+        session.run(python, *pip, *packages, external=True)
+        stamp.write_text(wanted, encoding="utf-8")
     return python
 
 
@@ -139,6 +145,27 @@ def python_with_cuda(session: nox.Session) -> str:
 def together(session: nox.Session) -> None:
     """Test runs that share a results folder: real processes, some of them killed or stopped; arguments go to pytest."""
     run(session, "pytest", "-m", "together", "-n", "0", *session.posargs)
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Test runs on a simulated cluster that loses a node, its driver or the results folder; arguments go to pytest."""
+    run(session, "pytest", "-m", "cluster", "-n", "0", *session.posargs)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Test a study that is killed at 40 random moments, and runs with every fault; arguments go to pytest.
+
+    ``--kills`` is the number of kills, and ``--seed`` gives those of an earlier session, which printed it.
+    """
+    run(session, "pytest", "-m", "chaos", "-n", "0", *session.posargs)
+
+
+@nox.session
+def parallel(session: nox.Session) -> None:
+    """Test trials that two processes train together, in real runs, some killed or stopped; arguments go to pytest."""
+    run(session, "pytest", "-m", "parallel", "-n", "0", *session.posargs)
 
 
 @nox.session

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import attention_steps
+from benchmarks import attention_steps, overhead
 from benchmarks.attention import attention_memory, attention_time
 from benchmarks.augmentation import augmentation
 from benchmarks.counting import counting
@@ -38,7 +38,10 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "upsampling": upsampling,
 }
 
-WITH_OPTIONS: dict[str, Callable[[Sequence[str]], int]] = {"attention_cuda": attention_steps.main}
+WITH_OPTIONS: dict[str, Callable[[Sequence[str]], int]] = {
+    "attention_cuda": attention_steps.main,
+    "overhead": overhead.main,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -238,7 +238,7 @@ def _rate(split: Split, epoch: int, *, constant: bool = False, first_epoch: bool
 
 def _one_batch() -> Any:
     """Inside, the training loop gets its first batch at every step."""
-    stream = loop._stream
+    stream = loop.stream_of
 
     def constant(*arguments: Any) -> Iterator[tuple[Tensor, Tensor]]:
         batches = stream(*arguments)
@@ -246,7 +246,7 @@ def _one_batch() -> Any:
         batches.close()
         yield from repeat(batch)
 
-    return patch.object(loop, "_stream", constant)
+    return patch.object(loop, "stream_of", constant)
 
 
 def _drop(folder: Path) -> float:
@@ -283,7 +283,7 @@ def _bare_loop() -> None:
     recipe = STUDY.recipe.having(iterations=STEPS)
     dataset = recipe.data.build(None)
     split = dataset.split("train")
-    stream = loop._stream(split, recipe, 0, CPU, 0)
+    stream = loop.stream_of(split, recipe, 0, CPU, 0)
     batch = next(stream)
     stream.close()
     times: dict[str, list[float]] = {"ours": [], "bare": []}
@@ -291,7 +291,7 @@ def _bare_loop() -> None:
         for side in ("ours", "bare", "bare", "ours"):
             model = SegModel(STUDY.base, len(dataset.classes), seed=0)
             if side == "ours":
-                with patch.object(loop, "_stream", lambda *_: (pair for pair in repeat(batch))):
+                with patch.object(loop, "stream_of", lambda *_: (pair for pair in repeat(batch))):
                     train_s = loop.train(model, split, recipe, 0, device=CPU).train_s
             else:
                 train_s, _ = bare_loop(model, batch, recipe)

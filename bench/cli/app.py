@@ -35,7 +35,7 @@ networks, plan lists the trials, run executes them and writes a report under res
 
 app.command(epilog=studies.SOURCES)(studies.check)
 for command in (
-    studies.plan, studies.run, studies.tune, studies.trial, studies.rekey,
+    studies.plan, studies.run, studies.tune, studies.explore, studies.trial, studies.rekey,
     timings.speed, timings.limits, timings.cost,
     networks.convert, studies.evaluate, networks.predict,
     results.report, results.compare, results.export, results.merge, results.clean,

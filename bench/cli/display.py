@@ -261,7 +261,8 @@ def _whole_s(spent: float, event: Event | None) -> float | None:
 def name_of(trial: Trial) -> str:
     """A trial as people are told it, such as ``quality neck=on seed 0`` or ``speed neck=on at 512x512``."""
     setting = "" if trial.setting is None else f" at {trial.setting.name}"
-    return f"{trial.stage} {trial.variant}{setting}" + ("" if trial.seed is None else f" seed {trial.seed}")
+    parts = f" in {trial.parts} parts" if trial.parts > 1 else ""
+    return f"{trial.stage} {trial.variant}{setting}" + ("" if trial.seed is None else f" seed {trial.seed}") + parts
 
 
 def _ending(trial: Trial, record: Record) -> str:

@@ -15,7 +15,14 @@ from rich.table import Table
 from bench.cli.console import PlainConsole, console_for_people, say
 from bench.cli.display import table_of
 from bench.cli.documents.document import Give, keep_silent
-from bench.cli.documents.networks import CheckDocument, CheckedVariant, CostDocument
+from bench.cli.documents.networks import (
+    CheckDocument,
+    CheckedVariant,
+    ConvertDocument,
+    CostDocument,
+    PredictDocument,
+    UnreadImage,
+)
 from bench.cli.documents.plan import LeftOut
 from bench.cli.options import parse_px
 from bench.cli.trials.notices import print_excluded, print_faulty
@@ -178,7 +185,7 @@ def cost(
             cell,
             known.classes_of(cell),
             chosen,
-            here(gpus=gpus).machine("cost"),
+            here(gpus=gpus, measures=True).machine("cost"),
             depth=depth,
             forwards=forwards,
             tell=status.update,
@@ -203,7 +210,13 @@ def cost(
 
 
 def convert(
-    checkpoint: Path, source: Source, variant: str, out: Path, num_classes: int | None, layout: str | None
+    checkpoint: Path,
+    source: Source,
+    variant: str,
+    out: Path,
+    num_classes: int | None,
+    layout: str | None,
+    give: Give = keep_silent,
 ) -> None:
     """Write ``checkpoint`` as a state dict of a study's variant, and print the tensors that were dropped or filled in.
 
@@ -220,6 +233,16 @@ def convert(
             console.print(f"{fate}: {', '.join(names)}", soft_wrap=True)
     for note in done.notes:
         console.print(note, soft_wrap=True)
+    give(
+        ConvertDocument(
+            variant=cell.name,
+            path=str(out),
+            tensors=len(done.state),
+            dropped=list(done.dropped),
+            filled=list(done.filled),
+            notes=list(done.notes),
+        )
+    )
 
 
 def _checked_table(rows: Sequence[Checked]) -> Table:
@@ -231,7 +254,15 @@ def _checked_table(rows: Sequence[Checked]) -> Table:
     return table
 
 
-def predict(folder: Path, variant: str, images: Path, out: Path, seed: int | None, device: str | None) -> bool:
+def predict(
+    folder: Path,
+    variant: str,
+    images: Path,
+    out: Path,
+    seed: int | None,
+    device: str | None,
+    give: Give = keep_silent,
+) -> bool:
     """Predict images with the weights of a variant, and print what was done; ``True`` if all could be read.
 
     Raises:
@@ -244,14 +275,18 @@ def predict(folder: Path, variant: str, images: Path, out: Path, seed: int | Non
     model = trial.network(_device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
     trained = trial.record.trial
     say(f"{plural(len(found), 'image')}, by {trained.variant} with seed {trained.seed}")
-    wrong = 0
+    done: list[str] = []
+    unread: list[UnreadImage] = []
     classes = list(trial.measured.classes)
     for path, problem in predicted(model, trial.cell.recipe, classes, found, out, published_colours(trial)):
         if problem:
-            wrong += 1
+            unread.append(UnreadImage(path=str(path), reason=problem))
             say(f"{path}: {problem}", error=True)
-    say(f"{plural(len(found) - wrong, 'image')} predicted: {out}")
-    return not wrong
+        else:
+            done.append(str(path))
+    say(f"{plural(len(done), 'image')} predicted: {out}")
+    give(PredictDocument(variant=trained.variant, seed=trained.seed, folder=str(out), predicted=done, unread=unread))
+    return not unread
 
 
 def published_colours(trial: TrainedTrial) -> Sequence[Colour]:

@@ -101,6 +101,14 @@ TunedSettings = Annotated[
         show_default=False,
     ),
 ]
+ExploredCells = Annotated[
+    Path | None,
+    typer.Option(
+        "--explored",
+        help="Run the cells that a file lists: one that bench explore wrote, such as results/NAME-explored/front.json.",
+        show_default=False,
+    ),
+]
 ResultsRoot = Annotated[
     Path, typer.Option("--results", help="The folder that holds the results folders of all studies.")
 ]
@@ -124,7 +132,16 @@ Gpus = Annotated[
     typer.Option(
         help="GPUs of a trial that trains or tests a network; by default 1 if there is one. With 0.5, two trials share "
         "a GPU, unless the cost of a network says that its training needs more; a timing always gets a whole one. "
-        "No trial uses several GPUs: on these, trials run side by side.",
+        "With 4, each training takes four GPUs of one machine and has the batch, losses and statistics of one; "
+        "on several GPUs, trials otherwise run side by side.",
+        show_default=False,
+    ),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that train a network together on CPUs (--gpus 0), each with its share of --cpus; by default 1. "
+        "On GPUs their number is that of --gpus.",
         show_default=False,
     ),
 ]
@@ -157,6 +174,14 @@ Retry = Annotated[
         help="Run trials with this outcome again, such as out_of_memory. The value not_alone repeats timings that were "
         "left out because other work ran on the machine; maybe_not_alone those of which that is not known.",
         show_default=False,
+    ),
+]
+Accumulate = Annotated[
+    bool,
+    typer.Option(
+        "--accumulate",
+        help="Run a training whose memory runs out even alone on a whole device with each batch in 2, 4, 8 … parts of "
+        "two images or more. Batch normalisation sees the parts: the record and the report say so.",
     ),
 ]
 Shard = Annotated[

@@ -94,7 +94,7 @@ def scheduled(source: Source, sweep: Sweep | None, results: Path, cpus: int | No
         raise StudyError(
             f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
         )
-    return checked_schedule(replace(loaded, study=study), results, here(cpus, gpus))
+    return checked_schedule(replace(loaded, study=study), results, here(cpus, gpus, measures=True))
 
 
 def speed(
@@ -218,7 +218,7 @@ def question(
     least = 2 if conditions.get("phase") == "training" and searched == "batch" else batch
     setting = Setting(height=height, width=width, batch=least, **conditions)
     limit = None if memory_limit is None else parse_bytes(memory_limit)
-    machine = here(cpus, gpus).machine("cost")
+    machine = here(cpus, gpus, measures=True).machine("cost")
     return Question(source, variant, setting, cast(Literal["batch", "input"], searched), machine, limit)
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.speedups import spread
-from bench.protocol.words import REPEAT, maybe_not_alone
+from bench.protocol.words import REPEAT, maybe_not_alone, plural
 from bench.records.cost import MeasuredCost
 from bench.records.measured import NOISY
+from bench.records.plan import SETTINGS, TUNED
+from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.records.speed import MeasuredSpeed
@@ -30,6 +32,9 @@ ENVIRONMENT = (
     "platform", "host",
 )  # fmt: skip
 """The facts of the environment that trials of two variants should share, besides the versions of packages."""
+OF_TRAINING = "processes"
+"""The fact of a training that trials of two variants should share: the number of processes that trained together. Only
+trials that are done have it."""
 COMMIT_DIGITS = 12
 """The number of digits of a commit that are printed."""
 VariantPair = tuple[str, str]
@@ -55,7 +60,12 @@ def differences(results: Results, names: Mapping[str, str], levels: Mapping[str,
         if variant in known and other in known:
             rows += _networks(results, name, variant, other)
         rows += _environment(results, name, facts, variant, other)
-    rows += [*_effects(results, facts, levels), *_timings(results, names)]
+    rows += [
+        *_in_parts(results, names),
+        *_tuning(results),
+        *_effects(results, facts, levels),
+        *_timings(results, names),
+    ]
     rows.sort(key=lambda row: KINDS.index(str(row["Kind"])))
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(dict.fromkeys(COUNTS, float))
 
@@ -135,7 +145,10 @@ def _environments(records: Iterable[Record]) -> Environments:
             facts_by_environment[key] = _facts_of(environment.as_json())
         facts = environments.setdefault((trial.variant, trial.stage), {})
         at = (trial.seed, str(trial.setting))
-        for fact, text in facts_by_environment[key].items():
+        own = facts_by_environment[key]
+        if isinstance(record.measured, MeasuredQuality):
+            own = {**own, OF_TRAINING: str(record.measured.processes)}
+        for fact, text in own.items():
             texts = facts.setdefault(fact, {})
             before = texts.get(at)
             texts[at] = ", ".join(dict.fromkeys([*before.split(", "), text])) if before else text
@@ -156,6 +169,8 @@ def _differing(results: Results, facts: Environments, variant: str, other: str) 
     for stage in results.plan.stages:
         ours, theirs = (facts.get((side, stage), {}) for side in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
+            if fact == OF_TRAINING and not (fact in ours and fact in theirs):
+                continue
             if changes := _changes(theirs.get(fact, {}), ours.get(fact, {})):
                 yield f"{fact.replace('_', ' ')} of {stage} trials", changes
 
@@ -202,6 +217,35 @@ def _effects(
         for place, changes in changes_by_place.items():
             description = f"differs in {len(changes)} of {len(pairs)} pairs" if len(pairs) > 1 else changes[0]
             yield _difference(effect, place, description, "environment")
+
+
+def _tuning(results: Results) -> Iterator[dict[str, str | float]]:
+    """Yield a row for each reason why variants at tuned settings say little against each other."""
+    for reason in audit.unfair_tuning(results.plan.audit.tuned):
+        yield _difference(f"{SETTINGS}={TUNED}", "tuning", reason.rstrip("."), "undeclared")
+
+
+def _in_parts(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:
+    """Yield a row for each variant with trainings whose batches were computed in parts, since memory had run out."""
+    for variant, difference in in_parts(results).items():
+        yield _difference(names[variant], "batches", difference, "undeclared")
+
+
+def in_parts(results: Results) -> dict[str, str]:
+    """Variant -> the parts in which batches of its trainings were computed, since memory had run out, in words."""
+    parts: dict[str, Counter[str]] = {}
+    trained = Counter(record.trial.variant for record, _ in results.done(MeasuredQuality))
+    for record, _ in results.done(MeasuredQuality):
+        if record.outcome.parts is not None:
+            batch = record.choices.recipe.get("batch")
+            words = f"trained in {record.outcome.parts} parts, because memory ran out at batch {batch}"
+            parts.setdefault(record.trial.variant, Counter())[words] += 1
+    return {
+        variant: "; ".join(
+            f"{words} ({count} of {plural(trained[variant], 'training')})" for words, count in told.items()
+        )
+        for variant, told in parts.items()
+    }
 
 
 def _timings(results: Results, names: Mapping[str, str]) -> Iterator[dict[str, str | float]]:

@@ -97,6 +97,11 @@ class Evidence:
         """One row a variant: levels, seeds, quality, its difference to the baseline, costs and their ratios."""
         return variants.numbers(self.results, self.effects, self.levels)
 
+    @cached_property
+    def at_both_settings(self) -> pd.DataFrame:
+        """One row a variant of a tuned study; columns :data:`bench.evidence.variants.AT_BOTH`."""
+        return variants.at_both_settings(self.results)
+
     def best(self, name: str) -> str:
         """The variant that is resolved to be the best by a quality column; empty for none."""
         return variants.best(self.results, name)
@@ -104,6 +109,11 @@ class Evidence:
     def front(self, cost: str) -> Front:
         """The variants by mIoU and a column of cost, with their places on the Pareto front."""
         return variants.front(self.results, cost)
+
+    @cached_property
+    def joint_front(self) -> pd.DataFrame:
+        """One row a variant on the front of mIoU, latency and memory; see :func:`.variants.joint_front`."""
+        return variants.joint_front(self.results)
 
     @cached_property
     def latency_quartiles(self) -> Mapping[str, tuple[float, float]]:

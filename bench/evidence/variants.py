@@ -12,8 +12,9 @@ import pandas as pd
 
 from bench.evidence import stats
 from bench.protocol.columns import COLUMNS, JUDGED, column, level_key
-from bench.protocol.words import tally
+from bench.protocol.words import settings_in_words, tally
 from bench.records.cost import MeasuredCost, percentile
+from bench.records.plan import DEFAULT, SETTINGS, TUNED
 from bench.records.record import Record
 from bench.records.results import Results, records
 
@@ -233,6 +234,54 @@ def _seeds_by_variants(results: Results, name: str) -> pd.DataFrame:
     return pd.DataFrame({variant: by_seed for variant, by_seed in scores.items() if variant in results.comparable})
 
 
+AT_BOTH = (
+    "variant", "trials", "default_settings", "tuned_settings", "held_out_default", "held_out_tuned", "default_mean",
+    "default_sd", "tuned_mean", "tuned_sd", "n", "planned", "delta", "low", "high", "left_out",
+)  # fmt: skip
+"""The columns of :func:`at_both_settings`."""
+
+
+def at_both_settings(results: Results) -> pd.DataFrame:
+    """One row a variant of a tuned study, at its own settings and at the tuned ones of its arm; empty for any other.
+
+    The columns are :data:`AT_BOTH`. ``trials`` is the number of settings that were tried for the arm; ``held_out_…``
+    its mean IoU in the search, on training images that were held out; ``default_…`` and ``tuned_…`` are of the
+    study's own trials, ``delta`` is their difference over the ``n`` seeds of both, with its 95 % interval.
+    ``left_out`` says why a variant is not run at tuned settings.
+    """
+    tuned, plan = results.plan.audit.tuned, results.plan
+    if tuned is None:
+        return pd.DataFrame(columns=list(AT_BOTH))
+    planned, scores = results.planned("quality"), results.scores(JUDGED)
+    names = {tuple(sorted(levels.items())): variant for variant, levels in plan.levels.items()}
+    reasons = {trial.variant: trial.excluded for trial in plan.trials if trial.excluded}
+    fields = dict.fromkeys(name for arm in tuned.arms for name in arm.settings)
+    rows: list[dict[str, Any]] = []
+    for variant, levels in plan.levels.items():
+        arm = next((arm for arm in tuned.arms if arm.has(levels)), None)
+        if arm is None or levels.get(SETTINGS) != DEFAULT or variant not in planned:
+            continue
+        other = names.get(tuple(sorted({**levels, SETTINGS: TUNED}.items())), "")
+        ours, theirs = scores.get(variant, {}), scores.get(other, {})
+        effect = stats.paired_by_seed(theirs, ours)
+        row = {
+            "variant": ",".join(f"{factor}={level}" for factor, level in levels.items() if factor != SETTINGS),
+            "trials": arm.trials,
+            "default_settings": settings_in_words({name: plan.recipe.get(name) for name in fields}),
+            "tuned_settings": settings_in_words(arm.settings),
+            "held_out_default": stats.NAN if arm.default_miou is None else arm.default_miou,
+            "held_out_tuned": stats.NAN if arm.miou is None else arm.miou,
+            "n": effect.n if other in planned else len(ours),
+            "planned": planned[variant],
+            "left_out": reasons.get(other) or "",
+        }
+        for side, by_seed in (("default", ours), ("tuned", theirs)):
+            values = pd.Series(list(by_seed.values()), dtype=float)
+            row |= {f"{side}_mean": values.mean(), f"{side}_sd": values.std(ddof=1)}
+        rows.append(row | {"delta": effect.delta, "low": effect.low, "high": effect.high})
+    return pd.DataFrame(rows, columns=list(AT_BOTH))
+
+
 Place = Literal["on", "on, uncertain", "off, uncertain", "off"]
 ON: Final = "on"
 MAYBE_ON: Final = "on, uncertain"
@@ -279,6 +328,47 @@ def front(results: Results, cost: str) -> Front:
     values = dict(zip(comparable["variant"], comparable[cost].astype(float), strict=True))
     scores = {variant: by_seed for variant, by_seed in results.scores(JUDGED).items() if variant in values}
     return Front(values, scores, places(values, scores))
+
+
+OBJECTIVES = (JUDGED, "latency_s", "peak_bytes")
+"""The columns of the front of several objectives at once."""
+
+
+def joint_front(results: Results) -> pd.DataFrame:
+    """The variants that no other equals or beats in mean mIoU, latency and memory at once, the best mIoU first.
+
+    Columns: ``variant``, ``n`` and ``planned`` seeds, the mean of mIoU (``miou_mean``) and its deviation (``miou_sd``),
+    latency and memory in the stored units. Objectives that no variant has are left out of the comparison; variants
+    that lack one of the others are no part of it, as in :func:`front`.
+    """
+    fronts = {name: front(results, name) for name in OBJECTIVES[1:]}
+    costs = {name: values.costs for name, values in fronts.items() if values.costs}
+    scores = results.scores(JUDGED)
+    compared = [
+        variant for variant in results.variants if all(variant in of_all for of_all in [scores, *costs.values()])
+    ]
+    means = {variant: float(np.mean(list(scores[variant].values()))) for variant in compared}
+    losses = {variant: (-means[variant], *(of_all[variant] for of_all in costs.values())) for variant in compared}
+    rows = [
+        {
+            "variant": variant,
+            "n": len(scores[variant]),
+            "planned": results.planned("quality").get(variant, 0),
+            f"{JUDGED}_mean": means[variant],
+            f"{JUDGED}_sd": pd.Series(list(scores[variant].values())).std(ddof=1),
+            **{name: costs[name][variant] if name in costs else stats.NAN for name in OBJECTIVES[1:]},
+        }
+        for variant in compared
+        if costs and not any(_beats(losses[other], losses[variant]) for other in compared)
+    ]
+    columns = ["variant", "n", "planned", f"{JUDGED}_mean", f"{JUDGED}_sd", *OBJECTIVES[1:]]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values(f"{JUDGED}_mean", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    """True if one variant loses no more than another by any objective, and less by one."""
+    return one != other and all(mine <= theirs for mine, theirs in zip(one, other, strict=True))
 
 
 def places(costs: Mapping[str, float], scores: Mapping[str, Mapping[int, float]]) -> dict[str, Place]:

@@ -68,6 +68,13 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def settings_in_words(settings: Mapping[str, Any]) -> str:
+    """Fields of a recipe with their values: ``learning_rate 0.0123, decayed all``."""
+    return ", ".join(
+        f"{name} {value:.4g}" if type(value) is float else f"{name} {value}" for name, value in settings.items()
+    )
+
+
 def bytes_in_words(count: int) -> str:
     """Bytes in a unit that people read: ``254 MB``."""
     for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):

@@ -92,6 +92,7 @@ class PlannedTrial(Form):
 
     Attributes:
         kept: true for a trial that only an earlier run planned, and that stays because it has a record.
+        processes: the number of processes that train the network of a quality trial together.
     """
 
     key: Annotated[str, Field(min_length=1)]
@@ -103,6 +104,7 @@ class PlannedTrial(Form):
     against: str | None = None
     setting: TimingSetting | None = None
     kept: bool = False
+    processes: Annotated[Whole, Field(ge=1)] = 1
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -158,6 +160,44 @@ class Facts(Form):
     conventions: dict[str, Any]
 
 
+SETTINGS, DEFAULT, TUNED = "settings", "default", "tuned"
+"""The factor that a study at tuned settings has besides its own, and its levels."""
+
+
+class Best(Form):
+    """The best settings of one arm of a study, as a tuning found them.
+
+    Attributes:
+        levels: the levels that the arm's variants have in common.
+        trials: the number of settings that were tried; 0 for an arm that was not tuned.
+        settings: field of the recipe -> its best value; empty for an arm that was not tuned.
+        miou: the mean IoU of the best settings on held-out training images; ``None`` for an arm that was not tuned.
+        default_miou: that of the study's own settings; ``None`` where they were not tried or failed.
+    """
+
+    levels: dict[str, str]
+    trials: Whole
+    settings: dict[str, Any]
+    miou: Finite | None = None
+    default_miou: Finite | None = None
+
+    def has(self, levels: Mapping[str, str]) -> bool:
+        """True if a variant with these levels belongs to the arm."""
+        return all(levels.get(factor) == level for factor, level in self.levels.items())
+
+
+class Tuned(Form):
+    """The best settings of all arms of a study.
+
+    Attributes:
+        arms: the arms.
+        as_written: true if the file that they were read from is as ``bench tune`` wrote it, by its digest.
+    """
+
+    arms: list[Best]
+    as_written: bool
+
+
 class Audit(Form):
     """The networks of a plan as built, and what its factors say that they change.
 
@@ -165,11 +205,13 @@ class Audit(Form):
         about: factor -> the slots and fields that it is meant to change.
         touched: factor -> the slots and fields that its levels change.
         variants: variant -> its network.
+        tuned: what each arm was tuned with; ``None`` for a study at its own settings alone.
     """
 
     about: dict[str, list[str]] = Field(default_factory=dict)
     touched: dict[str, list[str]] = Field(default_factory=dict)
     variants: dict[str, Facts] = Field(default_factory=dict)
+    tuned: Tuned | None = None
 
 
 class PublishedRows(Form):

@@ -123,8 +123,9 @@ class MeasuredQuality(Measured):
     ``artifact`` is the file of the counts of each image, and ``artifact_digest`` the digest of its arrays as
     :func:`bench.records.files.arrays_digest` computes it, which older records lack. ``weights`` is the file of the
     weights that were evaluated, and ``weights_digest`` its SHA-256. ``resumed_after`` are the numbers of iterations
-    after which an interrupted training went on. ``trained_as`` is the key of the trial that trained the network, where
-    this one only tested it, by kept weights.
+    after which an interrupted training went on. ``processes`` is the number of processes that trained the network
+    together, each on a GPU of its own where there are GPUs. ``trained_as`` is the key of the trial that trained the
+    network, where this one only tested it, by kept weights.
     """
 
     classes: Names
@@ -145,6 +146,7 @@ class MeasuredQuality(Measured):
     weights: Inside = ""
     weights_digest: str = ""
     resumed_after: list[Whole] = Field(default_factory=list)
+    processes: Annotated[Whole, Field(ge=1)] = 1
     trained_as: str = ""
     curve: ScoreCurve | None = None
 

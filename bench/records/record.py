@@ -194,6 +194,8 @@ class Ending(Form):
         lost: what ended the attempt from outside: the name of the signal that killed its process, or one of
             :data:`PLACES`; ``None`` if it ended by itself.
         wall_s: seconds that the attempt took.
+        parts: the number of parts in which each batch was computed, besides those that the recipe says, since memory
+            had run out for larger ones: batch normalisation saw the parts. ``None`` for a batch as planned.
     """
 
     status: Status
@@ -203,14 +205,15 @@ class Ending(Form):
     shared: str | None = None
     lost: str | None = None
     wall_s: Amount | None = None
+    parts: Whole | None = None
 
 
 class Outcome(Ending):
     """How a trial ended: its last attempt.
 
     Attributes:
-        attempts: those before the last, whose memory ran out on a GPU that they shared, or that something ended from
-            outside.
+        attempts: those before the last, whose memory ran out on a GPU that they shared or for a larger part of a batch,
+            or that something ended from outside.
     """
 
     attempts: list[Ending] = Field(default_factory=list)

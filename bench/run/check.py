@@ -220,6 +220,7 @@ def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> 
         "about": {factor.name: list(factor.subject) for factor in study.factors},
         "touched": {factor.name: list(factor.touched) for factor in study.factors},
         "variants": {variant.cell.name: _facts(variant) for variant in checked if comparable},
+        **({"tuned": study.tuned.as_json()} if study.tuned is not None else {}),
     }
     return build(Audit, facts_of_study)
 

@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +42,10 @@ class Machine:
     threads: int
     name: str | None = None
     elsewhere: bool = False
+
+    def shared_by(self, processes: int) -> Machine:
+        """The part of the machine that each of several processes has: a device like this, and its share of threads."""
+        return replace(self, threads=max(1, self.threads // processes))
 
     @property
     def torch_device(self) -> torch.device:
@@ -192,6 +196,7 @@ def _driver() -> str | None:
     return version_file.read_text().strip() if version_file.exists() else None
 
 
+@functools.cache
 def _packages() -> dict[str, str]:
     versions = {}
     for name in ("segbench", "numpy", "fvcore", "ray", "timm"):

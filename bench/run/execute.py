@@ -5,7 +5,8 @@ extend a study. Each cost or speed trial gets a fresh process and a whole GPU wi
 whole node without a GPU; quality trials share the machine. A trial whose memory ran out on a GPU that it shared is
 tried once more when the others are over, on a GPU of its own; one whose measured memory is more than its share is tried
 there alone. One whose process was killed is tried once more alone too, and one whose worker or node was lost on what is
-left. A trial that another run in the same folder has claimed is left to that run, and awaited at the end.
+left. If asked, a training that is too large even alone is tried with its batches in 2, 4, 8 … parts. A trial that
+another run in the same folder has claimed is left to that run, and awaited at the end.
 """
 
 from __future__ import annotations
@@ -19,18 +20,21 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.protocol.setting import Stage
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.outcomes.fitting import too_large
+from bench.run.outcomes.parts import in_more_parts
 from bench.run.processes.apart import marked
 from bench.run.processes.cluster import cluster, search_path
-from bench.run.processes.stopping import stopped_whatever_is_raised
+from bench.run.processes.stopping import STOP_S, stopped_whatever_is_raised
 from bench.run.processes.watch import Display, StoreFailed, TrialWatch
 from bench.run.processes.worker import work
 from bench.run.resources import ResourceError, Resources, share_of_cpus
 from bench.run.sharing.claims import live
+from bench.run.sharing.desk import MOST_AT_ONCE, NAME, Desk
 from bench.run.sharing.others import Seen, ended_since, of_trial, seen
 from bench.run.store import storing
 from bench.run.trial import Trial, record_key
@@ -48,6 +52,7 @@ def execute(
     *,
     run: str = "",
     before: Seen | None = None,
+    accumulate: bool = False,
 ) -> None:
     """Run trials. Each started trial leaves a record in ``folder``, whatever happens to it.
 
@@ -61,6 +66,7 @@ def execute(
         handling: the time limit of each trial, and what is kept of it.
         run: the name of this run, which its claims tell.
         before: the records that the folder held when the trials were chosen; ``None`` for those of now.
+        accumulate: ``True`` to run trainings that are too large even alone with their batches in parts.
 
     Raises:
         ResourceError: if no node has the resources that a trial asks for, before such trials start.
@@ -73,16 +79,23 @@ def execute(
         _marked_for(resources, folder) as marker,
         cluster(resources) as scratch,
     ):
-        batches = _Batches(folder, resources, display, scratch, replace(handling, marker=marker), run)
+        desk = None if marker is None else _desk(folder, run)
+        batches = _Batches(folder, resources, display, scratch, replace(handling, marker=marker), run, desk, accumulate)
         before = seen(folder) if before is None else before
-        taken = _run_and_repeat(batches, trials, before)
+        taken, before = _run_and_repeat(batches, trials, before)
         while taken:
             free, taken = batches.given_up(taken, before)
-            taken += _run_and_repeat(batches, free, before)
+            more, before = _run_and_repeat(batches, free, before)
+            taken += more
 
 
-def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) -> list[Trial]:
-    """Run trials, and once more those that something from outside ended; returns those that another run has."""
+def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) -> tuple[list[Trial], Seen]:
+    """Run trials, and once more those that something from outside ended.
+
+    Returns:
+        The trials that another run has, and the records that were there before: of a trial that was run once more, the
+        one of its first attempt too.
+    """
     watches: list[TrialWatch] = []
     crowded: list[Trial] = []
     for batch in _by_kind(trials):
@@ -92,6 +105,7 @@ def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) ->
             watches.append(batches.fit(shared, before))
     killed = [trial for watch in watches for trial in watch.chosen(watch.killed)]
     lost = [trial for watch in watches for trial in watch.chosen(watch.lost)]
+    tried = seen(batches.folder)
     with suppress(ResourceError):  # what is left of the cluster has no room for them, as their records say
         for batch in _by_kind(lost):
             watches.append(batches.fit(batch, seen(batches.folder)))
@@ -101,7 +115,22 @@ def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) ->
             watches.append(batches.fit(batch, seen(batches.folder), alone=True, one_at_a_time=True))
         for batch in _by_kind(crowded):
             watches.append(batches.fit(batch, seen(batches.folder), alone=True))
-    return [trial for watch in watches for trial in watch.chosen(watch.taken)]
+        whole = [trial for watch in watches for trial in watch.chosen(watch.too_large)] if batches.accumulate else []
+        watches += _in_parts(batches, whole)
+    again = {trial.key for watch in watches for trial in watch.chosen(watch.lost | watch.killed | watch.too_large)}
+    again |= {trial.key for trial in crowded}
+    first = {key: files for key, files in tried.items() if key in again}
+    return [trial for watch in watches for trial in watch.chosen(watch.taken)], {**before, **first}
+
+
+def _in_parts(batches: _Batches, trials: Sequence[Trial]) -> Iterator[TrialWatch]:
+    """Run trainings that are too large even alone in 2, 4, 8 … parts, until each is small enough or has no parts."""
+    while smaller := [more for trial in trials if (more := in_more_parts(trial)) is not None]:
+        # Trainings on the CPU share the memory of the machine, so no two run at once.
+        on_cpu = not batches.resources.gpus
+        watch = batches.fit(smaller, seen(batches.folder), alone=True, one_at_a_time=on_cpu)
+        yield watch
+        trials = watch.chosen(watch.too_large)
 
 
 def _by_kind(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
@@ -115,6 +144,8 @@ class _Batches:
     """The batches of trials of one kind, timings or trainings, that Tune runs one after the other.
 
     Attributes:
+        desk: the desk of a run on a cluster, an actor of Ray; ``None`` for a run on this machine alone.
+        accumulate: ``True`` to run trainings that are too large even alone with their batches in parts.
         count: the number of batches so far.
     """
 
@@ -124,6 +155,8 @@ class _Batches:
     scratch: Path
     handling: Handling
     run: str
+    desk: Any = None
+    accumulate: bool = False
     count: int = 0
 
     def fit(
@@ -139,7 +172,7 @@ class _Batches:
         """
         request = _request(trials[0].stage, self.resources)
         if alone and "gpu" in request:
-            request["gpu"] = 1.0
+            request["gpu"] = max(1.0, request["gpu"])
         self.count += 1
         is_timing = trials[0].stage != "quality"
         machine = Machine("cuda" if "gpu" in request else "cpu", int(request["cpu"]))
@@ -174,11 +207,19 @@ class _Batches:
                 watch.end_all("interrupted", "the run was stopped, since its results folder could not be written to")
             raise
         except (KeyboardInterrupt, SystemExit):
-            watch.let_stop()
+            self._let_stop(watch)
             watch.end_all("interrupted", "the run was stopped")
             raise
         watch.end_all("failed", "Ray ended the run before this trial was over")
         return watch
+
+    def _let_stop(self, watch: TrialWatch) -> None:
+        """Let the trials of a batch keep their state and end, as long as that takes less than a while."""
+        if self.desk is None:
+            watch.let_stop()
+            return
+        with suppress(ray.exceptions.RayError):  # the cluster is gone, or takes longer, and so does every trial
+            ray.get(self.desk.stop.remote(watch.open(), STOP_S), timeout=STOP_S + 1)
 
     def given_up(self, taken: Sequence[Trial], before: Seen) -> tuple[list[Trial], list[Trial]]:
         """Wait until another run gives up one of the trials that it has, or has ended all of them.
@@ -210,6 +251,13 @@ class _Batches:
         The class of a cluster's node is not known before, and a timing of any counts there.
         """
         return trial.key if self.resources.address is not None else record_key(trial, machine)
+
+
+def _desk(folder: Path, run: str) -> Any:
+    """The desk of a run, on the node of this process, which sees the results folder. Ray ends it with the run."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"name": NAME, "num_cpus": 0, "max_concurrency": MOST_AT_ONCE, "scheduling_strategy": here}
+    return ray.remote(Desk).options(**options).remote(str(folder.resolve()), run)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ from bench.study.designs import word_of
 from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded
 from bench.study.study import Study
+from bench.training.parallel.group import refuse_unshared
 
 NOT_ALONE = "not_alone"
 """The value of ``--retry`` for timings that are done, but during which other work ran on the machine."""
@@ -102,18 +103,31 @@ class Schedule:
         planned = {trial.key for trial in self.trials} | {row.key for row in self.kept()}
         return [record for record in self.records() if record.planned_key not in planned]
 
-    def kept(self) -> list[PlannedTrial]:
-        """The trials of the plan that the folder holds which stay in it, although the study does not plan them now."""
+    def kept(self, *, beside: bool = False) -> list[PlannedTrial]:
+        """The trials of the plan that the folder holds which stay in it, although the study does not plan them now.
+
+        Args:
+            beside: ``True`` if other runs are at work in the folder, whose trials stay before they have records.
+        """
         earlier = _earlier_plan(self.folder)
         if earlier is None:
             return []
 
         def present_key(row: PlannedTrial, cell: Cell, against: Cell | None) -> str:
             fingerprint, modules = self.fingerprints[cell.name], self.loaded.modules
-            key = key_of(cell, row.stage, row.seed, fingerprint, against=against, setting=row.setting, modules=modules)
+            key = key_of(
+                cell,
+                row.stage,
+                row.seed,
+                fingerprint,
+                against=against,
+                setting=row.setting,
+                modules=modules,
+                processes=row.processes,
+            )
             return key.text
 
-        recorded = [record.planned_key for record in self.records()]
+        recorded = None if beside else [record.planned_key for record in self.records()]
         return kept_trials(self.study, earlier, map(what_is_measured, self.trials), recorded, present_key)
 
     def stale_reasons(self) -> list[str]:
@@ -145,7 +159,8 @@ class Schedule:
         present_fingerprint = self.fingerprints[cell.name]
 
         def present_key(like: Cell, fingerprint: str | None) -> Key:
-            return key_of(like, trial.stage, trial.seed, fingerprint or present_fingerprint, modules=modules)
+            data, processes = fingerprint or present_fingerprint, trial.processes
+            return key_of(like, trial.stage, trial.seed, data, modules=modules, processes=processes)
 
         return changes_since(record, cell, old, present_fingerprint, present_key)
 
@@ -179,15 +194,17 @@ class Schedule:
                 digests[Path(path).as_posix()] = file_digest(file.read_bytes())
         return digests
 
-    def pending(self, retry: Collection[str] = ()) -> list[Trial]:
+    def pending(self, retry: Collection[str] = (), *, accumulate: bool = False) -> list[Trial]:
         """The trials that a run would execute: those without a final status, and those to be retried.
 
         Args:
             retry: the statuses to retry, from :data:`RETRIES`.
+            accumulate: ``True`` to try trainings whose memory ran out once more, as they may run in parts now.
         """
         done = {
             key for key, record in self.recorded().items()
             if record.is_final and record.status not in retry
+            and not (accumulate and _is_too_large_whole(record))
             and not (NOT_ALONE in retry and record.measured.isolated is False)
             and not (MAYBE_NOT_ALONE in retry and record.trial.stage != "quality" and record.measured.isolated is None)
         }  # fmt: skip
@@ -231,8 +248,12 @@ class Schedule:
         taken = {trial.seed for trial in self.trials}
         return [seed for seed in self.rounds.seeds if seed in taken]
 
-    def document(self, command: str) -> Plan:
+    def document(self, command: str, *, beside: bool = False) -> Plan:
         """The plan as ``study.json`` holds it, with the trials of earlier runs that stay in it.
+
+        Args:
+            command: the command that the plan names.
+            beside: as in :meth:`kept`.
 
         Raises:
             StudyError: for a study that no plan can hold, so that nothing is run that a report would refuse.
@@ -270,20 +291,29 @@ class Schedule:
         }
         earlier = _earlier_plan(self.folder)
         try:
-            return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept()))
+            return build(Plan, document if earlier is None else with_kept(document, earlier, self.kept(beside=beside)))
         except ValueError as error:
             raise StudyError(f"study {study.name!r} cannot be planned: {problem(error)}") from error
 
-    def write(self, command: str) -> Path:
-        """Write ``study.json`` into the results folder, whose lock the caller holds."""
+    def write(self, command: str, *, beside: bool = False) -> Path:
+        """Write ``study.json`` into the results folder, whose lock the caller holds; the arguments are the plan's."""
         path = self.folder / "study.json"
-        write_json(self.document(command).as_json(), path)
+        write_json(self.document(command, beside=beside).as_json(), path)
         return path
 
     def is_planned(self) -> bool:
-        """True if the plan that the results folder holds has every trial of this schedule."""
+        """True if the folder's plan is as this run, the last one at work, would write it.
+
+        Its trials are there as planned ones, and every trial that stays from another run has a record.
+        """
         plan = _earlier_plan(self.folder)
-        return plan is not None and {trial.key for trial in self.trials} <= {trial.key for trial in plan.trials}
+        if plan is None:
+            return False
+        planned = {row.key for row in plan.trials if not row.kept}
+        others = {row.key for row in plan.trials if row.kept}
+        return {trial.key for trial in self.trials} <= planned and others <= {
+            record.planned_key for record in self.records()
+        }
 
     def _planned(self, trial: Trial, cell: Cell) -> dict[str, Any]:
         return {
@@ -294,6 +324,7 @@ class Schedule:
             "seed": trial.seed,
             "excluded": None,
             **({"against": trial.against, "setting": asdict(trial.setting)} if trial.setting else {}),
+            **({"processes": trial.processes} if trial.processes > 1 else {}),
         }
 
     def _excluded(self) -> list[dict[str, Any]]:
@@ -385,9 +416,12 @@ def schedule_of(loaded: Loaded, results: Path, resources: Resources, fingerprint
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
                 cell.recipe.check(resources.machine(stage).device)
-                key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules)
+                processes = resources.processes_of(stage)
+                refuse_unshared(cell.recipe, processes)
+                key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules, processes=processes)
                 keys[key.text] = key
-                trials.append(Trial(loaded.source, cell.name, seed, stage, key.text))
+                source = loaded.source.of_cell(cell.name)
+                trials.append(Trial(source, cell.name, seed, stage, key.text, processes=processes))
         if stage == "cost":
             trials += _comparisons(loaded, fingerprints, resources, keys)
     return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))
@@ -441,6 +475,11 @@ def _comparisons(
         keys[key.text] = key
         trials.append(Trial(loaded.source, cell.name, None, "speed", key.text, other.name, setting))
     return trials
+
+
+def _is_too_large_whole(record: Record) -> bool:
+    """True for a training whose memory ran out, and which was not tried with its batches in parts."""
+    return record.status == "out_of_memory" and record.trial.stage == "quality" and record.outcome.parts is None
 
 
 def _started_at(record: Record) -> str:

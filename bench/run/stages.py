@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from bench.data.base import Dataset
+from bench.data.base import Dataset, Split
 from bench.measure.cost.counts import buffer_bytes, count_macs, parameters
 from bench.measure.cost.memory import Memory, give_back_gpu_memory, inference_memory, training_memory
 from bench.measure.cost.operators import UncountedError
@@ -38,7 +38,10 @@ from bench.run.outcomes.memory import in_one_line, ran_out
 from bench.run.outcomes.progress import Event, Listener
 from bench.study.cells import Cell
 from bench.training.keeper import Keeper
-from bench.training.loop import train
+from bench.training.loop import computing, train
+from bench.training.parallel.group import TrainingGroup
+from bench.training.parallel.keepers import GivingKeeper, TakingKeeper
+from bench.training.parallel.share import GroupShare
 from bench.training.plain import train_plainly
 
 Result = TypeVar("Result")
@@ -57,9 +60,12 @@ def identify(
     against: Cell | None = None,
     setting: Setting | None = None,
     modules: tuple[str, ...] = (),
+    processes: int = 1,
 ) -> str:
     """The key of a trial; the arguments are those of :func:`key_of`."""
-    return key_of(cell, stage, seed, fingerprint, against=against, setting=setting, modules=modules).text
+    return key_of(
+        cell, stage, seed, fingerprint, against=against, setting=setting, modules=modules, processes=processes
+    ).text
 
 
 def key_of(
@@ -71,6 +77,7 @@ def key_of(
     against: Cell | None = None,
     setting: Setting | None = None,
     modules: tuple[str, ...] = (),
+    processes: int = 1,
 ) -> Key:
     """The key of a trial, with what went into it.
 
@@ -82,6 +89,8 @@ def key_of(
         against: the other side of a speed comparison.
         setting: what both sides are timed in.
         modules: that are imported before anything runs, such as the study's own.
+        processes: the number of processes that train the network together. Their numbers differ from those of one by
+            the rounding of sums, and by the random numbers that the network draws.
 
     Raises:
         SourceError: for a component whose source cannot be found.
@@ -92,7 +101,7 @@ def key_of(
         keys = _keys()
     asked = Computation(
         stage=stage,
-        function=STAGE_FUNCTIONS[stage],
+        function=STAGE_FUNCTIONS[stage] if processes == 1 else measure_quality_in_group,
         variants=[cell.variant] if against is None else [cell.variant, against.variant],
         recipe=cell.recipe,
         seed=seed,
@@ -100,6 +109,7 @@ def key_of(
         setting=setting,
         irrelevant=IRRELEVANT[stage],
         modules=modules,
+        processes=processes,
     )
     try:
         return keys.key(asked)
@@ -164,6 +174,31 @@ def measure_quality(
         "history": history.thinned(),
         "artifact": quality.arrays(),
     }
+
+
+def measure_quality_in_group(
+    variant: Variant,
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int | None,
+    device: torch.device,
+    tell: Listener,
+    show: Viewer | None = None,
+    *,
+    keeper: Keeper,
+    group: TrainingGroup,
+) -> dict[str, Any]:
+    """Train together with the other processes of a group, then evaluate alone: :func:`measure_quality` by process 0."""
+    with computing(GroupShare(group)):
+        return measure_quality(variant, recipe, dataset, seed, device, tell, show, keeper=GivingKeeper(keeper))
+
+
+def help_training(
+    model: SegModel, split: Split, recipe: Recipe, seed: int, device: torch.device, group: TrainingGroup
+) -> None:
+    """Compute the share of a process other than 0 in the training of :func:`measure_quality_in_group`."""
+    with computing(GroupShare(group)), switches(recipe.precision, recipe.kernels, device):
+        train(model, split, recipe, seed, device=device, keeper=TakingKeeper())
 
 
 def measure_cost(
@@ -344,7 +379,7 @@ SILENT = ("pynvml",)
 """Packages that read the machine and compute nothing, so that they count neither where they are nor where they lack."""
 
 
-PROVEN = (Proof(run=train, plain=train_plainly, digest="f2a8484ed925"),)
+PROVEN = (Proof(run=train, plain=train_plainly, digest="c8fc7d9efbf3"),)
 """The functions that keys read in a plain form. ``tests/training/test_plain.py`` compares both forms number by number,
 and says what the digest is after an edit of the form that is run. With another digest, keys read that form itself."""
 

@@ -10,9 +10,10 @@ import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from bench.data.decoded.shelf import Shelf
 from bench.data.fed import FedDataset
 from bench.measure.quality.evaluate import Viewer
 from bench.network.numerics import reserve_workspace
+from bench.protocol.recipe import Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.records.files import arrays_digest
 from bench.records.forms import build, problem
@@ -36,16 +38,18 @@ from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.handling import USUAL, Handling
 from bench.run.keeping.curve import Curve
+from bench.run.keeping.place import forget, state_path, states_of
 from bench.run.keeping.retested import TrainedKeeper, trained_for
-from bench.run.keeping.state import FileKeeper, forget, state_path
+from bench.run.keeping.state import FileKeeper
 from bench.run.keeping.weights import WEIGHTS, described_weights, digest_of, packed
 from bench.run.outcomes.attempts import with_attempts_before
 from bench.run.outcomes.log import log_to
 from bench.run.outcomes.outcome import TimedOutError, outcome_of, relative
 from bench.run.outcomes.progress import Event, Listener, place_of
 from bench.run.processes.agreement import disagreement
-from bench.run.processes.stopping import Stopped
-from bench.run.stages import STAGE_FUNCTIONS, key_of, measure_speed
+from bench.run.processes.children.helpers import helped
+from bench.run.processes.stopping import Stopped, sigterm_waits
+from bench.run.stages import STAGE_FUNCTIONS, key_of, measure_quality_in_group, measure_speed
 from bench.run.store import Files, StoreError, keep, storing
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
@@ -66,6 +70,9 @@ class Trial:
         key: the key from the plan. If the worker computes another one, source or data changed after planning.
         against: the name of the cell that a speed trial compares with.
         setting: the setting in which both cells of a speed trial are timed.
+        parts: the number of parts in which a training computes what its recipe computes at once, since memory ran out
+            for that. It is no part of the plan, so the key is the same.
+        processes: the number of processes that train the network of a quality trial together.
     """
 
     source: Source
@@ -75,6 +82,16 @@ class Trial:
     key: str
     against: str | None = None
     setting: Setting | None = None
+    parts: int = 1
+    processes: int = 1
+
+    def recipe_of(self, cell: Cell) -> Recipe:
+        """The recipe with which this trial trains its cell: the cell's own, in the trial's parts."""
+        return cell.recipe.having(accumulate=cell.recipe.accumulate * self.parts)
+
+
+OUTSIDE_RECORDS = ("source", "key", "parts", "processes")
+"""The attributes of a trial that its record does not describe it by: it has them elsewhere, or in part."""
 
 
 class ChangedError(RuntimeError):
@@ -95,6 +112,8 @@ def run(
 ) -> Record:
     """Run a trial, and write its record and its log under ``folder``. A trial that fails is recorded too.
 
+    SIGTERM interrupts a trial that is measured; one that is over is stored first.
+
     Args:
         trial: the trial to run.
         folder: the study's results folder.
@@ -107,6 +126,14 @@ def run(
         SystemExit: in the same way, if the process is told to exit.
         StoreError: if ``folder`` cannot be written to. A trial that is done is kept elsewhere then, if possible.
     """
+    with ExitStack() as storing_all:
+        return _run(trial, folder, machine, tell, handling, storing_all)
+
+
+def _run(
+    trial: Trial, folder: Path, machine: Machine, tell: Listener | None, handling: Handling, storing_all: ExitStack
+) -> Record:
+    """Run a trial as :func:`run` does. Into ``storing_all`` goes what is in force from the end of measuring on."""
     start, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     key = record_key(trial, machine)
     log_path = folder / "logs" / f"{key}.{environment.host_tag()}.log"
@@ -120,9 +147,10 @@ def run(
     with log_to(log_path, folder):
         log.info("%s, seed %s, %s on %s", trial.variant, trial.seed, trial.stage, machine.hardware)
         try:
-            torch.set_num_threads(machine.threads)
-            _seed_other_generators(trial.seed)
+            torch.set_num_threads(machine.shared_by(trial.processes).threads)
+            seed_other_generators(trial.seed)
             content, files = _measure(trial, folder, machine, listener, choices, handling)
+            storing_all.enter_context(sigterm_waits())
             whole = build(MEASURED[trial.stage], content).as_json()
             try:
                 files.write(folder)
@@ -147,7 +175,8 @@ def run(
     except StoreError as error:
         unstored = error
     if record.status in ("done", "diverged") and trial.stage == "quality" and unstored is None:
-        forget(state_path(folder, trial.key))
+        for path in states_of(folder, trial.key):
+            forget(path)
     if ending is not None:
         raise ending
     if unstored is not None:
@@ -208,7 +237,7 @@ def make_record(
     """
     resolved, content = dict(choices or {}), dict(measured or {})
     distributions, switches = resolved.pop("distributions", {}), content.pop("switches", None)
-    described = {name: value for name, value in asdict(trial).items() if name not in ("source", "key")}
+    described = {name: value for name, value in asdict(trial).items() if name not in OUTSIDE_RECORDS}
     described |= {"study": Path(trial.source.path).stem, "size": trial.source.size}
     record = {
         "key": record_key(trial, machine),
@@ -218,7 +247,7 @@ def make_record(
             **environment.describe(machine, Path(trial.source.path), distributions),
             **({} if switches is None else {"switches": switches}),
         },
-        "outcome": outcome,
+        "outcome": {**outcome, **({"parts": trial.parts} if trial.parts > 1 else {})},
         "measured": content,
     }
     return build(Record, record)
@@ -255,6 +284,7 @@ def _measure(
         against=against,
         setting=trial.setting,
         modules=loaded.modules,
+        processes=trial.processes,
     )
     choices |= {"hash": key.text, "fingerprint": fingerprint, "distributions": dict(key.versions)}
     if key.text != trial.key:
@@ -292,27 +322,36 @@ def _measure_quality(
     }
     album = Album(*(folder / path for path in kept.values())) if handling.pictures else None
     show = album and _viewer(album)
-    read = _read_ahead(dataset, folder, machine, handling.cache)
+    own = machine.shared_by(trial.processes)
+    read = read_ahead(dataset, folder, own, handling.cache)
     keeper: FileKeeper | TrainedKeeper
     if handling.trained_in is None:
         curve = Curve(read.split("val"), cell.recipe, device) if cell.recipe.validated_at else None
-        keeper = FileKeeper(state_path(folder, trial.key), handling.checkpoint_s, curve)
+        keeper = FileKeeper(
+            state_path(folder, trial.key, trial.parts), handling.checkpoint_s, cell.recipe.iterations, curve
+        )
     else:
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))
     stage = STAGE_FUNCTIONS["quality"]
-    with keeper.heeding_sigterm() if isinstance(keeper, FileKeeper) else nullcontext():
-        measured = stage(cell.variant, cell.recipe, read, trial.seed, device, tell, show, keeper=keeper)
-    arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
-    measured["artifact_digest"] = arrays_digest(arrays)
-    measured |= keeper.facts()
-    if album is not None:
-        measured["pictures"] = kept
-    weights: dict[str, bytes] = {}
-    if handling.weights and isinstance(keeper, FileKeeper):
-        content = packed(keeper.weights, described_weights(trial, choices, dataset.classes))
-        weights[f"{WEIGHTS}/{name}.safetensors"] = content
-        measured["weights"], measured["weights_digest"] = f"{WEIGHTS}/{name}.safetensors", digest_of(content)
+    with ExitStack() as stack:
+        if isinstance(keeper, FileKeeper):
+            stack.enter_context(keeper.heeding_sigterm())
+            if trial.processes > 1:
+                order = {"trial": asdict(trial), "folder": str(folder.resolve()), "machine": asdict(own)}
+                helpers = helped({**order, "handling": handling.as_values()}, trial.processes, device)
+                stage = partial(measure_quality_in_group, group=stack.enter_context(helpers))
+        measured = stage(cell.variant, trial.recipe_of(cell), read, trial.seed, device, tell, show, keeper=keeper)
+        arrays, measured["artifact"] = measured["artifact"], f"{artifact}.npz"
+        measured["artifact_digest"] = arrays_digest(arrays)
+        measured |= ({} if trial.processes == 1 else {"processes": trial.processes}) | keeper.facts()
+        if album is not None:
+            measured["pictures"] = kept
+        weights: dict[str, bytes] = {}
+        if handling.weights and isinstance(keeper, FileKeeper):
+            content = packed(keeper.weights, described_weights(trial, choices, dataset.classes))
+            weights[f"{WEIGHTS}/{name}.safetensors"] = content
+            measured["weights"], measured["weights_digest"] = f"{WEIGHTS}/{name}.safetensors", digest_of(content)
     return measured, Files({f"{artifact}.npz": arrays}, album, weights)
 
 
@@ -320,7 +359,7 @@ MOST_WORKERS = 4
 """Threads that load images beside a training on a GPU, at most."""
 
 
-def _read_ahead(dataset: Dataset, folder: Path, machine: Machine, cache: Path | None) -> Dataset | FedDataset:
+def read_ahead(dataset: Dataset, folder: Path, machine: Machine, cache: Path | None) -> Dataset | FedDataset:
     """A data set of this package, read by threads beside the training and from the cache; any other as it is."""
     if not is_ours(dataset):
         return dataset
@@ -348,7 +387,7 @@ def _viewer(album: Album) -> Viewer:
     return show
 
 
-def _seed_other_generators(seed: int | None) -> None:
+def seed_other_generators(seed: int | None) -> None:
     """Seed Python's and numpy's shared generators, which a component of a study may draw from."""
     random.seed(seed or 0)
     np.random.seed((seed or 0) % 2**32)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.protocol.words import joined
-from bench.records.plan import Audit, Described, Facts, as_part
+from bench.protocol.words import joined, plural
+from bench.records.plan import SETTINGS, TUNED, Audit, Best, Described, Facts, Tuned, as_part
 
 Kind = Literal["declared", "follows", "undeclared"]
 """The three kinds of difference: a factor is meant to make it (``declared``); the same Part has other counts beside
@@ -24,7 +24,8 @@ class Difference:
     """One difference between a variant and the baseline.
 
     Attributes:
-        where: the place: a slot, ``losses``, ``recipe.<field>``, ``learning rate of <slot>`` or a resize convention.
+        where: the place: a slot, ``losses``, ``recipe.<field>``, ``learning rate of <slot>``, a resize convention or
+            ``tuning``.
         kind: one of the three kinds of difference.
         what: the change in words, such as ``EncNetHead: entry_kernel 3 → 1``.
         parameters: the variant's number of parameters in this place minus the baseline's; 0 if the place has none.
@@ -49,7 +50,12 @@ def differences(audit: Audit, variant: str, baseline: str) -> list[Difference]:
     one, other = audit.variants[variant], audit.variants[baseline]
     changed = [factor for factor, level in one.levels.items() if level != other.levels[factor]]
     about = {subject for factor in changed for subject in audit.about[factor]}
-    unsorted = [*_slots(one, other, about), *_losses(one, other, about), *_settings(one, other, about)]
+    unsorted = [
+        *_slots(one, other, about),
+        *_losses(one, other, about),
+        *_settings(one, other, about),
+        *_tuning(one, other, audit.tuned),
+    ]
     return sorted(unsorted, key=lambda difference: ("undeclared", "declared", "follows").index(difference.kind))
 
 
@@ -165,8 +171,26 @@ def unnamed(audit: Audit) -> dict[str, list[str]]:
     return {factor: touched for factor, touched in audit.touched.items() if not audit.about[factor]}
 
 
+def unfair_tuning(tuned: Tuned | None) -> list[str]:
+    """The reasons why variants at tuned settings say little against each other, as sentences; none for equal budgets.
+
+    Args:
+        tuned: what each arm was tuned with; ``None`` for a study at its own settings alone.
+    """
+    if tuned is None:
+        return []
+    lines = []
+    if len({arm.trials for arm in tuned.arms}) > 1:
+        budgets = ", ".join(f"{_name_of(arm)} {_tried(arm.trials)}" for arm in tuned.arms)
+        lines.append(f"The arms were not tuned alike: {budgets}.")
+    if not tuned.as_written:
+        lines.append("The tuned settings are not as bench tune wrote them: their file was edited, or has no digest.")
+    return lines
+
+
 def summary(audit: Audit, baseline: str, against: Mapping[str, Mapping[str, str]] | None = None) -> list[str]:
-    """All undeclared differences, as sentences: first factors without a declaration, then variants, then effects.
+    """All undeclared differences, as sentences: first factors without a declaration, then arms that were not
+    tuned alike, then variants, then effects.
 
     Args:
         audit: the facts, as ``study.json`` keeps them.
@@ -178,6 +202,7 @@ def summary(audit: Audit, baseline: str, against: Mapping[str, Mapping[str, str]
         "all of it counts as undeclared."
         for factor, touched in unnamed(audit).items()
     ]
+    lines += unfair_tuning(audit.tuned)
     for variant in audit.variants:
         listed = differences(audit, variant, baseline)
         undeclared = [f"{entry.where}: {entry.what}" for entry in listed if entry.kind == "undeclared"]
@@ -238,6 +263,23 @@ def _settings(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]
             yield Difference(f"learning rate of {slot}", kind, f"{before:g} → {now:g}")
     for name, (before, now) in _changed(other.conventions, one.conventions):
         yield Difference(name, "declared" if name in about else "undeclared", f"{before} → {now}")
+
+
+def _tuning(one: Facts, other: Facts, tuned: Tuned | None) -> Iterator[Difference]:
+    """The difference in the number of settings that were tried for two variants, one of them at tuned settings."""
+    if tuned is None or TUNED not in (one.levels.get(SETTINGS), other.levels.get(SETTINGS)):
+        return
+    now, before = (sum(arm.trials for arm in tuned.arms if arm.has(side.levels)) for side in (one, other))
+    if now != before:
+        yield Difference("tuning", "undeclared", f"{_tried(before)} → {_tried(now)}")
+
+
+def _tried(count: int) -> str:
+    return f"{plural(count, 'setting')} tried" if count else "not tuned"
+
+
+def _name_of(arm: Best) -> str:
+    return ",".join(f"{factor}={level}" for factor, level in arm.levels.items())
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:

@@ -10,6 +10,7 @@ A study names one by a word, or as an object where it takes details:
 | ``"cumulative"``, :class:`Cumulative` | the baseline, and one step after the other: +A, +A+B, +A+B+C |
 | :class:`Listed` | the cells that it lists |
 | :class:`Fractional` | a part of the factorial design of two-level factors, in which main effects stay apart |
+| ``"explored"``, :class:`Explored` | the baseline, and the cells that ``bench explore`` chose out of all combinations |
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from bench.parts import nearest, shortened
 from bench.study.factors import Factor, StudyError
 from bench.study.fractions import MOST_BASIC, Fraction, Levels, fraction
 
-DesignWord = Literal["factorial", "one_at_a_time", "add_one_in", "leave_one_out", "cumulative"]
+DesignWord = Literal["factorial", "one_at_a_time", "add_one_in", "leave_one_out", "cumulative", "explored"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,16 @@ class Listed:
     """The baseline and the cells of a list. A factor that a cell leaves out is at the baseline's level."""
 
     cells: tuple[Levels, ...]
+
+
+@dataclass(frozen=True)
+class Explored(Listed):
+    """The baseline and the cells that a search chose; a study that is not searched yet has none.
+
+    The combinations of its factors are never listed, so there may be any number of them.
+    """
+
+    cells: tuple[Levels, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,8 @@ def word_of(design: Design, factors: Sequence[Factor]) -> str:
     if isinstance(design, Fractional):
         resolution = _fraction(design, factors).resolution
         return f"resolution_{resolution}_fractional_factorial" if resolution else "factorial"
-    return {LeaveOneOut: "leave_one_out", Cumulative: "cumulative", Listed: "listed"}[type(design)]
+    words = {LeaveOneOut: "leave_one_out", Cumulative: "cumulative", Listed: "listed", Explored: "explored"}
+    return words[type(design)]
 
 
 def count_of(design: Design, factors: Sequence[Factor]) -> int:
@@ -139,6 +151,8 @@ def count_of(design: Design, factors: Sequence[Factor]) -> int:
         return math.prod(len(factor.levels) for factor in factors)
     if isinstance(design, Listed):
         return 1 + len(design.cells)
+    if design == "explored":
+        return 1
     return 2 + sum(len(factor.levels) - 1 for factor in factors)
 
 
@@ -167,6 +181,8 @@ def _combinations(design: Design, factors: Sequence[Factor], base: dict[str, str
     elif isinstance(design, Listed):
         yield base
         yield from ({**base, **levels} for levels in design.cells)
+    elif design == "explored":
+        yield base
     elif design == "leave_one_out" or isinstance(design, LeaveOneOut):
         full = design.full if isinstance(design, LeaveOneOut) else None
         if full is None:

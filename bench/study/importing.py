@@ -83,12 +83,13 @@ def _same_draws() -> Iterator[None]:
 def module_names(path: Path) -> tuple[str, ...]:
     """The names under which a study's file is imported in this process; none if it is not."""
     path = path.resolve()
-    return tuple(name for name, module in list(sys.modules.items()) if _is_of(module, path))
+    file_name = path.name  # there are thousands of modules
+    return tuple(name for name, module in list(sys.modules.items()) if _is_of(module, path, file_name))
 
 
-def _is_of(module: ModuleType, path: Path) -> bool:
+def _is_of(module: ModuleType, path: Path, file_name: str) -> bool:
     file = getattr(module, "__file__", None)
-    return isinstance(file, str) and file.endswith(path.name) and Path(file).resolve() == path
+    return isinstance(file, str) and file.endswith(file_name) and Path(file).resolve() == path
 
 
 def _import_root(path: Path) -> Path:
@@ -165,7 +166,7 @@ def _spec_of(name: str) -> ModuleSpec | None:
 
 
 def _imported(name: str, path: Path) -> ModuleType:
-    if name in sys.modules and not _is_of(sys.modules[name], path):
+    if name in sys.modules and not _is_of(sys.modules[name], path, path.name):
         del sys.modules[name]  # a study of another folder
     return importlib.import_module(name)
 

@@ -22,6 +22,7 @@ from bench.protocol.recipes import recipe_fields
 from bench.protocol.testing import protocol_fields
 from bench.records.plan import Plan
 from bench.study.cells import Cell
+from bench.study.explored import ChosenCells, read_chosen, with_chosen
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line, shown
 from bench.study.importing import import_study, module_names
@@ -60,6 +61,7 @@ class Source:
         recipe: the value of the option ``--recipe``, or ``None`` to train as the study's recipe says.
         tuned: the value of the option ``--tuned``: the file of the best settings of each arm, or ``None``.
         tried: the settings that a search tries, or ``None`` outside of searches.
+        explored: the value of the option ``--explored``: the cells that a search chose, or ``None`` for the design's.
     """
 
     path: str
@@ -71,13 +73,18 @@ class Source:
     recipe: str | None = None
     tuned: str | None = None
     tried: Tried | None = None
+    explored: ChosenCells | None = None
+
+    def of_cell(self, name: str) -> Source:
+        """The source of a study from which a worker loads one cell: other cells that a search chose are left out."""
+        return self if self.explored is None else replace(self, explored=replace(self.explored, names=(name,)))
 
     @property
     def options(self) -> list[str]:
         """The options of a command that select this form of the study."""
         given = {
             "--size": self.size, "--data": self.data, "--recipe": self.recipe, "--protocol": self.protocol,
-            "--tuned": self.tuned,
+            "--tuned": self.tuned, "--explored": None if self.explored is None else self.explored.path,
         }  # fmt: skip
         seeds = None if self.seeds is None else ",".join(map(str, self.seeds))
         chosen = [[name, value] for name, value in {**given, "--seeds": seeds}.items() if value is not None]
@@ -245,14 +252,16 @@ class Loaded:
 
     @property
     def folder_name(self) -> str:
-        """The name of the results folder, ``<name>[-size][-data][-recipe][-protocol][-tuned][-final]``.
+        """The name of the results folder, ``<name>[-size][-data][-recipe][-protocol][-explored][-tuned][-final]``.
 
         No two forms of a study share one.
         """
         protocol = self.source.protocol and re.sub(r"[^\w.]+", "-", self.source.protocol)
         final = "final" if self.source.final else None
+        explored = "explored" if self.source.explored else None
         search = "tuning" if self.source.tried else "tuned" if self.source.tuned else None
-        words = [self.study.name, self.source.size, self._other_data, self.source.recipe, protocol, search, final]
+        words = [self.study.name, self.source.size, self._other_data, self.source.recipe, protocol]
+        words += [explored, search, final]
         return "-".join(word for word in words if word)
 
     @property
@@ -289,7 +298,10 @@ def source_of_command(command: str, size: str | None, *, final: bool) -> Source:
     words = shlex.split(command)
     path = next((word for word in words if word.endswith(".py")), "")
     data, protocol, recipe, tuned = (_option(words, name) for name in ("--data", "--protocol", "--recipe", "--tuned"))
-    return Source(path, size, data, None, final, protocol, recipe, tuned)
+    explored = _option(words, "--explored")
+    is_here = explored is not None and Path(explored).is_file()
+    cells = read_chosen(Path(explored)) if explored and is_here else ChosenCells(explored, ()) if explored else None
+    return Source(path, size, data, None, final, protocol, recipe, tuned, explored=cells)
 
 
 def source_of_plan(plan: Plan, folder: Path) -> Source:
@@ -309,7 +321,11 @@ def source_of_plan(plan: Plan, folder: Path) -> Source:
             "the folder in which the study was run"
         )
     tuned = next((place / source.tuned for place in places if source.tuned and (place / source.tuned).is_file()), None)
-    return replace(source, path=str(path), tuned=source.tuned if tuned is None else str(tuned))
+    explored = source.explored
+    if explored is not None:
+        file = next((place / explored.path for place in places if (place / explored.path).is_file()), explored.path)
+        explored = read_chosen(Path(file))
+    return replace(source, path=str(path), tuned=source.tuned if tuned is None else str(tuned), explored=explored)
 
 
 def _option(words: Sequence[str], name: str) -> str | None:
@@ -330,6 +346,8 @@ def load(source: Source) -> Loaded:
         DataError: if no data set has the name that the option gives.
     """
     study = load_study(source.path, source.size)
+    if source.explored is not None:
+        study = with_chosen(study, source.explored)
     for cell in study.cells():
         check_class(cell.recipe.data.cls)
     given, folder = parse_data(source.data, study.recipe.data)

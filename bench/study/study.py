@@ -17,12 +17,13 @@ from bench.parts import BenchError, nearest, shortened
 from bench.protocol.names import FILE_NAME, is_file_name
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import STAGES, Setting, Stage
+from bench.records.plan import Tuned
 from bench.study.cells import Cell, ExcludedCell, cell_name
-from bench.study.designs import Design, check_design, combinations_of, count_of, named_levels, word_of
+from bench.study.designs import Design, Explored, check_design, combinations_of, count_of, named_levels, word_of
 from bench.study.factors import Factor, StudyError, apply
 from bench.study.published.rows import Published
 from bench.study.speed import Speed
-from bench.study.tuning.best import Best, recipe_at
+from bench.study.tuning.best import recipe_at
 from bench.study.tuning.ranges import Space, check_tuned_fields
 
 
@@ -127,7 +128,7 @@ class Study:
     speed: Speed | None = None
     published: tuple[Published, ...] = ()
     tune: Mapping[str, Space] = field(default_factory=dict)
-    tuned: tuple[Best, ...] = ()
+    tuned: Tuned | None = None
     _cells: tuple[Cell, ...] = field(init=False, repr=False)
     _excluded: tuple[ExcludedCell, ...] = field(init=False, repr=False)
 
@@ -166,10 +167,10 @@ class Study:
         if (count := count_of(self.design, self.factors)) > MOST_CELLS:
             raise StudyError(
                 f"study {self.name!r} has {count:,} combinations of levels, and none has more than {MOST_CELLS:,}; fix "
-                "some factors, or choose design='one_at_a_time'"
+                "some factors, choose design='one_at_a_time', or search them: design='explored' and bench explore"
             )
         planned = tuple(combinations_of(self.design, self.factors, self.baseline))
-        rules: tuple[Exclude | Require, ...] = (*self.exclude, *self.require, *self._nesting())
+        rules = tuple(self._rules())
         reasons = {
             cell_name(levels): next((rule.reason for rule in rules if rule.covers(levels)), None) for levels in planned
         }
@@ -222,6 +223,28 @@ class Study:
                 raise StudyError(f"{left_out.name} is excluded from study {self.name!r}: {left_out.reason}")
         design = word_of(self.design, self.factors)
         raise StudyError(f"{cell_name(levels)} is not in the {design} design of study {self.name!r}")
+
+    def at(self, levels: Mapping[str, str]) -> Cell | ExcludedCell:
+        """The cell of any combination of levels, whether or not the design has it.
+
+        Args:
+            levels: factor -> level; a factor that is left out has its baseline level.
+
+        Raises:
+            StudyError: for a combination that makes no network, or a level that the study does not have.
+        """
+        self._check_levels("cell", levels, complete=False)
+        of_all = self._in_order({**self.baseline, **levels})
+        reason = next((rule.reason for rule in self._rules() if rule.covers(of_all)), None)
+        return self._compose(of_all) if reason is None else ExcludedCell(of_all, reason)
+
+    def where_factors_exist(self, levels: Mapping[str, str]) -> dict[str, str]:
+        """The same levels, but with nested factors at the baseline's level wherever they do not exist."""
+        found = dict(levels)
+        for factor in self.factors:
+            if not _have(found, factor.within):
+                found[factor.name] = self.baseline[factor.name]
+        return found
 
     def pairs(self) -> Iterator[tuple[Cell, Cell, Setting]]:
         """All speed comparisons: a cell, the cell that it is timed against, and the setting.
@@ -287,6 +310,12 @@ class Study:
             raise StudyError(f"study {self.name!r}, cell {cell_name(levels)}: {error}") from error
         return Cell(levels, variant, recipe_at(self.tuned, levels, recipe))
 
+    def _rules(self) -> Iterator[Exclude | Require]:
+        """The rules for combinations that are not run."""
+        yield from self.exclude
+        yield from self.require
+        yield from self._nesting()
+
     def _nesting(self) -> Iterator[Require]:
         """The rules that a nested factor varies only where it exists; elsewhere it stays at the baseline's level."""
         for factor in self.factors:
@@ -320,7 +349,7 @@ class Study:
             if twin != cell.name:
                 raise StudyError(f"study {self.name!r}: {twin} and {cell.name} are the same network and recipe")
         names = {cell.name for cell in self._cells}
-        for factor in self.factors:
+        for factor in () if self.design == "explored" or isinstance(self.design, Explored) else self.factors:
             for level, other in factor.against.items():
                 having = (cell for cell in self._cells if cell.levels[factor.name] == level)
                 if not any(cell_name({**cell.levels, factor.name: other}) in names for cell in having):

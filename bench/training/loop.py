@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +31,7 @@ from bench.training.keeper import Keeper, State, Stateful
 from bench.training.late import DivergedError, LateLosses
 from bench.training.prefetch import prefetched
 from bench.training.schedule import make_schedule
-from bench.training.step import in_parts, layout, prepare
+from bench.training.step import Step, in_parts, layout, prepare
 
 TrainingListener = Callable[[int, int, float], None]
 """A function that is called after every iteration with (iterations done, iterations in all, loss). An exception that it
@@ -71,6 +73,31 @@ class History:
         }
 
 
+class TrainingShare(Protocol):
+    """The share of a training that this process computes, where several processes train one network together."""
+
+    def prepare(self, model: SegModel, recipe: Recipe, device: torch.device) -> Step:
+        """Prepare a training step, as :func:`bench.training.step.prepare` does."""
+
+    def stream(
+        self, split: Split, recipe: Recipe, seed: int, device: torch.device, first: int
+    ) -> Generator[tuple[Tensor, Tensor], None, None]:
+        """Yield what the step takes of the iterations from ``first`` on, as :func:`stream_of` does."""
+
+
+_SHARE: ContextVar[TrainingShare | None] = ContextVar("share of a training", default=None)
+
+
+@contextmanager
+def computing(share: TrainingShare) -> Iterator[None]:
+    """Inside, trainings of this process compute a share of every batch; else they compute all of it."""
+    token = _SHARE.set(share)
+    try:
+        yield
+    finally:
+        _SHARE.reset(token)
+
+
 def train(
     model: SegModel,
     split: Split,
@@ -103,7 +130,8 @@ def train(
         DivergedError: if the loss of an iteration is not finite, or if the last update leaves weights or buffers that
             are not finite. (Those that were not so before the training, such as a mask of -inf, may stay so.)
     """
-    step = prepare(model, recipe, device)
+    share = _SHARE.get()
+    step = (share.prepare if share else prepare)(model, recipe, device)
     masks = not_finite(model)
     # PolynomialLR, which computes each rate from the one before, rounds otherwise than make_schedule(). It stays in
     # use for the usual schedule, so that trials by it keep their numbers.
@@ -137,7 +165,8 @@ def train(
             keeper.resume(State(modules, others, history, settle=lambda: tell(losses.rest())))
         first = 0 if keeper is None else keeper.first
         losses = LateLosses(device, read_every or (READ_EVERY if device.type == "cuda" else 1), first)
-        with closing(_stream(split, recipe, seed, device, first)) as stream, losses.diverging_first():
+        made = (share.stream if share else stream_of)(split, recipe, seed, device, first)
+        with closing(made) as stream, losses.diverging_first():
             for iteration, (image, label) in zip(range(first, recipe.iterations), stream, strict=False):
                 loss = in_parts(step, image, label) if recipe.accumulate > 1 else step.forward(image, label)
                 read = losses.add(loss.detach())
@@ -167,12 +196,18 @@ def train(
     return history
 
 
-def _stream(
-    split: Split, recipe: Recipe, seed: int, device: torch.device, first: int
+def stream_of(
+    split: Split,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    first: int,
+    make: Callable[..., Batch] = make_batch,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield the batches of the iterations from ``first`` on, in the memory format in which convolutions are fastest.
 
     Those for a GPU are put into memory that it reads without the host waiting for it, and reach it one step early.
+    ``make`` makes a batch on the CPU, from what :func:`bench.training.augment.batches.make_batch` takes.
     """
     memory_format, workers = layout(device), getattr(split, "workers", 0)
 
@@ -181,10 +216,10 @@ def _stream(
         return image.contiguous(memory_format=memory_format), label
 
     if device.type != "cuda":
-        with closing(ahead(lambda number: finished(make_batch(split, recipe, seed, number)), workers, first)) as ready:
+        with closing(ahead(lambda number: finished(make(split, recipe, seed, number)), workers, first)) as ready:
             yield from ready
         return
-    with closing(ahead(lambda number: make_batch(split, recipe, seed, number, pinned=True), workers, first)) as made:
+    with closing(ahead(lambda number: make(split, recipe, seed, number, pinned=True), workers, first)) as made:
         yield from prefetched(itertools.islice(made, recipe.iterations - first), finished, device)
 
 

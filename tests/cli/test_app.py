@@ -39,8 +39,8 @@ def test_help_lists_the_commands_in_the_order_in_which_they_are_used(
 ) -> None:
     listed = bench("--help")[1].partition("Commands:\n")[2]
     assert [line.split()[0] for line in listed.splitlines() if line.strip()] == [
-        "check", "plan", "run", "tune", "trial", "rekey", "speed", "limits", "cost", "convert", "evaluate", "predict",
-        "report", "compare", "export", "merge", "clean", "data",
+        "check", "plan", "run", "tune", "explore", "trial", "rekey", "speed", "limits", "cost", "convert", "evaluate",
+        "predict", "report", "compare", "export", "merge", "clean", "data",
     ]  # fmt: skip
 
 

@@ -24,21 +24,27 @@ def test_a_size_that_is_none_is_refused_with_an_example(text: str) -> None:
         parse_px(text)
 
 
-@pytest.mark.parametrize("gpus", ["2", "1.5"])
+@pytest.mark.parametrize(
+    ("gpus", "allowed"),
+    [("2", "a measurement takes one GPU (1) or none (0)"), ("1.5", "a trial uses whole GPUs (1, 2, ")],
+)
 @pytest.mark.parametrize(
     "command", [("plan",), ("run",), ("trial", "baseline"), ("speed",), ("limits", "baseline"), ("cost", "baseline")]
 )
-def test_several_gpus_for_a_trial_are_refused_in_one_line_by_every_command(
+def test_gpus_that_a_trial_cannot_use_are_refused_in_one_line_by_every_command(
     bench: Callable[..., tuple[int, str, str]],
     tiny_study: Callable[..., Path],
     tmp_path: Path,
     command: tuple[str, ...],
     gpus: str,
+    allowed: str,
 ) -> None:
     name, *variant = command
+    if gpus == "2" and name in ("plan", "run", "trial"):  # it is more than this machine has, and no mistake else
+        allowed = ""
     options = ["--against", "neck=off"] if name == "speed" else []
     code, _, err = bench(name, tiny_study(), *variant, *options, "--gpus", gpus, "--results", tmp_path / "results")
     assert code == 2
-    assert err.startswith(f"bench: --gpus {gpus}: a trial uses one GPU (1), a share of one (")
+    assert f"--gpus {gpus}: {allowed}" in err
     assert err.count("\n") == 1
     assert not (tmp_path / "results").exists()

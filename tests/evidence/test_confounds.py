@@ -115,6 +115,22 @@ def test_environments_are_compared_without_any_facts_of_networks(tmp_path: Path,
     assert len(rows) == 2 + 2 * 2
 
 
+def test_variants_that_were_trained_by_other_numbers_of_processes_are_named(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    folder = planted_results(tmp_path)
+    for file in sorted((folder / "records").glob("*.json")):
+        record = json.loads(file.read_text())
+        if record["trial"]["variant"] == BOTH and record["trial"]["stage"] == "quality":
+            record["measured"]["processes"] = 4
+            file.write_text(with_digest(record))
+    rows = {(row["Compared"], row["Where"]): row for row in evidence_of(folder).confounds.to_dict("records")}
+    row = rows["attention=on + upsampling=jpu", "processes of quality trials"]
+    assert (row["Difference"], row["Kind"]) == ("1 → 4", "environment")
+    assert rows["attention=on, on average", "processes of quality trials"]["Difference"] == "differs in 1 of 2 pairs"
+    assert len(rows) == 1 + 2
+
+
 def test_of_a_single_pair_that_an_effect_is_made_of_the_change_itself_is_said(
     tmp_path: Path, planted_results: Plant
 ) -> None:

@@ -109,6 +109,6 @@ def test_two_devices_are_shared_by_halves_and_time_two_trials_at_once(
     first, second = (record["outcome"] for record in found if record["trial"]["stage"] == "cost")
     apart = datetime.fromisoformat(second["started_at"]) - datetime.fromisoformat(first["started_at"])
     assert apart.total_seconds() < first["wall_s"]  # each has a device of its own
-    refused = run(tmp_path, "run", study, "--gpus", "2", **two)
+    refused = run(tmp_path, "run", study, "--gpus", "1.5", **two)
     assert refused.returncode != 0
     assert len((refused.stdout + refused.stderr).strip().splitlines()) == 1, refused.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -158,3 +159,27 @@ def test_a_trial_that_the_kernel_killed_for_memory_is_final_once_it_was_tried_ag
     assert not first.is_final
     ending = first.outcome.as_json()
     assert first.having(outcome={**ending, "attempts": [ending]}).is_final
+
+
+def test_if_asked_what_is_too_large_alone_is_tried_in_more_and_more_parts(
+    tmp_path: Path, pretended: PretendedTuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.run import execute as execution
+
+    def in_more_parts(trial: Trial) -> Trial | None:
+        return replace(trial, parts=2 * trial.parts) if trial.parts < 8 else None
+
+    def fits_in_quarters(trial: Trial, share: float) -> dict[str, Any]:
+        status = "out_of_memory" if trial.variant == "large" and trial.parts < 4 else "diverged"
+        return {"status": status, "reason": f"{trial.parts} parts", "traceback": None}
+
+    monkeypatch.setattr(execution, "in_more_parts", in_more_parts)
+    monkeypatch.setattr(sys.modules[__name__], "outcome_of", fits_in_quarters)
+    execution.execute(TRIALS[:2], tmp_path, RESOURCES, Display(), Handling(), accumulate=True)
+    assert [(key, share) for key, _, share, _ in pretended.ran] == [
+        ("fits0", 0.5), ("large0", 0.5), ("large0", 1.0), ("large0", 1.0),
+    ]  # fmt: skip
+    (record,) = (record for record in read_all(tmp_path / "records") if record.key == "large0")
+    assert [(ending.parts, ending.reason) for ending in (*record.outcome.attempts, record.outcome)] == [
+        (None, "1 parts"), (2, "2 parts"), (4, "4 parts"),
+    ]  # fmt: skip

@@ -43,17 +43,47 @@ def test_a_fraction_of_a_gpu_is_packed_as_ray_does(share: float, trials: int) ->
     assert packed.at_a_time("quality") == 2 * trials, "no trial gets parts of two GPUs"
 
 
-@pytest.mark.parametrize("gpus", [1.5, 2.0, 3.0, -1.0, 0.001, float("nan")])
+@pytest.mark.parametrize("gpus", [1.5, 2.5, -1.0, 0.001, float("nan"), float("inf")])
 @pytest.mark.parametrize("address", [None, "auto"])
-def test_a_trial_of_several_gpus_is_refused_with_the_remedy(
+def test_a_trial_of_a_gpu_and_a_part_of_another_is_refused_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, gpus: float, address: str | None
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    with pytest.raises(
-        ResourceError, match=f"--gpus {gpus:g}: a trial uses one GPU .*several trials run side"
-    ) as error:
+    with pytest.raises(ResourceError, match=f"--gpus {gpus:g}: a trial uses whole GPUs .*a share of one") as error:
         here(gpus=gpus, address=address)
     assert "\n" not in str(error.value)
+
+
+def test_a_training_takes_several_gpus_with_a_process_and_the_share_of_cpus_of_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resources.environment, "cpu_count", lambda: 32)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    four = here(gpus=4)
+    assert four == Resources(cpus=16, gpus=4.0, node_cpus=32, node_gpus=8, processes=4)
+    assert [four.processes_of(stage) for stage in ("quality", "cost", "speed")] == [4, 1, 1]
+    assert [four.at_a_time(stage) for stage in ("quality", "cost")] == [2, 8]
+    assert here(gpus=3).at_a_time("quality") == 2, "two of eight GPUs are left over"
+    assert four.machine("quality").shared_by(4) == Machine("cuda", 4)
+    with pytest.raises(ResourceError, match="--gpus 2: a measurement takes one GPU"):
+        here(gpus=2, measures=True)
+    with pytest.raises(ResourceError, match="ask for less"):
+        here(gpus=9)
+    assert here(gpus=9, cpus=9, address="auto").processes == 9
+
+
+def test_processes_on_cpus_have_a_cpu_each_and_their_number_is_that_of_gpus_where_there_are_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resources.environment, "cpu_count", lambda: 32)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    assert here(gpus=0, processes=2) == Resources(cpus=2, gpus=0, node_cpus=32, node_gpus=8, processes=2)
+    assert here(gpus=2, processes=2).processes == 2
+    for gpus, wrong in ((2, 3), (1, 2), (0.5, 2), (2, 1), (0, 0)):
+        with pytest.raises(ResourceError, match=f"--processes {wrong} --gpus {gpus:g}: one process trains on each GPU"):
+            here(gpus=gpus, processes=wrong)
+    with pytest.raises(ResourceError, match="--cpus 1: each of the 2 processes of a trial needs a CPU"):
+        here(1, 0, processes=2)
 
 
 @pytest.mark.parametrize(("cpus", "gpus"), [(10**6, None), (0, None), (None, 1.0), (None, 0.5)])

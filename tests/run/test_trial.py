@@ -218,7 +218,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 
     monkeypatch.setattr(trial_module, "STAGE_FUNCTIONS", {"quality": stage, "cost": stage})
     key = SimpleNamespace(text="k", versions={})
-    monkeypatch.setattr(trial_module, "key_of", lambda cell, stage, seed, data, against, setting, modules: key)
+    monkeypatch.setattr(trial_module, "key_of", lambda cell, stage, seed, data, **others: key)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def prior_miou(folder: Path) -> float:
     return mean_iou(total.tolist())
 
 
+@pytest.mark.contract  # it takes two minutes of two cores
 @pytest.mark.xdist_group("ray")  # one cluster at a time: each takes every core
 def test_every_cell_learns_more_than_the_class_prior(camvid_like: Path, tmp_path: Path) -> None:
     study = tmp_path / "shorter.py"

@@ -10,7 +10,15 @@ import numpy as np
 import typer
 
 from bench.cli.console import console_for_people, say
-from bench.cli.documents.data import CacheDocument, DataDocument, ReadSplit
+from bench.cli.documents.data import (
+    CacheDocument,
+    DataDocument,
+    DescriptionDocument,
+    EvictDocument,
+    PrepareDocument,
+    ReadSplit,
+    UnpackDocument,
+)
 from bench.cli.documents.document import AsJson, only_document
 from bench.cli.options import CacheFolder
 from bench.protocol.words import bytes_in_words, plural
@@ -25,12 +33,19 @@ app = typer.Typer(help="Describe a folder of your own images, and check what a d
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="A folder with images and label files.", show_default=False)],
+    as_json: AsJson = False,
 ) -> None:
     """Write a first classes.toml into a folder of images and labels, and say what was guessed.
 
     The description says where images and labels lie, which images train and which are evaluated, and what the values of
     labels mean. Look it through and edit it, above all the names of the classes.
     """
+    with only_document(as_json) as give:
+        give(_init(folder))
+
+
+def _init(folder: Path) -> DescriptionDocument:
+    """Write the first description of a folder, print what was guessed, and return that as a document."""
     from bench.data.own.description import DESCRIPTION
     from bench.data.own.first import first_description
 
@@ -40,6 +55,8 @@ def init(
     for guess in first.guesses:
         say(f"- {guess}.")
     say(f"Look {folder / DESCRIPTION} through, then: bench data check folder={folder}")
+    written = [str(folder / name) for name in first.files]
+    return DescriptionDocument(folder=str(folder), written=written, guesses=list(first.guesses))
 
 
 @app.command()
@@ -99,6 +116,7 @@ def unpack(
     folder: Annotated[Path, typer.Argument(help="The folder to write into.", show_default=False)],
     image: Annotated[str | None, typer.Option(help="The name of the column of images.", show_default=False)] = None,
     mask: Annotated[str | None, typer.Option(help="The name of the column of masks.", show_default=False)] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a data set of Hugging Face as a folder of images and masks, with a first classes.toml.
 
@@ -108,12 +126,17 @@ def unpack(
     from bench.data.own.description import DESCRIPTION
     from bench.data.own.hugging_face import unpack as unpack_rows
 
-    with progress_of(console_for_people(), "unpacked") as progress:
-        counts = unpack_rows(source, folder, image=image, mask=mask, progress=progress)
-    numbers = [f"{plural(count, 'image')} for {split}" for split, count in counts.items()]
-    say(f"{folder}: {', '.join(numbers)}.")
-    if not (folder / DESCRIPTION).exists():
-        init(folder)
+    with only_document(as_json) as give:
+        with progress_of(console_for_people(), "unpacked") as progress:
+            counts = unpack_rows(source, folder, image=image, mask=mask, progress=progress)
+        numbers = [f"{plural(count, 'image')} for {split}" for split, count in counts.items()]
+        say(f"{folder}: {', '.join(numbers)}.")
+        first = None if (folder / DESCRIPTION).exists() else _init(folder)
+        give(
+            UnpackDocument(
+                folder=str(folder), images={str(split): count for split, count in counts.items()}, description=first
+            )
+        )
 
 
 @app.command()
@@ -127,6 +150,7 @@ def prepare(
         Path | None,
         typer.Option(help="The folder of SBD, whose labels enlarge the training split of voc2012.", show_default=False),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make the files that the publishers' own scripts make: train ids, enlarged splits, PNG from MATLAB files.
 
@@ -137,11 +161,14 @@ def prepare(
     from bench.cli.display import progress_of
     from bench.data.official.prepare import prepared
 
-    preparation = prepared(data, folder, sbd)
-    with progress_of(console_for_people(), "made") as progress:
-        made = preparation.run(progress)
-    there = len(preparation.jobs) + len(preparation.lists) - made
-    say(f"{folder}: {plural(made, 'file')} made, {there} were there. Check them with: bench data check {data}={folder}")
+    with only_document(as_json) as give:
+        preparation = prepared(data, folder, sbd)
+        with progress_of(console_for_people(), "made") as progress:
+            made = preparation.run(progress)
+        there = len(preparation.jobs) + len(preparation.lists) - made
+        check_them = f"Check them with: bench data check {data}={folder}"
+        say(f"{folder}: {plural(made, 'file')} made, {there} were there. {check_them}")
+        give(PrepareDocument(folder=str(folder), made=made, there=there))
 
 
 @app.command()
@@ -163,16 +190,21 @@ def evict(
         typer.Argument(help="FOLDER or NAME=FOLDER of a data set; by default, all that is kept.", show_default=False),
     ] = None,
     cache: CacheFolder = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove decoded images from the cache. They are decoded anew when a trial needs them.
 
     Trials that are running keep what they have read. Decoded images of files that have changed since are removed only
     if no data set is named.
     """
-    if shelf := _shelf(cache):
-        stock = shelf.evict(None if data is None else _keys_of(data, shelf))
-        images = plural(stock.samples, "decoded image")
-        say(f"Removed {images}, {bytes_in_words(stock.bytes)}, from {shelf.folder}.")
+    with only_document(as_json) as give:
+        document = EvictDocument(folder=None, samples=0, size_bytes=0)
+        if shelf := _shelf(cache):
+            stock = shelf.evict(None if data is None else _keys_of(data, shelf))
+            images = plural(stock.samples, "decoded image")
+            say(f"Removed {images}, {bytes_in_words(stock.bytes)}, from {shelf.folder}.")
+            document = EvictDocument(folder=str(shelf.folder), samples=stock.samples, size_bytes=stock.bytes)
+        give(document)
 
 
 def _shelf(option: Path | None) -> Shelf | None:

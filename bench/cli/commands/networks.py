@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.documents.document import AsJson, only_document
 from bench.cli.options import EXIT_OPEN, ResultsFolder, SizeName, StudyFile
 
 
@@ -27,6 +28,7 @@ def convert(
         ),
     ] = None,
     size: SizeName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Convert a checkpoint of DANet, FastFCN, Gated-SCNN or mmsegmentation for a variant of a study.
 
@@ -46,7 +48,8 @@ def convert(
     from bench.cli import networks
     from bench.cli.trials import planning
 
-    networks.convert(checkpoint, planning.source(study, size), variant, out, classes, layout)
+    with only_document(as_json) as give:
+        networks.convert(checkpoint, planning.source(study, size), variant, out, classes, layout, give)
 
 
 def predict(
@@ -60,6 +63,7 @@ def predict(
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.", show_default=False)
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Segment your own images with the trained weights of a variant.
 
@@ -68,5 +72,7 @@ def predict(
     """
     from bench.cli import networks
 
-    if not networks.predict(folder, variant, images, out, seed, device):
+    with only_document(as_json) as give:
+        whole = networks.predict(folder, variant, images, out, seed, device, give)
+    if not whole:
         raise typer.Exit(EXIT_OPEN)

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.console import say
 from bench.cli.documents.document import AsJson, Give, only_document
-from bench.cli.documents.results import CleanDocument, ExportDocument, RemovableFiles, ReportDocument, TableDocument
+from bench.cli.documents.results import (
+    CleanDocument,
+    ExportDocument,
+    MergeDocument,
+    RemovableFiles,
+    ReportDocument,
+    TableDocument,
+)
 from bench.cli.options import EXIT_OPEN, ResultsFolder, StoredFolder
 from bench.parts import BenchError
 from bench.protocol.text import harmless
 from bench.protocol.words import bytes_in_words, plural
 from bench.run.processes.stopping import Stopped
+
+if TYPE_CHECKING:
+    from bench.run.keeping.cleaning import Removable
 
 SIDE_HELP = "A results folder; FOLDER@COMMIT or FOLDER#HOST selects the records of one commit or host."
 EXIT_WORSE = 1
@@ -198,6 +209,7 @@ def merge(
         Path, typer.Argument(help="The results folder to merge into; it may not exist yet.", show_default=False)
     ],
     sources: Annotated[list[Path], typer.Argument(help="Results folders of the same study.", show_default=False)],
+    as_json: AsJson = False,
 ) -> None:
     """Merge results folders of one study that several machines have filled: records, their files, and the plan.
 
@@ -207,60 +219,78 @@ def merge(
     from bench.cli.trials.lock import alone
     from bench.run.sharing.merging import merged
 
-    if not target.exists():
-        merged(target, sources)  # refuses before the folder is made
-        target.mkdir(parents=True)
-    with alone(target):
-        done = merged(target, sources)
-        done.write()
-    for path in done.left_out:
-        say(f"{path} is left out: {target} has another one of this name.")
-    say(f"{plural(done.added, 'record')} added, {len(done.records)} in all. Write the report: bench report {target}")
+    with only_document(as_json) as give:
+        if not target.exists():
+            merged(target, sources)  # refuses before the folder is made
+            target.mkdir(parents=True)
+        with alone(target):
+            done = merged(target, sources)
+            done.write()
+        for path in done.left_out:
+            say(f"{path} is left out: {target} has another one of this name.")
+        count = len(done.records)
+        say(f"{plural(done.added, 'record')} added, {count} in all. Write the report: bench report {target}")
+        give(
+            MergeDocument(
+                folder=str(target),
+                sources=list(map(str, sources)),
+                added=done.added,
+                records=count,
+                left_out=list(map(str, done.left_out)),
+            )
+        )
 
 
 def clean(
-    folder: ResultsFolder,
+    place: StoredFolder,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove what no report reads: kept states of trainings, records of no planned trial, files of no record.
 
+    Of results in a store, the copy on this machine is removed: what the store has by then, and nothing there.
+
     What would be removed, and how large it is, is printed first; nothing is removed before you agree. With --json there
     is no question, and only --yes removes.
     """
+    from bench.cli.trials import stored
+    from bench.cli.trials.lock import alone
+    from bench.run.keeping.cleaning import removable
+
     with only_document(as_json) as give:
-        settled = _clean(folder, yes=yes, asks=not as_json, give=give)
+        mirror = stored.copy_of(place)
+        folder = Path(place) if mirror is None else mirror.folder
+        with alone(folder):
+            kinds = removable(folder) if mirror is None else stored.sent(mirror)
+            settled = _clean(folder, kinds, yes=yes, asks=not as_json, give=give)
+        if mirror is not None:
+            mirror.remove_empty_folders()  # files that no store has stay, such as limits and what trackers keep
     if not settled:
         raise typer.Exit(EXIT_OPEN)
 
 
-def _clean(folder: Path, *, yes: bool, asks: bool, give: Give) -> bool:
-    """Remove what no report reads if the user agrees, and return ``False`` if not."""
-    from bench.cli.trials.lock import alone
-    from bench.run.keeping.cleaning import removable
-
-    with alone(folder):
-        kinds = removable(folder)
-        if not kinds:
-            say(f"{folder} holds nothing that may be removed.")
-            give(CleanDocument(folder=str(folder), kinds=[], removed=False))
-            return True
-        for kind in kinds:
-            say(f"{kind.what}: {plural(len(kind.files), 'file')}, {bytes_in_words(kind.size_bytes)}. {kind.why}:")
-            for path in kind.files[:MOST_LISTED]:
-                say(f"  {path}")
-            if len(kind.files) > MOST_LISTED:
-                say(f"  and {len(kind.files) - MOST_LISTED} more")
-        agreed = yes or (asks and typer.confirm("Remove them?"))
-        found = [
-            RemovableFiles(
-                what=kind.what, why=kind.why, size_bytes=kind.size_bytes, files=[str(path) for path in kind.files]
-            )
-            for kind in kinds
-        ]
-        give(CleanDocument(folder=str(folder), kinds=found, removed=agreed))
-        for kind in kinds if agreed else ():
-            kind.remove()
+def _clean(folder: Path, kinds: Sequence[Removable], *, yes: bool, asks: bool, give: Give) -> bool:
+    """Remove files of a folder if the user agrees, and return ``False`` if not."""
+    if not kinds:
+        say(f"{folder} holds nothing that may be removed.")
+        give(CleanDocument(folder=str(folder), kinds=[], removed=False))
+        return True
+    for kind in kinds:
+        say(f"{kind.what}: {plural(len(kind.files), 'file')}, {bytes_in_words(kind.size_bytes)}. {kind.why}:")
+        for path in kind.files[:MOST_LISTED]:
+            say(f"  {path}")
+        if len(kind.files) > MOST_LISTED:
+            say(f"  and {len(kind.files) - MOST_LISTED} more")
+    agreed = yes or (asks and typer.confirm("Remove them?"))
+    found = [
+        RemovableFiles(
+            what=kind.what, why=kind.why, size_bytes=kind.size_bytes, files=[str(path) for path in kind.files]
+        )
+        for kind in kinds
+    ]
+    give(CleanDocument(folder=str(folder), kinds=found, removed=agreed))
+    for kind in kinds if agreed else ():
+        kind.remove()
     if agreed:
         say("Removed.")
     return agreed

@@ -1,4 +1,4 @@
-"""The commands about the trials of a study: check, plan, run, trial, evaluate and rekey."""
+"""The commands about the trials of a study: check, plan, run, tune, explore, trial, evaluate and rekey."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ import typer
 from bench.cli.documents.document import AsJson, argv, only_document
 from bench.cli.options import (
     EXIT_OPEN,
+    Accumulate,
     Address,
     CacheFolder,
     CheckpointMinutes,
     Cpus,
     DataName,
+    ExploredCells,
     Final,
     Gpus,
     MLflow,
     NoCache,
     Pictures,
+    Processes,
     Protocol,
     RecipeName,
     ResultsFolder,
@@ -63,6 +66,8 @@ def check(
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
+    tuned: TunedSettings = None,
+    explored: ExploredCells = None,
     as_json: AsJson = False,
 ) -> None:
     """Build every variant, and print its parameters, MACs and output shape. Takes seconds.
@@ -72,7 +77,7 @@ def check(
     from bench.cli import networks
     from bench.cli.trials import planning
 
-    source = planning.source(study, size, data, seeds, final, protocol, recipe)
+    source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned, explored)
     with only_document(as_json) as give:
         whole = networks.check(source, data_is_given=data is not None, give=give)
     if not whole:
@@ -90,9 +95,11 @@ def plan(
     protocol: Protocol = None,
     recipe: RecipeName = None,
     tuned: TunedSettings = None,
+    explored: ExploredCells = None,
     results: ResultsPlace = "results",
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     address: Address = None,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
@@ -110,9 +117,9 @@ def plan(
 
     with only_document(as_json) as give:
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
-        source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
+        source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned, explored)
         root, _ = stored.fetched(results, source)
-        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
+        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf, processes=processes)
         schedule = replace(schedule, most_built=planning.MOST_BUILT)
         in_rounds = rounds.asked(schedule, until_resolved, seeds_at_most)
         progress = None if in_rounds is None else in_rounds.progress()
@@ -138,12 +145,15 @@ def run(
     protocol: Protocol = None,
     recipe: RecipeName = None,
     tuned: TunedSettings = None,
+    explored: ExploredCells = None,
     results: ResultsPlace = "results",
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     address: Address = None,
     timeout: Timeout = None,
     retry: Retry = None,
+    accumulate: Accumulate = False,
     shard: Shard = None,
     pictures: Pictures = True,
     weights: Weights = True,
@@ -174,10 +184,10 @@ def run(
 
     share = None if shard is None else parse_share(shard)
     with requeued(share is not None), only_document(as_json) as give:
-        source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned)
+        source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned, explored)
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         root, mirror = stored.fetched(results, source)
-        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf)
+        schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf, processes=processes)
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
 
         def run_trials(chosen: Schedule, trials: Sequence[Trial] | None, give: Give) -> bool:
@@ -187,6 +197,7 @@ def run(
                 argv(),
                 handling=handling,
                 retry=retry or (),
+                accumulate=accumulate,
                 trials=trials,
                 shelf=shelf,
                 trackers=told,
@@ -228,6 +239,7 @@ def tune(
     timeout: Timeout = None,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tune every arm with the same number of trials, then run the study at default and at tuned settings.
 
@@ -239,15 +251,63 @@ def tune(
     from bench.cli.trials import planning, running, tuning
     from bench.run.resources import here
 
-    shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    resources = here(cpus, gpus, address)
-    source = planning.source(study, size, data, seeds, recipe=recipe)
-    best = tuning.search(source, results, budget, arm or (), folds, cross_validate, resources, shelf, timeout)
-    schedule = planning.scheduled(best, results, cpus, gpus, address, shelf=shelf)
-    handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
-    folder = [] if results == Path("results") else ["--results", str(results)]
-    argv = ["bench", "run", str(study), *best.options, *folder]
-    if not running.run(schedule, argv, handling=handling, shelf=shelf):
+    with only_document(as_json) as give:
+        shelf = decoding.shelf_in(cache, no_cache=no_cache)
+        resources = here(cpus, gpus, address)
+        source = planning.source(study, size, data, seeds, recipe=recipe)
+        found = tuning.search(
+            source, results, budget, arm or (), folds, cross_validate, resources, shelf, timeout, give
+        )
+        schedule = planning.scheduled(found.source, results, cpus, gpus, address, shelf=shelf)
+        handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
+        folder = [] if results == Path("results") else ["--results", str(results)]
+        argv = ["bench", "run", str(study), *found.source.options, *folder]
+        complete = running.run(schedule, argv, handling=handling, shelf=shelf, give=tuning.with_run(found, give))
+    if not complete:
+        raise typer.Exit(EXIT_OPEN)
+
+
+def explore(
+    study: StudyFile,
+    budget: Annotated[int, typer.Option(min=1, help="The number of cells that are tried.", show_default=False)],
+    objectives: Annotated[
+        str, typer.Option(help="The measured columns that are to be good, each in its own direction.")
+    ] = "miou,latency_s,peak_bytes",
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the proposals.")] = 0,
+    size: SizeName = None,
+    data: DataName = None,
+    seeds: Seeds = None,
+    recipe: RecipeName = None,
+    results: ResultsRoot = Path("results"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Address = None,
+    timeout: Timeout = None,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search the cells on the Pareto front of a study that has too many to run, and write a report of those tried.
+
+    A study of any number of combinations says design="explored". Cells are ordinary trials, by default with the first
+    seed of the study; no combination is tried twice, and none that is excluded. You may stop it at any time and give
+    the same command again.
+    """
+    from bench.cli import decoding
+    from bench.cli.trials import exploring, planning, running
+    from bench.run.resources import here
+
+    with only_document(as_json) as give:
+        shelf = decoding.shelf_in(cache, no_cache=no_cache)
+        source = planning.source(study, size, data, seeds, recipe=recipe)
+        handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
+        wanted, resources = [name.strip() for name in objectives.split(",")], here(cpus, gpus, address)
+        chosen, give_both = exploring.search(source, results, budget, wanted, seed, resources, shelf, handling, give)
+        schedule = planning.scheduled(chosen, results, cpus, gpus, address, shelf=shelf)
+        folder = [] if results == Path("results") else ["--results", str(results)]
+        argv = ["bench", "run", str(study), *chosen.options, *folder]
+        complete = running.run(schedule, argv, handling=handling, shelf=shelf, give=give_both)
+    if not complete:
         raise typer.Exit(EXIT_OPEN)
 
 
@@ -262,9 +322,11 @@ def trial(
     protocol: Protocol = None,
     recipe: RecipeName = None,
     tuned: TunedSettings = None,
+    explored: ExploredCells = None,
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     pictures: Pictures = True,
     weights: Weights = True,
     checkpoint_minutes: CheckpointMinutes = CHECKPOINT_MINUTES,
@@ -282,11 +344,12 @@ def trial(
     with only_document(as_json) as give:
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         schedule = planning.scheduled(
-            planning.source(study, size, data, str(seed), final, protocol, recipe, tuned),
+            planning.source(study, size, data, str(seed), final, protocol, recipe, tuned, explored),
             results,
             cpus,
             gpus,
             shelf=shelf,
+            processes=processes,
         )
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
         done = single.trial(schedule, argv(), variant, stage, handling=handling, shelf=shelf, give=give)
@@ -340,6 +403,7 @@ def rekey(
     assume_installed: Annotated[
         bool, typer.Option("--assume-installed", help="Take installed versions where the records name none.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Give records of an earlier bench the keys of this one, where the source proves that they are the same trials.
 
@@ -348,4 +412,5 @@ def rekey(
     """
     from bench.cli.trials import rekeying
 
-    rekeying.rekey(folder, source, assume_installed=assume_installed)
+    with only_document(as_json) as give:
+        rekeying.rekey(folder, source, assume_installed=assume_installed, give=give)

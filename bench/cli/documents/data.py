@@ -1,4 +1,4 @@
-"""The JSON documents of ``bench data``: check, and cache."""
+"""The JSON documents of ``bench data``: init, check, unpack, prepare, cache and evict."""
 
 from __future__ import annotations
 
@@ -49,6 +49,70 @@ class CacheDocument(Document):
     """
 
     document: Literal["cache"] = "cache"
+    version: Literal[1] = 1
+    folder: str | None
+    samples: int
+    size_bytes: int
+
+
+class DescriptionDocument(Document):
+    """The first description of a folder of images and labels.
+
+    Attributes:
+        folder: the folder.
+        written: the files that were written.
+        guesses: a sentence for each thing that was guessed.
+    """
+
+    document: Literal["description"] = "description"
+    version: Literal[1] = 1
+    folder: str
+    written: list[str]
+    guesses: list[str]
+
+
+class UnpackDocument(Document):
+    """A data set of Hugging Face as a folder.
+
+    Attributes:
+        folder: the folder.
+        images: split -> the number of its images.
+        description: the first description of the folder; null if it had one.
+    """
+
+    document: Literal["unpack"] = "unpack"
+    version: Literal[1] = 1
+    folder: str
+    images: dict[str, int]
+    description: DescriptionDocument | None
+
+
+class PrepareDocument(Document):
+    """The files of a data set that its publishers' scripts make.
+
+    Attributes:
+        folder: the folder of the data set.
+        made: the number of files that were made.
+        there: the number of files that were there.
+    """
+
+    document: Literal["prepare"] = "prepare"
+    version: Literal[1] = 1
+    folder: str
+    made: int
+    there: int
+
+
+class EvictDocument(Document):
+    """Decoded images that were removed.
+
+    Attributes:
+        folder: the folder that they were kept in; null if none are kept.
+        samples: the number of images.
+        size_bytes: the bytes that they took.
+    """
+
+    document: Literal["evict"] = "evict"
     version: Literal[1] = 1
     folder: str | None
     samples: int

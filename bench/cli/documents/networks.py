@@ -1,4 +1,4 @@
-"""The JSON documents of the commands that build networks without training them: check, limits and cost."""
+"""The JSON documents of the commands that build networks: check, limits, cost, convert and predict."""
 
 from __future__ import annotations
 
@@ -106,3 +106,57 @@ class CostDocument(Document):
     variant: str
     hardware: str | None
     written: list[str]
+
+
+class ConvertDocument(Document):
+    """A state dict that was converted for a variant.
+
+    Attributes:
+        variant: the name of the variant.
+        path: the file of the converted state dict.
+        tensors: the number of tensors in it.
+        dropped: the tensors of the original that no forward uses, by its names.
+        filled: the tensors that the original lacks and that are 0, by our names.
+        notes: what the tensors of the original do not show, such as how it resizes maps.
+    """
+
+    document: Literal["convert"] = "convert"
+    version: Literal[1] = 1
+    variant: str
+    path: str
+    tensors: int
+    dropped: list[str]
+    filled: list[str]
+    notes: list[str]
+
+
+class UnreadImage(JsonObject):
+    """An image that could not be predicted.
+
+    Attributes:
+        path: the file.
+        reason: why.
+    """
+
+    path: str
+    reason: str
+
+
+class PredictDocument(Document):
+    """Images of one's own, predicted with the weights of a trial.
+
+    Attributes:
+        variant: the name of the variant.
+        seed: the seed of the trial.
+        folder: the folder that holds the predictions.
+        predicted: the images that were predicted.
+        unread: the images that could not be.
+    """
+
+    document: Literal["predict"] = "predict"
+    version: Literal[1] = 1
+    variant: str
+    seed: int | None
+    folder: str
+    predicted: list[str]
+    unread: list[UnreadImage]

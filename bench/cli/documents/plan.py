@@ -129,6 +129,7 @@ class PlanDocument(Document):
         kept: trials of earlier runs that stay in the report.
         unused: the records that belong to no planned trial, by reason, the most common first.
         aliases: the effects that the design cannot tell from each other, a line each.
+        tuning: why variants at tuned settings say little against each other, a line each; empty for equal budgets.
         notes: places where the code that runs is not certain, so that all that may run counts.
         faulty: the variants that cannot be built, computed or trained.
         not_built: the number of cells whose networks were not built, because there are many.
@@ -150,6 +151,7 @@ class PlanDocument(Document):
     kept: list[KeptTrial]
     unused: list[Unused]
     aliases: list[str]
+    tuning: list[str]
     notes: list[str]
     faulty: list[LeftOut]
     not_built: int

@@ -1,4 +1,4 @@
-"""The JSON documents of the commands that read results folders: report, compare, export and clean."""
+"""The JSON documents of the commands that work on results folders: report, compare, export, merge, rekey and clean."""
 
 from __future__ import annotations
 
@@ -75,6 +75,60 @@ class ExportDocument(Document):
     version: Literal[1] = 1
     path: str
     notes: list[str]
+
+
+class MergeDocument(Document):
+    """Results folders that were merged into one.
+
+    Attributes:
+        folder: the folder that they were merged into.
+        sources: the other folders.
+        added: the number of records that came from them.
+        records: the number of records that it has now.
+        left_out: the files that it has with another content, and keeps.
+    """
+
+    document: Literal["merge"] = "merge"
+    version: Literal[1] = 1
+    folder: str
+    sources: list[str]
+    added: int
+    records: int
+    left_out: list[str]
+
+
+class Untouched(JsonObject):
+    """Records that keep the keys that they have.
+
+    Attributes:
+        records: their number.
+        reason: why they have no new key.
+    """
+
+    records: int
+    reason: str
+
+
+class RekeyDocument(Document):
+    """Records that have keys of the present version now.
+
+    Attributes:
+        folder: the results folder.
+        planned: the number of trials of its plan.
+        records: the number of records with a new key.
+        digests: the number of records that had no digest of their content and have one now.
+        untouched: the records that are left as they are.
+        differences: how the present source differs from the source that made the records, in one line each.
+    """
+
+    document: Literal["rekey"] = "rekey"
+    version: Literal[1] = 1
+    folder: str
+    planned: int
+    records: int
+    digests: int
+    untouched: list[Untouched]
+    differences: list[str]
 
 
 class RemovableFiles(JsonObject):

@@ -1,8 +1,10 @@
-"""The JSON documents of the commands that run trials: run, evaluate and speed (``run``), and ``trial``."""
+"""The JSON documents of the commands that run trials: run, evaluate and speed (``run``), ``trial`` and ``tune``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import JsonValue
 
 from bench.cli.documents.document import Document, JsonObject, Rows
 from bench.cli.documents.rounds import RoundsState
@@ -94,3 +96,79 @@ class TrialDocument(Document):
     folder: str
     trial: EndedTrial
     planned: bool
+
+
+class TunedArm(JsonObject):
+    """The outcome of a search for an arm's best settings.
+
+    Attributes:
+        levels: factor -> the level that the variants of the arm have in common.
+        tried: the number of settings that were tried; 0 for an arm that was not tuned.
+        settings: field of the recipe -> its best value.
+        miou: the mean IoU of the best settings on held-out training images; null for an arm that was not tuned.
+        default_miou: that of the default settings, likewise.
+    """
+
+    levels: dict[str, str]
+    tried: int
+    settings: dict[str, JsonValue]
+    miou: float | None
+    default_miou: float | None
+
+
+class TuneDocument(Document):
+    """The arms of a study with their best settings, and the run of the study at them.
+
+    Attributes:
+        folder: the folder of the search.
+        path: the file with the best settings; null if the search was stopped.
+        arms: the arms; empty if the search was stopped.
+        stopped_by: the signal that stopped the search or the run; null if both ended by themselves.
+        run: the document of the run; null if it was not reached.
+    """
+
+    document: Literal["tune"] = "tune"
+    version: Literal[1] = 1
+    folder: str
+    path: str | None
+    arms: list[TunedArm]
+    stopped_by: str | None
+    run: RunDocument | None
+
+
+class FoundCell(JsonObject):
+    """A cell that an exploration tried.
+
+    Attributes:
+        variant: the name of the variant.
+        levels: factor -> level.
+        values: objective -> its value, unrounded in the stored unit; null if one of its trials failed.
+        on_front: true if no other cell is as good by every objective and better by one.
+    """
+
+    variant: str
+    levels: dict[str, str]
+    values: dict[str, float] | None
+    on_front: bool
+
+
+class ExploreDocument(Document):
+    """The cells that an exploration tried, and the run of the study with them.
+
+    Attributes:
+        folder: the results folder.
+        cells: the cells in the order in which they were tried; empty if the search was stopped.
+        explored: the file that lists them; null if the search was stopped.
+        front: the file that lists those on the Pareto front; null if the search was stopped.
+        stopped_by: the signal that stopped the search or the run; null if both ended by themselves.
+        run: the document of the run, which writes the report; null if it was not reached.
+    """
+
+    document: Literal["explore"] = "explore"
+    version: Literal[1] = 1
+    folder: str
+    cells: list[FoundCell]
+    explored: str | None
+    front: str | None
+    stopped_by: str | None
+    run: RunDocument | None = None

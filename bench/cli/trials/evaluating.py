@@ -61,7 +61,8 @@ def evaluate(
     asked = replace(
         trained, protocol=protocol or trained.protocol, final=final or trained.final, seeds=tuple(results.plan.seeds)
     )
-    schedule = scheduled(asked, folder.parent, cpus, gpus, shelf=shelf)
+    trained_by = max((trial.processes for trial in results.plan.trials), default=1)
+    schedule = scheduled(asked, folder.parent, cpus, gpus, shelf=shelf, trained_by=trained_by)
     if schedule.folder.resolve() == folder.resolve():
         raise StudyError(f"{folder} was tested so already")
     console = console_for_people()

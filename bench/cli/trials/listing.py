@@ -53,6 +53,7 @@ def _variant(state: TrialState) -> str:
 
 
 def _lines(plan: PlanDocument) -> Iterator[str]:
+    yield from plan.tuning
     if plan.kept:
         variants = ", ".join(dict.fromkeys(row.variant for row in plan.kept))
         count = plural(len(plan.kept), "trial")

@@ -50,10 +50,14 @@ class Presence:
     run: str
     claim: Claim
 
+    def others(self) -> list[str]:
+        """The other runs that are at work in the folder."""
+        return [str(owner) for owner in live(self.folder, RUN).values() if owner.run != self.run]
+
     def leave(self) -> list[str]:
         """Take the sign away, and say which other runs are at work. The lock is held, so one of them is the last."""
         self.claim.release()
-        return [str(owner) for owner in live(self.folder, RUN).values()]
+        return self.others()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench.cli.decoding import need_of
@@ -27,10 +27,12 @@ from bench.protocol.text import plain
 from bench.run.forecast.disk import disk_of
 from bench.run.forecast.pilot import pilot
 from bench.run.forecast.time import time_from_pilot, time_from_records
-from bench.run.keeping.state import kept_after, state_path
+from bench.run.keeping.place import kept_after, state_path
 from bench.run.resources import here
 from bench.run.schedule import Schedule, checked_schedule
 from bench.run.trial import Trial
+from bench.study.audit import unfair_tuning
+from bench.study.explored import read_chosen
 from bench.study.factors import StudyError
 from bench.study.faults import fault_line
 from bench.study.fractions import aliases_in_words
@@ -47,18 +49,21 @@ def source(
     protocol: str | None = None,
     recipe: str | None = None,
     tuned: Path | None = None,
+    explored: Path | None = None,
 ) -> Source:
     """The source of a study from a command's options.
 
     Raises:
-        StudyError: if the seeds are not whole numbers.
+        StudyError: if the seeds are not whole numbers, or if the file of explored cells cannot be read.
     """
     try:
         chosen = tuple(int(seed) for seed in seeds.split(",")) if seeds else None
     except ValueError:
         raise StudyError(f"--seeds {seeds!r}: expected whole numbers with commas, such as 0,1,2") from None
     path = study.resolve() if study.is_file() else study.absolute()  # a dangling link is told by its own name
-    return Source(str(path), size, data, chosen, final, protocol, recipe, None if tuned is None else str(tuned))
+    cells = None if explored is None else read_chosen(explored)
+    best = None if tuned is None else str(tuned)
+    return Source(str(path), size, data, chosen, final, protocol, recipe, best, explored=cells)
 
 
 def scheduled(
@@ -69,13 +74,20 @@ def scheduled(
     address: str | None = None,
     *,
     shelf: Shelf | None,
+    processes: int | None = None,
+    trained_by: int | None = None,
 ) -> Schedule:
     """The schedule of a study, after its data were checked; samples on the shelf are not decoded again.
+
+    ``trained_by`` is the number of processes that trained each network, where all are trained already.
 
     Raises:
         BenchError: if the study or its data cannot be used, or if this machine lacks the resources.
     """
-    return checked_schedule(load(chosen), results, here(cpus, gpus, address), shelf)
+    resources = here(cpus, gpus, address, processes)
+    if trained_by is not None:
+        resources = replace(resources, processes=trained_by)
+    return checked_schedule(load(chosen), results, resources, shelf)
 
 
 MOST_BUILT = 200
@@ -107,6 +119,7 @@ def plan_of(schedule: Schedule, shelf: Shelf | None = None, rounds: RoundsState 
         kept=[KeptTrial(key=row.key, stage=row.stage, variant=row.variant, seed=row.seed) for row in schedule.kept()],
         unused=[Unused(records=count, reason=reason) for reason, count in unused.most_common()],
         aliases=aliases_in_words([cell.levels for cell in study.cells()], study.baseline),
+        tuning=unfair_tuning(study.tuned),
         notes=schedule.notes(),
         faulty=[LeftOut(variant=name, reason=plain(faulty.reason)) for name, faulty in schedule.faulty.items()],
         not_built=len(study.cells()) - len(schedule.networks),
@@ -157,7 +170,7 @@ def _time_needed(schedule: Schedule, todo: Sequence[Trial]) -> Time:
         return Time(**asdict(known), problem="")
     if schedule.study.baseline_name in schedule.faulty:
         return _unknown_time("because the baseline cannot be built")
-    if schedule.resources.gpus > schedule.resources.node_gpus:
+    if min(schedule.resources.gpus, 1) > schedule.resources.node_gpus:
         return _unknown_time("before there are records, because this machine has no GPU to try a step on")
     try:
         foretold = time_from_pilot(schedule, todo, pilot(schedule))

@@ -28,6 +28,7 @@ from bench.run.schedule import RETRIES, Schedule
 from bench.run.sharing.mirror import Mirror
 from bench.run.sharing.others import seen
 from bench.run.sharing.shares import Share
+from bench.run.store import remove_unfinished
 from bench.run.tracking.tracker import RunFacts, Tracker
 from bench.run.tracking.tracking import Tracking
 from bench.run.tracking.values import parameters_of
@@ -41,6 +42,7 @@ def run(
     *,
     handling: Handling = USUAL,
     retry: Collection[str] = (),
+    accumulate: bool = False,
     trials: Sequence[Trial] | None = None,
     shelf: Shelf | None = None,
     trackers: Sequence[Tracker] = (),
@@ -58,6 +60,7 @@ def run(
         argv: the command's arguments, which ``study.json`` keeps.
         handling: the time limit of each trial, and what is kept of it; its ``cache`` is that of ``shelf``.
         retry: the statuses of trials to run again.
+        accumulate: ``True`` to run trainings that are too large even alone with their batches in parts.
         trials: the trials to consider; ``None`` for all of them.
         shelf: the shelf for decoded samples; ``None`` for none.
         trackers: the trackers that are told of the trials and of the report.
@@ -92,11 +95,12 @@ def run(
     page: Path | None = None
     with at_work(schedule.folder) as presence, _tracking(schedule, trackers) as tracking:
         with locked(schedule.folder, presence.run):
-            schedule.write(command_line(argv))
+            schedule.write(command_line(argv), beside=bool(presence.others()))
         if mirror is not None:
             mirror.push()
         before = seen(schedule.folder)
-        todo = [pending for pending in schedule.pending(retry) if pending in chosen]
+        keys = {trial.key for trial in chosen}
+        todo = [pending for pending in schedule.pending(retry, accumulate=accumulate) if pending.key in keys]
         of_share = "" if share is None else f" of share {share}"
         console.print(f"{len(chosen) - len(todo)} of {len(chosen)} trials{of_share} done, {len(todo)} to run.")
         print_faulty(schedule.faulty.values(), console)
@@ -109,7 +113,16 @@ def run(
                     handled = replace(handling, cache=cache)
                     shown = Together(display, tracking, *([] if mirror is None else [mirror]))
                     resources, run_name = schedule.resources, presence.run
-                    execute(todo, schedule.folder, resources, shown, handled, run=run_name, before=before)
+                    execute(
+                        todo,
+                        schedule.folder,
+                        resources,
+                        shown,
+                        handled,
+                        run=run_name,
+                        before=before,
+                        accumulate=accumulate,
+                    )
         except Stopped as error:
             error.obeyed()
             stopped = error
@@ -120,7 +133,8 @@ def run(
             elif stopped is not None and share is not None:
                 console.print(f"The report is left to the next run, or to: bench report {schedule.folder}")
             else:
-                if not schedule.is_planned():  # another run, with other seeds, has written its own plan meanwhile
+                remove_unfinished(schedule.folder)
+                if not schedule.is_planned():  # a run of other seeds has written its own plan, or has left trials open
                     schedule.write(command_line(argv))
                 if mirror is not None:
                     mirror.pull()

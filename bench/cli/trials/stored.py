@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bench.run.store import is_url
 
 if TYPE_CHECKING:
+    from bench.run.keeping.cleaning import Removable
     from bench.run.sharing.mirror import Mirror
     from bench.study.source import Source
 
@@ -47,7 +48,37 @@ def fetched_folder(folder: str) -> tuple[Path, Mirror | None]:
         return Path(folder), None
     from bench.run.sharing.mirror import READ, mirror_of
 
-    place, _, name = folder.rstrip("/").rpartition("/")
-    mirror = mirror_of(place, name)
+    mirror = mirror_of(*_split(folder))
     mirror.pull(READ)
     return mirror.folder, mirror
+
+
+def copy_of(folder: str) -> Mirror | None:
+    """The mirror of a results folder in a store, as it is; ``None`` for a folder on a path.
+
+    Raises:
+        BenchError: if no installed package knows such a store.
+    """
+    if not is_url(folder):
+        return None
+    from bench.run.sharing.mirror import mirror_of
+
+    return mirror_of(*_split(folder))
+
+
+def sent(mirror: Mirror) -> list[Removable]:
+    """The files of a copy that may be removed, as the store has them, after all that is newer here was sent.
+
+    Raises:
+        StoreError: if the store cannot be read or written to.
+    """
+    from bench.run.keeping.cleaning import Removable
+
+    kind = Removable("Files that the store has", "They are fetched again when a command needs them", mirror.held())
+    return [kind] if kind.files else []
+
+
+def _split(folder: str) -> tuple[str, str]:
+    """The place of results folders in a store, and the name of one."""
+    place, _, name = folder.rstrip("/").rpartition("/")
+    return place, name

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.cli.console import console_for_people
 from bench.cli.display import Tally, display_for, table_of
+from bench.cli.documents.document import Document, Give, keep_silent
+from bench.cli.documents.trials import RunDocument, TunedArm, TuneDocument
 from bench.cli.trials.lock import at_work
 from bench.cli.trials.running import need_a_home
 from bench.data.decoded.shelf import Shelf
+from bench.records.plan import Best, Tuned
 from bench.run.handling import Handling
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import Resources
 from bench.run.sharing.claims import Owner, take
 from bench.run.trial import Trial
+from bench.study.audit import unfair_tuning
 from bench.study.factors import StudyError
 from bench.study.source import Source, Tried, load
 from bench.study.tuning.arms import arms_of, chosen_arms
-from bench.study.tuning.best import Best, write_best
+from bench.study.tuning.best import write_best
 
 TUNED = "tuned.json"
 """The file in the folder of a tuning that holds the best settings."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best settings that a search found.
+
+    Attributes:
+        source: the form of the study that has them.
+        folder: the folder of the search.
+        arms: the settings of every arm.
+    """
+
+    source: Source
+    folder: Path
+    arms: tuple[Best, ...]
 
 
 def search(
@@ -36,8 +55,9 @@ def search(
     resources: Resources,
     shelf: Shelf | None,
     timeout_s: float | None,
-) -> Source:
-    """Search the best settings of every arm, and return the form of the study that has them.
+    give: Give = keep_silent,
+) -> Found:
+    """Search the best settings of every arm.
 
     Args:
         source: the study.
@@ -49,6 +69,7 @@ def search(
         resources: the CPUs and GPUs that trials take.
         shelf: the shelf of decoded samples, whose files are not decoded again for the check of the data.
         timeout_s: the time limit of a trial.
+        give: the function that takes the document of a search that was stopped.
 
     Raises:
         BenchError: if the study cannot be tuned.
@@ -79,16 +100,18 @@ def search(
         with display_for(tally, console) as display:
             execute(trials, folder, resources, display, handling, run=presence.run)
 
-    with at_work(folder) as presence, _only_tuning(folder, presence.run):
+    with at_work(folder) as presence, only_search(folder, presence.run):
         try:
             tried = tune(tuning, study, opened(folder), run, lambda line: console.print(line, soft_wrap=True))
         except Stopped as stopped:
             stopped.obeyed()
+            give(TuneDocument(folder=str(folder), path=None, arms=[], stopped_by=stopped.name, run=None))
             console.print(f"Stopped by {stopped.name}. Run the same command again to go on.")
             stopped.told = True
             raise
         names = [arm.name for arm in chosen]
-        untried = [Best(dict(arm.levels), 0, {}) for arm in arms_of(study) if arm.name not in names]
+        others = (arm for arm in arms_of(study) if arm.name not in names)
+        untried = [Best(levels=dict(arm.levels), trials=0, settings={}) for arm in others]
         write_best([*tried, *untried], folder / TUNED)
     table = table_of("arm", "tried", "default", "best", "settings", numeric=("tried", "default", "best"))
     for best in [*tried, *untried]:
@@ -98,19 +121,51 @@ def search(
             arm, str(best.trials), *scores, ", ".join(f"{name} {value}" for name, value in best.settings.items())
         )
     console.print(table)
+    for line in unfair_tuning(Tuned(arms=[*tried, *untried], as_written=True)):
+        console.print(line, soft_wrap=True)
     console.print("Scores are mIoU in % on training images that are held out.")
-    return replace(source, tuned=str(folder / TUNED))
+    return Found(replace(source, tuned=str(folder / TUNED)), folder, (*tried, *untried))
+
+
+def with_run(found: Found, give: Give) -> Give:
+    """The function that takes the document of the run at the best settings, and gives that of the whole tuning."""
+    if give is keep_silent:
+        return keep_silent
+
+    def give_both(run: Document) -> None:
+        assert isinstance(run, RunDocument)
+        arms = [
+            TunedArm(
+                levels=dict(arm.levels),
+                tried=arm.trials,
+                settings=dict(arm.settings),
+                miou=arm.miou,
+                default_miou=arm.default_miou,
+            )
+            for arm in found.arms
+        ]
+        give(
+            TuneDocument(
+                folder=str(found.folder),
+                path=found.source.tuned,
+                arms=arms,
+                stopped_by=run.stopped_by,
+                run=run,
+            )
+        )
+
+    return give_both
 
 
 @contextmanager
-def _only_tuning(folder: Path, run: str) -> Iterator[None]:
-    """Inside, no other tuning is at work in the folder.
+def only_search(folder: Path, run: str) -> Iterator[None]:
+    """Inside, no other tuning or exploration is at work in the folder.
 
     Raises:
         StudyError: if another one is.
     """
     claim = take(folder, "tuning", run)
     if isinstance(claim, Owner):
-        raise StudyError(f"another tuning is at work in {folder} ({claim}); wait for it")
+        raise StudyError(f"another search is at work in {folder} ({claim}); wait for it")
     with claim.kept():
         yield

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.evidence import stats
+from bench.evidence.confounds import in_parts
 from bench.evidence.evidence import Evidence
 from bench.evidence.sequential.progress import Progress
 from bench.protocol.columns import JUDGED, column
@@ -77,8 +78,12 @@ def _training(results: Results, names: Mapping[str, str]) -> Iterable[str]:
     if retested := sum(bool(trial.trained_as) for trial in measured):
         trials = plural(retested, "quality trial")
         yield f"The networks of {trials} were trained before and tested here by kept weights."
+    for processes, count in sorted(Counter(trial.processes for trial in measured if trial.processes > 1).items()):
+        yield f"The networks of {plural(count, 'quality trial')} were trained by {processes} processes together each."
     if resumed := sum(bool(trial.resumed_after) for trial in measured):
         yield f"The training of {plural(resumed, 'quality trial')} was interrupted and went on from its kept state."
+    for variant, difference in in_parts(results).items():
+        yield f"{names[variant]}: {difference}, so its batch normalisation saw fewer images at once."
 
 
 def _design(evidence: Evidence) -> Iterable[str]:
@@ -111,11 +116,13 @@ def _design(evidence: Evidence) -> Iterable[str]:
 
 
 def _machines(results: Results) -> Iterable[str]:
+    processes = {trial.key: trial.processes for trial in results.plan.trials}
     for stage in _stages(results):
         of_stage = [record for record in results.records if record.trial.stage == stage]
         wall_times: dict[str, list[float | None]] = {}
         for record in of_stage:
-            wall_times.setdefault(_hardware(record), []).append(record.outcome.wall_s)
+            wall_s, gpus = record.outcome.wall_s, processes[record.planned_key] if record.environment.cuda else 1
+            wall_times.setdefault(_hardware(record), []).append(None if wall_s is None else gpus * wall_s)
         for machine, times in wall_times.items():
             trials = plural(len(times), f"{stage} trial")
             yield f"{trials} ran on {machine}{_device_time([s for s in times if s is not None], len(times), stage)}."

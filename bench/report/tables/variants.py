@@ -12,9 +12,9 @@ import pandas as pd
 
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
-from bench.evidence.variants import BOUNDARY, COST, DELTA, OWN, TIMED
+from bench.evidence.variants import BOUNDARY, COST, DELTA, OBJECTIVES, OWN, TIMED
 from bench.protocol.columns import JUDGED, column, level_key
-from bench.protocol.words import NOTHING, REPEAT, joined, level, plural, ratio, status, verdict
+from bench.protocol.words import NOTHING, REPEAT, in_sentence, joined, level, plural, ratio, status, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
@@ -63,6 +63,65 @@ def ablation_table(evidence: Evidence) -> Table:
         "ablation", values[:0] if absent else values, columns, tuple(names), "Every variant, in the study's order.",
         how if "quality" in stages else "", {JUDGED: lambda: better}, required_of(values), absent, remarks(values),
     )  # fmt: skip
+
+
+def tuning_table(evidence: Evidence) -> Table:
+    """One row a variant of a tuned study: its arm's budget, and its mIoU at default and at tuned settings."""
+    judged, rows = column(JUDGED), evidence.at_both_settings
+    columns = {
+        "variant": fields.text("Variant", "variant"),
+        "trials": fields.count("Settings tried", "trials"),
+        "default_settings": fields.stated("Default settings", "default_settings"),
+        "tuned_settings": Field("Tuned settings", ("tuned_settings", "left_out"), _tuned_text),
+        "held_out_default": fields.value(f"Held out, default: {judged.title}", "held_out_default", judged),
+        "held_out_tuned": fields.value(f"Held out, tuned: {judged.title}", "held_out_tuned", judged),
+        "default": Field(f"Default: {judged.title}", ("default_mean", "default_sd"), _side_text("default")),
+        "tuned": Field(f"Tuned: {judged.title}", ("tuned_mean", "tuned_sd"), _side_text("tuned")),
+        "n": fields.seeds(),
+        "delta": fields.difference(judged.difference_title, "delta", judged),
+        "interval": fields.interval("95 % interval", "low", "high", judged),
+    }
+    notes = (
+        "Settings tried: of the variant's arm, in the search. Held out: the arm's mIoU in the search, on training "
+        "images that were held out. Default and tuned: mean ± standard deviation over the study's seeds, on its own "
+        "images; their difference is paired by seed, with a Student-t interval for itself alone."
+    )
+    caption = "Every variant at default and at tuned settings."
+    absent = "" if len(rows) else "the study was not run at tuned settings"
+    return Table("tuning", rows, columns, tuple(columns), caption, notes, required=required_of(rows), absent=absent)
+
+
+def front_table(evidence: Evidence) -> Table:
+    """One row a variant that no other beats in mIoU, latency and memory at once."""
+    rows, judged, results = evidence.joint_front, column(JUDGED), evidence.results
+    costs = [name for name in OBJECTIVES[1:] if rows[name].notna().any()]
+    columns = {
+        "variant": fields.variant("Variant", "variant", evidence.labels),
+        JUDGED: Field(judged.title, (f"{JUDGED}_mean", f"{JUDGED}_sd"), _mean_and_spread),
+        "n": fields.seeds(),
+        **{name: fields.value(column(name).title, name, column(name)) for name in OBJECTIVES[1:]},
+    }
+    measured = joined([in_sentence(column(name).label) for name in (JUDGED, *costs)])
+    notes = (
+        f"Of {plural(len(results.variants), 'variant')}, those that no other equals or beats in {measured} at once, by "
+        "means over seeds; how certain a place is, the figures of accuracy against each cost say."
+    )
+    absent = "" if len(rows) else "no variant has both a score and a cost that may be compared"
+    caption = "The Pareto front of accuracy and all costs."
+    chosen = ("variant", JUDGED, "n", *costs)
+    return Table("front", rows, columns, chosen, caption, notes, required=required_of(rows), absent=absent)
+
+
+def _mean_and_spread(row: TableRow) -> str:
+    return column(JUDGED).spread(row[f"{JUDGED}_mean"], row[f"{JUDGED}_sd"])
+
+
+def _tuned_text(row: TableRow) -> str:
+    return f"{NOTHING} ({row['left_out']})" if row["left_out"] else str(row["tuned_settings"]) or NOTHING
+
+
+def _side_text(side: str) -> Callable[[TableRow], str]:
+    return lambda row: column(JUDGED).spread(row[f"{side}_mean"], row[f"{side}_sd"])
 
 
 def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:

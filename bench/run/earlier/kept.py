@@ -1,8 +1,8 @@
 """The trials of an earlier plan that the next plan of the same study keeps, so that a report still has what was run.
 
-A trial that is no longer planned stays if it has a record, and if the code, the settings and the data are those that it
-was run with. If a seed or a setting is left out now, the trial's own key tells; if a level is gone, the key of a trial
-of the same stage and seed that both plans have.
+A trial that is no longer planned stays if it has a record, or if another run is at work beside this one, and if the
+code, the settings and the data are those that it was planned with. If a seed or a setting is left out now, the trial's
+own key tells; if a level is gone, the key of a trial of the same stage and seed that both plans have.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KeyOf = Callable[[PlannedTrial, Cell, Cell | None], str]
 
 
 def kept_trials(
-    study: Study, earlier: Plan, planned: Iterable[Measurement], recorded: Iterable[str], key_of: KeyOf
+    study: Study, earlier: Plan, planned: Iterable[Measurement], recorded: Iterable[str] | None, key_of: KeyOf
 ) -> list[PlannedTrial]:
     """The trials of an earlier plan that stay.
 
@@ -34,14 +34,15 @@ def kept_trials(
         study: the study as it is now.
         earlier: the plan that the results folder holds.
         planned: :func:`what_is_measured` of each trial that the study plans now.
-        recorded: the planned keys of all records.
+        recorded: the planned keys of all records; ``None`` if trials without a record stay too, since other runs are at
+            work.
         key_of: a function that gives the present key of a trial of a cell of the study.
     """
     if list(earlier.factors) != [factor.name for factor in study.factors]:
         return []
     cells = {cell.name: cell for cell in study.cells()}
     left_out = {cell.name for cell in study.excluded()}
-    known, with_record = set(planned), set(recorded)
+    known, with_record = set(planned), None if recorded is None else set(recorded)
     past = [row for row in earlier.trials if not row.excluded]
 
     def is_unchanged(row: PlannedTrial) -> bool:
@@ -59,7 +60,9 @@ def kept_trials(
         witness = next((other for other in alike if other.variant in cells), None)
         return witness is not None and is_unchanged(witness)
 
-    candidates = (row for row in past if what_is_measured(row) not in known and row.key in with_record)
+    candidates = (
+        row for row in past if what_is_measured(row) not in known and (with_record is None or row.key in with_record)
+    )
     return [row for row in candidates if may_stay(row)]
 
 

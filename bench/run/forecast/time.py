@@ -70,13 +70,14 @@ def time_from_records(schedule: Schedule, trials: Iterable[Trial]) -> DeviceTime
 def time_from_pilot(schedule: Schedule, trials: Iterable[Trial], taken: Pilot) -> DeviceTime:
     """The time of trials from that of a few training steps.
 
-    Its interval is that of the steps and, for the networks whose steps were not timed, of the networks.
+    Its interval is that of the steps and, for the networks whose steps were not timed, of the networks. Processes that
+    train together are taken to divide the time among them; what they wait for each other is not foretold.
     """
     seconds: dict[Stage, float] = {}
     of_variant: dict[str, float] = {}
     pixels_of = evaluated_pixels(schedule)
     for trial in trials:
-        own_s = trial_s(schedule, trial, taken.image_s, pixels_of)
+        own_s = trial_s(schedule, trial, taken.image_s, pixels_of) / trial.processes
         seconds[trial.stage] = seconds.get(trial.stage, 0.0) + own_s
         of_variant[trial.variant] = of_variant.get(trial.variant, 0.0) + own_s
     parts = [_Part(stage, of_stage, 0.0, 0) for stage, of_stage in seconds.items()]

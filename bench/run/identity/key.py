@@ -87,6 +87,7 @@ class Computation:
         setting: the setting of a speed comparison.
         irrelevant: fields of the recipe that cannot change what the stage measures.
         modules: modules that are imported before anything runs, such as the study's own.
+        processes: the number of processes that compute it together; it counts where there are several.
     """
 
     stage: str
@@ -98,6 +99,7 @@ class Computation:
     setting: Any = None
     irrelevant: frozenset[str] = frozenset()
     modules: Sequence[str] = ()
+    processes: int = 1
 
 
 class Keys:
@@ -139,6 +141,8 @@ class Keys:
             }
         if asked.setting is not None:
             settings |= {f"setting.{name}": readable(value, project) for name, value in relevant_fields(asked.setting)}
+        if asked.processes > 1:
+            settings["processes"] = asked.processes
         foreign = {item.cls.__module__.partition(".")[0] for _, item in installed}
         for _, item in every_part:
             if is_part(item):

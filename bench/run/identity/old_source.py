@@ -49,11 +49,13 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
         setting = stages.Setting(**_tuples(trial["setting"])) if trial.get("setting") else None
         place = (cell, trial["stage"], trial["seed"], trial["fingerprint"])
         ignored.append(not request["knows_other_data"] and cell.recipe.data != study.recipe.data)
-        old.append(stages.identify(*place, against=against, setting=setting))
+        processes = trial.get("processes", 1)
+        together = {"processes": processes} if processes > 1 else {}  # an older source does not know of it
+        old.append(stages.identify(*place, against=against, setting=setting, **together))
         asked.append(
             rules.key.Computation(
                 stage=trial["stage"],
-                function=stages.STAGE_FUNCTIONS[trial["stage"]],
+                function=stages.measure_quality_in_group if together else stages.STAGE_FUNCTIONS[trial["stage"]],
                 variants=[side.variant for side in (cell, against) if side is not None],
                 recipe=cell.recipe,
                 seed=trial["seed"],
@@ -61,6 +63,7 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
                 setting=setting,
                 irrelevant=frozenset(stages.IRRELEVANT[trial["stage"]]),
                 modules=tuple(module),
+                **together,
             )
         )
     variant, recipe = asked[0].variants[0], asked[0].recipe

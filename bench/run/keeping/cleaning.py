@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.records import results as stored
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
-from bench.run.keeping.state import FOLDER as CHECKPOINTS
+from bench.run.keeping.place import FOLDER as CHECKPOINTS
 
 FILES_OF_RECORDS = ("artifacts", "weights", "pictures")
 """The folders whose files belong to records."""

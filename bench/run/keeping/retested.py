@@ -69,6 +69,7 @@ class TrainedKeeper:
             "train_s": measured.train_s,
             "history": measured.history.as_json(),
             "resumed_after": list(measured.resumed_after),
+            **({} if measured.processes == 1 else {"processes": measured.processes}),
             **({} if measured.curve is None else {"curve": measured.curve.as_json()}),
         }
 

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,19 +19,13 @@ from torch import Tensor, nn
 
 from bench.records.files import unfinished, write_bytes
 from bench.run.keeping.curve import Curve
+from bench.run.keeping.place import FORMAT
 from bench.run.keeping.unkept import unkept
+from bench.run.outcomes.outcome import TimedOutError
 from bench.run.processes.stopping import Stopped
 from bench.training.keeper import State
 
 log = logging.getLogger("bench.run.keeping.state")
-
-FOLDER = "checkpoints"
-"""The folder of a results folder that has the states of trainings."""
-FORMAT = b"bench training state 2"
-"""The first line of a file of a state begins so and ends with the number of iterations that it was kept after; the
-second line is the SHA-256 of all that follows."""
-LONGEST_LINE = 200
-"""The most bytes of the first line."""
 
 
 class FileKeeper:
@@ -40,6 +34,7 @@ class FileKeeper:
     Args:
         path: the file of the state.
         every_s: the least number of seconds between two states; ``None`` to keep none, and to go on from none.
+        iterations: the number of iterations of the whole training.
         curve: the looks at the network while it trains; ``None`` for none.
 
     Attributes:
@@ -48,12 +43,13 @@ class FileKeeper:
         weights: the weights and buffers with which the network was evaluated, on the CPU.
     """
 
-    def __init__(self, path: Path, every_s: float | None, curve: Curve | None = None) -> None:
-        self.path, self.every_s, self.curve = path, every_s, curve
+    def __init__(self, path: Path, every_s: float | None, iterations: int, curve: Curve | None = None) -> None:
+        self.path, self.every_s, self.iterations, self.curve = path, every_s, iterations, curve
         self.first = 0
         self.resumed_after: list[int] = []
         self.weights: dict[str, Tensor] = {}
         self._state: State | None = None
+        self._trained: dict[str, Any] | None = None
         self._unkept: dict[str, str] = {}
         self._started_at = self._kept_at = time.monotonic()
         self._spent_s = self._looked_s = 0.0
@@ -63,19 +59,24 @@ class FileKeeper:
     def heeding_sigterm(self) -> Iterator[None]:
         """Inside, SIGTERM lets the iteration of a training end, so that its state is kept, and stops it then.
 
-        Before and after a training it stops at once.
+        Before and after a training it stops at once. However a trial is stopped while its network is tested, or if it
+        runs out of time there, the state after the last iteration is kept, so that the next process only tests.
 
         Raises:
             Stopped: once the state is kept.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGTERM, self._heed)
+        is_heard = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGTERM, self._heed) if is_heard else None
         try:
             yield
+        except (KeyboardInterrupt, SystemExit, TimedOutError):
+            if self._trained is not None:
+                self._is_training = True  # another signal does not end the writing
+                self._write(self._trained)
+            raise
         finally:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+            if is_heard:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
         if not self._is_training:
@@ -99,45 +100,55 @@ class FileKeeper:
                 self.curve.points = dict(kept["curve"])
             log.info("the training goes on after iteration %d", self.first)
         self._unkept = {} if self.every_s is None else unkept(state)
-        self._is_training = True
+        self._is_training = self.first < self.iterations
 
     def after(self, done: int, total: int) -> None:
         """Look at the network if that is due, then keep the state after ``done`` iterations, if the last is old enough.
 
-        After the last iteration of a training that took longer than ``every_s`` it is kept too, so that an evaluation
-        that is interrupted does not cost the training. A file that cannot be written is told in the log alone: the
-        trial does not depend on it. So is one of a training that changed what no file can hold, after which none is
-        kept any more.
+        After the last iteration of a training that took longer than ``every_s`` it is kept too, so that a process that
+        is killed while the network is tested does not cost the training; that of a shorter one is written if the trial
+        is stopped then. A file that cannot be written is told in the log alone: the trial does not depend on it. So is
+        one of a training that changed what no file can hold, after which none is kept any more.
         """
         if self.curve is not None and self._state is not None and self.curve.is_due(done):
             before = time.monotonic()
             self.curve.look(self._state, done)
             self._looked_s += time.monotonic() - before
-        self._is_training = done < total
         since = self._started_at if done == total else self._kept_at
-        if self.every_s is not None and (self._is_asked_to_stop or time.monotonic() - since >= self.every_s):
-            self._keep(done)
+        is_due = self.every_s is not None and (self._is_asked_to_stop or time.monotonic() - since >= self.every_s)
+        state = self._taken(done) if is_due or done == total else None
+        if state is not None and is_due:
+            self._write(state)
+        elif state is not None and self._state is not None:
+            self._trained = _without_change(state, self._state)
+        self._is_training = done < total
         if self._is_asked_to_stop:
             raise Stopped(signal.SIGTERM)
 
-    def _keep(self, done: int) -> None:
-        """Write the state after ``done`` iterations."""
-        if self._state is None:
-            return
+    def _taken(self, done: int) -> dict[str, Any] | None:
+        """The state after ``done`` iterations; ``None`` if it is not wanted, or if no file can hold it.
+
+        Its tensors are those of the training, not copies.
+        """
+        if self._state is None or self.every_s is None:
+            return None
         now_unkept = unkept(self._state)
         if changed := [name for name, digest in now_unkept.items() if self._unkept.get(name) != digest]:
             log.warning("the state after iteration %d is not kept: no file can hold %s", done, ", ".join(changed[:3]))
             self.every_s = None
-            return
-        content = self._state.taken(done) | {
+            return None
+        return self._state.taken(done) | {
             "spent_s": self._spent_s + time.monotonic() - self._started_at - self._looked_s,
             "resumed_after": self.resumed_after,
             "curve": {} if self.curve is None else self.curve.points,
         }
+
+    def _write(self, state: Mapping[str, Any]) -> None:
+        """Write a state into the file."""
         try:
-            write_bytes(_packed(content, done), self.path)
+            write_bytes(_packed(state), self.path)
         except OSError as error:
-            log.warning("the state after iteration %d is not kept: %s", done, error.strerror or error)
+            log.warning("the state after iteration %d is not kept: %s", state["done"], error.strerror or error)
         self._kept_at = time.monotonic()
 
     def facts(self) -> dict[str, Any]:
@@ -153,37 +164,31 @@ class FileKeeper:
         self.weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
 
 
-def state_path(folder: Path, key: str) -> Path:
-    """The file of the state of the trial with this key."""
-    return folder / FOLDER / f"{key}.state"
+def _without_change(taken: Mapping[str, Any], state: State) -> dict[str, Any]:
+    """A state that was taken, with copies of all that a test of the network may change: buffers and attributes."""
+    modules = {}
+    for name, module in state.modules.items():
+        parts, buffers = taken["modules"][name], dict(module.named_buffers())
+        saved = {key: _copied(tensor) if key in buffers else tensor for key, tensor in parts["saved"].items()}
+        others = {kind: _copied(values) for kind, values in parts.items() if kind != "saved"}
+        modules[name] = {"saved": saved, **others}
+    return {**taken, "modules": modules}
 
 
-def forget(path: Path) -> None:
-    """Remove the state of a training that is over, and what processes left of it that were killed while writing."""
-    for file in (path, *unfinished(path)):
-        with suppress(OSError):
-            file.unlink(missing_ok=True)
+def _copied(value: Any) -> Any:
+    """A copy of plain values and tensors, as deep as they are nested."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {name: _copied(inner) for name, inner in value.items()}
+    return type(value)(map(_copied, value)) if isinstance(value, (list, tuple)) else value
 
 
-def kept_after(path: Path) -> int | None:
-    """The number of iterations after which the state in a file was kept; 0 if it does not say, ``None`` for no state.
-
-    The file's first line alone is read, since the rest may be large.
-    """
-    try:
-        with path.open("rb") as file:
-            line = file.readline(LONGEST_LINE)
-    except OSError:
-        return None
-    number = line.removeprefix(FORMAT).strip()
-    return None if not line.startswith(FORMAT) else int(number) if number.isdigit() else 0
-
-
-def _packed(state: Mapping[str, Any], done: int) -> bytes:
+def _packed(state: Mapping[str, Any]) -> bytes:
     content = io.BytesIO()
     torch.save(state, content)
     body = content.getvalue()
-    return b"\n".join((FORMAT + f" {done}".encode(), hashlib.sha256(body).hexdigest().encode(), body))
+    return b"\n".join((FORMAT + f" {state['done']}".encode(), hashlib.sha256(body).hexdigest().encode(), body))
 
 
 def _read(path: Path) -> dict[str, Any] | None:

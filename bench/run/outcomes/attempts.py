@@ -17,7 +17,7 @@ def with_attempts_before(record: Record, folder: Path) -> Record:
         record: the record of the last attempt.
         folder: the folder of the records.
     """
-    attempts = [attempt.as_json() for attempt in _attempts(_files(record, folder))]
+    attempts = [attempt.as_json() for attempt in _attempts(_files(record, folder), record.outcome)]
     if not attempts:
         return record
     return record.having(outcome={**record.outcome.as_json(), "attempts": attempts})
@@ -32,14 +32,15 @@ def _files(record: Record, folder: Path) -> list[Path]:
     ]
 
 
-def _attempts(files: Iterable[Path]) -> list[Ending]:
+def _attempts(files: Iterable[Path], last_outcome: Ending) -> list[Ending]:
     attempts: list[Ending] = []
     for file in sorted(files):
         try:
             outcome = read(file).outcome
         except (OSError, RecordError):  # the next reading of all records tells of it
             continue
-        if outcome.shared is not None or outcome.lost is not None:
+        was_too_large = last_outcome.parts is not None and outcome.status == "out_of_memory"
+        if outcome.shared is not None or outcome.lost is not None or was_too_large:
             last = {name: value for name, value in outcome.as_json().items() if name != "attempts"}
             attempts += [*outcome.attempts, Ending.model_validate(last)]
     return [attempt for place, attempt in enumerate(attempts) if attempt not in attempts[:place]]

@@ -21,6 +21,18 @@ class TimedOutError(RuntimeError):
     """A trial that took longer than its time limit."""
 
 
+class LostProcessError(RuntimeError):
+    """The death of another process of the trial, which did not say why.
+
+    Attributes:
+        ending: the outcome, as :meth:`bench.run.processes.children.child.TrialChild.ending` knows it.
+    """
+
+    def __init__(self, ending: Mapping[str, Any]) -> None:
+        super().__init__(ending["reason"])
+        self.ending = ending
+
+
 WITH_TRACEBACK = ("failed", "out_of_memory")
 """The statuses whose place in the code is worth knowing."""
 
@@ -37,6 +49,8 @@ def outcome_of(
         device: the device of the trial.
         gpu_share: the share of the GPU that the trial was given.
     """
+    if isinstance(error, LostProcessError):
+        return {**error.ending, "phase": phase_of(reached)}
     status = _status_of(error)
     reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if isinstance(error, CompileError) and error.__context__ is not None:
@@ -46,7 +60,9 @@ def outcome_of(
         on_gpu = ran_out_on_gpu(error)
         shared = sharing(device, gpu_share) if on_gpu else None
         batch = (choices.get("setting") or choices.get("recipe") or {}).get("batch")
-        remedy = "take a smaller batch or image" if shared is None else f"{shared}, so it is to be run again alone"
+        trains = "setting" not in choices and (reached is None or reached.phase == "train")
+        smaller = "take a smaller batch or image" + (", or run it with --accumulate" if trains else "")
+        remedy = smaller if shared is None else f"{shared}, so it is to be run again alone"
         kind = "GPU" if on_gpu else "host"
         where = place_of(reached) if batch is None else f"at batch {batch}, {place_of(reached)}"
         reason = f"{kind} memory, {where}; {remedy}: {reason}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 PIECE_BYTES = 4 * 2**20
 """The most bytes of one message."""
 SENT = ("artifacts", "logs", "pictures", "weights")
-"""The folders of a results folder whose files travel. The record travels by itself, the state of a training stays."""
+"""The folders whose files travel before the record; the state of a training travels to and fro over the desk."""
 ABANDONED_S = 86400.0
 """Seconds after which a marker is one whose run was killed. A node that misses its run's sends files, as ever."""
 
@@ -41,24 +41,34 @@ def marked(folder: Path) -> Iterator[str]:
 
 
 def pieces(folder: Path) -> Iterator[dict[str, Any]]:
-    """The files that a trial has left in a folder, as pieces: ``file``, ``content``, and whether it is the ``last``."""
+    """The files that a trial has left in a folder, in pieces as :func:`pieces_of` gives them."""
     for path in sorted(file for name in SENT for file in (folder / name).rglob("*") if file.is_file()):
-        left = path.stat().st_size
-        with path.open("rb") as file:
-            while True:
-                content = file.read(PIECE_BYTES)
-                left -= len(content)
-                is_last = left <= 0 or not content
-                yield {"file": path.relative_to(folder).as_posix(), "content": content, "last": is_last}
-                if is_last:
-                    break
+        yield from pieces_of(path, path.relative_to(folder).as_posix())
+
+
+def pieces_of(path: Path, name: str) -> Iterator[dict[str, Any]]:
+    """The pieces of a file: its name as ``file``, ``content``, and whether it is the ``last``."""
+    left = path.stat().st_size
+    with path.open("rb") as file:
+        while True:
+            content = file.read(PIECE_BYTES)
+            left -= len(content)
+            is_last = left <= 0 or not content
+            yield {"file": name, "content": content, "last": is_last}
+            if is_last:
+                break
 
 
 class Arrivals:
-    """Writes the files that arrive in pieces into the results folder, each under its name once it is complete."""
+    """Writes the files that arrive in pieces into the results folder, each under its name once it is complete.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        folder: the results folder.
+        into: the folders in it that may be written to.
+    """
+
+    def __init__(self, folder: Path, into: Sequence[str] = SENT) -> None:
+        self._folder, self._into = folder, into
         self._unfinished: dict[str, Path] = {}
 
     def take(self, key: str, piece: Mapping[str, Any]) -> None:
@@ -69,13 +79,13 @@ class Arrivals:
             ValueError: for a file that does not belong into a results folder.
         """
         path = Path(piece["file"])
-        if path.is_absolute() or ".." in path.parts or path.parts[0] not in SENT:
+        if path.is_absolute() or ".." in path.parts or path.parts[0] not in self._into:
             raise ValueError(f"a node sent the file {path}, which is none of a trial")
         path = self._folder / path
         unfinished = self._unfinished.get(key)
         if unfinished is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = self._unfinished[key] = path.with_name(f"{path.name}.{key}.part")
+            unfinished = self._unfinished[key] = path.with_name(f".{path.name}.{key}.part")
         with unfinished.open("ab") as file:
             file.write(piece["content"])
         if piece["last"]:

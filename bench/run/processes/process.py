@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import gc
 import inspect
 import os
+import select
 import signal
 import sys
 from collections.abc import Mapping
@@ -28,9 +30,11 @@ from bench.parts import BenchError
 from bench.protocol.setting import Setting
 from bench.run.environment import Machine
 from bench.run.handling import Handling
+from bench.run.outcomes.progress import Event
 from bench.run.processes.own_state import own_state
 from bench.run.store import StoreError
 from bench.run.trial import Trial, run
+from bench.study.explored import ChosenCells
 from bench.study.source import Source, Tried, load
 
 
@@ -42,7 +46,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
         crash_fd: file descriptor of the file that the interpreter's last words go to after a crash in C code.
         parent: process id of the worker, with which this process ends.
     """
-    _end_with(parent)
+    end_with(parent)
     faulthandler.enable(os.fdopen(crash_fd, "w"))
     connection = Connection(connection_fd)
     while True:
@@ -54,20 +58,28 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
         connection.send(("started", os.getpid(), machine.device_name))
         with contextlib.suppress(BenchError):  # the trial meets the same error, and records it
             load(trial.source)  # so that the state of the study's modules before the trial is known
+        gc.freeze()  # modules, sources and code, millions of objects: each search for garbage would go through them
         before = traces()
         try:
             record = run(
                 trial,
                 Path(order["folder"]),
                 machine,
-                tell=lambda event: connection.send(("event", asdict(event))),
+                tell=lambda event: _tell(connection, event),
                 handling=Handling.of(order["handling"]),
             )
         except StoreError as error:
             connection.send(("unstored", str(error)))
             return
         left = left_behind(before) if record.status == "done" else ["an outcome other than done"]
-        connection.send(("record", record.as_json(), left))
+        connection.send(("record", record.file_name, left))
+
+
+def _tell(connection: Connection, event: Event) -> None:
+    """Tell the worker of the progress, unless it does not listen: a stop must not wait for it."""
+    _, free, _ = select.select([], [connection], [], 0)
+    if free:
+        connection.send(("event", asdict(event)))
 
 
 def left_behind(before: Mapping[str, Any]) -> list[str]:
@@ -87,12 +99,13 @@ def trial_of(values: Mapping[str, Any]) -> Trial:
     """A trial from ``dataclasses.asdict`` of it."""
     values = dict(values)
     source, setting = dict(values.pop("source")), values.pop("setting")
-    seeds, tried = source.pop("seeds"), source.pop("tried")
+    seeds, tried, explored = source.pop("seeds"), source.pop("tried"), source.pop("explored")
     return Trial(
         source=Source(
             **source,
             seeds=None if seeds is None else tuple(seeds),
             tried=None if tried is None else Tried(**{**tried, "settings": tuple(map(tuple, tried["settings"]))}),
+            explored=None if explored is None else ChosenCells(explored["path"], tuple(explored["names"])),
         ),
         setting=None if setting is None else Setting(**setting),
         **values,
@@ -160,7 +173,7 @@ def _functions() -> dict[tuple[str, str], int]:
     return identities
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Have the kernel kill this process when the worker's thread that started it ends."""
     if sys.platform == "linux":
         death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>

@@ -20,6 +20,8 @@ from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The terminal's Ctrl-C; the signal with which SLURM, Kubernetes and systemd end a process; a closed terminal's."""
+STOP_S = 20.0
+"""Seconds that trials have to keep their state and end when the run is stopped; SLURM's default leaves a job 30."""
 AGAIN_AFTER_S = 1.0
 """Seconds after which a stop that nobody obeys is raised again."""
 LISTEN_EVERY_S = 0.01
@@ -182,6 +184,26 @@ def deferred() -> Iterator[None]:
         return
     with _EAR.defer():
         yield
+
+
+@contextmanager
+def sigterm_waits() -> Iterator[None]:
+    """Inside, SIGTERM waits for the end, so that a trial that is done is stored first.
+
+    Raises:
+        Stopped: at the end, if SIGTERM arrived.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+    if arrived:
+        raise Stopped(signal.SIGTERM)
 
 
 @contextmanager

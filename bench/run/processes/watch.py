@@ -17,16 +17,15 @@ from ray import tune
 
 from bench.records.record import PLACES, Record, read, write
 from bench.run.environment import Machine
+from bench.run.keeping.place import forget, state_path
 from bench.run.outcomes.attempts import with_attempts_before
 from bench.run.outcomes.outcome import relative
 from bench.run.outcomes.progress import Event, phase_of, place_of
 from bench.run.processes.apart import Arrivals
 from bench.run.processes.descendants import descendants
+from bench.run.processes.stopping import STOP_S
 from bench.run.store import StoreError, storing
 from bench.run.trial import Trial, make_record
-
-STOP_S = 20.0
-"""Seconds that trials have to keep their state and end when the run is stopped; SLURM's default leaves a job 30."""
 
 
 class Display(Protocol):
@@ -64,6 +63,7 @@ class TrialWatch(tune.Callback):
         crowded: the keys of trials whose memory ran out on a GPU that they shared.
         killed: the keys of trials whose process a signal killed.
         lost: the keys of trials whose worker or node was lost.
+        too_large: the keys of trainings whose memory ran out though they had a whole device, or no GPU.
         taken: the keys of trials that another run has claimed or ended.
         earlier: name of each record of an earlier run -> the time of its last change.
     """
@@ -80,6 +80,7 @@ class TrialWatch(tune.Callback):
         self.crowded: set[str] = set()
         self.killed: set[str] = set()
         self.lost: set[str] = set()
+        self.too_large: set[str] = set()
         self.taken: set[str] = set()
         self.earlier = {path.name: path.stat().st_mtime_ns for path in (folder / "records").glob("*.json")}
 
@@ -103,6 +104,8 @@ class TrialWatch(tune.Callback):
         elif "device" in result:
             self.devices[ours.key] = result["device"]
             self.processes |= {ours.key: result["process"]} if "process" in result else {}
+        elif "recorded" in result and ours.key not in self.ended:
+            self._close(ours, result["recorded"])
         elif "record" in result and ours.key not in self.ended:
             self._end(ours, Record.model_validate(result["record"]))
         elif "piece" in result:
@@ -134,10 +137,12 @@ class TrialWatch(tune.Callback):
         """The trials with some keys, in their order."""
         return [trial for trial in self.trials.values() if trial.key in keys]
 
+    def open(self) -> list[str]:
+        """The keys of the trials that were started and have not ended."""
+        return [key for key in self.started if key not in self.ended]
+
     def let_stop(self) -> None:
         """Let the trials that run on this machine keep their state and end, as long as that takes less than a while."""
-        if self.machine.elsewhere:
-            return
         left = {pid for key, pid in self.processes.items() if key not in self.ended}
         for pid in left:
             with suppress(OSError):  # it has ended meanwhile
@@ -184,14 +189,34 @@ class TrialWatch(tune.Callback):
                 elif not is_there or record.status != "interrupted":
                     record = with_attempts_before(record, path.parent)
                     write(record, path.parent)
-            self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
-            if record.outcome.shared is not None:
-                self.crowded.add(trial.key)
-            elif record.outcome.lost is not None:
-                (self.lost if record.outcome.lost in PLACES else self.killed).add(trial.key)
-            self.display.finished(trial, record)
         except StoreError as error:
             self.ended.add(trial.key)
+            raise StoreFailed(error) from None
+        self._show(trial, record)
+
+    def _close(self, trial: Trial, file_name: str) -> None:
+        """Show the record that the worker has written into the results folder."""
+        try:
+            with storing(self.folder):
+                record = read(self.folder / "records" / file_name)
+        except StoreError as error:
+            self.ended.add(trial.key)
+            raise StoreFailed(error) from None
+        self._show(trial, record)
+
+    def _show(self, trial: Trial, record: Record) -> None:
+        self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
+        if self.machine.elsewhere and trial.stage == "quality" and record.status in ("done", "diverged"):
+            forget(state_path(self.folder, trial.key))  # its node may not have seen it
+        if record.outcome.shared is not None:
+            self.crowded.add(trial.key)
+        elif record.outcome.lost is not None:
+            (self.lost if record.outcome.lost in PLACES else self.killed).add(trial.key)
+        if record.status == "out_of_memory" and record.is_final and trial.stage == "quality":
+            self.too_large.add(trial.key)
+        try:
+            self.display.finished(trial, record)
+        except StoreError as error:
             raise StoreFailed(error) from None
 
     def _ours(self, trial: Any) -> Trial:

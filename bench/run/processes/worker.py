@@ -5,30 +5,26 @@ It imports neither torch nor a study, so that nothing that a trial does can harm
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from multiprocessing import Pipe
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
-from bench.run.outcomes.memory_kills import MemoryKills, memory_kills
+from bench.records.record import read
+from bench.run.outcomes.memory_kills import memory_kills
 from bench.run.outcomes.progress import Event, place_of
 from bench.run.processes.apart import pieces
-from bench.run.processes.cpus import cpus_of_gpu, keep_to
+from bench.run.processes.children.child import TrialChild
+from bench.run.processes.cpus import cpus_of_gpu
 from bench.run.processes.scratch import scratch_folder
-from bench.run.processes.stopping import SIGNALS
 from bench.run.sharing.claims import Owner, take
+from bench.run.sharing.desk import NAME as DESK
+from bench.run.sharing.desk import Ask, DeskGoneError, Visitor
 from bench.run.sharing.others import ended_since
 from bench.run.store import StoreError, storing
 
@@ -39,38 +35,74 @@ GRACE_S = 5.0
 """Seconds after its time limit at which a trial is ended from outside; until then it can end itself and say where."""
 START_S = 300.0
 """Seconds that a process may take from its start to its first trial: imports, over a slow network file system too."""
-MOST_LAST_WORDS = 4000
-"""Characters of the interpreter's last words that are kept."""
+PROCESS = "bench.run.processes.process"
+"""The module whose ``main`` a trial's process runs."""
 
 
 def work(config: Mapping[str, Any]) -> None:
     """One trial on a worker, which reports its record to the driver.
 
     On a node that does not see the results folder, the trial writes into a scratch folder, and its files go to the
-    driver before the record.
+    driver before the record; the desk of the run claims the trial there, and has the kept state of its training. On
+    another machine that sees it, the record is sent all the same, as the driver may see the file late.
 
     Args:
         config: the values that :func:`_work` takes.
     """
-    marker = config["handling"]["marker"]
-    if marker is None or Path(config["folder"], marker).exists():
-        _work(config, tune.report)
-        return
-    with scratch_folder() as folder:
-
-        def report(message: dict[str, Any]) -> None:
-            if "record" in message or "ending" in message:
-                for piece in pieces(folder):
-                    tune.report({"piece": piece})
-            if "unstored" in message:
-                reason = f"it could not write into the scratch folder of its node: {message['unstored']}"
-                message = {"ending": {"status": "failed", "reason": reason, "traceback": None}}
-            tune.report(message)
-
-        _work({**config, "folder": str(folder)}, report)
+    marker, key = config["handling"]["marker"], config["trial"]["key"]
+    if marker is None:
+        _work(config, tune.report, None)
+    elif Path(config["folder"], marker).exists():
+        _visit(
+            config, lambda message: tune.report(_with_record(message, Path(config["folder"]))), Visitor(_asked(), key)
+        )
+    else:
+        with scratch_folder() as folder:
+            own = {**config, "folder": str(folder)}
+            _visit(own, lambda message: _report_all(message, folder), Visitor(_asked(), key, folder))
 
 
-def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
+def _visit(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None], visitor: Visitor) -> None:
+    """One trial of a run on a cluster, after the desk of the run lets it begin."""
+    refusal = visitor.claim(config["trial"]["before"])
+    if refusal is None:
+        _work(config, report, visitor)
+    else:
+        tune.report(refusal)
+
+
+def _report_all(message: dict[str, Any], folder: Path) -> None:
+    """Report a message of a trial that writes into a scratch folder, and before its last one the trial's files."""
+    if "recorded" in message or "ending" in message:
+        for piece in pieces(folder):
+            tune.report({"piece": piece})
+    if "unstored" in message:
+        reason = f"it could not write into the scratch folder of its node: {message['unstored']}"
+        message = {"ending": {"status": "failed", "reason": reason, "traceback": None}}
+    tune.report(_with_record(message, folder))
+
+
+def _with_record(message: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A message with the record itself in place of the name of its file in a results folder."""
+    if "recorded" not in message:
+        return message
+    return {"record": read(folder / "records" / message["recorded"]).as_json()}
+
+
+def _asked() -> Ask:
+    """The desk of this worker's run."""
+    desk = ray.get_actor(DESK)
+
+    def ask(method: str, *arguments: Any) -> Any:
+        try:
+            return ray.get(getattr(desk, method).remote(*arguments))
+        except ray.exceptions.RayActorError as error:
+            raise DeskGoneError("the desk of the run is gone") from error
+
+    return ask
+
+
+def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None], visitor: Visitor | None) -> None:
     """One trial, whose messages are reported.
 
     A trial that another run has claimed, or has ended since this run was planned, is not run: that is all that is
@@ -81,13 +113,15 @@ def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None]) -
             path and folder; ``own_cpus``: ``True`` for a trial that keeps to CPUs of its own, since others like it run
             beside it on the other GPUs; ``run``: the name of the run. The trial has two values more: ``claim``, the
             name of its claim, and ``before``, its records that were there when the run was planned.
+        report: reports a message.
+        visitor: the trial as the desk of a run on a cluster knows it; ``None`` for a run on this machine alone.
     """
     folder, trial = Path(config["folder"]), dict(config["trial"])
     name, before = trial.pop("claim"), trial.pop("before")
     try:
         with storing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            claim = take(folder, name, config["run"])
+            claim = take(folder, name, config["run"], again=visitor is not None)
     except StoreError as error:
         report({"unstored": str(error)})
         return
@@ -96,15 +130,20 @@ def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None]) -
         return
     cpus = cpus_of_gpu(gpu_slot(), config["machine"]["threads"]) if config["own_cpus"] else None
     process = _process(tuple(config["path"]), config["cwd"], cpus)
-    with claim.kept(process.give_up):
+    listening = nullcontext() if visitor is None else visitor.kept(process.give_up, process.stop)
+    with claim.kept(process.give_up), listening:
         if ended_since(folder, name, before) is not None:
             report({"taken": ""})
             return
         reported_at = 0.0
         for message in process.run({**{part: config[part] for part in ORDER}, "trial": trial}):
-            if claim.lost and not {"record", "event"} & message.keys():
+            is_lost = claim.lost or (visitor is not None and visitor.lost)
+            if is_lost and not {"recorded", "event"} & message.keys():
                 report({"taken": ""})
-            elif "event" not in message:
+                continue
+            if visitor is not None and "device" not in message:
+                visitor.send_state()
+            if "event" not in message:
                 report(message)
             elif time.monotonic() - reported_at > REPORT_EVERY_S:
                 reported_at = time.monotonic()
@@ -132,22 +171,29 @@ class TrialProcess:
 
     def __init__(self, path: tuple[str, ...], cwd: str, cpus: frozenset[int] | None = None) -> None:
         self._path, self._cwd, self._cpus = path, cwd, cpus
-        self._child: _Child | None = None
-        self._busy: _Child | None = None
+        self._child: TrialChild | None = None
+        self._busy: TrialChild | None = None
 
     def give_up(self) -> None:
         """End the trial that runs, whose record is not wanted any more. Another thread may call this."""
         if self._busy is not None:
             self._busy.end()
 
+    def stop(self) -> None:
+        """Let the trial that runs keep its state and end; returns once it has, or after a while. As above."""
+        if self._busy is not None:
+            self._busy.stop()
+
     def run(self, order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Run a trial and give what there is to report: ``event``s, and last a ``record``, ``ending`` or ``unstored``.
+        """Run a trial and give what there is to report: ``event``s, and last ``recorded``, ``ending`` or ``unstored``.
 
         First comes the name of the ``device``, or ``None``, with the id of the ``process``: ``pid`` is Tune's name of
-        the worker's, which it adds to each message. An ``ending`` has the ``status`` and ``reason`` of a trial that
-        left no record, and the ``traceback`` if known. ``unstored`` says why the results folder cannot be written to.
+        the worker's, which it adds to each message. ``recorded`` is the name of the record's file: Tune's driver keeps
+        the last message of every trial, and the record would be a large one. An ``ending`` has the ``status`` and
+        ``reason`` of a trial that left no record, and the ``traceback`` if known. ``unstored`` says why the results
+        folder cannot be written to.
         """
-        child = self._child or _Child(self._path, self._cwd, self._cpus)
+        child = self._child or TrialChild(self._path, self._cwd, self._cpus, module=PROCESS)
         self._child, self._busy = None, child
         kills = memory_kills()
         child.send(dict(order))
@@ -182,88 +228,5 @@ class TrialProcess:
                     child.kill()
                 else:
                     self._child = child
-                yield {"record": content}
+                yield {"recorded": content}
                 return
-
-
-class _Child:
-    """A process that runs ``bench.run.processes.process.main``, if asked on some CPUs alone."""
-
-    def __init__(self, path: tuple[str, ...], cwd: str, cpus: frozenset[int] | None) -> None:
-        self.pid: int | None = None
-        self._connection, theirs = Pipe()
-        self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
-        code = (
-            f"import sys; sys.path[:] = {list(path)!r}; from bench.run.processes.process import main; "
-            f"main({theirs.fileno()}, {self._last_words.fileno()}, {os.getpid()})"
-        )
-        started = threading.Event()
-
-        def live() -> None:
-            # The kernel ends the child together with the thread that started it, so that thread stays. Its CPUs are the
-            # child's from the first moment on.
-            if cpus is not None:
-                keep_to(cpus)
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-c", code],
-                    cwd=cwd if Path(cwd).is_dir() else None,
-                    pass_fds=(theirs.fileno(), self._last_words.fileno()),
-                    stdin=subprocess.DEVNULL,
-                )
-            started.set()
-            self._process.wait()
-
-        self._thread = threading.Thread(target=live, name="trial process", daemon=True)
-        self._thread.start()
-        started.wait()
-
-    def send(self, order: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # it died since its last trial, as receive() then says
-            self._connection.send(order)
-
-    def receive(self, limit: float | None) -> tuple[Any, ...] | None:
-        """The next message, ``()`` once the process is dead, ``None`` if nothing comes before ``limit``."""
-        try:
-            if not self._connection.poll(None if limit is None else max(0.0, limit - time.monotonic())):
-                return None
-            return tuple(self._connection.recv())
-        except (EOFError, OSError):
-            return ()
-
-    def end(self) -> None:
-        """Kill the process. Whoever waits for a message of it is told that it is dead."""
-        self._process.kill()
-
-    def kill(self) -> None:
-        self.end()
-        self._thread.join()
-        self._connection.close()
-        self._last_words.close()
-
-    def ending(self, where: str, memory_kills: MemoryKills) -> dict[str, Any]:
-        """The outcome of a trial whose process died, from what is known of its death."""
-        self._thread.join()
-        code = self._process.returncode
-        self._last_words.seek(0)
-        words = self._last_words.read().decode(errors="replace")[:MOST_LAST_WORDS].strip()
-        self.kill()
-        if -code in SIGNALS:
-            return {"status": "interrupted", "reason": f"{_signal(code)} ended it, {where}", "traceback": None}
-        if code >= 0:
-            reason = f"the trial's process ended itself with exit code {code}, {where}"
-            return {"status": "failed", "reason": reason, "traceback": words or None}
-        lost = _signal(code)
-        if code == -signal.SIGKILL and memory_kills.of_group:
-            reason = f"host memory: the kernel killed the trial's process for want of it ({lost}), {where}"
-            return {"status": "out_of_memory", "reason": reason, "traceback": None, "lost": lost}
-        cause = memory_kills.in_words() if code == -signal.SIGKILL else ""
-        reason = f"the trial's process was killed by {lost}{cause}, {where}"
-        return {"status": "failed", "reason": reason, "traceback": words or None, "lost": lost}
-
-
-def _signal(code: int) -> str:
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"

@@ -14,6 +14,8 @@ from statistics import fmean
 
 from optuna.storages import BaseStorage
 
+from bench.protocol.words import settings_in_words
+from bench.records.plan import Best
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read_all
 from bench.run.search.arm import ArmSearch
@@ -23,7 +25,6 @@ from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Source, Tried, load
 from bench.study.study import Study
 from bench.study.tuning.arms import Arm
-from bench.study.tuning.best import Best
 from bench.study.tuning.ranges import Settings
 
 
@@ -134,15 +135,8 @@ def _final_records(folder: Path) -> Mapping[str, Record]:
 
 def _line(arm: Arm, search: ArmSearch) -> str:
     best = search.best
-    found = "none has a score" if best is None else f"best {best.score:.4f} at {in_words(best.settings)}"
+    found = "none has a score" if best is None else f"best {best.score:.4f} at {settings_in_words(best.settings)}"
     return f"{arm.name}: {len(search.scored)} of {search.budget} settings tried, {found}"
-
-
-def in_words(settings: Settings) -> str:
-    """Settings in words, such as ``learning_rate 0.0123, decayed all``."""
-    return ", ".join(
-        f"{name} {value:.4g}" if type(value) is float else f"{name} {value}" for name, value in settings.items()
-    )
 
 
 def _best(arm: Arm, search: ArmSearch, default: Settings) -> Best:
@@ -155,4 +149,10 @@ def _best(arm: Arm, search: ArmSearch, default: Settings) -> Best:
     if best is None or best.score is None:
         raise StudyError(f"all {len(search.scored)} trials of {arm.name} failed; their records say why")
     at_default = next((scored.score for scored in search.scored if scored.settings == default), None)
-    return Best(dict(arm.levels), len(search.scored), dict(best.settings), best.score, at_default)
+    return Best(
+        levels=dict(arm.levels),
+        trials=len(search.scored),
+        settings=dict(best.settings),
+        miou=best.score,
+        default_miou=at_default,
+    )

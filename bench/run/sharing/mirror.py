@@ -89,6 +89,25 @@ class Mirror:
                     if path.stat().st_mtime > time + _LATER_S and _may_differ(kind, size, path.stat().st_size):
                         self._send(name)
 
+    def held(self) -> list[Path]:
+        """The files of the copy that the store has too, after all that is newer here was sent, and digests of data.
+
+        Raises:
+            StoreError: if the store cannot be read or written to.
+        """
+        self.push()
+        with self._using("read"):
+            there = self._listed()
+        paths = {name: self.folder / name for name in there}
+        same = [path for name, path in paths.items() if path.is_file() and path.stat().st_size == there[name][1]]
+        return [*same, *(path for path in self.folder.glob(".*") if path.is_file())]
+
+    def remove_empty_folders(self) -> None:
+        """Remove the folders of the copy that have no file, and the copy itself if none has."""
+        for folder in (*sorted(self.folder.rglob("*"), reverse=True), self.folder):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
     def started(self, trial: Trial) -> None:
         """Nothing: what a trial leaves is sent at its end."""
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.records.plan import DEFAULT, SETTINGS, TUNED, Best, Tuned
 from bench.study.designs import Listed
 from bench.study.factors import Factor, StudyError, change, choose
 from bench.study.study import Exclude, Study
-from bench.study.tuning.best import DEFAULT, SETTINGS, TUNED, Best, are_of
 
 
-def at_tuned_settings(study: Study, arms: tuple[Best, ...], path: Path) -> Study:
+def at_tuned_settings(study: Study, tuned: Tuned, path: Path) -> Study:
     """The study with a factor ``settings``. It trains alone: costs and speeds do not depend on the settings.
 
     Raises:
@@ -24,11 +24,12 @@ def at_tuned_settings(study: Study, arms: tuple[Best, ...], path: Path) -> Study
     """
     if any(factor.name == SETTINGS for factor in study.factors):
         raise StudyError(f"a tuned study has a factor {SETTINGS!r} of its own; rename that of study {study.name!r}")
+    arms = tuned.arms
     for cell in study.cells():
-        if sum(are_of(arm.levels, cell.levels) for arm in arms) != 1:
+        if sum(arm.has(cell.levels) for arm in arms) != 1:
             raise StudyError(f"--tuned {path}: {cell.name} is not in exactly one of its arms; run bench tune again")
     defaults = study.recipe.describe()
-    base = next(arm for arm in arms if are_of(arm.levels, study.baseline))
+    base = next(arm for arm in arms if arm.has(study.baseline))
     fields: dict[str, Any] = dict(base.settings)
     levels = {DEFAULT: change(), TUNED: change(recipe=choose(**fields))}
     excluded = tuple(
@@ -45,7 +46,7 @@ def at_tuned_settings(study: Study, arms: tuple[Best, ...], path: Path) -> Study
         stages=("quality",),
         speed=None,
         published=(),
-        tuned=arms,
+        tuned=tuned,
     )
 
 

@@ -71,10 +71,10 @@ def make_batch(split: Split, recipe: Recipe, seed: int, iteration: int, *, pinne
     numbers = (draw_factors(recipe, seed, iteration), draw_kernels(recipe, seed, iteration))
     drawn = (None if array is None else torch.from_numpy(array) for array in numbers)
     factors, kernels = (tensor.pin_memory() if pinned and tensor is not None else tensor for tensor in drawn)
-    return Batch(_joined(cuts, pinned), tuple(cut.place for cut in cuts), factors, kernels)
+    return Batch(joined_cuts(cuts, pinned), tuple(cut.place for cut in cuts), factors, kernels)
 
 
-def _joined(cuts: Sequence[Cut], pinned: bool) -> Tensor:
+def joined_cuts(cuts: Sequence[Cut], pinned: bool) -> Tensor:
     """The bytes of all cuts, ``4 P``. Each is copied once."""
     pixels = torch.empty(4, sum(cut.label.numel() for cut in cuts), dtype=torch.uint8, pin_memory=pinned)
     for own, cut in zip(pixels.split([cut.label.numel() for cut in cuts], dim=1), cuts, strict=True):

@@ -12,7 +12,9 @@ import pytest
 
 from bench.cli.documents.plan import PlanDocument
 from bench.cli.trials import planning
+from bench.records.plan import Best
 from bench.run.forecast.pilot import evaluated_pixels
+from bench.study.tuning.best import write_best
 from tests.run.test_schedule import ended, planned
 
 BROKEN = """
@@ -127,3 +129,18 @@ def test_each_split_is_read_once_however_many_trials_a_plan_has(
     plan.loaded.built.clear()
     assert {pixels_of(cell) for cell in cells for _ in range(100)} == {4 * 32 * 32}
     assert not plan.loaded.built, "no data set was asked for again"
+
+
+def test_a_plan_and_a_check_at_tuned_settings_name_arms_that_were_not_tuned_alike(
+    bench: Bench, tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    tuned = tmp_path / "tuned.json"
+    arms = [
+        Best(levels={"neck": "off"}, trials=0, settings={}),
+        Best(levels={"neck": "on"}, trials=4, settings={"learning_rate": 0.02}),
+    ]
+    write_best(arms, tuned)
+    said = "The arms were not tuned alike: neck=off not tuned, neck=on 4 settings tried."
+    path, results = tiny_study(), tmp_path / "results"
+    assert document(bench, path, "--results", results, "--tuned", tuned).tuning == [said]
+    assert said in bench("check", path, "--tuned", tuned)[1].splitlines()

@@ -86,6 +86,23 @@ def test_hours_are_summed_by_stage_and_device(tmp_path: Path, planted_results: P
     assert "4 cost trials ran on Planted CPU (2 threads): 6.0 seconds of device time." in text
 
 
+def test_trainings_by_several_processes_are_told_and_count_the_hours_of_all_their_gpus(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    folder = planted_results(tmp_path)
+    plan = json.loads((folder / "study.json").read_text())
+    next(trial for trial in plan["trials"] if trial["key"] == "q0s0")["processes"] = 4
+    (folder / "study.json").write_text(json.dumps(plan))
+    record = read(folder / "records" / "q0s0.aaaa1111.json")
+    gpu = {**record.environment.as_json(), "device": "Planted GPU", "cuda": "13.0"}
+    measured = {**record.measured.as_json(), "processes": 4}
+    outcome = {**record.outcome.as_json(), "wall_s": 900.0}
+    write(record.having(environment=gpu, measured=measured, outcome=outcome), folder / "records")
+    text = methods.methods(evidence_of(folder))
+    assert "The networks of 1 quality trial were trained by 4 processes together each." in text
+    assert "1 quality trial ran on Planted GPU (1 thread): 1.00 hours of device time" in text
+
+
 def test_a_trial_whose_time_is_not_recorded_is_counted_beside_the_hours(tmp_path: Path, planted_results: Plant) -> None:
     folder = planted_results(tmp_path)
     record = read(folder / "records" / "c0.aaaa1111.json")

@@ -46,7 +46,7 @@ def test_every_table_says_why_it_is_empty_where_nothing_was_measured(tmp_path: P
     evidence = evidence_of(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys((A, B, C, D))))
     empty = {name for name in catalogue.TABLES if catalogue.table(evidence, name).rows.empty}
     assert empty == {
-        "boundary", "classes", "class-effects", "images", "cost", "speed", "crossings", "published",
+        "tuning", "boundary", "classes", "class-effects", "images", "cost", "front", "speed", "crossings", "published",
         "published-classes", "published-memory", "published-speed", "provenance", "confounds", "differences",
     }  # fmt: skip
     assert all(catalogue.table(evidence, name).absent for name in empty)

@@ -16,7 +16,8 @@ from bench.protocol import words
 from bench.records.files import write_json
 from bench.records.record import read, write
 from bench.report.tables import formats, latex, protocol
-from bench.report.tables.variants import OTHER_HARDWARE, ablation_table
+from bench.report.tables.confounds import undeclared
+from bench.report.tables.variants import OTHER_HARDWARE, ablation_table, front_table, tuning_table
 
 Plant = Callable[..., Path]
 A, B, C, D = (
@@ -296,3 +297,46 @@ def test_a_noisy_latency_is_kept_and_marked(tmp_path: Path, planted_results: Pla
     latencies = next(table[head] for head in table.columns if head.startswith("Latency"))
     assert latencies[0] == "10.0"
     assert latencies[1] == "12.0 ‡ (×1.20)"
+
+
+def test_the_table_of_tuning_has_every_variant_at_both_settings_and_the_budget_of_its_arm(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    arms = [
+        {"levels": {"head": "base"}, "trials": 0, "settings": {}},
+        {"levels": {"head": "mine"}, "trials": 20, "settings": {"rate": 0.0123}, "miou": 0.5, "default_miou": 0.4},
+    ]
+    default, tuned, mine = "head=base, settings=default", "head=base, settings=tuned", "head=mine, settings="
+    evidence = evidence_of(
+        planted_results(
+            tmp_path,
+            factors={"head": ["base", "mine"], "settings": ["default", "tuned"]},
+            scores={default: [0.5, 0.52], f"{mine}default": [0.6, 0.62], f"{mine}tuned": [0.65, 0.672]},
+            excluded={tuned: "not tuned"},
+            stages=("quality",),
+            plan={"recipe": {"rate": 0.1}, "audit": {"tuned": {"arms": arms, "as_written": True}}},
+        )
+    )
+    base, other = tuning_table(evidence).printed().to_dict("records")
+    heads = ("Variant", "Settings tried", "Tuned settings", "Default: mIoU (%) ↑", "Tuned: mIoU (%) ↑", "Seeds")
+    assert [base[head] for head in heads] == ["head=base", "0", "— (not tuned)", "51.00 ± 1.41", "—", "2/2"]
+    assert [other[head] for head in heads] == [
+        "head=mine", "20", "rate 0.0123", "61.00 ± 1.41", "66.10 ± 1.56", "2/2",
+    ]  # fmt: skip
+    assert (other["Default settings"], other["Δ mIoU (points)"]) == ("rate 0.1", "+5.10")
+    assert (other["Held out, default: mIoU (%) ↑"], other["Held out, tuned: mIoU (%) ↑"]) == ("40.00", "50.00")
+    confounds = undeclared(evidence).printed()
+    assert confounds.loc[0, "Difference"] == (
+        "The arms were not tuned alike: head=base not tuned, head=mine 20 settings tried"
+    )
+
+
+def test_the_front_has_the_variants_that_no_other_beats_by_all_objectives(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    table = front_table(evidence_of(planted_results(tmp_path, costs={B: {"peak_bytes": 2**20 * 300}}))).printed()
+    assert list(table.columns) == ["Variant", "mIoU (%) ↑", "Seeds", "Latency (ms) ↓", "Peak memory (MiB) ↓"]
+    assert table["Variant"].tolist() == ["attention=on", "upsampling=jpu", "baseline"], "the fourth costs more for less"
+    assert list(table.iloc[0]) == ["attention=on", "66.00 ± 1.05", "3/3", "30.0", "120.0"]
+    alone = planted_results(tmp_path / "alone", costs={name: {"isolated": False} for name in (A, B, C, D)})
+    assert list(front_table(evidence_of(alone)).printed().columns) == ["Variant", "mIoU (%) ↑", "Seeds"]

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from bench.cli.app import app
 from bench.cli.trials import single
+from bench.cli.trials.lock import at_work
 from bench.records.plan import Plan, read_plan
 from bench.records.record import write
 from bench.records.results import load as load_results
@@ -99,6 +100,28 @@ def test_a_run_of_other_seeds_keeps_those_of_earlier_runs(tmp_path: Path) -> Non
     results = load_results(tmp_path / "results" / "kept")
     assert len(results.records) == 6
     assert not results.stale
+
+
+def test_a_run_of_other_seeds_keeps_the_open_trials_of_one_that_is_at_work_beside_it(tmp_path: Path) -> None:
+    first, second = schedule_of(tmp_path, TWO, (0, 1)), schedule_of(tmp_path, TWO, (2,))
+    first.folder.mkdir(parents=True)
+    with at_work(first.folder) as presence:
+        assert presence.others() == []
+        first.write("bench run kept.py --seeds 0,1", beside=bool(presence.others()))
+        assert first.is_planned()
+        with at_work(first.folder) as other:
+            second.write("bench run kept.py --seeds 2", beside=bool(other.others()))
+            plan = read_plan(first.folder)
+            assert trained(plan) == {(level, seed) for level in TWO for seed in (0, 1, 2)}
+            assert {trial.seed for trial in plan.trials if trial.kept} == {0, 1}
+            assert plan.command == "bench run kept.py --seeds 0,1,2"
+            assert not second.is_planned(), "trials of the first run are open"
+            assert other.leave(), "the first run is at work"
+        assert not first.is_planned(), "its own trials are those of another run there"
+        run_of(tmp_path, TWO, (0, 1))
+        assert presence.leave() == []
+    assert first.is_planned()
+    assert trained(read_plan(first.folder)) == {(level, seed) for level in TWO for seed in (0, 1)}, "2 was never run"
 
 
 def test_a_level_that_was_run_and_is_gone_stays_with_its_network_in_the_audit(tmp_path: Path) -> None:

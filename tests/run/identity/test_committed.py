@@ -171,9 +171,7 @@ def test_an_edit_changes_exactly_the_keys_of_what_it_computes(edit: str, keys: d
     assert changed == {name for name in before if name.startswith(CHANGING[edit][1])}
 
 
-@pytest.mark.parametrize(
-    "name", ["positive_control", "positive_control-seeds-8-15"]
-)  # results/README.md tells of the third
+@pytest.mark.parametrize("name", ["jpu_speed-cpu", "positive_control", "positive_control-seeds-8-15"])
 def test_committed_records_have_the_keys_of_the_present_source(name: str, tmp_path: Path) -> None:
     from bench.run.resources import here
     from bench.run.schedule import make_schedule

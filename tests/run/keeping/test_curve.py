@@ -36,7 +36,7 @@ def trained(variant: Variant, recipe: Recipe, path: Path, split: Split | None) -
     random.seed(3)
     np.random.seed(3)
     model = SegModel(variant, len(DATA.classes), seed=0)
-    keeper = FileKeeper(path, None, None if split is None else Curve(split, recipe, CPU))
+    keeper = FileKeeper(path, None, recipe.iterations, None if split is None else Curve(split, recipe, CPU))
     return model, train(model, DATA.split("train"), recipe, 0, device=CPU, keeper=keeper), keeper
 
 

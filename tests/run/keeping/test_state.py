@@ -21,11 +21,12 @@ from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read_all
 from bench.run.environment import Machine
 from bench.run.handling import Handling
-from bench.run.keeping.state import kept_after, state_path
+from bench.run.keeping.place import kept_after, state_path
 from bench.run.outcomes.progress import Event
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
+from bench.run.store import Files
 from bench.run.trial import Trial, run
 from bench.study.source import Source, load
 
@@ -103,6 +104,52 @@ def test_sigterm_lets_an_iteration_end_and_keeps_its_state(schedule: Schedule) -
     assert states(schedule) == []
 
 
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_a_network_is_tested_costs_no_training(schedule: Schedule, stop: signal.Signals) -> None:
+    trial = quality(schedule)
+    undisturbed = measured(run(trial, schedule.folder, MACHINE, handling=Handling(checkpoint_s=None)))
+    (schedule.folder / "records").rename(schedule.folder / "earlier")
+    iterations: list[int] = []
+
+    def tell(event: Event) -> None:
+        if event.phase == "train":
+            iterations.append(event.done)
+        elif event.done == 2:
+            signal.raise_signal(stop)
+
+    with pytest.raises((Stopped, KeyboardInterrupt)):
+        run(trial, schedule.folder, MACHINE, tell=tell)  # with the usual five minutes between two states
+    (record,) = read_all(schedule.folder / "records")
+    assert record.status == "interrupted"
+    assert kept_after(state_path(schedule.folder, trial.key)) == 6
+    with pytest.raises((Stopped, KeyboardInterrupt)):
+        run(trial, schedule.folder, MACHINE, tell=tell)
+    assert kept_after(state_path(schedule.folder, trial.key)) == 6, "a second stop keeps it too"
+    resumed = measured(run(trial, schedule.folder, MACHINE, tell=lambda event: tell(event) if event.done < 2 else None))
+    assert iterations == [1, 2, 3, 4, 5, 6], "nothing was trained twice"
+    assert resumed.resumed_after == [6]
+    assert (resumed.confusion, resumed.history) == (undisturbed.confusion, undisturbed.history)
+    assert resumed.weights_digest == undisturbed.weights_digest
+    assert states(schedule) == []
+
+
+def test_sigterm_while_a_trial_is_stored_waits_until_that_is_done(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Files.write
+
+    def write(files: Files, folder: Path) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        store(files, folder)
+
+    monkeypatch.setattr(Files, "write", write)
+    with pytest.raises(Stopped, match="SIGTERM"):
+        run(quality(schedule), schedule.folder, MACHINE)
+    (record,) = read_all(schedule.folder / "records")
+    assert measured(record).resumed_after == []
+    assert states(schedule) == []
+
+
 def test_sigterm_while_a_network_is_tested_stops_at_once_and_replaces_no_earlier_record(schedule: Schedule) -> None:
     trial = quality(schedule)
     before = run(trial, schedule.folder, MACHINE)
@@ -116,14 +163,14 @@ def test_sigterm_while_a_network_is_tested_stops_at_once_and_replaces_no_earlier
     assert read_all(schedule.folder / "records") == [before]
 
 
-def test_a_trial_that_is_killed_at_ten_moments_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_a_trial_that_is_killed_at_five_moments_ends_with_the_same_bits(tmp_path: Path) -> None:
     (tmp_path / "long.py").write_text(STUDY)
     whole = make_schedule(load(Source(str(tmp_path / "long.py"))), tmp_path / "whole", here())
     undisturbed = measured(run(whole.trials[0], whole.folder, MACHINE))
     script = Path(__file__).with_name("interrupted.py")
     (tmp_path / "killed").mkdir()
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "killed"), str(tmp_path / "long.py"), "10", "0"],
+        [sys.executable, str(script), str(tmp_path / "killed"), str(tmp_path / "long.py"), "5", "0"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -131,7 +178,7 @@ def test_a_trial_that_is_killed_at_ten_moments_ends_with_the_same_bits(tmp_path:
     assert told["left"] == [], "the state of a trial that is done is removed"
     (record,) = read_all(tmp_path / "killed" / "long" / "records")
     resumed = measured(record)
-    assert len(resumed.resumed_after) == 10
+    assert len(resumed.resumed_after) == 5
     # The state after an iteration is kept once its loss is told, so one iteration may be lost.
     assert all(kept >= seen - 1 for kept, seen in zip(resumed.resumed_after, told["last"], strict=True))
     assert resumed.history == undisturbed.history

@@ -106,9 +106,9 @@ def test_a_training_goes_on_as_if_undisturbed_or_begins_anew(
     monkeypatch.setitem(sys.modules, Remembering.__module__, sys.modules[__name__])
     expected = trained(kind)
     with pytest.raises(KeyboardInterrupt):
-        trained(kind, FileKeeper(tmp_path / "state", 0.0), stop=4)
+        trained(kind, FileKeeper(tmp_path / "state", 0.0, RECIPE.iterations), stop=4)
     is_kept = kind in ("number", "tensor", "list of tensors")
     assert (tmp_path / "state").exists() == is_kept
     assert ("is not kept: no file can hold" in caplog.text) != is_kept
-    again = trained(kind, FileKeeper(tmp_path / "state", 0.0))
+    again = trained(kind, FileKeeper(tmp_path / "state", 0.0, RECIPE.iterations))
     assert all(torch.equal(again[name], tensor) for name, tensor in expected.items())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from bench.run.handling import Handling
 from bench.run.processes import apart, worker
 from bench.run.processes.apart import Arrivals, marked, pieces
+from bench.run.sharing.claims import Owner, owner_of, take
+from tests.run.sharing.test_desk import asked
 
 FILES = {
     "artifacts/k.h.npz": bytes(range(256)) * 40,
@@ -82,9 +86,19 @@ def test_the_mark_of_a_run_goes_with_it_and_an_old_one_is_removed(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The results folder of a driver, whose desk the worker asks."""
+    folder = tmp_path / "driver"
+    folder.mkdir()
+    with asked(folder) as ask:
+        monkeypatch.setattr(worker, "_asked", lambda: ask)
+        yield folder
+
+
 def order(folder: Path, marker: str | None) -> dict[str, Any]:
     return {
-        "trial": {"claim": "k", "before": {}}, "run": "this run",
+        "trial": {"key": "k", "claim": "k", "before": {}}, "run": "this run",
         "folder": str(folder), "machine": {"threads": 1}, "path": [], "cwd": "/", "own_cpus": False,
         "handling": Handling(marker=marker).as_values(),
     }  # fmt: skip
@@ -93,37 +107,47 @@ def order(folder: Path, marker: str | None) -> dict[str, Any]:
 class TrialThatLeavesFiles:
     """Stands for the process of a trial: it leaves files in the folder of its order, and says how it ended."""
 
-    last: Mapping[str, Any] = {"record": {"key": "k"}}
+    last: Mapping[str, Any] = {"recorded": "k.h.json"}
 
     def give_up(self) -> None:
         raise AssertionError("no other run has taken the trial")
+
+    def stop(self) -> None:
+        raise AssertionError("nobody has stopped the run")
 
     def run(self, order: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         left_by_a_trial(Path(order["folder"]))
         return [{"device": None}, self.last]
 
 
-@pytest.mark.parametrize("marker", [None, ".run-here"])
-def test_a_node_that_sees_the_results_folder_sends_the_record_alone(
-    marker: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(autouse=True)
+def records_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records here are any JSON at all, since nothing looks into them."""
+    monkeypatch.setattr(worker, "read", lambda path: SimpleNamespace(as_json=lambda: json.loads(path.read_bytes())))
+
+
+@pytest.mark.parametrize(("marker", "last"), [(None, {"recorded": "k.h.json"}), (".run-here", {"record": {}})])
+def test_a_node_that_sees_the_results_folder_sends_the_record_alone_and_this_machine_its_name(
+    marker: str | None, last: dict[str, Any], desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reported = list[dict[str, Any]]()
     monkeypatch.setattr(worker, "_process", lambda *order: TrialThatLeavesFiles())
     monkeypatch.setattr(worker.tune, "report", reported.append)
     (tmp_path / ".run-here").touch()
     worker.work(order(tmp_path, marker))
-    assert reported == [{"device": None}, {"record": {"key": "k"}}]
+    assert reported == [{"device": None}, last]
     assert (tmp_path / "weights" / "k.h.safetensors").exists()
 
 
 def test_a_node_that_does_not_see_it_sends_the_files_before_the_record_and_keeps_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reported, folders = list[dict[str, Any]](), list[str]()
+    reported, folders, claimed = list[dict[str, Any]](), list[str](), list[Owner | None]()
 
     class Noting(TrialThatLeavesFiles):
         def run(self, order: Mapping[str, Any]) -> list[Mapping[str, Any]]:
             folders.append(order["folder"])
+            claimed.append(owner_of(desk, "k"))
             return super().run(order)
 
     monkeypatch.setattr(worker, "_process", lambda *order: Noting())
@@ -133,9 +157,27 @@ def test_a_node_that_does_not_see_it_sends_the_files_before_the_record_and_keeps
     assert {message["piece"]["file"] for message in reported if "piece" in message} == set(FILES)
     assert not (tmp_path / "not here").exists()
     assert not Path(folders[0]).exists()
+    assert (desk / "checkpoints" / "k.state").read_bytes() == b"state", "the state of a training goes over the desk"
+    assert [owner and owner.run for owner in claimed] == ["this run"]
+    assert owner_of(desk, "k") is None
 
 
-def test_a_full_disk_of_a_node_fails_its_trial_and_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_of_such_a_node_that_another_run_has_is_not_run(
+    desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported = list[dict[str, Any]]()
+    monkeypatch.setattr(worker, "_process", lambda *order: pytest.fail("no process is needed"))
+    monkeypatch.setattr(worker.tune, "report", reported.append)
+    take(desk, "k", "another run")
+    worker.work(order(tmp_path / "not here", ".run-elsewhere"))
+    ((name, owner),) = reported[0].items()
+    assert (len(reported), name) == (1, "taken")
+    assert owner.startswith("process ")
+
+
+def test_a_full_disk_of_a_node_fails_its_trial_and_not_the_run(
+    desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reported = list[dict[str, Any]]()
     full = TrialThatLeavesFiles()
     full.last = {"unstored": "no room"}

@@ -56,7 +56,7 @@ def test_the_process_of_a_timing_keeps_to_its_cpus_and_that_of_a_training_has_al
     own = None if count is None else frozenset([max(ours)])
     process = TrialProcess((str(tmp_path), *sys.path), str(tmp_path), own)
     started, ended = process.run({"handling": {"timeout_s": None}})
-    assert (started["device"], ended) == ("a device", {"record": {"cpus": sorted(own or ours)}})
+    assert (started["device"], ended) == ("a device", {"recorded": {"cpus": sorted(own or ours)}})
     assert started["process"] != os.getpid()
     assert not {*started, *ended} & {*AUTO_RESULT_KEYS}, "Tune would put its own values in their place"
     assert os.sched_getaffinity(0) == ours, "the worker itself keeps its own"

@@ -9,7 +9,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from bench.run.search.arm import FIRST_ROUND, ArmSearch
+from bench.run.search.arm import ArmSearch
+from bench.run.search.rounds import FIRST_ROUND
 from bench.run.search.storage import JOURNAL, opened
 from bench.study.tuning.ranges import Among, LinearRange, LogRange, Settings, Space
 
@@ -75,6 +76,14 @@ def test_a_search_that_was_killed_at_any_moment_ends_as_an_undisturbed_one(tmp_p
         search = ArmSearch("arm", RATE, DEFAULT, 13, 0, opened(tmp_path))
     assert told == 13
     assert search.scored == whole.scored
+
+
+def test_a_search_that_was_killed_while_it_asked_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    whole = searched(tmp_path, known, 13).scored
+    lines = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
+    for count in range(2, len(lines), 9):
+        (tmp_path / JOURNAL).write_bytes(b"".join(lines[:count]))
+        assert searched(tmp_path, known, 13).scored == whole, f"killed after {count} lines"
 
 
 def test_a_larger_budget_goes_on_where_a_smaller_one_ended(tmp_path: Path) -> None:

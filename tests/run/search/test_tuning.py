@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.records.plan import Best
 from bench.records.quality import MeasuredQuality
 from bench.records.record import read_all
 from bench.run.environment import Machine
@@ -17,7 +18,6 @@ from bench.run.trial import Trial, run
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.tuning.arms import arms_of
-from bench.study.tuning.best import Best
 
 TUNE = 'tune={"learning_rate": LogRange(1e-3, 0.1)},\n    seeds='
 

@@ -176,6 +176,31 @@ def test_a_report_is_made_from_a_store_and_sent_to_it(
     assert "has no study.json" in err
 
 
+def test_clean_removes_the_copy_of_this_machine_and_nothing_of_the_store(
+    place: str, caches: Path, planted_results: Any, bench: Callable[..., tuple[int, str, str]]
+) -> None:
+    mirror = mirror_of(place, "planted")
+    planted_results(mirror.folder)
+    (mirror.folder / ".file-digests.json").write_text("{}")
+    (mirror.folder / "report" / "data").mkdir(parents=True)
+    (mirror.folder / "report" / "data" / "main.csv").write_text("new here")
+    (mirror.folder / "tensorboard").mkdir()
+    (mirror.folder / "tensorboard" / "events").write_text("in no store")
+    code, out, err = bench("clean", f"{place}/planted", "--yes")
+    assert (code, err) == (0, ""), out
+    assert "Files that the store has: " in out
+    assert "They are fetched again when a command needs them" in out
+    left = [path.relative_to(mirror.folder) for path in mirror.folder.rglob("*")]
+    assert sorted(map(str, left)) == ["tensorboard", "tensorboard/events"]
+    shutil.rmtree(mirror.folder / "tensorboard")
+    mirror.pull((*mirrors.READ, "report"))
+    assert set(load(mirror.folder).frame()["status"]) == {"done"}
+    assert (mirror.folder / "report" / "data" / "main.csv").read_text() == "new here"
+    assert bench("clean", f"{place}/planted", "--yes")[0] == 0
+    assert not mirror.folder.exists()
+    assert "holds nothing that may be removed" in bench("clean", f"{place}/nothing", "--yes")[1]
+
+
 def test_names_outside_of_the_folder_and_half_sent_ones_are_left_alone() -> None:
     for name in ("records/../../x.json", "other/x", "records/.x.json", "records/x.json.part", ""):
         assert not mirrors._is_plain(name)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from bench.records.plan import read_plan
 from bench.records.record import read_all
 from bench.records.results import load
 from tests.run.runner import Runner
@@ -48,6 +50,29 @@ def test_two_runs_in_one_folder_do_every_trial_once_and_the_last_one_reports(
     reports = [out.count("Report: ") for _, out, _ in ended]
     assert sum(reports) >= 1, ended
     assert not (folder / ".claims").exists()
+
+
+def test_two_runs_of_other_seeds_plan_all_of_them_at_any_time(runner: Runner, tiny_study: Callable[..., Path]) -> None:
+    study = tiny_study(iterations="300")
+    folder = runner.results / "tiny"
+    first = runner.start("run", study, "--seeds", "0,1")
+    runner.wait_for_log("tiny", "quality on")
+    second = runner.start("run", study, "--seeds", "2")
+    seeds: set[int] = set()
+    deadline = time.monotonic() + 300
+    while not {0, 1, 2} <= seeds:
+        assert first.poll() is None, "the first run is at work while the second one plans"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # polls another process; nothing to wait on
+        seeds = {trial.seed for trial in read_plan(folder).trials if trial.seed is not None}
+        assert {0, 1} <= seeds, "the plan of the first run stays"
+    ended = [runner.finish(run) for run in (first, second)]
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    results = load(folder)
+    assert sorted(results.plan.seeds) == [0, 1, 2]
+    assert list(results.frame()["status"]) == ["done"] * 8
+    assert not results.stale
+    assert "--seeds 0,1,2" in results.plan.command
 
 
 def test_a_run_takes_over_the_trials_of_one_that_was_killed_beside_it(

@@ -11,9 +11,12 @@ from bench import Among, Factor, LinearRange, LogRange, Recipe, Study, Variant, 
 from bench.data import Synthetic
 from bench.network import FCNHead, SegmentationLoss
 from bench.network.backbones.shallow import ShallowBackbone
+from bench.records.plan import Best, Tuned
+from bench.run.check import check_cells, facts
+from bench.study.audit import summary, unfair_tuning
 from bench.study.factors import StudyError
 from bench.study.tuning.arms import arms_of, chosen_arms
-from bench.study.tuning.best import Best, read_best, write_best
+from bench.study.tuning.best import read_best, write_best
 from bench.study.tuning.tuned import at_tuned_settings
 
 HEAD = Factor("head", {"narrow": change(), "wide": change(head=choose(width=16))})
@@ -76,13 +79,18 @@ def test_arms_are_the_levels_of_the_focus_or_all_variants() -> None:
 
 
 def best(level: str, rate: float, trials: int = 5) -> Best:
-    return Best({"head": level}, trials, {"learning_rate": rate} if trials else {}, 0.5, 0.4)
+    settings = {"learning_rate": rate} if trials else {}
+    return Best(levels={"head": level}, trials=trials, settings=settings, miou=0.5, default_miou=0.4)
+
+
+def of_arms(*arms: Best) -> Tuned:
+    return Tuned(arms=list(arms), as_written=True)
 
 
 @pytest.mark.parametrize("design", ["factorial", "one_at_a_time"])
 def test_every_variant_runs_at_the_default_and_at_the_settings_of_its_arm(design: Any) -> None:
     study = a_study(design=design)
-    tuned = at_tuned_settings(study, (best("narrow", 0.5), best("wide", 0.25)), FILE)
+    tuned = at_tuned_settings(study, of_arms(best("narrow", 0.5), best("wide", 0.25)), FILE)
     rates = {cell.name: cell.recipe.learning_rate for cell in tuned.cells()}
     assert len(rates) == 2 * len(study.cells())
     for cell in study.cells():
@@ -94,22 +102,55 @@ def test_every_variant_runs_at_the_default_and_at_the_settings_of_its_arm(design
 
 def test_an_arm_that_was_not_tuned_or_is_best_at_its_defaults_is_left_out_with_the_reason() -> None:
     study = a_study()
-    one = at_tuned_settings(study, (best("narrow", 0.5, trials=0), best("wide", 0.25)), FILE)
+    one = at_tuned_settings(study, of_arms(best("narrow", 0.5, trials=0), best("wide", 0.25)), FILE)
     assert {cell.reason for cell in one.excluded()} == {"not tuned"}
-    same = at_tuned_settings(study, (best("narrow", 0.5), best("wide", study.recipe.learning_rate)), FILE)
+    same = at_tuned_settings(study, of_arms(best("narrow", 0.5), best("wide", study.recipe.learning_rate)), FILE)
     assert {cell.reason for cell in same.excluded()} == {"the default settings are the best of the 5 that were tried"}
     assert {cell.levels["head"] for cell in same.excluded()} == {"wide"}
 
 
 def test_settings_of_other_arms_are_refused() -> None:
     with pytest.raises(StudyError, match="head=wide,loss=one is not in exactly one of its arms"):
-        at_tuned_settings(a_study(), (best("narrow", 0.5),), FILE)
+        at_tuned_settings(a_study(), of_arms(best("narrow", 0.5)), FILE)
 
 
 def test_the_file_of_settings_is_read_as_it_was_written(tmp_path: Path) -> None:
     arms = (best("narrow", 0.123456789012345), best("wide", 0.25, trials=0))
     write_best(arms, tmp_path / "tuned.json")
-    assert read_best(tmp_path / "tuned.json") == arms
+    assert read_best(tmp_path / "tuned.json") == of_arms(*arms)
     (tmp_path / "tuned.json").write_text("{")
     with pytest.raises(StudyError, match="no file of tuned settings"):
         read_best(tmp_path / "tuned.json")
+
+
+def lines_of(study: Study, tuned: Tuned) -> list[str]:
+    """What the audit says of the networks of a study at tuned settings."""
+    at_both = at_tuned_settings(study, tuned, FILE)
+    audited = facts(at_both, list(check_cells(at_both, lambda cell: 4, 64, 64)), 64, 64)
+    return summary(audited, at_both.baseline_name)
+
+
+def test_arms_that_were_tuned_alike_are_no_confound() -> None:
+    tuned = of_arms(best("narrow", 0.5), best("wide", 0.25))
+    assert unfair_tuning(tuned) == unfair_tuning(None) == []
+    assert not any("tun" in line.replace("settings=tuned", "") for line in lines_of(a_study(), tuned))
+
+
+@pytest.mark.parametrize(("narrow", "told"), [(0, "not tuned"), (1, "1 setting tried")])
+def test_the_audit_names_arms_for_which_other_numbers_of_settings_were_tried(narrow: int, told: str) -> None:
+    lines = lines_of(a_study(), of_arms(best("narrow", 0.5, trials=narrow), best("wide", 0.25)))
+    assert lines[0] == f"The arms were not tuned alike: head=narrow {told}, head=wide 5 settings tried."
+    compared = "head=wide,loss=one,settings=tuned differs beyond its factors: "
+    assert f"{compared}tuning: {told} → 5 settings tried." in lines
+
+
+def test_the_audit_names_tuned_settings_that_were_edited_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "tuned.json"
+    write_best([best("narrow", 0.5, trials=3), best("wide", 0.25)], path)
+    assert len(unfair_tuning(read_best(path))) == 1
+    path.write_text(path.read_text().replace('"trials": 3', '"trials": 5'))
+    edited = read_best(path)
+    assert unfair_tuning(edited) == [
+        "The tuned settings are not as bench tune wrote them: their file was edited, or has no digest."
+    ]
+    assert unfair_tuning(edited)[0] in lines_of(a_study(), edited)

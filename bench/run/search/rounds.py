@@ -1,0 +1,189 @@
+"""Searches in rounds: which point of a space is tried next, and what is known of those tried.
+
+Points are asked for in rounds of fixed sizes, so that the same seed and the same scores give the same search, however
+many trials a machine runs at a time, and whether or not it was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+Point = Mapping[str, Any]
+"""The name of each axis of a space -> the value there."""
+Direction = Literal["maximize", "minimize"]
+"""The way in which a score is good."""
+FIRST_ROUND, LATER_ROUNDS = 8, 4
+"""The points of a round. The first ones are given and random ones, which depend on no score."""
+REPEATS = 50
+"""The proposals in a row that may be known or refused; then points are taken as :meth:`Points.others` has them."""
+
+
+class Points(Protocol):
+    """The points of a space that may be tried."""
+
+    @property
+    def space(self) -> Mapping[str, BaseDistribution]:
+        """The values along each axis."""
+
+    @property
+    def count(self) -> int | None:
+        """The number of points, or a number above it; ``None`` if there is no end of them."""
+
+    @property
+    def first(self) -> Sequence[Point]:
+        """The points that are tried first."""
+
+    def mended(self, point: Point) -> Point:
+        """The point that a proposal stands for."""
+
+    def allow(self, point: Point, known: Sequence[Point]) -> bool:
+        """True if a point may be tried beside those known, of which it is none."""
+
+    def others(self, seed: int) -> Iterator[Point]:
+        """Points in an order that depends on the seed alone; all there are, if their number is finite."""
+
+
+@dataclass(frozen=True)
+class TriedPoint:
+    """A point that was tried, and its scores, one for each direction; ``None`` for a trial that failed."""
+
+    point: Point
+    scores: tuple[float, ...] | None
+
+
+class SearchInRounds:
+    """A search with Optuna's TPE, whose study in Optuna's storage holds every point and score.
+
+    Args:
+        name: the name of the study in the storage.
+        points: the points that may be tried.
+        budget: the number of different points to try; there may be fewer.
+        seed: the seed of the proposals.
+        storage: Optuna's storage.
+        directions: the way in which each score is good.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        points: Points,
+        budget: int,
+        seed: int,
+        storage: optuna.storages.BaseStorage,
+        directions: Sequence[Direction] = ("maximize",),
+    ) -> None:
+        self._points, self._seed, self._directions = points, seed, list(directions)
+        self._study = optuna.create_study(
+            storage=storage, study_name=name, directions=self._directions, load_if_exists=True, sampler=self._sampler(0)
+        )
+        self.budget = budget if points.count is None else min(budget, points.count)
+
+    @property
+    def tried(self) -> list[TriedPoint]:
+        """All points that were tried, in the order in which they were proposed."""
+        return [
+            TriedPoint(self._point(trial), tuple(trial.values) if trial.state == TrialState.COMPLETE else None)
+            for trial in self._trials()
+            if trial.state.is_finished()
+        ]
+
+    @property
+    def proposed(self) -> list[Point]:
+        """All points that were asked for, tried or not, in this order."""
+        return [self._point(trial) for trial in self._trials()]
+
+    def ask(self) -> list[Point]:
+        """The points of the next round, first those of an interrupted one; none once the budget is spent.
+
+        A round that a killed process asked for in part is proposed again as a whole: the proposals are the same.
+        """
+        self._mend()
+        trials = self._trials()
+        begin, end = _round_of(len(trials))
+        waiting = not all(trial.state.is_finished() for trial in trials)
+        if not waiting or len(trials) > begin:
+            known: list[Point] = [trial.params for trial in trials]
+            for point in self._proposals(trials[:begin], min(end, self.budget) - begin):
+                if point not in known and len(known) < self.budget:
+                    self._study.enqueue_trial(dict(point))
+                    self._study.ask(dict(self._points.space))
+                    known.append(point)
+        return [self._point(trial) for trial in self._trials() if not trial.state.is_finished()]
+
+    def tell(self, point: Point, scores: Sequence[float] | None) -> None:
+        """Note the scores of a point that was asked for; ``None`` for a trial that failed."""
+        trial = next(t for t in self._trials() if t.params == point and not t.state.is_finished())
+        if scores is None:
+            self._study.tell(trial.number, state=TrialState.FAIL)
+        else:
+            self._study.tell(trial.number, list(scores))
+
+    def _proposals(self, before: Sequence[FrozenTrial], count: int) -> list[Point]:
+        """Different points that are not among those tried before, at most ``count``.
+
+        They are drawn in a study in memory: what is known or refused never reaches the storage.
+        """
+        if count <= 0:
+            return []
+        drawing = optuna.create_study(directions=self._directions, sampler=self._sampler(len(before)))
+        drawing.add_trials(before)
+        known: list[Point] = [trial.params for trial in before]
+        wanted = len(known) + count
+
+        def add(point: Point) -> bool:
+            if len(known) == wanted or point in known or not self._points.allow(point, known):
+                return False
+            known.append(point)
+            return True
+
+        for point in () if before else self._points.first:
+            add(point)
+        refused = 0
+        while len(known) < wanted and refused < REPEATS:
+            trial = drawing.ask(dict(self._points.space))
+            if add(self._points.mended(trial.params)):
+                refused = 0
+            else:
+                refused += 1
+                drawing.tell(trial.number, state=TrialState.FAIL)  # else the sampler takes it for one that runs
+        if len(known) < wanted:
+            for point in self._points.others(self._seed):
+                add(point)
+                if len(known) == wanted:
+                    break
+        return known[len(before) :]
+
+    def _mend(self) -> None:
+        """Put in order what a process left that was killed while it asked for points."""
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.state == TrialState.WAITING:
+                self._study.ask(dict(self._points.space))
+            elif not trial.state.is_finished() and trial.params.keys() != self._points.space.keys():
+                self._study.tell(trial.number, state=TrialState.PRUNED)
+
+    def _trials(self) -> list[FrozenTrial]:
+        """The trials, without those that a killed process left in part."""
+        return [trial for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.PRUNED]
+
+    def _point(self, trial: FrozenTrial) -> Point:
+        """The point of a trial, with its axes in the order of the space."""
+        return {axis: trial.params[axis] for axis in self._points.space}
+
+    def _sampler(self, done: int) -> TPESampler:
+        """The sampler of a round, which depends on no random numbers of earlier rounds."""
+        return TPESampler(seed=self._seed + done, n_startup_trials=FIRST_ROUND, constant_liar=True)
+
+
+def _round_of(count: int) -> tuple[int, int]:
+    """The positions at which the round of the next point begins and ends, after ``count`` points."""
+    if count < FIRST_ROUND:
+        return 0, FIRST_ROUND
+    begin = count - (count - FIRST_ROUND) % LATER_ROUNDS
+    return begin, begin + LATER_ROUNDS
