@@ -27,7 +27,7 @@ FAMILIES: dict[int, Sequence[Sequence[float]]] = {
 
 @dataclass
 class Tally:
-    """What simulated studies of one kind came to.
+    """The outcomes of simulated studies of one kind.
 
     Attributes:
         effects: the true mean over spread of each comparison.

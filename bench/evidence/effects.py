@@ -18,8 +18,8 @@ from bench.evidence.sequential.looking import Following, Stand
 from bench.evidence.sequential.progress import Progress, progress
 from bench.protocol.columns import JUDGED, column
 from bench.records.files import RecordError
+from bench.records.plan import Rounds
 from bench.records.results import Results
-from bench.records.rounds import Rounds
 
 COLUMNS = (
     "label", "kind", "factors", "variant", "delta", "low", "high", "sd", "n", "planned", "p", "p_holm", "verdict",

@@ -20,9 +20,8 @@ from bench.measure.timing.execution import timed_recipe
 from bench.protocol.words import plural
 from bench.records.files import RecordError, file_digest, write_json
 from bench.records.forms import build, problem
-from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
+from bench.records.plan import VERSION, Plan, PlannedTrial, Rounds, read_plan
 from bench.records.record import STATUSES, Record, read_all
-from bench.records.rounds import Rounds
 from bench.run import environment
 from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
 from bench.run.earlier.changes import changes_since

@@ -16,9 +16,8 @@ from bench.evidence.sequential.progress import Progress, fix_rounds
 from bench.protocol.columns import JUDGED
 from bench.protocol.words import joined, plural
 from bench.records.files import RecordError
-from bench.records.plan import labels_of, read_plan
+from bench.records.plan import Rounds, labels_of, read_plan
 from bench.records.results import Results
-from bench.records.rounds import Rounds
 from bench.run.schedule import Schedule, schedule_of
 from bench.run.sharing.shares import Share
 from bench.run.trial import Trial

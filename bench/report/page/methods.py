@@ -16,10 +16,10 @@ from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import first_few, plural, size, tally
 from bench.records.cost import MeasuredCost
 from bench.records.executed import HARNESS, packages
+from bench.records.plan import Rounds
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.records.rounds import Rounds
 from bench.records.speed import MeasuredSpeed
 from bench.report.page.networks import initial_weights, networks
 from bench.report.page.recipe import recipe_in_words
