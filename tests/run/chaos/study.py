@@ -17,6 +17,8 @@ from tests.run.runner import Runner
 
 TRIALS = 4
 PATIENCE_S = 300.0
+LAST_S = 180.0
+"""Seconds after which no process is left: two agents of Ray try for a minute to tell that their driver was killed."""
 MOMENT_S = 20.0
 """The most seconds that a kill waits for its moment, after which it comes all the same."""
 VOLATILE = ("train_s", "resumed_after")
@@ -97,8 +99,10 @@ class Study:
             kill_9(run.pid)
             run.wait()
             self.over(run)
-            if not kill.at_once:
-                self.wait_for_the_end()
+            deadline = time.monotonic() + PATIENCE_S
+            while self.workers() and not kill.at_once:
+                assert time.monotonic() < deadline, "workers outlive their run"
+                time.sleep(0.1)  # polls other processes; nothing to wait on
         return True
 
     def _has_come(self, kill: Kill, deadline: float) -> bool:
@@ -137,7 +141,7 @@ class Study:
         for path in Path("/proc").glob("[0-9]*"):
             try:
                 if mark in (path / "environ").read_bytes().split(b"\0"):
-                    found[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    found[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             except OSError:
                 continue  # it ended just now
         return found
@@ -150,9 +154,9 @@ class Study:
         ]
 
     def wait_for_the_end(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + LAST_S
         while left := self.processes():
-            assert time.monotonic() < deadline, f"{left} still run a minute after their run has ended"
+            assert time.monotonic() < deadline, f"{left} still run {LAST_S:g} s after their run has ended"
             time.sleep(0.1)  # polls other processes; nothing to wait on
 
     def leaves_nothing(self) -> None:
