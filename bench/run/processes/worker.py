@@ -121,7 +121,7 @@ def _work(config: Mapping[str, Any], report: Callable[[dict[str, Any]], None], v
     try:
         with storing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            claim = take(folder, name, config["run"])
+            claim = take(folder, name, config["run"], again=visitor is not None)
     except StoreError as error:
         report({"unstored": str(error)})
         return

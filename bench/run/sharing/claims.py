@@ -133,13 +133,15 @@ class Claim:
                 _path(self._folder, self._name, number).unlink(missing_ok=True)
 
 
-def take(results: Path, name: str, run: str) -> Claim | Owner:
+def take(results: Path, name: str, run: str, *, again: bool = False) -> Claim | Owner:
     """Create the claim of this process, or return the owner of the one that is there.
 
     Args:
         results: the results folder, which exists.
         name: what is claimed: a trial's key, :data:`LOCK`, or :data:`RUN` and a name.
         run: the run that this process belongs to.
+        again: ``True`` to take over a claim of the same run at once, which no two processes of it ask for: the node of
+            that process was lost, and would be seen to be so after :data:`STALE_S` only.
 
     Raises:
         OSError: if the folder cannot be written to.
@@ -148,7 +150,7 @@ def take(results: Path, name: str, run: str) -> Claim | Owner:
     for _ in range(ATTEMPTS):
         with _draft(folder, run) as (draft, now):
             number, owner, is_alive = _state(folder, name, now)
-            if is_alive:
+            if is_alive and not (again and run and owner.run == run):
                 return owner
             try:
                 _create(draft, _path(folder, name, number + 1))

@@ -113,6 +113,17 @@ def test_a_claim_that_is_not_touched_is_taken_over_and_its_owner_finds_out(tmp_p
     assert list((tmp_path / FOLDER).glob("*.claim")) == []
 
 
+def test_a_second_attempt_of_a_run_takes_the_claim_of_its_first_one_whose_node_was_lost(tmp_path: Path) -> None:
+    lost = take(tmp_path, "trial", "this run")
+    assert isinstance(lost, Claim)
+    assert isinstance(take(tmp_path, "trial", "this run"), Owner)
+    assert isinstance(take(tmp_path, "trial", "another run", again=True), Owner)
+    assert isinstance(take(tmp_path, "trial", "this run", again=True), Claim)
+    lost.touch()
+    assert lost.lost, "if that node lives after all, it gives the trial up"
+    assert isinstance(take(tmp_path, "trial", "another run"), Owner)
+
+
 def test_the_thread_of_a_claim_touches_it_and_tells_once_that_it_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
