@@ -154,6 +154,15 @@ def cluster(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Test a study that is killed at 40 random moments, and runs with every fault; arguments go to pytest.
+
+    ``--kills`` is the number of kills, and ``--seed`` gives those of an earlier session, which printed it.
+    """
+    run(session, "pytest", "-m", "chaos", "-n", "0", *session.posargs)
+
+
+@nox.session
 def parallel(session: nox.Session) -> None:
     """Test trials that two processes train together, in real runs, some killed or stopped; arguments go to pytest."""
     run(session, "pytest", "-m", "parallel", "-n", "0", *session.posargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -358,6 +359,25 @@ def _kerb_and_cross(image: np.ndarray, label: np.ndarray, generator: np.random.G
     cross = ((down <= 1) | (right <= 1)) & (down <= 7) & (right <= 7)
     image[cross] = generator.permutation([230, 30, generator.integers(30, 231)])
     label[cross] = 10
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("chaos", "the session chaos")
+    group.addoption("--kills", type=int, default=40, help="the number of times that a study is killed")
+    group.addoption("--seed", type=int, default=None, help="the seed of all random moments; by default a new one")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """The number of times that a study is killed."""
+    return int(request.config.getoption("--kills"))
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """The seed of random moments, which a test prints."""
+    given = request.config.getoption("--seed")
+    return random.randrange(10**6) if given is None else int(given)
 
 
 TINY_STUDY = '''

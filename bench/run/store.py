@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,16 @@ class Files:
                 write_bytes(content, folder / path)
             if self.album is not None:
                 self.album.write()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the files of a results folder that processes left which were killed while writing.
+
+    The caller holds the folder's lock, and no run is at work there.
+    """
+    for path in folder.rglob(".*.part"):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def keep(record: Record, files: Files, error: StoreError) -> StoreError:

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 BENCH = (sys.executable, "-m", "bench.cli.app")
 
@@ -31,18 +33,32 @@ class Runner:
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        process = self._started(arguments, subprocess.PIPE)
+        self.started.append(process)
+        return process
+
+    def started_quietly(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """A command whose output goes to a file: workers that outlive it would keep a pipe open."""
+        with (self.home.parent / f"output {len(self.started)}").open("w", encoding="utf-8") as file:
+            process = self._started(arguments, file)
+        self.started.append(process)
+        return process
+
+    def output(self) -> str:
+        """The output of all commands that were started quietly."""
+        return "".join(path.read_text(encoding="utf-8") for path in sorted(self.home.parent.glob("output *")))
+
+    def _started(self, arguments: Sequence[str | Path], output: int | IO[str]) -> subprocess.Popen[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))}
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [*BENCH, *map(str, arguments), "--results", str(self.results)],
             env=environment | {"HOME": str(self.home), "PYTHONPATH": str(Path(__file__).parents[2])} | self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
             text=True,
             start_new_session=True,  # so that a signal to the group is what Ctrl-C in a terminal is
             preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - it only sets a signal, which a fork of a thread may
         )
-        self.started.append(process)
-        return process
 
     def finish(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
         out, err = process.communicate(timeout=400)

@@ -28,6 +28,7 @@ from bench.run.schedule import RETRIES, Schedule
 from bench.run.sharing.mirror import Mirror
 from bench.run.sharing.others import seen
 from bench.run.sharing.shares import Share
+from bench.run.store import remove_unfinished
 from bench.run.tracking.tracker import RunFacts, Tracker
 from bench.run.tracking.tracking import Tracking
 from bench.run.tracking.values import parameters_of
@@ -132,6 +133,7 @@ def run(
             elif stopped is not None and share is not None:
                 console.print(f"The report is left to the next run, or to: bench report {schedule.folder}")
             else:
+                remove_unfinished(schedule.folder)
                 if not schedule.is_planned():  # a run of other seeds has written its own plan, or has left trials open
                     schedule.write(command_line(argv))
                 if mirror is not None:
