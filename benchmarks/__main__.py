@@ -17,6 +17,8 @@ from benchmarks.null import null
 from benchmarks.quality import boundary, confusion
 from benchmarks.report import report
 from benchmarks.report_calls import report_calls
+from benchmarks.sequential import sequential
+from benchmarks.shared_training import shared_memory
 from benchmarks.steps import host_step, step_cuda
 from benchmarks.upsampling import upsampling
 
@@ -32,6 +34,8 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "null": null,
     "report": report,
     "report_calls": report_calls,
+    "shared_memory": shared_memory,
+    "sequential": sequential,
     "step_cuda": step_cuda,
     "upsampling": upsampling,
 }

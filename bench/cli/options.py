@@ -47,6 +47,22 @@ DataName = Annotated[
 Seeds = Annotated[
     str | None, typer.Option(help="Seeds in place of the study's own, such as 0,1,2,3.", show_default=False)
 ]
+UntilResolved = Annotated[
+    bool,
+    typer.Option(
+        "--until-resolved",
+        help="Add seeds in rounds until every comparison is resolved or given up as futile; p-values and intervals "
+        "account for the looks. The rounds are fixed before the first and recorded in study.json.",
+    ),
+]
+SeedsAtMost = Annotated[
+    int | None,
+    typer.Option(
+        help="With --until-resolved: the maximum number of seeds. By default as many as resolve a difference of one "
+        "standard deviation (of the differences between paired seeds) four times out of five.",
+        show_default=False,
+    ),
+]
 Final = Annotated[bool, typer.Option("--final", help="Evaluate on the test split, for the last run of a study.")]
 Protocol = Annotated[
     str | None,

@@ -14,8 +14,11 @@ import pandas as pd
 
 from bench.evidence import stats
 from bench.evidence.contrasts import Contrast
+from bench.evidence.sequential.looking import Following, Stand
+from bench.evidence.sequential.progress import Progress, progress
 from bench.protocol.columns import JUDGED, column
 from bench.records.files import RecordError
+from bench.records.plan import Rounds
 from bench.records.results import Results
 
 COLUMNS = (
@@ -24,10 +27,22 @@ COLUMNS = (
 )  # fmt: skip
 """The columns of :func:`effects`. ``factors`` is the number of factors in which the two sides differ.
 ``delta``, ``low``, ``high``, ``sd`` and ``resolvable`` are in the stored unit."""
+OF_ROUNDS = ("looks", "stand")
+"""The columns that :func:`effects` has besides if seeds are added in rounds: the number of looks at a comparison, and
+how it ended, as :data:`bench.evidence.sequential.looking.Stand` says."""
+ENDS: Mapping[Stand, str] = {
+    "open": "more seeds are to come",
+    "futile": "stopped for futility",
+    "at the maximum": "at the maximum of seeds",
+}
+"""How a comparison that was not resolved ended -> the reason that its verdict gives."""
 
 
 def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.DataFrame:
     """One row a contrast, columns :data:`COLUMNS`; Holm's correction runs over all rows.
+
+    Of a study whose seeds are added in rounds, intervals and p-values account for the looks, a comparison has the seeds
+    up to its end, and :data:`OF_ROUNDS` tell of it.
 
     ``resolvable`` is the smallest true difference that this comparison would have resolved with 80 % power at its n and
     the spread seen, at the strictest of Holm's steps; ``needed`` the seeds that would resolve the difference seen.
@@ -41,15 +56,21 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
     if definition.stage != "quality" or definition.better is None:
         raise RecordError(f"{name!r} cannot be judged over seeds: choose a quality column with a better direction")
     seeds = _planned_seeds(results)
-    estimates = [stats.effect(list(values.values())) for values in by_seed(contrasts, results.scores(name))]
+    differences = by_seed(contrasts, results.scores(name))
+    following = None
+    if results.plan.rounds is not None and name == JUDGED:
+        following = rounds_so_far(results, contrasts, differences).following
+        estimates = [following.estimate(number) for number in range(len(contrasts))]
+    else:
+        estimates = [stats.effect(list(values.values())) for values in differences]
     judged = stats.judged(estimates, [definition.better] * len(estimates))
     alpha = stats.ALPHA / max(1, sum(not math.isnan(estimate.p) for estimate in estimates))
     margin = results.plan.margin if name == JUDGED else None
     focus = results.plan.focus
     equivalent = stats.holm(
         [
-            stats.equivalence(estimate, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
-            for contrast, estimate in zip(contrasts, estimates, strict=True)
+            _equivalence(following, number, estimate, margin) if margin and _is_claimed(contrast, focus) else stats.NAN
+            for number, (contrast, estimate) in enumerate(zip(contrasts, estimates, strict=True))
         ]
     )
     rows = []
@@ -72,7 +93,43 @@ def effects(results: Results, contrasts: Sequence[Contrast], name: str) -> pd.Da
                 "p_equivalent": p_equivalent,
             }
         )
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64"})
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"needed": "Int64"})
+    return frame if following is None else _of_rounds(frame, following)
+
+
+def rounds_so_far(
+    results: Results, contrasts: Sequence[Contrast], differences: Sequence[Mapping[int, float]]
+) -> Progress:
+    """How far the rounds of a study have come, by its records alone.
+
+    Raises:
+        ValueError: for a study with fixed seeds.
+    """
+    if results.plan.rounds is None:
+        raise ValueError("a study with fixed seeds has no rounds")
+    ended = {
+        (record.trial.variant, record.trial.seed)
+        for record in results.records
+        if record.trial.stage == "quality" and record.trial.seed is not None and record.status != "interrupted"
+    }
+    return progress(results.plan.rounds, contrasts, differences, results.planned("quality"), ended)
+
+
+def _of_rounds(frame: pd.DataFrame, following: Following) -> pd.DataFrame:
+    """The effects of a study whose seeds were added in rounds, with the columns :data:`OF_ROUNDS`."""
+    spread = frame["sd"].where(frame["sd"] > 0)
+    ends = [ENDS.get(comparison.stand, "") for comparison in following.comparisons]
+    unresolved = (frame["verdict"] == "not resolved") & pd.Series([bool(end) for end in ends], index=frame.index)
+    return frame.assign(
+        reason=frame["reason"].where(~unresolved, pd.Series(ends, index=frame.index, dtype=object)),
+        resolvable=following.rule.effect * spread,
+        looks=[comparison.looks for comparison in following.comparisons],
+        stand=[comparison.stand for comparison in following.comparisons],
+    )
+
+
+def _equivalence(following: Following | None, number: int, estimate: stats.Effect, margin: float) -> float:
+    return stats.equivalence(estimate, margin) if following is None else following.equivalence(number, margin)
 
 
 def by_seed(contrasts: Sequence[Contrast], scores: Mapping[str, Mapping[int, float]]) -> list[dict[int, float]]:
@@ -101,6 +158,7 @@ class Resolution:
 
     Attributes:
         n: the most common number of seeds; the other attributes are of the variants with so many seeds and a spread.
+            If seeds were added in rounds, their maximum, and the other attributes are of all variants with a spread.
         pooled: the smallest resolvable difference, from the pooled spread of the variants.
         low: the least of the variants' own smallest resolvable differences.
         high: the greatest of them.
@@ -112,11 +170,20 @@ class Resolution:
     high: float
 
 
-def resolution(effects_frame: pd.DataFrame) -> Resolution | None:
-    """The resolution of a study, from its :func:`effects`; ``None`` if no variant has a spread over seeds."""
+def resolution(effects_frame: pd.DataFrame, rounds: Rounds | None = None) -> Resolution | None:
+    """The resolution of a study, from its :func:`effects`; ``None`` if no variant has a spread over seeds.
+
+    Args:
+        effects_frame: the effects.
+        rounds: the rounds in which seeds were added; then ``n`` is their maximum.
+    """
     judged = effects_frame[(effects_frame["kind"] == "variant") & effects_frame["resolvable"].notna()]
     if judged.empty:
         return None
+    if rounds is not None:
+        spread = stats.pooled_sd(zip(judged["sd"], judged["n"], strict=True))
+        low, high = float(judged["resolvable"].min()), float(judged["resolvable"].max())
+        return Resolution(rounds.looks[-1], rounds.effect * spread, low, high)
     n = int(judged["n"].mode().max())
     judged = judged[judged["n"] == n]
     pooled = stats.pooled_sd(zip(judged["sd"], judged["n"], strict=True))

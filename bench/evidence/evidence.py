@@ -17,6 +17,7 @@ from bench.evidence.confounds import VariantPair
 from bench.evidence.contrasts import Contrast, contrasts, squares
 from bench.evidence.effects import Resolution
 from bench.evidence.images import ImageScores
+from bench.evidence.sequential.progress import Progress
 from bench.evidence.stats import Effect, paired
 from bench.evidence.variants import Front
 from bench.protocol.columns import JUDGED
@@ -64,6 +65,13 @@ class Evidence:
         return effects.effects(self.results, self.contrasts, JUDGED)
 
     @cached_property
+    def rounds(self) -> Progress | None:
+        """How far the rounds have come in which seeds are added; ``None`` for fixed seeds."""
+        if self.results.plan.rounds is None:
+            return None
+        return effects.rounds_so_far(self.results, self.contrasts, self.differences)
+
+    @cached_property
     def late_gains(self) -> Mapping[str, Effect]:
         """Variant -> the rise of its mIoU from the last look during training to the end, over seeds.
 
@@ -78,7 +86,7 @@ class Evidence:
     @cached_property
     def resolution(self) -> Resolution | None:
         """The differences that the study could have resolved; ``None`` where no variant has a spread over seeds."""
-        return effects.resolution(self.effects)
+        return effects.resolution(self.effects, self.results.plan.rounds)
 
     def squares(self, first: str, second: str) -> Mapping[tuple[str, str], Sequence[str]]:
         """For each pair of levels of two factors: its variants, one for each setting of the other factors."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -229,6 +230,44 @@ class PublishedRows(Form):
     settings: dict[str, str] = Field(default_factory=dict)
 
 
+Power = Annotated[float, Field(gt=0, le=10)]
+Chance = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Rounds(Form):
+    """When seeds stop being added; :mod:`bench.evidence.sequential` says what follows from it.
+
+    Attributes:
+        seeds: all seeds that may be taken, in this order.
+        looks: the numbers of seeds at which every comparison is looked at; the last is the maximum.
+        comparisons: the number of comparisons that Holm's correction runs over.
+        alpha: the family-wise error of the study.
+        spending: the form of the spending functions, level · (n / N) ** exponent of a level after n of N seeds.
+        exponent: that of the function by which the error of the first kind is spent.
+        futility_exponent: that of the function by which ``miss`` is spent.
+        miss: the chance of missing the effect that the rounds are made for.
+        effect: that effect: mean over spread of the paired differences.
+    """
+
+    seeds: Annotated[list[Seed], Field(min_length=2)]
+    looks: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
+    comparisons: Annotated[int, Field(ge=1)]
+    alpha: Chance
+    spending: Literal["power"]
+    exponent: Power
+    futility_exponent: Power
+    miss: Chance
+    effect: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a seed is there twice")
+        if any(later <= earlier for earlier, later in pairwise(self.looks)) or self.looks[-1] != len(self.seeds):
+            raise ValueError("looks is not increasing up to the number of seeds")
+        return self
+
+
 class Plan(Form):
     """All that a report needs to know of a study, without importing it.
 
@@ -255,6 +294,7 @@ class Plan(Form):
         audit: the networks as built.
         identity: what went into the keys of the trials, packed by :mod:`bench.run.identity.explained`.
         modules: path, from the study's folder on, of every file of the study's own code -> SHA-256 of its content.
+        rounds: the rounds in which seeds are added until comparisons are resolved; ``None`` for fixed seeds.
     """
 
     version: Literal[2]
@@ -283,6 +323,7 @@ class Plan(Form):
     audit: Audit = Audit()
     identity: dict[str, Any] = Field(default_factory=dict)
     modules: dict[str, str] = Field(default_factory=dict)
+    rounds: Rounds | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -349,7 +390,7 @@ class Plan(Form):
         kept_seeds = {trial.seed for trial in kept} - {trial.seed for trial in others}
         kept_stages = {trial.stage for trial in kept} - {trial.stage for trial in others}
         seeds: dict[Stage, list[Seed | None]] = {
-            "quality": [seed for seed in self.seeds if seed not in kept_seeds],
+            "quality": [seed for seed in self._seeds_of_all() if seed not in kept_seeds],
             "cost": [None],
         }
         for stage in seeds.keys() & {*self.stages} - kept_stages:
@@ -360,6 +401,10 @@ class Plan(Form):
                     if (variant, stage, seed) not in planned:
                         of_seed = "" if seed is None else f" with seed {seed}"
                         raise ValueError(f"trials lacks the {stage} trial of {reprlib.repr(variant)}{of_seed}")
+
+    def _seeds_of_all(self) -> list[Seed]:
+        """The seeds that every variant has: all, or those of the first round."""
+        return self.seeds if self.rounds is None else self.rounds.seeds[: self.rounds.looks[0]]
 
     def _check_levels(self, where: str, levels: Mapping[str, str]) -> None:
         for factor in {**self.factors, **levels}:

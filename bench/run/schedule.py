@@ -20,7 +20,7 @@ from bench.measure.timing.execution import timed_recipe
 from bench.protocol.words import plural
 from bench.records.files import RecordError, file_digest, write_json
 from bench.records.forms import build, problem
-from bench.records.plan import VERSION, Plan, PlannedTrial, read_plan
+from bench.records.plan import VERSION, Plan, PlannedTrial, Rounds, read_plan
 from bench.records.record import STATUSES, Record, read_all
 from bench.run import environment
 from bench.run.check import Checked, Faulty, check_cells, facts, refuse_one_class
@@ -62,6 +62,7 @@ class Schedule:
         keys: key of each trial -> its parts.
         earlier: key of each trial of the plan that the folder held before -> its parts.
         most_built: the most networks that are built to look at them; ``None`` for all.
+        rounds: the rounds in which seeds are added until comparisons are resolved; ``None`` for fixed seeds.
     """
 
     loaded: Loaded
@@ -72,6 +73,7 @@ class Schedule:
     keys: MadeKeys = field(default_factory=MadeKeys)
     earlier: Mapping[str, Explained] = field(default_factory=dict)
     most_built: int | None = None
+    rounds: Rounds | None = None
 
     @property
     def study(self) -> Study:
@@ -242,6 +244,13 @@ class Schedule:
         """The reason why a trial would fail, if one of its networks is faulty."""
         return self.faulty.get(trial.variant) or self.faulty.get(trial.against or "")
 
+    def _seeds(self) -> list[int]:
+        """The seeds of the trials, in the order of the rounds, or those of the study."""
+        if self.rounds is None:
+            return list(self.study.seeds)
+        taken = {trial.seed for trial in self.trials}
+        return [seed for seed in self.rounds.seeds if seed in taken]
+
     def document(self, command: str, *, beside: bool = False) -> Plan:
         """The plan as ``study.json`` holds it, with the trials of earlier runs that stay in it.
 
@@ -262,7 +271,7 @@ class Schedule:
             "design": word_of(study.design, study.factors),
             "baseline": study.baseline_name,
             "baseline_levels": {factor.name: study.baseline[factor.name] for factor in study.factors},
-            "seeds": list(study.seeds),
+            "seeds": self._seeds(),
             "stages": list(study.stages),
             "margin": study.margin,
             "focus": study.focus,
@@ -281,6 +290,7 @@ class Schedule:
             "audit": facts(study, self.checked, *self.loaded.input_px).as_json(),
             "identity": self._identity(),
             "modules": self._modules(),
+            **({"rounds": self.rounds.as_json()} if self.rounds is not None else {}),
         }
         earlier = _earlier_plan(self.folder)
         try:
@@ -377,7 +387,7 @@ def checked_schedule(loaded: Loaded, results: Path, resources: Resources, shelf:
     """
     with copied_digests(results / loaded.folder_name) as digests:
         loaded.check_data(shelf, digests)
-        return _schedule(loaded, results, resources, loaded.fingerprints(digests))
+        return schedule_of(loaded, results, resources, loaded.fingerprints(digests))
 
 
 def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedule:
@@ -391,10 +401,15 @@ def make_schedule(loaded: Loaded, results: Path, resources: Resources) -> Schedu
             one class.
     """
     with copied_digests(results / loaded.folder_name) as digests:
-        return _schedule(loaded, results, resources, loaded.fingerprints(digests))
+        return schedule_of(loaded, results, resources, loaded.fingerprints(digests))
 
 
-def _schedule(loaded: Loaded, results: Path, resources: Resources, fingerprints: dict[str, str]) -> Schedule:
+def schedule_of(loaded: Loaded, results: Path, resources: Resources, fingerprints: Mapping[str, str]) -> Schedule:
+    """:func:`make_schedule` for data whose fingerprints, by variant, are known.
+
+    Raises:
+        BenchError: as that does.
+    """
     folder, study = results / loaded.folder_name, loaded.study
     refuse_one_class(study, loaded.classes_of)
     trials: list[Trial] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +32,7 @@ from bench.cli.options import (
     ResultsRoot,
     Retry,
     Seeds,
+    SeedsAtMost,
     Shard,
     SizeName,
     StudyFile,
@@ -38,6 +40,7 @@ from bench.cli.options import (
     Timeout,
     TrackIO,
     TunedSettings,
+    UntilResolved,
     VariantName,
     WandB,
     Weights,
@@ -86,6 +89,8 @@ def plan(
     size: SizeName = None,
     data: DataName = None,
     seeds: Seeds = None,
+    until_resolved: UntilResolved = False,
+    seeds_at_most: SeedsAtMost = None,
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
@@ -105,10 +110,11 @@ def plan(
 
     No trial is run and nothing is written. Without records, the time comes from a few training steps of some variants.
     With the address of a cluster, timings of every hardware class count, as in its runs; it is not asked.
+    With --until-resolved the trials are those up to the round that is due.
     """
     from bench.cli import decoding
     from bench.cli.console import console_for_people
-    from bench.cli.trials import listing, planning, stored
+    from bench.cli.trials import listing, planning, rounds, stored
 
     with only_document(as_json) as give:
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
@@ -116,7 +122,12 @@ def plan(
         root, _ = stored.fetched(results, source)
         schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf, processes=processes)
         schedule = replace(schedule, most_built=planning.MOST_BUILT)
-        planned = planning.plan_of(schedule, shelf)
+        in_rounds = rounds.asked(schedule, until_resolved, seeds_at_most)
+        progress = None if in_rounds is None else in_rounds.progress()
+        if in_rounds is not None and progress is not None:
+            schedule = in_rounds.due(progress)
+        state = None if in_rounds is None or progress is None else in_rounds.state(progress)
+        planned = planning.plan_of(schedule, shelf, state)
         give(planned)
         if not as_json:
             listing.show(planned, schedule, shelf, console_for_people(), whole=whole)
@@ -129,6 +140,8 @@ def run(
     size: SizeName = None,
     data: DataName = None,
     seeds: Seeds = None,
+    until_resolved: UntilResolved = False,
+    seeds_at_most: SeedsAtMost = None,
     final: Final = False,
     protocol: Protocol = None,
     recipe: RecipeName = None,
@@ -162,9 +175,13 @@ def run(
     The exit status is 0 only if every cell is done or excluded. With --shard it is 75 after SIGTERM: requeue the job.
     """
     from bench.cli import decoding
-    from bench.cli.trials import planning, running, stored
+    from bench.cli.console import say
+    from bench.cli.documents.document import Give
+    from bench.cli.trials import planning, rounds, running, stored
+    from bench.run.schedule import Schedule
     from bench.run.sharing.shares import parse_share
     from bench.run.tracking.chosen import trackers
+    from bench.run.trial import Trial
 
     share = None if shard is None else parse_share(shard)
     with requeued(share is not None), only_document(as_json) as give:
@@ -173,19 +190,28 @@ def run(
         root, mirror = stored.fetched(results, source)
         schedule = planning.scheduled(source, root, cpus, gpus, address, shelf=shelf, processes=processes)
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes, timeout_s=timeout)
-        told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
-        complete = running.run(
-            schedule,
-            argv(),
-            handling=handling,
-            retry=retry or (),
-            accumulate=accumulate,
-            shelf=shelf,
-            trackers=told,
-            share=share,
-            give=give,
-            mirror=mirror,
-        )
+
+        def run_trials(chosen: Schedule, trials: Sequence[Trial] | None, give: Give) -> bool:
+            told = trackers(schedule.folder, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb, trackio=trackio)
+            return running.run(
+                chosen,
+                argv(),
+                handling=handling,
+                retry=retry or (),
+                accumulate=accumulate,
+                trials=trials,
+                shelf=shelf,
+                trackers=told,
+                share=share,
+                give=give,
+                mirror=mirror,
+            )
+
+        in_rounds = rounds.asked(schedule, until_resolved, seeds_at_most, share)
+        if in_rounds is None:
+            complete = run_trials(schedule, None, give)
+        else:
+            complete = rounds.run_rounds(in_rounds, run_trials, give, say)
     if not complete:
         raise typer.Exit(EXIT_OPEN)
 

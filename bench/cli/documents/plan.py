@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bench.cli.documents.document import Document, JsonObject
+from bench.cli.documents.rounds import RoundsState
 from bench.cli.documents.trials import TrialFields
 
 
@@ -134,6 +135,8 @@ class PlanDocument(Document):
         not_built: the number of cells whose networks were not built, because there are many.
         time: the time that the trials left will take; null if none is.
         disk: the disk that they will take; null if none is left.
+        rounds: how far the rounds of ``--until-resolved`` have come; the trials are those up to the round that is due.
+            Null for fixed seeds.
     """
 
     document: Literal["plan"] = "plan"
@@ -154,3 +157,4 @@ class PlanDocument(Document):
     not_built: int
     time: Time | None
     disk: DiskNeed | None
+    rounds: RoundsState | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import JsonValue
 
 from bench.cli.documents.document import Document, JsonObject, Rows
+from bench.cli.documents.rounds import RoundsState
 
 if TYPE_CHECKING:
     from bench.run.trial import Trial
@@ -66,6 +67,7 @@ class RunDocument(Document):
         trials: the trials.
         report: the page of the report; null if another run is to write it.
         tables: the tables of ``bench speed`` by name, unrounded in stored units; empty for other commands.
+        rounds: how far the rounds of ``bench run --until-resolved`` have come; null for fixed seeds.
     """
 
     document: Literal["run"] = "run"
@@ -77,6 +79,7 @@ class RunDocument(Document):
     trials: list[EndedTrial]
     report: str | None
     tables: dict[str, Rows]
+    rounds: RoundsState | None = None
 
 
 class TrialDocument(Document):

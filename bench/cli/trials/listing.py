@@ -11,6 +11,7 @@ from bench.cli.decoding import need_of, spell_need
 from bench.cli.display import spell_s, table_of
 from bench.cli.documents.plan import DiskNeed, PlanDocument, Time, TrialState
 from bench.cli.trials.notices import print_aliases, print_excluded, print_faulty
+from bench.cli.trials.rounds import in_words
 from bench.data.decoded.shelf import Shelf
 from bench.protocol.words import bytes_in_words, plural
 from bench.run.schedule import Schedule
@@ -83,6 +84,8 @@ def _lines(plan: PlanDocument) -> Iterator[str]:
     if plan.notes:
         yield "It is not certain which code runs here, so the keys include all code that may run:"
         yield from (f"  {note}" for note in plan.notes)
+    if plan.rounds is not None:
+        yield in_words(plan.rounds)
     yield f"{plan.done} of {len(plan.trials)} trials done, {plan.left} to run."
     if plan.not_built:
         yield f"Not built to look for faults: {plan.not_built} of {plan.cells} networks; bench check builds all."

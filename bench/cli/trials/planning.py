@@ -20,6 +20,7 @@ from bench.cli.documents.plan import (
     TrialState,
     Unused,
 )
+from bench.cli.documents.rounds import RoundsState
 from bench.cli.documents.trials import trial_fields
 from bench.data.decoded.shelf import Shelf
 from bench.protocol.text import plain
@@ -93,7 +94,7 @@ MOST_BUILT = 60
 """The most networks that a plan builds, in a second or two; ``bench check`` and ``bench run`` build all."""
 
 
-def plan_of(schedule: Schedule, shelf: Shelf | None = None) -> PlanDocument:
+def plan_of(schedule: Schedule, shelf: Shelf | None = None, rounds: RoundsState | None = None) -> PlanDocument:
     """The trials with their outcomes, why some run again, and the time and the disk that those left take.
 
     Nothing is written.
@@ -101,6 +102,7 @@ def plan_of(schedule: Schedule, shelf: Shelf | None = None) -> PlanDocument:
     Args:
         schedule: the trials of the study.
         shelf: the shelf for decoded samples; ``None`` for none.
+        rounds: how far the rounds have come, if seeds are added in rounds.
     """
     study = schedule.study
     todo = schedule.pending()
@@ -123,6 +125,7 @@ def plan_of(schedule: Schedule, shelf: Shelf | None = None) -> PlanDocument:
         not_built=len(study.cells()) - len(schedule.networks),
         time=_time_needed(schedule, able) if able else None,
         disk=_disk_needed(schedule, able, shelf) if able else None,
+        rounds=rounds,
     )
 
 

@@ -94,7 +94,7 @@ def findings(evidence: Evidence) -> list[Finding]:
         ]
     last = (
         _runs(costs),
-        _resolution(effects, evidence.resolution),
+        _resolution(effects, evidence.resolution, in_rounds=results.plan.rounds is not None),
         _apart(evidence),
         _not_compared(evidence),
         _uneven_means(results),
@@ -190,7 +190,7 @@ def _runs(costs: Mapping[str, Mapping[Any, Any]]) -> Finding | None:
     return _one(text, ABLATION, "cost")
 
 
-def _resolution(effects: pd.DataFrame, able_to: Resolution | None) -> Finding | None:
+def _resolution(effects: pd.DataFrame, able_to: Resolution | None, *, in_rounds: bool) -> Finding | None:
     if able_to is None:
         return None
     nothing = (effects["verdict"] == "not resolved").all()
@@ -198,7 +198,8 @@ def _resolution(effects: pd.DataFrame, able_to: Resolution | None) -> Finding | 
     limit, least, most = (
         column(JUDGED).resolvable(difference) for difference in (able_to.pooled, able_to.low, able_to.high)
     )
-    able = f"{lead} {plural(able_to.n, 'seed')} and the spread seen, this study could have resolved"
+    seeds = plural(able_to.n, "seed")
+    able = f"{lead} {'up to ' * in_rounds}{seeds} and the spread seen, this study could have resolved"
     if limit == "none":
         return _one(f"{able} no difference, however large, four times out of five.", EFFECTS, "effects")
     unit = column(JUDGED).difference_unit

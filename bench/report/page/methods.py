@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-import pandas as pd
-
 from bench.evidence import stats
 from bench.evidence.confounds import in_parts
 from bench.evidence.evidence import Evidence
+from bench.evidence.sequential.progress import Progress
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import first_few, plural, size, tally
 from bench.records.cost import MeasuredCost
 from bench.records.executed import HARNESS, packages
+from bench.records.plan import Rounds
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results
@@ -39,7 +39,7 @@ def methods(evidence: Evidence) -> str:
     results = evidence.results
     parts = (
         _data(evidence), networks(results, evidence.labels), _training(results, evidence.labels), _design(evidence),
-        _machines(results), _source(results), _statistics(results, evidence.effects), _cost_protocol(results),
+        _machines(results), _source(results), _statistics(evidence), _cost_protocol(results),
         _speed_protocol(results),
     )  # fmt: skip
     paragraphs = [" ".join(sentences) for sentences in parts]
@@ -149,12 +149,34 @@ def _source(results: Results) -> Iterable[str]:
         yield f"Command: {results.plan.command}"
 
 
-def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
+def _rounds(rounds: Rounds, state: Progress) -> Iterable[str]:
+    looks, most = ", ".join(map(str, rounds.looks)), rounds.looks[-1]
+    ended = "which no comparison needed more seeds" if state.ended else "which some comparisons need more seeds"
+    yield (
+        f"Seeds were added in rounds that were fixed before the first, with looks at {looks} seeds: "
+        f"{plural(state.over, 'round')} took place, after {ended}. Of a level, (n / {most})^{rounds.exponent:g} was "
+        "spent after n seeds, by two-sided boundaries for Student's t. A comparison was given up as futile below one "
+        f"that spends, as (n / {most})^{rounds.futility_exponent:g}, a chance of {rounds.miss:g} to miss a difference "
+        f"of {rounds.effect:g} standard deviations; p-values do not count on that. A variant took seeds as long as one "
+        "of its comparisons was open."
+    )
+    yield (
+        "A p-value is the least level at which the rounds would have resolved the difference by its end; an interval "
+        "has the means from which Student's t at the end is not too far, by the law that it has in these rounds. The "
+        "looks were at mIoU: intervals of classes, images and other columns do not account for them."
+    )
+
+
+def _statistics(evidence: Evidence) -> Iterable[str]:
+    results, rows = evidence.results, evidence.effects
+    if results.plan.rounds is not None and evidence.rounds is not None:
+        yield from _rounds(results.plan.rounds, evidence.rounds)
     tests = int(rows["p"].notna().sum())
     if not tests:
         return
+    kind = "Student-t intervals" if results.plan.rounds is None else "intervals"
     yield (
-        f"Differences in mIoU are paired by seed; intervals are two-sided Student-t intervals of "
+        f"Differences in mIoU are paired by seed; intervals are two-sided {kind} of "
         f"{100 * (1 - stats.ALPHA):.0f} %. Verdicts need a p-value below {stats.ALPHA} after Holm's correction over "
         f"{plural(tests, 'comparison')}."
     )
@@ -171,7 +193,8 @@ def _statistics(results: Results, rows: pd.DataFrame) -> Iterable[str]:
         )
     if margin := results.plan.margin:
         yield (
-            "Equivalence is tested by two one-sided Student-t tests against a margin of "
+            f"Equivalence is tested by two one-sided {'Student-t tests' if results.plan.rounds is None else 'tests'} "
+            "against a margin of "
             f"±{column(JUDGED).shown(margin)} points, with Holm's correction over "
             f"{plural(int(rows['p_equivalent'].notna().sum()), 'comparison')}"
             f"{' of ' + focus if (focus := results.plan.focus) else ''}."

@@ -6,10 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from bench.evidence import stats
+from bench.evidence.effects import OF_ROUNDS
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import LEAST_P, NOTHING, p_value, plural
+from bench.records.plan import Rounds
 from bench.report.tables import fields
 from bench.report.tables.fields import Field
 from bench.report.tables.table import Table
@@ -33,16 +37,14 @@ def effects_table(evidence: Evidence) -> Table:
         "verdict": fields.verdict(),
         "resolvable": Field("Resolvable", ("resolvable",), lambda row: judged.resolvable(row["resolvable"])),
         "needed": fields.count("Seeds needed", "needed"),
+        "looks": fields.count("Looks", "looks"),
+        "stand": fields.text("Ended", "stand"),
         "equivalent": Field("Equivalent", ("p_equivalent",), lambda row: equivalent(row, plan.margin)),
     }
     rows = evidence.effects
-    names = tuple(name for name in columns if name != "equivalent" or plan.margin)
-    notes = (
-        f"Differences in {judged.label}, paired by seed, with Student-t 95 % intervals; Holm's correction runs "
-        f"over the {plural(int(rows['p'].notna().sum()), 'comparison')} of this table that can be tested. Resolvable: "
-        f"the smallest true difference that would have been resolved with {100 * stats.POWER:.0f} % power at the "
-        "strictest step of that correction. Seeds needed: for the mean difference seen, likewise."
-    )
+    left_out = {*(() if plan.margin else ("equivalent",)), *(OF_ROUNDS if plan.rounds is None else ())}
+    names = tuple(name for name in columns if name not in left_out)
+    notes = _notes(rows, plan.rounds)
     if claimed := int(rows["p_equivalent"].notna().sum()):
         focus = plan.focus
         notes += (
@@ -52,6 +54,26 @@ def effects_table(evidence: Evidence) -> Table:
     notes += not_compared(evidence)
     absent = "" if len(rows) else "the study plans no two variants to compare"
     return Table("effects", rows, columns, names, "Every comparison.", notes, required=required_of(rows), absent=absent)
+
+
+def _notes(rows: pd.DataFrame, rounds: Rounds | None) -> str:
+    """How the differences were judged."""
+    differences = f"Differences in {column(JUDGED).label}, paired by seed"
+    holm = f"Holm's correction runs over the {plural(int(rows['p'].notna().sum()), 'comparison')}"
+    chance = f"{100 * stats.POWER:.0f} % power"
+    if rounds is None:
+        return (
+            f"{differences}, with Student-t 95 % intervals; {holm} of this table that can be tested. Resolvable: the "
+            f"smallest true difference that would have been resolved with {chance} at the strictest step of that "
+            "correction. Seeds needed: for the mean difference seen, likewise."
+        )
+    return (
+        f"{differences}, over the seeds up to the comparison's end. Intervals (95 %) and p account for the looks: p is "
+        "the least level at which the rounds would have resolved the difference by then; the interval of a comparison "
+        f"that is still open holds at all looks together. {holm} of this table that can be tested. Resolvable: the "
+        f"smallest true difference that these rounds would have resolved with {chance}, alone at the strictest step of "
+        "that correction. Seeds needed: as many fixed seeds would resolve the mean difference seen."
+    )
 
 
 def equivalent(row: Mapping[Any, Any], margin: float | None) -> str:

@@ -25,7 +25,7 @@ from bench.run.identity.explained import difference, packed, unpacked
 
 MOST_NAMED = 3
 """The most trials or files that a message names."""
-SAME = ("name", "baseline", "baseline_levels", "recipe", "data", "size", "final")
+SAME = ("name", "baseline", "baseline_levels", "recipe", "data", "size", "final", "rounds")
 """The fields in which the plans of one study agree."""
 
 
