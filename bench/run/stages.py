@@ -112,7 +112,7 @@ def asked_of(
     modules: tuple[str, ...],
     processes: int,
 ) -> Computation:
-    """What identifies a trial; the arguments are those of :func:`key_of`."""
+    """The contents of the key of a trial, to be read; the arguments are those of :func:`key_of`."""
     return Computation(
         stage=stage,
         function=STAGE_FUNCTIONS[stage] if processes == 1 else measure_quality_in_group,
@@ -128,7 +128,7 @@ def asked_of(
 
 
 def present_keys() -> Keys:
-    """What makes keys of the source files as they are now."""
+    """The maker of keys, for the source files as they are now."""
     keys = _keys()
     if not keys.library.project.is_current():
         forget_sources()

@@ -13,7 +13,7 @@ from .definitions.project import Project
 from .definitions.syntax import bases_of, bound_names
 from .definitions.targets import Bound, Unit
 from .effects.statements import Effects, TopLevelEffect
-from .forms.pieces import OpenValue, Piece, Reading, Slot, Text
+from .forms.pieces import OpenSlot, OpenValue, Piece, Reading, Text
 from .forms.writer import Writer
 from .known.attributes import with_attributes
 from .known.folding import Fields, Folding
@@ -70,10 +70,10 @@ class Opened:
 
     unit: Unit
     choices: frozenset[str]
-    looked: set[Slot]
-    values: Mapping[Slot, str]
+    looked: set[OpenSlot]
+    values: Mapping[OpenSlot, str]
 
-    def holds_for(self, values: Mapping[Slot, str]) -> bool:
+    def holds_for(self, values: Mapping[OpenSlot, str]) -> bool:
         """Return whether the unit is the same with these values, wherever they are not written."""
         return all(values.get(slot) == self.values[slot] for slot in self.looked)
 
@@ -89,7 +89,7 @@ class OpenReading:
     """
 
     frame: Any
-    values: Mapping[Slot, str]
+    values: Mapping[OpenSlot, str]
     used: dict[int, Opened] = field(default_factory=dict)
 
     @classmethod
@@ -104,7 +104,7 @@ class OpenReading:
         return all(opened.holds_for(self.values) for opened in self.used.values())
 
     @property
-    def looked(self) -> frozenset[Slot]:
+    def looked(self) -> frozenset[OpenSlot]:
         """The slots at whose values something looked in this reading."""
         return frozenset(slot for opened in self.used.values() for slot in opened.looked)
 
@@ -145,7 +145,9 @@ class Library:
         self._readers: dict[Unit, bool] = {}
         self._ancestors: dict[Unit, frozenset[Unit]] = {}
         self._opened: dict[Any, list[Opened]] = {}
-        self._looked: dict[int, set[Slot]] = {}  # number of a unit with open values -> the slots that were looked at
+        self._looked: dict[
+            int, set[OpenSlot]
+        ] = {}  # number of a unit with open values -> the slots that were looked at
         self.reading_openly: OpenReading | None = None
 
     def opened(self, fields: Fields, roots: Iterable[Root]) -> tuple[Library, OpenReading]:
@@ -190,7 +192,7 @@ class Library:
         made_before = self._opened.setdefault(key, [])
         opened = next((opened for opened in made_before if opened.holds_for(reading.values)), None)
         if opened is None:
-            looked: set[Slot] = set()
+            looked: set[OpenSlot] = set()
             made = self._folding(unit, fields, looked).fold(unit, choices or {})
             opened = Opened(made.unit, made.choices, looked, reading.values)
             self._looked[id(made.unit)] = looked
@@ -198,7 +200,7 @@ class Library:
         reading.used[id(opened)] = opened
         return opened
 
-    def _folding(self, unit: Unit, fields: Fields, looked: set[Slot]) -> Folding:
+    def _folding(self, unit: Unit, fields: Fields, looked: set[OpenSlot]) -> Folding:
         return Folding(self.project, unit.module, fields, self.reading.observers, looked)
 
     def _reads_fields(self, unit: Unit) -> bool:
@@ -326,7 +328,7 @@ def own(node: Node) -> Unit | None:
 
 
 def _frozen(values: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells known values apart that are written into code; of an open one, its slot and type alone."""
+    """The known values that are written into code, as a tuple that tells them apart; of an open one, its slot and type."""
     return tuple(
         (name, value.slot, value.kind_of_value, value.is_default)
         if isinstance(value, OpenValue)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from .definitions.targets import Bound, Unit
-from .forms.pieces import PieceFacts, Slot, Token
+from .forms.pieces import OpenSlot, PieceFacts, Token
 from .known.attributes import constant_attributes
 from .known.folding import Fields
 from .library import Library, Root
@@ -91,7 +91,7 @@ class Reader:
 
     def read_open(
         self, roots: Sequence[Root], fields: Fields, modules: Sequence[str]
-    ) -> tuple[OpenSource, frozenset[Slot]]:
+    ) -> tuple[OpenSource, frozenset[OpenSlot]]:
         """The code that is reached from ``roots``, whose choices and fields hold open values; see :meth:`read`.
 
         It comes with the slots whose values were looked at: with other values there, it may be other code.

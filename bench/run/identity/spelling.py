@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .definitions.targets import Bound, Unit, Whole
-from .forms.pieces import OpenToken, OpenValue, Private, Slot, Token, spelled
+from .forms.pieces import OpenSlot, OpenToken, OpenValue, Private, Token, spelled
 from .library import Root, own
 from .walk import Walk
 
@@ -46,12 +46,12 @@ class OpenText:
         parts: the text in order, with the slot of each value in its place.
     """
 
-    parts: tuple[str | Slot, ...]
+    parts: tuple[str | OpenSlot, ...]
 
     @classmethod
     def of(cls, tokens: Iterable[str]) -> OpenText:
         """The text of several tokens, one a line."""
-        parts: list[str | Slot] = []
+        parts: list[str | OpenSlot] = []
         fixed: list[str] = []
         for token in tokens:
             if isinstance(token, OpenToken):
@@ -61,7 +61,7 @@ class OpenText:
                 fixed.append(token)
         return cls((*parts, "\n".join(fixed)))
 
-    def filled(self, values: Mapping[Slot, Any]) -> str:
+    def filled(self, values: Mapping[OpenSlot, Any]) -> str:
         """The text with these values."""
         return "".join(part if isinstance(part, str) else spelled(values[part]) for part in self.parts)
 
@@ -86,7 +86,7 @@ class OpenSource:
     unwritten: tuple[Mapping[str, Any], ...]
     files: tuple[Path, ...]
 
-    def with_values(self, values: Mapping[Slot, Any]) -> ReadSource:
+    def with_values(self, values: Mapping[OpenSlot, Any]) -> ReadSource:
         """The code of the trial that has these values."""
         return ReadSource(
             hashlib.sha256(self.text.filled(values).encode()).hexdigest(),
@@ -98,7 +98,7 @@ class OpenSource:
         )
 
 
-def _value_in(values: Mapping[Slot, Any], value: Any) -> Any:
+def _value_in(values: Mapping[OpenSlot, Any], value: Any) -> Any:
     return values[value.slot] if isinstance(value, OpenValue) else value
 
 
@@ -143,7 +143,7 @@ class Spelling:
 
     def open_source(self) -> OpenSource:
         """The code that was reached, for all values in its open slots."""
-        parts: list[str | Slot] = []
+        parts: list[str | OpenSlot] = []
         definitions = self._written(lambda tokens: parts.extend(OpenText.of(tokens).parts))
         return OpenSource(
             OpenText(tuple(parts)),

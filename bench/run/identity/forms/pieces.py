@@ -30,7 +30,7 @@ class ChosenValue(ast.Constant):
     choice: str = ""
 
 
-class Slot(NamedTuple):
+class OpenSlot(NamedTuple):
     """The name of a value that may be another in another trial of the same code.
 
     Attributes:
@@ -57,21 +57,21 @@ class OpenValue(ChosenValue):
     """
 
     _fields = ()
-    slot: Slot
+    slot: OpenSlot
     value_type: type
     is_default: bool
-    looked: set[Slot]
+    looked: set[OpenSlot]
     _held: Any
 
     @classmethod
-    def of(cls, value: Any, slot: Slot, *, choice: str = "", is_default: bool = False) -> OpenValue:
+    def of(cls, value: Any, slot: OpenSlot, *, choice: str = "", is_default: bool = False) -> OpenValue:
         """The node of a value that nothing has looked at yet."""
         node = cls.__new__(cls)
         node.slot, node.value_type, node.is_default, node.choice = slot, type(value), is_default, choice
         node.looked, node._held = set(), value
         return node
 
-    def in_code(self, looked: set[Slot]) -> OpenValue:
+    def in_code(self, looked: set[OpenSlot]) -> OpenValue:
         """The value for one more place in code, which adds its slot to ``looked`` as soon as something looks."""
         node = copy.copy(self)
         node.looked = looked
@@ -95,10 +95,10 @@ class OpenValue(ChosenValue):
 class OpenToken(str):
     """The token of an :class:`OpenValue`, which is another one for another value in the same slot."""
 
-    slot: Slot
+    slot: OpenSlot
 
     @classmethod
-    def of(cls, value: Any, slot: Slot) -> OpenToken:
+    def of(cls, value: Any, slot: OpenSlot) -> OpenToken:
         token = cls(spelled(value))
         token.slot = slot
         return token

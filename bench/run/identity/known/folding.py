@@ -18,7 +18,7 @@ from ..definitions.project import Project
 from ..definitions.syntax import bound_names, collecting_parameters, parameters
 from ..definitions.targets import Bound, Unit
 from ..forms.meaning import counted, parsed_annotation
-from ..forms.pieces import ChosenValue, OpenValue, Slot
+from ..forms.pieces import ChosenValue, OpenSlot, OpenValue
 from .logic import compared, is_constant, joined, negated, truth
 from .syntax import all_bound, constructor, copied, looks_at_names, stored_on, stores
 
@@ -68,9 +68,9 @@ class Folding(ast.NodeTransformer):
         module: str,
         fields: Fields,
         observers: Mapping[Unit, str],
-        looked: set[Slot] | None = None,
+        looked: set[OpenSlot] | None = None,
     ) -> None:
-        self.looked: set[Slot] = set() if looked is None else looked
+        self.looked: set[OpenSlot] = set() if looked is None else looked
         self.project, self.module, self.fields, self.observers = project, module, fields, observers
         self.plain_names = {name for unit in fields for name in unit.names}
         self.frames: list[_Frame] = []

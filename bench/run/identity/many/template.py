@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..forms.pieces import OpenValue, Slot
+from ..forms.pieces import OpenSlot, OpenValue
 from ..key import PREFIX, Computation, Key, Keys, digest_of_text, in_one_form
 from ..known.logic import is_constant
 from ..library import Root
 from ..spelling import OpenSource
 from .shape import Other
-from .texts import Digests, Settings
+from .texts import Digests, SettingTexts
 
 
 class Template:
@@ -31,7 +31,7 @@ class Template:
         self,
         keys: Keys,
         source: OpenSource,
-        slots: Mapping[str, Slot],
+        slots: Mapping[str, OpenSlot],
         looked: frozenset[str],
         first: Mapping[str, Any],
         contents: Mapping[str, Any],
@@ -39,7 +39,7 @@ class Template:
     ) -> None:
         self.keys, self.source, self.slots, self.looked = keys, source, slots, looked
         self._digests = Digests(source.text.parts, {slot: first[place] for place, slot in slots.items()})
-        self._settings = Settings(source, slots, first, contents["settings"], asked, keys)
+        self._settings = SettingTexts(source, slots, first, contents["settings"], asked, keys)
         self._written = {name: in_one_form(value) for name, value in contents.items() if name != "settings"}
         self._heads: dict[tuple[str, int | None], str] = {}
 
@@ -64,16 +64,16 @@ class Template:
         Raises:
             ValueError: for a component whose source cannot be found.
         """
-        slots: dict[str, Slot] = {}
+        slots: dict[str, OpenSlot] = {}
 
-        def opened(place: str, slot: Slot, value: Any, *, choice: str = "", is_default: bool = False) -> OpenValue:
+        def opened(place: str, slot: OpenSlot, value: Any, *, choice: str = "", is_default: bool = False) -> OpenValue:
             slots[place] = slot
             return OpenValue.of(value, slot, choice=choice, is_default=is_default)
 
         known = keys.fields(asked)
         recipe = keys.library.unit_of(type(asked.recipe))
         known[recipe] = {
-            name: value if name in asked.irrelevant else opened(f"recipe.{name}", Slot(recipe, name), value)
+            name: value if name in asked.irrelevant else opened(f"recipe.{name}", OpenSlot(recipe, name), value)
             for name, value in known[recipe].items()
         }
         roots = []
@@ -82,7 +82,11 @@ class Template:
             if choices is not None and root.role in open_roles:
                 choices = {
                     name: opened(
-                        f"{root.role}.{name}", Slot(number, name), value, choice=name, is_default=root.is_default(name)
+                        f"{root.role}.{name}",
+                        OpenSlot(number, name),
+                        value,
+                        choice=name,
+                        is_default=root.is_default(name),
                     )
                     if is_constant(value)
                     else value
@@ -113,7 +117,7 @@ class Template:
         return self.keys.made(asked, self.source.with_values(_values(self.keys, self.slots, asked)))
 
 
-def _values(keys: Keys, slots: Mapping[str, Slot], asked: Computation) -> dict[Slot, Any]:
+def _values(keys: Keys, slots: Mapping[str, OpenSlot], asked: Computation) -> dict[OpenSlot, Any]:
     """The values of a trial by slot."""
     roots = keys.roots(asked)
     values = {}

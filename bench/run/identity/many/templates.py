@@ -86,7 +86,7 @@ class Templates:
         return self._recipes.setdefault(type(asked.recipe), asked.recipe)
 
     def _of_recipe(self, asked: Computation) -> tuple[tuple[Any, ...], list[Other]]:
-        """What of a recipe must be the same for the same code, and the values that may be others and are."""
+        """The values of a recipe that must be the same for the same code, and those that may be others and are."""
         first = vars(self._first_recipe(asked))
         fixed: list[Any] = [type(asked.recipe)]
         others: list[Other] = []

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..forms.pieces import OpenValue, Slot, spelled
+from ..forms.pieces import OpenSlot, OpenValue, spelled
 from ..key import Computation, Keys, in_one_form
 from ..spelling import OpenSource
 from ..values import is_neutral, readable
@@ -22,17 +22,17 @@ class Digests:
         first: slot -> the value that stands there if no other one is given.
     """
 
-    def __init__(self, parts: Sequence[str | Slot], first: Mapping[Slot, Any]) -> None:
+    def __init__(self, parts: Sequence[str | OpenSlot], first: Mapping[OpenSlot, Any]) -> None:
         self.parts = parts
         self.first = {slot: spelled(value) for slot, value in first.items()}
-        self._place = {slot: place for place, slot in reversed(list(enumerate(parts))) if isinstance(slot, Slot)}
-        self._varying: list[Slot] = []
+        self._place = {slot: place for place, slot in reversed(list(enumerate(parts))) if isinstance(slot, OpenSlot)}
+        self._varying: list[OpenSlot] = []
         self._stretches: list[list[bytes | int]] = []
         self._begun: dict[tuple[str, ...], Any] = {}
         self._done: dict[tuple[str, ...], str] = {}
         self._cut([])
 
-    def digest(self, others: Iterable[tuple[Slot, str]]) -> str:
+    def digest(self, others: Iterable[tuple[OpenSlot, str]]) -> str:
         """The SHA-256 of the text with these values, in hexadecimal digits."""
         given = {slot: text for slot, text in others if slot in self._place}
         if not given.keys() <= set(self._varying):
@@ -55,7 +55,7 @@ class Digests:
                 self._begun[values[: number + 1]] = state
         return str(state.hexdigest())
 
-    def _cut(self, varying: list[Slot]) -> None:
+    def _cut(self, varying: list[OpenSlot]) -> None:
         """Cut the text where each of the varying slots comes first; in a stretch, a number stands for one of them."""
         self._varying = sorted(varying, key=self._place.__getitem__)
         numbers = {slot: number for number, slot in enumerate(self._varying)}
@@ -65,7 +65,7 @@ class Digests:
         self._begun = {(): hashlib.sha256(b"".join(part for part in beginning if isinstance(part, bytes)))}
         self._done = {}
 
-    def _joined(self, parts: Iterable[str | Slot], numbers: Mapping[Slot, int]) -> list[bytes | int]:
+    def _joined(self, parts: Iterable[str | OpenSlot], numbers: Mapping[OpenSlot, int]) -> list[bytes | int]:
         joined: list[bytes | int] = []
         for part in parts:
             number = None if isinstance(part, str) else numbers.get(part)
@@ -80,7 +80,7 @@ class Digests:
         return joined
 
 
-class Settings:
+class SettingTexts:
     """The settings in the keys of trials, as text in which a few are replaced.
 
     Args:
@@ -95,7 +95,7 @@ class Settings:
     def __init__(
         self,
         source: OpenSource,
-        slots: Mapping[str, Slot],
+        slots: Mapping[str, OpenSlot],
         first: Mapping[str, Any],
         settings: Mapping[str, Any],
         asked: Computation,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bench.protocol.recipe import Recipe
 from bench.run import stages
 from bench.run.identity.definitions.targets import Bound, Unit
-from bench.run.identity.forms.pieces import OpenValue, Slot, kind_of, spelled
+from bench.run.identity.forms.pieces import OpenSlot, OpenValue, kind_of, spelled
 from bench.run.identity.key import Computation
 from bench.run.identity.library import Library, Root
 from bench.run.identity.many.templates import Templates
@@ -89,12 +89,12 @@ class Twice:
 
     def __init__(self) -> None:
         self.reader, self.unit = mine()
-        self.read: list[tuple[OpenSource, frozenset[Slot], dict[Slot, Any], Any]] = []
+        self.read: list[tuple[OpenSource, frozenset[OpenSlot], dict[OpenSlot, Any], Any]] = []
 
     def check(self, values: Values) -> None:
         reader, unit = mine()
         alone = Root("head", unit, values, dict.fromkeys(NAMES, 1))
-        slots = {Slot(0, name): value for name, value in values.items()}
+        slots = {OpenSlot(0, name): value for name, value in values.items()}
         frame = [(kind_of(value), alone.is_default(name)) for name, value in values.items()]
         known = [
             source
@@ -103,7 +103,7 @@ class Twice:
         ]
         if not known:
             choices = {
-                name: OpenValue.of(value, Slot(0, name), choice=name, is_default=alone.is_default(name))
+                name: OpenValue.of(value, OpenSlot(0, name), choice=name, is_default=alone.is_default(name))
                 for name, value in values.items()
             }
             source, looked = self.reader.read_open([Root("head", self.unit, choices, alone.defaults)], {}, ["study"])
