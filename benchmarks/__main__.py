@@ -14,6 +14,7 @@ from benchmarks.augmentation import augmentation
 from benchmarks.counting import counting
 from benchmarks.data import data
 from benchmarks.null import null
+from benchmarks.plan import plan
 from benchmarks.quality import boundary, confusion
 from benchmarks.report import report
 from benchmarks.report_calls import report_calls
@@ -32,6 +33,7 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "data": data,
     "host_step": host_step,
     "null": null,
+    "plan": plan,
     "report": report,
     "report_calls": report_calls,
     "shared_memory": shared_memory,

@@ -328,7 +328,7 @@ def own(node: Node) -> Unit | None:
 
 
 def _frozen(values: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The known values that are written into code, as a tuple that tells them apart; of an open one, its slot and type."""
+    """The known values that are written into code, which tells them apart; of an open one, its slot and type."""
     return tuple(
         (name, value.slot, value.kind_of_value, value.is_default)
         if isinstance(value, OpenValue)
