@@ -159,6 +159,12 @@ def together(session: nox.Session) -> None:
 
 
 @nox.session
+def keys(session: nox.Session) -> None:
+    """Test the keys of a plan against those of trials by themselves: all studies, 1,000 random trials; for pytest."""
+    run(session, "pytest", "-m", "keys", *session.posargs)
+
+
+@nox.session
 def cluster(session: nox.Session) -> None:
     """Test runs on a simulated cluster that loses a node, its driver or the results folder; arguments go to pytest."""
     run(session, "pytest", "-m", "cluster", "-n", "0", *session.posargs)
