@@ -116,7 +116,7 @@ def plan(
     from bench.cli.console import console_for_people
     from bench.cli.trials import listing, planning, rounds, stored
 
-    with only_document(as_json) as give:
+    with only_document(as_json) as give, planning.without_collection():
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         source = planning.source(study, size, data, seeds, final, protocol, recipe, tuned, explored)
         root, _ = stored.fetched(results, source)
