@@ -19,6 +19,7 @@ TIMM = Path(".nox/timm").resolve()
 NULL = Path(".nox/null-cuda").resolve()
 STORE = Path(".nox/store").resolve()
 TRACKERS = Path(".nox/trackers").resolve()
+DASHBOARD = Path(".nox/dashboard").resolve()
 PROGRAMS = SHARED / ("Scripts" if os.name == "nt" else "bin")
 STAMP = SHARED / "installed-from"
 SOURCES = ("pyproject.toml", "constraints.txt")
@@ -74,6 +75,16 @@ def trackers(session: nox.Session) -> None:
     """
     python = python_with(session, TRACKERS, "mlflow", "wandb", "trackio", "tensorboard")
     session.run(python, "-m", "pytest", "-m", "trackers", "-n", "0", *session.posargs, external=True)
+
+
+@nox.session
+def tuning(session: nox.Session) -> None:
+    """Test a tuning as a user runs it, for minutes, and that optuna-dashboard shows searches; arguments go to pytest.
+
+    The environment has that package beside those of the shared one.
+    """
+    python = python_with(session, DASHBOARD, "optuna-dashboard")
+    session.run(python, "-m", "pytest", "-m", "tuning", "-n", "0", *session.posargs, external=True)
 
 
 @nox.session
@@ -145,6 +156,12 @@ def python_with_cuda(session: nox.Session) -> str:
 def together(session: nox.Session) -> None:
     """Test runs that share a results folder: real processes, some of them killed or stopped; arguments go to pytest."""
     run(session, "pytest", "-m", "together", "-n", "0", *session.posargs)
+
+
+@nox.session
+def keys(session: nox.Session) -> None:
+    """Test the keys of a plan against those of trials by themselves: all studies, 1,000 random trials; for pytest."""
+    run(session, "pytest", "-m", "keys", *session.posargs)
 
 
 @nox.session

@@ -14,10 +14,12 @@ from benchmarks.augmentation import augmentation
 from benchmarks.counting import counting
 from benchmarks.data import data
 from benchmarks.null import null
+from benchmarks.plan import plan
 from benchmarks.quality import boundary, confusion
 from benchmarks.report import report
 from benchmarks.report_calls import report_calls
 from benchmarks.sequential import sequential
+from benchmarks.shared_training import shared_memory
 from benchmarks.steps import host_step, step_cuda
 from benchmarks.upsampling import upsampling
 
@@ -31,8 +33,10 @@ MEASUREMENTS: dict[str, Callable[[], None]] = {
     "data": data,
     "host_step": host_step,
     "null": null,
+    "plan": plan,
     "report": report,
     "report_calls": report_calls,
+    "shared_memory": shared_memory,
     "sequential": sequential,
     "step_cuda": step_cuda,
     "upsampling": upsampling,

@@ -24,7 +24,15 @@ from bench.network.model import SegModel
 from bench.study.source import load_study
 from bench.training import loop
 from benchmarks import __main__ as command
-from benchmarks import attention, attention_steps, augmentation, counting, headline, headline_section, quality
+from benchmarks import (
+    attention,
+    attention_steps,
+    augmentation,
+    counting,
+    headline,
+    headline_section,
+    quality,
+)
 from benchmarks.attention import Storages
 from benchmarks.data import STUDY, bare_loop
 from benchmarks.plain import PlainPositionAttention
@@ -179,9 +187,9 @@ def test_the_bare_loop_trains_as_the_training_loop_does(monkeypatch: pytest.Monk
     recipe = STUDY.recipe.having(iterations=4)
     split = recipe.data.build(None).split("train")
     classes = len(recipe.data.cls.classes)
-    batch = next(loop._stream(split, recipe, 0, torch.device("cpu"), 0))
+    batch = next(loop.stream_of(split, recipe, 0, torch.device("cpu"), 0))
     _, losses = bare_loop(SegModel(STUDY.base, classes, seed=0), batch, recipe)
-    monkeypatch.setattr(loop, "_stream", lambda *_: (pair for pair in [batch] * 4))
+    monkeypatch.setattr(loop, "stream_of", lambda *_: (pair for pair in [batch] * 4))
     history = loop.train(SegModel(STUDY.base, classes, seed=0), split, recipe, 0, device=torch.device("cpu"))
     assert losses == history.loss
     assert losses[-1] < losses[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
 from typing import Annotated, Any, Literal
@@ -42,6 +43,32 @@ def check_precision(precision: Precision, device_type: str) -> None:
 
 OUTSIDE_QUALITY = frozenset({"cost_px", "latency_samples", "latency_least_s", "training_cost", "validated_at"})
 """The recipe's fields that have no part in training and evaluation: a quality does not depend on them."""
+
+
+class _Object:
+    """An object, which is equal to itself alone: 1, 1.0 and True are others here."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Object) and self.value is other.value
+
+
+@functools.lru_cache(100_000)
+def _problem(name: str, held: _Object) -> str | None:
+    """The reason why a field cannot have a value. The recipes of a study share most values, so each is checked once."""
+    return mismatch(held.value, _annotations()[name])
+
+
+@functools.cache
+def _annotations() -> dict[str, Any]:
+    return {name: annotation for name, (annotation, _) in choices_of(Recipe).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,8 +211,8 @@ class Recipe:
     blur_sigma_px: tuple[NonNegative, NonNegative] = field(default=(0.0, 1.0), metadata={"neutral": (0.0, 1.0)})
 
     def __post_init__(self) -> None:
-        for name, (annotation, _) in choices_of(Recipe).items():
-            problem = mismatch(getattr(self, name), annotation)
+        for name in _annotations():
+            problem = _problem(name, _Object(getattr(self, name)))
             if problem:
                 raise ChoiceError(f"Recipe({name}={getattr(self, name)!r}): {problem}")
         if self.scale[0] > self.scale[1]:

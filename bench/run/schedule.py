@@ -28,6 +28,8 @@ from bench.run.earlier.changes import changes_since
 from bench.run.earlier.kept import kept_trials, what_is_measured, with_kept
 from bench.run.identity.explained import Explained, KeyChanges, changes_between, explained, packed, unpacked
 from bench.run.identity.key import Key, is_current
+from bench.run.identity.many.templates import MadeKeys
+from bench.run.many_keys import KeysOfMany
 from bench.run.resources import Resources
 from bench.run.stages import key_of
 from bench.run.trial import Trial, record_key
@@ -68,7 +70,7 @@ class Schedule:
     resources: Resources
     trials: tuple[Trial, ...]
     fingerprints: Mapping[str, str]
-    keys: Mapping[str, Key] = field(default_factory=dict)
+    keys: MadeKeys = field(default_factory=MadeKeys)
     earlier: Mapping[str, Explained] = field(default_factory=dict)
     most_built: int | None = None
     rounds: Rounds | None = None
@@ -165,7 +167,7 @@ class Schedule:
 
     def notes(self) -> list[str]:
         """The places where the code that a trial runs could not be determined, so that all code it may reach counts."""
-        return list(dict.fromkeys(note for key in self.keys.values() for note in key.notes))
+        return list(dict.fromkeys(note for source in self.keys.sources for note in source.notes))
 
     def _identity(self) -> dict[str, Any]:
         """The parts of the keys of this schedule, and of the keys of records that belong to none of its trials."""
@@ -183,7 +185,7 @@ class Schedule:
         """
         study = Path(self.loaded.source.path).resolve()
         root = environment.repository(study.parent) or study.parent
-        files = [study, *(file for key in self.keys.values() for file in key.source.files)]
+        files = [study, *(file for source in self.keys.sources for file in source.files)]
         imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
         digests = {}
         for file in dict.fromkeys(path.resolve() for path in files):
@@ -213,11 +215,13 @@ class Schedule:
     def networks(self) -> tuple[Checked | Faulty, ...]:
         """The variants as built, so that a network that cannot be built is told before any training.
 
-        Of more than :attr:`most_built`, the baseline and others at equal distances are built.
+        Of more than :attr:`most_built`, the baseline and others at equal distances are built, none of them twice only
+        because its recipe is another.
         """
         cells, most = self.study.cells(), self.most_built
         if most is not None and len(cells) > most:
-            spread = [cells[index * len(cells) // most] for index in range(most)]
+            others = list({id(cell.variant): cell for cell in reversed(cells)}.values())[::-1]
+            spread = [others[index * len(others) // most] for index in range(most)]
             cells = tuple({cell.name: cell for cell in [self.cells[self.study.baseline_name], *spread]}.values())[:most]
         return tuple(check_cells(self.study, self.loaded.classes_of, *self.loaded.input_px, cells))
 
@@ -409,21 +413,23 @@ def schedule_of(loaded: Loaded, results: Path, resources: Resources, fingerprint
     folder, study = results / loaded.folder_name, loaded.study
     refuse_one_class(study, loaded.classes_of)
     trials: list[Trial] = []
-    keys: dict[str, Key] = {}
+    keys, modules = KeysOfMany(), loaded.modules
     for stage in ("cost", "quality"):
         planned = study.cells() if stage in study.stages else ()
+        device = resources.machine(stage).device
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
-                cell.recipe.check(resources.machine(stage).device)
+                cell.recipe.check(device)
                 processes = resources.processes_of(stage)
                 refuse_unshared(cell.recipe, processes)
-                key = key_of(cell, stage, seed, fingerprints[cell.name], modules=loaded.modules, processes=processes)
-                keys[key.text] = key
+                fingerprint = fingerprints[cell.name]
+                key = keys.key_of(cell, stage, seed, fingerprint, modules=modules, processes=processes)
                 source = loaded.source.of_cell(cell.name)
-                trials.append(Trial(source, cell.name, seed, stage, key.text, processes=processes))
+                trials.append(Trial(source, cell.name, seed, stage, key, processes=processes))
         if stage == "cost":
             trials += _comparisons(loaded, fingerprints, resources, keys)
-    return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys, _earlier(folder))
+    keys.check()
+    return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys.made, _earlier(folder))
 
 
 @contextlib.contextmanager
@@ -451,7 +457,7 @@ def _earlier_plan(folder: Path) -> Plan | None:
 
 
 def _comparisons(
-    loaded: Loaded, fingerprints: Mapping[str, str], resources: Resources, keys: dict[str, Key]
+    loaded: Loaded, fingerprints: Mapping[str, str], resources: Resources, keys: KeysOfMany
 ) -> list[Trial]:
     """The speed comparisons of a study.
 
@@ -459,6 +465,7 @@ def _comparisons(
         StudyError: if both sides of a comparison would be built for other numbers of classes.
     """
     trials = []
+    modules = loaded.modules
     for cell, other, setting in loaded.study.pairs():
         setting.check(resources.machine("speed").device)
         if setting.phase == "training":
@@ -468,11 +475,9 @@ def _comparisons(
                 f"study {loaded.study.name!r}: the data of {cell.name} and {other.name} have other numbers of classes, "
                 "so their speeds are not compared; leave the factor that changes the data out of Speed(against=…)"
             )
-        key = key_of(
-            cell, "speed", None, fingerprints[cell.name], against=other, setting=setting, modules=loaded.modules
-        )
-        keys[key.text] = key
-        trials.append(Trial(loaded.source, cell.name, None, "speed", key.text, other.name, setting))
+        fingerprint = fingerprints[cell.name]
+        key = keys.key_of(cell, "speed", None, fingerprint, against=other, setting=setting, modules=modules)
+        trials.append(Trial(loaded.source, cell.name, None, "speed", key, other.name, setting))
     return trials
 
 

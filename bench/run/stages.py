@@ -95,14 +95,28 @@ def key_of(
     Raises:
         SourceError: for a component whose source cannot be found.
     """
-    keys = _keys()
-    if not keys.library.project.is_current():
-        forget_sources()
-        keys = _keys()
-    asked = Computation(
+    asked = asked_of(cell, stage, seed, fingerprint, against, setting, modules, processes)
+    try:
+        return present_keys().key(asked)
+    except ValueError as error:
+        raise SourceError(str(error)) from error
+
+
+def asked_of(
+    cell: Cell,
+    stage: Stage,
+    seed: int | None,
+    fingerprint: str,
+    against: Cell | None,
+    setting: Setting | None,
+    modules: tuple[str, ...],
+    processes: int,
+) -> Computation:
+    """The contents of the key of a trial, to be read; the arguments are those of :func:`key_of`."""
+    return Computation(
         stage=stage,
         function=STAGE_FUNCTIONS[stage] if processes == 1 else measure_quality_in_group,
-        variants=[cell.variant] if against is None else [cell.variant, against.variant],
+        variants=(cell.variant,) if against is None else (cell.variant, against.variant),
         recipe=cell.recipe,
         seed=seed,
         data=fingerprint,
@@ -111,10 +125,15 @@ def key_of(
         modules=modules,
         processes=processes,
     )
-    try:
-        return keys.key(asked)
-    except ValueError as error:
-        raise SourceError(str(error)) from error
+
+
+def present_keys() -> Keys:
+    """The maker of keys, for the source files as they are now."""
+    keys = _keys()
+    if not keys.library.project.is_current():
+        forget_sources()
+        keys = _keys()
+    return keys
 
 
 def forget_sources() -> None:

@@ -233,10 +233,12 @@ def make_record(
     """The record of ``trial``, with the environment of this process.
 
     The ``distributions`` among the choices, which are those that the trial's key names, go to the environment, and so
-    do the ``switches`` among the measurements: the precision and the kernels that were in force.
+    do the ``switches`` among the measurements: the precision and the kernels that were in force. The ``parts`` among
+    the choices are those of an earlier training, which the outcome names as it names the trial's own.
     """
     resolved, content = dict(choices or {}), dict(measured or {})
     distributions, switches = resolved.pop("distributions", {}), content.pop("switches", None)
+    parts = resolved.pop("parts", trial.parts)
     described = {name: value for name, value in asdict(trial).items() if name not in OUTSIDE_RECORDS}
     described |= {"study": Path(trial.source.path).stem, "size": trial.source.size}
     record = {
@@ -247,7 +249,7 @@ def make_record(
             **environment.describe(machine, Path(trial.source.path), distributions),
             **({} if switches is None else {"switches": switches}),
         },
-        "outcome": {**outcome, **({"parts": trial.parts} if trial.parts > 1 else {})},
+        "outcome": {**outcome, **({"parts": parts} if parts > 1 else {})},
         "measured": content,
     }
     return build(Record, record)
@@ -308,7 +310,7 @@ def _measure_quality(
     folder: Path,
     machine: Machine,
     tell: Listener,
-    choices: Mapping[str, Any],
+    choices: dict[str, Any],
     handling: Handling,
 ) -> tuple[dict[str, Any], Files]:
     """Train and test a network, and return the content of the record and the files that belong to it."""
@@ -333,6 +335,7 @@ def _measure_quality(
     else:
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))
+        choices["parts"] = keeper.trained.record.outcome.parts or 1
     stage = STAGE_FUNCTIONS["quality"]
     with ExitStack() as stack:
         if isinstance(keeper, FileKeeper):

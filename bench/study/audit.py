@@ -53,7 +53,7 @@ def differences(audit: Audit, variant: str, baseline: str) -> list[Difference]:
     unsorted = [
         *_slots(one, other, about),
         *_losses(one, other, about),
-        *_settings(one, other, about),
+        *_settings(one, other, about, _tuned_fields(one, other, audit.tuned)),
         *_tuning(one, other, audit.tuned),
     ]
     return sorted(unsorted, key=lambda difference: ("undeclared", "declared", "follows").index(difference.kind))
@@ -253,13 +253,22 @@ def _losses(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]:
     yield Difference("losses", "declared" if "losses" in about else "undeclared", change)
 
 
-def _settings(one: Facts, other: Facts, about: set[str]) -> Iterator[Difference]:
-    """The differences in recipe fields, in learning rates of slots that both have, and in resize conventions."""
+def _settings(one: Facts, other: Facts, about: set[str], tuned: set[str]) -> Iterator[Difference]:
+    """The differences in recipe fields, in learning rates of slots that both have, and in resize conventions.
+
+    Args:
+        one: the one network.
+        other: the other one.
+        about: the fields that the factors between the two are about.
+        tuned: the fields of the recipe whose best values each of the two has by its arm's tuning.
+    """
     for name, (before, now) in _changed(other.recipe, one.recipe):
-        yield Difference(f"recipe.{name}", "declared" if "recipe" in about else "undeclared", _change(before, now))
+        is_declared = "recipe" in about or name in tuned
+        yield Difference(f"recipe.{name}", "declared" if is_declared else "undeclared", _change(before, now))
     for slot, (before, now) in _changed(other.learning_rates, one.learning_rates):
         if before is not None and now is not None:
-            kind: Kind = "declared" if "recipe" in about else "undeclared"
+            is_declared = "recipe" in about or bool(tuned & RATES)
+            kind: Kind = "declared" if is_declared else "undeclared"
             yield Difference(f"learning rate of {slot}", kind, f"{before:g} → {now:g}")
     for name, (before, now) in _changed(other.conventions, one.conventions):
         yield Difference(name, "declared" if name in about else "undeclared", f"{before} → {now}")
@@ -272,6 +281,16 @@ def _tuning(one: Facts, other: Facts, tuned: Tuned | None) -> Iterator[Differenc
     now, before = (sum(arm.trials for arm in tuned.arms if arm.has(side.levels)) for side in (one, other))
     if now != before:
         yield Difference("tuning", "undeclared", f"{_tried(before)} → {_tried(now)}")
+
+
+RATES = {"learning_rate", "head_lr_factor"}
+"""The fields of the recipe that the learning rates of slots follow from."""
+
+
+def _tuned_fields(one: Facts, other: Facts, tuned: Tuned | None) -> set[str]:
+    """The tuned fields of the recipe, if both networks are at the tuned settings of their arms."""
+    both = tuned is not None and one.levels.get(SETTINGS) == other.levels.get(SETTINGS) == TUNED
+    return {name for arm in tuned.arms for name in arm.settings} if tuned is not None and both else set()
 
 
 def _tried(count: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from bench.network.model import Variant
 from bench.protocol.recipe import Recipe
@@ -17,7 +18,7 @@ class Cell:
     variant: Variant
     recipe: Recipe
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the variant, such as ``attention=on,upsampling=jpu,gate=off``."""
         return cell_name(self.levels)

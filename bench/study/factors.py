@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from bench.parts import BenchError, Part, nearest, shortened
 from bench.protocol.columns import RESERVED
 from bench.protocol.names import LONGEST_NAME, is_short
 from bench.protocol.recipe import Recipe
+from bench.study.cells import cell_name
 
 
 class StudyError(BenchError, ValueError):
@@ -171,15 +172,16 @@ def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> t
             continue
         _claim(set_by, name, factor)
         fields[name] = value
-    variant = replace(base, **fields)
+    variant = replace(base, **fields) if fields else base
+    of_recipe: dict[str, Any] = {}
     for factor, name, value in steps:
         if not isinstance(value, Choose):
             continue
         if name == "recipe":
-            given = {field: inner for field, inner in value.choices if not isinstance(inner, Choose)}
-            for field in given:
-                _claim(set_by, f"recipe.{field}", factor)
-            recipe = recipe.having(**given)
+            for field, inner in value.choices:
+                if not isinstance(inner, Choose):
+                    _claim(set_by, f"recipe.{field}", factor)
+                    of_recipe[field] = inner
             continue
         for choice, _ in value.choices:
             _claim(set_by, f"{name}.{choice}", factor)
@@ -188,13 +190,64 @@ def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> t
             raise StudyError(f"factor {factor!r} changes choices of {name}, which is {part!r} here; exclude that cell")
         chosen: dict[str, Any] = {name: part.having(**dict(value.choices))}
         variant = replace(variant, **chosen)
+    recipe = recipe.having(**of_recipe)
     for factor, name, value in steps:
         if name == "recipe":
             for field, inner in value.choices:
                 if isinstance(inner, Choose):
                     recipe = recipe.having(**{field: _chosen_part(set_by, factor, recipe, field, inner)})
     added = tuple(loss for _, _, value in steps if isinstance(value, Adding) for loss in value.losses)
-    return replace(variant, losses=variant.losses + added), recipe
+    return (replace(variant, losses=variant.losses + added) if added else variant), recipe
+
+
+def composed(
+    base: Variant, recipe: Recipe, factors: Sequence[Factor], combinations: Iterable[Mapping[str, str]]
+) -> Iterator[tuple[Mapping[str, str], Variant, Recipe]]:
+    """Yield each combination of levels with its variant and recipe, as :func:`apply` makes them.
+
+    Cells with the same levels of all factors that change the network share one variant, and likewise one recipe.
+
+    Args:
+        base: the network before any factor changes it.
+        recipe: the recipe before any factor changes it.
+        factors: the factors.
+        combinations: the combinations of levels, factor -> level.
+
+    Raises:
+        StudyError: for a cell that cannot be composed, which it names.
+    """
+    of_network, of_recipe = _only(factors, of_recipe=False), _only(factors, of_recipe=True)
+    variants: dict[tuple[str, ...], Variant] = {}
+    recipes: dict[tuple[str, ...], Recipe] = {}
+    for levels in combinations:
+        network = tuple([levels[factor.name] for factor in of_network])
+        trained = tuple([levels[factor.name] for factor in of_recipe])
+        try:
+            if network not in variants or trained not in recipes:
+                changes = [(factor.name, factor.levels[levels[factor.name]]) for factor in factors]
+                variants[network], recipes[trained] = _composed(
+                    base, recipe, changes, variants.get(network), recipes.get(trained)
+                )
+        except (BenchError, TypeError) as error:
+            raise StudyError(f"cell {cell_name(levels)}: {error}") from error
+        yield levels, variants[network], recipes[trained]
+
+
+def _composed(
+    base: Variant,
+    recipe: Recipe,
+    changes: list[tuple[str, Change]],
+    variant: Variant | None,
+    trained: Recipe | None,
+) -> tuple[Variant, Recipe]:
+    """The variant and the recipe of one cell; those that other cells have already stay the same objects."""
+    made, by = apply(base, recipe, changes)
+    return made if variant is None else variant, by if trained is None else trained
+
+
+def _only(factors: Sequence[Factor], *, of_recipe: bool) -> list[Factor]:
+    """The factors that change the recipe, or the network."""
+    return [factor for factor in factors if any((name == "recipe") is of_recipe for name in factor.touched)]
 
 
 def _chosen_part(set_by: dict[str, str], factor: str, recipe: Recipe, field: str, chosen: Choose) -> Part[Any]:

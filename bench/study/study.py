@@ -20,7 +20,7 @@ from bench.protocol.setting import STAGES, Setting, Stage
 from bench.records.plan import Tuned
 from bench.study.cells import Cell, ExcludedCell, cell_name
 from bench.study.designs import Design, Explored, check_design, combinations_of, count_of, named_levels, word_of
-from bench.study.factors import Factor, StudyError, apply
+from bench.study.factors import Factor, StudyError, apply, composed
 from bench.study.published.rows import Published
 from bench.study.speed import Speed
 from bench.study.tuning.best import recipe_at
@@ -76,8 +76,9 @@ def _have(levels: Mapping[str, str], some: Mapping[str, str]) -> bool:
 MOST_SEED = 2**32 - 1
 """The largest seed that all generators of random numbers take: Python's, numpy's and torch's."""
 
-MOST_CELLS = 10_000
-"""The most combinations of levels of a study: all of their networks are composed and compared when it is imported."""
+MOST_CELLS = 200_000
+"""The most combinations of levels of a study: all of them are composed and compared when it is imported, which takes
+some 40 microseconds and a kilobyte each, so ten seconds for as many."""
 
 _KINDS: dict[str, type] = {"question": str, "base": Variant, "baseline": Mapping, "recipe": Recipe}
 _KINDS_IN_TUPLES: dict[str, type] = {
@@ -130,6 +131,7 @@ class Study:
     tune: Mapping[str, Space] = field(default_factory=dict)
     tuned: Tuned | None = None
     _cells: tuple[Cell, ...] = field(init=False, repr=False)
+    _by_name: Mapping[str, Cell] = field(init=False, repr=False, compare=False)
     _excluded: tuple[ExcludedCell, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -169,17 +171,16 @@ class Study:
                 f"study {self.name!r} has {count:,} combinations of levels, and none has more than {MOST_CELLS:,}; fix "
                 "some factors, choose design='one_at_a_time', or search them: design='explored' and bench explore"
             )
-        planned = tuple(combinations_of(self.design, self.factors, self.baseline))
         rules = tuple(self._rules())
-        reasons = {
-            cell_name(levels): next((rule.reason for rule in rules if rule.covers(levels)), None) for levels in planned
-        }
-        excluded = tuple(ExcludedCell(levels, why) for levels in planned if (why := reasons[cell_name(levels)]))
+        planned = combinations_of(self.design, self.factors, self.baseline)
+        reasons = ((levels, next((rule.reason for rule in rules if rule.covers(levels)), None)) for levels in planned)
+        excluded = tuple(ExcludedCell(levels, reason) for levels, reason in (reasons if rules else ()) if reason)
         object.__setattr__(self, "_excluded", excluded)
-        if reasons[self.baseline_name]:
+        if any(rule.covers(self.baseline) for rule in rules):
             raise StudyError(f"study {self.name!r}: its baseline {self.baseline_name} is excluded")
-        cells = tuple(self._compose(levels) for levels in planned if not reasons[cell_name(levels)])
+        cells = tuple(self._composed())
         object.__setattr__(self, "_cells", cells)
+        object.__setattr__(self, "_by_name", {cell.name: cell for cell in cells})
         self._check_cells()
 
     @property
@@ -215,9 +216,8 @@ class Study:
                 raise StudyError(f"variant: {factor!r} is a level, not a factor; write {' or '.join(owners)}")
             self._check_levels("variant", {factor: level}, complete=False)
             levels[factor] = level
-        for cell in self._cells:
-            if dict(cell.levels) == levels:
-                return cell
+        if (known := self._by_name.get(cell_name(levels))) is not None:
+            return known
         for left_out in self._excluded:
             if dict(left_out.levels) == levels:
                 raise StudyError(f"{left_out.name} is excluded from study {self.name!r}: {left_out.reason}")
@@ -310,6 +310,17 @@ class Study:
             raise StudyError(f"study {self.name!r}, cell {cell_name(levels)}: {error}") from error
         return Cell(levels, variant, recipe_at(self.tuned, levels, recipe))
 
+    def _composed(self) -> Iterator[Cell]:
+        """The cells of the design, which share variants and recipes."""
+        left_out = {cell.name for cell in self._excluded}
+        planned = combinations_of(self.design, self.factors, self.baseline)
+        run = (levels for levels in planned if not left_out or cell_name(levels) not in left_out)
+        try:
+            for levels, variant, recipe in composed(self.base, self.recipe, self.factors, run):
+                yield Cell(levels, variant, recipe_at(self.tuned, levels, recipe))
+        except StudyError as error:
+            raise StudyError(f"study {self.name!r}, {error}") from error.__cause__
+
     def _rules(self) -> Iterator[Exclude | Require]:
         """The rules for combinations that are not run."""
         yield from self.exclude
@@ -343,12 +354,17 @@ class Study:
             raise StudyError(f"{origin}: no level for {', '.join(missing)}; name one of each factor's levels")
 
     def _check_cells(self) -> None:
-        seen: dict[tuple[Variant, Recipe], str] = {}
+        numbers: dict[Variant | Recipe, int] = {}
+        number_of: dict[int, int] = {}  # cells share objects, so each is compared with the others but once
+        seen: dict[tuple[int, int], str] = {}
         for cell in self._cells:
-            twin = seen.setdefault((cell.variant, cell.recipe), cell.name)
+            for made in (cell.variant, cell.recipe):
+                if id(made) not in number_of:
+                    number_of[id(made)] = numbers.setdefault(made, len(numbers))
+            twin = seen.setdefault((number_of[id(cell.variant)], number_of[id(cell.recipe)]), cell.name)
             if twin != cell.name:
                 raise StudyError(f"study {self.name!r}: {twin} and {cell.name} are the same network and recipe")
-        names = {cell.name for cell in self._cells}
+        names = self._by_name
         for factor in () if self.design == "explored" or isinstance(self.design, Explored) else self.factors:
             for level, other in factor.against.items():
                 having = (cell for cell in self._cells if cell.levels[factor.name] == level)

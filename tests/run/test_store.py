@@ -21,7 +21,7 @@ from bench.run.handling import Handling
 from bench.run.processes.worker import TrialProcess
 from bench.run.resources import here
 from bench.run.schedule import Schedule, make_schedule
-from bench.run.store import StoreError
+from bench.run.store import StoreError, remove_unfinished
 from bench.run.trial import Trial, make_record, run
 from bench.study.source import Source, load
 
@@ -217,3 +217,13 @@ def test_a_driver_without_a_gpu_records_a_lost_worker_by_the_hardware_that_it_to
     assert "the worker of the trial was lost in time at 3/50" in str(record.outcome.reason)
     assert record.environment.hardware == (told and f"{told}, 26 threads")
     assert record.key.endswith("-unknown") is (told is None)
+
+
+def test_what_killed_processes_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    whole = [tmp_path / name for name in ("study.json", "records/k.h.json", "weights/part.part", "logs/k.h.log")]
+    half = [tmp_path / name for name in (".study.json.x1.part", "records/.k.h.json.ab12.part", "report/.a.csv.z.part")]
+    for path in (*whole, *half):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    remove_unfinished(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(whole)

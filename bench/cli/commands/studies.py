@@ -103,6 +103,7 @@ def plan(
     address: Address = None,
     cache: CacheFolder = None,
     no_cache: NoCache = False,
+    whole: Annotated[bool, typer.Option("--all", help="List every trial, also of a plan of more than 300.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List all trials with their outcomes, say what runs again and why, and estimate the time and disk of the rest.
@@ -129,7 +130,7 @@ def plan(
         planned = planning.plan_of(schedule, shelf, state)
         give(planned)
         if not as_json:
-            listing.show(planned, schedule, shelf, console_for_people())
+            listing.show(planned, schedule, shelf, console_for_people(), whole=whole)
     if planned.faulty:
         raise typer.Exit(EXIT_OPEN)
 

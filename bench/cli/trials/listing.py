@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from bench.cli.console import PlainConsole
 from bench.cli.decoding import need_of, spell_need
@@ -14,8 +16,15 @@ from bench.data.decoded.shelf import Shelf
 from bench.protocol.words import bytes_in_words, plural
 from bench.run.schedule import Schedule
 
+MOST_LISTED = 300
+"""The most trials that a plan lists without --all; of a larger one, the first :data:`FIRST_LISTED`, and those that are
+faulty or run again."""
+FIRST_LISTED = 50
 
-def show(plan: PlanDocument, schedule: Schedule, shelf: Shelf | None, console: PlainConsole) -> None:
+
+def show(
+    plan: PlanDocument, schedule: Schedule, shelf: Shelf | None, console: PlainConsole, *, whole: bool = False
+) -> None:
     """Print a plan.
 
     Args:
@@ -23,8 +32,9 @@ def show(plan: PlanDocument, schedule: Schedule, shelf: Shelf | None, console: P
         schedule: the schedule that it is of.
         shelf: the shelf for decoded samples; ``None`` for none.
         console: the console.
+        whole: ``True`` to list every trial, however many there are.
     """
-    _print_trials(plan, console)
+    _print_trials(plan, console, whole=whole)
     print_excluded(schedule.study, console)
     print_aliases(schedule.study, console)
     for line in _lines(plan):
@@ -38,14 +48,24 @@ def show(plan: PlanDocument, schedule: Schedule, shelf: Shelf | None, console: P
         console.print(spell_need(need, shelf), soft_wrap=True)
 
 
-def _print_trials(plan: PlanDocument, console: PlainConsole) -> None:
-    again = any(state.again for state in plan.trials)
+def _print_trials(plan: PlanDocument, console: PlainConsole, *, whole: bool) -> None:
+    listed = plan.trials
+    if not whole and len(listed) > MOST_LISTED:
+        rest = (
+            state for state in listed[FIRST_LISTED:] if state.again or state.fault or state.goes_on_after is not None
+        )
+        listed = [*listed[:FIRST_LISTED], *islice(rest, MOST_LISTED - FIRST_LISTED)]
+    again = any(state.again for state in listed)
     table = table_of("stage", "variant", "seed", "outcome", "key", *(["runs again, because"] if again else []))
-    for state in plan.trials:
+    for state in listed:
         seed = "" if state.seed is None else str(state.seed)
         reason = [state.again.text if state.again else ""] if again else []
         table.add_row(state.stage, _variant(state), seed, state.outcome, state.key, *reason)
     console.print(table)
+    if left_out := len(plan.trials) - len(listed):
+        outcomes = Counter((state.stage, state.outcome) for state in plan.trials)
+        counts = ", ".join(f"{count:,} {stage} {outcome}" for (stage, outcome), count in outcomes.items())
+        console.print(f"and {left_out:,} more trials (--all lists them); of all: {counts}.", soft_wrap=True)
 
 
 def _variant(state: TrialState) -> str:

@@ -90,8 +90,8 @@ def scheduled(
     return checked_schedule(load(chosen), results, resources, shelf)
 
 
-MOST_BUILT = 200
-"""The most networks that a plan builds; ``bench check`` and ``bench run`` build all."""
+MOST_BUILT = 60
+"""The most networks that a plan builds, in a second or two; ``bench check`` and ``bench run`` build all."""
 
 
 def plan_of(schedule: Schedule, shelf: Shelf | None = None, rounds: RoundsState | None = None) -> PlanDocument:

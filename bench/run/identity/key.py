@@ -41,7 +41,16 @@ PREFIX = f"v{VERSION}"
 
 def digest(value: Any) -> str:
     """A 16-digit hexadecimal digest of JSON-ready data, independent of key order."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return digest_of_text(in_one_form(value))
+
+
+def in_one_form(value: Any) -> str:
+    """JSON-ready data as the one text that stands for it, whatever the order of keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest_of_text(text: str) -> str:
+    """The digest of data that :func:`in_one_form` has written."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -121,12 +130,29 @@ class Keys:
         Raises:
             ValueError: for a component whose source cannot be found.
         """
+        roots = self.roots(asked)
+        fields = self.fields(asked)
+        described = tuple((root.role, root.unit, _described(root.choices)) for root in roots)
+        values = tuple((unit, _described(fields[unit])) for unit in fields)
+        known = (described, values, tuple(asked.modules))
+        if known not in self._sources:
+            self._sources[known] = self.reader.read(roots, fields, asked.modules)
+        return self.made(asked, self._sources[known])
+
+    def made(self, asked: Computation, source: ReadSource) -> Key:
+        """The key of a trial whose code is ``source``."""
+        contents = self.contents(asked, source)
+        named = {**contents, "source": source.digest}
+        settings, versions = contents["settings"], contents["versions"]
+        return Key(PREFIX + digest(named), settings, asked.data, versions, source)
+
+    def contents(self, asked: Computation, source: ReadSource) -> dict[str, Any]:
+        """All that is in the key of a trial, as JSON-ready data, apart from the digest of its code."""
         project = self.library.project
         every_part = list(parts_of(asked.variants, asked.recipe, project))
         parts = [(role, item) for role, item in every_part if not is_installed(item, project)]
         installed = [(role, item) for role, item in every_part if is_installed(item, project)]
-        source = self._source(asked, parts)
-        settings: dict[str, Any] = {f"recipe.{name}": value for name, value in _recipe_settings(asked, project)}
+        settings: dict[str, Any] = {f"recipe.{name}": value for name, value in recipe_settings(asked, project)}
         for index, variant in enumerate(asked.variants):
             for name, value in plain_fields(variant, project):
                 settings[f"{side(index)}{name}"] = value
@@ -147,38 +173,32 @@ class Keys:
         for _, item in every_part:
             if is_part(item):
                 foreign |= {package for _, value in item.choices for package in foreign_packages(value, project)}
-        versions = self._versions(source.packages | foreign)
-        named = {
+        return {
             "version": VERSION,
             "stage": asked.stage,
             "seed": asked.seed,
             "data": asked.data,
             "settings": settings,
-            "versions": versions,
-            "source": source.digest,
+            "versions": self._versions(source.packages | foreign),
             "roles": [role for role, _ in parts],
         }
-        return Key(PREFIX + digest(named), settings, asked.data, versions, source)
 
-    def _source(self, asked: Computation, parts: Sequence[tuple[str, Any]]) -> ReadSource:
-        fields = self._fields(asked)
+    def roots(self, asked: Computation) -> list[Root]:
+        """The function that measures a trial, and the classes and functions of its own code."""
+        project = self.library.project
+        parts = parts_of(asked.variants, asked.recipe, project)
         roots = [Root("stage", self.library.unit_of(asked.function))]
-        roots += [self._root(role, item) for role, item in parts]
-        described = tuple((root.role, root.unit, _described(root.choices)) for root in roots)
-        values = tuple((unit, _described(fields[unit])) for unit in fields)
-        known = (described, values, tuple(asked.modules))
-        if known not in self._sources:
-            self._sources[known] = self.reader.read(roots, fields, asked.modules)
-        return self._sources[known]
+        return roots + [self.root(role, item) for role, item in parts if not is_installed(item, project)]
 
-    def _root(self, role: str, item: Any) -> Root:
+    def root(self, role: str, item: Any) -> Root:
+        """The class of a Part with its choices, or a function or class that a choice holds."""
         if not is_part(item):
             return Root(role, self.library.unit_of(item))
         defaults = {name: default for name, default in _defaults(item.cls).items() if is_constant(default)}
         return Root(role, self.library.unit_of(item.cls), dict(item.choices), defaults)
 
-    def _fields(self, asked: Computation) -> dict[Unit, dict[str, Any]]:
-        """The fields of plain values that are the same in every instance of this trial."""
+    def fields(self, asked: Computation) -> dict[Unit, dict[str, Any]]:
+        """Class of plain values -> the constants among its fields that are the same in every instance of this trial."""
         recipe: dict[str, Any] = {}
         for name, value in fields_of(asked.recipe):
             neutral = neutral_value(asked.recipe, name)
@@ -209,7 +229,8 @@ class Keys:
         return dict(sorted(versions.items()))
 
 
-def _recipe_settings(asked: Computation, project: Project) -> Iterator[tuple[str, Any]]:
+def recipe_settings(asked: Computation, project: Project) -> Iterator[tuple[str, Any]]:
+    """The fields of the recipe that are settings of a trial, with their values as JSON-ready data."""
     for name, value in relevant_fields(asked.recipe):
         if name not in asked.irrelevant and not is_part(value):
             yield name, readable(value, project)

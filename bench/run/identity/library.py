@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,11 +13,11 @@ from .definitions.project import Project
 from .definitions.syntax import bases_of, bound_names
 from .definitions.targets import Bound, Unit
 from .effects.statements import Effects, TopLevelEffect
-from .forms.pieces import Piece, Reading, Text
+from .forms.pieces import OpenSlot, OpenValue, Piece, Reading, Text
 from .forms.writer import Writer
 from .known.attributes import with_attributes
 from .known.folding import Fields, Folding
-from .known.logic import is_constant
+from .known.logic import is_constant, same
 
 MADE = "="
 """The name for the defaults of a class of plain values, which count only where code makes an instance of the class."""
@@ -38,6 +39,13 @@ class Root:
     choices: Mapping[str, Any] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
+    def is_default(self, name: str) -> bool:
+        """Return whether a choice has the value of its default."""
+        value = (self.choices or {})[name]
+        if isinstance(value, OpenValue):
+            return value.is_default
+        return name in self.defaults and same(self.defaults[name], value)
+
 
 @dataclass(eq=False)
 class Node:
@@ -47,6 +55,58 @@ class Node:
     text: Text
     label: str
     folded: frozenset[str] = frozenset()
+
+
+@dataclass(eq=False)
+class Opened:
+    """A unit with open values put in.
+
+    Attributes:
+        unit: the unit.
+        choices: the choices among the values.
+        looked: the slots whose values were looked at, as it was made or as its normal form was written.
+        values: slot -> the value with which it was made, as written into code.
+    """
+
+    unit: Unit
+    choices: frozenset[str]
+    looked: set[OpenSlot]
+    values: Mapping[OpenSlot, str]
+
+    def holds_for(self, values: Mapping[OpenSlot, str]) -> bool:
+        """Return whether the unit is the same with these values, wherever they are not written."""
+        return all(values.get(slot) == self.values[slot] for slot in self.looked)
+
+
+@dataclass(eq=False)
+class OpenReading:
+    """One reading of code with open values.
+
+    Attributes:
+        frame: all that is known of fields of plain values, apart from open values.
+        values: slot -> the value in it, as written into code.
+        used: the units with open values that were reached, by their numbers.
+    """
+
+    frame: Any
+    values: Mapping[OpenSlot, str]
+    used: dict[int, Opened] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, fields: Fields, roots: Iterable[Root]) -> OpenReading:
+        known = [*fields.values(), *(root.choices for root in roots if root.choices is not None)]
+        given = [value for values in known for value in values.values() if isinstance(value, OpenValue)]
+        return cls(_frozen_fields(fields), {value.slot: str(value.token()) for value in given})
+
+    @property
+    def holds(self) -> bool:
+        """False if something looked only now at a value of an earlier reading, so that all must be read once more."""
+        return all(opened.holds_for(self.values) for opened in self.used.values())
+
+    @property
+    def looked(self) -> frozenset[OpenSlot]:
+        """The slots at whose values something looked in this reading."""
+        return frozenset(slot for opened in self.used.values() for slot in opened.looked)
 
 
 class Library:
@@ -78,11 +138,23 @@ class Library:
             {unit: unit.names[0] for unit in map(self.unit_of, observers)},
         )
         self.effects = Effects(self.reading)
-        self._texts: dict[Any, tuple[Text, frozenset[str]]] = {}
+        self._texts: dict[Any, tuple[Text, frozenset[str]]] = {}  # of units as they stand
+        self._written: dict[Any, tuple[Text, frozenset[str]]] = {}  # of those with known values put in
         self._loose: dict[int, Piece] = {}
         self._folded: dict[Any, tuple[Unit, frozenset[str]]] = {}
         self._readers: dict[Unit, bool] = {}
         self._ancestors: dict[Unit, frozenset[Unit]] = {}
+        self._opened: dict[Any, list[Opened]] = {}
+        self._looked: dict[
+            int, set[OpenSlot]
+        ] = {}  # number of a unit with open values -> the slots that were looked at
+        self.reading_openly: OpenReading | None = None
+
+    def opened(self, fields: Fields, roots: Iterable[Root]) -> tuple[Library, OpenReading]:
+        """The library for one reading with open values, which shares all normal forms with this one."""
+        library = copy.copy(self)
+        library.reading_openly = OpenReading.of(fields, roots)
+        return library, library.reading_openly
 
     def unit_of(self, item: Any) -> Unit:
         """The definition of a class or function.
@@ -103,11 +175,33 @@ class Library:
         """A unit with known values put in, and the choices among them."""
         if choices is None and not self._reads_fields(unit):
             return unit, frozenset()
+        if self.reading_openly is not None:
+            opened = self._opened_unit(unit, fields, choices, self.reading_openly)
+            return opened.unit, opened.choices
         key = (unit, _frozen_fields(fields), None if choices is None else _frozen(choices))
         if key not in self._folded:
-            made = Folding(self.project, unit.module, fields, self.reading.observers).fold(unit, choices or {})
+            made = self._folding(unit, fields, set()).fold(unit, choices or {})
             self._folded[key] = made.unit, made.choices
         return self._folded[key]
+
+    def _opened_unit(
+        self, unit: Unit, fields: Fields, choices: Mapping[str, Any] | None, reading: OpenReading
+    ) -> Opened:
+        """A unit with open values put in: one that was made before with the same values wherever it was looked at."""
+        key = (unit, reading.frame, None if choices is None else _frozen(choices))
+        made_before = self._opened.setdefault(key, [])
+        opened = next((opened for opened in made_before if opened.holds_for(reading.values)), None)
+        if opened is None:
+            looked: set[OpenSlot] = set()
+            made = self._folding(unit, fields, looked).fold(unit, choices or {})
+            opened = Opened(made.unit, made.choices, looked, reading.values)
+            self._looked[id(made.unit)] = looked
+            made_before.append(opened)
+        reading.used[id(opened)] = opened
+        return opened
+
+    def _folding(self, unit: Unit, fields: Fields, looked: set[OpenSlot]) -> Folding:
+        return Folding(self.project, unit.module, fields, self.reading.observers, looked)
 
     def _reads_fields(self, unit: Unit) -> bool:
         """Return whether a unit names a class of plain values or of observers, in an annotation or anywhere else."""
@@ -136,12 +230,11 @@ class Library:
         made, folded = self.folded(unit, fields, choices)
         names = tuple(sorted(attributes or {}))
         key = (unit, id(made), names)
-        if key not in self._texts:
-            text = self._text(made)
-            if attributes:
-                text = self._text(self._with_attributes(made, fields, attributes, set()))
-            self._texts[key] = text, folded
-        text, folded = self._texts[key]
+        texts = self._texts if made is unit and not names else self._written
+        if key not in texts:
+            text = self._text(self._with_attributes(made, fields, attributes, set()) if attributes else made)
+            texts[key] = text, folded
+        text, folded = texts[key]
         return Node(unit, text, label, folded)
 
     def without_unread(
@@ -150,16 +243,15 @@ class Library:
         """A component's class without assignments to attributes that nothing reads."""
         made, folded = self.folded(node.unit, fields, root.choices)
         key = (node.unit, id(made), tuple(sorted(attributes)), tuple(sorted(unread)))
-        if key not in self._texts:
-            self._texts[key] = self._text(self._with_attributes(made, fields, attributes, unread)), folded
-        return Node(node.unit, self._texts[key][0], node.label, folded)
+        if key not in self._written:
+            self._written[key] = self._text(self._with_attributes(made, fields, attributes, unread)), folded
+        return Node(node.unit, self._written[key][0], node.label, folded)
 
     def _with_attributes(
         self, unit: Unit, fields: Fields, attributes: Mapping[str, ast.Constant], unread: set[str]
     ) -> Unit:
-        return with_attributes(
-            Folding(self.project, unit.module, fields, self.reading.observers), unit, attributes, unread
-        )
+        folding = self._folding(unit, fields, self._looked.get(id(unit), set()))
+        return with_attributes(folding, unit, attributes, unread)
 
     def _text(self, unit: Unit) -> Text:
         return Writer.of_module(self.reading, unit.module).unit(unit)
@@ -236,7 +328,14 @@ def own(node: Node) -> Unit | None:
 
 
 def _frozen(values: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple((name, type(value).__name__, repr(value)) for name, value in values.items() if is_constant(value))
+    """The known values that are written into code, which tells them apart; of an open one, its slot and type."""
+    return tuple(
+        (name, value.slot, value.kind_of_value, value.is_default)
+        if isinstance(value, OpenValue)
+        else (name, type(value).__name__, repr(value))
+        for name, value in values.items()
+        if isinstance(value, OpenValue) or is_constant(value)
+    )
 
 
 def _frozen_fields(fields: Fields) -> tuple[Any, ...]:

@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from .definitions.targets import Bound, Unit
-from .forms.pieces import PieceFacts, Token
+from .forms.pieces import OpenSlot, PieceFacts, Token
 from .known.attributes import constant_attributes
 from .known.folding import Fields
 from .library import Library, Root
-from .spelling import ReadSource, Spelling, digest
+from .spelling import OpenSource, ReadSource, Spelling, digest
 from .walk import Attributes, Walk
 
 
@@ -87,19 +87,35 @@ class Reader:
             modules: modules that are imported whatever is reached, such as the study's own.
         """
 
+        return self._spelled(self.library, roots, fields, modules).source()
+
+    def read_open(
+        self, roots: Sequence[Root], fields: Fields, modules: Sequence[str]
+    ) -> tuple[OpenSource, frozenset[OpenSlot]]:
+        """The code that is reached from ``roots``, whose choices and fields hold open values; see :meth:`read`.
+
+        It comes with the slots whose values were looked at: with other values there, it may be other code.
+        """
+        while True:
+            library, reading = self.library.opened(fields, roots)
+            source = self._spelled(library, roots, fields, modules).open_source()
+            if reading.holds:
+                return source, reading.looked
+
+    def _spelled(self, library: Library, roots: Sequence[Root], fields: Fields, modules: Sequence[str]) -> Spelling:
         def walk(attributes: Attributes, unread: Mapping[int, set[str]]) -> Walk:
-            return Walk(self.library, fields, modules, roots, attributes, unread, plain_form=self.plain_form)
+            return Walk(library, fields, modules, roots, attributes, unread, plain_form=self.plain_form)
 
         facts = walk({}, {}).facts
-        attributes = {index: self._attributes(root, fields, facts) for index, root in enumerate(roots)}
+        attributes = {index: self._attributes(library, root, fields, facts) for index, root in enumerate(roots)}
         unread = walk(attributes, {}).unread(attributes)
-        return Spelling(walk(attributes, unread)).source()
+        return Spelling(walk(attributes, unread))
 
-    def _attributes(self, root: Root, fields: Fields, facts: PieceFacts) -> dict[str, ast.Constant]:
+    def _attributes(self, library: Library, root: Root, fields: Fields, facts: PieceFacts) -> dict[str, ast.Constant]:
         if root.choices is None or not isinstance(root.unit.single, ast.ClassDef) or facts.computed_write:
             return {}
-        unit, _ = self.library.folded(root.unit, fields, root.choices)
+        unit, _ = library.folded(root.unit, fields, root.choices)
         node = unit.statements[0]
         assert isinstance(node, ast.ClassDef)
-        constants = constant_attributes(self.library.project, node, unit.module)
+        constants = constant_attributes(library.project, node, unit.module)
         return {name: value for name, value in constants.items() if name not in facts.stores}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .definitions.targets import Bound, Unit, Whole
-from .forms.pieces import Private, Token
+from .forms.pieces import OpenSlot, OpenToken, OpenValue, Private, Token, spelled
 from .library import Root, own
-from .walk import Walk, same
+from .walk import Walk
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,70 @@ class ReadSource:
     notes: tuple[str, ...]
     unwritten: tuple[Mapping[str, Any], ...]
     files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenText:
+    """A text in which some values may be others.
+
+    Attributes:
+        parts: the text in order, with the slot of each value in its place.
+    """
+
+    parts: tuple[str | OpenSlot, ...]
+
+    @classmethod
+    def of(cls, tokens: Iterable[str]) -> OpenText:
+        """The text of several tokens, one a line."""
+        parts: list[str | OpenSlot] = []
+        fixed: list[str] = []
+        for token in tokens:
+            if isinstance(token, OpenToken):
+                parts += ["".join(f"{line}\n" for line in fixed), token.slot]
+                fixed = [""]
+            else:
+                fixed.append(token)
+        return cls((*parts, "\n".join(fixed)))
+
+    def filled(self, values: Mapping[OpenSlot, Any]) -> str:
+        """The text with these values."""
+        return "".join(part if isinstance(part, str) else spelled(values[part]) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class OpenSource:
+    """The code of all trials that differ in open values alone.
+
+    Attributes:
+        text: all of the code.
+        definitions: ``file:name`` of a definition -> its code alone.
+        packages: as in :class:`ReadSource`, like all that follow.
+        notes: likewise.
+        unwritten: likewise, with open values.
+        files: likewise.
+    """
+
+    text: OpenText
+    definitions: Mapping[str, OpenText]
+    packages: frozenset[str]
+    notes: tuple[str, ...]
+    unwritten: tuple[Mapping[str, Any], ...]
+    files: tuple[Path, ...]
+
+    def with_values(self, values: Mapping[OpenSlot, Any]) -> ReadSource:
+        """The code of the trial that has these values."""
+        return ReadSource(
+            hashlib.sha256(self.text.filled(values).encode()).hexdigest(),
+            {label: _short(text.filled(values)) for label, text in self.definitions.items()},
+            self.packages,
+            self.notes,
+            tuple({name: _value_in(values, value) for name, value in names.items()} for names in self.unwritten),
+            self.files,
+        )
+
+
+def _value_in(values: Mapping[OpenSlot, Any], value: Any) -> Any:
+    return values[value.slot] if isinstance(value, OpenValue) else value
 
 
 class Spelling:
@@ -66,36 +130,58 @@ class Spelling:
 
     def source(self) -> ReadSource:
         """The code that was reached: one digest, and the digests of its parts, which explain a change."""
+        whole = hashlib.sha256()
+        definitions = self._written(lambda tokens: whole.update("\n".join(tokens).encode()))
+        return ReadSource(
+            whole.hexdigest(),
+            {label: digest(parts) for label, parts in definitions.items()},
+            self._packages(),
+            tuple(self.walk.facts.notes),
+            self._all_unwritten(),
+            tuple(self.walk.files()),
+        )
+
+    def open_source(self) -> OpenSource:
+        """The code that was reached, for all values in its open slots."""
+        parts: list[str | OpenSlot] = []
+        definitions = self._written(lambda tokens: parts.extend(OpenText.of(tokens).parts))
+        return OpenSource(
+            OpenText(tuple(parts)),
+            {label: OpenText.of(tokens) for label, tokens in definitions.items()},
+            self._packages(),
+            tuple(self.walk.facts.notes),
+            self._all_unwritten(),
+            tuple(self.walk.files()),
+        )
+
+    def _packages(self) -> frozenset[str]:
+        return frozenset(package for package in self.walk.facts.packages if package not in self.library.silent)
+
+    def _all_unwritten(self) -> tuple[Mapping[str, Any], ...]:
+        walk = self.walk
+        return tuple(self._unwritten(root, number) for root, number in zip(walk.roots, walk.root_numbers, strict=True))
+
+    def _written(self, take: Callable[[list[str]], object]) -> dict[str, list[str]]:
+        """Give the tokens of one piece of code after the other to ``take``, and return those of each definition."""
         walk = self.walk
         positions = {number: position for position, number in enumerate(walk.root_numbers)}
-        whole = hashlib.sha256()
         pieces: dict[int, list[str]] = {}
         loose: dict[str, list[str]] = {}
         for kind, number, piece in walk.emitted:
             head = self._head(kind, number, positions)
-            whole.update("\n".join([head, *self._spelled(piece.tokens, number, None)]).encode())
+            take([head, *self._spelled(piece.tokens, number, None)])
             local = [head if kind.startswith("M") else kind, *self._spelled(piece.tokens, number, {})]
             if number is None:
                 loose.setdefault("top-level statements", []).extend(local)
             else:
                 pieces.setdefault(number, []).extend(local)
-        definitions: dict[str, str] = {}
+        definitions: dict[str, list[str]] = {}
         for number, parts in pieces.items():
             label = walk.nodes[number].label
             if label in definitions:
                 label = f"{label} #{number}"
-            definitions[label] = digest(parts)
-        definitions |= {label: digest(parts) for label, parts in loose.items()}
-        return ReadSource(
-            digest=whole.hexdigest(),
-            definitions=definitions,
-            packages=frozenset(package for package in walk.facts.packages if package not in self.library.silent),
-            notes=tuple(walk.facts.notes),
-            unwritten=tuple(
-                self._unwritten(root, number) for root, number in zip(walk.roots, walk.root_numbers, strict=True)
-            ),
-            files=tuple(walk.files()),
-        )
+            definitions[label] = parts
+        return definitions | loose
 
     def _head(self, kind: str, number: int | None, positions: Mapping[int, int]) -> str:
         if number is None:
@@ -161,8 +247,7 @@ class Spelling:
                 written |= piece.facts.choices
         kept = {}
         for name, value in root.choices.items():
-            is_default = name in root.defaults and same(root.defaults[name], value)
-            if name not in node.folded or (name not in written and not is_default):
+            if name not in node.folded or (name not in written and not root.is_default(name)):
                 kept[name] = value
         return kept
 
@@ -181,4 +266,8 @@ def _families(related: Iterable[frozenset[Unit]]) -> dict[Unit, Unit]:
 
 
 def digest(parts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return _short("\n".join(parts))
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -113,9 +113,14 @@ def neutral_value(item: Any, name: str) -> tuple[Any] | None:
 def relevant_fields(item: Any) -> Iterator[tuple[str, Any]]:
     """Yield the fields with their values, except those at a neutral value that they declare."""
     for name, value in fields_of(item):
-        neutral = neutral_value(item, name)
-        if neutral is None or neutral[0] != value or type(neutral[0]) is not type(value):
+        if not is_neutral(item, name, value):
             yield name, value
+
+
+def is_neutral(item: Any, name: str, value: Any) -> bool:
+    """Return whether a value is the neutral one that its field declares."""
+    neutral = neutral_value(item, name)
+    return neutral is not None and neutral[0] == value and type(neutral[0]) is type(value)
 
 
 def plain_fields(variant: Any, project: Project) -> Iterator[tuple[str, Any]]:

@@ -17,6 +17,7 @@ from .definitions.targets import Bound, Unit, Whole
 from .effects.statements import TopLevelEffect
 from .forms.pieces import (
     ChosenValue,
+    OpenValue,
     Payload,
     Piece,
     PieceFacts,
@@ -24,6 +25,7 @@ from .forms.pieces import (
     Token,
 )
 from .known.folding import Fields
+from .known.logic import same
 from .library import MADE, Library, Node, Root, own
 
 Attributes = Mapping[int, Mapping[str, ast.Constant]]
@@ -276,8 +278,6 @@ class Walk:
 
 def _is_default(value: ast.Constant, defaults: Mapping[str, Any]) -> bool:
     """Return whether a constant stands for a choice at its default value."""
+    if isinstance(value, OpenValue):
+        return value.is_default
     return isinstance(value, ChosenValue) and value.choice in defaults and same(defaults[value.choice], value.value)
-
-
-def same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,19 +34,37 @@ def prepare(address: str) -> None:
 
 @contextmanager
 def joining(address: str) -> Iterator[None]:
-    """Inside, Ray connects to the cluster at an address.
+    """Inside, Ray connects to the cluster at an address. The lines are dropped that its C code writes meanwhile.
+
+    They say once a second for 20 seconds that the token is another one, which the error says too.
 
     Raises:
         ResourceError: if there is no cluster, or if it does not let this process in.
     """
     try:
-        yield
+        with _without_lines_of_c_code():
+            yield
     except (ConnectionError, RuntimeError) as error:
         if "AuthToken" in "".join(traceback.format_exception(error)):
             why = "it asks for another token: copy ~/.ray/auth_token of its head to this machine"
         else:
             why = str(error).strip().splitlines()[0]
         raise ResourceError(f"--address {address}: no connection to a Ray cluster; {why}") from error
+
+
+@contextmanager
+def _without_lines_of_c_code() -> Iterator[None]:
+    """Inside, the standard error goes nowhere; Ray's own variable for its level makes it write a line about that."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _refuse_silence(address: str) -> None:

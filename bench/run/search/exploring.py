@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import math
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -27,7 +27,7 @@ from bench.records.quality import MeasuredQuality, quality_columns
 from bench.records.record import Record
 from bench.run.resources import Resources
 from bench.run.schedule import Schedule, make_schedule
-from bench.run.search.rounds import Direction, Point, SearchInRounds
+from bench.run.search.rounds import Direction, Point, SearchInRounds, check_round
 from bench.run.stages import IRRELEVANT, key_of
 from bench.run.trial import Trial
 from bench.study.cells import Cell, cell_name
@@ -139,13 +139,11 @@ def explore(
         if todo := [trial for trial in schedule.pending() if trial.variant in names]:
             run(schedule, todo)
         recorded = schedule.recorded()
-        records = {
-            name: [recorded[t.key] for t in schedule.trials if t.variant == name and t.key in recorded]
-            for name in names
-        }
-        _check_ended(schedule, names, records)
+        ended = check_round(
+            {name: [recorded.get(trial.key) for trial in schedule.trials if trial.variant == name] for name in names}
+        )
         for point in asked:
-            search.tell(point, _scores(records[cell_name(point)], exploration.objectives))
+            search.tell(point, _scores(ended[cell_name(point)], exploration.objectives))
         explored = _explored(search, exploration.objectives, directions)
         on_front = sum(cell.on_front for cell in explored)
         told(f"{len(explored)} of {search.budget} cells tried, {on_front} on the front")
@@ -268,29 +266,6 @@ def _classes_in(described: object) -> Iterator[str]:
         yield from (name for value in described.values() for name in _classes_in(value))
     elif isinstance(described, list | tuple):
         yield from (name for value in described for name in _classes_in(value))
-
-
-def _check_ended(schedule: Schedule, names: Collection[str], records: Mapping[str, Sequence[Record]]) -> None:
-    """Refuse to go on with trials that a stop ended, and after a round in which nothing worked.
-
-    A cell that fails beside others counts as one without a score. If all of them fail, the machine may be at fault, and
-    no score of them is noted.
-
-    Raises:
-        StudyError: in these cases.
-    """
-    for trial in schedule.trials:
-        if trial.variant in names and not any(record.planned_key == trial.key for record in records[trial.variant]):
-            raise StudyError(f"a trial of {trial.variant} has no record; give the same command again to go on")
-    for name in names:
-        if any(record.status == "interrupted" for record in records[name]):
-            raise StudyError(f"a trial of {name} was interrupted; give the same command again to go on")
-    faults = [[record for record in records[name] if record.status in ("failed", "timed_out")] for name in names]
-    if all(faults):
-        raise StudyError(
-            f"every cell of this round has failed, one of them so: {faults[0][0].outcome.reason}; mend that, and give "
-            "the same command again"
-        )
 
 
 def _scores(records: Sequence[Record], objectives: Sequence[str]) -> list[float] | None:

@@ -15,6 +15,9 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from bench.records.record import Record
+from bench.study.factors import StudyError
+
 Point = Mapping[str, Any]
 """The name of each axis of a space -> the value there."""
 Direction = Literal["maximize", "minimize"]
@@ -187,3 +190,30 @@ def _round_of(count: int) -> tuple[int, int]:
         return 0, FIRST_ROUND
     begin = count - (count - FIRST_ROUND) % LATER_ROUNDS
     return begin, begin + LATER_ROUNDS
+
+
+def check_round(records: Mapping[str, Sequence[Record | None]]) -> dict[str, list[Record]]:
+    """The records of a round, once all of its trials have ended; refuse to go on if something else is at fault.
+
+    A trial that fails beside others that do not counts as one without a score. If all fail, the machine may be at
+    fault, so that no score of the round should be noted.
+
+    Args:
+        records: the name of each point -> the records of its trials; ``None`` for a trial without one.
+
+    Raises:
+        StudyError: if a trial was interrupted, or if every point has a trial that failed or took too long.
+    """
+    ended: dict[str, list[Record]] = {}
+    faults = []
+    for name, of_point in records.items():
+        ended[name] = [record for record in of_point if record is not None and record.status != "interrupted"]
+        if len(ended[name]) < len(of_point):
+            raise StudyError(f"a trial of {name} was interrupted; give the same command again to go on")
+        faults += [record for record in ended[name] if record.status in ("failed", "timed_out")][:1]
+    if faults and len(faults) == len(ended):
+        raise StudyError(
+            f"every trial of this round has failed, one of them so: {faults[0].outcome.reason}; mend that, and give "
+            "the same command again"
+        )
+    return ended

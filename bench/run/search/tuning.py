@@ -19,6 +19,7 @@ from bench.records.plan import Best
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read_all
 from bench.run.search.arm import ArmSearch
+from bench.run.search.rounds import check_round
 from bench.run.stages import key_of
 from bench.run.trial import Trial
 from bench.study.factors import StudyError
@@ -94,15 +95,16 @@ def tune(
     searches = {arm.name: _search(tuning, arm, study, default, storage) for arm in tuning.arms}
     while asked := [(arm, settings) for arm in tuning.arms for settings in searches[arm.name].ask()]:
         planned = [(arm, settings, tuning.trials(arm, settings)) for arm, settings in asked]
-        recorded = _final_records(tuning.folder)
-        pending = {trial.key: trial for *_, trials in planned for trial in trials if trial.key not in recorded}
+        recorded = _records(tuning.folder)
+        pending = {trial.key: trial for *_, trials in planned for trial in trials if not _is_final(trial, recorded)}
         if pending:
             run(list(pending.values()))
-            recorded = _final_records(tuning.folder)
-        for arm, settings, trials in planned:
-            if open_trials := [trial.key for trial in trials if trial.key not in recorded]:
-                raise StudyError(f"the trial {open_trials[0]} was interrupted; give the same command again to go on")
-            searches[arm.name].tell(settings, score_of([recorded[trial.key] for trial in trials]))
+            recorded = _records(tuning.folder)
+        names = [f"{arm.name} at {settings_in_words(settings)}" for arm, settings in asked]
+        of_points = [[recorded.get(trial.key) for trial in trials] for *_, trials in planned]
+        ended = check_round(dict(zip(names, of_points, strict=True)))
+        for name, (arm, settings, _) in zip(names, planned, strict=True):
+            searches[arm.name].tell(settings, score_of(ended[name]))
         for arm in tuning.arms:
             told(_line(arm, searches[arm.name]))
     return [_best(arm, searches[arm.name], default) for arm in tuning.arms]
@@ -128,9 +130,13 @@ def _search(tuning: Tuning, arm: Arm, study: Study, default: Settings, storage: 
     return ArmSearch(name, study.tune, default, tuning.budget, tuning.seed, storage)
 
 
-def _final_records(folder: Path) -> Mapping[str, Record]:
-    """Key -> the record of a trial that has ended, however it did."""
-    return {record.key: record for record in read_all(folder / "records") if record.is_final}
+def _records(folder: Path) -> Mapping[str, Record]:
+    """Key -> the record of a trial."""
+    return {record.key: record for record in read_all(folder / "records")}
+
+
+def _is_final(trial: Trial, recorded: Mapping[str, Record]) -> bool:
+    return trial.key in recorded and recorded[trial.key].is_final
 
 
 def _line(arm: Arm, search: ArmSearch) -> str:

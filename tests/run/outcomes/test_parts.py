@@ -12,6 +12,7 @@ from bench.evidence.evidence import evidence_of
 from bench.records.record import Record, read_all
 from bench.report.page.methods import methods
 from bench.run.environment import Machine
+from bench.run.handling import Handling
 from bench.run.keeping.place import state_path
 from bench.run.outcomes.parts import in_more_parts
 from bench.run.resources import here
@@ -19,6 +20,7 @@ from bench.run.schedule import Schedule, make_schedule
 from bench.run.trial import Trial, run
 from bench.study.source import Source, load
 
+MACHINE = Machine("cpu", 1)
 LARGE = """
 
 import torch
@@ -54,10 +56,12 @@ def schedule_of(tiny_study: Callable[..., Path], tmp_path: Path) -> Callable[...
 
 
 def ran(schedule: Schedule, trial: Trial) -> Record:
-    return run(trial, schedule.folder, Machine("cpu", 1))
+    return run(trial, schedule.folder, MACHINE)
 
 
-def test_in_parts_it_is_the_same_planned_trial_and_another_training(schedule_of: Callable[..., Schedule]) -> None:
+def test_in_parts_it_is_the_same_planned_trial_and_another_training(
+    schedule_of: Callable[..., Schedule], tmp_path: Path
+) -> None:
     schedule = schedule_of("whole", most=2)
     small, large = schedule.trials
     schedule.folder.mkdir(parents=True)
@@ -79,6 +83,9 @@ def test_in_parts_it_is_the_same_planned_trial_and_another_training(schedule_of:
     assert [(attempt.status, attempt.parts) for attempt in record.outcome.attempts] == [("out_of_memory", None)]
     assert schedule.pending(accumulate=True) == []
     assert record.choices == whole.choices, "the plan's"
+
+    tested = run(large, tmp_path / "tested", MACHINE, handling=Handling(trained_in=schedule.folder, weights=False))
+    assert (tested.status, tested.outcome.parts) == ("done", 2), "so does one that tests its weights again"
 
     planned_so = schedule_of("halves", most=2, parts=2)
     other = ran(planned_so, planned_so.trials[1])

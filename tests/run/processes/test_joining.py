@@ -64,3 +64,12 @@ def test_a_cluster_that_lets_nobody_in_says_what_to_copy() -> None:
         joining("auto"),
     ):
         raise ConnectionError("Could not find any running Ray instance.\nMore")
+
+
+def test_what_c_code_writes_while_ray_connects_is_dropped_and_what_comes_later_is_not(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with joining("h:1"):
+        os.write(2, b"a warning of C code\n")
+    os.write(2, b"later\n")
+    assert capfd.readouterr().err == "later\n"

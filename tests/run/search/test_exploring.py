@@ -186,7 +186,7 @@ def test_a_cell_that_fails_has_no_score_and_a_round_of_failures_is_none(tmp_path
         ended(schedule, trials)
         ended(schedule, [trial for trial in trials if trial.stage == "quality"][1:2], "failed")
 
-    with pytest.raises(StudyError, match="every cell of this round has failed, one of them so: planted"):
+    with pytest.raises(StudyError, match="every trial of this round has failed, one of them so: planted"):
         explored(source, tmp_path / "results", 8, run=failing)
     cells = explored(source, tmp_path / "results", 8, run=some)
     assert [cell.values is None for cell in cells] == [False, True, *[False] * 6]

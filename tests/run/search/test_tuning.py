@@ -9,15 +9,16 @@ import pytest
 
 from bench.records.plan import Best
 from bench.records.quality import MeasuredQuality
-from bench.records.record import read_all
+from bench.records.record import read_all, write
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.search.storage import opened
 from bench.run.search.tuning import Tuning, seed_of, tune
-from bench.run.trial import Trial, run
+from bench.run.trial import Trial, make_record, run
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.tuning.arms import arms_of
+from tests.run.test_schedule import MEASURED
 
 TUNE = 'tune={"learning_rate": LogRange(1e-3, 0.1)},\n    seeds='
 
@@ -73,3 +74,29 @@ def test_every_arm_gets_as_many_trials_on_held_out_training_images_and_none_is_r
         assert record.measured.images == 2  # one of four parts of eight training images
         scores.setdefault(record.trial.variant, []).append(record.measured.miou)
     assert [arm.miou for arm in best] == [max(scores["neck=off"]), max(scores["neck=on"])]
+
+
+def test_settings_that_fail_count_and_a_round_in_which_all_fail_does_not(tunable: Source, tmp_path: Path) -> None:
+    folder, study = tmp_path / "tuning", load(tunable).study
+
+    def ending(fails: Callable[[Trial], bool]) -> Callable[[Sequence[Trial]], None]:
+        def run_trials(trials: Sequence[Trial]) -> None:
+            for trial in trials:
+                failed = fails(trial)
+                outcome = {"status": "failed" if failed else "done", "reason": "planted", "traceback": None}
+                choices = {"variant": {}, "recipe": {}, "levels": dict(study.cell(trial.variant).levels)}
+                measured = {} if failed else MEASURED["quality"]
+                record = make_record(trial, Machine("cpu", 1), outcome, choices=choices, measured=measured)
+                write(record, folder / "records")
+
+        return run_trials
+
+    with pytest.raises(StudyError, match="every trial of this round has failed, one of them so: planted; mend that"):
+        tuned(tunable, folder, ending(lambda trial: True))
+
+    def is_not_default(trial: Trial) -> bool:
+        assert trial.source.tried is not None
+        return dict(trial.source.tried.settings) != {"learning_rate": study.recipe.learning_rate}
+
+    best = tuned(tunable, folder, ending(is_not_default))
+    assert [(arm.trials, arm.settings["learning_rate"]) for arm in best] == [(2, study.recipe.learning_rate)] * 2

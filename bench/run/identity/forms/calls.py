@@ -8,8 +8,7 @@ from ..definitions.targets import Bound, External
 from .by_name import DOCSTRING_READERS, HINT_READERS, READ_BY_NAME, SET_BY_NAME
 from .meaning import is_private, spellings
 from .names import LOOKERS
-from .pieces import ChosenValue
-from .tokens import spelled
+from .pieces import ChosenValue, OpenValue, spelled
 from .told import Told
 
 COMPUTED_IMPORTS = ("importlib.import_module", "importlib.util.spec_from", "runpy.", "pkgutil.")
@@ -85,6 +84,14 @@ class Calls(Told):
     def _write_chosenvalue(self, node: ChosenValue) -> None:
         self.piece.facts.choices.add(node.choice)
         self._write_constant(node)
+
+    def _write_openvalue(self, node: OpenValue) -> None:
+        if node.choice:
+            self.piece.facts.choices.add(node.choice)
+        if issubclass(node.value_type, str):  # a text may look like a private name
+            self._write_constant(node)
+        else:
+            self.put(node.token())
 
 
 def _imported_name(node: ast.Call) -> str | None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from ..definitions.targets import Bound, External, Target, Unit
 from .meaning import BUILTINS, Scope, is_private, spellings
-from .pieces import Private
-from .tokens import Tokens, spelled
+from .pieces import Private, spelled
+from .tokens import Tokens
 
 METHODS_BY_NAME = {"__getattribute__": 1, "__getattr__": 1, "__setattr__": 2, "__delattr__": 1}
 """Method that reads or sets an attribute which its first argument names -> its number of arguments besides ``self``."""

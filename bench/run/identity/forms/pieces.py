@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from ..definitions.project import Project
 from ..definitions.targets import Bound, Target, Unit, Whole
@@ -26,6 +28,90 @@ class ChosenValue(ast.Constant):
     """
 
     choice: str = ""
+
+
+class OpenSlot(NamedTuple):
+    """The name of a value that may be another in another trial of the same code.
+
+    Attributes:
+        owner: the class of plain values that has the field, or the number of the root that has the choice.
+        name: the name of the field or of the choice.
+    """
+
+    owner: Unit | int
+    name: str
+
+
+class OpenValue(ChosenValue):
+    """A value that is written into code, and that notes whether anything looks at it.
+
+    What is made of code with such values is the same for every other value of the same type, apart from the value where
+    it is written, as long as nothing has looked. So :attr:`value` is the only way to the value, and a way through the
+    syntax tree does not come across it: the node has no fields.
+
+    Attributes:
+        slot: what the value is of.
+        value_type: the type of the value, at which everyone may look.
+        is_default: ``True`` for the value of a choice that is the default of the choice, which everyone may know too.
+        looked: the slots whose values were looked at; shared by all values in one definition.
+    """
+
+    _fields = ()
+    slot: OpenSlot
+    value_type: type
+    is_default: bool
+    looked: set[OpenSlot]
+    _held: Any
+
+    @classmethod
+    def of(cls, value: Any, slot: OpenSlot, *, choice: str = "", is_default: bool = False) -> OpenValue:
+        """The node of a value that nothing has looked at yet."""
+        node = cls.__new__(cls)
+        node.slot, node.value_type, node.is_default, node.choice = slot, type(value), is_default, choice
+        node.looked, node._held = set(), value
+        return node
+
+    def in_code(self, looked: set[OpenSlot]) -> OpenValue:
+        """The value for one more place in code, which adds its slot to ``looked`` as soon as something looks."""
+        node = copy.copy(self)
+        node.looked = looked
+        return node
+
+    @property
+    def kind_of_value(self) -> Any:
+        """The type of the value, and the types in a tuple."""
+        return kind_of(self._held)
+
+    @property
+    def value(self) -> Any:  # type: ignore[override]  # a node's value is an attribute; this one notes that it is read
+        self.looked.add(self.slot)
+        return self._held
+
+    def token(self) -> OpenToken:
+        """The value as it is written, where the slot stays known."""
+        return OpenToken.of(self._held, self.slot)
+
+
+class OpenToken(str):
+    """The token of an :class:`OpenValue`, which is another one for another value in the same slot."""
+
+    slot: OpenSlot
+
+    @classmethod
+    def of(cls, value: Any, slot: OpenSlot) -> OpenToken:
+        token = cls(spelled(value))
+        token.slot = slot
+        return token
+
+
+def kind_of(value: Any) -> Any:
+    """The type of a constant, and the types in a tuple."""
+    return tuple(map(kind_of, value)) if isinstance(value, tuple) else type(value)
+
+
+def spelled(value: Any) -> str:
+    """A constant as a token: its type and its value."""
+    return f"{type(value).__name__}:{value!r}"
 
 
 @dataclass(frozen=True)

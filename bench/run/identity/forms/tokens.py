@@ -13,7 +13,7 @@ from ..definitions.targets import Unit, Whole
 from .files.finder import FileFinder
 from .meaning import Meaning, Scope
 from .messages import Messages
-from .pieces import DOCSTRING, Condition, Payload, Piece, Reading
+from .pieces import DOCSTRING, Condition, Payload, Piece, Reading, spelled
 
 SKIPPED = frozenset(
     {"ctx", "type_comment", "kind", "type_params", "annotation", "returns", "lineno", "col_offset", "decorator_list"}
@@ -158,7 +158,3 @@ class Tokens(Meaning):
             yield
         finally:
             self.scopes.pop()
-
-
-def spelled(value: Any) -> str:
-    return f"{type(value).__name__}:{value!r}"

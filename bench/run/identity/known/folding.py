@@ -18,12 +18,12 @@ from ..definitions.project import Project
 from ..definitions.syntax import bound_names, collecting_parameters, parameters
 from ..definitions.targets import Bound, Unit
 from ..forms.meaning import counted, parsed_annotation
-from ..forms.pieces import ChosenValue
+from ..forms.pieces import ChosenValue, OpenSlot, OpenValue
 from .logic import compared, is_constant, joined, negated, truth
 from .syntax import all_bound, constructor, copied, looks_at_names, stored_on, stores
 
 Fields = Mapping[Unit, Mapping[str, Any]]
-"""Class of plain values -> field -> its value in every instance."""
+"""Class of plain values -> field -> its value in every instance, which may be an :class:`OpenValue`."""
 MOST_ROUNDS = 4
 """The most rounds in which constants are put into one function, each of which may make other variables constant."""
 
@@ -59,9 +59,18 @@ class Folding(ast.NodeTransformer):
         module: the module of the unit.
         fields: class of plain values -> field -> its known value.
         observers: class of observers -> its name.
+        looked: the slots of open values that were looked at; those that are looked at are added.
     """
 
-    def __init__(self, project: Project, module: str, fields: Fields, observers: Mapping[Unit, str]) -> None:
+    def __init__(
+        self,
+        project: Project,
+        module: str,
+        fields: Fields,
+        observers: Mapping[Unit, str],
+        looked: set[OpenSlot] | None = None,
+    ) -> None:
+        self.looked: set[OpenSlot] = set() if looked is None else looked
         self.project, self.module, self.fields, self.observers = project, module, fields, observers
         self.plain_names = {name for unit in fields for name in unit.names}
         self.frames: list[_Frame] = []
@@ -89,8 +98,9 @@ class Folding(ast.NodeTransformer):
         kept: list[tuple[ast.arg, ast.expr | None]] = []
         for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
             name = argument.arg
-            if name in choices and is_constant(choices[name]) and name not in stored:
-                self.choices[name] = ChosenValue(choices[name])
+            value = choices.get(name)
+            if name in choices and name not in stored and (isinstance(value, OpenValue) or is_constant(value)):
+                self.choices[name] = value.in_code(self.looked) if isinstance(value, OpenValue) else ChosenValue(value)
                 self.choices[name].choice = name
             else:
                 kept.append((argument, default))
@@ -261,7 +271,9 @@ class Folding(ast.NodeTransformer):
         if isinstance(node.ctx, ast.Load):
             unit = self._type(node.value)
             if unit is not None and node.attr in self.fields[unit]:
-                return _same_place(ast.Constant(self.fields[unit][node.attr]), node)
+                value = self.fields[unit][node.attr]
+                known = value.in_code(self.looked) if isinstance(value, OpenValue) else ast.Constant(value)
+                return _same_place(known, node)
             if node.attr in self.attributes and self._is_self(node.value):
                 return _same_place(copy.copy(self.attributes[node.attr]), node)
         self.generic_visit(node)

@@ -15,6 +15,11 @@ def is_constant(value: Any) -> bool:
     return value is None or type(value) in (bool, int, float, str)
 
 
+def same(one: Any, other: Any) -> bool:
+    """Return whether two values are equal and of one type."""
+    return type(one) is type(other) and bool(one == other)
+
+
 _COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,

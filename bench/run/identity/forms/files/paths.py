@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..pieces import OpenValue
 from .place import UNKNOWN, Place, combined
 from .variables import Variables
 
@@ -60,6 +61,8 @@ class Paths(Variables):
         return place
 
     def _place(self, node: ast.expr) -> Place | None:
+        if isinstance(node, OpenValue) and not issubclass(node.value_type, str):
+            return None
         if isinstance(node, ast.Constant):
             is_text = isinstance(node.value, str) and UNKNOWN not in node.value
             return _started(glob.escape(str(node.value))) if is_text else None
