@@ -11,7 +11,7 @@ import pytest
 from bench.cli.documents.document import Document, Give
 from bench.cli.documents.plan import PlanDocument
 from bench.cli.documents.trials import RunDocument
-from bench.cli.trials.rounds import InRounds, asked, in_words, rounds_in, run_rounds
+from bench.cli.trials.rounds import InRounds, asked, in_rounds, in_words, rounds_in, run_rounds
 from bench.cli.trials.running import ended as documented
 from bench.records.plan import read_plan
 from bench.records.record import write
@@ -76,8 +76,11 @@ def fake(
     return run
 
 
-def test_a_clear_difference_ends_with_the_first_round(tiny_study: Tiny, tmp_path: Path) -> None:
-    study, rounds, given, said = study_in(tiny_study(), tmp_path), [], list[Document](), list[str]()
+def test_a_clear_difference_ends_with_the_first_round_and_the_plan_tells_so(
+    bench: Bench, tiny_study: Tiny, tmp_path: Path
+) -> None:
+    path = tiny_study()
+    study, rounds, given, said = study_in(path, tmp_path), [], list[Document](), list[str]()
     assert run_rounds(study, fake(study, HELPS, rounds), given.append, said.append)
     assert rounds == [[0, 0, 1, 1, 2, 2, 3, 3]]
     plan = read_plan(study.whole.folder)
@@ -88,6 +91,24 @@ def test_a_clear_difference_ends_with_the_first_round(tiny_study: Tiny, tmp_path
     assert document.rounds is not None
     assert (document.complete, document.rounds.ended, document.rounds.comparisons) == (True, True, {"resolved": 1})
     assert "No more seeds are needed: 4 of at most 7 taken." in said[-1]
+    assert rounds_in(study.whole.folder) == study.rounds
+    code, out, _ = bench("plan", path, "--until-resolved", "--results", tmp_path, "--json")
+    told = PlanDocument.model_validate_json(out)
+    assert (code, told.left, json.loads(out)["rounds"]["most"]) == (0, 0, 7)
+    assert told.rounds is not None
+    assert (told.rounds.over, told.rounds.seeds, told.rounds.ended) == (1, 4, True)
+    _what_is_fixed_stays(path, tmp_path, study)
+
+
+def _what_is_fixed_stays(path: Path, results: Path, study: InRounds) -> None:
+    schedule = planned(path, results)
+    assert in_rounds(schedule, None).rounds == study.rounds
+    with pytest.raises(StudyError, match=r"fixed its rounds before the first look, .* looks from .* to \[4, 5, 6\]"):
+        in_rounds(schedule, 6)
+    with pytest.raises(StudyError, match="give --until-resolved, or another folder"):
+        asked(schedule, False, None)
+    with pytest.raises(StudyError, match="takes no --shard"):
+        asked(schedule, True, None, parse_share("1/2"))
 
 
 def test_an_unclear_one_takes_a_seed_a_round_and_the_same_command_goes_on_at_the_same_look(
@@ -128,25 +149,6 @@ def test_trials_that_fail_do_not_hold_up_the_rounds_and_run_again_with_the_next_
     assert again[0] == [0, 0]
 
 
-def test_what_was_fixed_before_the_first_look_is_not_changed(tiny_study: Tiny, tmp_path: Path) -> None:
-    path = tiny_study()
-    study = study_in(path, tmp_path)
-    run_rounds(study, fake(study, HELPS, []), lambda _: None, lambda _: None)
-    assert study_in(path, tmp_path, None).rounds == study_in(path, tmp_path, 7).rounds == study.rounds
-    with pytest.raises(StudyError, match=r"fixed its rounds before the first look, .* looks from .* to \[4, 5, 6\]"):
-        study_in(path, tmp_path, 6)
-    with pytest.raises(StudyError, match="this would change seeds"):
-        asked(planned(path, tmp_path, seeds=(5,)), True, None)
-    with pytest.raises(StudyError, match="give --until-resolved, or another folder"):
-        asked(planned(path, tmp_path), False, None)
-    with pytest.raises(StudyError, match="takes no --shard"):
-        asked(planned(path, tmp_path), True, None, parse_share("1/2"))
-    with pytest.raises(StudyError, match="goes with --until-resolved alone"):
-        asked(planned(path, tmp_path / "elsewhere"), False, 9)
-    with pytest.raises(StudyError, match="--seeds-at-most: expected 5 to 200 seeds at most, got 3"):
-        asked(planned(path, tmp_path / "elsewhere"), True, 3)
-
-
 def test_results_of_fixed_seeds_may_have_been_looked_at_so_rounds_do_not_begin_there(
     tiny_study: Tiny, tmp_path: Path
 ) -> None:
@@ -156,19 +158,15 @@ def test_results_of_fixed_seeds_may_have_been_looked_at_so_rounds_do_not_begin_t
     with pytest.raises(StudyError, match="holds 1 training of fixed seeds, which may have been looked at"):
         asked(plan, True, None)
     assert asked(plan, False, None) is None
+    with pytest.raises(StudyError, match="goes with --until-resolved alone"):
+        asked(plan, False, 9)
 
 
-def test_the_plan_tells_the_round_that_is_due(bench: Bench, tiny_study: Tiny, tmp_path: Path) -> None:
-    path = tiny_study()
-    study = study_in(path, tmp_path)
-    run_rounds(study, fake(study, HELPS, []), lambda _: None, lambda _: None)
-    assert rounds_in(study.whole.folder) == study.rounds
-    code, out, _ = bench("plan", path, "--until-resolved", "--results", tmp_path, "--json")
-    told = PlanDocument.model_validate_json(out)
-    assert (code, told.left, json.loads(out)["rounds"]["most"]) == (0, 0, 7)
-    assert told.rounds is not None
-    assert (told.rounds.over, told.rounds.seeds, told.rounds.ended) == (1, 4, True)
-    code, out, _ = bench("plan", path, "--until-resolved", "--results", tmp_path / "new")
-    assert "0 rounds over, comparisons: 1 open. The next round is up to 4 seeds, of at most 13." in out
-    code, _, err = bench("plan", path, "--results", tmp_path)
-    assert (code, "adds seeds in rounds" in err) == (2, True)
+def test_a_new_study_has_as_many_seeds_as_resolve_one_spread(tiny_study: Tiny, tmp_path: Path) -> None:
+    schedule = planned(tiny_study(), tmp_path)
+    study = in_rounds(schedule, None)
+    assert in_words(study.state(study.progress())) == (
+        "0 rounds over, comparisons: 1 open. The next round is up to 4 seeds, of at most 13."
+    )
+    with pytest.raises(StudyError, match="--seeds-at-most: expected 5 to 200 seeds at most, got 3"):
+        in_rounds(schedule, 3)
