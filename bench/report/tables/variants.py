@@ -13,7 +13,7 @@ import pandas as pd
 from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST, DELTA, OBJECTIVES, OWN, TIMED
-from bench.protocol.columns import JUDGED, column, level_key
+from bench.protocol.columns import JUDGED, Column, column, level_key
 from bench.protocol.words import NOTHING, REPEAT, in_sentence, joined, level, plural, ratio, status, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
@@ -94,16 +94,17 @@ def tuning_table(evidence: Evidence) -> Table:
 def front_table(evidence: Evidence) -> Table:
     """One row a variant that no other beats in mIoU, latency and memory at once."""
     rows, judged, results = evidence.joint_front, column(JUDGED), evidence.results
+    objectives = {name: column(name) for name in OBJECTIVES[1:]}
     costs = [name for name in OBJECTIVES[1:] if rows[name].notna().any()]
     columns = {
         "variant": fields.variant("Variant", "variant", evidence.labels),
         JUDGED: Field(judged.title, (f"{JUDGED}_mean", f"{JUDGED}_sd"), _mean_and_spread),
         "n": fields.seeds(),
-        **{name: fields.value(column(name).title, name, column(name)) for name in OBJECTIVES[1:]},
+        **{name: fields.value(measured.title, name, measured) for name, measured in objectives.items()},
     }
-    measured = joined([in_sentence(column(name).label) for name in (JUDGED, *costs)])
+    compared = joined([in_sentence(measured.label) for measured in (judged, *(objectives[name] for name in costs))])
     notes = (
-        f"Of {plural(len(results.variants), 'variant')}, those that no other equals or beats in {measured} at once, by "
+        f"Of {plural(len(results.variants), 'variant')}, those that no other equals or beats in {compared} at once, by "
         "means over seeds; how certain a place is, the figures of accuracy against each cost say."
     )
     absent = "" if len(rows) else "no variant has both a score and a cost that may be compared"
@@ -189,9 +190,9 @@ def variant_columns(evidence: Evidence) -> dict[str, Field]:
         columns["variant"] = fields.text("Variant", "variant")
     for name, measured in results.columns.items():
         if measured.stage == "quality":
-            columns[name] = Field(measured.title, (f"{name}_mean", f"{name}_sd"), _mean_text(name))
+            columns[name] = Field(measured.title, (f"{name}_mean", f"{name}_sd"), _mean_text(name, measured))
         else:
-            columns[name] = Field(measured.title, (name, f"{name}_ratio"), _cost_text(name))
+            columns[name] = Field(measured.title, (name, f"{name}_ratio"), _cost_text(name, measured))
     judged = (f"{JUDGED}_verdict", f"{JUDGED}_reason", "apart")
     columns |= {
         "n": fields.seeds(),
@@ -209,14 +210,14 @@ def _level_text(key: str, levels: list[str]) -> Callable[[TableRow], str]:
     return lambda row: level(row[key], levels) if isinstance(row[key], str) else NOTHING
 
 
-def _mean_text(name: str) -> Callable[[TableRow], str]:
+def _mean_text(name: str, measured: Column) -> Callable[[TableRow], str]:
     def text(row: TableRow) -> str:
         if row["n"] < row["planned"] and name == JUDGED:
             holes = row["outcomes"].split(", ")
             outcomes = ", ".join(hole for hole in holes if not hole.endswith((" done", " missing")))
-            value = column(name).spread(row[f"{name}_mean"], row[f"{name}_sd"])
+            value = measured.spread(row[f"{name}_mean"], row[f"{name}_sd"])
             return f"{value} ({outcomes})" if outcomes else value
-        return column(name).spread(row[f"{name}_mean"], row[f"{name}_sd"])
+        return measured.spread(row[f"{name}_mean"], row[f"{name}_sd"])
 
     return text
 
@@ -225,9 +226,10 @@ def _delta_text(row: TableRow) -> str:
     if not row[f"{JUDGED}_pairs"] > 0:  # of the baseline too, which has none
         return NOTHING
     pairs = int(row[f"{JUDGED}_pairs"])
-    bounds = column(JUDGED).interval(row[f"{JUDGED}_low"], row[f"{JUDGED}_high"])
+    judged = column(JUDGED)
+    bounds = judged.interval(row[f"{JUDGED}_low"], row[f"{JUDGED}_high"])
     fewer = f" ({plural(pairs, 'pair')})" if pairs < row["planned"] else ""
-    return f"{column(JUDGED).signed(row[f'{JUDGED}_delta'])} {bounds}".strip() + fewer
+    return f"{judged.signed(row[f'{JUDGED}_delta'])} {bounds}".strip() + fewer
 
 
 def _verdict_text(row: TableRow) -> str:
@@ -238,9 +240,9 @@ def _verdict_text(row: TableRow) -> str:
     return verdict({"verdict": row[f"{JUDGED}_verdict"], "reason": row[f"{JUDGED}_reason"]})
 
 
-def _cost_text(name: str) -> Callable[[TableRow], str]:
+def _cost_text(name: str, measured: Column) -> Callable[[TableRow], str]:
     def text(row: TableRow) -> str:
-        value = column(name).shown(row[name])
+        value = measured.shown(row[name])
         if name in TIMED and row["other_hardware"]:
             return f"{NOTHING} {ELSEWHERE}"
         if name in TIMED and row["isolated"] is False:

@@ -155,7 +155,7 @@ def test_on_paper_everything_is_open_but_data_of_figures_and_then_as_before(page
     before = page.evaluate(opened)
     page.evaluate(f"addEventListener('beforeprint', () => {{ document.title = {opened}.join(); }})")
     pdf = page.pdf(prefer_css_page_size=True)
-    tables, pairs = "main-more,class-effects-more,images-more", "gallery-1,gallery-2,gallery-3"
+    tables, pairs = "main-more,front-more,class-effects-more,images-more", "gallery-1,gallery-2,gallery-3"
     assert page.title() == f"{tables},{pairs},outcomes-more,definitions-more,methods"
     assert 8 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 32
     assert page.evaluate(opened) == before == []

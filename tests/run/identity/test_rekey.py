@@ -35,7 +35,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = stages.read_text(encoding="utf-8")
     rule = f"import hashlib\n\n    return hashlib.sha256({RULE}.encode()).hexdigest()[:16]"
     start = text.index("    return key_of(")
-    end = text.index("\n", start)
+    end = text.index(".text\n", start) + len(".text")
     stages.write_text(text[:start] + "    " + rule + text[end:], encoding="utf-8")
     return folder
 
