@@ -235,7 +235,7 @@ class Schedule:
         """The counts of every variant that can be built."""
         return tuple(network for network in self.networks if isinstance(network, Checked))
 
-    @property
+    @functools.cached_property
     def faulty(self) -> dict[str, Faulty]:
         """Variant -> why it cannot be built, computed or trained."""
         return {network.cell.name: network for network in self.networks if isinstance(network, Faulty)}

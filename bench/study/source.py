@@ -348,8 +348,8 @@ def load(source: Source) -> Loaded:
     study = load_study(source.path, source.size)
     if source.explored is not None:
         study = with_chosen(study, source.explored)
-    for cell in study.cells():
-        check_class(cell.recipe.data.cls)
+    for cls in dict.fromkeys(cell.recipe.data.cls for cell in study.cells()):
+        check_class(cls)
     given, folder = parse_data(source.data, study.recipe.data)
     changes: dict[str, Any] = {} if given == study.recipe.data else {"data": given}
     if source.recipe is not None:

@@ -29,7 +29,7 @@ from bench.protocol.text import plain
 from bench.run.forecast.disk import disk_of
 from bench.run.forecast.pilot import pilot
 from bench.run.forecast.time import time_from_pilot, time_from_records
-from bench.run.keeping.place import kept_after, state_path
+from bench.run.keeping.place import kept_after, states_by_key
 from bench.run.resources import here
 from bench.run.schedule import Schedule, checked_schedule
 from bench.run.trial import Trial
@@ -160,16 +160,17 @@ def _unused_records(schedule: Schedule) -> tuple[Counter[str], dict[str, Because
 
 def _states(schedule: Schedule, left: Collection[str], again: Mapping[str, Because]) -> list[TrialState]:
     statuses = schedule.statuses()
+    kept = states_by_key(schedule.folder)
     states = []
     for trial in schedule.trials:
         is_left, fault = trial.key in left, schedule.fault_of(trial)
-        may_go_on = is_left and trial.stage == "quality"
+        goes_on = is_left and trial.stage == "quality" and trial.key in kept
         states.append(
             TrialState(
                 **trial_fields(trial, statuses[trial.key]),
                 left=is_left,
                 again=again.get(trial.key) if is_left else None,
-                goes_on_after=kept_after(state_path(schedule.folder, trial.key)) if may_go_on else None,
+                goes_on_after=kept_after(kept[trial.key]) if goes_on else None,
                 fault=None if fault is None else plain(fault.reason),
             )
         )

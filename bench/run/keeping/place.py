@@ -33,6 +33,11 @@ def states_of(folder: Path, key: str) -> list[Path]:
     return [state_path(folder, key), *(folder / FOLDER).glob(f"{glob.escape(key)}.*-parts.state")]
 
 
+def states_by_key(folder: Path) -> dict[str, Path]:
+    """Key -> the file of the state of that trial, without those of trainings in parts."""
+    return {path.stem: path for path in (folder / FOLDER).glob("*.state")}
+
+
 def forget(path: Path) -> None:
     """Remove the state of a training that is over, and what processes left of it that were killed while writing."""
     for file in (path, *unfinished(path)):
