@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bench.records.record import read_all
+from bench.records.results import load
 from tests.run.runner import Runner
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time: each takes every core
@@ -25,6 +26,26 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     bench_runner = Runner(tmp_path)
     yield bench_runner
     bench_runner.end()
+
+
+def test_a_run_ends_with_every_trial_done_and_a_page_and_leaves_nothing_else(
+    runner: Runner, tiny_study: Callable[..., Path]
+) -> None:
+    study = tiny_study(iterations="4")
+    study.write_text(study.read_text() + "\nSTUDY = STUDY.having(seeds=(0,))\n")
+    run = runner.start("run", study)
+    code, out, err = runner.finish(run)
+    assert code == 0, out + err
+    assert err == ""
+    for noise in ("ray", "Ray", "tune", "Trial", "WARNING", "dashboard"):
+        assert noise not in out.replace(str(runner.results), ""), out
+    folder = runner.results / "tiny"
+    assert list(load(folder).frame()["status"]) == ["done"] * 4
+    assert (folder / "report" / "index.html").stat().st_size > 10**6
+    assert len(list((folder / "artifacts").glob("*.predictions.zip"))) == 2
+    assert {path.stem for path in (folder / "logs").iterdir()} == {Path(name).stem for name in runner.records("tiny")}
+    assert list(runner.home.iterdir()) == []
+    assert list(Path("/tmp").glob(f"bench-{run.pid}-*")) == []
 
 
 def test_ctrl_c_stops_quietly_and_names_what_is_left_to_run(runner: Runner, tiny_study: Callable[..., Path]) -> None:
