@@ -61,7 +61,7 @@ def helped(order: Mapping[str, Any], size: int, device: torch.device) -> Iterato
         with joined(helpers.store, 0, size, device) as group:
             try:
                 yield group
-            except Exception as error:
+            except Exception as error:  # a user's code may raise anything; the error or its cause is raised again
                 cause = helpers.cause_of(error)
                 helpers.end()
                 if cause is None:
