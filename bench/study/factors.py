@@ -200,22 +200,22 @@ def _changed_network(base: Variant, changes: Changes) -> Variant:
 def _changed_recipe(recipe: Recipe, changes: Changes) -> Recipe:
     """The recipe of one cell: fields are set first, then choices of a field's Part are changed."""
     steps = [
-        (factor, field, value)
+        (factor, name, value)
         for factor, level in changes
-        for name, chosen in level.fields
-        if name == "recipe"
-        for field, value in chosen.choices
+        for slot, chosen in level.fields
+        if slot == "recipe"
+        for name, value in chosen.choices
     ]
     set_by: dict[str, str] = {}
     fields: dict[str, Any] = {}
-    for factor, field, value in steps:
+    for factor, name, value in steps:
         if not isinstance(value, Choose):
-            _claim(set_by, f"recipe.{field}", factor)
-            fields[field] = value
+            _claim(set_by, f"recipe.{name}", factor)
+            fields[name] = value
     recipe = recipe.having(**fields)
-    for factor, field, value in steps:
+    for factor, name, value in steps:
         if isinstance(value, Choose):
-            recipe = recipe.having(**{field: _chosen_part(set_by, factor, recipe, field, value)})
+            recipe = recipe.having(**{name: _chosen_part(set_by, factor, recipe, name, value)})
     return recipe
 
 
