@@ -23,6 +23,7 @@ from bench.protocol.setting import STAGES
 from bench.records.record import Record
 from bench.run.handling import USUAL, Handling
 from bench.run.processes.joining import prepare
+from bench.run.processes.scratch import sweep
 from bench.run.processes.stopping import Stopped
 from bench.run.schedule.plan import is_planned, write_plan
 from bench.run.schedule.schedule import RETRIES, Schedule
@@ -108,6 +109,7 @@ def run(
         todo = _without_faults(schedule, todo)
         tally = Tally(todo, {stage: schedule.resources.at_a_time(stage) for stage in STAGES})
         try:
+            sweep()  # a run that was killed in its last trial leaves nothing to do but this
             if todo:
                 cache = decode_first(schedule, shelf, todo, console)
                 with display_for(tally, console) as display:
