@@ -15,7 +15,7 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
 
 SHARED = Path(".nox/shared").resolve()
-TIMM = Path(".nox/timm").resolve()
+EXTRAS = Path(".nox/extras").resolve()
 NULL = Path(".nox/null-cuda").resolve()
 STORE = Path(".nox/store").resolve()
 TRACKERS = Path(".nox/trackers").resolve()
@@ -63,8 +63,14 @@ def contract(session: nox.Session) -> None:
 
 @nox.session
 def timm(session: nox.Session) -> None:
-    """Test the backbones of timm with timm itself, in an environment of its own (5.6 GB); arguments go to pytest."""
+    """Test the backbones of timm with timm itself, in the environment of `extras`; arguments go to pytest."""
     session.run(python_with_cuda(session), "-m", "pytest", "-m", "timm", *session.posargs, external=True)
+
+
+@nox.session
+def extras(session: nox.Session) -> None:
+    """Test whole models and execution modes with the packages that they need (6 GB); arguments go to pytest."""
+    session.run(python_with_cuda(session), "-m", "pytest", "-m", "extras", "-n", "0", *session.posargs, external=True)
 
 
 @nox.session
@@ -123,13 +129,13 @@ def null_cuda(session: nox.Session) -> None:
     """Test all that runs on a GPU on a null CUDA device, which computes nothing; arguments go to pytest.
 
     Torch's own host code for CUDA runs there: the allocator, streams, copies and the capture of graphs. The environment
-    is that of the session ``timm``. ``NULL_CUDA`` names the folder of the device, which holds ``build.sh``.
+    is that of the session ``extras``. ``NULL_CUDA`` names the folder of the device, which holds ``build.sh``.
     """
     script = Path(os.environ.get("NULL_CUDA", "")) / "build.sh"
     if not script.is_absolute() or not script.exists():
         session.error("set NULL_CUDA to the absolute path of the folder of the null CUDA device, which holds build.sh")
     python = python_with_cuda(session)
-    session.run("bash", str(script), str(TIMM), str(NULL), external=True, silent=True)
+    session.run("bash", str(script), str(EXTRAS), str(NULL), external=True, silent=True)
     host = NULL / "host.so"
     session.run("cc", "-shared", "-fPIC", "-O1", "tests/null_cuda/host.c", "-o", str(host), external=True)
     libraries = f"LD_PRELOAD={host}:{NULL / 'libnullcuda.so'}"
@@ -138,17 +144,21 @@ def null_cuda(session: nox.Session) -> None:
 
 
 def python_with_cuda(session: nox.Session) -> str:
-    """The Python of the environment with timm, which is made if it is missing.
+    """The Python of the environment with all optional packages of networks and execution modes, made if it is missing.
 
     The torchvision that timm brings belongs to torch's CUDA build, which uv takes and runs on a CPU too.
     """
-    python = str(TIMM / PROGRAMS.name / "python")
-    if not (TIMM / STAMP.name).exists():
-        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(TIMM), external=True)
+    python, stamp = str(EXTRAS / PROGRAMS.name / "python"), EXTRAS / STAMP.name
+    files = ("pyproject.toml", "constraints.txt", "constraints-extras.txt")
+    wanted = "\n".join(Path(name).read_text(encoding="utf-8") for name in files)
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(EXTRAS), external=True)
         session.run(python, "-m", "pip", "install", "--quiet", "uv", external=True)
-        uv = (python, "-m", "uv", "pip", "install", "--quiet", "--python", python, "--constraint", "constraints.txt")
-        session.run(*uv, "torch", "torchvision", "--editable", ".[dev,timm]", external=True)
-        (TIMM / STAMP.name).touch()
+        uv = (python, "-m", "uv", "pip", "install", "--quiet", "--python", python)
+        versions = [f"--constraint={name}" for name in files[1:]]
+        ours = ".[dev,timm,transformers,smp,onnx,openvino]"
+        session.run(*uv, *versions, "torch", "torchvision", "--editable", ours, external=True)
+        stamp.write_text(wanted, encoding="utf-8")
     return python
 
 

@@ -190,8 +190,8 @@ class Ending(Form):
         reason: the failure in one sentence.
         phase: the last progress of an attempt that failed, such as ``train at 3/800``; ``None`` before its first step.
         traceback: the traceback of an error that nobody expected, and of memory that was not enough.
-        shared: how the trial shared its GPU when that had no memory left; ``None`` if it had the GPU to itself, as far
-            as is known.
+        shared: how the trial shared its GPU, or the memory of its machine, when there was none left; ``None`` if it had
+            that to itself, as far as is known.
         lost: what ended the attempt from outside: the name of the signal that killed its process, or one of
             :data:`PLACES`; ``None`` if it ended by itself.
         wall_s: seconds that the attempt took.
@@ -213,8 +213,8 @@ class Outcome(Ending):
     """How a trial ended: its last attempt.
 
     Attributes:
-        attempts: those before the last, whose memory ran out on a GPU that they shared or for a larger part of a batch,
-            or that something ended from outside.
+        attempts: those before the last, whose memory ran out beside other trials or for a larger part of a batch, or
+            that something ended from outside.
         looks: the scores of a training that a search pruned. The last is of the iteration after which it ended.
     """
 

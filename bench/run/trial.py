@@ -163,7 +163,7 @@ def _run(
         except (KeyboardInterrupt, SystemExit, Exception) as error:  # noqa: BLE001 - a user's code may raise anything
             if isinstance(error, Stopped):
                 error.obeyed()
-            outcome = outcome_of(error, choices, listener.reached, machine.torch_device, handling.gpu_share)
+            outcome = outcome_of(error, choices, listener.reached, machine.torch_device, handling)
             if isinstance(error, Exception):
                 log.error("%s", "\n".join(filter(None, (outcome["reason"], outcome["traceback"]))))
             else:

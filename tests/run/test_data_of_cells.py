@@ -10,7 +10,8 @@ from bench.data.base import DataError
 from bench.parts import ChoiceError
 from bench.run.environment import Machine
 from bench.run.resources import Resources
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import run
 from bench.study.factors import StudyError
 from bench.study.source import Source, load

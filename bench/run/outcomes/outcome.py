@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from bench.run.outcomes.memory import ran_out, ran_out_on_gpu, sharing
+from bench.run.handling import Handling
+from bench.run.outcomes.memory import BESIDE_OTHERS, ran_out, ran_out_on_gpu, sharing
 from bench.run.outcomes.progress import Event, phase_of, place_of
 from bench.training.late import DivergedError
 from bench.training.step import CompileError
@@ -50,7 +51,7 @@ WITH_TRACEBACK = ("failed", "out_of_memory")
 
 
 def outcome_of(
-    error: BaseException, choices: Mapping[str, Any], reached: Event | None, device: torch.device, gpu_share: float
+    error: BaseException, choices: Mapping[str, Any], reached: Event | None, device: torch.device, handling: Handling
 ) -> dict[str, Any]:
     """The outcome of a trial that ``error`` ended, as its record keeps it; for use while the error is handled.
 
@@ -59,7 +60,7 @@ def outcome_of(
         choices: the resolved choices of the trial, as far as they are known.
         reached: the last progress of the trial; ``None`` if there was none.
         device: the device of the trial.
-        gpu_share: the share of the GPU that the trial was given.
+        handling: how the trial was handled: the share of a GPU that it was given, and whether others ran beside it.
     """
     if isinstance(error, LostProcessError):
         return {**error.ending, "phase": phase_of(reached)}
@@ -75,7 +76,7 @@ def outcome_of(
     outcome: dict[str, Any] = {"status": status, "phase": phase_of(reached)}
     if status == "out_of_memory":
         on_gpu = ran_out_on_gpu(error)
-        shared = sharing(device, gpu_share) if on_gpu else None
+        shared = sharing(device, handling.gpu_share) if on_gpu else BESIDE_OTHERS if handling.beside_others else None
         batch = (choices.get("setting") or choices.get("recipe") or {}).get("batch")
         trains = "setting" not in choices and (reached is None or reached.phase == "train")
         smaller = "take a smaller batch or image" + (", or run it with --accumulate" if trains else "")

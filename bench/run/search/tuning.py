@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 
 from bench.protocol.recipe import Recipe
 from bench.protocol.words import settings_in_words
-from bench.records.plan import Best
+from bench.records.plan.tuned import Best
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read_all
 from bench.run.keeping.pruning import Looks, is_worse, looks_of

@@ -25,7 +25,8 @@ from bench.run.keeping.cleaning import removable
 from bench.run.keeping.predict import PredictionError, images_in
 from bench.run.keeping.weights import WeightsError, kept, packed
 from bench.run.resources import here
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import run
 from bench.study.source import Source, load
 from bench.training.inference import predict
