@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.records.plan import Best
+from bench.records.plan.tuned import Best
 from bench.records.record import Record, read_all, write
 from bench.run import environment
 from bench.run.environment import Machine
@@ -29,7 +29,7 @@ from bench.study.source import Source, load
 from bench.study.tuning.arms import arms_of
 from bench.study.tuning.ranges import LogRange, Settings
 from bench.training.parallel.group import SharingError
-from tests.run.test_schedule import MEASURED
+from tests.run.schedule.test_schedule import MEASURED
 
 BUDGET, ITERATIONS = 20, 8
 MACHINE = Machine("cpu", 1)
