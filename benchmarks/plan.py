@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.run.many_keys import KeysOfMany
+from bench.run.schedule.many_keys import KeysOfMany
 from bench.run.stages import key_of
 from bench.study.source import Source, load
 from benchmarks.side_by_side import close

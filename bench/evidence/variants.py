@@ -14,7 +14,7 @@ from bench.evidence import stats
 from bench.protocol.columns import COLUMNS, JUDGED, column, level_key
 from bench.protocol.words import settings_in_words, tally
 from bench.records.cost import MeasuredCost, percentile
-from bench.records.plan import DEFAULT, SETTINGS, TUNED
+from bench.records.plan.tuned import DEFAULT, SETTINGS, TUNED
 from bench.records.record import Record
 from bench.records.results import Results, records
 

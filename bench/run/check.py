@@ -18,7 +18,7 @@ from bench.network.shapes_alone import from_shapes
 from bench.network.wiring import unread, unread_line, watch
 from bench.parts import ChoiceError
 from bench.records.forms import build
-from bench.records.plan import Audit
+from bench.records.plan.audit import Audit
 from bench.run.processes.stopping import Stopped
 from bench.study.cells import Cell
 from bench.study.factors import StudyError

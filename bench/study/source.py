@@ -20,7 +20,7 @@ from bench.data.decoded.shelf import Shelf
 from bench.parts import BenchError, Part, nearest, part
 from bench.protocol.recipes import recipe_fields
 from bench.protocol.testing import protocol_fields
-from bench.records.plan import Plan
+from bench.records.plan.plan import Plan
 from bench.study.cells import Cell
 from bench.study.explored import ChosenCells, read_chosen, with_chosen
 from bench.study.factors import StudyError

@@ -18,7 +18,7 @@ from bench.parts import BenchError, nearest, shortened
 from bench.protocol.names import FILE_NAME, is_file_name
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import STAGES, Setting, Stage
-from bench.records.plan import Tuned
+from bench.records.plan.tuned import Tuned
 from bench.study.cells import Cell, ExcludedCell, cell_name
 from bench.study.designs import Design, Explored, check_design, combinations_of, count_of, named_levels, word_of
 from bench.study.factors import Factor, StudyError, apply, composed

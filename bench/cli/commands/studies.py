@@ -178,7 +178,7 @@ def run(
     from bench.cli.console import say
     from bench.cli.documents.document import Give
     from bench.cli.trials import planning, rounds, running, stored
-    from bench.run.schedule import Schedule
+    from bench.run.schedule.schedule import Schedule
     from bench.run.sharing.shares import parse_share
     from bench.run.tracking.chosen import trackers
     from bench.run.trial import Trial

@@ -14,7 +14,7 @@ from bench.cli.trials.notices import print_aliases, print_excluded, print_faulty
 from bench.cli.trials.rounds import in_words
 from bench.data.decoded.shelf import Shelf
 from bench.protocol.words import bytes_in_words, plural
-from bench.run.schedule import Schedule
+from bench.run.schedule.schedule import Schedule
 
 MOST_LISTED = 300
 """The most trials that a plan lists without --all; of a larger one, the first :data:`FIRST_LISTED`, and those that are

@@ -31,7 +31,8 @@ from bench.run.forecast.pilot import pilot
 from bench.run.forecast.time import time_from_pilot, time_from_records
 from bench.run.keeping.place import kept_after, states_by_key
 from bench.run.resources import here
-from bench.run.schedule import Schedule, checked_schedule
+from bench.run.schedule.making import checked_schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.audit import unfair_tuning
 from bench.study.explored import read_chosen

@@ -16,9 +16,12 @@ from bench.evidence.sequential.progress import Progress, fix_rounds
 from bench.protocol.columns import JUDGED
 from bench.protocol.words import joined, plural
 from bench.records.files import RecordError
-from bench.records.plan import Rounds, labels_of, read_plan
+from bench.records.plan.plan import labels_of, read_plan
+from bench.records.plan.rounds import Rounds
 from bench.records.results import Results
-from bench.run.schedule import Schedule, schedule_of
+from bench.run.schedule.making import schedule_of
+from bench.run.schedule.plan import plan_of
+from bench.run.schedule.schedule import Schedule
 from bench.run.sharing.shares import Share
 from bench.run.trial import Trial
 from bench.study.factors import StudyError
@@ -39,7 +42,7 @@ class InRounds:
 
     def progress(self) -> Progress:
         """How far the rounds have come, by the records in the folder."""
-        plan = self.whole.document("")
+        plan = plan_of(self.whole, "")
         keys = {trial.key for trial in self.whole.trials}
         results = Results(plan, [record for record in self.whole.records() if record.planned_key in keys])
         compared = _contrasts(results)
@@ -99,7 +102,7 @@ def in_rounds(schedule: Schedule, most: int | None) -> InRounds:
     """
     if "quality" not in schedule.study.stages:
         raise StudyError(f"--until-resolved: study {schedule.study.name!r} trains nothing, so it has no seeds to add")
-    compared = [one for one in _contrasts(Results(schedule.document(""), ())) if not one.incomparable]
+    compared = [one for one in _contrasts(Results(plan_of(schedule, ""), ())) if not one.incomparable]
     rounds = _fixed(schedule, len(compared), most)
     loaded = load(replace(schedule.loaded.source, seeds=tuple(rounds.seeds)))
     whole = schedule_of(loaded, schedule.folder.parent, schedule.resources, schedule.fingerprints)

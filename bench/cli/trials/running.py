@@ -25,7 +25,8 @@ from bench.run.handling import USUAL, Handling
 from bench.run.processes.joining import prepare
 from bench.run.processes.scratch import sweep
 from bench.run.processes.stopping import Stopped
-from bench.run.schedule import RETRIES, Schedule
+from bench.run.schedule.plan import is_planned, write_plan
+from bench.run.schedule.schedule import RETRIES, Schedule
 from bench.run.sharing.mirror import Mirror
 from bench.run.sharing.others import seen
 from bench.run.sharing.shares import Share
@@ -96,7 +97,7 @@ def run(
     page: Path | None = None
     with at_work(schedule.folder) as presence, _tracking(schedule, trackers) as tracking:
         with locked(schedule.folder, presence.run):
-            schedule.write(command_line(argv), beside=bool(presence.others()))
+            write_plan(schedule, command_line(argv), beside=bool(presence.others()))
         if mirror is not None:
             mirror.push()
         before = seen(schedule.folder)
@@ -136,8 +137,8 @@ def run(
                 console.print(f"The report is left to the next run, or to: bench report {schedule.folder}")
             else:
                 remove_unfinished(schedule.folder)
-                if not schedule.is_planned():  # a run of other seeds has written its own plan, or has left trials open
-                    schedule.write(command_line(argv))
+                if not is_planned(schedule):  # a run of other seeds has written its own plan, or has left trials open
+                    write_plan(schedule, command_line(argv))
                 if mirror is not None:
                     mirror.pull()
                 page = write_report(schedule.folder)

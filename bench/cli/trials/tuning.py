@@ -14,7 +14,7 @@ from bench.cli.documents.trials import RunDocument, TunedArm, TuneDocument
 from bench.cli.trials.lock import at_work
 from bench.cli.trials.running import need_a_home
 from bench.data.decoded.shelf import Shelf
-from bench.records.plan import Best, Tuned
+from bench.records.plan.tuned import Best, Tuned
 from bench.run.handling import Handling
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import Resources

@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 
 from bench.protocol.setting import Setting, Stage
 from bench.run.forecast.pilot import Pilot, evaluated_pixels, trial_s
-from bench.run.schedule import Schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial
 
 LEVEL = 0.95

@@ -24,7 +24,7 @@ from typing import Any
 from bench.parts import BenchError
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError, read_json, with_digest, write_json, write_text
-from bench.records.plan import read_plan
+from bench.records.plan.plan import read_plan
 from bench.records.record import VERSION as FORMAT
 from bench.records.record import read, record_files
 from bench.run.identity.explained import Explained, difference, explained, unpacked

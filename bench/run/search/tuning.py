@@ -15,7 +15,7 @@ from statistics import fmean
 from optuna.storages import BaseStorage
 
 from bench.protocol.words import settings_in_words
-from bench.records.plan import Best
+from bench.records.plan.tuned import Best
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read_all
 from bench.run.search.arm import ArmSearch

@@ -12,10 +12,11 @@ import pytest
 
 from bench.cli.documents.plan import PlanDocument
 from bench.cli.trials import planning
-from bench.records.plan import Best
+from bench.records.plan.tuned import Best
 from bench.run.forecast.pilot import evaluated_pixels
+from bench.run.schedule.plan import write_plan
 from bench.study.tuning.best import write_best
-from tests.run.test_schedule import ended, planned
+from tests.run.schedule.test_schedule import ended, planned
 
 BROKEN = """
 class Broken:
@@ -58,7 +59,7 @@ def test_after_an_edit_the_trials_that_run_again_say_which_setting_changed(
     path, results = tiny_study(), tmp_path / "results"
     plan = planned(path, results)
     plan.folder.mkdir(parents=True)
-    plan.write("bench run tiny.py")
+    write_plan(plan, "bench run tiny.py")
     for trial in plan.trials:
         ended(plan, trial, "done")
     assert document(bench, path, "--results", results).left == 0

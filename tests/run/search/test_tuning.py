@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.plan import Best
+from bench.records.plan.tuned import Best
 from bench.records.quality import MeasuredQuality
 from bench.records.record import read_all, write
 from bench.run.environment import Machine
@@ -18,7 +18,7 @@ from bench.run.trial import Trial, make_record, run
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.tuning.arms import arms_of
-from tests.run.test_schedule import MEASURED
+from tests.run.schedule.test_schedule import MEASURED
 
 TUNE = 'tune={"learning_rate": LogRange(1e-3, 0.1)},\n    seeds='
 

@@ -16,7 +16,9 @@ from bench.records.files import with_digest
 from bench.records.record import Record, read_all, write
 from bench.run.environment import Machine
 from bench.run.resources import Resources
-from bench.run.schedule import MAYBE_NOT_ALONE, NOT_ALONE, Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import plan_of, write_plan
+from bench.run.schedule.schedule import MAYBE_NOT_ALONE, NOT_ALONE, Schedule
 from bench.run.trial import Trial, make_record
 from bench.study.source import Source, load
 
@@ -171,7 +173,7 @@ def test_a_timing_is_done_only_for_its_class_of_hardware(tiny_study: Callable[..
 
 def test_the_plan_on_disk_names_every_cell_and_its_key(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     plan = planned(tiny_study(), tmp_path)
-    document = json.loads(plan.write("bench run tiny.py").read_text())
+    document = json.loads(write_plan(plan, "bench run tiny.py").read_text())
     assert [trial["key"] for trial in document["trials"]] == [t.key for t in plan.trials]
     assert document["baseline"] == "neck=off"
     assert document["data"]["classes"][0] == "sky"
@@ -192,6 +194,6 @@ def test_the_plan_lists_the_files_of_the_studys_own_code(
     path.write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "studies", raising=False)  # another test may have imported a study from there
-    modules = planned(path, tmp_path).document("bench plan").modules
+    modules = plan_of(planned(path, tmp_path), "bench plan").modules
     files = [path, tmp_path / "own_head_here.py", tmp_path / "unused_here.py"]
     assert modules == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
