@@ -83,7 +83,7 @@ def search(
     need_a_home()
     # Ray and Optuna are imported here, because their import takes two seconds and only this command needs both.
     from bench.run.execute import execute
-    from bench.run.keeping.pruning import LOOKS
+    from bench.run.search.pruning import LOOKS
     from bench.run.search.storage import opened
     from bench.run.search.tuning import Tuning, default_settings, refuse_unshared_settings, seed_of, tune
 

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from bench.records.files import unfinished, write_bytes
 from bench.run.keeping.curve import Curve
 from bench.run.keeping.place import FORMAT
-from bench.run.keeping.pruning import Looks, end_if_worse
 from bench.run.keeping.unkept import unkept
 from bench.run.outcomes.outcome import TimedOutError
 from bench.run.processes.stopping import Stopped
+from bench.run.search.pruning import Looks, end_if_worse
 from bench.training.keeper import State
 
 log = logging.getLogger("bench.run.keeping.state")

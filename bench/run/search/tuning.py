@@ -21,8 +21,8 @@ from bench.protocol.words import settings_in_words
 from bench.records.plan.tuned import Best
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read_all
-from bench.run.keeping.pruning import Looks, is_worse, looks_of
 from bench.run.search.arm import ArmSearch
+from bench.run.search.pruning import Looks, is_worse, looks_of
 from bench.run.search.rounds import check_round
 from bench.run.stages import key_of
 from bench.run.trial import Trial

@@ -17,9 +17,9 @@ from bench.records.record import Record, read_all, write
 from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.handling import Handling
-from bench.run.keeping.pruning import FEWEST_RIVALS, LOOKS, Looks, is_worse, looks_of
 from bench.run.search import tuning as tuning_module
 from bench.run.search.arm import ArmSearch, Scored
+from bench.run.search.pruning import FEWEST_RIVALS, LOOKS, Looks, is_worse, looks_of
 from bench.run.search.rounds import FIRST_ROUND
 from bench.run.search.storage import JOURNAL, opened
 from bench.run.search.tuning import Tuning, refuse_unshared_settings, seed_of, tune
