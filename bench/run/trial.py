@@ -75,6 +75,8 @@ class Trial:
         parts: the number of parts in which a training computes what its recipe computes at once, since memory ran out
             for that. It is no part of the plan, so the key is the same.
         processes: the number of processes that train the network of a quality trial together.
+        rivals: the looks at other settings of a search, each as (number of the look, mean IoU): a training that is
+            worse is ended early. They are no part of the key, which is that of the whole training.
     """
 
     source: Source
@@ -86,6 +88,7 @@ class Trial:
     setting: Setting | None = None
     parts: int = 1
     processes: int = 1
+    rivals: tuple[tuple[tuple[int, float], ...], ...] = ()
 
     def recipe_of(self, cell: Cell) -> Recipe:
         """The recipe with which this trial trains its cell: the cell's own, in the trial's parts."""
@@ -100,7 +103,7 @@ class Trial:
         return {**vars(self), "key": self.key}
 
 
-OUTSIDE_RECORDS = ("source", "key", "parts", "processes")
+OUTSIDE_RECORDS = ("source", "key", "parts", "processes", "rivals")
 """The attributes of a trial that its record does not describe it by: it has them elsewhere, or in part."""
 
 
@@ -184,7 +187,7 @@ def _run(
                 write(record, folder / "records")  # an interruption says nothing, so it replaces no earlier record
     except StoreError as error:
         unstored = error
-    if record.status in ("done", "diverged") and trial.stage == "quality" and unstored is None:
+    if record.status in ("done", "diverged", "pruned") and trial.stage == "quality" and unstored is None:
         for path in states_of(folder, trial.key):
             forget(path)
     if ending is not None:
@@ -339,9 +342,8 @@ def _measure_quality(
     keeper: FileKeeper | TrainedKeeper
     if handling.trained_in is None:
         curve = Curve(read.split("val"), cell.recipe, device) if cell.recipe.validated_at else None
-        keeper = FileKeeper(
-            state_path(folder, trial.key, trial.parts), handling.checkpoint_s, cell.recipe.iterations, curve
-        )
+        state, rivals = state_path(folder, trial.key, trial.parts), list(map(dict, trial.rivals))
+        keeper = FileKeeper(state, handling.checkpoint_s, cell.recipe.iterations, curve, rivals)
     else:
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))

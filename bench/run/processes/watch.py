@@ -209,7 +209,7 @@ class TrialWatch(tune.Callback):
 
     def _show(self, trial: Trial, record: Record) -> None:
         self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
-        if self.machine.elsewhere and trial.stage == "quality" and record.status in ("done", "diverged"):
+        if self.machine.elsewhere and trial.stage == "quality" and record.status in ("done", "diverged", "pruned"):
             forget(state_path(self.folder, trial.key))  # its node may not have seen it
         if record.outcome.shared is not None:
             (self.beside if record.outcome.shared == BESIDE_OTHERS else self.crowded).add(trial.key)

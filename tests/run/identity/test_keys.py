@@ -192,6 +192,6 @@ def test_a_study_that_changed_is_planned_with_the_reason(tiny_study: Callable[..
     assert again.folder == plan.folder
     assert again.stale() == 1
     assert again.stale_reasons() == ["1 record: source changed: top-level statements"]
-    again.write("bench run changed.py")
+    write_plan(again, "bench run changed.py")
     third = make_schedule(load(Source(str(changed))), tmp_path / "results", here(1, 0))
     assert third.stale_reasons() == again.stale_reasons()
