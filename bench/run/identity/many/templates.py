@@ -147,7 +147,7 @@ class Templates:
 
 
 class _OfRecipe(NamedTuple):
-    """What is in a trial's key of its recipe, which many trials share.
+    """The part of a trial's key that its recipe makes, which many trials share.
 
     Attributes:
         recipe: the recipe, which is kept so that its number stays its own.
