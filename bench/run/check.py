@@ -19,7 +19,7 @@ from bench.network.shapes_alone import from_shapes
 from bench.network.wiring import unread, unread_line, watch
 from bench.parts import BenchError, ChoiceError
 from bench.records.forms import build
-from bench.records.plan import Audit
+from bench.records.plan.audit import Audit
 from bench.run.processes.stopping import Stopped
 from bench.study.cells import Cell
 from bench.study.factors import StudyError
@@ -121,7 +121,7 @@ def refuse_one_class(study: Study, classes_of: Callable[[Cell], int]) -> None:
     Raises:
         StudyError: if the data have one class.
     """
-    if "quality" in study.stages and any(classes_of(cell) == 1 for cell in study.cells()):
+    if "quality" in study.stages and any(classes_of(cell) == 1 for cell in study.recipe_examples):
         raise StudyError(
             f"study {study.name!r}: its data have one class, so every network has an mIoU of 100 % without learning "
             "anything; name the background as a second class, and label it rather than leave it void"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.protocol.setting import STAGES, Setting, Stage
-from bench.records.plan import Plan, PlannedTrial
+from bench.records.plan.plan import Plan, PlannedTrial
 from bench.records.record import TrialFacts
 from bench.run.trial import Trial
 from bench.study.cells import Cell

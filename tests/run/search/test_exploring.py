@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import optuna
 import pytest
 
-import bench.run.schedule
+import bench.run.schedule.schedule
 from bench.protocol.columns import ColumnError
 from bench.records.record import read_all, write
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.search import exploring
 from bench.run.search.exploring import EXPLORED, Exploration, TriedCell, check_objectives, explore
 from bench.run.search.storage import JOURNAL, opened
@@ -22,7 +23,7 @@ from bench.study.cells import Cell, ExcludedCell
 from bench.study.explored import ChosenCells, read_chosen
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
-from tests.run.test_schedule import MEASURED, RESOURCES
+from tests.run.schedule.test_schedule import MEASURED, RESOURCES
 
 OBJECTIVES = ("miou", "latency_s", "peak_bytes")
 TEXT = """
@@ -67,7 +68,7 @@ def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         told = repr((cell.variant.describe(), cell.recipe.describe(), stage, seed))
         return SimpleNamespace(text=f"v2{hashlib.sha256(told.encode()).hexdigest()[:16]}")
 
-    monkeypatch.setattr(bench.run.schedule, "key_of", key_of)
+    monkeypatch.setattr(bench.run.schedule.schedule, "key_of", key_of)
     monkeypatch.setattr(exploring, "key_of", key_of)
 
 
