@@ -30,7 +30,7 @@ SEEN = {DEFORMABLE_ATTENTION: "grid_sampler"}
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TwoCounts:
     """The multiply-accumulates that reach the output, by two counters at one size.
 
     Attributes:
@@ -69,7 +69,7 @@ class Comparison:
         }
 
 
-def compared(model: SegModel, sized: Sized, height: int, width: int) -> Comparison:
+def compared(model: SegModel, sized: Sized, height: int, width: int) -> TwoCounts:
     """The count of a network beside fvcore's, at its size if that takes about a second, else at a small one.
 
     Args:
@@ -92,8 +92,8 @@ def compared(model: SegModel, sized: Sized, height: int, width: int) -> Comparis
         except Exception as error:  # noqa: BLE001 - a tracer may raise anything of a network that runs; the record says it
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             continue
-        return Comparison(px, _reaching(counts), dict(by_module[""]), uncounted)
-    return Comparison((height, width), _reaching(sized.counts), {}, {}, problem)
+        return TwoCounts(px, _reaching(counts), dict(by_module[""]), uncounted)
+    return TwoCounts((height, width), _reaching(sized.counts), {}, {}, problem)
 
 
 def counted_whole(model: SegModel, height: int, width: int) -> dict[str, Any]:

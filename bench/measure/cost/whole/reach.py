@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.measure.cost.shapes import ShapeCounts
-from bench.measure.cost.whole.forward import Forward, around, inside
+from bench.measure.cost.whole.dispatched import Dispatched, around, inside
 
 Executed = dict[tuple[str, str], int]
 """(innermost module, operator) -> multiply-accumulates."""
@@ -84,7 +84,7 @@ class Counts:
         return sorted(found, key=lambda idle: (-idle.macs, idle.module))
 
 
-def summed(forward: Forward) -> Counts:
+def summed(forward: Dispatched) -> Counts:
     """The multiply-accumulates of a forward, and of those the ones that never reach the output."""
     executed: Counter[tuple[str, str]] = Counter()
     wasted: Counter[tuple[str, str]] = Counter()
@@ -96,7 +96,7 @@ def summed(forward: Forward) -> Counts:
     return Counts(dict(executed), dict(wasted), forward.output_bytes, forward.output_shape, forward.unknown)
 
 
-def reaching(forward: Forward) -> list[bool]:
+def reaching(forward: Dispatched) -> list[bool]:
     """For each operator, whether the logits depend on what it writes.
 
     Values that the forward reads, as by ``.item()``, decide what runs next, so the output depends on them, too. Tensors

@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
-from bench.measure.cost.whole.forward import Forward, record_on_meta, record_with_values
+from bench.measure.cost.whole.dispatched import Dispatched, record_on_meta, record_with_values
 from bench.measure.cost.whole.reach import Counts, summed
 from bench.network.model import SegModel
 from bench.parts import BenchError
@@ -113,9 +113,9 @@ def count_at(model: SegModel, height: int, width: int, free_bytes: int | None = 
     return _extrapolated({px: summed(forward) for px, forward in small.items()}, height, width)
 
 
-def _run_small(model: SegModel, height: int, width: int, limit: float) -> dict[Px, Forward]:
+def _run_small(model: SegModel, height: int, width: int, limit: float) -> dict[Px, Dispatched]:
     """Small size -> its forward, as long as the next one will fit into memory, and the size itself will not."""
-    small: dict[Px, Forward] = {}
+    small: dict[Px, Dispatched] = {}
     part = max(FIRST, Fraction(LEAST_PX, min(height, width)))
     while part < 1:
         px = _small(height, part), _small(width, part)
@@ -128,7 +128,7 @@ def _run_small(model: SegModel, height: int, width: int, limit: float) -> dict[P
     return small
 
 
-def _peak_bytes(small: Mapping[Px, Forward], pixels: int) -> int:
+def _peak_bytes(small: Mapping[Px, Dispatched], pixels: int) -> int:
     """The memory that a forward will take, from those at small sizes."""
     return _followed({px: {"": forward.peak_bytes} for px, forward in small.items()}, 2, pixels)[""]
 

@@ -30,7 +30,7 @@ from bench.measure.cost.whole.formulas import DEFORMABLE_ATTENTION, kernels, mod
 from bench.network.model import SegModel
 
 ATTENTION = ("attention", "attn")
-"""What the name of an attention kernel holds. One without a closed form is refused by its name, not counted as 0."""
+"""The words in the names of attention kernels. One without a closed form is refused by its name, not counted as 0."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Forward:
-    """One forward of a network in its deployed form.
+class Dispatched:
+    """The operators of one forward of a network in its deployed form.
 
     Attributes:
         operators: its operators in order, without those that neither read nor write a tensor.
@@ -78,7 +78,7 @@ class Forward:
 
 
 def inside(name: str, module: str) -> bool:
-    """Whether ``name`` is that of ``module`` or of a module inside it."""
+    """Return whether ``name`` is that of ``module`` or of a module inside it."""
     return not module or name == module or name.startswith(f"{module}.")
 
 
@@ -90,7 +90,7 @@ def around(module: str) -> Iterator[str]:
     yield ""
 
 
-def record_on_meta(model: SegModel, height: int, width: int) -> Forward:
+def record_on_meta(model: SegModel, height: int, width: int) -> Dispatched:
     """Record a forward of one image ``1 3 height width`` from shapes alone. The model is not changed.
 
     Raises:
@@ -101,21 +101,21 @@ def record_on_meta(model: SegModel, height: int, width: int) -> Forward:
     return _record(model, shapes, torch.empty(1, 3, height, width, device="meta"))
 
 
-def record_with_values(model: SegModel, height: int, width: int) -> Forward:
+def record_with_values(model: SegModel, height: int, width: int) -> Dispatched:
     """Record a forward of one image ``1 3 height width`` of zeros, where the model is, all but products computed."""
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     device = next((tensor.device for tensor in tensors.values()), torch.device("cpu"))
     return _record(model, tensors, torch.zeros(1, 3, height, width, device=device))
 
 
-def _record(model: SegModel, tensors: dict[str, Tensor], image: Tensor) -> Forward:
+def _record(model: SegModel, tensors: dict[str, Tensor], image: Tensor) -> Dispatched:
     recorder = _Recorder()
     with deployed(model), recorder.watching(model), without_fast_path(), torch.no_grad(), recorder:
         logits: Tensor = functional_call(model, tensors, (image,), {"with_aux": False}).logits
     if recorder.refused:
         unseen = ", ".join(sorted(recorder.refused))
         raise UncountedError(f"there is no count for {unseen}; write it as matrix products")
-    return Forward(
+    return Dispatched(
         recorder.operators,
         recorder.storages(logits),
         tuple(logits.shape),

@@ -18,7 +18,7 @@ from bench.measure.cost.whole.formulas import (
     deformable_attention_macs,
     windowed_attention_macs,
 )
-from bench.measure.cost.whole.forward import record_on_meta, record_with_values
+from bench.measure.cost.whole.dispatched import record_on_meta, record_with_values
 from bench.measure.cost.whole.reach import Counts, summed
 from bench.measure.cost.whole.sizes import TooLargeError, count_at
 from bench.network.model import SegModel, Variant
