@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from bench.evidence.evidence import evidence_of
+from bench.evidence.evidence import Evidence, evidence_of
 from bench.records.record import read_all
 from bench.report.tables import catalogue
 from bench.run.search.arm import ArmSearch
@@ -100,8 +100,7 @@ def test_equal_budget_tuning_improves_both_arms_on_images_that_it_never_saw(
     searched = read_all(results / "tuned-heads-tuning" / "records")
     assert len(searched) == len({record.key for record in searched}) == 2 * BUDGET, "no settings are tried twice"
     evidence = evidence_of(results / "tuned-heads-tuned")
-    with capsys.disabled():
-        sys.stdout.write(f"\n{catalogue.written(catalogue.table(evidence, 'tuning'))}\n")
+    show(evidence, capsys)
     rows = evidence.at_both_settings
     assert rows["variant"].tolist() == ["head=narrow", "head=wide"]
     assert rows["trials"].tolist() == [BUDGET, BUDGET]
@@ -113,7 +112,7 @@ def test_equal_budget_tuning_improves_both_arms_on_images_that_it_never_saw(
 
 
 def test_a_pruning_tuning_that_is_stopped_goes_on_and_gives_each_arm_as_many_settings_at_fewer_iterations(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runner, folder = Runner(tmp_path), tmp_path / "results" / "tuned-heads-tuning"
     command = ("tune", STUDY, "--budget", str(BUDGET + 2), "--prune", "--cpus", "1")
@@ -145,11 +144,19 @@ def test_a_pruning_tuning_that_is_stopped_goes_on_and_gives_each_arm_as_many_set
     spent = sum(arm.iterations or 0 for arm in arms)
     assert sum(arm.pruned for arm in arms) > 0
     assert spent < 40 * len(records)
-    rows = evidence_of(tmp_path / "results" / "tuned-heads-tuned").at_both_settings
+    evidence = evidence_of(tmp_path / "results" / "tuned-heads-tuned")
+    show(evidence, capsys)
+    rows = evidence.at_both_settings
     assert rows["iterations"].tolist() == [arm.iterations for arm in arms]
     assert (rows["low"] > 0).all(), "the intervals of both differences are above 0"
     assert again[0] == 0
     assert "start " not in again[1] + again[2], "nothing runs again"
+
+
+def show(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print the table of a tuning, for whoever runs the session."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{catalogue.written(catalogue.table(evidence, 'tuning'))}\n")
 
 
 @pytest.fixture
