@@ -9,7 +9,7 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ from bench.records.record import MEASURED, UNKNOWN_HARDWARE, Record, write
 from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.handling import USUAL, Handling
+from bench.run.identity.many.on_demand import KeyOnDemand
 from bench.run.keeping.curve import Curve
 from bench.run.keeping.place import forget, state_path, states_of
 from bench.run.keeping.retested import TrainedKeeper, trained_for
@@ -67,7 +68,8 @@ class Trial:
         variant: the name of the cell.
         seed: the seed of weights and batches; ``None`` for a stage that runs once for each variant.
         stage: the stage, that is the kind of measurement.
-        key: the key from the plan. If the worker computes another one, source or data changed after planning.
+        key: the key from the plan, made when it is first read. If the worker computes another one, source or data
+            changed after planning.
         against: the name of the cell that a speed trial compares with.
         setting: the setting in which both cells of a speed trial are timed.
         parts: the number of parts in which a training computes what its recipe computes at once, since memory ran out
@@ -81,7 +83,7 @@ class Trial:
     variant: str
     seed: int | None
     stage: Stage
-    key: str
+    key: KeyOnDemand = KeyOnDemand()  # noqa: RUF009 - a descriptor is what the dataclass reads and writes the field by
     against: str | None = None
     setting: Setting | None = None
     parts: int = 1
@@ -91,6 +93,14 @@ class Trial:
     def recipe_of(self, cell: Cell) -> Recipe:
         """The recipe with which this trial trains its cell: the cell's own, in the trial's parts."""
         return cell.recipe.having(accumulate=cell.recipe.accumulate * self.parts)
+
+    def is_among(self, keys: Collection[str]) -> bool:
+        """True if the trial's key is one of these; it is not made to be looked for among none."""
+        return bool(keys) and self.key in keys
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes for another process, which takes the key as a text."""
+        return {**vars(self), "key": self.key}
 
 
 OUTSIDE_RECORDS = ("source", "key", "parts", "processes", "rivals")

@@ -127,7 +127,8 @@ def plan(
         if in_rounds is not None and progress is not None:
             schedule = in_rounds.due(progress)
         state = None if in_rounds is None or progress is None else in_rounds.state(progress)
-        planned = planning.plan_of(schedule, shelf, state)
+        most = None if as_json else listing.most_told(schedule, whole=whole)
+        planned = planning.plan_of(schedule, shelf, state, most=most)
         give(planned)
         if not as_json:
             listing.show(planned, schedule, shelf, console_for_people(), whole=whole)
