@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from bench.measure.cost.operators import UncountedError
 from bench.measure.cost.shapes import count_shapes
 from bench.measure.cost.whole.counters import counted_whole
+from bench.measure.cost.whole.dispatched import record_on_meta, record_with_values
 from bench.measure.cost.whole.formulas import (
     attention_macs,
     deformable_attention_macs,
     windowed_attention_macs,
 )
-from bench.measure.cost.whole.dispatched import record_on_meta, record_with_values
 from bench.measure.cost.whole.reach import Counts, summed
 from bench.measure.cost.whole.sizes import TooLargeError, count_at
 from bench.network.model import SegModel, Variant
