@@ -28,7 +28,7 @@ from bench.measure.cost.shapes import ShapeCounts, count_shapes, deployed
 from bench.network.model import SegModel, Variant
 from bench.network.numerics import autocast, switches
 from bench.network.shapes_alone import from_shapes
-from bench.protocol.recipe import Precision
+from bench.protocol.recipe import TimedPrecision
 
 QUANTITIES = ("macs", "output_bytes", "saved_bytes", "time_s")
 """The quantities that grow with the image; parameters do not."""
@@ -78,7 +78,7 @@ class Timed:
     """
 
     model: SegModel
-    precision: Precision = "float32"
+    precision: TimedPrecision = "float32"
 
 
 @dataclass(frozen=True)
