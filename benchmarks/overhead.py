@@ -35,7 +35,8 @@ from bench.run.processes import worker
 from bench.run.processes.cluster import cluster
 from bench.run.processes.process import trial_of
 from bench.run.resources import here
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial, run
 from bench.study.source import Source, load
 from benchmarks.overhead_process import leave_out_work

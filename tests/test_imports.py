@@ -49,7 +49,9 @@ ONLY_IN = {
     "ray": tuple(
         f"bench.run.{name}" for name in ("execute", "processes.cluster", "processes.watch", "processes.worker")
     ),
-    "optuna": tuple(f"bench.run.search.{name}" for name in ("arm", "exploring", "rounds", "storage", "tuning")),
+    "optuna": tuple(
+        f"bench.run.search.{name}" for name in ("arm", "exploring", "pruning", "rounds", "storage", "tuning")
+    ),
 }
 """Library -> the modules that import it: of Ray the driver's side and the workers', of Optuna the searches."""
 

@@ -26,7 +26,8 @@ from bench.report.page.page import write_report
 from bench.run.check import check_cells
 from bench.run.environment import Machine
 from bench.run.resources import here
-from bench.run.schedule import make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import write_plan
 from bench.run.trial import run
 from bench.study.published.rows import Published, matching, rows
 from bench.study.source import Source, load, load_study
@@ -170,7 +171,7 @@ def test_adding_the_readmes_neck_costs_its_class_and_one_line_in_a_study(
     assert checked["neck=blur"].output_shape == (1, 9, 33, 41)
 
     plan = make_schedule(load(Source(str(study))), tmp_path / "results", here())
-    plan.write("bench run tiny.py")
+    write_plan(plan, "bench run tiny.py")
     for trial in plan.trials:
         if trial.variant == "neck=blur":
             assert run(trial, plan.folder, Machine("cpu", 1)).status == "done"

@@ -12,7 +12,8 @@ from bench.data.decoded.place import cache_folder
 from bench.data.decoded.shelf import Shelf
 from bench.protocol.words import bytes_in_words
 from bench.run.environment import cpu_count
-from bench.run.schedule import Schedule, copied_digests
+from bench.run.schedule.making import copied_digests
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.source import FILE_DIGESTS
 

@@ -25,7 +25,8 @@ from bench.run import environment
 from bench.run.handling import Handling
 from bench.run.limits import Attempt, Question, in_child, search
 from bench.run.resources import here
-from bench.run.schedule import Schedule, checked_schedule
+from bench.run.schedule.making import checked_schedule
+from bench.run.schedule.schedule import Schedule
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.speed import Speed

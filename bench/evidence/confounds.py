@@ -13,7 +13,7 @@ from bench.evidence.speedups import spread
 from bench.protocol.words import REPEAT, maybe_not_alone, plural
 from bench.records.cost import MeasuredCost
 from bench.records.measured import NOISY
-from bench.records.plan import SETTINGS, TUNED
+from bench.records.plan.tuned import SETTINGS, TUNED
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results

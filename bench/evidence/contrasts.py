@@ -11,7 +11,7 @@ from itertools import chain, combinations, pairwise, product
 from math import prod
 from typing import Literal, TypeVar
 
-from bench.records.plan import Evaluation
+from bench.records.plan.data import Evaluation
 from bench.records.results import Results
 from bench.study import fractions
 

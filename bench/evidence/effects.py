@@ -18,7 +18,7 @@ from bench.evidence.sequential.looking import Following, Stand
 from bench.evidence.sequential.progress import Progress, progress
 from bench.protocol.columns import JUDGED, column
 from bench.records.files import RecordError
-from bench.records.plan import Rounds
+from bench.records.plan.rounds import Rounds
 from bench.records.results import Results
 
 COLUMNS = (

@@ -21,7 +21,7 @@ from bench.evidence.sequential.progress import Progress
 from bench.evidence.stats import Effect, paired
 from bench.evidence.variants import Front
 from bench.protocol.columns import JUDGED
-from bench.records.plan import labels_of
+from bench.records.plan.plan import labels_of
 from bench.records.quality import MeasuredQuality
 from bench.records.results import Results, load
 

@@ -20,7 +20,8 @@ from bench.evidence.stats import NAN
 from bench.evidence.variants import costs_of
 from bench.protocol.columns import ColumnError, column
 from bench.records.cost import MeasuredCost
-from bench.records.plan import Facts, PublishedRows
+from bench.records.plan.audit import Facts
+from bench.records.plan.plan import PublishedRows
 from bench.records.results import Results
 from bench.study.published.rows import NOT_STATED, matching, other_side
 

@@ -18,7 +18,7 @@ from bench.protocol.columns import level_key
 from bench.protocol.setting import CONDITIONS, Setting
 from bench.records.cost import percentile
 from bench.records.measured import NOISY
-from bench.records.plan import PlannedTrial
+from bench.records.plan.plan import PlannedTrial
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.records.speed import MeasuredSpeed

@@ -13,7 +13,7 @@ from typing import Any
 from bench.protocol.recipe import OUTSIDE_QUALITY
 from bench.records.cost import MeasuredCost
 from bench.records.files import RecordError
-from bench.records.plan import Plan, PlannedTrial
+from bench.records.plan.plan import Plan, PlannedTrial
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, measured_by
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.records.plan import Plan
+from bench.records.plan.plan import Plan
 
 HARNESS = "segbench"
 """The distribution that measures, which no key lists because its code is in the keys."""

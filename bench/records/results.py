@@ -23,7 +23,7 @@ from bench.records.agreement import check_agreement
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import no_collection
 from bench.records.measured import Measured, doubts
-from bench.records.plan import Plan, PlannedTrial, read_plan
+from bench.records.plan.plan import Plan, PlannedTrial, read_plan
 from bench.records.quality import MeasuredQuality, quality_columns
 from bench.records.record import AnyMeasured, Record, measured_by, read_all
 

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.evidence.compare.comparison import DRIFT, Comparison
 from bench.protocol.columns import column
 from bench.protocol.words import NOTHING, bounds, times
-from bench.records.plan import labels_of
+from bench.records.plan.plan import labels_of
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
 from bench.report.tables.formats import markdown as markdown_table

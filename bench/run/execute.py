@@ -4,9 +4,10 @@ Tune runs the missing trials only. Results are stored in the results folder alon
 extend a study. Each cost or speed trial gets a fresh process and a whole GPU with its share of the node's CPUs, or a
 whole node without a GPU; quality trials share the machine. A trial whose memory ran out on a GPU that it shared is
 tried once more when the others are over, on a GPU of its own; one whose measured memory is more than its share is tried
-there alone. One whose process was killed is tried once more alone too, and one whose worker or node was lost on what is
-left. If asked, a training that is too large even alone is tried with its batches in 2, 4, 8 … parts. A trial that
-another run in the same folder has claimed is left to that run, and awaited at the end.
+there alone. One whose process was killed, or whose machine had no memory left beside others, is tried once more by
+itself, and one whose worker or node was lost on what is left. If asked, a training that is too large even alone is
+tried with its batches in 2, 4, 8 … parts. A trial that another run in the same folder has claimed is left to that run,
+and awaited at the end.
 """
 
 from __future__ import annotations
@@ -110,15 +111,16 @@ def _run_and_repeat(batches: _Batches, trials: Sequence[Trial], before: Seen) ->
         for batch in _by_kind(lost):
             watches.append(batches.fit(batch, seen(batches.folder)))
     crowded += [trial for watch in watches for trial in watch.chosen(watch.crowded)]
+    by_itself = killed + [trial for watch in watches for trial in watch.chosen(watch.beside)]
     with suppress(ResourceError):
-        for batch in _by_kind(killed):
+        for batch in _by_kind(by_itself):
             watches.append(batches.fit(batch, seen(batches.folder), alone=True, one_at_a_time=True))
         for batch in _by_kind(crowded):
             watches.append(batches.fit(batch, seen(batches.folder), alone=True))
         whole = [trial for watch in watches for trial in watch.chosen(watch.too_large)] if batches.accumulate else []
         watches += _in_parts(batches, whole)
-    again = {trial.key for watch in watches for trial in watch.chosen(watch.lost | watch.killed | watch.too_large)}
-    again |= {trial.key for trial in crowded}
+    again = {trial.key for watch in watches for trial in watch.chosen(watch.lost | watch.too_large)}
+    again |= {trial.key for trial in (*by_itself, *crowded)}
     first = {key: files for key, files in tried.items() if key in again}
     return [trial for watch in watches for trial in watch.chosen(watch.taken)], {**before, **first}
 
@@ -177,6 +179,9 @@ class _Batches:
         is_timing = trials[0].stage != "quality"
         machine = Machine("cuda" if "gpu" in request else "cpu", int(request["cpu"]))
         elsewhere = self.resources.address is not None
+        at_once = 1 if one_at_a_time else len(trials) if elsewhere else self.resources.at_a_time(trials[0].stage)
+        beside_others = min(at_once, len(trials)) > 1
+        handling = replace(self.handling, gpu_share=request.get("gpu", 1.0), beside_others=beside_others)
         watch = TrialWatch(trials, self.folder, replace(machine, elsewhere=elsewhere), self.display)
         tuner = tune.Tuner(
             tune.with_resources(work, dict(request)),
@@ -184,7 +189,7 @@ class _Batches:
                 "trial": tune.grid_search([self._claimed(trial, machine, before) for trial in trials]),
                 "folder": str(self.folder.resolve()),
                 "machine": asdict(machine),
-                "handling": replace(self.handling, gpu_share=request.get("gpu", 1.0)).as_values(),
+                "handling": handling.as_values(),
                 "path": search_path(),
                 "cwd": str(Path.cwd()),
                 "own_cpus": is_timing and "gpu" in request,

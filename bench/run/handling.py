@@ -23,6 +23,7 @@ class Handling:
         cache: the folder for decoded samples; ``None`` if every trial decodes them itself.
         trained_in: the results folder whose kept weights are tested in place of a training; ``None`` to train.
         gpu_share: the share of a GPU that each trial is given; below 1, other trials may have the rest.
+        beside_others: ``True`` if other trials may run on the machine of a trial, and take of its memory.
         marker: the name of a file in the results folder, by which a node of a cluster knows that it sees that folder;
             ``None`` where there is no doubt.
     """
@@ -34,6 +35,7 @@ class Handling:
     cache: Path | None = None
     trained_in: Path | None = None
     gpu_share: float = 1.0
+    beside_others: bool = False
     marker: str | None = None
 
     def as_values(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.protocol.words import joined, plural
-from bench.records.plan import SETTINGS, TUNED, Audit, Best, Described, Facts, Tuned, as_part
+from bench.records.plan.audit import Audit, Described, Facts, as_part
+from bench.records.plan.tuned import SETTINGS, TUNED, Best, Tuned
 
 Kind = Literal["declared", "follows", "undeclared"]
 """The three kinds of difference: a factor is meant to make it (``declared``); the same Part has other counts beside

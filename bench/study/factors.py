@@ -39,6 +39,10 @@ class Change:
     fields: tuple[tuple[str, Any], ...] = ()
 
 
+Changes = Sequence[tuple[str, Change]]
+"""The changes that make a cell: each factor's name with the change of its level."""
+
+
 def choose(**choices: Any) -> Choose:
     """Change some choices of the Part in a slot, or some fields of the recipe, and leave the others as they are."""
     return Choose(tuple(choices.items()))
@@ -150,11 +154,8 @@ class Factor:
                 )
 
 
-def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> tuple[Variant, Recipe]:
+def apply(base: Variant, recipe: Recipe, changes: Changes) -> tuple[Variant, Recipe]:
     """The variant and the recipe of one cell: the base, with the change of each factor's level.
-
-    New Parts are put in first, then choices are changed, then losses are added, so that the result does not depend on
-    the order of the factors.
 
     Args:
         base: the network before any factor changes it.
@@ -164,7 +165,16 @@ def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> t
     Raises:
         StudyError: if two factors set the same field or choice, or if a slot has no Part whose choices could change.
     """
-    steps = [(factor, name, value) for factor, level in changes for name, value in level.fields]
+    return _changed_network(base, changes), _changed_recipe(recipe, changes)
+
+
+def _changed_network(base: Variant, changes: Changes) -> Variant:
+    """The network of one cell.
+
+    New Parts are put in first, then choices are changed, then losses are added, so that the result does not depend on
+    the order of the factors.
+    """
+    steps = [(factor, name, value) for factor, level in changes for name, value in level.fields if name != "recipe"]
     set_by: dict[str, str] = {}
     fields: dict[str, Any] = {}
     for factor, name, value in steps:
@@ -173,15 +183,8 @@ def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> t
         _claim(set_by, name, factor)
         fields[name] = value
     variant = replace(base, **fields) if fields else base
-    of_recipe: dict[str, Any] = {}
     for factor, name, value in steps:
         if not isinstance(value, Choose):
-            continue
-        if name == "recipe":
-            for field, inner in value.choices:
-                if not isinstance(inner, Choose):
-                    _claim(set_by, f"recipe.{field}", factor)
-                    of_recipe[field] = inner
             continue
         for choice, _ in value.choices:
             _claim(set_by, f"{name}.{choice}", factor)
@@ -190,14 +193,30 @@ def apply(base: Variant, recipe: Recipe, changes: list[tuple[str, Change]]) -> t
             raise StudyError(f"factor {factor!r} changes choices of {name}, which is {part!r} here; exclude that cell")
         chosen: dict[str, Any] = {name: part.having(**dict(value.choices))}
         variant = replace(variant, **chosen)
-    recipe = recipe.having(**of_recipe)
-    for factor, name, value in steps:
-        if name == "recipe":
-            for field, inner in value.choices:
-                if isinstance(inner, Choose):
-                    recipe = recipe.having(**{field: _chosen_part(set_by, factor, recipe, field, inner)})
     added = tuple(loss for _, _, value in steps if isinstance(value, Adding) for loss in value.losses)
-    return (replace(variant, losses=variant.losses + added) if added else variant), recipe
+    return replace(variant, losses=variant.losses + added) if added else variant
+
+
+def _changed_recipe(recipe: Recipe, changes: Changes) -> Recipe:
+    """The recipe of one cell: fields are set first, then choices of a field's Part are changed."""
+    steps = [
+        (factor, name, value)
+        for factor, level in changes
+        for slot, chosen in level.fields
+        if slot == "recipe"
+        for name, value in chosen.choices
+    ]
+    set_by: dict[str, str] = {}
+    fields: dict[str, Any] = {}
+    for factor, name, value in steps:
+        if not isinstance(value, Choose):
+            _claim(set_by, f"recipe.{name}", factor)
+            fields[name] = value
+    recipe = recipe.having(**fields)
+    for factor, name, value in steps:
+        if isinstance(value, Choose):
+            recipe = recipe.having(**{name: _chosen_part(set_by, factor, recipe, name, value)})
+    return recipe
 
 
 def composed(
@@ -223,26 +242,18 @@ def composed(
         network = tuple([levels[factor.name] for factor in of_network])
         trained = tuple([levels[factor.name] for factor in of_recipe])
         try:
-            if network not in variants or trained not in recipes:
-                changes = [(factor.name, factor.levels[levels[factor.name]]) for factor in factors]
-                variants[network], recipes[trained] = _composed(
-                    base, recipe, changes, variants.get(network), recipes.get(trained)
-                )
+            if network not in variants:
+                variants[network] = _changed_network(base, _changes(factors, levels))
+            if trained not in recipes:
+                recipes[trained] = _changed_recipe(recipe, _changes(factors, levels))
         except (BenchError, TypeError) as error:
             raise StudyError(f"cell {cell_name(levels)}: {error}") from error
         yield levels, variants[network], recipes[trained]
 
 
-def _composed(
-    base: Variant,
-    recipe: Recipe,
-    changes: list[tuple[str, Change]],
-    variant: Variant | None,
-    trained: Recipe | None,
-) -> tuple[Variant, Recipe]:
-    """The variant and the recipe of one cell; those that other cells have already stay the same objects."""
-    made, by = apply(base, recipe, changes)
-    return made if variant is None else variant, by if trained is None else trained
+def _changes(factors: Sequence[Factor], levels: Mapping[str, str]) -> Changes:
+    """Each factor's name with the change of its level."""
+    return [(factor.name, factor.levels[levels[factor.name]]) for factor in factors]
 
 
 def _only(factors: Sequence[Factor], *, of_recipe: bool) -> list[Factor]:

@@ -95,9 +95,9 @@ def is_fraction(cells: Sequence[Levels], baseline: Levels) -> bool:
     Every two factors vary independently then, and two effects, each of one factor or of two together, are either
     estimated apart or aliases. In other balanced designs, such as that of Plackett and Burman, they mix in part.
     """
-    if not 0 < len({tuple(levels.items()) for levels in cells}) < 2 ** len(baseline):
-        return False
     if any(len({levels[factor] for levels in cells}) > 2 for factor in baseline):
+        return False
+    if not 0 < len({tuple(levels.items()) for levels in cells}) < 2 ** len(baseline):
         return False
     single = _signs(cells, baseline, 1)
     if any(map(sum, single.values())) or any(_overlap(*pair) for pair in itertools.combinations(single.values(), 2)):

@@ -20,7 +20,7 @@ from bench.data.decoded.shelf import Shelf
 from bench.parts import BenchError, Part, nearest, part
 from bench.protocol.recipes import recipe_fields
 from bench.protocol.testing import protocol_fields
-from bench.records.plan import Plan
+from bench.records.plan.plan import Plan
 from bench.study.cells import Cell
 from bench.study.explored import ChosenCells, read_chosen, with_chosen
 from bench.study.factors import StudyError
@@ -40,11 +40,13 @@ class Tried:
         settings: each field of the recipe with its value.
         fold: the part of the training images that is held out.
         folds: the number of these parts.
+        looks: the shares of the training after which the network is looked at; none for the recipe's own.
     """
 
     settings: tuple[tuple[str, Value], ...]
     fold: int
     folds: int
+    looks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,8 +165,7 @@ class Loaded:
         Raises:
             DataError: if one of them cannot be used.
         """
-        cells = (self.study.cell("baseline"), *self.study.cells())
-        return {cell.recipe.data: self.dataset_of(cell) for cell in cells}
+        return {cell.recipe.data: self.dataset_of(cell) for cell in self.study.recipe_examples}
 
     def classes_of(self, cell: Cell) -> int:
         """The number of classes of a cell's data."""
@@ -184,7 +185,7 @@ class Loaded:
 
     def splits_of(self, chosen: Part[Dataset]) -> tuple[SplitName, ...]:
         """The splits of a data set that the trials of its cells read."""
-        recipes = [cell.recipe for cell in self.study.cells() if cell.recipe.data == chosen]
+        recipes = [cell.recipe for cell in self.study.recipe_examples if cell.recipe.data == chosen]
         read = {recipe.split for recipe in recipes if "quality" in self.study.stages or recipe.cost_px is None}
         return tuple(name for name in SPLITS if name in read or (name == "train" and "quality" in self.study.stages))
 
@@ -219,7 +220,7 @@ class Loaded:
             DataError: for the first data set that cannot be used.
         """
         for chosen, dataset in self.datasets().items():
-            cells = [cell for cell in self.study.cells() if cell.recipe.data == chosen]
+            cells = [cell for cell in self.study.recipe_examples if cell.recipe.data == chosen]
             evaluated = {cell.recipe.split for cell in cells} if "quality" in self.study.stages else set()
             with _faults_of(chosen):
                 splits = self._decoded_splits_of(chosen, shelf, digests) if shelf and shelf.folder.is_dir() else []
@@ -231,9 +232,10 @@ class Loaded:
 
         All evaluated images are read where cells differ in their data or their split.
         """
-        splits = {cell.name: (cell.recipe.data, cell.recipe.split) for cell in self.study.cells()}
-        if len(set(splits.values())) == 1:
+        examples = self.study.recipe_examples
+        if len({(cell.recipe.data, cell.recipe.split) for cell in examples}) == 1:
             return {}
+        splits = {cell.name: (cell.recipe.data, cell.recipe.split) for cell in self.study.cells()}
         datasets = self.datasets()
         digest_of = {(chosen, name): content_digest(datasets[chosen].split(name)) for chosen, name in splits.values()}
         return {variant: digest_of[split] for variant, split in splits.items()}
@@ -248,7 +250,8 @@ class Loaded:
         for chosen, dataset in self.datasets().items():
             with _faults_of(chosen):
                 fingerprint_of[chosen] = dataset.fingerprint(cache)
-        return {cell.name: fingerprint_of[cell.recipe.data] for cell in self.study.cells()}
+        of_recipe = {id(cell.recipe): fingerprint_of[cell.recipe.data] for cell in self.study.recipe_examples}
+        return {cell.name: of_recipe[id(cell.recipe)] for cell in self.study.cells()}
 
     @property
     def folder_name(self) -> str:
@@ -379,4 +382,6 @@ def _tried(study: Study, tried: Tried) -> Study:
     """The study as a search tries it: other settings, tested on a part of the training images that is held out."""
     data = part(HeldOut, data=study.recipe.data, fold=tried.fold, folds=tried.folds)
     changes: dict[str, Any] = {**dict(tried.settings), "data": data, "split": "val"}
+    if tried.looks:
+        changes["validated_at"] = tried.looks
     return study.having(recipe=study.recipe.having(**changes), stages=("quality",), speed=None, published=())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from bench.network.model import Variant
@@ -17,7 +18,7 @@ from bench.parts import BenchError, nearest, shortened
 from bench.protocol.names import FILE_NAME, is_file_name
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import STAGES, Setting, Stage
-from bench.records.plan import Tuned
+from bench.records.plan.tuned import Tuned
 from bench.study.cells import Cell, ExcludedCell, cell_name
 from bench.study.designs import Design, Explored, check_design, combinations_of, count_of, named_levels, word_of
 from bench.study.factors import Factor, StudyError, apply, composed
@@ -195,6 +196,14 @@ class Study:
     def cells(self) -> tuple[Cell, ...]:
         """All cells that are run, in the order of the factors and their levels."""
         return self._cells
+
+    @cached_property
+    def recipe_examples(self) -> tuple[Cell, ...]:
+        """A cell of each recipe, the baseline first: what holds for a recipe is looked at once, not in every cell."""
+        examples: dict[int, Cell] = {}
+        for cell in (self.cell("baseline"), *self._cells):
+            examples.setdefault(id(cell.recipe), cell)
+        return tuple(examples.values())
 
     def excluded(self) -> tuple[ExcludedCell, ...]:
         """All cells of the design that are not run, with the reasons."""

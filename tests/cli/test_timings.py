@@ -18,7 +18,9 @@ from bench.records.files import with_digest
 from bench.run.environment import Machine
 from bench.run.limits import Attempt, LimitError, Question
 from bench.run.resources import here
-from bench.run.schedule import Schedule, checked_schedule
+from bench.run.schedule.making import checked_schedule
+from bench.run.schedule.plan import write_plan
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import run
 from bench.study.factors import StudyError
 from bench.study.source import Source, load, load_study
@@ -62,7 +64,7 @@ def test_a_speed_trial_runs_like_any_other_and_leaves_samples_of_both_sides(
     tiny_study: Callable[..., Path], tmp_path: Path
 ) -> None:
     schedule = plan_of(tiny_study(), tmp_path, replace(SWEEP, px=("32x32",), batch=(2,), training=True))
-    schedule.write("bench speed tiny.py")
+    write_plan(schedule, "bench speed tiny.py")
     record = run(schedule.trials[0], schedule.folder, Machine("cpu", 1))
     assert record.status == "done", record.outcome
     measured = record.measured.as_json()

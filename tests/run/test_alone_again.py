@@ -14,10 +14,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from bench.records.record import Record, read_all
 from bench.run.environment import Machine
 from bench.run.handling import Handling
+from bench.run.outcomes.memory import BESIDE_OTHERS
+from bench.run.outcomes.outcome import outcome_of as ending_of
 from bench.run.outcomes.progress import Event
 from bench.run.processes.process import trial_of
 from bench.run.resources import Resources
@@ -150,6 +153,26 @@ def test_a_trial_that_was_killed_runs_once_more_by_itself_and_one_whose_node_was
         assert (record.outcome.reason, [attempt.reason for attempt in record.outcome.attempts]) == (
             "attempt 2", ["attempt 1"],
         )  # fmt: skip
+
+
+def test_a_trial_that_its_machine_lacked_memory_for_beside_others_runs_once_more_by_itself(
+    tmp_path: Path, pretended: PretendedTuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.run import execute as execution
+
+    def lacks_memory(trial: Trial, share: float) -> dict[str, Any]:
+        if trial.variant == "fits":
+            return {"status": "diverged", "reason": "it fits", "traceback": None}
+        return ending_of(MemoryError(), {}, None, torch.device("cpu"), Handling.of(pretended.config["handling"]))
+
+    monkeypatch.setattr(sys.modules[__name__], "outcome_of", lacks_memory)
+    on_cpus = Resources(cpus=1, gpus=0, node_cpus=4, node_gpus=0)
+    execution.execute(TRIALS, tmp_path, on_cpus, Display(), Handling())
+    assert [key for key, *_ in pretended.ran] == ["cost0", "fits0", "large0", "large0"], "a timing is alone at once"
+    assert pretended.at_once == [None, None, 1]
+    (record,) = (record for record in read_all(tmp_path / "records") if record.key == "large0")
+    assert [ending.shared for ending in (*record.outcome.attempts, record.outcome)] == [BESIDE_OTHERS, None]
+    assert record.is_final
 
 
 def test_a_trial_that_the_kernel_killed_for_memory_is_final_once_it_was_tried_again() -> None:

@@ -20,7 +20,8 @@ from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.processes.worker import TrialProcess
 from bench.run.resources import here
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.store import StoreError, remove_unfinished
 from bench.run.trial import Trial, make_record, run
 from bench.study.source import Source, load

@@ -24,7 +24,9 @@ from bench.run.handling import Handling
 from bench.run.identity.explained import unpacked
 from bench.run.outcomes.progress import Event
 from bench.run.resources import here
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import plan_of, write_plan
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial, record_key, run
 from bench.study.source import Source, load
 from bench.training.late import DivergedError
@@ -58,7 +60,7 @@ def test_a_quality_trial_leaves_raw_counts_and_a_history(plan: Schedule) -> None
     assert record.choices.variant["backbone"]["choices"]["width"] == 8
     assert record.choices.recipe["momentum"] == 0.9
     assert record.environment.threads == 1
-    versions = unpacked(plan.document("bench run").identity)[record.key].versions
+    versions = unpacked(plan_of(plan, "bench run").identity)[record.key].versions
     assert {"numpy", "scipy"} <= versions.keys()
     recorded = {"torch": record.environment.torch.partition("+")[0], **record.environment.bench}
     assert {name: recorded.get(name) for name in versions} == dict(versions), "every package that its key names"
@@ -153,7 +155,7 @@ def test_peaks_that_do_not_fit_leave_the_other_costs(plan: Schedule, monkeypatch
     assert isinstance(measured, MeasuredCost)
     assert (measured.peaks, measured.training_problem) == (None, "")
     assert measured.peaks_problem.startswith("a matrix product and a copy do not fit: OutOfMemoryError: CUDA out of")
-    evidence = evidence_of(plan.write("bench run").parent)
+    evidence = evidence_of(write_plan(plan, "bench run").parent)
     problem = f"eaks not measured: {measured.peaks_problem}"
     assert any(problem in reason for reason in catalogue.table(evidence, "outcomes").printed()["Reason"])
     [row] = [row for row in evidence.variants.to_dict("records") if row["variant"] == "neck=off"]
@@ -176,7 +178,7 @@ def test_a_training_step_that_does_not_fit_leaves_the_other_costs(
     assert measured.training_problem.startswith("a step of batch 4 does not fit: OutOfMemoryError: CUDA out of memory")
     assert measured.peak_bytes > 0 < len(measured.latency_s)
     assert measured.macs
-    evidence = evidence_of(plan.write("bench run").parent)
+    evidence = evidence_of(write_plan(plan, "bench run").parent)
     problem = f"raining memory not measured: {measured.training_problem}"
     assert any(problem in reason for reason in catalogue.table(evidence, "outcomes").printed()["Reason"])
     [row] = [row for row in evidence.variants.to_dict("records") if row["variant"] == "neck=off"]

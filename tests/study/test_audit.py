@@ -13,7 +13,7 @@ from bench.network.model import Variant
 from bench.network.necks.jpu import JPU
 from bench.parts import part
 from bench.protocol.recipe import Recipe
-from bench.records.plan import Audit
+from bench.records.plan.audit import Audit
 from bench.run.check import check_cells, facts
 from bench.study.audit import differences, summary, undeclared_share
 from bench.study.factors import Factor, StudyError, adding, change, choose

@@ -19,7 +19,7 @@ from bench.protocol.setting import STAGES
 from bench.run.handling import Handling
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import Resources
-from bench.run.schedule import Schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.explored import ChosenCells, write_chosen
 from bench.study.source import Source, load, load_study

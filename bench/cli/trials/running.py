@@ -23,8 +23,10 @@ from bench.protocol.setting import STAGES
 from bench.records.record import Record
 from bench.run.handling import USUAL, Handling
 from bench.run.processes.joining import prepare
+from bench.run.processes.scratch import sweep
 from bench.run.processes.stopping import Stopped
-from bench.run.schedule import RETRIES, Schedule
+from bench.run.schedule.plan import is_planned, write_plan
+from bench.run.schedule.schedule import RETRIES, Schedule
 from bench.run.sharing.mirror import Mirror
 from bench.run.sharing.others import seen
 from bench.run.sharing.shares import Share
@@ -95,7 +97,7 @@ def run(
     page: Path | None = None
     with at_work(schedule.folder) as presence, _tracking(schedule, trackers) as tracking:
         with locked(schedule.folder, presence.run):
-            schedule.write(command_line(argv), beside=bool(presence.others()))
+            write_plan(schedule, command_line(argv), beside=bool(presence.others()))
         if mirror is not None:
             mirror.push()
         before = seen(schedule.folder)
@@ -107,6 +109,7 @@ def run(
         todo = _without_faults(schedule, todo)
         tally = Tally(todo, {stage: schedule.resources.at_a_time(stage) for stage in STAGES})
         try:
+            sweep()  # a run that was killed in its last trial leaves nothing to do but this
             if todo:
                 cache = decode_first(schedule, shelf, todo, console)
                 with display_for(tally, console) as display:
@@ -134,8 +137,8 @@ def run(
                 console.print(f"The report is left to the next run, or to: bench report {schedule.folder}")
             else:
                 remove_unfinished(schedule.folder)
-                if not schedule.is_planned():  # a run of other seeds has written its own plan, or has left trials open
-                    schedule.write(command_line(argv))
+                if not is_planned(schedule):  # a run of other seeds has written its own plan, or has left trials open
+                    write_plan(schedule, command_line(argv))
                 if mirror is not None:
                     mirror.pull()
                 page = write_report(schedule.folder)

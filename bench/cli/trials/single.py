@@ -14,9 +14,11 @@ from bench.cli.trials.lock import at_work, claimed, locked
 from bench.cli.trials.planning import command_line
 from bench.cli.trials.running import ended_trial
 from bench.data.decoded.shelf import Shelf
-from bench.records.plan import read_plan
+from bench.records.plan.plan import read_plan
 from bench.run.handling import USUAL, Handling
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import write_plan
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import record_key
 from bench.run.trial import run as run_trial
 from bench.study.factors import StudyError
@@ -91,4 +93,4 @@ def _write_first_plan(schedule: Schedule, argv: Sequence[str]) -> None:
         loaded = load(replace(schedule.loaded.source, seeds=None))
         schedule.folder.mkdir(parents=True, exist_ok=True)
         with locked(schedule.folder):
-            make_schedule(loaded, schedule.folder.parent, schedule.resources).write(command_line(argv))
+            write_plan(make_schedule(loaded, schedule.folder.parent, schedule.resources), command_line(argv))

@@ -28,7 +28,7 @@ from bench.protocol.recipe import OUTSIDE_QUALITY
 from bench.protocol.words import REPEAT, maybe_not_alone
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import RecordError
-from bench.records.plan import Plan
+from bench.records.plan.plan import Plan
 from bench.records.quality import MeasuredQuality, quality_columns
 from bench.records.record import Record
 

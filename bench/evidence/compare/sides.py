@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from bench.records.agreement import check_agreement
 from bench.records.files import RecordError
-from bench.records.plan import Plan, PlannedTrial, read_plan
+from bench.records.plan.plan import Plan, PlannedTrial, read_plan
 from bench.records.record import AnyMeasured, Record, TrialFacts, measured_by, read, record_files
 from bench.records.results import load
 

@@ -10,7 +10,7 @@ from bench.evidence.contrasts import Contrast
 from bench.evidence.sequential.boundaries import FIRST_LOOK, MOST_SEEDS, Rule, rule_resolving, rule_up_to
 from bench.evidence.sequential.looking import Following
 from bench.evidence.stats import ALPHA
-from bench.records.plan import Rounds
+from bench.records.plan.rounds import Rounds
 
 EFFECT = 1.0
 """The effect that rounds are made for unless their maximum is given: one spread of the paired differences."""

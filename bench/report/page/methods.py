@@ -16,7 +16,7 @@ from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import first_few, plural, size, tally
 from bench.records.cost import MeasuredCost
 from bench.records.executed import HARNESS, packages
-from bench.records.plan import Rounds
+from bench.records.plan.rounds import Rounds
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results

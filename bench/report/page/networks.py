@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.records.plan import Audit, Described, Facts, Slot, as_part
+from bench.records.plan.audit import Audit, Described, Facts, Slot, as_part
 from bench.records.results import Results
 from bench.study.audit import differences, in_full, short_name
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.protocol.recipe import Recipe
 from bench.protocol.words import first_few, joined
-from bench.records.plan import as_part
+from bench.records.plan.audit import as_part
 from bench.records.results import Results
 from bench.report.tables.protocol import is_unused
 from bench.study.audit import in_full

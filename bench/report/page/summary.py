@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, first_few, plural
-from bench.records.plan import Plan
+from bench.records.plan.plan import Plan
 from bench.records.results import Results
 from bench.report.tables import protocol
 from bench.report.tables.variants import not_compared

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from bench.protocol.text import one_line
 from bench.protocol.words import bytes_in_words, leaves, plural
 from bench.records.executed import HARNESS, packages
-from bench.records.plan import Plan
+from bench.records.plan.plan import Plan
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.report.page.summary import UNCOMMITTED, report_command

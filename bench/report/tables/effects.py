@@ -13,7 +13,7 @@ from bench.evidence.effects import OF_ROUNDS
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import LEAST_P, NOTHING, p_value, plural
-from bench.records.plan import Rounds
+from bench.records.plan.rounds import Rounds
 from bench.report.tables import fields
 from bench.report.tables.fields import Field
 from bench.report.tables.table import Table

@@ -11,7 +11,7 @@ import pandas as pd
 from bench.evidence.evidence import Evidence
 from bench.protocol.words import NOTHING, first_few, leaves, plural, size, status
 from bench.records.cost import MeasuredCost
-from bench.records.plan import Data
+from bench.records.plan.data import Data
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record
 from bench.records.results import Results

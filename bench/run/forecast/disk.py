@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bench.protocol.setting import Stage
 from bench.records.pictures import stride
 from bench.records.quality import MeasuredQuality
-from bench.run.schedule import Schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.cells import Cell
 

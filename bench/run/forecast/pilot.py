@@ -21,7 +21,7 @@ from bench.measure.timing.turns import MIN_BLOCKS
 from bench.network.model import SegModel
 from bench.protocol.setting import Setting
 from bench.run.outcomes.memory import ran_out
-from bench.run.schedule import Schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.cells import Cell
 from bench.training.late import DivergedError

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import t as students_t
+from scipy.special import stdtrit
 
 from bench.protocol.setting import Setting, Stage
 from bench.run.forecast.pilot import Pilot, evaluated_pixels, trial_s
-from bench.run.schedule import Schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial
 
 LEVEL = 0.95
@@ -138,5 +138,5 @@ def _joined(schedule: Schedule, parts: Sequence[_Part], basis: Literal["records"
     if None in variances:
         return DeviceTime(total, None, None, here_s, basis)
     freedom = min(part.freedom for part in parts if part.variance) if any(variances) else 1
-    half = float(students_t.ppf((1 + LEVEL) / 2, freedom)) * sum(filter(None, variances)) ** 0.5
+    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * sum(filter(None, variances)) ** 0.5
     return DeviceTime(total, max(0.0, total - half), total + half, here_s, basis)

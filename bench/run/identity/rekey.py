@@ -24,7 +24,7 @@ from typing import Any
 from bench.parts import BenchError
 from bench.protocol.setting import Setting
 from bench.records.files import RecordError, read_json, with_digest, write_json, write_text
-from bench.records.plan import read_plan
+from bench.records.plan.plan import read_plan
 from bench.records.record import VERSION as FORMAT
 from bench.records.record import read, record_files
 from bench.run.identity.explained import Explained, difference, explained, unpacked
@@ -129,7 +129,16 @@ def _present_difference(loaded: Loaded, row: Mapping[str, Any], fingerprint: str
     except StudyError:
         return "the study plans no such variant now"
     setting = Setting.from_json(row["setting"]) if row.get("setting") else None
-    now = key_of(cell, row["stage"], row["seed"], fingerprint, against=against, setting=setting, modules=loaded.modules)
+    now = key_of(
+        cell,
+        row["stage"],
+        row["seed"],
+        fingerprint,
+        against=against,
+        setting=setting,
+        modules=loaded.modules,
+        processes=row.get("processes", 1),
+    )
     return "" if now.text == then.text else difference(then, explained(now))
 
 

@@ -9,7 +9,7 @@ import torch
 
 from bench.records.cost import MeasuredCost
 from bench.records.files import RecordError
-from bench.records.plan import read_plan
+from bench.records.plan.plan import read_plan
 from bench.records.record import read_all
 from bench.run.resources import Resources
 from bench.run.trial import Trial

@@ -1,4 +1,4 @@
-"""The errors by which memory is not enough, and the sharing of a GPU, which decides whether such an error is final.
+"""The errors by which memory is not enough, and the sharing of it, which decides whether such an error is final.
 
 CUDA and the libraries that compute with it have a dozen ways to say so. Only torch's own allocator raises an
 :class:`~torch.OutOfMemoryError`; cuBLAS, cuDNN, cuSOLVER, cuSPARSE, cuFFT, cuRAND, NCCL, Triton and the driver end in a
@@ -36,6 +36,8 @@ HOST_ERRORS = re.compile(
     r"can't allocate memory|cannot allocate memory|std::bad_alloc|host_allocation_failed", re.IGNORECASE
 )
 """The texts of torch's allocator of host memory, of the system, of C++ and of cuDNN."""
+BESIDE_OTHERS = "other trials could run beside it on its machine"
+"""How a trial shared the memory of its machine, in words."""
 
 
 def ran_out(error: BaseException) -> bool:

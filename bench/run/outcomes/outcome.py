@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from bench.run.outcomes.memory import ran_out, ran_out_on_gpu, sharing
+from bench.run.handling import Handling
+from bench.run.outcomes.memory import BESIDE_OTHERS, ran_out, ran_out_on_gpu, sharing
 from bench.run.outcomes.progress import Event, phase_of, place_of
 from bench.training.late import DivergedError
 from bench.training.step import CompileError
@@ -19,6 +20,18 @@ from bench.training.step import CompileError
 
 class TimedOutError(RuntimeError):
     """A trial that took longer than its time limit."""
+
+
+class PrunedError(RuntimeError):
+    """A training that a search ended early, because other settings were better at the same point.
+
+    Attributes:
+        looks: iteration -> mean IoU of the network after it, 0 to 1; the last is of the iteration that it ended after.
+    """
+
+    def __init__(self, reason: str, looks: Mapping[int, float]) -> None:
+        super().__init__(reason)
+        self.looks = looks
 
 
 class LostProcessError(RuntimeError):
@@ -38,7 +51,7 @@ WITH_TRACEBACK = ("failed", "out_of_memory")
 
 
 def outcome_of(
-    error: BaseException, choices: Mapping[str, Any], reached: Event | None, device: torch.device, gpu_share: float
+    error: BaseException, choices: Mapping[str, Any], reached: Event | None, device: torch.device, handling: Handling
 ) -> dict[str, Any]:
     """The outcome of a trial that ``error`` ended, as its record keeps it; for use while the error is handled.
 
@@ -47,10 +60,15 @@ def outcome_of(
         choices: the resolved choices of the trial, as far as they are known.
         reached: the last progress of the trial; ``None`` if there was none.
         device: the device of the trial.
-        gpu_share: the share of the GPU that the trial was given.
+        handling: how the trial was handled: the share of a GPU that it was given, and whether others ran beside it.
     """
     if isinstance(error, LostProcessError):
         return {**error.ending, "phase": phase_of(reached)}
+    if isinstance(error, PrunedError):
+        looks = {"iteration": list(error.looks), "miou": list(error.looks.values())}
+        return {
+            "status": "pruned", "phase": phase_of(reached), "reason": str(error), "traceback": None, "looks": looks
+        }  # fmt: skip
     status = _status_of(error)
     reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if isinstance(error, CompileError) and error.__context__ is not None:
@@ -58,7 +76,7 @@ def outcome_of(
     outcome: dict[str, Any] = {"status": status, "phase": phase_of(reached)}
     if status == "out_of_memory":
         on_gpu = ran_out_on_gpu(error)
-        shared = sharing(device, gpu_share) if on_gpu else None
+        shared = sharing(device, handling.gpu_share) if on_gpu else BESIDE_OTHERS if handling.beside_others else None
         batch = (choices.get("setting") or choices.get("recipe") or {}).get("batch")
         trains = "setting" not in choices and (reached is None or reached.phase == "train")
         smaller = "take a smaller batch or image" + (", or run it with --accumulate" if trains else "")

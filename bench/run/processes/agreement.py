@@ -13,7 +13,8 @@ from typing import Any
 
 from bench.protocol.words import differing
 from bench.records.files import RecordError, file_digest
-from bench.records.plan import Described, Plan, read_plan
+from bench.records.plan.audit import Described
+from bench.records.plan.plan import Plan, read_plan
 from bench.study.cells import Cell
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path("/tmp")
@@ -21,7 +21,7 @@ MARKER = "segbench-run.json"
 @contextmanager
 def scratch_folder(root: Path = ROOT) -> Iterator[Path]:
     """A new folder for the time of a run, after the folders of runs that are dead are removed."""
-    _sweep(root)
+    sweep(root)
     folder = Path(tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-", dir=root))
     draft = folder / f"{MARKER}.new"
     with draft.open("w", encoding="utf-8") as file:
@@ -32,11 +32,11 @@ def scratch_folder(root: Path = ROOT) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)  # a dying worker may still write its log here
+            _remove(folder)
 
 
-def _sweep(root: Path) -> None:
-    """Remove the folders that carry our marker and whose lock nobody holds.
+def sweep(root: Path = ROOT) -> None:
+    """Remove the folders of runs that are dead: those that carry our marker and whose lock nobody holds.
 
     Process ids do not tell: two containers that share the folder have each their own.
     """
@@ -44,9 +44,21 @@ def _sweep(root: Path) -> None:
         try:
             with marker.open("r+", encoding="utf-8") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(marker.parent, ignore_errors=True)
+                _remove(marker.parent)
         except OSError:  # its run lives, it is another user's, or another run removes it right now
             continue
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, its marker last: a dying worker may still write its log here, and the next run removes that."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != MARKER:
+                path.unlink(missing_ok=True)
+        if [path.name for path in folder.iterdir()] == [MARKER]:
+            shutil.rmtree(folder)
 
 
 def _owner() -> dict[str, str | int]:

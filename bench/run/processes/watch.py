@@ -19,6 +19,7 @@ from bench.records.record import PLACES, Record, read, write
 from bench.run.environment import Machine
 from bench.run.keeping.place import forget, state_path
 from bench.run.outcomes.attempts import with_attempts_before
+from bench.run.outcomes.memory import BESIDE_OTHERS
 from bench.run.outcomes.outcome import relative
 from bench.run.outcomes.progress import Event, phase_of, place_of
 from bench.run.processes.apart import Arrivals
@@ -62,6 +63,7 @@ class TrialWatch(tune.Callback):
         arrivals: the files that nodes send which do not see the results folder.
         crowded: the keys of trials whose memory ran out on a GPU that they shared.
         killed: the keys of trials whose process a signal killed.
+        beside: the keys of trials whose machine had no memory left while others could run beside them.
         lost: the keys of trials whose worker or node was lost.
         too_large: the keys of trainings whose memory ran out though they had a whole device, or no GPU.
         taken: the keys of trials that another run has claimed or ended.
@@ -79,6 +81,7 @@ class TrialWatch(tune.Callback):
         self.arrivals = Arrivals(folder)
         self.crowded: set[str] = set()
         self.killed: set[str] = set()
+        self.beside: set[str] = set()
         self.lost: set[str] = set()
         self.too_large: set[str] = set()
         self.taken: set[str] = set()
@@ -126,6 +129,11 @@ class TrialWatch(tune.Callback):
         except StoreError as error:
             self.arrivals.drop(trial.key)
             raise StoreFailed(error) from None
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Empty Tune's statistics of the trial: most of the memory that Tune would keep of it until the run's end."""
+        trial.metric_analysis.clear()
+        trial.metric_n_steps.clear()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours = self._ours(trial)
@@ -206,10 +214,10 @@ class TrialWatch(tune.Callback):
 
     def _show(self, trial: Trial, record: Record) -> None:
         self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
-        if self.machine.elsewhere and trial.stage == "quality" and record.status in ("done", "diverged"):
+        if self.machine.elsewhere and trial.stage == "quality" and record.status in ("done", "diverged", "pruned"):
             forget(state_path(self.folder, trial.key))  # its node may not have seen it
         if record.outcome.shared is not None:
-            self.crowded.add(trial.key)
+            (self.beside if record.outcome.shared == BESIDE_OTHERS else self.crowded).add(trial.key)
         elif record.outcome.lost is not None:
             (self.lost if record.outcome.lost in PLACES else self.killed).add(trial.key)
         if record.status == "out_of_memory" and record.is_final and trial.stage == "quality":

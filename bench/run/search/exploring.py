@@ -26,7 +26,8 @@ from bench.records.cost import MeasuredCost, cost_columns, latency_columns
 from bench.records.quality import MeasuredQuality, quality_columns
 from bench.records.record import Record
 from bench.run.resources import Resources
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.search.rounds import Direction, Point, SearchInRounds, check_round
 from bench.run.stages import IRRELEVANT, key_of
 from bench.run.trial import Trial
@@ -239,6 +240,7 @@ def _name_of_search(exploration: Exploration, loaded: Loaded) -> str:
             study.seeds[0] if stage == "quality" else None,
             loaded.dataset_of(cell).fingerprint(exploration.folder / FILE_DIGESTS),
             modules=loaded.modules,
+            processes=exploration.resources.processes_of(stage),
         ).text
         for cell in of_classes.values()
         for stage in study.stages

@@ -17,7 +17,7 @@ from bench.protocol.words import first_few
 from bench.records.agreement import check_agreement
 from bench.records.files import RecordError, open_file, write_at_once, write_json
 from bench.records.forms import build, problem
-from bench.records.plan import Plan, PlannedTrial, read_plan
+from bench.records.plan.plan import Plan, PlannedTrial, read_plan
 from bench.records.quality import MeasuredQuality
 from bench.records.record import Record, read, record_files
 from bench.run.earlier.kept import what_is_measured, with_kept

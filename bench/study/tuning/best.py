@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.protocol.recipe import Recipe
 from bench.records.files import is_digest, parse_json, with_digest, write_text
-from bench.records.plan import SETTINGS, TUNED, Best, Tuned
+from bench.records.plan.tuned import SETTINGS, TUNED, Best, Tuned
 from bench.study.factors import StudyError
 
 VERSION = 2

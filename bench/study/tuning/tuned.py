@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.records.plan import DEFAULT, SETTINGS, TUNED, Best, Tuned
+from bench.records.plan.tuned import DEFAULT, SETTINGS, TUNED, Best, Tuned
 from bench.study.designs import Listed
 from bench.study.factors import Factor, StudyError, change, choose
 from bench.study.study import Exclude, Study

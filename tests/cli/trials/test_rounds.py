@@ -13,13 +13,14 @@ from bench.cli.documents.plan import PlanDocument
 from bench.cli.documents.trials import RunDocument
 from bench.cli.trials.rounds import InRounds, asked, in_rounds, in_words, rounds_in, run_rounds
 from bench.cli.trials.running import ended as documented
-from bench.records.plan import read_plan
+from bench.records.plan.plan import read_plan
 from bench.records.record import write
-from bench.run.schedule import Schedule
+from bench.run.schedule.plan import write_plan
+from bench.run.schedule.schedule import Schedule
 from bench.run.sharing.shares import parse_share
 from bench.run.trial import Trial, make_record
 from bench.study.factors import StudyError
-from tests.run.test_schedule import MEASURED, ended, planned
+from tests.run.schedule.test_schedule import MEASURED, ended, planned
 
 Bench = Callable[..., tuple[int, str, str]]
 Tiny = Callable[..., Path]
@@ -44,7 +45,7 @@ def fake(
 
     def run(schedule: Schedule, trials: Sequence[Trial] | None, give: Give) -> bool:
         schedule.folder.mkdir(parents=True, exist_ok=True)
-        schedule.write("bench run tiny.py --until-resolved")
+        write_plan(schedule, "bench run tiny.py --until-resolved")
         todo = [trial for trial in schedule.pending() if trials is None or trial in trials]
         rounds.append([trial.seed for trial in todo if trial.seed is not None])
         for trial in todo:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from bench.evidence.contrasts import Contrast
 from bench.evidence.sequential.boundaries import Rule
 from bench.evidence.sequential.progress import Progress, fix_rounds, progress, rule_of
-from bench.records.plan import Rounds
+from bench.records.plan.rounds import Rounds
 
 CONTRASTS = [
     Contrast(name, "variant", name, {name: 1.0, "base": -1.0}, ("factor",), ((name, "base"),)) for name in ("a", "b")

@@ -14,7 +14,8 @@ import pytest
 from bench.evidence.evidence import evidence_of
 from bench.report.tables import published
 from bench.run.resources import here
-from bench.run.schedule import make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import write_plan
 from bench.study.published.rows import rows
 from bench.study.source import Source
 from bench.study.source import load as load_source
@@ -167,7 +168,7 @@ def test_a_planned_study_carries_what_its_report_needs(tiny_study: Callable[...,
     study.write_text("from bench.study.published.rows import Published\n" + text)
     plan = make_schedule(load_source(Source(str(study))), tmp_path / "results", here())
     before = [trial.key for trial in plan.trials]
-    plan.write("bench plan tiny.py")
+    write_plan(plan, "bench plan tiny.py")
     printed = published.accuracy(evidence_of(plan.folder)).printed()
     row = on(printed, "neck=on", "50.07")
     assert (row["Against"], row["Δ published"], row["Agreement"]) == (

@@ -64,6 +64,7 @@ class Study:
         started_at: the time of its start.
         done: the records of finished trials that were seen -> the time of their last change.
         ended: the runs that have ended.
+        unfinished: the files that killed runs were writing, as they were before the run.
     """
 
     file: Path
@@ -72,12 +73,14 @@ class Study:
     started_at: float = 0.0
     done: dict[str, int] = field(default_factory=dict)
     ended: list[int] = field(default_factory=list)
+    unfinished: set[Path] = field(default_factory=set)
 
     @property
     def folder(self) -> Path:
         return self.runner.results / "tiny"
 
     def start(self) -> subprocess.Popen[str]:
+        self.unfinished = {*parts(self.folder / "records"), *parts(self.folder / "checkpoints")}
         self.run = self.runner.started_quietly("run", self.file, "--checkpoint-minutes", "0.001")
         self.started_at = time.monotonic()
         return self.run
@@ -109,7 +112,7 @@ class Study:
         if kill.moment == "any":
             return time.monotonic() - self.started_at >= kill.after_s
         name = {"record": "records", "state": "checkpoints"}[kill.moment]
-        return time.monotonic() > deadline or any(entry.endswith(".part") for entry in listed(self.folder / name))
+        return time.monotonic() > deadline or not parts(self.folder / name) <= self.unfinished
 
     def over(self, run: subprocess.Popen[str]) -> None:
         self.ended.append(run.pid)
@@ -164,8 +167,8 @@ class Study:
         assert [str(path) for path in self.folder.rglob("*.part")] == [], "files that were never finished"
         assert list((self.folder / "checkpoints").glob("*")) == [], "states of trainings that are over"
         assert not (self.folder / ".claims").exists()
-        scratch = [path for pid in self.ended for path in Path("/tmp").glob(f"bench-{pid}-*")]
-        assert scratch == [], "scratch folders"
+        left = [folder for pid in self.ended for folder in Path("/tmp").glob(f"bench-{pid}-*")]
+        assert left == [], f"scratch folders: {[sorted(folder.rglob('*')) for folder in left]}"
 
     def measured(self) -> dict[str, dict[str, Any]]:
         """Key -> what a finished trial measured, without its times."""
@@ -177,11 +180,9 @@ class Study:
         }
 
 
-def listed(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []
+def parts(folder: Path) -> set[Path]:
+    """The files in a folder that are being written, or that a killed process was writing."""
+    return set(folder.glob(".*.part"))
 
 
 def kill_9(process: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from bench.records.record import read_all
 from bench.records.results import load
+from bench.run.outcomes.memory import BESIDE_OTHERS
 from tests.run.chaos.study import TRIALS, study_of
 from tests.run.runner import Runner
 
@@ -171,10 +172,13 @@ def test_a_cell_that_fails_or_whose_process_dies_is_named_and_the_others_run(
     assert frame.loc["head=device", "reason"].startswith(f"GPU memory, {remedy}")
     assert frame.loc["head=host", "reason"].startswith(f"host memory, {remedy}")
     records = read_all(runner.results / "tiny" / "records")
-    tried = {record.trial.variant: [attempt.lost for attempt in record.outcome.attempts] for record in records}
-    assert {variant: lost for variant, lost in tried.items() if lost} == {
-        "head=die": ["SIGKILL"], "head=orphan": ["worker"], "head=segfault": ["SIGSEGV"],
-    }, "what something from outside ended was tried once more, and nothing else"  # fmt: skip
+    tried = {
+        record.trial.variant: [attempt.lost or attempt.shared for attempt in record.outcome.attempts]
+        for record in records
+    }
+    assert {variant: why for variant, why in tried.items() if why} == {
+        "head=die": ["SIGKILL"], "head=orphan": ["worker"], "head=segfault": ["SIGSEGV"], "head=host": [BESIDE_OTHERS],
+    }, "what others or something from outside may have ended was tried once more, and nothing else"  # fmt: skip
     crashed = next(r for r in records if "SIGSEGV" in (r.outcome.reason or ""))
     assert "in forward" in (crashed.outcome.traceback or ""), "the interpreter's last words name the line"
     assert "failed: quality head=crash seed 0" in out

@@ -10,7 +10,9 @@ from bench.records.files import read_json, write_json
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.resources import Resources
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import write_plan
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import run
 from bench.study.source import Source, load
 
@@ -73,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
     """A results folder with the record of one trial and the plan that it was made by."""
     schedule = schedule_of(tmp_path)
     schedule.folder.mkdir(parents=True)
-    schedule.write("bench run changed.py")
+    write_plan(schedule, "bench run changed.py")
     assert (
         run(schedule.trials[0], schedule.folder, Machine("cpu", 1), handling=Handling(pictures=False)).status == "done"
     )

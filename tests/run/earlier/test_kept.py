@@ -10,14 +10,18 @@ from typer.testing import CliRunner
 from bench.cli.app import app
 from bench.cli.trials import single
 from bench.cli.trials.lock import at_work
-from bench.records.plan import Plan, read_plan
+from bench.records.plan.plan import Plan, PlannedTrial, read_plan
 from bench.records.record import write
 from bench.records.results import load as load_results
 from bench.report.page.page import write_report
+from bench.run.earlier.kept import kept_trials
 from bench.run.handling import Handling
 from bench.run.resources import Resources
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import is_planned, write_plan
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import make_record
+from bench.study.cells import Cell
 from bench.study.source import Source, load
 
 RESOURCES = Resources(cpus=1, gpus=0, node_cpus=2, node_gpus=0)
@@ -66,7 +70,7 @@ def run_of(tmp_path: Path, levels: Sequence[str], seeds: Sequence[int], iteratio
     """The plan that a run of these levels and seeds leaves; its trials are recorded as done."""
     schedule = schedule_of(tmp_path, levels, seeds, iterations)
     schedule.folder.mkdir(parents=True, exist_ok=True)
-    schedule.write(f"bench run kept.py --seeds {','.join(map(str, seeds))}")
+    write_plan(schedule, f"bench run kept.py --seeds {','.join(map(str, seeds))}")
     names = list(schedule.loaded.dataset_of(schedule.study.cell("baseline")).classes)
     measured = {**MEASURED, "classes": names, "confusion": [[9] * len(names)] * len(names)}
     outcome = {"status": "done", "reason": None, "traceback": None, "started_at": None, "wall_s": 1.0}
@@ -107,20 +111,20 @@ def test_a_run_of_other_seeds_keeps_the_open_trials_of_one_that_is_at_work_besid
     first.folder.mkdir(parents=True)
     with at_work(first.folder) as presence:
         assert presence.others() == []
-        first.write("bench run kept.py --seeds 0,1", beside=bool(presence.others()))
-        assert first.is_planned()
+        write_plan(first, "bench run kept.py --seeds 0,1", beside=bool(presence.others()))
+        assert is_planned(first)
         with at_work(first.folder) as other:
-            second.write("bench run kept.py --seeds 2", beside=bool(other.others()))
+            write_plan(second, "bench run kept.py --seeds 2", beside=bool(other.others()))
             plan = read_plan(first.folder)
             assert trained(plan) == {(level, seed) for level in TWO for seed in (0, 1, 2)}
             assert {trial.seed for trial in plan.trials if trial.kept} == {0, 1}
             assert plan.command == "bench run kept.py --seeds 0,1,2"
-            assert not second.is_planned(), "trials of the first run are open"
+            assert not is_planned(second), "trials of the first run are open"
             assert other.leave(), "the first run is at work"
-        assert not first.is_planned(), "its own trials are those of another run there"
+        assert not is_planned(first), "its own trials are those of another run there"
         run_of(tmp_path, TWO, (0, 1))
         assert presence.leave() == []
-    assert first.is_planned()
+    assert is_planned(first)
     assert trained(read_plan(first.folder)) == {(level, seed) for level in TWO for seed in (0, 1)}, "2 was never run"
 
 
@@ -203,3 +207,19 @@ def test_a_single_trial_gives_a_folder_without_plan_one_and_leaves_a_plan_alone(
     )
     assert (schedule.folder / "study.json").read_bytes() == before
     assert trained(run_of(tmp_path, TWO, (0, 1))) == {("narrow", 0), ("narrow", 1), ("wide", 0), ("wide", 1)}
+
+
+def test_trials_of_levels_that_are_gone_look_for_their_witness_in_few_keys(tmp_path: Path) -> None:
+    earlier = run_of(tmp_path, THREE, (0,))
+    gone = next(row for row in earlier.trials if row.variant == "width=wider")
+    many = [gone.model_copy(update={"variant": f"width=wider{number}", "key": f"{number}"}) for number in range(200)]
+    study = load(Source(str(study_file(tmp_path, TWO)))).study
+    asked: list[str] = []
+
+    def present_key(row: PlannedTrial, cell: Cell, against: Cell | None) -> str:
+        asked.append(cell.name)
+        return row.key
+
+    kept = kept_trials(study, earlier.model_copy(update={"trials": [*earlier.trials, *many]}), [], None, present_key)
+    assert [row.key for row in kept[-200:]] == [row.key for row in many]
+    assert len(asked) == 3, "those of both variants that are there, and of the witness of all others"

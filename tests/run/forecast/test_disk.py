@@ -9,7 +9,7 @@ from bench.run.environment import Machine
 from bench.run.forecast.disk import disk_of
 from bench.run.handling import Handling
 from bench.run.trial import run
-from tests.run.test_schedule import planned
+from tests.run.schedule.test_schedule import planned
 
 
 def test_what_trials_take_is_foretold_before_and_after_the_first_of_them(

@@ -14,7 +14,7 @@ from bench.protocol.setting import Setting
 from bench.run.forecast import pilot as pilots
 from bench.run.forecast.pilot import START_S, Pilot, comparison_s, pilot
 from bench.run.forecast.time import time_from_pilot, time_from_records
-from tests.run.test_schedule import ended, planned
+from tests.run.schedule.test_schedule import ended, planned
 
 
 def test_time_left_comes_from_records_of_the_same_variant_then_of_the_stage(

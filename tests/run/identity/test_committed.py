@@ -174,7 +174,7 @@ def test_an_edit_changes_exactly_the_keys_of_what_it_computes(edit: str, keys: d
 @pytest.mark.parametrize("name", ["jpu_speed-cpu", "positive_control", "positive_control-seeds-8-15"])
 def test_committed_records_have_the_keys_of_the_present_source(name: str, tmp_path: Path) -> None:
     from bench.run.resources import here
-    from bench.run.schedule import make_schedule
+    from bench.run.schedule.making import make_schedule
     from bench.study.source import Source, load
 
     planned = json.loads((ROOT / "results" / name / "study.json").read_text(encoding="utf-8"))

@@ -20,6 +20,7 @@ from bench.run.identity.key import Computation, Key, Keys, digest, is_current
 from bench.run.identity.library import Library
 from bench.run.identity.reader import Reader
 from bench.run.outcomes.progress import Event
+from bench.run.schedule.plan import write_plan
 from bench.run.stages import IRRELEVANT, STAGE_FUNCTIONS, key_of
 from bench.study.cells import Cell
 from bench.study.source import load_study
@@ -176,13 +177,13 @@ def test_plain_values_are_what_they_are_made_from() -> None:
 
 def test_a_study_that_changed_is_planned_with_the_reason(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     from bench.run.resources import here
-    from bench.run.schedule import make_schedule
+    from bench.run.schedule.making import make_schedule
     from bench.run.trial import run
     from bench.study.source import Source, load
 
     path = tiny_study()
     plan = make_schedule(load(Source(str(path))), tmp_path / "results", here(1, 0))
-    plan.write("bench run tiny.py")
+    write_plan(plan, "bench run tiny.py")
     cost = next(trial for trial in plan.trials if trial.stage == "cost")
     run(cost, plan.folder, plan.resources.machine("cost"))
     path.write_text(path.read_text().replace("STUDY = Study(", "import torch\n\ntorch.manual_seed(1)\nSTUDY = Study("))
@@ -191,6 +192,6 @@ def test_a_study_that_changed_is_planned_with_the_reason(tiny_study: Callable[..
     assert again.folder == plan.folder
     assert again.stale() == 1
     assert again.stale_reasons() == ["1 record: source changed: top-level statements"]
-    again.write("bench run changed.py")
+    write_plan(again, "bench run changed.py")
     third = make_schedule(load(Source(str(changed))), tmp_path / "results", here(1, 0))
     assert third.stale_reasons() == again.stale_reasons()

@@ -18,7 +18,9 @@ from bench.run.handling import Handling
 from bench.run.keeping.retested import trained_for
 from bench.run.keeping.weights import WeightsError
 from bench.run.resources import here
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import write_plan
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import run
 from bench.study.source import Source, load
 
@@ -29,7 +31,7 @@ RUN_OPTIONS = {"cpus": None, "gpus": None, "shelf": None}
 def scheduled(study: Path, results: Path, protocol: str | None = None, final: bool = False) -> Schedule:
     schedule = make_schedule(load(Source(str(study), protocol=protocol, final=final)), results, here())
     schedule.folder.mkdir(parents=True, exist_ok=True)
-    schedule.write(f"bench run {study}" + (f" --protocol {protocol}" if protocol else ""))
+    write_plan(schedule, f"bench run {study}" + (f" --protocol {protocol}" if protocol else ""))
     return schedule
 
 

@@ -25,7 +25,8 @@ from bench.run.keeping.place import kept_after, state_path
 from bench.run.outcomes.progress import Event
 from bench.run.processes.stopping import Stopped
 from bench.run.resources import here
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.schedule import Schedule
 from bench.run.store import Files
 from bench.run.trial import Trial, run
 from bench.study.source import Source, load

@@ -7,18 +7,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.run.handling import Handling
 from bench.run.outcomes.outcome import outcome_of, relative
 from bench.run.outcomes.progress import Event
 
 REACHED = Event("train", 3, 800)
 
 
-def ended(error: Exception, gpu_share: float = 1.0, device: str = "cuda") -> dict[str, object]:
+def ended(error: Exception, gpu_share: float = 1.0, *, beside_others: bool = False) -> dict[str, object]:
     """The outcome of an error of a trial with batch 4, which is raised so that it has a traceback."""
     try:
         raise error
     except type(error) as raised:
-        return outcome_of(raised, {"recipe": {"batch": 4}}, REACHED, torch.device(device), gpu_share)
+        handling = Handling(gpu_share=gpu_share, beside_others=beside_others)
+        return outcome_of(raised, {"recipe": {"batch": 4}}, REACHED, torch.device("cuda"), handling)
 
 
 def test_memory_that_is_not_enough_keeps_the_phase_and_the_traceback() -> None:
@@ -36,15 +38,25 @@ def test_memory_of_a_shared_gpu_is_to_be_tried_again() -> None:
     assert "shared" not in ended(MemoryError(), 0.5), "a share of a GPU says nothing about the host's memory"
 
 
+def test_memory_of_a_machine_that_others_use_is_to_be_tried_again() -> None:
+    outcome = ended(MemoryError(), beside_others=True)
+    assert outcome["shared"] == "other trials could run beside it on its machine"
+    assert str(outcome["reason"]) == (
+        "host memory, at batch 4, in train at 3/800; other trials could run beside it on its machine, so it is to be "
+        "run again alone: MemoryError"
+    )
+    assert "shared" not in ended(torch.OutOfMemoryError("CUDA out of memory"), beside_others=True)
+
+
 def test_memory_that_is_not_enough_before_anything_is_known_is_told_too() -> None:
-    outcome = outcome_of(MemoryError(), {}, None, torch.device("cpu"), 1.0)
+    outcome = outcome_of(MemoryError(), {}, None, torch.device("cpu"), Handling())
     assert (outcome["status"], outcome["phase"]) == ("out_of_memory", None)
     assert str(outcome["reason"]).startswith("host memory, before its first step; ")
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "interrupted"), (ZeroDivisionError(), "failed")])
 def test_any_other_end_keeps_its_phase(error: BaseException, status: str) -> None:
-    outcome = outcome_of(error, {}, REACHED, torch.device("cpu"), 1.0)
+    outcome = outcome_of(error, {}, REACHED, torch.device("cpu"), Handling())
     assert (outcome["status"], outcome["phase"]) == (status, "train at 3/800")
 
 

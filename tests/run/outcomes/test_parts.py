@@ -16,7 +16,9 @@ from bench.run.handling import Handling
 from bench.run.keeping.place import state_path
 from bench.run.outcomes.parts import in_more_parts
 from bench.run.resources import here
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import write_plan
+from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial, run
 from bench.study.source import Source, load
 
@@ -65,7 +67,7 @@ def test_in_parts_it_is_the_same_planned_trial_and_another_training(
     schedule = schedule_of("whole", most=2)
     small, large = schedule.trials
     schedule.folder.mkdir(parents=True)
-    schedule.write("bench run whole.py")
+    write_plan(schedule, "bench run whole.py")
     whole = ran(schedule, large)
     assert whole.status == "out_of_memory"
     assert "at batch 4, before its first step; take a smaller batch or image, or run it with --accumulate" in str(

@@ -10,7 +10,9 @@ import pytest
 from bench.parts import part
 from bench.run.processes.agreement import disagreement
 from bench.run.resources import Resources
-from bench.run.schedule import Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import write_plan
+from bench.run.schedule.schedule import Schedule
 from bench.study.source import Source, load
 from tests.conftest import TINY_STUDY
 
@@ -23,7 +25,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Schedule, Path]:
     study = folder / "agreed.py"
     study.write_text(TINY_STUDY.format(iterations="3", learning_rate="0.01"), encoding="utf-8")
     schedule = make_schedule(load(Source(str(study))), folder / "results", Resources(1, 0, 2, 0))
-    schedule.write("bench run tiny.py")
+    write_plan(schedule, "bench run tiny.py")
     return schedule, study
 
 

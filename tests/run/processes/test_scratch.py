@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.run.processes.scratch import MARKER, scratch_folder
+from bench.run.processes import scratch
+from bench.run.processes.scratch import MARKER, scratch_folder, sweep
 
 KILLED = """
 import os, sys
@@ -23,6 +24,9 @@ with scratch_folder(Path(sys.argv[1])) as folder:
 def test_a_run_removes_its_folder(tmp_path: Path) -> None:
     with scratch_folder(tmp_path) as folder:
         (folder / "log").write_text("x")
+        (folder / "session").mkdir()
+        for name in ("a_session", "session_latest", "the_session"):  # before or after it, whatever the order of files
+            (folder / name).symlink_to(folder / "session")
         assert folder.parent == tmp_path
     assert list(tmp_path.iterdir()) == []
 
@@ -33,6 +37,23 @@ def test_the_folder_of_a_killed_run_goes_with_the_next_run(tmp_path: Path) -> No
     assert (left / MARKER).exists()
     with scratch_folder(tmp_path) as folder:
         assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_that_a_dying_process_still_writes_into_goes_with_the_run_after_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+
+    def removed_too_early(path: Path, **options: bool) -> None:
+        (left / "session" / "worker.log").write_text("last words")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scratch.shutil, "rmtree", removed_too_early)
+        sweep(tmp_path)
+    assert (left / "session" / "worker.log").exists()
+    sweep(tmp_path)
+    assert not left.exists()
 
 
 def test_the_folder_of_a_living_run_stays_whatever_its_process_id_says(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.plan import Best
+from bench.records.plan.tuned import Best
 from bench.records.quality import MeasuredQuality
 from bench.records.record import read_all, write
 from bench.run.environment import Machine
@@ -18,17 +18,7 @@ from bench.run.trial import Trial, make_record, run
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
 from bench.study.tuning.arms import arms_of
-from tests.run.test_schedule import MEASURED
-
-TUNE = 'tune={"learning_rate": LogRange(1e-3, 0.1)},\n    seeds='
-
-
-@pytest.fixture
-def tunable(tiny_study: Callable[..., Path]) -> Source:
-    path = tiny_study(iterations="1")
-    text = path.read_text().replace("seeds=", TUNE)
-    path.write_text(text.replace("STUDY = Study(", "from bench import LogRange\n\nSTUDY = Study(", 1))
-    return Source(str(path))
+from tests.run.schedule.test_schedule import MEASURED
 
 
 def tuned(source: Source, folder: Path, run_trials: Callable[[Sequence[Trial]], None], budget: int = 2) -> list[Best]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.plan import read_plan
+from bench.records.plan.plan import read_plan
 from bench.records.record import read_all
 from bench.records.results import load
 from tests.run.runner import Runner

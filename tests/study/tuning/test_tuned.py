@@ -11,7 +11,7 @@ from bench import Among, Factor, LinearRange, LogRange, Recipe, Study, Variant, 
 from bench.data import Synthetic
 from bench.network import FCNHead, SegmentationLoss
 from bench.network.backbones.shallow import ShallowBackbone
-from bench.records.plan import Best, Tuned
+from bench.records.plan.tuned import Best, Tuned
 from bench.run.check import check_cells, facts
 from bench.study.audit import summary, unfair_tuning
 from bench.study.factors import StudyError

@@ -1,13 +1,12 @@
-"""The plan of a study as ``study.json`` holds it, typed; keys that no type names are free and may be missing."""
+"""The plan of a study as ``study.json`` holds it; keys that no type names are free and may be missing."""
 
 from __future__ import annotations
 
 import reprlib
 from collections import Counter
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -17,10 +16,7 @@ from bench.protocol.setting import Stage
 from bench.protocol.words import first_few
 from bench.records.files import RecordError, read_bytes
 from bench.records.forms import (
-    Counted,
-    Finite,
     Form,
-    Names,
     Seed,
     TimingSetting,
     Whole,
@@ -28,55 +24,12 @@ from bench.records.forms import (
     parse,
     problem,
 )
+from bench.records.plan.audit import Audit
+from bench.records.plan.data import Data, Evaluation
+from bench.records.plan.rounds import Rounds
 
 VERSION = 2
 """The format of ``study.json``. 1: first (2026-11), still read; 2: the key ``cells`` is called ``trials``."""
-
-
-class Data(Form):
-    """A data set that variants are trained and evaluated on.
-
-    Attributes:
-        name: the name of the data set.
-        classes: the names of its classes.
-        fingerprint: the digest of its files or choices.
-        choices: the choices of the data set, where variants of the study have other data.
-        images: split -> the number of its images, in the same case.
-    """
-
-    name: str
-    classes: Names
-    fingerprint: str | None = None
-    choices: dict[str, Any] = Field(default_factory=dict)
-    images: dict[str, Whole] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Self:
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("a class is there twice")
-        return self
-
-
-class Evaluation(NamedTuple):
-    """The classes and images that a quality is measured on. Qualities of other evaluations are never compared.
-
-    Attributes:
-        classes: the names of the classes.
-        images: the digest of images and labels; empty where all variants have the same.
-        unused: the data set that the variant's level chooses, of a plan whose bench ignored that choice.
-    """
-
-    classes: tuple[str, ...]
-    images: str
-    unused: str
-
-    def differs_from(self, other: Evaluation) -> str:
-        """The reason why a quality of this evaluation is not compared with one of ``other``; empty if it may be."""
-        if self.unused != other.unused:
-            return "measured by an earlier bench on the study's data, not on those of its level"
-        if self.classes != other.classes:
-            return "other classes"
-        return "" if self.images == other.images else "other images"
 
 
 class Created(Form):
@@ -118,102 +71,6 @@ class PlannedTrial(Form):
         return self
 
 
-class Described(Form):
-    """A Part with its choices."""
-
-    class_name: Annotated[str, Field(alias="class")]
-    choices: dict[str, Any]
-
-
-def as_part(value: object) -> Described | None:
-    """The Part that a choice is described as, ``None`` for a choice that is a plain value."""
-    if not isinstance(value, Mapping) or "class" not in value:
-        return None
-    return Described(**{"class": str(value["class"]), "choices": value.get("choices", {})})
-
-
-class Slot(Described):
-    """The component in a slot of a network, with its counts: of all its parameters, of the trainable ones, of MACs."""
-
-    parameters: Counted = 0
-    trainable: Counted = 0
-    macs: Counted = 0
-
-
-class Facts(Form):
-    """A network as built, for the audit.
-
-    Attributes:
-        levels: factor -> level.
-        slots: slot -> its component; a slot without one is left out.
-        losses: the terms of the loss.
-        learning_rates: slot -> the base learning rate of its optimiser group.
-        recipe: field -> choice, of the variant's own recipe.
-        conventions: name -> value of the conventions by which its maps are resized.
-    """
-
-    levels: dict[str, str]
-    slots: dict[str, Slot]
-    losses: list[Described]
-    learning_rates: dict[str, Finite | None]
-    recipe: dict[str, Any]
-    conventions: dict[str, Any]
-
-
-SETTINGS, DEFAULT, TUNED = "settings", "default", "tuned"
-"""The factor that a study at tuned settings has besides its own, and its levels."""
-
-
-class Best(Form):
-    """The best settings of one arm of a study, as a tuning found them.
-
-    Attributes:
-        levels: the levels that the arm's variants have in common.
-        trials: the number of settings that were tried; 0 for an arm that was not tuned.
-        settings: field of the recipe -> its best value; empty for an arm that was not tuned.
-        miou: the mean IoU of the best settings on held-out training images; ``None`` for an arm that was not tuned.
-        default_miou: that of the study's own settings; ``None`` where they were not tried or failed.
-    """
-
-    levels: dict[str, str]
-    trials: Whole
-    settings: dict[str, Any]
-    miou: Finite | None = None
-    default_miou: Finite | None = None
-
-    def has(self, levels: Mapping[str, str]) -> bool:
-        """True if a variant with these levels belongs to the arm."""
-        return all(levels.get(factor) == level for factor, level in self.levels.items())
-
-
-class Tuned(Form):
-    """The best settings of all arms of a study.
-
-    Attributes:
-        arms: the arms.
-        as_written: true if the file that they were read from is as ``bench tune`` wrote it, by its digest.
-    """
-
-    arms: list[Best]
-    as_written: bool
-
-
-class Audit(Form):
-    """The networks of a plan as built, and what its factors say that they change.
-
-    Attributes:
-        about: factor -> the slots and fields that it is meant to change.
-        touched: factor -> the slots and fields that its levels change.
-        variants: variant -> its network.
-        tuned: what each arm was tuned with; ``None`` for a study at its own settings alone.
-    """
-
-    about: dict[str, list[str]] = Field(default_factory=dict)
-    touched: dict[str, list[str]] = Field(default_factory=dict)
-    variants: dict[str, Facts] = Field(default_factory=dict)
-    tuned: Tuned | None = None
-
-
 class PublishedRows(Form):
     """The published rows that are counterparts of a study's variants.
 
@@ -228,44 +85,6 @@ class PublishedRows(Form):
     against: dict[str, str]
     levels: dict[str, dict[str, str]]
     settings: dict[str, str] = Field(default_factory=dict)
-
-
-Power = Annotated[float, Field(gt=0, le=10)]
-Chance = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Rounds(Form):
-    """When seeds stop being added; :mod:`bench.evidence.sequential` says what follows from it.
-
-    Attributes:
-        seeds: all seeds that may be taken, in this order.
-        looks: the numbers of seeds at which every comparison is looked at; the last is the maximum.
-        comparisons: the number of comparisons that Holm's correction runs over.
-        alpha: the family-wise error of the study.
-        spending: the form of the spending functions, level · (n / N) ** exponent of a level after n of N seeds.
-        exponent: that of the function by which the error of the first kind is spent.
-        futility_exponent: that of the function by which ``miss`` is spent.
-        miss: the chance of missing the effect that the rounds are made for.
-        effect: that effect: mean over spread of the paired differences.
-    """
-
-    seeds: Annotated[list[Seed], Field(min_length=2)]
-    looks: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
-    comparisons: Annotated[int, Field(ge=1)]
-    alpha: Chance
-    spending: Literal["power"]
-    exponent: Power
-    futility_exponent: Power
-    miss: Chance
-    effect: Annotated[float, Field(gt=0)]
-
-    @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("a seed is there twice")
-        if any(later <= earlier for earlier, later in pairwise(self.looks)) or self.looks[-1] != len(self.seeds):
-            raise ValueError("looks is not increasing up to the number of seeds")
-        return self
 
 
 class Plan(Form):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,9 @@ from bench.records.files import with_digest
 from bench.records.record import Record, read_all, write
 from bench.run.environment import Machine
 from bench.run.resources import Resources
-from bench.run.schedule import MAYBE_NOT_ALONE, NOT_ALONE, Schedule, make_schedule
+from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import plan_of, write_plan
+from bench.run.schedule.schedule import MAYBE_NOT_ALONE, NOT_ALONE, Schedule
 from bench.run.trial import Trial, make_record
 from bench.study.source import Source, load
 
@@ -58,6 +61,21 @@ def test_cost_runs_once_a_variant_and_quality_once_a_seed(tiny_study: Callable[.
 def test_planning_twice_gives_the_same_keys(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     path = tiny_study()
     assert planned(path, tmp_path).trials == planned(path, tmp_path).trials
+
+
+def test_a_trial_makes_its_key_when_it_is_read_and_takes_it_to_another_process_as_a_text(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    trial, same = plan.trials[0], planned(tiny_study(), tmp_path).trials[0]
+    assert not isinstance(vars(trial)["key"], str)
+    assert not trial.is_among(())
+    assert not isinstance(vars(trial)["key"], str), "no key is needed to look for it among none"
+    sent = pickle.loads(pickle.dumps(trial))
+    assert vars(sent)["key"] == trial.key == same.key
+    assert sent == trial == same
+    assert trial.is_among([trial.key])
+    assert replace(trial, parts=2).key == trial.key == plan.keys[trial.key].text
 
 
 def test_a_finished_trial_is_not_run_again_and_a_failed_one_is(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
@@ -171,7 +189,7 @@ def test_a_timing_is_done_only_for_its_class_of_hardware(tiny_study: Callable[..
 
 def test_the_plan_on_disk_names_every_cell_and_its_key(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     plan = planned(tiny_study(), tmp_path)
-    document = json.loads(plan.write("bench run tiny.py").read_text())
+    document = json.loads(write_plan(plan, "bench run tiny.py").read_text())
     assert [trial["key"] for trial in document["trials"]] == [t.key for t in plan.trials]
     assert document["baseline"] == "neck=off"
     assert document["data"]["classes"][0] == "sky"
@@ -192,6 +210,6 @@ def test_the_plan_lists_the_files_of_the_studys_own_code(
     path.write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "studies", raising=False)  # another test may have imported a study from there
-    modules = planned(path, tmp_path).document("bench plan").modules
+    modules = plan_of(planned(path, tmp_path), "bench plan").modules
     files = [path, tmp_path / "own_head_here.py", tmp_path / "unused_here.py"]
     assert modules == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
