@@ -15,7 +15,7 @@ The words of the project, one meaning each (docs/architecture.md has the same ta
 | trial | one measurement to make: a variant, a stage and, where it has one, a seed; it has a key |
 | key | a digest of all that could change what a trial measures: settings, seed, data, code (not its names and texts) |
 | record | the JSON file of one trial: what it measured, or how it failed |
-| outcome | how a trial ended: done, excluded, out of memory, diverged, failed, interrupted or timed out |
+| outcome | how a trial ended: done, excluded, out of memory, diverged, failed, interrupted, timed out or pruned |
 | plan | what `study.json` holds: the question, the factors and every trial of the study with its key |
 | schedule | the trials of a study on this machine: which of them are done, and which will run |
 | column | a measured quantity: name, stored and shown unit, which way is better, definition |

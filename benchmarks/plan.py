@@ -58,7 +58,7 @@ def compare_keys(study: Path) -> None:
     loaded = load(Source(str(study)))
     draw, keys, modules = random.Random(0), KeysOfMany(), loaded.modules
     cells = draw.sample(loaded.study.cells(), SAMPLE)
-    made = {cell.name: keys.key_of(cell, "quality", 0, "data", modules=modules) for cell in cells}
+    made = {cell.name: keys.key_of(cell, "quality", 0, "data", modules=modules).text for cell in cells}
     for cell in cells[-COMPARED:]:
         if key_of(cell, "quality", 0, "data", modules=modules).text != made[cell.name]:
             raise RuntimeError(f"{cell.name} has another key beside others than by itself")

@@ -34,7 +34,7 @@ ROOMS = {
 ENTRANCES = {("bench.network.trained", "run")}
 """A module and a room that it must not import, except for one function that users look for there."""
 
-SIBLINGS = ("backbones", "necks", "heads", "shape_streams", "losses")
+SIBLINGS = ("backbones", "necks", "heads", "shape_streams", "losses", "whole")
 """Folders of ``bench.network`` that never import each other."""
 
 WITHOUT_TORCH = (
@@ -49,7 +49,9 @@ ONLY_IN = {
     "ray": tuple(
         f"bench.run.{name}" for name in ("execute", "processes.cluster", "processes.watch", "processes.worker")
     ),
-    "optuna": tuple(f"bench.run.search.{name}" for name in ("arm", "exploring", "rounds", "storage", "tuning")),
+    "optuna": tuple(
+        f"bench.run.search.{name}" for name in ("arm", "exploring", "pruning", "rounds", "storage", "tuning")
+    ),
 }
 """Library -> the modules that import it: of Ray the driver's side and the workers', of Optuna the searches."""
 

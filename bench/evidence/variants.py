@@ -235,8 +235,9 @@ def _seeds_by_variants(results: Results, name: str) -> pd.DataFrame:
 
 
 AT_BOTH = (
-    "variant", "trials", "default_settings", "tuned_settings", "held_out_default", "held_out_tuned", "default_mean",
-    "default_sd", "tuned_mean", "tuned_sd", "n", "planned", "delta", "low", "high", "left_out",
+    "variant", "trials", "pruned", "iterations", "default_settings", "tuned_settings", "held_out_default",
+    "held_out_tuned", "default_mean", "default_sd", "tuned_mean", "tuned_sd", "n", "planned", "delta", "low", "high",
+    "left_out",
 )  # fmt: skip
 """The columns of :func:`at_both_settings`."""
 
@@ -244,10 +245,11 @@ AT_BOTH = (
 def at_both_settings(results: Results) -> pd.DataFrame:
     """One row a variant of a tuned study, at its own settings and at the tuned ones of its arm; empty for any other.
 
-    The columns are :data:`AT_BOTH`. ``trials`` is the number of settings that were tried for the arm; ``held_out_…``
-    its mean IoU in the search, on training images that were held out; ``default_…`` and ``tuned_…`` are of the
-    study's own trials, ``delta`` is their difference over the ``n`` seeds of both, with its 95 % interval.
-    ``left_out`` says why a variant is not run at tuned settings.
+    The columns are :data:`AT_BOTH`. ``trials`` is the number of settings that were tried for the arm, ``pruned`` that
+    of the ones whose training was ended early (NaN if no arm has any), and ``iterations`` the iterations that all of
+    them took; ``held_out_…`` is its mean IoU in the search, on training images that were held out; ``default_…`` and
+    ``tuned_…`` are of the study's own trials, ``delta`` is their difference over the ``n`` seeds of both, with its 95 %
+    interval. ``left_out`` says why a variant is not run at tuned settings.
     """
     tuned, plan = results.plan.audit.tuned, results.plan
     if tuned is None:
@@ -267,6 +269,8 @@ def at_both_settings(results: Results) -> pd.DataFrame:
         row = {
             "variant": ",".join(f"{factor}={level}" for factor, level in levels.items() if factor != SETTINGS),
             "trials": arm.trials,
+            "pruned": arm.pruned if any(each.pruned for each in tuned.arms) else stats.NAN,
+            "iterations": stats.NAN if arm.iterations is None else arm.iterations,
             "default_settings": settings_in_words({name: plan.recipe.get(name) for name in fields}),
             "tuned_settings": settings_in_words(arm.settings),
             "held_out_default": stats.NAN if arm.default_miou is None else arm.default_miou,

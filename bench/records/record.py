@@ -47,19 +47,20 @@ from bench.records.forms import (
     problem,
 )
 from bench.records.measured import Measured
-from bench.records.quality import MeasuredQuality
+from bench.records.quality import MeasuredQuality, ScoreCurve
 from bench.records.speed import MeasuredSpeed
 
 VERSION = 2
 """The version of the record format. 1: first (2026-11), without a digest, still read; 2: with one."""
 
 
-Status = Literal["diverged", "done", "excluded", "out_of_memory", "failed", "interrupted", "timed_out"]
+Status = Literal["diverged", "done", "excluded", "out_of_memory", "failed", "interrupted", "timed_out", "pruned"]
 
 
 FINAL: frozenset[str] = frozenset({"done", "out_of_memory", "diverged", "excluded"})
 """The statuses that are results: such a trial is not run again unless it is asked for. One whose memory ran out beside
-others is run again all the same, see :attr:`Record.is_final`."""
+others is run again all the same, see :attr:`Record.is_final`. A trial that a search pruned says nothing outside of
+that search, which knows it by itself."""
 
 
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -214,9 +215,11 @@ class Outcome(Ending):
     Attributes:
         attempts: those before the last, whose memory ran out beside other trials or for a larger part of a batch, or
             that something ended from outside.
+        looks: the scores of a training that a search pruned. The last is of the iteration after which it ended.
     """
 
     attempts: list[Ending] = Field(default_factory=list)
+    looks: ScoreCurve | None = None
 
 
 class _OfItsStage:

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ from bench.records.record import MEASURED, UNKNOWN_HARDWARE, Record, write
 from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.handling import USUAL, Handling
+from bench.run.identity.many.on_demand import KeyOnDemand
 from bench.run.keeping.curve import Curve
 from bench.run.keeping.place import forget, state_path, states_of
 from bench.run.keeping.retested import TrainedKeeper, trained_for
@@ -67,30 +68,42 @@ class Trial:
         variant: the name of the cell.
         seed: the seed of weights and batches; ``None`` for a stage that runs once for each variant.
         stage: the stage, that is the kind of measurement.
-        key: the key from the plan. If the worker computes another one, source or data changed after planning.
+        key: the key from the plan, made when it is first read. If the worker computes another one, source or data
+            changed after planning.
         against: the name of the cell that a speed trial compares with.
         setting: the setting in which both cells of a speed trial are timed.
         parts: the number of parts in which a training computes what its recipe computes at once, since memory ran out
             for that. It is no part of the plan, so the key is the same.
         processes: the number of processes that train the network of a quality trial together.
+        rivals: the looks at other settings of a search, each as (number of the look, mean IoU): a training that is
+            worse is ended early. They are no part of the key, which is that of the whole training.
     """
 
     source: Source
     variant: str
     seed: int | None
     stage: Stage
-    key: str
+    key: KeyOnDemand = KeyOnDemand()  # noqa: RUF009 - a descriptor is what the dataclass reads and writes the field by
     against: str | None = None
     setting: Setting | None = None
     parts: int = 1
     processes: int = 1
+    rivals: tuple[tuple[tuple[int, float], ...], ...] = ()
 
     def recipe_of(self, cell: Cell) -> Recipe:
         """The recipe with which this trial trains its cell: the cell's own, in the trial's parts."""
         return cell.recipe.having(accumulate=cell.recipe.accumulate * self.parts)
 
+    def is_among(self, keys: Collection[str]) -> bool:
+        """True if the trial's key is one of these; it is not made to be looked for among none."""
+        return bool(keys) and self.key in keys
 
-OUTSIDE_RECORDS = ("source", "key", "parts", "processes")
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes for another process, which takes the key as a text."""
+        return {**vars(self), "key": self.key}
+
+
+OUTSIDE_RECORDS = ("source", "key", "parts", "processes", "rivals")
 """The attributes of a trial that its record does not describe it by: it has them elsewhere, or in part."""
 
 
@@ -174,7 +187,7 @@ def _run(
                 write(record, folder / "records")  # an interruption says nothing, so it replaces no earlier record
     except StoreError as error:
         unstored = error
-    if record.status in ("done", "diverged") and trial.stage == "quality" and unstored is None:
+    if record.status in ("done", "diverged", "pruned") and trial.stage == "quality" and unstored is None:
         for path in states_of(folder, trial.key):
             forget(path)
     if ending is not None:
@@ -329,9 +342,8 @@ def _measure_quality(
     keeper: FileKeeper | TrainedKeeper
     if handling.trained_in is None:
         curve = Curve(read.split("val"), cell.recipe, device) if cell.recipe.validated_at else None
-        keeper = FileKeeper(
-            state_path(folder, trial.key, trial.parts), handling.checkpoint_s, cell.recipe.iterations, curve
-        )
+        state, rivals = state_path(folder, trial.key, trial.parts), list(map(dict, trial.rivals))
+        keeper = FileKeeper(state, handling.checkpoint_s, cell.recipe.iterations, curve, rivals)
     else:
         assert trial.seed is not None
         keeper = TrainedKeeper(trained_for(cell, trial.seed, handling.trained_in))

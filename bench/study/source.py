@@ -40,11 +40,13 @@ class Tried:
         settings: each field of the recipe with its value.
         fold: the part of the training images that is held out.
         folds: the number of these parts.
+        looks: the shares of the training after which the network is looked at; none for the recipe's own.
     """
 
     settings: tuple[tuple[str, Value], ...]
     fold: int
     folds: int
+    looks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -380,4 +382,6 @@ def _tried(study: Study, tried: Tried) -> Study:
     """The study as a search tries it: other settings, tested on a part of the training images that is held out."""
     data = part(HeldOut, data=study.recipe.data, fold=tried.fold, folds=tried.folds)
     changes: dict[str, Any] = {**dict(tried.settings), "data": data, "split": "val"}
+    if tried.looks:
+        changes["validated_at"] = tried.looks
     return study.having(recipe=study.recipe.having(**changes), stages=("quality",), speed=None, published=())

@@ -11,6 +11,7 @@ from bench.parts import ChoiceError
 from bench.run.environment import Machine
 from bench.run.resources import Resources
 from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import plan_of
 from bench.run.schedule.schedule import Schedule
 from bench.run.trial import run
 from bench.study.factors import StudyError
@@ -64,7 +65,7 @@ OTHERS = '{"all": change(), "control": change(recipe=choose(data=part(ControlSce
 
 
 def test_a_level_that_changes_a_choice_of_the_data_is_evaluated_on_the_same_images(tmp_path: Path) -> None:
-    plan = planned(tmp_path, FEW).document("bench run cells.py")
+    plan = plan_of(planned(tmp_path, FEW), "bench run cells.py")
     assert plan.data.images == {"train": 8, "val": 3}
     assert plan.other_data["data=few"].images == {"train": 4, "val": 3}
     assert plan.other_data["data=few"].choices["train_images"] == 4
@@ -82,19 +83,19 @@ def test_every_cell_is_trained_and_evaluated_on_its_own_data(tmp_path: Path) -> 
     assert "rows" in measured["data=all"]["classes"]
     assert records["data=control"].choices.recipe["data"]["class"].endswith("ControlScenes")
     assert measured["data=all"]["pictures"]["images"] != measured["data=control"]["pictures"]["images"]
-    plan = schedule.document("bench run cells.py")
+    plan = plan_of(schedule, "bench run cells.py")
     assert plan.other_data["data=control"].name == "control scenes"
     assert plan.evaluated["data=all"] != plan.evaluated["data=control"]
 
 
 def test_a_level_that_chooses_another_split_is_evaluated_on_other_images(tmp_path: Path) -> None:
-    plan = planned(tmp_path, '{"all": change(), "test": change(recipe=choose(split="test"))}').document("bench run")
+    plan = plan_of(planned(tmp_path, '{"all": change(), "test": change(recipe=choose(split="test"))}'), "bench run")
     assert plan.evaluated["data=all"] != plan.evaluated["data=test"]
     assert not plan.other_data
 
 
 def test_a_plan_of_one_data_set_holds_no_digests_of_images(tmp_path: Path) -> None:
-    plan = planned(tmp_path, '{"all": change(), "slow": change(recipe=choose(learning_rate=0.001))}').document("bench")
+    plan = plan_of(planned(tmp_path, '{"all": change(), "slow": change(recipe=choose(learning_rate=0.001))}'), "bench")
     assert plan.as_json().keys().isdisjoint({"other_data", "evaluated"})
     assert plan.data.as_json().keys() == {"name", "classes", "fingerprint"}
 
@@ -109,7 +110,7 @@ def test_keys_follow_the_choices_of_the_data(tmp_path: Path) -> None:
 def test_camvid_with_fewer_training_frames_shares_the_folder_and_the_evaluated_frames(
     tmp_path: Path, camvid_like: Path
 ) -> None:
-    plan = planned(tmp_path, FEW, "CamVid", data=f"camvid={camvid_like}").document("bench run")
+    plan = plan_of(planned(tmp_path, FEW, "CamVid", data=f"camvid={camvid_like}"), "bench run")
     assert plan.other_data["data=few"].images == {"train": 4, "val": 8}
     assert plan.evaluated["data=all"] == plan.evaluated["data=few"]
 
@@ -122,7 +123,7 @@ def test_the_folder_of_another_data_set_comes_from_its_own_variable(
     with pytest.raises(DataError, match=r"cell data=camvid: .*BENCH_CAMVID"):
         planned(tmp_path, levels)
     monkeypatch.setenv("BENCH_CAMVID", str(camvid_like))
-    assert planned(tmp_path, levels).document("bench run").other_data["data=camvid"].name == "camvid"
+    assert plan_of(planned(tmp_path, levels), "bench run").other_data["data=camvid"].name == "camvid"
 
 
 def test_another_data_set_in_place_of_the_studys_is_refused_where_levels_choose_one(tmp_path: Path) -> None:

@@ -127,7 +127,8 @@ def plan(
         if in_rounds is not None and progress is not None:
             schedule = in_rounds.due(progress)
         state = None if in_rounds is None or progress is None else in_rounds.state(progress)
-        planned = planning.plan_of(schedule, shelf, state)
+        most = None if as_json else listing.most_told(schedule, whole=whole)
+        planned = planning.plan_of(schedule, shelf, state, most=most)
         give(planned)
         if not as_json:
             listing.show(planned, schedule, shelf, console_for_people(), whole=whole)
@@ -229,6 +230,14 @@ def tune(
     cross_validate: Annotated[
         bool, typer.Option("--cross-validate", help="Test settings on each part in turn, not on one of them alone.")
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="End a training early that is worse at a quarter, half or three quarters of it than the median of the "
+            "arm's own earlier settings was there. No arm is compared with another.",
+        ),
+    ] = False,
     size: SizeName = None,
     data: DataName = None,
     seeds: Seeds = None,
@@ -236,6 +245,7 @@ def tune(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     address: Address = None,
     timeout: Timeout = None,
     cache: CacheFolder = None,
@@ -247,6 +257,8 @@ def tune(
     The study names the fields, as in tune={"learning_rate": LogRange(1e-3, 1e-1)}. Arms are the levels of its focus
     factor or, without one, all variants. Settings are compared on training images that are held out, never on those of
     the report. You may stop it at any time and give the same command again: no trial is repeated.
+
+    With --prune every arm still gets the same number of settings; the iterations that it took are shown beside it.
     """
     from bench.cli import decoding
     from bench.cli.trials import planning, running, tuning
@@ -254,12 +266,12 @@ def tune(
 
     with only_document(as_json) as give:
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
-        resources = here(cpus, gpus, address)
+        resources = here(cpus, gpus, address, processes)
         source = planning.source(study, size, data, seeds, recipe=recipe)
         found = tuning.search(
-            source, results, budget, arm or (), folds, cross_validate, resources, shelf, timeout, give
+            source, results, budget, arm or (), folds, cross_validate, resources, shelf, timeout, give, prune=prune
         )
-        schedule = planning.scheduled(found.source, results, cpus, gpus, address, shelf=shelf)
+        schedule = planning.scheduled(found.source, results, cpus, gpus, address, shelf=shelf, processes=processes)
         handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
         folder = [] if results == Path("results") else ["--results", str(results)]
         argv = ["bench", "run", str(study), *found.source.options, *folder]
@@ -282,6 +294,7 @@ def explore(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     address: Address = None,
     timeout: Timeout = None,
     cache: CacheFolder = None,
@@ -302,9 +315,9 @@ def explore(
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         source = planning.source(study, size, data, seeds, recipe=recipe)
         handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
-        wanted, resources = [name.strip() for name in objectives.split(",")], here(cpus, gpus, address)
+        wanted, resources = [name.strip() for name in objectives.split(",")], here(cpus, gpus, address, processes)
         chosen, give_both = exploring.search(source, results, budget, wanted, seed, resources, shelf, handling, give)
-        schedule = planning.scheduled(chosen, results, cpus, gpus, address, shelf=shelf)
+        schedule = planning.scheduled(chosen, results, cpus, gpus, address, shelf=shelf, processes=processes)
         folder = [] if results == Path("results") else ["--results", str(results)]
         argv = ["bench", "run", str(study), *chosen.options, *folder]
         complete = running.run(schedule, argv, handling=handling, shelf=shelf, give=give_both)

@@ -107,6 +107,9 @@ class TunedArm(JsonObject):
         settings: field of the recipe -> its best value.
         miou: the mean IoU of the best settings on held-out training images; null for an arm that was not tuned.
         default_miou: that of the default settings, likewise.
+        pruned: the number of settings whose training was ended early (``--prune``).
+        iterations: the iterations of all trainings of the search that were done or pruned; null for an arm that was
+            not tuned, or if an earlier bench did not note them.
     """
 
     levels: dict[str, str]
@@ -114,6 +117,8 @@ class TunedArm(JsonObject):
     settings: dict[str, JsonValue]
     miou: float | None
     default_miou: float | None
+    pruned: int = 0
+    iterations: int | None = None
 
 
 class TuneDocument(Document):

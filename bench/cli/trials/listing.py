@@ -22,6 +22,11 @@ faulty or run again."""
 FIRST_LISTED = 50
 
 
+def most_told(schedule: Schedule, *, whole: bool) -> int | None:
+    """The most trials that are listed though there is nothing to say about them; ``None`` for all."""
+    return None if whole or len(schedule.trials) <= MOST_LISTED else FIRST_LISTED
+
+
 def show(
     plan: PlanDocument, schedule: Schedule, shelf: Shelf | None, console: PlainConsole, *, whole: bool = False
 ) -> None:
@@ -34,7 +39,7 @@ def show(
         console: the console.
         whole: ``True`` to list every trial, however many there are.
     """
-    _print_trials(plan, console, whole=whole)
+    _print_trials(plan, schedule, console, whole=whole)
     print_excluded(schedule.study, console)
     print_aliases(schedule.study, console)
     for line in _lines(plan):
@@ -48,13 +53,11 @@ def show(
         console.print(spell_need(need, shelf), soft_wrap=True)
 
 
-def _print_trials(plan: PlanDocument, console: PlainConsole, *, whole: bool) -> None:
+def _print_trials(plan: PlanDocument, schedule: Schedule, console: PlainConsole, *, whole: bool) -> None:
     listed = plan.trials
-    if not whole and len(listed) > MOST_LISTED:
-        rest = (
-            state for state in listed[FIRST_LISTED:] if state.again or state.fault or state.goes_on_after is not None
-        )
-        listed = [*listed[:FIRST_LISTED], *islice(rest, MOST_LISTED - FIRST_LISTED)]
+    if (most := most_told(schedule, whole=whole)) is not None:
+        rest = (state for state in listed[most:] if state.again or state.fault or state.goes_on_after is not None)
+        listed = [*listed[:most], *islice(rest, MOST_LISTED - most)]
     again = any(state.again for state in listed)
     table = table_of("stage", "variant", "seed", "outcome", "key", *(["runs again, because"] if again else []))
     for state in listed:
@@ -62,8 +65,8 @@ def _print_trials(plan: PlanDocument, console: PlainConsole, *, whole: bool) -> 
         reason = [state.again.text if state.again else ""] if again else []
         table.add_row(state.stage, _variant(state), seed, state.outcome, state.key, *reason)
     console.print(table)
-    if left_out := len(plan.trials) - len(listed):
-        outcomes = Counter((state.stage, state.outcome) for state in plan.trials)
+    if left_out := len(schedule.trials) - len(listed):
+        outcomes = Counter(zip((trial.stage for trial in schedule.trials), schedule.outcomes(), strict=True))
         counts = ", ".join(f"{count:,} {stage} {outcome}" for (stage, outcome), count in outcomes.items())
         console.print(f"and {left_out:,} more trials (--all lists them); of all: {counts}.", soft_wrap=True)
 
@@ -86,7 +89,7 @@ def _lines(plan: PlanDocument) -> Iterator[str]:
         yield from (f"  {note}" for note in plan.notes)
     if plan.rounds is not None:
         yield in_words(plan.rounds)
-    yield f"{plan.done} of {len(plan.trials)} trials done, {plan.left} to run."
+    yield f"{plan.done} of {plan.done + plan.left} trials done, {plan.left} to run."
     if plan.not_built:
         yield f"Not built to look for faults: {plan.not_built} of {plan.cells} networks; bench check builds all."
     if again := sum(state.again is not None for state in plan.trials):

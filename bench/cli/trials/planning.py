@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -107,7 +107,9 @@ MOST_BUILT = 60
 """The most networks that a plan builds, in a second or two; ``bench check`` and ``bench run`` build all."""
 
 
-def plan_of(schedule: Schedule, shelf: Shelf | None = None, rounds: RoundsState | None = None) -> PlanDocument:
+def plan_of(
+    schedule: Schedule, shelf: Shelf | None = None, rounds: RoundsState | None = None, *, most: int | None = None
+) -> PlanDocument:
     """The trials with their outcomes, why some run again, and the time and the disk that those left take.
 
     Nothing is written.
@@ -116,6 +118,8 @@ def plan_of(schedule: Schedule, shelf: Shelf | None = None, rounds: RoundsState 
         schedule: the trials of the study.
         shelf: the shelf for decoded samples; ``None`` for none.
         rounds: how far the rounds have come, if seeds are added in rounds.
+        most: the most trials of which the document has those too that there is nothing to say about, the first ones;
+            ``None`` for all.
     """
     study = schedule.study
     todo = schedule.pending()
@@ -125,7 +129,7 @@ def plan_of(schedule: Schedule, shelf: Shelf | None = None, rounds: RoundsState 
         study=study.name,
         folder=str(schedule.folder),
         cells=len(study.cells()),
-        trials=_states(schedule, {trial.key for trial in todo}, again),
+        trials=_states(schedule, again, len(schedule.trials) if most is None else most),
         done=len(schedule.trials) - len(todo),
         left=len(todo),
         excluded=[LeftOut(variant=cell.name, reason=cell.reason) for cell in study.excluded()],
@@ -159,18 +163,21 @@ def _unused_records(schedule: Schedule) -> tuple[Counter[str], dict[str, Because
     return reasons, again
 
 
-def _states(schedule: Schedule, left: Collection[str], again: Mapping[str, Because]) -> list[TrialState]:
-    statuses = schedule.statuses()
-    kept = states_by_key(schedule.folder)
+def _states(schedule: Schedule, again: Mapping[str, Because], most: int) -> list[TrialState]:
+    """The first ``most`` trials, and those that run again, are faulty or go on from a kept state."""
+    finished, kept = schedule.finished(), states_by_key(schedule.folder)
     states = []
-    for trial in schedule.trials:
-        is_left, fault = trial.key in left, schedule.fault_of(trial)
-        goes_on = is_left and trial.stage == "quality" and trial.key in kept
+    for number, (trial, outcome) in enumerate(zip(schedule.trials, schedule.outcomes(), strict=True)):
+        is_left, fault = not trial.is_among(finished), schedule.fault_of(trial)
+        goes_on = is_left and trial.stage == "quality" and trial.is_among(kept)
+        runs_again = is_left and trial.is_among(again)
+        if number >= most and not (runs_again or goes_on or fault):
+            continue
         states.append(
             TrialState(
-                **trial_fields(trial, statuses[trial.key]),
+                **trial_fields(trial, outcome),
                 left=is_left,
-                again=again.get(trial.key) if is_left else None,
+                again=again[trial.key] if runs_again else None,
                 goes_on_after=kept_after(kept[trial.key]) if goes_on else None,
                 fault=None if fault is None else plain(fault.reason),
             )

@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.cli.documents.document import Document, Give
 from bench.cli.documents.rounds import RoundsState
 from bench.cli.documents.trials import RunDocument
-from bench.evidence.contrasts import Contrast, contrasts
-from bench.evidence.effects import by_seed, rounds_so_far
-from bench.evidence.sequential.progress import Progress, fix_rounds
 from bench.protocol.columns import JUDGED
 from bench.protocol.words import joined, plural
 from bench.records.files import RecordError
@@ -26,6 +24,10 @@ from bench.run.sharing.shares import Share
 from bench.run.trial import Trial
 from bench.study.factors import StudyError
 from bench.study.source import load
+
+if TYPE_CHECKING:  # statistics take a third of a second to import, and commands without rounds need none
+    from bench.evidence.contrasts import Contrast
+    from bench.evidence.sequential.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class InRounds:
 
     def progress(self) -> Progress:
         """How far the rounds have come, by the records in the folder."""
+        from bench.evidence.effects import by_seed, rounds_so_far
+
         plan = plan_of(self.whole, "")
         keys = {trial.key for trial in self.whole.trials}
         results = Results(plan, [record for record in self.whole.records() if record.planned_key in keys])
@@ -112,6 +116,8 @@ def in_rounds(schedule: Schedule, most: int | None) -> InRounds:
 
 def _fixed(schedule: Schedule, comparisons: int, most: int | None) -> Rounds:
     """The rounds that the folder holds, if the study and the options still ask for these, or new ones."""
+    from bench.evidence.sequential.progress import fix_rounds
+
     own, recorded = schedule.study.seeds, rounds_in(schedule.folder)
     if recorded is None:
         _refuse_results(schedule)
@@ -195,6 +201,8 @@ def _of_all(documents: Sequence[RunDocument], state: RoundsState) -> RunDocument
 
 
 def _contrasts(results: Results) -> list[Contrast]:
+    from bench.evidence.contrasts import contrasts
+
     return contrasts(results, labels_of(results.plan), results.plan.levels)
 
 

@@ -56,6 +56,8 @@ def search(
     shelf: Shelf | None,
     timeout_s: float | None,
     give: Give = keep_silent,
+    *,
+    prune: bool = False,
 ) -> Found:
     """Search the best settings of every arm.
 
@@ -70,6 +72,7 @@ def search(
         shelf: the shelf of decoded samples, whose files are not decoded again for the check of the data.
         timeout_s: the time limit of a trial.
         give: the function that takes the document of a search that was stopped.
+        prune: ``True`` to end trainings early that are worse than earlier settings of their arm were.
 
     Raises:
         BenchError: if the study cannot be tuned.
@@ -80,8 +83,9 @@ def search(
     need_a_home()
     # Ray and Optuna are imported here, because their import takes two seconds and only this command needs both.
     from bench.run.execute import execute
+    from bench.run.search.pruning import LOOKS
     from bench.run.search.storage import opened
-    from bench.run.search.tuning import Tuning, default_settings, seed_of, tune
+    from bench.run.search.tuning import Tuning, default_settings, refuse_unshared_settings, seed_of, tune
 
     console = console_for_people()
     study = load(source).study
@@ -90,9 +94,13 @@ def search(
     first.check_data(shelf)
     for cell in study.cells():
         cell.recipe.check(resources.machine("quality").device)
+    refuse_unshared_settings(study, resources.processes)
     folder = results / first.folder_name
     folder.mkdir(parents=True, exist_ok=True)
-    tuning = Tuning(source, chosen, budget, folds, folds if cross_validate else 1, seed_of(study), folder)
+    tested, looks = folds if cross_validate else 1, (study.recipe.validated_at or LOOKS) if prune else ()
+    tuning = Tuning(
+        source, chosen, budget, folds, tested, seed_of(study), folder, looks, resources.processes_of("quality")
+    )
     handling = Handling(timeout_s=timeout_s, pictures=False, weights=False)
 
     def run(trials: Sequence[Trial]) -> None:
@@ -113,13 +121,15 @@ def search(
         others = (arm for arm in arms_of(study) if arm.name not in names)
         untried = [Best(levels=dict(arm.levels), trials=0, settings={}) for arm in others]
         write_best([*tried, *untried], folder / TUNED)
-    table = table_of("arm", "tried", "default", "best", "settings", numeric=("tried", "default", "best"))
+    counts = ("tried", "pruned", "iterations") if prune else ("tried", "iterations")
+    table = table_of("arm", *counts, "default", "best", "settings", numeric=(*counts, "default", "best"))
     for best in [*tried, *untried]:
         arm = ", ".join(f"{factor}={level}" for factor, level in best.levels.items())
+        of_arm = {"tried": best.trials, "pruned": best.pruned, "iterations": best.iterations}
+        budget_of_arm = ["" if of_arm[name] is None else str(of_arm[name]) for name in counts]
         scores = ["" if score is None else f"{100 * score:.2f}" for score in (best.default_miou, best.miou)]
-        table.add_row(
-            arm, str(best.trials), *scores, ", ".join(f"{name} {value}" for name, value in best.settings.items())
-        )
+        settings = ", ".join(f"{name} {value}" for name, value in best.settings.items())
+        table.add_row(arm, *budget_of_arm, *scores, settings)
     console.print(table)
     for line in unfair_tuning(Tuned(arms=[*tried, *untried], as_written=True)):
         console.print(line, soft_wrap=True)
@@ -141,6 +151,8 @@ def with_run(found: Found, give: Give) -> Give:
                 settings=dict(arm.settings),
                 miou=arm.miou,
                 default_miou=arm.default_miou,
+                pruned=arm.pruned,
+                iterations=arm.iterations,
             )
             for arm in found.arms
         ]

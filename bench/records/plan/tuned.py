@@ -20,6 +20,9 @@ class Best(Form):
         settings: field of the recipe -> its best value; empty for an arm that was not tuned.
         miou: the mean IoU of the best settings on held-out training images; ``None`` for an arm that was not tuned.
         default_miou: that of the study's own settings; ``None`` where they were not tried or failed.
+        pruned: the number of settings whose training was ended early, as they were worse than others of the arm.
+        iterations: the iterations of all trainings of the search that were done or pruned; ``None`` in files of an
+            earlier bench.
     """
 
     levels: dict[str, str]
@@ -27,6 +30,8 @@ class Best(Form):
     settings: dict[str, Any]
     miou: Finite | None = None
     default_miou: Finite | None = None
+    pruned: Whole = 0
+    iterations: Whole | None = None
 
     def has(self, levels: Mapping[str, str]) -> bool:
         """True if a variant with these levels belongs to the arm."""

@@ -16,7 +16,7 @@ MOST_VARIANTS = 60
 LOOKS = {
     "done": ("✓", "#449955"), "excluded": ("E", "#885577"), "missing": ("–", "#777777"), "failed": ("F", "#CC0022"),
     "out_of_memory": ("M", "#DD7700"), "diverged": ("V", "#AA3399"), "timed_out": ("T", "#3399DD"),
-    "interrupted": ("I", "#4466DD"),
+    "interrupted": ("I", "#4466DD"), "pruned": ("P", "#887722"),
 }  # fmt: skip
 """Outcome -> its letter and colour."""
 MOST_LETTERED = 24

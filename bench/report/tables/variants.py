@@ -71,6 +71,8 @@ def tuning_table(evidence: Evidence) -> Table:
     columns = {
         "variant": fields.text("Variant", "variant"),
         "trials": fields.count("Settings tried", "trials"),
+        "pruned": fields.count("Pruned", "pruned"),
+        "iterations": fields.count("Iterations of the search", "iterations"),
         "default_settings": fields.stated("Default settings", "default_settings"),
         "tuned_settings": Field("Tuned settings", ("tuned_settings", "left_out"), _tuned_text),
         "held_out_default": fields.value(f"Held out, default: {judged.title}", "held_out_default", judged),
@@ -82,9 +84,11 @@ def tuning_table(evidence: Evidence) -> Table:
         "interval": fields.interval("95 % interval", "low", "high", judged),
     }
     notes = (
-        "Settings tried: of the variant's arm, in the search. Held out: the arm's mIoU in the search, on training "
-        "images that were held out. Default and tuned: mean ± standard deviation over the study's seeds, on its own "
-        "images; their difference is paired by seed, with a Student-t interval for itself alone."
+        "Settings tried: of the variant's arm, in the search. Pruned: settings whose training was ended early, as they "
+        "were worse than others of the same arm. Iterations: of all trainings of the arm's search. Held out: the arm's "
+        "mIoU in the search, on training images that were held out. Default and tuned: mean ± standard deviation over "
+        "the study's seeds, on its own images; their difference is paired by seed, with a Student-t interval for "
+        "itself alone."
     )
     caption = "Every variant at default and at tuned settings."
     absent = "" if len(rows) else "the study was not run at tuned settings"

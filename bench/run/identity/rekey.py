@@ -129,7 +129,16 @@ def _present_difference(loaded: Loaded, row: Mapping[str, Any], fingerprint: str
     except StudyError:
         return "the study plans no such variant now"
     setting = Setting.from_json(row["setting"]) if row.get("setting") else None
-    now = key_of(cell, row["stage"], row["seed"], fingerprint, against=against, setting=setting, modules=loaded.modules)
+    now = key_of(
+        cell,
+        row["stage"],
+        row["seed"],
+        fingerprint,
+        against=against,
+        setting=setting,
+        modules=loaded.modules,
+        processes=row.get("processes", 1),
+    )
     return "" if now.text == then.text else difference(then, explained(now))
 
 

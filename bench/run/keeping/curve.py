@@ -43,14 +43,13 @@ class Curve:
 
     def is_due(self, done: int) -> bool:
         """True after an iteration that the recipe names; not after the last one, since the result is of that."""
-        last = self.recipe.iterations
-        return done < last and done in {max(1, round(share * last)) for share in self.recipe.validated_at}
+        return done < self.recipe.iterations and done in looked_after(self.recipe)
 
     def look(self, state: State, done: int) -> None:
         """Add the point after ``done`` iterations; one that cannot be told is left out, and the log says why."""
         model = state.modules["average"].module if "average" in state.modules else state.modules["model"]
         assert isinstance(model, SegModel)
-        with _same_random_numbers():
+        with same_random_numbers():
             try:
                 network = copy.deepcopy(model)
             except RuntimeError as error:  # of a tensor with a graph behind it, which an attribute of a module holds
@@ -82,8 +81,13 @@ class Curve:
         return {"curve": {"iteration": [done for done, _ in points], "miou": [value for _, value in points]}}
 
 
+def looked_after(recipe: Recipe) -> list[int]:
+    """The iteration after which a network is looked at, for each share of the schedule that the recipe names."""
+    return [max(1, round(share * recipe.iterations)) for share in recipe.validated_at]
+
+
 @contextmanager
-def _same_random_numbers() -> Iterator[None]:
+def same_random_numbers() -> Iterator[None]:
     """Inside, random numbers may be drawn; afterwards, every generator is as it was."""
     before = random_state()
     try:

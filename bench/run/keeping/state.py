@@ -8,7 +8,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -23,6 +23,7 @@ from bench.run.keeping.place import FORMAT
 from bench.run.keeping.unkept import unkept
 from bench.run.outcomes.outcome import TimedOutError
 from bench.run.processes.stopping import Stopped
+from bench.run.search.pruning import Looks, end_if_worse
 from bench.training.keeper import State
 
 log = logging.getLogger("bench.run.keeping.state")
@@ -36,6 +37,7 @@ class FileKeeper:
         every_s: the least number of seconds between two states; ``None`` to keep none, and to go on from none.
         iterations: the number of iterations of the whole training.
         curve: the looks at the network while it trains; ``None`` for none.
+        rivals: the looks at other settings of a search, worse than which the training is ended; none to end it never.
 
     Attributes:
         first: the number of iterations that were done by earlier processes.
@@ -43,8 +45,15 @@ class FileKeeper:
         weights: the weights and buffers with which the network was evaluated, on the CPU.
     """
 
-    def __init__(self, path: Path, every_s: float | None, iterations: int, curve: Curve | None = None) -> None:
-        self.path, self.every_s, self.iterations, self.curve = path, every_s, iterations, curve
+    def __init__(
+        self,
+        path: Path,
+        every_s: float | None,
+        iterations: int,
+        curve: Curve | None = None,
+        rivals: Sequence[Looks] = (),
+    ) -> None:
+        self.path, self.every_s, self.iterations, self.curve, self.rivals = path, every_s, iterations, curve, rivals
         self.first = 0
         self.resumed_after: list[int] = []
         self.weights: dict[str, Tensor] = {}
@@ -109,10 +118,16 @@ class FileKeeper:
         is killed while the network is tested does not cost the training; that of a shorter one is written if the trial
         is stopped then. A file that cannot be written is told in the log alone: the trial does not depend on it. So is
         one of a training that changed what no file can hold, after which none is kept any more.
+
+        Raises:
+            PrunedError: if a look shows that the network is worse than its rivals were.
+            Stopped: after SIGTERM.
         """
         if self.curve is not None and self._state is not None and self.curve.is_due(done):
             before = time.monotonic()
             self.curve.look(self._state, done)
+            if self.rivals:
+                end_if_worse(self.curve, self.rivals)
             self._looked_s += time.monotonic() - before
         since = self._started_at if done == total else self._kept_at
         is_due = self.every_s is not None and (self._is_asked_to_stop or time.monotonic() - since >= self.every_s)

@@ -22,6 +22,18 @@ class TimedOutError(RuntimeError):
     """A trial that took longer than its time limit."""
 
 
+class PrunedError(RuntimeError):
+    """A training that a search ended early, because other settings were better at the same point.
+
+    Attributes:
+        looks: iteration -> mean IoU of the network after it, 0 to 1; the last is of the iteration that it ended after.
+    """
+
+    def __init__(self, reason: str, looks: Mapping[int, float]) -> None:
+        super().__init__(reason)
+        self.looks = looks
+
+
 class LostProcessError(RuntimeError):
     """The death of another process of the trial, which did not say why.
 
@@ -52,6 +64,11 @@ def outcome_of(
     """
     if isinstance(error, LostProcessError):
         return {**error.ending, "phase": phase_of(reached)}
+    if isinstance(error, PrunedError):
+        looks = {"iteration": list(error.looks), "miou": list(error.looks.values())}
+        return {
+            "status": "pruned", "phase": phase_of(reached), "reason": str(error), "traceback": None, "looks": looks
+        }  # fmt: skip
     status = _status_of(error)
     reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if isinstance(error, CompileError) and error.__context__ is not None:

@@ -80,6 +80,7 @@ _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Tune's loggers write five files for each trial that nobody reads
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's handler makes fit() return as if the run had succeeded
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # Tune's own restore is not used, so its state of all trials need not be kept
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the working folder, so that relative paths stay valid
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -71,7 +71,7 @@ def main(connection_fd: int, crash_fd: int, parent: int) -> None:
         except StoreError as error:
             connection.send(("unstored", str(error)))
             return
-        left = left_behind(before) if record.status == "done" else ["an outcome other than done"]
+        left = left_behind(before) if record.status in ("done", "pruned") else ["an outcome other than done"]
         connection.send(("record", record.file_name, left))
 
 
@@ -100,14 +100,18 @@ def trial_of(values: Mapping[str, Any]) -> Trial:
     values = dict(values)
     source, setting = dict(values.pop("source")), values.pop("setting")
     seeds, tried, explored = source.pop("seeds"), source.pop("tried"), source.pop("explored")
+    rivals = tuple(tuple(map(tuple, rival)) for rival in values.pop("rivals"))
+    if tried is not None:
+        tried = {**tried, "settings": tuple(map(tuple, tried["settings"])), "looks": tuple(tried["looks"])}
     return Trial(
         source=Source(
             **source,
             seeds=None if seeds is None else tuple(seeds),
-            tried=None if tried is None else Tried(**{**tried, "settings": tuple(map(tuple, tried["settings"]))}),
+            tried=None if tried is None else Tried(**tried),
             explored=None if explored is None else ChosenCells(explored["path"], tuple(explored["names"])),
         ),
         setting=None if setting is None else Setting(**setting),
+        rivals=rivals,
         **values,
     )
 

@@ -53,7 +53,7 @@ def _remove(folder: Path) -> None:
     """Remove a folder, its marker last: a dying worker may still write its log here, and the next run removes that."""
     with suppress(OSError):
         for path in folder.iterdir():
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name != MARKER:
                 path.unlink(missing_ok=True)

@@ -130,6 +130,11 @@ class TrialWatch(tune.Callback):
             self.arrivals.drop(trial.key)
             raise StoreFailed(error) from None
 
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Empty Tune's statistics of the trial: most of the memory that Tune would keep of it until the run's end."""
+        trial.metric_analysis.clear()
+        trial.metric_n_steps.clear()
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours = self._ours(trial)
         where, words = place_of(self.reached.get(ours.key)), _last_sentence(trial.pickled_error_file)
@@ -209,7 +214,7 @@ class TrialWatch(tune.Callback):
 
     def _show(self, trial: Trial, record: Record) -> None:
         self.ended.add(trial.key)  # not before, so that a stop that comes meanwhile finds it open
-        if self.machine.elsewhere and trial.stage == "quality" and record.status in ("done", "diverged"):
+        if self.machine.elsewhere and trial.stage == "quality" and record.status in ("done", "diverged", "pruned"):
             forget(state_path(self.folder, trial.key))  # its node may not have seen it
         if record.outcome.shared is not None:
             (self.beside if record.outcome.shared == BESIDE_OTHERS else self.crowded).add(trial.key)

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.data.decoded.shelf import Shelf
 from bench.measure.timing.execution import timed_recipe
 from bench.protocol.modes import check_setting
+from bench.protocol.setting import Stage
 from bench.run.check import refuse_one_class
 from bench.run.earlier.plan import earlier_keys
 from bench.run.resources import Resources
@@ -19,6 +20,7 @@ from bench.run.schedule.schedule import Schedule
 from bench.run.trial import Trial
 from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded
+from bench.study.study import Study
 from bench.training.parallel.group import refuse_unshared
 
 
@@ -62,15 +64,15 @@ def schedule_of(loaded: Loaded, results: Path, resources: Resources, fingerprint
     folder, study = results / loaded.folder_name, loaded.study
     refuse_one_class(study, loaded.classes_of)
     trials: list[Trial] = []
+    stages: tuple[Stage, ...] = ("cost", "quality")
     keys, modules = KeysOfMany(), loaded.modules
-    for stage in ("cost", "quality"):
+    for stage in stages:
+        if stage in study.stages:
+            _refuse_recipes(study, resources, stage)
         planned = study.cells() if stage in study.stages else ()
-        device = resources.machine(stage).device
+        processes = resources.processes_of(stage)
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
-                cell.recipe.check(device)
-                processes = resources.processes_of(stage)
-                refuse_unshared(cell.recipe, processes)
                 fingerprint = fingerprints[cell.name]
                 key = keys.key_of(cell, stage, seed, fingerprint, modules=modules, processes=processes)
                 source = loaded.source.of_cell(cell.name)
@@ -79,6 +81,17 @@ def schedule_of(loaded: Loaded, results: Path, resources: Resources, fingerprint
             trials += _comparisons(loaded, fingerprints, resources, keys)
     keys.check()
     return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys.made, earlier_keys(folder))
+
+
+def _refuse_recipes(study: Study, resources: Resources, stage: Stage) -> None:
+    """Refuse the recipes that cannot be followed in a stage on this machine.
+
+    Raises:
+        BenchError: for the first such recipe.
+    """
+    for cell in study.recipe_examples:
+        cell.recipe.check(resources.machine(stage).device)
+        refuse_unshared(cell.recipe, resources.processes_of(stage))
 
 
 @contextlib.contextmanager

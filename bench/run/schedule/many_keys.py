@@ -34,8 +34,8 @@ class KeysOfMany:
         setting: Setting | None = None,
         modules: tuple[str, ...] = (),
         processes: int = 1,
-    ) -> str:
-        """The key of one more trial; the arguments are those of :func:`key_of`.
+    ) -> Made:
+        """The key of one more trial, made when its text is asked for; the arguments are those of :func:`key_of`.
 
         Raises:
             SourceError: for a component whose source cannot be found.
@@ -47,7 +47,7 @@ class KeysOfMany:
         if not made.is_read:
             self._copied.append(made)
         self.made.add(made)
-        return made.text
+        return made
 
     def check(self) -> None:
         """Make some keys once more by themselves, spread over the trials whose code was not read.

@@ -65,16 +65,22 @@ class Schedule:
     def study(self) -> Study:
         return self.loaded.study
 
-    def statuses(self) -> dict[str, str]:
-        """Key of each trial -> the status of its record, or ``missing`` if it has no record."""
+    def outcomes(self) -> list[str]:
+        """For each trial the status of its record, or ``missing`` if it has no record."""
         recorded = self.recorded()
-        return {trial.key: recorded[trial.key].status if trial.key in recorded else "missing" for trial in self.trials}
+        return [recorded[trial.key].status if trial.is_among(recorded) else "missing" for trial in self.trials]
+
+    def statuses(self) -> dict[str, str]:
+        """Key of each trial -> its outcome, as :meth:`outcomes` has it."""
+        return {trial.key: outcome for trial, outcome in zip(self.trials, self.outcomes(), strict=True)}
 
     def recorded(self) -> dict[str, Record]:
         """Key of each trial that has a record -> its record."""
         # The nodes of a cluster are not known in advance, so a timing of any hardware class counts there.
         elsewhere = self.resources.address is not None
         finished_last = sorted(self.records(), key=lambda record: record.is_final)
+        if not finished_last:
+            return {}
         records = {record.planned_key if elsewhere else record.key: record for record in finished_last}
         keys = {
             trial.key: trial.key if elsewhere else record_key(trial, self.resources.machine(trial.stage))
@@ -87,8 +93,9 @@ class Schedule:
         return len(self._stale())
 
     def _stale(self) -> list[Record]:
-        planned = {trial.key for trial in self.trials} | {row.key for row in self.kept()}
-        return [record for record in self.records() if record.planned_key not in planned]
+        records = self.records()
+        planned = {trial.key for trial in self.trials if records} | {row.key for row in self.kept()}
+        return [record for record in records if record.planned_key not in planned]
 
     def kept(self, *, beside: bool = False) -> list[PlannedTrial]:
         """The trials of the plan that the folder holds which stay in it, although the study does not plan them now.
@@ -127,8 +134,9 @@ class Schedule:
 
         It comes with the trial that measures the same now; with ``None`` if no trial does.
         """
-        planned = {what_is_measured(trial): trial for trial in self.trials}
-        for record in sorted(self._stale(), key=_started_at):
+        stale = self._stale()
+        planned = {what_is_measured(trial): trial for trial in self.trials if stale}
+        for record in sorted(stale, key=_started_at):
             trial = planned.get(what_is_measured(record.trial))
             yield record, trial, self._changes_since(record, trial)
 
@@ -162,14 +170,18 @@ class Schedule:
             retry: the statuses to retry, from :data:`RETRIES`.
             accumulate: ``True`` to try trainings whose memory ran out once more, as they may run in parts now.
         """
-        done = {
+        finished = self.finished(retry, accumulate=accumulate)
+        return [trial for trial in self.trials if not trial.is_among(finished)]
+
+    def finished(self, retry: Collection[str] = (), *, accumulate: bool = False) -> set[str]:
+        """The keys of the trials that a run would not execute; the arguments are those of :meth:`pending`."""
+        return {
             key for key, record in self.recorded().items()
             if record.is_final and record.status not in retry
             and not (accumulate and _is_too_large_whole(record))
             and not (NOT_ALONE in retry and record.measured.isolated is False)
             and not (MAYBE_NOT_ALONE in retry and record.trial.stage != "quality" and record.measured.isolated is None)
         }  # fmt: skip
-        return [trial for trial in self.trials if trial.key not in done]
 
     @functools.cached_property
     def networks(self) -> tuple[Checked | Faulty, ...]:

@@ -18,10 +18,19 @@ from bench.study.tuning.ranges import Among, LogRange, Settings, Space
 
 @dataclass(frozen=True)
 class Scored:
-    """Settings that were tried, and their score; ``None`` for a trial that failed."""
+    """Settings that were tried.
+
+    Attributes:
+        settings: the settings.
+        score: their score; ``None`` for a trial that failed or was pruned.
+        pruned: ``True`` if their training was ended early, as they were worse than others of the arm.
+        iterations: the iterations for which they were trained; ``None`` if that was not noted.
+    """
 
     settings: Settings
     score: float | None
+    pruned: bool = False
+    iterations: int | None = None
 
 
 class ArmSearch:
@@ -55,7 +64,15 @@ class ArmSearch:
     @property
     def scored(self) -> list[Scored]:
         """All settings that were tried, in the order in which they were proposed."""
-        return [Scored(each.point, None if each.scores is None else each.scores[0]) for each in self._search.tried]
+        return [
+            Scored(each.point, None if each.scores is None else each.scores[0], each.pruned, each.iterations)
+            for each in self._search.tried
+        ]
+
+    @property
+    def rivals(self) -> list[Mapping[int, float]]:
+        """The looks at settings of earlier rounds of this arm that were trained to the end."""
+        return self._search.looks_before
 
     @property
     def best(self) -> Scored | None:
@@ -67,9 +84,26 @@ class ArmSearch:
         """The settings of the next round, first those of an interrupted one; none once the budget is spent."""
         return self._search.ask()
 
-    def tell(self, settings: Settings, score: float | None) -> None:
-        """Note the score of settings that were asked for; ``None`` for a trial that failed."""
-        self._search.tell(settings, None if score is None else (score,))
+    def tell(
+        self,
+        settings: Settings,
+        score: float | None,
+        *,
+        looks: Mapping[int, float] | None = None,
+        pruned: bool = False,
+        iterations: int | None = None,
+    ) -> None:
+        """Note how settings that were asked for ended.
+
+        Args:
+            settings: the settings.
+            score: their score; ``None`` for a trial that failed or was pruned.
+            looks: the mean IoU while they were trained, by the number of the look.
+            pruned: ``True`` if their training was ended early, as they were worse than others of the arm.
+            iterations: the iterations for which they were trained, if known.
+        """
+        scores = None if score is None else (score,)
+        self._search.tell(settings, scores, looks=looks, pruned=pruned, iterations=iterations)
 
 
 @dataclass(frozen=True)

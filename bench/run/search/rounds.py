@@ -53,12 +53,25 @@ class Points(Protocol):
         """Points in an order that depends on the seed alone; all there are, if their number is finite."""
 
 
+ITERATIONS = "iterations"
+"""The name of the attribute of a trial in Optuna's storage that has the iterations of its trainings."""
+
+
 @dataclass(frozen=True)
 class TriedPoint:
-    """A point that was tried, and its scores, one for each direction; ``None`` for a trial that failed."""
+    """A point that was tried.
+
+    Attributes:
+        point: the point.
+        scores: its scores, one for each direction; ``None`` for a trial that failed or was pruned.
+        pruned: ``True`` if its training was ended early, as it was worse than others.
+        iterations: the iterations for which it was trained; ``None`` if that was not noted.
+    """
 
     point: Point
     scores: tuple[float, ...] | None
+    pruned: bool = False
+    iterations: int | None = None
 
 
 class SearchInRounds:
@@ -82,7 +95,7 @@ class SearchInRounds:
         storage: optuna.storages.BaseStorage,
         directions: Sequence[Direction] = ("maximize",),
     ) -> None:
-        self._points, self._seed, self._directions = points, seed, list(directions)
+        self._points, self._seed, self._storage, self._directions = points, seed, storage, list(directions)
         self._study = optuna.create_study(
             storage=storage, study_name=name, directions=self._directions, load_if_exists=True, sampler=self._sampler(0)
         )
@@ -92,7 +105,12 @@ class SearchInRounds:
     def tried(self) -> list[TriedPoint]:
         """All points that were tried, in the order in which they were proposed."""
         return [
-            TriedPoint(self._point(trial), tuple(trial.values) if trial.state == TrialState.COMPLETE else None)
+            TriedPoint(
+                self._point(trial),
+                tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
+                trial.state == TrialState.PRUNED,
+                trial.user_attrs.get(ITERATIONS),
+            )
             for trial in self._trials()
             if trial.state.is_finished()
         ]
@@ -101,6 +119,18 @@ class SearchInRounds:
     def proposed(self) -> list[Point]:
         """All points that were asked for, tried or not, in this order."""
         return [self._point(trial) for trial in self._trials()]
+
+    @property
+    def looks_before(self) -> list[Mapping[int, float]]:
+        """The looks at each point of earlier rounds that has a score; those of this round do not count."""
+        trials = self._trials()
+        first_open = next((place for place, trial in enumerate(trials) if not trial.state.is_finished()), len(trials))
+        begin, _ = _round_of(first_open)
+        return [
+            dict(trial.intermediate_values)
+            for trial in trials[:begin]
+            if trial.state == TrialState.COMPLETE and trial.intermediate_values
+        ]
 
     def ask(self) -> list[Point]:
         """The points of the next round, first those of an interrupted one; none once the budget is spent.
@@ -120,13 +150,34 @@ class SearchInRounds:
                     known.append(point)
         return [self._point(trial) for trial in self._trials() if not trial.state.is_finished()]
 
-    def tell(self, point: Point, scores: Sequence[float] | None) -> None:
-        """Note the scores of a point that was asked for; ``None`` for a trial that failed."""
+    def tell(
+        self,
+        point: Point,
+        scores: Sequence[float] | None,
+        *,
+        looks: Mapping[int, float] | None = None,
+        pruned: bool = False,
+        iterations: int | None = None,
+    ) -> None:
+        """Note how a point that was asked for ended.
+
+        Args:
+            point: the point.
+            scores: its scores; ``None`` for a trial that failed or was pruned.
+            looks: the scores while it was trained, by the number of the look; for a search with one score alone.
+            pruned: ``True`` if its training was ended early, as it was worse than others.
+            iterations: the iterations for which it was trained, if known.
+        """
         trial = next(t for t in self._trials() if t.params == point and not t.state.is_finished())
-        if scores is None:
-            self._study.tell(trial.number, state=TrialState.FAIL)
-        else:
+        # Optuna has public methods for both on the object that asked for a trial, which an earlier process may have.
+        for number, value in (looks or {}).items():
+            self._storage.set_trial_intermediate_value(trial._trial_id, number, value)
+        if iterations is not None:
+            self._storage.set_trial_user_attr(trial._trial_id, ITERATIONS, iterations)
+        if scores is not None:
             self._study.tell(trial.number, list(scores))
+        else:
+            self._study.tell(trial.number, state=TrialState.PRUNED if pruned else TrialState.FAIL)
 
     def _proposals(self, before: Sequence[FrozenTrial], count: int) -> list[Point]:
         """Different points that are not among those tried before, at most ``count``.
@@ -168,12 +219,20 @@ class SearchInRounds:
         for trial in self._study.get_trials(deepcopy=False):
             if trial.state == TrialState.WAITING:
                 self._study.ask(dict(self._points.space))
-            elif not trial.state.is_finished() and trial.params.keys() != self._points.space.keys():
-                self._study.tell(trial.number, state=TrialState.PRUNED)
+            elif not trial.state.is_finished() and not self._is_whole(trial):
+                self._study.tell(trial.number, state=TrialState.FAIL)
 
     def _trials(self) -> list[FrozenTrial]:
         """The trials, without those that a killed process left in part."""
-        return [trial for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.PRUNED]
+        return [
+            trial
+            for trial in self._study.get_trials(deepcopy=False)
+            if not trial.state.is_finished() or self._is_whole(trial)
+        ]
+
+    def _is_whole(self, trial: FrozenTrial) -> bool:
+        """True for a trial that has a value along each axis."""
+        return trial.params.keys() == self._points.space.keys()
 
     def _point(self, trial: FrozenTrial) -> Point:
         """The point of a trial, with its axes in the order of the space."""

@@ -7,13 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.cli.documents.plan import PlanDocument
-from bench.cli.trials import planning
+from bench.cli.trials import listing, planning
 from bench.records.plan.tuned import Best
 from bench.run.forecast.pilot import evaluated_pixels
+from bench.run.identity.many.template import Template
+from bench.run.schedule.many_keys import MOST_CHECKED
 from bench.run.schedule.plan import write_plan
 from bench.study.tuning.best import write_best
 from tests.run.schedule.test_schedule import ended, planned
@@ -118,6 +121,39 @@ def test_a_plan_of_many_cells_builds_some_and_says_how_many_it_left_out(
     assert code == 0
     assert "Not built to look for faults: 1 of 2 networks" in out
     assert "About" in out, "the time follows from the networks that were built"
+
+
+def test_a_plan_for_people_makes_the_keys_of_the_trials_that_it_lists_alone(
+    bench: Bench, tiny_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, results = tiny_study(), tmp_path / "results"
+    plan = planned(path, results)
+    with_all = bench("plan", path, "--results", results)[1]
+    made = counted_keys(monkeypatch)
+    monkeypatch.setattr(listing, "MOST_LISTED", 3)
+    monkeypatch.setattr(listing, "FIRST_LISTED", 2)
+    out = bench("plan", path, "--results", results)[1]
+    assert len(made) == 2 + MOST_CHECKED
+    assert [row.split()[-1] for row in out.splitlines()[1:3]] == [trial.key for trial in plan.trials[:2]]
+    assert "and 4 more trials (--all lists them); of all: 2 cost missing, 4 quality missing." in out
+    assert out.splitlines()[4] == with_all.splitlines()[7] == "0 of 6 trials done, 6 to run."
+    last = plan.trials[-1]
+    ended(plan, last, "failed")
+    out = bench("plan", path, "--results", results)[1]
+    assert "of all: 2 cost missing, 3 quality missing, 1 quality failed." in out, "records are found by all keys"
+
+
+def counted_keys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys that templates make from now on."""
+    made: list[str] = []
+    make = Template.key
+
+    def key(self: Template, *asked: Any) -> str:
+        made.append(make(self, *asked))
+        return made[-1]
+
+    monkeypatch.setattr(Template, "key", key)
+    return made
 
 
 def test_each_split_is_read_once_however_many_trials_a_plan_has(

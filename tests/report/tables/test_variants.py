@@ -304,8 +304,11 @@ def test_the_table_of_tuning_has_every_variant_at_both_settings_and_the_budget_o
 ) -> None:
     arms = [
         {"levels": {"head": "base"}, "trials": 0, "settings": {}},
-        {"levels": {"head": "mine"}, "trials": 20, "settings": {"rate": 0.0123}, "miou": 0.5, "default_miou": 0.4},
-    ]
+        {
+            "levels": {"head": "mine"}, "trials": 20, "settings": {"rate": 0.0123}, "miou": 0.5, "default_miou": 0.4,
+            "pruned": 3, "iterations": 1700,
+        },
+    ]  # fmt: skip
     default, tuned, mine = "head=base, settings=default", "head=base, settings=tuned", "head=mine, settings="
     evidence = evidence_of(
         planted_results(
@@ -325,6 +328,7 @@ def test_the_table_of_tuning_has_every_variant_at_both_settings_and_the_budget_o
     ]  # fmt: skip
     assert (other["Default settings"], other["Δ mIoU (points)"]) == ("rate 0.1", "+5.10")
     assert (other["Held out, default: mIoU (%) ↑"], other["Held out, tuned: mIoU (%) ↑"]) == ("40.00", "50.00")
+    assert [(row["Pruned"], row["Iterations of the search"]) for row in (base, other)] == [("0", "—"), ("3", "1700")]
     confounds = undeclared(evidence).printed()
     assert confounds.loc[0, "Difference"] == (
         "The arms were not tuned alike: head=base not tuned, head=mine 20 settings tried"

@@ -148,6 +148,22 @@ def test_a_record_of_another_version_of_a_package_gets_the_key_of_that_version(
     assert rekey(results, tree).compared == [f"3 of 3 trials are stale by now: versions changed: torch 2.12.0 → {now}"]
 
 
+def test_trainings_of_several_processes_get_keys_of_their_own(
+    results: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    plan = json.loads((results / "study.json").read_text())
+    name = "trials" if "trials" in plan else "cells"
+    for row in plan[name][:2]:
+        row["processes"] = 2
+    write_json(plan, results / "study.json")
+    made = rekey(results, tree)
+    assert (made.records, made.compared) == (3, []), "the present source has these keys too"
+    committed = {(row["variant"], row["seed"]): row["key"] for row in rows_of(ROOT / "results" / "positive_control")}
+    alone = [row["key"] == committed[row["variant"], row["seed"]] for row in rows_of(results)]
+    assert alone == [False, False, True]
+
+
 def test_a_record_that_was_edited_gets_no_new_key_and_no_new_digest(results: Path, tree: Path) -> None:
     path = min((results / "records").iterdir())
     path.write_text(path.read_text().replace('"train_s": ', '"train_s": 1'))

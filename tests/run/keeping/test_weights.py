@@ -26,6 +26,7 @@ from bench.run.keeping.predict import PredictionError, images_in
 from bench.run.keeping.weights import WeightsError, kept, packed
 from bench.run.resources import here
 from bench.run.schedule.making import make_schedule
+from bench.run.schedule.plan import write_plan
 from bench.run.schedule.schedule import Schedule
 from bench.run.trial import run
 from bench.study.source import Source, load
@@ -39,7 +40,7 @@ def schedule(tiny_study: Callable[..., Path], tmp_path: Path) -> Schedule:
     source = Source(str(tiny_study()))
     made = make_schedule(load(source), tmp_path / "results", here())
     made.folder.mkdir(parents=True)
-    made.write("bench run tiny.py")
+    write_plan(made, "bench run tiny.py")
     return made
 
 

@@ -24,6 +24,9 @@ with scratch_folder(Path(sys.argv[1])) as folder:
 def test_a_run_removes_its_folder(tmp_path: Path) -> None:
     with scratch_folder(tmp_path) as folder:
         (folder / "log").write_text("x")
+        (folder / "session").mkdir()
+        for name in ("a_session", "session_latest", "the_session"):  # before or after it, whatever the order of files
+            (folder / name).symlink_to(folder / "session")
         assert folder.parent == tmp_path
     assert list(tmp_path.iterdir()) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,6 +61,21 @@ def test_cost_runs_once_a_variant_and_quality_once_a_seed(tiny_study: Callable[.
 def test_planning_twice_gives_the_same_keys(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     path = tiny_study()
     assert planned(path, tmp_path).trials == planned(path, tmp_path).trials
+
+
+def test_a_trial_makes_its_key_when_it_is_read_and_takes_it_to_another_process_as_a_text(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = planned(tiny_study(), tmp_path)
+    trial, same = plan.trials[0], planned(tiny_study(), tmp_path).trials[0]
+    assert not isinstance(vars(trial)["key"], str)
+    assert not trial.is_among(())
+    assert not isinstance(vars(trial)["key"], str), "no key is needed to look for it among none"
+    sent = pickle.loads(pickle.dumps(trial))
+    assert vars(sent)["key"] == trial.key == same.key
+    assert sent == trial == same
+    assert trial.is_among([trial.key])
+    assert replace(trial, parts=2).key == trial.key == plan.keys[trial.key].text
 
 
 def test_a_finished_trial_is_not_run_again_and_a_failed_one_is(tiny_study: Callable[..., Path], tmp_path: Path) -> None:

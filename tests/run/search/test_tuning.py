@@ -20,16 +20,6 @@ from bench.study.source import Source, load
 from bench.study.tuning.arms import arms_of
 from tests.run.schedule.test_schedule import MEASURED
 
-TUNE = 'tune={"learning_rate": LogRange(1e-3, 0.1)},\n    seeds='
-
-
-@pytest.fixture
-def tunable(tiny_study: Callable[..., Path]) -> Source:
-    path = tiny_study(iterations="1")
-    text = path.read_text().replace("seeds=", TUNE)
-    path.write_text(text.replace("STUDY = Study(", "from bench import LogRange\n\nSTUDY = Study(", 1))
-    return Source(str(path))
-
 
 def tuned(source: Source, folder: Path, run_trials: Callable[[Sequence[Trial]], None], budget: int = 2) -> list[Best]:
     study = load(source).study

@@ -6,5 +6,6 @@ that were looked at, and with values of the same types in the others. Every key 
 makes.
 
 :mod:`~.templates` finds the trials that share a reading; :mod:`~.shape` tells what of a variant they have in common;
-:mod:`~.template` reads their code; and :mod:`~.texts` puts the other values into the texts that keys are digests of.
+:mod:`~.template` reads their code; :mod:`~.texts` puts the other values into the texts that keys are digests of; and
+:mod:`~.on_demand` has a trial make its key when the key is first read.
 """

@@ -8,25 +8,33 @@ from typing import Any, NamedTuple
 from ..forms.pieces import kind_of, spelled
 from ..key import Computation, Key, Keys
 from ..known.logic import is_constant
-from ..spelling import OpenSource, ReadSource
+from ..spelling import OpenSource
 from .shape import Other, Shape
 from .template import Template
 
 
-class Made(NamedTuple):
-    """A key, from which its contents can be made again.
+class Made:
+    """The key of one of many trials. Its text is made when it is first asked for, and its contents whenever they are.
 
     Attributes:
-        text: the key.
-        template: the template that it was made by.
+        template: the template that makes it.
         asked: the trial.
         is_read: ``True`` if the code was read for this very trial.
     """
 
-    text: str
-    template: Template
-    asked: Computation
-    is_read: bool
+    __slots__ = ("_others", "_text", "asked", "is_read", "template")
+
+    def __init__(self, template: Template, asked: Computation, others: Sequence[Other], *, is_read: bool) -> None:
+        self.template, self.asked, self.is_read = template, asked, is_read
+        self._others = others
+        self._text = ""
+
+    @property
+    def text(self) -> str:
+        """The key."""
+        if not self._text:
+            self._text = self.template.key(self.asked, self._others)
+        return self._text
 
     def contents(self) -> Key:
         """The key with its contents."""
@@ -44,6 +52,7 @@ class Templates:
         self.keys, self.project = keys, keys.library.project
         self._recipes: dict[type, Any] = {}  # the first recipe of each class
         self._others: dict[tuple[str, int, type], tuple[Any, bool, Other | None]] = {}
+        self._of_recipes: dict[tuple[int, frozenset[str]], _OfRecipe] = {}
         self._shapes: dict[tuple[int, int], Shape] = {}
         self._first_shapes: dict[Any, Shape] = {}
         self._families: dict[Any, _Family] = {}
@@ -55,9 +64,8 @@ class Templates:
             ValueError: for a component whose source cannot be found.
         """
         shapes = [self._shape(variant, index) for index, variant in enumerate(asked.variants)]
-        fixed, others = self._of_recipe(asked)
-        for shape in shapes:
-            others += shape.others
+        of_recipe = self._of_recipe(asked)
+        others = [*of_recipe.others, *(other for shape in shapes for other in shape.others)]
         setting = None if asked.setting is None else (asked.setting, repr(asked.setting))
         numbers = tuple(shape.first_number for shape in shapes)
         same_code = (
@@ -68,7 +76,7 @@ class Templates:
             setting,
             tuple(asked.modules),
             asked.irrelevant,
-            fixed,
+            of_recipe.fixed,
         )
         family = self._families.setdefault(same_code, _Family())
         template = family.template(others)
@@ -80,13 +88,18 @@ class Templates:
                 first |= shape.first
             template = Template.read(self.keys, asked, open_roles, others, first)
             family.add(template, others)
-        return Made(template.key(asked, others), template, asked, is_read)
+        return Made(template, asked, others, is_read=is_read)
 
     def _first_recipe(self, asked: Computation) -> Any:
         return self._recipes.setdefault(type(asked.recipe), asked.recipe)
 
-    def _of_recipe(self, asked: Computation) -> tuple[tuple[Any, ...], list[Other]]:
-        """The values of a recipe that must be the same for the same code, and those that may be others and are."""
+    def _of_recipe(self, asked: Computation) -> _OfRecipe:
+        known = (id(asked.recipe), asked.irrelevant)
+        if known not in self._of_recipes:
+            self._of_recipes[known] = self._compared_with_first(asked)
+        return self._of_recipes[known]
+
+    def _compared_with_first(self, asked: Computation) -> _OfRecipe:
         first = vars(self._first_recipe(asked))
         fixed: list[Any] = [type(asked.recipe)]
         others: list[Other] = []
@@ -102,7 +115,7 @@ class Templates:
                 others.append(other)
             else:
                 fixed.append((name, value, repr(value)))
-        return tuple(fixed), others
+        return _OfRecipe(asked.recipe, tuple(fixed), others)
 
     def _compared(self, name: str, value: Any, first: Any, kind: type) -> tuple[Any, bool, Other | None]:
         """A value, whether it may stand in a slot in place of the first one, and how it differs from that, if it does.
@@ -133,6 +146,20 @@ class Templates:
         return self._shapes[known]
 
 
+class _OfRecipe(NamedTuple):
+    """The part of a trial's key that its recipe makes, which many trials share.
+
+    Attributes:
+        recipe: the recipe, which is kept so that its number stays its own.
+        fixed: the values that must be the same for the same code.
+        others: the values that may be others, and are.
+    """
+
+    recipe: Any
+    fixed: tuple[Any, ...]
+    others: Sequence[Other]
+
+
 class _Family:
     """The templates of all trials that differ in the values of slots alone.
 
@@ -160,27 +187,38 @@ class _Family:
 
 
 class MadeKeys(Mapping[str, Key]):
-    """The keys of many trials, whose contents are made when they are asked for."""
+    """The keys of many trials, whose texts and contents are made when they are asked for."""
 
     def __init__(self) -> None:
-        self._made: dict[str, Made | Key] = {}
+        self._added: list[Made] = []
+        self._by_text: dict[str, Made] = {}
+        self._sources: dict[int, OpenSource] = {}
 
-    def add(self, made: Made | Key) -> None:
-        """Add a key, made by a template or by itself."""
-        self._made[made.text] = made
+    def add(self, made: Made) -> None:
+        """Add the key of one more trial."""
+        self._added.append(made)
+        source = made.template.source
+        self._sources.setdefault(id(source), source)
 
     def __getitem__(self, text: str) -> Key:
-        made = self._made[text]
-        return made if isinstance(made, Key) else made.contents()
+        return self._made()[text].contents()
+
+    def __contains__(self, text: object) -> bool:
+        return text in self._made()
 
     @property
-    def sources(self) -> list[OpenSource | ReadSource]:
+    def sources(self) -> list[OpenSource]:
         """The code of all trials, each only once for trials that differ in values alone."""
-        sources = (made.source if isinstance(made, Key) else made.template.source for made in self._made.values())
-        return list({id(source): source for source in sources}.values())
+        return list(self._sources.values())
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._made)
+        return iter(self._made())
 
     def __len__(self) -> int:
-        return len(self._made)
+        return len(self._made())
+
+    def _made(self) -> Mapping[str, Made]:
+        """Key -> what makes its contents; the texts of keys that were added since the last call are made now."""
+        self._by_text |= {made.text: made for made in self._added}
+        self._added = []
+        return self._by_text
