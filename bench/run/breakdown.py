@@ -19,6 +19,7 @@ from bench.measure.cost.whole.sizes import count_at
 from bench.measure.timing.execution import deployed, deployed_setting, memory_format_of
 from bench.network.model import SegModel
 from bench.parts import BenchError
+from bench.protocol.modes import check_setting
 from bench.records.files import write_json, write_text
 from bench.run import environment
 from bench.run.environment import Machine
@@ -164,7 +165,7 @@ def break_down(
     torch.set_num_threads(machine.threads)
     device = machine.torch_device
     setting = replace(deployed_setting(cell.recipe, *sizes[0], device), **(conditions or {}))
-    setting.check(device.type)
+    check_setting(setting, device.type)
     model = SegModel(cell.variant, num_classes).to(device)
     timed = Timed(deployed(SegModel(cell.variant, num_classes), setting, device), setting.precision)
 

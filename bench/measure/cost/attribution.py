@@ -30,7 +30,7 @@ from bench.measure.cost.whole.sizes import Sized, count_at
 from bench.network.model import SegModel, Variant
 from bench.network.numerics import autocast, switches
 from bench.network.shapes_alone import from_shapes
-from bench.protocol.recipe import Precision
+from bench.protocol.recipe import TimedPrecision
 
 QUANTITIES = ("macs", "output_bytes", "saved_bytes", "time_s")
 """The quantities that grow with the image; parameters do not."""
@@ -82,7 +82,7 @@ class Timed:
     """
 
     model: SegModel
-    precision: Precision = "float32"
+    precision: TimedPrecision = "float32"
 
 
 @dataclass(frozen=True)
