@@ -60,11 +60,9 @@ def test_the_count_is_the_same_whatever_kernel_computes_attention(architecture: 
 
 
 def test_windows_of_swin_equal_their_closed_form() -> None:
-    """UPerNet on a Swin of 12 channels: maps of 16x24 to 2x3 tokens in windows of 4, the last one in windows of 2."""
+    """UPerNet on a Swin of 12 channels: maps of 16x24 to 2x3 tokens, all padded to windows of 4."""
     counts = count_at(built(network("upernet")), HEIGHT, WIDTH).counts
-    form = sum(
-        windowed_attention_macs(16 // scale, 24 // scale, min(4, 16 // scale), 12 * scale) for scale in (1, 2, 4, 8)
-    )
+    form = sum(windowed_attention_macs(16 // scale, 24 // scale, 4, 12 * scale) for scale in (1, 2, 4, 8))
     backbone = counts.by_operator("whole.network.backbone")
     assert backbone["bmm"] == form
 
