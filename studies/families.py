@@ -1,9 +1,10 @@
 """Which family of networks is best on one data set, and what does each cost?
 
 DANet, FastFCN, Gated-SCNN, PSPNet, DeepLabV3 and path aggregation on a ResNet, beside whole networks of transformers:
-UPerNet on Swin, SegFormer, Mask2Former, OneFormer and EoMT. Each is trained with its own losses, under one recipe: AdamW,
-warm-up, 1e-4, 0.05. All weights start at random, so the rows say what these networks learn from this data set alone and
-what they cost, not what the papers report, whose transformers start from pretrained weights. Give those by ``weights``.
+UPerNet on Swin, SegFormer, Mask2Former, OneFormer and EoMT. Each is trained with its own losses, under one recipe:
+AdamW, warm-up, 1e-4, 0.05. All weights start at random, so the rows say what these networks learn from this data set
+alone and what they cost, not what the papers report, whose transformers start from pretrained weights: give those by
+``weights``.
 
     pip install 'segbench[transformers]'
     bench run studies/families.py --data /path/to/CamVid
