@@ -154,6 +154,8 @@ def _checked_variant(row: Checked) -> CheckedVariant:
         trainable=row.trainable,
         macs=row.macs,
         output_shape=list(row.output_shape),
+        wasted=row.wasted,
+        extrapolated=row.extrapolated,
         notes=list(row.notes),
     )
 
