@@ -1,4 +1,4 @@
-"""Every whole network, as a user runs it: trained, tested, counted, timed and a row of the report (``nox -s extras``)."""
+"""Every whole network as a user runs it: trained, tested, counted, timed, a row of the report (``nox -s extras``)."""
 
 from __future__ import annotations
 
