@@ -21,7 +21,6 @@ from bench.network.layers import WiringError
 from bench.network.model import Output
 from bench.parts import BenchError, Count, NonNegative
 
-
 NOT_INSTALLED = "MatchedMasksLoss needs transformers, which is not installed: pip install 'segbench[transformers]'"
 
 

@@ -25,6 +25,9 @@ from bench.run.stages import key_of
 from bench.study.cells import Cell
 
 
+RECIPE = Recipe(data=part(ControlScenes), crop_px=(64, 64), iterations=2, batch=2)
+
+
 class WithSides(nn.Module):
     """A network of one convolution, whose first features are a side output."""
 
@@ -105,7 +108,7 @@ def test_an_older_transformers_without_a_network_is_told_in_one_line() -> None:
 @pytest.mark.parametrize("architecture", ["segformer", "mask2former", "maskformer", "oneformer"])
 def test_the_key_of_a_trial_holds_the_version_of_transformers_and_not_the_whole_package(architecture: str) -> None:
     whole = part(HuggingFace, architecture=architecture)
-    cell = Cell({}, Variant(whole=whole, losses=own_losses(whole)), Recipe(data=part(ControlScenes)))
+    cell = Cell({}, Variant(whole=whole, losses=own_losses(whole)), RECIPE)
     key = key_of(cell, "quality", 0, "data")
     assert "transformers" in key.versions
     assert "ray" not in key.versions
