@@ -24,7 +24,6 @@ from bench.protocol.recipe import Recipe
 from bench.run.stages import key_of
 from bench.study.cells import Cell
 
-
 RECIPE = Recipe(data=part(ControlScenes), crop_px=(64, 64), iterations=2, batch=2)
 
 
