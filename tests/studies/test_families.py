@@ -29,15 +29,15 @@ def test_every_family_is_trained_tested_counted_and_a_row_of_the_report(tmp_path
     command = [sys.executable, "-m", "bench.cli", "run", STUDY, "--size", "small", "--results", tmp_path]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    table = bench.results(tmp_path / "families")
+    table = bench.results(tmp_path / "families-small")
     names = {cell.name for cell in load_study(STUDY, "small").cells()}
     for stage in ("quality", "cost"):
         rows = table[table["stage"] == stage]
         assert set(rows["variant"]) == names
-        assert set(rows["outcome"]) == {"done"}
+        assert set(rows["status"]) == {"done"}
     costs = table[table["stage"] == "cost"]
     assert (costs["parameters"] > 0).all()
     assert (costs["macs"] > 0).all()
-    page = (tmp_path / "families" / "report" / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "families-small" / "report" / "index.html").read_text(encoding="utf-8")
     assert all(name in page for name in names)
-    assert json.loads((tmp_path / "families" / "study.json").read_text(encoding="utf-8"))["size"] == "small"
+    assert json.loads((tmp_path / "families-small" / "study.json").read_text(encoding="utf-8"))["size"] == "small"
