@@ -23,6 +23,16 @@ from bench.network.checkpoints.verified import check_weights_choice, verified_fi
 from bench.network.whole.frame import Frame
 from bench.parts import BenchError, ChoiceError, nearest
 
+REFUSED = {
+    "classes": "the data decide it by their classes",
+    "in_channels": "images have three channels",
+    "activation": "the losses and the tests take logits",
+    "aux_params": "the network gives logits alone",
+    "encoder_name": "it is SMP's encoder",
+    "encoder_weights": "they are SMP's weights",
+}
+"""Keywords of the library that are no options here -> the reason."""
+
 
 class SMP(nn.Module):
     """A network of segmentation_models_pytorch: image ``N 3 H W`` -> logits ``N K H W``.
@@ -58,6 +68,9 @@ class SMP(nn.Module):
         check_weights_choice("SMP", weights, weights_sha256)
         library = _library()
         known = inspect.signature(getattr(library, architecture)).parameters
+        for name, _ in options:
+            if name in REFUSED:
+                raise ChoiceError(f"SMP has no option {name!r}: {REFUSED[name]}, so leave it out")
         for name, _ in options:  # keywords that the architecture does not have are for timm, and else ignored
             if name not in known and not encoder.startswith("tu-"):
                 raise ChoiceError(f"SMP(architecture={architecture!r}) has no option {name!r}{nearest(name, known)}")
