@@ -27,9 +27,10 @@ CALIBRATION_BATCHES = 8
 
 
 def calibration_images(dataset: Dataset, setting: Setting) -> list[Tensor]:
-    """Normalised batches ``N 3 H W`` of a setting's size: one to time, and :data:`CALIBRATION_BATCHES` others to calibrate with.
+    """Normalised batches ``N 3 H W`` of a setting's size, of the first images of the training split.
 
-    They are the first images of the training split, resized; a split with fewer begins anew.
+    The first batch is the one to time, the :data:`CALIBRATION_BATCHES` others are to calibrate with. A split with fewer
+    images begins anew.
     """
     split, size = dataset.split("train"), torch.Size((setting.height, setting.width))
 
