@@ -23,7 +23,7 @@ from bench.network.normalisation import renormalisation
 from bench.network.whole.config import HubConfig, merged
 from bench.network.whole.families import FAMILIES, Architecture
 from bench.network.whole.frame import Frame
-from bench.network.whole.hub import built_config, folder_config, loaded, refuse_unknown, transformers
+from bench.network.whole.hub import built_config, class_of, folder_config, loaded, refuse_unknown, transformers
 
 
 class HuggingFace(nn.Module):
@@ -39,7 +39,7 @@ class HuggingFace(nn.Module):
             ``cat FOLDER/config.json FOLDER/model.safetensors | sha256sum``.
 
     Raises:
-        BenchError: if transformers is not installed.
+        BenchError: if transformers is not installed, or lacks the network.
         ChoiceError: if the network has no such entry, or not with this value.
         StateFileError: if the weights cannot be read, are others than the checksum says, or do not fit.
     """
@@ -62,7 +62,7 @@ class HuggingFace(nn.Module):
         refuse_unknown(library, self.family, config)
         given = config if weights is None else merged(folder_config(weights), config)
         made = built_config(library, self.family, given, num_classes)
-        cls = getattr(library, self.family.network)
+        cls = class_of(library, self.family.network)
         with_values = torch.get_default_device().type != "meta"
         if weights is not None and weights_sha256 is not None and with_values:
             self.network: Any = loaded(cls, made, weights, weights_sha256, self.family.classifiers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from bench.network.losses.segmentation import AuxiliaryLoss, SegmentationLoss
 from bench.network.model import SegModel, Variant
 from bench.network.own_losses import own_losses
 from bench.network.whole.config import hub_config
+from bench.network.whole.hub import class_of
 from bench.network.whole.huggingface import HuggingFace
 from bench.network.wiring import watch
 from bench.parts import BenchError, ChoiceError, part
@@ -89,3 +91,8 @@ def test_without_transformers_one_line_says_what_to_install(monkeypatch: pytest.
         monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(BenchError, match=r"pip install 'segbench\[transformers\]'$"):
         HuggingFace(3, architecture="segformer")
+
+
+def test_an_older_transformers_without_a_network_is_told_in_one_line() -> None:
+    with pytest.raises(BenchError, match=r"transformers 4\.50 has no EomtConfig: pip install --upgrade"):
+        class_of(SimpleNamespace(__version__="4.50"), "EomtConfig")
