@@ -101,6 +101,24 @@ def test_a_runtime_computes_what_eager_torch_does(mode: str, network: str) -> No
     assert found.changed < 1e-3
 
 
+@pytest.mark.parametrize("mode", ["aot_inductor", "compile_max_autotune"])
+def test_a_compiler_of_torch_computes_what_eager_torch_does(mode: str) -> None:
+    found = compared(NETWORKS["FastFCN, JPU"], mode=mode)
+    assert found.max_abs < 1e-4 * found.largest
+    assert found.changed < 1e-3
+
+
+def test_openvino_computes_in_the_precision_that_is_asked_for() -> None:
+    import openvino
+
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        found = compared(NETWORKS["DANet"], mode="openvino", precision="bfloat16")
+        assert found.max_abs > 1e-4 * found.largest
+    else:
+        with pytest.raises(PreparationError, match="has no bfloat16 on this CPU"):
+            compared(NETWORKS["DANet"], mode="openvino", precision="bfloat16")
+
+
 QUANTISED = [("onnxruntime", "int8_static"), ("onnxruntime", "int8_dynamic"), ("openvino", "int8_static")]
 
 
