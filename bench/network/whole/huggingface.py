@@ -36,7 +36,8 @@ class HuggingFace(nn.Module):
         weights: a folder in the hub's form, with ``config.json`` and ``model.safetensors``. Every tensor must fit, but
             for a classifier of another number of classes, whose weights stay random.
         weights_sha256: the checksum of these two files, one after the other:
-            ``cat FOLDER/config.json FOLDER/model.safetensors | sha256sum``.
+            ``cat FOLDER/config.json FOLDER/model.safetensors | sha256sum``. Of weights in several files, their index
+            comes second, and then they follow in order.
 
     Raises:
         BenchError: if transformers is not installed, or lacks the network.
