@@ -61,7 +61,7 @@ def quantised(graph: Any, setting: Setting, images: Sequence[Tensor]) -> Any:
         if setting.precision == "int8_dynamic":
             quantization.quantize_dynamic(graph, path, **kinds)
         else:
-            reader = _Batches(images)
+            reader = _CalibrationReader(images)
             activations = {
                 "activation_type": quantization.QuantType.QUInt8,
                 "quant_format": quantization.QuantFormat.QDQ,
@@ -70,7 +70,7 @@ def quantised(graph: Any, setting: Setting, images: Sequence[Tensor]) -> Any:
         return onnx.load(path)
 
 
-class _Batches:
+class _CalibrationReader:
     """A reader of images as the quantiser asks for it: the next input at each call, then ``None``."""
 
     def __init__(self, images: Sequence[Tensor]) -> None:
