@@ -60,7 +60,12 @@ def plan_of(schedule: Schedule, command: str, *, beside: bool = False) -> Plan:
             **environment.harness_state(),
         },
         "command": command,
-        "trials": [_planned(trial, schedule.cells[trial.variant]) for trial in schedule.trials] + _excluded(schedule),
+        "trials": [
+            _planned(trial, schedule.cells[variant])
+            for trial in schedule.trials
+            for variant in schedule.variants_of(trial)
+        ]
+        + _excluded(schedule),
         "audit": facts(study, schedule.checked, *schedule.loaded.input_px).as_json(),
         "identity": _identity(schedule),
         "modules": _modules(schedule),
@@ -132,7 +137,7 @@ def _described(schedule: Schedule, cell: Cell, *, in_full: bool) -> dict[str, An
 def _planned(trial: Trial, cell: Cell) -> dict[str, Any]:
     return {
         "key": trial.key,
-        "variant": trial.variant,
+        "variant": cell.name,
         "levels": dict(cell.levels),
         "stage": trial.stage,
         "seed": trial.seed,
