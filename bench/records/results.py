@@ -76,6 +76,11 @@ class Results:
         names = dict.fromkeys(name for _, derived in self._rows for name in derived)
         return {**COLUMNS, **{name: column(name) for name in names if name not in COLUMNS}}
 
+    @cached_property
+    def files(self) -> list[Record]:
+        """The records of planned trials as files, each once, also where several variants share the record of a cost."""
+        return list({record.file_name: record for record in self.records}.values())
+
     def planned(self, stage: str) -> dict[str, int]:
         """Variant -> the number of its planned trials of a stage."""
         return dict(self._planned.get(stage, {}))
