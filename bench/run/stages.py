@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 import torch
@@ -26,7 +26,9 @@ from bench.measure.timing.execution import (
     switches_of,
     timed_call,
 )
-from bench.measure.timing.latency import Protocol, latency
+from bench.measure.timing.latency import Call, Protocol, latency
+from bench.measure.timing.outputs import difference
+from bench.measure.timing.runtimes.prepared import Prepared
 from bench.measure.timing.turns import take_turns
 from bench.network.model import SegModel, Variant
 from bench.network.numerics import in_force, outside_training, switches
@@ -376,9 +378,43 @@ def measure_speed(
         "steady": turns.steady,
         "warm_up_s": [side.seconds for side in turns.warm_ups],
         "step_s": dict(zip(("ours", "against"), steps, strict=True)) if steps else {},
+        **(
+            _of_mode(calls, (variant, against), recipe, setting, len(dataset.classes), device)
+            if setting.phase == "inference"
+            and (setting.mode != "eager" or setting.precision != "float32" or setting.memory_format != "contiguous")
+            else {}
+        ),
         "isolation": turns.watch.measured(),
         "isolated": turns.watch.isolated,
     }
+
+
+def _of_mode(
+    calls: Sequence[Call],
+    variants: Sequence[Variant],
+    recipe: Recipe,
+    setting: Setting,
+    num_classes: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """The time that a mode took to prepare each side, and how its logits differ from those of eager torch in float32.
+
+    Eager torch has the same weights and the same image. A mode that prepares nothing, such as another precision of
+    eager torch, has no such time.
+    """
+    plain = replace(setting, mode="eager", precision="float32", memory_format="contiguous")
+    found: dict[str, Any] = {"prepared_s": {}, "difference": {}}
+    for side, call, variant in zip(("ours", "against"), calls, variants, strict=True):
+        if isinstance(call, Prepared):
+            found["prepared_s"][side] = call.prepared_s
+        with switches_of(setting, recipe, device):
+            logits = call()
+        with switches_of(plain, recipe, device):
+            eager = forward_call(SegModel(variant, num_classes), plain, device)()
+        assert isinstance(logits, Tensor)
+        assert isinstance(eager, Tensor)
+        found["difference"][side] = asdict(difference(logits, eager))
+    return found
 
 
 STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {
