@@ -44,8 +44,11 @@ def _alike(study: Study, stage: Stage) -> Iterable[list[Cell]]:
 
     def number(made: Variant | Recipe) -> int:
         if id(made) not in number_of:
-            read = made if isinstance(made, Variant) else tuple(repr(getattr(made, name)) for name in relevant)
-            number_of[id(made)] = numbers.setdefault((read, getattr(made, "data", None)), len(numbers))
+            read: Hashable = made
+            if isinstance(made, Recipe):
+                values = (getattr(made, name) for name in relevant)
+                read = tuple((value, repr(value)) for value in values)  # 1 and 1.0 are equal, and other code
+            number_of[id(made)] = numbers.setdefault(read, len(numbers))
         return number_of[id(made)]
 
     groups: dict[Hashable, list[Cell]] = {}
